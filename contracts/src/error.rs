@@ -1,0 +1,147 @@
+//! Every stable error code: its HTTP status, whether a retry can help, and the page that explains it.
+//!
+//! Adding a code means adding a line here and a page in `docs/errors/`: the page is compiled in, so a
+//! missing one does not build.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+macro_rules! error_codes {
+    ($($variant:ident $code:literal $status:literal $retryable:ident $title:literal;)*) => {
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+        pub enum ErrorCode {
+            $(#[serde(rename = $code)] $variant,)*
+        }
+
+        impl ErrorCode {
+            pub const ALL: &'static [ErrorCode] = &[$(ErrorCode::$variant,)*];
+
+            /// The stable name, as in JSON.
+            pub fn as_str(self) -> &'static str {
+                match self { $(ErrorCode::$variant => $code,)* }
+            }
+
+            pub fn status(self) -> u16 {
+                match self { $(ErrorCode::$variant => $status,)* }
+            }
+
+            /// True when the same request may succeed later without a change.
+            pub fn retryable(self) -> bool {
+                match self { $(ErrorCode::$variant => error_codes!(@retryable $retryable),)* }
+            }
+
+            /// A short phrase for people; the same for every occurrence of the code.
+            pub fn title(self) -> &'static str {
+                match self { $(ErrorCode::$variant => $title,)* }
+            }
+
+            /// The page of `docs/errors/` in Markdown.
+            pub fn page(self) -> &'static str {
+                match self { $(
+                    ErrorCode::$variant => include_str!(concat!("../../docs/errors/", $code, ".md")),
+                )* }
+            }
+        }
+    };
+    (@retryable retry) => { true };
+    (@retryable final) => { false };
+}
+
+error_codes! {
+    // The request.
+    BadRequest "bad_request" 400 final "The request is malformed";
+    UnknownField "unknown_field" 400 final "The request has a field that does not exist";
+    InvalidSlug "invalid_slug" 400 final "The slug is not a valid name";
+    SlugTaken "slug_taken" 409 final "Another workspace has this slug";
+    UnknownProvider "unknown_provider" 400 final "There is no such provider";
+    UnknownSize "unknown_size" 400 final "The provider has no such size";
+    InvalidGitUrl "invalid_git_url" 400 final "The git source is not usable";
+    NotFound "not_found" 404 final "There is nothing at this address";
+    MethodNotAllowed "method_not_allowed" 405 final "The address does not take this method";
+    WorkspaceNotFound "workspace_not_found" 404 final "There is no such workspace";
+    OperationNotFound "operation_not_found" 404 final "There is no such operation";
+    OperationInProgress "operation_in_progress" 409 retry "The workspace is busy with another operation";
+    IdempotencyConflict "idempotency_conflict" 422 final "The idempotency key was used for another request";
+    Unauthorized "unauthorized" 401 final "A login is needed";
+    Forbidden "forbidden" 403 final "This caller may not do this";
+    LoginLinkInvalid "login_link_invalid" 401 final "The login link is used up or expired";
+
+    // The way to the instance.
+    WorkspaceNotReady "workspace_not_ready" 503 retry "The workspace is not ready";
+    OrchestratorUnreachable "orchestrator_unreachable" 503 retry "The orchestrator does not answer";
+    UpstreamUnreachable "upstream_unreachable" 502 retry "The instance does not answer";
+    CapabilityUnsupported "capability_unsupported" 501 final "The instance does not offer this";
+    OpencodeUnavailable "opencode_unavailable" 503 retry "OpenCode is starting or restarting";
+    OpencodeUnexpected "opencode_unexpected" 502 final "OpenCode has no such route";
+
+    // The boot of an instance.
+    InstanceNotReady "instance_not_ready" 504 retry "The instance did not become ready in time";
+    InstanceFailed "instance_failed" 502 final "The instance stopped while booting";
+    GitUnreachable "git_unreachable" 502 retry "The git repository cannot be reached";
+    GitNotFound "git_not_found" 422 final "The git repository or ref does not exist";
+
+    // The engine and the providers.
+    EngineFailed "engine_failed" 500 final "Pulumi could not apply the stack";
+    EngineInterrupted "engine_interrupted" 503 retry "The Pulumi run was interrupted";
+    StackLocked "stack_locked" 409 retry "Another Pulumi run holds the stack";
+    StateCorrupt "state_corrupt" 500 final "The stack's state cannot be read";
+    ProviderFailed "provider_failed" 502 final "The provider refused or failed";
+    ProviderTimeout "provider_timeout" 504 retry "The provider did not answer in time";
+    ProviderCapacity "provider_capacity" 503 retry "The provider has no room for the instance";
+    Canceled "canceled" 409 final "The operation was cancelled";
+
+    // This machine.
+    OpencodeMissing "opencode_missing" 503 final "OpenCode is not installed";
+    PulumiMissing "pulumi_missing" 503 final "A suitable Pulumi CLI is not installed";
+    InstanceBinaryMissing "instance_binary_missing" 503 final "The instance program is not installed";
+    DockerUnavailable "docker_unavailable" 503 retry "No Docker engine answers";
+    ImageMissing "image_missing" 503 final "The instance image is not on the Docker host";
+    PortInUse "port_in_use" 503 final "A port that Pilot needs is taken";
+    AlreadyRunning "already_running" 409 final "Another Pilot uses this data folder";
+    InsecureListen "insecure_listen" 400 final "Listening there would expose unisolated workspaces";
+    DataFolderUnusable "data_folder_unusable" 500 final "The data folder cannot be used";
+    StoreFull "store_full" 507 retry "The data folder has no room";
+    StoreUnavailable "store_unavailable" 503 retry "The store does not answer";
+    Internal "internal" 500 retry "Something went wrong inside Pilot";
+}
+
+impl std::fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl std::str::FromStr for ErrorCode {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        ErrorCode::ALL.iter().copied().find(|code| code.as_str() == text).ok_or(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_page_names_its_code_and_says_what_to_do() {
+        for code in ErrorCode::ALL {
+            let page = code.page();
+            assert!(page.starts_with(&format!("# {code}\n")), "{code}: the title is the code");
+            for section in ["## What happened", "## Why", "## What to do"] {
+                assert!(page.contains(section), "{code}: no section {section}");
+            }
+        }
+    }
+
+    #[test]
+    fn codes_are_unique_and_their_status_is_an_error() {
+        let mut names: Vec<_> = ErrorCode::ALL.iter().map(|code| code.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), ErrorCode::ALL.len());
+        for code in ErrorCode::ALL {
+            assert!((400..600).contains(&code.status()), "{code}");
+            assert_eq!(code.as_str().parse(), Ok(*code));
+        }
+    }
+}

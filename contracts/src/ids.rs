@@ -1,0 +1,193 @@
+//! Names and identifiers as types, parsed once at the boundary.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// Why a text is not a valid name. `Display` is written for the person who typed it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what} {value:?} is not valid: {reason}")]
+pub struct InvalidName {
+    pub what: &'static str,
+    pub value: String,
+    pub reason: &'static str,
+}
+
+macro_rules! name_type {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $check:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+        #[serde(try_from = "String", into = "String")]
+        #[schema(value_type = String)]
+        pub struct $name(String);
+
+        impl $name {
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidName;
+            fn from_str(text: &str) -> Result<Self, InvalidName> {
+                let check: fn(&str) -> Result<(), &'static str> = $check;
+                match check(text) {
+                    Ok(()) => Ok(Self(text.to_owned())),
+                    Err(reason) => Err(InvalidName { what: $what, value: text.to_owned(), reason }),
+                }
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidName;
+            fn try_from(text: String) -> Result<Self, InvalidName> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> String {
+                name.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+
+name_type!(
+    /// The name a person gives a workspace. It is a DNS label because the workspace's UI is served on
+    /// `<slug>.<domain>`; it can be reused after a delete.
+    Slug, "slug", slug_rule
+);
+name_type!(
+    /// The identity of one runtime, for ever. It names the Pulumi stack and every external object.
+    RuntimeId, "runtime id", |text| label_rule(text, "rt-")
+);
+name_type!(
+    /// One accepted request to change a workspace.
+    OperationId, "operation id", |text| label_rule(text, "op-")
+);
+name_type!(
+    /// One installation of Pilot: the owner label on every external object.
+    InstallationId, "installation id", |text| label_rule(text, "in-")
+);
+name_type!(
+    /// A provider module's name, as in `--provider docker`.
+    ProviderName, "provider name", |text| label_rule(text, "")
+);
+
+impl RuntimeId {
+    pub fn random() -> Self {
+        Self(format!("rt-{}", short_random()))
+    }
+}
+
+impl InstallationId {
+    pub fn random() -> Self {
+        Self(format!("in-{}", short_random()))
+    }
+}
+
+impl OperationId {
+    /// Sorts by creation time.
+    pub fn random() -> Self {
+        Self(format!("op-{}", uuid::Uuid::now_v7().simple()))
+    }
+}
+
+fn short_random() -> String {
+    let mut text = uuid::Uuid::new_v4().simple().to_string();
+    text.truncate(16);
+    text
+}
+
+/// Host names that a workspace could be mistaken for.
+const RESERVED: [&str; 8] = ["admin", "api", "app", "auth", "gateway", "localhost", "pilot", "www"];
+
+fn slug_rule(text: &str) -> Result<(), &'static str> {
+    if text.is_empty() || text.len() > 40 {
+        return Err("it must have 1 to 40 characters");
+    }
+    if !text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
+        return Err("only lower-case letters a-z, digits and '-' are allowed");
+    }
+    if !text.starts_with(|c: char| c.is_ascii_lowercase()) {
+        return Err("it must begin with a letter");
+    }
+    if text.ends_with('-') || text.contains("--") {
+        return Err("'-' may only stand alone between two other characters");
+    }
+    if RESERVED.contains(&text) {
+        return Err("this name is reserved for Pilot itself");
+    }
+    Ok(())
+}
+
+fn label_rule(text: &str, prefix: &'static str) -> Result<(), &'static str> {
+    let Some(rest) = text.strip_prefix(prefix) else {
+        return Err("it has the wrong prefix");
+    };
+    if rest.is_empty() || text.len() > 48 {
+        return Err("it must have 1 to 48 characters");
+    }
+    if !rest.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
+        return Err("only lower-case letters a-z, digits and '-' are allowed");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_slug_is_a_dns_label_that_begins_with_a_letter() {
+        for good in ["demo", "a", "my-app2", "x9"] {
+            assert!(good.parse::<Slug>().is_ok(), "{good}");
+        }
+        for bad in ["", "Demo", "1st", "-a", "a-", "a--b", "a_b", "a.b", "ü", "localhost", "api"] {
+            assert!(bad.parse::<Slug>().is_err(), "{bad}");
+        }
+        assert!("a".repeat(41).parse::<Slug>().is_err());
+    }
+
+    #[test]
+    fn the_error_says_what_was_wrong_with_which_value() {
+        let message = "My App".parse::<Slug>().unwrap_err().to_string();
+        assert_eq!(
+            message,
+            r#"slug "My App" is not valid: only lower-case letters a-z, digits and '-' are allowed"#
+        );
+    }
+
+    #[test]
+    fn random_ids_parse_as_themselves() {
+        assert!(RuntimeId::random().as_str().parse::<RuntimeId>().is_ok());
+        assert!(OperationId::random().as_str().parse::<OperationId>().is_ok());
+        assert!(InstallationId::random().as_str().parse::<InstallationId>().is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_parses_as_a_slug_is_safe_in_host_names_paths_and_argv(text in "\\PC{0,60}") {
+            if let Ok(slug) = text.parse::<Slug>() {
+                prop_assert!(slug.as_str().len() <= 63);
+                prop_assert!(!slug.as_str().starts_with('-'));
+                prop_assert!(slug.as_str().bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'));
+            }
+        }
+    }
+}

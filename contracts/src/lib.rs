@@ -1,0 +1,22 @@
+//! What every part of Pilot agrees on: names, identity, capabilities, health, the lifecycle API's
+//! types and the error codes.
+//!
+//! A leaf crate: it depends on nothing else of ours and does no I/O. JSON names are `camelCase`.
+
+pub mod ids;
+pub mod identity;
+
+pub mod operation;
+pub mod plan;
+pub mod workspace;
+
+pub mod error;
+pub mod problem;
+
+pub mod assertion;
+pub mod headers;
+pub mod network;
+
+pub use error::ErrorCode;
+pub use ids::{InstallationId, OperationId, ProviderName, RuntimeId, Slug};
+pub use problem::Problem;

@@ -1,0 +1,167 @@
+//! Operations: every accepted change, its phases and its event stream.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::ids::{OperationId, RuntimeId, Slug};
+use crate::problem::Problem;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OperationKind {
+    Create,
+    Start,
+    Stop,
+    Delete,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OperationState {
+    Queued,
+    Running,
+    Succeeded,
+    Failed,
+    /// A delete took over before this operation ended.
+    Canceled,
+}
+
+impl OperationState {
+    pub fn is_final(self) -> bool {
+        match self {
+            OperationState::Queued | OperationState::Running => false,
+            OperationState::Succeeded | OperationState::Failed | OperationState::Canceled => true,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Operation {
+    pub id: OperationId,
+    pub kind: OperationKind,
+    pub slug: Slug,
+    pub runtime_id: RuntimeId,
+    pub state: OperationState,
+    pub phases: Phases,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Problem>,
+    /// The request that asked for it, to find it in the logs.
+    pub request_id: String,
+}
+
+/// When each phase was reached. A phase that does not apply to the kind stays absent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Phases {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub queued: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub planned: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub applied: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub booted: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub ready: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub finished: Option<Timestamp>,
+}
+
+/// The phases of an operation, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// Accepted and durable.
+    Queued,
+    /// The stack is compiled.
+    Planned,
+    /// Pulumi has applied it.
+    Applied,
+    /// The instance's backend answers.
+    Booted,
+    /// OpenCode answers through the same path that users take.
+    Ready,
+}
+
+impl Phase {
+    pub const ALL: [Phase; 5] = [Phase::Queued, Phase::Planned, Phase::Applied, Phase::Booted, Phase::Ready];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Phase::Queued => "queued",
+            Phase::Planned => "planned",
+            Phase::Applied => "applied",
+            Phase::Booted => "booted",
+            Phase::Ready => "ready",
+        }
+    }
+}
+
+impl Phases {
+    pub fn get(&self, phase: Phase) -> Option<Timestamp> {
+        match phase {
+            Phase::Queued => self.queued,
+            Phase::Planned => self.planned,
+            Phase::Applied => self.applied,
+            Phase::Booted => self.booted,
+            Phase::Ready => self.ready,
+        }
+    }
+
+    /// Records the first time a phase is reached; a repeat after a restart keeps the first.
+    pub fn reach(&mut self, phase: Phase, at: Timestamp) {
+        let slot = match phase {
+            Phase::Queued => &mut self.queued,
+            Phase::Planned => &mut self.planned,
+            Phase::Applied => &mut self.applied,
+            Phase::Booted => &mut self.booted,
+            Phase::Ready => &mut self.ready,
+        };
+        slot.get_or_insert(at);
+    }
+}
+
+/// One line of `GET /v1/operations/{id}/events`. `sequence` counts from 1 in each operation; a client
+/// that reconnects sends the last one it saw as `Last-Event-ID`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OperationEvent {
+    pub sequence: u64,
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+    #[serde(flatten)]
+    pub body: OperationEventBody,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum OperationEventBody {
+    /// A phase was reached.
+    Phase { phase: Phase },
+    /// The engine began (`done: false`) or finished a step on one resource.
+    Resource { op: String, name: String, resource_type: String, done: bool },
+    /// Something a person may want to read.
+    Message { severity: Severity, text: String },
+    /// The operation ended; always the last event.
+    Done {
+        state: OperationState,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<Problem>,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    Info,
+    Warning,
+    Error,
+}

@@ -1,0 +1,187 @@
+//! The lifecycle API's workspace types. Desired and observed state are different types on purpose.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::ids::{OperationId, ProviderName, RuntimeId, Slug};
+use crate::operation::Operation;
+use crate::problem::Problem;
+
+/// Body of `POST /v1/workspaces`. Unknown fields are refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CreateWorkspace {
+    /// A DNS label: 1 to 40 of a-z, 0-9 and '-', beginning with a letter.
+    pub slug: String,
+    /// A provider module, as `GET /v1/providers` lists them. Default: the installation's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// One of the provider's sizes. Default: the provider's first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<String>,
+    /// A repository to clone into the workspace at first boot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git: Option<GitSource>,
+}
+
+/// A git repository. Credentials in the URL are refused: they would end in plain state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GitSource {
+    /// `https://`, `http://`, `ssh://`, `git://` or `file://`.
+    pub url: String,
+    /// A branch or tag. Default: the repository's default branch.
+    #[serde(default, rename = "ref", skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+}
+
+/// What the user wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Desired {
+    Running,
+    Stopped,
+    Suspended,
+    Deleted,
+}
+
+/// What Pilot last saw. `Unknown` is its own state: a call timed out and the truth is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Observed {
+    Absent,
+    Provisioning,
+    Booting,
+    Ready,
+    Degraded,
+    Stopping,
+    Stopped,
+    Suspended,
+    Deleting,
+    Unknown,
+    Failed,
+}
+
+impl Observed {
+    pub const ALL: [Observed; 11] = [
+        Observed::Absent,
+        Observed::Provisioning,
+        Observed::Booting,
+        Observed::Ready,
+        Observed::Degraded,
+        Observed::Stopping,
+        Observed::Stopped,
+        Observed::Suspended,
+        Observed::Deleting,
+        Observed::Unknown,
+        Observed::Failed,
+    ];
+}
+
+/// A workspace as the API shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Workspace {
+    pub slug: Slug,
+    pub runtime_id: RuntimeId,
+    pub provider: ProviderName,
+    pub size: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git: Option<GitSource>,
+    pub desired: Desired,
+    pub state: Observed,
+    /// When `state` last changed.
+    #[schema(value_type = String, format = DateTime)]
+    pub since: Timestamp,
+    /// Where a browser opens the workspace, once there is a gateway for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Why the last operation failed or the instance is degraded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Problem>,
+    /// The operation under way, or the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<OperationId>,
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkspaceList {
+    pub workspaces: Vec<Workspace>,
+}
+
+/// The 202 answer to a change: the workspace as it is now, and the operation to watch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Accepted {
+    pub workspace: Workspace,
+    pub operation: Operation,
+}
+
+/// Where the gateway sends a workspace's traffic: `GET /v1/resolve/{slug}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Route {
+    pub slug: Slug,
+    pub runtime_id: RuntimeId,
+    pub state: Observed,
+    /// Present when traffic can be sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<Endpoint>,
+}
+
+/// The address of an instance's backend, as the gateway reaches it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Endpoint {
+    pub host: String,
+    pub port: u16,
+}
+
+impl std::fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
+/// A provider module as `GET /v1/providers` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProviderInfo {
+    pub name: ProviderName,
+    pub summary: String,
+    /// One plain line on what separates an instance from others and from the host.
+    pub isolation: String,
+    pub sizes: Vec<Size>,
+    pub default: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Size {
+    pub name: String,
+    /// Memory limit in MiB; absent when the provider sets none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_mib: Option<u32>,
+    /// CPU limit in thousandths of a core; absent when the provider sets none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_millis: Option<u32>,
+}
+
+/// A stack rendered as a Pulumi YAML project: relative path to content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StackExport {
+    pub stack: String,
+    pub files: std::collections::BTreeMap<String, String>,
+}
+
+/// The last lines of an instance's log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LogTail {
+    pub text: String,
+}

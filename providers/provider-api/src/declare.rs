@@ -1,0 +1,89 @@
+//! Resources as plain values: what a provider declares for one runtime, before any engine sees it.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+/// A value of an input: known now, or the output of another resource once it exists.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Expr {
+    Value(Value),
+    /// Encrypted in state and hidden in every output.
+    Secret(Box<Expr>),
+    /// `property` of the resource with this logical name in the same declaration.
+    Output {
+        resource: String,
+        property: String,
+    },
+}
+
+impl Expr {
+    pub fn output(resource: &str, property: &str) -> Self {
+        Expr::Output { resource: resource.to_owned(), property: property.to_owned() }
+    }
+}
+
+impl<T: Into<Value>> From<T> for Expr {
+    fn from(value: T) -> Self {
+        Expr::Value(value.into())
+    }
+}
+
+/// One resource. `name` is unique within the runtime's stack and never changes between versions: it
+/// is part of the identity that Pulumi tracks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Declaration {
+    pub name: String,
+    /// The schema token, for example `pilot:docker:Container`.
+    pub token: String,
+    pub inputs: BTreeMap<String, Expr>,
+    /// Logical names that must exist before this one, beyond those that `inputs` refer to.
+    pub depends_on: Vec<String>,
+    /// Keep the external object when the resource leaves the stack.
+    pub retain_on_delete: bool,
+    /// On replacement delete the old object first; for names that can exist only once.
+    pub delete_before_replace: bool,
+}
+
+impl Declaration {
+    pub fn new(name: &str, token: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            token: token.to_owned(),
+            inputs: BTreeMap::new(),
+            depends_on: Vec::new(),
+            retain_on_delete: false,
+            delete_before_replace: false,
+        }
+    }
+
+    pub fn input(mut self, name: &str, value: impl Into<Expr>) -> Self {
+        self.inputs.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Adds the input only when there is a value.
+    pub fn optional_input(self, name: &str, value: Option<impl Into<Expr>>) -> Self {
+        match value {
+            Some(value) => self.input(name, value),
+            None => self,
+        }
+    }
+
+    pub fn depends_on(mut self, name: &str) -> Self {
+        self.depends_on.push(name.to_owned());
+        self
+    }
+
+    pub fn delete_before_replace(mut self) -> Self {
+        self.delete_before_replace = true;
+        self
+    }
+}
+
+/// Everything one runtime needs, and the stack outputs that people and programs read.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Declared {
+    pub resources: Vec<Declaration>,
+    pub outputs: BTreeMap<String, Expr>,
+}

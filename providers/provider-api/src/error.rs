@@ -1,0 +1,51 @@
+//! The one error of a provider: a stable code, words for a person, and what is now true outside.
+
+use contracts::ErrorCode;
+
+use crate::resource::Properties;
+
+pub type Result<T> = std::result::Result<T, ProviderError>;
+
+/// What a failed call left behind. The engine treats each case differently, so be exact.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// Nothing changed outside. The call may be repeated.
+    NothingHappened,
+    /// A timeout or a lost connection: the object may or may not exist. Never read as "gone".
+    Unknown,
+    /// The object exists under this id but is not as asked. The engine keeps it in state, so that it
+    /// stays owned and can be deleted.
+    Partial { id: String, outputs: Properties },
+}
+
+/// `message` says what happened and why; `action` what the reader can do.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub struct ProviderError {
+    pub code: ErrorCode,
+    pub message: String,
+    pub action: Option<String>,
+    pub outcome: Outcome,
+}
+
+impl ProviderError {
+    /// A refusal or failure that changed nothing.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), action: None, outcome: Outcome::NothingHappened }
+    }
+
+    /// A call whose result is not known.
+    pub fn unknown(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { outcome: Outcome::Unknown, ..Self::new(code, message) }
+    }
+
+    pub fn with_action(mut self, action: impl Into<String>) -> Self {
+        self.action = Some(action.into());
+        self
+    }
+
+    pub fn partial(mut self, id: impl Into<String>, outputs: Properties) -> Self {
+        self.outcome = Outcome::Partial { id: id.into(), outputs };
+        self
+    }
+}

@@ -1,0 +1,26 @@
+//! What a provider author reads first: the traits that make a cloud usable by Pilot.
+//!
+//! - [`Provider`] describes the module and declares, purely, which resources one runtime needs.
+//! - [`Resource`] creates, reads, updates and deletes one kind of external object for the engine.
+//! - [`Lifecycle`] starts and stops what exists; it never goes through Pulumi.
+//! - [`Logs`] and [`Inventory`] are optional abilities.
+//!
+//! A provider never sees Pulumi's wire, the store or HTTP. Credentials reach it through its own
+//! configuration, never through resource inputs.
+
+pub mod declare;
+pub mod error;
+pub mod lifecycle;
+pub mod provider;
+pub mod resource;
+pub mod schema;
+
+pub use declare::{Declaration, Declared, Expr};
+pub use error::{Outcome, ProviderError, Result};
+pub use lifecycle::{Inventory, Lifecycle, Logs, OwnedObject, RunStatus, RuntimeRef};
+pub use provider::{BootFile, BootSource, Description, Provider, RuntimeSpec};
+pub use resource::{
+    CheckFailure, CreateRequest, Created, DeleteRequest, Diff, DiffRequest, Properties, ReadRequest, ReadState,
+    Resource, UpdateRequest,
+};
+pub use schema::{Property, PropertyType, ResourceSchema};

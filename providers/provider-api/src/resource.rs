@@ -1,0 +1,243 @@
+//! One kind of external object, as the engine drives it.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::{Map, Value};
+
+use crate::error::{ProviderError, Result};
+use crate::schema::{PropertyType, ResourceSchema};
+
+/// Inputs or outputs by name. Secrets arrive as plain values here and are marked by the schema.
+pub type Properties = Map<String, Value>;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckFailure {
+    pub property: String,
+    pub reason: String,
+}
+
+#[derive(Debug, Clone)]
+pub struct DiffRequest {
+    pub id: String,
+    pub old_inputs: Properties,
+    pub old_outputs: Properties,
+    pub new_inputs: Properties,
+}
+
+/// Which input properties differ. `replaces` is a subset of `changed`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Diff {
+    pub changed: Vec<String>,
+    pub replaces: Vec<String>,
+}
+
+#[derive(Debug, Clone)]
+pub struct CreateRequest {
+    /// Unique in the installation; for logs only, identity comes from the inputs.
+    pub urn: String,
+    pub inputs: Properties,
+    /// The engine's limit for this call, when the user set one.
+    pub timeout: Option<Duration>,
+}
+
+/// `outputs` holds every property of the schema, inputs included.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Created {
+    pub id: String,
+    pub outputs: Properties,
+}
+
+#[derive(Debug, Clone)]
+pub struct ReadRequest {
+    pub id: String,
+    /// Empty on import.
+    pub inputs: Properties,
+    pub outputs: Properties,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReadState {
+    pub id: String,
+    pub inputs: Properties,
+    pub outputs: Properties,
+}
+
+#[derive(Debug, Clone)]
+pub struct UpdateRequest {
+    pub id: String,
+    pub urn: String,
+    pub old_inputs: Properties,
+    pub old_outputs: Properties,
+    pub new_inputs: Properties,
+}
+
+#[derive(Debug, Clone)]
+pub struct DeleteRequest {
+    pub id: String,
+    pub urn: String,
+    pub inputs: Properties,
+    pub outputs: Properties,
+}
+
+/// Every method may be called again after a crash with the same arguments, and more than one process
+/// may have done so before: look first, then act. Calls run detached from the engine's connection, so
+/// they are never dropped half-way; they end by themselves or at their own deadline.
+#[async_trait]
+pub trait Resource: Send + Sync {
+    /// The type's shape. Called often; keep it cheap.
+    fn schema(&self) -> ResourceSchema;
+
+    /// Find by deterministic name and labels, adopt if it is this installation's, else create; on a
+    /// conflict find again. After a timeout return [`crate::Outcome::Unknown`].
+    async fn create(&self, request: CreateRequest) -> Result<Created>;
+
+    /// The object as it is now, or `None` when it is surely gone. A host that does not answer is an
+    /// error, never `None`.
+    async fn read(&self, request: ReadRequest) -> Result<Option<ReadState>>;
+
+    /// Changes in place what `diff` did not mark as replacing, and returns the new outputs. Must not
+    /// touch user data.
+    async fn update(&self, request: UpdateRequest) -> Result<Properties>;
+
+    /// Idempotent: what is already gone is a success.
+    async fn delete(&self, request: DeleteRequest) -> Result<()>;
+
+    /// Problems with the inputs, before anything is done. The default checks names, types and required
+    /// properties against the schema.
+    fn check(&self, inputs: &Properties) -> Vec<CheckFailure> {
+        check_against(&self.schema(), inputs)
+    }
+
+    /// What differs between the inputs of state and the program. The default compares every input of
+    /// the schema.
+    fn diff(&self, request: &DiffRequest) -> Diff {
+        diff_against(&self.schema(), request)
+    }
+}
+
+fn check_against(schema: &ResourceSchema, inputs: &Properties) -> Vec<CheckFailure> {
+    let mut failures = Vec::new();
+    for name in inputs.keys() {
+        if !schema.inputs.iter().any(|property| property.name == name) {
+            let known: Vec<_> = schema.inputs.iter().map(|property| property.name).collect();
+            let reason = format!("{} has no such property; it has {}", schema.token, known.join(", "));
+            failures.push(CheckFailure { property: name.clone(), reason });
+        }
+    }
+    for property in &schema.inputs {
+        let reason = match inputs.get(property.name) {
+            None | Some(Value::Null) if property.required => "it is required".to_owned(),
+            None | Some(Value::Null) => continue,
+            Some(value) if fits(property.kind, value) => continue,
+            Some(_) => format!("it must be of type {:?}", property.kind),
+        };
+        failures.push(CheckFailure { property: property.name.to_owned(), reason });
+    }
+    failures
+}
+
+fn fits(kind: PropertyType, value: &Value) -> bool {
+    match kind {
+        PropertyType::String => value.is_string(),
+        PropertyType::Integer => value.as_f64().is_some_and(|number| number.fract() == 0.0),
+        PropertyType::Number => value.is_number(),
+        PropertyType::Boolean => value.is_boolean(),
+        PropertyType::StringMap => value.as_object().is_some_and(|map| map.values().all(Value::is_string)),
+        PropertyType::StringList => value.as_array().is_some_and(|list| list.iter().all(Value::is_string)),
+    }
+}
+
+fn diff_against(schema: &ResourceSchema, request: &DiffRequest) -> Diff {
+    let mut diff = Diff::default();
+    for property in &schema.inputs {
+        let (old, new) = (request.old_inputs.get(property.name), request.new_inputs.get(property.name));
+        if same(old, new) {
+            continue;
+        }
+        diff.changed.push(property.name.to_owned());
+        if property.replaces {
+            diff.replaces.push(property.name.to_owned());
+        }
+    }
+    diff
+}
+
+/// Numbers cross the wire as floating point, so `1` and `1.0` are the same; so are null and absent.
+fn same(old: Option<&Value>, new: Option<&Value>) -> bool {
+    match (old, new) {
+        (None | Some(Value::Null), None | Some(Value::Null)) => true,
+        (Some(Value::Number(a)), Some(Value::Number(b))) => a.as_f64() == b.as_f64(),
+        (a, b) => a == b,
+    }
+}
+
+/// Reads `inputs` or `outputs` into a provider's own type.
+pub fn parse<T: serde::de::DeserializeOwned>(properties: &Properties) -> Result<T> {
+    serde_json::from_value(Value::Object(properties.clone())).map_err(|error| {
+        ProviderError::new(contracts::ErrorCode::BadRequest, format!("unusable properties: {error}"))
+    })
+}
+
+/// Turns a provider's own type into properties.
+pub fn properties<T: serde::Serialize>(value: &T) -> Properties {
+    match serde_json::to_value(value) {
+        Ok(Value::Object(map)) => map,
+        _ => Properties::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::schema::Property;
+
+    fn schema() -> ResourceSchema {
+        ResourceSchema {
+            token: "pilot:test:Thing",
+            description: "",
+            inputs: vec![
+                Property::required("name", PropertyType::String, "").replaces(),
+                Property::optional("size", PropertyType::Integer, ""),
+            ],
+            outputs: vec![],
+        }
+    }
+
+    fn object(value: Value) -> Properties {
+        value.as_object().cloned().unwrap()
+    }
+
+    #[test]
+    fn check_reports_unknown_missing_and_mistyped_properties_together() {
+        let failures = check_against(&schema(), &object(json!({"size": "big", "colour": 1})));
+        let properties: Vec<_> = failures.iter().map(|failure| failure.property.as_str()).collect();
+        assert_eq!(properties, ["colour", "name", "size"]);
+    }
+
+    #[test]
+    fn a_number_that_went_over_the_wire_is_still_the_same_number() {
+        let request = DiffRequest {
+            id: "x".to_owned(),
+            old_inputs: object(json!({"name": "a", "size": 1.0})),
+            old_outputs: Properties::new(),
+            new_inputs: object(json!({"name": "a", "size": 1})),
+        };
+        assert_eq!(diff_against(&schema(), &request), Diff::default());
+    }
+
+    #[test]
+    fn only_properties_that_say_so_replace() {
+        let request = DiffRequest {
+            id: "x".to_owned(),
+            old_inputs: object(json!({"name": "a", "size": 1})),
+            old_outputs: Properties::new(),
+            new_inputs: object(json!({"name": "b"})),
+        };
+        let diff = diff_against(&schema(), &request);
+        assert_eq!(diff.changed, ["name", "size"]);
+        assert_eq!(diff.replaces, ["name"]);
+    }
+}
