@@ -1,0 +1,42 @@
+//! `cargo xtask bench NAME`: one measurement beside its peer, in the same run on the same machine, because
+//! only the ratio of the two means anything elsewhere.
+
+use anyhow::Result;
+
+mod metric;
+mod plain;
+mod product;
+mod provision;
+
+/// Run one benchmark beside its peer.
+///
+/// provision: how long a cold create of a container workspace takes, beside a plain `docker run` of the
+/// same image, with the phases of the create, and the memory that the idle server needs.
+#[derive(clap::Args)]
+pub struct Arguments {
+    #[arg(value_enum)]
+    name: Name,
+    /// One JSON object per metric: {"metric","value","unit","peer","peer_value","ratio"}. `ratio` is how
+    /// many times better than the peer: 2 is twice as good, whichever direction is good.
+    #[arg(long)]
+    json: bool,
+    /// How often each side is measured; the median counts.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    runs: u32,
+    /// Install missing system packages with apt-get, without asking.
+    #[arg(long)]
+    yes: bool,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Name {
+    Provision,
+}
+
+/// The command.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let metrics = match arguments.name {
+        Name::Provision => provision::run(arguments.runs, arguments.yes)?,
+    };
+    metric::print(&metrics, arguments.json)
+}

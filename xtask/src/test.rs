@@ -1,0 +1,117 @@
+//! `cargo xtask test`: all tests of a class, with everything they need put in place first, and one count
+//! at the end. The class is in the file name: `tests/engine_*.rs` starts real programs (Pulumi, Docker,
+//! OpenCode), `tests/live_*.rs` needs a cloud account, everything else is a unit test.
+
+use anyhow::{Result, bail};
+
+use crate::{build, image, system, tools, ui};
+
+mod cargo;
+mod counts;
+mod targets;
+
+use counts::Counts;
+use targets::Class;
+
+/// Run the tests: unit and engine, or the class you name.
+///
+/// unit: nothing outside the repository. engine: real Pulumi, Docker and OpenCode on this machine, put in
+/// place first. live: real clouds; these run only with PILOT_LIVE=1 and the credentials they name, and
+/// are counted as skipped otherwise. The last line is the sum: `N passed, N failed, N skipped`.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The class to run; default: unit, then engine.
+    #[arg(value_enum)]
+    class: Option<Class>,
+    /// Install missing system packages with apt-get, without asking.
+    #[arg(long)]
+    yes: bool,
+    /// Run only tests whose name contains this.
+    #[arg(long, value_name = "TEXT")]
+    filter: Option<String>,
+}
+
+/// The command.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let targets = targets::read()?;
+    let classes = match arguments.class {
+        Some(class) => vec![class],
+        None => vec![Class::Unit, Class::Engine],
+    };
+    let filter = arguments.filter.as_deref();
+    let mut results: Vec<(&str, Counts)> = Vec::new();
+    for class in classes {
+        let counts = match class {
+            Class::Unit => unit(&targets, filter)?,
+            Class::Engine => engine(&targets, filter, arguments.yes)?,
+            Class::Live => live(&targets, filter)?,
+        };
+        results.push((class.name(), counts));
+    }
+    report(&results, filter.is_some())
+}
+
+fn unit(targets: &targets::Targets, filter: Option<&str>) -> Result<Counts> {
+    ui::note("unit tests");
+    let mut counts = cargo::test(&targets.unit(), filter, &[])?;
+    counts.add(cargo::test(&["--doc".to_owned()], filter, &[])?);
+    Ok(counts)
+}
+
+fn engine(targets: &targets::Targets, filter: Option<&str>, yes: bool) -> Result<Counts> {
+    ui::note("engine tests");
+    system::ensure(system::ENGINE, yes)?;
+    system::ensure_docker()?;
+    let tools = tools::ensure()?;
+    let programs = build::all(false)?;
+    image::ensure(&programs, &tools.opencode, yes)?;
+    let names = targets.of(Class::Engine);
+    if names.is_empty() {
+        bail!("there is no engine test: no crate has a file tests/engine_*.rs");
+    }
+    // Each of these starts whole instances; more at once only makes them wait for each other.
+    cargo::test(&names, filter, &["--test-threads", "2"])
+}
+
+fn live(targets: &targets::Targets, filter: Option<&str>) -> Result<Counts> {
+    let names = targets.of(Class::Live);
+    if names.is_empty() {
+        ui::note("live tests: there are none yet");
+        return Ok(Counts::default());
+    }
+    if std::env::var("PILOT_LIVE").is_ok_and(|value| value == "1") {
+        return cargo::test(&names, filter, &[]);
+    }
+    let skipped = cargo::list(&names)?;
+    ui::note(format!("live tests: {skipped} skipped, because they need PILOT_LIVE=1 and cloud credentials"));
+    Ok(Counts { skipped, ..Counts::default() })
+}
+
+/// One line for each class, the sum last and alone on its line.
+fn report(results: &[(&str, Counts)], filtered: bool) -> Result<()> {
+    let mut sum = Counts::default();
+    ui::say("");
+    for (class, counts) in results {
+        ui::say(format!("{class}: {counts}"));
+        for failure in &counts.failures {
+            ui::say(format!("  failed: {failure}"));
+        }
+        for reason in &counts.reasons {
+            ui::say(format!("  skipped: {reason}"));
+        }
+        sum.add(counts.clone());
+    }
+    let ran_nothing = results.iter().any(|(class, counts)| *class == "engine" && counts.ran() == 0);
+    let problem = if sum.failed > 0 {
+        Some("there are failures")
+    } else if ran_nothing && !filtered {
+        Some("no engine test ran")
+    } else {
+        None
+    };
+    ui::say(format!("{sum}"));
+    match problem {
+        Some(text) => bail!("{text}"),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,114 @@
+//! `cargo xtask tools`: the programs that Pilot starts but does not contain, each of one exact version, in
+//! a cache that all checkouts share. They are looked for on PATH, then in the cache, then built or fetched.
+//! A lock makes a second run wait instead of building twice; only complete tools ever get their final name.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{paths, process, ui};
+
+mod opencode;
+mod pulumi;
+
+/// Make sure of the Pulumi CLI with its YAML host, and of OpenCode.
+///
+/// Pulumi is taken from PATH when its version is exactly the pinned one, else built once from the Go
+/// module proxy. OpenCode is fetched with npm from the lock file in instance-image. Both go to
+/// $PILOT_TOOLS (default ~/.cache/pilot/tools).
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Also install missing system packages with apt-get, without asking.
+    #[arg(long)]
+    yes: bool,
+}
+
+/// The command.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    crate::system::ensure(crate::system::BASIC, arguments.yes)?;
+    let tools = ensure()?;
+    ui::say(format!("pulumi   {}", tools.pulumi.display()));
+    ui::say(format!("opencode {}", tools.opencode.display()));
+    Ok(())
+}
+
+/// Where the tools are.
+pub struct Tools {
+    pub pulumi: PathBuf,
+    pub opencode: PathBuf,
+}
+
+/// Finds or makes all tools. A second call does nothing but look.
+pub fn ensure() -> Result<Tools> {
+    let cache = paths::tools()?;
+    std::fs::create_dir_all(&cache).with_context(|| cache.display().to_string())?;
+    if let (Some(pulumi), Some(opencode)) = (pulumi::find(&cache), opencode::find(&cache)) {
+        return Ok(Tools { pulumi, opencode });
+    }
+    let _lock = lock(&cache)?;
+    Ok(Tools { pulumi: pulumi::ensure(&cache)?, opencode: opencode::ensure(&cache)? })
+}
+
+/// Only OpenCode, for what needs no Pulumi.
+pub fn ensure_opencode() -> Result<PathBuf> {
+    let cache = paths::tools()?;
+    std::fs::create_dir_all(&cache).with_context(|| cache.display().to_string())?;
+    let _lock = lock(&cache)?;
+    opencode::ensure(&cache)
+}
+
+/// Fails with all missing programs at once, each with the way to get it.
+fn need(programs: &[(&str, &str)]) -> Result<()> {
+    let missing: Vec<String> = programs
+        .iter()
+        .filter(|(program, _)| paths::on_path(program).is_none())
+        .map(|(program, advice)| format!("  {program}: {advice}"))
+        .collect();
+    if !missing.is_empty() {
+        bail!("these programs are not on PATH:\n{}", missing.join("\n"));
+    }
+    Ok(())
+}
+
+/// Held until dropped; another process that holds it is waited for.
+fn lock(cache: &Path) -> Result<File> {
+    let path = cache.join(".lock");
+    let file = File::options().create(true).append(true).open(&path);
+    let file = file.with_context(|| path.display().to_string())?;
+    match file.try_lock() {
+        Ok(()) => return Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => {}
+        Err(std::fs::TryLockError::Error(error)) => return Err(error).context(path.display().to_string()),
+    }
+    let step = ui::Step::begin("waiting for another `cargo xtask` that prepares the same tools", None);
+    file.lock().with_context(|| path.display().to_string())?;
+    step.done("");
+    Ok(file)
+}
+
+/// A folder in the cache that becomes `name` when it is complete.
+fn publish(staged: tempfile::TempDir, place: &Path) -> Result<()> {
+    if place.exists() {
+        std::fs::remove_dir_all(place).with_context(|| place.display().to_string())?;
+    }
+    let staged = staged.keep();
+    std::fs::rename(&staged, place).with_context(|| format!("{} -> {}", staged.display(), place.display()))
+}
+
+/// A staging folder on the cache's file system, so that `publish` is one rename.
+fn stage(cache: &Path) -> Result<tempfile::TempDir> {
+    // Readable by others: `local` instances of other users may share a machine-wide $PILOT_TOOLS.
+    use std::os::unix::fs::PermissionsExt;
+    tempfile::Builder::new()
+        .prefix(".staging-")
+        .permissions(std::fs::Permissions::from_mode(0o755))
+        .tempdir_in(cache)
+        .with_context(|| cache.display().to_string())
+}
+
+/// What a program prints as its version, trimmed; none when it does not run.
+fn version_of(program: &Path, argument: &str) -> Option<String> {
+    let text = process::capture(std::process::Command::new(program).arg(argument)).ok()?;
+    Some(text.trim().to_owned())
+}
