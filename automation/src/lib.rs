@@ -1,1 +1,46 @@
+//! A Pulumi Automation API for Rust: run real Pulumi stacks from async Rust code.
+//!
+//! A [`Workspace`] is one project and its state backend. A [`Stack`] of it is brought `up`, previewed,
+//! destroyed and exported; the program is either an async Rust [`Program`] that runs in this process, or
+//! the project found in a folder. The engine is the real one, driven through the `pulumi` CLI.
+//!
+//! Nothing here knows Pilot. No environment variable is read, nothing global is kept, so any number of
+//! programs can run at once in one process.
+//!
+//! ```text
+//! Stack::up ─ starts ─> pulumi CLI ─ Run ──────────────> language::Server ──> your Program
+//!                          │                                                     │
+//!                          ├─ RegisterResource <──────── Context ────────────────┘
+//!                          ├─ Create, Update ──────────> attached providers
+//!                          └─ engine events ───────────> events::Server ──────> you
+//! ```
 
+pub mod stack;
+pub mod workspace;
+
+pub mod context;
+pub mod program;
+pub mod value;
+
+pub mod event;
+
+pub mod error;
+
+mod classify;
+mod command;
+mod event_server;
+mod language;
+mod lock;
+mod operation;
+mod wire;
+
+pub use command::{Cli, MINIMUM_VERSION};
+pub use context::{Context, Resource, ResourceArgs};
+pub use error::{Diagnostic, Error, FailedOperation, Result};
+pub use event::{EngineEvent, EventKind, StepMetadata};
+pub use program::{Input, Outputs, Program, ProgramError};
+pub use stack::{Options, Stack, Summary, Update};
+pub use value::Value;
+pub use workspace::{Backend, Workspace};
+
+pub use tokio_util::sync::CancellationToken;

@@ -1,0 +1,219 @@
+//! The `pulumi` process: found, checked, started, cancelled, and never left behind.
+
+use std::ffi::OsString;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal};
+use tokio::io::AsyncReadExt;
+use tokio::process::{Child, Command};
+use tokio_util::sync::CancellationToken;
+
+use crate::error::{Error, Result};
+
+/// The oldest CLI whose wire and flags this crate relies on.
+pub const MINIMUM_VERSION: (u64, u64, u64) = (3, 238, 0);
+
+/// How long a CLI may take to end by itself after SIGINT before its process group is killed. It waits
+/// for providers that are in the middle of a create, and that is worth waiting for.
+const GRACE: Duration = Duration::from_secs(60);
+
+/// A `pulumi` executable of a supported version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cli {
+    path: PathBuf,
+    version: String,
+}
+
+impl Cli {
+    /// Asks the executable for its version; about 0.3 s.
+    pub async fn open(path: impl Into<PathBuf>) -> Result<Self> {
+        let path = path.into();
+        let output = Command::new(&path)
+            .arg("version")
+            .env("PULUMI_SKIP_UPDATE_CHECK", "true")
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .output()
+            .await
+            .map_err(|_| Error::CliMissing { path: path.clone() })?;
+        let found = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        match parse_version(&found) {
+            Some(version) if version >= MINIMUM_VERSION && version.0 == MINIMUM_VERSION.0 => {
+                Ok(Self { path, version: found })
+            }
+            _ => {
+                let (major, minor, patch) = MINIMUM_VERSION;
+                Err(Error::CliVersion { found, needed: format!("{major}.{minor}.{patch}") })
+            }
+        }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// As the CLI prints it, for example `v3.255.0`.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+}
+
+fn parse_version(text: &str) -> Option<(u64, u64, u64)> {
+    let mut parts = text.trim().trim_start_matches('v').split(['-', '+']).next()?.split('.');
+    let mut next = || parts.next()?.parse().ok();
+    Some((next()?, next()?, next()?))
+}
+
+/// One run of the CLI. The environment is exactly `env`; nothing is inherited.
+pub(crate) struct Invocation<'a> {
+    pub cli: &'a Cli,
+    pub args: Vec<OsString>,
+    pub directory: &'a Path,
+    pub env: &'a [(OsString, OsString)],
+}
+
+#[derive(Debug)]
+pub(crate) struct Exit {
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
+    pub canceled: bool,
+}
+
+impl Exit {
+    pub fn success(&self) -> bool {
+        self.status.success()
+    }
+
+    pub fn code(&self) -> Option<i32> {
+        self.status.code()
+    }
+
+    pub fn signal(&self) -> Option<i32> {
+        self.status.signal()
+    }
+}
+
+/// Runs to the end. Cancelling, or dropping the future, sends SIGINT and, when the CLI has not ended
+/// within the grace period, kills its process group.
+pub(crate) async fn run(invocation: Invocation<'_>, cancel: &CancellationToken) -> Result<Exit> {
+    if cancel.is_cancelled() {
+        return Err(Error::Canceled);
+    }
+    let mut child = Command::new(&invocation.cli.path)
+        .args(&invocation.args)
+        .current_dir(invocation.directory)
+        .env_clear()
+        .envs(invocation.env.iter().map(|(key, value)| (key, value)))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .map_err(Error::io("start pulumi"))?;
+    let mut stdout = child.stdout.take();
+    let mut stderr = child.stderr.take();
+    let mut guard = Guard::new(child);
+    let read = async { tokio::join!(read_all(&mut stdout), read_all(&mut stderr)) };
+    let wait = guard.wait(cancel);
+    let ((stdout, stderr), waited) = tokio::join!(read, wait);
+    let (status, canceled) = waited?;
+    Ok(Exit { status, stdout, stderr, canceled })
+}
+
+/// Reads while the process runs, so that a full pipe can never block it.
+async fn read_all(source: &mut Option<impl AsyncReadExt + Unpin>) -> String {
+    let mut bytes = Vec::new();
+    if let Some(source) = source {
+        // A broken pipe ends the text; the exit status tells the rest.
+        let _ = source.read_to_end(&mut bytes).await;
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Owns the child until it has been waited for; dropped before that, it ends the child.
+struct Guard {
+    child: Option<Child>,
+    group: Option<Pid>,
+}
+
+impl Guard {
+    fn new(child: Child) -> Self {
+        let group = child.id().and_then(|id| Pid::from_raw(id as i32));
+        Self { child: Some(child), group }
+    }
+
+    async fn wait(&mut self, cancel: &CancellationToken) -> Result<(ExitStatus, bool)> {
+        let Some(child) = self.child.as_mut() else {
+            return Err(Error::Canceled);
+        };
+        let (status, canceled) = tokio::select! {
+            status = child.wait() => (status, false),
+            () = cancel.cancelled() => (end(child, self.group).await, true),
+        };
+        self.child = None;
+        Ok((status.map_err(Error::io("wait for pulumi"))?, canceled))
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let (Some(mut child), group) = (self.child.take(), self.group) else { return };
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => {
+                runtime.spawn(async move {
+                    let _ = end(&mut child, group).await;
+                });
+            }
+            // No runtime is left to wait in: the process must not outlive its owner.
+            Err(_) => signal_group(group, Signal::KILL),
+        }
+    }
+}
+
+/// SIGINT to the CLI alone (it tells its own children), then SIGKILL to the whole group.
+async fn end(child: &mut Child, group: Option<Pid>) -> std::io::Result<ExitStatus> {
+    if let Some(pid) = group {
+        let _ = rustix::process::kill_process(pid, Signal::INT);
+    }
+    match tokio::time::timeout(GRACE, child.wait()).await {
+        Ok(status) => status,
+        Err(_) => {
+            signal_group(group, Signal::KILL);
+            child.wait().await
+        }
+    }
+}
+
+fn signal_group(group: Option<Pid>, signal: Signal) {
+    if let Some(group) = group {
+        let _ = rustix::process::kill_process_group(group, signal);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read_as_the_cli_prints_them() {
+        assert_eq!(parse_version("v3.255.0\n"), Some((3, 255, 0)));
+        assert_eq!(parse_version("3.260.0-dev.1+abc"), Some((3, 260, 0)));
+        assert_eq!(parse_version("dev"), None);
+    }
+
+    #[tokio::test]
+    async fn a_missing_cli_is_a_typed_error() {
+        let error = Cli::open("/nonexistent/pulumi").await.unwrap_err();
+        assert!(matches!(error, Error::CliMissing { .. }));
+    }
+
+    #[tokio::test]
+    async fn a_program_that_is_not_pulumi_is_refused_by_its_version() {
+        let error = Cli::open("echo").await.unwrap_err();
+        assert!(matches!(error, Error::CliVersion { .. }), "{error}");
+    }
+}

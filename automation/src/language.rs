@@ -1,0 +1,156 @@
+//! Serves one inline program to one CLI process.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tonic::transport::server::TcpIncoming;
+use tonic::{Request, Response, Status};
+
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::program::{Outputs, Program, ProgramError};
+use crate::wire::language_runtime_server::{LanguageRuntime, LanguageRuntimeServer};
+use crate::wire::{
+    GetRequiredPackagesRequest, GetRequiredPackagesResponse, MAX_MESSAGE, RunRequest, RunResponse,
+    RuntimePluginInfo,
+};
+
+/// What is known of the program after the CLI has ended.
+#[derive(Default)]
+pub(crate) struct Observed {
+    /// Of the last run that reached its end.
+    pub outputs: Option<Outputs>,
+    /// The program's own failure, in its own words.
+    pub error: Option<String>,
+}
+
+pub(crate) struct Server {
+    address: SocketAddr,
+    observed: Arc<Mutex<Observed>>,
+    task: JoinHandle<()>,
+}
+
+impl Server {
+    pub async fn start(program: Arc<dyn Program>) -> Result<Self> {
+        let listener =
+            TcpListener::bind(("127.0.0.1", 0)).await.map_err(Error::io("listen for the engine"))?;
+        let address = listener.local_addr().map_err(Error::io("listen for the engine"))?;
+        let observed = Arc::new(Mutex::new(Observed::default()));
+        let service = LanguageRuntimeServer::new(Runtime { program, observed: Arc::clone(&observed) })
+            .max_decoding_message_size(MAX_MESSAGE)
+            .max_encoding_message_size(MAX_MESSAGE);
+        let serve = tonic::transport::Server::builder()
+            .add_service(service)
+            .serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true)));
+        let task = tokio::spawn(async move {
+            if let Err(error) = serve.await {
+                tracing::debug!(%error, "program server ended");
+            }
+        });
+        Ok(Self { address, observed, task })
+    }
+
+    /// For `--client=`.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub fn observed(&self) -> Observed {
+        self.observed.lock().map(|mut observed| std::mem::take(&mut *observed)).unwrap_or_default()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+struct Runtime {
+    program: Arc<dyn Program>,
+    observed: Arc<Mutex<Observed>>,
+}
+
+impl Runtime {
+    fn note(&self, change: impl FnOnce(&mut Observed)) {
+        if let Ok(mut observed) = self.observed.lock() {
+            change(&mut observed);
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl LanguageRuntime for Runtime {
+    async fn get_required_packages(
+        &self,
+        _: Request<GetRequiredPackagesRequest>,
+    ) -> std::result::Result<Response<GetRequiredPackagesResponse>, Status> {
+        Ok(Response::new(GetRequiredPackagesResponse {}))
+    }
+
+    async fn get_plugin_info(
+        &self,
+        _: Request<()>,
+    ) -> std::result::Result<Response<RuntimePluginInfo>, Status> {
+        Ok(Response::new(RuntimePluginInfo { version: env!("CARGO_PKG_VERSION").to_owned() }))
+    }
+
+    async fn run(&self, request: Request<RunRequest>) -> std::result::Result<Response<RunResponse>, Status> {
+        let request = request.into_inner();
+        let program = Arc::clone(&self.program);
+        // A task of its own turns a panic into a value; aborting it with the call stops a program that
+        // would never return once the engine has gone.
+        let mut task = AbortOnDrop(tokio::spawn(async move { run(program.as_ref(), &request).await }));
+        let error = match (&mut task.0).await {
+            Ok(Ok(outputs)) => {
+                self.note(|observed| observed.outputs = Some(outputs));
+                return Ok(Response::new(RunResponse::default()));
+            }
+            Ok(Err(ProgramError::Ended)) => {
+                return Ok(Response::new(RunResponse { error: String::new(), bail: true }));
+            }
+            Ok(Err(ProgramError::Refused(message) | ProgramError::Failed(message))) => message,
+            Err(panic) => format!("the program panicked: {}", panic_message(panic)),
+        };
+        self.note(|observed| observed.error = Some(error.clone()));
+        Ok(Response::new(RunResponse { error, bail: false }))
+    }
+}
+
+async fn run(program: &dyn Program, request: &RunRequest) -> std::result::Result<Outputs, ProgramError> {
+    let context = Context::open(request).await?;
+    let result = program.run(&context).await;
+    match result {
+        Ok(outputs) => {
+            context.export(&outputs).await?;
+            context.finish().await;
+            Ok(outputs)
+        }
+        Err(error) => {
+            // The stack's outputs are registered even then, so that state stays complete.
+            let _ = context.export(&Outputs::new()).await;
+            Err(error)
+        }
+    }
+}
+
+fn panic_message(error: tokio::task::JoinError) -> String {
+    match error.try_into_panic() {
+        Ok(payload) => payload
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned())
+            .or_else(|| payload.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "no message".to_owned()),
+        Err(error) => error.to_string(),
+    }
+}
+
+struct AbortOnDrop<T>(JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

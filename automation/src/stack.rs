@@ -1,0 +1,152 @@
+//! A stack and what can be done with it. Each method is one `pulumi` process.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::{Error, Result};
+use crate::event::{EngineEvent, EventKind, StepMetadata, SummaryEvent};
+use crate::operation::{self, Finished};
+use crate::program::Program;
+use crate::value::Value;
+use crate::workspace::{Backend, Workspace};
+
+/// One stack of a [`Workspace`]. Cheap to clone; holds nothing open.
+#[derive(Debug, Clone)]
+pub struct Stack {
+    pub(crate) workspace: Workspace,
+    pub(crate) name: String,
+}
+
+/// How an operation runs. The default waits a moment for another's lock, reports no events and cannot
+/// be cancelled.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Receives every engine event while the operation runs.
+    pub events: Option<mpsc::UnboundedSender<EngineEvent>>,
+    pub cancel: CancellationToken,
+    /// How long to wait for a living process to release the stack's lock.
+    pub lock_patience: Duration,
+    /// How many resource steps run at once; the engine's own default when absent.
+    pub parallel: Option<u32>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            events: None,
+            cancel: CancellationToken::new(),
+            lock_patience: Duration::from_secs(2),
+            parallel: None,
+        }
+    }
+}
+
+/// What an operation did, or would do.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Summary {
+    /// Steps by their operation: `create`, `same`, ...
+    pub changes: BTreeMap<String, u64>,
+    /// The steps in the order the engine announced them, the stack itself left out.
+    pub steps: Vec<StepMetadata>,
+}
+
+impl Summary {
+    pub fn is_unchanged(&self) -> bool {
+        self.changes.iter().all(|(op, count)| op == "same" || *count == 0)
+    }
+}
+
+/// The result of [`Stack::up`].
+#[derive(Debug, Clone)]
+pub struct Update {
+    /// The stack's outputs; of an inline program only.
+    pub outputs: BTreeMap<String, Value>,
+    pub summary: Summary,
+}
+
+impl Stack {
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Creates the stack; `pulumi stack init`. [`Error::StackExists`] when there is one.
+    pub async fn create(&self, options: &Options) -> Result<()> {
+        let args = ["stack", "init", self.name.as_str(), "--no-select"];
+        operation::plain(self, "stack init", &args, options).await.map(drop)
+    }
+
+    /// Creates the stack unless it exists; true when it was created.
+    pub async fn ensure(&self, options: &Options) -> Result<bool> {
+        if self.has_state_file() {
+            return Ok(false);
+        }
+        match self.create(options).await {
+            Ok(()) => Ok(true),
+            Err(Error::StackExists { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Applies an inline program; `pulumi up`.
+    pub async fn up(&self, program: Arc<dyn Program>, options: &Options) -> Result<Update> {
+        let args = ["--yes", "--skip-preview", "--suppress-outputs"];
+        let finished = operation::engine(self, "up", &args, Some(program), options).await?;
+        let outputs =
+            finished.outputs.iter().flatten().map(|(name, input)| (name.clone(), input.value.clone()));
+        Ok(Update { outputs: outputs.collect(), summary: summarize(finished.summary, finished.events) })
+    }
+
+    /// Plans an inline program and changes nothing; `pulumi preview`. Takes no lock.
+    pub async fn preview(&self, program: Arc<dyn Program>, options: &Options) -> Result<Summary> {
+        let Finished { summary, events, .. } =
+            operation::engine(self, "preview", &["--suppress-outputs"], Some(program), options).await?;
+        Ok(summarize(summary, events))
+    }
+
+    /// Deletes every resource; `pulumi destroy`. The stack itself stays. The program only stands in for
+    /// the project's language, it is not run.
+    pub async fn destroy(&self, program: Arc<dyn Program>, options: &Options) -> Result<Summary> {
+        let args = ["--yes", "--skip-preview", "--suppress-outputs"];
+        let Finished { summary, events, .. } =
+            operation::engine(self, "destroy", &args, Some(program), options).await?;
+        Ok(summarize(summary, events))
+    }
+
+    /// Deletes the stack, its history, backups and settings file; `pulumi stack rm`. It must be empty.
+    /// A stack that does not exist is a success.
+    pub async fn remove(&self, options: &Options) -> Result<()> {
+        let args = ["stack", "rm", "--yes", "--remove-backups", "--stack", self.name.as_str()];
+        match operation::plain(self, "stack rm", &args, options).await {
+            Ok(_) | Err(Error::StackNotFound { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The deployment as `pulumi stack export` prints it; secrets stay encrypted.
+    pub async fn export(&self, options: &Options) -> Result<serde_json::Value> {
+        let args = ["stack", "export", "--stack", self.name.as_str()];
+        let exit = operation::plain(self, "stack export", &args, options).await?;
+        serde_json::from_str(&exit.stdout)
+            .map_err(|error| Error::Output { command: "stack export".to_owned(), message: error.to_string() })
+    }
+
+    /// True when a folder backend has a state file of the stack: no process is needed to know.
+    fn has_state_file(&self) -> bool {
+        let Backend::Folder(folder) = &self.workspace.backend else { return false };
+        let stacks = folder.join(".pulumi/stacks").join(&self.workspace.project);
+        ["json", "json.gz"].iter().any(|extension| stacks.join(format!("{}.{extension}", self.name)).exists())
+    }
+}
+
+fn summarize(summary: Option<SummaryEvent>, events: Vec<EngineEvent>) -> Summary {
+    let steps = events.into_iter().filter_map(|event| match event.kind {
+        EventKind::ResourcePre(step) if !step.resource_type.starts_with("pulumi:pulumi:") => Some(step),
+        _ => None,
+    });
+    let steps = steps.filter(|step| !step.resource_type.starts_with("pulumi:providers:")).collect();
+    Summary { changes: summary.map(|summary| summary.resource_changes).unwrap_or_default(), steps }
+}

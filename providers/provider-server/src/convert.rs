@@ -1,0 +1,110 @@
+//! Between the wire's values, which know secrets and unknowns, and the plain JSON that providers see.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use automation::Value;
+use automation::value::{from_struct, to_struct};
+use prost_types::Struct;
+use provider_api::{Properties, ResourceSchema};
+
+/// Properties as they came, with their marks.
+#[derive(Debug, Clone, Default)]
+pub struct Marked(BTreeMap<String, Value>);
+
+impl Marked {
+    pub fn read(object: Option<&Struct>) -> Self {
+        Self(from_struct(object))
+    }
+
+    /// What a provider sees: secrets plain, unknown properties absent.
+    pub fn plain(&self) -> Properties {
+        let known = self.0.iter().filter(|(_, value)| !value.has_unknowns());
+        known.map(|(name, value)| (name.clone(), value.reveal())).collect()
+    }
+
+    pub fn unknown(&self) -> BTreeSet<String> {
+        self.0.iter().filter(|(_, value)| value.has_unknowns()).map(|(name, _)| name.clone()).collect()
+    }
+
+    pub fn write(&self) -> Struct {
+        to_struct(&self.0)
+    }
+
+    /// Outputs for the wire: what the schema or the inputs marked secret stays secret.
+    pub fn outputs(&self, schema: &ResourceSchema, outputs: Properties) -> Struct {
+        let marked = outputs.into_iter().map(|(name, value)| {
+            let value = Value::from(value);
+            let secret = self.is_secret(&name) || declares_secret(schema, &name);
+            (name, if secret { Value::Secret(Box::new(value)) } else { value })
+        });
+        to_struct(&marked.collect())
+    }
+
+    /// The outputs of a preview: the inputs, and unknown for what only a create can tell.
+    pub fn previewed(&self, schema: &ResourceSchema) -> Struct {
+        let mut outputs = self.0.clone();
+        for property in &schema.outputs {
+            outputs.entry(property.name.to_owned()).or_insert(Value::Unknown);
+        }
+        to_struct(&outputs)
+    }
+
+    /// The outputs of a previewed update: what was there, changed by the new inputs.
+    pub fn previewed_over(&self, old_outputs: &Marked) -> Struct {
+        let mut outputs = old_outputs.0.clone();
+        outputs.extend(self.0.clone());
+        to_struct(&outputs)
+    }
+
+    fn is_secret(&self, name: &str) -> bool {
+        self.0.get(name).is_some_and(Value::has_secrets)
+    }
+}
+
+fn declares_secret(schema: &ResourceSchema, name: &str) -> bool {
+    schema.inputs.iter().chain(&schema.outputs).any(|property| property.name == name && property.secret)
+}
+
+#[cfg(test)]
+mod tests {
+    use provider_api::{Property, PropertyType};
+
+    use super::*;
+
+    fn schema() -> ResourceSchema {
+        ResourceSchema {
+            token: "pilot:test:Thing",
+            description: "",
+            inputs: vec![Property::required("name", PropertyType::String, "")],
+            outputs: vec![Property::required("key", PropertyType::String, "").secret()],
+        }
+    }
+
+    fn marked(properties: &[(&str, Value)]) -> Marked {
+        Marked(properties.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect())
+    }
+
+    #[test]
+    fn a_secret_input_and_a_secret_output_of_the_schema_stay_secret() {
+        let inputs = marked(&[("name", Value::secret("n"))]);
+        let outputs = serde_json::json!({"name": "n", "key": "k"});
+        let written = inputs.outputs(&schema(), outputs.as_object().cloned().unwrap());
+        let read = from_struct(Some(&written));
+        assert_eq!(read["name"], Value::secret("n"));
+        assert_eq!(read["key"], Value::secret("k"));
+    }
+
+    #[test]
+    fn providers_never_see_an_unknown() {
+        let inputs = marked(&[("name", Value::List(vec![Value::Unknown])), ("size", Value::Number(1.0))]);
+        assert_eq!(serde_json::Value::Object(inputs.plain()), serde_json::json!({"size": 1}));
+        assert_eq!(inputs.unknown(), BTreeSet::from(["name".to_owned()]));
+    }
+
+    #[test]
+    fn a_preview_leaves_unknown_what_only_a_create_can_tell() {
+        let read = from_struct(Some(&marked(&[("name", "n".into())]).previewed(&schema())));
+        assert_eq!(read["key"], Value::Unknown);
+        assert_eq!(read["name"], "n".into());
+    }
+}

@@ -1,0 +1,87 @@
+//! Provider work that outlives the engine's call.
+//!
+//! When a CLI dies, the server drops the handler in the middle of its work. Work runs in a task of its
+//! own, so that it always comes to an end, and one call at a time for each resource, so that the retry
+//! after such a death finds the result of the first try.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, Weak};
+
+use contracts::ErrorCode;
+use provider_api::ProviderError;
+
+type Lock = tokio::sync::Mutex<()>;
+
+#[derive(Default)]
+pub struct Detached {
+    locks: Mutex<HashMap<String, Weak<Lock>>>,
+}
+
+impl Detached {
+    /// Runs `work` to its end even when the caller goes away; calls for the same `urn` wait for each
+    /// other.
+    pub async fn run<T, F>(&self, urn: &str, work: F) -> Result<T, ProviderError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, ProviderError>> + Send + 'static,
+    {
+        let lock = self.lock(urn);
+        let task = tokio::spawn(async move {
+            let _one_at_a_time = lock.lock().await;
+            work.await
+        });
+        task.await.unwrap_or_else(|error| {
+            let message = format!("the provider's code failed: {error}");
+            Err(ProviderError::unknown(ErrorCode::Internal, message))
+        })
+    }
+
+    fn lock(&self, urn: &str) -> Arc<Lock> {
+        let Ok(mut locks) = self.locks.lock() else { return Arc::default() };
+        locks.retain(|_, lock| lock.strong_count() > 0);
+        if let Some(lock) = locks.get(urn).and_then(Weak::upgrade) {
+            return lock;
+        }
+        let lock = Arc::new(Lock::default());
+        locks.insert(urn.to_owned(), Arc::downgrade(&lock));
+        lock
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn work_goes_on_when_its_caller_goes_away_and_the_retry_waits_for_it() {
+        let detached = Arc::new(Detached::default());
+        let (go, wait) = oneshot::channel::<()>();
+        let first = {
+            let detached = Arc::clone(&detached);
+            let order = async move {
+                let _ = wait.await;
+                Ok::<_, ProviderError>("first")
+            };
+            tokio::spawn(async move { detached.run("urn", order).await })
+        };
+        tokio::task::yield_now().await;
+        first.abort();
+        let retry = detached.run("urn", async { Ok("retry") });
+        tokio::pin!(retry);
+        assert!(tokio::time::timeout(Duration::from_millis(50), &mut retry).await.is_err());
+        go.send(()).unwrap();
+        assert_eq!(retry.await.unwrap(), "retry");
+    }
+
+    #[tokio::test]
+    async fn a_panic_in_a_provider_is_an_error_with_an_unknown_outcome() {
+        let detached = Detached::default();
+        let error = detached.run::<(), _>("urn", async { panic!("bug") }).await.unwrap_err();
+        assert_eq!(error.outcome, provider_api::Outcome::Unknown);
+    }
+}

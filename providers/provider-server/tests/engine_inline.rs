@@ -1,0 +1,197 @@
+//! Real Pulumi against a provider of these tests: the whole way from declarations to state and back.
+
+#[path = "engine/world.rs"]
+mod world;
+
+use std::time::Duration;
+
+use automation::{Error, EventKind, Options, Value};
+use provider_api::{Declaration, Declared, Expr};
+use world::{World, normalized};
+
+fn two_resources() -> Declared {
+    let mut declared = Declared {
+        resources: vec![
+            Declaration::new("home", "pilot:test:Thing").input("label", "first"),
+            Declaration::new("instance", "pilot:test:Thing")
+                .input("label", "second")
+                .input("after", Expr::output("home", "address"))
+                .input("token", Expr::Secret(Box::new("canary-3f9".into()))),
+        ],
+        ..Declared::default()
+    };
+    declared.outputs.insert("address".to_owned(), Expr::output("instance", "address"));
+    declared
+}
+
+#[tokio::test]
+async fn a_stack_is_created_kept_and_destroyed_in_order() {
+    let world = World::new().await;
+    let stack = world.stack("rt-order").await;
+    let (events, mut listener) = tokio::sync::mpsc::unbounded_channel();
+    let options = Options { events: Some(events), ..Options::default() };
+
+    let update = stack.up(world.program("rt-order", two_resources()), &options).await.unwrap();
+    assert_eq!(update.summary.changes["create"], 3);
+    assert_eq!(update.outputs["address"], Value::from("address-of-second"));
+    assert_eq!(world.cloud.log(), ["create first", "create second"]);
+    let mut kinds = Vec::new();
+    while let Ok(event) = listener.try_recv() {
+        kinds.push(event.kind);
+    }
+    assert!(kinds.iter().any(|kind| matches!(kind, EventKind::ResourcePre(step) if step.name() == "home")));
+    assert!(matches!(kinds.last(), Some(EventKind::Cancel)), "{kinds:?}");
+
+    let again = stack.up(world.program("rt-order", two_resources()), &Options::default()).await.unwrap();
+    assert!(again.summary.is_unchanged(), "{:?}", again.summary);
+
+    stack.destroy(world.program("rt-order", two_resources()), &Options::default()).await.unwrap();
+    assert_eq!(world.cloud.log()[2..], ["delete second", "delete first"]);
+    stack.remove(&Options::default()).await.unwrap();
+    stack.remove(&Options::default()).await.unwrap();
+    assert_eq!(world.state_files("rt-order"), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_preview_plans_with_unknowns_and_touches_nothing() {
+    let world = World::new().await;
+    let stack = world.stack("rt-preview").await;
+    let plan =
+        stack.preview(world.program("rt-preview", two_resources()), &Options::default()).await.unwrap();
+    let names: Vec<_> = plan.steps.iter().map(|step| (step.op.as_str(), step.name())).collect();
+    assert_eq!(names, [("create", "home"), ("create", "instance")]);
+    assert_eq!(world.cloud.log(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn yaml_and_inline_of_one_stack_agree_in_plan_and_in_state() {
+    let world = World::new().await;
+    let inline = world.stack("rt-parity").await;
+    inline.up(world.program("rt-parity", two_resources()), &Options::default()).await.unwrap();
+    let from_inline = inline.export(&Options::default()).await.unwrap();
+
+    let project = world.yaml_project("rt-parity", two_resources());
+    let preview = world.pulumi(&project, &["preview", "--expect-no-changes", "--stack", "rt-parity"]).await;
+    assert!(preview.status.success(), "{}", String::from_utf8_lossy(&preview.stdout));
+    let up = world.pulumi(&project, &["up", "--yes", "--skip-preview", "--stack", "rt-parity"]).await;
+    assert!(up.status.success(), "{}", String::from_utf8_lossy(&up.stdout));
+
+    let from_yaml = inline.export(&Options::default()).await.unwrap();
+    pretty_eq(&normalized(&from_inline), &normalized(&from_yaml));
+    let after =
+        inline.preview(world.program("rt-parity", two_resources()), &Options::default()).await.unwrap();
+    assert!(after.is_unchanged(), "{:?}", after.changes);
+}
+
+fn pretty_eq(left: &serde_json::Value, right: &serde_json::Value) {
+    let text = |value| serde_json::to_string_pretty(value).unwrap();
+    assert_eq!(text(left), text(right));
+}
+
+#[tokio::test]
+async fn a_secret_is_in_no_file_of_the_state() {
+    let world = World::new().await;
+    let stack = world.stack("rt-secret").await;
+    stack.up(world.program("rt-secret", two_resources()), &Options::default()).await.unwrap();
+    assert!(!world.grep_state("canary-3f9"));
+    assert!(world.grep_state("ciphertext"));
+}
+
+#[tokio::test]
+async fn a_providers_refusal_arrives_with_its_words_its_step_and_its_code() {
+    let world = World::new().await;
+    let stack = world.stack("rt-refused").await;
+    let mut declared = two_resources();
+    declared.resources[1] = Declaration::new("instance", "pilot:test:Thing").input("label", "refuse");
+    declared.outputs.clear();
+    let error = stack.up(world.program("rt-refused", declared), &Options::default()).await.unwrap_err();
+    let Error::UpdateFailed { failed_operations, .. } = &error else { panic!("{error}") };
+    assert!(error.to_string().contains("provider_capacity: the test cloud is full"), "{error}");
+    assert!(failed_operations[0].urn.ends_with("::instance"));
+    assert!(!failed_operations[0].outcome_unknown);
+    let typed = world.server.take_failure(&failed_operations[0].urn).unwrap();
+    assert_eq!(typed.code, contracts::ErrorCode::ProviderCapacity);
+}
+
+#[tokio::test]
+async fn a_partial_failure_keeps_the_resource_so_that_it_can_be_deleted() {
+    let world = World::new().await;
+    let stack = world.stack("rt-partial").await;
+    let declared = Declared {
+        resources: vec![Declaration::new("half", "pilot:test:Thing").input("label", "partial")],
+        ..Declared::default()
+    };
+    stack.up(world.program("rt-partial", declared.clone()), &Options::default()).await.unwrap_err();
+    let state = stack.export(&Options::default()).await.unwrap().to_string();
+    assert!(state.contains("id-of-partial"), "{state}");
+    stack.destroy(world.program("rt-partial", declared), &Options::default()).await.unwrap();
+    assert_eq!(world.cloud.log(), ["create partial", "delete partial"]);
+}
+
+#[tokio::test]
+async fn cancelling_lets_the_step_under_way_end_and_be_recorded() {
+    let world = World::new().await;
+    let stack = world.stack("rt-cancel").await;
+    let declared = Declared {
+        resources: vec![
+            Declaration::new("slow", "pilot:test:Thing").input("label", "slow"),
+            Declaration::new("never", "pilot:test:Thing").input("label", "never").depends_on("slow"),
+        ],
+        ..Declared::default()
+    };
+    let options = Options::default();
+    let cancel = options.cancel.clone();
+    let cloud = world.cloud.clone();
+    tokio::spawn(async move {
+        cloud.until_logged("begin slow").await;
+        cancel.cancel();
+    });
+    let error = stack.up(world.program("rt-cancel", declared.clone()), &options).await.unwrap_err();
+    assert!(matches!(error, Error::Canceled), "{error}");
+    let state = stack.export(&Options::default()).await.unwrap().to_string();
+    assert!(state.contains("id-of-slow") && !state.contains("id-of-never"), "{state}");
+    stack.destroy(world.program("rt-cancel", declared), &Options::default()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_second_update_of_a_locked_stack_names_the_owner() {
+    let world = World::new().await;
+    let stack = world.stack("rt-locked").await;
+    let declared = Declared {
+        resources: vec![Declaration::new("slow", "pilot:test:Thing").input("label", "slow")],
+        ..Declared::default()
+    };
+    let first = {
+        let (stack, program) = (stack.clone(), world.program("rt-locked", declared.clone()));
+        tokio::spawn(async move { stack.up(program, &Options::default()).await })
+    };
+    world.cloud.until_logged("begin slow").await;
+    let options = Options { lock_patience: Duration::ZERO, ..Options::default() };
+    let error = stack.up(world.program("rt-locked", declared), &options).await.unwrap_err();
+    let Error::ConcurrentUpdate { owner, .. } = error else { panic!("{error}") };
+    assert!(owner.contains("(pid "), "{owner}");
+    first.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_program_that_panics_or_fails_is_a_typed_error() {
+    let world = World::new().await;
+    let stack = world.stack("rt-program").await;
+    for (program, words) in world::broken_programs() {
+        let error = stack.up(program, &Options::default()).await.unwrap_err();
+        let Error::Program { message } = &error else { panic!("{error}") };
+        assert!(message.contains(words), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn a_stack_that_exists_is_told_from_one_that_does_not() {
+    let world = World::new().await;
+    let stack = world.stack("rt-twice").await;
+    assert!(!stack.ensure(&Options::default()).await.unwrap());
+    let error = stack.create(&Options::default()).await.unwrap_err();
+    assert!(matches!(error, Error::StackExists { .. }), "{error}");
+    let absent = world.workspace.stack("rt-absent");
+    let error = absent.export(&Options::default()).await.unwrap_err();
+    assert!(matches!(error, Error::StackNotFound { .. }), "{error}");
+}
