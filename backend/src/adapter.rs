@@ -1,0 +1,23 @@
+//! The one interface between the routes and what runs in the instance.
+
+use async_trait::async_trait;
+use contracts::Problem;
+use contracts::identity::{RuntimeCapabilities, RuntimeHealth, RuntimeIdentity};
+use http::{Request, Response};
+use proxy::Body;
+
+/// A running OpenCode, real or pretended. Calls may come at any time, also before it is up.
+#[async_trait]
+pub trait RuntimeAdapter: Send + Sync {
+    fn identity(&self) -> RuntimeIdentity;
+
+    /// Which route groups work. Constant for the life of the instance.
+    async fn capabilities(&self) -> RuntimeCapabilities;
+
+    /// The truth of this moment; answers at once and never asks OpenCode.
+    async fn health(&self) -> RuntimeHealth;
+
+    /// Hands the request to OpenCode at `target_path` (path and query, already judged by the routes)
+    /// and gives back its answer as a stream. An error is this instance's, never OpenCode's own.
+    async fn proxy(&self, request: Request<Body>, target_path: &str) -> Result<Response<Body>, Problem>;
+}

@@ -1,0 +1,212 @@
+//! Keeps OpenCode running: starts it, watches it, starts it again when it dies or falls silent.
+//!
+//! It publishes what happens and decides when to give up; it never touches the workspace's content.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use contracts::ErrorCode;
+use rustix::process::Signal;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::Command;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::children::{Children, Owned};
+use crate::readiness::Probe;
+use crate::state::{Event, Publisher};
+
+mod backoff;
+mod watching;
+
+use backoff::Backoff;
+
+/// How long OpenCode may take to end by itself; it needs about 80 ms.
+const STOP_GRACE: Duration = Duration::from_secs(4);
+
+/// Deaths in a row, before it ever answered, after which another try is pointless.
+const HOPELESS: u32 = 5;
+
+/// OpenCode's last words that are kept for the person who reads the error.
+const TAIL_BYTES: usize = 2000;
+
+/// A port that a stopped predecessor still holds is free again after a moment.
+const PORT_TRIES: u32 = 20;
+const PORT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How to start OpenCode.
+#[derive(Debug, Clone)]
+pub struct OpenCode {
+    pub binary: PathBuf,
+    pub port: u16,
+    pub password: String,
+    pub home: PathBuf,
+    pub workspace: PathBuf,
+}
+
+/// Runs OpenCode until `stop`; then ends it. Returns early only when it gave up.
+pub async fn supervise(
+    opencode: OpenCode,
+    probe: Probe,
+    children: Children,
+    publisher: Publisher,
+    stop: CancellationToken,
+) {
+    let mut backoff = Backoff::default();
+    let mut answered_once = false;
+    loop {
+        publisher.tell(Event::Began("OpenCode is starting".to_owned()));
+        if !port_is_free(opencode.port).await {
+            let why = format!("port {} on loopback is used by another program", opencode.port);
+            publisher.tell(Event::GaveUp { code: ErrorCode::PortInUse, why });
+            return;
+        }
+        let (mut process, tail) = match start(&opencode, &children) {
+            Ok(started) => started,
+            Err(error) => return publisher.tell(cannot_start(&opencode, &error)),
+        };
+        let watched = tokio::select! {
+            watched = watching::watch(&mut process, &probe, &publisher) => watched,
+            () = stop.cancelled() => {
+                publisher.tell(Event::Lost("the instance is stopping".to_owned()));
+                return end(process).await;
+            }
+        };
+        process.kill_group();
+        answered_once |= watched.answered;
+        backoff.note(watched.lived, watched.answered);
+        let why = format!("{}{}", watched.why, last_words(&tail));
+        if !answered_once && backoff.failures() >= HOPELESS {
+            let why = format!("OpenCode ended {HOPELESS} times before it answered; {why}");
+            return publisher.tell(Event::GaveUp { code: ErrorCode::InstanceFailed, why });
+        }
+        publisher.tell(Event::Lost(why));
+        tokio::select! {
+            () = sleep(backoff.pause()) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+async fn port_is_free(port: u16) -> bool {
+    for _ in 0..PORT_TRIES {
+        if tokio::net::TcpListener::bind(("127.0.0.1", port)).await.is_ok() {
+            return true;
+        }
+        sleep(PORT_PAUSE).await;
+    }
+    false
+}
+
+fn start(opencode: &OpenCode, children: &Children) -> io::Result<(Owned, Tail)> {
+    let mut process = children.spawn(&mut command(opencode))?;
+    let tail = Tail::default();
+    if let Some(out) = process.child.stdout.take() {
+        tokio::spawn(pass_on(out, tail.clone()));
+    }
+    if let Some(err) = process.child.stderr.take() {
+        tokio::spawn(pass_on(err, tail.clone()));
+    }
+    Ok((process, tail))
+}
+
+fn command(opencode: &OpenCode) -> Command {
+    let mut command = Command::new(&opencode.binary);
+    command
+        .args(["serve", "--hostname", "127.0.0.1", "--port"])
+        .arg(opencode.port.to_string())
+        .current_dir(&opencode.workspace)
+        .env("HOME", &opencode.home)
+        .env("OPENCODE_SERVER_PASSWORD", &opencode.password)
+        // The version is pinned; a download would also race with the first request.
+        .env("OPENCODE_DISABLE_AUTOUPDATE", "1")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    // Left over from a shell in which Pilot was started: they would move state out of this home, change
+    // the login that we use, or take the web page away.
+    for name in [
+        "OPENCODE_SERVER_USERNAME",
+        "OPENCODE_DISABLE_EMBEDDED_WEB_UI",
+        "OPENCODE_DB",
+        "OPENCODE_PID",
+        "XDG_CACHE_HOME",
+        "XDG_CONFIG_HOME",
+        "XDG_DATA_HOME",
+        "XDG_STATE_HOME",
+    ] {
+        command.env_remove(name);
+    }
+    command
+}
+
+fn cannot_start(opencode: &OpenCode, error: &io::Error) -> Event {
+    let binary = opencode.binary.display();
+    // The current folder was made before, so "not found" is about the binary.
+    let (code, why) = match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => {
+            (ErrorCode::OpencodeMissing, format!("opencode_missing: {binary} cannot be run: {error}"))
+        }
+        _ => (ErrorCode::InstanceFailed, format!("{binary} cannot be started: {error}")),
+    };
+    Event::GaveUp { code, why }
+}
+
+/// Politely first; its tools and terminals are ended by the caller with everything else.
+async fn end(mut process: Owned) {
+    process.signal(Signal::TERM);
+    if timeout(STOP_GRACE, process.wait()).await.is_err() {
+        tracing::warn!("OpenCode did not end by itself");
+    }
+    process.kill_group();
+}
+
+type Tail = Arc<Mutex<Vec<u8>>>;
+
+/// OpenCode's output goes to our standard error, and its end is kept for the error message.
+async fn pass_on(mut from: impl AsyncRead + Unpin, tail: Tail) {
+    let mut chunk = [0; 2048];
+    while let Ok(count @ 1..) = from.read(&mut chunk).await {
+        let chunk = &chunk[..count];
+        // There is nowhere to report that the log is gone.
+        let _ = io::stderr().write_all(chunk);
+        let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
+        tail.extend_from_slice(chunk);
+        let surplus = tail.len().saturating_sub(TAIL_BYTES);
+        tail.drain(..surplus);
+    }
+}
+
+fn last_words(tail: &Tail) -> String {
+    let tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
+    match String::from_utf8_lossy(&tail).trim() {
+        "" => String::new(),
+        words => format!("; it said: {words}"),
+    }
+}
+
+fn describe(status: io::Result<ExitStatus>) -> String {
+    match status {
+        Ok(status) => format!("OpenCode ended ({status})"),
+        Err(error) => format!("OpenCode is gone ({error})"),
+    }
+}
+
+/// How long one run of OpenCode lived and what ended it.
+struct Watched {
+    why: String,
+    lived: Duration,
+    answered: bool,
+}
+
+impl Watched {
+    fn since(began: Instant, answered: bool, why: String) -> Self {
+        Self { why, lived: began.elapsed(), answered }
+    }
+}
+
+#[cfg(test)]
+mod tests;
