@@ -1,0 +1,182 @@
+//! The last leg: from a checked request to the instance's backend and back.
+//!
+//! What only the gateway may say is removed from the request and said anew; what an instance may not
+//! say is removed from its answer. Bodies are never read here.
+
+use contracts::assertion::Surface;
+use contracts::workspace::{Observed, Route};
+use contracts::{ErrorCode, Problem, Slug};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, WWW_AUTHENTICATE};
+use http::request::Parts;
+use http::{HeaderMap, Request, Response, StatusCode};
+use http_body::Body as _;
+use proxy::{Body, ForwardError, Forwarder, Target};
+
+use crate::assertion::Signer;
+use crate::auth::{Caller, SUBJECT};
+use crate::host::Site;
+use crate::resolve::Resolver;
+use crate::{cookies, endpoint, session};
+
+const ASSERTION: HeaderName = HeaderName::from_static(contracts::headers::ASSERTION);
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// The way to every instance.
+pub struct Instances {
+    pub resolver: Resolver,
+    pub signer: Signer,
+    pub forwarder: Forwarder,
+}
+
+/// One request that was let through, and where it goes.
+pub struct Passage<'a> {
+    pub slug: &'a Slug,
+    pub surface: Surface,
+    pub path_and_query: String,
+    pub site: &'a Site,
+    pub caller: Caller,
+    pub request_id: &'a str,
+}
+
+impl Instances {
+    /// Forwards to the instance. When nothing answers at the known address and nothing was sent, the
+    /// orchestrator is asked again and a new address is tried once.
+    pub async fn forward(
+        &self,
+        passage: &Passage<'_>,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, Problem> {
+        let mut request = request;
+        clean_request(request.headers_mut(), passage);
+        let has_body = !request.body().is_end_stream();
+        let (head, body) = request.into_parts();
+        let again = (!has_body).then(|| head.clone());
+
+        let route = self.resolver.resolve(passage.slug, passage.request_id).await?;
+        let failure = match self.attempt(passage, &route, head, body).await? {
+            Ok(response) => return Ok(response),
+            Err(failure) => failure,
+        };
+        let nothing_was_sent = matches!(failure, ForwardError::Connect { .. } | ForwardError::Timeout { .. });
+        if nothing_was_sent {
+            self.resolver.invalidate(&route).await;
+        }
+        let Some(head) = again.filter(|_| nothing_was_sent) else {
+            return Err(unreachable(passage, &failure));
+        };
+        let renewed = self.resolver.resolve(passage.slug, passage.request_id).await?;
+        if renewed.endpoint.is_some() && renewed.endpoint == route.endpoint {
+            return Err(unreachable(passage, &failure));
+        }
+        let second = self.attempt(passage, &renewed, head, proxy::empty()).await?;
+        second.map_err(|failure| unreachable(passage, &failure))
+    }
+
+    async fn attempt(
+        &self,
+        passage: &Passage<'_>,
+        route: &Route,
+        mut head: Parts,
+        body: Body,
+    ) -> Result<Result<Response<Body>, ForwardError>, Problem> {
+        let endpoint = route.endpoint.as_ref().ok_or_else(|| not_ready(route))?;
+        let address = endpoint::socket_address(endpoint)?;
+        let assertion = self.signer.header(&route.runtime_id, passage.surface, SUBJECT, session::now())?;
+        head.headers.insert(ASSERTION, assertion);
+        let target =
+            Target { authority: address.to_string(), path_and_query: passage.path_and_query.clone() };
+        match self.forwarder.forward(Request::from_parts(head, body), &target).await {
+            Ok(response) => clean_response(response, passage).map(Ok),
+            Err(failure) => Ok(Err(failure)),
+        }
+    }
+}
+
+fn clean_request(headers: &mut HeaderMap, passage: &Passage<'_>) {
+    proxy::strip_forwarding(headers);
+    cookies::strip_session(headers);
+    if passage.caller == Caller::Token {
+        headers.remove(AUTHORIZATION);
+    }
+    let own_host = HeaderValue::from_str(&passage.site.authority);
+    headers.remove(HOST);
+    if let Ok(host) = own_host {
+        headers.insert(FORWARDED_HOST, host.clone());
+        // OpenCode's UI is served under this name and compares origins with it.
+        headers.insert(HOST, host);
+    }
+    headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
+    if let Ok(id) = HeaderValue::from_str(passage.request_id) {
+        headers.insert(proxy::REQUEST_ID, id);
+    }
+}
+
+fn clean_response(mut response: Response<Body>, passage: &Passage<'_>) -> Result<Response<Body>, Problem> {
+    if refuses_the_gateway(&response) {
+        let detail = format!("The instance of {} does not accept this gateway's signature.", passage.slug);
+        return Err(Problem::new(ErrorCode::UpstreamUnreachable, detail).with_action(format!(
+            "Compare the clocks of both machines, then run `pilot ws stop {0}` and `pilot ws start {0}`.",
+            passage.slug
+        )));
+    }
+    let headers = response.headers_mut();
+    // A browser would show its own password dialog.
+    headers.remove(WWW_AUTHENTICATE);
+    cookies::confine_set_cookie(headers);
+    proxy::strip_forwarding(headers);
+    Ok(response)
+}
+
+/// Only the backend answers 401 as a problem document, and only when it rejects our assertion. Handed
+/// on, it would ask a visitor who is logged in to log in.
+fn refuses_the_gateway(response: &Response<Body>) -> bool {
+    let kind = response.headers().get(CONTENT_TYPE);
+    response.status() == StatusCode::UNAUTHORIZED
+        && kind.is_some_and(|kind| kind.as_bytes().starts_with(contracts::headers::PROBLEM_JSON.as_bytes()))
+}
+
+fn unreachable(passage: &Passage<'_>, failure: &ForwardError) -> Problem {
+    let source = std::error::Error::source(failure).map(ToString::to_string).unwrap_or_default();
+    tracing::warn!(requestId = passage.request_id, slug = %passage.slug, %failure, source, "an instance did not answer");
+    let what = match failure {
+        ForwardError::Connect { .. } => "nothing listens at its address",
+        ForwardError::Timeout { .. } => "its address did not take the connection in time",
+        ForwardError::Upstream { .. } => "it broke off before it answered",
+    };
+    Problem::new(
+        ErrorCode::UpstreamUnreachable,
+        format!("The instance of {} does not answer: {what}.", passage.slug),
+    )
+    .with_action(format!(
+        "Try again in a moment; `pilot ws get {0}` shows its state and `pilot ws logs {0}` its log.",
+        passage.slug
+    ))
+}
+
+/// Says in which state the workspace is and what helps in that state.
+fn not_ready(route: &Route) -> Problem {
+    let slug = &route.slug;
+    let (state, action) = match route.state {
+        Observed::Absent | Observed::Provisioning => {
+            ("being created", "Wait; it is ready in a moment.".to_owned())
+        }
+        Observed::Booting => ("booting", "Wait; it is ready in a moment.".to_owned()),
+        Observed::Ready | Observed::Degraded => ("up but has no address yet", "Wait a moment.".to_owned()),
+        Observed::Stopped => ("stopped", format!("Start it with `pilot ws start {slug}`.")),
+        Observed::Suspended => ("suspended", format!("Start it with `pilot ws start {slug}`.")),
+        Observed::Stopping => {
+            ("stopping", format!("When it has stopped, start it with `pilot ws start {slug}`."))
+        }
+        Observed::Deleting => ("being deleted", "`pilot ws create` makes a new one.".to_owned()),
+        Observed::Unknown => (
+            "in an unknown state: its provider did not answer",
+            format!("Wait, or see `pilot ws get {slug}`."),
+        ),
+        Observed::Failed => {
+            ("failed", format!("`pilot ws get {slug}` shows why; `pilot ws start {slug}` tries again."))
+        }
+    };
+    Problem::new(ErrorCode::WorkspaceNotReady, format!("The workspace {slug} is {state}."))
+        .with_action(action)
+}

@@ -1,0 +1,128 @@
+//! Where requests go: states of a workspace, a moved instance, an orchestrator that is away.
+
+use std::time::Duration;
+
+use contracts::ErrorCode;
+use contracts::workspace::Observed;
+
+use crate::resolve::{Resolver, Timing};
+use crate::tests::world::{ADMIN, World, nowhere, problem};
+
+#[tokio::test]
+async fn a_workspace_without_an_address_says_its_state_and_what_helps() {
+    let world = World::new().await;
+    for state in Observed::ALL {
+        let slug = format!("{state:?}").to_lowercase();
+        world.say(&slug, state, None);
+        let problem = problem(world.get(&slug, "/").send().await.unwrap()).await;
+        assert_eq!((problem.code, problem.retryable), (ErrorCode::WorkspaceNotReady, true));
+        assert!(problem.detail.starts_with(&format!("The workspace {slug} is ")), "{}", problem.detail);
+    }
+    let stopped = problem(world.get("stopped", "/").send().await.unwrap()).await;
+    assert_eq!(stopped.detail, "The workspace stopped is stopped.");
+    assert_eq!(stopped.action.unwrap(), "Start it with `pilot ws start stopped`.");
+}
+
+#[tokio::test]
+async fn a_workspace_that_does_not_exist_is_not_found() {
+    let world = World::new().await;
+    for (slug, path) in [("nothing", "/"), ("", "/api/chamber/workspaces/nothing/x")] {
+        let problem = problem(world.get(slug, path).send().await.unwrap()).await;
+        assert_eq!(problem.code, ErrorCode::WorkspaceNotFound);
+    }
+}
+
+#[tokio::test]
+async fn many_requests_at_once_ask_the_orchestrator_once() {
+    let world = World::new().await;
+    world.script.lock().unwrap().delay = Duration::from_millis(100);
+    let requests = (0..20).map(|_| world.get("demo", "/").send());
+    for response in futures_util::future::join_all(requests).await {
+        assert_eq!(response.unwrap().status(), 200);
+    }
+    assert_eq!(world.asked(), 1);
+}
+
+#[tokio::test]
+async fn an_instance_that_moved_is_found_at_its_new_address_at_once() {
+    let world = World::new().await;
+    world.say("demo", Observed::Ready, Some(nowhere().await));
+    assert_eq!(
+        problem(world.get("demo", "/").send().await.unwrap()).await.code,
+        ErrorCode::UpstreamUnreachable
+    );
+    world.say("demo", Observed::Ready, Some(world.instance));
+    assert_eq!(world.get("demo", "/").send().await.unwrap().status(), 200);
+
+    // A request with a body is not sent twice, but the next one goes to the new address.
+    world.say("demo", Observed::Ready, Some(nowhere().await));
+    forget(&world).await;
+    let post = || world.request("POST", "demo", "/").bearer_auth(ADMIN).body("x");
+    assert_eq!(problem(post().send().await.unwrap()).await.code, ErrorCode::UpstreamUnreachable);
+    world.say("demo", Observed::Ready, Some(world.instance));
+    assert_eq!(post().send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn an_instance_that_is_gone_because_it_was_stopped_says_so() {
+    let world = World::new().await;
+    let gone = nowhere().await;
+    world.say("demo", Observed::Ready, Some(gone));
+    let resolved_before = world.get("demo", "/").send().await.unwrap();
+    assert_eq!(problem(resolved_before).await.code, ErrorCode::UpstreamUnreachable);
+    world.say("demo", Observed::Stopped, None);
+    assert_eq!(
+        problem(world.get("demo", "/").send().await.unwrap()).await.code,
+        ErrorCode::WorkspaceNotReady
+    );
+}
+
+#[tokio::test]
+async fn an_address_outside_the_private_networks_is_not_used() {
+    let world = World::new().await;
+    world.say("demo", Observed::Ready, Some("169.254.169.254:80".parse().unwrap()));
+    let problem = problem(world.get("demo", "/latest/meta-data").send().await.unwrap()).await;
+    assert_eq!(problem.code, ErrorCode::UpstreamUnreachable);
+}
+
+#[tokio::test]
+async fn running_workspaces_stay_reachable_while_the_orchestrator_is_away() {
+    let world = World::new().await;
+    assert_eq!(world.get("demo", "/").send().await.unwrap().status(), 200);
+    world.script.lock().unwrap().away = true;
+    forget(&world).await;
+    assert_eq!(world.get("demo", "/").send().await.unwrap().status(), 200);
+    let unknown = problem(world.get("other", "/").send().await.unwrap()).await;
+    assert_eq!(unknown.code, ErrorCode::OrchestratorUnreachable);
+}
+
+#[tokio::test]
+async fn the_last_known_route_is_used_for_a_limited_time() {
+    let world = World::new().await;
+    let base = format!("http://{}", world.orchestrator).parse().unwrap();
+    let timing = Timing { fresh: Duration::ZERO, stale: Duration::from_millis(300) };
+    let resolver = Resolver::new(&base, "t", timing).unwrap();
+    let slug = "demo".parse().unwrap();
+    let known = resolver.resolve(&slug, "req-1").await.unwrap();
+    world.script.lock().unwrap().away = true;
+    assert_eq!(resolver.resolve(&slug, "req-1").await.unwrap(), known);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    loop {
+        match resolver.resolve(&slug, "req-1").await {
+            Err(problem) => break assert_eq!(problem.code, ErrorCode::OrchestratorUnreachable),
+            Ok(_) => assert!(tokio::time::Instant::now() < deadline, "a stale route is used for ever"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Waits until the gateway asks again.
+async fn forget(world: &World) {
+    let asked = world.asked();
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    while world.asked() == asked {
+        assert!(tokio::time::Instant::now() < deadline, "the route is remembered for ever");
+        let _ = world.get("demo", "/").send().await.unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
