@@ -66,7 +66,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             broken.push(name);
         }
     }
-    if !external("formatting (cargo fmt mends it)", &["fmt", "--all", "--", "--check"]) {
+    if !external("formatting (cargo fmt mends it)", &["fmt", "--all", "--", "--check", "-l"]) {
         broken.push("formatting");
     }
     let clippy = ["clippy", "--quiet", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"];

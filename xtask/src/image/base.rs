@@ -67,7 +67,7 @@ fn bootstrap(image: &str) -> Result<()> {
 
 fn import(root: &Path, image: &str) -> Result<()> {
     let mut tar = Command::new("tar")
-        .args(["--exclude=./var/cache/apt/archives/*.deb", "-c", "."])
+        .args(["--exclude=./var/cache/apt/*", "--exclude=./var/lib/apt/lists/*", "-c", "."])
         .current_dir(root)
         .stdout(Stdio::piped())
         .spawn()
