@@ -1,1 +1,102 @@
+//! Runs an instance as a process tree of this host, under the account that runs Pilot.
+//!
+//! Two resources: a directory that holds the instance's home, and the process itself. What exists is
+//! what the operating system says: processes are found by their labels in `/proc`, never by a
+//! remembered process id, so this module may be killed between any two steps. It gives no isolation
+//! and must never be offered as if it did. Nothing here knows the store, HTTP or Pulumi's wire.
 
+mod declare;
+mod definition;
+mod directory;
+mod files;
+mod host;
+mod layout;
+mod lifecycle;
+mod lock;
+mod logs;
+mod ports;
+mod process;
+mod procfs;
+mod spawn;
+mod tree;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use contracts::network::PortRange;
+use contracts::workspace::Size;
+use provider_api::{
+    BootSource, Declared, Description, Inventory, Lifecycle, Logs, Provider, Resource, Result, RuntimeSpec,
+};
+
+use crate::host::Host;
+use crate::lifecycle::LocalLifecycle;
+
+/// The only size: an instance may use whatever the host has.
+pub(crate) const SIZE: &str = "host";
+
+/// Where things are on this machine.
+#[derive(Clone)]
+pub struct LocalConfig {
+    /// Holds one folder for each runtime; made when it is missing.
+    pub root: PathBuf,
+    /// The instance's init, `pilot-instance`.
+    pub instance_binary: PathBuf,
+    pub opencode_binary: PathBuf,
+    /// Each instance takes two ports from here, on loopback.
+    pub ports: PortRange,
+    pub boot: Arc<dyn BootSource>,
+}
+
+/// The `local` provider module.
+pub struct LocalProvider {
+    host: Arc<Host>,
+}
+
+impl LocalProvider {
+    /// Does nothing outside; the root folder is made when it is first needed.
+    pub fn new(config: LocalConfig) -> Self {
+        Self { host: Arc::new(Host::new(config)) }
+    }
+}
+
+#[async_trait]
+impl Provider for LocalProvider {
+    fn describe(&self) -> Description {
+        Description {
+            name: declare::name(),
+            summary: "processes on this machine, for trying Pilot without a container engine",
+            isolation: "local gives no isolation: an instance runs as your own user and can read your files.",
+            unisolated: true,
+            sizes: vec![Size { name: SIZE.to_owned(), memory_mib: None, cpu_millis: None }],
+        }
+    }
+
+    fn declare(&self, runtime: &RuntimeSpec) -> Result<Declared> {
+        declare::declare(runtime)
+    }
+
+    fn resources(&self) -> Vec<Arc<dyn Resource>> {
+        vec![
+            Arc::new(directory::Directory { host: self.host.clone() }),
+            Arc::new(process::Process { host: self.host.clone() }),
+        ]
+    }
+
+    fn lifecycle(&self) -> Arc<dyn Lifecycle> {
+        Arc::new(LocalLifecycle { host: self.host.clone() })
+    }
+
+    async fn ready(&self) -> Result<()> {
+        self.host.run(|host| host.programs_are_present()).await
+    }
+
+    fn logs(&self) -> Option<Arc<dyn Logs>> {
+        Some(Arc::new(LocalLifecycle { host: self.host.clone() }))
+    }
+
+    fn inventory(&self) -> Option<Arc<dyn Inventory>> {
+        Some(Arc::new(LocalLifecycle { host: self.host.clone() }))
+    }
+}

@@ -8,6 +8,8 @@
 //! A provider never sees Pulumi's wire, the store or HTTP. Credentials reach it through its own
 //! configuration, never through resource inputs.
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod declare;
 pub mod error;
 pub mod lifecycle;
@@ -20,7 +22,7 @@ pub use error::{Outcome, ProviderError, Result};
 pub use lifecycle::{Inventory, Lifecycle, Logs, OwnedObject, RunStatus, RuntimeRef};
 pub use provider::{BootFile, BootSource, Description, Provider, RuntimeSpec};
 pub use resource::{
-    CheckFailure, CreateRequest, Created, DeleteRequest, Diff, DiffRequest, Properties, ReadRequest, ReadState,
-    Resource, UpdateRequest,
+    CheckFailure, CreateRequest, Created, DeleteRequest, Diff, DiffRequest, Properties, ReadRequest,
+    ReadState, Resource, UpdateRequest,
 };
 pub use schema::{Property, PropertyType, ResourceSchema};

@@ -19,7 +19,9 @@ pub struct RuntimeRef {
 pub enum RunStatus {
     Running,
     /// It exists and does not run; the exit code when the provider knows it.
-    Stopped { exit_code: Option<i32> },
+    Stopped {
+        exit_code: Option<i32>,
+    },
     /// Surely gone. A host that does not answer is an error, never this.
     Absent,
 }
@@ -61,4 +63,36 @@ pub trait Inventory: Send + Sync {
     /// Everything outside that is this installation's, found by labels and not by memory: the witness
     /// that a delete left nothing.
     async fn list_owned(&self, installation: &InstallationId) -> Result<Vec<OwnedObject>>;
+}
+
+/// The end of a log for [`Logs::tail`]: at most `max_bytes`, beginning with a whole line when there is
+/// one. Give it a byte more than that, and it sees whether the cut is already between two lines.
+pub fn last_lines(log: &[u8], max_bytes: usize) -> String {
+    let cut = log.len().saturating_sub(max_bytes);
+    let tail = &log[cut..];
+    let in_a_line = cut > 0 && log[cut - 1] != b'\n';
+    let start = match tail.iter().position(|&byte| byte == b'\n') {
+        Some(end) if in_a_line && end + 1 < tail.len() => end + 1,
+        _ => 0,
+    };
+    String::from_utf8_lossy(&tail[start..]).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::last_lines;
+
+    #[test]
+    fn the_tail_begins_with_a_whole_line_unless_one_line_is_all_there_is() {
+        for (log, max, expected) in [
+            ("one\ntwo\n", 100, "one\ntwo\n"),
+            ("one\ntwo\n", 5, "two\n"),
+            ("one\ntwo\n", 4, "two\n"),
+            ("one\ntwo\n", 3, "wo\n"),
+            ("one\ntwo\n", 0, ""),
+            ("", 10, ""),
+        ] {
+            assert_eq!(last_lines(log.as_bytes(), max), expected, "{log:?} cut to {max}");
+        }
+    }
 }

@@ -172,11 +172,30 @@ fn same(old: Option<&Value>, new: Option<&Value>) -> bool {
     }
 }
 
-/// Reads `inputs` or `outputs` into a provider's own type.
+/// Reads `inputs` or `outputs` into a provider's own type. Numbers cross the wire as floating point;
+/// whole ones are read as integers again.
 pub fn parse<T: serde::de::DeserializeOwned>(properties: &Properties) -> Result<T> {
-    serde_json::from_value(Value::Object(properties.clone())).map_err(|error| {
+    let mut properties = properties.clone();
+    properties.values_mut().for_each(make_whole);
+    serde_json::from_value(Value::Object(properties)).map_err(|error| {
         ProviderError::new(contracts::ErrorCode::BadRequest, format!("unusable properties: {error}"))
     })
+}
+
+fn make_whole(value: &mut Value) {
+    /// Up to here every whole number has its own floating point value.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    match value {
+        Value::Number(number) => {
+            if let Some(float) = number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() <= EXACT)
+            {
+                *value = Value::from(float as i64);
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(make_whole),
+        Value::Object(map) => map.values_mut().for_each(make_whole),
+        _ => {}
+    }
 }
 
 /// Turns a provider's own type into properties.
@@ -226,6 +245,17 @@ mod tests {
             new_inputs: object(json!({"name": "a", "size": 1})),
         };
         assert_eq!(diff_against(&schema(), &request), Diff::default());
+    }
+
+    #[test]
+    fn whole_numbers_from_the_wire_parse_as_integers() {
+        #[derive(serde::Deserialize)]
+        struct Thing {
+            size: u64,
+            ratio: f64,
+        }
+        let thing: Thing = parse(&object(json!({"size": 3.0, "ratio": 2.0}))).unwrap();
+        assert_eq!((thing.size, thing.ratio), (3, 2.0));
     }
 
     #[test]

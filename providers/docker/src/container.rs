@@ -1,0 +1,137 @@
+//! `pilot:docker:Container`: the running instance. It holds no user data, so it may be replaced at any
+//! time; limits change in place.
+//!
+//! Docker never restarts it: whether an instance should run is the orchestrator's knowledge, boot
+//! files are delivered before every start, and an exit code stays readable. After a restart of the
+//! engine or the host the instance is `stopped` until it is started again.
+
+mod machine;
+mod spec;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use provider_api::resource::{parse, properties};
+use provider_api::{
+    CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ReadRequest, ReadState,
+    Resource, ResourceSchema, Result, UpdateRequest,
+};
+
+use crate::declare::CONTAINER;
+use crate::engine::Engine;
+use crate::network::Owned;
+use crate::{boot, names};
+
+pub(crate) use machine::{Machine, published_port, status, why_it_ended};
+pub(crate) use spec::Inputs;
+
+pub(crate) struct ContainerResource {
+    pub engine: Arc<Engine>,
+}
+
+impl ContainerResource {
+    fn machine<'a>(&'a self, inputs: &Inputs) -> Machine<'a> {
+        Machine::new(&self.engine, inputs.runtime())
+    }
+
+    fn outputs(&self, inputs: &Inputs, port: Option<u16>) -> Properties {
+        let mut outputs = properties(inputs);
+        outputs.insert("name".to_owned(), names::name(&inputs.runtime_id).into());
+        outputs.insert("host".to_owned(), self.engine.config.reached_at().to_string().into());
+        if let Some(port) = port {
+            outputs.insert("port".to_owned(), port.into());
+        }
+        outputs
+    }
+}
+
+#[async_trait]
+impl Resource for ContainerResource {
+    fn schema(&self) -> ResourceSchema {
+        let mut inputs = Owned::schema();
+        inputs.extend([
+            Property::required("image", PropertyType::String, "The instance image.").replaces(),
+            Property::required("network", PropertyType::String, "The network's name.").replaces(),
+            Property::required("volume", PropertyType::String, "The home volume's name.").replaces(),
+            Property::required("memoryMib", PropertyType::Integer, "Memory limit in MiB; there is no swap."),
+            Property::required("cpuMillis", PropertyType::Integer, "CPU limit in thousandths of a core."),
+            Property::optional(
+                "gitUrl",
+                PropertyType::String,
+                "Cloned into the workspace at its first boot.",
+            )
+            .replaces(),
+            Property::optional("gitRef", PropertyType::String, "A branch or tag of the repository.")
+                .replaces(),
+        ]);
+        ResourceSchema {
+            token: CONTAINER,
+            description: "The container of one runtime. It holds no user data.",
+            inputs,
+            outputs: vec![
+                Property::required("name", PropertyType::String, "The container's name in Docker."),
+                Property::required("host", PropertyType::String, "Where the backend's port is published."),
+                Property::optional(
+                    "port",
+                    PropertyType::Integer,
+                    "The published port; each start may choose another.",
+                ),
+            ],
+        }
+    }
+
+    async fn create(&self, request: CreateRequest) -> Result<Created> {
+        let inputs: Inputs = parse(&request.inputs)?;
+        let boot = self.engine.config.boot.boot_files(&inputs.runtime_id).await?;
+        let _lock = self.engine.locks.lock(&inputs.runtime_id).await;
+        let machine = self.machine(&inputs);
+        machine.ensure(&inputs).await?;
+        // From here on the container exists and must stay owned, whatever happens to it.
+        let name = names::name(&inputs.runtime_id);
+        let partial = |error: provider_api::ProviderError| error.partial(&name, self.outputs(&inputs, None));
+        boot::deliver(&self.engine, machine.name(), &boot).await.map_err(partial)?;
+        let port = machine.start().await.map_err(partial)?;
+        Ok(Created { id: name.clone(), outputs: self.outputs(&inputs, Some(port)) })
+    }
+
+    async fn read(&self, request: ReadRequest) -> Result<Option<ReadState>> {
+        let known = match request.inputs.is_empty() {
+            true => None,
+            false => Some(parse::<Inputs>(&request.inputs)?),
+        };
+        let Some(found) = machine::inspect(&self.engine, &request.id).await? else { return Ok(None) };
+        let Some(mut inputs) = Inputs::of(&found) else { return Ok(None) };
+        if let Some(known) = known {
+            self.machine(&known).must_own(&found)?;
+            // The label holds the generation of the creation, the state that of the last update.
+            inputs.generation = known.generation;
+        }
+        let port = machine::published_port(&found);
+        let before = request.outputs.get("port").and_then(serde_port);
+        Ok(Some(ReadState {
+            outputs: self.outputs(&inputs, port.or(before)),
+            inputs: properties(&inputs),
+            id: request.id,
+        }))
+    }
+
+    async fn update(&self, request: UpdateRequest) -> Result<Properties> {
+        let inputs: Inputs = parse(&request.new_inputs)?;
+        let _lock = self.engine.locks.lock(&inputs.runtime_id).await;
+        let machine = self.machine(&inputs);
+        let port = machine.limit(&inputs).await?;
+        let before = request.old_outputs.get("port").and_then(serde_port);
+        Ok(self.outputs(&inputs, port.or(before)))
+    }
+
+    async fn delete(&self, request: DeleteRequest) -> Result<()> {
+        let inputs: Inputs = parse(&request.inputs)?;
+        let _lock = self.engine.locks.lock(&inputs.runtime_id).await;
+        self.machine(&inputs).remove().await
+    }
+}
+
+/// A port from outputs, where the wire may have made it floating point.
+fn serde_port(value: &serde_json::Value) -> Option<u16> {
+    value.as_f64().filter(|port| (1.0..=65535.0).contains(port)).map(|port| port as u16)
+}

@@ -1,0 +1,163 @@
+//! From inputs to what Docker is asked for, and back. Pure.
+
+use std::collections::HashMap;
+
+use bollard::models::{
+    ContainerCreateBody, ContainerInspectResponse, ContainerUpdateBody, HostConfig, HostConfigLogConfig,
+    Mount, MountType, PortBinding, RestartPolicy, RestartPolicyNameEnum,
+};
+use contracts::network::network;
+use contracts::{InstallationId, RuntimeId};
+use provider_api::RuntimeRef;
+use serde::{Deserialize, Serialize};
+
+use crate::boot::{HOME, USER};
+use crate::{DockerConfig, names};
+
+/// A fork bomb ends here; language servers and builds stay far below.
+const PIDS: i64 = 2048;
+/// Programs are unpacked and mapped from /tmp, so it may not be `noexec`. It counts as memory.
+const TMP: &str = "rw,exec,nosuid,nodev,size=512m,mode=1777";
+const MIB: i64 = 1024 * 1024;
+/// Billionths of a core in a thousandth.
+const NANOS: i64 = 1_000_000;
+
+const GIT_URL: &str = "PILOT_GIT_URL";
+const GIT_REF: &str = "PILOT_GIT_REF";
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Inputs {
+    pub runtime_id: RuntimeId,
+    pub installation: InstallationId,
+    pub generation: u64,
+    pub image: String,
+    pub network: String,
+    pub volume: String,
+    pub memory_mib: i64,
+    pub cpu_millis: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git_url: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git_ref: Option<String>,
+}
+
+impl Inputs {
+    pub fn runtime(&self) -> RuntimeRef {
+        RuntimeRef { runtime_id: self.runtime_id.clone(), installation: self.installation.clone() }
+    }
+
+    /// The inputs that would make this container; `None` when it is not one of Pilot's.
+    pub fn of(found: &ContainerInspectResponse) -> Option<Self> {
+        let config = found.config.as_ref()?;
+        let host = found.host_config.as_ref()?;
+        let labels = config.labels.as_ref()?;
+        let owner = names::owner(labels)?;
+        let env = |name: &str| {
+            let entry =
+                config.env.iter().flatten().find_map(|entry| entry.strip_prefix(name)?.strip_prefix('='));
+            entry.map(str::to_owned)
+        };
+        let volume = found.mounts.iter().flatten().find(|mount| mount.destination.as_deref() == Some(HOME));
+        Some(Self {
+            runtime_id: owner.runtime_id,
+            installation: owner.installation,
+            generation: names::generation(labels),
+            image: config.image.clone()?,
+            network: host.network_mode.clone()?,
+            volume: volume.and_then(|mount| mount.name.clone()).unwrap_or_default(),
+            memory_mib: host.memory.unwrap_or_default() / MIB,
+            cpu_millis: host.nano_cpus.unwrap_or_default() / NANOS,
+            git_url: env(GIT_URL),
+            git_ref: env(GIT_REF),
+        })
+    }
+
+    /// Whether the container can be kept, limits aside.
+    pub fn fits(&self, found: &Inputs) -> bool {
+        let same_limits =
+            |inputs: &Inputs| Inputs { generation: 0, memory_mib: 0, cpu_millis: 0, ..inputs.clone() };
+        same_limits(self) == same_limits(found)
+    }
+
+    pub fn has_limits_of(&self, found: &Inputs) -> bool {
+        (self.memory_mib, self.cpu_millis) == (found.memory_mib, found.cpu_millis)
+    }
+
+    pub fn limits(&self) -> ContainerUpdateBody {
+        ContainerUpdateBody {
+            memory: Some(self.memory_mib * MIB),
+            memory_swap: Some(self.memory_mib * MIB),
+            nano_cpus: Some(self.cpu_millis * NANOS),
+            ..Default::default()
+        }
+    }
+
+    pub fn body(&self, config: &DockerConfig) -> ContainerCreateBody {
+        let ports = &network().instance;
+        let mut env = vec![
+            format!("HOME={HOME}"),
+            format!("PILOT_INSTALLATION={}", self.installation),
+            format!("PILOT_RUNTIME={}", self.runtime_id),
+            format!("PILOT_GENERATION={}", self.generation),
+            format!("PILOT_LISTEN=0.0.0.0:{}", ports.backend),
+            format!("PILOT_OPENCODE_PORT={}", ports.opencode),
+        ];
+        env.extend(self.git_url.as_ref().map(|url| format!("{GIT_URL}={url}")));
+        env.extend(self.git_ref.as_ref().map(|reference| format!("{GIT_REF}={reference}")));
+        ContainerCreateBody {
+            image: Some(self.image.clone()),
+            user: Some(format!("{USER}:{USER}")),
+            env: Some(env),
+            labels: Some(names::labels(&self.runtime(), self.generation)),
+            exposed_ports: Some(vec![backend_port()]),
+            host_config: Some(self.host_config(config)),
+            ..Default::default()
+        }
+    }
+
+    fn host_config(&self, config: &DockerConfig) -> HostConfig {
+        // Docker takes the first free port of a range at each start, and any free one for 0. A fixed
+        // port would make a start fail when another program has taken it meanwhile.
+        let host_port =
+            config.ports.map_or("0".to_owned(), |range| format!("{}-{}", range.first, range.last));
+        let binding = PortBinding { host_ip: Some(config.publish.to_string()), host_port: Some(host_port) };
+        let limits = self.limits();
+        HostConfig {
+            network_mode: Some(self.network.clone()),
+            mounts: Some(vec![Mount {
+                typ: Some(MountType::VOLUME),
+                source: Some(self.volume.clone()),
+                target: Some(HOME.to_owned()),
+                ..Default::default()
+            }]),
+            tmpfs: Some(HashMap::from([("/tmp".to_owned(), TMP.to_owned())])),
+            port_bindings: Some(HashMap::from([(backend_port(), Some(vec![binding]))])),
+            memory: limits.memory,
+            memory_swap: limits.memory_swap,
+            nano_cpus: limits.nano_cpus,
+            pids_limit: Some(PIDS),
+            cap_drop: Some(vec!["ALL".to_owned()]),
+            security_opt: Some(vec!["no-new-privileges:true".to_owned()]),
+            // Reaps what the instance's children leave behind.
+            init: Some(true),
+            restart_policy: Some(RestartPolicy {
+                name: Some(RestartPolicyNameEnum::NO),
+                maximum_retry_count: None,
+            }),
+            log_config: Some(HostConfigLogConfig {
+                typ: Some("json-file".to_owned()),
+                config: Some(HashMap::from([
+                    ("max-size".to_owned(), "10m".to_owned()),
+                    ("max-file".to_owned(), "3".to_owned()),
+                ])),
+            }),
+            ..Default::default()
+        }
+    }
+}
+
+/// The published port as Docker writes it.
+pub(crate) fn backend_port() -> String {
+    format!("{}/tcp", network().instance.backend)
+}

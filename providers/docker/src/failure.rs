@@ -1,0 +1,184 @@
+//! What an answer of the engine means: gone, in conflict, refused, or not known at all.
+
+use contracts::ErrorCode;
+use provider_api::ProviderError;
+
+pub(crate) type Answer<T> = Result<T, Failure>;
+
+/// Callers branch on the first two; the rest is for people.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The engine answered that there is no such object.
+    Absent(String),
+    /// The name is taken, or the object is in use or already in that state.
+    Conflict(String),
+    Other(ProviderError),
+}
+
+impl Failure {
+    /// Turns "there is none" into `None`.
+    pub fn optional<T>(answer: Answer<T>) -> Result<Option<T>, ProviderError> {
+        match answer {
+            Ok(value) => Ok(Some(value)),
+            Err(Failure::Absent(_)) => Ok(None),
+            Err(other) => Err(other.into()),
+        }
+    }
+}
+
+impl From<Failure> for ProviderError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Absent(message) | Failure::Conflict(message) => refused(&message),
+            Failure::Other(error) => error,
+        }
+    }
+}
+
+impl From<ProviderError> for Failure {
+    fn from(error: ProviderError) -> Self {
+        Failure::Other(error)
+    }
+}
+
+/// `doing` completes "cannot ...".
+pub(crate) fn classify(doing: &str, error: &bollard::errors::Error) -> Failure {
+    use bollard::errors::Error;
+    match error {
+        Error::DockerResponseServerError { status_code, message } => answered(doing, *status_code, message),
+        Error::RequestTimeoutError => Failure::Other(timed_out(doing)),
+        Error::SocketNotFoundError(path) => {
+            Failure::Other(unreachable(&format!("there is no socket {path}")))
+        }
+        Error::UnsupportedURISchemeError { uri } => Failure::Other(unreachable(&format!(
+            "{uri} is not an address of the form unix:///path/to/docker.sock"
+        ))),
+        Error::HyperLegacyError { err } if err.is_connect() => Failure::Other(unreachable(&chain(err))),
+        other => {
+            // The connection broke after the request went out, so it may have been carried out.
+            let message =
+                format!("cannot {doing}: the connection to the Docker engine broke: {}", chain(other));
+            Failure::Other(
+                ProviderError::unknown(ErrorCode::DockerUnavailable, message).with_action(CHECK_ENGINE),
+            )
+        }
+    }
+}
+
+const CHECK_ENGINE: &str = "See whether the engine runs: `docker info`, `systemctl status docker`.";
+
+pub(crate) fn timed_out(doing: &str) -> ProviderError {
+    let message =
+        format!("cannot {doing}: the Docker engine did not answer in time, so the result is not known");
+    ProviderError::unknown(ErrorCode::ProviderTimeout, message).with_action(CHECK_ENGINE)
+}
+
+fn unreachable(reason: &str) -> ProviderError {
+    let action = if reason.contains("denied") {
+        "Let this account use Docker (`sudo usermod -aG docker $USER`, then log in again)."
+    } else {
+        "Start Docker (`sudo systemctl start docker`) or install it (Debian: `sudo apt-get install docker.io`)."
+    };
+    ProviderError::new(ErrorCode::DockerUnavailable, format!("no Docker engine answers: {reason}"))
+        .with_action(action)
+}
+
+fn answered(doing: &str, status: u16, message: &str) -> Failure {
+    let text = format!("cannot {doing}: Docker says: {}", message.trim());
+    match status {
+        404 if message.contains("No such image") => Failure::Other(image_missing(&text)),
+        404 => Failure::Absent(text),
+        409 => Failure::Conflict(text),
+        _ => Failure::Other(refused(&text)),
+    }
+}
+
+pub(crate) fn image_missing(message: &str) -> ProviderError {
+    ProviderError::new(ErrorCode::ImageMissing, message)
+        .with_action("Build the image on this Docker host: cargo xtask image")
+}
+
+/// The engine has no codes of its own, so its words decide. Unknown words stay a plain refusal.
+fn refused(message: &str) -> ProviderError {
+    let has = |words: &[&str]| words.iter().any(|word| message.contains(word));
+    if has(&["port is already allocated", "address already in use"]) {
+        return ProviderError::new(ErrorCode::PortInUse, message)
+            .with_action("End the program that uses the port, or widen host.instances in NETWORK.yml.");
+    }
+    if has(&["address pool"]) {
+        return ProviderError::new(ErrorCode::ProviderCapacity, message).with_action(
+            "Docker has no subnet left: delete workspaces or unused networks (`docker network prune`), or set \
+             default-address-pools with a size of 24 to 28 in /etc/docker/daemon.json.",
+        );
+    }
+    if has(&["no space left", "cannot allocate memory", "Range of CPUs", "all predefined"]) {
+        return ProviderError::new(ErrorCode::ProviderCapacity, message)
+            .with_action("The Docker host has no room for this size: free some or choose a smaller size.");
+    }
+    ProviderError::new(ErrorCode::ProviderFailed, message)
+        .with_action("The engine's log says more: `journalctl -u docker`.")
+}
+
+/// An error with its causes, because client errors hide the interesting part below.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use bollard::errors::Error;
+    use provider_api::Outcome;
+
+    use super::*;
+
+    fn server(status_code: u16, message: &str) -> Error {
+        Error::DockerResponseServerError { status_code, message: message.to_owned() }
+    }
+
+    #[test]
+    fn gone_and_unknown_are_never_confused() {
+        assert!(matches!(classify("x", &server(404, "No such container: a")), Failure::Absent(_)));
+        let Failure::Other(timeout) = classify("x", &Error::RequestTimeoutError) else { unreachable!() };
+        assert_eq!((timeout.code, timeout.outcome), (ErrorCode::ProviderTimeout, Outcome::Unknown));
+        let Failure::Other(absent) = classify("x", &Error::SocketNotFoundError("/x".to_owned())) else {
+            unreachable!()
+        };
+        assert_eq!((absent.code, absent.outcome), (ErrorCode::DockerUnavailable, Outcome::NothingHappened));
+    }
+
+    #[test]
+    fn the_engines_words_become_codes_with_an_action() {
+        for (status, message, code) in [
+            (404, "No such image: pilot-instance:1", ErrorCode::ImageMissing),
+            (
+                500,
+                "driver failed: Bind for 127.0.0.1:14300 failed: port is already allocated",
+                ErrorCode::PortInUse,
+            ),
+            (
+                400,
+                "Range of CPUs is from 0.01 to 2.00, as there are only 2 CPUs available",
+                ErrorCode::ProviderCapacity,
+            ),
+            (
+                500,
+                "could not find an available, non-overlapping IPv4 address pool",
+                ErrorCode::ProviderCapacity,
+            ),
+            (500, "something new", ErrorCode::ProviderFailed),
+        ] {
+            let error = ProviderError::from(classify("start it", &server(status, message)));
+            assert_eq!(error.code, code, "{message}");
+            assert!(error.action.is_some() && error.message.contains(message));
+        }
+    }
+}

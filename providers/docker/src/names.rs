@@ -1,0 +1,88 @@
+//! Deterministic names and owner labels: how objects are found again.
+
+use std::collections::HashMap;
+
+use contracts::{ErrorCode, InstallationId, RuntimeId};
+use provider_api::{ProviderError, Result, RuntimeRef};
+
+pub(crate) const INSTALLATION: &str = "pilot.installation";
+pub(crate) const RUNTIME: &str = "pilot.runtime";
+/// The generation at which the object was made; labels cannot change later.
+pub(crate) const GENERATION: &str = "pilot.generation";
+
+/// The name of the runtime's network and of its container.
+pub(crate) fn name(runtime: &RuntimeId) -> String {
+    format!("pilot-{runtime}")
+}
+
+pub(crate) fn volume_name(runtime: &RuntimeId) -> String {
+    format!("pilot-{runtime}-home")
+}
+
+pub(crate) fn labels(runtime: &RuntimeRef, generation: u64) -> HashMap<String, String> {
+    HashMap::from([
+        (INSTALLATION.to_owned(), runtime.installation.to_string()),
+        (RUNTIME.to_owned(), runtime.runtime_id.to_string()),
+        (GENERATION.to_owned(), generation.to_string()),
+    ])
+}
+
+/// Filters for a list call: everything of the installation.
+pub(crate) fn owned_by(installation: &InstallationId) -> HashMap<String, Vec<String>> {
+    HashMap::from([("label".to_owned(), vec![format!("{INSTALLATION}={installation}")])])
+}
+
+/// Whose an object is, when its labels say so completely.
+pub(crate) fn owner(labels: &HashMap<String, String>) -> Option<RuntimeRef> {
+    Some(RuntimeRef {
+        runtime_id: labels.get(RUNTIME)?.parse().ok()?,
+        installation: labels.get(INSTALLATION)?.parse().ok()?,
+    })
+}
+
+pub(crate) fn generation(labels: &HashMap<String, String>) -> u64 {
+    labels.get(GENERATION).and_then(|text| text.parse().ok()).unwrap_or_default()
+}
+
+/// Passes when the object is this runtime's of this installation. Anything else is never touched.
+pub(crate) fn must_own(
+    kind: &str,
+    name: &str,
+    labels: &HashMap<String, String>,
+    runtime: &RuntimeRef,
+) -> Result<()> {
+    let message = match owner(labels) {
+        Some(owner) if owner == *runtime => return Ok(()),
+        Some(owner) => format!(
+            "the {kind} {name} belongs to {} of the installation {}, so it is not touched",
+            owner.runtime_id, owner.installation
+        ),
+        None => format!("the {kind} {name} was not made by Pilot, so it is not touched"),
+    };
+    Err(ProviderError::new(ErrorCode::ProviderFailed, message)
+        .with_action(format!("Rename or remove that {kind}, or delete this workspace and create it again.")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn runtime(installation: &str) -> RuntimeRef {
+        RuntimeRef { runtime_id: "rt-1".parse().unwrap(), installation: installation.parse().unwrap() }
+    }
+
+    #[test]
+    fn only_complete_labels_of_the_same_installation_are_owned() {
+        let ours = labels(&runtime("in-a"), 4);
+        assert!(must_own("volume", "v", &ours, &runtime("in-a")).is_ok());
+        let foreign = must_own("volume", "v", &ours, &runtime("in-b")).unwrap_err();
+        assert!(foreign.message.contains("in-a") && foreign.action.is_some());
+        assert!(
+            must_own("volume", "v", &HashMap::new(), &runtime("in-a"))
+                .unwrap_err()
+                .message
+                .contains("not made by Pilot")
+        );
+        assert_eq!(generation(&ours), 4);
+    }
+}

@@ -1,0 +1,192 @@
+//! `pilot:docker:Network`: a bridge of the runtime's own, so that instances do not see each other.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bollard::models::{Network, NetworkCreateRequest};
+use bollard::query_parameters::ListNetworksOptionsBuilder;
+use contracts::{InstallationId, RuntimeId};
+use provider_api::resource::{parse, properties};
+use provider_api::{
+    CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ReadRequest, ReadState,
+    Resource, ResourceSchema, Result, RuntimeRef, UpdateRequest,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::declare::NETWORK;
+use crate::engine::Engine;
+use crate::failure::{Answer, Failure};
+use crate::names;
+
+/// A stopping container leaves its network a moment after it is gone.
+const DETACH: Duration = Duration::from_secs(15);
+const PAUSE: Duration = Duration::from_millis(50);
+
+pub(crate) struct NetworkResource {
+    pub engine: Arc<Engine>,
+}
+
+/// The inputs of network and volume: only whose they are.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Owned {
+    pub runtime_id: RuntimeId,
+    pub installation: InstallationId,
+    pub generation: u64,
+}
+
+impl Owned {
+    pub fn runtime(&self) -> RuntimeRef {
+        RuntimeRef { runtime_id: self.runtime_id.clone(), installation: self.installation.clone() }
+    }
+
+    /// From the labels of an object that is being imported.
+    pub fn from_labels(labels: &HashMap<String, String>) -> Option<Self> {
+        let owner = names::owner(labels)?;
+        let generation = names::generation(labels);
+        Some(Self { runtime_id: owner.runtime_id, installation: owner.installation, generation })
+    }
+
+    pub fn outputs(&self, name: &str) -> Properties {
+        let mut outputs = properties(self);
+        outputs.insert("name".to_owned(), name.into());
+        outputs
+    }
+
+    /// The three properties that every resource has.
+    pub fn schema() -> Vec<Property> {
+        vec![
+            Property::required("runtimeId", PropertyType::String, "The runtime that it serves.").replaces(),
+            Property::required("installation", PropertyType::String, "The installation that owns it.")
+                .replaces(),
+            Property::required("generation", PropertyType::Integer, "Rises with every change of the spec."),
+        ]
+    }
+}
+
+impl NetworkResource {
+    async fn make(&self, name: &str, inputs: &Owned) -> Answer<()> {
+        let docker = self.engine.docker().await?;
+        let body = NetworkCreateRequest {
+            name: name.to_owned(),
+            driver: Some("bridge".to_owned()),
+            // Nothing else belongs on this bridge; should something get there, it is not reached.
+            options: Some(HashMap::from([(
+                "com.docker.network.bridge.enable_icc".to_owned(),
+                "false".to_owned(),
+            )])),
+            labels: Some(names::labels(&inputs.runtime(), inputs.generation)),
+            ..Default::default()
+        };
+        self.engine.ask("create the network", docker.create_network(body)).await.map(drop)
+    }
+
+    async fn remove(&self, id: &str) -> Result<()> {
+        let docker = self.engine.docker().await?;
+        let deadline = tokio::time::Instant::now() + DETACH;
+        loop {
+            match self.engine.ask("remove the network", docker.remove_network(id)).await {
+                Ok(()) | Err(Failure::Absent(_)) => return Ok(()),
+                Err(other) if tokio::time::Instant::now() > deadline => return Err(other.into()),
+                Err(Failure::Conflict(_)) => {}
+                Err(Failure::Other(error)) if error.message.contains("active endpoints") => {}
+                Err(other) => return Err(other.into()),
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
+
+/// Every network of this name, the oldest first. Older engines let two callers make one each.
+async fn find(engine: &Engine, name: &str) -> Answer<Vec<Network>> {
+    let docker = engine.docker().await?;
+    let filters = HashMap::from([("name".to_owned(), vec![name.to_owned()])]);
+    let options = ListNetworksOptionsBuilder::default().filters(&filters).build();
+    let mut found = engine.ask("list networks", docker.list_networks(Some(options))).await?;
+    // The filter matches parts of names.
+    found.retain(|network| network.name.as_deref() == Some(name));
+    found.sort_by_cached_key(|network| {
+        let created = network.created.as_deref().and_then(|text| text.parse::<jiff::Timestamp>().ok());
+        (created, network.id.clone())
+    });
+    Ok(found)
+}
+
+/// The runtime's network, if there is one. Of several it leaves the oldest, on which every caller
+/// agrees; while there are several, no container can start on the name.
+pub(crate) async fn settle(engine: &Engine, runtime: &RuntimeRef) -> Result<Option<Network>> {
+    let name = names::name(&runtime.runtime_id);
+    let found = find(engine, &name).await?;
+    for network in &found {
+        must_own(&name, network, runtime)?;
+    }
+    let docker = engine.docker().await?;
+    for id in found.iter().skip(1).filter_map(|network| network.id.as_deref()) {
+        tracing::warn!(id, "a second network of one runtime is removed");
+        Failure::optional(engine.ask("remove the double network", docker.remove_network(id)).await)?;
+    }
+    Ok(found.into_iter().next())
+}
+
+fn must_own(name: &str, network: &Network, runtime: &RuntimeRef) -> Result<()> {
+    names::must_own("network", name, network.labels.as_ref().unwrap_or(&HashMap::new()), runtime)
+}
+
+#[async_trait]
+impl Resource for NetworkResource {
+    fn schema(&self) -> ResourceSchema {
+        ResourceSchema {
+            token: NETWORK,
+            description: "The bridge network of one runtime.",
+            inputs: Owned::schema(),
+            outputs: vec![Property::required("name", PropertyType::String, "The network's name in Docker.")],
+        }
+    }
+
+    async fn create(&self, request: CreateRequest) -> Result<Created> {
+        let inputs: Owned = parse(&request.inputs)?;
+        let name = names::name(&inputs.runtime_id);
+        let _lock = self.engine.locks.lock(&inputs.runtime_id).await;
+        let runtime = inputs.runtime();
+        if settle(&self.engine, &runtime).await?.is_none() {
+            match self.make(&name, &inputs).await {
+                Ok(()) | Err(Failure::Conflict(_)) => settle(&self.engine, &runtime).await?,
+                Err(other) => return Err(other.into()),
+            };
+        }
+        Ok(Created { id: name.clone(), outputs: inputs.outputs(&name) })
+    }
+
+    async fn read(&self, request: ReadRequest) -> Result<Option<ReadState>> {
+        let found = find(&self.engine, &request.id).await?;
+        let Some(network) = found.first() else { return Ok(None) };
+        let inputs = match request.inputs.is_empty() {
+            true => Owned::from_labels(network.labels.as_ref().unwrap_or(&HashMap::new())),
+            false => Some(parse::<Owned>(&request.inputs)?),
+        };
+        let Some(inputs) = inputs else { return Ok(None) };
+        must_own(&request.id, network, &inputs.runtime())?;
+        Ok(Some(ReadState {
+            outputs: inputs.outputs(&request.id),
+            inputs: properties(&inputs),
+            id: request.id,
+        }))
+    }
+
+    async fn update(&self, request: UpdateRequest) -> Result<Properties> {
+        Ok(parse::<Owned>(&request.new_inputs)?.outputs(&request.id))
+    }
+
+    async fn delete(&self, request: DeleteRequest) -> Result<()> {
+        let inputs: Owned = parse(&request.inputs)?;
+        let name = names::name(&inputs.runtime_id);
+        let _lock = self.engine.locks.lock(&inputs.runtime_id).await;
+        for network in find(&self.engine, &name).await? {
+            must_own(&name, &network, &inputs.runtime())?;
+            self.remove(network.id.as_deref().unwrap_or(&name)).await?;
+        }
+        Ok(())
+    }
+}

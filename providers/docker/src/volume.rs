@@ -1,0 +1,109 @@
+//! `pilot:docker:Volume`: the instance's home, the only user data. No change of image or size touches
+//! it; only an explicit delete removes it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bollard::models::{Volume, VolumeCreateRequest};
+use bollard::query_parameters::RemoveVolumeOptions;
+use provider_api::resource::{parse, properties};
+use provider_api::{
+    CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ReadRequest, ReadState,
+    Resource, ResourceSchema, Result, UpdateRequest,
+};
+
+use crate::declare::VOLUME;
+use crate::engine::Engine;
+use crate::failure::{Answer, Failure};
+use crate::names;
+use crate::network::Owned;
+
+/// A container that is being removed still holds its volume for a moment.
+const RELEASE: Duration = Duration::from_secs(15);
+const PAUSE: Duration = Duration::from_millis(50);
+
+pub(crate) struct VolumeResource {
+    pub engine: Arc<Engine>,
+}
+
+impl VolumeResource {
+    async fn find(&self, name: &str) -> Answer<Volume> {
+        let docker = self.engine.docker().await?;
+        self.engine.ask("look at the volume", docker.inspect_volume(name)).await
+    }
+
+    /// Docker answers with the existing volume when there is one, whoever's it is.
+    async fn make(&self, name: &str, inputs: &Owned) -> Answer<Volume> {
+        let docker = self.engine.docker().await?;
+        let body = VolumeCreateRequest {
+            name: Some(name.to_owned()),
+            driver: Some("local".to_owned()),
+            labels: Some(names::labels(&inputs.runtime(), inputs.generation)),
+            ..Default::default()
+        };
+        self.engine.ask("create the volume", docker.create_volume(body)).await
+    }
+}
+
+#[async_trait]
+impl Resource for VolumeResource {
+    fn schema(&self) -> ResourceSchema {
+        ResourceSchema {
+            token: VOLUME,
+            description: "The home volume of one runtime. Deleting it deletes the user's files.",
+            inputs: Owned::schema(),
+            outputs: vec![Property::required("name", PropertyType::String, "The volume's name in Docker.")],
+        }
+    }
+
+    async fn create(&self, request: CreateRequest) -> Result<Created> {
+        let inputs: Owned = parse(&request.inputs)?;
+        let name = names::volume_name(&inputs.runtime_id);
+        let _lock = self.engine.locks.lock(&inputs.runtime_id).await;
+        let volume = match Failure::optional(self.find(&name).await)? {
+            Some(existing) => existing,
+            None => self.make(&name, &inputs).await?,
+        };
+        names::must_own("volume", &name, &volume.labels, &inputs.runtime())?;
+        Ok(Created { id: name.clone(), outputs: inputs.outputs(&name) })
+    }
+
+    async fn read(&self, request: ReadRequest) -> Result<Option<ReadState>> {
+        let Some(volume) = Failure::optional(self.find(&request.id).await)? else { return Ok(None) };
+        let inputs = match request.inputs.is_empty() {
+            true => Owned::from_labels(&volume.labels),
+            false => Some(parse::<Owned>(&request.inputs)?),
+        };
+        let Some(inputs) = inputs else { return Ok(None) };
+        names::must_own("volume", &request.id, &volume.labels, &inputs.runtime())?;
+        Ok(Some(ReadState {
+            outputs: inputs.outputs(&request.id),
+            inputs: properties(&inputs),
+            id: request.id,
+        }))
+    }
+
+    async fn update(&self, request: UpdateRequest) -> Result<Properties> {
+        Ok(parse::<Owned>(&request.new_inputs)?.outputs(&request.id))
+    }
+
+    async fn delete(&self, request: DeleteRequest) -> Result<()> {
+        let inputs: Owned = parse(&request.inputs)?;
+        let name = names::volume_name(&inputs.runtime_id);
+        let _lock = self.engine.locks.lock(&inputs.runtime_id).await;
+        let Some(volume) = Failure::optional(self.find(&name).await)? else { return Ok(()) };
+        names::must_own("volume", &name, &volume.labels, &inputs.runtime())?;
+        let docker = self.engine.docker().await?;
+        let deadline = tokio::time::Instant::now() + RELEASE;
+        loop {
+            let removal = docker.remove_volume(&name, None::<RemoveVolumeOptions>);
+            match self.engine.ask("remove the volume", removal).await {
+                Ok(()) | Err(Failure::Absent(_)) => return Ok(()),
+                Err(Failure::Conflict(_)) if tokio::time::Instant::now() < deadline => {}
+                Err(other) => return Err(other.into()),
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}

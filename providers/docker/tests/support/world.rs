@@ -1,0 +1,220 @@
+//! A world of its own for each test: its own installation's labels on the machine's Docker engine. The
+//! witness is a client of its own.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a failed expectation is a failed test"
+)]
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bollard::Docker;
+use bollard::exec::StartExecResults;
+use bollard::models::ExecConfig;
+use bollard::query_parameters as query;
+use contracts::InstallationId;
+use futures_util::StreamExt;
+use provider_api::conformance::{Bench, CanaryBoot, Hands};
+use provider_api::{Provider, RuntimeRef};
+use provider_docker::{DockerConfig, DockerProvider};
+use tokio::sync::OnceCell;
+
+pub const BASE: &str = "debian:bookworm-slim";
+pub const IMAGE: &str = "pilot-conformance-test:latest";
+
+/// Stands in for the instance image: the same user and home, an init that ends on SIGTERM, and a port
+/// that takes connections. `behave-die` in the home makes it end at once.
+const DOCKERFILE: &str = r#"
+FROM debian:bookworm-slim
+RUN useradd --uid 1000 --user-group --create-home pilot
+USER 1000:1000
+WORKDIR /home/pilot
+ENTRYPOINT ["/bin/sh", "-c", "if [ -e behave-die ]; then echo cannot work today >&2; exit 7; fi; trap 'exit 0' TERM; echo up; while :; do sleep 3600 & wait $!; done"]
+"#;
+
+pub struct World {
+    pub docker: Docker,
+    pub boot: Arc<CanaryBoot>,
+    pub installation: InstallationId,
+}
+
+impl World {
+    pub async fn new() -> Self {
+        let docker = Docker::connect_with_unix_defaults()
+            .expect("no Docker engine: these tests need one, start it with `sudo systemctl start docker`");
+        let docker = docker.negotiate_version().await.expect(
+            "the Docker engine does not answer: these tests need one, start it with `sudo systemctl start docker`",
+        );
+        build_image(&docker).await;
+        Self { docker, boot: CanaryBoot::new(), installation: InstallationId::random() }
+    }
+
+    pub fn config(&self) -> DockerConfig {
+        DockerConfig {
+            host: None,
+            image: IMAGE.to_owned(),
+            boot: self.boot.clone(),
+            publish: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            ports: None,
+        }
+    }
+
+    pub fn provider(&self) -> Arc<dyn Provider> {
+        Arc::new(DockerProvider::new(self.config()))
+    }
+
+    pub fn bench(self) -> Bench {
+        Bench {
+            provider: self.provider(),
+            second: self.provider(),
+            installation: self.installation.clone(),
+            boot: self.boot.clone(),
+            hands: Arc::new(self),
+        }
+    }
+
+    fn filters(&self, label: &str, value: &str) -> HashMap<String, Vec<String>> {
+        HashMap::from([("label".to_owned(), vec![format!("pilot.{label}={value}")])])
+    }
+
+    /// Kind and id of everything with this label.
+    async fn labelled(&self, label: &str, value: &str) -> Vec<(&'static str, String)> {
+        let filters = self.filters(label, value);
+        let mut found = Vec::new();
+        let options = query::ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
+        for container in self.docker.list_containers(Some(options)).await.unwrap() {
+            found.push(("container", container.id.unwrap()));
+        }
+        let options = query::ListNetworksOptionsBuilder::default().filters(&filters).build();
+        for network in self.docker.list_networks(Some(options)).await.unwrap() {
+            found.push(("network", network.id.unwrap()));
+        }
+        let options = query::ListVolumesOptionsBuilder::default().filters(&filters).build();
+        for volume in self.docker.list_volumes(Some(options)).await.unwrap().volumes.unwrap_or_default() {
+            found.push(("volume", volume.name));
+        }
+        found
+    }
+
+    async fn remove_object(&self, kind: &str, id: &str) {
+        let force = query::RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+        let removed = match kind {
+            "container" => self.docker.remove_container(id, Some(force)).await,
+            "network" => self.docker.remove_network(id).await,
+            _ => self.docker.remove_volume(id, None::<query::RemoveVolumeOptions>).await,
+        };
+        if let Err(error) = removed {
+            assert!(
+                error.to_string().contains("No such") || error.to_string().contains("not found"),
+                "{kind} {id}: {error}"
+            );
+        }
+    }
+
+    /// Runs a program in the container as its user, and gives its output when it succeeds.
+    pub async fn exec(&self, runtime: &RuntimeRef, command: &[&str]) -> Option<String> {
+        let config = ExecConfig {
+            cmd: Some(command.iter().map(|&word| word.to_owned()).collect()),
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            ..Default::default()
+        };
+        let exec = self.docker.create_exec(&name(runtime), config).await.ok()?;
+        let StartExecResults::Attached { mut output, .. } =
+            self.docker.start_exec(&exec.id, None).await.ok()?
+        else {
+            return None;
+        };
+        let mut text = String::new();
+        while let Some(Ok(chunk)) = output.next().await {
+            text += &chunk.to_string();
+        }
+        let inspected = self.docker.inspect_exec(&exec.id).await.ok()?;
+        (inspected.exit_code == Some(0)).then_some(text)
+    }
+
+    pub async fn inspect(&self, runtime: &RuntimeRef) -> bollard::models::ContainerInspectResponse {
+        self.docker.inspect_container(&name(runtime), None::<query::InspectContainerOptions>).await.unwrap()
+    }
+}
+
+pub fn name(runtime: &RuntimeRef) -> String {
+    format!("pilot-{}", runtime.runtime_id)
+}
+
+pub async fn bench() -> Bench {
+    World::new().await.bench()
+}
+
+/// Once for each test program; the engine's cache makes it quick after the first time.
+async fn build_image(docker: &Docker) {
+    static BUILT: OnceCell<()> = OnceCell::const_new();
+    BUILT
+        .get_or_init(|| async {
+            docker.inspect_image(BASE).await.unwrap_or_else(|error| {
+                panic!("{BASE} is not on the engine ({error}); `cargo xtask image` imports it")
+            });
+            let mut archive = tar::Builder::new(Vec::new());
+            let mut header = tar::Header::new_gnu();
+            header.set_size(DOCKERFILE.len() as u64);
+            header.set_mode(0o644);
+            archive.append_data(&mut header, "Dockerfile", DOCKERFILE.as_bytes()).unwrap();
+            let body = bollard::body_full(archive.into_inner().unwrap().into());
+            let options = query::BuildImageOptionsBuilder::default().t(IMAGE).rm(true).build();
+            let mut build = docker.build_image(options, None, Some(body));
+            while let Some(step) = build.next().await {
+                let step = step.expect("the test image builds");
+                assert!(
+                    step.error_detail.is_none(),
+                    "the test image does not build: {:?}",
+                    step.error_detail
+                );
+            }
+        })
+        .await;
+}
+
+#[async_trait]
+impl Hands for World {
+    async fn objects(&self, runtime: &RuntimeRef) -> Vec<String> {
+        let found = self.labelled("runtime", runtime.runtime_id.as_str()).await;
+        found.into_iter().map(|(kind, id)| format!("{kind} {id}")).collect()
+    }
+
+    async fn runs(&self, runtime: &RuntimeRef) -> bool {
+        let inspected =
+            self.docker.inspect_container(&name(runtime), None::<query::InspectContainerOptions>).await;
+        inspected.is_ok_and(|found| found.state.unwrap().running == Some(true))
+    }
+
+    async fn write_home(&self, runtime: &RuntimeRef, path: &str, content: &str) {
+        let script = format!("printf %s '{content}' > /home/pilot/{path}");
+        self.exec(runtime, &["/bin/sh", "-c", &script]).await.expect("the file is written");
+    }
+
+    async fn read_home(&self, runtime: &RuntimeRef, path: &str) -> Option<String> {
+        self.exec(runtime, &["cat", &format!("/home/pilot/{path}")]).await
+    }
+
+    async fn remove(&self, runtime: &RuntimeRef, resource: &str) {
+        let name = name(runtime);
+        match resource {
+            "instance" => self.remove_object("container", &name).await,
+            "network" => self.remove_object("network", &name).await,
+            "home" => self.remove_object("volume", &format!("{name}-home")).await,
+            other => panic!("no resource {other}"),
+        }
+    }
+
+    async fn sweep(&self, installation: &InstallationId) {
+        for (kind, id) in self.labelled("installation", installation.as_str()).await {
+            self.remove_object(kind, &id).await;
+        }
+    }
+}

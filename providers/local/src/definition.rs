@@ -1,0 +1,70 @@
+//! What a process is started from: enough to start it after a reboot, when nothing else is remembered.
+//! Paths of this machine's programs stay out; they come from the configuration at each start.
+
+use contracts::{ErrorCode, InstallationId, RuntimeId};
+use provider_api::{ProviderError, Result, RuntimeRef};
+use serde::{Deserialize, Serialize};
+
+use crate::files;
+use crate::layout::Layout;
+
+const VERSION: u32 = 1;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Definition {
+    pub version: u32,
+    pub installation: InstallationId,
+    pub runtime: RuntimeId,
+    pub generation: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git_url: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git_ref: Option<String>,
+    /// Where the backend listens; the port that the outside uses.
+    pub port: u16,
+    pub opencode_port: u16,
+}
+
+impl Definition {
+    pub fn new(runtime: &RuntimeRef, (port, opencode_port): (u16, u16)) -> Self {
+        Self {
+            version: VERSION,
+            installation: runtime.installation.clone(),
+            runtime: runtime.runtime_id.clone(),
+            generation: 0,
+            git_url: None,
+            git_ref: None,
+            port,
+            opencode_port,
+        }
+    }
+
+    pub fn load(layout: &Layout, runtime: &RuntimeId) -> Result<Option<Self>> {
+        let path = layout.definition(runtime);
+        match files::read_json::<Self>(&path)? {
+            Some(definition) if definition.version != VERSION => {
+                let message = format!(
+                    "{} has version {}, and this Pilot reads version {VERSION}",
+                    path.display(),
+                    definition.version
+                );
+                Err(ProviderError::new(ErrorCode::DataFolderUnusable, message)
+                    .with_action("Use the Pilot that wrote it, or a newer one."))
+            }
+            other => Ok(other),
+        }
+    }
+
+    pub fn store(&self, layout: &Layout) -> Result<()> {
+        files::write_json(&layout.definition(&self.runtime), self)
+    }
+
+    pub fn ports(&self) -> (u16, u16) {
+        (self.port, self.opencode_port)
+    }
+
+    pub fn set_ports(&mut self, (port, opencode_port): (u16, u16)) {
+        (self.port, self.opencode_port) = (port, opencode_port);
+    }
+}

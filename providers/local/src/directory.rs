@@ -1,0 +1,101 @@
+//! `pilot:local:Directory`: the folder that holds a runtime's home. The only user data is in it, so
+//! nothing but an explicit delete removes it.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use contracts::{InstallationId, RuntimeId};
+use provider_api::resource::{parse, properties};
+use provider_api::{
+    CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ReadRequest, ReadState,
+    Resource, ResourceSchema, Result, RuntimeRef, UpdateRequest,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::declare::DIRECTORY;
+use crate::host::Host;
+
+pub(crate) struct Directory {
+    pub host: Arc<Host>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Inputs {
+    runtime_id: RuntimeId,
+    installation: InstallationId,
+    generation: u64,
+}
+
+impl Inputs {
+    fn runtime(&self) -> RuntimeRef {
+        RuntimeRef { runtime_id: self.runtime_id.clone(), installation: self.installation.clone() }
+    }
+}
+
+impl Directory {
+    async fn make(&self, inputs: Inputs) -> Result<Properties> {
+        let (runtime, generation) = (inputs.runtime(), inputs.generation);
+        self.host.run(move |host| host.make_folder(&runtime, generation)).await?;
+        Ok(self.outputs(&inputs))
+    }
+
+    fn outputs(&self, inputs: &Inputs) -> Properties {
+        let mut outputs = properties(inputs);
+        let path = self.host.layout.home(&inputs.runtime_id);
+        outputs.insert("path".to_owned(), path.to_string_lossy().into());
+        outputs
+    }
+}
+
+#[async_trait]
+impl Resource for Directory {
+    fn schema(&self) -> ResourceSchema {
+        ResourceSchema {
+            token: DIRECTORY,
+            description: "The home of one runtime on this machine. Deleting it deletes the user's files.",
+            inputs: vec![
+                Property::required("runtimeId", PropertyType::String, "The runtime whose home it is.")
+                    .replaces(),
+                Property::required("installation", PropertyType::String, "The installation that owns it.")
+                    .replaces(),
+                Property::required(
+                    "generation",
+                    PropertyType::Integer,
+                    "Rises with every change of the spec.",
+                ),
+            ],
+            outputs: vec![Property::required("path", PropertyType::String, "Where the home is.")],
+        }
+    }
+
+    async fn create(&self, request: CreateRequest) -> Result<Created> {
+        let inputs: Inputs = parse(&request.inputs)?;
+        let id = inputs.runtime_id.to_string();
+        Ok(Created { id, outputs: self.make(inputs).await? })
+    }
+
+    async fn read(&self, request: ReadRequest) -> Result<Option<ReadState>> {
+        let runtime = match request.inputs.is_empty() {
+            true => self.host.imported(&request.id).await?,
+            false => Some(parse::<Inputs>(&request.inputs)?.runtime()),
+        };
+        let Some(runtime) = runtime else { return Ok(None) };
+        let (runtime_id, installation) = (runtime.runtime_id.clone(), runtime.installation.clone());
+        let found = self.host.run(move |host| host.folder(&runtime)).await?;
+        Ok(found.map(|generation| {
+            let inputs = Inputs { runtime_id, installation, generation };
+            ReadState { id: request.id, inputs: properties(&inputs), outputs: self.outputs(&inputs) }
+        }))
+    }
+
+    async fn update(&self, request: UpdateRequest) -> Result<Properties> {
+        self.make(parse(&request.new_inputs)?).await
+    }
+
+    async fn delete(&self, request: DeleteRequest) -> Result<()> {
+        let inputs: Inputs = parse(&request.inputs)?;
+        let runtime = inputs.runtime();
+        self.host.run(move |host| host.remove_folder(&runtime)).await
+    }
+}

@@ -1,0 +1,159 @@
+//! `pilot:local:Process`: the instance's process tree. Its id is the runtime id, because a process id
+//! changes with every start; its ports stay.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use contracts::{ErrorCode, InstallationId, RuntimeId};
+use provider_api::resource::{parse, properties};
+use provider_api::{
+    CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ProviderError, ReadRequest,
+    ReadState, Resource, ResourceSchema, Result, RuntimeRef, UpdateRequest,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::declare::PROCESS;
+use crate::definition::Definition;
+use crate::host::Host;
+
+pub(crate) struct Process {
+    pub host: Arc<Host>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Inputs {
+    runtime_id: RuntimeId,
+    installation: InstallationId,
+    generation: u64,
+    directory: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    git_url: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    git_ref: Option<String>,
+}
+
+impl Inputs {
+    fn runtime(&self) -> RuntimeRef {
+        RuntimeRef { runtime_id: self.runtime_id.clone(), installation: self.installation.clone() }
+    }
+
+    /// Without ports, which the machine gives.
+    fn definition(&self) -> Definition {
+        let mut definition = Definition::new(&self.runtime(), (0, 0));
+        definition.generation = self.generation;
+        definition.git_url.clone_from(&self.git_url);
+        definition.git_ref.clone_from(&self.git_ref);
+        definition
+    }
+}
+
+/// Inputs as they are on the machine, and what the machine gave.
+pub(crate) fn outputs(host: &Host, definition: &Definition) -> Properties {
+    let mut outputs = inputs_of(host, definition);
+    outputs.insert("host".to_owned(), "127.0.0.1".into());
+    outputs.insert("port".to_owned(), definition.port.into());
+    outputs.insert("opencodePort".to_owned(), definition.opencode_port.into());
+    outputs
+}
+
+fn inputs_of(host: &Host, definition: &Definition) -> Properties {
+    properties(&Inputs {
+        runtime_id: definition.runtime.clone(),
+        installation: definition.installation.clone(),
+        generation: definition.generation,
+        directory: host.layout.home(&definition.runtime).to_string_lossy().into_owned(),
+        git_url: definition.git_url.clone(),
+        git_ref: definition.git_ref.clone(),
+    })
+}
+
+#[async_trait]
+impl Resource for Process {
+    fn schema(&self) -> ResourceSchema {
+        ResourceSchema {
+            token: PROCESS,
+            description: "The process tree of one runtime on this machine: the instance's init and its children.",
+            inputs: vec![
+                Property::required("runtimeId", PropertyType::String, "The runtime that it runs.").replaces(),
+                Property::required("installation", PropertyType::String, "The installation that owns it.")
+                    .replaces(),
+                Property::required(
+                    "generation",
+                    PropertyType::Integer,
+                    "Rises with every change of the spec.",
+                ),
+                Property::required(
+                    "directory",
+                    PropertyType::String,
+                    "The home, as Directory's `path` gives it.",
+                ),
+                Property::optional(
+                    "gitUrl",
+                    PropertyType::String,
+                    "Cloned into the workspace at its first boot.",
+                ),
+                Property::optional("gitRef", PropertyType::String, "A branch or tag of the repository."),
+            ],
+            outputs: vec![
+                Property::required("host", PropertyType::String, "Where the backend listens."),
+                Property::required("port", PropertyType::Integer, "The backend's port."),
+                Property::required(
+                    "opencodePort",
+                    PropertyType::Integer,
+                    "OpenCode's port, for the backend only.",
+                ),
+            ],
+        }
+    }
+
+    async fn create(&self, request: CreateRequest) -> Result<Created> {
+        let inputs: Inputs = parse(&request.inputs)?;
+        let home = self.host.layout.home(&inputs.runtime_id);
+        if home.to_string_lossy() != inputs.directory {
+            let message = format!(
+                "the directory {} is not this machine's home of {}, which is {}",
+                inputs.directory,
+                inputs.runtime_id,
+                home.display()
+            );
+            return Err(ProviderError::new(ErrorCode::BadRequest, message)
+                .with_action("Use the same data folder as the Pilot that owns the workspace."));
+        }
+        let boot = self.host.config.boot.boot_files(&inputs.runtime_id).await?;
+        let definition = self.host.run(move |host| host.make_process(&inputs.definition(), &boot)).await?;
+        Ok(Created { id: definition.runtime.to_string(), outputs: outputs(&self.host, &definition) })
+    }
+
+    async fn read(&self, request: ReadRequest) -> Result<Option<ReadState>> {
+        let runtime = match request.inputs.is_empty() {
+            true => self.host.imported(&request.id).await?,
+            false => Some(parse::<Inputs>(&request.inputs)?.runtime()),
+        };
+        let Some(runtime) = runtime else { return Ok(None) };
+        let found = self
+            .host
+            .run(move |host| {
+                host.layout.look(&runtime)?;
+                Definition::load(&host.layout, &runtime.runtime_id)
+            })
+            .await?;
+        Ok(found.map(|definition| ReadState {
+            id: request.id,
+            inputs: inputs_of(&self.host, &definition),
+            outputs: outputs(&self.host, &definition),
+        }))
+    }
+
+    async fn update(&self, request: UpdateRequest) -> Result<Properties> {
+        let inputs: Inputs = parse(&request.new_inputs)?;
+        let definition = self.host.run(move |host| host.redefine(&inputs.definition())).await?;
+        Ok(outputs(&self.host, &definition))
+    }
+
+    async fn delete(&self, request: DeleteRequest) -> Result<()> {
+        let inputs: Inputs = parse(&request.inputs)?;
+        let runtime = inputs.runtime();
+        self.host.run(move |host| host.remove_process(&runtime)).await
+    }
+}

@@ -1,0 +1,130 @@
+//! Reads the process table. The labels of an instance are environment variables, which every child
+//! inherits, so the table itself says which processes belong to which runtime.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use contracts::{InstallationId, RuntimeId};
+
+pub(crate) const INSTALLATION: &str = "PILOT_INSTALLATION";
+pub(crate) const RUNTIME: &str = "PILOT_RUNTIME";
+pub(crate) const GENERATION: &str = "PILOT_GENERATION";
+
+/// One process for ever: its id can be given to another, its id with its start time cannot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Identity {
+    /// In clock ticks since boot. First, so that identities sort by age.
+    pub started: u64,
+    pub pid: i32,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Process {
+    pub identity: Identity,
+    pub parent: i32,
+    /// The file name of `argv[0]`.
+    pub program: Vec<u8>,
+    pub label: Option<Label>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Label {
+    pub installation: InstallationId,
+    pub runtime: RuntimeId,
+}
+
+/// Every process that runs and that this account may look at. Zombies are gone: all that is left of
+/// them is a line that their parent has not read.
+pub(crate) fn scan() -> Vec<Process> {
+    let mut processes = Vec::new();
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        if let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) {
+            processes.extend(read(pid));
+        }
+    }
+    processes
+}
+
+/// `None` when there is no such process any more.
+pub(crate) fn read(pid: i32) -> Option<Process> {
+    let folder = Path::new("/proc").join(pid.to_string());
+    let stat = fs::read(folder.join("stat")).ok()?;
+    let (identity, parent) = parse_stat(pid, &stat)?;
+    // Empty for kernel threads, refused for other accounts: not ours in both cases.
+    let environ = fs::read(folder.join("environ")).unwrap_or_default();
+    let label = parse_label(&environ);
+    let program = match &label {
+        Some(_) => program(&fs::read(folder.join("cmdline")).unwrap_or_default()),
+        None => Vec::new(),
+    };
+    Some(Process { identity, parent, program, label })
+}
+
+/// Whether exactly this process still runs.
+pub(crate) fn is_alive(identity: Identity) -> bool {
+    let stat = fs::read(format!("/proc/{}/stat", identity.pid)).ok();
+    stat.and_then(|stat| parse_stat(identity.pid, &stat)).is_some_and(|(now, _)| now == identity)
+}
+
+/// Fields are counted after the last `)`, because the program's name may hold anything.
+fn parse_stat(pid: i32, stat: &[u8]) -> Option<(Identity, i32)> {
+    let after = stat.iter().rposition(|&byte| byte == b')')? + 1;
+    let text = std::str::from_utf8(&stat[after..]).ok()?;
+    let fields: Vec<&str> = text.split_ascii_whitespace().collect();
+    let state = fields.first()?;
+    if matches!(*state, "Z" | "X" | "x") {
+        return None;
+    }
+    let parent = fields.get(1)?.parse().ok()?;
+    let started = fields.get(19)?.parse().ok()?;
+    Some((Identity { started, pid }, parent))
+}
+
+fn parse_label(environ: &[u8]) -> Option<Label> {
+    let value = |name: &str| {
+        environ.split(|&byte| byte == 0).find_map(|entry| {
+            let value = entry.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+            std::str::from_utf8(value).ok()
+        })
+    };
+    Some(Label { installation: value(INSTALLATION)?.parse().ok()?, runtime: value(RUNTIME)?.parse().ok()? })
+}
+
+fn program(cmdline: &[u8]) -> Vec<u8> {
+    let first = cmdline.split(|&byte| byte == 0).next().unwrap_or_default();
+    Path::new(OsStr::from_bytes(first)).file_name().map(|name| name.as_bytes().to_vec()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_name_with_brackets_and_spaces_does_not_shift_the_fields() {
+        let stat = b"42 (a) S (b)) S 7 42 42 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 123456 0 0";
+        assert_eq!(parse_stat(42, stat), Some((Identity { started: 123_456, pid: 42 }, 7)));
+    }
+
+    #[test]
+    fn a_zombie_is_gone() {
+        let stat = b"42 (x) Z 7 42 42 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 123456 0 0";
+        assert_eq!(parse_stat(42, stat), None);
+    }
+
+    #[test]
+    fn only_both_labels_together_count() {
+        let label = parse_label(b"A=b\0PILOT_RUNTIME=rt-1\0PILOT_INSTALLATION=in-1\0").unwrap();
+        assert_eq!((label.runtime.as_str(), label.installation.as_str()), ("rt-1", "in-1"));
+        assert_eq!(parse_label(b"PILOT_RUNTIME=rt-1\0"), None);
+        assert_eq!(parse_label(b"XPILOT_RUNTIME=rt-1\0PILOT_INSTALLATION=in-1\0"), None);
+    }
+
+    #[test]
+    fn the_own_process_is_alive_and_one_with_another_start_time_is_not() {
+        let own = read(std::process::id() as i32).unwrap().identity;
+        assert!(is_alive(own));
+        assert!(!is_alive(Identity { started: own.started + 1, ..own }));
+    }
+}

@@ -1,0 +1,157 @@
+//! The processes of one runtime: finding its leader, ending all of it.
+//!
+//! Only processes that carry the runtime's labels, and their descendants, are ever signalled, and each
+//! is checked again at the moment of the signal.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use contracts::ErrorCode;
+use provider_api::{ProviderError, Result, RuntimeRef};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal};
+
+use crate::procfs::{self, Identity, Process};
+
+const PAUSE: Duration = Duration::from_millis(5);
+/// A killed process that is still there after this waits for the kernel (a dead network disk).
+const KILL_LIMIT: Duration = Duration::from_secs(20);
+
+pub(crate) struct Tree<'a> {
+    runtime: &'a RuntimeRef,
+    /// The init's file name; the leader is the labelled process that runs it.
+    leader_program: &'a [u8],
+    /// All that was ever seen, so that a child that lost its labels and then its parent is still known.
+    seen: BTreeSet<Identity>,
+}
+
+impl<'a> Tree<'a> {
+    pub fn new(runtime: &'a RuntimeRef, leader_program: &'a [u8]) -> Self {
+        Self { runtime, leader_program, seen: BTreeSet::new() }
+    }
+
+    /// The leader, if one runs. Should there ever be two, the older stays and the others are killed.
+    pub fn leader(&mut self) -> Option<Identity> {
+        let table = procfs::scan();
+        let leaders = self.leaders(&table);
+        for &extra in leaders.iter().skip(1) {
+            tracing::warn!(runtime = %self.runtime.runtime_id, pid = extra.pid, "a second instance of one runtime is ended");
+            send(extra, Signal::KILL);
+        }
+        leaders.first().copied()
+    }
+
+    /// Asks the leader to end and gives it `grace`, then ends every process of the runtime.
+    pub fn stop(&mut self, grace: Duration) -> Result<()> {
+        let table = procfs::scan();
+        self.members(&table);
+        let leaders = self.leaders(&table);
+        for &leader in &leaders {
+            send(leader, Signal::TERM);
+        }
+        let deadline = Instant::now() + grace;
+        while Instant::now() < deadline && leaders.iter().any(|&leader| procfs::is_alive(leader)) {
+            std::thread::sleep(PAUSE);
+        }
+        self.kill()
+    }
+
+    /// Ends every process of the runtime at once. Children may be born meanwhile, so it looks until it
+    /// twice finds none.
+    pub fn kill(&mut self) -> Result<()> {
+        let deadline = Instant::now() + KILL_LIMIT;
+        let mut quiet = 0;
+        while quiet < 2 {
+            let members = self.members(&procfs::scan());
+            quiet = if members.is_empty() { quiet + 1 } else { 0 };
+            for &member in &members {
+                send(member, Signal::KILL);
+            }
+            if let Some(stuck) = members.first().filter(|_| Instant::now() > deadline) {
+                let message = format!(
+                    "process {} of {} was killed {KILL_LIMIT:?} ago and is still there",
+                    stuck.pid, self.runtime.runtime_id
+                );
+                return Err(ProviderError::unknown(ErrorCode::ProviderTimeout, message).with_action(
+                    "It waits for the kernel, often for a disk or network file system; try again later.",
+                ));
+            }
+            std::thread::sleep(PAUSE);
+        }
+        Ok(())
+    }
+
+    fn is_labelled(&self, process: &Process) -> bool {
+        process.label.as_ref().is_some_and(|label| {
+            label.runtime == self.runtime.runtime_id && label.installation == self.runtime.installation
+        })
+    }
+
+    fn leaders(&self, table: &[Process]) -> Vec<Identity> {
+        let running: Vec<&Process> = table
+            .iter()
+            .filter(|process| self.is_labelled(process) && process.program == self.leader_program)
+            .collect();
+        // Between fork and exec a child still looks like the leader.
+        let is_child = |process: &Process| running.iter().any(|other| other.identity.pid == process.parent);
+        let mut leaders: Vec<_> =
+            running.iter().filter(|process| !is_child(process)).map(|process| process.identity).collect();
+        leaders.sort();
+        leaders
+    }
+
+    /// Labelled processes and all their descendants that run now.
+    fn members(&mut self, table: &[Process]) -> Vec<Identity> {
+        let own = std::process::id() as i32;
+        let mut members: BTreeSet<Identity> = table
+            .iter()
+            .filter(|process| self.is_labelled(process) || self.seen.contains(&process.identity))
+            .map(|process| process.identity)
+            .collect();
+        loop {
+            let parents: BTreeSet<i32> = members.iter().map(|member| member.pid).collect();
+            let before = members.len();
+            members.extend(
+                table
+                    .iter()
+                    .filter(|process| parents.contains(&process.parent))
+                    .map(|process| process.identity),
+            );
+            if members.len() == before {
+                break;
+            }
+        }
+        members.retain(|member| member.pid != own);
+        self.seen.extend(&members);
+        members.into_iter().collect()
+    }
+}
+
+/// Signals exactly this process: the descriptor pins whoever has the id now, and only then is it
+/// compared. A process that has gone is no error.
+fn send(identity: Identity, signal: Signal) {
+    let Some(pid) = Pid::from_raw(identity.pid) else { return };
+    let result = match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
+        Ok(descriptor) if procfs::is_alive(identity) => {
+            rustix::process::pidfd_send_signal(descriptor, signal)
+        }
+        // A kernel without process descriptors: the window between check and signal stays.
+        Err(Errno::NOSYS | Errno::PERM) if procfs::is_alive(identity) => {
+            rustix::process::kill_process(pid, signal)
+        }
+        _ => Ok(()),
+    };
+    if let Err(error) = result
+        && error != Errno::SRCH
+    {
+        tracing::warn!(pid = identity.pid, %error, "a process could not be signalled");
+    }
+}
+
+/// Labelled processes of one installation: runtime and leader or not, for the inventory.
+pub(crate) fn labelled(installation: &contracts::InstallationId) -> Vec<Process> {
+    let mut processes = procfs::scan();
+    processes
+        .retain(|process| process.label.as_ref().is_some_and(|label| label.installation == *installation));
+    processes
+}

@@ -1,0 +1,6 @@
+//! The suite that every provider passes, against real processes of this machine.
+
+#[path = "support/world.rs"]
+mod world;
+
+provider_api::conformance_tests!(world::bench);

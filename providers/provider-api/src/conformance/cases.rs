@@ -1,0 +1,184 @@
+//! Cases about resources: create, read, update, delete.
+
+use contracts::{InstallationId, RuntimeId};
+
+use crate::conformance::{Bench, Stack, eventually};
+use crate::{DiffRequest, RunStatus, RuntimeSpec};
+
+pub async fn a_declaration_is_the_same_every_time_and_passes_its_own_check(bench: &Bench) {
+    let mut stack = bench.stack();
+    assert_eq!(stack.declared, bench.second.declare(&stack.spec).unwrap());
+    stack.up().await;
+    for name in stack.names() {
+        let (inputs, created) = &stack.state[&name];
+        let resource = stack.resource(&name);
+        assert_eq!(resource.check(inputs), [], "{name}");
+        let schema = resource.schema();
+        for property in schema.inputs.iter().chain(&schema.outputs).filter(|property| property.required) {
+            assert!(created.outputs.contains_key(property.name), "{name} gives no {}", property.name);
+        }
+        let same = DiffRequest {
+            id: created.id.clone(),
+            old_inputs: inputs.clone(),
+            old_outputs: created.outputs.clone(),
+            new_inputs: inputs.clone(),
+        };
+        assert_eq!(resource.diff(&same), Default::default(), "{name}");
+        let read = stack.read(&name).await.unwrap().expect("it was just made");
+        assert_eq!(read.outputs, created.outputs, "{name} reads as it was created");
+        assert_eq!(read.inputs, *inputs, "{name} reads with its inputs");
+    }
+}
+
+pub async fn create_twice_adopts(bench: &Bench) {
+    let mut stack = bench.stack();
+    stack.up().await;
+    let (first, objects) = (stack.state.clone(), bench.hands.objects(&stack.runtime()).await);
+    stack.up().await;
+    assert_eq!(stack.state, first);
+    assert_eq!(bench.hands.objects(&stack.runtime()).await, objects);
+    assert_eq!(objects.len(), stack.declared.resources.len());
+}
+
+pub async fn concurrent_creates_make_one(bench: &Bench) {
+    let runtime = RuntimeId::random();
+    let attempts: Vec<_> = (0..6)
+        .map(|number| {
+            let provider = if number % 2 == 0 { &bench.provider } else { &bench.second };
+            let mut stack = bench.stack_of(provider, &bench.installation, runtime.clone());
+            tokio::spawn(async move {
+                stack.up().await;
+                stack
+            })
+        })
+        .collect();
+    let mut stacks: Vec<Stack> = Vec::new();
+    for attempt in attempts {
+        stacks.push(attempt.await.unwrap());
+    }
+    for stack in &stacks {
+        assert_eq!(stack.state, stacks[0].state);
+    }
+    let objects = bench.hands.objects(&stacks[0].runtime()).await;
+    assert_eq!(objects.len(), stacks[0].declared.resources.len(), "{objects:?}");
+    stacks[0].down().await;
+    assert_eq!(bench.hands.objects(&stacks[0].runtime()).await, Vec::<String>::new());
+}
+
+pub async fn a_second_program_adopts_what_the_first_made(bench: &Bench) {
+    let mut first = bench.stack();
+    first.up().await;
+    let mut second = bench.stack_of(&bench.second, &bench.installation, first.spec.runtime_id.clone());
+    second.up().await;
+    assert_eq!(first.state, second.state);
+    let lifecycle = bench.second.lifecycle();
+    assert_eq!(lifecycle.status(&first.runtime()).await.unwrap(), RunStatus::Running);
+    second.down().await;
+    assert_eq!(bench.provider.lifecycle().status(&first.runtime()).await.unwrap(), RunStatus::Absent);
+}
+
+pub async fn delete_twice_is_a_success(bench: &Bench) {
+    let mut stack = bench.stack();
+    stack.up().await;
+    stack.down().await;
+    stack.down().await;
+    assert_eq!(bench.hands.objects(&stack.runtime()).await, Vec::<String>::new());
+}
+
+pub async fn what_is_half_made_is_deleted(bench: &Bench) {
+    let whole = {
+        let mut stack = bench.stack();
+        stack.up().await;
+        stack.down().await;
+        stack
+    };
+    for made in 1..whole.names().len() {
+        let mut stack = bench.stack();
+        for name in &stack.names()[..made] {
+            stack.create(name).await.unwrap();
+        }
+        assert_eq!(bench.hands.objects(&stack.runtime()).await.len(), made);
+        stack.down().await;
+        assert_eq!(bench.hands.objects(&stack.runtime()).await, Vec::<String>::new());
+        let owned =
+            bench.provider.inventory().expect("an inventory").list_owned(&bench.installation).await.unwrap();
+        assert_eq!(owned, []);
+    }
+}
+
+pub async fn what_was_removed_by_hand_reads_as_none_and_is_made_again(bench: &Bench) {
+    let mut stack = bench.stack();
+    stack.up().await;
+    let names = stack.names();
+    for name in names.iter().rev() {
+        bench.hands.remove(&stack.runtime(), name).await;
+        assert_eq!(stack.read(name).await.unwrap(), None, "{name} was removed by hand");
+        assert_eq!(stack.import(name).await.unwrap(), None, "{name} was removed by hand");
+    }
+    assert_eq!(bench.provider.lifecycle().status(&stack.runtime()).await.unwrap(), RunStatus::Absent);
+    stack.up().await;
+    for name in &names {
+        assert!(stack.read(name).await.unwrap().is_some(), "{name} was made again");
+    }
+    assert!(bench.hands.runs(&stack.runtime()).await);
+}
+
+pub async fn the_objects_of_another_installation_are_never_touched(bench: &Bench) {
+    let mut ours = bench.stack();
+    ours.up().await;
+    let runtime = ours.runtime();
+    let objects = bench.hands.objects(&runtime).await;
+
+    let mut theirs = bench.stack_of(&bench.second, &InstallationId::random(), ours.spec.runtime_id.clone());
+    for name in theirs.names() {
+        // The engine would hand on what the first resources gave; take ours, they have the same names.
+        let error = theirs.create(&name).await.expect_err("a foreign object is not adopted");
+        assert!(error.message.contains(runtime.installation.as_str()), "the error names the owner: {error}");
+        assert!(error.action.is_some());
+        let (_, created) = ours.state[&name].clone();
+        theirs.state.insert(name.clone(), (theirs.inputs(&name), created));
+        assert!(theirs.read(&name).await.is_err(), "a foreign {name} is not read as ours or as gone");
+        assert!(theirs.delete(&name).await.is_err(), "a foreign {name} is not deleted");
+    }
+    let lifecycle = bench.second.lifecycle();
+    assert!(lifecycle.stop(&theirs.runtime(), std::time::Duration::ZERO).await.is_err());
+    assert!(lifecycle.start(&theirs.runtime()).await.is_err());
+    assert!(lifecycle.status(&theirs.runtime()).await.is_err());
+    assert!(lifecycle.endpoint(&theirs.runtime()).await.is_err());
+    let inventory = bench.second.inventory().expect("an inventory");
+    assert_eq!(inventory.list_owned(&theirs.spec.installation).await.unwrap(), []);
+
+    assert_eq!(bench.hands.objects(&runtime).await, objects);
+    assert!(bench.hands.runs(&runtime).await);
+}
+
+pub async fn an_import_finds_the_inputs(bench: &Bench) {
+    let mut stack = bench.stack();
+    stack.up().await;
+    for name in stack.names() {
+        let imported = stack.import(&name).await.unwrap().expect("it exists");
+        let (inputs, created) = &stack.state[&name];
+        assert_eq!(imported.inputs, *inputs, "{name}");
+        assert_eq!(imported.id, created.id);
+    }
+}
+
+pub async fn a_new_generation_changes_in_place_and_keeps_the_instance(bench: &Bench) {
+    let mut stack = bench.stack();
+    stack.up().await;
+    let objects = bench.hands.objects(&stack.runtime()).await;
+    bench.hands.write_home(&stack.runtime(), "kept", "yes").await;
+    let spec = RuntimeSpec { generation: 2, ..stack.spec.clone() };
+    stack.update_to(spec).await;
+    assert_eq!(bench.hands.objects(&stack.runtime()).await, objects);
+    for name in stack.names() {
+        let read = stack.read(&name).await.unwrap().expect("it exists");
+        let (inputs, created) = &stack.state[&name];
+        assert_eq!((read.inputs, read.outputs), (inputs.clone(), created.outputs.clone()), "{name}");
+    }
+    let (hands, runtime) = (&bench.hands, stack.runtime());
+    eventually("the home is as it was", async || {
+        hands.read_home(&runtime, "kept").await.as_deref() == Some("yes")
+    })
+    .await;
+}

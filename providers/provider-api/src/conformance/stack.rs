@@ -1,0 +1,154 @@
+//! A declaration driven without an engine: creates in order, deletes in reverse, and remembers ids.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::{
+    CreateRequest, Created, Declaration, Declared, DeleteRequest, DiffRequest, Expr, Properties, Provider,
+    ReadRequest, ReadState, Resource, Result, RuntimeRef, RuntimeSpec, UpdateRequest,
+};
+
+pub struct Stack {
+    pub provider: Arc<dyn Provider>,
+    pub spec: RuntimeSpec,
+    pub declared: Declared,
+    /// By logical name; the inputs as they were sent, and what came back.
+    pub state: BTreeMap<String, (Properties, Created)>,
+}
+
+impl Stack {
+    pub fn new(provider: Arc<dyn Provider>, spec: RuntimeSpec) -> Self {
+        let declared = provider.declare(&spec).expect("the spec is declarable");
+        Self { provider, spec, declared, state: BTreeMap::new() }
+    }
+
+    pub fn runtime(&self) -> RuntimeRef {
+        RuntimeRef { runtime_id: self.spec.runtime_id.clone(), installation: self.spec.installation.clone() }
+    }
+
+    /// Logical names in the order in which they are declared, which providers keep creatable.
+    pub fn names(&self) -> Vec<String> {
+        self.declared.resources.iter().map(|declaration| declaration.name.clone()).collect()
+    }
+
+    pub fn declaration(&self, name: &str) -> &Declaration {
+        self.declared.resources.iter().find(|declaration| declaration.name == name).expect("a declared name")
+    }
+
+    pub fn resource(&self, name: &str) -> Arc<dyn Resource> {
+        let token = &self.declaration(name).token;
+        let resource =
+            self.provider.resources().into_iter().find(|resource| resource.schema().token == token);
+        resource.unwrap_or_else(|| panic!("no resource serves {token}"))
+    }
+
+    /// The inputs with references replaced by what the referred resource gave.
+    pub fn inputs(&self, name: &str) -> Properties {
+        let declaration = self.declaration(name);
+        declaration.inputs.iter().map(|(key, value)| (key.clone(), self.resolve(value))).collect()
+    }
+
+    fn resolve(&self, value: &Expr) -> Value {
+        match value {
+            Expr::Value(value) => value.clone(),
+            Expr::Secret(inner) => self.resolve(inner),
+            Expr::Output { resource, property } => {
+                let (_, created) =
+                    self.state.get(resource).unwrap_or_else(|| panic!("{resource} is not made yet"));
+                created
+                    .outputs
+                    .get(property)
+                    .unwrap_or_else(|| panic!("{resource} has no output {property}"))
+                    .clone()
+            }
+        }
+    }
+
+    pub async fn create(&mut self, name: &str) -> Result<Created> {
+        let inputs = self.inputs(name);
+        let request = CreateRequest { urn: self.urn(name), inputs: inputs.clone(), timeout: None };
+        let created = self.resource(name).create(request).await?;
+        self.state.insert(name.to_owned(), (inputs, created.clone()));
+        Ok(created)
+    }
+
+    pub async fn try_up(&mut self) -> Result<()> {
+        for name in self.names() {
+            self.create(&name).await?;
+        }
+        Ok(())
+    }
+
+    pub async fn up(&mut self) {
+        self.try_up().await.unwrap_or_else(|error| panic!("{}: {error}", error.code));
+    }
+
+    pub async fn delete(&self, name: &str) -> Result<()> {
+        let (inputs, created) = self.state.get(name).expect("a resource that was made");
+        let request = DeleteRequest {
+            id: created.id.clone(),
+            urn: self.urn(name),
+            inputs: inputs.clone(),
+            outputs: created.outputs.clone(),
+        };
+        self.resource(name).delete(request).await
+    }
+
+    /// Deletes what was made, in reverse, and keeps the memory of it.
+    pub async fn down(&self) {
+        for name in self.names().iter().rev().filter(|name| self.state.contains_key(*name)) {
+            self.delete(name).await.unwrap_or_else(|error| panic!("delete {name}: {error}"));
+        }
+    }
+
+    pub async fn read(&self, name: &str) -> Result<Option<ReadState>> {
+        let (inputs, created) = self.state.get(name).expect("a resource that was made");
+        let request =
+            ReadRequest { id: created.id.clone(), inputs: inputs.clone(), outputs: created.outputs.clone() };
+        self.resource(name).read(request).await
+    }
+
+    /// A read that knows nothing but the id.
+    pub async fn import(&self, name: &str) -> Result<Option<ReadState>> {
+        let (_, created) = self.state.get(name).expect("a resource that was made");
+        let request =
+            ReadRequest { id: created.id.clone(), inputs: Properties::new(), outputs: Properties::new() };
+        self.resource(name).read(request).await
+    }
+
+    /// Moves to another spec as the engine would when nothing needs replacement.
+    pub async fn update_to(&mut self, spec: RuntimeSpec) {
+        self.declared = self.provider.declare(&spec).expect("the spec is declarable");
+        self.spec = spec;
+        for name in self.names() {
+            let (old_inputs, created) = self.state.get(&name).expect("a resource that was made").clone();
+            let (new_inputs, resource) = (self.inputs(&name), self.resource(&name));
+            let diff = resource.diff(&DiffRequest {
+                id: created.id.clone(),
+                old_inputs: old_inputs.clone(),
+                old_outputs: created.outputs.clone(),
+                new_inputs: new_inputs.clone(),
+            });
+            assert_eq!(diff.replaces, Vec::<String>::new(), "{name} would be replaced");
+            if diff.changed.is_empty() {
+                continue;
+            }
+            let request = UpdateRequest {
+                id: created.id.clone(),
+                urn: self.urn(&name),
+                old_inputs,
+                old_outputs: created.outputs,
+                new_inputs: new_inputs.clone(),
+            };
+            let outputs =
+                resource.update(request).await.unwrap_or_else(|error| panic!("update {name}: {error}"));
+            self.state.insert(name, (new_inputs, Created { id: created.id, outputs }));
+        }
+    }
+
+    fn urn(&self, name: &str) -> String {
+        format!("urn:pulumi:{}::pilot::{}::{name}", self.spec.runtime_id, self.declaration(name).token)
+    }
+}
