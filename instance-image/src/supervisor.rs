@@ -2,15 +2,13 @@
 //!
 //! It publishes what happens and decides when to give up; it never touches the workspace's content.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use contracts::ErrorCode;
 use rustix::process::Signal;
-use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -20,18 +18,17 @@ use crate::readiness::Probe;
 use crate::state::{Event, Publisher};
 
 mod backoff;
+mod output;
 mod watching;
 
 use backoff::Backoff;
+use output::Output;
 
 /// How long OpenCode may take to end by itself; it needs about 80 ms.
 const STOP_GRACE: Duration = Duration::from_secs(4);
 
 /// Deaths in a row, before it ever answered, after which another try is pointless.
 const HOPELESS: u32 = 5;
-
-/// OpenCode's last words that are kept for the person who reads the error.
-const TAIL_BYTES: usize = 2000;
 
 /// A port that a stopped predecessor still holds is free again after a moment.
 const PORT_TRIES: u32 = 20;
@@ -64,7 +61,7 @@ pub async fn supervise(
             publisher.tell(Event::GaveUp { code: ErrorCode::PortInUse, why });
             return;
         }
-        let (mut process, tail) = match start(&opencode, &children) {
+        let (mut process, output) = match start(&opencode, &children) {
             Ok(started) => started,
             Err(error) => return publisher.tell(cannot_start(&opencode, &error)),
         };
@@ -78,7 +75,7 @@ pub async fn supervise(
         process.kill_group();
         answered_once |= watched.answered;
         backoff.note(watched.lived, watched.answered);
-        let why = format!("{}{}", watched.why, last_words(&tail));
+        let why = format!("{}{}", watched.why, output.last_words().await);
         if !answered_once && backoff.failures() >= HOPELESS {
             let why = format!("OpenCode ended {HOPELESS} times before it answered; {why}");
             return publisher.tell(Event::GaveUp { code: ErrorCode::InstanceFailed, why });
@@ -101,16 +98,10 @@ async fn port_is_free(port: u16) -> bool {
     false
 }
 
-fn start(opencode: &OpenCode, children: &Children) -> io::Result<(Owned, Tail)> {
+fn start(opencode: &OpenCode, children: &Children) -> io::Result<(Owned, Output)> {
     let mut process = children.spawn(&mut command(opencode))?;
-    let tail = Tail::default();
-    if let Some(out) = process.child.stdout.take() {
-        tokio::spawn(pass_on(out, tail.clone()));
-    }
-    if let Some(err) = process.child.stderr.take() {
-        tokio::spawn(pass_on(err, tail.clone()));
-    }
-    Ok((process, tail))
+    let output = Output::of(&mut process.child);
+    Ok((process, output))
 }
 
 fn command(opencode: &OpenCode) -> Command {
@@ -162,30 +153,6 @@ async fn end(mut process: Owned) {
         tracing::warn!("OpenCode did not end by itself");
     }
     process.kill_group();
-}
-
-type Tail = Arc<Mutex<Vec<u8>>>;
-
-/// OpenCode's output goes to our standard error, and its end is kept for the error message.
-async fn pass_on(mut from: impl AsyncRead + Unpin, tail: Tail) {
-    let mut chunk = [0; 2048];
-    while let Ok(count @ 1..) = from.read(&mut chunk).await {
-        let chunk = &chunk[..count];
-        // There is nowhere to report that the log is gone.
-        let _ = io::stderr().write_all(chunk);
-        let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
-        tail.extend_from_slice(chunk);
-        let surplus = tail.len().saturating_sub(TAIL_BYTES);
-        tail.drain(..surplus);
-    }
-}
-
-fn last_words(tail: &Tail) -> String {
-    let tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
-    match String::from_utf8_lossy(&tail).trim() {
-        "" => String::new(),
-        words => format!("; it said: {words}"),
-    }
 }
 
 fn describe(status: io::Result<ExitStatus>) -> String {
