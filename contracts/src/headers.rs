@@ -15,7 +15,8 @@ pub const PROBLEM_JSON: &str = "application/problem+json";
 /// A request id is 1 to 64 of letters, digits, '-' and '_'; anything else is replaced, so that no
 /// caller can write into our logs.
 pub fn is_valid_request_id(text: &str) -> bool {
-    (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    (1..=64).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
 /// A new request id.

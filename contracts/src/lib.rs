@@ -3,8 +3,8 @@
 //!
 //! A leaf crate: it depends on nothing else of ours and does no I/O. JSON names are `camelCase`.
 
-pub mod ids;
 pub mod identity;
+pub mod ids;
 
 pub mod operation;
 pub mod plan;

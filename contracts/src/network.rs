@@ -37,6 +37,19 @@ pub struct PortRange {
     pub last: u16,
 }
 
+impl std::str::FromStr for PortRange {
+    type Err = String;
+
+    /// `FIRST-LAST`
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parsed = text.split_once('-').and_then(|(first, last)| {
+            let (first, last) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+            (first <= last).then_some(Self { first, last })
+        });
+        parsed.ok_or_else(|| format!("{text:?} is not a range of ports like 14300-14399"))
+    }
+}
+
 impl PortRange {
     pub fn iter(self) -> RangeInclusive<u16> {
         self.first..=self.last

@@ -1,1 +1,26 @@
+//! The orchestrator: turns workspace requests into real Pulumi stacks and running instances.
+//!
+//! One request, in the order of the modules: `http` takes it, `lifecycle` validates and commits it to the
+//! `store`, `operations` runs it, `engine` compiles and applies its stack, `readiness` waits until the
+//! instance answers, `reconcile` keeps looking afterwards.
 
+pub mod http;
+
+pub mod lifecycle;
+pub mod store;
+
+pub mod engine;
+pub mod operations;
+pub mod readiness;
+pub mod reconcile;
+
+pub mod boot;
+pub mod data;
+pub mod doctor;
+pub mod exposure;
+pub mod metrics;
+pub mod server;
+pub mod tools;
+pub mod wiring;
+
+pub use server::{Config, Running, start};

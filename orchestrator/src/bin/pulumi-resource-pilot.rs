@@ -1,0 +1,46 @@
+//! The Pulumi plugin: the same providers as the orchestrator's, for `pulumi up` on an exported stack.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Parser;
+use orchestrator::boot::DataFolderBoot;
+use orchestrator::data::{Layout, default_data_folder};
+use orchestrator::tools::ToolPaths;
+use orchestrator::wiring::{ProviderSettings, Providers};
+use provider_server::Registry;
+
+/// Pulumi starts this program by itself; it is not a command for people.
+#[derive(Parser)]
+#[command(name = "pulumi-resource-pilot", version)]
+struct Arguments {
+    /// The engine's address, as the plugin protocol passes it.
+    engine: Option<String>,
+    /// The installation's data folder.
+    #[arg(long, env = "PILOT_DATA")]
+    data: Option<PathBuf>,
+    /// A Docker host other than the local socket.
+    #[arg(long, env = "PILOT_DOCKER_HOST")]
+    docker_host: Option<String>,
+    /// An instance image other than the default.
+    #[arg(long, env = "PILOT_IMAGE")]
+    image: Option<String>,
+    /// The OpenCode binary of the `local` provider.
+    #[arg(long, env = "PILOT_OPENCODE")]
+    opencode: Option<PathBuf>,
+}
+
+#[tokio::main]
+async fn main() -> std::io::Result<()> {
+    let arguments = Arguments::parse();
+    let layout = Layout { root: arguments.data.unwrap_or_else(default_data_folder) };
+    let tools = ToolPaths { opencode: arguments.opencode, ..ToolPaths::default() };
+    let settings = ProviderSettings {
+        docker_host: arguments.docker_host,
+        image: arguments.image,
+        ..ProviderSettings::default()
+    };
+    let boot = Arc::new(DataFolderBoot::new(layout.clone(), None));
+    let providers = Providers::build(&layout, &tools, &settings, boot);
+    provider_server::run_plugin(Registry::new(providers.all())).await
+}

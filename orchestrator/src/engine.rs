@@ -1,0 +1,181 @@
+//! Where stacks meet Pulumi: compile, apply, destroy, plan, export, and every failure as a problem.
+
+mod failure;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use automation::{Backend, Cli, Options, Program, Summary, Workspace};
+use contracts::plan::{Plan, PlanStep};
+use contracts::workspace::StackExport;
+use contracts::{ErrorCode, Problem};
+use provider_api::{Provider, RuntimeSpec};
+use provider_server::{Registry, Server};
+use stacks::{Inline, Location, PROJECT, Stack};
+
+use crate::data::Layout;
+pub use failure::provider_problem;
+
+/// The engine of one installation: one project, one state folder, the providers attached in process.
+pub struct Engine {
+    workspace: Workspace,
+    server: Server,
+    cli: Cli,
+    layout: Layout,
+    plugin_folder: String,
+}
+
+/// A provider's declarations for a runtime as a stack.
+pub fn compile(provider: &dyn Provider, spec: &RuntimeSpec) -> Result<Stack, Problem> {
+    let declared = provider.declare(spec).map_err(provider_problem)?;
+    stacks::compile(&spec.runtime_id, declared).map_err(|error| {
+        let provider = provider.describe().name;
+        Problem::new(
+            ErrorCode::Internal,
+            format!("The provider {provider} declared an unusable stack: {error}."),
+        )
+    })
+}
+
+impl Engine {
+    pub async fn start(
+        cli: Cli,
+        layout: &Layout,
+        registry: Registry,
+        plugin_folder: String,
+    ) -> Result<Self, Problem> {
+        let server = Server::start(registry).await.map_err(|error| {
+            Problem::new(ErrorCode::Internal, format!("The providers cannot be served: {error}."))
+        })?;
+        let state = Backend::Folder(layout.pulumi().join("state"));
+        let workspace = open(&cli, layout, &server, state)?;
+        Ok(Self { workspace, server, cli, layout: layout.clone(), plugin_folder })
+    }
+
+    /// Creates the Pulumi stack when it is not there, then brings it to what `stack` says.
+    pub async fn apply(&self, stack: &Stack, options: &Options) -> Result<Summary, Problem> {
+        let handle = self.workspace.stack(&stack.name);
+        handle.ensure(options).await.map_err(|error| self.problem(error))?;
+        let update = handle.up(program(stack), options).await.map_err(|error| self.problem(error))?;
+        Ok(update.summary)
+    }
+
+    /// Deletes every resource and then the Pulumi stack itself, with its history. Nothing there is a
+    /// success.
+    pub async fn destroy(&self, stack: &Stack, options: &Options) -> Result<(), Problem> {
+        let handle = self.workspace.stack(&stack.name);
+        match handle.destroy(program(stack), options).await {
+            Ok(_) => {}
+            Err(automation::Error::StackNotFound { .. }) => return Ok(()),
+            Err(error) => return Err(self.problem(error)),
+        }
+        handle.remove(options).await.map_err(|error| self.problem(error))
+    }
+
+    /// What applying would change.
+    pub async fn plan(&self, stack: &Stack) -> Result<Plan, Problem> {
+        let handle = self.workspace.stack(&stack.name);
+        let summary = handle.preview(program(stack), &Options::default()).await;
+        Ok(to_plan(stack, summary.map_err(|error| self.problem(error))?))
+    }
+
+    /// What creating would do; planned in a state of its own that is gone afterwards.
+    pub async fn plan_new(&self, stack: &Stack) -> Result<Plan, Problem> {
+        let scratch = tempfile::tempdir_in(self.layout.pulumi()).map_err(|error| {
+            Problem::new(ErrorCode::DataFolderUnusable, format!("No scratch folder could be made: {error}."))
+        })?;
+        let workspace =
+            open(&self.cli, &self.layout, &self.server, Backend::Folder(scratch.path().join("state")))?;
+        let handle = workspace.stack(&stack.name);
+        handle.create(&Options::default()).await.map_err(|error| self.problem(error))?;
+        let summary = handle.preview(program(stack), &Options::default()).await;
+        let settings = workspace.directory().join(settings_file(stack));
+        let _ = std::fs::remove_file(settings);
+        Ok(to_plan(stack, summary.map_err(|error| self.problem(error))?))
+    }
+
+    /// The stack as a project for the plain CLI, sharing state and secrets with this installation.
+    pub fn export(&self, stack: &Stack) -> Result<StackExport, Problem> {
+        let location = Location {
+            plugin_folder: Some(self.plugin_folder.clone()),
+            backend_url: Some(self.workspace.backend().url()),
+        };
+        let mut files = BTreeMap::from([
+            ("Pulumi.yaml".to_owned(), stacks::render(stack, &location)),
+            ("env.sh".to_owned(), self.environment(stack)),
+        ]);
+        let settings = settings_file(stack);
+        if let Ok(text) = std::fs::read_to_string(self.workspace.directory().join(&settings)) {
+            files.insert(settings, text);
+        }
+        Ok(StackExport { stack: stack.name.clone(), files })
+    }
+
+    fn environment(&self, stack: &Stack) -> String {
+        let tools = self.cli.path().parent().map(|path| path.display().to_string()).unwrap_or_default();
+        let lines = [
+            "# Source this file, then use the Pulumi CLI here: . ./env.sh && pulumi preview".to_owned(),
+            format!("export PATH={}:\"$PATH\"", quoted(&tools)),
+            format!("export PULUMI_STACK={}", quoted(&stack.name)),
+            format!(
+                "export PULUMI_CONFIG_PASSPHRASE_FILE={}",
+                quoted(&self.layout.secret("pulumi-passphrase").display().to_string())
+            ),
+            format!("export PILOT_DATA={}", quoted(&self.layout.root.display().to_string())),
+            "export PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION=true".to_owned(),
+            "export PULUMI_SKIP_UPDATE_CHECK=true".to_owned(),
+        ];
+        lines.join("\n") + "\n"
+    }
+
+    fn problem(&self, error: automation::Error) -> Problem {
+        failure::problem(error, |urn| self.server.take_failure(urn))
+    }
+}
+
+fn open(cli: &Cli, layout: &Layout, server: &Server, state: Backend) -> Result<Workspace, Problem> {
+    let folder = layout.pulumi();
+    Workspace::inline(cli.clone(), PROJECT, folder.join("project"), folder.join("home"), state)
+        .map(|workspace| {
+            workspace
+                .with_passphrase_file(layout.secret("pulumi-passphrase"))
+                .with_attached_provider(provider_server::PACKAGE, server.port())
+        })
+        .map_err(|error| failure::problem(error, |_| None))
+}
+
+fn settings_file(stack: &Stack) -> String {
+    format!("Pulumi.{}.yaml", stack.name)
+}
+
+fn program(stack: &Stack) -> Arc<dyn Program> {
+    Arc::new(Inline(stack.clone()))
+}
+
+fn to_plan(stack: &Stack, summary: Summary) -> Plan {
+    let steps = summary.steps.into_iter().map(|step| PlanStep {
+        name: step.name().to_owned(),
+        diffs: step.diffs.unwrap_or_default(),
+        resource_type: step.resource_type,
+        op: step.op,
+    });
+    Plan { stack: stack.name.clone(), steps: steps.collect(), changes: summary.changes }
+}
+
+/// For a shell: single quotes keep everything but themselves.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_with_quotes_and_spaces_survives_the_shell() {
+        let odd = "/a b/it's $HOME";
+        let script = format!("printf %s {}", quoted(odd));
+        let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), odd);
+    }
+}

@@ -1,0 +1,92 @@
+//! From the engine's and the providers' errors to problems. One exhaustive match each.
+
+use automation::Error;
+use contracts::{ErrorCode, Problem};
+use provider_api::ProviderError;
+
+/// A provider's error as the API shows it.
+pub fn provider_problem(error: ProviderError) -> Problem {
+    let problem = Problem::new(error.code, error.message);
+    match error.action {
+        Some(action) => problem.with_action(action),
+        None => problem,
+    }
+}
+
+/// `typed` finds the provider's own error behind a failed step.
+pub fn problem(error: Error, typed: impl Fn(&str) -> Option<ProviderError>) -> Problem {
+    let words = error.to_string();
+    if words.contains("no space left on device") {
+        return crate::data::full("Pulumi's state");
+    }
+    match error {
+        Error::UpdateFailed { failed_operations, .. } => {
+            let own = failed_operations.iter().find_map(|failed| typed(&failed.urn));
+            own.map(provider_problem).unwrap_or_else(|| Problem::new(ErrorCode::EngineFailed, words))
+        }
+        Error::ConcurrentUpdate { owner, .. } => {
+            let detail = format!("The stack is locked by {owner}, which may be alive.");
+            Problem::new(ErrorCode::StackLocked, detail).with_action(
+                "Wait for that run to end. If it surely is dead, remove its lock with `pulumi cancel`.",
+            )
+        }
+        Error::StateCorrupt { .. } => Problem::new(ErrorCode::StateCorrupt, words)
+            .with_action("Nothing was changed. Restore the stack's state file from its .bak or a backup."),
+        Error::Canceled => Problem::new(ErrorCode::Canceled, "The operation was cancelled."),
+        Error::Interrupted { .. } => Problem::new(ErrorCode::EngineInterrupted, words),
+        Error::CliMissing { .. } | Error::CliVersion { .. } => {
+            Problem::new(ErrorCode::PulumiMissing, words).with_action("Run `cargo xtask tools`.")
+        }
+        Error::Io { action, source } if source.kind() == std::io::ErrorKind::StorageFull => {
+            crate::data::full(action)
+        }
+        Error::Io { action, source } => {
+            Problem::new(ErrorCode::DataFolderUnusable, format!("Pilot could not {action}: {source}."))
+        }
+        Error::StackNotFound { .. }
+        | Error::StackExists { .. }
+        | Error::Program { .. }
+        | Error::NoChangesExpected
+        | Error::Auth { .. }
+        | Error::Secrets { .. }
+        | Error::EngineBug { .. }
+        | Error::Command { .. }
+        | Error::Output { .. } => Problem::new(ErrorCode::EngineFailed, words),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use automation::FailedOperation;
+
+    use super::*;
+
+    fn failed(urn: &str) -> Error {
+        let failed = FailedOperation { op: "create".to_owned(), urn: urn.to_owned(), outcome_unknown: false };
+        Error::UpdateFailed {
+            operation: "up".to_owned(),
+            diagnostics: vec![],
+            failed_operations: vec![failed],
+        }
+    }
+
+    #[test]
+    fn a_failed_step_shows_the_providers_own_code_and_action() {
+        let own = ProviderError::new(ErrorCode::ImageMissing, "no image").with_action("build it");
+        let problem = problem(failed("urn"), |urn| (urn == "urn").then(|| own.clone()));
+        assert_eq!((problem.code, problem.action.as_deref()), (ErrorCode::ImageMissing, Some("build it")));
+    }
+
+    #[test]
+    fn a_full_disk_is_told_from_any_other_failure() {
+        let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        let error = Error::Io { action: "write", source: full };
+        assert_eq!(problem(error, |_| None).code, ErrorCode::StoreFull);
+        let words = Error::Command {
+            command: "up".to_owned(),
+            code: 1,
+            message: "saving: write x: no space left on device".to_owned(),
+        };
+        assert_eq!(problem(words, |_| None).code, ErrorCode::StoreFull);
+    }
+}

@@ -1,0 +1,130 @@
+//! The lifecycle API over HTTP: routes, authentication, errors. Handlers only translate.
+
+mod auth;
+mod extract;
+mod operations;
+mod system;
+mod workspaces;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use contracts::{ErrorCode, Problem, headers};
+use http::HeaderValue;
+use http::header::CONTENT_TYPE;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::lifecycle::Lifecycle;
+
+pub use auth::Tokens;
+pub use extract::RequestId;
+
+/// What handlers share.
+#[derive(Clone)]
+pub struct Api {
+    pub lifecycle: Arc<Lifecycle>,
+    pub tokens: Arc<Tokens>,
+}
+
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "Pilot lifecycle API",
+    description = "Creates, runs and deletes workspaces. Every change answers 202 with an operation to watch; \
+                   every error is a problem document with a stable code."
+))]
+struct Document;
+
+/// Every route in one place.
+pub fn router(api: Api) -> axum::Router {
+    let (protected, document) = OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(workspaces::create, workspaces::list))
+        .routes(routes!(workspaces::get, workspaces::delete))
+        .routes(routes!(workspaces::start))
+        .routes(routes!(workspaces::stop))
+        .routes(routes!(workspaces::drift))
+        .routes(routes!(workspaces::preview))
+        .routes(routes!(workspaces::stack))
+        .routes(routes!(workspaces::logs))
+        .routes(routes!(operations::get))
+        .routes(routes!(operations::events))
+        .routes(routes!(system::providers))
+        .routes(routes!(system::resolve))
+        .split_for_parts();
+    let document = Arc::new(document);
+    axum::Router::new()
+        .merge(protected.route_layer(middleware::from_fn_with_state(api.clone(), auth::require)))
+        .route("/health", axum::routing::get(system::health))
+        .route("/ready", axum::routing::get(system::ready))
+        .route("/docs/errors/{code}", axum::routing::get(system::error_page))
+        .route(
+            "/openapi.json",
+            axum::routing::get(move || async move { axum::Json(document.as_ref().clone()) }),
+        )
+        .fallback(|| async { Failure::from(Problem::new(ErrorCode::NotFound, "There is no such route.")) })
+        .method_not_allowed_fallback(|| async {
+            Failure::from(Problem::new(ErrorCode::MethodNotAllowed, "This route does not take that method."))
+        })
+        .layer(middleware::from_fn(observe))
+        .with_state(api)
+}
+
+/// A problem as a response. The request id is filled in by [`observe`].
+pub struct Failure(Problem);
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self(problem)
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let mut response = axum::http::StatusCode::from_u16(self.0.status)
+            .unwrap_or(axum::http::StatusCode::INTERNAL_SERVER_ERROR)
+            .into_response();
+        response.extensions_mut().insert(Arc::new(self.0));
+        response
+    }
+}
+
+pub type Answer<T> = Result<T, Failure>;
+
+/// Gives the request its id, writes problems with it, and logs one line for each request.
+async fn observe(mut request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let given = request.headers().get(headers::REQUEST_ID).and_then(|value| value.to_str().ok());
+    let request_id = headers::request_id(given);
+    request.extensions_mut().insert(RequestId(request_id.clone()));
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let route = request.extensions().get::<MatchedPath>().map(|route| route.as_str().to_owned());
+    let mut response = next.run(request).await;
+    if let Some(problem) = response.extensions_mut().remove::<Arc<Problem>>() {
+        response = write_problem(&problem, &request_id);
+    }
+    if let Ok(value) = HeaderValue::from_str(&request_id) {
+        response.headers_mut().insert(headers::REQUEST_ID, value);
+    }
+    let status = response.status().as_u16();
+    let took = started.elapsed();
+    tracing::info!(request_id, %method, path, status, ms = took.as_millis() as u64, "request");
+    crate::metrics::http(route.as_deref().unwrap_or("unmatched"), method.as_str(), status, took);
+    response
+}
+
+fn write_problem(problem: &Problem, request_id: &str) -> Response {
+    let problem = problem.clone().with_request_id(request_id);
+    let status = axum::http::StatusCode::from_u16(problem.status);
+    let mut response =
+        (status.unwrap_or(axum::http::StatusCode::INTERNAL_SERVER_ERROR), axum::Json(&problem))
+            .into_response();
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(headers::PROBLEM_JSON));
+    if problem.retryable && matches!(problem.status, 429 | 503) {
+        response.headers_mut().insert("retry-after", HeaderValue::from_static("1"));
+    }
+    response
+}

@@ -1,0 +1,97 @@
+//! Request parts as the lifecycle wants them, and every refusal as a problem.
+
+use std::convert::Infallible;
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use contracts::{ErrorCode, OperationId, Problem, Slug, headers};
+use http::request::Parts;
+use serde::de::DeserializeOwned;
+
+use super::Failure;
+use crate::lifecycle::{request, service};
+
+/// The id of the request, made or taken over by the outermost layer.
+#[derive(Clone)]
+pub struct RequestId(pub String);
+
+/// Who asks, for the lifecycle.
+pub struct Caller(pub service::Caller);
+
+impl<S: Sync> FromRequestParts<S> for Caller {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        let request_id = parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
+        let key = match parts.headers.get(headers::IDEMPOTENCY_KEY).map(|value| value.to_str()) {
+            None => None,
+            Some(Ok(key)) if (1..=128).contains(&key.len()) => Some(key.to_owned()),
+            Some(_) => {
+                let detail = "An Idempotency-Key has 1 to 128 printable ASCII characters.";
+                return Err(Problem::new(ErrorCode::BadRequest, detail).into());
+            }
+        };
+        Ok(Self(service::Caller { request_id, idempotency_key: key }))
+    }
+}
+
+/// The slug in the path.
+pub struct SlugPath(pub Slug);
+
+impl<S: Send + Sync> FromRequestParts<S> for SlugPath {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let text = path_text(parts, state).await?;
+        Ok(Self(request::slug(&text)?))
+    }
+}
+
+/// The operation id in the path.
+pub struct OperationPath(pub OperationId);
+
+impl<S: Send + Sync> FromRequestParts<S> for OperationPath {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let text = path_text(parts, state).await?;
+        let id =
+            text.parse().map_err(|error| Problem::new(ErrorCode::OperationNotFound, format!("{error}.")))?;
+        Ok(Self(id))
+    }
+}
+
+async fn path_text<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<String, Failure> {
+    let path = Path::<String>::from_request_parts(parts, state).await;
+    let Path(text) = path.map_err(|error| Problem::new(ErrorCode::BadRequest, error.to_string()))?;
+    Ok(text)
+}
+
+/// A JSON body. Names the field when one is unknown.
+pub struct Body<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
+        let bytes = Bytes::from_request(request, state).await;
+        let bytes = bytes.map_err(|error| Problem::new(ErrorCode::BadRequest, format!("{error}.")))?;
+        Ok(Self(serde_json::from_slice(&bytes).map_err(|error| refusal(&error))?))
+    }
+}
+
+fn refusal(error: &serde_json::Error) -> Problem {
+    let words = error.to_string();
+    // serde has no other way to tell an unknown field from a wrong type.
+    let code =
+        if words.starts_with("unknown field") { ErrorCode::UnknownField } else { ErrorCode::BadRequest };
+    Problem::new(code, format!("The body is not a valid request: {words}."))
+        .with_action("`/openapi.json` describes every request.")
+}
+
+/// Extraction that cannot fail needs no problem.
+impl From<Infallible> for Failure {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}

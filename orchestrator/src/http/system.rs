@@ -1,0 +1,52 @@
+//! Everything that is about the installation and not about one workspace.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse as _, Response};
+use contracts::workspace::{ProviderInfo, Route};
+use contracts::{ErrorCode, Problem};
+use http::header::CONTENT_TYPE;
+use serde::Serialize;
+use serde_json::json;
+use utoipa::ToSchema;
+
+use super::extract::SlugPath;
+use super::{Answer, Api};
+
+#[derive(Serialize, ToSchema)]
+pub struct ProviderList {
+    providers: Vec<ProviderInfo>,
+}
+
+/// The provider modules of this installation.
+#[utoipa::path(get, path = "/v1/providers", responses((status = 200, body = ProviderList), (status = "default", body = Problem)))]
+pub async fn providers(State(api): State<Api>) -> Json<ProviderList> {
+    Json(ProviderList { providers: api.lifecycle.provider_list() })
+}
+
+/// Where a workspace's traffic goes; for gateways.
+#[utoipa::path(get, path = "/v1/resolve/{slug}", params(("slug" = String, Path)),
+    responses((status = 200, body = Route), (status = "default", body = Problem)))]
+pub async fn resolve(State(api): State<Api>, SlugPath(slug): SlugPath) -> Answer<Json<Route>> {
+    Ok(Json(api.lifecycle.resolve(&slug).await?))
+}
+
+/// Alive: the process answers.
+pub async fn health() -> Json<serde_json::Value> {
+    Json(json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }))
+}
+
+/// Ready: a request would be accepted.
+pub async fn ready(State(api): State<Api>) -> Answer<Json<serde_json::Value>> {
+    api.lifecycle.store.ping().await.map_err(Problem::from)?;
+    Ok(Json(json!({ "status": "ready" })))
+}
+
+/// The page that explains an error code.
+pub async fn error_page(Path(code): Path<String>) -> Answer<Response> {
+    let code: ErrorCode = code
+        .trim_end_matches(".md")
+        .parse()
+        .map_err(|()| Problem::new(ErrorCode::NotFound, format!("There is no error code {code:?}.")))?;
+    Ok(([(CONTENT_TYPE, "text/markdown; charset=utf-8")], code.page()).into_response())
+}

@@ -1,0 +1,105 @@
+//! `/v1/workspaces`: what a workspace is and how it changes.
+
+use axum::Json;
+use axum::extract::{Query, State};
+use contracts::Problem;
+use contracts::plan::Plan;
+use contracts::workspace::{Accepted, CreateWorkspace, LogTail, StackExport, Workspace, WorkspaceList};
+use http::StatusCode;
+use serde::Deserialize;
+
+use super::extract::{Body, Caller, SlugPath};
+use super::{Answer, Api};
+
+const DEFAULT_LOG_BYTES: usize = 16 * 1024;
+const MAX_LOG_BYTES: usize = 1024 * 1024;
+
+type AcceptedAnswer = Answer<(StatusCode, Json<Accepted>)>;
+
+fn accepted(accepted: Accepted) -> (StatusCode, Json<Accepted>) {
+    (StatusCode::ACCEPTED, Json(accepted))
+}
+
+/// Create a workspace. The same `Idempotency-Key` with the same body answers with the same operation.
+#[utoipa::path(post, path = "/v1/workspaces", request_body = CreateWorkspace,
+    responses((status = 202, body = Accepted), (status = "default", body = Problem)))]
+pub async fn create(
+    State(api): State<Api>,
+    caller: Caller,
+    Body(body): Body<CreateWorkspace>,
+) -> AcceptedAnswer {
+    Ok(accepted(api.lifecycle.create(body, &caller.0).await?))
+}
+
+/// List all workspaces.
+#[utoipa::path(get, path = "/v1/workspaces", responses((status = 200, body = WorkspaceList), (status = "default", body = Problem)))]
+pub async fn list(State(api): State<Api>) -> Answer<Json<WorkspaceList>> {
+    Ok(Json(WorkspaceList { workspaces: api.lifecycle.list().await? }))
+}
+
+/// One workspace.
+#[utoipa::path(get, path = "/v1/workspaces/{slug}", params(("slug" = String, Path)),
+    responses((status = 200, body = Workspace), (status = "default", body = Problem)))]
+pub async fn get(State(api): State<Api>, SlugPath(slug): SlugPath) -> Answer<Json<Workspace>> {
+    Ok(Json(api.lifecycle.get(&slug).await?))
+}
+
+/// Delete a workspace and all its data. Cancels what runs for it.
+#[utoipa::path(delete, path = "/v1/workspaces/{slug}", params(("slug" = String, Path)),
+    responses((status = 202, body = Accepted), (status = "default", body = Problem)))]
+pub async fn delete(State(api): State<Api>, SlugPath(slug): SlugPath, caller: Caller) -> AcceptedAnswer {
+    Ok(accepted(api.lifecycle.delete(&slug, &caller.0).await?))
+}
+
+/// Start a stopped workspace. Starting one that runs is a success.
+#[utoipa::path(post, path = "/v1/workspaces/{slug}/start", params(("slug" = String, Path)),
+    responses((status = 202, body = Accepted), (status = "default", body = Problem)))]
+pub async fn start(State(api): State<Api>, SlugPath(slug): SlugPath, caller: Caller) -> AcceptedAnswer {
+    Ok(accepted(api.lifecycle.start(&slug, &caller.0).await?))
+}
+
+/// Stop a workspace; its data stays.
+#[utoipa::path(post, path = "/v1/workspaces/{slug}/stop", params(("slug" = String, Path)),
+    responses((status = 202, body = Accepted), (status = "default", body = Problem)))]
+pub async fn stop(State(api): State<Api>, SlugPath(slug): SlugPath, caller: Caller) -> AcceptedAnswer {
+    Ok(accepted(api.lifecycle.stop(&slug, &caller.0).await?))
+}
+
+/// What applying the workspace's stack again would change: its drift. Changes nothing.
+#[utoipa::path(post, path = "/v1/workspaces/{slug}/preview", params(("slug" = String, Path)),
+    responses((status = 200, body = Plan), (status = "default", body = Problem)))]
+pub async fn drift(State(api): State<Api>, SlugPath(slug): SlugPath) -> Answer<Json<Plan>> {
+    Ok(Json(api.lifecycle.drift(&slug).await?))
+}
+
+/// What a create would do. Changes nothing.
+#[utoipa::path(post, path = "/v1/preview", request_body = CreateWorkspace,
+    responses((status = 200, body = Plan), (status = "default", body = Problem)))]
+pub async fn preview(State(api): State<Api>, Body(body): Body<CreateWorkspace>) -> Answer<Json<Plan>> {
+    Ok(Json(api.lifecycle.preview(body).await?))
+}
+
+/// The workspace's stack as a Pulumi YAML project.
+#[utoipa::path(get, path = "/v1/workspaces/{slug}/stack", params(("slug" = String, Path)),
+    responses((status = 200, body = StackExport), (status = "default", body = Problem)))]
+pub async fn stack(State(api): State<Api>, SlugPath(slug): SlugPath) -> Answer<Json<StackExport>> {
+    Ok(Json(api.lifecycle.export(&slug).await?))
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+pub struct LogQuery {
+    /// How much of the log's end to return; 16 KiB by default, 1 MiB at most.
+    bytes: Option<usize>,
+}
+
+/// The end of the instance's log.
+#[utoipa::path(get, path = "/v1/workspaces/{slug}/logs", params(("slug" = String, Path), LogQuery),
+    responses((status = 200, body = LogTail), (status = "default", body = Problem)))]
+pub async fn logs(
+    State(api): State<Api>,
+    SlugPath(slug): SlugPath,
+    Query(query): Query<LogQuery>,
+) -> Answer<Json<LogTail>> {
+    let bytes = query.bytes.unwrap_or(DEFAULT_LOG_BYTES).min(MAX_LOG_BYTES);
+    Ok(Json(api.lifecycle.logs(&slug, bytes).await?))
+}

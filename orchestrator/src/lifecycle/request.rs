@@ -1,0 +1,104 @@
+//! From what a client sent to what can be accepted. All checks that need no I/O.
+
+use contracts::workspace::{CreateWorkspace, GitSource};
+use contracts::{ErrorCode, Problem, Slug};
+use provider_api::{Description, Provider};
+use std::sync::Arc;
+use url::Url;
+
+use crate::wiring::Providers;
+
+/// A create request whose every field is usable.
+pub struct ValidCreate {
+    pub slug: Slug,
+    pub provider: Arc<dyn Provider>,
+    pub description: Description,
+    pub size: String,
+    pub git: Option<GitSource>,
+}
+
+pub fn validate(
+    request: CreateWorkspace,
+    providers: &Providers,
+    default: &str,
+) -> Result<ValidCreate, Problem> {
+    let slug = slug(&request.slug)?;
+    let provider = providers.get(request.provider.as_deref().unwrap_or(default))?;
+    let description = provider.describe();
+    let size = size(request.size, &description)?;
+    if let Some(git) = &request.git {
+        check_git(git)?;
+    }
+    Ok(ValidCreate { slug, provider: Arc::clone(provider), description, size, git: request.git })
+}
+
+pub fn slug(text: &str) -> Result<Slug, Problem> {
+    text.parse().map_err(|error: contracts::ids::InvalidName| {
+        Problem::new(ErrorCode::InvalidSlug, format!("{error}."))
+            .with_action("Choose a name like `demo` or `my-app2`: it becomes a part of a host name.")
+    })
+}
+
+fn size(wanted: Option<String>, provider: &Description) -> Result<String, Problem> {
+    let known: Vec<&str> = provider.sizes.iter().map(|size| size.name.as_str()).collect();
+    match wanted {
+        None => Ok(known.first().copied().unwrap_or_default().to_owned()),
+        Some(name) if known.contains(&name.as_str()) => Ok(name),
+        Some(name) => {
+            let detail = format!("The provider {} has no size {name:?}.", provider.name);
+            Err(Problem::new(ErrorCode::UnknownSize, detail)
+                .with_action(format!("Use one of: {}.", known.join(", "))))
+        }
+    }
+}
+
+fn check_git(git: &GitSource) -> Result<(), Problem> {
+    let refuse = |reason: &str| {
+        let action = "Give a URL like https://example.com/team/repo.git, without a password.";
+        Err(Problem::new(ErrorCode::InvalidGitUrl, reason.to_owned()).with_action(action))
+    };
+    let Ok(url) = Url::parse(&git.url) else {
+        return refuse("The git URL is not a URL.");
+    };
+    if !["https", "http", "ssh", "git", "file"].contains(&url.scheme()) {
+        return refuse("The git URL must begin with https://, http://, ssh://, git:// or file://.");
+    }
+    if url.password().is_some() || (!url.username().is_empty() && url.scheme() != "ssh") {
+        return refuse("The git URL holds credentials, which would end in plain text in the stack's state.");
+    }
+    if let Some(reference) = &git.reference {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "._/-+@#".contains(c);
+        if reference.is_empty() || reference.starts_with('-') || !reference.chars().all(plain) {
+            return refuse("The git ref must be the name of a branch or a tag.");
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn git(url: &str, reference: Option<&str>) -> Result<(), ErrorCode> {
+        let source = GitSource { url: url.to_owned(), reference: reference.map(str::to_owned) };
+        check_git(&source).map_err(|problem| problem.code)
+    }
+
+    #[test]
+    fn usable_git_sources_are_accepted() {
+        for url in ["https://h/x.git", "file:///tmp/repo", "ssh://git@h/x", "git://h/x", "http://h:8080/x"] {
+            assert_eq!(git(url, Some("feature/a-1")), Ok(()), "{url}");
+        }
+    }
+
+    #[test]
+    fn credentials_options_and_odd_schemes_are_refused() {
+        for url in ["x", "--upload-pack=evil", "ext::sh -c evil", "https://user:pw@h/x", "https://token@h/x"]
+        {
+            assert_eq!(git(url, None), Err(ErrorCode::InvalidGitUrl), "{url}");
+        }
+        for reference in ["", "--evil", "a b", "a\nb"] {
+            assert_eq!(git("https://h/x", Some(reference)), Err(ErrorCode::InvalidGitUrl), "{reference:?}");
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! Accepts changes and answers questions. A change is committed, then handed to the runner; everything
+//! that can be refused is refused before the commit.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use contracts::network::network;
+use contracts::operation::{Operation, OperationKind};
+use contracts::plan::Plan;
+use contracts::workspace::{
+    Accepted, CreateWorkspace, Desired, LogTail, Observed, ProviderInfo, Route, StackExport, Workspace,
+};
+use contracts::{ErrorCode, InstallationId, OperationId, Problem, ProviderName, RuntimeId, Slug};
+use jiff::Timestamp;
+use provider_api::{RuntimeRef, RuntimeSpec};
+
+use super::request::{self, ValidCreate};
+use crate::engine::Engine;
+use crate::operations::Runner;
+use crate::store::{NewOperation, Store, StoreError, WorkspaceRow};
+use crate::wiring::Providers;
+
+/// What the lifecycle API does, without HTTP.
+pub struct Lifecycle {
+    pub store: Store,
+    pub providers: Providers,
+    pub engine: Arc<Engine>,
+    pub runner: Runner,
+    pub installation: InstallationId,
+    pub default_provider: ProviderName,
+    /// Where browsers reach the gateway, when there is one.
+    pub gateway: Option<SocketAddr>,
+}
+
+/// Who asked, for the log and for repeated requests.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    pub request_id: String,
+    pub idempotency_key: Option<String>,
+}
+
+impl Lifecycle {
+    pub async fn create(&self, body: CreateWorkspace, caller: &Caller) -> Result<Accepted, Problem> {
+        let digest = serde_json::to_string(&body).unwrap_or_default();
+        if let Some(accepted) = self.repeated(caller, &digest).await? {
+            return Ok(accepted);
+        }
+        let valid = request::validate(body, &self.providers, self.default_provider.as_str())?;
+        valid.provider.ready().await.map_err(crate::engine::provider_problem)?;
+        let now = Timestamp::now();
+        let row = new_row(&valid, now);
+        let operation = NewOperation {
+            idempotency: caller.idempotency_key.clone().map(|key| (key, digest)),
+            ..new_operation(&row, OperationKind::Create, caller)
+        };
+        let inserted = self.store.insert_workspace(&row, &operation).await;
+        let operation = inserted.map_err(|error| match error {
+            StoreError::SlugTaken => slug_taken(&row.slug),
+            other => other.into(),
+        })?;
+        self.accept(&row.slug, operation).await
+    }
+
+    pub async fn start(&self, slug: &Slug, caller: &Caller) -> Result<Accepted, Problem> {
+        self.change(slug, OperationKind::Start, Desired::Running, caller).await
+    }
+
+    pub async fn stop(&self, slug: &Slug, caller: &Caller) -> Result<Accepted, Problem> {
+        self.change(slug, OperationKind::Stop, Desired::Stopped, caller).await
+    }
+
+    /// Legal at any time: what runs for the workspace is cancelled first.
+    pub async fn delete(&self, slug: &Slug, caller: &Caller) -> Result<Accepted, Problem> {
+        self.change(slug, OperationKind::Delete, Desired::Deleted, caller).await
+    }
+
+    pub async fn list(&self) -> Result<Vec<Workspace>, Problem> {
+        Ok(self.store.workspaces().await?.into_iter().map(|row| self.view(row)).collect())
+    }
+
+    pub async fn get(&self, slug: &Slug) -> Result<Workspace, Problem> {
+        Ok(self.view(self.row(slug).await?))
+    }
+
+    pub async fn operation(&self, id: &OperationId) -> Result<Operation, Problem> {
+        let operation = self.store.operation(id).await?;
+        operation
+            .ok_or_else(|| Problem::new(ErrorCode::OperationNotFound, format!("There is no operation {id}.")))
+    }
+
+    pub async fn resolve(&self, slug: &Slug) -> Result<Route, Problem> {
+        let row = self.row(slug).await?;
+        Ok(Route { slug: row.slug, runtime_id: row.runtime_id, state: row.observed, endpoint: row.endpoint })
+    }
+
+    /// What applying the workspace's stack again would change: its drift.
+    pub async fn drift(&self, slug: &Slug) -> Result<Plan, Problem> {
+        let row = self.row(slug).await?;
+        self.engine.plan(&self.compile(&row)?).await
+    }
+
+    /// What a create would do.
+    pub async fn preview(&self, body: CreateWorkspace) -> Result<Plan, Problem> {
+        let valid = request::validate(body, &self.providers, self.default_provider.as_str())?;
+        if self.store.workspace(&valid.slug).await?.is_some() {
+            return Err(slug_taken(&valid.slug));
+        }
+        self.engine.plan_new(&self.compile(&new_row(&valid, Timestamp::now()))?).await
+    }
+
+    pub async fn export(&self, slug: &Slug) -> Result<StackExport, Problem> {
+        let row = self.row(slug).await?;
+        self.engine.export(&self.compile(&row)?)
+    }
+
+    pub async fn logs(&self, slug: &Slug, bytes: usize) -> Result<LogTail, Problem> {
+        let row = self.row(slug).await?;
+        let provider = self.providers.get(row.provider.as_str())?;
+        let Some(logs) = provider.logs() else {
+            let detail = format!("The provider {} keeps no logs.", row.provider);
+            return Err(Problem::new(ErrorCode::CapabilityUnsupported, detail));
+        };
+        let runtime = RuntimeRef { runtime_id: row.runtime_id, installation: self.installation.clone() };
+        let text = logs.tail(&runtime, bytes).await.map_err(crate::engine::provider_problem)?;
+        Ok(LogTail { text })
+    }
+
+    pub fn provider_list(&self) -> Vec<ProviderInfo> {
+        let describe = |provider: &Arc<dyn provider_api::Provider>| {
+            let described = provider.describe();
+            ProviderInfo {
+                default: described.name == self.default_provider,
+                name: described.name,
+                summary: described.summary.to_owned(),
+                isolation: described.isolation.to_owned(),
+                sizes: described.sizes,
+            }
+        };
+        self.providers.all().map(describe).collect()
+    }
+
+    async fn change(
+        &self,
+        slug: &Slug,
+        kind: OperationKind,
+        desired: Desired,
+        caller: &Caller,
+    ) -> Result<Accepted, Problem> {
+        let row = self.row(slug).await?;
+        let unfinished = self.store.unfinished_of(&row.runtime_id).await?;
+        if let Some(same) = unfinished.iter().find(|operation| operation.kind == kind) {
+            // Asked twice: the answer is the operation that is already on its way.
+            return Ok(Accepted { workspace: self.view(row), operation: same.clone() });
+        }
+        if kind != OperationKind::Delete {
+            if let Some(other) = unfinished.first() {
+                let detail =
+                    format!("{slug} is busy: operation {} ({:?}) has not ended.", other.id, other.kind);
+                return Err(Problem::new(ErrorCode::OperationInProgress, detail).with_action(format!(
+                    "Wait for it with `pilot op watch {}`, then try again.",
+                    other.id
+                )));
+            }
+        }
+        let operation = new_operation(&row, kind, caller);
+        let operation = self.store.request_change(&row.runtime_id, desired, &operation).await?;
+        for other in &unfinished {
+            self.runner.cancel(&other.id);
+        }
+        self.accept(slug, operation).await
+    }
+
+    async fn accept(&self, slug: &Slug, operation: Operation) -> Result<Accepted, Problem> {
+        let workspace = self.get(slug).await;
+        self.runner.submit(operation.clone());
+        Ok(Accepted { workspace: workspace?, operation })
+    }
+
+    /// The first answer again, when this key was used for this request before.
+    async fn repeated(&self, caller: &Caller, digest: &str) -> Result<Option<Accepted>, Problem> {
+        let Some(key) = &caller.idempotency_key else { return Ok(None) };
+        let Some((operation, used_for)) = self.store.operation_of_key(key).await? else { return Ok(None) };
+        if used_for != digest {
+            return Err(StoreError::KeyTaken.into());
+        }
+        let workspace = self.get(&operation.slug).await?;
+        Ok(Some(Accepted { workspace, operation }))
+    }
+
+    async fn row(&self, slug: &Slug) -> Result<WorkspaceRow, Problem> {
+        self.store.workspace(slug).await?.ok_or_else(|| {
+            Problem::new(ErrorCode::WorkspaceNotFound, format!("There is no workspace {slug}."))
+                .with_action("`pilot ws ls` lists those that exist.")
+        })
+    }
+
+    fn compile(&self, row: &WorkspaceRow) -> Result<stacks::Stack, Problem> {
+        let provider = self.providers.get(row.provider.as_str())?;
+        crate::engine::compile(provider.as_ref(), &runtime_spec(row, &self.installation))
+    }
+
+    fn view(&self, row: WorkspaceRow) -> Workspace {
+        let domain = &network().domains.workspaces;
+        let url = self.gateway.map(|gateway| format!("http://{}.{domain}:{}/", row.slug, gateway.port()));
+        Workspace {
+            slug: row.slug,
+            runtime_id: row.runtime_id,
+            provider: row.provider,
+            size: row.size,
+            git: row.git,
+            desired: row.desired,
+            state: row.observed,
+            since: row.since,
+            url,
+            error: row.error,
+            operation: row.operation,
+            created_at: row.created_at,
+        }
+    }
+}
+
+/// The provider's view of a row: everything that decides the stack, and no slug.
+pub fn runtime_spec(row: &WorkspaceRow, installation: &InstallationId) -> RuntimeSpec {
+    RuntimeSpec {
+        runtime_id: row.runtime_id.clone(),
+        installation: installation.clone(),
+        generation: row.generation,
+        size: row.size.clone(),
+        git: row.git.clone(),
+    }
+}
+
+fn slug_taken(slug: &Slug) -> Problem {
+    Problem::new(ErrorCode::SlugTaken, format!("There is a workspace {slug} already."))
+        .with_action(format!("Choose another slug, or delete it with `pilot ws rm {slug}`."))
+}
+
+fn new_row(valid: &ValidCreate, now: Timestamp) -> WorkspaceRow {
+    WorkspaceRow {
+        runtime_id: RuntimeId::random(),
+        slug: valid.slug.clone(),
+        provider: valid.description.name.clone(),
+        size: valid.size.clone(),
+        git: valid.git.clone(),
+        generation: 1,
+        desired: Desired::Running,
+        observed: Observed::Absent,
+        since: now,
+        endpoint: None,
+        error: None,
+        operation: None,
+        created_at: now,
+    }
+}
+
+fn new_operation(row: &WorkspaceRow, kind: OperationKind, caller: &Caller) -> NewOperation {
+    NewOperation {
+        id: OperationId::random(),
+        kind,
+        runtime_id: row.runtime_id.clone(),
+        slug: row.slug.clone(),
+        request_id: caller.request_id.clone(),
+        idempotency: None,
+    }
+}

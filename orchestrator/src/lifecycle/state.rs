@@ -1,0 +1,152 @@
+//! The life of a workspace: one total function over every state and event.
+
+use contracts::workspace::Observed;
+
+/// What happened to a workspace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Event {
+    /// A create began, or begins again after a restart.
+    CreateStarted,
+    /// Pulumi has applied the stack.
+    Applied,
+    /// A start began.
+    StartStarted,
+    /// The instance answered as users need it.
+    BecameReady,
+    /// The instance exists and does not answer.
+    BecameUnhealthy,
+    StopStarted,
+    StopFinished,
+    SuspendFinished,
+    /// A call timed out: the truth is not known.
+    ContactLost,
+    /// An operation ended with an error.
+    OperationFailed,
+    DeleteStarted,
+    DeleteFinished,
+}
+
+impl Event {
+    pub const ALL: [Event; 12] = [
+        Event::CreateStarted,
+        Event::Applied,
+        Event::StartStarted,
+        Event::BecameReady,
+        Event::BecameUnhealthy,
+        Event::StopStarted,
+        Event::StopFinished,
+        Event::SuspendFinished,
+        Event::ContactLost,
+        Event::OperationFailed,
+        Event::DeleteStarted,
+        Event::DeleteFinished,
+    ];
+}
+
+/// The event cannot happen in this state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{event:?} cannot happen to a workspace that is {state:?}")]
+pub struct IllegalTransition {
+    pub state: Observed,
+    pub event: Event,
+}
+
+/// The state after `event`. Delete is legal from every state.
+pub fn next(state: Observed, event: Event) -> Result<Observed, IllegalTransition> {
+    use Observed::*;
+    let reached = match event {
+        Event::DeleteStarted => Some(Deleting),
+        Event::DeleteFinished => only(state, &[Deleting], Absent),
+        Event::CreateStarted => only(state, &[Absent, Provisioning, Booting, Failed, Unknown], Provisioning),
+        Event::Applied => only(state, &[Provisioning], Booting),
+        Event::StartStarted => {
+            only(state, &[Stopped, Suspended, Failed, Unknown, Degraded, Ready, Booting], Booting)
+        }
+        Event::BecameReady => only(state, &[Booting, Degraded, Unknown, Ready], Ready),
+        Event::BecameUnhealthy => only(state, &[Ready, Degraded, Unknown], Degraded),
+        Event::StopStarted => {
+            only(state, &[Ready, Degraded, Booting, Unknown, Failed, Stopping, Stopped, Suspended], Stopping)
+        }
+        Event::StopFinished => only(state, &[Stopping], Stopped),
+        Event::SuspendFinished => only(state, &[Stopping], Suspended),
+        Event::ContactLost => only(
+            state,
+            &[Provisioning, Booting, Ready, Degraded, Stopping, Stopped, Suspended, Unknown],
+            Unknown,
+        ),
+        Event::OperationFailed => {
+            only(state, &[Absent, Provisioning, Booting, Stopping, Deleting, Unknown, Failed], Failed)
+        }
+    };
+    reached.ok_or(IllegalTransition { state, event })
+}
+
+fn only(state: Observed, from: &[Observed], to: Observed) -> Option<Observed> {
+    from.contains(&state).then_some(to)
+}
+
+/// The whole machine as a Mermaid diagram, for the documentation.
+pub fn diagram() -> String {
+    let mut lines = vec!["stateDiagram-v2".to_owned(), "    [*] --> Absent".to_owned()];
+    for state in Observed::ALL {
+        for event in Event::ALL {
+            match next(state, event) {
+                Ok(reached) if reached != state => {
+                    lines.push(format!("    {state:?} --> {reached:?}: {event:?}"))
+                }
+                _ => {}
+            }
+        }
+    }
+    lines.join("\n") + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delete_is_legal_from_every_state() {
+        for state in Observed::ALL {
+            assert_eq!(next(state, Event::DeleteStarted), Ok(Observed::Deleting));
+        }
+    }
+
+    #[test]
+    fn only_a_workspace_that_answered_becomes_ready() {
+        for state in Observed::ALL {
+            let ready = next(state, Event::BecameReady).is_ok();
+            let may =
+                matches!(state, Observed::Booting | Observed::Degraded | Observed::Unknown | Observed::Ready);
+            assert_eq!(ready, may, "{state:?}");
+        }
+    }
+
+    #[test]
+    fn an_interrupted_create_can_begin_again_wherever_it_was() {
+        for state in [Observed::Absent, Observed::Provisioning, Observed::Booting, Observed::Unknown] {
+            assert_eq!(next(state, Event::CreateStarted), Ok(Observed::Provisioning));
+        }
+    }
+
+    #[test]
+    fn every_state_can_be_reached_and_left() {
+        for target in Observed::ALL {
+            let reached = Observed::ALL.iter().any(|state| {
+                *state != target && Event::ALL.iter().any(|event| next(*state, *event) == Ok(target))
+            });
+            let left = Event::ALL.iter().any(|event| next(target, *event).is_ok_and(|state| state != target));
+            assert!(reached && left, "{target:?}");
+        }
+    }
+
+    #[test]
+    fn the_diagram_in_the_documentation_is_the_machine() {
+        let page = include_str!("../../../docs/state-machine.md");
+        assert!(
+            page.contains(&diagram()),
+            "docs/state-machine.md is out of date; it must hold:\n{}",
+            diagram()
+        );
+    }
+}

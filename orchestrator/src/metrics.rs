@@ -1,0 +1,51 @@
+//! What operators watch, in Prometheus' text format on the admin port.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use contracts::operation::{OperationKind, OperationState};
+use contracts::workspace::Observed;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+
+use crate::store::WorkspaceRow;
+
+/// Installs the recorder of this process, once; several orchestrators in one process share it.
+pub fn install() -> PrometheusHandle {
+    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+    let install = || {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let handle = recorder.handle();
+        if metrics::set_global_recorder(recorder).is_err() {
+            tracing::warn!("another metrics recorder is installed; /metrics stays empty");
+        }
+        metrics::describe_counter!("pilot_operations_total", "Operations that ended, by kind and state.");
+        metrics::describe_histogram!("pilot_operation_seconds", "How long operations took, by kind.");
+        metrics::describe_gauge!("pilot_workspaces", "Workspaces by observed state.");
+        metrics::describe_histogram!("pilot_http_seconds", "API requests by route, method and status.");
+        handle
+    };
+    HANDLE.get_or_init(install).clone()
+}
+
+pub fn operation_ended(kind: OperationKind, state: OperationState, took: Duration) {
+    let (kind, state) = (label(&kind), label(&state));
+    metrics::counter!("pilot_operations_total", "kind" => kind.clone(), "state" => state).increment(1);
+    metrics::histogram!("pilot_operation_seconds", "kind" => kind).record(took.as_secs_f64());
+}
+
+pub fn workspaces(rows: &[WorkspaceRow]) {
+    for state in Observed::ALL {
+        let count = rows.iter().filter(|row| row.observed == state).count();
+        metrics::gauge!("pilot_workspaces", "state" => label(&state)).set(count as f64);
+    }
+}
+
+pub fn http(route: &str, method: &str, status: u16, took: Duration) {
+    let labels = [("route", route.to_owned()), ("method", method.to_owned()), ("status", status.to_string())];
+    metrics::histogram!("pilot_http_seconds", &labels).record(took.as_secs_f64());
+}
+
+/// Enums by the name that the API shows.
+fn label<T: serde::Serialize>(value: &T) -> String {
+    serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}

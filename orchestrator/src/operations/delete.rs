@@ -1,0 +1,67 @@
+//! Delete, in two phases: the row stays as a tombstone until nothing of the runtime is left outside.
+
+use std::sync::Arc;
+
+use contracts::operation::Phase;
+use contracts::{ErrorCode, Problem};
+use provider_api::{DeleteRequest, Expr, OwnedObject, Properties, Provider};
+use stacks::Stack;
+
+use super::run::Run;
+use crate::engine::provider_problem;
+use crate::lifecycle::state::Event;
+
+pub async fn run(run: &Arc<Run>) -> Result<(), Problem> {
+    let row = run.row().await?;
+    run.observe(Event::DeleteStarted, None).await?;
+    let provider = run.provider(&row)?;
+    let stack = run.compile(&row)?;
+    run.reach(Phase::Planned).await?;
+    run.parts.engine.destroy(&stack, &run.engine_options()).await?;
+    run.reach(Phase::Applied).await?;
+    sweep(run, provider.as_ref(), &stack).await?;
+    run.observe(Event::DeleteFinished, None).await?;
+    Ok(run.parts.store.remove_workspace(&row.runtime_id).await?)
+}
+
+/// A create that was killed can have made objects that Pulumi's state does not know. They are found by
+/// their labels and deleted through the same resources, last first.
+async fn sweep(run: &Run, provider: &dyn Provider, stack: &Stack) -> Result<(), Problem> {
+    if leftovers(run, provider).await?.is_empty() {
+        return Ok(());
+    }
+    let types = provider.resources();
+    for declared in stack.resources.iter().rev() {
+        let Some(resource) = types.iter().find(|resource| resource.schema().token == declared.token) else {
+            continue;
+        };
+        let known = declared.inputs.iter().filter_map(|(name, expr)| match expr {
+            Expr::Value(value) => Some((name.clone(), value.clone())),
+            Expr::Secret(_) | Expr::Output { .. } => None,
+        });
+        let request = DeleteRequest {
+            id: String::new(),
+            urn: format!("{}/{}", stack.name, declared.name),
+            inputs: known.collect(),
+            outputs: Properties::new(),
+        };
+        resource.delete(request).await.map_err(provider_problem)?;
+    }
+    let left = leftovers(run, provider).await?;
+    if left.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<String> = left.iter().map(|object| format!("{} {}", object.kind, object.id)).collect();
+    Err(Problem::new(
+        ErrorCode::ProviderFailed,
+        format!("These objects could not be deleted: {}.", names.join(", ")),
+    )
+    .with_action("Delete the workspace again; if they stay, remove them by hand."))
+}
+
+async fn leftovers(run: &Run, provider: &dyn Provider) -> Result<Vec<OwnedObject>, Problem> {
+    let Some(inventory) = provider.inventory() else { return Ok(Vec::new()) };
+    let runtime = run.runtime();
+    let owned = inventory.list_owned(&runtime.installation).await.map_err(provider_problem)?;
+    Ok(owned.into_iter().filter(|object| object.runtime_id == runtime.runtime_id).collect())
+}

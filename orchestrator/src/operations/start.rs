@@ -1,0 +1,46 @@
+//! Start: run what exists, then wait until it answers as users need it.
+
+use std::sync::Arc;
+
+use contracts::Problem;
+use contracts::operation::Phase;
+use provider_api::RunStatus;
+
+use super::run::Run;
+use crate::engine::provider_problem;
+use crate::lifecycle::state::Event;
+use crate::readiness::{self, Target};
+use crate::store::WorkspaceRow;
+
+pub async fn run(run: &Arc<Run>) -> Result<(), Problem> {
+    let row = run.row().await?;
+    run.observe(Event::StartStarted, None).await?;
+    boot(run, &row).await
+}
+
+/// From "it exists" to "it answers". The route is published with the state `ready`, in one commit.
+pub async fn boot(run: &Arc<Run>, row: &WorkspaceRow) -> Result<(), Problem> {
+    let provider = run.provider(row)?;
+    let (lifecycle, runtime) = (provider.lifecycle(), run.runtime());
+    if lifecycle.status(&runtime).await.map_err(provider_problem)? != RunStatus::Running {
+        lifecycle.start(&runtime).await.map_err(provider_problem)?;
+    }
+    let target = Target { provider: provider.as_ref(), runtime: &runtime, timeout: run.parts.ready_timeout };
+    let booted = readiness::booted(&run.parts.probe, &target);
+    cancellable(run, booted).await?;
+    run.reach(Phase::Booted).await?;
+    let endpoint = cancellable(run, readiness::ready(&run.parts.probe, &target)).await?;
+    run.observe(Event::BecameReady, Some(endpoint)).await?;
+    run.reach(Phase::Ready).await
+}
+
+async fn cancellable<T>(run: &Run, work: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
+    let cancel = run.any_cancel();
+    tokio::select! {
+        result = work => result,
+        () = cancel.cancelled() => {
+            run.check_cancelled()?;
+            Err(Problem::new(contracts::ErrorCode::Canceled, "The operation was cancelled."))
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! Stop: the instance ends, its data stays.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use contracts::Problem;
+
+use super::run::Run;
+use crate::engine::provider_problem;
+use crate::lifecycle::state::Event;
+
+/// How long an instance may take to end by itself.
+pub const GRACE: Duration = Duration::from_secs(10);
+
+pub async fn run(run: &Arc<Run>) -> Result<(), Problem> {
+    let row = run.row().await?;
+    // From here on no traffic is sent to it.
+    run.observe(Event::StopStarted, None).await?;
+    let lifecycle = run.provider(&row)?.lifecycle();
+    lifecycle.stop(&run.runtime(), GRACE).await.map_err(provider_problem)?;
+    run.observe(Event::StopFinished, None).await
+}

@@ -1,0 +1,111 @@
+//! Whether an instance answers, asked of its backend's own `/health` at the address that the gateway
+//! uses. "Started" is never taken for "ready".
+
+use std::time::Duration;
+
+use contracts::identity::{HealthStatus, RuntimeHealth};
+use contracts::workspace::Endpoint;
+use contracts::{ErrorCode, Problem};
+use provider_api::{Provider, RunStatus, RuntimeRef};
+use tokio::time::Instant;
+
+use crate::engine::provider_problem;
+
+const INTERVAL: Duration = Duration::from_millis(40);
+/// How often the provider is asked whether the instance still runs; cheaper questions go in between.
+const STATUS_EVERY: u32 = 12;
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+const LOG_TAIL: usize = 2048;
+
+/// The instance that is waited for.
+pub struct Target<'a> {
+    pub provider: &'a dyn Provider,
+    pub runtime: &'a RuntimeRef,
+    pub timeout: Duration,
+}
+
+/// Waits until the backend answers anything.
+pub async fn booted(client: &reqwest::Client, target: &Target<'_>) -> Result<(), Problem> {
+    wait(client, target, "its backend did not answer", |_| true).await.map(drop)
+}
+
+/// Waits until the backend says that OpenCode answers; the address to send traffic to.
+pub async fn ready(client: &reqwest::Client, target: &Target<'_>) -> Result<Endpoint, Problem> {
+    wait(client, target, "OpenCode did not answer", |health| health.status == HealthStatus::Ok).await
+}
+
+/// One question; `None` when there is no answer.
+pub async fn probe(client: &reqwest::Client, endpoint: &Endpoint) -> Option<RuntimeHealth> {
+    let request = client.get(format!("http://{endpoint}/health")).timeout(PROBE_TIMEOUT);
+    request.send().await.ok()?.json().await.ok()
+}
+
+async fn wait(
+    client: &reqwest::Client,
+    target: &Target<'_>,
+    missing: &str,
+    enough: impl Fn(&RuntimeHealth) -> bool,
+) -> Result<Endpoint, Problem> {
+    let lifecycle = target.provider.lifecycle();
+    let deadline = Instant::now() + target.timeout;
+    let mut endpoint = lifecycle.endpoint(target.runtime).await.map_err(provider_problem)?;
+    let mut asked = 0;
+    loop {
+        match probe(client, &endpoint).await {
+            Some(health) if health.identity.runtime_id != target.runtime.runtime_id => {
+                let detail =
+                    format!("Another instance, {}, answers at {endpoint}.", health.identity.runtime_id);
+                return Err(Problem::new(ErrorCode::PortInUse, detail));
+            }
+            Some(health) if health.status == HealthStatus::Failed => {
+                return Err(boot_failure(target, health).await);
+            }
+            Some(health) if enough(&health) => return Ok(endpoint),
+            _ => {}
+        }
+        asked += 1;
+        if asked % STATUS_EVERY == 0 {
+            match lifecycle.status(target.runtime).await.map_err(provider_problem)? {
+                RunStatus::Running => {
+                    endpoint = lifecycle.endpoint(target.runtime).await.map_err(provider_problem)?
+                }
+                stopped => return Err(stopped_while_booting(target, stopped).await),
+            }
+        }
+        if Instant::now() >= deadline {
+            let detail = format!("The instance was not ready after {:?}: {missing}.", target.timeout);
+            return Err(with_log(target, Problem::new(ErrorCode::InstanceNotReady, detail)).await.with_action(
+                "Read the log above, then start the workspace again or delete it; its data is kept until then.",
+            ));
+        }
+        tokio::time::sleep(INTERVAL).await;
+    }
+}
+
+async fn boot_failure(target: &Target<'_>, health: RuntimeHealth) -> Problem {
+    let code = health.code.unwrap_or(ErrorCode::InstanceFailed);
+    let detail = health.detail.unwrap_or_else(|| "The instance could not boot.".to_owned());
+    let problem = Problem::new(code, detail);
+    if code == ErrorCode::InstanceFailed { with_log(target, problem).await } else { problem }
+}
+
+async fn stopped_while_booting(target: &Target<'_>, status: RunStatus) -> Problem {
+    let how = match status {
+        RunStatus::Stopped { exit_code: Some(code) } => format!("it ended with exit code {code}"),
+        _ => "it is not running any more".to_owned(),
+    };
+    let problem =
+        Problem::new(ErrorCode::InstanceFailed, format!("The instance stopped while booting: {how}."));
+    with_log(target, problem).await
+}
+
+/// The end of the instance's log belongs in the error: it is what the reader would ask for next.
+async fn with_log(target: &Target<'_>, mut problem: Problem) -> Problem {
+    let Some(logs) = target.provider.logs() else { return problem };
+    if let Ok(text) = logs.tail(target.runtime, LOG_TAIL).await {
+        if !text.trim().is_empty() {
+            problem.detail = format!("{}\nThe end of its log:\n{}", problem.detail, text.trim_end());
+        }
+    }
+    problem
+}

@@ -1,0 +1,180 @@
+//! Puts the orchestrator together, starts it, and brings it to an orderly end.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use contracts::network::network;
+use contracts::{ErrorCode, Problem, ProviderName};
+use provider_server::Registry;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::boot::DataFolderBoot;
+use crate::data::DataFolder;
+use crate::engine::Engine;
+use crate::http::{self, Api, Tokens};
+use crate::lifecycle::Lifecycle;
+use crate::operations::{Feed, Parts, Runner};
+use crate::reconcile::Reconciler;
+use crate::store::Store;
+use crate::tools::ToolPaths;
+use crate::wiring::{ProviderSettings, Providers};
+use crate::{exposure, metrics};
+
+/// How long running operations get to end by themselves before the process leaves them to the next.
+const DRAIN: Duration = Duration::from_secs(20);
+
+/// Everything that can be decided from outside.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The lifecycle API.
+    pub listen: SocketAddr,
+    /// Metrics and liveness; absent to leave them out.
+    pub admin_listen: Option<SocketAddr>,
+    /// Where the gateway of this installation listens, for URLs and for the exposure check.
+    pub gateway: Option<SocketAddr>,
+    /// The provider of a create that names none.
+    pub default_provider: String,
+    /// The provider modules to offer; empty for all.
+    pub providers: Vec<String>,
+    /// Listen on any address although the `local` provider isolates nothing.
+    pub unsafe_expose_local: bool,
+    /// How long an instance may take to become ready.
+    pub ready_timeout: Duration,
+    pub tools: ToolPaths,
+    pub settings: ProviderSettings,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let host = &network().host;
+        Self {
+            listen: loopback(host.orchestrator),
+            admin_listen: Some(loopback(host.admin)),
+            gateway: Some(loopback(host.gateway.http)),
+            default_provider: "local".to_owned(),
+            providers: Vec::new(),
+            unsafe_expose_local: false,
+            ready_timeout: Duration::from_secs(120),
+            tools: ToolPaths::default(),
+            settings: ProviderSettings::default(),
+        }
+    }
+}
+
+/// A started orchestrator.
+pub struct Running {
+    address: SocketAddr,
+    shutdown: CancellationToken,
+    runner: Runner,
+    store: Store,
+    servers: Vec<JoinHandle<()>>,
+    background: JoinHandle<()>,
+    _data: DataFolder,
+}
+
+/// Opens everything, resumes what an earlier process accepted, and serves.
+pub async fn start(config: Config, data: DataFolder) -> Result<Running, Problem> {
+    let layout = data.layout().clone();
+    let listener = bind(config.listen).await?;
+    let address = listener.local_addr().map_err(|error| cannot_listen(config.listen, &error))?;
+    let admin = match config.admin_listen {
+        Some(listen) => Some(bind(listen).await?),
+        None => None,
+    };
+    let store = Store::open(&layout.database()).await?;
+    let boot = Arc::new(DataFolderBoot::new(layout.clone(), Some(store.clone())));
+    let providers =
+        Providers::build(&layout, &config.tools, &config.settings, boot).only(&config.providers)?;
+    providers.get(&config.default_provider)?;
+    let addresses: Vec<SocketAddr> = [Some(config.listen), config.gateway].into_iter().flatten().collect();
+    exposure::check(&addresses, &providers, config.unsafe_expose_local)?;
+    let cli = config.tools.pulumi().await?;
+    let plugin_folder = config.tools.plugin_folder().display().to_string();
+    let engine = Arc::new(Engine::start(cli, &layout, Registry::new(providers.all()), plugin_folder).await?);
+    let shutdown = CancellationToken::new();
+    let probe = reqwest::Client::builder().pool_max_idle_per_host(0).build();
+    let probe =
+        probe.map_err(|error| Problem::new(ErrorCode::Internal, format!("No HTTP client: {error}.")))?;
+    let runner = Runner::new(Parts {
+        store: store.clone(),
+        engine: Arc::clone(&engine),
+        providers: providers.clone(),
+        installation: data.installation().clone(),
+        feed: Feed::default(),
+        ready_timeout: config.ready_timeout,
+        shutdown: shutdown.clone(),
+        probe: probe.clone(),
+    });
+    let default_provider: ProviderName = providers.get(&config.default_provider)?.describe().name;
+    let lifecycle = Arc::new(Lifecycle {
+        store: store.clone(),
+        providers: providers.clone(),
+        engine,
+        runner: runner.clone(),
+        installation: data.installation().clone(),
+        default_provider,
+        gateway: config.gateway,
+    });
+    let tokens = Tokens { admin: data.admin_token().to_owned(), gateway: data.gateway_token().to_owned() };
+    let handle = metrics::install();
+    let resumed = runner.resume().await?;
+    if resumed > 0 {
+        tracing::info!(resumed, "operations of an earlier process go on");
+    }
+    let reconciler =
+        Reconciler { store: store.clone(), providers, installation: data.installation().clone(), probe };
+    let background = tokio::spawn(reconciler.run());
+    let api = http::router(Api { lifecycle, tokens: Arc::new(tokens) });
+    let mut servers = vec![serve(listener, api, shutdown.clone())];
+    if let Some(admin) = admin {
+        let router = Router::new()
+            .route("/metrics", axum::routing::get(move || async move { handle.render() }))
+            .route("/health", axum::routing::get(|| async { "ok" }));
+        servers.push(serve(admin, router, shutdown.clone()));
+    }
+    Ok(Running { address, shutdown, runner, store, servers, background, _data: data })
+}
+
+impl Running {
+    /// Where the lifecycle API listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Takes no more work, lets the engine end cleanly, and leaves what is unfinished to the next start.
+    pub async fn shutdown(self) {
+        self.shutdown.cancel();
+        self.background.abort();
+        if tokio::time::timeout(DRAIN, self.runner.drained()).await.is_err() {
+            tracing::warn!("some operations did not end in time; the next start resumes them");
+        }
+        for server in self.servers {
+            server.abort();
+        }
+        self.store.close().await;
+    }
+}
+
+fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let serve = axum::serve(listener, router).with_graceful_shutdown(shutdown.cancelled_owned());
+        if let Err(error) = serve.await {
+            tracing::error!(%error, "an HTTP server ended");
+        }
+    })
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, Problem> {
+    TcpListener::bind(address).await.map_err(|error| cannot_listen(address, &error))
+}
+
+fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Problem {
+    let detail = format!("Pilot cannot listen on {address}: {error}.");
+    Problem::new(ErrorCode::PortInUse, detail)
+        .with_action("End the program that uses the port, or choose another with the --listen options.")
+}

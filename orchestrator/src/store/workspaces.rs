@@ -1,0 +1,149 @@
+//! Rows of workspaces.
+
+use contracts::operation::Operation;
+use contracts::workspace::{Desired, Endpoint, GitSource, Observed};
+use contracts::{OperationId, Problem, ProviderName, RuntimeId, Slug};
+use jiff::Timestamp;
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
+
+use super::{NewOperation, Result, Store, StoreError, from_json, optional, to_json};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkspaceRow {
+    pub runtime_id: RuntimeId,
+    pub slug: Slug,
+    pub provider: ProviderName,
+    pub size: String,
+    pub git: Option<GitSource>,
+    pub generation: u64,
+    pub desired: Desired,
+    pub observed: Observed,
+    pub since: Timestamp,
+    pub endpoint: Option<Endpoint>,
+    pub error: Option<Problem>,
+    pub operation: Option<OperationId>,
+    pub created_at: Timestamp,
+}
+
+/// What a step of an operation changes in its workspace's row. The row is read and written in one
+/// transaction.
+pub struct Change {
+    pub observed: Observed,
+    pub endpoint: Option<Endpoint>,
+    pub error: Option<Problem>,
+}
+
+impl Store {
+    /// The workspace and its create operation, in one commit.
+    pub async fn insert_workspace(&self, row: &WorkspaceRow, operation: &NewOperation) -> Result<Operation> {
+        let mut transaction = self.pool.begin().await?;
+        sqlx::query(
+            "INSERT INTO workspaces (runtime_id, slug, provider, size, git, generation, desired, observed, since,
+             endpoint, error, operation, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, ?, ?)",
+        )
+        .bind(row.runtime_id.as_str())
+        .bind(row.slug.as_str())
+        .bind(row.provider.as_str())
+        .bind(&row.size)
+        .bind(row.git.as_ref().map(to_json).transpose()?)
+        .bind(row.generation as i64)
+        .bind(to_json(&row.desired)?)
+        .bind(to_json(&row.observed)?)
+        .bind(row.since.to_string())
+        .bind(operation.id.as_str())
+        .bind(row.created_at.to_string())
+        .execute(&mut *transaction)
+        .await?;
+        let operation = operation.insert(&mut transaction).await?;
+        transaction.commit().await?;
+        Ok(operation)
+    }
+
+    /// A new operation of an existing workspace and what it is for, in one commit.
+    pub async fn request_change(
+        &self,
+        runtime: &RuntimeId,
+        desired: Desired,
+        new: &NewOperation,
+    ) -> Result<Operation> {
+        let mut transaction = self.pool.begin().await?;
+        sqlx::query("UPDATE workspaces SET desired = ?, operation = ? WHERE runtime_id = ?")
+            .bind(to_json(&desired)?)
+            .bind(new.id.as_str())
+            .bind(runtime.as_str())
+            .execute(&mut *transaction)
+            .await?;
+        let operation = new.insert(&mut transaction).await?;
+        transaction.commit().await?;
+        Ok(operation)
+    }
+
+    pub async fn workspace(&self, slug: &Slug) -> Result<Option<WorkspaceRow>> {
+        let row = sqlx::query("SELECT * FROM workspaces WHERE slug = ?").bind(slug.as_str());
+        row.fetch_optional(&self.pool).await?.map(read).transpose()
+    }
+
+    pub async fn workspace_of(&self, runtime: &RuntimeId) -> Result<Option<WorkspaceRow>> {
+        let row = sqlx::query("SELECT * FROM workspaces WHERE runtime_id = ?").bind(runtime.as_str());
+        row.fetch_optional(&self.pool).await?.map(read).transpose()
+    }
+
+    pub async fn workspaces(&self) -> Result<Vec<WorkspaceRow>> {
+        let rows = sqlx::query("SELECT * FROM workspaces ORDER BY slug").fetch_all(&self.pool).await?;
+        rows.into_iter().map(read).collect()
+    }
+
+    /// Moves a workspace from the state the caller saw to the next; false when another was faster.
+    pub async fn observe(&self, runtime: &RuntimeId, seen: Observed, change: &Change) -> Result<bool> {
+        let changed = sqlx::query(
+            "UPDATE workspaces SET since = CASE WHEN observed = ?1 THEN since ELSE ?2 END, observed = ?1,
+             endpoint = ?3, error = ?4 WHERE runtime_id = ?5 AND observed = ?6",
+        )
+        .bind(to_json(&change.observed)?)
+        .bind(Timestamp::now().to_string())
+        .bind(change.endpoint.as_ref().map(to_json).transpose()?)
+        .bind(change.error.as_ref().map(to_json).transpose()?)
+        .bind(runtime.as_str())
+        .bind(to_json(&seen)?)
+        .execute(&self.pool)
+        .await?;
+        Ok(changed.rows_affected() == 1)
+    }
+
+    /// The last step of a delete.
+    pub async fn remove_workspace(&self, runtime: &RuntimeId) -> Result<()> {
+        sqlx::query("DELETE FROM workspaces WHERE runtime_id = ?")
+            .bind(runtime.as_str())
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+}
+
+fn read(row: SqliteRow) -> Result<WorkspaceRow> {
+    let text = |column: &str| row.try_get::<String, _>(column);
+    let maybe = |column: &str| row.try_get::<Option<String>, _>(column);
+    let time = |column: &str| -> Result<Timestamp> {
+        text(column)?.parse().map_err(|error: jiff::Error| StoreError::Damaged(error.to_string()))
+    };
+    Ok(WorkspaceRow {
+        runtime_id: name(text("runtime_id")?)?,
+        slug: name(text("slug")?)?,
+        provider: name(text("provider")?)?,
+        size: text("size")?,
+        git: optional(maybe("git")?)?,
+        generation: row.try_get::<i64, _>("generation")? as u64,
+        desired: from_json(&text("desired")?)?,
+        observed: from_json(&text("observed")?)?,
+        since: time("since")?,
+        endpoint: optional(maybe("endpoint")?)?,
+        error: optional(maybe("error")?)?,
+        operation: maybe("operation")?.map(name).transpose()?,
+        created_at: time("created_at")?,
+    })
+}
+
+pub(super) fn name<T: std::str::FromStr<Err: std::fmt::Display>>(text: String) -> Result<T> {
+    text.parse().map_err(|error: T::Err| StoreError::Damaged(error.to_string()))
+}

@@ -1,0 +1,84 @@
+//! The only file that names concrete providers.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use contracts::network::{PortRange, network};
+use contracts::{ErrorCode, Problem, ProviderName};
+use provider_api::{BootSource, Provider};
+use provider_docker::{DockerConfig, DockerProvider};
+use provider_local::{LocalConfig, LocalProvider};
+
+use crate::data::Layout;
+use crate::tools::ToolPaths;
+
+/// The tag of the instance image; `cargo xtask image` builds it.
+pub const INSTANCE_IMAGE: &str = concat!("pilot-instance:", env!("CARGO_PKG_VERSION"));
+
+/// What the provider modules are made from.
+#[derive(Debug, Clone, Default)]
+pub struct ProviderSettings {
+    /// A Docker host other than the local socket.
+    pub docker_host: Option<String>,
+    /// An instance image other than [`INSTANCE_IMAGE`].
+    pub image: Option<String>,
+    /// Host ports of `local` instances other than those of `NETWORK.yml`.
+    pub instance_ports: Option<PortRange>,
+}
+
+/// The provider modules of this installation by name.
+#[derive(Clone)]
+pub struct Providers(BTreeMap<ProviderName, Arc<dyn Provider>>);
+
+impl Providers {
+    pub fn build(
+        layout: &Layout,
+        tools: &ToolPaths,
+        settings: &ProviderSettings,
+        boot: Arc<dyn BootSource>,
+    ) -> Self {
+        let local: Arc<dyn Provider> = Arc::new(LocalProvider::new(LocalConfig {
+            root: layout.local(),
+            instance_binary: tools.instance(),
+            opencode_binary: tools.opencode(),
+            ports: settings.instance_ports.unwrap_or(network().host.instances),
+            boot: Arc::clone(&boot),
+        }));
+        let docker: Arc<dyn Provider> = Arc::new(DockerProvider::new(DockerConfig {
+            host: settings.docker_host.clone(),
+            image: settings.image.clone().unwrap_or_else(|| INSTANCE_IMAGE.to_owned()),
+            boot,
+            publish: std::net::Ipv4Addr::LOCALHOST.into(),
+            ports: None,
+        }));
+        Self::of([local, docker])
+    }
+
+    pub fn of(providers: impl IntoIterator<Item = Arc<dyn Provider>>) -> Self {
+        Self(providers.into_iter().map(|provider| (provider.describe().name, provider)).collect())
+    }
+
+    /// Those of these names; all when there are none.
+    pub fn only(self, names: &[String]) -> Result<Self, Problem> {
+        for name in names {
+            self.get(name)?;
+        }
+        let keep =
+            |name: &ProviderName| names.is_empty() || names.iter().any(|wanted| wanted == name.as_str());
+        Ok(Self(self.0.into_iter().filter(|(name, _)| keep(name)).collect()))
+    }
+
+    pub fn get(&self, name: &str) -> Result<&Arc<dyn Provider>, Problem> {
+        self.0.iter().find(|(known, _)| known.as_str() == name).map(|(_, provider)| provider).ok_or_else(
+            || {
+                let known: Vec<&str> = self.0.keys().map(ProviderName::as_str).collect();
+                Problem::new(ErrorCode::UnknownProvider, format!("There is no provider {name:?}."))
+                    .with_action(format!("Use one of: {}.", known.join(", ")))
+            },
+        )
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = &Arc<dyn Provider>> {
+        self.0.values()
+    }
+}
