@@ -1,5 +1,7 @@
 //! The init as a real process, where no OpenCode is needed: boots that fail, and the mock.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed helper fails its test")]
+
 use std::time::Duration;
 
 use contracts::ErrorCode;
