@@ -102,10 +102,9 @@ async fn stopped_while_booting(target: &Target<'_>, status: RunStatus) -> Proble
 /// The end of the instance's log belongs in the error: it is what the reader would ask for next.
 async fn with_log(target: &Target<'_>, mut problem: Problem) -> Problem {
     let Some(logs) = target.provider.logs() else { return problem };
-    if let Ok(text) = logs.tail(target.runtime, LOG_TAIL).await {
-        if !text.trim().is_empty() {
+    if let Ok(text) = logs.tail(target.runtime, LOG_TAIL).await
+        && !text.trim().is_empty() {
             problem.detail = format!("{}\nThe end of its log:\n{}", problem.detail, text.trim_end());
         }
-    }
     problem
 }

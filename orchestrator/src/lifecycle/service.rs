@@ -152,8 +152,8 @@ impl Lifecycle {
             // Asked twice: the answer is the operation that is already on its way.
             return Ok(Accepted { workspace: self.view(row), operation: same.clone() });
         }
-        if kind != OperationKind::Delete {
-            if let Some(other) = unfinished.first() {
+        if kind != OperationKind::Delete
+            && let Some(other) = unfinished.first() {
                 let detail =
                     format!("{slug} is busy: operation {} ({:?}) has not ended.", other.id, other.kind);
                 return Err(Problem::new(ErrorCode::OperationInProgress, detail).with_action(format!(
@@ -161,7 +161,6 @@ impl Lifecycle {
                     other.id
                 )));
             }
-        }
         let operation = new_operation(&row, kind, caller);
         let operation = self.store.request_change(&row.runtime_id, desired, &operation).await?;
         for other in &unfinished {

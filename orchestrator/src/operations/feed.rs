@@ -53,11 +53,10 @@ impl Feed {
         log.push(Timestamp::now(), body);
         if done {
             inner.ended.push_back(id.clone());
-            if inner.ended.len() > KEPT {
-                if let Some(oldest) = inner.ended.pop_front() {
+            if inner.ended.len() > KEPT
+                && let Some(oldest) = inner.ended.pop_front() {
                     inner.logs.remove(&oldest);
                 }
-            }
         }
     }
 
