@@ -66,8 +66,7 @@ fn candidates(architecture: &str, cpuinfo: &str) -> Result<&'static [&'static st
     match (architecture, has_avx2) {
         ("x86_64", true) => Ok(&["opencode-linux-x64", "opencode-linux-x64-baseline"]),
         ("x86_64", false) => Ok(&["opencode-linux-x64-baseline"]),
-        ("aarch64", _) => Ok(&["opencode-linux-arm64"]),
-        _ => bail!("OpenCode has no Linux binary for {architecture}; use an x86_64 or aarch64 machine"),
+        _ => bail!("OpenCode is pinned for x86_64 only, and this machine is {architecture}"),
     }
 }
 
