@@ -1,1 +1,72 @@
-fn main(){}
+//! The `pilot` command: runs Pilot (`serve`) and talks to a Pilot that runs (everything else).
+//!
+//! Read `args` for what it can do. Commands hold no logic of their own: they send what `contracts`
+//! defines and show the answer. Every failure is a problem document, printed for people or as JSON.
+
+mod args;
+mod ui;
+
+mod client;
+mod connection;
+mod endpoints;
+mod sse;
+
+mod progress;
+mod watch;
+
+mod doctor;
+mod explain;
+mod op;
+mod provider;
+mod serve;
+mod stack;
+mod ws;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use contracts::Problem;
+
+use crate::args::{Args, Command};
+use crate::ui::Ui;
+
+/// How a command ended. Problems are failures too, but they are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Done,
+    /// Nothing went wrong, but the answer is "no" (`stack diff --exit-code`, `doctor`).
+    Negative,
+    /// Ctrl-C.
+    Interrupted,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let args = Args::parse();
+    let mut ui = Ui::standard(args.json);
+    match run(args, &mut ui).await {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Negative) => ExitCode::FAILURE,
+        Ok(Outcome::Interrupted) => ExitCode::from(130),
+        Err(problem) => {
+            ui.problem(&problem);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(args: Args, ui: &mut Ui) -> Result<Outcome, Problem> {
+    let data = args.data_folder();
+    match args.command {
+        Command::Serve(serve) => serve::run(serve, data, ui).await,
+        Command::Ws(ws) => ws::run(ws, &data, ui).await,
+        Command::Op(op) => op::run(op, &data, ui).await,
+        Command::Stack(stack) => stack::run(stack, &data, ui).await,
+        Command::Provider(provider) => provider::run(provider, &data, ui).await,
+        Command::Doctor(doctor) => doctor::run(doctor, data, ui).await,
+        Command::Explain(explain) => explain::run(&explain, ui),
+    }
+}
+
+#[cfg(test)]
+mod tests;

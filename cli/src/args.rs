@@ -1,0 +1,346 @@
+//! What can be typed. The help texts teach by example; values are checked here and nowhere else.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use contracts::network::PortRange;
+use url::Url;
+
+const EXAMPLES: &str = "\
+Examples:
+  pilot serve                         run Pilot on this machine
+  pilot ws create demo                make a workspace and wait until it is ready
+  pilot ws create api --provider docker --git https://host/team/api.git --ref main
+  pilot ws open demo                  print a link that logs a browser in
+  pilot ws ls --json                  the same data for programs
+  pilot stack export demo --out ./demo-stack   the workspace as a Pulumi project
+  pilot explain workspace_not_ready   what an error means and what to do
+
+Exit codes: 0 done, 1 failed (the reason is printed), 2 wrong usage, 130 interrupted.";
+
+/// Pilot runs coding workspaces: isolated instances with an agent, made from Pulumi stacks.
+#[derive(Debug, Parser)]
+#[command(name = "pilot", version, after_help = EXAMPLES, propagate_version = true)]
+pub struct Args {
+    /// Write JSON to stdout, one document for each line; errors are problem documents
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// The data folder: state, secrets, and where the server listens [default: ~/.local/share/pilot]
+    #[arg(long, global = true, env = "PILOT_DATA", value_name = "DIR")]
+    data: Option<PathBuf>,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+impl Args {
+    pub fn data_folder(&self) -> PathBuf {
+        let named = self.data.clone().filter(|folder| !folder.as_os_str().is_empty());
+        named.unwrap_or_else(orchestrator::data::default_data_folder)
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the orchestrator and the gateway until SIGINT or SIGTERM
+    #[command(after_help = SERVE_EXAMPLES)]
+    Serve(Serve),
+    /// Create, list, start, stop, open and delete workspaces
+    Ws(Ws),
+    /// Look at operations: every accepted change is one
+    Op(Op),
+    /// The Pulumi stack behind a workspace
+    Stack(Stack),
+    /// Where workspaces can run
+    Provider(Provider),
+    /// Check this machine: tools, ports, data folder, server
+    Doctor(Doctor),
+    /// Explain an error code; without a code list them all
+    Explain(Explain),
+}
+
+/// How to reach a running Pilot.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Server")]
+pub struct Connection {
+    /// The orchestrator [default: where the server of the data folder listens, else http://127.0.0.1:14010]
+    #[arg(long, global = true, env = "PILOT_SERVER", value_name = "URL")]
+    pub server: Option<Url>,
+    /// The gateway [default: as for --server, else http://127.0.0.1:14080]
+    #[arg(long, global = true, env = "PILOT_GATEWAY", value_name = "URL")]
+    pub gateway: Option<Url>,
+    /// The admin token [default: read from secrets/admin-token of the data folder]
+    #[arg(long, global = true, env = "PILOT_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub token: Option<String>,
+}
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  pilot serve
+  pilot serve --provider docker --data /srv/pilot
+  PILOT_LOG=debug PILOT_LOG_FORMAT=json pilot serve
+
+The `local` provider runs workspaces as processes of your own account, without isolation. It is only
+served on loopback addresses unless you pass --unsafe-expose-local.";
+
+#[derive(Debug, clap::Args)]
+pub struct Serve {
+    /// Where browsers and API clients connect [default: 127.0.0.1:14080]
+    #[arg(long, alias = "gateway", value_name = "ADDR")]
+    pub listen_gateway: Option<SocketAddr>,
+    /// The lifecycle API [default: 127.0.0.1:14010]
+    #[arg(long, alias = "orchestrator", value_name = "ADDR")]
+    pub listen_orchestrator: Option<SocketAddr>,
+    /// Metrics and liveness [default: 127.0.0.1:14090]
+    #[arg(long, alias = "admin", value_name = "ADDR")]
+    pub listen_admin: Option<SocketAddr>,
+    /// Which parts this process runs
+    #[arg(long, value_enum, default_value = "all")]
+    pub role: Role,
+    /// The provider of workspaces that name none [default: the first of --providers, else local]
+    #[arg(long, value_name = "NAME")]
+    pub provider: Option<String>,
+    /// Offer only these providers [default: all]
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    pub providers: Vec<String>,
+    /// Where a gateway alone finds the orchestrator [default: the address of --listen-orchestrator]
+    #[arg(long, value_name = "URL")]
+    pub orchestrator_url: Option<Url>,
+    /// Serve `local` workspaces on addresses that others can reach: they get your account's rights
+    #[arg(long)]
+    pub unsafe_expose_local: bool,
+    /// How long an instance may take to become ready
+    #[arg(long, default_value = "120", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub ready_timeout: u64,
+    /// Ports for `local` instances, such as 20000-20099 [default: 14300-14999]
+    #[arg(long, value_parser = port_range, value_name = "FIRST-LAST")]
+    pub instance_ports: Option<PortRange>,
+    /// The Docker engine for the `docker` provider [default: the local socket]
+    #[arg(long, env = "DOCKER_HOST", value_name = "HOST")]
+    pub docker_host: Option<String>,
+    /// The image of `docker` instances [default: pilot-instance with this version's tag]
+    #[arg(long, value_name = "IMAGE")]
+    pub image: Option<String>,
+    /// What is logged to stderr: error, warn, info, debug, trace, or a filter such as gateway=debug
+    #[arg(long, env = "PILOT_LOG", default_value = "info", value_name = "FILTER")]
+    pub log: String,
+    /// How it is logged
+    #[arg(long, env = "PILOT_LOG_FORMAT", value_enum, default_value = "text")]
+    pub log_format: LogFormat,
+}
+
+fn port_range(text: &str) -> Result<PortRange, String> {
+    let parsed = text.split_once('-').and_then(|(first, last)| {
+        Some(PortRange { first: first.trim().parse().ok()?, last: last.trim().parse().ok()? })
+    });
+    parsed
+        .filter(|range| range.first > 0 && range.first <= range.last)
+        .ok_or_else(|| "expected FIRST-LAST, such as 20000-20099".to_owned())
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    All,
+    Orchestrator,
+    Gateway,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Ws {
+    #[command(flatten)]
+    pub connection: Connection,
+    #[command(subcommand)]
+    pub command: WsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum WsCommand {
+    /// Create a workspace and wait until it is ready
+    #[command(after_help = CREATE_EXAMPLES)]
+    Create(Create),
+    /// List the workspaces
+    #[command(visible_alias = "list")]
+    Ls,
+    /// Show one workspace
+    Get { slug: String },
+    /// Start a stopped workspace and wait until it is ready
+    Start(Change),
+    /// Stop a workspace; its files and sessions stay
+    Stop(Change),
+    /// Delete a workspace with its files
+    #[command(visible_alias = "delete")]
+    Rm(Remove),
+    /// Show the end of an instance's log
+    Logs {
+        slug: String,
+        /// How much of the end
+        #[arg(long, default_value_t = 64 * 1024, value_name = "N")]
+        bytes: u64,
+    },
+    /// Print a fresh link that logs one browser in; it works once, for ten minutes
+    Open {
+        slug: String,
+        /// Open it in this machine's browser too (on a terminal)
+        #[arg(long)]
+        browser: bool,
+    },
+}
+
+const CREATE_EXAMPLES: &str = "\
+Examples:
+  pilot ws create demo
+  pilot ws create demo --plan            show what would be made, and make nothing
+  pilot ws create api --git https://host/team/api.git --ref main
+  pilot ws create big --provider docker --size large --no-wait";
+
+#[derive(Debug, clap::Args)]
+pub struct Create {
+    /// Its name and host name: a-z, 0-9 and '-', beginning with a letter
+    pub slug: String,
+    /// Where it runs; `pilot provider ls` shows the choices [default: the server's]
+    #[arg(long, value_name = "NAME")]
+    pub provider: Option<String>,
+    /// One of the provider's sizes [default: the provider's first]
+    #[arg(long, value_name = "NAME")]
+    pub size: Option<String>,
+    /// A git repository to clone into it
+    #[arg(long, value_name = "URL")]
+    pub git: Option<String>,
+    /// The branch or tag to clone
+    #[arg(long = "ref", value_name = "REF", requires = "git")]
+    pub reference: Option<String>,
+    /// Return as soon as the request is accepted
+    #[arg(long, conflicts_with = "plan")]
+    pub no_wait: bool,
+    /// Only show the plan
+    #[arg(long)]
+    pub plan: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Change {
+    pub slug: String,
+    /// Return as soon as the request is accepted
+    #[arg(long)]
+    pub no_wait: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Remove {
+    pub slug: String,
+    /// Return as soon as the request is accepted
+    #[arg(long)]
+    pub no_wait: bool,
+    /// Do not ask (a terminal is asked, a program is not)
+    #[arg(long, short)]
+    pub yes: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Op {
+    #[command(flatten)]
+    pub connection: Connection,
+    #[command(subcommand)]
+    pub command: OpCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum OpCommand {
+    /// Show one operation
+    Get { id: String },
+    /// Follow an operation to its end, from its beginning
+    Watch { id: String },
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Stack {
+    #[command(flatten)]
+    pub connection: Connection,
+    #[command(subcommand)]
+    pub command: StackCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum StackCommand {
+    /// Write the workspace's stack as a Pulumi YAML project, ready for `pulumi preview`
+    Export {
+        slug: String,
+        /// A new or empty folder
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+        /// Write into a folder that has files, over those of the same name
+        #[arg(long)]
+        force: bool,
+    },
+    /// Show what differs between the stack and what is there
+    Diff {
+        slug: String,
+        /// Exit with 1 when something differs
+        #[arg(long)]
+        exit_code: bool,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Provider {
+    #[command(flatten)]
+    pub connection: Connection,
+    #[command(subcommand)]
+    pub command: ProviderCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ProviderCommand {
+    /// List the providers with their sizes and what isolates their workspaces
+    Ls,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Doctor {
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Explain {
+    /// As an error shows it, such as `workspace_not_ready`
+    pub code: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn connection_flags_stand_anywhere_after_the_noun() {
+        for line in ["pilot ws --server http://a:1 ls", "pilot ws ls --server http://a:1 --json"] {
+            let args = Args::try_parse_from(line.split(' ')).unwrap();
+            let Command::Ws(ws) = args.command else { panic!("{line}") };
+            assert_eq!(ws.connection.server.unwrap().as_str(), "http://a:1/");
+        }
+    }
+
+    #[test]
+    fn contradicting_flags_are_wrong_usage() {
+        for line in [
+            "pilot ws create a --plan --no-wait",
+            "pilot ws create a --ref main",
+            "pilot serve --ready-timeout 0",
+        ] {
+            let error = Args::try_parse_from(line.split(' ')).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{line}");
+        }
+    }
+}

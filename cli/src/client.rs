@@ -1,0 +1,214 @@
+//! The lifecycle API and the gateway's login links, as typed calls. Every failure is a problem.
+
+use std::time::Duration;
+
+use contracts::operation::Operation;
+use contracts::plan::Plan;
+use contracts::workspace::{
+    Accepted, CreateWorkspace, LogTail, ProviderInfo, StackExport, Workspace, WorkspaceList,
+};
+use contracts::{ErrorCode, OperationId, Problem, Slug, headers};
+use reqwest::{Method, RequestBuilder, Response};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// A preview runs the engine.
+const PREVIEW_TIMEOUT: Duration = Duration::from_secs(180);
+/// An event stream that says nothing for so long is opened again.
+const SILENCE: Duration = Duration::from_secs(60);
+
+pub struct Client {
+    http: reqwest::Client,
+    server: Url,
+    gateway: Url,
+    token: Option<String>,
+}
+
+/// The answer of `GET /v1/providers`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ProviderList {
+    pub providers: Vec<ProviderInfo>,
+}
+
+/// The answer of the gateway's `POST /api/auth/links`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LoginLink {
+    pub url: String,
+    pub expires_in_seconds: u64,
+}
+
+/// A change that a workspace can be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    Start,
+    Stop,
+    Delete,
+}
+
+impl Client {
+    pub fn new(server: Url, gateway: Url, token: Option<String>) -> Result<Self, Problem> {
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(SILENCE)
+            .build()
+            .map_err(|error| {
+                Problem::new(ErrorCode::Internal, format!("No HTTP client could be made: {error}."))
+            })?;
+        Ok(Self { http, server, gateway, token })
+    }
+
+    /// Whether the orchestrator answers at all.
+    pub async fn health(&self) -> Result<(), Problem> {
+        self.send(self.request(Method::GET, "/health").timeout(ANSWER_TIMEOUT), &self.server).await.map(drop)
+    }
+
+    pub async fn create(&self, request: &CreateWorkspace) -> Result<Accepted, Problem> {
+        // With the key a second try answers with the operation of the first: nothing is made twice.
+        let key = format!("cli-{:032x}", rand::random::<u128>());
+        let once = || {
+            let request = self.request(Method::POST, "/v1/workspaces").json(request);
+            self.json(request.header(headers::IDEMPOTENCY_KEY, &key).timeout(ANSWER_TIMEOUT))
+        };
+        match once().await {
+            Err(problem) if problem.code == ErrorCode::OrchestratorUnreachable => once().await,
+            answer => answer,
+        }
+    }
+
+    pub async fn change(&self, slug: &Slug, change: Change) -> Result<Accepted, Problem> {
+        let request = match change {
+            Change::Start => self.request(Method::POST, &format!("/v1/workspaces/{slug}/start")),
+            Change::Stop => self.request(Method::POST, &format!("/v1/workspaces/{slug}/stop")),
+            Change::Delete => self.request(Method::DELETE, &format!("/v1/workspaces/{slug}")),
+        };
+        self.json(request.timeout(ANSWER_TIMEOUT)).await
+    }
+
+    pub async fn workspaces(&self) -> Result<WorkspaceList, Problem> {
+        self.get("/v1/workspaces").await
+    }
+
+    pub async fn workspace(&self, slug: &Slug) -> Result<Workspace, Problem> {
+        self.get(&format!("/v1/workspaces/{slug}")).await
+    }
+
+    pub async fn logs(&self, slug: &Slug, bytes: u64) -> Result<LogTail, Problem> {
+        self.get(&format!("/v1/workspaces/{slug}/logs?bytes={bytes}")).await
+    }
+
+    pub async fn stack(&self, slug: &Slug) -> Result<StackExport, Problem> {
+        self.get(&format!("/v1/workspaces/{slug}/stack")).await
+    }
+
+    pub async fn drift(&self, slug: &Slug) -> Result<Plan, Problem> {
+        let request = self.request(Method::POST, &format!("/v1/workspaces/{slug}/preview"));
+        self.json(request.timeout(PREVIEW_TIMEOUT)).await
+    }
+
+    pub async fn plan(&self, request: &CreateWorkspace) -> Result<Plan, Problem> {
+        self.json(self.request(Method::POST, "/v1/preview").json(request).timeout(PREVIEW_TIMEOUT)).await
+    }
+
+    pub async fn providers(&self) -> Result<ProviderList, Problem> {
+        self.get("/v1/providers").await
+    }
+
+    pub async fn operation(&self, id: &OperationId) -> Result<Operation, Problem> {
+        self.get(&format!("/v1/operations/{id}")).await
+    }
+
+    /// The event stream of an operation, after the event that was seen last.
+    pub async fn events(&self, id: &OperationId, after: u64) -> Result<Response, Problem> {
+        let mut request = self.request(Method::GET, &format!("/v1/operations/{id}/events"));
+        if after > 0 {
+            request = request.header("last-event-id", after);
+        }
+        self.send(request.header("accept", "text/event-stream"), &self.server).await
+    }
+
+    pub async fn login_link(&self, slug: &Slug) -> Result<LoginLink, Problem> {
+        let request = self.http.post(join(&self.gateway, "/api/auth/links"));
+        let request = request.json(&serde_json::json!({ "slug": slug })).timeout(ANSWER_TIMEOUT);
+        let response = self.send(self.authorized(request), &self.gateway).await?;
+        self.read(response, &self.gateway).await
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Problem> {
+        self.json(self.request(Method::GET, path).timeout(ANSWER_TIMEOUT)).await
+    }
+
+    async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Problem> {
+        let response = self.send(request, &self.server).await?;
+        self.read(response, &self.server).await
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.authorized(self.http.request(method, join(&self.server, path)))
+    }
+
+    fn authorized(&self, request: RequestBuilder) -> RequestBuilder {
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
+    async fn send(&self, request: RequestBuilder, to: &Url) -> Result<Response, Problem> {
+        let request = request.header(headers::REQUEST_ID, headers::new_request_id());
+        let response = request.send().await.map_err(|error| unreachable(to, &error))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let status = response.status();
+        match response.json::<Problem>().await {
+            Ok(problem) => Err(problem),
+            Err(_) => Err(not_pilot(to, &format!("it answered {status} without a problem document"))),
+        }
+    }
+
+    async fn read<T: DeserializeOwned>(&self, response: Response, from: &Url) -> Result<T, Problem> {
+        response.json().await.map_err(|error| match error.is_decode() {
+            true => not_pilot(
+                from,
+                &format!("its answer is not what this version expects ({})", innermost(&error)),
+            ),
+            false => unreachable(from, &error),
+        })
+    }
+}
+
+fn join(base: &Url, path: &str) -> String {
+    format!("{}{path}", base.as_str().trim_end_matches('/'))
+}
+
+fn unreachable(to: &Url, error: &reqwest::Error) -> Problem {
+    let to = to.as_str().trim_end_matches('/');
+    let detail = if error.is_connect() {
+        format!("Nothing answers at {to}: {}.", innermost(error))
+    } else if error.is_timeout() {
+        format!("{to} took the request and did not answer in time.")
+    } else {
+        format!("The connection to {to} broke: {}.", innermost(error))
+    };
+    Problem::new(ErrorCode::OrchestratorUnreachable, detail).with_action(
+        "Start Pilot with `pilot serve` (from a clone: `cargo xtask up`), or name a running one with \
+         --data, --server or PILOT_SERVER.",
+    )
+}
+
+fn not_pilot(at: &Url, why: &str) -> Problem {
+    let at = at.as_str().trim_end_matches('/');
+    Problem::new(ErrorCode::OrchestratorUnreachable, format!("{at} is not a Pilot of this version: {why}."))
+        .with_action("Check --server and --gateway, and that both sides have the same version.")
+}
+
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let chain = std::iter::successors(Some(error), |error| error.source());
+    chain.last().map_or_else(|| error.to_string(), ToString::to_string)
+}

@@ -1,0 +1,84 @@
+//! `pilot doctor`: is everything there that a workspace needs? Changes nothing.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+
+use contracts::network::network;
+use contracts::{ErrorCode, Problem};
+use orchestrator::data::Layout;
+use orchestrator::doctor::{Check, DoctorConfig};
+use serde_json::json;
+
+use crate::Outcome;
+use crate::args::Doctor;
+use crate::connection::connect;
+use crate::ui::Ui;
+
+pub async fn run(doctor: Doctor, data: PathBuf, ui: &mut Ui) -> Result<Outcome, Problem> {
+    let server = server(&doctor, &data).await;
+    let config = DoctorConfig {
+        layout: Layout { root: data },
+        tools: Default::default(),
+        settings: Default::default(),
+    };
+    let mut checks = orchestrator::doctor::run(&config).await;
+    checks.push(server);
+    let healthy = is_healthy(&checks);
+    if ui.json {
+        ui.document(&json!({ "ok": healthy, "checks": checks }));
+    } else {
+        show(&checks, healthy, ui);
+    }
+    Ok(if healthy { Outcome::Done } else { Outcome::Negative })
+}
+
+/// Providers are alternatives: one that works is enough. Everything else must be right.
+fn is_healthy(checks: &[Check]) -> bool {
+    let (providers, rest): (Vec<&Check>, Vec<&Check>) =
+        checks.iter().partition(|check| check.name.starts_with("provider "));
+    rest.iter().all(|check| check.ok) && (providers.is_empty() || providers.iter().any(|check| check.ok))
+}
+
+fn show(checks: &[Check], healthy: bool, ui: &mut Ui) {
+    for check in checks {
+        let mark = if check.ok { "ok  " } else { "MISS" };
+        ui.say(format!("{mark}  {}: {}", check.name, check.detail));
+        if let (false, Some(action)) = (check.ok, &check.action) {
+            ui.say(format!("      -> {action}"));
+        }
+    }
+    ui.say(match healthy {
+        true => "Pilot can make workspaces here.",
+        false => "Pilot cannot make workspaces here yet.",
+    });
+}
+
+/// Whether a server answers; when none does, whether its ports are free.
+async fn server(doctor: &Doctor, data: &std::path::Path) -> Check {
+    let asked = async { connect(&doctor.connection, data).await?.workspaces().await };
+    match asked.await {
+        Ok(list) => good(format!("runs, with {} workspaces", list.workspaces.len())),
+        Err(problem) if problem.code == ErrorCode::OrchestratorUnreachable => match taken_port() {
+            None => good("does not run; its ports are free".to_owned()),
+            Some(port) => Check {
+                name: "server".to_owned(),
+                ok: false,
+                detail: format!("does not run, and another program uses its port {port}"),
+                action: Some("End that program, or use other ports: `pilot serve --help`.".to_owned()),
+            },
+        },
+        Err(problem) => {
+            Check { name: "server".to_owned(), ok: false, detail: problem.detail, action: problem.action }
+        }
+    }
+}
+
+fn good(detail: String) -> Check {
+    Check { name: "server".to_owned(), ok: true, detail, action: None }
+}
+
+fn taken_port() -> Option<u16> {
+    let host = &network().host;
+    let ports = [host.gateway.http, host.orchestrator, host.admin];
+    ports.into_iter().find(|port| TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], *port))).is_err())
+}

@@ -1,0 +1,285 @@
+//! `pilot serve`: the orchestrator and the gateway in one process, or one of them.
+//!
+//! This file only puts them together and ends them in order; what they do is theirs.
+
+use std::io::IsTerminal;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use contracts::network::network;
+use contracts::{ErrorCode, InstallationId, Problem};
+use orchestrator::data::{DataFolder, Layout};
+use orchestrator::wiring::ProviderSettings;
+use serde_json::json;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+use url::Url;
+
+use crate::Outcome;
+use crate::args::{LogFormat, Role, Serve};
+use crate::endpoints::Endpoints;
+use crate::ui::Ui;
+
+/// What runs in this process.
+struct Parts {
+    orchestrator: Option<orchestrator::Running>,
+    gateway: Option<gateway::Running>,
+}
+
+/// What the gateway needs of the data folder.
+struct Secrets {
+    admin_token: String,
+    gateway_token: String,
+    session_key: [u8; 32],
+    assertion_key_pem: String,
+    installation: InstallationId,
+}
+
+pub async fn run(serve: Serve, data: PathBuf, ui: &mut Ui) -> Result<Outcome, Problem> {
+    start_log(&serve);
+    let mut stop = Stop::listen()?;
+    let parts = tokio::select! {
+        parts = start(&serve, &data) => parts?,
+        () = stop.requested() => return Ok(Outcome::Interrupted),
+    };
+    let endpoints = parts.endpoints();
+    if let Err(error) = endpoints.write(&data) {
+        tracing::warn!(%error, "other commands will need --server: endpoints.json could not be written");
+    }
+    announce(&endpoints, &data, ui);
+
+    stop.requested().await;
+    tracing::info!("stopping; a second signal ends at once");
+    endpoints.remove(&data);
+    tokio::select! {
+        () = parts.shutdown() => Ok(Outcome::Done),
+        () = stop.requested() => Ok(Outcome::Interrupted),
+    }
+}
+
+async fn start(serve: &Serve, data: &Path) -> Result<Parts, Problem> {
+    let ports = &network().host;
+    let gateway_listen = serve.listen_gateway.unwrap_or_else(|| loopback(ports.gateway.http));
+    let orchestrator_listen = serve.listen_orchestrator.unwrap_or_else(|| loopback(ports.orchestrator));
+    if serve.role == Role::Gateway {
+        let secrets = Secrets::read(data)?;
+        let orchestrator = serve.orchestrator_url.clone().map_or_else(|| reach(orchestrator_listen), Ok)?;
+        let gateway = gateway::start(gateway_config(secrets, gateway_listen, orchestrator)).await?;
+        return Ok(Parts { orchestrator: None, gateway: Some(gateway) });
+    }
+    let folder = DataFolder::open(data)?;
+    let secrets = Secrets::of(&folder);
+    let orchestrator =
+        orchestrator::start(orchestrator_config(serve, orchestrator_listen, gateway_listen), folder).await?;
+    if serve.role == Role::Orchestrator {
+        return Ok(Parts { orchestrator: Some(orchestrator), gateway: None });
+    }
+    let started = match reach(orchestrator.address()) {
+        Ok(url) => gateway::start(gateway_config(secrets, gateway_listen, url)).await,
+        Err(problem) => Err(problem),
+    };
+    match started {
+        Ok(gateway) => Ok(Parts { orchestrator: Some(orchestrator), gateway: Some(gateway) }),
+        Err(problem) => {
+            orchestrator.shutdown().await;
+            Err(problem)
+        }
+    }
+}
+
+fn orchestrator_config(serve: &Serve, listen: SocketAddr, gateway: SocketAddr) -> orchestrator::Config {
+    let first = serve.providers.first().cloned();
+    let defaults = orchestrator::Config::default();
+    orchestrator::Config {
+        listen,
+        admin_listen: serve.listen_admin.or(defaults.admin_listen),
+        gateway: Some(gateway),
+        default_provider: serve.provider.clone().or(first).unwrap_or(defaults.default_provider),
+        providers: serve.providers.clone(),
+        unsafe_expose_local: serve.unsafe_expose_local,
+        ready_timeout: Duration::from_secs(serve.ready_timeout),
+        tools: defaults.tools,
+        settings: ProviderSettings {
+            docker_host: serve.docker_host.clone(),
+            image: serve.image.clone(),
+            instance_ports: serve.instance_ports,
+        },
+    }
+}
+
+fn gateway_config(secrets: Secrets, listen: SocketAddr, orchestrator: Url) -> gateway::Config {
+    gateway::Config {
+        listen,
+        domain: network().domains.workspaces.clone(),
+        orchestrator,
+        orchestrator_token: secrets.gateway_token,
+        admin_token: secrets.admin_token,
+        session_key: secrets.session_key,
+        assertion_key_pem: secrets.assertion_key_pem,
+        installation: secrets.installation,
+    }
+}
+
+impl Parts {
+    fn endpoints(&self) -> Endpoints {
+        let orchestrator = self.orchestrator.as_ref().and_then(|running| reach(running.address()).ok());
+        let gateway = self.gateway.as_ref().and_then(|running| reach(running.address()).ok());
+        Endpoints { orchestrator, gateway, pid: std::process::id() }
+    }
+
+    /// The gateway first, so that nobody asks an orchestrator that is leaving.
+    async fn shutdown(self) {
+        if let Some(gateway) = self.gateway {
+            gateway.shutdown().await;
+        }
+        if let Some(orchestrator) = self.orchestrator {
+            orchestrator.shutdown().await;
+        }
+    }
+}
+
+impl Secrets {
+    fn of(folder: &DataFolder) -> Self {
+        Self {
+            admin_token: folder.admin_token().to_owned(),
+            gateway_token: folder.gateway_token().to_owned(),
+            session_key: folder.session_key(),
+            assertion_key_pem: folder.assertion_key_pem().to_owned(),
+            installation: folder.installation().clone(),
+        }
+    }
+
+    /// For a gateway alone: the folder's owner is the orchestrator, so it is only read.
+    fn read(data: &Path) -> Result<Self, Problem> {
+        let layout = Layout { root: data.to_owned() };
+        let text = |name| {
+            std::fs::read_to_string(layout.secret(name))
+                .map(|text| text.trim().to_owned())
+                .map_err(|error| unusable(&layout.secret(name), &format!("it cannot be read ({error})")))
+        };
+        Ok(Self {
+            admin_token: text("admin-token")?,
+            gateway_token: text("gateway-token")?,
+            session_key: decoded_key(&text("session-key")?)
+                .ok_or_else(|| unusable(&layout.secret("session-key"), "it is damaged"))?,
+            assertion_key_pem: text("assertion-key.pem")?,
+            installation: text("installation")?
+                .parse()
+                .map_err(|_| unusable(&layout.secret("installation"), "it is damaged"))?,
+        })
+    }
+}
+
+fn unusable(path: &Path, why: &str) -> Problem {
+    Problem::new(ErrorCode::DataFolderUnusable, format!("The gateway needs {}, but {why}.", path.display())).with_action(
+        "Start the orchestrator once with `pilot serve --role orchestrator`; on another machine, copy its secrets folder.",
+    )
+}
+
+/// 32 bytes in base64url, as the data folder keeps them.
+fn decoded_key(text: &str) -> Option<[u8; 32]> {
+    URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()
+}
+
+/// SIGINT and SIGTERM, heard from the first moment on.
+struct Stop {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Stop {
+    fn listen() -> Result<Self, Problem> {
+        let hear = |kind| {
+            signal(kind).map_err(|error| {
+                Problem::new(ErrorCode::Internal, format!("Signals cannot be received: {error}."))
+            })
+        };
+        Ok(Self { interrupt: hear(SignalKind::interrupt())?, terminate: hear(SignalKind::terminate())? })
+    }
+
+    async fn requested(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+fn start_log(serve: &Serve) {
+    let filter = EnvFilter::try_new(&serve.log).unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Only a second subscriber in one process is an error, and then the first one goes on.
+    let _ = match serve.log_format {
+        LogFormat::Json => log.json().flatten_event(true).with_current_span(false).try_init(),
+        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).try_init(),
+    };
+}
+
+fn announce(endpoints: &Endpoints, data: &Path, ui: &mut Ui) {
+    if ui.json {
+        ui.document(&json!({ "type": "serving", "endpoints": endpoints, "data": data }));
+        return;
+    }
+    let lines = [
+        ("gateway", endpoints.gateway.as_ref().map(|url| url.as_str().trim_end_matches('/').to_owned())),
+        (
+            "orchestrator",
+            endpoints.orchestrator.as_ref().map(|url| url.as_str().trim_end_matches('/').to_owned()),
+        ),
+        ("data", Some(data.display().to_string())),
+    ];
+    ui.say("Pilot is up. `pilot ws create demo` makes a workspace; Ctrl-C stops Pilot, not the workspaces.");
+    for (name, value) in lines {
+        if let Some(value) = value {
+            ui.say(format!("  {name:<13} {value}"));
+        }
+    }
+}
+
+/// The URL by which this machine reaches a listener.
+fn reach(listen: SocketAddr) -> Result<Url, Problem> {
+    let ip = match listen.ip() {
+        ip if !ip.is_unspecified() => ip,
+        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    };
+    let text = format!("http://{}", SocketAddr::new(ip, listen.port()));
+    text.parse().map_err(|error| Problem::new(ErrorCode::Internal, format!("{text} is not a URL: {error}.")))
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_on_all_addresses_is_reached_on_loopback() {
+        for (listen, url) in [
+            ("0.0.0.0:1", "http://127.0.0.1:1/"),
+            ("[::]:1", "http://[::1]:1/"),
+            ("10.0.0.1:1", "http://10.0.0.1:1/"),
+        ] {
+            assert_eq!(reach(listen.parse().unwrap()).unwrap().as_str(), url);
+        }
+    }
+
+    #[test]
+    fn a_gateway_alone_reads_the_secrets_of_a_folder_that_another_process_owns() {
+        let data = tempfile::tempdir().unwrap();
+        assert_eq!(Secrets::read(data.path()).err().unwrap().code, ErrorCode::DataFolderUnusable);
+        let owner = DataFolder::open(data.path()).unwrap();
+        let (read, owned) = (Secrets::read(data.path()).unwrap(), Secrets::of(&owner));
+        assert_eq!(read.session_key, owned.session_key);
+        assert_eq!((read.admin_token, read.gateway_token), (owned.admin_token, owned.gateway_token));
+        assert_eq!(
+            (read.assertion_key_pem, read.installation),
+            (owned.assertion_key_pem, owned.installation)
+        );
+    }
+}

@@ -1,0 +1,124 @@
+//! `pilot stack`: the Pulumi stack behind a workspace, for people who use Pulumi directly.
+
+use std::path::{Component, Path, PathBuf};
+
+use contracts::workspace::StackExport;
+use contracts::{ErrorCode, Problem};
+use serde_json::json;
+
+use crate::Outcome;
+use crate::args::{Stack, StackCommand};
+use crate::connection::connect;
+use crate::ui::Ui;
+use crate::ws;
+
+pub async fn run(stack: Stack, data: &Path, ui: &mut Ui) -> Result<Outcome, Problem> {
+    let client = connect(&stack.connection, data).await?;
+    match stack.command {
+        StackCommand::Export { slug, out, force } => {
+            let slug = ws::parse(&slug)?;
+            // Before the server is asked: a wrong folder is the commoner mistake.
+            check_folder(&out, force)?;
+            let export = client.stack(&slug).await?;
+            write(&export, &out)?;
+            show(&export, &out, ui);
+            Ok(Outcome::Done)
+        }
+        StackCommand::Diff { slug, exit_code } => {
+            let plan = client.drift(&ws::parse(&slug)?).await?;
+            ws::show_plan(&plan, "No drift: what is there is what the stack says.", ui);
+            let differs = exit_code && !plan.is_unchanged();
+            Ok(if differs { Outcome::Negative } else { Outcome::Done })
+        }
+    }
+}
+
+fn check_folder(out: &Path, force: bool) -> Result<(), Problem> {
+    let refuse = |why: &str, action: &str| {
+        let detail = format!("{} is not used: {why}.", out.display());
+        Err(Problem::new(ErrorCode::BadRequest, detail).with_action(action))
+    };
+    match std::fs::read_dir(out) {
+        Ok(mut entries) => match entries.next() {
+            Some(_) if !force => {
+                refuse("it has files already", "Name a new folder, or write over its files with --force.")
+            }
+            _ => Ok(()),
+        },
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => refuse(&error.to_string(), "Name a new or empty folder."),
+    }
+}
+
+fn write(export: &StackExport, out: &Path) -> Result<(), Problem> {
+    // All paths first: nothing is written when one of them would leave the folder.
+    let files: Vec<(PathBuf, &String)> = export
+        .files
+        .iter()
+        .map(|(name, content)| Ok((inside(out, name)?, content)))
+        .collect::<Result<_, Problem>>()?;
+    for (path, content) in files {
+        let folder = path.parent().unwrap_or(out);
+        std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&path, content)).map_err(|error| {
+            Problem::new(ErrorCode::BadRequest, format!("{} cannot be written: {error}.", path.display()))
+                .with_action("Name a folder that you may write to.")
+        })?;
+    }
+    Ok(())
+}
+
+fn inside(out: &Path, name: &str) -> Result<PathBuf, Problem> {
+    let relative = Path::new(name);
+    let is_inside = relative.components().all(|part| matches!(part, Component::Normal(_)));
+    if name.is_empty() || !is_inside {
+        let detail = format!("The server's answer has a file {name:?}, which is outside of the folder.");
+        return Err(
+            Problem::new(ErrorCode::Internal, detail).with_action("Nothing was written; check the server.")
+        );
+    }
+    Ok(out.join(relative))
+}
+
+fn show(export: &StackExport, out: &Path, ui: &mut Ui) {
+    let names: Vec<&String> = export.files.keys().collect();
+    if ui.json {
+        ui.document(&json!({ "stack": export.stack, "out": out, "files": names }));
+        return;
+    }
+    for name in &names {
+        ui.say(out.join(name).display().to_string());
+    }
+    ui.note(format!("Stack {}. Next:", export.stack));
+    let load = if export.files.contains_key("env.sh") { ". ./env.sh && " } else { "" };
+    ui.note(format!("  cd {} && {load}pulumi preview --stack {}", out.display(), export.stack));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn export(names: &[&str]) -> StackExport {
+        let files = names.iter().map(|name| ((*name).to_owned(), format!("content of {name}"))).collect();
+        StackExport { stack: "rt-1".to_owned(), files }
+    }
+
+    #[test]
+    fn files_are_written_below_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("new");
+        check_folder(&out, false).unwrap();
+        write(&export(&["Pulumi.yaml", "bin/env.sh"]), &out).unwrap();
+        assert_eq!(std::fs::read_to_string(out.join("bin/env.sh")).unwrap(), "content of bin/env.sh");
+        assert_eq!(check_folder(&out, false).unwrap_err().code, ErrorCode::BadRequest);
+        check_folder(&out, true).unwrap();
+    }
+
+    #[test]
+    fn an_answer_that_would_write_elsewhere_writes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        for bad in ["../x", "/etc/x", "a/../../x", "", "./x"] {
+            assert!(write(&export(&["Pulumi.yaml", bad]), folder.path()).is_err(), "{bad:?}");
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}

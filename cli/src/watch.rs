@@ -1,0 +1,99 @@
+//! Follows an operation to its end. The operation runs in the server: a lost connection or a server
+//! that restarts interrupts the view, not the work, so the stream is opened again where it broke off.
+
+use std::time::{Duration, Instant};
+
+use contracts::operation::{Operation, OperationEvent, OperationEventBody, OperationState};
+use contracts::{ErrorCode, OperationId, Problem};
+use futures_util::StreamExt;
+
+use crate::client::Client;
+use crate::progress::Progress;
+use crate::sse::Parser;
+use crate::ui::Ui;
+
+/// How long a server may be away before its absence is the answer.
+const PATIENCE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// What became of a watched operation.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Watched {
+    /// It succeeded, after so long.
+    Succeeded(Option<String>),
+    /// The person pressed Ctrl-C; the operation goes on.
+    Interrupted,
+}
+
+/// Shows the operation's events until the last one. A failed operation is its own problem.
+pub async fn watch(client: &Client, operation: &Operation, ui: &mut Ui) -> Result<Watched, Problem> {
+    let mut progress = Progress::new(operation.kind, ui);
+    let followed = tokio::select! {
+        followed = follow(client, &operation.id, &mut progress, ui) => followed,
+        _ = tokio::signal::ctrl_c() => {
+            progress.end();
+            ui.note(format!("The operation goes on; `pilot op watch {}` shows it again.", operation.id));
+            return Ok(Watched::Interrupted);
+        }
+    };
+    progress.end();
+    match followed? {
+        (OperationState::Succeeded, _) => Ok(Watched::Succeeded(progress.total())),
+        (_, Some(problem)) => Err(problem),
+        (state, None) => Err(without_reason(operation, state)),
+    }
+}
+
+async fn follow(
+    client: &Client,
+    id: &OperationId,
+    progress: &mut Progress,
+    ui: &mut Ui,
+) -> Result<(OperationState, Option<Problem>), Problem> {
+    let mut seen = 0;
+    let mut heard = Instant::now();
+    loop {
+        let lost = match client.events(id, seen).await {
+            Ok(response) => {
+                let mut bytes = response.bytes_stream();
+                let mut parser = Parser::default();
+                while let Some(Ok(chunk)) = bytes.next().await {
+                    heard = Instant::now();
+                    for raw in parser.push(&chunk) {
+                        // An event of a newer server is not for us.
+                        let Ok(event) = serde_json::from_str::<OperationEvent>(&raw.data) else { continue };
+                        if event.sequence <= seen {
+                            continue;
+                        }
+                        seen = event.sequence;
+                        progress.show(&event, &raw.data, ui);
+                        if let OperationEventBody::Done { state, error } = event.body {
+                            return Ok((state, error));
+                        }
+                    }
+                }
+                None
+            }
+            Err(problem) if problem.code == ErrorCode::OrchestratorUnreachable => Some(problem),
+            Err(problem) => return Err(problem),
+        };
+        if heard.elapsed() > PATIENCE {
+            return Err(lost.unwrap_or_else(|| silent(id)));
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+fn silent(id: &OperationId) -> Problem {
+    Problem::new(ErrorCode::OrchestratorUnreachable, "The server stopped telling about the operation.")
+        .with_action(format!("`pilot op get {id}` shows whether it goes on."))
+}
+
+fn without_reason(operation: &Operation, state: OperationState) -> Problem {
+    let code = match state {
+        OperationState::Canceled => ErrorCode::Canceled,
+        _ => ErrorCode::Internal,
+    };
+    Problem::new(code, format!("The operation on {} ended as {state:?} without a reason.", operation.slug))
+        .with_action(format!("`pilot ws get {}` shows the workspace as it is now.", operation.slug))
+}

@@ -1,0 +1,248 @@
+//! `pilot ws`: workspaces.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::SystemTime;
+
+use contracts::plan::Plan;
+use contracts::workspace::{Accepted, CreateWorkspace, GitSource, Workspace};
+use contracts::{ErrorCode, Problem, Slug};
+use serde::Serialize;
+
+use crate::Outcome;
+use crate::args::{Create, Remove, Ws, WsCommand};
+use crate::client::{Change, Client};
+use crate::connection::connect;
+use crate::ui::{Ui, duration};
+use crate::watch::{Watched, watch};
+
+/// First line of a change with `--json`.
+#[derive(Serialize)]
+struct AcceptedLine<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(flatten)]
+    accepted: &'a Accepted,
+}
+
+pub async fn run(ws: Ws, data: &Path, ui: &mut Ui) -> Result<Outcome, Problem> {
+    let client = connect(&ws.connection, data).await?;
+    match ws.command {
+        WsCommand::Create(create) => create_workspace(&client, create, ui).await,
+        WsCommand::Ls => list(&client, ui).await,
+        WsCommand::Get { slug } => get(&client, &parse(&slug)?, ui).await,
+        WsCommand::Start(it) => change(&client, &parse(&it.slug)?, Change::Start, it.no_wait, ui).await,
+        WsCommand::Stop(it) => change(&client, &parse(&it.slug)?, Change::Stop, it.no_wait, ui).await,
+        WsCommand::Rm(remove) => delete(&client, remove, ui).await,
+        WsCommand::Logs { slug, bytes } => logs(&client, &parse(&slug)?, bytes, ui).await,
+        WsCommand::Open { slug, browser } => open(&client, &parse(&slug)?, browser, ui).await,
+    }
+}
+
+/// The same rule and the same words as the server's.
+pub fn parse(slug: &str) -> Result<Slug, Problem> {
+    slug.parse().map_err(|error: contracts::ids::InvalidName| {
+        Problem::new(ErrorCode::InvalidSlug, format!("{error}."))
+            .with_action("`pilot ws ls` lists the workspaces.")
+    })
+}
+
+async fn create_workspace(client: &Client, create: Create, ui: &mut Ui) -> Result<Outcome, Problem> {
+    let git = create.git.map(|url| GitSource { url, reference: create.reference });
+    let request = CreateWorkspace { slug: create.slug, provider: create.provider, size: create.size, git };
+    if create.plan {
+        show_plan(&client.plan(&request).await?, "Nothing would be made.", ui);
+        return Ok(Outcome::Done);
+    }
+    let accepted = client.create(&request).await?;
+    finish(client, &accepted, create.no_wait, ui).await
+}
+
+async fn change(
+    client: &Client,
+    slug: &Slug,
+    change: Change,
+    no_wait: bool,
+    ui: &mut Ui,
+) -> Result<Outcome, Problem> {
+    let accepted = client.change(slug, change).await?;
+    finish(client, &accepted, no_wait, ui).await
+}
+
+async fn delete(client: &Client, remove: Remove, ui: &mut Ui) -> Result<Outcome, Problem> {
+    let slug = parse(&remove.slug)?;
+    if ui.interactive && !remove.yes {
+        let workspace = client.workspace(&slug).await?;
+        let question = format!("Delete {slug} ({}) with all its files?", workspace.provider);
+        if !ui.confirm(&question) {
+            ui.note("Nothing was deleted.");
+            return Ok(Outcome::Negative);
+        }
+    }
+    change(client, &slug, Change::Delete, remove.no_wait, ui).await
+}
+
+/// Waits for an accepted change and shows what became of the workspace.
+async fn finish(
+    client: &Client,
+    accepted: &Accepted,
+    no_wait: bool,
+    ui: &mut Ui,
+) -> Result<Outcome, Problem> {
+    let (slug, id) = (&accepted.workspace.slug, &accepted.operation.id);
+    if ui.json {
+        ui.document(&AcceptedLine { kind: "accepted", accepted });
+    }
+    if no_wait {
+        if !ui.json {
+            ui.say(format!("{slug}: accepted as {id}; `pilot op watch {id}` follows it."));
+        }
+        return Ok(Outcome::Done);
+    }
+    let Watched::Succeeded(total) = watch(client, &accepted.operation, ui).await? else {
+        return Ok(Outcome::Interrupted);
+    };
+    let after = total.map(|total| format!(" after {total}")).unwrap_or_default();
+    match client.workspace(slug).await {
+        Ok(workspace) if ui.json => ui.document(&workspace),
+        Ok(workspace) => ui.say(summary(&workspace, &after)),
+        // A deleted workspace is not found, which is what was asked for.
+        Err(problem) if problem.code == ErrorCode::WorkspaceNotFound => {
+            if !ui.json {
+                ui.say(format!("{slug} is deleted{after}."));
+            }
+        }
+        Err(problem) => return Err(problem),
+    }
+    Ok(Outcome::Done)
+}
+
+fn summary(workspace: &Workspace, after: &str) -> String {
+    let slug = &workspace.slug;
+    let state = word(&workspace.state);
+    match workspace.state {
+        contracts::workspace::Observed::Ready => {
+            format!("{slug} is ready{after}. `pilot ws open {slug}` prints a link to it.")
+        }
+        _ => format!("{slug} is {state}{after}."),
+    }
+}
+
+async fn list(client: &Client, ui: &mut Ui) -> Result<Outcome, Problem> {
+    let list = client.workspaces().await?;
+    if ui.json {
+        ui.document(&list);
+    } else if list.workspaces.is_empty() {
+        ui.note("There are no workspaces. `pilot ws create demo` makes one.");
+    } else {
+        let row = |workspace: &Workspace| {
+            vec![
+                workspace.slug.to_string(),
+                word(&workspace.state),
+                age(workspace),
+                workspace.provider.to_string(),
+                workspace.size.clone(),
+                workspace.url.clone().unwrap_or_default(),
+            ]
+        };
+        let rows: Vec<_> = list.workspaces.iter().map(row).collect();
+        ui.table(&["NAME", "STATE", "SINCE", "PROVIDER", "SIZE", "URL"], &rows);
+    }
+    Ok(Outcome::Done)
+}
+
+async fn get(client: &Client, slug: &Slug, ui: &mut Ui) -> Result<Outcome, Problem> {
+    let workspace = client.workspace(slug).await?;
+    if ui.json {
+        ui.document(&workspace);
+        return Ok(Outcome::Done);
+    }
+    let git = workspace.git.as_ref().map(|git| match &git.reference {
+        Some(reference) => format!("{} ({reference})", git.url),
+        None => git.url.clone(),
+    });
+    let lines = [
+        ("name", Some(workspace.slug.to_string())),
+        ("state", Some(format!("{} (for {})", word(&workspace.state), age(&workspace)))),
+        ("wanted", Some(word(&workspace.desired))),
+        ("provider", Some(workspace.provider.to_string())),
+        ("size", Some(workspace.size.clone())),
+        ("git", git),
+        ("url", workspace.url.clone()),
+        ("runtime", Some(workspace.runtime_id.to_string())),
+        ("operation", workspace.operation.as_ref().map(ToString::to_string)),
+    ];
+    for (name, value) in lines {
+        if let Some(value) = value {
+            ui.say(format!("{name:<10} {value}"));
+        }
+    }
+    if let Some(problem) = &workspace.error {
+        ui.say(format!("{:<10} {}", "problem", problem.to_string().replace('\n', "\n           ")));
+    }
+    Ok(Outcome::Done)
+}
+
+async fn logs(client: &Client, slug: &Slug, bytes: u64, ui: &mut Ui) -> Result<Outcome, Problem> {
+    let tail = client.logs(slug, bytes).await?;
+    match ui.json {
+        true => ui.document(&tail),
+        false => ui.say(tail.text.trim_end_matches('\n')),
+    }
+    Ok(Outcome::Done)
+}
+
+async fn open(client: &Client, slug: &Slug, browser: bool, ui: &mut Ui) -> Result<Outcome, Problem> {
+    // The gateway makes links for any name; a typing error should show here and not in the browser.
+    let workspace = client.workspace(slug).await?;
+    let link = client.login_link(slug).await?;
+    if ui.json {
+        ui.document(&link);
+        return Ok(Outcome::Done);
+    }
+    if workspace.state != contracts::workspace::Observed::Ready {
+        ui.note(format!("{slug} is {}; the page waits until it is ready.", word(&workspace.state)));
+    }
+    ui.say(&link.url);
+    if browser && ui.interactive && !show_in_browser(&link.url) {
+        ui.note("No browser could be opened (xdg-open failed); open the link yourself.");
+    }
+    Ok(Outcome::Done)
+}
+
+fn show_in_browser(url: &str) -> bool {
+    let mut command = std::process::Command::new("xdg-open");
+    let quiet = command.arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    quiet.status().is_ok_and(|status| status.success())
+}
+
+/// A plan as lines, or `unchanged` when it would do nothing.
+pub fn show_plan(plan: &Plan, unchanged: &str, ui: &mut Ui) {
+    if ui.json {
+        ui.document(plan);
+        return;
+    }
+    for step in plan.steps.iter().filter(|step| step.op != "same") {
+        let diffs =
+            if step.diffs.is_empty() { String::new() } else { format!("  [{}]", step.diffs.join(", ")) };
+        ui.say(format!("  {:<8} {} {}{diffs}", step.op, step.resource_type, step.name));
+    }
+    if plan.is_unchanged() {
+        ui.say(unchanged);
+        return;
+    }
+    let counts: Vec<_> = plan.changes.iter().map(|(op, count)| format!("{count} {op}")).collect();
+    ui.say(format!("Stack {}: {}.", plan.stack, counts.join(", ")));
+}
+
+/// A state as JSON writes it.
+fn word(state: &impl Serialize) -> String {
+    serde_json::to_value(state).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+fn age(workspace: &Workspace) -> String {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let now = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
+    // Tenths of a second are noise in a list.
+    duration((now - workspace.since.as_millisecond()) / 1000 * 1000).replace(".0 s", " s")
+}
