@@ -19,8 +19,8 @@ use provider_api::{
 
 use crate::declare::CONTAINER;
 use crate::engine::Engine;
+use crate::names;
 use crate::network::Owned;
-use crate::{boot, names};
 
 pub(crate) use machine::{Machine, published_port, status, why_it_ended};
 pub(crate) use spec::Inputs;
@@ -89,8 +89,7 @@ impl Resource for ContainerResource {
         // From here on the container exists and must stay owned, whatever happens to it.
         let name = names::name(&inputs.runtime_id);
         let partial = |error: provider_api::ProviderError| error.partial(&name, self.outputs(&inputs, None));
-        boot::deliver(&self.engine, machine.name(), &boot).await.map_err(partial)?;
-        let port = machine.start().await.map_err(partial)?;
+        let port = machine.run(&boot).await.map_err(partial)?;
         Ok(Created { id: name.clone(), outputs: self.outputs(&inputs, Some(port)) })
     }
 

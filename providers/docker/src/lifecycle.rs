@@ -10,7 +10,7 @@ use provider_api::{Lifecycle, Logs, Result, RunStatus, RuntimeRef};
 
 use crate::container::{self, Machine};
 use crate::engine::Engine;
-use crate::{DockerConfig, boot, logs};
+use crate::{DockerConfig, logs};
 
 pub(crate) struct DockerLifecycle {
     pub engine: Arc<Engine>,
@@ -40,8 +40,7 @@ impl Lifecycle for DockerLifecycle {
         let _lock = self.engine.locks.lock(&runtime.runtime_id).await;
         let machine = self.machine(runtime);
         machine.find().await?.ok_or_else(|| machine.missing())?;
-        boot::deliver(&self.engine, machine.name(), &files).await?;
-        machine.start().await.map(drop)
+        machine.run(&files).await.map(drop)
     }
 
     async fn stop(&self, runtime: &RuntimeRef, grace: Duration) -> Result<()> {

@@ -9,12 +9,12 @@ use bollard::query_parameters::{
     StartContainerOptions, StopContainerOptionsBuilder,
 };
 use contracts::ErrorCode;
-use provider_api::{ProviderError, Result, RunStatus, RuntimeRef};
+use provider_api::{BootFile, ProviderError, Result, RunStatus, RuntimeRef};
 
 use crate::container::spec::{Inputs, backend_port};
 use crate::engine::{Engine, within};
 use crate::failure::{Answer, Failure};
-use crate::{logs, names, network};
+use crate::{boot, logs, names, network};
 
 const ATTEMPTS: u32 = 5;
 /// What a container gets to end by itself before it is removed.
@@ -71,7 +71,7 @@ impl<'a> Machine<'a> {
         for _ in 0..ATTEMPTS {
             if let Some(found) = self.find().await? {
                 match Inputs::of(&found) {
-                    Some(existing) if inputs.fits(&existing) => {
+                    Some(existing) if inputs.fits(&existing) && is_whole(&found) => {
                         return if inputs.has_limits_of(&existing) {
                             Ok(())
                         } else {
@@ -115,32 +115,58 @@ impl<'a> Machine<'a> {
         Ok(published_port(&found))
     }
 
-    /// Starts it if it does not run, and returns the port of the backend.
-    pub async fn start(&self) -> Result<u16> {
-        let docker = self.engine.docker().await?;
+    /// Delivers the boot files, starts it if it does not run, and returns the port of the backend.
+    pub async fn run(&self, boot: &[BootFile]) -> Result<u16> {
         let mut attempt = 1;
         loop {
-            let start = docker.start_container(&self.name, None::<StartContainerOptions>);
-            match self.engine.ask("start the container", start).await {
+            boot::deliver(self.engine, &self.name, boot).await?;
+            let failure = match self.start().await {
                 Ok(()) => break,
-                // The range may hold a port that another program took; Docker goes on from there.
-                Err(Failure::Other(error)) if error.code == ErrorCode::PortInUse && attempt < ATTEMPTS => {
-                    attempt += 1
-                }
-                // Two programs made the network at the same moment.
-                Err(Failure::Other(error))
-                    if error.message.contains("is ambiguous") && attempt < ATTEMPTS =>
-                {
-                    attempt += 1;
-                    network::settle(self.engine, &self.runtime).await?;
-                }
-                Err(other) => return Err(other.into()),
-            }
+                Err(failure) if attempt < ATTEMPTS => failure,
+                Err(failure) => return Err(failure.into()),
+            };
+            attempt += 1;
+            self.mend(failure).await?;
         }
         let found = self.find().await?.ok_or_else(|| self.missing())?;
         match published_port(&found) {
             Some(port) => Ok(port),
             None => Err(self.ended_at_once(&found).await),
+        }
+    }
+
+    async fn start(&self) -> Answer<()> {
+        let docker = self.engine.docker().await?;
+        let start = docker.start_container(&self.name, None::<StartContainerOptions>);
+        self.engine.ask("start the container", start).await
+    }
+
+    /// Removes the reason why a start failed, or returns the failure.
+    async fn mend(&self, failure: Failure) -> Result<()> {
+        match failure {
+            // The range held a port that another program took; Docker goes on from there.
+            Failure::Other(error) if error.code == ErrorCode::PortInUse => Ok(()),
+            // Two programs made the network at the same moment.
+            Failure::Other(error) if error.message.contains("is ambiguous") => {
+                network::settle(self.engine, &self.runtime).await.map(drop)
+            }
+            // A container remembers its network's id, which a repair of the network changes.
+            Failure::Absent(message) if message.contains("network") => {
+                let found = self.find().await?.ok_or_else(|| self.missing())?;
+                match (Inputs::of(&found), network::settle(self.engine, &self.runtime).await?) {
+                    (Some(inputs), Some(_)) => {
+                        self.remove().await?;
+                        self.ensure(&inputs).await
+                    }
+                    _ => Err(Failure::Absent(message).into()),
+                }
+            }
+            Failure::Conflict(message) if message.contains("paused") => {
+                let docker = self.engine.docker().await?;
+                let resume = docker.unpause_container(&self.name);
+                Ok(self.engine.ask("resume the paused container", resume).await?)
+            }
+            other => Err(other.into()),
         }
     }
 
@@ -210,6 +236,12 @@ fn runs(found: &ContainerInspectResponse) -> bool {
     found.state.as_ref().is_some_and(|state| state.running == Some(true))
 }
 
+/// A container whose removal began or failed can never run again.
+fn is_whole(found: &ContainerInspectResponse) -> bool {
+    let state = found.state.as_ref().and_then(|state| state.status);
+    !matches!(state, Some(ContainerStateStatusEnum::DEAD | ContainerStateStatusEnum::REMOVING))
+}
+
 pub(crate) fn status(found: &ContainerInspectResponse) -> RunStatus {
     if runs(found) {
         return RunStatus::Running;
@@ -233,4 +265,47 @@ pub(crate) fn why_it_ended(state: &ContainerState) -> Option<String> {
     let killed = if code == 137 { ": killed, by a stop or for want of memory" } else { "" };
     let error = state.error.as_deref().filter(|error| !error.is_empty());
     Some(format!("exit code {code}{killed}{}", error.map(|error| format!(": {error}")).unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(status: ContainerStateStatusEnum, code: i64, oom: bool) -> ContainerState {
+        let running = Some(status == ContainerStateStatusEnum::RUNNING);
+        ContainerState {
+            status: Some(status),
+            running,
+            exit_code: Some(code),
+            oom_killed: Some(oom),
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn the_reason_of_an_end_is_said_in_words() {
+        let exited = |code, oom| why_it_ended(&state(ContainerStateStatusEnum::EXITED, code, oom)).unwrap();
+        assert!(exited(137, true).contains("more memory than its size allows"));
+        assert!(exited(137, false).contains("killed"));
+        assert_eq!(exited(7, false), "exit code 7");
+        assert_eq!(why_it_ended(&state(ContainerStateStatusEnum::RUNNING, 0, false)), None);
+        assert_eq!(why_it_ended(&state(ContainerStateStatusEnum::CREATED, 0, false)), None);
+    }
+
+    #[test]
+    fn a_container_that_never_ran_has_no_exit_code() {
+        let found = |status, code| ContainerInspectResponse {
+            state: Some(state(status, code, false)),
+            ..Default::default()
+        };
+        assert_eq!(
+            status(&found(ContainerStateStatusEnum::CREATED, 0)),
+            RunStatus::Stopped { exit_code: None }
+        );
+        assert_eq!(
+            status(&found(ContainerStateStatusEnum::EXITED, 3)),
+            RunStatus::Stopped { exit_code: Some(3) }
+        );
+        assert_eq!(status(&found(ContainerStateStatusEnum::RUNNING, 0)), RunStatus::Running);
+    }
 }

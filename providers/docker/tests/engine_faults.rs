@@ -1,0 +1,179 @@
+//! An engine that is away, silent, or whose answers get lost; objects that are not ours.
+
+#[path = "support/proxy.rs"]
+mod proxy;
+#[path = "support/world.rs"]
+mod world;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bollard::models::{NetworkCreateRequest, VolumeCreateRequest};
+use contracts::ErrorCode;
+use provider_api::conformance::run;
+use provider_api::{Outcome, Provider, RunStatus, RuntimeRef};
+use provider_docker::{DockerConfig, DockerProvider};
+use proxy::Proxy;
+use world::{World, name};
+
+fn provider(config: DockerConfig) -> Arc<dyn Provider> {
+    Arc::new(DockerProvider::new(config))
+}
+
+fn labels(runtime: &RuntimeRef) -> HashMap<String, String> {
+    HashMap::from([
+        ("pilot.installation".to_owned(), runtime.installation.to_string()),
+        ("pilot.runtime".to_owned(), runtime.runtime_id.to_string()),
+        ("pilot.generation".to_owned(), "1".to_owned()),
+    ])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_an_engine_every_call_says_so_and_nothing_counts_as_gone() {
+    let world = World::new().await;
+    let config = DockerConfig { host: Some("unix:///nowhere/docker.sock".to_owned()), ..world.config() };
+    let away = provider(config);
+    run(world.bench(), |bench| async move {
+        let mut stack = bench.stack_of(&away, &bench.installation, bench.stack().spec.runtime_id);
+        let error = stack.create("network").await.unwrap_err();
+        assert_eq!((error.code, error.outcome), (ErrorCode::DockerUnavailable, Outcome::NothingHappened));
+        assert!(error.action.unwrap().contains("docker"));
+        assert_eq!(away.ready().await.unwrap_err().code, ErrorCode::DockerUnavailable);
+        assert_eq!(
+            away.lifecycle().status(&stack.runtime()).await.unwrap_err().code,
+            ErrorCode::DockerUnavailable
+        );
+        assert!(away.inventory().unwrap().list_owned(&bench.installation).await.is_err());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_engine_is_given_up_within_seconds() {
+    let world = World::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("docker.sock");
+    let _listener = tokio::net::UnixListener::bind(&socket).unwrap();
+    let config = DockerConfig { host: Some(format!("unix://{}", socket.display())), ..world.config() };
+    let asked = Instant::now();
+    let error = provider(config).ready().await.unwrap_err();
+    assert_eq!((error.code, error.outcome), (ErrorCode::ProviderTimeout, Outcome::Unknown));
+    assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_image_is_named_with_the_way_to_build_it() {
+    let world = World::new().await;
+    let config = DockerConfig { image: "pilot-no-such-image:1".to_owned(), ..world.config() };
+    let imageless = provider(config);
+    run(world.bench(), |bench| async move {
+        let error = imageless.ready().await.unwrap_err();
+        assert_eq!(
+            (error.code, error.action.as_deref()),
+            (ErrorCode::ImageMissing, Some("Build the image on this Docker host: cargo xtask image"),)
+        );
+        let mut stack = bench.stack_of(&imageless, &bench.installation, bench.stack().spec.runtime_id);
+        let error = stack.try_up().await.unwrap_err();
+        assert_eq!((error.code, error.outcome), (ErrorCode::ImageMissing, Outcome::NothingHappened));
+        stack.down().await;
+        assert_eq!(bench.hands.objects(&stack.runtime()).await, Vec::<String>::new());
+    })
+    .await;
+}
+
+/// The call is carried out, its answer never arrives: the next attempt must find what was made.
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_answers_make_no_orphans_and_no_doubles() {
+    for lost in ["/networks/create", "/volumes/create", "/containers/create", "/archive", "/start"] {
+        let world = World::new().await;
+        let proxy = Proxy::start().await;
+        let config = DockerConfig { host: Some(proxy.host()), ..world.config() };
+        let shaky = provider(config);
+        run(world.bench(), |bench| async move {
+            let mut stack = bench.stack_of(&shaky, &bench.installation, bench.stack().spec.runtime_id);
+            shaky.ready().await.unwrap();
+            proxy.lose_answer_to(lost);
+            let error = stack.try_up().await.unwrap_err();
+            assert!(proxy.has_lost(), "{lost} was never asked");
+            assert!(!matches!(error.outcome, Outcome::NothingHappened), "{lost}: {error:?}");
+            stack.up().await;
+            assert_eq!(bench.hands.objects(&stack.runtime()).await.len(), 3, "{lost}");
+            assert_eq!(shaky.lifecycle().status(&stack.runtime()).await.unwrap(), RunStatus::Running);
+            stack.down().await;
+            assert_eq!(bench.hands.objects(&stack.runtime()).await, Vec::<String>::new(), "{lost}");
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_answer_to_a_delete_is_no_obstacle_to_the_next() {
+    let world = World::new().await;
+    let proxy = Proxy::start().await;
+    let config = DockerConfig { host: Some(proxy.host()), ..world.config() };
+    let shaky = provider(config);
+    run(world.bench(), |bench| async move {
+        let mut stack = bench.stack_of(&shaky, &bench.installation, bench.stack().spec.runtime_id);
+        stack.up().await;
+        for logical in ["instance", "home", "network"] {
+            proxy.lose_answer_to("DELETE ");
+            let error = stack.delete(logical).await.unwrap_err();
+            assert_eq!(error.outcome, Outcome::Unknown);
+            stack.delete(logical).await.unwrap();
+        }
+        assert_eq!(bench.hands.objects(&stack.runtime()).await, Vec::<String>::new());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_networks_of_one_name_become_the_older_one() {
+    run(world::bench().await, |bench| async move {
+        let world = World::new().await;
+        let mut stack = bench.stack();
+        let runtime = stack.runtime();
+        for _ in 0..2 {
+            let body = NetworkCreateRequest {
+                name: name(&runtime),
+                labels: Some(labels(&runtime)),
+                ..Default::default()
+            };
+            // A newer engine refuses the second, which is just as good.
+            let _ = world.docker.create_network(body).await;
+        }
+        let oldest = bench.hands.objects(&runtime).await;
+        stack.up().await;
+        let networks: Vec<_> = bench
+            .hands
+            .objects(&runtime)
+            .await
+            .into_iter()
+            .filter(|object| object.starts_with("network"))
+            .collect();
+        assert_eq!(networks.len(), 1);
+        assert!(oldest.contains(&networks[0]));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_volume_that_a_person_made_is_neither_used_nor_removed() {
+    run(world::bench().await, |bench| async move {
+        let world = World::new().await;
+        let mut stack = bench.stack();
+        let volume = format!("{}-home", name(&stack.runtime()));
+        let body = VolumeCreateRequest { name: Some(volume.clone()), ..Default::default() };
+        world.docker.create_volume(body).await.unwrap();
+        let error = stack.try_up().await.unwrap_err();
+        let kept = world.docker.inspect_volume(&volume).await;
+        world
+            .docker
+            .remove_volume(&volume, None::<bollard::query_parameters::RemoveVolumeOptions>)
+            .await
+            .unwrap();
+        assert!(error.message.contains("not made by Pilot"), "{error}");
+        assert!(kept.is_ok());
+    })
+    .await;
+}

@@ -1,0 +1,233 @@
+//! What an instance is in Docker: its limits, its separation, its home, its ports.
+
+#[path = "support/world.rs"]
+mod world;
+
+use std::time::Duration;
+
+use bollard::models::ContainerInspectResponse;
+use contracts::ErrorCode;
+use contracts::network::PortRange;
+use provider_api::conformance::{Bench, CanaryBoot, run};
+use provider_api::{DiffRequest, Outcome, Provider, RunStatus, RuntimeRef, RuntimeSpec};
+use provider_docker::DockerProvider;
+use std::sync::Arc;
+use world::{IMAGE, World, name};
+
+const GRACE: Duration = Duration::from_secs(5);
+
+/// A second client, because the bench's own is behind `Hands`.
+async fn inspect(runtime: &RuntimeRef) -> ContainerInspectResponse {
+    World::new().await.inspect(runtime).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_is_confined_and_its_secrets_are_in_no_inspection() {
+    run(world::bench().await, |bench| async move {
+        let mut stack = bench.stack();
+        stack.up().await;
+        let found = inspect(&stack.runtime()).await;
+        let shown = serde_json::to_string(&found).unwrap();
+        assert!(!shown.contains(&bench.boot.canary()));
+
+        let (config, host) = (found.config.unwrap(), found.host_config.unwrap());
+        assert_eq!(config.user.as_deref(), Some("1000:1000"));
+        assert_eq!(config.image.as_deref(), Some(IMAGE));
+        assert_eq!(host.cap_drop.unwrap(), ["ALL"]);
+        assert_eq!(host.security_opt.unwrap(), ["no-new-privileges:true"]);
+        assert_eq!((host.privileged, host.init), (Some(false), Some(true)));
+        assert_eq!((host.memory, host.memory_swap), (Some(1 << 30), Some(1 << 30)));
+        assert_eq!((host.nano_cpus, host.pids_limit), (Some(1_000_000_000), Some(2048)));
+        assert_eq!(host.restart_policy.unwrap().name.unwrap().to_string(), "no");
+        assert_eq!(host.network_mode, Some(name(&stack.runtime())));
+        let log = host.log_config.unwrap().config.unwrap();
+        assert_eq!((log["max-size"].as_str(), log["max-file"].as_str()), ("10m", "3"));
+
+        let ports = found.network_settings.unwrap().ports.unwrap();
+        assert_eq!(ports.keys().collect::<Vec<_>>(), ["3000/tcp"]);
+        for binding in ports["3000/tcp"].as_ref().unwrap() {
+            assert_eq!(binding.host_ip.as_deref(), Some("127.0.0.1"));
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn boot_files_belong_to_the_instance_user_alone() {
+    let world = World::new().await;
+    let (installation, other) = (world.installation.clone(), World::new().await);
+    run(world.bench(), |bench| async move {
+        let mut stack = bench.stack();
+        stack.up().await;
+        assert_eq!(stack.spec.installation, installation);
+        let path = format!("/home/pilot/{}", CanaryBoot::PATH);
+        let owner = other.exec(&stack.runtime(), &["stat", "-c", "%u:%g %a", &path]).await.unwrap();
+        assert_eq!(owner.trim(), "1000:1000 600");
+        let folder =
+            other.exec(&stack.runtime(), &["stat", "-c", "%u:%g %a", "/home/pilot/.config"]).await.unwrap();
+        assert_eq!(folder.trim(), "1000:1000 700");
+        assert!(other.exec(&stack.runtime(), &["sh", "-c", "cp /bin/true /tmp/t && /tmp/t"]).await.is_some());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_size_changes_the_limits_of_the_same_container() {
+    run(world::bench().await, |bench| async move {
+        let mut stack = bench.stack();
+        stack.up().await;
+        let before = inspect(&stack.runtime()).await;
+        for (size, bytes) in [("medium", 2_i64 << 30), ("small", 1 << 30)] {
+            let spec = RuntimeSpec { size: size.to_owned(), generation: 2, ..stack.spec.clone() };
+            stack.update_to(spec).await;
+            let after = inspect(&stack.runtime()).await;
+            assert_eq!(after.id, before.id);
+            let host = after.host_config.unwrap();
+            assert_eq!((host.memory, host.memory_swap), (Some(bytes), Some(bytes)));
+            let read = stack.read("instance").await.unwrap().unwrap();
+            assert_eq!(read.inputs, stack.inputs("instance"));
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_image_replaces_the_container_and_keeps_the_home() {
+    run(world::bench().await, |bench| async move {
+        let mut stack = bench.stack();
+        stack.up().await;
+        let runtime = stack.runtime();
+        bench.hands.write_home(&runtime, "notes", "kept").await;
+        let before = inspect(&runtime).await.id;
+
+        let world = World::new().await;
+        let image = format!("{}:other", IMAGE.split(':').next().unwrap());
+        let tag = bollard::query_parameters::TagImageOptionsBuilder::default()
+            .repo(IMAGE.split(':').next().unwrap())
+            .tag("other")
+            .build();
+        world.docker.tag_image(IMAGE, Some(tag)).await.unwrap();
+        let config = provider_docker::DockerConfig { image, ..world.config() };
+        let provider: Arc<dyn Provider> = Arc::new(DockerProvider::new(config));
+
+        let mut newer = bench.stack_of(&provider, &bench.installation, runtime.runtime_id.clone());
+        assert!(newer.declaration("instance").delete_before_replace);
+        newer.state = stack.state.clone();
+        for (logical, replaced) in [("network", false), ("home", false), ("instance", true)] {
+            let (old_inputs, created) = newer.state[logical].clone();
+            let diff = newer.resource(logical).diff(&DiffRequest {
+                id: created.id,
+                old_inputs,
+                old_outputs: created.outputs,
+                new_inputs: newer.inputs(logical),
+            });
+            assert_eq!(!diff.replaces.is_empty(), replaced, "{logical}: {diff:?}");
+        }
+        // A create that finds the old container, as after a crash in the middle of the replacement.
+        newer.up().await;
+        assert_ne!(inspect(&runtime).await.id, before);
+        assert_eq!(bench.hands.objects(&runtime).await.len(), 3);
+        assert_eq!(bench.hands.read_home(&runtime, "notes").await.as_deref(), Some("kept"));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ports_come_from_the_range_and_taken_ones_are_passed_over() {
+    let world = World::new().await;
+    let first = 15_000 + (std::process::id() % 100) as u16 * 6;
+    let range = PortRange { first, last: first + 5 };
+    let _taken = std::net::TcpListener::bind(("127.0.0.1", first)).unwrap();
+    let config = provider_docker::DockerConfig { ports: Some(range), ..world.config() };
+    let bench = Bench { provider: Arc::new(DockerProvider::new(config)), ..world.bench() };
+    run(bench, |bench| async move {
+        let mut seen = Vec::new();
+        let mut stacks = Vec::new();
+        for _ in 0..3 {
+            let mut stack = bench.stack();
+            stack.up().await;
+            let endpoint = bench.provider.lifecycle().endpoint(&stack.runtime()).await.unwrap();
+            assert!(range.iter().contains(&endpoint.port) && endpoint.port != first, "{}", endpoint.port);
+            assert_eq!(stack.state["instance"].1.outputs["port"], endpoint.port);
+            seen.push(endpoint.port);
+            stacks.push(stack);
+        }
+        seen.dedup();
+        assert_eq!(seen.len(), 3);
+        let lifecycle = bench.provider.lifecycle();
+        lifecycle.stop(&stacks[0].runtime(), GRACE).await.unwrap();
+        assert!(lifecycle.endpoint(&stacks[0].runtime()).await.is_err());
+        lifecycle.start(&stacks[0].runtime()).await.unwrap();
+        assert!(range.iter().contains(&lifecycle.endpoint(&stacks[0].runtime()).await.unwrap().port));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_ends_at_once_says_why_and_stays_owned() {
+    run(world::bench().await, |bench| async move {
+        let mut stack = bench.stack();
+        stack.up().await;
+        let (runtime, lifecycle) = (stack.runtime(), bench.provider.lifecycle());
+        bench.hands.write_home(&runtime, "behave-die", "").await;
+        lifecycle.stop(&runtime, GRACE).await.unwrap();
+        // It may live long enough to count as started; then status and log say the rest.
+        if let Err(error) = lifecycle.start(&runtime).await {
+            assert_eq!(error.code, ErrorCode::InstanceFailed);
+        }
+        provider_api::conformance::eventually("it ends", async || {
+            lifecycle.status(&runtime).await.unwrap() == RunStatus::Stopped { exit_code: Some(7) }
+        })
+        .await;
+        let log = bench.provider.logs().unwrap().tail(&runtime, 1000).await.unwrap();
+        assert!(
+            log.contains("cannot work today") && log.ends_with("the container ended: exit code 7\n"),
+            "{log}"
+        );
+
+        bench.hands.remove(&runtime, "instance").await;
+        if let Err(error) = stack.create("instance").await {
+            assert!(error.message.contains("cannot work today"), "{error}");
+            let Outcome::Partial { id, outputs } = error.outcome else {
+                panic!("it exists: {:?}", error.outcome)
+            };
+            assert_eq!((id.as_str(), &outputs["name"]), (name(&runtime).as_str(), &serde_json::json!(id)));
+        }
+        stack.down().await;
+        assert_eq!(bench.hands.objects(&runtime).await, Vec::<String>::new());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_container_runs_again_after_a_start() {
+    run(world::bench().await, |bench| async move {
+        let mut stack = bench.stack();
+        stack.up().await;
+        let runtime = stack.runtime();
+        World::new().await.docker.pause_container(&name(&runtime)).await.unwrap();
+        bench.provider.lifecycle().start(&runtime).await.unwrap();
+        let state = inspect(&runtime).await.state.unwrap();
+        assert_eq!((state.running, state.paused), (Some(true), Some(false)));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repaired_network_is_joined_at_the_next_start() {
+    run(world::bench().await, |bench| async move {
+        let mut stack = bench.stack();
+        stack.up().await;
+        let (runtime, lifecycle) = (stack.runtime(), bench.provider.lifecycle());
+        bench.hands.write_home(&runtime, "notes", "kept").await;
+        lifecycle.stop(&runtime, GRACE).await.unwrap();
+        bench.hands.remove(&runtime, "network").await;
+        let error = lifecycle.start(&runtime).await.unwrap_err();
+        assert!(error.message.contains("network"), "{error}");
+        stack.create("network").await.unwrap();
+        lifecycle.start(&runtime).await.unwrap();
+        assert_eq!(bench.hands.read_home(&runtime, "notes").await.as_deref(), Some("kept"));
+        assert_eq!(bench.hands.objects(&runtime).await.len(), 3);
+    })
+    .await;
+}
