@@ -26,7 +26,7 @@ pub fn measure(boot_files: &std::path::Path) -> Result<f64> {
     let container = Container(name.clone());
     let mut run = Command::new("docker");
     run.args(["run", "--detach", "--name", &name, "--publish", "127.0.0.1::3000"]);
-    run.args(["--env", "PILOT_RUNTIME=rt-benchplain", "--env", "PILOT_INSTALLATION=bench"]);
+    run.args(["--env", "PILOT_RUNTIME=rt-benchplain"]);
     run.arg("--volume").arg(format!("{}:/home/pilot/.config/pilot:ro", boot_files.display()));
     process::capture(run.arg(image::TAG))?;
     let port = published_port(&name)?;
