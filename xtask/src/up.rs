@@ -25,9 +25,10 @@ pub struct Arguments {
     /// Return when the workspace is ready; without it the log is shown and Ctrl-C stops everything.
     #[arg(long)]
     detach: bool,
-    /// Where the workspace runs: as processes of your own account, or in a container.
-    #[arg(long, value_enum, default_value = "local")]
-    provider: Provider,
+    /// Where the workspace runs: as processes of your own account, or in a container [default: where it
+    /// is already, else local]
+    #[arg(long, value_enum)]
+    provider: Option<Provider>,
     /// Build with optimisations: slower to build, faster to run.
     #[arg(long)]
     release: bool,
@@ -60,12 +61,13 @@ impl Provider {
 /// The command.
 pub fn run(arguments: &Arguments) -> Result<()> {
     system::ensure(system::BASIC, arguments.yes)?;
-    if arguments.provider == Provider::Docker {
+    let docker = arguments.provider == Some(Provider::Docker);
+    if docker {
         system::ensure_docker()?;
     }
     let tools = tools::ensure()?;
     let programs = build::all(arguments.release)?;
-    if arguments.provider == Provider::Docker {
+    if docker {
         image::ensure(&programs, &tools.opencode, arguments.yes)?;
     }
     let data = paths::data(arguments.data.as_deref())?;
@@ -97,8 +99,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 
 fn begin(server: &Server, arguments: &Arguments) -> Result<()> {
     start(server)?;
-    workspace(server, arguments.provider)?;
-    explain(server, arguments)
+    let provider = workspace(server, arguments.provider)?;
+    explain(server, arguments, &provider)
 }
 
 fn start(server: &Server) -> Result<()> {
@@ -112,43 +114,49 @@ fn start(server: &Server) -> Result<()> {
     Ok(())
 }
 
-/// Creates the demo workspace, or starts the one that is there; both wait until it is ready.
-fn workspace(server: &Server, provider: Provider) -> Result<()> {
+/// Creates the demo workspace, or starts the one that is there; both wait until it is ready. Tells the
+/// name of its provider.
+fn workspace(server: &Server, wanted: Option<Provider>) -> Result<String> {
     let list = crate::down::workspaces(server)?;
-    let demo = list.iter().find(|workspace| workspace["slug"] == DEMO);
-    match demo.map(|demo| (demo["state"].as_str().unwrap_or_default(), demo)) {
-        None => process::run(&mut server.command(&["ws", "create", DEMO, "--provider", provider.name()])),
-        Some(("ready", demo)) => same_provider(demo, provider),
-        Some((_, demo)) => {
-            same_provider(demo, provider)?;
-            process::run(&mut server.command(&["ws", "start", DEMO]))
-        }
+    let Some(demo) = list.iter().find(|workspace| workspace["slug"] == DEMO) else {
+        let provider = wanted.unwrap_or(Provider::Local).name();
+        process::run(&mut server.command(&["ws", "create", DEMO, "--provider", provider]))?;
+        return Ok(provider.to_owned());
+    };
+    let provider = provider_of(demo, wanted)?;
+    if demo["state"] != "ready" {
+        process::run(&mut server.command(&["ws", "start", DEMO]))?;
     }
+    Ok(provider)
 }
 
-fn same_provider(demo: &Value, provider: Provider) -> Result<()> {
+/// A workspace stays where it is; asking for another place is an error, not a move.
+fn provider_of(demo: &Value, wanted: Option<Provider>) -> Result<String> {
     let current = demo["provider"].as_str().unwrap_or_default();
-    if current != provider.name() {
-        bail!(
+    match wanted.map(Provider::name) {
+        Some(other) if other != current => bail!(
             "the workspace `{DEMO}` exists on the provider `{current}`. Use it with `--provider {current}`, or \
              delete it with `pilot ws rm {DEMO}` and run this again"
-        );
+        ),
+        _ => Ok(current.to_owned()),
     }
-    Ok(())
 }
 
-fn explain(server: &Server, arguments: &Arguments) -> Result<()> {
+fn explain(server: &Server, arguments: &Arguments, provider: &str) -> Result<()> {
     let link = process::capture(&mut server.command(&["ws", "open", DEMO]))?;
     ui::say(format!(
         "\nThe workspace `{DEMO}` is ready. Open it (the link logs you in once):\n  {}",
         link.trim()
     ));
-    if arguments.provider == Provider::Local {
+    if provider == Provider::Local.name() {
         ui::say(
             "\nThe `local` provider gives no isolation: the agent runs with all rights of your own account.",
         );
     }
     ui::say(format!("\nThe command: {}", server.pilot.display()));
+    if arguments.data.is_some() {
+        ui::say(format!("  export PILOT_DATA={}", server.data.display()));
+    }
     ui::say("  pilot ws ls             what runs");
     ui::say("  pilot ws open demo      a new link");
     ui::say("  pilot ws create NAME    another workspace");
@@ -217,10 +225,11 @@ mod tests {
     }
 
     #[test]
-    fn a_demo_of_another_provider_is_not_replaced() {
-        let demo = serde_json::json!({"slug": DEMO, "provider": "local"});
-        assert!(same_provider(&demo, Provider::Local).is_ok());
-        let error = same_provider(&demo, Provider::Docker).unwrap_err().to_string();
-        assert!(error.contains("--provider local"), "{error}");
+    fn a_demo_of_another_provider_is_used_or_refused_but_never_replaced() {
+        let demo = serde_json::json!({"slug": DEMO, "provider": "docker"});
+        assert_eq!(provider_of(&demo, None).unwrap(), "docker");
+        assert_eq!(provider_of(&demo, Some(Provider::Docker)).unwrap(), "docker");
+        let error = provider_of(&demo, Some(Provider::Local)).unwrap_err().to_string();
+        assert!(error.contains("--provider docker"), "{error}");
     }
 }
