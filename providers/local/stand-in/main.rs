@@ -1,6 +1,7 @@
 //! Stands in for an instance's init in this crate's tests: listens where it is told, keeps a child,
 //! ends on SIGTERM. Files in its home named `behave-*` make it misbehave as a real one might.
 
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
@@ -22,7 +23,8 @@ fn main() -> ExitCode {
     let children = if home.join("behave-fork").exists() { 20 } else { 1 };
     for number in 0..children {
         let mut child = Command::new(std::env::current_exe().unwrap_or_default());
-        child.arg("child").stdin(Stdio::null());
+        // Under a name of its own, as OpenCode has one.
+        child.arg0("stand-in-child").arg("child").stdin(Stdio::null());
         if number % 2 == 1 {
             // Some tools clean the environment of what they start.
             child.env_clear().env("HOME", &home);

@@ -23,6 +23,8 @@ use provider_local::{LocalConfig, LocalProvider};
 
 pub struct World {
     pub root: tempfile::TempDir,
+    /// Normally the root's path; another world's in a program that works on an order.
+    pub at: PathBuf,
     pub boot: Arc<CanaryBoot>,
     pub ports: PortRange,
     pub installation: InstallationId,
@@ -30,17 +32,41 @@ pub struct World {
 
 impl World {
     pub fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
         Self {
-            root: tempfile::tempdir().unwrap(),
+            at: root.path().to_owned(),
+            root,
             boot: CanaryBoot::new(),
             ports: next_ports(),
             installation: InstallationId::random(),
         }
     }
 
+    /// This world in words, for another program that shall work in it.
+    pub fn order(&self) -> String {
+        format!(
+            "{} {} {} {}",
+            self.installation,
+            self.ports.first,
+            self.ports.last,
+            self.root.path().display()
+        )
+    }
+
+    /// Verb, world and runtime of an order.
+    pub fn from_order(order: &str) -> (String, Self, RuntimeId) {
+        let words: Vec<&str> = order.split(' ').collect();
+        let [verb, runtime, installation, first, last, root] = words[..] else { panic!("no order: {order}") };
+        let mut world = Self::new();
+        world.installation = installation.parse().unwrap();
+        world.ports = PortRange { first: first.parse().unwrap(), last: last.parse().unwrap() };
+        world.at = root.into();
+        (verb.to_owned(), world, runtime.parse().unwrap())
+    }
+
     pub fn config(&self) -> LocalConfig {
         LocalConfig {
-            root: self.root.path().join("runtimes"),
+            root: self.at.join("runtimes"),
             instance_binary: env!("CARGO_BIN_EXE_stand-in-instance").into(),
             opencode_binary: env!("CARGO_BIN_EXE_stand-in-instance").into(),
             ports: self.ports,
@@ -63,7 +89,7 @@ impl World {
     }
 
     pub fn folder(&self, runtime: &RuntimeId) -> PathBuf {
-        self.root.path().join("runtimes").join(runtime.as_str())
+        self.at.join("runtimes").join(runtime.as_str())
     }
 
     pub fn home(&self, runtime: &RuntimeId) -> PathBuf {
@@ -79,7 +105,7 @@ pub async fn bench() -> Bench {
 /// id, below the kernel's ephemeral ports.
 fn next_ports() -> PortRange {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    let slot = (std::process::id() as u16 % 64) * 8 + NEXT.fetch_add(1, Ordering::SeqCst) % 8;
+    let slot = (std::process::id() % 16) as u16 * 32 + NEXT.fetch_add(1, Ordering::SeqCst) % 32;
     let first = 16_000 + slot * 24;
     PortRange { first, last: first + 23 }
 }
