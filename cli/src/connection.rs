@@ -13,10 +13,10 @@ use crate::endpoints::Endpoints;
 /// A client for the server of this data folder. When there is no token, it says first whether there
 /// is a server at all.
 pub async fn connect(connection: &Connection, data: &Path) -> Result<Client, Problem> {
-    let written = Endpoints::read(data).unwrap_or_default();
+    let written = Endpoints::read(data);
     let ports = &network().host;
-    let server = address(&connection.server, written.orchestrator, ports.orchestrator)?;
-    let gateway = address(&connection.gateway, written.gateway, ports.gateway.http)?;
+    let server = address(&connection.server, written.orchestrator.map(|at| at.url), ports.orchestrator)?;
+    let gateway = address(&connection.gateway, written.gateway.map(|at| at.url), ports.gateway.http)?;
     match token(connection, data) {
         Ok(token) => Client::new(server, gateway, Some(token)),
         Err(problem) => {

@@ -1,4 +1,4 @@
-//! `<data>/endpoints.json`: where the server of a data folder listens, written by `serve` and read by
+//! `<data>/endpoints.json`: where the servers of a data folder listen, written by `serve` and read by
 //! every other command, so that a server on other ports needs no flags.
 
 use std::path::{Path, PathBuf};
@@ -6,34 +6,52 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+/// Orchestrator and gateway may be two processes, so each is published and withdrawn by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub struct Endpoints {
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub orchestrator: Option<Url>,
+    pub orchestrator: Option<Endpoint>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gateway: Option<Url>,
+    pub gateway: Option<Endpoint>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Endpoint {
+    pub url: Url,
     pub pid: u32,
 }
 
 impl Endpoints {
-    /// `None` when there is none that can be read: then the defaults of NETWORK.yml are tried.
-    pub fn read(data: &Path) -> Option<Self> {
-        serde_json::from_slice(&std::fs::read(path(data)).ok()?).ok()
+    /// Empty when nothing was written that can be read: then the defaults of NETWORK.yml are tried.
+    pub fn read(data: &Path) -> Self {
+        let bytes = std::fs::read(path(data)).unwrap_or_default();
+        serde_json::from_slice(&bytes).unwrap_or_default()
     }
 
-    /// Written beside and renamed, so that a reader sees all of it or the one before.
-    pub fn write(&self, data: &Path) -> std::io::Result<()> {
-        let fresh = path(data).with_extension("new");
+    /// Adds what this process serves.
+    pub fn publish(&self, data: &Path) -> std::io::Result<()> {
+        let mut all = Self::read(data);
+        all.orchestrator = self.orchestrator.clone().or(all.orchestrator);
+        all.gateway = self.gateway.clone().or(all.gateway);
+        all.write(data)
+    }
+
+    /// Takes out what this process served; another's stays.
+    pub fn withdraw(&self, data: &Path) -> std::io::Result<()> {
+        let mut all = Self::read(data);
+        all.orchestrator = all.orchestrator.filter(|there| Some(there) != self.orchestrator.as_ref());
+        all.gateway = all.gateway.filter(|there| Some(there) != self.gateway.as_ref());
+        match all == Self::default() {
+            true => std::fs::remove_file(path(data)),
+            false => all.write(data),
+        }
+    }
+
+    /// Written beside and renamed, so that a reader sees all of it or what was there before.
+    fn write(&self, data: &Path) -> std::io::Result<()> {
+        let fresh = path(data).with_extension(std::process::id().to_string());
         std::fs::write(&fresh, serde_json::to_vec(self)?)?;
         std::fs::rename(fresh, path(data))
-    }
-
-    /// Removes the file of this very server; another's is left.
-    pub fn remove(&self, data: &Path) {
-        if Self::read(data).as_ref() == Some(self) {
-            let _ = std::fs::remove_file(path(data));
-        }
     }
 }
 
@@ -45,16 +63,24 @@ fn path(data: &Path) -> PathBuf {
 mod tests {
     use super::*;
 
+    fn at(port: u16, pid: u32) -> Option<Endpoint> {
+        Some(Endpoint { url: format!("http://127.0.0.1:{port}").parse().unwrap(), pid })
+    }
+
     #[test]
-    fn what_a_server_wrote_is_found_and_removed_by_it_alone() {
+    fn two_processes_publish_and_withdraw_only_their_own() {
         let data = tempfile::tempdir().unwrap();
-        assert_eq!(Endpoints::read(data.path()), None);
-        let mine = Endpoints { orchestrator: "http://127.0.0.1:1".parse().ok(), gateway: None, pid: 1 };
-        mine.write(data.path()).unwrap();
-        assert_eq!(Endpoints::read(data.path()), Some(mine.clone()));
-        Endpoints { pid: 2, ..mine.clone() }.remove(data.path());
-        assert!(Endpoints::read(data.path()).is_some());
-        mine.remove(data.path());
-        assert_eq!(Endpoints::read(data.path()), None);
+        assert_eq!(Endpoints::read(data.path()), Endpoints::default());
+        let orchestrator = Endpoints { orchestrator: at(1, 1), gateway: None };
+        let gateway = Endpoints { orchestrator: None, gateway: at(2, 2) };
+        orchestrator.publish(data.path()).unwrap();
+        gateway.publish(data.path()).unwrap();
+        let both = Endpoints { orchestrator: at(1, 1), gateway: at(2, 2) };
+        assert_eq!(Endpoints::read(data.path()), both);
+        // The orchestrator was replaced by another process before the first one got here.
+        Endpoints { orchestrator: at(3, 3), gateway: None }.publish(data.path()).unwrap();
+        orchestrator.withdraw(data.path()).unwrap();
+        gateway.withdraw(data.path()).unwrap();
+        assert_eq!(Endpoints::read(data.path()), Endpoints { orchestrator: at(3, 3), gateway: None });
     }
 }

@@ -14,9 +14,10 @@ const TICK: Duration = Duration::from_millis(100);
 pub struct Progress {
     kind: OperationKind,
     spinner: Option<ProgressBar>,
-    /// When the operation began and when its last phase was reached, in milliseconds.
+    /// When the operation began, when its last phase was reached, and its last event; in milliseconds.
     began: Option<i64>,
     reached: Option<i64>,
+    last: Option<i64>,
     /// Resources that are being worked on, and since when.
     under_way: HashMap<String, i64>,
 }
@@ -24,13 +25,14 @@ pub struct Progress {
 impl Progress {
     pub fn new(kind: OperationKind, ui: &Ui) -> Self {
         let spinner = ui.interactive.then(|| spinner(doing(kind, None)));
-        Self { kind, spinner, began: None, reached: None, under_way: HashMap::new() }
+        Self { kind, spinner, began: None, reached: None, last: None, under_way: HashMap::new() }
     }
 
     /// Shows one event. `raw` is the event as the server wrote it.
     pub fn show(&mut self, event: &OperationEvent, raw: &str, ui: &mut Ui) {
         let at = event.at.as_millisecond();
         let began = *self.began.get_or_insert(at);
+        self.last = Some(at);
         if ui.json {
             ui.say(raw);
             return;
@@ -58,7 +60,7 @@ impl Progress {
 
     /// How long the operation took, by the events seen so far.
     pub fn total(&self) -> Option<String> {
-        self.began.zip(self.reached).map(|(began, reached)| duration(reached - began))
+        self.began.zip(self.last).map(|(began, last)| duration(last - began))
     }
 
     /// Takes the moving part off the terminal.

@@ -31,7 +31,10 @@ pub async fn run(provider: Provider, data: &Path, ui: &mut Ui) -> Result<Outcome
 /// `small (2048 MiB, 1.5 cores)`; a limit that is not set is not named.
 fn size(size: &Size) -> String {
     let memory = size.memory_mib.map(|mib| format!("{mib} MiB"));
-    let cores = size.cpu_millis.map(|millis| format!("{} cores", f64::from(millis) / 1000.0));
+    let cores = size.cpu_millis.map(|millis| match millis {
+        1000 => "1 core".to_owned(),
+        _ => format!("{} cores", f64::from(millis) / 1000.0),
+    });
     let limits: Vec<_> = memory.into_iter().chain(cores).collect();
     if limits.is_empty() { size.name.clone() } else { format!("{} ({})", size.name, limits.join(", ")) }
 }

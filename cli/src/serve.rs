@@ -5,14 +5,18 @@
 use std::io::IsTerminal;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use contracts::network::network;
 use contracts::{ErrorCode, InstallationId, Problem};
+use orchestrator::boot::DataFolderBoot;
 use orchestrator::data::{DataFolder, Layout};
-use orchestrator::wiring::ProviderSettings;
+use orchestrator::exposure;
+use orchestrator::tools::ToolPaths;
+use orchestrator::wiring::{ProviderSettings, Providers};
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -20,7 +24,7 @@ use url::Url;
 
 use crate::Outcome;
 use crate::args::{LogFormat, Role, Serve};
-use crate::endpoints::Endpoints;
+use crate::endpoints::{Endpoint, Endpoints};
 use crate::ui::Ui;
 
 /// What runs in this process.
@@ -46,14 +50,16 @@ pub async fn run(serve: Serve, data: PathBuf, ui: &mut Ui) -> Result<Outcome, Pr
         () = stop.requested() => return Ok(Outcome::Interrupted),
     };
     let endpoints = parts.endpoints();
-    if let Err(error) = endpoints.write(&data) {
+    if let Err(error) = endpoints.publish(&data) {
         tracing::warn!(%error, "other commands will need --server: endpoints.json could not be written");
     }
     announce(&endpoints, &data, ui);
 
     stop.requested().await;
     tracing::info!("stopping; a second signal ends at once");
-    endpoints.remove(&data);
+    if let Err(error) = endpoints.withdraw(&data) {
+        tracing::warn!(%error, "endpoints.json still names this server");
+    }
     tokio::select! {
         () = parts.shutdown() => Ok(Outcome::Done),
         () = stop.requested() => Ok(Outcome::Interrupted),
@@ -66,6 +72,7 @@ async fn start(serve: &Serve, data: &Path) -> Result<Parts, Problem> {
     let orchestrator_listen = serve.listen_orchestrator.unwrap_or_else(|| loopback(ports.orchestrator));
     if serve.role == Role::Gateway {
         let secrets = Secrets::read(data)?;
+        check_exposure(serve, gateway_listen, data)?;
         let orchestrator = serve.orchestrator_url.clone().map_or_else(|| reach(orchestrator_listen), Ok)?;
         let gateway = gateway::start(gateway_config(secrets, gateway_listen, orchestrator)).await?;
         return Ok(Parts { orchestrator: None, gateway: Some(gateway) });
@@ -88,6 +95,14 @@ async fn start(serve: &Serve, data: &Path) -> Result<Parts, Problem> {
             Err(problem)
         }
     }
+}
+
+/// The orchestrator checks this for itself and its gateway; a gateway alone has to.
+fn check_exposure(serve: &Serve, listen: SocketAddr, data: &Path) -> Result<(), Problem> {
+    let layout = Layout { root: data.to_owned() };
+    let boot = Arc::new(DataFolderBoot::new(layout.clone(), None));
+    let providers = Providers::build(&layout, &ToolPaths::default(), &ProviderSettings::default(), boot);
+    exposure::check(&[listen], &providers.only(&serve.providers)?, serve.unsafe_expose_local)
 }
 
 fn orchestrator_config(serve: &Serve, listen: SocketAddr, gateway: SocketAddr) -> orchestrator::Config {
@@ -125,9 +140,11 @@ fn gateway_config(secrets: Secrets, listen: SocketAddr, orchestrator: Url) -> ga
 
 impl Parts {
     fn endpoints(&self) -> Endpoints {
-        let orchestrator = self.orchestrator.as_ref().and_then(|running| reach(running.address()).ok());
-        let gateway = self.gateway.as_ref().and_then(|running| reach(running.address()).ok());
-        Endpoints { orchestrator, gateway, pid: std::process::id() }
+        let at = |address| reach(address).ok().map(|url| Endpoint { url, pid: std::process::id() });
+        Endpoints {
+            orchestrator: self.orchestrator.as_ref().and_then(|running| at(running.address())),
+            gateway: self.gateway.as_ref().and_then(|running| at(running.address())),
+        }
     }
 
     /// The gateway first, so that nobody asks an orchestrator that is leaving.
@@ -223,12 +240,11 @@ fn announce(endpoints: &Endpoints, data: &Path, ui: &mut Ui) {
         ui.document(&json!({ "type": "serving", "endpoints": endpoints, "data": data }));
         return;
     }
+    let shown =
+        |at: &Option<Endpoint>| at.as_ref().map(|at| at.url.as_str().trim_end_matches('/').to_owned());
     let lines = [
-        ("gateway", endpoints.gateway.as_ref().map(|url| url.as_str().trim_end_matches('/').to_owned())),
-        (
-            "orchestrator",
-            endpoints.orchestrator.as_ref().map(|url| url.as_str().trim_end_matches('/').to_owned()),
-        ),
+        ("gateway", shown(&endpoints.gateway)),
+        ("orchestrator", shown(&endpoints.orchestrator)),
         ("data", Some(data.display().to_string())),
     ];
     ui.say("Pilot is up. `pilot ws create demo` makes a workspace; Ctrl-C stops Pilot, not the workspaces.");

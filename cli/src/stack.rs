@@ -89,8 +89,12 @@ fn show(export: &StackExport, out: &Path, ui: &mut Ui) {
         ui.say(out.join(name).display().to_string());
     }
     ui.note(format!("Stack {}. Next:", export.stack));
-    let load = if export.files.contains_key("env.sh") { ". ./env.sh && " } else { "" };
-    ui.note(format!("  cd {} && {load}pulumi preview --stack {}", out.display(), export.stack));
+    let select = if export.files.contains_key("env.sh") {
+        ". ./env.sh && pulumi preview".to_owned()
+    } else {
+        format!("pulumi preview --stack {}", export.stack)
+    };
+    ui.note(format!("  cd {} && {select}", out.display()));
 }
 
 #[cfg(test)]

@@ -244,5 +244,8 @@ fn age(workspace: &Workspace) -> String {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let now = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
     // Tenths of a second are noise in a list.
-    duration((now - workspace.since.as_millisecond()) / 1000 * 1000).replace(".0 s", " s")
+    match (now - workspace.since.as_millisecond()) / 1000 {
+        seconds @ ..60 => format!("{} s", seconds.max(0)),
+        seconds => duration(seconds.saturating_mul(1000)),
+    }
 }

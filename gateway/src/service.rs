@@ -88,7 +88,7 @@ impl Gateway {
             method = method.as_str(),
             path,
             status = response.status().as_u16(),
-            durationMs = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+            ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
             "request"
         );
         response

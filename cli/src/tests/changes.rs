@@ -1,0 +1,110 @@
+//! Commands that change something and wait for its end.
+
+use contracts::ErrorCode;
+use serde_json::{Value, json};
+
+use crate::Outcome;
+use crate::tests::fake::{create_events, event, pilot, server};
+
+#[tokio::test]
+async fn a_create_shows_each_phase_with_its_time_and_then_the_result() {
+    let (at, script) = server().await;
+    script.lock().unwrap().streams = vec![create_events().concat()];
+    let shown = pilot(at, "ws create demo --provider local --git https://host/a.git --ref main").await;
+    assert_eq!(shown.result, Ok(Outcome::Done));
+    assert_eq!(shown.out, "demo is ready after 5.0 s. `pilot ws open demo` prints a link to it.\n");
+    let expected = "  queued     0 ms
+  planned    1.0 s
+    + pilot:local:Directory home  1.0 s
+  applied    2.0 s
+  ready      2.0 s
+";
+    assert_eq!(shown.err, expected);
+    let body =
+        json!({"slug": "demo", "provider": "local", "git": {"url": "https://host/a.git", "ref": "main"}});
+    assert_eq!(script.lock().unwrap().bodies, [body]);
+}
+
+#[tokio::test]
+async fn with_json_every_event_is_a_line_and_the_last_line_is_the_workspace() {
+    let (at, script) = server().await;
+    script.lock().unwrap().streams = vec![create_events().concat()];
+    let shown = pilot(at, "ws create demo --json").await;
+    assert_eq!((shown.result, shown.err.as_str()), (Ok(Outcome::Done), ""));
+    let lines: Vec<Value> = shown.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let kinds: Vec<_> = lines.iter().map(|line| line["type"].as_str().unwrap_or("-")).collect();
+    assert_eq!(kinds, ["accepted", "phase", "phase", "resource", "resource", "phase", "phase", "done", "-"]);
+    assert_eq!(lines[0]["operation"]["id"], "op-1");
+    assert_eq!(lines[8]["state"], "ready");
+}
+
+#[tokio::test]
+async fn a_stream_that_breaks_off_is_taken_up_where_it_was() {
+    let (at, script) = server().await;
+    let events = create_events();
+    // The first ends in the middle of an event; the second begins with one that was seen already.
+    let cut = format!("{}{}", events[..4].concat(), &events[4][..20]);
+    script.lock().unwrap().streams = vec![cut, events[3..].concat()];
+    let shown = pilot(at, "ws create demo").await;
+    assert_eq!(shown.result, Ok(Outcome::Done));
+    assert_eq!(shown.err.matches("Directory home").count(), 1, "{}", shown.err);
+    assert_eq!(shown.err.lines().count(), 5);
+    assert_eq!(script.lock().unwrap().opened, [None, Some("4".to_owned())]);
+}
+
+#[tokio::test]
+async fn a_failed_operation_is_its_problem() {
+    let (at, script) = server().await;
+    let problem = r#"{"type":"/docs/errors/git_not_found","title":"T","status":422,"code":"git_not_found","detail":"No ref nope.","retryable":false,"action":"Name a branch."}"#;
+    let message = event(2, 1, r#""type":"message","severity":"warning","text":"slow\n""#);
+    let done = event(3, 2, &format!(r#""type":"done","state":"failed","error":{problem}"#));
+    script.lock().unwrap().streams =
+        vec![event(1, 0, r#""type":"phase","phase":"queued""#) + &message + &done];
+    let shown = pilot(at, "ws create demo").await;
+    assert_eq!(shown.result.unwrap_err().code, ErrorCode::GitNotFound);
+    assert!(shown.err.contains("  warning: slow\n"), "{}", shown.err);
+    assert!(shown.err.contains("  No ref nope.\n  -> Name a branch.\n"), "{}", shown.err);
+    let shown = pilot(at, "ws create demo --json").await;
+    let last: Value = serde_json::from_str(shown.out.lines().last().unwrap()).unwrap();
+    assert_eq!((&last["code"], shown.err.as_str()), (&json!("git_not_found"), ""));
+}
+
+#[tokio::test]
+async fn without_waiting_the_operation_is_named() {
+    let (at, script) = server().await;
+    let shown = pilot(at, "ws create demo --no-wait").await;
+    assert_eq!(shown.out, "demo: accepted as op-1; `pilot op watch op-1` follows it.\n");
+    let shown = pilot(at, "ws create demo --no-wait --json").await;
+    assert_eq!(serde_json::from_str::<Value>(&shown.out).unwrap()["operation"]["id"], "op-1");
+    assert!(script.lock().unwrap().opened.is_empty());
+}
+
+#[tokio::test]
+async fn a_plan_makes_nothing() {
+    let (at, script) = server().await;
+    script.lock().unwrap().drift = true;
+    let shown = pilot(at, "ws create demo --plan").await;
+    assert_eq!(shown.out, "  update   pilot:local:Directory home  [path]\nStack rt-1: 1 update.\n");
+    assert_eq!(script.lock().unwrap().asked, ["POST /v1/preview"]);
+}
+
+#[tokio::test]
+async fn stop_and_delete_end_with_what_became_of_the_workspace() {
+    let (at, script) = server().await;
+    let done = event(2, 1, r#""type":"done","state":"succeeded""#);
+    script.lock().unwrap().streams = vec![event(1, 0, r#""type":"phase","phase":"queued""#) + &done];
+    assert_eq!(pilot(at, "ws stop demo").await.out, "demo is stopped after 1.0 s.\n");
+    assert_eq!(pilot(at, "ws rm demo").await.out, "demo is deleted after 1.0 s.\n");
+    let json = pilot(at, "ws rm demo --json --yes").await;
+    let last: Value = serde_json::from_str(json.out.lines().last().unwrap()).unwrap();
+    assert_eq!(last["type"], "done");
+}
+
+#[tokio::test]
+async fn an_operation_can_be_watched_again() {
+    let (at, script) = server().await;
+    script.lock().unwrap().streams = vec![create_events().concat()];
+    assert_eq!(pilot(at, "op watch op-1").await.out, "Create of demo succeeded after 5.0 s.\n");
+    let shown = pilot(at, "op get op-1").await;
+    assert_eq!(shown.out, "op-1 Create of demo: Succeeded\n  queued     0 ms\n  ready      5.0 s\n");
+}

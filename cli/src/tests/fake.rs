@@ -1,0 +1,226 @@
+//! A server that knows one workspace, and a terminal that remembers what it was shown.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::Path as FilePath;
+use std::sync::{Arc, Mutex};
+
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::{Json, Router, routing};
+use clap::Parser;
+use contracts::{ErrorCode, Problem};
+use serde_json::{Value, json};
+
+use crate::args::Args;
+use crate::ui::Ui;
+use crate::{Outcome, run};
+
+pub const OPERATION: &str = "op-1";
+const AT: &str = "2026-11-23T10:00:0";
+
+/// What the server will say, and what it was asked.
+#[derive(Default)]
+pub struct Script {
+    /// Each opening of the event stream gets the next part; the last one is repeated.
+    pub streams: Vec<String>,
+    pub opened: Vec<Option<String>>,
+    pub asked: Vec<String>,
+    pub bodies: Vec<Value>,
+    pub deleted: bool,
+    pub state: &'static str,
+    pub drift: bool,
+}
+
+pub type Shared = Arc<Mutex<Script>>;
+
+/// Starts the server; it listens on a free port as long as the test runs.
+pub async fn server() -> (SocketAddr, Shared) {
+    let script = Shared::default();
+    script.lock().unwrap().state = "ready";
+    let router = Router::new()
+        .route("/health", routing::get(|| async { "{}" }))
+        .route("/v1/workspaces", routing::get(list).post(create))
+        .route("/v1/workspaces/{slug}", routing::get(get).delete(delete))
+        .route("/v1/workspaces/{slug}/stop", routing::post(stop))
+        .route("/v1/workspaces/{slug}/logs", routing::get(|| async { Json(json!({"text": "one\ntwo\n"})) }))
+        .route("/v1/workspaces/{slug}/stack", routing::get(stack))
+        .route("/v1/workspaces/{slug}/preview", routing::post(plan))
+        .route("/v1/preview", routing::post(plan))
+        .route("/v1/providers", routing::get(providers))
+        .route("/v1/operations/{id}", routing::get(|| async { Json(operation()) }))
+        .route("/v1/operations/{id}/events", routing::get(events))
+        .route("/api/auth/links", routing::post(link))
+        .layer(axum::middleware::from_fn_with_state(script.clone(), remember))
+        .with_state(script.clone());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (address, script)
+}
+
+/// What a command did.
+pub struct Shown {
+    pub result: Result<Outcome, Problem>,
+    pub out: String,
+    pub err: String,
+}
+
+/// Runs a command line against a server, as a program would.
+pub async fn pilot(server: SocketAddr, line: &str) -> Shown {
+    let nowhere = FilePath::new("/nonexistent");
+    let url = format!("http://{server}");
+    pilot_with(nowhere, line, &["--server", &url, "--gateway", &url, "--token", "secret"]).await
+}
+
+/// Runs a command line with a data folder and nothing else but what the line says.
+pub async fn pilot_with(data: &FilePath, line: &str, more: &[&str]) -> Shown {
+    let words = ["pilot", "--data", data.to_str().unwrap()].into_iter();
+    let args =
+        Args::try_parse_from(words.chain(line.split_whitespace()).chain(more.iter().copied())).unwrap();
+    let (out, err) = (Memory::default(), Memory::default());
+    let mut ui = Ui::captured(args.json, Box::new(out.clone()), Box::new(err.clone()));
+    let result = run(args, &mut ui).await;
+    if let Err(problem) = &result {
+        ui.problem(problem);
+    }
+    Shown { result, out: out.text(), err: err.text() }
+}
+
+#[derive(Clone, Default)]
+struct Memory(Arc<Mutex<Vec<u8>>>);
+
+impl Memory {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl Write for Memory {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// One event as the server writes it, `second` seconds after the start.
+pub fn event(sequence: u64, second: u64, body: &str) -> String {
+    format!("id: {sequence}\ndata: {{\"sequence\":{sequence},\"at\":\"{AT}{second}Z\",{body}}}\n\n")
+}
+
+/// A create that goes well.
+pub fn create_events() -> Vec<String> {
+    let resource = |done| {
+        format!(
+            r#""type":"resource","op":"create","name":"home","resourceType":"pilot:local:Directory","done":{done}"#
+        )
+    };
+    vec![
+        event(1, 0, r#""type":"phase","phase":"queued""#),
+        event(2, 1, r#""type":"phase","phase":"planned""#),
+        event(3, 1, &resource(false)),
+        event(4, 2, &resource(true)),
+        event(5, 3, r#""type":"phase","phase":"applied""#),
+        event(6, 3, r#""type":"something-newer","x":1"#),
+        event(7, 5, r#""type":"phase","phase":"ready""#),
+        event(8, 5, r#""type":"done","state":"succeeded""#),
+    ]
+}
+
+pub fn workspace(state: &str) -> Value {
+    json!({
+        "slug": "demo", "runtimeId": "rt-1", "provider": "local", "size": "host", "desired": "running",
+        "state": state, "since": format!("{AT}0Z"), "url": "http://demo.localhost:1/", "operation": OPERATION,
+        "createdAt": format!("{AT}0Z"),
+    })
+}
+
+fn operation() -> Value {
+    json!({
+        "id": OPERATION, "kind": "create", "slug": "demo", "runtimeId": "rt-1", "state": "succeeded",
+        "phases": {"queued": format!("{AT}0Z"), "ready": format!("{AT}5Z")}, "requestId": "req-1",
+    })
+}
+
+fn accepted(script: &Script) -> Response {
+    let answer = json!({"workspace": workspace(script.state), "operation": operation()});
+    (StatusCode::ACCEPTED, Json(answer)).into_response()
+}
+
+async fn remember(State(script): State<Shared>, request: Request, next: axum::middleware::Next) -> Response {
+    let line = format!("{} {}", request.method(), request.uri());
+    let token = request.headers().get("authorization").cloned();
+    script.lock().unwrap().asked.push(line);
+    if token.is_none_or(|token| token != "Bearer secret") && request.uri().path() != "/health" {
+        let problem = Problem::new(ErrorCode::Unauthorized, "No.").with_action("Log in.");
+        return (StatusCode::UNAUTHORIZED, Json(problem)).into_response();
+    }
+    next.run(request).await
+}
+
+async fn create(State(script): State<Shared>, headers: HeaderMap, Json(body): Json<Value>) -> Response {
+    assert!(headers.contains_key("idempotency-key"));
+    let mut script = script.lock().unwrap();
+    script.bodies.push(body);
+    accepted(&script)
+}
+
+async fn stop(State(script): State<Shared>) -> Response {
+    let mut script = script.lock().unwrap();
+    script.state = "stopped";
+    accepted(&script)
+}
+
+async fn delete(State(script): State<Shared>) -> Response {
+    let mut script = script.lock().unwrap();
+    script.deleted = true;
+    accepted(&script)
+}
+
+async fn list(State(script): State<Shared>) -> Json<Value> {
+    let script = script.lock().unwrap();
+    let all = if script.deleted { vec![] } else { vec![workspace(script.state)] };
+    Json(json!({ "workspaces": all }))
+}
+
+async fn get(State(script): State<Shared>, Path(slug): Path<String>) -> Response {
+    let script = script.lock().unwrap();
+    if script.deleted || slug != "demo" {
+        let problem = Problem::new(ErrorCode::WorkspaceNotFound, format!("There is no workspace {slug}."))
+            .with_action("`pilot ws ls` lists the workspaces.")
+            .with_request_id("req-7");
+        return (StatusCode::NOT_FOUND, Json(problem)).into_response();
+    }
+    Json(workspace(script.state)).into_response()
+}
+
+async fn events(State(script): State<Shared>, headers: HeaderMap) -> Response {
+    let mut script = script.lock().unwrap();
+    script.opened.push(headers.get("last-event-id").map(|id| id.to_str().unwrap().to_owned()));
+    let index = (script.opened.len() - 1).min(script.streams.len() - 1);
+    ([("content-type", "text/event-stream")], script.streams[index].clone()).into_response()
+}
+
+async fn plan(State(script): State<Shared>) -> Json<Value> {
+    let op = if script.lock().unwrap().drift { "update" } else { "same" };
+    let step = json!({"op": op, "name": "home", "resourceType": "pilot:local:Directory", "diffs": ["path"]});
+    Json(json!({"stack": "rt-1", "steps": [step], "changes": {op: 1}}))
+}
+
+async fn stack() -> Json<Value> {
+    Json(json!({"stack": "rt-1", "files": {"Pulumi.yaml": "name: pilot\n", "env.sh": "export A=1\n"}}))
+}
+
+async fn providers() -> Json<Value> {
+    let size = json!({"name": "small", "memoryMib": 512, "cpuMillis": 1500});
+    let local = json!({"name": "local", "summary": "processes", "isolation": "none", "sizes": [size], "default": true});
+    Json(json!({ "providers": [local] }))
+}
+
+async fn link() -> Json<Value> {
+    Json(json!({"url": "http://demo.localhost:1/_pilot/login?code=x", "expiresInSeconds": 600}))
+}

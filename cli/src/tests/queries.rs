@@ -1,0 +1,93 @@
+//! Commands that only look.
+
+use contracts::ErrorCode;
+use serde_json::Value;
+
+use crate::Outcome;
+use crate::tests::fake::{pilot, pilot_with, server};
+
+#[tokio::test]
+async fn workspaces_are_listed_in_columns_or_as_the_servers_document() {
+    let (at, script) = server().await;
+    let shown = pilot(at, "ws ls").await;
+    let mut lines = shown.out.lines();
+    assert!(lines.next().unwrap().starts_with("NAME  STATE"), "{}", shown.out);
+    assert!(lines.next().unwrap().starts_with("demo  ready"), "{}", shown.out);
+    let json: Value = serde_json::from_str(&pilot(at, "ws ls --json").await.out).unwrap();
+    assert_eq!(json["workspaces"][0]["slug"], "demo");
+    script.lock().unwrap().deleted = true;
+    let empty = pilot(at, "ws list").await;
+    assert_eq!((empty.out.as_str(), empty.err.contains("pilot ws create")), ("", true));
+}
+
+#[tokio::test]
+async fn one_workspace_is_shown_with_what_is_known_of_it() {
+    let (at, _) = server().await;
+    let shown = pilot(at, "ws get demo").await;
+    for line in ["name       demo", "url        http://demo.localhost:1/", "operation  op-1"] {
+        assert!(shown.out.lines().any(|shown| shown == line), "{line} in {}", shown.out);
+    }
+    assert_eq!(pilot(at, "ws logs demo --bytes 10").await.out, "one\ntwo\n");
+}
+
+#[tokio::test]
+async fn open_prints_the_link_and_nothing_else_to_stdout() {
+    let (at, script) = server().await;
+    let shown = pilot(at, "ws open demo --browser").await;
+    assert_eq!(
+        (shown.out.as_str(), shown.err.as_str()),
+        ("http://demo.localhost:1/_pilot/login?code=x\n", "")
+    );
+    script.lock().unwrap().state = "booting";
+    let early = pilot(at, "ws open demo").await;
+    assert!(early.err.contains("demo is booting") && early.out.lines().count() == 1, "{}", early.err);
+    assert_eq!(pilot(at, "ws open nothing").await.result.unwrap_err().code, ErrorCode::WorkspaceNotFound);
+}
+
+#[tokio::test]
+async fn drift_is_shown_and_can_be_the_exit_code() {
+    let (at, script) = server().await;
+    let same = pilot(at, "stack diff demo --exit-code").await;
+    assert_eq!((same.result, same.out.starts_with("No drift")), (Ok(Outcome::Done), true));
+    script.lock().unwrap().drift = true;
+    assert_eq!(pilot(at, "stack diff demo").await.result, Ok(Outcome::Done));
+    assert_eq!(pilot(at, "stack diff demo --exit-code").await.result, Ok(Outcome::Negative));
+}
+
+#[tokio::test]
+async fn an_export_writes_the_files_and_never_over_others_unasked() {
+    let (at, script) = server().await;
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("stack");
+    let line = format!("stack export demo --out {}", out.display());
+    let shown = pilot(at, &line).await;
+    assert_eq!(std::fs::read_to_string(out.join("Pulumi.yaml")).unwrap(), "name: pilot\n");
+    assert!(shown.err.contains(". ./env.sh && pulumi preview"), "{}", shown.err);
+    assert_eq!(pilot(at, &line).await.result.unwrap_err().code, ErrorCode::BadRequest);
+    assert_eq!(script.lock().unwrap().asked.len(), 1, "the server is not asked for nothing");
+    assert_eq!(pilot(at, &format!("{line} --force --json")).await.result, Ok(Outcome::Done));
+}
+
+#[tokio::test]
+async fn providers_are_listed_with_what_isolates_them() {
+    let (at, _) = server().await;
+    let shown = pilot(at, "provider ls").await;
+    assert_eq!(
+        shown.out,
+        "local (default): processes\n  isolation  none\n  sizes      small (512 MiB, 1.5 cores)\n"
+    );
+}
+
+#[tokio::test]
+async fn every_code_can_be_explained_without_a_server() {
+    let data = std::path::Path::new("/nonexistent");
+    for code in ErrorCode::ALL {
+        let shown = pilot_with(data, &format!("explain {code}"), &[]).await;
+        assert_eq!(shown.out.trim(), code.page().trim());
+    }
+    let all = pilot_with(data, "explain --json", &[]).await;
+    let all: Value = serde_json::from_str(&all.out).unwrap();
+    assert_eq!(all["codes"].as_array().unwrap().len(), ErrorCode::ALL.len());
+    let unknown = pilot_with(data, "explain nope", &[]).await;
+    assert_eq!(unknown.result.unwrap_err().code, ErrorCode::NotFound);
+}
