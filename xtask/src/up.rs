@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::server::Server;
@@ -79,7 +79,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if arguments.detach {
         return begin(&server, arguments);
     }
-    let mut signals = Signals::new([SIGINT, SIGTERM]).context("cannot watch for Ctrl-C")?;
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).context("cannot watch for Ctrl-C")?;
     let begun = begin(&server, arguments);
     if begun.is_ok() && server.recorded().is_none() {
         ui::note(
