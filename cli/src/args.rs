@@ -122,11 +122,17 @@ pub struct Serve {
     #[arg(long, value_name = "IMAGE")]
     pub image: Option<String>,
     /// What is logged to stderr: error, warn, info, debug, trace, or a filter such as gateway=debug
-    #[arg(long, env = "PILOT_LOG", default_value = "info", value_name = "FILTER")]
+    #[arg(long, env = "PILOT_LOG", default_value = "info", value_parser = log_filter, value_name = "FILTER")]
     pub log: String,
     /// How it is logged
     #[arg(long, env = "PILOT_LOG_FORMAT", value_enum, default_value = "text")]
     pub log_format: LogFormat,
+}
+
+/// Kept as text; a filter that cannot be read is wrong usage and not a silent log.
+fn log_filter(text: &str) -> Result<String, String> {
+    let parsed = tracing_subscriber::EnvFilter::try_new(text);
+    parsed.map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
 fn port_range(text: &str) -> Result<PortRange, String> {
@@ -338,6 +344,8 @@ mod tests {
             "pilot ws create a --plan --no-wait",
             "pilot ws create a --ref main",
             "pilot serve --ready-timeout 0",
+            "pilot serve --instance-ports 9-1",
+            "pilot serve --log a=b=c",
         ] {
             let error = Args::try_parse_from(line.split(' ')).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{line}");

@@ -12,8 +12,8 @@ use crate::session::Sessions;
 /// There is one operator; sessions and assertions carry this name.
 pub const SUBJECT: &str = "admin";
 
-/// More session cookies than this in one request are noise.
-const MAX_SESSIONS: usize = 4;
+/// A workspace's page can add cookies of this name; so many of them are still looked at.
+const MAX_SESSIONS: usize = 16;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Caller {

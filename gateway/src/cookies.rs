@@ -40,7 +40,9 @@ pub fn confine_set_cookie(headers: &mut HeaderMap) {
 fn confined(value: &HeaderValue) -> Option<HeaderValue> {
     // What is not text cannot be checked.
     let text = value.to_str().ok()?;
-    if is_ours(name_of(text.split(';').next().unwrap_or_default())) {
+    let (name, _) = text.split(';').next().and_then(|pair| pair.split_once('='))?;
+    // Browsers send back a cookie without a name as its bare value, which could then name ours.
+    if name.trim().is_empty() || is_ours(name) {
         return None;
     }
     let parts: Vec<&str> =
@@ -106,6 +108,8 @@ mod tests {
             &[
                 "pilot_session=evil; Path=/",
                 " Pilot_Session=evil",
+                "=pilot_session=evil",
+                "pilot_session",
                 "a=1; DOMAIN=localhost; Path=/; HttpOnly",
                 "b=2",
             ],

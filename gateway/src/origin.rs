@@ -24,14 +24,14 @@ pub fn check_change<B>(request: &Request<B>, site: &Site) -> Result<(), Problem>
 /// only bring the browser here (a link), not read or load anything.
 pub fn check_caller<B>(request: &Request<B>, site: &Site, caller: Caller) -> Result<(), Problem> {
     let headers = request.headers();
-    let is_cross_site = text(headers, "sec-fetch-site") == Some("cross-site");
+    let is_foreign = matches!(text(headers, "sec-fetch-site"), Some("cross-site" | "same-site"));
     let is_link = request.method() == Method::GET
         && text(headers, "sec-fetch-mode") == Some("navigate")
         && text(headers, "sec-fetch-dest").is_none_or(|dest| dest == "document");
     match caller {
         Caller::Token => Ok(()),
         Caller::Session if !origin_is_own(headers, site) => Err(forbidden(site)),
-        Caller::Session if is_cross_site && !is_link => Err(forbidden(site)),
+        Caller::Session if is_foreign && !is_link => Err(forbidden(site)),
         Caller::Session => Ok(()),
     }
 }
@@ -98,6 +98,8 @@ mod tests {
         assert!(check(Caller::Session, &[cross, navigate, ("sec-fetch-dest", "document")]));
         assert!(check(Caller::Session, &[("sec-fetch-site", "same-origin")]));
         assert!(!check(Caller::Session, &[cross, ("sec-fetch-mode", "no-cors")]));
+        // Another port of the same host name counts as the same site.
+        assert!(!check(Caller::Session, &[("sec-fetch-site", "same-site"), ("sec-fetch-mode", "no-cors")]));
         assert!(!check(Caller::Session, &[cross, navigate, ("sec-fetch-dest", "iframe")]));
         assert!(!check(Caller::Session, &[("origin", "http://evil.example")]));
         assert!(check(Caller::Token, &[cross]));

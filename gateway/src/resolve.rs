@@ -13,6 +13,8 @@ use reqwest::StatusCode;
 const LIMIT: usize = 1024;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+/// While the last route serves as well, an orchestrator that was away does not hold up requests for longer.
+const RETRY_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// How long an answer is used without asking again, and how long without being able to.
 #[derive(Debug, Clone, Copy)]
@@ -43,6 +45,8 @@ struct Known {
     answered: Option<Instant>,
     /// The last route the orchestrator gave, and when.
     good: Option<(Route, Instant)>,
+    /// The last question was not answered.
+    away: bool,
 }
 
 enum Failure {
@@ -58,7 +62,6 @@ impl Resolver {
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(ANSWER_TIMEOUT)
             .build()
             .map_err(|error| {
                 Problem::new(ErrorCode::Internal, format!("No HTTP client could be made: {error}."))
@@ -76,7 +79,10 @@ impl Resolver {
         {
             return answer.clone();
         }
-        let answer = match self.ask(slug, request_id).await {
+        let patience = if known.away && known.good.is_some() { RETRY_TIMEOUT } else { ANSWER_TIMEOUT };
+        let asked = self.ask(slug, request_id, patience).await;
+        known.away = matches!(asked, Err(Failure::Unreachable(_)));
+        let answer = match asked {
             Ok(route) => {
                 known.good = Some((route.clone(), Instant::now()));
                 Ok(route)
@@ -101,11 +107,12 @@ impl Resolver {
         }
     }
 
-    async fn ask(&self, slug: &Slug, request_id: &str) -> Result<Route, Failure> {
+    async fn ask(&self, slug: &Slug, request_id: &str, patience: Duration) -> Result<Route, Failure> {
         let response = self
             .client
             .get(format!("{}/v1/resolve/{slug}", self.base))
             .bearer_auth(&self.token)
+            .timeout(patience)
             .header(contracts::headers::REQUEST_ID, request_id)
             .send()
             .await

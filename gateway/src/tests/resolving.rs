@@ -116,6 +116,21 @@ async fn the_last_known_route_is_used_for_a_limited_time() {
     }
 }
 
+#[tokio::test]
+async fn an_orchestrator_that_hangs_holds_up_only_the_first_request() {
+    let world = World::new().await;
+    let base = format!("http://{}", world.orchestrator).parse().unwrap();
+    let timing = Timing { fresh: Duration::ZERO, stale: Duration::from_secs(60) };
+    let resolver = Resolver::new(&base, "t", timing).unwrap();
+    let slug = "demo".parse().unwrap();
+    resolver.resolve(&slug, "req-1").await.unwrap();
+    world.script.lock().unwrap().delay = Duration::from_secs(60);
+    resolver.resolve(&slug, "req-1").await.unwrap();
+    let began = tokio::time::Instant::now();
+    resolver.resolve(&slug, "req-1").await.unwrap();
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+}
+
 /// Waits until the gateway asks again.
 async fn forget(world: &World) {
     let asked = world.asked();
