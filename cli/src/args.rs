@@ -339,6 +339,14 @@ mod tests {
     }
 
     #[test]
+    fn serve_takes_addresses_under_short_names_as_well() {
+        let line = "pilot serve --gateway 127.0.0.1:1 --orchestrator 127.0.0.1:2 --admin 127.0.0.1:3";
+        let Command::Serve(serve) = Args::try_parse_from(line.split(' ')).unwrap().command else { panic!() };
+        let given = [serve.listen_gateway, serve.listen_orchestrator, serve.listen_admin];
+        assert_eq!(given.map(|address| address.unwrap().port()), [1, 2, 3]);
+    }
+
+    #[test]
     fn contradicting_flags_are_wrong_usage() {
         for line in [
             "pilot ws create a --plan --no-wait",

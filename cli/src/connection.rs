@@ -32,7 +32,10 @@ fn address(named: &Option<Url>, written: Option<Url>, port: u16) -> Result<Url, 
     let usable = url.filter(|url| url.scheme() == "http" && url.has_host());
     usable.ok_or_else(|| {
         Problem::new(ErrorCode::BadRequest, "The server's address is not a URL that begins with http://.")
-            .with_action("Name it as in `--server http://127.0.0.1:14010`; for another machine use `ssh -L`.")
+            .with_action(format!(
+                "Name it as in `--server http://127.0.0.1:{}`; for another machine use `ssh -L`.",
+                network().host.orchestrator
+            ))
     })
 }
 
