@@ -51,7 +51,19 @@ pub fn verifier(config: &Config) -> Verifier {
     }
 }
 
-/// Makes the folders that OpenCode needs. The workspace comes last and only where nothing is cloned.
+/// Says in the log which programs the agent will miss. None of them stops the boot.
+pub fn warn_of_missing_programs() {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let missing = |name: &str| !std::env::split_paths(&path).any(|folder| folder.join(name).is_file());
+    if missing("rg") {
+        tracing::warn!("ripgrep (rg) is not installed: OpenCode will download it at the first search");
+    }
+    if missing("git") {
+        tracing::warn!("git is not installed: nothing can be cloned, and OpenCode keeps no snapshots");
+    }
+}
+
+/// Makes the folder and those above it.
 pub fn make_folder(path: &Path) -> Result<(), FolderError> {
     std::fs::create_dir_all(path).map_err(|source| FolderError { path: path.display().to_string(), source })
 }

@@ -16,7 +16,7 @@ use crate::children::Children;
 use crate::config::{Adapter, Config};
 use crate::readiness::Probe;
 use crate::state::{Event, Publisher};
-use crate::supervisor::{OpenCode, supervise};
+use crate::supervisor::{OpenCode, Supervisor};
 use crate::{boot, git, opencode_home};
 
 /// What is below us may take this long to end when asked, and when forced.
@@ -79,7 +79,9 @@ pub async fn run(config: Config) -> Result<(), Fatal> {
             let probe = Probe::new(target.clone()).map_err(|source| Fatal::Client { source })?;
             let adapter = LocalAdapter::new(boot::identity(&config), target, publisher.subscribe());
             let opencode = opencode(&config, password);
-            tasks.spawn(bring_up(config.clone(), opencode, probe, children.clone(), publisher, stop.clone()));
+            let (children, stop) = (children.clone(), stop.clone());
+            let supervisor = Supervisor { opencode, probe, children, publisher, stop };
+            tasks.spawn(bring_up(config.clone(), supervisor));
             Arc::new(adapter)
         }
     };
@@ -129,25 +131,19 @@ fn opencode(config: &Config, password: String) -> OpenCode {
 }
 
 /// From empty folders to a supervised OpenCode.
-async fn bring_up(
-    config: Config,
-    opencode: OpenCode,
-    probe: Probe,
-    children: Children,
-    publisher: Publisher,
-    stop: CancellationToken,
-) {
+async fn bring_up(config: Config, supervisor: Supervisor) {
+    boot::warn_of_missing_programs();
     if let Err(error) = opencode_home::prepare(&config.home) {
         // OpenCode then installs its package, which costs space and time but works.
         tracing::warn!(%error, "OpenCode's configuration folder could not be prepared");
     }
-    let fetched = tokio::select! {
-        fetched = fill_workspace(&config, &children, &publisher) => fetched,
-        () = stop.cancelled() => return,
+    let filled = tokio::select! {
+        filled = fill_workspace(&config, &supervisor.children, &supervisor.publisher) => filled,
+        () = supervisor.stop.cancelled() => return,
     };
-    match fetched {
-        Ok(()) => supervise(opencode, probe, children, publisher, stop).await,
-        Err(failure) => publisher.tell(failure),
+    match filled {
+        Ok(()) => supervisor.run().await,
+        Err(failure) => supervisor.publisher.tell(failure),
     }
 }
 

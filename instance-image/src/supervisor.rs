@@ -13,6 +13,7 @@ use tokio::process::Command;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::boot;
 use crate::children::{Children, Owned};
 use crate::readiness::Probe;
 use crate::state::{Event, Publisher};
@@ -44,47 +45,86 @@ pub struct OpenCode {
     pub workspace: PathBuf,
 }
 
-/// Runs OpenCode until `stop`; then ends it. Returns early only when it gave up.
-pub async fn supervise(
-    opencode: OpenCode,
-    probe: Probe,
-    children: Children,
-    publisher: Publisher,
-    stop: CancellationToken,
-) {
-    let mut backoff = Backoff::default();
-    let mut answered_once = false;
-    loop {
-        publisher.tell(Event::Began("OpenCode is starting".to_owned()));
-        if !port_is_free(opencode.port).await {
-            let why = format!("port {} on loopback is used by another program", opencode.port);
-            publisher.tell(Event::GaveUp { code: ErrorCode::PortInUse, why });
-            return;
+/// What keeps one OpenCode running.
+pub struct Supervisor {
+    pub opencode: OpenCode,
+    pub probe: Probe,
+    pub children: Children,
+    pub publisher: Publisher,
+    pub stop: CancellationToken,
+}
+
+/// How one run of OpenCode ended.
+enum End {
+    /// The instance is stopping; OpenCode has ended.
+    Stopped,
+    /// Another run cannot do better.
+    Hopeless(Event),
+    Ended {
+        why: String,
+        lived: Duration,
+        answered: bool,
+    },
+}
+
+impl Supervisor {
+    /// Runs OpenCode until `stop`; then ends it. Returns early only when it gave up.
+    pub async fn run(self) {
+        let mut backoff = Backoff::default();
+        let mut answered_once = false;
+        self.publisher.tell(Event::Began("OpenCode is starting".to_owned()));
+        loop {
+            let why = match self.run_once(answered_once).await {
+                End::Stopped => return,
+                End::Hopeless(event) => return self.publisher.tell(event),
+                End::Ended { why, lived, answered } => {
+                    answered_once |= answered;
+                    backoff.note(lived, answered);
+                    why
+                }
+            };
+            if !answered_once && backoff.failures() >= HOPELESS {
+                let why = format!("OpenCode ended {HOPELESS} times before it answered; {why}");
+                return self.publisher.tell(Event::GaveUp { code: ErrorCode::InstanceFailed, why });
+            }
+            self.publisher.tell(Event::Lost(format!("{why}; it is being started again")));
+            tokio::select! {
+                () = sleep(backoff.pause()) => {}
+                () = self.stop.cancelled() => return,
+            }
         }
-        let (mut process, output) = match start(&opencode, &children) {
-            Ok(started) => started,
-            Err(error) => return publisher.tell(cannot_start(&opencode, &error)),
+    }
+
+    async fn run_once(&self, answered_once: bool) -> End {
+        let ended = |why| End::Ended { why, lived: Duration::ZERO, answered: false };
+        // The user may have removed it since the last start.
+        if let Err(error) = boot::make_folder(&self.opencode.workspace) {
+            return ended(error.to_string());
+        }
+        if !port_is_free(self.opencode.port).await {
+            let why = format!("port {} on loopback is used by another program", self.opencode.port);
+            return End::Hopeless(Event::GaveUp { code: ErrorCode::PortInUse, why });
+        }
+        let mut process = match self.children.spawn(&mut command(&self.opencode)) {
+            Ok(process) => process,
+            // What ran before is there; an update may just be replacing it.
+            Err(error) if answered_once || error.kind() == io::ErrorKind::ExecutableFileBusy => {
+                return ended(format!("OpenCode cannot be started: {error}"));
+            }
+            Err(error) => return End::Hopeless(cannot_start(&self.opencode, &error)),
         };
+        let output = Output::of(&mut process.child);
         let watched = tokio::select! {
-            watched = watching::watch(&mut process, &probe, &publisher) => watched,
-            () = stop.cancelled() => {
-                publisher.tell(Event::Lost("the instance is stopping".to_owned()));
-                return end(process).await;
+            watched = watching::watch(&mut process, &self.probe, &self.publisher) => watched,
+            () = self.stop.cancelled() => {
+                self.publisher.tell(Event::Lost("the instance is stopping".to_owned()));
+                end(process).await;
+                return End::Stopped;
             }
         };
         process.kill_group();
-        answered_once |= watched.answered;
-        backoff.note(watched.lived, watched.answered);
         let why = format!("{}{}", watched.why, output.last_words().await);
-        if !answered_once && backoff.failures() >= HOPELESS {
-            let why = format!("OpenCode ended {HOPELESS} times before it answered; {why}");
-            return publisher.tell(Event::GaveUp { code: ErrorCode::InstanceFailed, why });
-        }
-        publisher.tell(Event::Lost(why));
-        tokio::select! {
-            () = sleep(backoff.pause()) => {}
-            () = stop.cancelled() => return,
-        }
+        End::Ended { why, lived: watched.lived, answered: watched.answered }
     }
 }
 
@@ -96,12 +136,6 @@ async fn port_is_free(port: u16) -> bool {
         sleep(PORT_PAUSE).await;
     }
     false
-}
-
-fn start(opencode: &OpenCode, children: &Children) -> io::Result<(Owned, Output)> {
-    let mut process = children.spawn(&mut command(opencode))?;
-    let output = Output::of(&mut process.child);
-    Ok((process, output))
 }
 
 fn command(opencode: &OpenCode) -> Command {
@@ -136,7 +170,7 @@ fn command(opencode: &OpenCode) -> Command {
 
 fn cannot_start(opencode: &OpenCode, error: &io::Error) -> Event {
     let binary = opencode.binary.display();
-    // The current folder was made before, so "not found" is about the binary.
+    // The working folder was made just before, so "not found" is about the binary.
     let (code, why) = match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => {
             (ErrorCode::OpencodeMissing, format!("opencode_missing: {binary} cannot be run: {error}"))

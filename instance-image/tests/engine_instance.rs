@@ -145,6 +145,22 @@ async fn a_terminal_of_opencode_works_through_the_websocket() {
 }
 
 #[tokio::test]
+async fn a_boot_downloads_nothing() {
+    let model = FakeModel::start().await.unwrap();
+    let instance = setup(&model).start();
+    instance.wait_for(HealthStatus::Ok).await;
+    // The first request in a folder is what makes OpenCode look for its package; the whole prompt that
+    // follows takes longer than its decision.
+    let session = create_session(&instance).await;
+    let (status, _) =
+        instance.api(Method::POST, &format!("/api/session/{session}/message"), prompt("hi")).await;
+    assert_eq!(status, 200);
+    let modules = instance.home.path().join(".config/opencode/node_modules");
+    assert_eq!(std::fs::read_dir(modules).unwrap().count(), 0);
+    assert!(!instance.home.path().join(".npm").exists(), "npm was not used");
+}
+
+#[tokio::test]
 async fn opencode_is_started_again_after_it_dies_and_requests_wait_for_it() {
     let model = FakeModel::start().await.unwrap();
     let instance = setup(&model).start();
