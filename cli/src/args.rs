@@ -36,7 +36,9 @@ pub struct Args {
 impl Args {
     pub fn data_folder(&self) -> PathBuf {
         let named = self.data.clone().filter(|folder| !folder.as_os_str().is_empty());
-        named.unwrap_or_else(orchestrator::data::default_data_folder)
+        let folder = named.unwrap_or_else(orchestrator::data::default_data_folder);
+        // The programs that the server starts have working directories of their own.
+        std::path::absolute(&folder).unwrap_or(folder)
     }
 }
 

@@ -82,3 +82,20 @@ fn taken_port() -> Option<u16> {
     let ports = [host.gateway.http, host.orchestrator, host.admin];
     ports.into_iter().find(|port| TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], *port))).is_err())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(name: &str, ok: bool) -> Check {
+        Check { name: name.to_owned(), ok, detail: "detail".to_owned(), action: Some("act".to_owned()) }
+    }
+
+    #[test]
+    fn one_usable_provider_is_enough_but_every_tool_is_needed() {
+        let (local, docker) = ("provider local", "provider docker");
+        assert!(is_healthy(&[check("pulumi", true), check(local, true), check(docker, false)]));
+        assert!(!is_healthy(&[check("pulumi", true), check(local, false), check(docker, false)]));
+        assert!(!is_healthy(&[check("pulumi", false), check(local, true)]));
+    }
+}
