@@ -14,7 +14,7 @@ use axum::routing::get;
 use contracts::assertion::Surface;
 use contracts::identity::HealthStatus;
 use contracts::{ErrorCode, Problem};
-use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use proxy::Body;
 use serde::Serialize;
@@ -83,7 +83,7 @@ async fn api(instance: &Instance, request: Request) -> Result<Response, Problem>
         return Err(no_such_route(uri.path()));
     };
     match routes::route(path) {
-        Route::Capabilities if request.method() == Method::GET => {
+        Route::Capabilities if matches!(*request.method(), Method::GET | Method::HEAD) => {
             Ok(json(StatusCode::OK, &instance.adapter.capabilities().await))
         }
         Route::Capabilities => {
@@ -149,7 +149,7 @@ fn json<T: Serialize>(status: StatusCode, value: &T) -> Response {
             *response.status_mut() = status;
             let headers = response.headers_mut();
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            headers.insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
             response
         }
         Err(error) => {
@@ -161,8 +161,14 @@ fn json<T: Serialize>(status: StatusCode, value: &T) -> Response {
 /// The problem as an answer. The trace layer adds the request id to both header and body.
 fn refuse(problem: Problem) -> Response {
     let mut response: http::Response<Body> = proxy::problem_response(&problem);
-    if problem.code == ErrorCode::OpencodeUnavailable {
-        response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+    match problem.code {
+        ErrorCode::OpencodeUnavailable => {
+            response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+        }
+        ErrorCode::MethodNotAllowed => {
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        }
+        _ => {}
     }
     let mut response = response.map(axum::body::Body::new);
     response.extensions_mut().insert(problem);

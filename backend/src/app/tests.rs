@@ -105,8 +105,9 @@ async fn health_needs_no_assertion_and_its_status_follows_opencode() {
 #[tokio::test]
 async fn only_get_is_answered_where_only_get_makes_sense() {
     let mut world = ready("application/json");
-    let (status, _, problem) = world.send(http::Request::post("/health")).await;
+    let (status, headers, problem) = world.send(http::Request::post("/health")).await;
     assert_eq!((status.as_u16(), &problem["code"]), (405, &Value::from("method_not_allowed")));
+    assert_eq!(headers[ALLOW], "GET, HEAD");
     let request = world.request(Surface::Api, "/api/capabilities").method("DELETE");
     assert_eq!(world.send(request).await.0.as_u16(), 405);
 }

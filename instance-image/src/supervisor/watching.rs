@@ -18,12 +18,13 @@ const FIRST_LIMIT: Duration = Duration::from_millis(250);
 const CALM_PAUSE: Duration = Duration::from_secs(3);
 const CALM_LIMIT: Duration = Duration::from_secs(5);
 
-/// A single missed answer is a busy moment, two are a silence.
-const MISSES: u32 = 2;
+/// After a missed answer. One or two are a busy moment, three are a silence.
+const UNSURE_PAUSE: Duration = Duration::from_millis(500);
+const MISSES: u32 = 3;
 
 /// A process that lives but does not answer for this long will not recover.
 const STARTS_WITHIN: Duration = Duration::from_secs(90);
-const SILENT_AT_MOST: Duration = Duration::from_secs(60);
+const SILENT_AT_MOST: Duration = Duration::from_secs(120);
 
 /// Returns when the process ended or has to be replaced.
 pub(super) async fn watch(process: &mut Owned, probe: &Probe, publisher: &Publisher) -> Watched {
@@ -43,7 +44,7 @@ async fn until_silent(probe: &Probe, publisher: &Publisher, began: Instant, answ
     *answered = true;
     let (mut last, mut missed) = (Instant::now(), 0);
     loop {
-        sleep(CALM_PAUSE).await;
+        sleep(if missed == 0 { CALM_PAUSE } else { UNSURE_PAUSE }).await;
         match probe.ask(CALM_LIMIT).await {
             Some(version) => {
                 (last, missed) = (Instant::now(), 0);
