@@ -121,9 +121,11 @@ impl Stack {
     pub async fn remove(&self, options: &Options) -> Result<()> {
         let args = ["stack", "rm", "--yes", "--remove-backups", "--stack", self.name.as_str()];
         match operation::plain(self, "stack rm", &args, options).await {
-            Ok(_) | Err(Error::StackNotFound { .. }) => Ok(()),
-            Err(error) => Err(error),
+            Ok(_) | Err(Error::StackNotFound { .. }) => {}
+            Err(error) => return Err(error),
         }
+        self.remove_traces();
+        Ok(())
     }
 
     /// The deployment as `pulumi stack export` prints it; secrets stay encrypted.
@@ -132,6 +134,25 @@ impl Stack {
         let exit = operation::plain(self, "stack export", &args, options).await?;
         serde_json::from_str(&exit.stdout)
             .map_err(|error| Error::Output { command: "stack export".to_owned(), message: error.to_string() })
+    }
+
+    /// What `stack rm` leaves in a folder backend and in Pulumi's home: empty folders and the CLI's own
+    /// logs of the stack. Left over, they are harmless, so a failure here is no error.
+    fn remove_traces(&self) {
+        if let Backend::Folder(folder) = &self.workspace.backend {
+            for place in ["backups", "history", "stacks", "locks/organization"] {
+                let path = folder.join(".pulumi").join(place).join(&self.workspace.project).join(&self.name);
+                // Only an empty folder can be removed this way.
+                let _ = std::fs::remove_dir(path);
+            }
+        }
+        let mark = format!("+{}+{}-", self.workspace.project, self.name);
+        let logs = std::fs::read_dir(self.workspace.home.join("logs"));
+        for entry in logs.into_iter().flatten().flatten() {
+            if entry.file_name().to_string_lossy().contains(&mark) {
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
     }
 
     /// True when a folder backend has a state file of the stack: no process is needed to know.

@@ -33,7 +33,7 @@ pub struct Workspace {
     pub(crate) project: String,
     pub(crate) directory: PathBuf,
     pub(crate) backend: Backend,
-    home: PathBuf,
+    pub(crate) home: PathBuf,
     passphrase_file: Option<PathBuf>,
     attached: BTreeMap<String, u16>,
     extra_env: BTreeMap<String, String>,

@@ -89,7 +89,10 @@ async fn start(serve: &Serve, data: &Path) -> Result<Parts, Problem> {
         Err(problem) => Err(problem),
     };
     match started {
-        Ok(gateway) => Ok(Parts { orchestrator: Some(orchestrator), gateway: Some(gateway) }),
+        Ok(gateway) => {
+            orchestrator.gateway_listens(gateway.address());
+            Ok(Parts { orchestrator: Some(orchestrator), gateway: Some(gateway) })
+        }
         Err(problem) => {
             orchestrator.shutdown().await;
             Err(problem)

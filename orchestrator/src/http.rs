@@ -111,7 +111,7 @@ async fn observe(mut request: Request, next: Next) -> Response {
     }
     let status = response.status().as_u16();
     let took = started.elapsed();
-    tracing::info!(request_id, %method, path, status, ms = took.as_millis() as u64, "request");
+    tracing::info!(requestId = request_id, %method, path, status, ms = took.as_millis() as u64, "request");
     crate::metrics::http(route.as_deref().unwrap_or("unmatched"), method.as_str(), status, took);
     response
 }

@@ -103,8 +103,9 @@ async fn stopped_while_booting(target: &Target<'_>, status: RunStatus) -> Proble
 async fn with_log(target: &Target<'_>, mut problem: Problem) -> Problem {
     let Some(logs) = target.provider.logs() else { return problem };
     if let Ok(text) = logs.tail(target.runtime, LOG_TAIL).await
-        && !text.trim().is_empty() {
-            problem.detail = format!("{}\nThe end of its log:\n{}", problem.detail, text.trim_end());
-        }
+        && !text.trim().is_empty()
+    {
+        problem.detail = format!("{}\nThe end of its log:\n{}", problem.detail, text.trim_end());
+    }
     problem
 }

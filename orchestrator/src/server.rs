@@ -1,7 +1,7 @@
 //! Puts the orchestrator together, starts it, and brings it to an orderly end.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -34,7 +34,7 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Metrics and liveness; absent to leave them out.
     pub admin_listen: Option<SocketAddr>,
-    /// Where the gateway of this installation listens, for URLs and for the exposure check.
+    /// Where the gateway of this installation will listen; for the exposure check.
     pub gateway: Option<SocketAddr>,
     /// The provider of a create that names none.
     pub default_provider: String,
@@ -70,6 +70,7 @@ impl Default for Config {
 pub struct Running {
     address: SocketAddr,
     shutdown: CancellationToken,
+    lifecycle: Arc<Lifecycle>,
     runner: Runner,
     store: Store,
     servers: Vec<JoinHandle<()>>,
@@ -118,7 +119,7 @@ pub async fn start(config: Config, data: DataFolder) -> Result<Running, Problem>
         runner: runner.clone(),
         installation: data.installation().clone(),
         default_provider,
-        gateway: config.gateway,
+        gateway: OnceLock::new(),
     });
     let tokens = Tokens { admin: data.admin_token().to_owned(), gateway: data.gateway_token().to_owned() };
     let handle = metrics::install();
@@ -129,7 +130,7 @@ pub async fn start(config: Config, data: DataFolder) -> Result<Running, Problem>
     let reconciler =
         Reconciler { store: store.clone(), providers, installation: data.installation().clone(), probe };
     let background = tokio::spawn(reconciler.run());
-    let api = http::router(Api { lifecycle, tokens: Arc::new(tokens) });
+    let api = http::router(Api { lifecycle: Arc::clone(&lifecycle), tokens: Arc::new(tokens) });
     let mut servers = vec![serve(listener, api, shutdown.clone())];
     if let Some(admin) = admin {
         let router = Router::new()
@@ -137,13 +138,18 @@ pub async fn start(config: Config, data: DataFolder) -> Result<Running, Problem>
             .route("/health", axum::routing::get(|| async { "ok" }));
         servers.push(serve(admin, router, shutdown.clone()));
     }
-    Ok(Running { address, shutdown, runner, store, servers, background, _data: data })
+    Ok(Running { address, shutdown, lifecycle, runner, store, servers, background, _data: data })
 }
 
 impl Running {
     /// Where the lifecycle API listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Tells where the gateway listens, so that workspaces have URLs. The first word counts.
+    pub fn gateway_listens(&self, address: SocketAddr) {
+        let _ = self.lifecycle.gateway.set(address);
     }
 
     /// Takes no more work, lets the engine end cleanly, and leaves what is unfinished to the next start.

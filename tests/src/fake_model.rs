@@ -42,7 +42,16 @@ impl FakeModel {
 
     /// Serves on this loopback port; 0 takes a free one.
     pub async fn start_on(port: u16) -> std::io::Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", port)).await?;
+        Self::serve(SocketAddr::from(([127, 0, 0, 1], port))).await
+    }
+
+    /// Serves on a free port of an address that containers reach.
+    pub async fn start_at(address: std::net::IpAddr) -> std::io::Result<Self> {
+        Self::serve(SocketAddr::from((address, 0))).await
+    }
+
+    async fn serve(address: SocketAddr) -> std::io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let server = tokio::spawn(async move {
             // `serve` ends only with the task.

@@ -2,7 +2,7 @@
 //! that can be refused is refused before the commit.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use contracts::network::network;
 use contracts::operation::{Operation, OperationKind};
@@ -28,8 +28,8 @@ pub struct Lifecycle {
     pub runner: Runner,
     pub installation: InstallationId,
     pub default_provider: ProviderName,
-    /// Where browsers reach the gateway, when there is one.
-    pub gateway: Option<SocketAddr>,
+    /// Where browsers reach the gateway, once it is known.
+    pub gateway: OnceLock<SocketAddr>,
 }
 
 /// Who asked, for the log and for repeated requests.
@@ -153,14 +153,12 @@ impl Lifecycle {
             return Ok(Accepted { workspace: self.view(row), operation: same.clone() });
         }
         if kind != OperationKind::Delete
-            && let Some(other) = unfinished.first() {
-                let detail =
-                    format!("{slug} is busy: operation {} ({:?}) has not ended.", other.id, other.kind);
-                return Err(Problem::new(ErrorCode::OperationInProgress, detail).with_action(format!(
-                    "Wait for it with `pilot op watch {}`, then try again.",
-                    other.id
-                )));
-            }
+            && let Some(other) = unfinished.first()
+        {
+            let detail = format!("{slug} is busy: operation {} ({:?}) has not ended.", other.id, other.kind);
+            return Err(Problem::new(ErrorCode::OperationInProgress, detail)
+                .with_action(format!("Wait for it with `pilot op watch {}`, then try again.", other.id)));
+        }
         let operation = new_operation(&row, kind, caller);
         let operation = self.store.request_change(&row.runtime_id, desired, &operation).await?;
         for other in &unfinished {
@@ -200,7 +198,8 @@ impl Lifecycle {
 
     fn view(&self, row: WorkspaceRow) -> Workspace {
         let domain = &network().domains.workspaces;
-        let url = self.gateway.map(|gateway| format!("http://{}.{domain}:{}/", row.slug, gateway.port()));
+        let url =
+            self.gateway.get().map(|gateway| format!("http://{}.{domain}:{}/", row.slug, gateway.port()));
         Workspace {
             slug: row.slug,
             runtime_id: row.runtime_id,

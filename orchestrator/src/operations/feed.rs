@@ -54,9 +54,10 @@ impl Feed {
         if done {
             inner.ended.push_back(id.clone());
             if inner.ended.len() > KEPT
-                && let Some(oldest) = inner.ended.pop_front() {
-                    inner.logs.remove(&oldest);
-                }
+                && let Some(oldest) = inner.ended.pop_front()
+            {
+                inner.logs.remove(&oldest);
+            }
         }
     }
 

@@ -55,7 +55,7 @@ impl Run {
         self.operation().state = OperationState::Running;
         self.check_cancelled()?;
         let (id, kind, request_id) = (self.id(), self.kind(), self.request_id());
-        tracing::info!(operation = %id, ?kind, runtime = %self.runtime().runtime_id, request_id, "operation begins");
+        tracing::info!(operation = %id, ?kind, runtime = %self.runtime().runtime_id, requestId = request_id, "operation begins");
         self.save().await
     }
 
@@ -166,7 +166,7 @@ impl Run {
             tracing::error!(operation = %self.id(), %problem, "the end of the operation could not be stored");
         }
         let code = error.as_ref().map(|problem| problem.code.as_str()).unwrap_or("none");
-        tracing::info!(operation = %self.id(), ?state, code, request_id = self.request_id(), "operation ended");
+        tracing::info!(operation = %self.id(), ?state, code, requestId = self.request_id(), "operation ended");
         self.publish(OperationEventBody::Done { state, error });
     }
 

@@ -1,0 +1,58 @@
+//! Delete is legal at any time and leaves nothing.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::support::eventually;
+use crate::support::world::World;
+
+#[tokio::test]
+async fn a_delete_while_creating_cancels_the_create_and_leaves_nothing() {
+    let world = World::start().await;
+    for phase in ["queued", "planned", "applied"] {
+        let create = world.api.create(json!({"slug": "demo", "provider": "local"})).await;
+        let id = create["id"].as_str().unwrap();
+        eventually("the phase", Duration::from_secs(60), || async {
+            let now = world.api.get(&format!("/v1/operations/{id}")).await;
+            now["phases"][phase].is_string().then_some(())
+        })
+        .await;
+        let runtime = world.api.workspace("demo").await["runtimeId"].as_str().unwrap().to_owned();
+        let delete = world.api.delete("demo").await;
+        world.api.succeeded(&delete).await;
+        let create = world.api.ended(&create).await;
+        assert_eq!(create["state"], "canceled", "{create:#}");
+        assert_eq!(create["error"]["code"], "canceled");
+        world.witness.nothing_is_left(&runtime);
+    }
+}
+
+#[tokio::test]
+async fn a_slug_is_free_again_after_a_delete_and_asking_twice_is_one_operation() {
+    let world = World::start().await;
+    let first = world.api.create_ready("demo", "local").await;
+    let (one, two) = (world.api.delete("demo").await, world.api.delete("demo").await);
+    assert_eq!(one["id"], two["id"]);
+    world.api.succeeded(&one).await;
+    let second = world.api.create_ready("demo", "local").await;
+    assert_ne!(first["runtimeId"], second["runtimeId"]);
+}
+
+#[tokio::test]
+async fn an_instance_that_was_killed_by_hand_is_noticed_and_can_be_started_again() {
+    let world = World::start().await;
+    world.api.create_ready("demo", "local").await;
+    for pid in world.witness.processes() {
+        // Some end with their parent before their turn comes.
+        let _ = std::process::Command::new("kill").args(["-KILL", &pid.to_string()]).output().unwrap();
+    }
+    let seen = eventually("the loss on record", Duration::from_secs(60), || async {
+        let now = world.api.workspace("demo").await;
+        (now["state"] == "degraded").then_some(now)
+    })
+    .await;
+    assert_eq!(seen["error"]["code"], "instance_failed", "{seen:#}");
+    world.api.succeeded(&world.api.change("demo", "start").await).await;
+    assert_eq!(world.api.workspace("demo").await["state"], "ready");
+}

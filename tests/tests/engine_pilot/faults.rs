@@ -1,0 +1,235 @@
+//! What can be missing, broken or full on a machine: a code each, and nothing lost.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::eventually;
+use crate::support::repo::Repo;
+use crate::support::world::{World, program};
+
+async fn failed_create(world: &World, body: Value) -> Value {
+    let ended = world.api.ended(&world.api.create(body).await).await;
+    assert_eq!(ended["state"], "failed", "{ended:#}");
+    ended["error"].clone()
+}
+
+/// A failed workspace is still owned, and deleting it leaves nothing.
+async fn can_be_deleted(world: &World, slug: &str) {
+    let workspace = world.api.workspace(slug).await;
+    assert_eq!(workspace["state"], "failed", "{workspace:#}");
+    world.api.succeeded(&world.api.delete(slug).await).await;
+    world.witness.nothing_is_left(workspace["runtimeId"].as_str().unwrap());
+}
+
+#[tokio::test]
+async fn a_git_repository_or_ref_that_does_not_exist_is_named() {
+    let world = World::start().await;
+    let repo = Repo::new();
+    let absent = json!({"slug": "absent", "git": {"url": "file:///nonexistent/repo.git"}});
+    let error = failed_create(&world, absent).await;
+    assert_eq!(error["code"], "git_not_found", "{error:#}");
+    can_be_deleted(&world, "absent").await;
+
+    let no_ref = json!({"slug": "no-ref", "git": {"url": repo.file_url(), "ref": "no-such-branch"}});
+    let error = failed_create(&world, no_ref).await;
+    assert_eq!(error["code"], "git_not_found", "{error:#}");
+    can_be_deleted(&world, "no-ref").await;
+}
+
+#[tokio::test]
+async fn a_git_host_that_does_not_answer_is_told_from_a_missing_repository() {
+    let world = World::start().await;
+    // A port that was free a moment ago: nothing listens there.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let url = format!("http://127.0.0.1:{port}/repo.git");
+    let error = failed_create(&world, json!({"slug": "demo", "git": {"url": url}})).await;
+    assert_eq!((error["code"].as_str(), error["retryable"].as_bool()), (Some("git_unreachable"), Some(true)));
+    can_be_deleted(&world, "demo").await;
+}
+
+/// A tools folder with the real Pulumi and this OpenCode.
+fn tools_with(folder: &Path, opencode: Option<&str>) -> PathBuf {
+    let tools = folder.join("tools");
+    std::fs::create_dir_all(&tools).unwrap();
+    let cache = orchestrator_tools();
+    std::os::unix::fs::symlink(cache.join("pulumi-3.255.0"), tools.join("pulumi-3.255.0")).unwrap();
+    if let Some(script) = opencode {
+        let path = tools.join("opencode-1.18.33");
+        std::fs::create_dir(&path).unwrap();
+        std::fs::write(path.join("opencode"), script).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(path.join("opencode"), mode).unwrap();
+    }
+    tools
+}
+
+fn orchestrator_tools() -> PathBuf {
+    let home = || PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache");
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).unwrap_or_else(home);
+    std::env::var_os("PILOT_TOOLS").map(PathBuf::from).unwrap_or_else(|| cache.join("pilot/tools"))
+}
+
+#[tokio::test]
+async fn a_missing_opencode_is_refused_before_anything_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let tools = tools_with(folder.path(), None);
+    let world = World::start_with_env(&[], &[("PILOT_TOOLS", tools.to_str().unwrap())]).await;
+    let response = world.api.post("/v1/workspaces", &json!({"slug": "demo"})).await;
+    assert_eq!(response.status(), 503);
+    let problem: Value = response.json().await.unwrap();
+    assert_eq!(problem["code"], "opencode_missing");
+    assert!(problem["action"].as_str().unwrap().contains("cargo xtask tools"), "{problem:#}");
+    assert_eq!(world.api.get("/v1/workspaces").await, json!({"workspaces": []}));
+}
+
+#[tokio::test]
+async fn an_instance_that_never_becomes_ready_shows_its_log_and_can_be_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = "#!/bin/sh\necho the model is still warming up >&2\nexec sleep 600\n";
+    let tools = tools_with(folder.path(), Some(script));
+    let env = [("PILOT_TOOLS", tools.to_str().unwrap())];
+    let world = World::start_with_env(&["--ready-timeout", "3"], &env).await;
+    let error = failed_create(&world, json!({"slug": "demo"})).await;
+    assert_eq!(error["code"], "instance_not_ready", "{error:#}");
+    assert!(error["detail"].as_str().unwrap().contains("the model is still warming up"), "{error:#}");
+    can_be_deleted(&world, "demo").await;
+}
+
+#[tokio::test]
+async fn a_missing_docker_engine_is_refused_with_what_to_do() {
+    let world = World::start_with(&["--docker-host", "unix:///nonexistent/docker.sock"]).await;
+    let response = world.api.post("/v1/workspaces", &json!({"slug": "demo", "provider": "docker"})).await;
+    assert_eq!(response.status(), 503);
+    let problem: Value = response.json().await.unwrap();
+    assert_eq!(problem["code"], "docker_unavailable");
+    assert!(problem["action"].is_string(), "{problem:#}");
+}
+
+#[tokio::test]
+async fn a_missing_instance_image_is_refused_with_what_to_do() {
+    let world = World::start_with(&["--image", "pilot-instance:never-built"]).await;
+    let response = world.api.post("/v1/workspaces", &json!({"slug": "demo", "provider": "docker"})).await;
+    let problem: Value = response.json().await.unwrap();
+    assert_eq!(problem["code"], "image_missing", "{problem:#}");
+    assert!(problem["action"].as_str().unwrap().contains("cargo xtask image"), "{problem:#}");
+}
+
+/// What a second `serve` says, as the problem document that `--json` prints.
+fn refused_serve(data: &Path, args: &[&str], env: &[(&str, &str)]) -> Value {
+    let output = Command::new(program("pilot"))
+        .arg("--json")
+        .arg("--data")
+        .arg(data)
+        .arg("serve")
+        .args(["--listen-admin", "127.0.0.1:0"])
+        .args(args)
+        .envs(env.iter().copied())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    serde_json::from_str(&stdout)
+        .unwrap_or_else(|_| panic!("{stdout}{}", String::from_utf8_lossy(&output.stderr)))
+}
+
+const ANYWHERE: [&str; 4] = ["--listen-gateway", "127.0.0.1:0", "--listen-orchestrator", "127.0.0.1:0"];
+
+#[tokio::test]
+async fn a_second_server_on_one_data_folder_is_refused() {
+    let world = World::start().await;
+    let problem = refused_serve(&world.data, &ANYWHERE, &[]);
+    assert_eq!(problem["code"], "already_running");
+    assert!(problem["detail"].as_str().unwrap().contains(&world.server_pid().to_string()), "{problem:#}");
+    assert!(world.api.is_ready().await);
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for option in ["--listen-orchestrator", "--listen-gateway"] {
+        let mut args = ANYWHERE;
+        let position = args.iter().position(|arg| *arg == option).unwrap();
+        args[position + 1] = &address;
+        let problem = refused_serve(folder.path(), &args, &[]);
+        assert_eq!(problem["code"], "port_in_use", "{option}: {problem:#}");
+        assert!(problem["detail"].as_str().unwrap().contains(&address), "{problem:#}");
+    }
+}
+
+#[tokio::test]
+async fn a_missing_pulumi_stops_the_server_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let empty = folder.path().join("tools");
+    let env = [("PILOT_TOOLS", empty.to_str().unwrap()), ("PATH", "/usr/bin:/bin")];
+    let problem = refused_serve(&folder.path().join("data"), &ANYWHERE, &env);
+    assert_eq!(problem["code"], "pulumi_missing");
+    assert!(problem["action"].as_str().unwrap().contains("cargo xtask tools"), "{problem:#}");
+}
+
+#[tokio::test]
+async fn listening_where_strangers_reach_unisolated_workspaces_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let args = ["--listen-gateway", "0.0.0.0:0", "--listen-orchestrator", "127.0.0.1:0"];
+    let problem = refused_serve(folder.path(), &args, &[]);
+    assert_eq!(problem["code"], "insecure_listen");
+    assert!(problem["detail"].as_str().unwrap().contains("no isolation"), "{problem:#}");
+}
+
+/// A small file system of its own; unmounted with the test.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(folder: &Path, size: &str) -> Self {
+        let path = folder.join("disk");
+        std::fs::create_dir(&path).unwrap();
+        let options = format!("size={size}");
+        let mount =
+            Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(&path).status().unwrap();
+        assert!(mount.success(), "this test mounts a small tmpfs and needs to be root");
+        Self(path)
+    }
+
+    /// Takes all space but a little.
+    fn fill(&self) {
+        let mut ballast = std::fs::File::create(self.0.join("ballast")).unwrap();
+        let block = vec![0u8; 64 * 1024];
+        while std::io::Write::write_all(&mut ballast, &block).is_ok() {}
+    }
+
+    fn free(&self) {
+        std::fs::remove_file(self.0.join("ballast")).unwrap();
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_new_work_keeps_answering_and_recovers() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = SmallDisk::mount(folder.path(), "200m");
+    let world = World::start_in(tempfile::tempdir().unwrap(), disk.0.join("data"), &[]).await;
+    let first = world.api.create_ready("before", "local").await;
+    disk.fill();
+    let refused = eventually("a refusal", Duration::from_secs(30), || async {
+        let response = world.api.post("/v1/workspaces", &json!({"slug": "during"})).await;
+        (response.status() == 507).then_some(response.json::<Value>().await.unwrap())
+    })
+    .await;
+    assert_eq!((refused["code"].as_str(), refused["retryable"].as_bool()), (Some("store_full"), Some(true)));
+    assert_eq!(world.api.workspace("before").await["runtimeId"], first["runtimeId"]);
+
+    disk.free();
+    world.api.create_ready("after", "local").await;
+    for slug in ["before", "after"] {
+        world.api.succeeded(&world.api.delete(slug).await).await;
+    }
+}

@@ -1,0 +1,101 @@
+//! The promise: what Pilot makes is a real Pulumi stack that an SRE can take into their own hands.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+use crate::support::world::World;
+
+#[tokio::test]
+async fn an_exported_local_stack_and_pilot_agree_in_both_directions() {
+    let world = World::start().await;
+    agree(&world, "local").await;
+}
+
+#[tokio::test]
+async fn an_exported_docker_stack_and_pilot_agree_in_both_directions() {
+    let world = World::start_on_docker().await;
+    agree(&world, "docker").await;
+}
+
+async fn agree(world: &World, provider: &str) {
+    world.api.create_ready("demo", provider).await;
+    let out = world.data.join("exported");
+    world.pilot(&["stack", "export", "demo", "--out", out.to_str().unwrap()]);
+    let before = normalized(&state(&out));
+
+    let preview = pulumi(&out, "preview --expect-no-changes");
+    assert!(preview.status.success(), "{}", text(&preview));
+    let up = pulumi(&out, "up --yes --skip-preview");
+    assert!(up.status.success(), "{}", text(&up));
+    assert!(text(&up).contains("unchanged"), "{}", text(&up));
+
+    let drift: Value = serde_json::from_str(&world.pilot(&["stack", "diff", "demo", "--json"])).unwrap();
+    let steps = drift["steps"].as_array().unwrap();
+    assert!(!steps.is_empty() && steps.iter().all(|step| step["op"] == "same"), "{drift:#}");
+
+    // The exit code is blind to dependencies, parents and secret outputs; the state is not.
+    let after = normalized(&state(&out));
+    assert_eq!(serde_json::to_string_pretty(&before).unwrap(), serde_json::to_string_pretty(&after).unwrap());
+}
+
+#[tokio::test]
+async fn a_stack_destroyed_with_the_plain_cli_leaves_nothing_outside() {
+    let world = World::start().await;
+    world.api.create_ready("demo", "local").await;
+    let out = world.data.join("exported");
+    world.pilot(&["stack", "export", "demo", "--out", out.to_str().unwrap()]);
+    let destroy = pulumi(&out, "destroy --yes --skip-preview");
+    assert!(destroy.status.success(), "{}", text(&destroy));
+    assert_eq!(world.witness.processes(), Vec::<u32>::new());
+    // And Pilot can still clean up after it.
+    world.api.succeeded(&world.api.delete("demo").await).await;
+}
+
+#[tokio::test]
+async fn a_preview_of_a_create_plans_every_resource_and_makes_none() {
+    let world = World::start().await;
+    let output = world.pilot(&["ws", "create", "demo", "--plan", "--json"]);
+    let plan: Value = serde_json::from_str(&output).unwrap();
+    let steps: Vec<(&str, &str)> = plan["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|step| (step["op"].as_str().unwrap(), step["name"].as_str().unwrap()))
+        .collect();
+    assert_eq!(steps, [("create", "home"), ("create", "process")]);
+    assert_eq!(world.witness.processes(), Vec::<u32>::new());
+    assert_eq!(world.witness.traces(plan["stack"].as_str().unwrap()), Vec::<String>::new());
+}
+
+/// As a person would: source the environment, then use the CLI.
+fn pulumi(folder: &Path, args: &str) -> Output {
+    let script = format!(". ./env.sh && pulumi {args} --non-interactive --color never");
+    Command::new("sh").arg("-c").arg(script).current_dir(folder).output().unwrap()
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+fn state(folder: &Path) -> Value {
+    let export = pulumi(folder, "stack export");
+    assert!(export.status.success(), "{}", text(&export));
+    serde_json::from_slice(&export.stdout).unwrap()
+}
+
+/// The resources without what differs between any two runs.
+fn normalized(export: &Value) -> Value {
+    let mut resources = export["deployment"]["resources"].as_array().cloned().unwrap();
+    for resource in &mut resources {
+        let map = resource.as_object_mut().unwrap();
+        for key in ["created", "modified", "sourcePosition", "stackTrace"] {
+            map.remove(key);
+        }
+        if let Some(Value::Array(dependencies)) = map.get_mut("dependencies") {
+            dependencies.sort_by_key(|urn| urn.to_string());
+        }
+    }
+    Value::Array(resources)
+}
