@@ -1,7 +1,7 @@
 //! What every instance serves, whatever runs behind it: the `RuntimeAdapter` interface, its
 //! implementations and the HTTP routes over them.
 //!
-//! A request enters at [`app`], proves with its assertion that it comes from the gateway
+//! A request enters at [`app()`], proves with its assertion that it comes from the gateway
 //! ([`Verifier`]), and reaches OpenCode through an adapter: [`LocalAdapter`] in an instance,
 //! [`MockAdapter`] for UI work and tests. This crate starts no process, reads no configuration and
 //! decides nothing about users: that is the init's and the gateway's part.

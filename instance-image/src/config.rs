@@ -37,7 +37,7 @@ pub struct Config {
     #[arg(long, env = "HOME", value_name = "FOLDER")]
     pub home: PathBuf,
 
-    /// Where the agent works [default: <home>/workspace].
+    /// Where the agent works [default: workspace below the home].
     #[arg(long, env = "PILOT_WORKSPACE", value_name = "FOLDER")]
     pub workspace: Option<PathBuf>,
 
