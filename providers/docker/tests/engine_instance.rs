@@ -128,6 +128,10 @@ async fn another_image_replaces_the_container_and_keeps_the_home() {
         assert_ne!(inspect(&runtime).await.id, before);
         assert_eq!(bench.hands.objects(&runtime).await.len(), 3);
         assert_eq!(bench.hands.read_home(&runtime, "notes").await.as_deref(), Some("kept"));
+        newer.down().await;
+        let other = newer.inputs("instance")["image"].as_str().unwrap().to_owned();
+        let untag = None::<bollard::query_parameters::RemoveImageOptions>;
+        world.docker.remove_image(&other, untag, None).await.unwrap();
     })
     .await;
 }

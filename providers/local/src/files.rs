@@ -156,6 +156,15 @@ mod tests {
     }
 
     #[test]
+    fn a_full_disk_has_a_code_of_its_own() {
+        let full = unusable("write", Path::new("/data/x"), &ErrorKind::StorageFull.into());
+        assert_eq!(full.code, ErrorCode::StoreFull);
+        let denied = unusable("write", Path::new("/data/x"), &ErrorKind::PermissionDenied.into());
+        assert_eq!(denied.code, ErrorCode::DataFolderUnusable);
+        assert!(full.message.contains("/data/x") && full.action.is_some());
+    }
+
+    #[test]
     fn a_tree_with_read_only_folders_is_removed() {
         let folder = tempfile::tempdir().unwrap();
         let inner = folder.path().join("cache/module");

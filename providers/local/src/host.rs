@@ -114,21 +114,9 @@ impl Host {
         let lock = self.lock(runtime)?;
         match self.layout.look(runtime)? {
             Folder::Absent => self.end(runtime)?,
-            Folder::Blank => {
+            Folder::Blank | Folder::Ours => {
                 self.end(runtime)?;
-                files::remove_tree(&self.layout.folder(&runtime.runtime_id))?;
-            }
-            Folder::Ours => {
-                self.end(runtime)?;
-                let id = &runtime.runtime_id;
-                let log = self.layout.log(id);
-                files::remove_tree(&self.layout.home(id))?;
-                for file in [self.layout.definition(id), log.with_extension("log.1"), log] {
-                    files::remove_file(&file)?;
-                }
-                self.remove_strays(runtime)?;
-                files::remove_file(&self.layout.marker(id))?;
-                files::remove_folder_if_empty(&self.layout.folder(id))?;
+                self.empty_folder(runtime)?;
             }
         }
         lock.remove()
@@ -311,16 +299,18 @@ impl Host {
         Ok(())
     }
 
-    /// Temporary files that a crash left in the runtime's folder.
-    fn remove_strays(&self, runtime: &RuntimeRef) -> Result<()> {
+    /// Removes all that a runtime's folder holds, its marker last: until then the folder is ours, and a
+    /// delete that was broken off can go on.
+    fn empty_folder(&self, runtime: &RuntimeRef) -> Result<()> {
         let folder = self.layout.folder(&runtime.runtime_id);
         let marker = self.layout.marker(&runtime.runtime_id);
-        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
-            if entry.path() != marker {
-                files::remove_file(&entry.path())?;
-            }
+        let entries = std::fs::read_dir(&folder).map_err(|error| files::unusable("read", &folder, &error))?;
+        for entry in entries.flatten().filter(|entry| entry.path() != marker) {
+            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            if is_folder { files::remove_tree(&entry.path())? } else { files::remove_file(&entry.path())? }
         }
-        Ok(())
+        files::remove_file(&marker)?;
+        files::remove_folder_if_empty(&folder)
     }
 
     fn definition(&self, runtime: &RuntimeRef) -> Result<Definition> {

@@ -4,6 +4,7 @@
 //! - [`Resource`] creates, reads, updates and deletes one kind of external object for the engine.
 //! - [`Lifecycle`] starts and stops what exists; it never goes through Pulumi.
 //! - [`Logs`] and [`Inventory`] are optional abilities.
+//! - `conformance` (a feature of this crate) is the suite that every provider's tests run.
 //!
 //! A provider never sees Pulumi's wire, the store or HTTP. Credentials reach it through its own
 //! configuration, never through resource inputs.

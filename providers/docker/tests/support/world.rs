@@ -25,14 +25,12 @@ use provider_api::{Provider, RuntimeRef};
 use provider_docker::{DockerConfig, DockerProvider};
 use tokio::sync::OnceCell;
 
-pub const BASE: &str = "debian:bookworm-slim";
 pub const IMAGE: &str = "pilot-conformance-test:latest";
 
-/// Stands in for the instance image: the same user and home, an init that ends on SIGTERM, and a port
-/// that takes connections. `behave-die` in the home makes it end at once.
+/// Stands in for the instance image: the same user and home, and an init that ends on SIGTERM.
+/// `behave-die` in the home makes it end at once.
 const DOCKERFILE: &str = r#"
-FROM debian:bookworm-slim
-RUN useradd --uid 1000 --user-group --create-home pilot
+RUN mkdir -p /home/pilot && chown 1000:1000 /home/pilot
 USER 1000:1000
 WORKDIR /home/pilot
 ENTRYPOINT ["/bin/sh", "-c", "if [ -e behave-die ]; then echo cannot work today >&2; exit 7; fi; trap 'exit 0' TERM; echo up; while :; do sleep 3600 & wait $!; done"]
@@ -157,14 +155,12 @@ async fn build_image(docker: &Docker) {
     static BUILT: OnceCell<()> = OnceCell::const_new();
     BUILT
         .get_or_init(|| async {
-            docker.inspect_image(BASE).await.unwrap_or_else(|error| {
-                panic!("{BASE} is not on the engine ({error}); `cargo xtask image` imports it")
-            });
+            let dockerfile = format!("FROM {}{DOCKERFILE}", base_image(docker).await);
             let mut archive = tar::Builder::new(Vec::new());
             let mut header = tar::Header::new_gnu();
-            header.set_size(DOCKERFILE.len() as u64);
+            header.set_size(dockerfile.len() as u64);
             header.set_mode(0o644);
-            archive.append_data(&mut header, "Dockerfile", DOCKERFILE.as_bytes()).unwrap();
+            archive.append_data(&mut header, "Dockerfile", dockerfile.as_bytes()).unwrap();
             let body = bollard::body_full(archive.into_inner().unwrap().into());
             let options = query::BuildImageOptionsBuilder::default().t(IMAGE).rm(true).build();
             let mut build = docker.build_image(options, None, Some(body));
@@ -178,6 +174,15 @@ async fn build_image(docker: &Docker) {
             }
         })
         .await;
+}
+
+/// The base of the instance image, whatever this host's is.
+async fn base_image(docker: &Docker) -> String {
+    let images = docker.list_images(None::<query::ListImagesOptions>).await.unwrap();
+    let mut tags: Vec<_> = images.into_iter().flat_map(|image| image.repo_tags).collect();
+    tags.sort();
+    let base = tags.into_iter().find(|tag| tag.starts_with("debian:") || tag.starts_with("ubuntu:"));
+    base.expect("no Debian or Ubuntu base image is on the Docker host: run `cargo xtask image`")
 }
 
 #[async_trait]
