@@ -20,9 +20,8 @@ struct LockFile {
     hostname: String,
 }
 
-/// Removes dead locks and waits up to `patience` for living ones to be released.
-pub(crate) async fn settle(locks: &Path, stack: &str, patience: Duration) -> Result<()> {
-    let deadline = tokio::time::Instant::now() + patience;
+/// Removes dead locks and waits until `deadline` for living ones to be released.
+pub(crate) async fn settle(locks: &Path, stack: &str, deadline: tokio::time::Instant) -> Result<()> {
     loop {
         match first_living(locks) {
             None => return Ok(()),
@@ -51,6 +50,8 @@ fn first_living(locks: &Path) -> Option<String> {
         if lock.hostname == this_host() && !is_alive(lock.pid, taken) {
             tracing::warn!(lock = %path.display(), pid = lock.pid, "removing the lock of a dead process");
             let _ = std::fs::remove_file(&path);
+            // The file backend keeps a side file with each of its files.
+            let _ = std::fs::remove_file(path.with_extension("json.attrs"));
         } else {
             living = Some(format!("{}@{} (pid {})", lock.username, lock.hostname, lock.pid));
         }
@@ -100,6 +101,10 @@ mod tests {
         path
     }
 
+    fn now() -> tokio::time::Instant {
+        tokio::time::Instant::now()
+    }
+
     /// A pid that surely is not running: a child that has been waited for.
     fn dead_pid() -> i32 {
         let mut child = std::process::Command::new("true").spawn().unwrap();
@@ -111,7 +116,7 @@ mod tests {
     async fn the_lock_of_a_dead_process_of_this_host_is_removed() {
         let folder = tempfile::tempdir().unwrap();
         let path = write_lock(folder.path(), "a.json", dead_pid(), &this_host());
-        settle(folder.path(), "s", Duration::ZERO).await.unwrap();
+        settle(folder.path(), "s", now()).await.unwrap();
         assert!(!path.exists());
     }
 
@@ -120,7 +125,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let pid = std::process::id() as i32;
         let path = write_lock(folder.path(), "a.json", pid, &this_host());
-        let error = settle(folder.path(), "s", Duration::ZERO).await.unwrap_err();
+        let error = settle(folder.path(), "s", now()).await.unwrap_err();
         assert!(path.exists());
         assert!(error.to_string().contains(&format!("(pid {pid})")), "{error}");
     }
@@ -129,12 +134,12 @@ mod tests {
     async fn the_lock_of_another_host_is_never_removed() {
         let folder = tempfile::tempdir().unwrap();
         let path = write_lock(folder.path(), "a.json", dead_pid(), "elsewhere");
-        assert!(settle(folder.path(), "s", Duration::ZERO).await.is_err());
+        assert!(settle(folder.path(), "s", now()).await.is_err());
         assert!(path.exists());
     }
 
     #[tokio::test]
     async fn no_lock_folder_means_no_lock() {
-        settle(Path::new("/nonexistent"), "s", Duration::ZERO).await.unwrap();
+        settle(Path::new("/nonexistent"), "s", now()).await.unwrap();
     }
 }

@@ -2,12 +2,14 @@
 
 use std::ffi::OsString;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::Instant;
 
 use crate::classify::{Ended, Failures, classify};
 use crate::command::{self, Exit, Invocation};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::{EngineEvent, EventKind, SummaryEvent};
 use crate::language;
 use crate::program::{Outputs, Program};
@@ -19,6 +21,28 @@ pub(crate) struct Finished {
     /// What an inline program returned.
     pub outputs: Option<Outputs>,
     pub events: Vec<EngineEvent>,
+}
+
+/// Runs something that takes the stack's lock. Locks of dead processes are removed before, those of
+/// living ones are waited for as long as the options say: also when one appears in between.
+pub(crate) async fn locking<T, F>(stack: &Stack, options: &Options, mut run: impl FnMut() -> F) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
+    let deadline = Instant::now() + options.lock_patience;
+    loop {
+        if let workspace::Backend::Folder(folder) = &stack.workspace.backend {
+            let locks =
+                folder.join(".pulumi/locks/organization").join(&stack.workspace.project).join(&stack.name);
+            lock::settle(&locks, &stack.name, deadline).await?;
+        }
+        match run().await {
+            Err(Error::ConcurrentUpdate { .. }) if Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            result => return result,
+        }
+    }
 }
 
 /// A plain run without events: `stack init`, `stack export`, ...
@@ -40,11 +64,6 @@ pub(crate) async fn engine(
     program: Option<Arc<dyn Program>>,
     options: &Options,
 ) -> Result<Finished> {
-    if let workspace::Backend::Folder(folder) = &stack.workspace.backend {
-        let locks =
-            folder.join(".pulumi/locks/organization").join(&stack.workspace.project).join(&stack.name);
-        lock::settle(&locks, &stack.name, options.lock_patience).await?;
-    }
     let host = match program {
         Some(program) => Some(language::Server::start(program).await?),
         None => None,

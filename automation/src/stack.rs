@@ -76,7 +76,9 @@ impl Stack {
     /// Creates the stack; `pulumi stack init`. [`Error::StackExists`] when there is one.
     pub async fn create(&self, options: &Options) -> Result<()> {
         let args = ["stack", "init", self.name.as_str(), "--no-select"];
-        operation::plain(self, "stack init", &args, options).await.map(drop)
+        operation::locking(self, options, || operation::plain(self, "stack init", &args, options))
+            .await
+            .map(drop)
     }
 
     /// Creates the stack unless it exists; true when it was created.
@@ -94,7 +96,10 @@ impl Stack {
     /// Applies an inline program; `pulumi up`.
     pub async fn up(&self, program: Arc<dyn Program>, options: &Options) -> Result<Update> {
         let args = ["--yes", "--skip-preview", "--suppress-outputs"];
-        let finished = operation::engine(self, "up", &args, Some(program), options).await?;
+        let finished = operation::locking(self, options, || {
+            operation::engine(self, "up", &args, Some(Arc::clone(&program)), options)
+        })
+        .await?;
         let outputs =
             finished.outputs.iter().flatten().map(|(name, input)| (name.clone(), input.value.clone()));
         Ok(Update { outputs: outputs.collect(), summary: summarize(finished.summary, finished.events) })
@@ -111,8 +116,10 @@ impl Stack {
     /// the project's language, it is not run.
     pub async fn destroy(&self, program: Arc<dyn Program>, options: &Options) -> Result<Summary> {
         let args = ["--yes", "--skip-preview", "--suppress-outputs"];
-        let Finished { summary, events, .. } =
-            operation::engine(self, "destroy", &args, Some(program), options).await?;
+        let Finished { summary, events, .. } = operation::locking(self, options, || {
+            operation::engine(self, "destroy", &args, Some(Arc::clone(&program)), options)
+        })
+        .await?;
         Ok(summarize(summary, events))
     }
 
@@ -120,7 +127,7 @@ impl Stack {
     /// A stack that does not exist is a success.
     pub async fn remove(&self, options: &Options) -> Result<()> {
         let args = ["stack", "rm", "--yes", "--remove-backups", "--stack", self.name.as_str()];
-        match operation::plain(self, "stack rm", &args, options).await {
+        match operation::locking(self, options, || operation::plain(self, "stack rm", &args, options)).await {
             Ok(_) | Err(Error::StackNotFound { .. }) => {}
             Err(error) => return Err(error),
         }

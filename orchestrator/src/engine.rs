@@ -3,6 +3,7 @@
 mod failure;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use automation::{Backend, Cli, Options, Program, Summary, Workspace};
@@ -47,8 +48,7 @@ impl Engine {
         let server = Server::start(registry).await.map_err(|error| {
             Problem::new(ErrorCode::Internal, format!("The providers cannot be served: {error}."))
         })?;
-        let state = Backend::Folder(layout.pulumi().join("state"));
-        let workspace = open(&cli, layout, &server, state)?;
+        let workspace = open(&cli, layout, &server, &layout.pulumi())?;
         Ok(Self { workspace, server, cli, layout: layout.clone(), plugin_folder })
     }
 
@@ -84,13 +84,10 @@ impl Engine {
         let scratch = tempfile::tempdir_in(self.layout.pulumi()).map_err(|error| {
             Problem::new(ErrorCode::DataFolderUnusable, format!("No scratch folder could be made: {error}."))
         })?;
-        let workspace =
-            open(&self.cli, &self.layout, &self.server, Backend::Folder(scratch.path().join("state")))?;
+        let workspace = open(&self.cli, &self.layout, &self.server, scratch.path())?;
         let handle = workspace.stack(&stack.name);
         handle.create(&Options::default()).await.map_err(|error| self.problem(error))?;
         let summary = handle.preview(program(stack), &Options::default()).await;
-        let settings = workspace.directory().join(settings_file(stack));
-        let _ = std::fs::remove_file(settings);
         Ok(to_plan(stack, summary.map_err(|error| self.problem(error))?))
     }
 
@@ -133,9 +130,10 @@ impl Engine {
     }
 }
 
-fn open(cli: &Cli, layout: &Layout, server: &Server, state: Backend) -> Result<Workspace, Problem> {
-    let folder = layout.pulumi();
-    Workspace::inline(cli.clone(), PROJECT, folder.join("project"), folder.join("home"), state)
+/// A workspace with everything that it keeps under `root`.
+fn open(cli: &Cli, layout: &Layout, server: &Server, root: &Path) -> Result<Workspace, Problem> {
+    let state = Backend::Folder(root.join("state"));
+    Workspace::inline(cli.clone(), PROJECT, root.join("project"), root.join("home"), state)
         .map(|workspace| {
             workspace
                 .with_passphrase_file(layout.secret("pulumi-passphrase"))

@@ -1,5 +1,8 @@
 //! Real Pulumi against a provider of these tests: the whole way from declarations to state and back.
 
+// Clippy's leave for tests ends at functions that are not tests themselves.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
+
 #[path = "engine/world.rs"]
 mod world;
 

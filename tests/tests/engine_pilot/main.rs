@@ -1,6 +1,9 @@
 //! Pilot as its users meet it: the real `pilot serve`, real Pulumi, OpenCode, git and Docker. Only the
 //! model is a fake, because a real one has no place in a test.
 
+// Clippy's leave for tests ends at functions that are not tests themselves.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
+
 mod support;
 
 mod bad_input;

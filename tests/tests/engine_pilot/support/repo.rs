@@ -84,7 +84,7 @@ impl Daemon {
 impl Drop for Daemon {
     fn drop(&mut self) {
         // `git daemon` is a wrapper around the process that serves.
-        let _ = Command::new("kill").args(["-KILL", &format!("-{}", self.child.id())]).status();
+        let _ = Command::new("kill").args(["-KILL", "--", &format!("-{}", self.child.id())]).status();
         let _ = self.child.wait();
     }
 }

@@ -131,11 +131,11 @@ impl World {
             if let Some(status) = self.server.as_mut().and_then(|child| child.try_wait().unwrap()) {
                 panic!("the server ended with {status}:\n{}", self.log());
             }
-            if let Some(api) = Api::find(&self.data) {
-                if api.is_ready().await {
-                    self.api = api;
-                    break;
-                }
+            if let Some(api) = Api::find(&self.data)
+                && api.is_ready().await
+            {
+                self.api = api;
+                break;
             }
             assert!(Instant::now() < deadline, "the server is not ready:\n{}", self.log());
             tokio::time::sleep(Duration::from_millis(25)).await;
