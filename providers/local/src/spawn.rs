@@ -20,8 +20,8 @@ use crate::procfs::{GENERATION, INSTALLATION, RUNTIME};
 
 /// A log larger than this is put aside at the next start; one old log is kept.
 const LOG_LIMIT: u64 = 10 * 1024 * 1024;
-/// Long enough for an init that cannot work to say so and end.
-const FIRST_LOOK: Duration = Duration::from_millis(100);
+/// Long enough for an init that cannot work to say so and end; one that works listens much sooner.
+const FIRST_LOOK: Duration = Duration::from_secs(1);
 
 /// Starts the init and watches it for a moment. `Err(status)` inside when it ended at once.
 pub(crate) fn start(

@@ -36,7 +36,9 @@ impl<'a> Tree<'a> {
         let leaders = self.leaders(&table);
         for &extra in leaders.iter().skip(1) {
             tracing::warn!(runtime = %self.runtime.runtime_id, pid = extra.pid, "a second instance of one runtime is ended");
-            send(extra, Signal::KILL);
+            for member in with_descendants(&table, [extra].into()) {
+                send(member, Signal::KILL);
+            }
         }
         leaders.first().copied()
     }
@@ -92,39 +94,45 @@ impl<'a> Tree<'a> {
             .iter()
             .filter(|process| self.is_labelled(process) && process.program == self.leader_program)
             .collect();
-        // Between fork and exec a child still looks like the leader.
-        let is_child = |process: &Process| running.iter().any(|other| other.identity.pid == process.parent);
-        let mut leaders: Vec<_> =
-            running.iter().filter(|process| !is_child(process)).map(|process| process.identity).collect();
+        // Between fork and exec a child still looks like the leader, and a person may run the program
+        // in a terminal of the instance: what is below a leader is none.
+        let below: BTreeSet<Identity> = running
+            .iter()
+            .flat_map(|process| {
+                let mut below = with_descendants(table, [process.identity].into());
+                below.retain(|member| *member != process.identity);
+                below
+            })
+            .collect();
+        let mut leaders: Vec<_> = running.iter().map(|process| process.identity).collect();
+        leaders.retain(|leader| !below.contains(leader));
         leaders.sort();
         leaders
     }
 
     /// Labelled processes and all their descendants that run now.
     fn members(&mut self, table: &[Process]) -> Vec<Identity> {
-        let own = std::process::id() as i32;
-        let mut members: BTreeSet<Identity> = table
-            .iter()
-            .filter(|process| self.is_labelled(process) || self.seen.contains(&process.identity))
-            .map(|process| process.identity)
-            .collect();
-        loop {
-            let parents: BTreeSet<i32> = members.iter().map(|member| member.pid).collect();
-            let before = members.len();
-            members.extend(
-                table
-                    .iter()
-                    .filter(|process| parents.contains(&process.parent))
-                    .map(|process| process.identity),
-            );
-            if members.len() == before {
-                break;
-            }
-        }
-        members.retain(|member| member.pid != own);
+        let known = |process: &&Process| self.is_labelled(process) || self.seen.contains(&process.identity);
+        let roots = table.iter().filter(known).map(|process| process.identity).collect();
+        let members = with_descendants(table, roots);
         self.seen.extend(&members);
-        members.into_iter().collect()
+        members
     }
+}
+
+/// These processes and everything below them, without the one that asks.
+fn with_descendants(table: &[Process], mut members: BTreeSet<Identity>) -> Vec<Identity> {
+    loop {
+        let parents: BTreeSet<i32> = members.iter().map(|member| member.pid).collect();
+        let before = members.len();
+        let children = table.iter().filter(|process| parents.contains(&process.parent));
+        members.extend(children.map(|process| process.identity));
+        if members.len() == before {
+            break;
+        }
+    }
+    let own = std::process::id() as i32;
+    members.into_iter().filter(|member| member.pid != own).collect()
 }
 
 /// Signals exactly this process: the descriptor pins whoever has the id now, and only then is it

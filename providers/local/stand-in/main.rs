@@ -25,6 +25,10 @@ fn main() -> ExitCode {
         let mut child = Command::new(std::env::current_exe().unwrap_or_default());
         // Under a name of its own, as OpenCode has one.
         child.arg0("stand-in-child").arg("child").stdin(Stdio::null());
+        if home.join("behave-nest").exists() {
+            // As somebody may do who works on the init inside an instance.
+            child.arg0(std::env::args_os().next().unwrap_or_default());
+        }
         if number % 2 == 1 {
             // Some tools clean the environment of what they start.
             child.env_clear().env("HOME", &home);

@@ -17,7 +17,7 @@ use contracts::ErrorCode;
 use provider_api::conformance::{CanaryBoot, eventually, run};
 use provider_api::{Outcome, Provider, RunStatus, RuntimeRef};
 use provider_local::{LocalConfig, LocalProvider};
-use world::{World, kill, labelled, leaders};
+use world::{World, kill, labelled, leaders, named};
 
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -131,7 +131,26 @@ async fn of_two_leaders_the_older_one_stays() {
         eventually("two leaders run", async || leaders(&runtime).len() == 2).await;
         bench.provider.lifecycle().start(&runtime).await.unwrap();
         second.wait().unwrap();
-        assert_eq!(leaders(&runtime), older);
+        eventually("only the older one is left", async || leaders(&runtime) == older).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_program_run_by_hand_inside_the_instance_is_no_second_leader() {
+    let world = World::new();
+    let root = world.config().root;
+    run(world.bench(), |bench| async move {
+        let mut stack = bench.stack();
+        stack.create("home").await.unwrap();
+        fs::write(root.join(stack.spec.runtime_id.as_str()).join("home/behave-nest"), "").unwrap();
+        stack.create("process").await.unwrap();
+        let runtime = stack.runtime();
+        eventually("two of the program run", async || named(&runtime).len() == 2).await;
+        bench.second.lifecycle().start(&runtime).await.unwrap();
+        assert_eq!(named(&runtime).len(), 2);
+        bench.provider.lifecycle().stop(&runtime, GRACE).await.unwrap();
+        assert_eq!(processes(&runtime), 0);
     })
     .await;
 }

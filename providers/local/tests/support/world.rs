@@ -127,13 +127,23 @@ pub fn labelled(installation: &InstallationId, runtime: Option<&RuntimeId>) -> V
     found
 }
 
-/// Leaders have no argument; the stand-in's children have one.
-pub fn leaders(runtime: &RuntimeRef) -> Vec<i32> {
+/// Processes under the init's own name; the stand-in's children have another, unless told otherwise.
+pub fn named(runtime: &RuntimeRef) -> Vec<i32> {
+    let is_named = |cmdline: &[u8]| {
+        cmdline.split(|&byte| byte == 0).next().is_some_and(|name| name.ends_with(b"stand-in-instance"))
+    };
     let all = labelled(&runtime.installation, Some(&runtime.runtime_id));
-    all.into_iter()
-        .filter(|(_, cmdline)| !cmdline.ends_with(b"\0child\0") && !cmdline.is_empty())
-        .map(|(pid, _)| pid)
-        .collect()
+    all.into_iter().filter(|(_, cmdline)| is_named(cmdline)).map(|(pid, _)| pid).collect()
+}
+
+/// Those that are nobody's child among them: a child has its parent's name until it is itself.
+pub fn leaders(runtime: &RuntimeRef) -> Vec<i32> {
+    let named = named(runtime);
+    let parent = |pid: i32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1)?.parse::<i32>().ok())
+    };
+    named.iter().copied().filter(|pid| !parent(*pid).is_some_and(|parent| named.contains(&parent))).collect()
 }
 
 pub fn kill(pid: i32) {
