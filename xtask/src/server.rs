@@ -66,6 +66,7 @@ impl Server {
 
     /// Starts the server with these arguments after `serve`, and waits until it answers.
     pub fn start(&self, arguments: &[&str]) -> Result<()> {
+        std::fs::create_dir_all(&self.data).with_context(|| self.data.display().to_string())?;
         let log = File::create(self.log()).with_context(|| self.log().display().to_string())?;
         let twin = log.try_clone()?;
         // setsid replaces itself with the server, so the child's pid is the server's.
