@@ -17,6 +17,12 @@ pub trait RuntimeAdapter: Send + Sync {
     /// The truth of this moment; answers at once and never asks OpenCode.
     async fn health(&self) -> RuntimeHealth;
 
+    /// Where a person who opens the UI's address wants to be: the page of this instance's workspace.
+    /// OpenCode's own start page knows no project until one is added by hand.
+    fn landing(&self) -> Option<String> {
+        None
+    }
+
     /// Hands the request to OpenCode at `target_path` (path and query, already judged by the routes)
     /// and gives back its answer as a stream. An error is this instance's, never OpenCode's own.
     async fn proxy(&self, request: Request<Body>, target_path: &str) -> Result<Response<Body>, Problem>;

@@ -9,12 +9,12 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::from_fn;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use contracts::assertion::Surface;
 use contracts::identity::HealthStatus;
 use contracts::{ErrorCode, Problem};
-use http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ACCEPT, ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use proxy::Body;
 use serde::Serialize;
@@ -100,8 +100,27 @@ async fn api(instance: &Instance, request: Request) -> Result<Response, Problem>
 }
 
 async fn ui(instance: &Instance, request: Request) -> Result<Response, Problem> {
+    if let Some(landing) = instance.adapter.landing().filter(|_| opens_the_ui(&request)) {
+        return Ok(see(&landing));
+    }
     let target = with_query(request.uri().path(), request.uri().query());
     forward(instance, request, &target).await
+}
+
+/// A browser going to the bare address; anything that OpenCode's UI asks for itself is not that.
+fn opens_the_ui(request: &Request) -> bool {
+    let accepts = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let bare = request.uri().path() == "/" && request.uri().query().is_none();
+    bare && request.method() == Method::GET && accepts.contains("text/html")
+}
+
+fn see(location: &str) -> Response {
+    let mut response = StatusCode::SEE_OTHER.into_response();
+    if let Ok(location) = HeaderValue::from_str(location) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 fn with_query(path: &str, query: Option<&str>) -> String {

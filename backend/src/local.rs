@@ -3,11 +3,12 @@
 //! It adds OpenCode's login, holds requests for a moment while OpenCode starts, and says plainly when
 //! it is not there. Starting and stopping OpenCode is the init's part, told through [`Status`].
 
+use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use contracts::identity::{HealthStatus, RuntimeCapabilities, RuntimeHealth, RuntimeIdentity};
 use contracts::{ErrorCode, Problem};
 use http::header::{ACCEPT_ENCODING, AUTHORIZATION, WWW_AUTHENTICATE};
@@ -63,16 +64,24 @@ pub struct LocalAdapter {
     status: watch::Receiver<Status>,
     forwarder: Forwarder,
     hold: Duration,
+    landing: Option<String>,
 }
 
 impl LocalAdapter {
     pub fn new(identity: RuntimeIdentity, target: OpenCodeTarget, status: watch::Receiver<Status>) -> Self {
-        Self { identity, target, status, forwarder: Forwarder::new(), hold: HOLD }
+        Self { identity, target, status, forwarder: Forwarder::new(), hold: HOLD, landing: None }
     }
 
     /// Another limit for how long a request waits for OpenCode.
     pub fn with_hold(mut self, hold: Duration) -> Self {
         self.hold = hold;
+        self
+    }
+
+    /// The UI opens on this folder. OpenCode's UI names a project by its path in base64url.
+    pub fn with_workspace(mut self, folder: &Path) -> Self {
+        let name = URL_SAFE_NO_PAD.encode(folder.as_os_str().as_encoded_bytes());
+        self.landing = Some(format!("/{name}/session"));
         self
     }
 
@@ -102,6 +111,10 @@ impl LocalAdapter {
 impl RuntimeAdapter for LocalAdapter {
     fn identity(&self) -> RuntimeIdentity {
         self.identity.clone()
+    }
+
+    fn landing(&self) -> Option<String> {
+        self.landing.clone()
     }
 
     async fn capabilities(&self) -> RuntimeCapabilities {

@@ -77,7 +77,8 @@ pub async fn run(config: Config) -> Result<(), Fatal> {
             let password = password();
             let target = OpenCodeTarget::loopback(config.opencode_port, &password).ok_or(Fatal::Password)?;
             let probe = Probe::new(target.clone()).map_err(|source| Fatal::Client { source })?;
-            let adapter = LocalAdapter::new(boot::identity(&config), target, publisher.subscribe());
+            let adapter = LocalAdapter::new(boot::identity(&config), target, publisher.subscribe())
+                .with_workspace(&config.workspace());
             let opencode = opencode(&config, password);
             let (children, stop) = (children.clone(), stop.clone());
             let supervisor = Supervisor { opencode, probe, children, publisher, stop };

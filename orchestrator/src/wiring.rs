@@ -22,7 +22,7 @@ pub struct ProviderSettings {
     pub docker_host: Option<String>,
     /// An instance image other than [`INSTANCE_IMAGE`].
     pub image: Option<String>,
-    /// Host ports of `local` instances other than those of `NETWORK.yml`.
+    /// Host ports of instances other than those of `NETWORK.yml`.
     pub instance_ports: Option<PortRange>,
 }
 
@@ -49,7 +49,7 @@ impl Providers {
             image: settings.image.clone().unwrap_or_else(|| INSTANCE_IMAGE.to_owned()),
             boot,
             publish: std::net::Ipv4Addr::LOCALHOST.into(),
-            ports: None,
+            ports: Some(settings.instance_ports.unwrap_or(network().host.instances)),
         }));
         Self::of([local, docker])
     }

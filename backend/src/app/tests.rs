@@ -33,6 +33,10 @@ impl RuntimeAdapter for Recorder {
         self.status.health_of(identity())
     }
 
+    fn landing(&self) -> Option<String> {
+        Some("/L3c/session".to_owned())
+    }
+
     async fn proxy(
         &self,
         request: http::Request<Body>,
@@ -215,4 +219,17 @@ async fn the_request_id_is_passed_on_and_returned_in_header_and_problem() {
     let (_, headers, problem) = world.send(request).await;
     assert_eq!(problem["requestId"].as_str(), headers[contracts::headers::REQUEST_ID].to_str().ok());
     assert!(problem["requestId"].as_str().unwrap().starts_with("req-"));
+}
+
+#[tokio::test]
+async fn only_a_browser_that_opens_the_bare_address_is_sent_to_the_workspace() {
+    let mut world = ready("text/html");
+    let page = world.request(Surface::Ui, "/").header("accept", "text/html,*/*");
+    let (status, headers, _) = world.send(page).await;
+    assert_eq!((status.as_u16(), headers[LOCATION].to_str().unwrap()), (303, "/L3c/session"));
+    for uri in ["/?x=1", "/L3c/session", "/assets/a.js"] {
+        let request = world.request(Surface::Ui, uri).header("accept", "text/html,*/*");
+        assert_eq!(world.send(request).await.0, StatusCode::OK, "{uri}");
+    }
+    assert_eq!(world.get(Surface::Ui, "/").await.0, StatusCode::OK);
 }

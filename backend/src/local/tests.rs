@@ -159,3 +159,12 @@ fn the_password_is_not_in_the_debug_output() {
     let shown = format!("{target:?}");
     assert!(!shown.contains("secret") && !shown.contains(&STANDARD.encode("opencode:secret")), "{shown}");
 }
+
+#[test]
+fn the_ui_opens_on_the_workspace() {
+    let (_sender, status) = watch::channel(Status::starting("booting"));
+    let target = OpenCodeTarget::loopback(4096, "secret").unwrap();
+    let adapter = LocalAdapter::new(identity(), target, status);
+    assert_eq!(adapter.landing(), None);
+    assert_eq!(adapter.with_workspace(Path::new("/w")).landing().as_deref(), Some("/L3c/session"));
+}

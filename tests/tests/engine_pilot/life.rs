@@ -154,7 +154,12 @@ async fn the_ui_of_a_workspace_is_served_on_its_own_host_after_a_login() {
     let login = at(&path).send().await.unwrap();
     assert_eq!(login.status(), 303);
     let cookie = login.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
-    let page = at("/").header("cookie", &cookie).header("accept", "text/html").send().await.unwrap();
+    let open = async |path: &str| {
+        at(path).header("cookie", &cookie).header("accept", "text/html").send().await.unwrap()
+    };
+    let landing = open("/").await;
+    assert_eq!(landing.status(), 303);
+    let page = open(landing.headers()["location"].to_str().unwrap()).await;
     assert_eq!(page.status(), 200);
     assert!(page.text().await.unwrap().to_lowercase().contains("<title>opencode"));
     assert_eq!(at(&path).send().await.unwrap().status(), 401, "a login link works once");
