@@ -93,7 +93,8 @@ impl Runner {
 
     /// Runs an operation that is in the store, after those submitted before it for the same runtime.
     pub fn submit(&self, operation: Operation) {
-        let (cancel, ended) = (CancellationToken::new(), CancellationToken::new());
+        // The end of the process cancels every operation, a delete only those before it.
+        let (cancel, ended) = (self.parts.shutdown.child_token(), CancellationToken::new());
         let before = {
             let mut turns = self.turns();
             turns.cancel.insert(operation.id.clone(), cancel.clone());

@@ -2,9 +2,9 @@
 
 use axum::Json;
 use axum::extract::{Query, State};
-use contracts::Problem;
 use contracts::plan::Plan;
 use contracts::workspace::{Accepted, CreateWorkspace, LogTail, StackExport, Workspace, WorkspaceList};
+use contracts::{ErrorCode, Problem};
 use http::StatusCode;
 use serde::Deserialize;
 
@@ -16,8 +16,17 @@ const MAX_LOG_BYTES: usize = 1024 * 1024;
 
 type AcceptedAnswer = Answer<(StatusCode, Json<Accepted>)>;
 
-fn accepted(accepted: Accepted) -> (StatusCode, Json<Accepted>) {
-    (StatusCode::ACCEPTED, Json(accepted))
+/// A change runs to its answer even when the client hangs up: between the commit and the hand-over to
+/// the runner there must be no point at which it can be dropped.
+async fn detached<F>(change: F) -> AcceptedAnswer
+where
+    F: Future<Output = Result<Accepted, Problem>> + Send + 'static,
+{
+    let outcome = tokio::spawn(change).await.unwrap_or_else(|panic| {
+        tracing::error!(%panic, "a change panicked");
+        Err(Problem::new(ErrorCode::Internal, "The change ended unexpectedly; the log has the reason."))
+    });
+    Ok((StatusCode::ACCEPTED, Json(outcome?)))
 }
 
 /// Create a workspace. The same `Idempotency-Key` with the same body answers with the same operation.
@@ -28,7 +37,7 @@ pub async fn create(
     caller: Caller,
     Body(body): Body<CreateWorkspace>,
 ) -> AcceptedAnswer {
-    Ok(accepted(api.lifecycle.create(body, &caller.0).await?))
+    detached(async move { api.lifecycle.create(body, &caller.0).await }).await
 }
 
 /// List all workspaces.
@@ -48,21 +57,21 @@ pub async fn get(State(api): State<Api>, SlugPath(slug): SlugPath) -> Answer<Jso
 #[utoipa::path(delete, path = "/v1/workspaces/{slug}", params(("slug" = String, Path)),
     responses((status = 202, body = Accepted), (status = "default", body = Problem)))]
 pub async fn delete(State(api): State<Api>, SlugPath(slug): SlugPath, caller: Caller) -> AcceptedAnswer {
-    Ok(accepted(api.lifecycle.delete(&slug, &caller.0).await?))
+    detached(async move { api.lifecycle.delete(&slug, &caller.0).await }).await
 }
 
 /// Start a stopped workspace. Starting one that runs is a success.
 #[utoipa::path(post, path = "/v1/workspaces/{slug}/start", params(("slug" = String, Path)),
     responses((status = 202, body = Accepted), (status = "default", body = Problem)))]
 pub async fn start(State(api): State<Api>, SlugPath(slug): SlugPath, caller: Caller) -> AcceptedAnswer {
-    Ok(accepted(api.lifecycle.start(&slug, &caller.0).await?))
+    detached(async move { api.lifecycle.start(&slug, &caller.0).await }).await
 }
 
 /// Stop a workspace; its data stays.
 #[utoipa::path(post, path = "/v1/workspaces/{slug}/stop", params(("slug" = String, Path)),
     responses((status = 202, body = Accepted), (status = "default", body = Problem)))]
 pub async fn stop(State(api): State<Api>, SlugPath(slug): SlugPath, caller: Caller) -> AcceptedAnswer {
-    Ok(accepted(api.lifecycle.stop(&slug, &caller.0).await?))
+    detached(async move { api.lifecycle.stop(&slug, &caller.0).await }).await
 }
 
 /// What applying the workspace's stack again would change: its drift. Changes nothing.

@@ -25,6 +25,7 @@ const FULL_RETRY: Duration = Duration::from_millis(500);
 
 pub struct Run {
     pub parts: Arc<Parts>,
+    /// Cancelled by a delete of the workspace or by the end of the process.
     pub cancel: CancellationToken,
     operation: Mutex<Operation>,
 }
@@ -72,7 +73,7 @@ impl Run {
     }
 
     pub fn check_cancelled(&self) -> Result<(), Problem> {
-        if self.cancel.is_cancelled() || self.parts.shutdown.is_cancelled() {
+        if self.cancel.is_cancelled() {
             return Err(Problem::new(ErrorCode::Canceled, "The operation was cancelled."));
         }
         Ok(())
@@ -136,23 +137,10 @@ impl Run {
         });
         Options {
             events: Some(sender),
-            cancel: self.any_cancel(),
+            cancel: self.cancel.clone(),
             lock_patience: LOCK_PATIENCE,
             parallel: None,
         }
-    }
-
-    /// Cancelled by a delete of the workspace or by the end of the process.
-    pub fn any_cancel(&self) -> CancellationToken {
-        let token = self.parts.shutdown.child_token();
-        let (both, cancel) = (token.clone(), self.cancel.clone());
-        tokio::spawn(async move {
-            tokio::select! {
-                () = cancel.cancelled() => both.cancel(),
-                () = both.cancelled() => {}
-            }
-        });
-        token
     }
 
     pub async fn finish(&self, state: OperationState, error: Option<Problem>, at: Timestamp) {

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use contracts::Problem;
 use contracts::operation::Phase;
+use contracts::{ErrorCode, Problem};
 use provider_api::RunStatus;
 
 use super::run::Run;
@@ -35,12 +35,8 @@ pub async fn boot(run: &Arc<Run>, row: &WorkspaceRow) -> Result<(), Problem> {
 }
 
 async fn cancellable<T>(run: &Run, work: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
-    let cancel = run.any_cancel();
     tokio::select! {
         result = work => result,
-        () = cancel.cancelled() => {
-            run.check_cancelled()?;
-            Err(Problem::new(contracts::ErrorCode::Canceled, "The operation was cancelled."))
-        }
+        () = run.cancel.cancelled() => Err(Problem::new(ErrorCode::Canceled, "The operation was cancelled.")),
     }
 }

@@ -1,8 +1,9 @@
 //! kill -9 of the server in the middle of its work: nothing that was accepted is lost, nothing is doubled.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
 
 use crate::support::eventually;
 use crate::support::world::World;
@@ -115,4 +116,40 @@ async fn sigterm_ends_the_server_cleanly_in_the_middle_of_a_create() {
     world.serve().await;
     world.api.succeeded(&operation).await;
     assert_eq!(world.witness.leaders().len(), 1);
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_after_asking_does_not_lose_what_was_accepted() {
+    let world = World::start().await;
+    let address = world.api.orchestrator.trim_start_matches("http://").to_owned();
+    let mut accepted = 0;
+    for patience in [0, 3, 10, 40] {
+        let slug = format!("hasty-{patience}");
+        let body = format!(r#"{{"slug":"{slug}"}}"#);
+        let request = format!(
+            "POST /v1/workspaces HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {}\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            world.api.token,
+            body.len()
+        );
+        let mut connection = tokio::net::TcpStream::connect(&address).await.unwrap();
+        connection.write_all(request.as_bytes()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(patience)).await;
+        drop(connection);
+        let asked = Instant::now();
+        // The server may have noticed before it accepted; what is on record reaches its end.
+        let ready = eventually("the end of what was accepted", Duration::from_secs(60), || async {
+            let list = world.api.get("/v1/workspaces").await;
+            match list["workspaces"].as_array().unwrap().iter().find(|one| one["slug"] == slug.as_str()) {
+                Some(workspace) => (workspace["state"] == "ready").then_some(true),
+                None => (asked.elapsed() > Duration::from_secs(2)).then_some(false),
+            }
+        })
+        .await;
+        if ready {
+            accepted += 1;
+            world.api.succeeded(&world.api.delete(&slug).await).await;
+        }
+    }
+    assert!(accepted > 0, "no request was ever accepted, so nothing was tested");
 }
