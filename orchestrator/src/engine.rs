@@ -9,12 +9,14 @@ use std::sync::Arc;
 use automation::{Backend, Cli, Options, Program, Summary, Workspace};
 use contracts::plan::{Plan, PlanStep};
 use contracts::workspace::StackExport;
-use contracts::{ErrorCode, Problem};
+use contracts::{ErrorCode, InstallationId, Problem};
 use provider_api::{Provider, RuntimeSpec};
 use provider_server::{Registry, Server};
 use stacks::{Inline, Location, PROJECT, Stack};
 
 use crate::data::Layout;
+use crate::store::WorkspaceRow;
+use crate::wiring::Providers;
 pub use failure::provider_problem;
 
 /// The engine of one installation: one project, one state folder, the providers attached in process.
@@ -24,6 +26,22 @@ pub struct Engine {
     cli: Cli,
     layout: Layout,
     plugin_folder: String,
+}
+
+/// The stack of a workspace: everything in its row that decides it, and no slug.
+pub fn stack_of(
+    row: &WorkspaceRow,
+    providers: &Providers,
+    installation: &InstallationId,
+) -> Result<Stack, Problem> {
+    let spec = RuntimeSpec {
+        runtime_id: row.runtime_id.clone(),
+        installation: installation.clone(),
+        generation: row.generation,
+        size: row.size.clone(),
+        git: row.git.clone(),
+    };
+    compile(providers.get(row.provider.as_str())?.as_ref(), &spec)
 }
 
 /// A provider's declarations for a runtime as a stack.

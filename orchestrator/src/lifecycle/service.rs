@@ -12,7 +12,7 @@ use contracts::workspace::{
 };
 use contracts::{ErrorCode, InstallationId, OperationId, Problem, ProviderName, RuntimeId, Slug};
 use jiff::Timestamp;
-use provider_api::{RuntimeRef, RuntimeSpec};
+use provider_api::RuntimeRef;
 
 use super::request::{self, ValidCreate};
 use crate::engine::Engine;
@@ -192,8 +192,7 @@ impl Lifecycle {
     }
 
     fn compile(&self, row: &WorkspaceRow) -> Result<stacks::Stack, Problem> {
-        let provider = self.providers.get(row.provider.as_str())?;
-        crate::engine::compile(provider.as_ref(), &runtime_spec(row, &self.installation))
+        crate::engine::stack_of(row, &self.providers, &self.installation)
     }
 
     fn view(&self, row: WorkspaceRow) -> Workspace {
@@ -214,17 +213,6 @@ impl Lifecycle {
             operation: row.operation,
             created_at: row.created_at,
         }
-    }
-}
-
-/// The provider's view of a row: everything that decides the stack, and no slug.
-pub fn runtime_spec(row: &WorkspaceRow, installation: &InstallationId) -> RuntimeSpec {
-    RuntimeSpec {
-        runtime_id: row.runtime_id.clone(),
-        installation: installation.clone(),
-        generation: row.generation,
-        size: row.size.clone(),
-        git: row.git.clone(),
     }
 }
 

@@ -13,7 +13,6 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::Parts;
-use crate::lifecycle::service::runtime_spec;
 use crate::lifecycle::state::{Event, next};
 use crate::store::{Change, StoreError, WorkspaceRow};
 
@@ -91,8 +90,7 @@ impl Run {
     }
 
     pub fn compile(&self, row: &WorkspaceRow) -> Result<stacks::Stack, Problem> {
-        let provider = self.provider(row)?;
-        crate::engine::compile(provider.as_ref(), &runtime_spec(row, &self.parts.installation))
+        crate::engine::stack_of(row, &self.parts.providers, &self.parts.installation)
     }
 
     /// Moves the workspace on. `endpoint` is where traffic may go from now on.
