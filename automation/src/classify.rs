@@ -82,20 +82,29 @@ pub(crate) fn classify(ended: Ended<'_>, failures: Failures) -> Error {
     {
         return Error::StateCorrupt { stack: stack(), message: message() };
     }
+    // Before the program's own words: the engine cuts the program off when a step fails, and whatever it
+    // then says is a consequence.
+    if !failures.failed_operations.is_empty() {
+        return update_failed(ended.command, failures);
+    }
     if let Some(message) = ended.program_error {
         return Error::Program { message };
     }
     if let Some(message) = failures.engine_error {
         return Error::EngineBug { message };
     }
-    if !failures.diagnostics.is_empty() || !failures.failed_operations.is_empty() {
-        return Error::UpdateFailed {
-            operation: ended.command.to_owned(),
-            diagnostics: failures.diagnostics,
-            failed_operations: failures.failed_operations,
-        };
+    if !failures.diagnostics.is_empty() {
+        return update_failed(ended.command, failures);
     }
     Error::Command { command: ended.command.to_owned(), code: ended.code.unwrap_or(-1), message: message() }
+}
+
+fn update_failed(command: &str, failures: Failures) -> Error {
+    Error::UpdateFailed {
+        operation: command.to_owned(),
+        diagnostics: failures.diagnostics,
+        failed_operations: failures.failed_operations,
+    }
 }
 
 /// The CLI's own reason: its `error:` lines, else the end of what it wrote.
@@ -168,6 +177,17 @@ mod tests {
         assert_eq!(error.to_string(), "up failed: quota used up");
         let Error::UpdateFailed { failed_operations, .. } = error else { panic!() };
         assert!(failed_operations[0].outcome_unknown);
+    }
+
+    #[test]
+    fn a_failed_step_counts_before_what_the_cut_off_program_says() {
+        let mut failures = Failures::default();
+        failures.observe(&EngineEvent::parse(
+            r#"{"resOpFailedEvent":{"metadata":{"op":"create","urn":"u","type":"t"},"status":0}}"#,
+        ));
+        let program_error = Some("transport error".to_owned());
+        let ended = Ended { command: "up", code: Some(1), program_error, ..Ended::default() };
+        assert!(matches!(classify(ended, failures), Error::UpdateFailed { .. }));
     }
 
     #[test]
