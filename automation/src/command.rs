@@ -155,6 +155,8 @@ impl Guard {
             () = cancel.cancelled() => (end(child, self.group).await, true),
         };
         self.child = None;
+        // What it left behind would hold its pipes open, and with them the reading of its last words.
+        signal_group(self.group, Signal::KILL);
         Ok((status.map_err(Error::io("wait for pulumi"))?, canceled))
     }
 }
@@ -215,5 +217,16 @@ mod tests {
     async fn a_program_that_is_not_pulumi_is_refused_by_its_version() {
         let error = Cli::open("echo").await.unwrap_err();
         assert!(matches!(error, Error::CliVersion { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn what_the_cli_leaves_behind_does_not_hold_up_its_end() {
+        let cli = Cli { path: "/bin/sh".into(), version: String::new() };
+        let args = ["-c", "sleep 600 & echo said"].map(Into::into).to_vec();
+        let invocation = Invocation { cli: &cli, args, directory: Path::new("/"), env: &[] };
+        let cancel = CancellationToken::new();
+        let ended = tokio::time::timeout(Duration::from_secs(60), run(invocation, &cancel)).await;
+        let exit = ended.unwrap().unwrap();
+        assert_eq!((exit.success(), exit.stdout.as_str()), (true, "said\n"));
     }
 }
