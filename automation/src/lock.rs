@@ -7,6 +7,8 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
@@ -66,7 +68,11 @@ fn this_host() -> String {
 /// True unless no process has this pid, it is a zombie, or it began after the lock was taken (the pid
 /// was used again).
 fn is_alive(pid: i32, lock_taken: Option<SystemTime>) -> bool {
-    let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
+    let stat = match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
+        Ok(stat) => stat,
+        // Out of file handles, or a /proc that hides other users' processes: the kernel still knows.
+        Err(_) => return exists(pid),
+    };
     // The fields follow the command, which is in parentheses and may hold anything.
     let Some((_, rest)) = stat.rsplit_once(')') else { return true };
     let fields: Vec<&str> = rest.split_whitespace().collect();
@@ -78,6 +84,11 @@ fn is_alive(pid: i32, lock_taken: Option<SystemTime>) -> bool {
         (Some(began), Some(taken)) => began <= taken + CLOCK_SLACK,
         _ => true,
     }
+}
+
+/// False only when the kernel says that there is no such process.
+fn exists(pid: i32) -> bool {
+    Pid::from_raw(pid).is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH))
 }
 
 /// Boot time is known to the second only, and file systems keep times more coarsely than the kernel.
@@ -128,6 +139,13 @@ mod tests {
         let error = settle(folder.path(), "s", now()).await.unwrap_err();
         assert!(path.exists());
         assert!(error.to_string().contains(&format!("(pid {pid})")), "{error}");
+    }
+
+    #[test]
+    fn only_a_process_that_the_kernel_does_not_know_is_gone() {
+        assert!(exists(1), "init is there, and its owner may be somebody else");
+        assert!(!exists(dead_pid()));
+        assert!(!exists(0));
     }
 
     #[tokio::test]
