@@ -57,6 +57,11 @@ fn type_of(urn: &str) -> &str {
     qualified.rsplit('$').next().unwrap_or(qualified)
 }
 
+/// The engine's limit in seconds; 0 is none. What no clock can measure is none either.
+fn limit(seconds: f64) -> Option<Duration> {
+    Duration::try_from_secs_f64(seconds).ok().filter(|limit| !limit.is_zero())
+}
+
 fn version() -> String {
     env!("CARGO_PKG_VERSION").to_owned()
 }
@@ -165,7 +170,7 @@ impl rpc::resource_provider_server::ResourceProvider for Service {
         let create = CreateRequest {
             urn: request.urn.clone(),
             inputs: inputs.plain(),
-            timeout: (request.timeout > 0.0).then(|| Duration::from_secs_f64(request.timeout)),
+            timeout: limit(request.timeout),
         };
         let result = self.detached.run(&request.urn, async move { resource.create(create).await }).await;
         let created = self.settle(&request.urn, result, &inputs, &schema)?;
@@ -255,5 +260,18 @@ impl rpc::resource_provider_server::ResourceProvider for Service {
 
     async fn get_mappings(&self, _: Request<rpc::GetMappingsRequest>) -> Answer<rpc::GetMappingsResponse> {
         unimplemented("GetMappings")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_that_makes_no_sense_is_none() {
+        for seconds in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e300] {
+            assert_eq!(limit(seconds), None, "{seconds}");
+        }
+        assert_eq!(limit(1.5), Some(Duration::from_millis(1500)));
     }
 }
