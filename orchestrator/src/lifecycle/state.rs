@@ -57,7 +57,9 @@ pub fn next(state: Observed, event: Event) -> Result<Observed, IllegalTransition
     let reached = match event {
         Event::DeleteStarted => Some(Deleting),
         Event::DeleteFinished => only(state, &[Deleting], Absent),
-        Event::CreateStarted => only(state, &[Absent, Provisioning, Booting, Failed, Unknown], Provisioning),
+        Event::CreateStarted => {
+            only(state, &[Absent, Provisioning, Booting, Ready, Failed, Unknown], Provisioning)
+        }
         Event::Applied => only(state, &[Provisioning], Booting),
         Event::StartStarted => {
             only(state, &[Stopped, Suspended, Failed, Unknown, Degraded, Ready, Booting], Booting)
@@ -124,7 +126,9 @@ mod tests {
 
     #[test]
     fn an_interrupted_create_can_begin_again_wherever_it_was() {
-        for state in [Observed::Absent, Observed::Provisioning, Observed::Booting, Observed::Unknown] {
+        use Observed::*;
+        // Ready as well: the process can end after that was stored and before the operation's end is.
+        for state in [Absent, Provisioning, Booting, Ready, Unknown] {
             assert_eq!(next(state, Event::CreateStarted), Ok(Observed::Provisioning));
         }
     }
