@@ -41,9 +41,7 @@ pub struct OperationStream {
 impl Feed {
     /// Begins the stream of a submitted operation with the phases that it has reached already.
     pub fn open(&self, operation: &Operation) {
-        let log = Arc::new(Log { events: Mutex::default(), length: watch::channel(0).0 });
-        replay_phases(&log, operation);
-        lock(&self.inner).logs.insert(operation.id.clone(), log);
+        self.log_of(operation);
     }
 
     pub fn publish(&self, id: &OperationId, body: OperationEventBody) {
@@ -64,12 +62,25 @@ impl Feed {
     /// A stream after event number `after`; for an operation of an earlier process one made from its
     /// row.
     pub fn subscribe(&self, operation: &Operation, after: u64) -> OperationStream {
-        let log = lock(&self.inner).logs.get(&operation.id).cloned();
-        let log = log.unwrap_or_else(|| Arc::new(from_row(operation)));
+        let log = self.log_of(operation);
         let known = lock(&log.events).len();
         // A number from before a restart may be beyond what is known now: then everything is new.
         let position = usize::try_from(after).ok().filter(|after| *after <= known).unwrap_or(0);
         OperationStream { length: log.length.subscribe(), log, position, done: false }
+    }
+
+    /// The operation's log. One that has not ended is kept: what is published later must reach a reader
+    /// who came before the runner.
+    fn log_of(&self, operation: &Operation) -> Arc<Log> {
+        let mut inner = lock(&self.inner);
+        if let Some(log) = inner.logs.get(&operation.id) {
+            return Arc::clone(log);
+        }
+        let log = Arc::new(from_row(operation));
+        if !operation.state.is_final() {
+            inner.logs.insert(operation.id.clone(), Arc::clone(&log));
+        }
+        log
     }
 }
 
@@ -167,6 +178,18 @@ mod tests {
         );
         assert_eq!(early.await.unwrap(), [1, 2, 3]);
         assert_eq!(collect(feed.subscribe(&operation, 2)).await, [3]);
+    }
+
+    #[tokio::test]
+    async fn a_reader_who_comes_before_the_runner_sees_the_end() {
+        let (feed, operation) = (Feed::default(), operation(OperationState::Queued));
+        let stream = feed.subscribe(&operation, 0);
+        feed.open(&operation);
+        feed.publish(
+            &operation.id,
+            OperationEventBody::Done { state: OperationState::Succeeded, error: None },
+        );
+        assert_eq!(collect(stream).await, [1, 2]);
     }
 
     #[tokio::test]
