@@ -34,6 +34,13 @@ pub async fn ready(client: &reqwest::Client, target: &Target<'_>) -> Result<Endp
     wait(client, target, "OpenCode did not answer", |health| health.status == HealthStatus::Ok).await
 }
 
+/// For [`probe`]. It speaks to the instance itself: a proxy of the environment does not know loopback
+/// addresses, and where an instance redirects to is its own business.
+pub fn client() -> reqwest::Result<reqwest::Client> {
+    let direct = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
+    direct.pool_max_idle_per_host(0).build()
+}
+
 /// One question; `None` when there is no answer.
 pub async fn probe(client: &reqwest::Client, endpoint: &Endpoint) -> Option<RuntimeHealth> {
     let request = client.get(format!("http://{endpoint}/health")).timeout(PROBE_TIMEOUT);
@@ -108,4 +115,24 @@ async fn with_log(target: &Target<'_>, mut problem: Problem) -> Problem {
         problem.detail = format!("{}\nThe end of its log:\n{}", problem.detail, text.trim_end());
     }
     problem
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::response::Redirect;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_probe_goes_nowhere_but_to_the_instance() {
+        let health = r#"{"status":"ok","identity":{"runtimeId":"rt-1","runtimeLabel":"x","platform":"compute"},"openCode":{"ready":true}}"#;
+        let instance = axum::Router::new()
+            .route("/health", axum::routing::get(|| async { Redirect::temporary("/elsewhere") }))
+            .route("/elsewhere", axum::routing::get(move || async move { health }));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, instance).await });
+        let endpoint = Endpoint { host: "127.0.0.1".to_owned(), port: address.port() };
+        assert_eq!(probe(&client().unwrap(), &endpoint).await.map(|health| health.status), None);
+    }
 }

@@ -22,7 +22,7 @@ use crate::reconcile::Reconciler;
 use crate::store::Store;
 use crate::tools::ToolPaths;
 use crate::wiring::{ProviderSettings, Providers};
-use crate::{exposure, metrics};
+use crate::{exposure, metrics, readiness};
 
 /// How long running operations get to end by themselves before the process leaves them to the next.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -98,9 +98,8 @@ pub async fn start(config: Config, data: DataFolder) -> Result<Running, Problem>
     let plugin_folder = config.tools.plugin_folder().display().to_string();
     let engine = Arc::new(Engine::start(cli, &layout, Registry::new(providers.all()), plugin_folder).await?);
     let shutdown = CancellationToken::new();
-    let probe = reqwest::Client::builder().pool_max_idle_per_host(0).build();
-    let probe =
-        probe.map_err(|error| Problem::new(ErrorCode::Internal, format!("No HTTP client: {error}.")))?;
+    let probe = readiness::client()
+        .map_err(|error| Problem::new(ErrorCode::Internal, format!("No HTTP client: {error}.")))?;
     let runner = Runner::new(Parts {
         store: store.clone(),
         engine: Arc::clone(&engine),
