@@ -5,6 +5,8 @@ mod create;
 mod delete;
 mod feed;
 mod run;
+#[cfg(test)]
+pub(crate) mod stand_in;
 mod start;
 mod stop;
 

@@ -12,7 +12,11 @@ use crate::engine::provider_problem;
 use crate::lifecycle::state::Event;
 
 pub async fn run(run: &Arc<Run>) -> Result<(), Problem> {
-    let row = run.row().await?;
+    let row = match run.row().await {
+        // A process that ended after the last step and before it could say so was here before.
+        Err(gone) if gone.code == ErrorCode::WorkspaceNotFound => return Ok(()),
+        row => row?,
+    };
     run.observe(Event::DeleteStarted, None).await?;
     let provider = run.provider(&row)?;
     let stack = run.compile(&row)?;
@@ -64,4 +68,32 @@ async fn leftovers(run: &Run, provider: &dyn Provider) -> Result<Vec<OwnedObject
     let runtime = run.runtime();
     let owned = inventory.list_owned(&runtime.installation).await.map_err(provider_problem)?;
     Ok(owned.into_iter().filter(|object| object.runtime_id == runtime.runtime_id).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use contracts::operation::{Operation, OperationKind, OperationState, Phases};
+    use contracts::{OperationId, RuntimeId};
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::operations::stand_in;
+
+    #[tokio::test]
+    async fn a_delete_that_was_interrupted_after_its_last_step_is_a_success() {
+        let folder = tempfile::tempdir().unwrap();
+        let operation = Operation {
+            id: OperationId::random(),
+            kind: OperationKind::Delete,
+            slug: "demo".parse().unwrap(),
+            runtime_id: RuntimeId::random(),
+            state: OperationState::Running,
+            phases: Phases::default(),
+            error: None,
+            request_id: "req-1".to_owned(),
+        };
+        let parts = Arc::new(stand_in::parts(folder.path()).await);
+        let run = Arc::new(Run::new(parts, operation, CancellationToken::new()));
+        assert_eq!(super::run(&run).await, Ok(()));
+    }
 }

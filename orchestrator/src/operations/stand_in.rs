@@ -1,0 +1,36 @@
+//! Parts for tests that need no engine: no provider, and a Pulumi that knows only its version.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use contracts::InstallationId;
+use tokio_util::sync::CancellationToken;
+
+use super::{Feed, Parts};
+use crate::data::Layout;
+use crate::engine::Engine;
+use crate::store::Store;
+use crate::wiring::Providers;
+
+/// In an empty data folder at `root`.
+pub async fn parts(root: &Path) -> Parts {
+    let pulumi = root.join("pulumi-stand-in");
+    // Written by a shell, because a file that this process has open for writing cannot be executed by
+    // the child of another test.
+    let script = format!("printf '#!/bin/sh\\necho v3.255.0\\n' > {0}; chmod +x {0}", pulumi.display());
+    assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
+    let (layout, cli) = (Layout { root: root.to_owned() }, automation::Cli::open(pulumi).await.unwrap());
+    let engine = Engine::start(cli, &layout, provider_server::Registry::default(), String::new());
+    Parts {
+        store: Store::open(&layout.database()).await.unwrap(),
+        engine: Arc::new(engine.await.unwrap()),
+        providers: Providers::of([]),
+        installation: InstallationId::random(),
+        feed: Feed::default(),
+        ready_timeout: Duration::ZERO,
+        shutdown: CancellationToken::new(),
+        probe: crate::readiness::client().unwrap(),
+    }
+}
