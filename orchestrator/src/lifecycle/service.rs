@@ -50,15 +50,19 @@ impl Lifecycle {
         let now = Timestamp::now();
         let row = new_row(&valid, now);
         let operation = NewOperation {
-            idempotency: caller.idempotency_key.clone().map(|key| (key, digest)),
+            idempotency: caller.idempotency_key.clone().map(|key| (key, digest.clone())),
             ..new_operation(&row, OperationKind::Create, caller)
         };
-        let inserted = self.store.insert_workspace(&row, &operation).await;
-        let operation = inserted.map_err(|error| match error {
-            StoreError::SlugTaken => slug_taken(&row.slug),
-            other => other.into(),
-        })?;
-        self.accept(&row.slug, operation).await
+        match self.store.insert_workspace(&row, &operation).await {
+            Ok(operation) => self.accept(&row.slug, operation).await,
+            // The same request may have been sent twice at once, and this one was the slower.
+            Err(error @ (StoreError::SlugTaken | StoreError::KeyTaken)) => {
+                let refusal =
+                    if matches!(error, StoreError::SlugTaken) { slug_taken(&row.slug) } else { error.into() };
+                self.repeated(caller, &digest).await?.ok_or(refusal)
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     pub async fn start(&self, slug: &Slug, caller: &Caller) -> Result<Accepted, Problem> {
@@ -180,8 +184,12 @@ impl Lifecycle {
         if used_for != digest {
             return Err(StoreError::KeyTaken.into());
         }
-        let workspace = self.get(&operation.slug).await?;
-        Ok(Some(Accepted { workspace, operation }))
+        // By the runtime: another workspace may have the slug by now.
+        let row = self.store.workspace_of(&operation.runtime_id).await?.ok_or_else(|| {
+            let detail = "The idempotency key was used for a workspace that has been deleted since.";
+            Problem::new(ErrorCode::IdempotencyConflict, detail).with_action("Use a new key.")
+        })?;
+        Ok(Some(Accepted { workspace: self.view(row), operation }))
     }
 
     async fn row(&self, slug: &Slug) -> Result<WorkspaceRow, Problem> {
@@ -247,5 +255,65 @@ fn new_operation(row: &WorkspaceRow, kind: OperationKind, caller: &Caller) -> Ne
         slug: row.slug.clone(),
         request_id: caller.request_id.clone(),
         idempotency: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operations::stand_in;
+
+    async fn lifecycle(root: &std::path::Path) -> Lifecycle {
+        let parts = stand_in::parts(root).await;
+        Lifecycle {
+            store: parts.store.clone(),
+            providers: parts.providers.clone(),
+            engine: Arc::clone(&parts.engine),
+            installation: parts.installation.clone(),
+            runner: Runner::new(parts),
+            default_provider: "test".parse().unwrap(),
+            gateway: OnceLock::new(),
+        }
+    }
+
+    fn row(slug: &str) -> WorkspaceRow {
+        let now = Timestamp::now();
+        WorkspaceRow {
+            runtime_id: RuntimeId::random(),
+            slug: slug.parse().unwrap(),
+            provider: "test".parse().unwrap(),
+            size: String::new(),
+            git: None,
+            generation: 1,
+            desired: Desired::Running,
+            observed: Observed::Absent,
+            since: now,
+            endpoint: None,
+            error: None,
+            operation: None,
+            created_at: now,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_key_stands_for_its_own_workspace_even_when_another_has_the_slug_now() {
+        let folder = tempfile::tempdir().unwrap();
+        let lifecycle = lifecycle(folder.path()).await;
+        let caller = Caller { request_id: "req-1".to_owned(), idempotency_key: Some("key".to_owned()) };
+        let (first, second) = (row("demo"), row("demo"));
+        let mut operation = new_operation(&first, OperationKind::Create, &caller);
+        operation.idempotency = Some(("key".to_owned(), "digest".to_owned()));
+        lifecycle.store.insert_workspace(&first, &operation).await.unwrap();
+        let repeated = lifecycle.repeated(&caller, "digest").await.unwrap().unwrap();
+        assert_eq!(
+            (repeated.workspace.runtime_id, repeated.operation.id),
+            (first.runtime_id.clone(), operation.id)
+        );
+
+        lifecycle.store.remove_workspace(&first.runtime_id).await.unwrap();
+        let other = new_operation(&second, OperationKind::Create, &caller);
+        lifecycle.store.insert_workspace(&second, &other).await.unwrap();
+        let problem = lifecycle.repeated(&caller, "digest").await.unwrap_err();
+        assert_eq!(problem.code, ErrorCode::IdempotencyConflict);
     }
 }
