@@ -116,6 +116,7 @@ pub async fn start(config: Config, data: DataFolder) -> Result<Running, Problem>
         providers: providers.clone(),
         engine,
         runner: runner.clone(),
+        accepting: tokio::sync::Mutex::default(),
         installation: data.installation().clone(),
         default_provider,
         gateway: OnceLock::new(),

@@ -26,6 +26,9 @@ pub struct Lifecycle {
     pub providers: Providers,
     pub engine: Arc<Engine>,
     pub runner: Runner,
+    /// Held from the checks of a change to its hand-over: so what was checked is still true when it is
+    /// committed, and a delete finds everything that it has to cancel.
+    pub accepting: tokio::sync::Mutex<()>,
     pub installation: InstallationId,
     pub default_provider: ProviderName,
     /// Where browsers reach the gateway, once it is known.
@@ -53,6 +56,7 @@ impl Lifecycle {
             idempotency: caller.idempotency_key.clone().map(|key| (key, digest.clone())),
             ..new_operation(&row, OperationKind::Create, caller)
         };
+        let _one_at_a_time = self.accepting.lock().await;
         match self.store.insert_workspace(&row, &operation).await {
             Ok(operation) => self.accept(&row.slug, operation).await,
             // The same request may have been sent twice at once, and this one was the slower.
@@ -150,6 +154,7 @@ impl Lifecycle {
         desired: Desired,
         caller: &Caller,
     ) -> Result<Accepted, Problem> {
+        let _one_at_a_time = self.accepting.lock().await;
         let row = self.row(slug).await?;
         let unfinished = self.store.unfinished_of(&row.runtime_id).await?;
         if let Some(same) = unfinished.iter().find(|operation| operation.kind == kind) {
@@ -265,12 +270,15 @@ mod tests {
 
     async fn lifecycle(root: &std::path::Path) -> Lifecycle {
         let parts = stand_in::parts(root).await;
+        // What is accepted stays queued.
+        parts.shutdown.cancel();
         Lifecycle {
             store: parts.store.clone(),
             providers: parts.providers.clone(),
             engine: Arc::clone(&parts.engine),
             installation: parts.installation.clone(),
             runner: Runner::new(parts),
+            accepting: tokio::sync::Mutex::default(),
             default_provider: "test".parse().unwrap(),
             gateway: OnceLock::new(),
         }
@@ -315,5 +323,20 @@ mod tests {
         lifecycle.store.insert_workspace(&second, &other).await.unwrap();
         let problem = lifecycle.repeated(&caller, "digest").await.unwrap_err();
         assert_eq!(problem.code, ErrorCode::IdempotencyConflict);
+    }
+
+    #[tokio::test]
+    async fn the_same_change_asked_for_many_times_at_once_is_one_operation() {
+        let folder = tempfile::tempdir().unwrap();
+        let lifecycle = lifecycle(folder.path()).await;
+        let caller = Caller { request_id: "req-1".to_owned(), idempotency_key: None };
+        let row = row("demo");
+        let create = new_operation(&row, OperationKind::Create, &caller);
+        lifecycle.store.insert_workspace(&row, &create).await.unwrap();
+        let asked = (0..16).map(|_| lifecycle.delete(&row.slug, &caller));
+        let answers = futures_util::future::join_all(asked).await;
+        let ids: std::collections::HashSet<_> =
+            answers.into_iter().map(|answer| answer.unwrap().operation.id).collect();
+        assert_eq!(ids.len(), 1);
     }
 }
