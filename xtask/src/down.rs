@@ -38,7 +38,7 @@ pub fn stop_everything(server: &Server, purge: bool) -> Result<()> {
         // Deleting needs the server: it knows what belongs to a workspace.
         if purge && server.data.join("secrets").is_dir() {
             let step = ui::Step::begin("starting Pilot to delete the workspaces", None);
-            server.start(&[])?;
+            server.start_private()?;
             step.done("");
         } else {
             ui::note(if hung { "the server did not answer; it is stopped now" } else { "nothing runs" });

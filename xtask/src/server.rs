@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
 
-use crate::{process, ui};
+use crate::{loopback, process, ui};
 
 const READY: Duration = Duration::from_secs(60);
 const STOP: Duration = Duration::from_secs(30);
@@ -97,6 +97,16 @@ impl Server {
             std::thread::sleep(POLL);
         }
         Ok(())
+    }
+
+    /// Starts it on ports of its own: for work that no browser watches, beside whatever else runs.
+    pub fn start_private(&self) -> Result<()> {
+        let mut options = Vec::new();
+        for listener in ["--listen-gateway", "--listen-orchestrator", "--listen-admin"] {
+            options.push(listener.to_owned());
+            options.push(format!("127.0.0.1:{}", loopback::free_port()?));
+        }
+        self.start(&options.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
     /// Ends the recorded server and waits for it; nothing to do when there is none.

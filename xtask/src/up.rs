@@ -41,6 +41,9 @@ pub struct Arguments {
     /// Install missing system packages with apt-get, without asking.
     #[arg(long)]
     yes: bool,
+    /// What follows `--` goes to `pilot serve`, for example `-- --listen-gateway 127.0.0.1:8080`.
+    #[arg(last = true, value_name = "SERVE OPTION")]
+    serve: Vec<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -98,18 +101,18 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 }
 
 fn begin(server: &Server, arguments: &Arguments) -> Result<()> {
-    start(server)?;
+    start(server, &arguments.serve)?;
     let provider = workspace(server, arguments.provider)?;
     explain(server, arguments, &provider)
 }
 
-fn start(server: &Server) -> Result<()> {
+fn start(server: &Server, options: &[String]) -> Result<()> {
     if server.answers() {
         ui::note("Pilot is already running; using it");
         return Ok(());
     }
     let step = ui::Step::begin("starting Pilot", None);
-    server.start(&[])?;
+    server.start(&options.iter().map(String::as_str).collect::<Vec<_>>())?;
     step.done("");
     Ok(())
 }

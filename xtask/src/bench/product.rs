@@ -8,8 +8,8 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use crate::process;
 use crate::server::Server;
-use crate::{loopback, process};
 
 /// A server that is stopped, and its workspaces deleted, when this is dropped.
 pub struct Product {
@@ -27,17 +27,7 @@ impl Product {
     /// Starts the server.
     pub fn start(pilot: &Path, data: &Path) -> Result<Product> {
         let product = Product { server: Server { pilot: pilot.to_path_buf(), data: data.to_path_buf() } };
-        let [gateway, orchestrator, admin] =
-            [loopback::free_port()?, loopback::free_port()?, loopback::free_port()?];
-        let listen = [gateway, orchestrator, admin].map(|port| format!("127.0.0.1:{port}"));
-        product.server.start(&[
-            "--gateway",
-            &listen[0],
-            "--orchestrator",
-            &listen[1],
-            "--admin",
-            &listen[2],
-        ])?;
+        product.server.start_private()?;
         Ok(product)
     }
 
