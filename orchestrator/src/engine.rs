@@ -82,7 +82,10 @@ impl Engine {
     /// success.
     pub async fn destroy(&self, stack: &Stack, options: &Options) -> Result<(), Problem> {
         let handle = self.workspace.stack(&stack.name);
-        match handle.destroy(program(stack), options).await {
+        let destroyed = handle.destroy(program(stack), options).await;
+        // A create whose engine was killed may still be making something that no state will know.
+        self.server.settled(&stack.name).await;
+        match destroyed {
             Ok(_) => {}
             Err(automation::Error::StackNotFound { .. }) => return Ok(()),
             Err(error) => return Err(self.problem(error)),

@@ -37,6 +37,21 @@ impl Detached {
         })
     }
 
+    /// Waits for the work of a stack whose engine has gone: until then it may still make something.
+    pub async fn settled(&self, stack: &str) {
+        let of_stack = format!("urn:pulumi:{stack}::");
+        let locks: Vec<Arc<Lock>> = match self.locks.lock() {
+            Ok(locks) => {
+                let of_stack = locks.iter().filter(|(urn, _)| urn.starts_with(&of_stack));
+                of_stack.filter_map(|(_, lock)| lock.upgrade()).collect()
+            }
+            Err(_) => return,
+        };
+        for lock in locks {
+            drop(lock.lock().await);
+        }
+    }
+
     fn lock(&self, urn: &str) -> Arc<Lock> {
         let Ok(mut locks) = self.locks.lock() else { return Arc::default() };
         locks.retain(|_, lock| lock.strong_count() > 0);
@@ -76,6 +91,29 @@ mod tests {
         assert!(tokio::time::timeout(Duration::from_millis(50), &mut retry).await.is_err());
         go.send(()).unwrap();
         assert_eq!(retry.await.unwrap(), "retry");
+    }
+
+    #[tokio::test]
+    async fn what_a_gone_engine_left_under_way_is_waited_for() {
+        let detached = Arc::new(Detached::default());
+        let (go, wait) = oneshot::channel::<()>();
+        let caller = {
+            let detached = Arc::clone(&detached);
+            let order = async move {
+                let _ = wait.await;
+                Ok::<_, ProviderError>(())
+            };
+            tokio::spawn(async move { detached.run("urn:pulumi:rt-1::pilot::t::n", order).await })
+        };
+        tokio::task::yield_now().await;
+        caller.abort();
+        tokio::task::yield_now().await;
+        detached.settled("rt-2").await;
+        let settled = detached.settled("rt-1");
+        tokio::pin!(settled);
+        assert!(tokio::time::timeout(Duration::from_millis(50), &mut settled).await.is_err());
+        go.send(()).unwrap();
+        settled.await;
     }
 
     #[tokio::test]

@@ -23,12 +23,12 @@ type Answer<T> = Result<Response<T>, Status>;
 pub struct Service {
     registry: Registry,
     failures: Arc<Failures>,
-    detached: Detached,
+    detached: Arc<Detached>,
 }
 
 impl Service {
-    pub fn new(registry: Registry, failures: Arc<Failures>) -> Self {
-        Self { registry, failures, detached: Detached::default() }
+    pub fn new(registry: Registry, failures: Arc<Failures>, detached: Arc<Detached>) -> Self {
+        Self { registry, failures, detached }
     }
 
     fn resource(&self, token: &str, urn: &str) -> Result<Arc<dyn Resource>, Status> {

@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use tonic::transport::server::TcpIncoming;
 
 use crate::Registry;
+use crate::detached::Detached;
 use crate::failure::Failures;
 use crate::rpc::Service;
 
@@ -21,6 +22,7 @@ const MAX_MESSAGE: usize = 400 << 20;
 pub struct Server {
     address: SocketAddr,
     failures: Arc<Failures>,
+    detached: Arc<Detached>,
     task: JoinHandle<()>,
 }
 
@@ -30,7 +32,9 @@ impl Server {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
         let failures = Arc::new(Failures::default());
-        let service = ResourceProviderServer::new(Service::new(registry, Arc::clone(&failures)))
+        let detached = Arc::new(Detached::default());
+        let service = Service::new(registry, Arc::clone(&failures), Arc::clone(&detached));
+        let service = ResourceProviderServer::new(service)
             .max_decoding_message_size(MAX_MESSAGE)
             .max_encoding_message_size(MAX_MESSAGE);
         let serve = tonic::transport::Server::builder()
@@ -41,7 +45,7 @@ impl Server {
                 tracing::error!(%error, "provider server ended");
             }
         });
-        Ok(Self { address, failures, task })
+        Ok(Self { address, failures, detached, task })
     }
 
     /// For attaching.
@@ -52,6 +56,11 @@ impl Server {
     /// The typed error behind the engine's words, once, for the resource of this URN.
     pub fn take_failure(&self, urn: &str) -> Option<ProviderError> {
         self.failures.take(urn)
+    }
+
+    /// Waits until nothing is under way for this stack: an engine that was killed leaves work behind.
+    pub async fn settled(&self, stack: &str) {
+        self.detached.settled(stack).await;
     }
 }
 
