@@ -19,15 +19,18 @@ Examples:
 
 Exit codes: 0 done, 1 failed (the reason is printed), 2 wrong usage, 130 interrupted.";
 
+/// Options that every command has come after the command's own.
+const GLOBAL: usize = 500;
+
 /// Pilot runs coding workspaces: isolated instances with an agent, made from Pulumi stacks.
 #[derive(Debug, Parser)]
 #[command(name = "pilot", version, after_help = EXAMPLES, propagate_version = true)]
 pub struct Args {
     /// Write JSON to stdout, one document for each line; errors are problem documents
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = GLOBAL)]
     pub json: bool,
     /// The data folder: state, secrets, and where the server listens [default: ~/.local/share/pilot]
-    #[arg(long, global = true, env = "PILOT_DATA", value_name = "DIR")]
+    #[arg(long, global = true, env = "PILOT_DATA", value_name = "DIR", display_order = GLOBAL)]
     data: Option<PathBuf>,
     #[command(subcommand)]
     pub command: Command,
@@ -176,7 +179,10 @@ pub enum WsCommand {
     #[command(visible_alias = "list")]
     Ls,
     /// Show one workspace
-    Get { slug: String },
+    Get {
+        /// The workspace's name, as `pilot ws ls` shows it
+        slug: String,
+    },
     /// Start a stopped workspace and wait until it is ready
     Start(Change),
     /// Stop a workspace; its files and sessions stay
@@ -186,13 +192,15 @@ pub enum WsCommand {
     Rm(Remove),
     /// Show the end of an instance's log
     Logs {
+        /// The workspace's name, as `pilot ws ls` shows it
         slug: String,
-        /// How much of the end
+        /// How much of the end, in bytes
         #[arg(long, default_value_t = 64 * 1024, value_name = "N")]
         bytes: u64,
     },
     /// Print a fresh link that logs one browser in; it works once, for ten minutes
     Open {
+        /// The workspace's name, as `pilot ws ls` shows it
         slug: String,
         /// Open it in this machine's browser too (on a terminal)
         #[arg(long)]
@@ -233,6 +241,7 @@ pub struct Create {
 
 #[derive(Debug, clap::Args)]
 pub struct Change {
+    /// The workspace's name, as `pilot ws ls` shows it
     pub slug: String,
     /// Return as soon as the request is accepted
     #[arg(long)]
@@ -241,6 +250,7 @@ pub struct Change {
 
 #[derive(Debug, clap::Args)]
 pub struct Remove {
+    /// The workspace's name, as `pilot ws ls` shows it
     pub slug: String,
     /// Return as soon as the request is accepted
     #[arg(long)]
@@ -261,9 +271,15 @@ pub struct Op {
 #[derive(Debug, Subcommand)]
 pub enum OpCommand {
     /// Show one operation
-    Get { id: String },
+    Get {
+        /// As `pilot ws get` and `--no-wait` show it
+        id: String,
+    },
     /// Follow an operation to its end, from its beginning
-    Watch { id: String },
+    Watch {
+        /// As `pilot ws get` and `--no-wait` show it
+        id: String,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -278,6 +294,7 @@ pub struct Stack {
 pub enum StackCommand {
     /// Write the workspace's stack as a Pulumi YAML project, ready for `pulumi preview`
     Export {
+        /// The workspace's name, as `pilot ws ls` shows it
         slug: String,
         /// A new or empty folder
         #[arg(long, value_name = "DIR")]
@@ -286,8 +303,9 @@ pub enum StackCommand {
         #[arg(long)]
         force: bool,
     },
-    /// Show what differs between the stack and what is there
+    /// Show what Pulumi would change in the workspace, and change nothing
     Diff {
+        /// The workspace's name, as `pilot ws ls` shows it
         slug: String,
         /// Exit with 1 when something differs
         #[arg(long)]
