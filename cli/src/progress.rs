@@ -18,6 +18,8 @@ pub struct Progress {
     began: Option<i64>,
     reached: Option<i64>,
     last: Option<i64>,
+    /// The last phase that was reached.
+    phase: Option<Phase>,
     /// Resources that are being worked on, and since when.
     under_way: HashMap<String, i64>,
 }
@@ -25,7 +27,7 @@ pub struct Progress {
 impl Progress {
     pub fn new(kind: OperationKind, ui: &Ui) -> Self {
         let spinner = ui.interactive.then(|| spinner(doing(kind, None)));
-        Self { kind, spinner, began: None, reached: None, last: None, under_way: HashMap::new() }
+        Self { kind, spinner, began: None, reached: None, last: None, phase: None, under_way: HashMap::new() }
     }
 
     /// Shows one event. `raw` is the event as the server wrote it.
@@ -41,7 +43,8 @@ impl Progress {
             OperationEventBody::Phase { phase } => {
                 let since = at - self.reached.replace(at).unwrap_or(began);
                 self.line(&format!("  {:<10} {}", phase.as_str(), duration(since)), ui);
-                self.doing(doing(self.kind, Some(*phase)));
+                self.phase = Some(*phase);
+                self.doing(doing(self.kind, self.phase));
             }
             OperationEventBody::Resource { op, name, resource_type, done } => {
                 self.resource(op, &format!("{resource_type} {name}"), *done, at, ui);
@@ -71,14 +74,17 @@ impl Progress {
     }
 
     fn resource(&mut self, op: &str, name: &str, done: bool, at: i64, ui: &mut Ui) {
-        let Some((sign, doing)) = step(op) else { return };
+        let Some((sign, verb)) = step(op) else { return };
         if !done {
             self.under_way.insert(name.to_owned(), at);
-            self.doing(&format!("{doing} {name}"));
+            self.doing(&format!("{verb} {name}"));
             return;
         }
         let took = self.under_way.remove(name).map(|since| duration(at - since)).unwrap_or_default();
         self.line(format!("    {sign} {name}  {took}").trim_end(), ui);
+        if self.under_way.is_empty() {
+            self.doing(doing(self.kind, self.phase));
+        }
     }
 
     fn line(&self, line: &str, ui: &mut Ui) {
