@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use contracts::operation::{Operation, OperationEvent, OperationEventBody, OperationState};
+use contracts::operation::{Operation, OperationEvent, OperationEventBody, OperationKind, OperationState};
 use contracts::{ErrorCode, OperationId, Problem};
 use futures_util::StreamExt;
 
@@ -39,7 +39,7 @@ pub async fn watch(client: &Client, operation: &Operation, ui: &mut Ui) -> Resul
     progress.end();
     match followed? {
         (OperationState::Succeeded, _) => Ok(Watched::Succeeded(progress.total())),
-        (_, Some(problem)) => Err(problem),
+        (_, Some(problem)) => Err(with_way_on(problem, operation)),
         (state, None) => Err(without_reason(operation, state)),
     }
 }
@@ -81,6 +81,18 @@ async fn follow(
             return Err(lost.unwrap_or_else(|| silent(id)));
         }
         tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Says that what a failed operation leaves can be used or removed, unless the server said what to do.
+fn with_way_on(problem: Problem, operation: &Operation) -> Problem {
+    let slug = &operation.slug;
+    match operation.kind {
+        _ if problem.action.is_some() => problem,
+        OperationKind::Create | OperationKind::Start => problem.with_action(format!(
+            "The workspace stays: `pilot ws start {slug}` tries again, `pilot ws rm {slug}` deletes it."
+        )),
+        OperationKind::Stop | OperationKind::Delete => problem,
     }
 }
 

@@ -64,6 +64,10 @@ async fn a_failed_operation_is_its_problem() {
     assert_eq!(shown.result.unwrap_err().code, ErrorCode::GitNotFound);
     assert!(shown.err.contains("  warning: slow\n"), "{}", shown.err);
     assert!(shown.err.contains("  No ref nope.\n  -> Name a branch.\n"), "{}", shown.err);
+    let silent = script.lock().unwrap().streams[0].replace(r#","action":"Name a branch.""#, "");
+    script.lock().unwrap().streams = vec![silent];
+    let shown = pilot(at, "ws create demo").await;
+    assert!(shown.err.contains("`pilot ws start demo` tries again"), "{}", shown.err);
     let shown = pilot(at, "ws create demo --json").await;
     let last: Value = serde_json::from_str(shown.out.lines().last().unwrap()).unwrap();
     assert_eq!((&last["code"], shown.err.as_str()), (&json!("git_not_found"), ""));
