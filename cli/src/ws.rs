@@ -201,13 +201,24 @@ async fn open(client: &Client, slug: &Slug, browser: bool, ui: &mut Ui) -> Resul
         return Ok(Outcome::Done);
     }
     if workspace.state != contracts::workspace::Observed::Ready {
-        ui.note(format!("{slug} is {}; the page waits until it is ready.", word(&workspace.state)));
+        ui.note(waiting(&workspace));
     }
     ui.say(&link.url);
     if browser && ui.interactive && !show_in_browser(&link.url) {
         ui.note("No browser could be opened (xdg-open failed); open the link yourself.");
     }
     Ok(Outcome::Done)
+}
+
+/// What the page of a workspace that is not ready waits for.
+fn waiting(workspace: &Workspace) -> String {
+    use contracts::workspace::Observed::{Failed, Stopped, Suspended};
+    let slug = &workspace.slug;
+    let first = match workspace.state {
+        Stopped | Suspended | Failed => format!(". Start it with `pilot ws start {slug}`"),
+        _ => String::new(),
+    };
+    format!("{slug} is {}{first}; the page waits until it is ready.", word(&workspace.state))
 }
 
 fn show_in_browser(url: &str) -> bool {
@@ -231,7 +242,15 @@ pub fn show_plan(plan: &Plan, unchanged: &str, ui: &mut Ui) {
         ui.say(unchanged);
         return;
     }
-    let counts: Vec<_> = plan.changes.iter().map(|(op, count)| format!("{count} {op}")).collect();
+    // The stack itself counts as one of the changes, and is not among the steps.
+    let listed = |op: &str| plan.steps.iter().filter(|step| step.op == op).count();
+    let counts =
+        plan.changes.keys().map(|op| (op, listed(op))).filter(|(op, count)| *op != "same" && *count > 0);
+    let counts: Vec<_> = counts.map(|(op, count)| format!("{count} {op}")).collect();
+    if counts.is_empty() {
+        ui.say(format!("Stack {}: only its outputs change.", plan.stack));
+        return;
+    }
     ui.say(format!("Stack {}: {}.", plan.stack, counts.join(", ")));
 }
 
