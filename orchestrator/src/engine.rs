@@ -86,8 +86,8 @@ impl Engine {
         // A create whose engine was killed may still be making something that no state will know.
         self.server.settled(&stack.name).await;
         match destroyed {
-            Ok(_) => {}
-            Err(automation::Error::StackNotFound { .. }) => return Ok(()),
+            // What an interrupted removal left of a stack that is gone is removed all the same.
+            Ok(_) | Err(automation::Error::StackNotFound { .. }) => {}
             Err(error) => return Err(self.problem(error)),
         }
         handle.remove(options).await.map_err(|error| self.problem(error))

@@ -97,5 +97,7 @@ fn normalized(export: &Value) -> Value {
             dependencies.sort_by_key(|urn| urn.to_string());
         }
     }
+    // Independent resources are recorded in the order in which they were done.
+    resources.sort_by_key(|resource| resource["urn"].to_string());
     Value::Array(resources)
 }

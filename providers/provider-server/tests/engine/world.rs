@@ -132,6 +132,8 @@ pub fn normalized(export: &Value) -> Value {
         sort(map.get_mut("dependencies"));
         blind(resource);
     }
+    // Independent resources are recorded in the order in which they were done.
+    resources.sort_by_key(|resource| resource["urn"].to_string());
     Value::Array(resources)
 }
 
