@@ -68,6 +68,10 @@ async fn a_failed_operation_is_its_problem() {
     script.lock().unwrap().streams = vec![silent];
     let shown = pilot(at, "ws create demo").await;
     assert!(shown.err.contains("`pilot ws start demo` tries again"), "{}", shown.err);
+    let deleted = script.lock().unwrap().streams[0].replace("git_not_found", "canceled");
+    let silent = std::mem::replace(&mut script.lock().unwrap().streams[0], deleted);
+    assert!(!pilot(at, "ws create demo").await.err.contains("->"));
+    script.lock().unwrap().streams = vec![silent];
     let shown = pilot(at, "ws create demo --json").await;
     let last: Value = serde_json::from_str(shown.out.lines().last().unwrap()).unwrap();
     assert_eq!((&last["code"], shown.err.as_str()), (&json!("git_not_found"), ""));
