@@ -47,6 +47,9 @@ pub enum Error {
     NoChangesExpected,
     #[error("the operation was cancelled")]
     Canceled,
+    /// The operation took longer than [`crate::Options::limit`] and was ended.
+    #[error("the operation did not end within {limit:?}")]
+    TimedOut { limit: std::time::Duration },
     /// The CLI process was ended from outside.
     #[error("the Pulumi process was ended by signal {signal}")]
     Interrupted { signal: i32 },

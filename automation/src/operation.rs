@@ -141,7 +141,18 @@ async fn invoke(stack: &Stack, args: Vec<OsString>, options: &Options) -> Result
     let env = stack.workspace.env();
     let invocation =
         Invocation { cli: &stack.workspace.cli, args, directory: &stack.workspace.directory, env: &env };
-    command::run(invocation, &options.cancel).await
+    let cancel = options.cancel.child_token();
+    let run = command::run(invocation, &cancel);
+    tokio::pin!(run);
+    tokio::select! {
+        exit = &mut run => exit,
+        () = tokio::time::sleep(options.limit) => {
+            cancel.cancel();
+            // The process is ended in order, with its own grace period, before the error is told.
+            let _ = run.await;
+            Err(Error::TimedOut { limit: options.limit })
+        }
+    }
 }
 
 fn ended<'a>(stack: &'a Stack, command: &'a str, exit: &'a Exit, program_error: Option<String>) -> Ended<'a> {

@@ -30,6 +30,8 @@ pub struct Options {
     pub cancel: CancellationToken,
     /// How long to wait for a living process to release the stack's lock.
     pub lock_patience: Duration,
+    /// How long one `pulumi` process may take before it is cancelled; half an hour by default.
+    pub limit: Duration,
     /// How many resource steps run at once; the engine's own default when absent.
     pub parallel: Option<u32>,
 }
@@ -40,6 +42,7 @@ impl Default for Options {
             events: None,
             cancel: CancellationToken::new(),
             lock_patience: Duration::from_secs(2),
+            limit: Duration::from_secs(30 * 60),
             parallel: None,
         }
     }
@@ -153,6 +156,8 @@ impl Stack {
                 let _ = std::fs::remove_dir(path);
             }
         }
+        let settings = format!("Pulumi.{}.yaml", self.name);
+        let _ = std::fs::remove_file(self.workspace.directory.join(settings));
         let mark = format!("+{}+{}-", self.workspace.project, self.name);
         let logs = std::fs::read_dir(self.workspace.home.join("logs"));
         for entry in logs.into_iter().flatten().flatten() {

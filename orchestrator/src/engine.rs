@@ -5,6 +5,7 @@ mod failure;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use automation::{Backend, Cli, Options, Program, Summary, Workspace};
 use contracts::plan::{Plan, PlanStep};
@@ -27,6 +28,9 @@ pub struct Engine {
     layout: Layout,
     plugin_folder: String,
 }
+
+/// How long a delete waits for provider work that an ended engine has left behind.
+const SETTLE: Duration = Duration::from_secs(120);
 
 /// The stack of a workspace: everything in its row that decides it, and no slug.
 pub fn stack_of(
@@ -84,7 +88,11 @@ impl Engine {
         let handle = self.workspace.stack(&stack.name);
         let destroyed = handle.destroy(program(stack), options).await;
         // A create whose engine was killed may still be making something that no state will know.
-        self.server.settled(&stack.name).await;
+        let settled = tokio::time::timeout(SETTLE, self.server.settled(&stack.name)).await;
+        settled.map_err(|_| {
+            let detail = "The provider is still at work for an earlier run of this workspace.";
+            Problem::new(ErrorCode::ProviderTimeout, detail).with_action("Delete the workspace again later.")
+        })?;
         match destroyed {
             // What an interrupted removal left of a stack that is gone is removed all the same.
             Ok(_) | Err(automation::Error::StackNotFound { .. }) => {}

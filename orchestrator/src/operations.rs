@@ -105,6 +105,8 @@ impl Runner {
         self.parts.feed.open(&operation);
         let runner = self.clone();
         self.tasks.spawn(async move {
+            // However this ends, those behind it get their turn.
+            let ended = ended.drop_guard();
             if let Some(before) = before {
                 before.cancelled().await;
             }
@@ -112,7 +114,7 @@ impl Runner {
             if let Ok(_slot) = runner.slots.clone().acquire_owned().await {
                 runner.drive(operation, cancel).await;
             }
-            ended.cancel();
+            drop(ended);
             let mut turns = runner.turns();
             turns.cancel.remove(&id);
             // Only when nothing was submitted behind this one.
@@ -155,7 +157,8 @@ impl Runner {
         });
         let (state, error) = match result {
             Ok(()) => (OperationState::Succeeded, None),
-            Err(_) if self.parts.shutdown.is_cancelled() => return,
+            // The end of the process cancels as well; then the next process goes on where this one was.
+            Err(_) if cancel.is_cancelled() && self.parts.shutdown.is_cancelled() => return,
             Err(problem) if cancel.is_cancelled() => (OperationState::Canceled, Some(canceled(problem))),
             Err(problem) => (OperationState::Failed, Some(problem)),
         };

@@ -15,6 +15,8 @@ const INTERVAL: Duration = Duration::from_millis(40);
 /// How often the provider is asked whether the instance still runs; cheaper questions go in between.
 const STATUS_EVERY: u32 = 12;
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+/// An instance's own word is not trusted to be short.
+const MAX_HEALTH: usize = 64 * 1024;
 const LOG_TAIL: usize = 2048;
 
 /// The instance that is waited for.
@@ -44,7 +46,15 @@ pub fn client() -> reqwest::Result<reqwest::Client> {
 /// One question; `None` when there is no answer.
 pub async fn probe(client: &reqwest::Client, endpoint: &Endpoint) -> Option<RuntimeHealth> {
     let request = client.get(format!("http://{endpoint}/health")).timeout(PROBE_TIMEOUT);
-    request.send().await.ok()?.json().await.ok()
+    let mut response = request.send().await.ok()?;
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.ok()? {
+        body.extend_from_slice(&chunk);
+        if body.len() > MAX_HEALTH {
+            return None;
+        }
+    }
+    serde_json::from_slice(&body).ok()
 }
 
 async fn wait(

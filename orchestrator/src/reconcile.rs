@@ -95,6 +95,9 @@ impl Reconciler {
             return unhealthy(ErrorCode::UpstreamUnreachable, "The instance has no address.".to_owned());
         };
         match readiness::probe(&self.probe, &endpoint).await {
+            Some(health) if health.identity.runtime_id != row.runtime_id => {
+                unhealthy(ErrorCode::UpstreamUnreachable, format!("Another instance answers at {endpoint}."))
+            }
             Some(health) if health.status == HealthStatus::Ok => (Event::BecameReady, Some(endpoint), None),
             // The backend says itself, and to users, that OpenCode is on its way: traffic may go there.
             Some(health) => {

@@ -21,8 +21,12 @@ pub fn problem(error: Error, typed: impl Fn(&str) -> Option<ProviderError>) -> P
     }
     match error {
         Error::UpdateFailed { failed_operations, .. } => {
-            let own = failed_operations.iter().find_map(|failed| typed(&failed.urn));
-            own.map(provider_problem).unwrap_or_else(|| Problem::new(ErrorCode::EngineFailed, words))
+            // All are taken, so that none is left behind; the first is the one to show.
+            let own: Vec<_> = failed_operations.iter().filter_map(|failed| typed(&failed.urn)).collect();
+            own.into_iter()
+                .next()
+                .map(provider_problem)
+                .unwrap_or_else(|| Problem::new(ErrorCode::EngineFailed, words))
         }
         Error::ConcurrentUpdate { owner, .. } => {
             let detail = format!("The stack is locked by {owner}, which may be alive.");
@@ -33,6 +37,8 @@ pub fn problem(error: Error, typed: impl Fn(&str) -> Option<ProviderError>) -> P
         Error::StateCorrupt { .. } => Problem::new(ErrorCode::StateCorrupt, words)
             .with_action("Nothing was changed. Restore the stack's state file from its .bak or a backup."),
         Error::Canceled => Problem::new(ErrorCode::Canceled, "The operation was cancelled."),
+        Error::TimedOut { .. } => Problem::new(ErrorCode::ProviderTimeout, words)
+            .with_action("What was made is kept and owned. Look at the provider, then try again or delete."),
         Error::Interrupted { .. } => Problem::new(ErrorCode::EngineInterrupted, words),
         Error::CliMissing { .. } | Error::CliVersion { .. } => {
             Problem::new(ErrorCode::PulumiMissing, words).with_action("Run `cargo xtask tools`.")

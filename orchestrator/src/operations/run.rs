@@ -19,8 +19,11 @@ use crate::store::{Change, StoreError, WorkspaceRow};
 /// How long an operation waits for a living Pulumi run that an earlier process left behind.
 const LOCK_PATIENCE: Duration = Duration::from_secs(30);
 
-/// How often a write to the store is tried again while its disk is full.
-const FULL_RETRY: Duration = Duration::from_millis(500);
+/// How long one Pulumi run may take: no create or delete of one runtime comes near it.
+const ENGINE_LIMIT: Duration = Duration::from_secs(10 * 60);
+
+/// How soon a write to the store is tried again.
+const STORE_RETRY: Duration = Duration::from_millis(500);
 
 pub struct Run {
     pub parts: Arc<Parts>,
@@ -137,6 +140,7 @@ impl Run {
             events: Some(sender),
             cancel: self.cancel.clone(),
             lock_patience: LOCK_PATIENCE,
+            limit: ENGINE_LIMIT,
             parallel: None,
         }
     }
@@ -148,8 +152,13 @@ impl Run {
             operation.error = error.clone();
             operation.phases.finished = Some(at);
         }
-        if let Err(problem) = self.save().await {
-            tracing::error!(operation = %self.id(), %problem, "the end of the operation could not be stored");
+        // An end that is not on record would block the workspace, so it is tried until it is.
+        while let Err(problem) = self.save().await {
+            tracing::error!(operation = %self.id(), %problem, "the end of the operation is not stored yet");
+            if self.parts.shutdown.is_cancelled() {
+                return;
+            }
+            tokio::time::sleep(STORE_RETRY).await;
         }
         let code = error.as_ref().map(|problem| problem.code.as_str()).unwrap_or("none");
         tracing::info!(operation = %self.id(), ?state, code, requestId = self.request_id(), "operation ended");
@@ -189,7 +198,7 @@ impl Run {
             match write().await {
                 Err(StoreError::Full) if !self.parts.shutdown.is_cancelled() => {
                     tracing::warn!(operation = %self.id(), "the store's disk is full; waiting for space");
-                    tokio::time::sleep(FULL_RETRY).await;
+                    tokio::time::sleep(STORE_RETRY).await;
                 }
                 result => return result.map_err(Problem::from),
             }

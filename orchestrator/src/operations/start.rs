@@ -1,16 +1,20 @@
 //! Start: run what exists, then wait until it answers as users need it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use contracts::operation::Phase;
 use contracts::{ErrorCode, Problem};
-use provider_api::RunStatus;
+use provider_api::{ProviderError, RunStatus};
 
 use super::run::Run;
 use crate::engine::provider_problem;
 use crate::lifecycle::state::Event;
 use crate::readiness::{self, Target};
 use crate::store::WorkspaceRow;
+
+/// How long a provider may take to start or stop one instance.
+const PROVIDER_LIMIT: Duration = Duration::from_secs(180);
 
 pub async fn run(run: &Arc<Run>) -> Result<(), Problem> {
     let row = run.row().await?;
@@ -23,7 +27,7 @@ pub async fn boot(run: &Arc<Run>, row: &WorkspaceRow) -> Result<(), Problem> {
     let provider = run.provider(row)?;
     let (lifecycle, runtime) = (provider.lifecycle(), run.runtime());
     if lifecycle.status(&runtime).await.map_err(provider_problem)? != RunStatus::Running {
-        lifecycle.start(&runtime).await.map_err(provider_problem)?;
+        limited("start", lifecycle.start(&runtime)).await?;
     }
     let target = Target { provider: provider.as_ref(), runtime: &runtime, timeout: run.parts.ready_timeout };
     let booted = readiness::booted(&run.parts.probe, &target);
@@ -32,6 +36,20 @@ pub async fn boot(run: &Arc<Run>, row: &WorkspaceRow) -> Result<(), Problem> {
     let endpoint = cancellable(run, readiness::ready(&run.parts.probe, &target)).await?;
     run.observe(Event::BecameReady, Some(endpoint)).await?;
     run.reach(Phase::Ready).await
+}
+
+/// Providers end their calls by themselves; this holds when one does not.
+pub async fn limited<T>(
+    what: &str,
+    call: impl Future<Output = Result<T, ProviderError>>,
+) -> Result<T, Problem> {
+    match tokio::time::timeout(PROVIDER_LIMIT, call).await {
+        Ok(result) => result.map_err(provider_problem),
+        Err(_) => {
+            let detail = format!("The provider did not end the {what} within {PROVIDER_LIMIT:?}.");
+            Err(Problem::new(ErrorCode::ProviderTimeout, detail).with_action("Try again; the data is kept."))
+        }
+    }
 }
 
 async fn cancellable<T>(run: &Run, work: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use contracts::Problem;
 
 use super::run::Run;
-use crate::engine::provider_problem;
+use super::start::limited;
 use crate::lifecycle::state::Event;
 
 /// How long an instance may take to end by itself.
@@ -17,6 +17,6 @@ pub async fn run(run: &Arc<Run>) -> Result<(), Problem> {
     // From here on no traffic is sent to it.
     run.observe(Event::StopStarted, None).await?;
     let lifecycle = run.provider(&row)?.lifecycle();
-    lifecycle.stop(&run.runtime(), GRACE).await.map_err(provider_problem)?;
+    limited("stop", lifecycle.stop(&run.runtime(), GRACE)).await?;
     run.observe(Event::StopFinished, None).await
 }

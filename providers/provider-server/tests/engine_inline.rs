@@ -198,3 +198,16 @@ async fn a_stack_that_exists_is_told_from_one_that_does_not() {
     let error = absent.export(&Options::default()).await.unwrap_err();
     assert!(matches!(error, Error::StackNotFound { .. }), "{error}");
 }
+
+#[tokio::test]
+async fn an_operation_that_takes_too_long_is_ended_with_its_own_error() {
+    let world = World::new().await;
+    let stack = world.stack("rt-limit").await;
+    let declared = Declared {
+        resources: vec![Declaration::new("slow", "pilot:test:Thing").input("label", "slow")],
+        ..Declared::default()
+    };
+    let options = Options { limit: Duration::from_millis(900), ..Options::default() };
+    let error = stack.up(world.program("rt-limit", declared), &options).await.unwrap_err();
+    assert!(matches!(error, Error::TimedOut { .. }), "{error}");
+}
