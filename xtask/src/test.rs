@@ -48,7 +48,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         };
         results.push((class.name(), counts));
     }
-    report(&results, filter.is_some())
+    if !report(&results, filter.is_some()) {
+        // Not an error of xtask's: the sum stays the last line, and the exit code says the rest.
+        std::process::exit(1);
+    }
+    Ok(())
 }
 
 fn unit(targets: &targets::Targets, filter: Option<&str>) -> Result<Counts> {
@@ -87,8 +91,8 @@ fn live(targets: &targets::Targets, filter: Option<&str>) -> Result<Counts> {
     Ok(Counts { skipped, ..Counts::default() })
 }
 
-/// One line for each class, the sum last and alone on its line.
-fn report(results: &[(&str, Counts)], filtered: bool) -> Result<()> {
+/// One line for each class, the sum last and alone on its line. True when all is well.
+fn report(results: &[(&str, Counts)], filtered: bool) -> bool {
     let mut sum = Counts::default();
     ui::say("");
     for (class, counts) in results {
@@ -102,16 +106,10 @@ fn report(results: &[(&str, Counts)], filtered: bool) -> Result<()> {
         sum.add(counts.clone());
     }
     let ran_nothing = results.iter().any(|(class, counts)| *class == "engine" && counts.ran() == 0);
-    let problem = if sum.failed > 0 {
-        Some("there are failures")
-    } else if ran_nothing && !filtered {
-        Some("no engine test ran")
-    } else {
-        None
-    };
-    ui::say(format!("{sum}"));
-    match problem {
-        Some(text) => bail!("{text}"),
-        None => Ok(()),
+    let nothing_proved = ran_nothing && !filtered;
+    if nothing_proved {
+        ui::say("no engine test ran, which proves nothing");
     }
+    ui::say(format!("{sum}"));
+    sum.failed == 0 && !nothing_proved
 }
