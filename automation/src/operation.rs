@@ -83,6 +83,9 @@ pub(crate) async fn engine(
         }
         None => argv.push("--exec-kind=auto.local".into()),
     }
+    if options.refresh {
+        argv.push("--refresh".into());
+    }
     if let Some(parallel) = options.parallel {
         argv.push(format!("--parallel={parallel}").into());
     }

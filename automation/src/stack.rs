@@ -1,6 +1,7 @@
 //! A stack and what can be done with it. Each method is one `pulumi` process.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +31,9 @@ pub struct Options {
     pub cancel: CancellationToken,
     /// How long to wait for a living process to release the stack's lock.
     pub lock_patience: Duration,
+    /// In `up` and `preview`: ask the providers first what is really there, instead of believing the
+    /// state.
+    pub refresh: bool,
     /// How long one `pulumi` process may take before it is cancelled; half an hour by default.
     pub limit: Duration,
     /// How many resource steps run at once; the engine's own default when absent.
@@ -42,6 +46,7 @@ impl Default for Options {
             events: None,
             cancel: CancellationToken::new(),
             lock_patience: Duration::from_secs(2),
+            refresh: false,
             limit: Duration::from_secs(30 * 60),
             parallel: None,
         }
@@ -150,6 +155,9 @@ impl Stack {
     /// logs of the stack. Left over, they are harmless, so a failure here is no error.
     fn remove_traces(&self) {
         if let Backend::Folder(folder) = &self.workspace.backend {
+            let stacks = folder.join(".pulumi/stacks").join(&self.workspace.project);
+            // A write that was cut off leaves a temporary file beside the one that is gone now.
+            remove_files(&stacks, |name| name.starts_with(&format!("{}.", self.name)));
             for place in ["backups", "history", "stacks", "locks/organization"] {
                 let path = folder.join(".pulumi").join(place).join(&self.workspace.project).join(&self.name);
                 // Only an empty folder can be removed this way.
@@ -159,12 +167,7 @@ impl Stack {
         let settings = format!("Pulumi.{}.yaml", self.name);
         let _ = std::fs::remove_file(self.workspace.directory.join(settings));
         let mark = format!("+{}+{}-", self.workspace.project, self.name);
-        let logs = std::fs::read_dir(self.workspace.home.join("logs"));
-        for entry in logs.into_iter().flatten().flatten() {
-            if entry.file_name().to_string_lossy().contains(&mark) {
-                let _ = std::fs::remove_file(entry.path());
-            }
-        }
+        remove_files(&self.workspace.home.join("logs"), |name| name.contains(&mark));
     }
 
     /// True when a folder backend has a state file of the stack: no process is needed to know.
@@ -175,11 +178,22 @@ impl Stack {
     }
 }
 
+fn remove_files(folder: &Path, which: impl Fn(&str) -> bool) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        if which(&entry.file_name().to_string_lossy()) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
 fn summarize(summary: Option<SummaryEvent>, events: Vec<EngineEvent>) -> Summary {
     let steps = events.into_iter().filter_map(|event| match event.kind {
-        EventKind::ResourcePre(step) if !step.resource_type.starts_with("pulumi:pulumi:") => Some(step),
+        EventKind::ResourcePre(step) => Some(step),
         _ => None,
     });
-    let steps = steps.filter(|step| !step.resource_type.starts_with("pulumi:providers:")).collect();
+    // Looking is no change, and the stack and its providers are Pulumi's own.
+    let own = ["pulumi:pulumi:", "pulumi:providers:"];
+    let steps = steps.filter(|step| step.op != "refresh");
+    let steps = steps.filter(|step| !own.iter().any(|own| step.resource_type.starts_with(own))).collect();
     Summary { changes: summary.map(|summary| summary.resource_changes).unwrap_or_default(), steps }
 }

@@ -303,7 +303,7 @@ pub enum StackCommand {
         #[arg(long)]
         force: bool,
     },
-    /// Show what Pulumi would change in the workspace, and change nothing
+    /// Compare the workspace's stack with what is really there, and change nothing
     Diff {
         /// The workspace's name, as `pilot ws ls` shows it
         slug: String,

@@ -26,7 +26,7 @@ pub async fn run(stack: Stack, data: &Path, ui: &mut Ui) -> Result<Outcome, Prob
         }
         StackCommand::Diff { slug, exit_code } => {
             let plan = client.drift(&ws::parse(&slug)?).await?;
-            ws::show_plan(&plan, "Pulumi would change nothing.", ui);
+            ws::show_plan(&plan, "No drift: what is there is what the stack says.", ui);
             let differs = exit_code && !plan.is_unchanged();
             Ok(if differs { Outcome::Negative } else { Outcome::Done })
         }

@@ -150,7 +150,15 @@ async fn run_git(source: &Source, into: &Path, children: &Children) -> Result<()
 fn command(source: &Source, into: &Path) -> Command {
     let mut command = Command::new("git");
     command
-        .args(["-c", "credential.helper=", "-c", "core.askPass=", "clone", "--no-recurse-submodules"])
+        .args([
+            "-c",
+            "credential.helper=",
+            "-c",
+            "core.askPass=",
+            "clone",
+            "--quiet",
+            "--no-recurse-submodules",
+        ])
         .args(source.reference.as_ref().map(|reference| format!("--branch={reference}")))
         .arg("--")
         .arg(&source.url)

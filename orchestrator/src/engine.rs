@@ -101,10 +101,11 @@ impl Engine {
         handle.remove(options).await.map_err(|error| self.problem(error))
     }
 
-    /// What applying would change.
+    /// What applying would change, compared with what is really there.
     pub async fn plan(&self, stack: &Stack) -> Result<Plan, Problem> {
         let handle = self.workspace.stack(&stack.name);
-        let summary = handle.preview(program(stack), &Options::default()).await;
+        let options = Options { refresh: true, ..Options::default() };
+        let summary = handle.preview(program(stack), &options).await;
         Ok(to_plan(stack, summary.map_err(|error| self.problem(error))?))
     }
 

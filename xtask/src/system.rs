@@ -25,6 +25,8 @@ pub const ENGINE: &[Need] = &[
     ("docker", "docker.io"),
     ("dockerd", "docker.io"),
     ("iptables", "iptables"),
+    ("chromium", "chromium"),
+    ("rg", "ripgrep"),
 ];
 
 /// What making a base image without a registry needs.

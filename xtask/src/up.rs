@@ -156,7 +156,14 @@ fn explain(server: &Server, arguments: &Arguments, provider: &str) -> Result<()>
             "\nThe `local` provider gives no isolation: the agent runs with all rights of your own account.",
         );
     }
-    ui::say(format!("\nThe command: {}", server.pilot.display()));
+    if !server.data.join("opencode.json").exists() {
+        ui::say(
+            "\nThe agent has no model of yours yet: `cargo xtask up --detach --model-config opencode.json`, \
+             or connect a provider in its settings.",
+        );
+    }
+    let folder = server.pilot.parent().map(|folder| folder.display().to_string()).unwrap_or_default();
+    ui::say(format!("\nThe `pilot` command:\n  export PATH=\"{folder}:$PATH\""));
     if arguments.data.is_some() {
         ui::say(format!("  export PILOT_DATA={}", server.data.display()));
     }

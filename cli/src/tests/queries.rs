@@ -51,7 +51,7 @@ async fn open_prints_the_link_and_nothing_else_to_stdout() {
 async fn drift_is_shown_and_can_be_the_exit_code() {
     let (at, script) = server().await;
     let same = pilot(at, "stack diff demo --exit-code").await;
-    assert_eq!((same.result, same.out.starts_with("Pulumi would change nothing")), (Ok(Outcome::Done), true));
+    assert_eq!((same.result, same.out.starts_with("No drift")), (Ok(Outcome::Done), true));
     script.lock().unwrap().drift = true;
     assert_eq!(pilot(at, "stack diff demo").await.result, Ok(Outcome::Done));
     assert_eq!(pilot(at, "stack diff demo --exit-code").await.result, Ok(Outcome::Negative));

@@ -58,7 +58,16 @@ fn check_git(git: &GitSource) -> Result<(), Problem> {
         Err(Problem::new(ErrorCode::InvalidGitUrl, reason.to_owned()).with_action(action))
     };
     let Ok(url) = Url::parse(&git.url) else {
-        return refuse("The git URL is not a URL.");
+        return match git.url.split_once(':') {
+            // The two shorthands of git itself, in the form that is unambiguous here.
+            Some((host, path)) if host.contains('@') => {
+                refuse(&format!("The git URL has no scheme. Write it as ssh://{host}/{path}."))
+            }
+            _ if git.url.starts_with('/') => {
+                refuse(&format!("The git URL has no scheme. Write it as file://{}.", git.url))
+            }
+            _ => refuse("The git URL is not a URL."),
+        };
     };
     if !["https", "http", "ssh", "git", "file"].contains(&url.scheme()) {
         return refuse("The git URL must begin with https://, http://, ssh://, git:// or file://.");
@@ -89,6 +98,14 @@ mod tests {
         for url in ["https://h/x.git", "file:///tmp/repo", "ssh://git@h/x", "git://h/x", "http://h:8080/x"] {
             assert_eq!(git(url, Some("feature/a-1")), Ok(()), "{url}");
         }
+    }
+
+    #[test]
+    fn gits_own_shorthands_are_answered_with_the_url_to_write() {
+        let detail =
+            |url: &str| check_git(&GitSource { url: url.to_owned(), reference: None }).unwrap_err().detail;
+        assert!(detail("git@example.com:team/app.git").contains("ssh://git@example.com/team/app.git"));
+        assert!(detail("/srv/repo").contains("file:///srv/repo"));
     }
 
     #[test]

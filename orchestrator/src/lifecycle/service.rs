@@ -231,7 +231,7 @@ impl Lifecycle {
 
 fn slug_taken(slug: &Slug) -> Problem {
     Problem::new(ErrorCode::SlugTaken, format!("There is a workspace {slug} already."))
-        .with_action(format!("Choose another slug, or delete it with `pilot ws rm {slug}`."))
+        .with_action(format!("`pilot ws get {slug}` shows it. Choose another slug for a second one."))
 }
 
 fn new_row(valid: &ValidCreate, now: Timestamp) -> WorkspaceRow {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use automation::Options;
 use contracts::operation::{Phase, Severity};
 use contracts::{ErrorCode, Problem};
 use stacks::Stack;
@@ -19,16 +20,18 @@ pub async fn run(run: &Arc<Run>) -> Result<(), Problem> {
     run.observe(Event::CreateStarted, None).await?;
     let stack = run.compile(&row)?;
     run.reach(Phase::Planned).await?;
-    apply(run, &stack).await?;
+    apply(run, &stack, false).await?;
     run.observe(Event::Applied, None).await?;
     run.reach(Phase::Applied).await?;
     boot(run, &row).await
 }
 
-async fn apply(run: &Arc<Run>, stack: &Stack) -> Result<(), Problem> {
+/// Applies the stack; `refresh` looks first at what is really there.
+pub async fn apply(run: &Arc<Run>, stack: &Stack, refresh: bool) -> Result<(), Problem> {
     let mut attempt = 1;
     loop {
-        let result = run.parts.engine.apply(stack, &run.engine_options()).await;
+        let options = Options { refresh, ..run.engine_options() };
+        let result = run.parts.engine.apply(stack, &options).await;
         match result {
             Ok(_) => return Ok(()),
             Err(problem) if attempt < ATTEMPTS && worth_repeating(&problem) => {

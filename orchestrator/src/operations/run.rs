@@ -141,7 +141,7 @@ impl Run {
             cancel: self.cancel.clone(),
             lock_patience: LOCK_PATIENCE,
             limit: ENGINE_LIMIT,
-            parallel: None,
+            ..Options::default()
         }
     }
 

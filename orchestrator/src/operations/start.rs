@@ -1,12 +1,13 @@
-//! Start: run what exists, then wait until it answers as users need it.
+//! Start: run what exists, make again what is gone, then wait until it answers as users need it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use contracts::operation::Phase;
+use contracts::operation::{Phase, Severity};
 use contracts::{ErrorCode, Problem};
 use provider_api::{ProviderError, RunStatus};
 
+use super::create::apply;
 use super::run::Run;
 use crate::engine::provider_problem;
 use crate::lifecycle::state::Event;
@@ -19,6 +20,12 @@ const PROVIDER_LIMIT: Duration = Duration::from_secs(180);
 pub async fn run(run: &Arc<Run>) -> Result<(), Problem> {
     let row = run.row().await?;
     run.observe(Event::StartStarted, None).await?;
+    let status = run.provider(&row)?.lifecycle().status(&run.runtime()).await.map_err(provider_problem)?;
+    if status == RunStatus::Absent {
+        // Someone removed it, or its create never came so far: the stack says how to make it again.
+        run.say(Severity::Warning, "The instance is gone; making it again from its stack.");
+        apply(run, &run.compile(&row)?, true).await?;
+    }
     boot(run, &row).await
 }
 

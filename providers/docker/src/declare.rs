@@ -8,8 +8,9 @@ pub(crate) const NETWORK: &str = "pilot:docker:Network";
 pub(crate) const VOLUME: &str = "pilot:docker:Volume";
 pub(crate) const CONTAINER: &str = "pilot:docker:Container";
 
-/// OpenCode with a language server needs most of a gigabyte; less makes it die in odd places.
-const SIZES: [(&str, u32, u32); 3] = [("small", 1024, 1000), ("medium", 2048, 2000), ("large", 4096, 4000)];
+/// Name, MiB, thousandths of a core. OpenCode alone takes up to 0.8 GiB, and its tools want room beside
+/// it; with one core its start takes twice as long.
+const SIZES: [(&str, u32, u32); 3] = [("small", 2048, 2000), ("medium", 4096, 4000), ("large", 8192, 8000)];
 
 pub(crate) fn name() -> ProviderName {
     #[allow(clippy::unwrap_used, reason = "the literal is a valid name; a test parses it")]
@@ -79,7 +80,7 @@ mod tests {
         assert_eq!(name().as_str(), "docker");
         let (small, large) = (declare(&spec("small"), "i").unwrap(), declare(&spec("large"), "i").unwrap());
         assert_eq!(small.resources[..2], large.resources[..2]);
-        assert_eq!(large.resources[2].inputs["memoryMib"], Expr::from(4096));
+        assert_eq!(large.resources[2].inputs["memoryMib"], Expr::from(8192));
         assert_eq!(small.outputs, large.outputs);
     }
 

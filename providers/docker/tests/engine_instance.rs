@@ -36,8 +36,8 @@ async fn an_instance_is_confined_and_its_secrets_are_in_no_inspection() {
         assert_eq!(host.cap_drop.unwrap(), ["ALL"]);
         assert_eq!(host.security_opt.unwrap(), ["no-new-privileges:true"]);
         assert_eq!((host.privileged, host.init), (Some(false), Some(true)));
-        assert_eq!((host.memory, host.memory_swap), (Some(1 << 30), Some(1 << 30)));
-        assert_eq!((host.nano_cpus, host.pids_limit), (Some(1_000_000_000), Some(2048)));
+        assert_eq!((host.memory, host.memory_swap), (Some(2 << 30), Some(2 << 30)));
+        assert_eq!((host.cpu_quota, host.pids_limit), (Some(200_000), Some(2048)));
         assert_eq!(host.restart_policy.unwrap().name.unwrap().to_string(), "no");
         assert_eq!(host.network_mode, Some(name(&stack.runtime())));
         let log = host.log_config.unwrap().config.unwrap();
@@ -77,7 +77,7 @@ async fn another_size_changes_the_limits_of_the_same_container() {
         let mut stack = bench.stack();
         stack.up().await;
         let before = inspect(&stack.runtime()).await;
-        for (size, bytes) in [("medium", 2_i64 << 30), ("small", 1 << 30)] {
+        for (size, bytes) in [("medium", 4_i64 << 30), ("small", 2 << 30)] {
             let spec = RuntimeSpec { size: size.to_owned(), generation: 2, ..stack.spec.clone() };
             stack.update_to(spec).await;
             let after = inspect(&stack.runtime()).await;

@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use serde_json::Value;
+use reqwest::Method;
+use serde_json::{Value, json};
 
 use crate::support::world::World;
 
@@ -51,6 +52,35 @@ async fn a_stack_destroyed_with_the_plain_cli_leaves_nothing_outside() {
     assert_eq!(world.witness.processes(), Vec::<u32>::new());
     // And Pilot can still clean up after it.
     world.api.succeeded(&world.api.delete("demo").await).await;
+}
+
+#[tokio::test]
+async fn a_container_removed_by_hand_is_drift_and_a_start_makes_it_again_with_its_files() {
+    let world = World::start_on_docker().await;
+    world.api.create_ready("demo", "docker").await;
+    let write = json!({"parts": [{"type": "text", "text": "run-tool: echo kept > kept.txt"}]});
+    let session = world.api.chamber(Method::POST, "demo", "/session").json(&json!({}));
+    let session: Value = session.send().await.unwrap().json().await.unwrap();
+    let prompt = format!("/session/{}/message", session["id"].as_str().unwrap());
+    let sent = world.api.chamber(Method::POST, "demo", &prompt).json(&write).send().await.unwrap();
+    assert_eq!(sent.status(), 200);
+
+    let container = world.witness.containers()[0].rsplit_once(' ').unwrap().1.to_owned();
+    assert!(Command::new("docker").args(["rm", "--force", &container]).output().unwrap().status.success());
+    let drift: Value = serde_json::from_str(&world.pilot(&["stack", "diff", "demo", "--json"])).unwrap();
+    let changed: Vec<(&str, &str)> = drift["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|step| (step["op"].as_str().unwrap(), step["name"].as_str().unwrap()))
+        .filter(|(op, _)| *op != "same")
+        .collect();
+    assert_eq!(changed, [("create", "instance")], "{drift:#}");
+
+    world.api.succeeded(&world.api.change("demo", "start").await).await;
+    let file = world.api.chamber(Method::GET, "demo", "/file/content?path=kept.txt").send().await.unwrap();
+    assert_eq!(file.json::<Value>().await.unwrap()["content"].as_str().unwrap().trim(), "kept");
+    assert_eq!(world.witness.containers().len(), 1);
 }
 
 #[tokio::test]

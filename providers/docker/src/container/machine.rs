@@ -206,7 +206,7 @@ impl<'a> Machine<'a> {
     pub fn missing(&self) -> ProviderError {
         let message = format!("{} has no container on this Docker host", self.runtime.runtime_id);
         ProviderError::new(ErrorCode::ProviderFailed, message)
-            .with_action("Delete the workspace and create it again, or run `pulumi up` on its stack.")
+            .with_action("`pilot ws start` makes it again from its stack.")
     }
 
     pub fn does_not_run(&self, found: &ContainerInspectResponse) -> ProviderError {

@@ -19,8 +19,10 @@ const PIDS: i64 = 2048;
 /// Programs are unpacked and mapped from /tmp, so it may not be `noexec`. It counts as memory.
 const TMP: &str = "rw,exec,nosuid,nodev,size=512m,mode=1777";
 const MIB: i64 = 1024 * 1024;
-/// Billionths of a core in a thousandth.
-const NANOS: i64 = 1_000_000;
+/// CPU as time in each period, in microseconds. Docker refuses more "CPUs" than the host has; of time
+/// one may grant more, and a size means the same on every host.
+const CPU_PERIOD: i64 = 100_000;
+const QUOTA_PER_MILLI: i64 = CPU_PERIOD / 1000;
 
 const GIT_URL: &str = "PILOT_GIT_URL";
 const GIT_REF: &str = "PILOT_GIT_REF";
@@ -67,7 +69,7 @@ impl Inputs {
             network: host.network_mode.clone()?,
             volume: volume.and_then(|mount| mount.name.clone()).unwrap_or_default(),
             memory_mib: host.memory.unwrap_or_default() / MIB,
-            cpu_millis: host.nano_cpus.unwrap_or_default() / NANOS,
+            cpu_millis: host.cpu_quota.unwrap_or_default() / QUOTA_PER_MILLI,
             git_url: env(GIT_URL),
             git_ref: env(GIT_REF),
         })
@@ -88,7 +90,8 @@ impl Inputs {
         ContainerUpdateBody {
             memory: Some(self.memory_mib * MIB),
             memory_swap: Some(self.memory_mib * MIB),
-            nano_cpus: Some(self.cpu_millis * NANOS),
+            cpu_period: Some(CPU_PERIOD),
+            cpu_quota: Some(self.cpu_millis * QUOTA_PER_MILLI),
             ..Default::default()
         }
     }
@@ -135,7 +138,8 @@ impl Inputs {
             port_bindings: Some(HashMap::from([(backend_port(), Some(vec![binding]))])),
             memory: limits.memory,
             memory_swap: limits.memory_swap,
-            nano_cpus: limits.nano_cpus,
+            cpu_period: limits.cpu_period,
+            cpu_quota: limits.cpu_quota,
             pids_limit: Some(PIDS),
             cap_drop: Some(vec!["ALL".to_owned()]),
             security_opt: Some(vec!["no-new-privileges:true".to_owned()]),
