@@ -64,6 +64,13 @@ impl Server {
         read_record(data).map(|record| record.pilot).filter(|path| path.is_file())
     }
 
+    /// Whether the program was built anew since the server was started.
+    pub fn is_older_than_its_program(&self) -> bool {
+        let changed = |path: &Path| std::fs::metadata(path).and_then(|meta| meta.modified()).ok();
+        let (built, started) = (changed(&self.pilot), changed(&record_path(&self.data)));
+        matches!((built, started), (Some(built), Some(started)) if built > started)
+    }
+
     /// Starts the server with these arguments after `serve`, and waits until it answers.
     pub fn start(&self, arguments: &[&str]) -> Result<()> {
         std::fs::create_dir_all(&self.data).with_context(|| self.data.display().to_string())?;
@@ -172,6 +179,19 @@ fn signal(pid: u32, signal: rustix::process::Signal) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_is_older_than_a_program_that_was_built_after_its_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let pilot = folder.path().join("pilot");
+        let server = Server { pilot: pilot.clone(), data: folder.path().to_owned() };
+        std::fs::write(&pilot, "").unwrap();
+        server.write_record(&Record { pid: 1, start_time: 1, pilot: pilot.clone() }).unwrap();
+        assert!(!server.is_older_than_its_program());
+        let later = std::time::SystemTime::now() + Duration::from_secs(60);
+        std::fs::File::options().write(true).open(&pilot).unwrap().set_modified(later).unwrap();
+        assert!(server.is_older_than_its_program());
+    }
 
     #[test]
     fn a_recorded_pid_of_another_process_is_not_our_server() {

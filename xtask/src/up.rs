@@ -109,6 +109,11 @@ fn begin(server: &Server, arguments: &Arguments) -> Result<()> {
 fn start(server: &Server, options: &[String]) -> Result<()> {
     if server.answers() {
         ui::note("Pilot is already running; using it");
+        if server.is_older_than_its_program() {
+            ui::note(
+                "It is older than the program just built: `cargo xtask down`, then `up`, starts the new one",
+            );
+        }
         return Ok(());
     }
     let step = ui::Step::begin("starting Pilot", None);
