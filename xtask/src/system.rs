@@ -112,7 +112,18 @@ pub fn ensure_docker() -> Result<()> {
     Ok(())
 }
 
+/// An engine that was killed leaves its pid behind, and dockerd does not start while any process has it.
+fn forget_dead_engine(pid_file: &Path) {
+    let pid = std::fs::read_to_string(pid_file).unwrap_or_default();
+    let name = std::fs::read_to_string(format!("/proc/{}/comm", pid.trim())).unwrap_or_default();
+    if !pid.trim().is_empty() && name.trim() != "dockerd" {
+        // Where it cannot be removed, dockerd says so in its log.
+        let _ = std::fs::remove_file(pid_file);
+    }
+}
+
 fn start_engine(log: &Path) -> Result<()> {
+    forget_dead_engine(Path::new("/var/run/docker.pid"));
     if let Some(folder) = log.parent() {
         std::fs::create_dir_all(folder)?;
     }
@@ -147,4 +158,21 @@ fn apt(words: &[&str]) -> Command {
     }
     command.env("DEBIAN_FRONTEND", "noninteractive").args(words);
     command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pid_of_a_dead_engine_is_forgotten_and_another_programs_pid_is_not_taken_for_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("docker.pid");
+        for pid in [std::process::id().to_string(), "999999999".to_owned()] {
+            std::fs::write(&file, pid).unwrap();
+            forget_dead_engine(&file);
+            assert!(!file.exists());
+        }
+        forget_dead_engine(&file);
+    }
 }
