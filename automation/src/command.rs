@@ -1,13 +1,14 @@
 //! The `pulumi` process: found, checked, started, cancelled, and never left behind.
 
 use std::ffi::OsString;
+use std::fs::File;
+use std::io::{Read as _, Seek as _};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
-use tokio::io::AsyncReadExt;
 use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 
@@ -103,34 +104,34 @@ pub(crate) async fn run(invocation: Invocation<'_>, cancel: &CancellationToken) 
     if cancel.is_cancelled() {
         return Err(Error::Canceled);
     }
-    let mut child = Command::new(&invocation.cli.path)
+    // Files, not pipes: a pipe breaks when this process dies, and a CLI that writes to a broken pipe dies
+    // with it in the middle of whatever it is saving. Nothing can fill up or be held open either.
+    let (mut stdout, mut stderr) = (scratch()?, scratch()?);
+    let child = Command::new(&invocation.cli.path)
         .args(&invocation.args)
         .current_dir(invocation.directory)
         .env_clear()
         .envs(invocation.env.iter().map(|(key, value)| (key, value)))
         .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
+        .stdout(stdout.try_clone().map_err(Error::io("start pulumi"))?)
+        .stderr(stderr.try_clone().map_err(Error::io("start pulumi"))?)
         .process_group(0)
         .spawn()
         .map_err(Error::io("start pulumi"))?;
-    let mut stdout = child.stdout.take();
-    let mut stderr = child.stderr.take();
-    let mut guard = Guard::new(child);
-    let read = async { tokio::join!(read_all(&mut stdout), read_all(&mut stderr)) };
-    let wait = guard.wait(cancel);
-    let ((stdout, stderr), waited) = tokio::join!(read, wait);
-    let (status, canceled) = waited?;
-    Ok(Exit { status, stdout, stderr, canceled })
+    let (status, canceled) = Guard::new(child).wait(cancel).await?;
+    Ok(Exit { status, stdout: text(&mut stdout), stderr: text(&mut stderr), canceled })
 }
 
-/// Reads while the process runs, so that a full pipe can never block it.
-async fn read_all(source: &mut Option<impl AsyncReadExt + Unpin>) -> String {
+/// A file without a name, in memory or on disk as the system's temporary folder is.
+fn scratch() -> Result<File> {
+    tempfile::tempfile().map_err(Error::io("make a file for what pulumi prints"))
+}
+
+/// Everything that was written; the file's position is shared with the process that wrote.
+fn text(file: &mut File) -> String {
     let mut bytes = Vec::new();
-    if let Some(source) = source {
-        // A broken pipe ends the text; the exit status tells the rest.
-        let _ = source.read_to_end(&mut bytes).await;
-    }
+    // What cannot be read is missing from a message; the exit status tells the rest.
+    let _ = file.rewind().and_then(|()| file.read_to_end(&mut bytes));
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
@@ -155,7 +156,7 @@ impl Guard {
             () = cancel.cancelled() => (end(child, self.group).await, true),
         };
         self.child = None;
-        // What it left behind would hold its pipes open, and with them the reading of its last words.
+        // What it left behind has lost its purpose and must not outlive it.
         signal_group(self.group, Signal::KILL);
         Ok((status.map_err(Error::io("wait for pulumi"))?, canceled))
     }

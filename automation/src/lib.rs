@@ -32,6 +32,7 @@ mod event_server;
 mod language;
 mod lock;
 mod operation;
+mod side_files;
 mod wire;
 
 pub use command::{Cli, MINIMUM_VERSION};

@@ -14,7 +14,7 @@ use crate::event::{EngineEvent, EventKind, SummaryEvent};
 use crate::language;
 use crate::program::{Outputs, Program};
 use crate::stack::{Options, Stack};
-use crate::{event_server, lock, workspace};
+use crate::{event_server, lock, side_files, workspace};
 
 pub(crate) struct Finished {
     pub summary: Option<SummaryEvent>,
@@ -35,6 +35,7 @@ where
             let locks =
                 folder.join(".pulumi/locks/organization").join(&stack.workspace.project).join(&stack.name);
             lock::settle(&locks, &stack.name, deadline).await?;
+            side_files::heal(folder, &stack.workspace.project, &stack.name);
         }
         match run().await {
             Err(Error::ConcurrentUpdate { .. }) if Instant::now() < deadline => {
