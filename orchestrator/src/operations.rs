@@ -79,10 +79,10 @@ impl Runner {
     pub async fn resume(&self) -> Result<usize, Problem> {
         let unfinished = self.parts.store.unfinished_operations().await?;
         let count = unfinished.len();
-        // A delete that was accepted meant to cancel what came before it.
         for operation in &unfinished {
             self.submit(operation.clone());
         }
+        // A delete that was accepted meant to cancel what came before it.
         for delete in unfinished.iter().filter(|operation| operation.kind == OperationKind::Delete) {
             for earlier in unfinished.iter().take_while(|operation| operation.id != delete.id) {
                 if earlier.runtime_id == delete.runtime_id {

@@ -8,10 +8,9 @@ use contracts::network::network;
 use contracts::operation::{Operation, OperationKind};
 use contracts::plan::Plan;
 use contracts::workspace::{
-    Accepted, CreateWorkspace, Desired, LogTail, Observed, ProviderInfo, Route, StackExport, Workspace,
+    Accepted, CreateWorkspace, Desired, LogTail, ProviderInfo, Route, StackExport, Workspace,
 };
-use contracts::{ErrorCode, InstallationId, OperationId, Problem, ProviderName, RuntimeId, Slug};
-use jiff::Timestamp;
+use contracts::{ErrorCode, InstallationId, OperationId, Problem, ProviderName, Slug};
 use provider_api::RuntimeRef;
 
 use super::request::{self, ValidCreate};
@@ -50,8 +49,7 @@ impl Lifecycle {
         }
         let valid = request::validate(body, &self.providers, self.default_provider.as_str())?;
         valid.provider.ready().await.map_err(crate::engine::provider_problem)?;
-        let now = Timestamp::now();
-        let row = new_row(&valid, now);
+        let row = new_row(valid);
         let operation = NewOperation {
             idempotency: caller.idempotency_key.clone().map(|key| (key, digest.clone())),
             ..new_operation(&row, OperationKind::Create, caller)
@@ -113,7 +111,7 @@ impl Lifecycle {
         if self.store.workspace(&valid.slug).await?.is_some() {
             return Err(slug_taken(&valid.slug));
         }
-        self.engine.plan_new(&self.compile(&new_row(&valid, Timestamp::now()))?).await
+        self.engine.plan_new(&self.compile(&new_row(valid))?).await
     }
 
     pub async fn export(&self, slug: &Slug) -> Result<StackExport, Problem> {
@@ -234,22 +232,8 @@ fn slug_taken(slug: &Slug) -> Problem {
         .with_action(format!("`pilot ws get {slug}` shows it. Choose another slug for a second one."))
 }
 
-fn new_row(valid: &ValidCreate, now: Timestamp) -> WorkspaceRow {
-    WorkspaceRow {
-        runtime_id: RuntimeId::random(),
-        slug: valid.slug.clone(),
-        provider: valid.description.name.clone(),
-        size: valid.size.clone(),
-        git: valid.git.clone(),
-        generation: 1,
-        desired: Desired::Running,
-        observed: Observed::Absent,
-        since: now,
-        endpoint: None,
-        error: None,
-        operation: None,
-        created_at: now,
-    }
+fn new_row(valid: ValidCreate) -> WorkspaceRow {
+    WorkspaceRow::new(valid.slug, valid.description.name, valid.size, valid.git)
 }
 
 fn new_operation(row: &WorkspaceRow, kind: OperationKind, caller: &Caller) -> NewOperation {
@@ -285,22 +269,7 @@ mod tests {
     }
 
     fn row(slug: &str) -> WorkspaceRow {
-        let now = Timestamp::now();
-        WorkspaceRow {
-            runtime_id: RuntimeId::random(),
-            slug: slug.parse().unwrap(),
-            provider: "test".parse().unwrap(),
-            size: String::new(),
-            git: None,
-            generation: 1,
-            desired: Desired::Running,
-            observed: Observed::Absent,
-            since: now,
-            endpoint: None,
-            error: None,
-            operation: None,
-            created_at: now,
-        }
+        WorkspaceRow::new(slug.parse().unwrap(), "test".parse().unwrap(), String::new(), None)
     }
 
     #[tokio::test]

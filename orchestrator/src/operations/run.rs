@@ -76,7 +76,7 @@ impl Run {
 
     pub fn check_cancelled(&self) -> Result<(), Problem> {
         if self.cancel.is_cancelled() {
-            return Err(Problem::new(ErrorCode::Canceled, "The operation was cancelled."));
+            return Err(canceled());
         }
         Ok(())
     }
@@ -212,4 +212,9 @@ impl Run {
     fn operation(&self) -> MutexGuard<'_, Operation> {
         self.operation.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What a step that was cancelled ends with.
+pub fn canceled() -> Problem {
+    Problem::new(ErrorCode::Canceled, "The operation was cancelled.")
 }

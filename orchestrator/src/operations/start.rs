@@ -8,7 +8,7 @@ use contracts::{ErrorCode, Problem};
 use provider_api::{ProviderError, RunStatus};
 
 use super::create::apply;
-use super::run::Run;
+use super::run::{Run, canceled};
 use crate::engine::provider_problem;
 use crate::lifecycle::state::Event;
 use crate::readiness::{self, Target};
@@ -62,6 +62,6 @@ pub async fn limited<T>(
 async fn cancellable<T>(run: &Run, work: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
     tokio::select! {
         result = work => result,
-        () = run.cancel.cancelled() => Err(Problem::new(ErrorCode::Canceled, "The operation was cancelled.")),
+        () = run.cancel.cancelled() => Err(canceled()),
     }
 }

@@ -26,6 +26,28 @@ pub struct WorkspaceRow {
     pub created_at: Timestamp,
 }
 
+impl WorkspaceRow {
+    /// A workspace that was just asked for: nothing of it exists, and it is to run.
+    pub fn new(slug: Slug, provider: ProviderName, size: String, git: Option<GitSource>) -> Self {
+        let now = Timestamp::now();
+        Self {
+            runtime_id: RuntimeId::random(),
+            slug,
+            provider,
+            size,
+            git,
+            generation: 1,
+            desired: Desired::Running,
+            observed: Observed::Absent,
+            since: now,
+            endpoint: None,
+            error: None,
+            operation: None,
+            created_at: now,
+        }
+    }
+}
+
 /// What a step of an operation changes in its workspace's row. The row is read and written in one
 /// transaction.
 pub struct Change {

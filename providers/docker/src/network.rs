@@ -43,10 +43,26 @@ impl Owned {
     }
 
     /// From the labels of an object that is being imported.
-    pub fn from_labels(labels: &HashMap<String, String>) -> Option<Self> {
+    fn from_labels(labels: &HashMap<String, String>) -> Option<Self> {
         let owner = names::owner(labels)?;
         let generation = names::generation(labels);
         Some(Self { runtime_id: owner.runtime_id, installation: owner.installation, generation })
+    }
+
+    /// What a read of a found object answers: an import has no inputs, then its labels tell them.
+    pub fn state(
+        kind: &str,
+        request: ReadRequest,
+        labels: &HashMap<String, String>,
+    ) -> Result<Option<ReadState>> {
+        let inputs = match request.inputs.is_empty() {
+            true => Self::from_labels(labels),
+            false => Some(parse::<Self>(&request.inputs)?),
+        };
+        let Some(inputs) = inputs else { return Ok(None) };
+        names::must_own(kind, &request.id, labels, &inputs.runtime())?;
+        let (outputs, inputs) = (inputs.outputs(&request.id), properties(&inputs));
+        Ok(Some(ReadState { id: request.id, inputs, outputs }))
     }
 
     pub fn outputs(&self, name: &str) -> Properties {
@@ -162,17 +178,7 @@ impl Resource for NetworkResource {
     async fn read(&self, request: ReadRequest) -> Result<Option<ReadState>> {
         let found = find(&self.engine, &request.id).await?;
         let Some(network) = found.first() else { return Ok(None) };
-        let inputs = match request.inputs.is_empty() {
-            true => Owned::from_labels(network.labels.as_ref().unwrap_or(&HashMap::new())),
-            false => Some(parse::<Owned>(&request.inputs)?),
-        };
-        let Some(inputs) = inputs else { return Ok(None) };
-        must_own(&request.id, network, &inputs.runtime())?;
-        Ok(Some(ReadState {
-            outputs: inputs.outputs(&request.id),
-            inputs: properties(&inputs),
-            id: request.id,
-        }))
+        Owned::state("network", request, network.labels.as_ref().unwrap_or(&HashMap::new()))
     }
 
     async fn update(&self, request: UpdateRequest) -> Result<Properties> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bollard::models::{Volume, VolumeCreateRequest};
 use bollard::query_parameters::RemoveVolumeOptions;
-use provider_api::resource::{parse, properties};
+use provider_api::resource::parse;
 use provider_api::{
     CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ReadRequest, ReadState,
     Resource, ResourceSchema, Result, UpdateRequest,
@@ -71,17 +71,7 @@ impl Resource for VolumeResource {
 
     async fn read(&self, request: ReadRequest) -> Result<Option<ReadState>> {
         let Some(volume) = Failure::optional(self.find(&request.id).await)? else { return Ok(None) };
-        let inputs = match request.inputs.is_empty() {
-            true => Owned::from_labels(&volume.labels),
-            false => Some(parse::<Owned>(&request.inputs)?),
-        };
-        let Some(inputs) = inputs else { return Ok(None) };
-        names::must_own("volume", &request.id, &volume.labels, &inputs.runtime())?;
-        Ok(Some(ReadState {
-            outputs: inputs.outputs(&request.id),
-            inputs: properties(&inputs),
-            id: request.id,
-        }))
+        Owned::state("volume", request, &volume.labels)
     }
 
     async fn update(&self, request: UpdateRequest) -> Result<Properties> {
