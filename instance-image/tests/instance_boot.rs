@@ -42,6 +42,14 @@ async fn a_missing_opencode_is_told_by_health_and_by_every_request() {
 }
 
 #[tokio::test]
+async fn an_instance_boots_where_its_parents_session_has_no_number() {
+    let instance = Setup { own_pid_namespace: true, ..Setup::with("/nowhere/opencode") }.start();
+    let health = instance.wait_for(HealthStatus::Failed).await;
+    assert_eq!(health.code, Some(ErrorCode::OpencodeMissing), "log:\n{}", instance.log());
+    stops_cleanly(instance).await;
+}
+
+#[tokio::test]
 async fn a_taken_listen_port_ends_the_instance_with_its_code() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();

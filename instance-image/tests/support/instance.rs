@@ -33,6 +33,8 @@ pub struct Setup {
     pub arguments: Vec<String>,
     pub opencode_config: Option<serde_json::Value>,
     pub without_key: bool,
+    /// In a PID namespace of its own, where the processes that started it have no number.
+    pub own_pid_namespace: bool,
 }
 
 impl Setup {
@@ -63,7 +65,19 @@ impl Setup {
         let (port, opencode_port) = (self.port.unwrap_or_else(free_port), free_port());
         let runtime = format!("{RUNTIME_PREFIX}-{port}-{}", std::process::id());
         let log = std::fs::File::create(home.path().join("log")).unwrap();
-        let process = Command::new(env!("CARGO_BIN_EXE_pilot-instance"))
+        let binary = env!("CARGO_BIN_EXE_pilot-instance");
+        let mut command = match self.own_pid_namespace {
+            false => Command::new(binary),
+            true => {
+                let mut unshare = Command::new("unshare");
+                if !rustix::process::geteuid().is_root() {
+                    unshare.args(["--user", "--map-root-user"]);
+                }
+                unshare.args(["--pid", "--fork", binary]);
+                unshare
+            }
+        };
+        let process = command
             .args(["--listen", &format!("127.0.0.1:{port}")])
             .args(["--opencode-port", &opencode_port.to_string()])
             .arg("--opencode-bin")
@@ -139,8 +153,11 @@ impl Instance {
         }
     }
 
+    /// To the instance itself, also when something else started it for us.
     pub fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_raw(self.pid()).unwrap(), signal).unwrap();
+        for pid in self.labelled().into_iter().filter(|pid| command_line(*pid).contains("pilot-instance")) {
+            kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+        }
     }
 
     /// How the instance ended, if it did within the limit.
