@@ -42,6 +42,9 @@ pub enum Error {
     /// The program's own error.
     #[error("the program failed: {message}")]
     Program { message: String },
+    /// The program could not be built, so nothing ran.
+    #[error("the program does not compile: {message}")]
+    Compilation { message: String },
     /// `expect_no_changes` was asked for and there were changes.
     #[error("changes were found where none were expected")]
     NoChangesExpected,
@@ -66,6 +69,15 @@ pub enum Error {
     /// Any other failure of the CLI.
     #[error("pulumi {command} ended with code {code}: {message}")]
     Command { command: String, code: i32, message: String },
+    /// An option that this operation does not have.
+    #[error("{operation} does not know the option {option}")]
+    Option { option: &'static str, operation: &'static str },
+    /// The command line or the project is not what the CLI takes.
+    #[error("pulumi {command} was refused: {message}")]
+    Invalid { command: String, message: String },
+    /// A policy pack forbids what was to be done.
+    #[error("a policy forbids it: {}", violations.join("; "))]
+    Policy { violations: Vec<String> },
     #[error("could not {action}")]
     Io { action: &'static str, source: std::io::Error },
     /// The CLI printed something that is not what it documents.

@@ -1,9 +1,10 @@
 //! The engine's events, typed. Kinds and fields that this version does not know are kept, not refused.
 
-use std::collections::BTreeMap;
-
-use serde::Deserialize;
 use serde_json::Value;
+
+mod kinds;
+
+pub use kinds::*;
 
 /// One event. `sequence` and `timestamp` (Unix seconds) are the engine's.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,19 +14,32 @@ pub struct EngineEvent {
     pub kind: EventKind,
 }
 
+/// What happened.
 #[derive(Debug, Clone, PartialEq)]
 pub enum EventKind {
     /// The last event of an operation, however it ended.
     Cancel,
-    Stdout(Stdout),
+    /// Something to print.
+    Stdout(Message),
     Diagnostic(DiagnosticEvent),
-    Prelude,
+    /// The operation begins.
+    Prelude(Prelude),
     Summary(SummaryEvent),
     /// A step is about to begin; in a preview it is only planned.
     ResourcePre(StepMetadata),
     /// A step has ended well.
     ResourceOutputs(StepMetadata),
     ResourceFailed(StepFailure),
+    Policy(PolicyEvent),
+    PolicyRemediation(PolicyRemediation),
+    /// The policy packs are loaded.
+    PolicyLoad,
+    /// What one pack said of one resource, or of the whole stack.
+    PolicySummary(PolicySummary),
+    /// The program waits for a debugger.
+    StartDebugging(Value),
+    /// A plugin is being fetched.
+    Progress(Progress),
     /// The engine itself failed.
     Error(String),
     /// Any other kind, by its name, with its content as it came.
@@ -33,81 +47,6 @@ pub enum EventKind {
         name: String,
         content: Value,
     },
-}
-
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Stdout {
-    #[serde(default)]
-    pub message: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct DiagnosticEvent {
-    #[serde(default)]
-    pub urn: String,
-    #[serde(default)]
-    pub message: String,
-    /// `debug`, `info`, `info#err`, `warning` or `error`.
-    #[serde(default)]
-    pub severity: String,
-    /// Progress text that is replaced by what follows.
-    #[serde(default)]
-    pub ephemeral: bool,
-}
-
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SummaryEvent {
-    /// Steps by their operation: `create`, `same`, ...
-    #[serde(default)]
-    pub resource_changes: BTreeMap<String, u64>,
-    #[serde(default)]
-    pub duration_seconds: u64,
-    #[serde(default)]
-    pub is_preview: bool,
-    /// `succeeded`, `failed` or `canceled`.
-    #[serde(default)]
-    pub result: Option<String>,
-}
-
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct StepMetadata {
-    pub op: String,
-    pub urn: String,
-    #[serde(rename = "type")]
-    pub resource_type: String,
-    /// Names of the input properties that differ.
-    #[serde(default)]
-    pub diffs: Option<Vec<String>>,
-    /// The resource's state before and after, as the engine reports it: secrets are blinded.
-    #[serde(default)]
-    pub old: Option<Value>,
-    #[serde(default)]
-    pub new: Option<Value>,
-}
-
-impl StepMetadata {
-    /// The logical name, the last part of the URN.
-    pub fn name(&self) -> &str {
-        self.urn.rsplit("::").next().unwrap_or(&self.urn)
-    }
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub struct StepFailure {
-    pub metadata: StepMetadata,
-    /// 0: nothing happened. 1: partial failure. 2: not known.
-    pub status: i64,
-}
-
-#[derive(Deserialize)]
-struct WithMetadata {
-    metadata: StepMetadata,
-    #[serde(default)]
-    status: i64,
 }
 
 impl EngineEvent {
@@ -130,21 +69,24 @@ impl EventKind {
         fn read<T: serde::de::DeserializeOwned>(content: &Value) -> Option<T> {
             T::deserialize(content).ok()
         }
+        let step = |content: &Value| read::<WithMetadata>(content).map(|event| event.metadata);
         let known = match name.as_str() {
             "cancelEvent" => Some(EventKind::Cancel),
             "stdoutEvent" => read(&content).map(EventKind::Stdout),
             "diagnosticEvent" => read(&content).map(EventKind::Diagnostic),
-            "preludeEvent" => Some(EventKind::Prelude),
+            "preludeEvent" => read(&content).map(EventKind::Prelude),
             "summaryEvent" => read(&content).map(EventKind::Summary),
-            "resourcePreEvent" => {
-                read::<WithMetadata>(&content).map(|event| EventKind::ResourcePre(event.metadata))
-            }
-            "resOutputsEvent" => {
-                read::<WithMetadata>(&content).map(|event| EventKind::ResourceOutputs(event.metadata))
-            }
-            "resOpFailedEvent" => read::<WithMetadata>(&content).map(|event| {
-                EventKind::ResourceFailed(StepFailure { metadata: event.metadata, status: event.status })
-            }),
+            "resourcePreEvent" => step(&content).map(EventKind::ResourcePre),
+            "resOutputsEvent" => step(&content).map(EventKind::ResourceOutputs),
+            "resOpFailedEvent" => read(&content).map(EventKind::ResourceFailed),
+            "policyEvent" => read(&content).map(EventKind::Policy),
+            "policyRemediationEvent" => read(&content).map(EventKind::PolicyRemediation),
+            "policyLoadEvent" => Some(EventKind::PolicyLoad),
+            "policyAnalyzeSummaryEvent"
+            | "policyRemediateSummaryEvent"
+            | "policyAnalyzeStackSummaryEvent" => read(&content).map(EventKind::PolicySummary),
+            "startDebuggingEvent" => content.get("config").cloned().map(EventKind::StartDebugging),
+            "progressEvent" => read(&content).map(EventKind::Progress),
             "errorEvent" => {
                 content.get("error").and_then(Value::as_str).map(|text| EventKind::Error(text.to_owned()))
             }
@@ -178,6 +120,10 @@ mod tests {
 
     use super::*;
 
+    fn kind(json: &str) -> EventKind {
+        EngineEvent::parse(json).kind
+    }
+
     #[test]
     fn a_failed_step_keeps_its_resource_and_status() {
         let event = EngineEvent::parse(
@@ -190,11 +136,76 @@ mod tests {
     }
 
     #[test]
+    fn a_step_says_which_properties_differ_and_how() {
+        let json = r#"{"resourcePreEvent":{"metadata":{"op":"update","urn":"u::n","type":"t","provider":"p",
+            "keys":["a"],"logical":true,"detailedDiff":{"a.b":{"diffKind":"update","inputDiff":true}},
+            "old":{"id":"1"},"new":null},"planning":true}}"#;
+        let EventKind::ResourcePre(step) = kind(json) else { panic!() };
+        assert_eq!(step.keys.as_deref(), Some(&["a".to_owned()][..]));
+        let diff = &step.detailed_diff.as_ref().unwrap()["a.b"];
+        assert_eq!((diff.kind.as_str(), diff.input), ("update", true));
+        assert!(step.logical && step.new.is_none());
+        let plain = step.without_states();
+        assert!(plain.old.is_none() && plain.detailed_diff.is_some());
+    }
+
+    #[test]
+    fn a_detailed_diff_that_is_absent_differs_from_an_empty_one() {
+        let step = |diff: &str| {
+            let json = format!(
+                r#"{{"resourcePreEvent":{{"metadata":{{"op":"same","urn":"u","type":"t","detailedDiff":{diff}}}}}}}"#
+            );
+            let EventKind::ResourcePre(step) = kind(&json) else { panic!() };
+            step.detailed_diff
+        };
+        assert_eq!(step("null"), None);
+        assert_eq!(step("{}"), Some(Default::default()));
+    }
+
+    #[test]
+    fn policy_plugin_and_debugger_events_are_typed() {
+        let policy = kind(
+            r#"{"policyEvent":{"resourceUrn":"u","message":"no","color":"never","policyName":"n",
+                "policyPackName":"p","policyPackVersion":"1","enforcementLevel":"mandatory"}}"#,
+        );
+        assert!(
+            matches!(policy, EventKind::Policy(PolicyEvent { enforcement_level, .. }) if enforcement_level == "mandatory")
+        );
+        let stack = kind(
+            r#"{"policyAnalyzeStackSummaryEvent":{"policyPackName":"p","policyPackVersion":"1",
+                "passed":["a"],"failed":null}}"#,
+        );
+        let EventKind::PolicySummary(summary) = stack else { panic!("{stack:?}") };
+        assert_eq!((summary.resource_urn, summary.passed), (None, vec!["a".to_owned()]));
+        let fixed = kind(r#"{"policyRemediationEvent":{"resourceUrn":"u","before":{"a":1},"after":{}}}"#);
+        assert!(matches!(fixed, EventKind::PolicyRemediation(event) if event.before["a"] == 1));
+        assert!(matches!(kind(r#"{"policyLoadEvent":{}}"#), EventKind::PolicyLoad));
+        let fetched = kind(
+            r#"{"progressEvent":{"type":"plugin-download","id":"i","message":"m","received":1,"total":2,"done":false}}"#,
+        );
+        assert!(matches!(fetched, EventKind::Progress(Progress { received: 1, total: 2, .. })));
+        assert!(matches!(
+            kind(r#"{"startDebuggingEvent":{"config":{"pid":1}}}"#),
+            EventKind::StartDebugging(_)
+        ));
+        assert_eq!(kind(r#"{"errorEvent":{"error":"e"}}"#), EventKind::Error("e".to_owned()));
+        let begin = kind(r#"{"preludeEvent":{"config":{"p:a":"1","p:t":"[secret]"}}}"#);
+        assert!(matches!(begin, EventKind::Prelude(prelude) if prelude.config["p:a"] == "1"));
+    }
+
+    #[test]
     fn an_unknown_kind_is_kept_with_its_content() {
         let event = EngineEvent::parse(r#"{"sequence":1,"timestamp":2,"novelEvent":{"a":1}}"#);
         let expected =
             EventKind::Other { name: "novelEvent".to_owned(), content: serde_json::json!({"a":1}) };
         assert_eq!(event.kind, expected);
+    }
+
+    #[test]
+    fn a_known_kind_of_a_shape_that_is_not_known_is_kept_too() {
+        assert!(
+            matches!(kind(r#"{"summaryEvent":{"resourceChanges":7}}"#), EventKind::Other { name, .. } if name == "summaryEvent")
+        );
     }
 
     #[test]

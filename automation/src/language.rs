@@ -8,9 +8,11 @@ use tokio::task::JoinHandle;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
+use crate::child;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::program::{Outputs, Program, ProgramError};
+use crate::source::Source;
 use crate::wire::language_runtime_server::{LanguageRuntime, LanguageRuntimeServer};
 use crate::wire::{
     GetRequiredPackagesRequest, GetRequiredPackagesResponse, MAX_MESSAGE, RunRequest, RunResponse,
@@ -33,12 +35,12 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub async fn start(program: Arc<dyn Program>) -> Result<Self> {
+    pub async fn start(source: Source) -> Result<Self> {
         let listener =
             TcpListener::bind(("127.0.0.1", 0)).await.map_err(Error::io("listen for the engine"))?;
         let address = listener.local_addr().map_err(Error::io("listen for the engine"))?;
         let observed = Arc::new(Mutex::new(Observed::default()));
-        let service = LanguageRuntimeServer::new(Runtime { program, observed: Arc::clone(&observed) })
+        let service = LanguageRuntimeServer::new(Runtime { source, observed: Arc::clone(&observed) })
             .max_decoding_message_size(MAX_MESSAGE)
             .max_encoding_message_size(MAX_MESSAGE);
         let serve = tonic::transport::Server::builder()
@@ -69,7 +71,7 @@ impl Drop for Server {
 }
 
 struct Runtime {
-    program: Arc<dyn Program>,
+    source: Source,
     observed: Arc<Mutex<Observed>>,
 }
 
@@ -99,13 +101,13 @@ impl LanguageRuntime for Runtime {
 
     async fn run(&self, request: Request<RunRequest>) -> std::result::Result<Response<RunResponse>, Status> {
         let request = request.into_inner();
-        let program = Arc::clone(&self.program);
+        let source = self.source.clone();
         // A task of its own turns a panic into a value; aborting it with the call stops a program that
         // would never return once the engine has gone.
-        let mut task = AbortOnDrop(tokio::spawn(async move { run(program.as_ref(), &request).await }));
+        let mut task = AbortOnDrop(tokio::spawn(async move { run(&source, &request).await }));
         let error = match (&mut task.0).await {
             Ok(Ok(outputs)) => {
-                self.note(|observed| observed.outputs = Some(outputs));
+                self.note(|observed| observed.outputs = outputs);
                 return Ok(Response::new(RunResponse::default()));
             }
             Ok(Err(ProgramError::Ended)) => {
@@ -119,7 +121,18 @@ impl LanguageRuntime for Runtime {
     }
 }
 
-async fn run(program: &dyn Program, request: &RunRequest) -> std::result::Result<Outputs, ProgramError> {
+/// The outputs, when the program ran in this process.
+async fn run(source: &Source, request: &RunRequest) -> std::result::Result<Option<Outputs>, ProgramError> {
+    match source {
+        Source::Inline(program) => inline(program.as_ref(), request).await.map(Some),
+        Source::Child(child) => child::run(child, request).await.map(|()| None),
+        Source::Project => {
+            Err(ProgramError::Failed("the project's own program is not hosted here".to_owned()))
+        }
+    }
+}
+
+async fn inline(program: &dyn Program, request: &RunRequest) -> std::result::Result<Outputs, ProgramError> {
     let context = Context::open(request).await?;
     let result = program.run(&context).await;
     match result {

@@ -15,33 +15,36 @@
 //!                          └─ engine events ───────────> events::Server ──────> you
 //! ```
 
+pub mod engine;
+pub mod options;
 pub mod stack;
 pub mod workspace;
 
 pub mod context;
 pub mod program;
+pub mod source;
 pub mod value;
 
+pub mod cli;
 pub mod event;
 
 pub mod error;
 
-mod classify;
-mod command;
-mod event_server;
+mod child;
+mod gather;
 mod language;
-mod lock;
-mod operation;
-mod side_files;
 mod wire;
 
-pub use command::{Cli, MINIMUM_VERSION};
+pub use cli::{Cli, MINIMUM_VERSION};
 pub use context::{Context, Resource, ResourceArgs};
+pub use engine::{Backend, Command, Engine, Finished, Kind, Operation, Passphrase, Place};
 pub use error::{Diagnostic, Error, FailedOperation, Result};
 pub use event::{EngineEvent, EventKind, StepMetadata};
+pub use options::Options;
 pub use program::{Input, Outputs, Program, ProgramError};
-pub use stack::{Options, Stack, Summary, Update};
+pub use source::{ChildProgram, Source};
+pub use stack::{Stack, Summary, Update};
 pub use value::Value;
-pub use workspace::{Backend, Workspace};
+pub use workspace::Workspace;
 
 pub use tokio_util::sync::CancellationToken;

@@ -77,7 +77,7 @@ impl Engine {
     /// Creates the Pulumi stack when it is not there, then brings it to what `stack` says.
     pub async fn apply(&self, stack: &Stack, options: &Options) -> Result<Summary, Problem> {
         let handle = self.workspace.stack(&stack.name);
-        handle.ensure(options).await.map_err(|error| self.problem(error))?;
+        handle.ensure().await.map_err(|error| self.problem(error))?;
         let update = handle.up(program(stack), options).await.map_err(|error| self.problem(error))?;
         Ok(update.summary)
     }
@@ -98,7 +98,7 @@ impl Engine {
             Ok(_) | Err(automation::Error::StackNotFound { .. }) => {}
             Err(error) => return Err(self.problem(error)),
         }
-        handle.remove(options).await.map_err(|error| self.problem(error))
+        handle.remove().await.map_err(|error| self.problem(error))
     }
 
     /// What applying would change, compared with what is really there.
@@ -116,7 +116,7 @@ impl Engine {
         })?;
         let workspace = open(&self.cli, &self.layout, &self.server, scratch.path())?;
         let handle = workspace.stack(&stack.name);
-        handle.create(&Options::default()).await.map_err(|error| self.problem(error))?;
+        handle.create().await.map_err(|error| self.problem(error))?;
         let summary = handle.preview(program(stack), &Options::default()).await;
         Ok(to_plan(stack, summary.map_err(|error| self.problem(error))?))
     }

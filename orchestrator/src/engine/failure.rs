@@ -52,7 +52,11 @@ pub fn problem(error: Error, typed: impl Fn(&str) -> Option<ProviderError>) -> P
         Error::StackNotFound { .. }
         | Error::StackExists { .. }
         | Error::Program { .. }
+        | Error::Compilation { .. }
         | Error::NoChangesExpected
+        | Error::Option { .. }
+        | Error::Invalid { .. }
+        | Error::Policy { .. }
         | Error::Auth { .. }
         | Error::Secrets { .. }
         | Error::EngineBug { .. }

@@ -50,8 +50,8 @@ async fn a_stack_is_created_kept_and_destroyed_in_order() {
 
     stack.destroy(world.program("rt-order", two_resources()), &Options::default()).await.unwrap();
     assert_eq!(world.cloud.log()[2..], ["delete second", "delete first"]);
-    stack.remove(&Options::default()).await.unwrap();
-    stack.remove(&Options::default()).await.unwrap();
+    stack.remove().await.unwrap();
+    stack.remove().await.unwrap();
     assert_eq!(world.state_files("rt-order"), Vec::<String>::new());
 }
 
@@ -71,7 +71,7 @@ async fn yaml_and_inline_of_one_stack_agree_in_plan_and_in_state() {
     let world = World::new().await;
     let inline = world.stack("rt-parity").await;
     inline.up(world.program("rt-parity", two_resources()), &Options::default()).await.unwrap();
-    let from_inline = inline.export(&Options::default()).await.unwrap();
+    let from_inline = inline.export().await.unwrap();
 
     let project = world.yaml_project("rt-parity", two_resources());
     let preview = world.pulumi(&project, &["preview", "--expect-no-changes", "--stack", "rt-parity"]).await;
@@ -79,7 +79,7 @@ async fn yaml_and_inline_of_one_stack_agree_in_plan_and_in_state() {
     let up = world.pulumi(&project, &["up", "--yes", "--skip-preview", "--stack", "rt-parity"]).await;
     assert!(up.status.success(), "{}", String::from_utf8_lossy(&up.stdout));
 
-    let from_yaml = inline.export(&Options::default()).await.unwrap();
+    let from_yaml = inline.export().await.unwrap();
     pretty_eq(&normalized(&from_inline), &normalized(&from_yaml));
     let after =
         inline.preview(world.program("rt-parity", two_resources()), &Options::default()).await.unwrap();
@@ -125,7 +125,7 @@ async fn a_partial_failure_keeps_the_resource_so_that_it_can_be_deleted() {
         ..Declared::default()
     };
     stack.up(world.program("rt-partial", declared.clone()), &Options::default()).await.unwrap_err();
-    let state = stack.export(&Options::default()).await.unwrap().to_string();
+    let state = stack.export().await.unwrap().to_string();
     assert!(state.contains("id-of-partial"), "{state}");
     stack.destroy(world.program("rt-partial", declared), &Options::default()).await.unwrap();
     assert_eq!(world.cloud.log(), ["create partial", "delete partial"]);
@@ -151,7 +151,7 @@ async fn cancelling_lets_the_step_under_way_end_and_be_recorded() {
     });
     let error = stack.up(world.program("rt-cancel", declared.clone()), &options).await.unwrap_err();
     assert!(matches!(error, Error::Canceled), "{error}");
-    let state = stack.export(&Options::default()).await.unwrap().to_string();
+    let state = stack.export().await.unwrap().to_string();
     assert!(state.contains("id-of-slow") && !state.contains("id-of-never"), "{state}");
     stack.destroy(world.program("rt-cancel", declared), &Options::default()).await.unwrap();
 }
@@ -191,11 +191,11 @@ async fn a_program_that_panics_or_fails_is_a_typed_error() {
 async fn a_stack_that_exists_is_told_from_one_that_does_not() {
     let world = World::new().await;
     let stack = world.stack("rt-twice").await;
-    assert!(!stack.ensure(&Options::default()).await.unwrap());
-    let error = stack.create(&Options::default()).await.unwrap_err();
+    assert!(!stack.ensure().await.unwrap());
+    let error = stack.create().await.unwrap_err();
     assert!(matches!(error, Error::StackExists { .. }), "{error}");
     let absent = world.workspace.stack("rt-absent");
-    let error = absent.export(&Options::default()).await.unwrap_err();
+    let error = absent.export().await.unwrap_err();
     assert!(matches!(error, Error::StackNotFound { .. }), "{error}");
 }
 

@@ -44,7 +44,7 @@ impl World {
 
     pub async fn stack(&self, name: &str) -> Stack {
         let stack = self.workspace.stack(name);
-        assert!(stack.ensure(&Options::default()).await.unwrap());
+        assert!(stack.ensure().await.unwrap());
         stack
     }
 

@@ -1,0 +1,264 @@
+//! From options to the CLI's arguments: one table, so that what an operation does not know is refused
+//! here and not by the words of a usage message.
+
+use crate::engine::{Kind, Operation};
+use crate::error::{Error, Result};
+use crate::options::Options;
+
+use super::remote;
+
+/// Operations by the CLI's command.
+const UP: u8 = 1;
+const PREVIEW: u8 = 2;
+const REFRESH: u8 = 4;
+const DESTROY: u8 = 8;
+const IMPORT: u8 = 16;
+const ALL: u8 = UP | PREVIEW | REFRESH | DESTROY;
+
+/// One option: its name in [`Options`], the commands that know it, and its arguments when it is set.
+struct Row {
+    option: &'static str,
+    known: u8,
+    args: Vec<String>,
+}
+
+/// All arguments of an operation but those that connect it to this process.
+pub(crate) fn arguments(operation: &Operation<'_>) -> Result<Vec<String>> {
+    let kind = operation.kind;
+    let mut argv = vec![kind.command().to_owned()];
+    match kind {
+        Kind::Preview => {}
+        Kind::PreviewRefresh | Kind::PreviewDestroy | Kind::PreviewImport => {
+            argv.push("--preview-only".to_owned());
+        }
+        Kind::Up | Kind::Refresh | Kind::Destroy | Kind::Import => {
+            argv.extend(["--yes", "--skip-preview"].map(str::to_owned));
+        }
+    }
+    argv.push("--non-interactive".to_owned());
+    argv.push(format!("--stack={}", operation.stack));
+    for row in rows(operation.options) {
+        if row.args.is_empty() {
+            continue;
+        }
+        if row.known & bit(kind) == 0 {
+            return Err(Error::Option { option: row.option, operation: kind.command() });
+        }
+        argv.extend(row.args);
+    }
+    if let Some(remote) = &operation.options.remote {
+        if !matches!(kind, Kind::Up | Kind::Preview | Kind::Refresh | Kind::Destroy) {
+            return Err(Error::Option { option: "remote", operation: kind.command() });
+        }
+        argv.extend(remote::arguments(remote));
+    }
+    argv.extend(operation.args.iter().cloned());
+    Ok(argv)
+}
+
+fn bit(kind: Kind) -> u8 {
+    match kind {
+        Kind::Up => UP,
+        Kind::Preview => PREVIEW,
+        Kind::Refresh | Kind::PreviewRefresh => REFRESH,
+        Kind::Destroy | Kind::PreviewDestroy => DESTROY,
+        Kind::Import | Kind::PreviewImport => IMPORT,
+    }
+}
+
+fn rows(options: &Options) -> Vec<Row> {
+    let Options { select, plan, policy, pending, display, debug, .. } = options;
+    let color = display.color.as_deref().unwrap_or("never");
+    let mut rows = vec![
+        Row { option: "color", known: ALL | IMPORT, args: vec![format!("--color={color}")] },
+        value("parallel", ALL | IMPORT, "--parallel", options.parallel),
+        value("message", ALL | IMPORT, "--message", options.message.as_ref()),
+        flag("refresh", UP | PREVIEW | DESTROY, "--refresh", options.refresh),
+        value("run_program", ALL, "--run-program", options.run_program),
+        flag("expect_no_changes", UP | PREVIEW | REFRESH, "--expect-no-changes", options.expect_no_changes),
+        flag("continue_on_error", UP | DESTROY, "--continue-on-error", options.continue_on_error),
+        flag("remove", DESTROY, "--remove", options.remove),
+        path("config_file", ALL | IMPORT, "--config-file", options.config_file.as_slice()),
+        values("config", UP | PREVIEW, "--config", options.config.iter().map(|(k, v)| format!("{k}={v}"))),
+        flag("config_path", UP | PREVIEW, "--config-path", options.config_path),
+    ];
+    rows.extend([
+        values("targets", ALL, "--target", &select.targets),
+        flag("target_dependents", ALL, "--target-dependents", select.target_dependents),
+        values("excludes", ALL, "--exclude", &select.excludes),
+        flag("exclude_dependents", ALL, "--exclude-dependents", select.exclude_dependents),
+        values("replace", UP | PREVIEW, "--replace", &select.replace),
+        values("target_replace", UP | PREVIEW, "--target-replace", &select.target_replace),
+        flag("exclude_protected", DESTROY, "--exclude-protected", select.exclude_protected),
+        flag("ignore_protect", DESTROY, "--ignore-protect", select.ignore_protect),
+        path("plan.save", PREVIEW, "--save-plan", plan.save.as_slice()),
+        path("plan.apply", UP, "--plan", plan.apply.as_slice()),
+        path("plan.import_file", PREVIEW, "--import-file", plan.import_file.as_slice()),
+        path("policy.packs", UP | PREVIEW, "--policy-pack", &policy.packs),
+        path("policy.configs", UP | PREVIEW, "--policy-pack-config", &policy.configs),
+        flag("pending.clear", REFRESH, "--clear-pending-creates", pending.clear),
+        flag("pending.skip", REFRESH, "--skip-pending-creates", pending.skip),
+        // Each pair is the flag twice: the URN, then the id.
+        values(
+            "pending.import",
+            REFRESH,
+            "--import-pending-creates",
+            pending.import.iter().flat_map(|(urn, id)| [urn, id]),
+        ),
+    ]);
+    rows.extend([
+        flag("display.diff", ALL | IMPORT, "--diff", display.diff),
+        flag("display.suppress_outputs", ALL | IMPORT, "--suppress-outputs", display.suppress_outputs),
+        // Progress is for people who watch; it is asked for, so that nobody pays for it by default.
+        Row {
+            option: "display.progress",
+            known: ALL | IMPORT,
+            args: if display.progress { Vec::new() } else { vec!["--suppress-progress".to_owned()] },
+        },
+        flag("display.suppress_permalink", ALL | IMPORT, "--suppress-permalink", display.suppress_permalink),
+        flag("display.show_sames", ALL, "--show-sames", display.show_sames),
+        flag(
+            "display.show_replacement_steps",
+            ALL,
+            "--show-replacement-steps",
+            display.show_replacement_steps,
+        ),
+        flag("display.show_reads", UP | PREVIEW, "--show-reads", display.show_reads),
+        flag("display.show_full_output", UP | DESTROY, "--show-full-output", display.show_full_output),
+        flag(
+            "display.show_policy_remediations",
+            UP | PREVIEW,
+            "--show-policy-remediations",
+            display.show_policy_remediations,
+        ),
+        flag("display.json", ALL | IMPORT, "--json", display.json),
+        flag("debug.log_to_stderr", ALL | IMPORT, "--logtostderr", debug.log_to_stderr),
+        value("debug.verbosity", ALL | IMPORT, "--verbose", debug.verbosity),
+        flag("debug.log_flow", ALL | IMPORT, "--logflow", debug.log_flow),
+        value("debug.tracing", ALL | IMPORT, "--tracing", debug.tracing.as_ref()),
+        flag("debug.debug", ALL | IMPORT, "--debug", debug.debug),
+        values("debug.attach_debugger", UP | PREVIEW, "--attach-debugger", &debug.attach_debugger),
+        value("debug.user_agent", ALL | IMPORT, "--exec-agent", debug.user_agent.as_ref()),
+    ]);
+    rows
+}
+
+fn flag(option: &'static str, known: u8, flag: &str, wanted: bool) -> Row {
+    Row { option, known, args: if wanted { vec![flag.to_owned()] } else { Vec::new() } }
+}
+
+fn value(option: &'static str, known: u8, flag: &str, value: Option<impl std::fmt::Display>) -> Row {
+    values(option, known, flag, value)
+}
+
+fn values<T: std::fmt::Display>(
+    option: &'static str,
+    known: u8,
+    flag: &str,
+    values: impl IntoIterator<Item = T>,
+) -> Row {
+    Row { option, known, args: values.into_iter().map(|value| format!("{flag}={value}")).collect() }
+}
+
+fn path(option: &'static str, known: u8, flag: &str, paths: &[std::path::PathBuf]) -> Row {
+    values(option, known, flag, paths.iter().map(|path| path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::{Display, Pending, Plan, Select};
+
+    fn argv(kind: Kind, options: &Options) -> Result<Vec<String>> {
+        arguments(&Operation { kind, stack: "s", program: crate::Source::Project, args: Vec::new(), options })
+    }
+
+    /// What follows the arguments that every operation has.
+    fn check(kind: Kind, options: &Options, expected: &[&str]) {
+        let argv = argv(kind, options).unwrap();
+        let known = ["--yes", "--skip-preview", "--non-interactive", "--color=never", "--suppress-progress"];
+        let extra: Vec<&str> =
+            argv[1..].iter().map(String::as_str).filter(|arg| !known.contains(arg)).collect();
+        assert_eq!(extra[0], "--stack=s");
+        assert_eq!(&extra[1..], expected);
+    }
+
+    #[test]
+    fn changes_are_confirmed_in_advance_and_previews_are_not() {
+        let options = Options::default();
+        assert_eq!(
+            argv(Kind::Up, &options).unwrap(),
+            [
+                "up",
+                "--yes",
+                "--skip-preview",
+                "--non-interactive",
+                "--stack=s",
+                "--color=never",
+                "--suppress-progress"
+            ]
+        );
+        // `--yes` and `--preview-only` exclude each other.
+        assert_eq!(
+            argv(Kind::PreviewRefresh, &options).unwrap()[..4],
+            ["refresh", "--preview-only", "--non-interactive", "--stack=s"]
+        );
+        assert_eq!(argv(Kind::Preview, &options).unwrap()[..2], ["preview", "--non-interactive"]);
+        assert_eq!(argv(Kind::PreviewDestroy, &options).unwrap()[..2], ["destroy", "--preview-only"]);
+    }
+
+    #[test]
+    fn selections_repeat_their_flag() {
+        let select = Select {
+            targets: vec!["a".to_owned(), "b".to_owned()],
+            target_dependents: true,
+            replace: vec!["c".to_owned()],
+            ..Select::default()
+        };
+        let options = Options { select, parallel: Some(4), ..Options::default() };
+        check(
+            Kind::Up,
+            &options,
+            &["--parallel=4", "--target=a", "--target=b", "--target-dependents", "--replace=c"],
+        );
+    }
+
+    #[test]
+    fn a_message_of_any_words_is_one_argument() {
+        let options = Options { message: Some("it's \"so\" --yes".to_owned()), ..Options::default() };
+        check(Kind::Destroy, &options, &["--message=it's \"so\" --yes"]);
+    }
+
+    #[test]
+    fn a_pending_create_is_imported_by_urn_and_id() {
+        let pending = Pending { import: vec![("urn".to_owned(), "id".to_owned())], ..Pending::default() };
+        let options = Options { pending, ..Options::default() };
+        check(Kind::Refresh, &options, &["--import-pending-creates=urn", "--import-pending-creates=id"]);
+    }
+
+    #[test]
+    fn what_an_operation_does_not_know_is_refused_by_name() {
+        let save = Plan { save: Some("plan.json".into()), ..Plan::default() };
+        for (kind, options, option) in [
+            (Kind::Refresh, Options { continue_on_error: true, ..Options::default() }, "continue_on_error"),
+            (Kind::Destroy, Options { plan: save.clone(), ..Options::default() }, "plan.save"),
+            (Kind::Up, Options { plan: save, ..Options::default() }, "plan.save"),
+            (Kind::Up, Options { remove: true, ..Options::default() }, "remove"),
+            (Kind::Import, Options { refresh: true, ..Options::default() }, "refresh"),
+        ] {
+            let error = argv(kind, &options).unwrap_err();
+            let Error::Option { option: refused, .. } = error else { panic!("{error}") };
+            assert_eq!(refused, option);
+        }
+    }
+
+    #[test]
+    fn progress_and_colours_are_printed_on_request() {
+        let display =
+            Display { progress: true, color: Some("always".to_owned()), diff: true, ..Display::default() };
+        let options = Options { display, ..Options::default() };
+        let argv = argv(Kind::Up, &options).unwrap();
+        assert!(!argv.contains(&"--suppress-progress".to_owned()));
+        assert!(argv.contains(&"--color=always".to_owned()) && argv.contains(&"--diff".to_owned()));
+    }
+}

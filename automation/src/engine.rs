@@ -1,0 +1,219 @@
+//! What runs stacks: one trait for every engine, so that code written against a [`crate::Stack`] works
+//! with the `pulumi` CLI ([`crate::Cli`]) and with the fake of the tests ([`crate::FakeEngine`]) alike.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::error::Result;
+use crate::event::{StepMetadata, SummaryEvent};
+use crate::options::Options;
+use crate::source::Source;
+use crate::value::Value;
+
+/// Runs commands and operations on stacks. Both may be called many times at once, also for one stack;
+/// dropping a future ends what it started.
+#[async_trait]
+pub trait Engine: std::fmt::Debug + Send + Sync {
+    /// As the engine names it, for example `v3.255.0`.
+    fn version(&self) -> &str;
+
+    /// A command that does not run the engine, such as `stack init`. Returns what it prints.
+    async fn command(&self, place: &Place, command: &Command) -> Result<String>;
+
+    /// An operation of the engine. Every event is sent to `operation.options.events` while it runs.
+    async fn operate(&self, place: &Place, operation: &Operation<'_>) -> Result<Finished>;
+}
+
+/// Where state lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Backend {
+    /// A folder of this machine; locks of dead processes can be proven and removed.
+    Folder(PathBuf),
+    /// Any URL that Pulumi knows.
+    Url(String),
+}
+
+impl Backend {
+    /// As `pulumi login` takes it.
+    pub fn url(&self) -> String {
+        match self {
+            Backend::Folder(path) => format!("file://{}", path.display()),
+            Backend::Url(url) => url.clone(),
+        }
+    }
+}
+
+/// What all stacks of a [`crate::Workspace`] share.
+#[derive(Debug, Clone)]
+pub struct Place {
+    pub project: String,
+    /// Holds `Pulumi.yaml` and the stacks' settings.
+    pub directory: PathBuf,
+    pub backend: Backend,
+    /// Pulumi's own folder: plugins, credentials, the selected stack.
+    pub home: PathBuf,
+    pub passphrase: Passphrase,
+    /// The secrets provider of new stacks; the passphrase when absent.
+    pub secrets_provider: Option<String>,
+    /// Providers that already serve, by package: a port of 127.0.0.1.
+    pub attached: BTreeMap<String, u16>,
+    /// More environment variables for the engine and what it starts.
+    pub env: BTreeMap<String, String>,
+    /// How long a [`Command`] may take, and how long it waits for a living process to release the lock.
+    pub limit: Duration,
+    pub lock_patience: Duration,
+    /// Keeps a temporary folder until the last copy is gone.
+    pub(crate) keep: Option<Arc<tempfile::TempDir>>,
+}
+
+/// Where the passphrase is that encrypts the stacks' secrets.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Passphrase {
+    /// The empty passphrase: secrets are encoded, not protected.
+    #[default]
+    Empty,
+    File(PathBuf),
+    /// No passphrase is offered: for a secrets provider that needs none.
+    Absent,
+}
+
+/// A command with its arguments as the `pulumi` CLI takes them.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Command {
+    pub args: Vec<String>,
+    /// What the command reads, if anything: secrets go this way and never into `args`.
+    pub input: Option<String>,
+    /// The stack whose lock it takes.
+    pub locks: Option<String>,
+}
+
+/// Leaves the input out, because it may be a secret.
+impl std::fmt::Debug for Command {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Command").field("args", &self.args).field("locks", &self.locks).finish()
+    }
+}
+
+impl Command {
+    /// Starts with these words, such as `["stack", "ls"]`.
+    pub fn new<const N: usize>(words: [&str; N]) -> Self {
+        Self { args: words.map(str::to_owned).to_vec(), ..Self::default() }
+    }
+
+    /// Adds one argument.
+    pub fn arg(mut self, arg: impl Into<String>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// Adds `flag value` when there is a value.
+    pub fn option(mut self, flag: &str, value: Option<impl Into<String>>) -> Self {
+        if let Some(value) = value {
+            self.args.extend([flag.to_owned(), value.into()]);
+        }
+        self
+    }
+
+    /// Adds the flag when it is wanted.
+    pub fn flag(mut self, flag: &str, wanted: bool) -> Self {
+        if wanted {
+            self.args.push(flag.to_owned());
+        }
+        self
+    }
+
+    /// Adds `--stack NAME`.
+    pub fn stack(self, name: &str) -> Self {
+        self.option("--stack", Some(name))
+    }
+
+    /// What the command reads.
+    pub fn input(mut self, text: impl Into<String>) -> Self {
+        self.input = Some(text.into());
+        self
+    }
+
+    /// Says that the stack's lock is taken.
+    pub fn locking(mut self, stack: &str) -> Self {
+        self.locks = Some(stack.to_owned());
+        self
+    }
+
+    /// The words before the first flag, for messages: `stack init`.
+    pub fn name(&self) -> String {
+        let words = self.args.iter().take(3).take_while(|word| !word.starts_with('-'));
+        let known = ["stack", "config", "plugin", "org", "policy", "env", "tag"];
+        let mut name: Vec<&str> = Vec::new();
+        for word in words {
+            name.push(word);
+            if !known.contains(&word.as_str()) {
+                break;
+            }
+        }
+        name.join(" ")
+    }
+}
+
+/// What an operation does to its stack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    Up,
+    Preview,
+    Refresh,
+    /// `refresh --preview-only`
+    PreviewRefresh,
+    Destroy,
+    /// `destroy --preview-only`
+    PreviewDestroy,
+    Import,
+    /// `import --preview-only`
+    PreviewImport,
+}
+
+impl Kind {
+    /// The CLI's command.
+    pub fn command(self) -> &'static str {
+        match self {
+            Kind::Up => "up",
+            Kind::Preview => "preview",
+            Kind::Refresh | Kind::PreviewRefresh => "refresh",
+            Kind::Destroy | Kind::PreviewDestroy => "destroy",
+            Kind::Import | Kind::PreviewImport => "import",
+        }
+    }
+
+    /// True when nothing changes and no lock is taken.
+    pub fn is_preview(self) -> bool {
+        matches!(self, Kind::Preview | Kind::PreviewRefresh | Kind::PreviewDestroy | Kind::PreviewImport)
+    }
+}
+
+/// One operation on one stack.
+#[derive(Debug)]
+pub struct Operation<'a> {
+    pub kind: Kind,
+    pub stack: &'a str,
+    pub program: Source,
+    /// Arguments that only this kind has, such as the file of an import.
+    pub args: Vec<String>,
+    pub options: &'a Options,
+}
+
+/// What an operation left behind.
+#[derive(Debug, Default)]
+pub struct Finished {
+    /// Absent when the engine ended before it could sum up.
+    pub summary: Option<SummaryEvent>,
+    /// Every step the engine announced, in its order, without the resources' states.
+    pub steps: Vec<StepMetadata>,
+    /// The stack's outputs: of an inline program as it returned them, else as the engine reported them,
+    /// with [`Value::Unknown`] in place of each secret.
+    pub outputs: Option<BTreeMap<String, Value>>,
+    /// What was printed.
+    pub stdout: String,
+    pub stderr: String,
+}

@@ -1,0 +1,203 @@
+//! How an operation runs. Every field has a default that changes nothing; what an operation does not
+//! understand is refused with [`crate::Error::Option`] and never dropped in silence.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::event::EngineEvent;
+
+mod remote;
+
+pub use remote::{Authentication, EnvVar, ExecutorImage, GitSource as RemoteGit, Remote};
+
+/// How an operation runs. The default waits a moment for another's lock, reports no events and cannot
+/// be cancelled but by dropping its future.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Receives every engine event while the operation runs. A slow or absent reader holds nothing up.
+    pub events: Option<mpsc::UnboundedSender<EngineEvent>>,
+    /// Receives what is printed, in pieces as they appear.
+    pub output: Option<mpsc::UnboundedSender<Printed>>,
+    /// Ends the operation: in order first, and by force when it has not ended after a minute.
+    pub cancel: CancellationToken,
+    /// How long to wait for a living process to release the stack's lock; 2 s by default.
+    pub lock_patience: Duration,
+    /// How long the operation may take before it is cancelled; half an hour by default.
+    pub limit: Duration,
+    /// How many resource steps run at once; the engine's own default when absent.
+    pub parallel: Option<u32>,
+    /// A note for the stack's history.
+    pub message: Option<String>,
+    /// In `up` and `preview`: ask the providers first what is really there, instead of believing the
+    /// state. In `destroy` likewise.
+    pub refresh: bool,
+    /// In `refresh` and `destroy`: run the program. In `up` and `preview`: `false` does without it.
+    pub run_program: Option<bool>,
+    /// In `up`, `preview` and `refresh`: fail with [`crate::Error::NoChangesExpected`] if anything changes.
+    pub expect_no_changes: bool,
+    /// In `up` and `destroy`: go on with resources that do not depend on one that failed.
+    pub continue_on_error: bool,
+    /// In `destroy`: remove the stack, too, when it is empty.
+    pub remove: bool,
+    /// A settings file in place of `Pulumi.<stack>.yaml`.
+    pub config_file: Option<PathBuf>,
+    /// In `up` and `preview`: configuration for this run, which is also saved: `key=value`, with paths
+    /// into keys when `config_path` is set.
+    pub config: Vec<(String, String)>,
+    pub config_path: bool,
+    /// In `up` and `preview`: install or look for missing plugins before the program runs. Off by
+    /// default, because a program says itself what it needs.
+    pub install_plugins: bool,
+    /// Which resources it is about.
+    pub select: Select,
+    /// In `up` and `preview`: update plans.
+    pub plan: Plan,
+    /// In `up` and `preview`: policy packs.
+    pub policy: Policy,
+    /// What an interrupted operation left undecided.
+    pub pending: Pending,
+    /// What is printed; events are the same whatever it says.
+    pub display: Display,
+    /// Logs of the engine itself.
+    pub debug: Debug,
+    /// Run it on Pulumi Deployments, in Pulumi Cloud, instead of here.
+    pub remote: Option<Remote>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            events: None,
+            output: None,
+            cancel: CancellationToken::new(),
+            lock_patience: Duration::from_secs(2),
+            limit: Duration::from_secs(30 * 60),
+            parallel: None,
+            message: None,
+            refresh: false,
+            run_program: None,
+            expect_no_changes: false,
+            continue_on_error: false,
+            remove: false,
+            config_file: None,
+            config: Vec::new(),
+            config_path: false,
+            install_plugins: false,
+            select: Select::default(),
+            plan: Plan::default(),
+            policy: Policy::default(),
+            pending: Pending::default(),
+            display: Display::default(),
+            debug: Debug::default(),
+            remote: None,
+        }
+    }
+}
+
+/// A piece of what an operation prints.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Printed {
+    Stdout(String),
+    Stderr(String),
+}
+
+/// Which resources an operation is about, as URNs; `*` and `**` stand for parts of one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Select {
+    /// Only these.
+    pub targets: Vec<String>,
+    /// And what depends on them.
+    pub target_dependents: bool,
+    /// All but these.
+    pub excludes: Vec<String>,
+    /// And what depends on them.
+    pub exclude_dependents: bool,
+    /// In `up` and `preview`: replace these even if they did not change.
+    pub replace: Vec<String>,
+    /// In `up` and `preview`: target and replace these.
+    pub target_replace: Vec<String>,
+    /// In `destroy`: leave protected resources alone instead of failing.
+    pub exclude_protected: bool,
+    /// In `destroy`: delete protected resources too.
+    pub ignore_protect: bool,
+}
+
+/// Update plans.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// In `preview`: write what would be done to this file.
+    pub save: Option<PathBuf>,
+    /// In `up`: do nothing but what this file says.
+    pub apply: Option<PathBuf>,
+    /// In `preview`: write a file for `import` with every resource that would be created.
+    pub import_file: Option<PathBuf>,
+}
+
+/// Policy packs of this machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// Folders.
+    pub packs: Vec<PathBuf>,
+    /// A file of settings for each pack, in the same order.
+    pub configs: Vec<PathBuf>,
+}
+
+/// Creates that an interrupted operation left in the state without an answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pending {
+    /// In `refresh`: forget them.
+    pub clear: bool,
+    /// In `refresh`: leave them as they are.
+    pub skip: bool,
+    /// In `refresh`: they did succeed; URN and id of each.
+    pub import: Vec<(String, String)>,
+}
+
+/// What is printed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Display {
+    /// A diff of every changed property.
+    pub diff: bool,
+    /// `always`, `never`, `raw` or `auto`; never by default.
+    pub color: Option<String>,
+    /// Leave the stack's outputs out; they are in the result anyway.
+    pub suppress_outputs: bool,
+    /// Print a line for each step while it happens.
+    pub progress: bool,
+    pub suppress_permalink: bool,
+    pub show_sames: bool,
+    /// In `up`, `preview` and `refresh`.
+    pub show_replacement_steps: bool,
+    /// In `up`, `preview`.
+    pub show_reads: bool,
+    /// Print long outputs in full.
+    pub show_full_output: bool,
+    /// In `up` and `preview`.
+    pub show_policy_remediations: bool,
+    /// Print the engine's events as JSON instead.
+    pub json: bool,
+}
+
+/// Logs of the engine itself, for those who debug it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Debug {
+    /// Log to the standard error instead of files.
+    pub log_to_stderr: bool,
+    /// 0 is silent, 11 is everything.
+    pub verbosity: Option<u8>,
+    /// Providers and programs log as the engine does.
+    pub log_flow: bool,
+    /// An endpoint for traces, or a `file:` to write them to.
+    pub tracing: Option<String>,
+    pub debug: bool,
+    /// In `up` and `preview`: wait for a debugger: `program`, `plugins`, `plugin:NAME` or `all`.
+    pub attach_debugger: Vec<String>,
+    /// Names whoever runs this, for the stack's history.
+    pub user_agent: Option<String>,
+    /// More environment variables for this run.
+    pub env: BTreeMap<String, String>,
+}

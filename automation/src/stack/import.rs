@@ -1,0 +1,133 @@
+//! Bringing resources that exist already into a stack; `pulumi import`.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::*;
+
+/// A resource that exists and is to be owned by the stack from now on.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImportResource {
+    /// `package:module:Type`
+    #[serde(rename = "type")]
+    pub resource_type: String,
+    pub name: String,
+    /// The provider's id of it. A component has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// The key of its parent or provider in [`ImportOptions::names`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    #[serde(rename = "pluginDownloadUrl", skip_serializing_if = "Option::is_none")]
+    pub plugin_download_url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logical_name: Option<String>,
+    /// Only these properties of it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub properties: Vec<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub component: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub remote: bool,
+}
+
+/// What an import does besides importing.
+#[derive(Debug, Clone)]
+pub struct ImportOptions {
+    /// URNs by the names that [`ImportResource::parent`] and `provider` use.
+    pub names: BTreeMap<String, String>,
+    /// Protect what is imported from deletion; on by default, as with the CLI.
+    pub protect: bool,
+    /// Write code for the resources to [`Imported::code`]; needs the project's language.
+    pub generate_code: bool,
+    /// A converter for `import_from` files such as `terraform`, and its arguments.
+    pub converter: Option<(String, Vec<String>)>,
+}
+
+impl Default for ImportOptions {
+    fn default() -> Self {
+        Self { names: BTreeMap::new(), protect: true, generate_code: false, converter: None }
+    }
+}
+
+/// The result of [`Stack::import_resources`].
+#[derive(Debug, Clone)]
+pub struct Imported {
+    pub summary: Summary,
+    /// The program text for what was imported, when it was asked for.
+    pub code: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ImportFile<'a> {
+    name_table: &'a BTreeMap<String, String>,
+    resources: &'a [ImportResource],
+}
+
+impl Stack {
+    /// Takes resources that exist into the stack; `pulumi import`. [`Error::UpdateFailed`] when a
+    /// provider does not find one.
+    pub async fn import_resources(
+        &self,
+        resources: &[ImportResource],
+        import: &ImportOptions,
+        options: &Options,
+    ) -> Result<Imported> {
+        self.run_import(Kind::Import, resources, import, options).await
+    }
+
+    /// What [`Stack::import_resources`] would do; `pulumi import --preview-only`.
+    pub async fn preview_import(
+        &self,
+        resources: &[ImportResource],
+        import: &ImportOptions,
+        options: &Options,
+    ) -> Result<Imported> {
+        self.run_import(Kind::PreviewImport, resources, import, options).await
+    }
+
+    async fn run_import(
+        &self,
+        kind: Kind,
+        resources: &[ImportResource],
+        import: &ImportOptions,
+        options: &Options,
+    ) -> Result<Imported> {
+        let folder = tempfile::tempdir().map_err(Error::io("make a folder for the import"))?;
+        let code: PathBuf = folder.path().join("code");
+        let mut args = vec![format!("--protect={}", import.protect)];
+        args.push(format!("--generate-code={}", import.generate_code));
+        if import.generate_code {
+            args.push(format!("--out={}", code.display()));
+        }
+        match &import.converter {
+            Some((converter, rest)) => {
+                args.push(format!("--from={converter}"));
+                args.push("--".to_owned());
+                args.extend(rest.iter().cloned());
+            }
+            None => {
+                let path = folder.path().join("import.json");
+                write_file(&path, &ImportFile { name_table: &import.names, resources })?;
+                args.push(format!("--file={}", path.display()));
+            }
+        }
+        let finished = self.operate(kind, Source::Project, args, options).await?;
+        Ok(Imported { summary: summarize(finished), code: std::fs::read_to_string(&code).ok() })
+    }
+}
+
+fn write_file(path: &Path, content: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_vec(content)
+        .map_err(|error| Error::Output { command: "import".to_owned(), message: error.to_string() })?;
+    let mut file = std::fs::File::create(path).map_err(Error::io("write the import file"))?;
+    file.write_all(&text).map_err(Error::io("write the import file"))
+}
