@@ -100,24 +100,34 @@ impl LanguageRuntime for Runtime {
     }
 
     async fn run(&self, request: Request<RunRequest>) -> std::result::Result<Response<RunResponse>, Status> {
-        let request = request.into_inner();
-        let source = self.source.clone();
-        // A task of its own turns a panic into a value; aborting it with the call stops a program that
-        // would never return once the engine has gone.
-        let mut task = AbortOnDrop(tokio::spawn(async move { run(&source, &request).await }));
-        let error = match (&mut task.0).await {
-            Ok(Ok(outputs)) => {
+        match answer(self.source.clone(), request.into_inner()).await {
+            Ok(outputs) => {
                 self.note(|observed| observed.outputs = outputs);
-                return Ok(Response::new(RunResponse::default()));
+                Ok(Response::new(RunResponse::default()))
             }
-            Ok(Err(ProgramError::Ended)) => {
-                return Ok(Response::new(RunResponse { error: String::new(), bail: true }));
+            Err(None) => Ok(Response::new(RunResponse { error: String::new(), bail: true })),
+            Err(Some(error)) => {
+                self.note(|observed| observed.error = Some(error.clone()));
+                Ok(Response::new(RunResponse { error, bail: false }))
             }
-            Ok(Err(ProgramError::Refused(message) | ProgramError::Failed(message))) => message,
-            Err(panic) => format!("the program panicked: {}", panic_message(panic)),
-        };
-        self.note(|observed| observed.error = Some(error.clone()));
-        Ok(Response::new(RunResponse { error, bail: false }))
+        }
+    }
+}
+
+/// Runs a program to its end. Its outputs when it ran in this process; its error in its own words, or
+/// none when the engine has told the reason already.
+pub(crate) async fn answer(
+    source: Source,
+    request: RunRequest,
+) -> std::result::Result<Option<Outputs>, Option<String>> {
+    // A task of its own turns a panic into a value; aborting it with the call stops a program that
+    // would never return once the engine has gone.
+    let mut task = AbortOnDrop(tokio::spawn(async move { run(&source, &request).await }));
+    match (&mut task.0).await {
+        Ok(Ok(outputs)) => Ok(outputs),
+        Ok(Err(ProgramError::Ended)) => Err(None),
+        Ok(Err(ProgramError::Refused(message) | ProgramError::Failed(message))) => Err(Some(message)),
+        Err(panic) => Err(Some(format!("the program panicked: {}", panic_message(panic)))),
     }
 }
 

@@ -27,6 +27,7 @@ pub mod value;
 
 pub mod cli;
 pub mod event;
+pub mod fake;
 
 pub mod error;
 
@@ -40,6 +41,7 @@ pub use context::{Context, Resource, ResourceArgs};
 pub use engine::{Backend, Command, Engine, Finished, Kind, Operation, Passphrase, Place};
 pub use error::{Diagnostic, Error, FailedOperation, Result};
 pub use event::{EngineEvent, EventKind, StepMetadata};
+pub use fake::FakeEngine;
 pub use options::Options;
 pub use program::{Input, Outputs, Program, ProgramError};
 pub use source::{ChildProgram, Source};

@@ -45,10 +45,12 @@ pub struct Options {
     pub remove: bool,
     /// A settings file in place of `Pulumi.<stack>.yaml`.
     pub config_file: Option<PathBuf>,
-    /// In `up` and `preview`: configuration for this run, which is also saved: `key=value`, with paths
-    /// into keys when `config_path` is set.
+    /// Configuration to set before this run; it is saved. Keys are paths when `config_path` is set.
+    /// Never a secret: other processes of the machine can see it.
     pub config: Vec<(String, String)>,
     pub config_path: bool,
+    /// Do not compare the configuration with what the project declares.
+    pub skip_config_validation: bool,
     /// In `up` and `preview`: install or look for missing plugins before the program runs. Off by
     /// default, because a program says itself what it needs.
     pub install_plugins: bool,
@@ -86,6 +88,7 @@ impl Default for Options {
             config_file: None,
             config: Vec::new(),
             config_path: false,
+            skip_config_validation: false,
             install_plugins: false,
             select: Select::default(),
             plan: Plan::default(),
@@ -114,7 +117,7 @@ pub struct Select {
     pub target_dependents: bool,
     /// All but these.
     pub excludes: Vec<String>,
-    /// And what depends on them.
+    /// And what depends on them; not in `destroy`.
     pub exclude_dependents: bool,
     /// In `up` and `preview`: replace these even if they did not change.
     pub replace: Vec<String>,
@@ -122,8 +125,6 @@ pub struct Select {
     pub target_replace: Vec<String>,
     /// In `destroy`: leave protected resources alone instead of failing.
     pub exclude_protected: bool,
-    /// In `destroy`: delete protected resources too.
-    pub ignore_protect: bool,
 }
 
 /// Update plans.
@@ -178,6 +179,11 @@ pub struct Display {
     pub show_full_output: bool,
     /// In `up` and `preview`.
     pub show_policy_remediations: bool,
+    /// In `up`, `preview` and `destroy`.
+    pub show_config: bool,
+    /// In `up` and `preview`: print secret outputs in plain text.
+    pub show_secrets: bool,
+    pub show_urns: bool,
     /// Print the engine's events as JSON instead.
     pub json: bool,
 }
@@ -194,6 +200,8 @@ pub struct Debug {
     /// An endpoint for traces, or a `file:` to write them to.
     pub tracing: Option<String>,
     pub debug: bool,
+    /// Work with a state that is not sound, to mend it.
+    pub disable_integrity_checking: bool,
     /// In `up` and `preview`: wait for a debugger: `program`, `plugins`, `plugin:NAME` or `all`.
     pub attach_debugger: Vec<String>,
     /// Names whoever runs this, for the stack's history.
