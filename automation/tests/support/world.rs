@@ -1,0 +1,153 @@
+//! One test's world: its own folders, state, passphrase and cloud. Nothing is shared but the CLI.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use automation::{Backend, Cli, Options, Stack, Workspace};
+use serde_json::Value as Json;
+
+use super::cloud::Cloud;
+
+/// The project of every world.
+pub const PROJECT: &str = "shop";
+
+/// Dropping it ends its cloud and deletes its folders.
+pub struct World {
+    pub cloud: Cloud,
+    /// With a passphrase and the cloud attached.
+    pub workspace: Workspace,
+    pub cli: Cli,
+    folder: tempfile::TempDir,
+}
+
+impl World {
+    /// No process is started for it but, once, the one that tells the CLI's version.
+    pub async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let cloud = Cloud::start().await;
+        let cli = cli().await;
+        let passphrase = folder.path().join("passphrase");
+        std::fs::write(&passphrase, "correct horse").unwrap();
+        let state = Backend::Folder(folder.path().join("state"));
+        let (project, home) = (folder.path().join("project"), folder.path().join("home"));
+        let workspace = Workspace::inline(cli.clone(), PROJECT, project, home, state)
+            .unwrap()
+            .with_passphrase_file(passphrase)
+            .with_attached_provider("cloud", cloud.port());
+        Self { cloud, workspace, cli, folder }
+    }
+
+    /// A new stack of the world's project; one `pulumi stack init`.
+    pub async fn stack(&self, name: &str) -> Stack {
+        let stack = self.workspace.stack(name);
+        assert!(stack.ensure(&Options::default()).await.unwrap(), "{name} exists already");
+        stack
+    }
+
+    /// The temporary folder that holds everything of this world.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The stack's resources as the state file has them; no process is started for it.
+    pub fn state(&self, stack: &Stack) -> State {
+        let path = format!("state/.pulumi/stacks/{PROJECT}/{}.json", stack.name());
+        let text = std::fs::read_to_string(self.folder().join(path)).unwrap();
+        let file: Json = serde_json::from_str(&text).unwrap();
+        let resources = file["checkpoint"]["latest"]["resources"].as_array().cloned();
+        State(resources.unwrap_or_default())
+    }
+
+    /// True when any file of the state, history and backups has this text.
+    pub fn state_mentions(&self, text: &str) -> bool {
+        let files = files(&self.folder().join("state"));
+        files.iter().any(|path| String::from_utf8_lossy(&std::fs::read(path).unwrap()).contains(text))
+    }
+
+    /// The plain CLI, in the project's folder and with the world's environment.
+    pub async fn pulumi(&self, args: &[&str]) -> std::process::Output {
+        let tools = self.cli.path().parent().unwrap().display().to_string();
+        tokio::process::Command::new(self.cli.path())
+            .args(args)
+            .args(["--non-interactive", "--color", "never"])
+            .current_dir(self.workspace.directory())
+            .env_clear()
+            .env("PATH", format!("{tools}:/usr/bin:/bin"))
+            .env("HOME", self.folder().join("home"))
+            .env("PULUMI_HOME", self.folder().join("home"))
+            .env("PULUMI_BACKEND_URL", self.workspace.backend().url())
+            .env("PULUMI_CONFIG_PASSPHRASE_FILE", self.folder().join("passphrase"))
+            .env("PULUMI_SKIP_UPDATE_CHECK", "true")
+            .env("PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION", "true")
+            .env("PULUMI_DEBUG_PROVIDERS", format!("cloud:{}", self.cloud.port()))
+            .output()
+            .await
+            .unwrap()
+    }
+}
+
+/// The resources of one state file.
+#[derive(Debug)]
+pub struct State(pub Vec<Json>);
+
+impl State {
+    /// The resource whose URN ends in this name; fails the test unless there is exactly one.
+    pub fn of(&self, name: &str) -> &Json {
+        let found: Vec<&Json> = self.0.iter().filter(|resource| name_of(resource) == name).collect();
+        assert_eq!(found.len(), 1, "{name} among {:?}", self.names());
+        found[0]
+    }
+
+    /// The names of all resources, in the order of the file.
+    pub fn names(&self) -> Vec<&str> {
+        self.0.iter().map(name_of).collect()
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.names().contains(&name)
+    }
+
+    pub fn urn(&self, name: &str) -> String {
+        self.of(name)["urn"].as_str().unwrap().to_owned()
+    }
+}
+
+fn name_of(resource: &Json) -> &str {
+    resource["urn"].as_str().unwrap().rsplit("::").next().unwrap()
+}
+
+/// Asks again and again until it is true; fails the test when it has not become so within a minute.
+pub async fn eventually(what: &str, mut is: impl FnMut() -> bool) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    while !is() {
+        assert!(tokio::time::Instant::now() < deadline, "it never came true that {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// The CLI that `cargo xtask tools` has built; its version is asked for once per test binary.
+pub async fn cli() -> Cli {
+    static CLI: tokio::sync::OnceCell<Cli> = tokio::sync::OnceCell::const_new();
+    let open = async || Cli::open(pulumi()).await.unwrap_or_else(|e| panic!("{e}; run `cargo xtask tools`"));
+    CLI.get_or_init(open).await.clone()
+}
+
+fn pulumi() -> PathBuf {
+    let tools = std::env::var_os("PILOT_TOOLS").map(PathBuf::from).unwrap_or_else(|| {
+        let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+        let home = || PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache");
+        cache.unwrap_or_else(home).join("pilot/tools")
+    });
+    tools.join("pulumi-3.255.0/pulumi")
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        match entry.file_type().unwrap().is_dir() {
+            true => found.extend(files(&entry.path())),
+            false => found.push(entry.path()),
+        }
+    }
+    found
+}
