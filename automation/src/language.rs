@@ -8,13 +8,13 @@ use tokio::task::JoinHandle;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
-use crate::context::Context;
+use crate::context::{Context, Package};
 use crate::error::{Error, Result};
-use crate::program::{Outputs, Program, ProgramError};
+use crate::program::{Outputs, Program, ProgramError, panic_message};
 use crate::wire::language_runtime_server::{LanguageRuntime, LanguageRuntimeServer};
 use crate::wire::{
-    GetRequiredPackagesRequest, GetRequiredPackagesResponse, MAX_MESSAGE, RunRequest, RunResponse,
-    RuntimePluginInfo,
+    GetRequiredPackagesRequest, GetRequiredPackagesResponse, MAX_MESSAGE, PackageDependency,
+    PackageParameterization, RunRequest, RunResponse, RuntimePluginInfo,
 };
 
 /// What is known of the program after the CLI has ended.
@@ -87,7 +87,8 @@ impl LanguageRuntime for Runtime {
         &self,
         _: Request<GetRequiredPackagesRequest>,
     ) -> std::result::Result<Response<GetRequiredPackagesResponse>, Status> {
-        Ok(Response::new(GetRequiredPackagesResponse {}))
+        let packages = self.program.packages().into_iter().map(package).collect();
+        Ok(Response::new(GetRequiredPackagesResponse { packages }))
     }
 
     async fn get_plugin_info(
@@ -108,11 +109,11 @@ impl LanguageRuntime for Runtime {
                 self.note(|observed| observed.outputs = Some(outputs));
                 return Ok(Response::new(RunResponse::default()));
             }
-            Ok(Err(ProgramError::Ended)) => {
+            Ok(Err(error)) if error.is_told() => {
                 return Ok(Response::new(RunResponse { error: String::new(), bail: true }));
             }
-            Ok(Err(ProgramError::Refused(message) | ProgramError::Failed(message))) => message,
-            Err(panic) => format!("the program panicked: {}", panic_message(panic)),
+            Ok(Err(error)) => error.to_string(),
+            Err(panic) => panic_message(panic),
         };
         self.note(|observed| observed.error = Some(error.clone()));
         Ok(Response::new(RunResponse { error, bail: false }))
@@ -121,9 +122,12 @@ impl LanguageRuntime for Runtime {
 
 async fn run(program: &dyn Program, request: &RunRequest) -> std::result::Result<Outputs, ProgramError> {
     let context = Context::open(request).await?;
+    // Also when this is aborted.
+    let _closing = context.closing();
     let result = program.run(&context).await;
     match result {
         Ok(outputs) => {
+            context.settled().await;
             context.export(&outputs).await?;
             context.finish().await;
             Ok(outputs)
@@ -136,14 +140,18 @@ async fn run(program: &dyn Program, request: &RunRequest) -> std::result::Result
     }
 }
 
-fn panic_message(error: tokio::task::JoinError) -> String {
-    match error.try_into_panic() {
-        Ok(payload) => payload
-            .downcast_ref::<&str>()
-            .map(|text| (*text).to_owned())
-            .or_else(|| payload.downcast_ref::<String>().cloned())
-            .unwrap_or_else(|| "no message".to_owned()),
-        Err(error) => error.to_string(),
+fn package(package: Package) -> PackageDependency {
+    let parameterization = package.parameterization.map(|parameterization| PackageParameterization {
+        name: parameterization.name,
+        version: parameterization.version,
+        value: parameterization.value,
+    });
+    PackageDependency {
+        name: package.name,
+        kind: "resource".to_owned(),
+        version: package.version,
+        server: package.download_url,
+        parameterization,
     }
 }
 

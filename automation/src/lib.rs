@@ -36,12 +36,16 @@ mod side_files;
 mod wire;
 
 pub use command::{Cli, MINIMUM_VERSION};
-pub use context::{Context, Resource, ResourceArgs};
+pub use context::{
+    Alias, AliasParent, Context, CustomTimeouts, InvokeOptions, Package, PackageReference, Parameterization,
+    ProviderReference, Resource, ResourceArgs, ResourceOptions, Returned, Severity, StackReference,
+    Transform, Transformed, TransformedInvoke,
+};
 pub use error::{Diagnostic, Error, FailedOperation, Result};
 pub use event::{EngineEvent, EventKind, StepMetadata};
-pub use program::{Input, Outputs, Program, ProgramError};
+pub use program::{Input, InvalidArgument, Outputs, Program, ProgramError, program};
 pub use stack::{Options, Stack, Summary, Update};
-pub use value::Value;
+pub use value::{Archive, ArchiveEntry, ArchiveSource, Asset, AssetSource, ResourceReference, Value};
 pub use workspace::{Backend, Workspace};
 
 pub use tokio_util::sync::CancellationToken;
