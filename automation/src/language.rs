@@ -9,14 +9,14 @@ use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
 use crate::child;
-use crate::context::Context;
+use crate::context::{Context, Package};
 use crate::error::{Error, Result};
-use crate::program::{Outputs, Program, ProgramError};
+use crate::program::{Outputs, Program, ProgramError, panic_message};
 use crate::source::Source;
 use crate::wire::language_runtime_server::{LanguageRuntime, LanguageRuntimeServer};
 use crate::wire::{
-    GetRequiredPackagesRequest, GetRequiredPackagesResponse, MAX_MESSAGE, RunRequest, RunResponse,
-    RuntimePluginInfo,
+    GetRequiredPackagesRequest, GetRequiredPackagesResponse, MAX_MESSAGE, PackageDependency,
+    PackageParameterization, RunRequest, RunResponse, RuntimePluginInfo,
 };
 
 /// What is known of the program after the CLI has ended.
@@ -89,7 +89,11 @@ impl LanguageRuntime for Runtime {
         &self,
         _: Request<GetRequiredPackagesRequest>,
     ) -> std::result::Result<Response<GetRequiredPackagesResponse>, Status> {
-        Ok(Response::new(GetRequiredPackagesResponse {}))
+        let packages = match &self.source {
+            Source::Inline(program) => program.packages().into_iter().map(package).collect(),
+            Source::Child(_) | Source::Project => Vec::new(),
+        };
+        Ok(Response::new(GetRequiredPackagesResponse { packages }))
     }
 
     async fn get_plugin_info(
@@ -125,9 +129,9 @@ pub(crate) async fn answer(
     let mut task = AbortOnDrop(tokio::spawn(async move { run(&source, &request).await }));
     match (&mut task.0).await {
         Ok(Ok(outputs)) => Ok(outputs),
-        Ok(Err(ProgramError::Ended)) => Err(None),
-        Ok(Err(ProgramError::Refused(message) | ProgramError::Failed(message))) => Err(Some(message)),
-        Err(panic) => Err(Some(format!("the program panicked: {}", panic_message(panic)))),
+        Ok(Err(error)) if error.is_told() => Err(None),
+        Ok(Err(error)) => Err(Some(error.to_string())),
+        Err(panic) => Err(Some(panic_message(panic))),
     }
 }
 
@@ -144,9 +148,12 @@ async fn run(source: &Source, request: &RunRequest) -> std::result::Result<Optio
 
 async fn inline(program: &dyn Program, request: &RunRequest) -> std::result::Result<Outputs, ProgramError> {
     let context = Context::open(request).await?;
+    // Also when this is aborted.
+    let _closing = context.closing();
     let result = program.run(&context).await;
     match result {
         Ok(outputs) => {
+            context.settled().await;
             context.export(&outputs).await?;
             context.finish().await;
             Ok(outputs)
@@ -159,14 +166,18 @@ async fn inline(program: &dyn Program, request: &RunRequest) -> std::result::Res
     }
 }
 
-fn panic_message(error: tokio::task::JoinError) -> String {
-    match error.try_into_panic() {
-        Ok(payload) => payload
-            .downcast_ref::<&str>()
-            .map(|text| (*text).to_owned())
-            .or_else(|| payload.downcast_ref::<String>().cloned())
-            .unwrap_or_else(|| "no message".to_owned()),
-        Err(error) => error.to_string(),
+fn package(package: Package) -> PackageDependency {
+    let parameterization = package.parameterization.map(|parameterization| PackageParameterization {
+        name: parameterization.name,
+        version: parameterization.version,
+        value: parameterization.value,
+    });
+    PackageDependency {
+        name: package.name,
+        kind: "resource".to_owned(),
+        version: package.version,
+        server: package.download_url,
+        parameterization,
     }
 }
 

@@ -37,16 +37,20 @@ mod language;
 mod wire;
 
 pub use cli::{Cli, MINIMUM_VERSION};
-pub use context::{Context, Resource, ResourceArgs};
+pub use context::{
+    Alias, AliasParent, Context, CustomTimeouts, InvokeOptions, Package, PackageReference, Parameterization,
+    ProviderReference, Resource, ResourceArgs, ResourceOptions, Returned, Severity, StackReference,
+    Transform, Transformed, TransformedInvoke,
+};
 pub use engine::{Backend, Command, Engine, Finished, Kind, Operation, Passphrase, Place};
 pub use error::{Diagnostic, Error, FailedOperation, Result};
 pub use event::{EngineEvent, EventKind, StepMetadata};
 pub use fake::FakeEngine;
 pub use options::Options;
-pub use program::{Input, Outputs, Program, ProgramError};
+pub use program::{Input, InvalidArgument, Outputs, Program, ProgramError, program};
 pub use source::{ChildProgram, Source};
 pub use stack::{Stack, Summary, Update};
-pub use value::Value;
+pub use value::{Archive, ArchiveEntry, ArchiveSource, Asset, AssetSource, ResourceReference, Value};
 pub use workspace::Workspace;
 
 pub use tokio_util::sync::CancellationToken;

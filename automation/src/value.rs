@@ -1,71 +1,93 @@
-//! Property values and their encoding in `google.protobuf.Struct`.
-//!
-//! Secrets are objects with a signature key, unknowns are reserved strings (see `sdk/go/common/resource`
-//! of Pulumi for the constants).
+//! Property values as programs and providers see them.
 
-use std::collections::BTreeMap;
+mod asset;
+mod reference;
+mod wire;
 
-use prost_types::{ListValue, Struct, Value as WireValue, value::Kind};
+use std::collections::{BTreeMap, BTreeSet};
 
-/// A property value as a program or a provider sees it.
+pub use asset::{Archive, ArchiveEntry, ArchiveSource, Asset, AssetSource};
+pub use reference::ResourceReference;
+pub(crate) use wire::{UNKNOWN_ID, from_wire, is_unknown, to_wire};
+pub use wire::{from_struct, to_struct};
+
+/// A property value (Pulumi: *property value*).
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
+    /// Nothing; in a list or object, or an output that has no value.
     Null,
+    /// A truth value.
     Bool(bool),
+    /// Every number is a double on the wire: whole numbers are exact up to 2^53.
     Number(f64),
+    /// UTF-8 text.
     String(String),
+    /// An array.
     List(Vec<Value>),
+    /// A map with text keys.
     Object(BTreeMap<String, Value>),
     /// Encrypted in state, hidden in output.
     Secret(Box<Value>),
-    /// Not known before the resource exists; only in previews.
+    /// Not known before the resource exists; only in previews (Pulumi: *unknown*, *computed*).
     Unknown,
+    /// One file's content.
+    Asset(Asset),
+    /// A folder's or a packed folder's content.
+    Archive(Archive),
+    /// Another resource as a value.
+    Resource(ResourceReference),
+    /// A value that knows the resources it came from (Pulumi: *output value*). Decoding makes one only
+    /// where there are dependencies to keep.
+    Output {
+        /// The value itself; secret or unknown as it may be.
+        value: Box<Value>,
+        /// URNs.
+        dependencies: BTreeSet<String>,
+    },
 }
 
-const SIGNATURE_KEY: &str = "4dabf18193072939515e22adb298388d";
-const SECRET_SIGNATURE: &str = "1b47061264138c4ac30d75fd1eb44270";
-const OUTPUT_SIGNATURE: &str = "d0e6a833031e9bbcd3f4e8bde6ca49a4";
-const UNKNOWN: &str = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
-
-/// Every type has a reserved string of its own; SDKs send the first only.
-const UNKNOWNS: [&str; 7] = [
-    UNKNOWN,
-    "1c4a061d-8072-4f0a-a4cb-0ff528b18fe7",
-    "3eeb2bf0-c639-47a8-9e75-3b44932eb421",
-    "6a19a0b0-7e62-4c92-b797-7f8e31da9cc2",
-    "030794c1-ac77-496b-92df-f27374a8bd58",
-    "e48ece36-62e2-4504-bad9-02848725956a",
-    "dd056dcd-154b-4c76-9bd3-c8f88648b5ff",
-];
-
 impl Value {
+    /// The value, hidden.
     pub fn secret(value: impl Into<Value>) -> Self {
         Value::Secret(Box::new(value.into()))
     }
 
     /// True when the value or anything in it is unknown.
     pub fn has_unknowns(&self) -> bool {
-        match self {
+        self.any(&|value| match value {
             Value::Unknown => true,
-            Value::Secret(inner) => inner.has_unknowns(),
-            Value::List(items) => items.iter().any(Value::has_unknowns),
-            Value::Object(map) => map.values().any(Value::has_unknowns),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
-        }
+            Value::Resource(reference) => reference.id.as_deref().is_some_and(Value::has_unknowns),
+            _ => false,
+        })
     }
 
     /// True when the value or anything in it is secret.
     pub fn has_secrets(&self) -> bool {
+        self.any(&|value| matches!(value, Value::Secret(_)))
+    }
+
+    /// The URNs of every [`Value::Output`] in it.
+    pub fn dependencies(&self) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        self.collect_dependencies(&mut found);
+        found
+    }
+
+    /// The same value with every [`Value::Output`] in it replaced by what it holds.
+    pub fn without_dependencies(self) -> Self {
         match self {
-            Value::Secret(_) => true,
-            Value::List(items) => items.iter().any(Value::has_secrets),
-            Value::Object(map) => map.values().any(Value::has_secrets),
-            Value::Unknown | Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+            Value::Output { value, .. } => value.without_dependencies(),
+            Value::Secret(inner) => Value::Secret(Box::new(inner.without_dependencies())),
+            Value::List(items) => Value::List(items.into_iter().map(Value::without_dependencies).collect()),
+            Value::Object(map) => Value::Object(
+                map.into_iter().map(|(key, value)| (key, value.without_dependencies())).collect(),
+            ),
+            plain => plain,
         }
     }
 
     /// Plain JSON: secrets become their plain value, unknowns become null. For code that is trusted
-    /// with the secret; never for logs.
+    /// with the secret; never for logs. An asset, archive or resource becomes an object of its parts.
     pub fn reveal(&self) -> serde_json::Value {
         match self {
             Value::Null | Value::Unknown => serde_json::Value::Null,
@@ -74,15 +96,45 @@ impl Value {
             Value::String(text) => text.clone().into(),
             Value::List(items) => items.iter().map(Value::reveal).collect(),
             Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), value.reveal())).collect(),
-            Value::Secret(inner) => inner.reveal(),
+            Value::Secret(inner) | Value::Output { value: inner, .. } => inner.reveal(),
+            Value::Asset(asset) => asset.reveal(),
+            Value::Archive(archive) => archive.reveal(),
+            Value::Resource(reference) => reference.reveal(),
         }
     }
 
+    /// The text, also of a secret; none of any other kind.
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Value::String(text) => Some(text),
-            Value::Secret(inner) => inner.as_str(),
+            Value::Secret(inner) | Value::Output { value: inner, .. } => inner.as_str(),
             _ => None,
+        }
+    }
+
+    /// True when `is` holds for the value or anything in it.
+    fn any(&self, is: &impl Fn(&Value) -> bool) -> bool {
+        if is(self) {
+            return true;
+        }
+        match self {
+            Value::Secret(inner) | Value::Output { value: inner, .. } => inner.any(is),
+            Value::List(items) => items.iter().any(|item| item.any(is)),
+            Value::Object(map) => map.values().any(|value| value.any(is)),
+            _ => false,
+        }
+    }
+
+    fn collect_dependencies(&self, found: &mut BTreeSet<String>) {
+        match self {
+            Value::Output { value, dependencies } => {
+                found.extend(dependencies.iter().cloned());
+                value.collect_dependencies(found);
+            }
+            Value::Secret(inner) => inner.collect_dependencies(found),
+            Value::List(items) => items.iter().for_each(|item| item.collect_dependencies(found)),
+            Value::Object(map) => map.values().for_each(|value| value.collect_dependencies(found)),
+            _ => {}
         }
     }
 }
@@ -135,121 +187,77 @@ impl From<f64> for Value {
     }
 }
 
-/// Encodes an object's properties.
-pub fn to_struct(properties: &BTreeMap<String, Value>) -> Struct {
-    Struct { fields: properties.iter().map(|(key, value)| (key.clone(), to_wire(value))).collect() }
-}
-
-/// Decodes an object's properties; an absent struct has none.
-pub fn from_struct(object: Option<&Struct>) -> BTreeMap<String, Value> {
-    object
-        .map(|object| object.fields.iter().map(|(key, value)| (key.clone(), from_wire(value))).collect())
-        .unwrap_or_default()
-}
-
-fn to_wire(value: &Value) -> WireValue {
-    let kind = match value {
-        Value::Null => Kind::NullValue(0),
-        Value::Bool(flag) => Kind::BoolValue(*flag),
-        Value::Number(number) => Kind::NumberValue(*number),
-        Value::String(text) => Kind::StringValue(text.clone()),
-        Value::List(items) => Kind::ListValue(ListValue { values: items.iter().map(to_wire).collect() }),
-        Value::Object(map) => Kind::StructValue(to_struct(map)),
-        Value::Unknown => Kind::StringValue(UNKNOWN.to_owned()),
-        Value::Secret(inner) => {
-            let signature = WireValue { kind: Some(Kind::StringValue(SECRET_SIGNATURE.to_owned())) };
-            let fields = [(SIGNATURE_KEY.to_owned(), signature), ("value".to_owned(), to_wire(inner))];
-            Kind::StructValue(Struct { fields: fields.into_iter().collect() })
-        }
-    };
-    WireValue { kind: Some(kind) }
-}
-
-fn from_wire(value: &WireValue) -> Value {
-    match &value.kind {
-        None | Some(Kind::NullValue(_)) => Value::Null,
-        Some(Kind::BoolValue(flag)) => Value::Bool(*flag),
-        Some(Kind::NumberValue(number)) => Value::Number(*number),
-        Some(Kind::StringValue(text)) if UNKNOWNS.contains(&text.as_str()) => Value::Unknown,
-        Some(Kind::StringValue(text)) => Value::String(text.clone()),
-        Some(Kind::ListValue(list)) => Value::List(list.values.iter().map(from_wire).collect()),
-        Some(Kind::StructValue(object)) => from_wire_object(object),
+impl From<i32> for Value {
+    fn from(number: i32) -> Self {
+        Value::Number(number.into())
     }
 }
 
-fn from_wire_object(object: &Struct) -> Value {
-    let signature = object.fields.get(SIGNATURE_KEY).and_then(|value| match &value.kind {
-        Some(Kind::StringValue(text)) => Some(text.as_str()),
-        _ => None,
-    });
-    let inner = object.fields.get("value");
-    match signature {
-        Some(SECRET_SIGNATURE) => Value::Secret(Box::new(inner.map_or(Value::Null, from_wire))),
-        // An output without a value is one that is not known yet.
-        Some(OUTPUT_SIGNATURE) => {
-            let plain = inner.map_or(Value::Unknown, from_wire);
-            match object.fields.get("secret").and_then(|flag| flag.kind.as_ref()) {
-                Some(Kind::BoolValue(true)) => Value::Secret(Box::new(plain)),
-                _ => plain,
-            }
-        }
-        _ => Value::Object(from_struct(Some(object))),
+impl From<Vec<Value>> for Value {
+    fn from(items: Vec<Value>) -> Self {
+        Value::List(items)
+    }
+}
+
+impl From<BTreeMap<String, Value>> for Value {
+    fn from(map: BTreeMap<String, Value>) -> Self {
+        Value::Object(map)
+    }
+}
+
+impl From<Asset> for Value {
+    fn from(asset: Asset) -> Self {
+        Value::Asset(asset)
+    }
+}
+
+impl From<Archive> for Value {
+    fn from(archive: Archive) -> Self {
+        Value::Archive(archive)
+    }
+}
+
+impl From<ResourceReference> for Value {
+    fn from(reference: ResourceReference) -> Self {
+        Value::Resource(reference)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
-    fn any_value() -> impl Strategy<Value = Value> {
-        let leaf = prop_oneof![
-            Just(Value::Null),
-            Just(Value::Unknown),
-            any::<bool>().prop_map(Value::Bool),
-            (-1e9..1e9f64).prop_map(Value::Number),
-            "[a-z]{0,8}".prop_map(Value::String),
-        ];
-        leaf.prop_recursive(4, 32, 4, |inner| {
-            prop_oneof![
-                proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::List),
-                proptest::collection::btree_map("[a-z]{1,4}", inner.clone(), 0..4).prop_map(Value::Object),
-                inner.prop_map(|value| Value::Secret(Box::new(value))),
-            ]
-        })
-    }
-
-    proptest! {
-        #[test]
-        fn every_value_survives_the_wire(value in any_value()) {
-            let properties = BTreeMap::from([("p".to_owned(), value)]);
-            prop_assert_eq!(from_struct(Some(&to_struct(&properties))), properties);
-        }
-    }
-
-    #[test]
-    fn all_seven_unknown_strings_are_understood() {
-        for text in UNKNOWNS {
-            let wire = WireValue { kind: Some(Kind::StringValue(text.to_owned())) };
-            assert_eq!(from_wire(&wire), Value::Unknown);
-        }
-    }
-
-    #[test]
-    fn an_output_value_without_a_value_is_unknown_and_keeps_its_secrecy() {
-        let field = |kind| WireValue { kind: Some(kind) };
-        let fields = [
-            (SIGNATURE_KEY.to_owned(), field(Kind::StringValue(OUTPUT_SIGNATURE.to_owned()))),
-            ("secret".to_owned(), field(Kind::BoolValue(true))),
-        ];
-        let wire = field(Kind::StructValue(Struct { fields: fields.into_iter().collect() }));
-        assert_eq!(from_wire(&wire), Value::Secret(Box::new(Value::Unknown)));
+    fn output(value: Value, urn: &str) -> Value {
+        Value::Output { value: Box::new(value), dependencies: BTreeSet::from([urn.to_owned()]) }
     }
 
     #[test]
     fn whole_numbers_are_revealed_as_integers() {
         assert_eq!(Value::Number(8080.0).reveal(), serde_json::json!(8080));
         assert_eq!(Value::Number(0.5).reveal(), serde_json::json!(0.5));
+    }
+
+    #[test]
+    fn dependencies_are_found_at_any_depth_and_can_be_taken_off() {
+        let inner = output(Value::secret(output("x".into(), "urn:b")), "urn:a");
+        let value = Value::List(vec![Value::Null, inner]);
+        assert_eq!(value.dependencies(), BTreeSet::from(["urn:a".to_owned(), "urn:b".to_owned()]));
+        assert!(value.has_secrets() && !value.has_unknowns());
+        assert_eq!(value.without_dependencies(), Value::List(vec![Value::Null, Value::secret("x")]));
+    }
+
+    #[test]
+    fn a_reference_to_a_resource_that_does_not_exist_yet_is_unknown() {
+        let reference = ResourceReference { id: Some(Box::new(Value::Unknown)), ..Default::default() };
+        assert!(Value::Resource(reference).has_unknowns());
+    }
+
+    #[test]
+    fn assets_archives_and_resources_are_revealed_as_their_parts() {
+        let entries = [("a.txt".to_owned(), ArchiveEntry::Asset(Asset::text("hi")))];
+        let archive = Archive::assets(entries);
+        assert_eq!(Value::from(archive).reveal(), serde_json::json!({"assets": {"a.txt": {"text": "hi"}}}));
+        let reference = ResourceReference { urn: "urn:a".to_owned(), ..Default::default() };
+        assert_eq!(Value::from(reference).reveal(), serde_json::json!({"urn": "urn:a"}));
     }
 }

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use async_trait::async_trait;
-use automation::{Context, Input, Outputs, Program, ProgramError, Resource, ResourceArgs, Value};
+use automation::{
+    Context, Input, Outputs, Program, ProgramError, Resource, ResourceArgs, ResourceOptions, Value,
+};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use provider_api::{Declaration, Expr};
 
@@ -45,10 +47,12 @@ fn arguments(resource: &Declaration, made: &HashMap<&str, Resource>) -> Resource
         resource_type: resource.token.clone(),
         name: resource.name.clone(),
         inputs,
-        depends_on: depends_on.map(|resource| resource.urn.clone()).collect(),
-        retain_on_delete: resource.retain_on_delete,
-        delete_before_replace: resource.delete_before_replace,
-        additional_secret_outputs: Vec::new(),
+        options: ResourceOptions {
+            depends_on: depends_on.map(|resource| resource.urn.clone()).collect(),
+            retain_on_delete: resource.retain_on_delete.then_some(true),
+            delete_before_replace: resource.delete_before_replace.then_some(true),
+            ..ResourceOptions::default()
+        },
     }
 }
 

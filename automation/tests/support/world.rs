@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use automation::{Backend, Cli, Options, Stack, Workspace};
+use automation::{Backend, Cli, Stack, Workspace};
 use serde_json::Value as Json;
 
 use super::cloud::Cloud;
@@ -40,7 +40,7 @@ impl World {
     /// A new stack of the world's project; one `pulumi stack init`.
     pub async fn stack(&self, name: &str) -> Stack {
         let stack = self.workspace.stack(name);
-        assert!(stack.ensure(&Options::default()).await.unwrap(), "{name} exists already");
+        assert!(stack.ensure().await.unwrap(), "{name} exists already");
         stack
     }
 

@@ -1,0 +1,117 @@
+//! The program's ends of the engine's two services, and what the engine at the other end can do.
+
+use std::error::Error as _;
+
+use pulumi_gestalt_proto::pulumi::pulumirpc as rpc;
+use rpc::engine_client::EngineClient;
+use rpc::resource_monitor_client::ResourceMonitorClient;
+use tokio::sync::watch;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
+
+use crate::program::ProgramError;
+use crate::wire::MAX_MESSAGE;
+
+pub(super) async fn monitor(address: &str) -> Result<ResourceMonitorClient<Channel>, ProgramError> {
+    let channel = endpoint(address)?.connect().await.map_err(|_| ProgramError::Ended)?;
+    Ok(ResourceMonitorClient::new(channel)
+        .max_decoding_message_size(MAX_MESSAGE)
+        .max_encoding_message_size(MAX_MESSAGE))
+}
+
+/// Connected when it is first used: most programs never log.
+pub(super) fn engine(address: &str) -> Result<EngineClient<Channel>, ProgramError> {
+    let channel = endpoint(address)?.connect_lazy();
+    Ok(EngineClient::new(channel).max_encoding_message_size(MAX_MESSAGE))
+}
+
+fn endpoint(address: &str) -> Result<Endpoint, ProgramError> {
+    Endpoint::from_shared(format!("http://{address}"))
+        .map_err(|error| ProgramError::Refused(format!("the engine's address is unusable: {error}")))
+}
+
+/// The abilities that a user can switch off; every engine of a supported version has the others.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Features {
+    pub output_values: bool,
+    pub resource_references: bool,
+}
+
+impl Features {
+    pub async fn ask(monitor: &ResourceMonitorClient<Channel>) -> Result<Self, ProgramError> {
+        let supports = |id: &str| {
+            let (mut monitor, request) = (monitor.clone(), rpc::SupportsFeatureRequest { id: id.to_owned() });
+            async move {
+                let answer = monitor.supports_feature(request).await.map_err(refused)?;
+                Ok::<_, ProgramError>(answer.into_inner().has_support)
+            }
+        };
+        let (output_values, resource_references) =
+            tokio::try_join!(supports("outputValues"), supports("resourceReferences"))?;
+        Ok(Self { output_values, resource_references })
+    }
+}
+
+/// The engine closes the monitor when a resource fails or the user cancels; the reason is in its own
+/// diagnostics then. So it is when the connection itself breaks.
+pub(super) fn refused(status: Status) -> ProgramError {
+    match status.code() {
+        Code::Unavailable | Code::Cancelled | Code::Aborted => ProgramError::Ended,
+        _ if status.message().contains("resource monitor shut down") => ProgramError::Ended,
+        _ if status.source().is_some() => ProgramError::Ended,
+        _ => ProgramError::Refused(status.message().to_owned()),
+    }
+}
+
+/// Counts the requests under way, so that a run does not end before those of the program's own tasks.
+pub(super) struct Requests(watch::Sender<usize>);
+
+impl Requests {
+    pub fn new() -> Self {
+        Self(watch::Sender::new(0))
+    }
+
+    /// Under way until dropped.
+    pub fn begin(&self) -> Underway<'_> {
+        self.0.send_modify(|count| *count += 1);
+        Underway(self)
+    }
+
+    pub async fn settled(&self) {
+        // The sender lives as long as `self`, so this ends by the count alone.
+        let _ = self.0.subscribe().wait_for(|count| *count == 0).await;
+    }
+}
+
+pub(super) struct Underway<'a>(&'a Requests);
+
+impl Drop for Underway<'_> {
+    fn drop(&mut self) {
+        self.0.0.send_modify(|count| *count -= 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_monitor_that_shuts_down_has_ended_the_program_and_a_refusal_has_not() {
+        let ended = Status::new(Code::Unknown, "resource monitor shut down while waiting");
+        assert!(matches!(refused(ended), ProgramError::Ended));
+        assert!(matches!(refused(Status::unavailable("gone")), ProgramError::Ended));
+        assert!(matches!(refused(Status::unknown("no such type")), ProgramError::Refused(_)));
+    }
+
+    #[tokio::test]
+    async fn requests_are_settled_when_the_last_one_has_ended() {
+        let requests = Requests::new();
+        requests.settled().await;
+        let underway = requests.begin();
+        let settled = requests.settled();
+        tokio::pin!(settled);
+        assert!(futures_util::poll!(&mut settled).is_pending());
+        drop(underway);
+        settled.await;
+    }
+}

@@ -1,0 +1,170 @@
+//! Functions of providers and methods of resources.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use pulumi_gestalt_proto::pulumi::pulumirpc as rpc;
+
+use super::Context;
+use super::connection::refused;
+use super::options::{ProviderReference, ResourceOptions};
+use super::package::PackageReference;
+use super::register::has_unknowns;
+use super::resource::{Resource, package_of, providers_of};
+use crate::program::{Input, InvalidArgument, ProgramError};
+use crate::value::{self, Value};
+
+/// How a function is called (Pulumi: *invoke options*).
+#[derive(Debug, Clone, Default)]
+pub struct InvokeOptions {
+    /// Whose providers to use.
+    pub parent: Option<Resource>,
+    /// The provider to ask; else the parent's, else the package's default provider.
+    pub provider: Option<ProviderReference>,
+    /// URNs the result comes from besides the arguments. (`dependsOn`)
+    pub depends_on: BTreeSet<String>,
+    /// Of the provider's plugin.
+    pub version: Option<String>,
+    /// Where the provider's plugin is downloaded from.
+    pub plugin_download_url: Option<String>,
+    /// Of [`Context::package`], for a parameterized provider.
+    pub package: Option<PackageReference>,
+}
+
+/// What a function or method has returned.
+#[derive(Debug, Clone)]
+pub struct Returned {
+    values: BTreeMap<String, Value>,
+    dependencies: BTreeSet<String>,
+    by_property: HashMap<String, BTreeSet<String>>,
+    secret: bool,
+    unknown: bool,
+}
+
+impl Returned {
+    /// One result with all it comes from. Secret when an argument was; unknown in a preview in which an
+    /// argument was.
+    pub fn output(&self, name: &str) -> Input {
+        let missing = if self.unknown { Value::Unknown } else { Value::Null };
+        let mut dependencies = self.dependencies.clone();
+        dependencies.extend(self.by_property.get(name).into_iter().flatten().cloned());
+        let input = Input { value: self.values.get(name).cloned().unwrap_or(missing), dependencies };
+        if self.secret { input.into_secret() } else { input }
+    }
+
+    /// All results as the provider gave them; none when an argument was unknown.
+    pub fn values(&self) -> &BTreeMap<String, Value> {
+        &self.values
+    }
+}
+
+impl Context {
+    /// Calls a function of a provider, `package:module:function` (Pulumi: *invoke*). It is not called at
+    /// all in a preview in which an argument is unknown.
+    ///
+    /// [`ProgramError::FunctionFailed`] when the provider finds fault with the arguments,
+    /// [`ProgramError::Refused`] when it fails.
+    pub async fn invoke(
+        &self,
+        token: &str,
+        args: BTreeMap<String, Input>,
+        options: InvokeOptions,
+    ) -> Result<Returned, ProgramError> {
+        let _underway = self.inner.requests.begin();
+        let run = self.inner.request();
+        let secret = has_secrets(&args);
+        let unknown = has_unknowns(&args);
+        // A function takes plain values: what they come from is for us to remember.
+        let plain =
+            args.iter().map(|(name, input)| (name.clone(), input.value.clone().without_dependencies()));
+        let plain = plain.collect();
+        let mut dependencies = run.encode(args).dependencies;
+        dependencies.extend(options.depends_on.iter().cloned());
+        let mut returned =
+            Returned { values: BTreeMap::new(), dependencies, by_property: HashMap::new(), secret, unknown };
+        if unknown {
+            return Ok(returned);
+        }
+        let request = rpc::ResourceInvokeRequest {
+            tok: token.to_owned(),
+            args: Some(value::to_struct(&plain)),
+            provider: provider(token, &options),
+            version: options.version.unwrap_or_default(),
+            plugin_download_url: options.plugin_download_url.unwrap_or_default(),
+            package_ref: options.package.map(|package| package.0).unwrap_or_default(),
+            accept_resources: true,
+            ..Default::default()
+        };
+        let response = self.inner.monitor.clone().invoke(request).await.map_err(refused)?.into_inner();
+        check(token, response.failures)?;
+        returned.values = value::from_struct(response.r#return.as_ref());
+        Ok(returned)
+    }
+
+    /// Calls a method of a resource, `package:module:Type/method` (Pulumi: *call*); `of` is the resource
+    /// itself, the argument `__self__`. Errors are those of [`Context::invoke`].
+    pub async fn call(
+        &self,
+        token: &str,
+        of: Option<&Resource>,
+        mut args: BTreeMap<String, Input>,
+        options: InvokeOptions,
+    ) -> Result<Returned, ProgramError> {
+        let _underway = self.inner.requests.begin();
+        if let Some(resource) = of {
+            args.insert("__self__".to_owned(), resource.reference());
+        }
+        let secret = has_secrets(&args);
+        let encoded = self.inner.request().encode(args);
+        let arg_dependencies = encoded.by_property.into_iter().map(|(name, urns)| {
+            (name, rpc::resource_call_request::ArgumentDependencies { urns: urns.into_iter().collect() })
+        });
+        let inherited = || of.and_then(|of| of.providers.get(package_of(token)).cloned()).unwrap_or_default();
+        let provider =
+            Some(provider(token, &options)).filter(|own| !own.is_empty()).unwrap_or_else(inherited);
+        let request = rpc::ResourceCallRequest {
+            tok: token.to_owned(),
+            args: Some(encoded.object),
+            arg_dependencies: arg_dependencies.collect(),
+            provider,
+            version: options.version.unwrap_or_default(),
+            plugin_download_url: options.plugin_download_url.unwrap_or_default(),
+            package_ref: options.package.map(|package| package.0).unwrap_or_default(),
+            ..Default::default()
+        };
+        let response = self.inner.monitor.clone().call(request).await.map_err(refused)?.into_inner();
+        check(token, response.failures)?;
+        let mut dependencies = encoded.dependencies;
+        dependencies.extend(options.depends_on);
+        let by_property = response.return_dependencies.into_iter();
+        Ok(Returned {
+            values: value::from_struct(response.r#return.as_ref()),
+            dependencies,
+            by_property: by_property.map(|(name, from)| (name, from.urns.into_iter().collect())).collect(),
+            secret,
+            unknown: self.is_preview(),
+        })
+    }
+}
+
+fn has_secrets(args: &BTreeMap<String, Input>) -> bool {
+    args.values().any(|input| input.value.has_secrets())
+}
+
+fn provider(token: &str, options: &InvokeOptions) -> String {
+    let options = ResourceOptions {
+        parent: options.parent.clone(),
+        provider: options.provider.clone(),
+        ..ResourceOptions::default()
+    };
+    providers_of(&options).remove(package_of(token)).unwrap_or_default()
+}
+
+fn check(token: &str, failures: Vec<rpc::CheckFailure>) -> Result<(), ProgramError> {
+    if failures.is_empty() {
+        return Ok(());
+    }
+    let failures = failures
+        .into_iter()
+        .map(|failure| InvalidArgument { property: failure.property, reason: failure.reason });
+    Err(ProgramError::FunctionFailed { token: token.to_owned(), failures: failures.collect() })
+}

@@ -1,0 +1,56 @@
+//! Provider packages: those a program declares beforehand, and parameterized ones.
+
+use pulumi_gestalt_proto::pulumi::pulumirpc as rpc;
+
+use super::Context;
+use super::connection::refused;
+use crate::program::ProgramError;
+
+/// A provider package that a program uses (Pulumi: *package dependency*).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Package {
+    /// Of the provider's plugin.
+    pub name: String,
+    /// Of the provider's plugin.
+    pub version: String,
+    /// Where the plugin is downloaded from; empty for the usual place.
+    pub download_url: String,
+    /// For a plugin that is made into another package by a parameter.
+    pub parameterization: Option<Parameterization>,
+}
+
+/// What makes one plugin into another package (Pulumi: *parameterization*).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Parameterization {
+    /// Of the package it becomes.
+    pub name: String,
+    /// Of the package it becomes.
+    pub version: String,
+    /// For the plugin alone to understand.
+    pub value: Vec<u8>,
+}
+
+/// A package that the engine knows, for one run (Pulumi: `packageRef`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackageReference(pub(super) String);
+
+impl Context {
+    /// Makes a package known to the engine, for [`super::ResourceOptions::package`]. Needed for
+    /// parameterized packages only.
+    pub async fn package(&self, package: Package) -> Result<PackageReference, ProgramError> {
+        let parameterization = package.parameterization.map(|parameterization| rpc::Parameterization {
+            name: parameterization.name,
+            version: parameterization.version,
+            value: parameterization.value,
+        });
+        let request = rpc::RegisterPackageRequest {
+            name: package.name,
+            version: package.version,
+            download_url: package.download_url,
+            parameterization,
+            ..Default::default()
+        };
+        let response = self.inner.monitor.clone().register_package(request).await.map_err(refused)?;
+        Ok(PackageReference(response.into_inner().r#ref))
+    }
+}

@@ -1,0 +1,55 @@
+//! Resources that exist and are not managed by the stack.
+
+use pulumi_gestalt_proto::pulumi::pulumirpc as rpc;
+
+use super::Context;
+use super::connection::refused;
+use super::resource::{Resource, ResourceArgs, package_of, providers_of};
+use crate::program::ProgramError;
+use crate::value;
+
+impl Context {
+    /// Reads what exists in the cloud under this id (Pulumi: `get`). It becomes an external resource of
+    /// the stack, which never changes or deletes it. The inputs are what the provider needs to find it
+    /// besides the id. Of the options parent, dependencies, provider, version, download URL, additional
+    /// secret outputs and package count.
+    ///
+    /// [`ProgramError::Ended`] when there is none: the engine has told the user so.
+    pub async fn read(&self, id: &str, args: ResourceArgs) -> Result<Resource, ProgramError> {
+        let _underway = self.inner.requests.begin();
+        let providers = providers_of(&args.options);
+        let run = self.inner.request();
+        let encoded = run.encode(args.inputs);
+        let options = args.options;
+        let mut dependencies = encoded.dependencies;
+        dependencies.extend(run.family.expand(options.depends_on));
+        let request = rpc::ReadResourceRequest {
+            id: id.to_owned(),
+            provider: providers.get(package_of(&args.resource_type)).cloned().unwrap_or_default(),
+            r#type: args.resource_type,
+            name: args.name,
+            parent: options.parent.map_or_else(|| run.root.to_owned(), |parent| parent.urn),
+            properties: Some(encoded.object),
+            dependencies: dependencies.into_iter().collect(),
+            version: options.version.unwrap_or_default(),
+            plugin_download_url: options.plugin_download_url.unwrap_or_default(),
+            additional_secret_outputs: options.additional_secret_outputs,
+            package_ref: options.package.map(|package| package.0).unwrap_or_default(),
+            accept_secrets: true,
+            accept_resources: true,
+            ..Default::default()
+        };
+        let parent = request.parent.clone();
+        let response = self.inner.monitor.clone().read_resource(request).await.map_err(refused)?.into_inner();
+        self.inner.family.add_child(&parent, &response.urn);
+        Ok(Resource {
+            urn: response.urn,
+            id: id.to_owned(),
+            outputs: value::from_struct(response.properties.as_ref()),
+            output_dependencies: Default::default(),
+            providers,
+            unknown: self.is_preview(),
+            custom: true,
+        })
+    }
+}

@@ -1,0 +1,133 @@
+//! Functions and methods of providers, reads, and messages.
+
+use automation::{
+    EngineEvent, EventKind, Input, InvokeOptions, Options, ProgramError, ResourceArgs, Severity, Value,
+    program,
+};
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use crate::support::cloud::Properties;
+use crate::support::world::World;
+use crate::things::{Noted, nothing, properties, thing, up, up_fails};
+
+fn lookup(name: impl Into<Input>) -> std::collections::BTreeMap<String, Input> {
+    properties([("name", name.into())])
+}
+
+#[tokio::test]
+async fn functions_and_methods_return_values_or_typed_errors() {
+    let world = World::new().await;
+    let stack = world.stack("functions").await;
+    let errors = Noted::new();
+    let noted = errors.clone();
+    let program = program(move |context| {
+        let noted = noted.clone();
+        async move {
+            let plain = InvokeOptions::default;
+            let a = context.register(thing("a", [])).await?;
+            let found = context.invoke("cloud:test:lookup", lookup(a.output("address")), plain()).await?;
+            let secret = lookup(Value::secret("hidden"));
+            let echoed = context.invoke("cloud:test:echo", secret, plain()).await?;
+            for name in ["missing", "broken"] {
+                noted.note(context.invoke("cloud:test:lookup", lookup(name), plain()).await.map(drop));
+            }
+            let greet = "cloud:test:Thing/greet";
+            let hello = context.call(greet, Some(&a), properties([("to", "you".into())]), plain()).await?;
+            let nobody = properties([("to", "nobody".into())]);
+            noted.note(context.call(greet, Some(&a), nobody, plain()).await.map(drop));
+            context
+                .register(thing("b", [("found", found.output("address")), ("said", hello.output("text"))]))
+                .await?;
+            Ok(properties([("echoed", echoed.output("name"))]))
+        }
+    });
+    stack.preview(program.clone(), &Options::default()).await.unwrap();
+    // The address is unknown, so there is nothing to look up yet.
+    let lookups = world.cloud.log().into_iter().filter(|seen| seen.name == "cloud:test:lookup");
+    assert_eq!(
+        lookups.map(|seen| seen.inputs["name"].clone()).collect::<Vec<_>>(),
+        ["missing".into(), "broken".into()]
+    );
+    let previewed = world.cloud.last("check", "b").inputs;
+    assert_eq!((&previewed["found"], &previewed["said"]), (&Value::Unknown, &"hello you".into()));
+
+    let update = up(&stack, program).await;
+    assert_eq!(update.outputs["echoed"], Value::secret("hidden"));
+    let state = world.state(&stack);
+    let b = state.of("b");
+    assert_eq!(b["inputs"]["found"], json!("address-of-address-of-a"));
+    assert_eq!(b["inputs"]["said"], json!("hello you"));
+    for property in ["found", "said"] {
+        assert_eq!(b["propertyDependencies"][property], json!([state.urn("a")]), "{property}");
+    }
+    let Value::Resource(of) =
+        world.cloud.last("call", "cloud:test:Thing/greet").inputs["__self__"].clone().without_dependencies()
+    else {
+        panic!("no reference")
+    };
+    assert_eq!((of.urn.as_str(), of.id), (state.urn("a").as_str(), Some(Box::new("a-1".into()))));
+
+    let [missing, broken, nobody] = &errors.all()[3..] else { panic!("{:?}", errors.all()) };
+    let Err(ProgramError::FunctionFailed { token, failures }) = missing else { panic!("{missing:?}") };
+    assert_eq!((token.as_str(), failures[0].reason.as_str()), ("cloud:test:lookup", "no such name"));
+    assert!(
+        matches!(broken, Err(ProgramError::Refused(why)) if why.contains("the lookup is broken")),
+        "{broken:?}"
+    );
+    assert!(matches!(nobody, Err(ProgramError::FunctionFailed { .. })), "{nobody:?}");
+}
+
+#[tokio::test]
+async fn what_exists_is_read_and_left_alone() {
+    let world = World::new().await;
+    let stack = world.stack("reads").await;
+    world.cloud.plant("vpc-7", Properties::from([("label".to_owned(), "found".into())]));
+    let read = |id: &'static str| {
+        program(move |context| async move {
+            let vpc: ResourceArgs = thing("vpc", []);
+            let vpc = context.read(id, vpc).await?;
+            context.register(thing("user", [("label", vpc.output("label")), ("vpc", vpc.id())])).await?;
+            Ok(nothing())
+        })
+    };
+    up(&stack, read("vpc-7")).await;
+    let state = world.state(&stack);
+    assert_eq!(state.of("vpc")["external"], json!(true));
+    assert_eq!(state.of("user")["inputs"], json!({"label": "found", "vpc": "vpc-7"}));
+    assert_eq!(state.of("user")["dependencies"], json!([state.urn("vpc")]));
+    crate::things::destroy(&stack).await;
+    assert_eq!(world.cloud.ids(), ["vpc-7"]);
+    let error = up_fails(&stack, read("vpc-8")).await;
+    assert!(error.to_string().contains("vpc-8"), "{error}");
+}
+
+#[tokio::test]
+async fn messages_arrive_as_diagnostics_and_an_error_makes_the_operation_fail() {
+    let world = World::new().await;
+    let stack = world.stack("messages").await;
+    let program = program(|context| async move {
+        let a = context.register(thing("a", [])).await?;
+        context.log(Severity::Info, None, "for all").await?;
+        context.log(Severity::Warning, Some(&a.urn), "about a").await?;
+        context.log(Severity::Error, None, "no quota for this").await?;
+        Err(ProgramError::Bail)
+    });
+    let (events, mut received) = mpsc::unbounded_channel::<EngineEvent>();
+    let options = Options { events: Some(events), ..Options::default() };
+    let error = stack.up(program, &options).await.unwrap_err();
+    assert!(error.to_string().contains("no quota for this"), "{error}");
+    assert!(!error.to_string().contains("gave up"), "{error}");
+    drop(options);
+    let mut seen = Vec::new();
+    while let Some(event) = received.recv().await {
+        if let EventKind::Diagnostic(diagnostic) = event.kind {
+            seen.push((diagnostic.severity, diagnostic.message.trim().to_owned(), diagnostic.urn));
+        }
+    }
+    let of = |text: &str| seen.iter().find(|(_, message, _)| message.contains(text)).cloned().unwrap();
+    assert_eq!(of("for all").0, "info");
+    let about = of("about a");
+    assert_eq!((about.0.as_str(), about.2), ("warning", world.state(&stack).urn("a")));
+    assert_eq!(of("no quota").0, "error");
+}

@@ -1,0 +1,183 @@
+//! Every resource option, seen in state, in the order of things, or by the provider.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use automation::{
+    Alias, AliasParent, CustomTimeouts, Error, Input, Options, ResourceOptions, Value, program,
+};
+use serde_json::json;
+
+use crate::support::cloud::Properties;
+use crate::support::world::World;
+use crate::things::{destroy, nothing, thing, up, with};
+
+fn options() -> ResourceOptions {
+    ResourceOptions::default()
+}
+
+#[tokio::test]
+async fn deletion_follows_protection_retention_dependencies_and_what_goes_with_another() {
+    let world = World::new().await;
+    let stack = world.stack("deletion").await;
+    let declared = |protect: bool| {
+        program(move |context| async move {
+            let seconds = |seconds| Some(Duration::from_secs(seconds));
+            let custom_timeouts =
+                CustomTimeouts { create: seconds(30), update: seconds(90), delete: seconds(3600) };
+            let first =
+                context.register(with("first", [], ResourceOptions { custom_timeouts, ..options() })).await?;
+            let depends_on = BTreeSet::from([first.urn.clone()]);
+            let second =
+                context.register(with("second", [], ResourceOptions { depends_on, ..options() })).await?;
+            let protect = Some(protect);
+            context.register(with("guarded", [], ResourceOptions { protect, ..options() })).await?;
+            let retain_on_delete = Some(true);
+            context.register(with("kept", [], ResourceOptions { retain_on_delete, ..options() })).await?;
+            let deleted_with = Some(second.urn.clone());
+            context.register(with("along", [], ResourceOptions { deleted_with, ..options() })).await?;
+            Ok(nothing())
+        })
+    };
+    up(&stack, declared(true)).await;
+    let state = world.state(&stack);
+    let first = state.of("first");
+    assert_eq!(first["customTimeouts"], json!({"create": 30.0, "update": 90.0, "delete": 3600.0}));
+    assert_eq!(first["parent"], json!(state.urn("shop-deletion")));
+    assert_eq!(state.of("second")["dependencies"], json!([state.urn("first")]));
+    assert_eq!(state.of("guarded")["protect"], json!(true));
+    assert_eq!(state.of("kept")["retainOnDelete"], json!(true));
+    assert_eq!(state.of("along")["deletedWith"], json!(state.urn("second")));
+    assert_eq!(world.cloud.last("create", "first").timeout, 30.0);
+
+    let refused = stack.destroy(declared(true), &Options::default()).await.unwrap_err();
+    assert!(refused.to_string().contains("protected"), "{refused}");
+    assert!(world.cloud.ids().contains(&"guarded-1".to_owned()));
+
+    up(&stack, declared(false)).await;
+    world.cloud.forget_log();
+    destroy(&stack).await;
+    let changes = world.cloud.changes();
+    let place = |line: &str| changes.iter().position(|change| change == line);
+    assert!(place("delete guarded-1").is_some(), "{changes:?}");
+    assert!(place("delete second-1") < place("delete first-1"), "{changes:?}");
+    assert_eq!((place("delete kept-1"), place("delete along-1")), (None, None), "{changes:?}");
+    assert_eq!(world.cloud.last("delete", "first").timeout, 3600.0);
+    assert!(!world.state(&stack).has("kept"));
+}
+
+#[tokio::test]
+async fn a_change_is_ignored_replaces_or_updates_as_the_options_say() {
+    let world = World::new().await;
+    let stack = world.stack("changes").await;
+    let declared = |label: &'static str| {
+        program(move |context| async move {
+            let inputs = || [("label", Input::from(label)), ("other", Input::from("o"))];
+            let paths = || vec!["label".to_owned()];
+            context.register(thing("updated", inputs())).await?;
+            context
+                .register(with(
+                    "ignoring",
+                    inputs(),
+                    ResourceOptions { ignore_changes: paths(), ..options() },
+                ))
+                .await?;
+            let replacing = ResourceOptions { replace_on_changes: paths(), ..options() };
+            let replaced = context.register(with("replaced", inputs(), replacing)).await?;
+            let gap = ResourceOptions {
+                replace_on_changes: paths(),
+                delete_before_replace: Some(true),
+                ..options()
+            };
+            context.register(with("gap", inputs(), gap)).await?;
+            let following = ResourceOptions { replace_with: vec![replaced.urn.clone()], ..options() };
+            context.register(with("following", [], following)).await?;
+            let triggered = ResourceOptions { replacement_trigger: Some(label.into()), ..options() };
+            context.register(with("triggered", [], triggered)).await?;
+            Ok(nothing())
+        })
+    };
+    up(&stack, declared("one")).await;
+    let same = up(&stack, declared("one")).await;
+    assert!(same.summary.is_unchanged(), "{:?}", same.summary);
+    world.cloud.forget_log();
+    up(&stack, declared("two")).await;
+
+    let changes = world.cloud.changes();
+    let place = |line: &str| {
+        changes.iter().position(|change| change == line).unwrap_or_else(|| panic!("{changes:?}"))
+    };
+    place("update updated");
+    assert!(!changes.iter().any(|change| change.contains("ignoring")), "{changes:?}");
+    assert!(place("create replaced") < place("delete replaced-1"));
+    assert!(place("delete gap-1") < place("create gap"));
+    assert!(place("create following") < place("delete following-1"));
+    assert!(place("create triggered") < place("delete triggered-1"));
+    let state = world.state(&stack);
+    assert_eq!(state.of("ignoring")["inputs"]["label"], json!("one"));
+    assert_eq!(state.of("replaced")["id"], json!("replaced-2"));
+}
+
+#[tokio::test]
+async fn a_resource_that_was_named_typed_or_placed_differently_is_found_again_by_its_aliases() {
+    let world = World::new().await;
+    let stack = world.stack("aliases").await;
+    let before = program(|context| async move {
+        context.register(thing("old-name", [])).await?;
+        context.register(thing("moved", [])).await?;
+        context.register(thing("by-urn", [])).await?;
+        let mut typed = thing("typed", []);
+        typed.resource_type = "cloud:test:Older".to_owned();
+        context.register(typed).await?;
+        Ok(nothing())
+    });
+    up(&stack, before).await;
+    let urn = world.state(&stack).urn("by-urn");
+    world.cloud.forget_log();
+    let after = program(move |context| {
+        let urn = urn.clone();
+        async move {
+            let aliases = |alias| ResourceOptions { aliases: vec![alias], ..options() };
+            context.register(with("new-name", [], aliases(Alias::name("old-name")))).await?;
+            let group = context.component("shop:index:Group", "group", options(), Default::default()).await?;
+            let parent = Some(group.clone());
+            let moved = ResourceOptions { parent, ..aliases(Alias::parent(AliasParent::Stack)) };
+            context.register(with("moved", [], moved)).await?;
+            context.register(with("any-urn", [], aliases(Alias::Urn(urn)))).await?;
+            context.register(with("typed", [], aliases(Alias::resource_type("cloud:test:Older")))).await?;
+            context.register_outputs(&group, nothing()).await?;
+            Ok(nothing())
+        }
+    });
+    let update = up(&stack, after).await;
+    assert_eq!(update.summary.changes.get("create"), Some(&1), "{:?}", update.summary);
+    assert_eq!(update.summary.changes.get("delete"), None);
+    assert!(world.cloud.changes().is_empty(), "{:?}", world.cloud.changes());
+    let state = world.state(&stack);
+    assert_eq!(state.of("new-name")["id"], json!("old-name-1"));
+    assert!(state.urn("moved").contains("shop:index:Group$cloud:test:Thing::moved"));
+    assert!(state.has("any-urn") && !state.has("by-urn"));
+    assert!(state.urn("typed").contains("cloud:test:Thing::typed"));
+}
+
+#[tokio::test]
+async fn what_exists_is_imported_when_the_inputs_agree_with_it_and_refused_when_not() {
+    let world = World::new().await;
+    let stack = world.stack("import").await;
+    world.cloud.plant("vpc-7", Properties::from([("label".to_owned(), "found".into())]));
+    let import = |label: &'static str| {
+        program(move |context| async move {
+            let import_id = Some("vpc-7".to_owned());
+            let taken = with("taken", [("label", label.into())], ResourceOptions { import_id, ..options() });
+            let taken = context.register(taken).await?;
+            Ok([("address".to_owned(), taken.output("address"))].into())
+        })
+    };
+    let error = stack.up(import("another"), &Options::default()).await.unwrap_err();
+    assert!(matches!(&error, Error::UpdateFailed { .. }), "{error:?}");
+    assert!(error.to_string().contains("label"), "{error}");
+    let update = up(&stack, import("found")).await;
+    assert_eq!(update.outputs["address"], Value::from("address-of-taken"));
+    assert_eq!(world.state(&stack).of("taken")["id"], json!("vpc-7"));
+    assert!(world.cloud.changes().is_empty());
+}

@@ -1,0 +1,55 @@
+//! Provider packages that a program declares.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use automation::{
+    Context, Outputs, Package, Parameterization, Program, ProgramError, ResourceArgs, ResourceOptions,
+};
+
+use crate::support::world::World;
+use crate::things::{nothing, thing, up};
+
+struct Declares;
+
+#[async_trait]
+impl Program for Declares {
+    async fn run(&self, context: &Context) -> Result<Outputs, ProgramError> {
+        context.register(thing("plain", [])).await?;
+        let parameterization = Parameterization {
+            name: "special".to_owned(),
+            version: "2.0.0".to_owned(),
+            value: b"for the plugin".to_vec(),
+        };
+        let package = Package { parameterization: Some(parameterization), ..cloud() };
+        let package = Some(context.package(package).await?);
+        let special = ResourceArgs {
+            resource_type: "special:test:Thing".to_owned(),
+            name: "special".to_owned(),
+            options: ResourceOptions { package, ..Default::default() },
+            ..Default::default()
+        };
+        context.register(special).await?;
+        Ok(nothing())
+    }
+
+    fn packages(&self) -> Vec<Package> {
+        vec![cloud()]
+    }
+}
+
+fn cloud() -> Package {
+    Package { name: "cloud".to_owned(), version: "1.0.0".to_owned(), ..Package::default() }
+}
+
+#[tokio::test]
+async fn declared_packages_decide_the_default_providers_and_parameters_make_new_packages() {
+    let world = World::new().await;
+    let stack = world.stack("packages").await;
+    up(&stack, Arc::new(Declares)).await;
+    let state = world.state(&stack);
+    assert!(state.has("default_1_0_0"), "{:?}", state.names());
+    let manager = state.of("special")["provider"].as_str().unwrap();
+    assert!(manager.contains("pulumi:providers:special::"), "{manager}");
+    assert!(world.cloud.calls().contains(&"parameterize special".to_owned()));
+}
