@@ -1,0 +1,63 @@
+//! What every engine must do, whatever it is: the same cases run on the real CLI and on the fake.
+//!
+//! A test file names its subject: `conformance!(TheSubject);` makes one test of each case.
+
+mod cases;
+mod operations;
+
+use automation::Workspace;
+
+pub use cases::*;
+pub use operations::*;
+
+/// An engine under test with a world of its own.
+#[async_trait::async_trait]
+pub trait Subject: Send + Sync {
+    async fn new() -> Self;
+
+    /// A project without stacks, always the same one.
+    fn workspace(&self) -> Workspace;
+
+    /// The next create of a resource with this name and the input `fail` is refused with its text.
+    fn refuse(&self, name: &str, why: &str);
+
+    /// The next create of this name waits until it is released.
+    fn hold(&self, name: &str);
+
+    /// Until it does wait.
+    async fn reached(&self, name: &str);
+
+    fn release(&self, name: &str);
+}
+
+macro_rules! conformance {
+    ($subject:ty) => {
+        conformance!($subject:
+            a_stack_exists_once_until_it_is_removed
+            what_is_not_there_is_not_found
+            up_makes_what_the_program_says_and_then_finds_nothing_to_do
+            what_the_program_no_longer_says_is_deleted
+            a_preview_plans_and_changes_nothing
+            changes_where_none_are_expected_are_an_error
+            events_come_in_the_order_of_the_operation
+            a_program_that_fails_or_panics_is_told_in_its_own_words
+            a_refused_resource_names_itself_and_the_rest_stays
+            two_operations_on_one_stack_exclude_each_other
+            a_cancelled_operation_frees_the_stack
+            an_operation_that_takes_too_long_is_ended
+            destroy_deletes_dependents_first_and_leaves_an_empty_stack
+            a_protected_resource_is_not_destroyed
+            components_are_parents_in_the_urn
+            many_stacks_at_once_do_not_see_each_other
+        );
+    };
+    ($subject:ty: $($case:ident)*) => {
+        $(
+            #[tokio::test]
+            async fn $case() {
+                conformance::$case(<$subject as conformance::Subject>::new().await).await;
+            }
+        )*
+    };
+}
+pub(crate) use conformance;
