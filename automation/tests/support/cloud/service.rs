@@ -117,7 +117,7 @@ impl ResourceProvider for Service {
     }
 
     async fn get_schema(&self, _: Request<rpc::GetSchemaRequest>) -> Answer<rpc::GetSchemaResponse> {
-        let schema = r#"{"name":"cloud","version":"1.0.0"}"#.to_owned();
+        let schema = include_str!("../../../gestalt/cloud.json").to_owned();
         Ok(Response::new(rpc::GetSchemaResponse { schema }))
     }
 

@@ -1,0 +1,22 @@
+//! Operations of the CLI driver: every option, projects with a program of their own, and every way in
+//! which a process can die.
+
+// Clippy's leave for tests ends at functions that are not tests themselves.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "support/support.rs"]
+mod support;
+
+#[path = "operations/death.rs"]
+mod death;
+#[path = "operations/flags.rs"]
+mod flags;
+#[path = "operations/parity.rs"]
+mod parity;
+#[path = "operations/projects.rs"]
+mod projects;
+#[path = "operations/selection.rs"]
+mod selection;
+#[path = "program/things.rs"]
+#[allow(dead_code)]
+mod things;

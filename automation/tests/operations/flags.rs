@@ -1,0 +1,91 @@
+//! The table of flags against the CLI's own.
+
+use automation::options::{Debug, Display, Pending, Plan, Policy, Select};
+use automation::{Engine, Kind, Operation, Options, Source};
+
+use crate::support::world::World;
+
+/// Every option that the operation has, set to something.
+fn all(kind: Kind) -> Options {
+    let (up, preview) = (kind == Kind::Up, kind == Kind::Preview);
+    let (refresh, destroy) = (kind == Kind::Refresh, kind == Kind::Destroy);
+    let (program, import) = (up || preview, kind == Kind::Import);
+    let some = |wanted: bool| if wanted { vec!["x".to_owned()] } else { Vec::new() };
+    Options {
+        parallel: Some(2),
+        message: Some("why".to_owned()),
+        refresh: program || destroy,
+        run_program: (!import).then_some(true),
+        expect_no_changes: program || refresh,
+        continue_on_error: up || destroy,
+        remove: destroy,
+        config_file: Some("file.yaml".into()),
+        config: if import { Vec::new() } else { vec![("a".to_owned(), "b".to_owned())] },
+        config_path: !import,
+        skip_config_validation: !import,
+        select: Select {
+            targets: some(!import),
+            target_dependents: !import,
+            excludes: some(!import),
+            exclude_dependents: program || refresh,
+            replace: some(program),
+            target_replace: some(program),
+            exclude_protected: destroy,
+        },
+        plan: Plan {
+            save: preview.then(|| "plan.json".into()),
+            apply: up.then(|| "plan.json".into()),
+            import_file: preview.then(|| "import.json".into()),
+        },
+        policy: Policy {
+            packs: if program { vec!["pack".into()] } else { Vec::new() },
+            configs: if program { vec!["config".into()] } else { Vec::new() },
+        },
+        pending: Pending {
+            clear: refresh,
+            skip: refresh,
+            import: if refresh { vec![("urn".to_owned(), "id".to_owned())] } else { Vec::new() },
+        },
+        display: Display {
+            diff: true,
+            color: Some("never".to_owned()),
+            suppress_outputs: true,
+            progress: false,
+            suppress_permalink: true,
+            show_sames: !import,
+            show_replacement_steps: !import,
+            show_reads: program,
+            show_full_output: program || destroy,
+            show_policy_remediations: program,
+            show_config: program || destroy,
+            show_secrets: program,
+            show_urns: true,
+            json: true,
+        },
+        debug: Debug {
+            log_to_stderr: true,
+            verbosity: Some(1),
+            log_flow: true,
+            tracing: Some("file:trace".to_owned()),
+            debug: true,
+            disable_integrity_checking: true,
+            attach_debugger: some(program),
+            user_agent: Some("test".to_owned()),
+            ..Debug::default()
+        },
+        ..Options::default()
+    }
+}
+
+#[tokio::test]
+async fn the_cli_knows_every_flag_that_the_table_gives_to_its_commands() {
+    let world = World::new().await;
+    for kind in [Kind::Up, Kind::Preview, Kind::Refresh, Kind::Destroy, Kind::Import] {
+        // With `--help` the flags are parsed and nothing is done.
+        let args = vec!["--help".to_owned()];
+        let options = all(kind);
+        let operation = Operation { kind, stack: "s", program: Source::Project, args, options: &options };
+        let help = world.cli.operate(world.workspace.place(), &operation).await.unwrap();
+        assert!(help.stdout.contains("Usage:"), "{}", help.stdout);
+    }
+}

@@ -1,0 +1,128 @@
+//! One program, inline and in YAML: the state must not tell which of the two ran.
+
+use automation::{Backend, Input, Options, ResourceOptions, Source, Workspace, program};
+use serde_json::Value as Json;
+
+use crate::support::world::World;
+use crate::things::{properties, thing, up, with};
+
+const YAML: &str = "name: shop
+runtime: yaml
+resources:
+  first:
+    type: cloud:test:Thing
+    properties:
+      label: one
+      numbers: [1, 2.5]
+  second:
+    type: cloud:test:Thing
+    properties:
+      label: ${first.address}
+      token:
+        fn::secret: canary
+    options:
+      dependsOn:
+        - ${first}
+      protect: true
+      ignoreChanges: [colour]
+      additionalSecretOutputs: [label]
+      customTimeouts:
+        create: 90s
+outputs:
+  address: ${second.address}
+";
+
+#[tokio::test]
+async fn inline_and_yaml_write_the_same_state_and_find_nothing_to_do_after_each_other() {
+    let world = World::new().await;
+    let inline = world.stack("parity").await;
+    let same = || {
+        program(|context| async move {
+            let numbers = automation::Value::List(vec![1.0.into(), 2.5.into()]);
+            let one = context
+                .register(thing("first", [("label", "one".into()), ("numbers", numbers.into())]))
+                .await?;
+            let options = ResourceOptions {
+                depends_on: [one.urn.clone()].into(),
+                protect: Some(true),
+                ignore_changes: vec!["colour".to_owned()],
+                additional_secret_outputs: vec!["label".to_owned()],
+                custom_timeouts: automation::CustomTimeouts {
+                    create: Some(std::time::Duration::from_secs(90)),
+                    ..Default::default()
+                },
+                ..ResourceOptions::default()
+            };
+            let token = Input::from("canary").into_secret();
+            let two = context.register(with(
+                "second",
+                [("label", one.output("address")), ("token", token)],
+                options,
+            ));
+            Ok(properties([("address", two.await?.output("address"))]))
+        })
+    };
+    up(&inline, same()).await;
+    let from_inline = normalized(&world.state(&inline).0);
+
+    let folder = world.folder().join("yaml");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("Pulumi.yaml"), YAML).unwrap();
+    let settings = "Pulumi.parity.yaml";
+    std::fs::copy(world.workspace.directory().join(settings), folder.join(settings)).unwrap();
+    let place = world.workspace.place();
+    let Backend::Folder(_) = &place.backend else { panic!() };
+    let yaml = Workspace::local(world.cli.clone(), "shop", folder, &place.home, place.backend.clone())
+        .unwrap()
+        .with_passphrase_file(world.folder().join("passphrase"))
+        .with_attached_provider("cloud", world.cloud.port())
+        .stack("parity");
+    let strict = Options { expect_no_changes: true, ..Options::default() };
+    yaml.preview(Source::Project, &strict).await.unwrap();
+    yaml.up(Source::Project, &Options::default()).await.unwrap();
+    let from_yaml = normalized(&world.state(&inline).0);
+    pretty_eq(&from_inline, &from_yaml);
+    inline.preview(same(), &strict).await.unwrap();
+}
+
+fn pretty_eq(left: &Json, right: &Json) {
+    let text = |value| serde_json::to_string_pretty(value).unwrap();
+    assert_eq!(text(left), text(right));
+}
+
+/// Without what differs between any two runs: times, ids of providers, ciphertexts, the order of sets, and
+/// where in its source a program registered a resource.
+fn normalized(resources: &[Json]) -> Json {
+    let mut resources = resources.to_vec();
+    for resource in &mut resources {
+        let map = resource.as_object_mut().unwrap();
+        for key in ["created", "modified", "sourcePosition", "stackTrace"] {
+            map.remove(key);
+        }
+        if map["type"].as_str().unwrap().starts_with("pulumi:providers:") {
+            map.remove("id");
+        }
+        if let Some(provider) = map.get_mut("provider") {
+            *provider = provider.as_str().unwrap().rsplit_once("::").unwrap().0.into();
+        }
+        if let Some(Json::Array(urns)) = map.get_mut("dependencies") {
+            urns.sort_by_key(|urn| urn.to_string());
+        }
+        blind(resource);
+    }
+    resources.sort_by_key(|resource| resource["urn"].to_string());
+    Json::Array(resources)
+}
+
+fn blind(value: &mut Json) {
+    match value {
+        Json::Object(map) => {
+            if let Some(text) = map.get_mut("ciphertext") {
+                *text = "…".into();
+            }
+            map.values_mut().for_each(blind);
+        }
+        Json::Array(items) => items.iter_mut().for_each(blind),
+        _ => {}
+    }
+}

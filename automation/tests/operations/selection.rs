@@ -1,0 +1,136 @@
+//! Options that choose what an operation is about, and what they leave alone.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use automation::options::{Plan, Select};
+use automation::stack::{ImportOptions, ImportResource};
+use automation::{Error, Options, Source, Value, program};
+
+use crate::support::world::World;
+use crate::things::{destroy, nothing, thing, up};
+
+fn things(names: &'static [&'static str], label: &'static str) -> Arc<dyn automation::Program> {
+    program(move |context| async move {
+        for name in names {
+            context.register(thing(name, [("label", label.into())])).await?;
+        }
+        Ok(nothing())
+    })
+}
+
+fn selecting(select: Select) -> Options {
+    Options { select, ..Options::default() }
+}
+
+#[tokio::test]
+async fn targets_excludes_and_replacements_touch_only_what_they_name() {
+    let world = World::new().await;
+    let stack = world.stack("select").await;
+    up(&stack, things(&["a", "b"], "one")).await;
+    let (a, b) = (world.state(&stack).urn("a"), world.state(&stack).urn("b"));
+
+    let only_a = selecting(Select { targets: vec![a.clone()], ..Select::default() });
+    stack.up(things(&["a", "b"], "two"), &only_a).await.unwrap();
+    let label = |name: &str| world.state(&stack).of(name)["inputs"]["label"].as_str().unwrap().to_owned();
+    assert_eq!((label("a"), label("b")), ("two".to_owned(), "one".to_owned()));
+
+    let all_but_a = selecting(Select { excludes: vec![a.clone()], ..Select::default() });
+    stack.up(things(&["a", "b"], "three"), &all_but_a).await.unwrap();
+    assert_eq!((label("a"), label("b")), ("two".to_owned(), "three".to_owned()));
+
+    world.cloud.forget_log();
+    let replaced = selecting(Select { replace: vec![b], ..Select::default() });
+    stack.up(things(&["a", "b"], "two"), &replaced).await.unwrap();
+    assert_eq!(world.cloud.changes(), ["create b", "delete b-1"]);
+    let only_a = selecting(Select { targets: vec![a], ..Select::default() });
+    stack.destroy(things(&[], ""), &only_a).await.unwrap();
+    assert_eq!((world.state(&stack).has("a"), world.state(&stack).has("b")), (false, true));
+}
+
+#[tokio::test]
+async fn a_refresh_follows_the_cloud_and_its_preview_only_tells() {
+    let world = World::new().await;
+    let stack = world.stack("refresh").await;
+    up(&stack, things(&["a", "b"], "one")).await;
+    let id = world.state(&stack).of("a")["id"].as_str().unwrap().to_owned();
+    world.cloud.uproot(&id);
+    let options = Options::default();
+    let plan = stack.preview_refresh(things(&[], ""), &options).await.unwrap();
+    assert_eq!(plan.changes["delete"], 1);
+    assert!(world.state(&stack).has("a"));
+    let strict = Options { expect_no_changes: true, ..Options::default() };
+    let error = stack.refresh(things(&[], ""), &strict).await.unwrap_err();
+    assert!(matches!(error, Error::NoChangesExpected), "{error:?}");
+    stack.refresh(things(&[], ""), &options).await.unwrap();
+    assert!(!world.state(&stack).has("a"));
+    let again = Options { refresh: true, ..Options::default() };
+    let update = stack.up(things(&["a", "b"], "one"), &again).await.unwrap();
+    assert_eq!(update.summary.changes["create"], 1);
+}
+
+#[tokio::test]
+async fn a_saved_plan_allows_what_it_says_and_nothing_else() {
+    let world = World::new().await;
+    let stack = world.stack("plan").await;
+    let file = world.folder().join("plan.json");
+    let save = Options { plan: Plan { save: Some(file.clone()), ..Plan::default() }, ..Options::default() };
+    stack.preview(things(&["a"], "one"), &save).await.unwrap();
+    let apply = Options { plan: Plan { apply: Some(file), ..Plan::default() }, ..Options::default() };
+    let error = stack.up(things(&["a", "b"], "one"), &apply).await.unwrap_err();
+    assert!(error.to_string().contains("not allowed by the plan"), "{error}");
+    assert!(!world.state(&stack).has("b"));
+    stack.up(things(&["a"], "one"), &apply).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_exists_already_is_imported_and_then_owned() {
+    let world = World::new().await;
+    let stack = world.stack("import").await;
+    let planted = BTreeMap::from([("label".to_owned(), Value::from("old"))]);
+    world.cloud.plant("found-1", planted);
+    let resource = ImportResource {
+        resource_type: "cloud:test:Thing".to_owned(),
+        name: "found".to_owned(),
+        id: Some("found-1".to_owned()),
+        ..ImportResource::default()
+    };
+    let import = ImportOptions { protect: false, ..ImportOptions::default() };
+    let (options, found) = (Options::default(), std::slice::from_ref(&resource));
+    let plan = stack.preview_import(found, &import, &options).await.unwrap();
+    assert_eq!(plan.summary.changes["import"], 1);
+    assert!(!world.state(&stack).has("found"));
+    let imported = stack.import_resources(found, &import, &options).await.unwrap();
+    assert_eq!((imported.summary.changes["import"], imported.code), (1, None));
+    assert_eq!(world.state(&stack).of("found")["inputs"]["label"], "old");
+    let missing = ImportResource { id: Some("nowhere".to_owned()), name: "x".to_owned(), ..resource };
+    let error = stack.import_resources(&[missing], &import, &options).await.unwrap_err();
+    assert!(matches!(error, Error::UpdateFailed { .. }), "{error:?}");
+    destroy(&stack).await;
+    assert_eq!(world.cloud.ids(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_destroy_can_go_on_past_a_failure_run_the_program_and_remove_the_stack() {
+    let world = World::new().await;
+    let stack = world.stack("ending").await;
+    let stubborn = program(|context| async move {
+        context.register(thing("bad", [("failDelete", "it is busy".into())])).await?;
+        context.register(thing("good", [])).await?;
+        Ok(nothing())
+    });
+    up(&stack, Arc::clone(&stubborn)).await;
+    let go_on = Options { continue_on_error: true, run_program: Some(true), ..Options::default() };
+    let error = stack.destroy(Arc::clone(&stubborn), &go_on).await.unwrap_err();
+    let Error::UpdateFailed { failed_operations, .. } = &error else { panic!("{error:?}") };
+    assert!(failed_operations.iter().any(|failed| failed.urn.ends_with("::bad")), "{failed_operations:?}");
+    assert!(!world.state(&stack).has("good"));
+
+    let urn = world.state(&stack).urn("bad");
+    up(&stack, things(&["bad"], "tame")).await;
+    assert_eq!(world.state(&stack).urn("bad"), urn);
+    let remove = Options { remove: true, ..Options::default() };
+    stack.destroy(Source::from(stubborn), &remove).await.unwrap();
+    let error = stack.export().await.unwrap_err();
+    assert!(matches!(error, Error::StackNotFound { .. }), "{error:?}");
+}
