@@ -3,8 +3,10 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 
 use async_trait::async_trait;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::{Command, Engine, Finished, Operation, Passphrase, Place};
@@ -24,10 +26,12 @@ mod tail;
 pub const MINIMUM_VERSION: (u64, u64, u64) = (3, 238, 0);
 
 /// A `pulumi` executable of a supported version.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Cli {
     path: PathBuf,
     version: String,
+    /// How many more processes may be started now.
+    slots: Option<Arc<Semaphore>>,
 }
 
 impl Cli {
@@ -46,13 +50,20 @@ impl Cli {
         let found = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         match parse_version(&found) {
             Some(version) if version >= MINIMUM_VERSION && version.0 == MINIMUM_VERSION.0 => {
-                Ok(Self { path, version: found })
+                Ok(Self { path, version: found, slots: None })
             }
             _ => {
                 let (major, minor, patch) = MINIMUM_VERSION;
                 Err(Error::CliVersion { found, needed: format!("{major}.{minor}.{patch}") })
             }
         }
+    }
+
+    /// At most this many processes of this copy and its clones run at once; the others wait in order,
+    /// and their limits begin when they start. A process needs about 100 MB.
+    pub fn with_processes(mut self, most: usize) -> Self {
+        self.slots = Some(Arc::new(Semaphore::new(most.max(1))));
+        self
     }
 
     pub fn path(&self) -> &Path {
@@ -62,6 +73,12 @@ impl Cli {
     /// As the CLI prints it, for example `v3.255.0`.
     pub fn version(&self) -> &str {
         &self.version
+    }
+
+    /// Waits for a turn; it lasts as long as what is returned.
+    async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        // It is never closed, so every wait ends with a turn.
+        Arc::clone(self.slots.as_ref()?).acquire_owned().await.ok()
     }
 
     /// Everything that the process finds in its environment; nothing is inherited.

@@ -68,6 +68,7 @@ pub(super) async fn plain(cli: &Cli, place: &Place, command: &Command) -> Result
         input: command.input.as_deref(),
         output: None,
     };
+    let _turn = cli.turn().await;
     let exit = limited(invocation, &CancellationToken::new(), place.limit).await?;
     if exit.success() {
         return Ok(exit.stdout);
@@ -85,6 +86,10 @@ fn stack_of(command: &Command) -> &str {
 /// An engine operation with its event stream.
 pub(super) async fn engine(cli: &Cli, place: &Place, operation: &Operation<'_>) -> Result<Finished> {
     let options = operation.options;
+    let _turn = tokio::select! {
+        turn = cli.turn() => turn,
+        () = options.cancel.cancelled() => return Err(Error::Canceled),
+    };
     let host = match &operation.program {
         Source::Project => None,
         program => Some(language::Server::start(program.clone()).await?),
