@@ -38,7 +38,8 @@ pub struct ResourceOptions {
     pub replace_with: Vec<String>,
     /// A change of this value replaces it. (`replacementTrigger`)
     pub replacement_trigger: Option<Input>,
-    /// Take over what exists in the cloud under this id. The inputs must agree with it. (`import`)
+    /// Take over what exists in the cloud under this id; where the inputs differ from it, it is changed.
+    /// (`import`)
     pub import_id: Option<String>,
     /// How long the provider may take. (`customTimeouts`)
     pub custom_timeouts: CustomTimeouts,
