@@ -37,9 +37,9 @@ mod wire;
 
 pub use command::{Cli, MINIMUM_VERSION};
 pub use context::{
-    Alias, AliasParent, Context, CustomTimeouts, InvokeOptions, Package, PackageReference, Parameterization,
-    ProviderReference, Resource, ResourceArgs, ResourceOptions, Returned, Severity, StackReference,
-    Transform, Transformed, TransformedInvoke,
+    Alias, AliasParent, Context, CustomTimeouts, ErrorHook, Hook, Hooks, InvokeOptions, Package,
+    PackageReference, Parameterization, ProviderReference, Resource, ResourceArgs, ResourceOptions, Returned,
+    Severity, StackReference, Step, Transform, Transformed, TransformedInvoke,
 };
 pub use error::{Diagnostic, Error, FailedOperation, Result};
 pub use event::{EngineEvent, EventKind, StepMetadata};

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
+use super::hooks::Hooks;
 use super::package::PackageReference;
 use super::resource::Resource;
 use super::transform::Transform;
@@ -58,6 +59,8 @@ pub struct ResourceOptions {
     pub hide_diffs: Vec<String>,
     /// Of [`crate::Context::package`], for a parameterized provider. (`packageRef`)
     pub package: Option<PackageReference>,
+    /// Functions that the engine calls around its steps. (`hooks`)
+    pub hooks: Hooks,
     /// Changes to its own registration and to those of what is in it, in order. (`transforms`)
     pub transforms: Vec<Transform>,
 }
