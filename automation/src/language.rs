@@ -150,20 +150,12 @@ async fn inline(program: &dyn Program, request: &RunRequest) -> std::result::Res
     let context = Context::open(request).await?;
     // Also when this is aborted.
     let _closing = context.closing();
-    let result = program.run(&context).await;
-    match result {
-        Ok(outputs) => {
-            context.settled().await;
-            context.export(&outputs).await?;
-            context.finish().await;
-            Ok(outputs)
-        }
-        Err(error) => {
-            // The stack's outputs are registered even then, so that state stays complete.
-            let _ = context.export(&Outputs::new()).await;
-            Err(error)
-        }
-    }
+    // A program that fails has not said what the outputs are: the stack keeps those it had.
+    let outputs = program.run(&context).await?;
+    context.settled().await;
+    context.export(&outputs).await?;
+    context.finish().await;
+    Ok(outputs)
 }
 
 fn package(package: Package) -> PackageDependency {

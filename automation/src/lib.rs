@@ -38,9 +38,9 @@ mod wire;
 
 pub use cli::{Cli, MINIMUM_VERSION};
 pub use context::{
-    Alias, AliasParent, Context, CustomTimeouts, InvokeOptions, Package, PackageReference, Parameterization,
-    ProviderReference, Resource, ResourceArgs, ResourceOptions, Returned, Severity, StackReference,
-    Transform, Transformed, TransformedInvoke,
+    Alias, AliasParent, Context, CustomTimeouts, ErrorHook, Hook, Hooks, InvokeOptions, Package,
+    PackageReference, Parameterization, ProviderReference, Resource, ResourceArgs, ResourceOptions, Returned,
+    Severity, StackReference, Step, Transform, Transformed, TransformedInvoke,
 };
 pub use engine::{Backend, Command, Engine, Finished, Kind, Operation, Passphrase, Place};
 pub use error::{Diagnostic, Error, FailedOperation, Result};

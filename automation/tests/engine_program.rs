@@ -12,6 +12,8 @@ mod components;
 mod failures;
 #[path = "program/functions.rs"]
 mod functions;
+#[path = "program/hooks.rs"]
+mod hooks;
 #[path = "program/options.rs"]
 mod options;
 #[path = "program/packages.rs"]

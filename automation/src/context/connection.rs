@@ -53,14 +53,14 @@ impl Features {
 }
 
 /// The engine closes the monitor when a resource fails or the user cancels; the reason is in its own
-/// diagnostics then. So it is when the connection itself breaks.
+/// diagnostics then. So it is when the connection itself breaks. A provider that is unavailable is another
+/// matter: the engine passes its words on.
 pub(super) fn refused(status: Status) -> ProgramError {
-    match status.code() {
-        Code::Unavailable | Code::Cancelled | Code::Aborted => ProgramError::Ended,
-        _ if status.message().contains("resource monitor shut down") => ProgramError::Ended,
-        _ if status.source().is_some() => ProgramError::Ended,
-        _ => ProgramError::Refused(status.message().to_owned()),
+    let broken = status.source().is_some() || matches!(status.code(), Code::Cancelled | Code::Aborted);
+    if broken || status.message().contains("resource monitor shut down") {
+        return ProgramError::Ended;
     }
+    ProgramError::Refused(status.message().to_owned())
 }
 
 /// Counts the requests under way, so that a run does not end before those of the program's own tasks.
@@ -99,8 +99,19 @@ mod tests {
     fn a_monitor_that_shuts_down_has_ended_the_program_and_a_refusal_has_not() {
         let ended = Status::new(Code::Unknown, "resource monitor shut down while waiting");
         assert!(matches!(refused(ended), ProgramError::Ended));
-        assert!(matches!(refused(Status::unavailable("gone")), ProgramError::Ended));
+        assert!(matches!(refused(Status::cancelled("by the user")), ProgramError::Ended));
+        assert!(matches!(refused(Status::unavailable("the cloud is down")), ProgramError::Refused(_)));
         assert!(matches!(refused(Status::unknown("no such type")), ProgramError::Refused(_)));
+    }
+
+    #[tokio::test]
+    async fn a_monitor_that_is_gone_has_ended_the_program() {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let mut client = EngineClient::new(endpoint(&address).unwrap().connect_lazy());
+        drop(listener);
+        let status = client.log(rpc::LogRequest::default()).await.unwrap_err();
+        assert!(matches!(refused(status), ProgramError::Ended));
     }
 
     #[tokio::test]
@@ -110,7 +121,11 @@ mod tests {
         let underway = requests.begin();
         let settled = requests.settled();
         tokio::pin!(settled);
-        assert!(futures_util::poll!(&mut settled).is_pending());
+        tokio::select! {
+            biased;
+            () = &mut settled => panic!("one is still under way"),
+            () = std::future::ready(()) => {}
+        }
         drop(underway);
         settled.await;
     }

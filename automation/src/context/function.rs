@@ -13,6 +13,9 @@ use super::resource::{Resource, package_of, providers_of};
 use crate::program::{Input, InvalidArgument, ProgramError};
 use crate::value::{self, Value};
 
+/// The argument of a method that is the resource itself.
+const SELF: &str = "__self__";
+
 /// How a function is called (Pulumi: *invoke options*).
 #[derive(Debug, Clone, Default)]
 pub struct InvokeOptions {
@@ -111,10 +114,15 @@ impl Context {
     ) -> Result<Returned, ProgramError> {
         let _underway = self.inner.requests.begin();
         if let Some(resource) = of {
-            args.insert("__self__".to_owned(), resource.reference());
+            // The engine wants this one bare.
+            args.insert(SELF.to_owned(), Input::from(resource.reference().value));
         }
         let secret = has_secrets(&args);
-        let encoded = self.inner.request().encode(args);
+        let mut encoded = self.inner.request().encode(args);
+        if let Some(resource) = of {
+            encoded.by_property.insert(SELF.to_owned(), BTreeSet::from([resource.urn.clone()]));
+            encoded.dependencies.insert(resource.urn.clone());
+        }
         let arg_dependencies = encoded.by_property.into_iter().map(|(name, urns)| {
             (name, rpc::resource_call_request::ArgumentDependencies { urns: urns.into_iter().collect() })
         });

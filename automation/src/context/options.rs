@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
+use super::hooks::Hooks;
 use super::package::PackageReference;
 use super::resource::Resource;
 use super::transform::Transform;
@@ -38,7 +39,8 @@ pub struct ResourceOptions {
     pub replace_with: Vec<String>,
     /// A change of this value replaces it. (`replacementTrigger`)
     pub replacement_trigger: Option<Input>,
-    /// Take over what exists in the cloud under this id. The inputs must agree with it. (`import`)
+    /// Take over what exists in the cloud under this id; where the inputs differ from it, it is changed.
+    /// (`import`)
     pub import_id: Option<String>,
     /// How long the provider may take. (`customTimeouts`)
     pub custom_timeouts: CustomTimeouts,
@@ -57,6 +59,8 @@ pub struct ResourceOptions {
     pub hide_diffs: Vec<String>,
     /// Of [`crate::Context::package`], for a parameterized provider. (`packageRef`)
     pub package: Option<PackageReference>,
+    /// Functions that the engine calls around its steps. (`hooks`)
+    pub hooks: Hooks,
     /// Changes to its own registration and to those of what is in it, in order. (`transforms`)
     pub transforms: Vec<Transform>,
 }

@@ -10,6 +10,7 @@ use rpc::register_resource_request::{CustomTimeouts as WireTimeouts, PropertyDep
 
 use super::connection::Features;
 use super::family::Family;
+use super::hooks::hooks_to_wire;
 use super::options::{Alias, AliasParent, CustomTimeouts};
 use super::resource::{ResourceArgs, package_of, providers_of};
 use crate::program::Input;
@@ -94,6 +95,7 @@ impl Run<'_> {
             hide_diffs: options.hide_diffs,
             package_ref: options.package.map(|package| package.0).unwrap_or_default(),
             transforms,
+            hooks: hooks_to_wire(options.hooks),
             accept_secrets: true,
             accept_resources: true,
             supports_partial_values: true,

@@ -19,8 +19,8 @@ pub struct StackReference {
 
 impl Context {
     /// Reads the outputs of another stack of the same backend, named `organization/project/stack` (in a
-    /// backend without organizations that word itself). [`ProgramError::Refused`] or
-    /// [`ProgramError::Ended`] when there is no such stack.
+    /// backend without organizations that word itself). When there is no such stack, the engine ends the
+    /// run and tells the user so.
     pub async fn stack_reference(&self, stack: &str) -> Result<StackReference, ProgramError> {
         let args = ResourceArgs {
             resource_type: TYPE.to_owned(),

@@ -11,6 +11,7 @@ use pulumi_gestalt_proto::pulumi::pulumirpc as rpc;
 use super::Context;
 use super::callbacks::{Handler, Server};
 use super::connection::refused;
+use super::hooks::{hooks_from_wire, hooks_to_wire};
 use super::options::{ProviderReference, ResourceOptions};
 use super::request::{alias_from_wire, alias_to_wire, timeouts_from_wire, timeouts_to_wire};
 use crate::program::{Input, ProgramError};
@@ -125,12 +126,12 @@ impl Context {
         Ok(transforms.iter().map(|transform| server.add(transform.handler())).collect())
     }
 
-    async fn callbacks(&self) -> Result<&Server, ProgramError> {
+    pub(super) async fn callbacks(&self) -> Result<&Server, ProgramError> {
         self.inner.callbacks.get_or_try_init(Server::start).await
     }
 }
 
-fn unreadable(error: prost::DecodeError) -> ProgramError {
+pub(super) fn unreadable(error: prost::DecodeError) -> ProgramError {
     ProgramError::Refused(format!("the engine sent what cannot be read: {error}"))
 }
 
@@ -166,6 +167,7 @@ fn from_wire(request: rpc::TransformRequest) -> Transformed {
             plugin_download_url: some(options.plugin_download_url),
             additional_secret_outputs: options.additional_secret_outputs,
             hide_diffs: options.hide_diff,
+            hooks: hooks_from_wire(options.hooks),
             ..ResourceOptions::default()
         },
     }
@@ -198,6 +200,7 @@ fn to_wire(changed: Transformed, original: rpc::TransformResourceOptions) -> rpc
             plugin_download_url: options.plugin_download_url.unwrap_or_default(),
             additional_secret_outputs: options.additional_secret_outputs,
             hide_diff: options.hide_diffs,
+            hooks: hooks_to_wire(options.hooks),
             ..original
         }),
     }

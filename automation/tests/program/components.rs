@@ -19,7 +19,9 @@ async fn parts_are_named_after_their_component_and_stand_for_it_in_dependencies(
         async move {
             let inside = |parent| ResourceOptions { parent: Some(parent), ..Default::default() };
             let inputs = properties([("size", 2.into())]);
-            let outer = context.component("shop:index:Front", "front", Default::default(), inputs).await?;
+            let guarded =
+                ResourceOptions { retain_on_delete: Some(true), protect: Some(true), ..Default::default() };
+            let outer = context.component("shop:index:Front", "front", guarded, inputs).await?;
             let inner = context
                 .component("shop:index:Shelf", "shelf", inside(outer.clone()), Default::default())
                 .await?;
@@ -38,9 +40,12 @@ async fn parts_are_named_after_their_component_and_stand_for_it_in_dependencies(
     let state = world.state(&stack);
     assert!(state.urn("part").ends_with("shop:index:Front$shop:index:Shelf$cloud:test:Thing::part"));
     assert_eq!(state.of("part")["parent"], json!(state.urn("shelf")));
+    for inherited in ["protect", "retainOnDelete"] {
+        assert_eq!(state.of("part")[inherited], json!(true), "{inherited}");
+    }
     assert_eq!(state.of("shelf")["parent"], json!(state.urn("front")));
     assert_eq!(state.of("front")["parent"], json!(state.urn("shop-parts")));
-    assert_eq!(state.of("front")["inputs"], json!({"size": 2.0}));
+    assert_eq!(state.of("front")["inputs"], json!({"size": 2}));
     assert!(state.of("front")["outputs"]["at"]["ciphertext"].is_string());
     assert_eq!(state.of("after")["dependencies"], json!([state.urn("part")]));
     let urn = state.urn("front");

@@ -29,7 +29,7 @@ async fn functions_and_methods_return_values_or_typed_errors() {
             let found = context.invoke("cloud:test:lookup", lookup(a.output("address")), plain()).await?;
             let secret = lookup(Value::secret("hidden"));
             let echoed = context.invoke("cloud:test:echo", secret, plain()).await?;
-            for name in ["missing", "broken"] {
+            for name in ["missing", "broken", "away"] {
                 noted.note(context.invoke("cloud:test:lookup", lookup(name), plain()).await.map(drop));
             }
             let greet = "cloud:test:Thing/greet";
@@ -47,7 +47,7 @@ async fn functions_and_methods_return_values_or_typed_errors() {
     let lookups = world.cloud.log().into_iter().filter(|seen| seen.name == "cloud:test:lookup");
     assert_eq!(
         lookups.map(|seen| seen.inputs["name"].clone()).collect::<Vec<_>>(),
-        ["missing".into(), "broken".into()]
+        ["missing".into(), "broken".into(), "away".into()]
     );
     let previewed = world.cloud.last("check", "b").inputs;
     assert_eq!((&previewed["found"], &previewed["said"]), (&Value::Unknown, &"hello you".into()));
@@ -68,13 +68,14 @@ async fn functions_and_methods_return_values_or_typed_errors() {
     };
     assert_eq!((of.urn.as_str(), of.id), (state.urn("a").as_str(), Some(Box::new("a-1".into()))));
 
-    let [missing, broken, nobody] = &errors.all()[3..] else { panic!("{:?}", errors.all()) };
+    let [missing, broken, away, nobody] = &errors.all()[4..] else { panic!("{:?}", errors.all()) };
     let Err(ProgramError::FunctionFailed { token, failures }) = missing else { panic!("{missing:?}") };
     assert_eq!((token.as_str(), failures[0].reason.as_str()), ("cloud:test:lookup", "no such name"));
     assert!(
         matches!(broken, Err(ProgramError::Refused(why)) if why.contains("the lookup is broken")),
         "{broken:?}"
     );
+    assert!(matches!(away, Err(ProgramError::Refused(why)) if why.contains("out for lunch")), "{away:?}");
     assert!(matches!(nobody, Err(ProgramError::FunctionFailed { .. })), "{nobody:?}");
 }
 

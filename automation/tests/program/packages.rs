@@ -5,10 +5,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use automation::{
     Context, Outputs, Package, Parameterization, Program, ProgramError, ResourceArgs, ResourceOptions,
+    program,
 };
+use serde_json::json;
 
 use crate::support::world::World;
-use crate::things::{nothing, thing, up};
+use crate::things::{nothing, thing, up, with};
 
 struct Declares;
 
@@ -52,4 +54,33 @@ async fn declared_packages_decide_the_default_providers_and_parameters_make_new_
     let manager = state.of("special")["provider"].as_str().unwrap();
     assert!(manager.contains("pulumi:providers:special::"), "{manager}");
     assert!(world.cloud.calls().contains(&"parameterize special".to_owned()));
+}
+
+#[tokio::test]
+async fn a_version_or_a_download_address_chooses_another_default_provider() {
+    let world = World::new().await;
+    let stack = world.stack("versions").await;
+    let program = program(|context| async move {
+        let options = ResourceOptions {
+            version: Some("1.0.0".to_owned()),
+            plugin_download_url: Some("http://127.0.0.1:9/plugins".to_owned()),
+            hide_diffs: vec!["label".to_owned()],
+            ..Default::default()
+        };
+        context.register(with("a", [], options)).await?;
+        context.register(thing("b", [])).await?;
+        Ok(nothing())
+    });
+    up(&stack, program).await;
+    let state = world.state(&stack);
+    let manager = |name: &str| state.of(name)["provider"].as_str().unwrap().rsplit_once("::").unwrap().0;
+    assert!(manager("b").ends_with("::default"), "{}", manager("b"));
+    let own = state.0.iter().find(|resource| resource["urn"] == manager("a")).unwrap();
+    assert_eq!(own["inputs"]["version"], json!("1.0.0"));
+    assert_eq!(
+        own["inputs"]["__internal"]["pluginDownloadURL"],
+        json!("http://127.0.0.1:9/plugins"),
+        "{own}"
+    );
+    assert_eq!(state.of("a")["hideDiff"], json!(["label"]), "{}", state.of("a"));
 }

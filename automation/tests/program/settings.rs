@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use automation::{Input, Options, ProgramError, Value, program};
 
 use crate::support::world::{PROJECT, World};
-use crate::things::{Noted, nothing, properties, thing, up};
+use crate::things::{Noted, nothing, properties, thing, up, up_fails};
 
 #[tokio::test]
 async fn configuration_is_decrypted_for_the_program_and_secrets_stay_marked() {
@@ -98,4 +98,11 @@ async fn another_stacks_outputs_are_read_with_their_secrecy() {
     assert_eq!((preview.0, &preview.1), (true, &Ok(Input::from(Value::Unknown))));
     let (stack, output) = ("organization/shop/source".to_owned(), "absent".to_owned());
     assert_eq!(real, &(false, Err(ProgramError::OutputMissing { stack, output }), None));
+
+    let nowhere = program(|context| async move {
+        context.stack_reference("organization/shop/nowhere").await?;
+        Ok(nothing())
+    });
+    let error = up_fails(&reader, nowhere).await;
+    assert!(error.to_string().contains("organization/shop/nowhere"), "{error}");
 }

@@ -98,6 +98,36 @@ async fn what_only_a_create_can_tell_is_unknown_in_a_preview_and_each_property_k
 }
 
 #[tokio::test]
+async fn an_engine_without_output_values_and_references_gets_plain_values_with_the_same_dependencies() {
+    let mut world = World::new().await;
+    for switch in ["PULUMI_DISABLE_OUTPUT_VALUES", "PULUMI_DISABLE_RESOURCE_REFERENCES"] {
+        world.workspace = world.workspace.clone().with_env(switch, "true");
+    }
+    let stack = world.stack("plain").await;
+    let program = program(|context| async move {
+        let a = context.register(thing("a", [])).await?;
+        let group =
+            context.component("shop:index:Group", "g", Default::default(), Default::default()).await?;
+        let inputs = [
+            ("one", a.output("address").into_secret()),
+            ("whole", a.reference()),
+            ("group", group.reference()),
+        ];
+        context.register(thing("b", inputs)).await?;
+        Ok(nothing())
+    });
+    up(&stack, program).await;
+    let state = world.state(&stack);
+    let b = state.of("b");
+    assert_eq!(b["inputs"]["whole"], json!("a-1"));
+    assert_eq!(b["inputs"]["group"], json!(state.urn("g")));
+    assert!(b["inputs"]["one"]["ciphertext"].is_string());
+    for property in ["one", "whole"] {
+        assert_eq!(b["propertyDependencies"][property], json!([state.urn("a")]), "{property}");
+    }
+}
+
+#[tokio::test]
 async fn files_and_folders_reach_the_provider_and_are_known_again_by_their_hash() {
     let world = World::new().await;
     let stack = world.stack("files").await;

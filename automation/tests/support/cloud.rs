@@ -17,8 +17,8 @@
 //! | `secretOutput: "text"` | output `hidden` is that text, as a secret |
 //!
 //! Functions: `cloud:test:echo` returns its arguments, `cloud:test:lookup` the `address` of `name`
-//! (`missing` is a failure, `broken` an RPC error). Method `cloud:test:Thing/greet` returns `text`, a
-//! greeting of `to` (`nobody` is a failure). Remote component `cloud:test:Group` makes a Thing
+//! (`missing` is a failure, `broken` and `away` are RPC errors). Method `cloud:test:Thing/greet` returns
+//! `text`, a greeting of `to` (`nobody` is a failure). Remote component `cloud:test:Group` makes a Thing
 //! `NAME-member` of its own `label`, and gives its `memberAddress`.
 
 mod construct;

@@ -267,6 +267,7 @@ impl ResourceProvider for Service {
         let result = match request.tok.as_str() {
             "cloud:test:echo" => args,
             _ if name == "broken" => return Err(Status::failed_precondition("the lookup is broken")),
+            _ if name == "away" => return Err(Status::unavailable("the cloud is out for lunch")),
             _ if name == "missing" => {
                 let failure =
                     rpc::CheckFailure { property: "name".to_owned(), reason: "no such name".to_owned() };
