@@ -3,6 +3,7 @@
 
 use anyhow::Result;
 
+mod bridge;
 mod metric;
 mod plain;
 mod product;
@@ -12,6 +13,9 @@ mod provision;
 ///
 /// provision: how long a cold create of a container workspace takes, beside a plain `docker run` of the
 /// same image, with the phases of the create, and the memory that the idle server needs.
+///
+/// bridge: how long operations on a stack take with the `automation` crate, beside the official Automation
+/// API in Go on the same CLI, and whether 50 stacks at once in one process work, and in how much memory.
 #[derive(clap::Args)]
 pub struct Arguments {
     #[arg(value_enum)]
@@ -31,12 +35,14 @@ pub struct Arguments {
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum Name {
     Provision,
+    Bridge,
 }
 
 /// The command.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let metrics = match arguments.name {
         Name::Provision => provision::run(arguments.runs, arguments.yes)?,
+        Name::Bridge => bridge::run(arguments.runs, arguments.yes)?,
     };
     metric::print(&metrics, arguments.json)
 }

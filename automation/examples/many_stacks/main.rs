@@ -67,8 +67,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         times.sort_by(f64::total_cmp);
         times.get(times.len() / 2).copied().unwrap_or_default()
     };
-    let steps: BTreeMap<&str, f64> =
-        seconds.into_iter().map(|(step, times)| (step, median(times))).collect();
+    let steps: BTreeMap<&str, f64> = seconds.into_iter().map(|(step, times)| (step, median(times))).collect();
     let report = serde_json::json!({
         "stacks": arguments.stacks,
         "failures": failures,
