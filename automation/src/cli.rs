@@ -15,12 +15,16 @@ use crate::error::{Error, Result};
 mod argv;
 mod classify;
 mod events;
+mod install;
 mod lock;
 mod process;
 mod remote;
 mod run;
 mod side_files;
 mod tail;
+
+pub(crate) use classify::is_absent_key;
+pub use install::CliInstall;
 
 /// The oldest CLI whose wire and flags this crate relies on.
 pub const MINIMUM_VERSION: (u64, u64, u64) = (3, 238, 0);

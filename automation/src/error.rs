@@ -78,6 +78,12 @@ pub enum Error {
     /// A policy pack forbids what was to be done.
     #[error("a policy forbids it: {}", violations.join("; "))]
     Policy { violations: Vec<String> },
+    /// A settings file of the project is absent, or is not what Pulumi takes.
+    #[error("{} cannot be used: {message}", path.display())]
+    Settings { path: PathBuf, message: String },
+    /// The source of a project cannot be fetched.
+    #[error("git {command} failed: {message}")]
+    Git { command: String, message: String },
     #[error("could not {action}")]
     Io { action: &'static str, source: std::io::Error },
     /// The CLI printed something that is not what it documents.

@@ -15,6 +15,7 @@
 //!                          └─ engine events ───────────> events::Server ──────> you
 //! ```
 
+pub mod config;
 pub mod engine;
 pub mod options;
 pub mod stack;
@@ -34,9 +35,13 @@ pub mod error;
 mod child;
 mod gather;
 mod language;
+#[cfg(test)]
+mod recorder;
 mod wire;
+mod yaml;
 
 pub use cli::{Cli, MINIMUM_VERSION};
+pub use config::{ConfigOptions, ConfigValue};
 pub use context::{
     Alias, AliasParent, Context, CustomTimeouts, ErrorHook, Hook, Hooks, InvokeOptions, Package,
     PackageReference, Parameterization, ProviderReference, Resource, ResourceArgs, ResourceOptions, Returned,
@@ -49,7 +54,7 @@ pub use fake::FakeEngine;
 pub use options::Options;
 pub use program::{Input, InvalidArgument, Outputs, Program, ProgramError, program};
 pub use source::{ChildProgram, Source};
-pub use stack::{Stack, Summary, Update};
+pub use stack::{Deployment, Stack, Summary, Update, UpdateInfo};
 pub use value::{Archive, ArchiveEntry, ArchiveSource, Asset, AssetSource, ResourceReference, Value};
 pub use workspace::Workspace;
 

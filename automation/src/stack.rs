@@ -1,7 +1,7 @@
 //! A stack and the operations on it. Each method is one run of the engine.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::engine::{Backend, Command, Finished, Kind, Operation};
 use crate::error::{Error, Result};
@@ -11,10 +11,22 @@ use crate::source::Source;
 use crate::value::Value;
 use crate::workspace::Workspace;
 
+mod config;
+mod environments;
+mod history;
 mod import;
 mod manage;
+mod outputs;
+mod secrets;
+mod state;
+mod tags;
 
+pub(crate) use config::config_command;
+pub use history::{HistoryOptions, UpdateInfo};
 pub use import::{ImportOptions, ImportResource, Imported};
+pub use manage::{CreateOptions, RemoveOptions};
+pub use secrets::SecretsProvider;
+pub use state::Deployment;
 
 /// One stack of a [`Workspace`]. Cheap to clone; holds nothing open.
 #[derive(Debug, Clone)]

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use asset::{Archive, ArchiveEntry, ArchiveSource, Asset, AssetSource};
 pub use reference::ResourceReference;
-pub(crate) use wire::{UNKNOWN_ID, from_wire, is_unknown, to_wire};
+pub(crate) use wire::{SECRET, SIGNATURE_KEY, UNKNOWN_ID, from_wire, is_unknown, to_wire};
 pub use wire::{from_struct, to_struct};
 
 /// A property value (Pulumi: *property value*).

@@ -1,23 +1,41 @@
 //! One project: where its state is, how its secrets are kept, which providers are attached.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+
+use serde::de::DeserializeOwned;
 
 use crate::engine::{Backend, Command, Engine, Passphrase, Place};
 use crate::error::{Error, Result};
 use crate::stack::Stack;
 
+mod account;
+mod git;
+mod plugins;
+mod project;
+mod settings;
+mod stacks;
+
+pub use account::{TokenInformation, WhoAmI};
+pub use git::GitSource;
+pub use plugins::{PluginInfo, PluginSource};
+pub use project::{InstallOptions, NewOptions};
+pub use settings::{ProjectBackend, ProjectSettings, Runtime, StackSettings};
+pub use stacks::StackSummary;
+
 /// Everything a stack's operations share. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Workspace {
     engine: Arc<dyn Engine>,
-    place: Place,
+    pub(crate) place: Place,
 }
 
 impl Workspace {
     /// A project for inline programs, in `directory`. `Pulumi.yaml` and the stacks' settings files are
-    /// kept there; `home` is Pulumi's own folder (plugins, selection). Both are created.
+    /// kept there; `home` is Pulumi's own folder (plugins, selection). Both are created. Settings that are
+    /// there already are left as they are when they are of this project.
     pub fn inline(
         engine: impl Engine + 'static,
         project: &str,
@@ -26,11 +44,10 @@ impl Workspace {
         backend: Backend,
     ) -> Result<Self> {
         let workspace = Self::open(engine, project, directory.into(), home.into(), backend)?;
-        let file = workspace.place.directory.join("Pulumi.yaml");
-        // The runtime named here is never started: `--client` stands in for it.
-        let text = format!("name: {project}\nruntime: yaml\n");
-        if std::fs::read_to_string(&file).ok().as_deref() != Some(&text) {
-            std::fs::write(&file, text).map_err(Error::io("write Pulumi.yaml"))?;
+        let there = workspace.project_settings().ok().flatten();
+        if there.is_none_or(|settings| settings.name != project) {
+            // The runtime named here is never started: `--client` stands in for it.
+            workspace.save_project_settings(&ProjectSettings::new(project, "yaml"))?;
         }
         Ok(workspace)
     }
@@ -46,16 +63,20 @@ impl Workspace {
         Ok(workspace)
     }
 
-    /// A project that is already in `directory`, with a program of its own. `project` is its name, as
-    /// its `Pulumi.yaml` says.
+    /// A project that is already in `directory`, with a program of its own. Its name is what its
+    /// `Pulumi.yaml` (or `.yml`, `.json`) says; [`Error::Settings`] when there is none.
     pub fn local(
         engine: impl Engine + 'static,
-        project: &str,
         directory: impl Into<PathBuf>,
         home: impl Into<PathBuf>,
         backend: Backend,
     ) -> Result<Self> {
-        Self::open(engine, project, directory.into(), home.into(), backend)
+        let directory = directory.into();
+        let settings = settings::read_project(&directory)?.ok_or_else(|| Error::Settings {
+            path: directory.join("Pulumi.yaml"),
+            message: "there is no such file".to_owned(),
+        })?;
+        Self::open(engine, &settings.name, directory, home.into(), backend)
     }
 
     fn open(
@@ -113,6 +134,17 @@ impl Workspace {
         self
     }
 
+    /// Takes back what [`Workspace::with_env`] has set.
+    pub fn without_env(mut self, key: &str) -> Self {
+        self.place.env.remove(key);
+        self
+    }
+
+    /// What [`Workspace::with_env`] has set.
+    pub fn env(&self) -> &BTreeMap<String, String> {
+        &self.place.env
+    }
+
     /// How long a command (not an operation: those have [`crate::Options`]) may take, 5 min by default,
     /// and how long it waits for a living process to release the stack's lock, 2 s by default.
     pub fn with_limits(mut self, limit: Duration, lock_patience: Duration) -> Self {
@@ -151,5 +183,15 @@ impl Workspace {
     /// Runs any command of the engine in this workspace and returns what it prints.
     pub async fn command(&self, command: &Command) -> Result<String> {
         self.engine.command(&self.place, command).await
+    }
+
+    /// As [`Workspace::command`], for a command that prints JSON.
+    pub(crate) async fn json<T: DeserializeOwned>(&self, command: &Command) -> Result<T> {
+        let printed = self.command(command).await?;
+        serde_json::from_str(&printed).map_err(|error| {
+            // The parser's words could quote a secret.
+            let message = format!("it is not the JSON that was expected, see line {}", error.line());
+            Error::Output { command: command.name(), message }
+        })
     }
 }

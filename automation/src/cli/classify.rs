@@ -57,12 +57,14 @@ pub(crate) fn classify(ended: Ended<'_>, failures: Failures) -> Error {
         return Error::Interrupted { signal };
     }
     match ended.code {
+        Some(2) => return Error::Invalid { command: ended.command.to_owned(), message: message() },
         Some(3) => return Error::Auth { message: message() },
         Some(7) => return Error::NoChangesExpected,
         _ => {}
     }
     if text.contains("The Pulumi CLI encountered a fatal error") {
-        return Error::EngineBug { message: message() };
+        let panic = ended.stderr.lines().find_map(|line| line.strip_prefix("Panic:"));
+        return Error::EngineBug { message: panic.map_or_else(message, |line| line.trim().to_owned()) };
     }
     if text.contains("the stack is currently locked by") || text.contains("[409] Conflict") {
         return Error::ConcurrentUpdate { stack: stack(), owner: lock_owner(&text) };
@@ -70,22 +72,34 @@ pub(crate) fn classify(ended: Ended<'_>, failures: Failures) -> Error {
     if ended.code == Some(6) || (text.contains("no stack named") && text.contains("found")) {
         return Error::StackNotFound { stack: stack() };
     }
-    if text.contains("already exists") && text.contains("stack '") {
+    if text.contains("already exists") && ["stack '", "a stack named "].iter().any(|at| text.contains(at)) {
         return Error::StackExists { stack: stack() };
     }
     if text.contains("incorrect passphrase") || text.contains("passphrase must be set") {
         return Error::Secrets { message: message() };
     }
-    if ["failed to load checkpoint", "could not deserialize deployment", "unmarshalling checkpoint"]
-        .iter()
-        .any(|needle| text.contains(needle))
-    {
-        return Error::StateCorrupt { stack: stack(), message: message() };
+    let unreadable =
+        ["failed to load checkpoint", "could not deserialize deployment", "unmarshalling checkpoint"];
+    if unreadable.iter().any(|words| text.contains(words)) {
+        // What was to be imported is not in the state yet.
+        return match ended.command {
+            "stack import" => Error::Invalid { command: ended.command.to_owned(), message: message() },
+            _ => Error::StateCorrupt { stack: stack(), message: message() },
+        };
+    }
+    // Not code 2 yet, as of 3.255.
+    let refused = ["unknown flag: ", "unknown shorthand flag: ", "unknown command ", "invalid argument "];
+    let refused = refused.iter().any(|words| ended.stderr.starts_with(&format!("error: {words}")));
+    if refused || (ended.stderr.contains("error: accepts ") && ended.stderr.contains("arg(s)")) {
+        return Error::Invalid { command: ended.command.to_owned(), message: message() };
     }
     // Before the program's own words: the engine cuts the program off when a step fails, and whatever it
     // then says is a consequence.
     if !failures.failed_operations.is_empty() {
         return update_failed(ended.command, failures);
+    }
+    if let Some(message) = compilation(&text, &failures) {
+        return Error::Compilation { message };
     }
     if let Some(message) = ended.program_error {
         return Error::Program { message };
@@ -97,6 +111,22 @@ pub(crate) fn classify(ended: Ended<'_>, failures: Failures) -> Error {
         return update_failed(ended.command, failures);
     }
     Error::Command { command: ended.command.to_owned(), code: ended.code.unwrap_or(-1), message: message() }
+}
+
+/// What the compilers of .NET, Go and TypeScript say when there is no program to run; they say it in the
+/// engine's diagnostics, and those are also printed.
+fn compilation(text: &str, failures: &Failures) -> Option<String> {
+    let marks = ["Build FAILED.", ": syntax error:", ": undefined:", "Unable to compile TypeScript"];
+    let about_it = |text: &str| marks.iter().any(|mark| text.contains(mark));
+    let told = failures.diagnostics.iter().find(|diagnostic| about_it(&diagnostic.message));
+    let line = || text.lines().find(|line| about_it(line)).map(|line| plain_text(line).trim().to_owned());
+    told.map(|diagnostic| diagnostic.message.clone()).or_else(line)
+}
+
+/// True for the failure of `config get` and `stack tag get` when there is no such key.
+pub(crate) fn is_absent_key(error: &Error) -> bool {
+    let (Error::Command { message, .. } | Error::Invalid { message, .. }) = error else { return false };
+    (message.contains("configuration key") || message.contains("stack tag")) && message.contains("not found")
 }
 
 fn update_failed(command: &str, failures: Failures) -> Error {
@@ -128,73 +158,4 @@ fn lock_owner(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(code: i32, stderr: &str) -> Error {
-        let ended = Ended { stack: "rt-1", command: "up", code: Some(code), stderr, ..Ended::default() };
-        classify(ended, Failures::default())
-    }
-
-    #[test]
-    fn a_lock_conflict_names_its_owner() {
-        let stderr = "error: the stack is currently locked by 1 lock(s). Either wait for the other process(es) \
-                      to end or delete the lock file with `pulumi cancel`.\n  \
-                      file:///s/.pulumi/locks/organization/pilot/rt-1/6e.json: created by me@box (pid 42) at \
-                      2026-11-23T10:00:00Z\n";
-        let Error::ConcurrentUpdate { owner, .. } = check(1, stderr) else { panic!() };
-        assert_eq!(owner, "me@box (pid 42) at 2026-11-23T10:00:00Z");
-    }
-
-    #[test]
-    fn exit_codes_decide_before_words() {
-        assert!(matches!(check(6, ""), Error::StackNotFound { .. }));
-        assert!(matches!(check(7, ""), Error::NoChangesExpected));
-        assert!(matches!(check(8, ""), Error::Canceled));
-        assert!(matches!(check(3, "error: log in"), Error::Auth { .. }));
-    }
-
-    #[test]
-    fn existing_stacks_and_wrong_passphrases_are_told_apart() {
-        assert!(matches!(
-            check(1, "error: stack 'organization/p/s' already exists"),
-            Error::StackExists { .. }
-        ));
-        assert!(matches!(check(255, "error: incorrect passphrase"), Error::Secrets { .. }));
-    }
-
-    #[test]
-    fn a_failed_update_carries_the_providers_words_and_the_step() {
-        let mut failures = Failures::default();
-        failures.observe(&EngineEvent::parse(
-            r#"{"diagnosticEvent":{"urn":"u","message":"<{%fg 1%}>quota used up\n","severity":"error"}}"#,
-        ));
-        failures.observe(&EngineEvent::parse(
-            r#"{"resOpFailedEvent":{"metadata":{"op":"create","urn":"u","type":"t"},"status":2}}"#,
-        ));
-        let ended = Ended { command: "up", code: Some(1), ..Ended::default() };
-        let error = classify(ended, failures);
-        assert_eq!(error.to_string(), "up failed: quota used up");
-        let Error::UpdateFailed { failed_operations, .. } = error else { panic!() };
-        assert!(failed_operations[0].outcome_unknown);
-    }
-
-    #[test]
-    fn a_failed_step_counts_before_what_the_cut_off_program_says() {
-        let mut failures = Failures::default();
-        failures.observe(&EngineEvent::parse(
-            r#"{"resOpFailedEvent":{"metadata":{"op":"create","urn":"u","type":"t"},"status":0}}"#,
-        ));
-        let program_error = Some("transport error".to_owned());
-        let ended = Ended { command: "up", code: Some(1), program_error, ..Ended::default() };
-        assert!(matches!(classify(ended, failures), Error::UpdateFailed { .. }));
-    }
-
-    #[test]
-    fn any_other_failure_keeps_the_code_and_the_error_line() {
-        let Error::Command { code, message, .. } = check(2, "noise\nerror: unknown flag: --x\n") else {
-            panic!()
-        };
-        assert_eq!((code, message.as_str()), (2, "unknown flag: --x"));
-    }
-}
+mod tests;

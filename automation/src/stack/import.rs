@@ -1,7 +1,6 @@
 //! Bringing resources that exist already into a stack; `pulumi import`.
 
 use std::io::Write as _;
-use std::path::PathBuf;
 
 use serde::Serialize;
 

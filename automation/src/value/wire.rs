@@ -9,8 +9,8 @@ use prost_types::{ListValue, Struct, Value as WireValue, value::Kind};
 
 use super::{Archive, ArchiveEntry, ArchiveSource, Asset, AssetSource, ResourceReference, Value};
 
-const SIGNATURE_KEY: &str = "4dabf18193072939515e22adb298388d";
-const SECRET: &str = "1b47061264138c4ac30d75fd1eb44270";
+pub(crate) const SIGNATURE_KEY: &str = "4dabf18193072939515e22adb298388d";
+pub(crate) const SECRET: &str = "1b47061264138c4ac30d75fd1eb44270";
 const OUTPUT: &str = "d0e6a833031e9bbcd3f4e8bde6ca49a4";
 const RESOURCE: &str = "5cf8f73096256a8f31e491e813e4eb8e";
 const ASSET: &str = "c44067f5952c0a294b673a41bacd8c17";

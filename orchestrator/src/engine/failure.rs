@@ -61,6 +61,8 @@ pub fn problem(error: Error, typed: impl Fn(&str) -> Option<ProviderError>) -> P
         | Error::Secrets { .. }
         | Error::EngineBug { .. }
         | Error::Command { .. }
+        | Error::Settings { .. }
+        | Error::Git { .. }
         | Error::Output { .. } => Problem::new(ErrorCode::EngineFailed, words),
     }
 }

@@ -1,0 +1,134 @@
+//! A stack's outputs, read from its state.
+
+use prost_types::{ListValue, Struct, Value as WireValue, value::Kind as WireKind};
+use serde_json::Value as Json;
+
+use super::*;
+use crate::gather::STACK_TYPE;
+use crate::value::{SECRET, SIGNATURE_KEY, from_wire};
+
+impl Stack {
+    /// The outputs of the last update, secrets as [`Value::Secret`] with their plain value; none before
+    /// the first. One `pulumi stack export --show-secrets`, where `pulumi stack output` would have to run
+    /// twice to tell what is secret. [`Error::Secrets`] when secrets cannot be decrypted.
+    pub async fn outputs(&self) -> Result<BTreeMap<String, Value>> {
+        let deployment = self.export_with_secrets().await?;
+        outputs_of(&deployment)
+            .map_err(|message| Error::Output { command: "stack export".to_owned(), message })
+    }
+}
+
+fn outputs_of(deployment: &Deployment) -> std::result::Result<BTreeMap<String, Value>, String> {
+    // A stack that is about to be replaced is in the state twice; only one has outputs that count.
+    let root = deployment
+        .resources()
+        .iter()
+        .find(|resource| resource["type"] == STACK_TYPE && resource["delete"] != Json::Bool(true));
+    let outputs = root.and_then(|root| root["outputs"].as_object());
+    let Some(outputs) = outputs else { return Ok(BTreeMap::new()) };
+    outputs.iter().map(|(name, value)| Ok((name.clone(), from_wire(&wire(value)?)))).collect()
+}
+
+/// State files encode values as the wire does, but for secrets: those hold JSON text, or, in a state that
+/// was exported without them, a ciphertext. The latter is told as a secret that is not known.
+fn wire(json: &Json) -> std::result::Result<WireValue, String> {
+    let kind = match json {
+        Json::Null => WireKind::NullValue(0),
+        Json::Bool(flag) => WireKind::BoolValue(*flag),
+        Json::Number(number) => WireKind::NumberValue(number.as_f64().unwrap_or(f64::NAN)),
+        Json::String(text) => WireKind::StringValue(text.clone()),
+        Json::Array(items) => WireKind::ListValue(ListValue {
+            values: items.iter().map(wire).collect::<std::result::Result<_, _>>()?,
+        }),
+        Json::Object(map) => {
+            let mut fields = BTreeMap::new();
+            for (key, value) in map {
+                fields.insert(key.clone(), wire(value)?);
+            }
+            if map.get(SIGNATURE_KEY).is_some_and(|signature| signature == SECRET) {
+                fields.retain(|key, _| key == SIGNATURE_KEY);
+                fields.insert("value".to_owned(), secret(map.get("plaintext"))?);
+            }
+            WireKind::StructValue(Struct { fields })
+        }
+    };
+    Ok(WireValue { kind: Some(kind) })
+}
+
+fn secret(plaintext: Option<&Json>) -> std::result::Result<WireValue, String> {
+    let Some(Json::String(text)) = plaintext else { return Ok(crate::value::to_wire(&Value::Unknown)) };
+    // The parser's words could quote the secret.
+    let inner = serde_json::from_str(text).map_err(|_| "a secret output is not JSON".to_owned())?;
+    wire(&inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn state(outputs: Json) -> Deployment {
+        let root = json!({"type": STACK_TYPE, "urn": "u", "outputs": outputs});
+        let doomed = json!({"type": STACK_TYPE, "urn": "u", "delete": true, "outputs": {"old": 1}});
+        let other = json!({"type": "a:b:C", "urn": "v", "outputs": {"no": 1}});
+        Deployment::from(json!({"version": 3, "deployment": {"resources": [other, doomed, root]}}))
+    }
+
+    fn sealed(plain: &Json) -> Json {
+        json!({SIGNATURE_KEY: SECRET, "plaintext": plain.to_string()})
+    }
+
+    #[test]
+    fn secrets_are_marked_where_they_are_at_any_depth() {
+        let nested = sealed(&json!({"a": 1, "b": sealed(&json!("deep"))}));
+        let outputs = outputs_of(&state(json!({"plain": [1, "x", null], "list": [nested]}))).unwrap();
+        let plain = Value::List(vec![1.into(), "x".into(), Value::Null]);
+        let inner = BTreeMap::from([("a".to_owned(), 1.into()), ("b".to_owned(), Value::secret("deep"))]);
+        let list = Value::List(vec![Value::secret(inner)]);
+        assert_eq!(outputs, BTreeMap::from([("plain".to_owned(), plain), ("list".to_owned(), list)]));
+    }
+
+    #[test]
+    fn a_secret_without_its_plain_text_is_one_that_is_not_known() {
+        let hidden = json!({"s": {SIGNATURE_KEY: SECRET, "ciphertext": "v1:x"}});
+        assert_eq!(outputs_of(&state(hidden)).unwrap()["s"], Value::secret(Value::Unknown));
+    }
+
+    #[test]
+    fn a_stack_that_was_never_updated_has_no_outputs() {
+        let empty = Deployment::from(json!({"version": 3, "deployment": {"manifest": {}}}));
+        assert!(outputs_of(&empty).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_broken_secret_is_an_error_that_does_not_tell_it() {
+        let broken = json!({"s": {SIGNATURE_KEY: SECRET, "plaintext": "hush"}});
+        assert_eq!(outputs_of(&state(broken)).unwrap_err(), "a secret output is not JSON");
+    }
+
+    fn any_json() -> impl Strategy<Value = Json> {
+        let leaf = prop_oneof![
+            Just(Json::Null),
+            any::<i32>().prop_map(Json::from),
+            "\\PC{0,4}".prop_map(Json::from)
+        ];
+        leaf.prop_recursive(3, 16, 3, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..3).prop_map(Json::from),
+                proptest::collection::btree_map("[a-z]{1,3}", inner, 0..3)
+                    .prop_map(|map| Json::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn plain_and_secret_values_are_revealed_as_they_were(value in any_json()) {
+            let outputs = outputs_of(&state(json!({"p": value.clone(), "s": sealed(&value)}))).unwrap();
+            prop_assert_eq!(outputs["p"].reveal(), value.clone());
+            prop_assert_eq!(&outputs["s"], &Value::secret(outputs["p"].clone()));
+        }
+    }
+}

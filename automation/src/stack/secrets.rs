@@ -1,0 +1,126 @@
+//! What encrypts a stack's secrets.
+
+use super::*;
+use crate::engine::Passphrase;
+
+/// What encrypts a stack's secrets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretsProvider {
+    /// The passphrase in this file; surrounding white space does not count, and it is one line.
+    Passphrase(PathBuf),
+    /// The empty passphrase: secrets are encoded, not protected.
+    EmptyPassphrase,
+    /// `awskms://...`, `azurekeyvault://...`, `gcpkms://...`, `hashivault://...`, or `default` for the
+    /// one of Pulumi Cloud.
+    Url(String),
+}
+
+impl Stack {
+    /// Encrypts the stack's configuration and state anew; `pulumi stack change-secrets-provider`, which
+    /// reads a new passphrase from its standard input. The stack that is returned knows the new provider;
+    /// `self` and other copies keep the old one. [`Error::Secrets`] when the present passphrase is wrong.
+    pub async fn change_secrets_provider(&self, provider: &SecretsProvider) -> Result<Stack> {
+        let mut after = self.clone();
+        let place = &mut after.workspace.place;
+        let (name, phrase) = match provider {
+            SecretsProvider::Url(url) => {
+                place.secrets_provider = Some(url.clone());
+                (url.as_str(), None)
+            }
+            SecretsProvider::Passphrase(file) => {
+                place.passphrase = Passphrase::File(file.clone());
+                place.secrets_provider = None;
+                ("passphrase", Some(read_phrase(file)?))
+            }
+            SecretsProvider::EmptyPassphrase => {
+                place.passphrase = Passphrase::Empty;
+                place.secrets_provider = None;
+                ("passphrase", Some(String::new()))
+            }
+        };
+        let mut command = Command::new(["stack", "change-secrets-provider"]).stack(&self.name);
+        command = command.arg("--").arg(name).locking(&self.name);
+        // From passphrase to passphrase the CLI takes the old one from its environment and reads the new
+        // one; from any other provider it takes the new one from its environment and reads nothing.
+        let settings = self.workspace.stack_settings(&self.name)?.unwrap_or_default();
+        let rotates = matches!(settings.secrets_provider.as_deref(), None | Some("" | "passphrase"));
+        let runs_in = match phrase {
+            Some(phrase) if rotates => {
+                command = command.input(format!("{phrase}\n"));
+                &self.workspace
+            }
+            Some(_) => &after.workspace,
+            None => &self.workspace,
+        };
+        runs_in.command(&command).await?;
+        Ok(after)
+    }
+}
+
+fn read_phrase(file: &Path) -> Result<String> {
+    let text = std::fs::read_to_string(file).map_err(Error::io("read the new passphrase"))?;
+    let phrase = text.trim();
+    if phrase.contains('\n') {
+        // The CLI would read the first line only, and take all of them the next time.
+        let message = "a passphrase must be one line".to_owned();
+        return Err(Error::Invalid { command: "stack change-secrets-provider".to_owned(), message });
+    }
+    Ok(phrase.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recorder::Recorder;
+
+    #[tokio::test]
+    async fn a_new_passphrase_is_input_and_the_old_one_stays_in_the_environment() {
+        let recorder = Recorder::default();
+        let workspace = recorder.workspace();
+        let file = workspace.directory().join("phrase");
+        std::fs::write(&file, " new one \n").unwrap();
+        let provider = SecretsProvider::Passphrase(file.clone());
+        let changed = workspace.stack("dev").change_secrets_provider(&provider).await.unwrap();
+        assert_eq!(recorder.lines(), ["stack change-secrets-provider --stack dev -- passphrase"]);
+        assert_eq!(recorder.commands()[0].input.as_deref(), Some("new one\n"));
+        assert_eq!(recorder.places()[0].passphrase, Passphrase::Empty);
+        assert_eq!(changed.workspace().place().passphrase, Passphrase::File(file));
+    }
+
+    #[tokio::test]
+    async fn from_a_key_service_to_a_passphrase_the_environment_has_the_new_one() {
+        let recorder = Recorder::default();
+        let workspace = recorder.workspace();
+        let settings = workspace.directory().join("Pulumi.dev.yaml");
+        std::fs::write(settings, "secretsprovider: awskms://a\nencryptedkey: k\n").unwrap();
+        let file = workspace.directory().join("phrase");
+        std::fs::write(&file, "new").unwrap();
+        let provider = SecretsProvider::Passphrase(file.clone());
+        workspace.stack("dev").change_secrets_provider(&provider).await.unwrap();
+        assert_eq!(recorder.commands()[0].input, None);
+        assert_eq!(recorder.places()[0].passphrase, Passphrase::File(file));
+    }
+
+    #[tokio::test]
+    async fn a_key_service_needs_no_input_and_is_kept_for_new_stacks() {
+        let recorder = Recorder::default();
+        let stack = recorder.workspace().stack("dev");
+        let changed =
+            stack.change_secrets_provider(&SecretsProvider::Url("awskms://a".into())).await.unwrap();
+        assert_eq!(recorder.lines(), ["stack change-secrets-provider --stack dev -- awskms://a"]);
+        assert_eq!(recorder.commands()[0].input, None);
+        assert_eq!(changed.workspace().place().secrets_provider.as_deref(), Some("awskms://a"));
+    }
+
+    #[tokio::test]
+    async fn a_passphrase_of_several_lines_is_refused() {
+        let recorder = Recorder::default();
+        let workspace = recorder.workspace();
+        let file = workspace.directory().join("phrase");
+        std::fs::write(&file, "one\ntwo").unwrap();
+        let provider = SecretsProvider::Passphrase(file);
+        let error = workspace.stack("dev").change_secrets_provider(&provider).await.unwrap_err();
+        assert!(matches!(error, Error::Invalid { .. }));
+        assert!(recorder.lines().is_empty());
+    }
+}
