@@ -70,6 +70,7 @@ async fn paths_reach_into_maps_and_lists_also_for_secrets() {
     let items = BTreeMap::from([("list[0]".to_owned(), "a".into()), ("list[1]".to_owned(), "true".into())]);
     stack.set_all_config(&items, &path()).await.unwrap();
     assert_eq!(stack.get_config("outer.inner", &path()).await.unwrap(), Some("-x".into()));
+    assert_eq!(stack.get_config("outer.absent", &path()).await.unwrap(), None);
     let pin = stack.get_config("outer.pin", &path()).await.unwrap();
     assert_eq!(pin, Some(ConfigValue::secret("hush")));
     let all = stack.get_all_config(&ConfigOptions::default()).await.unwrap();

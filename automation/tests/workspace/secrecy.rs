@@ -94,3 +94,27 @@ async fn a_changed_passphrase_is_the_only_one_that_opens_the_stack() {
     let error = changed.export_with_secrets().await.unwrap_err();
     assert!(matches!(error, Error::Secrets { .. }), "{error}");
 }
+
+#[tokio::test]
+async fn a_change_that_fails_half_way_leaves_the_stack_as_it_was() {
+    let place = Place::new().await;
+    let stack = place.workspace.create_stack("dev").await.unwrap();
+    let plain = ConfigOptions::default();
+    stack.set_config("pin", ConfigValue::secret("hush"), &plain).await.unwrap();
+    up(&stack).await;
+    // The settings can be changed, but the state cannot be read.
+    let file = place.folder().join("state/.pulumi/stacks/shop/dev.json");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("\"ciphertext\": \"v1:", "\"ciphertext\": \"v1:AAAA")).unwrap();
+    let phrase = place.folder().join("new");
+    std::fs::write(&phrase, "battery staple").unwrap();
+    let before = place.settings("dev");
+    let provider = SecretsProvider::Passphrase(phrase);
+    let error = stack.change_secrets_provider(&provider).await.unwrap_err();
+    assert_eq!(place.settings("dev"), before, "{error}");
+    assert_eq!(stack.get_config("pin", &plain).await.unwrap(), Some(ConfigValue::secret("hush")));
+    std::fs::write(&file, text).unwrap();
+    let changed = stack.change_secrets_provider(&provider).await.unwrap();
+    assert_ne!(place.settings("dev"), before);
+    assert_eq!(changed.outputs().await.unwrap()["pin"], Value::secret("hush"));
+}
