@@ -105,7 +105,9 @@ async fn a_change_that_fails_half_way_leaves_the_stack_as_it_was() {
     // The settings can be changed, but the state cannot be read.
     let file = place.folder().join("state/.pulumi/stacks/shop/dev.json");
     let text = std::fs::read_to_string(&file).unwrap();
-    std::fs::write(&file, text.replace("\"ciphertext\": \"v1:", "\"ciphertext\": \"v1:AAAA")).unwrap();
+    let broken = text.replace("\"ciphertext\":\"v1:", "\"ciphertext\":\"v1:AAAA");
+    assert_ne!(broken, text);
+    std::fs::write(&file, broken).unwrap();
     let phrase = place.folder().join("new");
     std::fs::write(&phrase, "battery staple").unwrap();
     let before = place.settings("dev");
