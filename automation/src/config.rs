@@ -72,6 +72,7 @@ impl From<String> for ConfigValue {
 pub struct ConfigOptions {
     /// Keys are paths into lists and maps: `outer.inner`, `names[0]`, `["a.b"].c` (the CLI's `--path`).
     pub path: bool,
-    /// This settings file instead of the stack's own (the CLI's `--config-file`).
+    /// This settings file instead of the stack's own (the CLI's `--config-file`); a relative path begins at
+    /// the workspace's folder.
     pub file: Option<PathBuf>,
 }

@@ -73,10 +73,12 @@ pub struct Update {
 }
 
 impl Stack {
+    /// As it was given: plain, or with organisation and project.
     pub fn name(&self) -> &str {
         &self.name
     }
 
+    /// The workspace it is in.
     pub fn workspace(&self) -> &Workspace {
         &self.workspace
     }

@@ -22,6 +22,7 @@ pub use account::{TokenInformation, WhoAmI};
 pub use git::GitSource;
 pub use plugins::{PluginInfo, PluginSource};
 pub use project::{InstallOptions, NewOptions};
+pub(crate) use settings::replace;
 pub use settings::{ProjectBackend, ProjectSettings, Runtime, StackSettings};
 pub use stacks::StackSummary;
 
@@ -158,6 +159,7 @@ impl Workspace {
         Stack { workspace: self.clone(), name: name.to_owned() }
     }
 
+    /// The project's name.
     pub fn project(&self) -> &str {
         &self.place.project
     }
@@ -167,10 +169,12 @@ impl Workspace {
         &self.place.directory
     }
 
+    /// Where the state is.
     pub fn backend(&self) -> &Backend {
         &self.place.backend
     }
 
+    /// Everything that an engine is told about this workspace.
     pub fn place(&self) -> &Place {
         &self.place
     }

@@ -98,11 +98,11 @@ pub(crate) fn classify(ended: Ended<'_>, failures: Failures) -> Error {
     if !failures.failed_operations.is_empty() {
         return update_failed(ended.command, failures);
     }
-    if let Some(message) = compilation(&text, &failures) {
-        return Error::Compilation { message };
-    }
     if let Some(message) = ended.program_error {
         return Error::Program { message };
+    }
+    if let Some(message) = compilation(&text, &failures) {
+        return Error::Compilation { message };
     }
     if let Some(message) = failures.engine_error {
         return Error::EngineBug { message };

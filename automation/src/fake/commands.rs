@@ -38,9 +38,12 @@ pub(super) fn run(inner: &mut Inner, place: &Place, command: &Command) -> Result
         ["stack", "tag", "ls"] => Ok(json!(place.state(inner, parsed.stack())?.tags).to_string()),
         ["config", "set", key, value @ ..] => place.set(inner, &parsed, key, value, command),
         ["config", "get", key] => place.get(inner, &parsed, key, command),
-        ["config", "rm", key] => {
-            let key = place.full(key);
-            place.state(inner, parsed.stack())?.config.remove(&key);
+        ["config", "set-all"] => place.set_all(inner, &parsed),
+        ["config", "rm" | "rm-all", keys @ ..] => {
+            let config = &mut place.state(inner, parsed.stack())?.config;
+            for key in keys {
+                config.remove(&place.full(key));
+            }
             Ok(String::new())
         }
         ["config"] => place.configuration(inner, &parsed),
@@ -213,6 +216,26 @@ impl Scope<'_> {
         };
         let entry = (value, parsed.has("--secret"));
         self.state(inner, parsed.stack())?.config.insert(self.full(key), entry);
+        Ok(String::new())
+    }
+
+    fn set_all(&self, inner: &mut Inner, parsed: &Parsed<'_>) -> Result<String> {
+        let mut entries = Vec::new();
+        for (flag, value) in &parsed.flags {
+            match (*flag, value) {
+                ("--json", Some(json)) => {
+                    let parsed = crate::config::parse_json(json)?;
+                    entries.extend(parsed.into_iter().map(|(key, entry)| (key, entry.value, entry.secret)));
+                }
+                ("--plaintext", Some(pair)) => {
+                    let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+                    entries.push((key.to_owned(), value.to_owned(), false));
+                }
+                _ => {}
+            }
+        }
+        let config = &mut self.state(inner, parsed.stack())?.config;
+        config.extend(entries.into_iter().map(|(key, value, secret)| (self.full(&key), (value, secret))));
         Ok(String::new())
     }
 

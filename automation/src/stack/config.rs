@@ -147,6 +147,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_fake_engine_keeps_configuration_as_well() {
+        let workspace = Workspace::temporary(crate::FakeEngine::new(), "shop").unwrap();
+        let stack = workspace.create_stack("dev").await.unwrap();
+        let options = ConfigOptions::default();
+        let entries = [("a", "1".into()), ("-b", "=".into()), ("pin", ConfigValue::secret("hush"))];
+        let entries: BTreeMap<_, _> =
+            entries.into_iter().map(|(key, value): (&str, _)| (key.to_owned(), value)).collect();
+        stack.set_all_config(&entries, &options).await.unwrap();
+        let all = stack.get_all_config(&options).await.unwrap();
+        assert_eq!(all["shop:-b"], "=".into());
+        assert_eq!(stack.get_config("pin", &options).await.unwrap(), Some(ConfigValue::secret("hush")));
+        stack.remove_all_config(&["a", "-b"], &options).await.unwrap();
+        stack.remove_config("pin", &options).await.unwrap();
+        assert!(stack.get_all_config(&options).await.unwrap().is_empty());
+        assert_eq!(stack.get_config("pin", &options).await.unwrap(), None);
+    }
+
+    #[tokio::test]
     async fn an_entry_that_is_not_set_is_none_and_any_other_failure_is_an_error() {
         let failed = |message: &str| Error::Command {
             command: "config get".to_owned(),

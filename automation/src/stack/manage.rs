@@ -73,14 +73,17 @@ impl Stack {
     }
 
     /// Renames the stack and its settings file, and returns it under its new name; `pulumi stack rename`.
-    /// [`Error::StackExists`] when there is one of that name. The CLI also selects it.
+    /// [`Error::StackExists`] when there is one of that name. The CLI also selects it. Tags go with it in a
+    /// folder backend; the CLI of 3.255 forgets those in a bucket.
     pub async fn rename(&self, name: &str) -> Result<Stack> {
         let command = Command::new(["stack", "rename"]).stack(&self.name).arg("--").arg(name);
         self.command(command.locking(&self.name)).await.map_err(|error| match error {
             Error::StackExists { .. } => Error::StackExists { stack: name.to_owned() },
             other => other,
         })?;
-        Ok(self.workspace.stack(name))
+        let renamed = self.workspace.stack(name);
+        self.move_tags(renamed.short_name());
+        Ok(renamed)
     }
 
     /// Deletes the stack, its history, backups and settings file; `pulumi stack rm`. It must be empty.
@@ -137,6 +140,18 @@ impl Stack {
         }
         let mark = format!("+{}+{name}-", place.project);
         remove_files(&place.home.join("logs"), |name| name.contains(&mark));
+    }
+
+    /// The CLI leaves the file of tags under the old name, and the next stack of that name would get it.
+    fn move_tags(&self, to: &str) {
+        let place = self.workspace.place();
+        let Backend::Folder(folder) = &place.backend else { return };
+        let stacks = folder.join(".pulumi/stacks").join(&place.project);
+        for extension in ["pulumi-tags", "pulumi-tags.attrs"] {
+            let path = |name: &str| stacks.join(format!("{name}.{extension}"));
+            // Most stacks have none.
+            let _ = std::fs::rename(path(self.short_name()), path(to));
+        }
     }
 
     /// True when a folder backend has a state file of the stack: no process is needed to know.

@@ -1,7 +1,10 @@
 //! What encrypts a stack's secrets.
 
+use std::time::Duration;
+
 use super::*;
 use crate::engine::Passphrase;
+use crate::workspace::replace;
 
 /// What encrypts a stack's secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +21,8 @@ pub enum SecretsProvider {
 impl Stack {
     /// Encrypts the stack's configuration and state anew; `pulumi stack change-secrets-provider`, which
     /// reads a new passphrase from its standard input. The stack that is returned knows the new provider;
-    /// `self` and other copies keep the old one. [`Error::Secrets`] when the present passphrase is wrong.
+    /// `self` and other copies keep the old one. [`Error::Secrets`] when the present passphrase is wrong;
+    /// after any error, everything is as it was. A lock that is held is not waited for.
     pub async fn change_secrets_provider(&self, provider: &SecretsProvider) -> Result<Stack> {
         let mut after = self.clone();
         let place = &mut after.workspace.place;
@@ -44,15 +48,25 @@ impl Stack {
         // one; from any other provider it takes the new one from its environment and reads nothing.
         let settings = self.workspace.stack_settings(&self.name)?.unwrap_or_default();
         let rotates = matches!(settings.secrets_provider.as_deref(), None | Some("" | "passphrase"));
-        let runs_in = match phrase {
+        let mut runs_in = match phrase {
             Some(phrase) if rotates => {
                 command = command.input(format!("{phrase}\n"));
-                &self.workspace
+                self.workspace.clone()
             }
-            Some(_) => &after.workspace,
-            None => &self.workspace,
+            Some(_) => after.workspace.clone(),
+            None => self.workspace.clone(),
         };
-        runs_in.command(&command).await?;
+        // The CLI saves the settings before it locks and saves the state. Half a change is taken back, and
+        // not tried again on top of itself.
+        runs_in.place.lock_patience = Duration::ZERO;
+        let path = self.workspace.stack_settings_path(&self.name);
+        let before = std::fs::read_to_string(&path).ok();
+        if let Err(error) = runs_in.command(&command).await {
+            if let Some(text) = before {
+                replace(&path, &text).map_err(Error::io("restore the settings"))?;
+            }
+            return Err(error);
+        }
         Ok(after)
     }
 }

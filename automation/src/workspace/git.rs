@@ -25,6 +25,7 @@ pub struct GitSource {
     pub commit: Option<String>,
     /// Without the history before it, and without tags.
     pub shallow: bool,
+    /// How the repository is read, when not by everybody. Hosts of `ssh` are known to the system, or refused.
     pub auth: Option<Authentication>,
     /// Where to put it, created if it is not there and empty if it is. A temporary folder when absent,
     /// removed with the last copy of the workspace and of its stacks.

@@ -29,6 +29,7 @@ pub struct PluginInfo {
 pub struct PluginSource {
     /// `resource` by default.
     pub kind: String,
+    /// Such as `random`.
     pub name: String,
     /// Such as `v4.16.0`; the latest when absent.
     pub version: Option<String>,

@@ -24,6 +24,7 @@ pub struct NewOptions {
     pub template: Option<String>,
     /// The project's name.
     pub name: Option<String>,
+    /// What the project is.
     pub description: Option<String>,
     /// Where to make it, seen from the workspace's folder; that folder itself when absent.
     pub dir: Option<PathBuf>,
@@ -45,8 +46,9 @@ pub struct NewOptions {
     pub offline: bool,
     /// Do not offer Pulumi AI.
     pub template_mode: bool,
-    /// What Pulumi AI is asked for, and in which language.
+    /// What Pulumi AI is asked for.
     pub ai: Option<String>,
+    /// The language that Pulumi AI writes in, such as `TypeScript`.
     pub language: Option<String>,
     /// Print the names of the templates and make nothing.
     pub list_templates: bool,

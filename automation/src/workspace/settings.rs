@@ -12,18 +12,24 @@ use crate::yaml;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ProjectSettings {
+    /// Part of every stack's full name and of every URN.
     pub name: String,
+    /// What runs the program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runtime: Option<Runtime>,
     /// The program's folder or file, seen from the file's folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub main: Option<String>,
+    /// What the project is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+    /// Who made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author: Option<String>,
+    /// Where it is described.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub website: Option<String>,
+    /// Its licence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub license: Option<String>,
     /// The folder of the stacks' settings, seen from the file's folder.
@@ -32,6 +38,7 @@ pub struct ProjectSettings {
     /// Declarations and defaults of configuration, by key.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub config: Map<String, Json>,
+    /// Where the plain CLI finds the state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backend: Option<ProjectBackend>,
     /// `template`, `options`, `packages`, `plugins`, and a YAML program's `resources`, `outputs`, ...
@@ -47,7 +54,9 @@ pub enum Runtime {
     Name(String),
     /// With options for it.
     Detailed {
+        /// Such as `nodejs`.
         name: String,
+        /// As the language host documents them.
         #[serde(default, skip_serializing_if = "Map::is_empty")]
         options: Map<String, Json>,
     },
@@ -56,8 +65,10 @@ pub enum Runtime {
 /// Where the plain CLI finds the state. A [`Workspace`] has a backend of its own and does not look here.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ProjectBackend {
+    /// As `pulumi login` takes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// What this crate has no field for.
     #[serde(flatten)]
     pub other: Map<String, Json>,
 }
@@ -99,6 +110,7 @@ pub struct StackSettings {
     /// Environments of Pulumi ESC: a list of names, or a definition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<Json>,
+    /// What this crate has no field for.
     #[serde(flatten)]
     pub other: Map<String, Json>,
 }
@@ -199,7 +211,7 @@ fn save(path: &Path, settings: &impl Serialize) -> Result<()> {
 }
 
 /// A file that is whole at every moment: a lost salt would be lost secrets.
-fn replace(path: &Path, text: &str) -> std::io::Result<()> {
+pub(crate) fn replace(path: &Path, text: &str) -> std::io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder)?;
     let mut file = tempfile::NamedTempFile::new_in(folder)?;

@@ -80,7 +80,7 @@ async fn yaml_and_inline_of_one_stack_agree_in_plan_and_in_state() {
     assert!(up.status.success(), "{}", String::from_utf8_lossy(&up.stdout));
 
     let from_yaml = inline.export().await.unwrap();
-    pretty_eq(&normalized(&from_inline), &normalized(&from_yaml));
+    pretty_eq(&normalized(from_inline.json()), &normalized(from_yaml.json()));
     let after =
         inline.preview(world.program("rt-parity", two_resources()), &Options::default()).await.unwrap();
     assert!(after.is_unchanged(), "{:?}", after.changes);

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use automation::{Backend, Cli, Context, Options, Outputs, Program, ProgramError, Stack, Workspace};
+use automation::{Backend, Cli, Context, Outputs, Program, ProgramError, Stack, Workspace};
 use contracts::ErrorCode;
 use provider_api::{
     CreateRequest, Created, Declared, DeleteRequest, Properties, Property, PropertyType, ProviderError,
