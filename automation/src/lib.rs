@@ -1,11 +1,31 @@
 //! A Pulumi Automation API for Rust: run real Pulumi stacks from async Rust code.
 //!
 //! A [`Workspace`] is one project and its state backend. A [`Stack`] of it is brought `up`, previewed,
-//! destroyed and exported; the program is either an async Rust [`Program`] that runs in this process, or
-//! the project found in a folder. The engine is the real one, driven through the `pulumi` CLI.
+//! refreshed, destroyed, exported. Its program is a [`Source`]: an async Rust [`Program`] that runs in this
+//! process, an executable of its own, or what the project's folder names. An [`Engine`] runs it: [`Cli`]
+//! drives the `pulumi` CLI, one process for each command and each operation; [`FakeEngine`] keeps
+//! everything in memory, for the tests of whoever uses this crate.
 //!
 //! Nothing here knows Pilot. No environment variable is read, nothing global is kept, so any number of
 //! programs can run at once in one process.
+//!
+//! ```no_run
+//! use automation::{Cli, Input, Options, Outputs, ResourceOptions, Workspace, program};
+//!
+//! # async fn run() -> automation::Result<()> {
+//! let shop = program(|context| async move {
+//!     let group = context
+//!         .component("shop:web:Group", "front", ResourceOptions::default(), Default::default())
+//!         .await?;
+//!     context.register_outputs(&group, Outputs::new()).await?;
+//!     Ok(Outputs::from([("group".to_owned(), Input::from(group.urn))]))
+//! });
+//! let stack = Workspace::temporary(Cli::open("pulumi").await?, "shop")?.stack("dev");
+//! stack.create().await?;
+//! let update = stack.up(shop, &Options::default()).await?;
+//! assert_eq!(update.summary.changes["create"], 2);
+//! # Ok(()) }
+//! ```
 //!
 //! ```text
 //! Stack::up ─ starts ─> pulumi CLI ─ Run ──────────────> language::Server ──> your Program
@@ -14,6 +34,13 @@
 //!                          ├─ Create, Update ──────────> attached providers
 //!                          └─ engine events ───────────> events::Server ──────> you
 //! ```
+//!
+//! To read it, begin with [`workspace`] and [`stack`], what a caller sees; [`engine`] and [`options`] are
+//! what they ask for, [`config`] what a stack is told. Then [`source`], [`mod@program`] and [`context`]:
+//! what runs and how it speaks to the engine, in the words of [`value`]. Last the engines, [`cli`] and
+//! [`fake`], what they report ([`event`]) and what goes wrong ([`error`]).
+//!
+#![doc = include_str!("../CAPABILITIES.md")]
 
 pub mod config;
 pub mod engine;
