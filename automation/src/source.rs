@@ -42,7 +42,7 @@ impl From<ChildProgram> for Source {
 
 /// An executable that speaks the engine's protocol by itself and finds the engine in its environment
 /// (`PULUMI_MONITOR`, `PULUMI_ENGINE`, `PULUMI_STACK`, ...): what a program written with
-/// `pulumi_gestalt_rust` does. It inherits no other variable but `PATH` and `HOME`.
+/// `pulumi_gestalt_rust` does. It inherits no variable; `PATH` is the system's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChildProgram {
     pub path: PathBuf,

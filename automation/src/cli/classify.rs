@@ -23,6 +23,8 @@ pub(crate) struct Ended<'a> {
 pub(crate) struct Failures {
     pub diagnostics: Vec<Diagnostic>,
     pub failed_operations: Vec<FailedOperation>,
+    /// What mandatory policies said.
+    violations: Vec<String>,
     canceled: bool,
     engine_error: Option<String>,
 }
@@ -39,6 +41,10 @@ impl Failures {
                 urn: failure.metadata.urn.clone(),
                 outcome_unknown: failure.status == 2,
             }),
+            EventKind::Policy(policy) if policy.enforcement_level == "mandatory" => {
+                let message = plain_text(&policy.message);
+                self.violations.push(format!("{}: {}", policy.policy_name, message.trim()));
+            }
             EventKind::Summary(summary) => self.canceled |= summary.result.as_deref() == Some("canceled"),
             EventKind::Error(message) => self.engine_error = Some(message.clone()),
             _ => {}
@@ -92,6 +98,9 @@ pub(crate) fn classify(ended: Ended<'_>, failures: Failures) -> Error {
     let refused = refused.iter().any(|words| ended.stderr.starts_with(&format!("error: {words}")));
     if refused || (ended.stderr.contains("error: accepts ") && ended.stderr.contains("arg(s)")) {
         return Error::Invalid { command: ended.command.to_owned(), message: message() };
+    }
+    if failures.failed_operations.is_empty() && !failures.violations.is_empty() {
+        return Error::Policy { violations: failures.violations };
     }
     // Before the program's own words: the engine cuts the program off when a step fails, and whatever it
     // then says is a consequence.

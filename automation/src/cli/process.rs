@@ -261,9 +261,10 @@ mod tests {
         input: Option<&str>,
         output: Option<&mpsc::UnboundedSender<Printed>>,
     ) -> Exit {
-        let args = ["-c".to_owned(), script.to_owned()];
+        // A shell cannot trap what was ignored when it began, as in jobs that run in the background.
+        let args = ["--default-signal=INT", "sh", "-c", script].map(str::to_owned);
         let env = vec![("PATH".into(), "/usr/bin:/bin".into())];
-        let path = Path::new("/bin/sh");
+        let path = Path::new("/usr/bin/env");
         let invocation = Invocation { path, args: &args, directory: Path::new("/"), env, input, output };
         let cancel = CancellationToken::new();
         let ended = tokio::time::timeout(Duration::from_secs(60), run(invocation, &cancel)).await;

@@ -50,6 +50,7 @@ where
 /// The backend's folder and that of the stack's lock files, where the backend is a folder.
 fn locks_of(place: &Place, stack: &str) -> Option<(PathBuf, PathBuf)> {
     let Backend::Folder(folder) = &place.backend else { return None };
+    let stack = stack.rsplit('/').next().unwrap_or(stack);
     let locks = folder.join(".pulumi/locks/organization").join(&place.project).join(stack);
     Some((folder.clone(), locks))
 }

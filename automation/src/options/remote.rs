@@ -27,7 +27,8 @@ pub struct GitSource {
     pub auth: Option<Authentication>,
 }
 
-/// How the repository is read; secrets reach the CLI through its environment where it allows that.
+/// How the repository is read. In an operation on Pulumi Deployments the CLI takes these secrets as
+/// arguments only, where other processes of the same user can see them.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Authentication {
     Token(String),
@@ -64,9 +65,20 @@ impl std::fmt::Debug for EnvVar {
 }
 
 /// The image that runs the operation.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct ExecutorImage {
     pub image: String,
     pub username: Option<String>,
     pub password: Option<String>,
+}
+
+/// Hides the password.
+impl std::fmt::Debug for ExecutorImage {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("ExecutorImage")
+            .field("image", &self.image)
+            .field("username", &self.username)
+            .finish_non_exhaustive()
+    }
 }

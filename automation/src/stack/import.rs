@@ -46,7 +46,7 @@ pub struct ImportOptions {
     pub protect: bool,
     /// Write code for the resources to [`Imported::code`]; needs the project's language.
     pub generate_code: bool,
-    /// A converter for `import_from` files such as `terraform`, and its arguments.
+    /// In place of the given resources: a converter such as `terraform`, and what it is to read.
     pub converter: Option<(String, Vec<String>)>,
 }
 

@@ -160,7 +160,7 @@ impl Stack {
         let Backend::Folder(folder) = &place.backend else { return false };
         let stacks = folder.join(".pulumi/stacks").join(&place.project);
         let extensions = ["json", "json.gz", "json.zst"];
-        extensions.iter().any(|extension| stacks.join(format!("{}.{extension}", self.name)).exists())
+        extensions.iter().any(|extension| stacks.join(format!("{}.{extension}", self.short_name())).exists())
     }
 }
 
