@@ -68,7 +68,7 @@ struct Parsed<'a> {
 }
 
 /// Flags whose value is the next word.
-const VALUED: [&str; 5] = ["--stack", "--page", "--page-size", "--file", "--secrets-provider"];
+const VALUED: [&str; 5] = ["--stack", "--config-file", "--copy-config-from", "--file", "--secrets-provider"];
 
 impl<'a> Parsed<'a> {
     fn of(args: &[&'a str]) -> Self {
@@ -174,7 +174,9 @@ impl Scope<'_> {
         if inner.stacks.contains_key(&to) {
             return Err(Error::StackExists { stack: to.1 });
         }
-        let state = inner.stacks.remove(&from).ok_or(Error::StackNotFound { stack: from.1 })?;
+        let missing = || Error::StackNotFound { stack: from.1.clone() };
+        let mut state = inner.stacks.remove(&from).ok_or_else(missing)?;
+        state.rename(self.project, &from.1, &to.1);
         inner.stacks.insert(to, state);
         Ok(String::new())
     }
@@ -194,10 +196,12 @@ impl Scope<'_> {
     /// The newest first, in pages.
     fn history(&self, inner: &mut Inner, parsed: &Parsed<'_>) -> Result<String> {
         let number = |flag| parsed.value(flag).and_then(|text: &str| text.parse::<usize>().ok());
-        let size = number("--page-size").unwrap_or(10);
+        // Zero is all.
+        let size = number("--page-size").filter(|size| *size > 0).unwrap_or(usize::MAX);
         let page = number("--page").unwrap_or(1).max(1);
         let history = &self.state(inner, parsed.stack())?.history;
-        let shown: Vec<&Json> = history.iter().rev().skip((page - 1) * size).take(size).collect();
+        let shown: Vec<&Json> =
+            history.iter().rev().skip((page - 1).saturating_mul(size)).take(size).collect();
         Ok(json!(shown).to_string())
     }
 

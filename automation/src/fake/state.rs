@@ -40,6 +40,24 @@ impl StackState {
         }));
     }
 
+    /// The stack's name is part of every URN, and of the name of the stack's own resource.
+    pub fn rename(&mut self, project: &str, from: &str, to: &str) {
+        let (before, after) = (format!("urn:pulumi:{from}::"), format!("urn:pulumi:{to}::"));
+        let (root, new_root) = (format!("::{project}-{from}"), format!("::{project}-{to}"));
+        let rename = |urn: &mut String| {
+            if let Some(rest) = urn.strip_prefix(&before) {
+                let is_root = rest.ends_with(&root) && rest.contains(crate::gather::STACK_TYPE);
+                let rest = if is_root { rest.replace(&root, &new_root) } else { rest.to_owned() };
+                *urn = format!("{after}{rest}");
+            }
+        };
+        for resource in &mut self.resources {
+            rename(&mut resource.urn);
+            rename(&mut resource.parent);
+            resource.dependencies.iter_mut().for_each(rename);
+        }
+    }
+
     /// As `stack export` prints it.
     pub fn export(&self, show_secrets: bool) -> Json {
         let resources: Vec<Json> =

@@ -35,9 +35,15 @@ macro_rules! conformance {
         conformance!($subject:
             a_stack_exists_once_until_it_is_removed
             what_is_not_there_is_not_found
+            a_renamed_stack_keeps_its_state_and_frees_its_name
+            config_comes_back_as_it_was_set_and_secrets_are_told_apart
+            tags_are_kept_and_removed
+            a_state_that_was_exported_can_be_imported
+            a_stack_with_resources_is_removed_by_force_only
             up_makes_what_the_program_says_and_then_finds_nothing_to_do
             what_the_program_no_longer_says_is_deleted
             a_preview_plans_and_changes_nothing
+            outputs_keep_their_values_and_their_secrecy
             changes_where_none_are_expected_are_an_error
             events_come_in_the_order_of_the_operation
             a_program_that_fails_or_panics_is_told_in_its_own_words
@@ -48,6 +54,7 @@ macro_rules! conformance {
             destroy_deletes_dependents_first_and_leaves_an_empty_stack
             a_protected_resource_is_not_destroyed
             components_are_parents_in_the_urn
+            history_tells_what_was_done_the_newest_first
             many_stacks_at_once_do_not_see_each_other
         );
     };

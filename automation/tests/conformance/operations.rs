@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use automation::stack::HistoryOptions;
 use automation::{
     CancellationToken, Error, EventKind, Input, Options, Outputs, Program, ProgramError, ResourceArgs,
     ResourceOptions, Stack, Value, Workspace, program,
@@ -86,6 +87,30 @@ pub async fn a_preview_plans_and_changes_nothing(subject: impl Subject) {
     let plan = stack.preview_destroy(row(&["a"]), &Options::default()).await.unwrap();
     assert_eq!(steps(&plan), [("delete", "a")]);
     assert_eq!(names(&state_of(&stack).await), ["a"]);
+}
+
+pub async fn outputs_keep_their_values_and_their_secrecy(subject: impl Subject) {
+    let stack = stack_in(&subject.workspace(), "outputs").await;
+    let outputs = || {
+        program(|context| async move {
+            let token = Input::from("canary-8d2").into_secret();
+            let made = context.register(thing("a", &[("token", token), ("size", 2.0.into())])).await?;
+            Ok(Outputs::from([
+                ("token".to_owned(), made.output("token")),
+                ("size".to_owned(), made.output("size")),
+                ("list".to_owned(), Input::from(Value::List(vec![Value::Bool(true), Value::from("x")]))),
+            ]))
+        })
+    };
+    let update = stack.up(outputs(), &Options::default()).await.unwrap();
+    let expected = BTreeMap::from([
+        ("token".to_owned(), Value::secret("canary-8d2")),
+        ("size".to_owned(), Value::Number(2.0)),
+        ("list".to_owned(), Value::List(vec![Value::Bool(true), Value::from("x")])),
+    ]);
+    assert_eq!(update.outputs, expected);
+    assert_eq!(stack.outputs().await.unwrap(), expected);
+    assert!(!state_of(&stack).await.to_string().contains("canary-8d2"));
 }
 
 pub async fn changes_where_none_are_expected_are_an_error(subject: impl Subject) {
@@ -255,6 +280,18 @@ pub async fn components_are_parents_in_the_urn(subject: impl Subject) {
     let update = stack.up(family, &Options::default()).await.unwrap();
     let urn = update.outputs["urn"].as_str().unwrap();
     assert!(urn.ends_with("::app:web:Group$cloud:test:Thing::member"), "{urn}");
+}
+
+pub async fn history_tells_what_was_done_the_newest_first(subject: impl Subject) {
+    let stack = stack_in(&subject.workspace(), "history").await;
+    let noted = |message: &str| Options { message: Some(message.to_owned()), ..Options::default() };
+    stack.up(row(&["a"]), &noted("it's \"first\"")).await.unwrap();
+    stack.destroy(row(&[]), &noted("last")).await.unwrap();
+    let history = stack.history(&HistoryOptions::default()).await.unwrap();
+    let told: Vec<_> = history.iter().map(|info| (info.kind.as_str(), info.message.as_str())).collect();
+    assert_eq!(told, [("destroy", "last"), ("update", "it's \"first\"")]);
+    assert_eq!(history[1].resource_changes.as_ref().unwrap()["create"], 2);
+    assert_eq!(history[1].result.as_deref(), Some("succeeded"));
 }
 
 pub async fn many_stacks_at_once_do_not_see_each_other(subject: impl Subject) {
