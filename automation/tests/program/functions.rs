@@ -152,13 +152,15 @@ async fn functions_and_methods_ask_the_provider_that_their_options_name() {
             context.invoke(echo, nothing(), options).await?;
         }
         for (of, options) in [
-            (&other, InvokeOptions::default()),
-            (&part, InvokeOptions::default()),
-            (&other, inside()),
-            (&part, explicit()),
-            (&other, other_default()),
+            (Some(&other), InvokeOptions::default()),
+            (Some(&part), InvokeOptions::default()),
+            (Some(&other), inside()),
+            (Some(&part), explicit()),
+            // A resource's own provider counts before any default.
+            (Some(&other), other_default()),
+            (None, other_default()),
         ] {
-            context.call(greet, Some(of), properties([("to", "you".into())]), options).await?;
+            context.call(greet, of, properties([("to", "you".into())]), options).await?;
         }
         context.register_outputs(&group, nothing()).await?;
         Ok(nothing())
@@ -168,8 +170,8 @@ async fn functions_and_methods_ask_the_provider_that_their_options_name() {
     let invoked = asked(&world.cloud, "invoke", "cloud:test:echo");
     assert_eq!(invoked[..3], ["default", "east", "west"]);
     let called = asked(&world.cloud, "call", "cloud:test:Thing/greet");
-    assert_eq!(called[..4], ["default", "east", "east", "west"]);
-    for other in [&invoked[3], &called[4]] {
+    assert_eq!(called[..5], ["default", "east", "east", "west", "default"]);
+    for other in [&invoked[3], &called[5]] {
         let inputs = &state.of(other)["inputs"];
         assert_eq!(inputs["version"], json!("1.0.0"), "{inputs}");
         assert_eq!(inputs["__internal"]["pluginDownloadURL"], json!("http://127.0.0.1:9/plugins"));
