@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use automation::options::{Plan, Select};
 use automation::stack::{ImportOptions, ImportResource};
-use automation::{Error, Options, ResourceArgs, Source, Value, program};
+use automation::{Error, InvokeOptions, Options, ResourceArgs, Source, Value, program};
 
 use crate::support::world::World;
 use crate::things::{Noted, destroy, nothing, thing, up};
@@ -210,5 +210,27 @@ async fn a_refresh_and_a_destroy_run_the_program_only_when_they_are_told_to() {
             let again = things(&["a"], "again");
             up(&stack, again).await;
         }
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_with_an_update_comes_before_the_program_or_while_it_runs() {
+    let world = World::new().await;
+    let stack = world.stack("when").await;
+    let asking = program(|context| async move {
+        context.invoke("cloud:test:echo", nothing(), InvokeOptions::default()).await?;
+        context.register(thing("a", [])).await?;
+        Ok(nothing())
+    });
+    up(&stack, Arc::clone(&asking)).await;
+    for (run_program, order) in
+        [(None, ["read a", "invoke cloud:test:echo"]), (Some(true), ["invoke cloud:test:echo", "read a"])]
+    {
+        world.cloud.forget_log();
+        let options = Options { refresh: true, run_program, ..Options::default() };
+        stack.up(Arc::clone(&asking), &options).await.unwrap();
+        let mut calls = world.cloud.calls();
+        calls.retain(|call| order.contains(&call.as_str()));
+        assert_eq!(calls, order, "{run_program:?}");
     }
 }
