@@ -29,6 +29,9 @@ pub use install::CliInstall;
 /// The oldest CLI whose wire and flags this crate relies on.
 pub const MINIMUM_VERSION: (u64, u64, u64) = (3, 238, 0);
 
+/// Keeps the engine from installing plugins that nobody has asked it to.
+const NO_DOWNLOADS: &str = "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION";
+
 /// A `pulumi` executable of a supported version.
 #[derive(Debug, Clone)]
 pub struct Cli {
@@ -100,7 +103,7 @@ impl Cli {
         set("PULUMI_AUTOMATION_API", "true".into());
         set("PULUMI_DEBUG_COMMANDS", "true".into());
         set("PULUMI_SKIP_UPDATE_CHECK", "true".into());
-        set("PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION", "true".into());
+        set(NO_DOWNLOADS, "true".into());
         set("PULUMI_DISABLE_REGISTRY_RESOLVE", "true".into());
         set("PULUMI_DIY_BACKEND_NO_LEGACY_WARNING", "true".into());
         // A lost settings file must not silently get a new salt.

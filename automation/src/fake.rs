@@ -191,14 +191,16 @@ impl Engine for FakeEngine {
         let call = Call::Operation { kind: operation.kind, stack: operation.stack.to_owned() };
         self.lock().calls.push(call);
         let (events, error) = self.take_operation(operation.kind);
-        for (sequence, kind) in (0..).zip(events) {
+        let mut sequence = 0;
+        for kind in events {
+            sequence += 1;
             if let Some(listener) = &operation.options.events {
                 let _ = listener.send(EngineEvent { sequence, timestamp: 0, kind });
             }
         }
         match error {
             Some(error) => Err(error),
-            None => operate::run(self, place, operation).await,
+            None => operate::run(self, place, operation, sequence).await,
         }
     }
 }

@@ -35,7 +35,8 @@ pub struct Options {
     /// In `up` and `preview`: ask the providers first what is really there, instead of believing the
     /// state. In `destroy` likewise.
     pub refresh: bool,
-    /// In `refresh` and `destroy`: run the program. In `up` and `preview`: `false` does without it.
+    /// In `refresh` and `destroy`: run the program. In `up` and `preview` with `refresh`: refresh each
+    /// resource when the program declares it, and not all of them before it runs.
     pub run_program: Option<bool>,
     /// In `up`, `preview` and `refresh`: fail with [`crate::Error::NoChangesExpected`] if anything changes.
     pub expect_no_changes: bool,
@@ -51,8 +52,9 @@ pub struct Options {
     pub config_path: bool,
     /// Do not compare the configuration with what the project declares.
     pub skip_config_validation: bool,
-    /// In `up` and `preview`: install or look for missing plugins before the program runs. Off by
-    /// default, because a program says itself what it needs.
+    /// Install plugins that are missing: those the program declares before it runs, others when they are
+    /// needed. Off by default, so that an operation downloads nothing;
+    /// [`crate::Workspace::install_plugin`] does it at a time of one's own.
     pub install_plugins: bool,
     /// Which resources it is about.
     pub select: Select,

@@ -141,3 +141,23 @@ pub(crate) fn summarize(finished: Finished) -> Summary {
     let changes = finished.summary.map(|summary| summary.resource_changes).unwrap_or_default();
     Summary { changes, steps, stdout: finished.stdout, stderr: finished.stderr }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_of_an_operation_is_found_in_what_was_printed() {
+        let permalink = |stdout: &str| {
+            let summary = Summary { stdout: stdout.to_owned(), ..Summary::default() };
+            summary.permalink().map(str::to_owned)
+        };
+        let page = "https://app.pulumi.com/me/shop/dev/updates/3";
+        for line in ["View Live: ", "View in Browser (Ctrl+O): ", "View in Browser: ", "Permalink: "] {
+            let printed = format!("Updating (dev)\n\n{line}{page}\n\nResources:\n    1 unchanged\n");
+            assert_eq!(permalink(&printed).as_deref(), Some(page), "{line}");
+        }
+        assert_eq!(permalink("Permalink: file:///state/.pulumi/stacks/shop/dev.json\n"), None);
+        assert_eq!(permalink("Resources:\n    1 unchanged\n"), None);
+    }
+}

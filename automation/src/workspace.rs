@@ -199,3 +199,71 @@ impl Workspace {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recorder::Recorder;
+
+    #[test]
+    fn a_temporary_workspace_is_removed_with_its_last_copy() {
+        let workspace = Workspace::temporary(Recorder::default(), "shop").unwrap();
+        let folder = workspace.directory().parent().unwrap().to_owned();
+        let stack = workspace.stack("dev");
+        let Backend::Folder(state) = workspace.backend().clone() else { panic!("no folder") };
+        drop(workspace);
+        assert!(folder.join("project/Pulumi.yaml").exists() && state.starts_with(&folder));
+        drop(stack);
+        assert!(!folder.exists());
+    }
+
+    #[tokio::test]
+    async fn every_command_sees_the_environment_and_the_limits_as_they_were_set() {
+        let recorder = Recorder::default();
+        let plain = recorder.workspace();
+        assert!(plain.env().is_empty());
+        let both = plain.clone().with_env("REGION", "east").with_env("ZONE", "b").with_env("REGION", "west");
+        let minute = Duration::from_secs(60);
+        let one = both.clone().without_env("ZONE").without_env("ABSENT").with_limits(minute, Duration::ZERO);
+        for workspace in [&plain, &both, &one] {
+            workspace.command(&Command::new(["whoami"])).await.unwrap();
+        }
+        let pairs = |env: &BTreeMap<String, String>| {
+            env.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>()
+        };
+        let places = recorder.places();
+        assert!(places[0].env.is_empty());
+        assert_eq!(pairs(&places[1].env), ["REGION=west", "ZONE=b"]);
+        assert_eq!((pairs(&places[2].env), one.env()), (vec!["REGION=west".to_owned()], &places[2].env));
+        let limits = places.iter().map(|place| (place.limit.as_secs(), place.lock_patience.as_secs()));
+        assert_eq!(limits.collect::<Vec<_>>(), [(300, 2), (300, 2), (60, 0)]);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_the_json_that_was_expected_is_an_error_that_does_not_quote_it() {
+        let workspace = Recorder::answering(["[\n{\"name\": sesame"]).workspace();
+        let error = workspace.stacks(false).await.unwrap_err();
+        assert!(matches!(&error, Error::Output { command, .. } if command == "stack ls"), "{error:?}");
+        assert!(error.to_string().contains("line 2") && !error.to_string().contains("sesame"), "{error}");
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_an_error_with_its_cause() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let open = |project: PathBuf, home: PathBuf, state: PathBuf| {
+            Workspace::inline(Recorder::default(), "shop", project, home, Backend::Folder(state))
+        };
+        let (inside, fine) = (file.join("inside"), |name: &str| folder.path().join(name));
+        for (opened, expected) in [
+            (open(inside.clone(), fine("home"), fine("state")), "create the project folder"),
+            (open(fine("project"), inside.clone(), fine("state")), "create Pulumi's home folder"),
+            (open(fine("project"), fine("home"), inside), "create the state folder"),
+        ] {
+            let error = opened.unwrap_err();
+            let Error::Io { action, source } = &error else { panic!("{error:?}") };
+            assert_eq!((*action, source.kind()), (expected, std::io::ErrorKind::NotADirectory));
+        }
+    }
+}

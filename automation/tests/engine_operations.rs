@@ -13,6 +13,8 @@ mod death;
 mod flags;
 #[path = "operations/parity.rs"]
 mod parity;
+#[path = "operations/processes.rs"]
+mod processes;
 #[path = "operations/projects.rs"]
 mod projects;
 #[path = "operations/selection.rs"]

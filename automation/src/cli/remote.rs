@@ -59,7 +59,12 @@ fn optional(add: &mut impl FnMut(&str, &str), flag: &str, value: Option<&str>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::options::{EnvVar, RemoteGit};
+    use crate::options::{EnvVar, ExecutorImage, RemoteGit};
+
+    fn authenticated(auth: Authentication) -> Vec<String> {
+        let git = RemoteGit { auth: Some(auth), ..RemoteGit::default() };
+        arguments(&Remote { git: Some(git), ..Remote::default() })
+    }
 
     #[test]
     fn a_remote_run_names_its_repository_last_and_its_secrets_as_such() {
@@ -95,5 +100,51 @@ mod tests {
             "https://example.com/r.git",
         ];
         assert_eq!(arguments(&remote), expected);
+    }
+
+    #[test]
+    fn a_remote_run_has_an_image_and_a_pool_of_its_own() {
+        let image = |username: Option<&str>, password: Option<&str>| ExecutorImage {
+            image: "registry.example.com/runner:3".to_owned(),
+            username: username.map(str::to_owned),
+            password: password.map(str::to_owned),
+        };
+        let remote = |image| Remote {
+            executor_image: Some(image),
+            agent_pool: Some("pool-7".to_owned()),
+            ..Remote::default()
+        };
+        assert_eq!(
+            arguments(&remote(image(Some("me"), Some("p")))),
+            [
+                "--remote",
+                "--remote-executor-image=registry.example.com/runner:3",
+                "--remote-executor-image-username=me",
+                "--remote-executor-image-password=p",
+                "--remote-agent-pool-id=pool-7",
+            ]
+        );
+        assert_eq!(
+            arguments(&remote(image(None, None))),
+            [
+                "--remote",
+                "--remote-executor-image=registry.example.com/runner:3",
+                "--remote-agent-pool-id=pool-7"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_remote_repository_is_read_with_a_token_or_an_ssh_key() {
+        let token = authenticated(Authentication::Token("t".to_owned()));
+        assert_eq!(token, ["--remote", "--remote-git-auth-access-token=t"]);
+        let passphrase = Some("open".to_owned());
+        let key = authenticated(Authentication::SshKey { key: "KEY".to_owned(), passphrase });
+        assert_eq!(
+            key,
+            ["--remote", "--remote-git-auth-ssh-private-key=KEY", "--remote-git-auth-password=open"]
+        );
+        let file = Authentication::SshKeyFile { path: "/keys/id".to_owned(), passphrase: None };
+        assert_eq!(authenticated(file), ["--remote", "--remote-git-auth-ssh-private-key-path=/keys/id"]);
     }
 }

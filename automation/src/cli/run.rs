@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::classify::{Ended, Failures, classify};
 use super::process::{self, Exit, Invocation};
-use super::{Cli, argv, events, lock, side_files};
+use super::{Cli, NO_DOWNLOADS, argv, events, lock, side_files};
 use crate::engine::{Backend, Command, Finished, Kind, Operation, Place};
 use crate::error::{Error, Result};
 use crate::event::EngineEvent;
@@ -110,6 +110,10 @@ pub(super) async fn engine(cli: &Cli, place: &Place, operation: &Operation<'_>) 
     }
     args.splice(1..1, connections);
     let mut env = cli.env(place);
+    if options.install_plugins {
+        // Else the engine would only look for them.
+        env.push((NO_DOWNLOADS.into(), "false".into()));
+    }
     env.extend(options.debug.env.iter().map(|(key, value)| (key.into(), value.into())));
     if options.remote.is_some() {
         env.push(("PULUMI_EXPERIMENTAL".into(), "true".into()));

@@ -104,7 +104,9 @@ impl Context {
     }
 
     /// Calls a method of a resource, `package:module:Type/method` (Pulumi: *call*); `of` is the resource
-    /// itself, the argument `__self__`. Errors are those of [`Context::invoke`].
+    /// itself, the argument `__self__`. Its own provider is asked unless the options name one or a parent
+    /// that has one; version and download URL count without a resource only. Errors are those of
+    /// [`Context::invoke`].
     pub async fn call(
         &self,
         token: &str,

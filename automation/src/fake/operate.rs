@@ -35,7 +35,13 @@ impl Drop for Busy {
     }
 }
 
-pub(super) async fn run(fake: &FakeEngine, place: &Place, operation: &Operation<'_>) -> Result<Finished> {
+/// `sequence` is the number of the last event that was sent already.
+pub(super) async fn run(
+    fake: &FakeEngine,
+    place: &Place,
+    operation: &Operation<'_>,
+    sequence: i64,
+) -> Result<Finished> {
     let options = operation.options;
     if options.cancel.is_cancelled() {
         return Err(Error::Canceled);
@@ -62,19 +68,21 @@ pub(super) async fn run(fake: &FakeEngine, place: &Place, operation: &Operation<
         diagnostics: Vec::new(),
         failed: Vec::new(),
         events: sender,
-        sequence: 0,
+        sequence,
     };
     let monitor = Monitor { fake: fake.clone(), run: Arc::new(Mutex::new(run)) };
     let mut gathered = Gathered::default();
     let result = {
         let work = work(&monitor, operation, &key);
-        tokio::pin!(work);
+        // One for all events: each of them ends a wait.
+        let limit = tokio::time::sleep(options.limit);
+        tokio::pin!(work, limit);
         loop {
             tokio::select! {
                 result = &mut work => break result,
                 Some(event) = events.recv() => gathered.take(event, options),
                 () = options.cancel.cancelled() => break Err(Error::Canceled),
-                () = tokio::time::sleep(options.limit) => break Err(Error::TimedOut { limit: options.limit }),
+                () = &mut limit => break Err(Error::TimedOut { limit: options.limit }),
             }
         }
     };

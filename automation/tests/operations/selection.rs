@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use automation::options::{Plan, Select};
 use automation::stack::{ImportOptions, ImportResource};
-use automation::{Error, Options, Source, Value, program};
+use automation::{Error, InvokeOptions, Options, ResourceArgs, Source, Value, program};
 
 use crate::support::world::World;
-use crate::things::{destroy, nothing, thing, up};
+use crate::things::{Noted, destroy, nothing, thing, up};
 
 fn things(names: &'static [&'static str], label: &'static str) -> Arc<dyn automation::Program> {
     program(move |context| async move {
@@ -133,4 +133,104 @@ async fn a_destroy_can_go_on_past_a_failure_run_the_program_and_remove_the_stack
     stack.destroy(Source::from(stubborn), &remove).await.unwrap();
     let error = stack.export().await.unwrap_err();
     assert!(matches!(error, Error::StackNotFound { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_import_places_what_it_finds_under_its_parent_and_its_provider() {
+    let world = World::new().await;
+    let stack = world.stack("placed").await;
+    let program = program(|context| async move {
+        let west = ResourceArgs {
+            resource_type: "pulumi:providers:cloud".to_owned(),
+            name: "west".to_owned(),
+            ..ResourceArgs::default()
+        };
+        context.register(west).await?;
+        let group = context.component("shop:index:Group", "group", Default::default(), nothing()).await?;
+        context.register_outputs(&group, nothing()).await?;
+        Ok(nothing())
+    });
+    up(&stack, program).await;
+    let before = world.state(&stack);
+    world.cloud.plant("found-1", BTreeMap::from([("label".to_owned(), Value::from("old"))]));
+    let names = ["group", "west"].map(|name| (format!("the-{name}"), before.urn(name)));
+    let import = ImportOptions { names: BTreeMap::from(names), ..ImportOptions::default() };
+    let resource = ImportResource {
+        resource_type: "cloud:test:Thing".to_owned(),
+        name: "found".to_owned(),
+        id: Some("found-1".to_owned()),
+        parent: Some("the-group".to_owned()),
+        provider: Some("the-west".to_owned()),
+        ..ImportResource::default()
+    };
+    let unknown = ImportResource { parent: Some("nobody".to_owned()), ..resource.clone() };
+    let error = stack.import_resources(&[unknown], &import, &Options::default()).await.unwrap_err();
+    assert!(error.to_string().contains("nobody"), "{error}");
+    world.cloud.forget_log();
+    stack.import_resources(&[resource], &import, &Options::default()).await.unwrap();
+    let state = world.state(&stack);
+    let found = state.of("found");
+    assert_eq!(found["parent"], before.urn("group"));
+    assert!(state.urn("found").contains("shop:index:Group$cloud:test:Thing::"), "{found}");
+    assert!(found["provider"].as_str().unwrap().starts_with(&before.urn("west")), "{found}");
+    assert_eq!(found["protect"], true, "as it is by default");
+    let asked = world.cloud.last("read", "found").connection;
+    assert_eq!(asked, world.cloud.last("configure", "west").connection);
+}
+
+#[tokio::test]
+async fn a_refresh_and_a_destroy_run_the_program_only_when_they_are_told_to() {
+    let world = World::new().await;
+    let stack = world.stack("runs").await;
+    let runs = Noted::new();
+    let counted = {
+        let runs = runs.clone();
+        program(move |context| {
+            let runs = runs.clone();
+            async move {
+                runs.note(context.is_preview());
+                context.register(thing("a", [])).await?;
+                Ok(nothing())
+            }
+        })
+    };
+    let running = |run_program| Options { run_program, ..Options::default() };
+    up(&stack, Arc::clone(&counted)).await;
+    assert_eq!(runs.all(), [false]);
+    for (run_program, count) in [(None, 1), (Some(false), 1), (Some(true), 2)] {
+        stack.refresh(Arc::clone(&counted), &running(run_program)).await.unwrap();
+        assert_eq!(runs.all().len(), count, "refresh {run_program:?}");
+        assert!(world.state(&stack).has("a"));
+    }
+    for (run_program, count) in [(None, 2), (Some(false), 2), (Some(true), 3)] {
+        stack.destroy(Arc::clone(&counted), &running(run_program)).await.unwrap();
+        assert_eq!(runs.all().len(), count, "destroy {run_program:?}");
+        assert_eq!(world.cloud.ids(), Vec::<String>::new());
+        if run_program != Some(true) {
+            let again = things(&["a"], "again");
+            up(&stack, again).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_with_an_update_comes_before_the_program_or_while_it_runs() {
+    let world = World::new().await;
+    let stack = world.stack("when").await;
+    let asking = program(|context| async move {
+        context.invoke("cloud:test:echo", nothing(), InvokeOptions::default()).await?;
+        context.register(thing("a", [])).await?;
+        Ok(nothing())
+    });
+    up(&stack, Arc::clone(&asking)).await;
+    for (run_program, order) in
+        [(None, ["read a", "invoke cloud:test:echo"]), (Some(true), ["invoke cloud:test:echo", "read a"])]
+    {
+        world.cloud.forget_log();
+        let options = Options { refresh: true, run_program, ..Options::default() };
+        stack.up(Arc::clone(&asking), &options).await.unwrap();
+        let mut calls = world.cloud.calls();
+        calls.retain(|call| order.contains(&call.as_str()));
+        assert_eq!(calls, order, "{run_program:?}");
+    }
 }

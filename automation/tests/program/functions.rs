@@ -1,18 +1,43 @@
 //! Functions and methods of providers, reads, and messages.
 
+use std::collections::BTreeSet;
+
 use automation::{
-    EngineEvent, EventKind, Input, InvokeOptions, Options, ProgramError, ResourceArgs, Severity, Value,
-    program,
+    EngineEvent, EventKind, Input, InvokeOptions, Options, ProgramError, ResourceArgs, ResourceOptions,
+    Severity, Value, program,
 };
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use crate::support::cloud::Properties;
+use crate::support::cloud::{Cloud, Properties};
 use crate::support::world::World;
-use crate::things::{Noted, nothing, properties, thing, up, up_fails};
+use crate::things::{Noted, nothing, properties, thing, up, up_fails, with};
 
 fn lookup(name: impl Into<Input>) -> std::collections::BTreeMap<String, Input> {
     properties([("name", name.into())])
+}
+
+fn provider(name: &str) -> ResourceArgs {
+    let (resource_type, name) = ("pulumi:providers:cloud".to_owned(), name.to_owned());
+    ResourceArgs { resource_type, name, ..ResourceArgs::default() }
+}
+
+fn parented(parent: &automation::Resource) -> ResourceOptions {
+    ResourceOptions { parent: Some(parent.clone()), ..ResourceOptions::default() }
+}
+
+/// Names of the provider instances that this was asked of, in order.
+fn asked(cloud: &Cloud, call: &str, name: &str) -> Vec<String> {
+    let log = cloud.log();
+    let calls = log.iter().filter(|seen| seen.call == call && seen.name == name);
+    calls
+        .map(|seen| {
+            let same = |other: &&crate::support::cloud::Seen| {
+                other.call == "configure" && other.connection == seen.connection
+            };
+            log.iter().find(same).unwrap().name.clone()
+        })
+        .collect()
 }
 
 #[tokio::test]
@@ -101,6 +126,115 @@ async fn what_exists_is_read_and_left_alone() {
     assert_eq!(world.cloud.ids(), ["vpc-7"]);
     let error = up_fails(&stack, read("vpc-8")).await;
     assert!(error.to_string().contains("vpc-8"), "{error}");
+}
+
+#[tokio::test]
+async fn functions_and_methods_ask_the_provider_that_their_options_name() {
+    let world = World::new().await;
+    let stack = world.stack("asked").await;
+    let program = program(|context| async move {
+        let (east, west) =
+            (context.register(provider("east")).await?, context.register(provider("west")).await?);
+        let providers = east.as_provider().into_iter().collect();
+        let options = ResourceOptions { providers, ..ResourceOptions::default() };
+        let group = context.component("shop:index:Group", "group", options, nothing()).await?;
+        let part = context.register(with("part", [], parented(&group))).await?;
+        let other = context.register(thing("other", [])).await?;
+        let inside = || InvokeOptions { parent: Some(group.clone()), ..InvokeOptions::default() };
+        let explicit = || InvokeOptions { provider: west.as_provider(), ..inside() };
+        let other_default = || InvokeOptions {
+            version: Some("1.0.0".to_owned()),
+            plugin_download_url: Some("http://127.0.0.1:9/plugins".to_owned()),
+            ..InvokeOptions::default()
+        };
+        let (echo, greet) = ("cloud:test:echo", "cloud:test:Thing/greet");
+        for options in [InvokeOptions::default(), inside(), explicit(), other_default()] {
+            context.invoke(echo, nothing(), options).await?;
+        }
+        for (of, options) in [
+            (Some(&other), InvokeOptions::default()),
+            (Some(&part), InvokeOptions::default()),
+            (Some(&other), inside()),
+            (Some(&part), explicit()),
+            // A resource's own provider counts before any default.
+            (Some(&other), other_default()),
+            (None, other_default()),
+        ] {
+            context.call(greet, of, properties([("to", "you".into())]), options).await?;
+        }
+        context.register_outputs(&group, nothing()).await?;
+        Ok(nothing())
+    });
+    up(&stack, program).await;
+    let state = world.state(&stack);
+    let invoked = asked(&world.cloud, "invoke", "cloud:test:echo");
+    assert_eq!(invoked[..3], ["default", "east", "west"]);
+    let called = asked(&world.cloud, "call", "cloud:test:Thing/greet");
+    assert_eq!(called[..5], ["default", "east", "east", "west", "default"]);
+    for other in [&invoked[3], &called[5]] {
+        let inputs = &state.of(other)["inputs"];
+        assert_eq!(inputs["version"], json!("1.0.0"), "{inputs}");
+        assert_eq!(inputs["__internal"]["pluginDownloadURL"], json!("http://127.0.0.1:9/plugins"));
+    }
+}
+
+#[tokio::test]
+async fn what_functions_and_methods_return_comes_from_what_their_options_name() {
+    let world = World::new().await;
+    let stack = world.stack("comes-from").await;
+    let program = program(|context| async move {
+        let a = context.register(thing("a", [])).await?;
+        let b = context.register(thing("b", [])).await?;
+        let after =
+            || InvokeOptions { depends_on: BTreeSet::from([a.urn.clone()]), ..InvokeOptions::default() };
+        let found = context.invoke("cloud:test:lookup", lookup("x"), after()).await?;
+        let to = properties([("to", "you".into())]);
+        let hello = context.call("cloud:test:Thing/greet", Some(&b), to, after()).await?;
+        let inputs = [("found", found.output("address")), ("said", hello.output("text"))];
+        context.register(thing("c", inputs)).await?;
+        Ok(nothing())
+    });
+    up(&stack, program).await;
+    let state = world.state(&stack);
+    let c = state.of("c");
+    let (a, b) = (state.urn("a"), state.urn("b"));
+    assert_eq!(c["propertyDependencies"]["found"], json!([a]), "{c}");
+    assert_eq!(c["propertyDependencies"]["said"], json!([a, b]), "{c}");
+}
+
+#[tokio::test]
+async fn a_read_asks_the_provider_of_its_options_or_of_its_parent() {
+    let world = World::new().await;
+    let stack = world.stack("read-by").await;
+    for id in ["vpc-1", "vpc-2", "vpc-3"] {
+        world.cloud.plant(id, Properties::from([("label".to_owned(), id.into())]));
+    }
+    let program = program(|context| async move {
+        let (east, west) =
+            (context.register(provider("east")).await?, context.register(provider("west")).await?);
+        let providers = east.as_provider().into_iter().collect();
+        let options = ResourceOptions { providers, ..ResourceOptions::default() };
+        let group = context.component("shop:index:Group", "group", options, nothing()).await?;
+        let explicit = ResourceOptions { provider: west.as_provider(), ..parented(&group) };
+        context.read("vpc-1", thing("plain", [])).await?;
+        context.read("vpc-2", with("inside", [], parented(&group))).await?;
+        let own = context.read("vpc-3", with("own", [], explicit)).await?;
+        // What is in it has the same providers.
+        context.register(with("part", [], parented(&own))).await?;
+        context.register_outputs(&group, nothing()).await?;
+        Ok(nothing())
+    });
+    up(&stack, program).await;
+    for (name, id, by) in
+        [("plain", "vpc-1", "default"), ("inside", "vpc-2", "east"), ("own", "vpc-3", "west")]
+    {
+        assert_eq!(world.cloud.last("read", name).id, id);
+        assert_eq!(asked(&world.cloud, "read", name), [by], "{name}");
+    }
+    assert_eq!(asked(&world.cloud, "create", "part").last().unwrap(), "west");
+    let state = world.state(&stack);
+    assert!(state.urn("inside").contains("shop:index:Group$cloud:test:Thing::"), "{}", state.urn("inside"));
+    assert_eq!(state.of("own")["parent"], json!(state.urn("group")));
 }
 
 #[tokio::test]

@@ -180,3 +180,35 @@ fn a_program_that_does_not_compile_is_told_from_one_that_fails() {
     let Error::Compilation { message } = classify(ended, failures) else { panic!() };
     assert_eq!(message, "./main.go:9:2: undefined: foo");
 }
+
+/// Fails after the engine has told of one violation at this level.
+fn violated(level: &str, others: &[&str]) -> Error {
+    let mut failures = Failures::default();
+    failures.observe(&EngineEvent::parse(&format!(
+        r#"{{"sequence":5,"timestamp":1,"policyEvent":{{"resourceUrn":"urn:pulumi:s::p::t::n",
+            "message":"<{{%fg 1%}}>[{level}]  it must be tagged\n\n","color":"raw","policyName":"tags",
+            "policyPackName":"house","policyPackVersion":"1.2.0","policyPackVersionTag":"1.2.0",
+            "enforcementLevel":"{level}","severity":"high"}}}}"#
+    )));
+    others.iter().for_each(|other| failures.observe(&EngineEvent::parse(other)));
+    classify(Ended { command: "up", code: Some(1), ..Ended::default() }, failures)
+}
+
+#[test]
+fn a_mandatory_policy_forbids_and_an_advisory_one_does_not() {
+    // The engine adds a diagnostic of its own, which tells nothing more.
+    let failed = r#"{"diagnosticEvent":{"urn":"","message":"update failed\n","severity":"error"}}"#;
+    let error = violated("mandatory", &[failed]);
+    assert!(matches!(&error, Error::Policy { violations } if violations.len() == 1), "{error:?}");
+    assert_eq!(error.to_string(), "a policy forbids it: tags: [mandatory]  it must be tagged");
+    for level in ["advisory", "remediate", "disabled"] {
+        let error = violated(level, &[failed]);
+        assert!(matches!(error, Error::UpdateFailed { .. }), "{level}: {error:?}");
+    }
+}
+
+#[test]
+fn a_failed_step_counts_before_a_policy() {
+    let step = r#"{"resOpFailedEvent":{"metadata":{"op":"create","urn":"u","type":"t"},"status":0}}"#;
+    assert!(matches!(violated("mandatory", &[step]), Error::UpdateFailed { .. }));
+}
