@@ -3,14 +3,13 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
 use crate::child;
 use crate::context::{Context, Package};
 use crate::error::{Error, Result};
+use crate::loopback::Loopback;
 use crate::program::{Outputs, Program, ProgramError, panic_message};
 use crate::source::Source;
 use crate::wire::language_runtime_server::{LanguageRuntime, LanguageRuntimeServer};
@@ -29,44 +28,27 @@ pub(crate) struct Observed {
 }
 
 pub(crate) struct Server {
-    address: SocketAddr,
+    server: Loopback,
     observed: Arc<Mutex<Observed>>,
-    task: JoinHandle<()>,
 }
 
 impl Server {
     pub async fn start(source: Source) -> Result<Self> {
-        let listener =
-            TcpListener::bind(("127.0.0.1", 0)).await.map_err(Error::io("listen for the engine"))?;
-        let address = listener.local_addr().map_err(Error::io("listen for the engine"))?;
         let observed = Arc::new(Mutex::new(Observed::default()));
         let service = LanguageRuntimeServer::new(Runtime { source, observed: Arc::clone(&observed) })
             .max_decoding_message_size(MAX_MESSAGE)
             .max_encoding_message_size(MAX_MESSAGE);
-        let serve = tonic::transport::Server::builder()
-            .add_service(service)
-            .serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true)));
-        let task = tokio::spawn(async move {
-            if let Err(error) = serve.await {
-                tracing::debug!(%error, "program server ended");
-            }
-        });
-        Ok(Self { address, observed, task })
+        let server = Loopback::serve(service).await.map_err(Error::io("listen for the engine"))?;
+        Ok(Self { server, observed })
     }
 
     /// For `--client=`.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.server.address()
     }
 
     pub fn observed(&self) -> Observed {
         self.observed.lock().map(|mut observed| std::mem::take(&mut *observed)).unwrap_or_default()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 

@@ -62,6 +62,7 @@ pub mod error;
 mod child;
 mod gather;
 mod language;
+mod loopback;
 #[cfg(test)]
 mod recorder;
 mod wire;

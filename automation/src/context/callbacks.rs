@@ -1,17 +1,14 @@
 //! The server through which the engine calls a program's functions; one for each run that needs it.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
 use pulumi_gestalt_proto::pulumi::pulumirpc as rpc;
 use rpc::callbacks_server::{Callbacks, CallbacksServer};
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
-use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
+use crate::loopback::Loopback;
 use crate::program::ProgramError;
 use crate::wire::MAX_MESSAGE;
 
@@ -23,29 +20,19 @@ type Table = Arc<Mutex<HashMap<String, Handler>>>;
 
 /// Serves until dropped or closed.
 pub(super) struct Server {
-    address: SocketAddr,
+    server: Loopback,
     table: Table,
-    task: JoinHandle<()>,
 }
 
 impl Server {
     pub async fn start() -> Result<Self, ProgramError> {
-        let refused = |error| ProgramError::Refused(format!("could not listen for the engine: {error}"));
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(refused)?;
-        let address = listener.local_addr().map_err(refused)?;
         let table = Table::default();
         let service = CallbacksServer::new(Service(Arc::clone(&table)))
             .max_decoding_message_size(MAX_MESSAGE)
             .max_encoding_message_size(MAX_MESSAGE);
-        let serve = tonic::transport::Server::builder()
-            .add_service(service)
-            .serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true)));
-        let task = tokio::spawn(async move {
-            if let Err(error) = serve.await {
-                tracing::debug!(%error, "callback server ended");
-            }
-        });
-        Ok(Self { address, table, task })
+        let refused = |error| ProgramError::Refused(format!("could not listen for the engine: {error}"));
+        let server = Loopback::serve(service).await.map_err(refused)?;
+        Ok(Self { server, table })
     }
 
     /// What the engine is told to call.
@@ -59,12 +46,12 @@ impl Server {
             // Then nothing answers to it, and the engine says so.
             Err(_) => String::new(),
         };
-        rpc::Callback { target: self.address.to_string(), token }
+        rpc::Callback { target: self.server.address().to_string(), token }
     }
 
     /// Lets go of every function: they may hold the context that holds this.
     pub fn close(&self) {
-        self.task.abort();
+        self.server.close();
         if let Ok(mut table) = self.table.lock() {
             table.clear();
         }

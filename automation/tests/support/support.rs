@@ -7,4 +7,6 @@
 #![allow(dead_code)]
 
 pub mod cloud;
+pub mod normal;
+pub mod tools;
 pub mod world;

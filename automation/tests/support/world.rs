@@ -7,6 +7,7 @@ use automation::{Backend, Cli, Stack, Workspace};
 use serde_json::Value as Json;
 
 use super::cloud::Cloud;
+use super::tools::pulumi;
 
 /// The project of every world.
 pub const PROJECT: &str = "shop";
@@ -130,15 +131,6 @@ pub async fn cli() -> Cli {
     static CLI: tokio::sync::OnceCell<Cli> = tokio::sync::OnceCell::const_new();
     let open = async || Cli::open(pulumi()).await.unwrap_or_else(|e| panic!("{e}; run `cargo xtask tools`"));
     CLI.get_or_init(open).await.clone()
-}
-
-fn pulumi() -> PathBuf {
-    let tools = std::env::var_os("PILOT_TOOLS").map(PathBuf::from).unwrap_or_else(|| {
-        let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-        let home = || PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache");
-        cache.unwrap_or_else(home).join("pilot/tools")
-    });
-    tools.join("pulumi-3.255.0/pulumi")
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {

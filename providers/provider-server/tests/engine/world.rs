@@ -15,6 +15,13 @@ use provider_server::{Registry, Server};
 use serde_json::Value;
 use stacks::{Inline, Location};
 
+#[path = "../../../../automation/tests/support/normal.rs"]
+mod normal;
+#[path = "../../../../automation/tests/support/tools.rs"]
+mod tools;
+
+use tools::pulumi;
+
 pub struct World {
     pub cloud: Cloud,
     pub server: Server,
@@ -105,55 +112,9 @@ fn files(folder: &std::path::Path) -> Vec<PathBuf> {
     found
 }
 
-fn pulumi() -> PathBuf {
-    let tools = std::env::var_os("PILOT_TOOLS").map(PathBuf::from).unwrap_or_else(|| {
-        let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-        let home = || PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache");
-        cache.unwrap_or_else(home).join("pilot/tools")
-    });
-    tools.join("pulumi-3.255.0/pulumi")
-}
-
-/// A deployment without what differs between any two runs: times, ids of the run, ciphertexts, the
-/// order of sets, and the source positions of the program that registered a resource.
+/// The resources of a deployment, without what differs between any two runs.
 pub fn normalized(export: &Value) -> Value {
-    let mut resources = export["deployment"]["resources"].as_array().cloned().unwrap();
-    for resource in &mut resources {
-        let map = resource.as_object_mut().unwrap();
-        for key in ["created", "modified", "sourcePosition", "stackTrace"] {
-            map.remove(key);
-        }
-        if map["type"].as_str().unwrap().starts_with("pulumi:providers:") {
-            map.remove("id");
-        }
-        if let Some(provider) = map.get_mut("provider") {
-            *provider = provider.as_str().unwrap().rsplit_once("::").unwrap().0.into();
-        }
-        sort(map.get_mut("dependencies"));
-        blind(resource);
-    }
-    // Independent resources are recorded in the order in which they were done.
-    resources.sort_by_key(|resource| resource["urn"].to_string());
-    Value::Array(resources)
-}
-
-fn sort(list: Option<&mut Value>) {
-    if let Some(Value::Array(items)) = list {
-        items.sort_by_key(|item| item.to_string());
-    }
-}
-
-fn blind(value: &mut Value) {
-    match value {
-        Value::Object(map) => {
-            if let Some(text) = map.get_mut("ciphertext") {
-                *text = "…".into();
-            }
-            map.values_mut().for_each(blind);
-        }
-        Value::Array(items) => items.iter_mut().for_each(blind),
-        _ => {}
-    }
+    normal::normalized(export["deployment"]["resources"].as_array().unwrap())
 }
 
 /// A resource type whose behaviour follows its label, and a record of what was done.
