@@ -73,6 +73,7 @@ impl Cli {
         self
     }
 
+    /// The executable.
     pub fn path(&self) -> &Path {
         &self.path
     }

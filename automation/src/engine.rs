@@ -50,12 +50,15 @@ impl Backend {
 /// What all stacks of a [`crate::Workspace`] share.
 #[derive(Debug, Clone)]
 pub struct Place {
+    /// The project's name.
     pub project: String,
     /// Holds `Pulumi.yaml` and the stacks' settings.
     pub directory: PathBuf,
+    /// Where the stacks' state is.
     pub backend: Backend,
     /// Pulumi's own folder: plugins, credentials, the selected stack.
     pub home: PathBuf,
+    /// What encrypts the stacks' secrets.
     pub passphrase: Passphrase,
     /// The secrets provider of new stacks; the passphrase when absent.
     pub secrets_provider: Option<String>,
@@ -63,8 +66,9 @@ pub struct Place {
     pub attached: BTreeMap<String, u16>,
     /// More environment variables for the engine and what it starts.
     pub env: BTreeMap<String, String>,
-    /// How long a [`Command`] may take, and how long it waits for a living process to release the lock.
+    /// How long a [`Command`] may take.
     pub limit: Duration,
+    /// How long a [`Command`] waits for a living process to release the stack's lock.
     pub lock_patience: Duration,
     /// Keeps a temporary folder until the last copy is gone.
     pub(crate) keep: Option<Arc<tempfile::TempDir>>,
@@ -76,6 +80,7 @@ pub enum Passphrase {
     /// The empty passphrase: secrets are encoded, not protected.
     #[default]
     Empty,
+    /// What this file holds.
     File(PathBuf),
     /// No passphrase is offered: for a secrets provider that needs none.
     Absent,
@@ -84,6 +89,7 @@ pub enum Passphrase {
 /// A command with its arguments as the `pulumi` CLI takes them.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Command {
+    /// The words after `pulumi`.
     pub args: Vec<String>,
     /// What the command reads, if anything: secrets go this way and never into `args`.
     pub input: Option<String>,
@@ -161,14 +167,19 @@ impl Command {
 /// What an operation does to its stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
+    /// `up`
     Up,
+    /// `preview`
     Preview,
+    /// `refresh`
     Refresh,
     /// `refresh --preview-only`
     PreviewRefresh,
+    /// `destroy`
     Destroy,
     /// `destroy --preview-only`
     PreviewDestroy,
+    /// `import`
     Import,
     /// `import --preview-only`
     PreviewImport,
@@ -195,11 +206,15 @@ impl Kind {
 /// One operation on one stack.
 #[derive(Debug)]
 pub struct Operation<'a> {
+    /// What is done.
     pub kind: Kind,
+    /// The stack's name.
     pub stack: &'a str,
+    /// Where the program comes from.
     pub program: Source,
     /// Arguments that only this kind has, such as the file of an import.
     pub args: Vec<String>,
+    /// How it is done.
     pub options: &'a Options,
 }
 
@@ -215,5 +230,6 @@ pub struct Finished {
     pub outputs: Option<BTreeMap<String, Value>>,
     /// What was printed.
     pub stdout: String,
+    /// What was printed to the standard error.
     pub stderr: String,
 }

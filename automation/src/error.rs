@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+/// What everything here returns.
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// An error-level message of the engine or a provider.
@@ -9,86 +10,188 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub struct Diagnostic {
     /// The resource it is about; empty for the whole operation.
     pub urn: String,
+    /// The text, without colours.
     pub message: String,
 }
 
 /// A step that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailedOperation {
+    /// `create`, `update`, `delete`, ...
     pub op: String,
+    /// The resource.
     pub urn: String,
     /// True when the provider could not say whether anything happened.
     pub outcome_unknown: bool,
 }
 
+/// Why something was not done. `message` is always the engine's own reason, for people.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No `pulumi` at this path or on PATH.
     #[error("no Pulumi CLI at {}", path.display())]
-    CliMissing { path: PathBuf },
+    CliMissing {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
     /// The CLI is there, but not of a version this crate works with.
     #[error("Pulumi CLI {found} is not supported: at least {needed} is needed")]
-    CliVersion { found: String, needed: String },
+    CliVersion {
+        /// As it prints its version.
+        found: String,
+        /// The oldest that is supported.
+        needed: String,
+    },
+    /// There is none of this name.
     #[error("there is no stack {stack}")]
-    StackNotFound { stack: String },
+    StackNotFound {
+        /// Its name.
+        stack: String,
+    },
+    /// There is one of this name already.
     #[error("stack {stack} exists already")]
-    StackExists { stack: String },
-    /// Another update holds the stack's lock. `owner` says who, as the lock tells it.
+    StackExists {
+        /// Its name.
+        stack: String,
+    },
+    /// Another update holds the stack's lock.
     #[error("stack {stack} is locked by {owner}")]
-    ConcurrentUpdate { stack: String, owner: String },
+    ConcurrentUpdate {
+        /// Its name.
+        stack: String,
+        /// Who holds it, as the lock tells it.
+        owner: String,
+    },
     /// The engine ran and something in it failed.
     #[error("{operation} failed: {}", summary(diagnostics))]
-    UpdateFailed { operation: String, diagnostics: Vec<Diagnostic>, failed_operations: Vec<FailedOperation> },
+    UpdateFailed {
+        /// The CLI's command.
+        operation: String,
+        /// What was said of it, in order.
+        diagnostics: Vec<Diagnostic>,
+        /// The steps that failed; none when it failed before any.
+        failed_operations: Vec<FailedOperation>,
+    },
     /// The program's own error.
     #[error("the program failed: {message}")]
-    Program { message: String },
+    Program {
+        /// In its own words.
+        message: String,
+    },
     /// The program could not be built, so nothing ran.
     #[error("the program does not compile: {message}")]
-    Compilation { message: String },
-    /// `expect_no_changes` was asked for and there were changes.
+    Compilation {
+        /// What the compiler said.
+        message: String,
+    },
+    /// [`crate::Options::expect_no_changes`] was asked for and there were changes.
     #[error("changes were found where none were expected")]
     NoChangesExpected,
+    /// It was cancelled; what had been done by then is in the state.
     #[error("the operation was cancelled")]
     Canceled,
-    /// The operation took longer than [`crate::Options::limit`] and was ended.
+    /// The operation took longer than it may and was ended.
     #[error("the operation did not end within {limit:?}")]
-    TimedOut { limit: std::time::Duration },
+    TimedOut {
+        /// [`crate::Options::limit`], or that of [`crate::Workspace::with_limits`].
+        limit: std::time::Duration,
+    },
     /// The CLI process was ended from outside.
     #[error("the Pulumi process was ended by signal {signal}")]
-    Interrupted { signal: i32 },
+    Interrupted {
+        /// Its number.
+        signal: i32,
+    },
+    /// The backend wants a login.
     #[error("the backend wants a login: {message}")]
-    Auth { message: String },
+    Auth {
+        /// The reason.
+        message: String,
+    },
     /// The passphrase is absent or wrong.
     #[error("the stack's secrets cannot be read: {message}")]
-    Secrets { message: String },
+    Secrets {
+        /// The reason.
+        message: String,
+    },
     /// The state file exists and cannot be read.
     #[error("the state of stack {stack} cannot be read: {message}")]
-    StateCorrupt { stack: String, message: String },
+    StateCorrupt {
+        /// Its name.
+        stack: String,
+        /// The reason.
+        message: String,
+    },
+    /// A panic or an internal error of the engine.
     #[error("the engine failed in itself: {message}")]
-    EngineBug { message: String },
+    EngineBug {
+        /// What it said of itself.
+        message: String,
+    },
     /// Any other failure of the CLI.
     #[error("pulumi {command} ended with code {code}: {message}")]
-    Command { command: String, code: i32, message: String },
+    Command {
+        /// Such as `stack init`.
+        command: String,
+        /// The exit code; -1 when there is none.
+        code: i32,
+        /// The reason.
+        message: String,
+    },
     /// An option that this operation does not have.
     #[error("{operation} does not know the option {option}")]
-    Option { option: &'static str, operation: &'static str },
+    Option {
+        /// Its name in [`crate::Options`].
+        option: &'static str,
+        /// The CLI's command.
+        operation: &'static str,
+    },
     /// The command line or the project is not what the CLI takes.
     #[error("pulumi {command} was refused: {message}")]
-    Invalid { command: String, message: String },
+    Invalid {
+        /// Such as `stack init`.
+        command: String,
+        /// The reason.
+        message: String,
+    },
     /// A policy pack forbids what was to be done.
     #[error("a policy forbids it: {}", violations.join("; "))]
-    Policy { violations: Vec<String> },
+    Policy {
+        /// Each as `policy: what is wrong`.
+        violations: Vec<String>,
+    },
     /// A settings file of the project is absent, or is not what Pulumi takes.
     #[error("{} cannot be used: {message}", path.display())]
-    Settings { path: PathBuf, message: String },
+    Settings {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        message: String,
+    },
     /// The source of a project cannot be fetched.
     #[error("git {command} failed: {message}")]
-    Git { command: String, message: String },
+    Git {
+        /// Such as `clone`.
+        command: String,
+        /// The reason.
+        message: String,
+    },
+    /// The operating system refused something.
     #[error("could not {action}")]
-    Io { action: &'static str, source: std::io::Error },
+    Io {
+        /// What was to be done.
+        action: &'static str,
+        /// The reason.
+        source: std::io::Error,
+    },
     /// The CLI printed something that is not what it documents.
     #[error("pulumi {command} printed something unexpected: {message}")]
-    Output { command: String, message: String },
+    Output {
+        /// Such as `stack export`.
+        command: String,
+        /// What is wrong with it.
+        message: String,
+    },
 }
 
 impl Error {

@@ -9,8 +9,11 @@ pub use kinds::*;
 /// One event. `sequence` and `timestamp` (Unix seconds) are the engine's.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EngineEvent {
+    /// Counts up within an operation.
     pub sequence: i64,
+    /// Seconds since 1970.
     pub timestamp: i64,
+    /// What happened.
     pub kind: EventKind,
 }
 
@@ -21,16 +24,21 @@ pub enum EventKind {
     Cancel,
     /// Something to print.
     Stdout(Message),
+    /// A message of the engine, a provider or the program.
     Diagnostic(DiagnosticEvent),
     /// The operation begins.
     Prelude(Prelude),
+    /// The sum of the operation.
     Summary(SummaryEvent),
     /// A step is about to begin; in a preview it is only planned.
     ResourcePre(StepMetadata),
     /// A step has ended well.
     ResourceOutputs(StepMetadata),
+    /// A step has failed.
     ResourceFailed(StepFailure),
+    /// A policy was violated.
     Policy(PolicyEvent),
+    /// A policy changed a resource's inputs.
     PolicyRemediation(PolicyRemediation),
     /// The policy packs are loaded.
     PolicyLoad,
@@ -44,7 +52,9 @@ pub enum EventKind {
     Error(String),
     /// Any other kind, by its name, with its content as it came.
     Other {
+        /// The name, such as `novelEvent`.
         name: String,
+        /// What came under this name.
         content: Value,
     },
 }

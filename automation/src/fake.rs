@@ -50,8 +50,15 @@ struct Inner {
 /// What was asked of the engine.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Call {
+    /// A command.
     Command(Command),
-    Operation { kind: Kind, stack: String },
+    /// An operation.
+    Operation {
+        /// What was to be done.
+        kind: Kind,
+        /// The stack's name.
+        stack: String,
+    },
 }
 
 /// What is to happen once; the first that fits is taken.

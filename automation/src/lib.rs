@@ -40,6 +40,7 @@
 //! what runs and how it speaks to the engine, in the words of [`value`]. Last the engines, [`cli`] and
 //! [`fake`], what they report ([`event`]) and what goes wrong ([`error`]).
 //!
+#![deny(missing_docs)]
 #![doc = include_str!("../CAPABILITIES.md")]
 
 pub mod config;

@@ -49,6 +49,7 @@ pub struct Options {
     /// Configuration to set before this run; it is saved. Keys are paths when `config_path` is set.
     /// Never a secret: other processes of the machine can see it.
     pub config: Vec<(String, String)>,
+    /// Keys in `config` are paths into lists and maps.
     pub config_path: bool,
     /// Do not compare the configuration with what the project declares.
     pub skip_config_validation: bool,
@@ -106,7 +107,9 @@ impl Default for Options {
 /// A piece of what an operation prints.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Printed {
+    /// Lines of the standard output.
     Stdout(String),
+    /// Lines of the standard error.
     Stderr(String),
 }
 
@@ -171,7 +174,9 @@ pub struct Display {
     pub suppress_outputs: bool,
     /// Print a line for each step while it happens.
     pub progress: bool,
+    /// Print no address of a page about the operation.
     pub suppress_permalink: bool,
+    /// Print resources that do not change, too.
     pub show_sames: bool,
     /// In `up`, `preview` and `refresh`.
     pub show_replacement_steps: bool,
@@ -185,6 +190,7 @@ pub struct Display {
     pub show_config: bool,
     /// In `up` and `preview`: print secret outputs in plain text.
     pub show_secrets: bool,
+    /// Print URNs instead of names.
     pub show_urns: bool,
     /// Print the engine's events as JSON instead.
     pub json: bool,
@@ -201,6 +207,7 @@ pub struct Debug {
     pub log_flow: bool,
     /// An endpoint for traces, or a `file:` to write them to.
     pub tracing: Option<String>,
+    /// Print debug messages of the engine, providers and program.
     pub debug: bool,
     /// Work with a state that is not sound, to mend it.
     pub disable_integrity_checking: bool,

@@ -45,8 +45,11 @@ impl From<ChildProgram> for Source {
 /// `pulumi_gestalt_rust` does. It inherits no variable; `PATH` is the system's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChildProgram {
+    /// The executable.
     pub path: PathBuf,
+    /// Its arguments.
     pub args: Vec<String>,
+    /// More environment variables.
     pub env: BTreeMap<String, String>,
 }
 

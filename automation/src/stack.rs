@@ -44,6 +44,7 @@ pub struct Summary {
     pub steps: Vec<StepMetadata>,
     /// What was printed.
     pub stdout: String,
+    /// What was printed to the standard error.
     pub stderr: String,
 }
 
@@ -69,6 +70,7 @@ pub struct Update {
     /// The stack's outputs; secrets are [`Value::Secret`]. Those of a program that did not run in this
     /// process are hidden as `Secret(Unknown)`: [`Stack::outputs`] tells them.
     pub outputs: BTreeMap<String, Value>,
+    /// What was done.
     pub summary: Summary,
 }
 

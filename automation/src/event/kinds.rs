@@ -15,7 +15,9 @@ fn or_empty<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(from: D) -
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Message {
+    /// The text.
     pub message: String,
+    /// How it is to be coloured.
     pub color: String,
 }
 
@@ -25,7 +27,9 @@ pub struct Message {
 pub struct DiagnosticEvent {
     /// The resource it is about; empty for the whole operation.
     pub urn: String,
+    /// Goes before the message when it is printed.
     pub prefix: String,
+    /// The text, with colour directives.
     pub message: String,
     /// `debug`, `info`, `info#err`, `warning` or `error`.
     pub severity: String,
@@ -52,7 +56,9 @@ pub struct SummaryEvent {
     /// Steps by their operation: `create`, `same`, ...
     #[serde(deserialize_with = "or_empty")]
     pub resource_changes: BTreeMap<String, u64>,
+    /// How long it took.
     pub duration_seconds: u64,
+    /// Nothing was changed.
     pub is_preview: bool,
     /// The state may not hold everything that was done.
     pub maybe_corrupt: bool,
@@ -69,7 +75,9 @@ pub struct SummaryEvent {
 pub struct StepMetadata {
     /// `create`, `update`, `delete`, `replace`, `same`, `refresh`, `read`, `import`, ...
     pub op: String,
+    /// The resource's URN.
     pub urn: String,
+    /// `package:module:Type`
     #[serde(rename = "type")]
     pub resource_type: String,
     /// The provider's reference, `urn::id`.
@@ -90,6 +98,7 @@ pub struct StepMetadata {
     /// The resource's state before and after, as the engine reports it: secrets are blinded.
     #[serde(default)]
     pub old: Option<Value>,
+    /// As `old`, after the step.
     #[serde(default)]
     pub new: Option<Value>,
 }
@@ -132,6 +141,7 @@ pub struct PropertyDiff {
 /// A step that failed.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 pub struct StepFailure {
+    /// The step.
     pub metadata: StepMetadata,
     /// 0: nothing happened. 1: partial failure. 2: not known.
     #[serde(default)]
@@ -147,13 +157,19 @@ pub(super) struct WithMetadata {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PolicyEvent {
+    /// What violates it; empty for the whole stack.
     pub resource_urn: String,
+    /// What is wrong.
     pub message: String,
+    /// The policy.
     pub policy_name: String,
+    /// The pack that it is part of.
     pub policy_pack_name: String,
+    /// The pack's version.
     pub policy_pack_version: String,
     /// `advisory`, `mandatory` or `remediate`.
     pub enforcement_level: String,
+    /// `low`, `medium`, `high` or `critical`; may be empty.
     pub severity: String,
 }
 
@@ -161,11 +177,17 @@ pub struct PolicyEvent {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PolicyRemediation {
+    /// What was changed.
     pub resource_urn: String,
+    /// The policy.
     pub policy_name: String,
+    /// The pack that it is part of.
     pub policy_pack_name: String,
+    /// The pack's version.
     pub policy_pack_version: String,
+    /// The inputs as the program gave them.
     pub before: Value,
+    /// The inputs as they are used.
     pub after: Value,
 }
 
@@ -175,11 +197,14 @@ pub struct PolicyRemediation {
 pub struct PolicySummary {
     /// Absent when it is about the whole stack.
     pub resource_urn: Option<String>,
+    /// The pack.
     pub policy_pack_name: String,
+    /// Its version.
     pub policy_pack_version: String,
     /// Names of policies.
     #[serde(deserialize_with = "or_empty")]
     pub passed: Vec<String>,
+    /// Names of policies that were violated.
     #[serde(deserialize_with = "or_empty")]
     pub failed: Vec<String>,
 }
@@ -191,10 +216,14 @@ pub struct Progress {
     /// `plugin-download` or `plugin-install`.
     #[serde(rename = "type")]
     pub kind: String,
+    /// Of what is fetched; the same in all its events.
     pub id: String,
+    /// For people.
     pub message: String,
     /// Bytes.
     pub received: i64,
+    /// Bytes; 0 when it is not known.
     pub total: i64,
+    /// It is complete.
     pub done: bool,
 }

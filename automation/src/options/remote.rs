@@ -3,7 +3,9 @@
 /// Where the program is and what it needs; every stack name must be fully qualified.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Remote {
+    /// Where the program is; absent: as the deployment settings say.
     pub git: Option<GitSource>,
+    /// Environment variables of the run.
     pub env: Vec<EnvVar>,
     /// Shell commands that run before the operation.
     pub pre_run_commands: Vec<String>,
@@ -11,19 +13,24 @@ pub struct Remote {
     pub skip_install_dependencies: bool,
     /// Take what is not given here from the stack's deployment settings; `false` takes nothing.
     pub inherit_settings: Option<bool>,
+    /// The image to run in, in place of the standard one.
     pub executor_image: Option<ExecutorImage>,
+    /// The id of the pool of agents that runs it.
     pub agent_pool: Option<String>,
 }
 
 /// A program in a git repository.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GitSource {
+    /// The address of the repository.
     pub url: String,
     /// `refs/heads/NAME` or a plain name. One of branch and commit.
     pub branch: Option<String>,
+    /// A full hash.
     pub commit: Option<String>,
     /// The project's folder inside the repository.
     pub project_path: Option<String>,
+    /// How the repository is read, if it is not public.
     pub auth: Option<Authentication>,
 }
 
@@ -31,10 +38,29 @@ pub struct GitSource {
 /// arguments only, where other processes of the same user can see them.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Authentication {
+    /// A personal access token.
     Token(String),
-    SshKey { key: String, passphrase: Option<String> },
-    SshKeyFile { path: String, passphrase: Option<String> },
-    Password { user: String, password: String },
+    /// The text of a private key.
+    SshKey {
+        /// With its line breaks.
+        key: String,
+        /// If the key is encrypted.
+        passphrase: Option<String>,
+    },
+    /// A file with a private key.
+    SshKeyFile {
+        /// Of the file.
+        path: String,
+        /// If the key is encrypted.
+        passphrase: Option<String>,
+    },
+    /// A name and a password.
+    Password {
+        /// The name.
+        user: String,
+        /// The password.
+        password: String,
+    },
 }
 
 /// Names the way and hides the secret.
@@ -52,8 +78,11 @@ impl std::fmt::Debug for Authentication {
 /// An environment variable of the remote run.
 #[derive(Clone, PartialEq, Eq)]
 pub struct EnvVar {
+    /// Its name.
     pub name: String,
+    /// Its value.
     pub value: String,
+    /// Pulumi Cloud keeps it encrypted.
     pub secret: bool,
 }
 
@@ -67,8 +96,11 @@ impl std::fmt::Debug for EnvVar {
 /// The image that runs the operation.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct ExecutorImage {
+    /// As `docker pull` takes it.
     pub image: String,
+    /// For its registry.
     pub username: Option<String>,
+    /// For its registry.
     pub password: Option<String>,
 }
 

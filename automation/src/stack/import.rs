@@ -13,6 +13,7 @@ pub struct ImportResource {
     /// `package:module:Type`
     #[serde(rename = "type")]
     pub resource_type: String,
+    /// Its name in the program.
     pub name: String,
     /// The provider's id of it. A component has none.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -20,19 +21,25 @@ pub struct ImportResource {
     /// The key of its parent or provider in [`ImportOptions::names`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parent: Option<String>,
+    /// The key of its provider in [`ImportOptions::names`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
+    /// Of the provider's plugin.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// Where the provider's plugin is downloaded from.
     #[serde(rename = "pluginDownloadUrl", skip_serializing_if = "Option::is_none")]
     pub plugin_download_url: Option<String>,
+    /// Its name in the URN, where that differs from `name`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub logical_name: Option<String>,
     /// Only these properties of it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub properties: Vec<String>,
+    /// It is a component.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub component: bool,
+    /// It is a component whose parts a provider makes.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub remote: bool,
 }
@@ -59,6 +66,7 @@ impl Default for ImportOptions {
 /// The result of [`Stack::import_resources`].
 #[derive(Debug, Clone)]
 pub struct Imported {
+    /// What was imported.
     pub summary: Summary,
     /// The program text for what was imported, when it was asked for.
     pub code: Option<String>,
