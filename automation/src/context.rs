@@ -36,10 +36,7 @@ pub use self::resource::{Resource, ResourceArgs};
 pub use self::stack_reference::StackReference;
 pub use self::transform::{Transform, Transformed, TransformedInvoke};
 use crate::program::{Outputs, ProgramError};
-use crate::wire::RunRequest;
-
-/// The type of the resource that every stack has at its root.
-const STACK_TYPE: &str = "pulumi:pulumi:Stack";
+use crate::wire::{RunRequest, STACK_TYPE};
 
 /// What a [`crate::Program`] registers resources with. Cheap to clone; all clones are of the same run,
 /// and of no use after it.

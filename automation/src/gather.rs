@@ -8,9 +8,7 @@ use crate::event::{EngineEvent, EventKind, StepMetadata, SummaryEvent};
 use crate::options::Options;
 use crate::program::Outputs;
 use crate::value::Value;
-
-/// The type of the resource that every stack has at its root.
-pub(crate) const STACK_TYPE: &str = "pulumi:pulumi:Stack";
+use crate::wire::STACK_TYPE;
 
 /// What events show in place of a secret.
 const BLINDED: &str = "[secret]";

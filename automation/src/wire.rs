@@ -6,3 +6,6 @@ tonic::include_proto!("pulumirpc");
 
 /// The engine's own limit. tonic's default of 4 MiB would refuse large programs.
 pub const MAX_MESSAGE: usize = 400 << 20;
+
+/// The type of the resource that every stack has at its root.
+pub const STACK_TYPE: &str = "pulumi:pulumi:Stack";

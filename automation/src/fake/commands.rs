@@ -160,7 +160,7 @@ impl Scope<'_> {
             let owner = "another operation of this process".to_owned();
             return Err(Error::ConcurrentUpdate { stack: name.to_owned(), owner });
         }
-        let left = state.resources.iter().any(|resource| resource.kind != crate::gather::STACK_TYPE);
+        let left = state.resources.iter().any(|resource| resource.kind != crate::wire::STACK_TYPE);
         if left && !parsed.has("--force") {
             let message = format!("'{name}' still has resources; removal rejected");
             return Err(Error::Command { command: "stack rm".to_owned(), code: 1, message });

@@ -12,8 +12,8 @@ use super::run::{Run, urn};
 use super::state::Resource;
 use super::{FakeEngine, StepScript};
 use crate::event::{DiagnosticEvent, EventKind};
-use crate::gather::STACK_TYPE;
 use crate::value::{self, Value};
+use crate::wire::STACK_TYPE;
 
 /// Serves one run of a program.
 #[derive(Clone)]

@@ -10,8 +10,8 @@ use tonic::Status;
 use super::state::{Resource, blinded};
 use crate::error::{Diagnostic, FailedOperation};
 use crate::event::{DiagnosticEvent, EngineEvent, EventKind, StepFailure, StepMetadata};
-use crate::gather::STACK_TYPE;
 use crate::value::Value;
+use crate::wire::STACK_TYPE;
 
 /// One operation under way.
 pub(super) struct Run {

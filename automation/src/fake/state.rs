@@ -46,7 +46,7 @@ impl StackState {
         let (root, new_root) = (format!("::{project}-{from}"), format!("::{project}-{to}"));
         let rename = |urn: &mut String| {
             if let Some(rest) = urn.strip_prefix(&before) {
-                let is_root = rest.ends_with(&root) && rest.contains(crate::gather::STACK_TYPE);
+                let is_root = rest.ends_with(&root) && rest.contains(crate::wire::STACK_TYPE);
                 let rest = if is_root { rest.replace(&root, &new_root) } else { rest.to_owned() };
                 *urn = format!("{after}{rest}");
             }
@@ -75,7 +75,7 @@ impl StackState {
 
     /// The outputs of the stack itself.
     pub fn outputs(&self) -> BTreeMap<String, Value> {
-        let root = self.resources.iter().find(|resource| resource.kind == crate::gather::STACK_TYPE);
+        let root = self.resources.iter().find(|resource| resource.kind == crate::wire::STACK_TYPE);
         root.map(|root| root.outputs.clone()).unwrap_or_default()
     }
 }

@@ -4,8 +4,8 @@ use prost_types::{ListValue, Struct, Value as WireValue, value::Kind as WireKind
 use serde_json::Value as Json;
 
 use super::*;
-use crate::gather::STACK_TYPE;
 use crate::value::{SECRET, SIGNATURE_KEY, from_wire};
+use crate::wire::STACK_TYPE;
 
 impl Stack {
     /// The outputs of the last update, secrets as [`Value::Secret`] with their plain value; none before
