@@ -123,5 +123,6 @@ async fn another_settings_file_is_used_and_a_refresh_restores_the_last_update() 
     let refreshed = stack.refresh_config(&plain).await.unwrap();
     assert_eq!(refreshed["shop:pin"], "own".into());
     stack.remove_config("pin", &other).await.unwrap();
-    assert!(!std::fs::read_to_string(file).unwrap().contains("pin"));
+    let default = Some("none".into());
+    assert_eq!(stack.get_config("pin", &other).await.unwrap(), default, "the project's own is left");
 }
