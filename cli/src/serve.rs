@@ -230,7 +230,11 @@ impl Stop {
 
 fn start_log(serve: &Serve) {
     let filter = EnvFilter::try_new(&serve.log).unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A line that cannot be written is lost; telling so on the same full disk would be a panic.
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .log_internal_errors(false);
     // Only a second subscriber in one process is an error, and then the first one goes on.
     let _ = match serve.log_format {
         LogFormat::Json => log.json().flatten_event(true).with_current_span(false).try_init(),

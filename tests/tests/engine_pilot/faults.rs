@@ -1,5 +1,6 @@
 //! What can be missing, broken or full on a machine: a code each, and nothing lost.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -194,11 +195,12 @@ impl SmallDisk {
         Self(path)
     }
 
-    /// Takes all space but a little.
-    fn fill(&self) {
+    /// Takes all space, the rest of the last page of the server's log too: no line of it can be written.
+    fn fill(&self, log: &Path) {
         let mut ballast = std::fs::File::create(self.0.join("ballast")).unwrap();
-        let block = vec![0u8; 64 * 1024];
-        while std::io::Write::write_all(&mut ballast, &block).is_ok() {}
+        let mut log = std::fs::File::options().append(true).open(log).unwrap();
+        while ballast.write_all(&[0; 64 * 1024]).is_ok() {}
+        while log.write_all(b"\n").is_ok() {}
     }
 
     fn free(&self) {
@@ -218,7 +220,7 @@ async fn a_full_disk_refuses_new_work_keeps_answering_and_recovers() {
     let disk = SmallDisk::mount(folder.path(), "200m");
     let world = World::start_in(tempfile::tempdir().unwrap(), disk.0.join("data"), &[]).await;
     let first = world.api.create_ready("before", "local").await;
-    disk.fill();
+    disk.fill(&world.data.join("serve.log"));
     let refused = eventually("a refusal", Duration::from_secs(30), || async {
         let response = world.api.post("/v1/workspaces", &json!({"slug": "during"})).await;
         (response.status() == 507).then_some(response.json::<Value>().await.unwrap())
