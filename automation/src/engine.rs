@@ -28,6 +28,22 @@ pub trait Engine: std::fmt::Debug + Send + Sync {
     async fn operate(&self, place: &Place, operation: &Operation<'_>) -> Result<Finished>;
 }
 
+/// So that a program can choose its engine while it runs.
+#[async_trait]
+impl<E: Engine + ?Sized> Engine for Arc<E> {
+    fn version(&self) -> &str {
+        (**self).version()
+    }
+
+    async fn command(&self, place: &Place, command: &Command) -> Result<String> {
+        (**self).command(place, command).await
+    }
+
+    async fn operate(&self, place: &Place, operation: &Operation<'_>) -> Result<Finished> {
+        (**self).operate(place, operation).await
+    }
+}
+
 /// Where state lives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Backend {

@@ -43,7 +43,7 @@ fn show(checks: &[Check], healthy: bool, ui: &mut Ui) {
     for check in checks {
         let mark = if check.ok { "ok  " } else { "MISS" };
         ui.say(format!("{mark}  {}: {}", check.name, check.detail));
-        if let (false, Some(action)) = (check.ok, &check.action) {
+        if let Some(action) = &check.action {
             ui.say(format!("      -> {action}"));
         }
     }

@@ -1,5 +1,6 @@
 //! What a healthy installation needs, checked one by one, each with what to do about it.
 
+use automation::Cli;
 use contracts::Problem;
 
 use crate::boot::DataFolderBoot;
@@ -41,10 +42,15 @@ impl Check {
 pub async fn run(config: &DoctorConfig) -> Vec<Check> {
     let mut checks = vec![data_folder(&config.layout)];
     let pulumi = config.tools.pulumi().await;
+    let engine = match &pulumi {
+        Ok(cli) => Some(host(&config.tools, cli).await),
+        Err(_) => None,
+    };
     checks.push(Check::new(
         "pulumi",
         pulumi.map(|cli| format!("{} at {}", cli.version(), cli.path().display())),
     ));
+    checks.extend(engine);
     let boot = std::sync::Arc::new(DataFolderBoot::new(config.layout.clone(), None));
     let providers = Providers::build(&config.layout, &config.tools, &config.settings, boot);
     for provider in providers.all() {
@@ -54,6 +60,22 @@ pub async fn run(config: &DoctorConfig) -> Vec<Check> {
         checks.push(Check::new(&name, result.map(|()| format!("usable; {}", described.isolation))));
     }
     checks
+}
+
+const SLOWER: &str = "not warm: each create, delete and preview starts the Pulumi CLI, which takes one to three \
+     seconds and 100 MB more.";
+
+/// Without the engine host Pilot works all the same, and this is where it says what is slower for it.
+async fn host(tools: &ToolPaths, cli: &Cli) -> Check {
+    let name = "engine".to_owned();
+    match tools.host(cli).await {
+        Ok(host) => {
+            Check { name, ok: true, detail: format!("warm, {}", host.path().display()), action: None }
+        }
+        Err(problem) => {
+            Check { name, ok: true, detail: format!("{SLOWER} {}", problem.detail), action: problem.action }
+        }
+    }
 }
 
 fn data_folder(layout: &Layout) -> Check {

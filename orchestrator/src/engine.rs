@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use automation::{Backend, Cli, Options, Program, Summary, Workspace};
+use automation::{Backend, Cli, Host, Options, Program, Summary, Workspace};
 use contracts::plan::{Plan, PlanStep};
 use contracts::workspace::StackExport;
 use contracts::{ErrorCode, InstallationId, Problem};
@@ -24,6 +24,8 @@ pub use failure::provider_problem;
 pub struct Engine {
     workspace: Workspace,
     server: Server,
+    driver: Arc<dyn automation::Engine>,
+    /// For people: exported stacks are used with it.
     cli: Cli,
     layout: Layout,
     plugin_folder: String,
@@ -61,8 +63,10 @@ pub fn compile(provider: &dyn Provider, spec: &RuntimeSpec) -> Result<Stack, Pro
 }
 
 impl Engine {
+    /// Runs stacks in the engine host where there is one, else with the CLI.
     pub async fn start(
         cli: Cli,
+        host: Option<Host>,
         layout: &Layout,
         registry: Registry,
         plugin_folder: String,
@@ -70,8 +74,12 @@ impl Engine {
         let server = Server::start(registry).await.map_err(|error| {
             Problem::new(ErrorCode::Internal, format!("The providers cannot be served: {error}."))
         })?;
-        let workspace = open(&cli, layout, &server, &layout.pulumi())?;
-        Ok(Self { workspace, server, cli, layout: layout.clone(), plugin_folder })
+        let driver: Arc<dyn automation::Engine> = match host {
+            Some(host) => Arc::new(host),
+            None => Arc::new(cli.clone()),
+        };
+        let workspace = open(&driver, layout, &server, &layout.pulumi())?;
+        Ok(Self { workspace, server, driver, cli, layout: layout.clone(), plugin_folder })
     }
 
     /// Creates the Pulumi stack when it is not there, then brings it to what `stack` says.
@@ -114,7 +122,7 @@ impl Engine {
         let scratch = tempfile::tempdir_in(self.layout.pulumi()).map_err(|error| {
             Problem::new(ErrorCode::DataFolderUnusable, format!("No scratch folder could be made: {error}."))
         })?;
-        let workspace = open(&self.cli, &self.layout, &self.server, scratch.path())?;
+        let workspace = open(&self.driver, &self.layout, &self.server, scratch.path())?;
         let handle = workspace.stack(&stack.name);
         handle.create().await.map_err(|error| self.problem(error))?;
         let summary = handle.preview(program(stack), &Options::default()).await;
@@ -160,10 +168,17 @@ impl Engine {
     }
 }
 
-/// A workspace with everything that it keeps under `root`.
-fn open(cli: &Cli, layout: &Layout, server: &Server, root: &Path) -> Result<Workspace, Problem> {
+/// A workspace with its project and state under `root`. All of them share Pulumi's own folder, and with it
+/// one warm engine.
+fn open(
+    driver: &Arc<dyn automation::Engine>,
+    layout: &Layout,
+    server: &Server,
+    root: &Path,
+) -> Result<Workspace, Problem> {
     let state = Backend::Folder(root.join("state"));
-    Workspace::inline(cli.clone(), PROJECT, root.join("project"), root.join("home"), state)
+    let home = layout.pulumi().join("home");
+    Workspace::inline(Arc::clone(driver), PROJECT, root.join("project"), home, state)
         .map(|workspace| {
             workspace
                 .with_passphrase_file(layout.secret("pulumi-passphrase"))

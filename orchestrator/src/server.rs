@@ -96,7 +96,15 @@ pub async fn start(config: Config, data: DataFolder) -> Result<Running, Problem>
     exposure::check(&addresses, &providers, config.unsafe_expose_local)?;
     let cli = config.tools.pulumi().await?;
     let plugin_folder = config.tools.plugin_folder().display().to_string();
-    let engine = Arc::new(Engine::start(cli, &layout, Registry::new(providers.all()), plugin_folder).await?);
+    let host = match config.tools.host(&cli).await {
+        Ok(host) => Some(host),
+        Err(problem) => {
+            tracing::warn!(reason = %problem.detail, "running stacks with the Pulumi CLI, which is slower");
+            None
+        }
+    };
+    let registry = Registry::new(providers.all());
+    let engine = Arc::new(Engine::start(cli, host, &layout, registry, plugin_folder).await?);
     let shutdown = CancellationToken::new();
     let probe = readiness::client()
         .map_err(|error| Problem::new(ErrorCode::Internal, format!("No HTTP client: {error}.")))?;

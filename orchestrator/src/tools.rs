@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use automation::Cli;
+use automation::{Cli, Engine as _, Host};
 use contracts::{ErrorCode, Problem};
 
 pub const PULUMI_VERSION: &str = "3.255.0";
@@ -12,6 +12,8 @@ pub const OPENCODE_VERSION: &str = "1.18.33";
 #[derive(Debug, Clone, Default)]
 pub struct ToolPaths {
     pub pulumi: Option<PathBuf>,
+    /// `pilot-engine`, which keeps Pulumi's engine warm.
+    pub host: Option<PathBuf>,
     pub opencode: Option<PathBuf>,
     /// `pilot-instance`; default: beside this program.
     pub instance: Option<PathBuf>,
@@ -52,6 +54,28 @@ impl ToolPaths {
             format!("Pulumi {PULUMI_VERSION} with its YAML host was not found: {}.", found.join("; "));
         Err(Problem::new(ErrorCode::PulumiMissing, detail)
             .with_action("Run `cargo xtask tools`, which builds it once, or put it on PATH."))
+    }
+
+    /// The engine host of the pinned version: given, on PATH, or in the cache. Without one every operation
+    /// starts the CLI, which is slower and otherwise the same.
+    pub async fn host(&self, cli: &Cli) -> Result<Host, Problem> {
+        let cached = cache().join(format!("pilot-engine-{PULUMI_VERSION}/pilot-engine"));
+        let candidates = match &self.host {
+            Some(path) => vec![path.clone()],
+            None => on_path("pilot-engine").into_iter().chain([cached]).collect(),
+        };
+        let mut found = Vec::new();
+        for path in candidates {
+            match Host::open(&path).await {
+                Ok(host) if host.version() == cli.version() => return Ok(host.with_cli(cli.clone())),
+                Ok(host) => found.push(format!("{} is {}", path.display(), host.version())),
+                Err(error) => found.push(error.to_string()),
+            }
+        }
+        let detail =
+            format!("The engine host of Pulumi {PULUMI_VERSION} was not found: {}.", found.join("; "));
+        Err(Problem::new(ErrorCode::PulumiMissing, detail)
+            .with_action("Install Go and run `cargo xtask tools`, which builds it once."))
     }
 
     /// Not checked for existence: the `local` provider does that before it accepts work.

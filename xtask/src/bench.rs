@@ -4,10 +4,12 @@
 use anyhow::Result;
 
 mod bridge;
+mod engine;
 mod metric;
 mod plain;
 mod product;
 mod provision;
+mod stacks;
 
 /// Run one benchmark beside its peer.
 ///
@@ -16,6 +18,9 @@ mod provision;
 ///
 /// bridge: how long operations on a stack take with the `automation` crate, beside the official Automation
 /// API in Go on the same CLI, and whether 50 stacks at once in one process work, and in how much memory.
+///
+/// engine: the same with the warm engine host: create and up, an up without changes, 100 stacks at 8 at
+/// once with the host's memory, and how time and bytes written grow from 100 resources to 1,000.
 #[derive(clap::Args)]
 pub struct Arguments {
     #[arg(value_enum)]
@@ -36,6 +41,7 @@ pub struct Arguments {
 enum Name {
     Provision,
     Bridge,
+    Engine,
 }
 
 /// The command.
@@ -43,6 +49,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let metrics = match arguments.name {
         Name::Provision => provision::run(arguments.runs, arguments.yes)?,
         Name::Bridge => bridge::run(arguments.runs, arguments.yes)?,
+        Name::Engine => engine::run(arguments.runs, arguments.yes)?,
     };
     metric::print(&metrics, arguments.json)
 }

@@ -74,7 +74,16 @@ fn engine(targets: &targets::Targets, filter: Option<&str>, yes: bool) -> Result
         bail!("there is no engine test: no crate has a file tests/engine_*.rs");
     }
     // Each of these starts whole instances; more at once only makes them wait for each other.
-    cargo::test(&names, filter, &["--test-threads", "2"])
+    let mut counts = cargo::test(&names, filter, &["--test-threads", "2"])?;
+    counts.add(host(filter)?);
+    Ok(counts)
+}
+
+/// The engine host's own tests, which are Go's.
+fn host(filter: Option<&str>) -> Result<Counts> {
+    let mut go = tools::go::command(tools::HOST_MODULE);
+    go.args(["test", "-v"]).args(filter.map(|text| format!("-run={text}"))).arg("./...");
+    counts::counted(&mut go, Counts::read_go)
 }
 
 fn live(targets: &targets::Targets, filter: Option<&str>) -> Result<Counts> {

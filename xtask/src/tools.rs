@@ -9,13 +9,17 @@ use anyhow::{Context, Result, bail};
 
 use crate::{paths, process, ui};
 
+pub mod go;
+mod host;
 mod opencode;
 mod pulumi;
 
-/// Make sure of the Pulumi CLI with its YAML host, and of OpenCode.
+pub use host::MODULE as HOST_MODULE;
+
+/// Make sure of the Pulumi CLI with its YAML host, of the engine host, and of OpenCode.
 ///
 /// Pulumi is taken from PATH when its version is exactly the pinned one, else built once from the Go
-/// module proxy. OpenCode is fetched with npm from the lock file in instance-image. Both go to
+/// module proxy. The engine host is built once for each version of its sources, where there is Go. OpenCode is fetched with npm from the lock file in instance-image. Both go to
 /// $PILOT_TOOLS (default ~/.cache/pilot/tools).
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -29,6 +33,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     crate::system::ensure(crate::system::BASIC, arguments.yes)?;
     let tools = ensure()?;
     ui::say(format!("pulumi   {}", tools.pulumi.display()));
+    if let Some(host) = &tools.host {
+        ui::say(format!("host     {}", host.display()));
+    }
     ui::say(format!("opencode {}", tools.opencode.display()));
     Ok(())
 }
@@ -36,6 +43,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 /// Where the tools are.
 pub struct Tools {
     pub pulumi: PathBuf,
+    /// The engine host; none on a machine without Go.
+    pub host: Option<PathBuf>,
     pub opencode: PathBuf,
 }
 
@@ -43,11 +52,14 @@ pub struct Tools {
 pub fn ensure() -> Result<Tools> {
     let cache = paths::tools()?;
     std::fs::create_dir_all(&cache).with_context(|| cache.display().to_string())?;
-    if let (Some(pulumi), Some(opencode)) = (pulumi::find(&cache), opencode::find(&cache)) {
-        return Ok(Tools { pulumi, opencode });
+    if let (Some(pulumi), Some(host), Some(opencode)) =
+        (pulumi::find(&cache), host::find(&cache), opencode::find(&cache))
+    {
+        return Ok(Tools { pulumi, host: Some(host), opencode });
     }
     let _lock = lock(&cache)?;
-    Ok(Tools { pulumi: pulumi::ensure(&cache)?, opencode: opencode::ensure(&cache)? })
+    let pulumi = pulumi::ensure(&cache)?;
+    Ok(Tools { pulumi, host: host::ensure(&cache)?, opencode: opencode::ensure(&cache)? })
 }
 
 /// Only OpenCode, for what needs no Pulumi.

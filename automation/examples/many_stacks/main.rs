@@ -1,22 +1,26 @@
 //! Many stacks at once in one process: each is created, brought up, brought up again without changes,
 //! destroyed and removed. Prints how long each step took (the median, in seconds), what failed, and the
-//! most memory that this process needed.
+//! most memory that this process and the engine host needed.
 //!
 //! ```sh
 //! cargo run --release -p automation --example many_stacks -- --pulumi "$(command -v pulumi)"
+//! cargo run --release -p automation --example many_stacks -- --host "$(command -v pilot-engine)"
 //! ```
 
 // A program of a person, not a library.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod memory;
 mod noop;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use automation::{Cli, Options, Outputs, Program, ResourceArgs, Stack, Workspace, program};
+use automation::{Cli, Engine, Host, Options, Outputs, Program, ResourceArgs, Stack, Workspace, program};
 use clap::Parser;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 /// Bring many stacks up and down at once.
@@ -30,31 +34,47 @@ struct Arguments {
     /// Resources in each stack.
     #[arg(long, default_value_t = 3)]
     resources: usize,
-    /// How many pulumi processes may run at once; each needs about 100 MB.
+    /// How many stacks are at work at once; with the pulumi program each needs about 100 MB.
     #[arg(long, default_value_t = 16)]
-    processes: usize,
+    at_once: usize,
+    /// The engine host to use instead of the pulumi program.
+    #[arg(long)]
+    host: Option<PathBuf>,
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments = Arguments::parse();
-    let cli = Cli::open(&arguments.pulumi).await?.with_processes(arguments.processes);
+    let engine: Arc<dyn Engine> = match &arguments.host {
+        Some(path) => Arc::new(Host::open(path).await?.with_runs(arguments.at_once)),
+        None => Arc::new(Cli::open(&arguments.pulumi).await?),
+    };
     let port = noop::serve().await?;
-    let workspace = Workspace::temporary(cli, "bench")?.with_attached_provider("noop", port);
+    let workspace = Workspace::temporary(engine, "bench")?.with_attached_provider("noop", port);
+    if arguments.host.is_some() {
+        // The first run pays for what later ones find warm.
+        life(workspace.stack("first"), 1).await?;
+    }
 
     let began = Instant::now();
+    let turns = Arc::new(Semaphore::new(arguments.at_once));
     let mut running = JoinSet::new();
     for number in 0..arguments.stacks {
         let stack = workspace.stack(&format!("stack-{number}"));
-        running.spawn(life(stack, arguments.resources));
+        let turn = Arc::clone(&turns);
+        running.spawn(async move {
+            // It is never closed, so every stack has its turn.
+            let _turn = turn.acquire().await;
+            life(stack, arguments.resources).await
+        });
     }
-    let mut seconds: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    let mut laps: BTreeMap<&str, Vec<Cost>> = BTreeMap::new();
     let mut failures = 0;
     while let Some(ended) = running.join_next().await {
         match ended? {
-            Ok(times) => {
-                for (step, time) in times {
-                    seconds.entry(step).or_default().push(time);
+            Ok(life) => {
+                for (step, cost) in life {
+                    laps.entry(step).or_default().push(cost);
                 }
             }
             Err(error) => {
@@ -63,29 +83,37 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             }
         }
     }
-    let median = |mut times: Vec<f64>| {
-        times.sort_by(f64::total_cmp);
-        times.get(times.len() / 2).copied().unwrap_or_default()
+    let median = |value: fn(&Cost) -> f64| -> BTreeMap<&str, f64> {
+        laps.iter().map(|(step, costs)| (*step, middle(costs.iter().map(value).collect()))).collect()
     };
-    let steps: BTreeMap<&str, f64> = seconds.into_iter().map(|(step, times)| (step, median(times))).collect();
     let report = serde_json::json!({
         "stacks": arguments.stacks,
         "failures": failures,
         "total_seconds": began.elapsed().as_secs_f64(),
-        "median_seconds": steps,
-        "peak_rss_mb": peak_memory(),
+        "median_seconds": median(|cost| cost.seconds),
+        "median_written_bytes": median(|cost| cost.written),
+        "peak_rss_mb": memory::peak("self"),
+        "host_peak_rss_mb": memory::children().iter().map(|pid| memory::peak(pid)).fold(0.0, f64::max),
     });
     println!("{report}");
     Ok(())
 }
 
-async fn life(stack: Stack, resources: usize) -> automation::Result<Vec<(&'static str, f64)>> {
+/// What one step of one stack took.
+struct Cost {
+    seconds: f64,
+    /// Bytes that the engine host wrote to the disk meanwhile; only of one stack at a time it means something.
+    written: f64,
+}
+
+async fn life(stack: Stack, resources: usize) -> automation::Result<Vec<(&'static str, Cost)>> {
     let options = Options::default();
-    let mut times = Vec::new();
-    let mut began = Instant::now();
+    let mut laps = Vec::new();
+    let mut began = (Instant::now(), memory::written());
     let mut lap = |step| {
-        times.push((step, began.elapsed().as_secs_f64()));
-        began = Instant::now();
+        let now = (Instant::now(), memory::written());
+        laps.push((step, Cost { seconds: (now.0 - began.0).as_secs_f64(), written: now.1 - began.1 }));
+        began = now;
     };
     stack.create().await?;
     lap("create");
@@ -96,7 +124,12 @@ async fn life(stack: Stack, resources: usize) -> automation::Result<Vec<(&'stati
     stack.destroy(things(0), &options).await?;
     lap("destroy");
     stack.remove().await?;
-    Ok(times)
+    Ok(laps)
+}
+
+fn middle(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
 fn things(count: usize) -> Arc<dyn Program> {
@@ -113,12 +146,4 @@ fn things(count: usize) -> Arc<dyn Program> {
         }
         Ok(Outputs::from([("url".to_owned(), "http://example.com".into())]))
     })
-}
-
-/// In MB, as Linux counts it.
-fn peak_memory() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").trim().parse::<f64>().ok());
-    kilobytes.unwrap_or_default() / 1024.0
 }

@@ -22,7 +22,7 @@ pub async fn parts(root: &Path) -> Parts {
     let script = format!("printf '#!/bin/sh\\necho v3.255.0\\n' > {0}; chmod +x {0}", pulumi.display());
     assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
     let (layout, cli) = (Layout { root: root.to_owned() }, automation::Cli::open(pulumi).await.unwrap());
-    let engine = Engine::start(cli, &layout, provider_server::Registry::default(), String::new());
+    let engine = Engine::start(cli, None, &layout, provider_server::Registry::default(), String::new());
     Parts {
         store: Store::open(&layout.database()).await.unwrap(),
         engine: Arc::new(engine.await.unwrap()),

@@ -1,6 +1,35 @@
-//! Counting what libtest prints, line by line.
+//! Counting what test programs print, line by line: Rust's libtest and `go test -v`.
 
 use std::fmt;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{process, ui};
+
+/// Runs a test command; its output is passed on as it comes, and each line is read by `read`.
+pub fn counted(command: &mut Command, read: fn(&mut Counts, &str)) -> Result<Counts> {
+    let shown = process::shown(command);
+    ui::note(format!("$ {shown}"));
+    let started = command.stdout(Stdio::piped()).spawn();
+    let mut child = started.with_context(|| format!("cannot start `{shown}`"))?;
+    let Some(output) = child.stdout.take() else { bail!("`{shown}` has no output") };
+    let mut counts = Counts::default();
+    for line in BufReader::new(output).split(b'\n') {
+        let line = line?;
+        let line = String::from_utf8_lossy(&line);
+        read(&mut counts, &line);
+        ui::say(&line);
+    }
+    let status = child.wait()?;
+    // A test binary that dies, or code that does not compile, leaves no count of its own.
+    if !status.success() && counts.failed == 0 {
+        counts.failed = 1;
+        counts.failures.push(format!("`{shown}` ended with {status}, see above"));
+    }
+    Ok(counts)
+}
 
 /// The sum of some test binaries.
 #[derive(Clone, Default, Debug, PartialEq, Eq)]
@@ -30,6 +59,25 @@ impl Counts {
                 let reason = reason.trim_start_matches([',', ' ']);
                 self.reasons
                     .push(format!("{name} ({})", if reason.is_empty() { "no reason given" } else { reason }));
+            }
+        }
+    }
+
+    /// Reads one line of `go test -v`. Subtests are indented, and part of the test above them.
+    pub fn read_go(&mut self, line: &str) {
+        let Some((outcome, name)) = line.strip_prefix("--- ").and_then(|rest| rest.split_once(": ")) else {
+            return;
+        };
+        let name = name.split(' ').next().unwrap_or(name).to_owned();
+        match outcome {
+            "PASS" => self.passed += 1,
+            "FAIL" => {
+                self.failed += 1;
+                self.failures.push(name);
+            }
+            _ => {
+                self.skipped += 1;
+                self.reasons.push(name);
             }
         }
     }
@@ -81,5 +129,23 @@ mod tests {
         assert_eq!(counts.failures, ["a::breaks"]);
         assert_eq!(counts.reasons, ["a::later (needs an account)"]);
         assert_eq!(counts.ran(), 42);
+    }
+
+    #[test]
+    fn what_go_prints_is_counted_without_subtests() {
+        let mut counts = Counts::default();
+        for line in [
+            "=== RUN   TestATornTailIsDropped",
+            "--- PASS: TestATornTailIsDropped (0.02s)",
+            "    --- PASS: TestATornTailIsDropped/byte_1 (0.00s)",
+            "--- FAIL: TestB (1.00s)",
+            "--- SKIP: TestC (0.00s)",
+            "FAIL",
+            "ok  \tpilot/engine/host/state\t1.2s",
+        ] {
+            counts.read_go(line);
+        }
+        assert_eq!(counts.to_string(), "1 passed, 1 failed, 1 skipped");
+        assert_eq!((counts.failures, counts.reasons), (vec!["TestB".to_owned()], vec!["TestC".to_owned()]));
     }
 }
