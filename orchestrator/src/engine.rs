@@ -86,8 +86,9 @@ impl Engine {
     pub async fn apply(&self, stack: &Stack, options: &Options) -> Result<Summary, Problem> {
         let handle = self.workspace.stack(&stack.name);
         handle.ensure().await.map_err(|error| self.problem(error))?;
-        let update = handle.up(program(stack), options).await.map_err(|error| self.problem(error))?;
-        Ok(update.summary)
+        let update = handle.up(program(stack), options).await;
+        crate::metrics::provider_busy(self.server.busy());
+        Ok(update.map_err(|error| self.problem(error))?.summary)
     }
 
     /// Deletes every resource and then the Pulumi stack itself, with its history. Nothing there is a

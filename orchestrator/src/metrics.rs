@@ -22,6 +22,7 @@ pub fn install() -> PrometheusHandle {
         metrics::describe_histogram!("pilot_operation_seconds", "How long operations took, by kind.");
         metrics::describe_gauge!("pilot_workspaces", "Workspaces by observed state.");
         metrics::describe_histogram!("pilot_http_seconds", "API requests by route, method and status.");
+        metrics::describe_gauge!("pilot_provider_busy_seconds", "How long providers were at work, in sum.");
         handle
     };
     HANDLE.get_or_init(install).clone()
@@ -43,6 +44,10 @@ pub fn workspaces(rows: &[WorkspaceRow]) {
 pub fn http(route: &str, method: &str, status: u16, took: Duration) {
     let labels = [("route", route.to_owned()), ("method", method.to_owned()), ("status", status.to_string())];
     metrics::histogram!("pilot_http_seconds", &labels).record(took.as_secs_f64());
+}
+
+pub fn provider_busy(so_far: Duration) {
+    metrics::gauge!("pilot_provider_busy_seconds").set(so_far.as_secs_f64());
 }
 
 /// Enums by the name that the API shows.

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, Weak};
+use std::time::{Duration, Instant};
 
 use contracts::ErrorCode;
 use provider_api::ProviderError;
@@ -16,6 +17,40 @@ type Lock = tokio::sync::Mutex<()>;
 #[derive(Default)]
 pub struct Detached {
     locks: Mutex<HashMap<String, Weak<Lock>>>,
+    busy: Arc<Mutex<Busy>>,
+}
+
+/// For how long at least one piece of work was under way.
+#[derive(Default)]
+struct Busy {
+    under_way: u32,
+    since: Option<Instant>,
+    before: Duration,
+}
+
+/// One piece of work; it ends when this is dropped, however it ends.
+struct Turn(Arc<Mutex<Busy>>);
+
+impl Turn {
+    fn begin(busy: &Arc<Mutex<Busy>>) -> Self {
+        if let Ok(mut busy) = busy.lock() {
+            busy.under_way += 1;
+            busy.since.get_or_insert_with(Instant::now);
+        }
+        Self(Arc::clone(busy))
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let Ok(mut busy) = self.0.lock() else { return };
+        busy.under_way -= 1;
+        if busy.under_way == 0
+            && let Some(since) = busy.since.take()
+        {
+            busy.before += since.elapsed();
+        }
+    }
 }
 
 impl Detached {
@@ -27,8 +62,10 @@ impl Detached {
         F: Future<Output = Result<T, ProviderError>> + Send + 'static,
     {
         let lock = self.lock(urn);
+        let busy = Arc::clone(&self.busy);
         let task = tokio::spawn(async move {
             let _one_at_a_time = lock.lock().await;
+            let _turn = Turn::begin(&busy);
             work.await
         });
         task.await.unwrap_or_else(|error| {
@@ -52,6 +89,12 @@ impl Detached {
         }
     }
 
+    /// How long work was under way so far, in sum; time in which several pieces were is counted once.
+    pub fn busy(&self) -> Duration {
+        let Ok(busy) = self.busy.lock() else { return Duration::ZERO };
+        busy.before + busy.since.map(|since| since.elapsed()).unwrap_or_default()
+    }
+
     fn lock(&self, urn: &str) -> Arc<Lock> {
         let Ok(mut locks) = self.locks.lock() else { return Arc::default() };
         locks.retain(|_, lock| lock.strong_count() > 0);
@@ -66,8 +109,6 @@ impl Detached {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokio::sync::oneshot;
 
     use super::*;
@@ -121,5 +162,21 @@ mod tests {
         let detached = Detached::default();
         let error = detached.run::<(), _>("urn", async { panic!("bug") }).await.unwrap_err();
         assert_eq!(error.outcome, provider_api::Outcome::Unknown);
+    }
+
+    #[tokio::test]
+    async fn time_in_which_two_pieces_of_work_run_is_counted_once() {
+        let detached = Detached::default();
+        assert_eq!(detached.busy(), Duration::ZERO);
+        let nap = || async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            Ok(())
+        };
+        let began = Instant::now();
+        let (a, b) = tokio::join!(detached.run("a", nap()), detached.run("b", nap()));
+        a.and(b).unwrap();
+        let busy = detached.busy();
+        assert!(busy >= Duration::from_millis(100) && busy <= began.elapsed(), "{busy:?}");
+        assert_eq!(detached.busy(), busy, "idle time does not count");
     }
 }

@@ -62,6 +62,12 @@ impl Server {
     pub async fn settled(&self, stack: &str) {
         self.detached.settled(stack).await;
     }
+
+    /// How long the providers were at work so far, in sum: what is left of an operation's time is the
+    /// engine's own.
+    pub fn busy(&self) -> std::time::Duration {
+        self.detached.busy()
+    }
 }
 
 impl Drop for Server {

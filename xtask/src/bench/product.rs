@@ -3,13 +3,13 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::process;
 use crate::server::Server;
+use crate::{loopback, process};
 
 /// A server that is stopped, and its workspaces deleted, when this is dropped.
 pub struct Product {
@@ -45,11 +45,25 @@ impl Product {
         process::capture(&mut self.server.command(&["ws", "rm", slug, "--yes", "--json"])).map(|_| ())
     }
 
-    /// Memory of the server and of everything it started that still runs, in MiB.
-    pub fn memory(&self) -> Result<f64> {
+    /// Memory of the server, and of everything it started that still runs, in MiB: the engine host.
+    pub fn memory(&self) -> Result<(f64, f64)> {
         let Some(pid) = self.server.recorded() else { bail!("the server is gone") };
         let tree = process::capture(Command::new("ps").args(["-e", "-o", "pid=,ppid=,rss="]))?;
-        Ok(resident_kib(&tree, pid) / 1024.0)
+        let (own, children) = resident_kib(&tree, pid);
+        Ok((own / 1024.0, children / 1024.0))
+    }
+
+    /// How long the providers were at work so far, in seconds.
+    pub fn provider_seconds(&self) -> Result<f64> {
+        let endpoints = std::fs::read_to_string(self.server.data.join("endpoints.json"))?;
+        let endpoints: Value = serde_json::from_str(&endpoints)?;
+        let url = endpoints["admin"]["url"].as_str().context("the server names no admin port")?;
+        let port = url.trim_end_matches('/').rsplit(':').next().and_then(|port| port.parse().ok());
+        let port = port.with_context(|| format!("no port in {url}"))?;
+        let (_, metrics) = loopback::get(port, "/metrics", Duration::from_secs(5))?;
+        let line = metrics.lines().find_map(|line| line.strip_prefix("pilot_provider_busy_seconds "));
+        // It is not there before the first create.
+        Ok(line.and_then(|seconds| seconds.trim().parse().ok()).unwrap_or_default())
     }
 }
 
@@ -91,7 +105,7 @@ fn second_of_day(timestamp: &str) -> Option<f64> {
 }
 
 /// Sums `ps` lines of `pid ppid rss` over a process and its descendants.
-fn resident_kib(table: &str, root: u32) -> f64 {
+fn resident_kib(table: &str, root: u32) -> (f64, f64) {
     let rows: Vec<(u32, u32, f64)> = table
         .lines()
         .filter_map(|line| {
@@ -100,12 +114,13 @@ fn resident_kib(table: &str, root: u32) -> f64 {
         })
         .collect();
     let mut family = vec![root];
-    let mut sum = 0.0;
+    let (mut own, mut children) = (0.0, 0.0);
     while let Some(pid) = family.pop() {
-        sum += rows.iter().filter(|row| row.0 == pid).map(|row| row.2).sum::<f64>();
+        let memory = rows.iter().filter(|row| row.0 == pid).map(|row| row.2).sum::<f64>();
+        *(if pid == root { &mut own } else { &mut children }) += memory;
         family.extend(rows.iter().filter(|row| row.1 == pid).map(|row| row.0));
     }
-    sum
+    (own, children)
 }
 
 #[cfg(test)]
@@ -124,8 +139,8 @@ mod tests {
     }
 
     #[test]
-    fn memory_counts_children_and_not_strangers() {
+    fn memory_is_told_of_the_root_and_of_its_children_and_not_of_strangers() {
         let table = "  1 0 100\n 10 1 1024\n 11 10 512\n 12 11 512\n 20 1 4096\n";
-        assert!((resident_kib(table, 10) - 2048.0).abs() < f64::EPSILON);
+        assert_eq!(resident_kib(table, 10), (1024.0, 1024.0));
     }
 }

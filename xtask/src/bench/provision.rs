@@ -26,13 +26,16 @@ pub fn run(runs: u32, yes: bool) -> Result<Vec<Metric>> {
     let product = Product::start(&programs.pilot(), &data.path().join("data"))?;
 
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    let mut provider = Vec::new();
     let mut order: Vec<String> = Vec::new();
     let mut phases: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     for run in 1..=runs {
         let step = ui::Step::begin(format!("run {run} of {runs}"), None);
         let slug = format!("bench-{run}");
         theirs.push(plain::measure(&boot_files)?);
+        let before = product.provider_seconds()?;
         let created = product.create(&slug)?;
+        provider.push(product.provider_seconds()? - before);
         product.delete(&slug)?;
         ours.push(created.seconds);
         for (phase, seconds) in created.phases {
@@ -44,7 +47,7 @@ pub fn run(runs: u32, yes: bool) -> Result<Vec<Metric>> {
         step.done("");
     }
     std::thread::sleep(SETTLE);
-    let memory = product.memory()?;
+    let (memory, host) = product.memory()?;
 
     let (ours, theirs) = (median(&ours), median(&theirs));
     let mut metrics = vec![Metric::less_is_better("cold_create_docker", ours, "s", "docker run", theirs)];
@@ -52,7 +55,14 @@ pub fn run(runs: u32, yes: bool) -> Result<Vec<Metric>> {
         let seconds = median(&phases[&pair[1]]);
         metrics.push(Metric::alone(format!("{}_to_{}", pair[0], pair[1]), seconds, "s"));
     }
+    let applied = phases.get("applied").map(|seconds| {
+        let own: Vec<f64> = seconds.iter().zip(&provider).map(|(all, provider)| all - provider).collect();
+        median(&own)
+    });
+    metrics.push(Metric::alone("provider_work", median(&provider), "s"));
+    metrics.push(Metric::alone("applied_over_provider_work", applied.unwrap_or(f64::NAN), "s"));
     metrics.push(Metric::alone("idle_rss_mb", memory, "MB"));
+    metrics.push(Metric::alone("idle_host_rss_mb", host, "MB"));
     let bound = 1.25 * theirs + 1.5;
     let verdict = if ours <= bound { "within" } else { "over" };
     ui::note(format!("cold create: {ours:.2} s, {verdict} the bound of 1.25 x plain + 1.5 s = {bound:.2} s"));
