@@ -107,13 +107,20 @@ impl Server {
     }
 
     /// Starts it on ports of its own: for work that no browser watches, beside whatever else runs.
-    pub fn start_private(&self) -> Result<()> {
-        let mut options = Vec::new();
-        for listener in ["--listen-gateway", "--listen-orchestrator", "--listen-admin"] {
-            options.push(listener.to_owned());
-            options.push(format!("127.0.0.1:{}", loopback::free_port()?));
-        }
-        self.start(&options.iter().map(String::as_str).collect::<Vec<_>>())
+    /// Returns the port of its metrics.
+    pub fn start_private(&self) -> Result<u16> {
+        let admin = loopback::free_port()?;
+        let listeners = [
+            ("--listen-gateway", loopback::free_port()?),
+            ("--listen-orchestrator", loopback::free_port()?),
+            ("--listen-admin", admin),
+        ];
+        let options: Vec<String> = listeners
+            .iter()
+            .flat_map(|(flag, port)| [(*flag).to_owned(), format!("127.0.0.1:{port}")])
+            .collect();
+        self.start(&options.iter().map(String::as_str).collect::<Vec<_>>())?;
+        Ok(admin)
     }
 
     /// Ends the recorded server and waits for it; nothing to do when there is none.

@@ -14,6 +14,8 @@ use crate::{loopback, process};
 /// A server that is stopped, and its workspaces deleted, when this is dropped.
 pub struct Product {
     server: Server,
+    /// Where its metrics are.
+    admin: u16,
 }
 
 /// One create: the whole command, and the time of each phase since the request was accepted.
@@ -26,8 +28,10 @@ pub struct Created {
 impl Product {
     /// Starts the server.
     pub fn start(pilot: &Path, data: &Path) -> Result<Product> {
-        let product = Product { server: Server { pilot: pilot.to_path_buf(), data: data.to_path_buf() } };
-        product.server.start_private()?;
+        // Also one that starts but does not answer is stopped by the drop.
+        let mut product =
+            Product { server: Server { pilot: pilot.to_path_buf(), data: data.to_path_buf() }, admin: 0 };
+        product.admin = product.server.start_private()?;
         Ok(product)
     }
 
@@ -55,12 +59,7 @@ impl Product {
 
     /// How long the providers were at work so far, in seconds.
     pub fn provider_seconds(&self) -> Result<f64> {
-        let endpoints = std::fs::read_to_string(self.server.data.join("endpoints.json"))?;
-        let endpoints: Value = serde_json::from_str(&endpoints)?;
-        let url = endpoints["admin"]["url"].as_str().context("the server names no admin port")?;
-        let port = url.trim_end_matches('/').rsplit(':').next().and_then(|port| port.parse().ok());
-        let port = port.with_context(|| format!("no port in {url}"))?;
-        let (_, metrics) = loopback::get(port, "/metrics", Duration::from_secs(5))?;
+        let (_, metrics) = loopback::get(self.admin, "/metrics", Duration::from_secs(5))?;
         let line = metrics.lines().find_map(|line| line.strip_prefix("pilot_provider_busy_seconds "));
         // It is not there before the first create.
         Ok(line.and_then(|seconds| seconds.trim().parse().ok()).unwrap_or_default())
