@@ -60,7 +60,11 @@ pub mod fake;
 
 pub mod error;
 
+mod argv;
 mod child;
+mod classify;
+mod environment;
+mod folder;
 mod gather;
 mod language;
 mod loopback;
