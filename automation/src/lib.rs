@@ -57,6 +57,7 @@ pub mod value;
 pub mod cli;
 pub mod event;
 pub mod fake;
+pub mod host;
 
 pub mod error;
 
@@ -84,6 +85,7 @@ pub use engine::{Backend, Command, Engine, Finished, Kind, Operation, Passphrase
 pub use error::{Diagnostic, Error, FailedOperation, Result};
 pub use event::{EngineEvent, EventKind, StepMetadata};
 pub use fake::FakeEngine;
+pub use host::Host;
 pub use options::Options;
 pub use program::{Input, InvalidArgument, Outputs, Program, ProgramError, program};
 pub use source::{ChildProgram, Source};
