@@ -37,6 +37,9 @@ mod unsettled;
 mod client;
 mod wire;
 
+#[cfg(test)]
+mod tests;
+
 use pool::Pool;
 use process::Environment;
 use unsettled::StackKey;

@@ -1,6 +1,7 @@
 //! A private folder for the socket of one process.
 
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 /// The kernel takes no longer paths of sockets.
@@ -16,13 +17,12 @@ fn in_or_tmp(parent: &Path) -> std::io::Result<tempfile::TempDir> {
     // The folder's own name, a socket of one letter, and the slashes between.
     let length = parent.as_os_str().as_bytes().len() + "/pilot-XXXXXX/s".len();
     let parent = if length > LONGEST { Path::new("/tmp") } else { parent };
-    tempfile::Builder::new().prefix("pilot-").tempdir_in(parent)
+    let private = std::fs::Permissions::from_mode(0o700);
+    tempfile::Builder::new().prefix("pilot-").permissions(private).tempdir_in(parent)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
 
     #[test]
