@@ -11,26 +11,19 @@ use tokio_util::sync::CancellationToken;
 
 use crate::engine::{Command, Engine, Finished, Operation, Passphrase, Place};
 use crate::error::{Error, Result};
+use crate::folder::locking;
+use crate::{argv, environment};
 
-mod argv;
-mod classify;
 mod events;
 mod install;
-mod lock;
 mod process;
-mod remote;
 mod run;
-mod side_files;
 mod tail;
 
-pub(crate) use classify::is_absent_key;
 pub use install::CliInstall;
 
 /// The oldest CLI whose wire and flags this crate relies on.
 pub const MINIMUM_VERSION: (u64, u64, u64) = (3, 238, 0);
-
-/// Keeps the engine from installing plugins that nobody has asked it to.
-const NO_DOWNLOADS: &str = "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION";
 
 /// A `pulumi` executable of a supported version.
 #[derive(Debug, Clone)]
@@ -56,13 +49,8 @@ impl Cli {
             .map_err(|_| Error::CliMissing { path: path.clone() })?;
         let found = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         match parse_version(&found) {
-            Some(version) if version >= MINIMUM_VERSION && version.0 == MINIMUM_VERSION.0 => {
-                Ok(Self { path, version: found, slots: None })
-            }
-            _ => {
-                let (major, minor, patch) = MINIMUM_VERSION;
-                Err(Error::CliVersion { found, needed: format!("{major}.{minor}.{patch}") })
-            }
+            Some(version) if is_supported(version) => Ok(Self { path, version: found, slots: None }),
+            _ => Err(unsupported(found)),
         }
     }
 
@@ -91,25 +79,9 @@ impl Cli {
 
     /// Everything that the process finds in its environment; nothing is inherited.
     fn env(&self, place: &Place) -> Vec<(OsString, OsString)> {
-        let mut env: Vec<(OsString, OsString)> = Vec::new();
+        let mut env = environment::of_engine(place, self.path.parent());
         let mut set = |key: &str, value: OsString| env.push((key.into(), value));
-        // The CLI finds its language hosts beside itself.
-        let beside = self.path.parent().map(Path::as_os_str).unwrap_or_default();
-        let mut path = beside.to_owned();
-        path.push(":/usr/local/bin:/usr/bin:/bin");
-        set("PATH", path);
-        set("HOME", place.home.clone().into());
-        set("PULUMI_HOME", place.home.clone().into());
         set("PULUMI_BACKEND_URL", place.backend.url().into());
-        set("PULUMI_AUTOMATION_API", "true".into());
-        set("PULUMI_DEBUG_COMMANDS", "true".into());
-        set("PULUMI_SKIP_UPDATE_CHECK", "true".into());
-        set(NO_DOWNLOADS, "true".into());
-        set("PULUMI_DISABLE_REGISTRY_RESOLVE", "true".into());
-        set("PULUMI_DIY_BACKEND_NO_LEGACY_WARNING", "true".into());
-        // A lost settings file must not silently get a new salt.
-        set("PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER", "true".into());
-        set("NO_COLOR", "1".into());
         match &place.passphrase {
             Passphrase::Empty => set("PULUMI_CONFIG_PASSPHRASE", OsString::new()),
             Passphrase::File(file) => set("PULUMI_CONFIG_PASSPHRASE_FILE", file.clone().into()),
@@ -120,9 +92,7 @@ impl Cli {
                 place.attached.iter().map(|(name, port)| format!("{name}:{port}")).collect();
             set("PULUMI_DEBUG_PROVIDERS", list.join(",").into());
         }
-        for (key, value) in &place.env {
-            set(key, value.into());
-        }
+        env.extend(environment::of_place(place));
         env
     }
 }
@@ -137,25 +107,37 @@ impl Engine for Cli {
         let Some(stack) = &command.locks else {
             return run::plain(self, place, command).await;
         };
-        run::locking(place, stack, place.lock_patience, &CancellationToken::new(), || {
+        locking(place, stack, place.lock_patience, &CancellationToken::new(), || {
             run::plain(self, place, command)
         })
         .await
     }
 
     async fn operate(&self, place: &Place, operation: &Operation<'_>) -> Result<Finished> {
+        // Before it waits for anything: what cannot be done is refused at once.
+        let args = argv::arguments(operation)?;
         if operation.kind.is_preview() {
-            return run::engine(self, place, operation).await;
+            return run::engine(self, place, operation, args).await;
         }
         let options = operation.options;
-        run::locking(place, operation.stack, options.lock_patience, &options.cancel, || {
-            run::engine(self, place, operation)
+        locking(place, operation.stack, options.lock_patience, &options.cancel, || {
+            run::engine(self, place, operation, args.clone())
         })
         .await
     }
 }
 
-fn parse_version(text: &str) -> Option<(u64, u64, u64)> {
+pub(crate) fn is_supported(version: (u64, u64, u64)) -> bool {
+    version >= MINIMUM_VERSION && version.0 == MINIMUM_VERSION.0
+}
+
+pub(crate) fn unsupported(found: String) -> Error {
+    let (major, minor, patch) = MINIMUM_VERSION;
+    Error::CliVersion { found, needed: format!("at least {major}.{minor}.{patch}") }
+}
+
+/// Of a text that is a version.
+pub(crate) fn parse_version(text: &str) -> Option<(u64, u64, u64)> {
     let mut parts = text.trim().trim_start_matches('v').split(['-', '+']).next()?.split('.');
     let mut next = || parts.next()?.parse().ok();
     Some((next()?, next()?, next()?))

@@ -165,6 +165,12 @@ impl Command {
         self
     }
 
+    /// The stack that it is about, for errors; empty when there is none.
+    pub(crate) fn about(&self) -> &str {
+        let named = self.args.iter().position(|arg| arg == "--stack").and_then(|at| self.args.get(at + 1));
+        named.or(self.locks.as_ref()).map(String::as_str).unwrap_or_default()
+    }
+
     /// The words before the first flag, for messages: `stack init`.
     pub fn name(&self) -> String {
         let words = self.args.iter().take(3).take_while(|word| !word.starts_with('-'));

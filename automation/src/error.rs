@@ -28,18 +28,18 @@ pub struct FailedOperation {
 /// Why something was not done. `message` is always the engine's own reason, for people.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No `pulumi` at this path or on PATH.
-    #[error("no Pulumi CLI at {}", path.display())]
+    /// No `pulumi`, or no engine host, at this path or on PATH.
+    #[error("no Pulumi engine at {}", path.display())]
     CliMissing {
         /// Where it was looked for.
         path: PathBuf,
     },
-    /// The CLI is there, but not of a version this crate works with.
-    #[error("Pulumi CLI {found} is not supported: at least {needed} is needed")]
+    /// The CLI or the engine host is there, but not of a version this crate works with.
+    #[error("Pulumi {found} is not supported: {needed} is needed")]
     CliVersion {
         /// As it prints its version.
         found: String,
-        /// The oldest that is supported.
+        /// What is supported, such as `at least 3.238.0`.
         needed: String,
     },
     /// There is none of this name.
@@ -96,11 +96,25 @@ pub enum Error {
         /// [`crate::Options::limit`], or that of [`crate::Workspace::with_limits`].
         limit: std::time::Duration,
     },
-    /// The CLI process was ended from outside.
+    /// The process of the CLI or of the engine host ended in the middle of it.
     #[error("the Pulumi process was ended by signal {signal}")]
     Interrupted {
-        /// Its number.
+        /// Its number; SIGABRT's for an engine host that broke down by itself.
         signal: i32,
+    },
+    /// The engine host was started again and again and is not there.
+    #[error("the engine host does not start: {message}")]
+    HostDown {
+        /// What it wrote last.
+        message: String,
+    },
+    /// The engine host does not do this, and it was given no CLI that does.
+    #[error("pulumi {command} needs the CLI: {reason}")]
+    NeedsCli {
+        /// Such as `plugin install`.
+        command: String,
+        /// Why the host does not do it.
+        reason: &'static str,
     },
     /// The backend wants a login.
     #[error("the backend wants a login: {message}")]

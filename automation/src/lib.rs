@@ -57,10 +57,15 @@ pub mod value;
 pub mod cli;
 pub mod event;
 pub mod fake;
+pub mod host;
 
 pub mod error;
 
+mod argv;
 mod child;
+mod classify;
+mod environment;
+mod folder;
 mod gather;
 mod language;
 mod loopback;
@@ -80,6 +85,7 @@ pub use engine::{Backend, Command, Engine, Finished, Kind, Operation, Passphrase
 pub use error::{Diagnostic, Error, FailedOperation, Result};
 pub use event::{EngineEvent, EventKind, StepMetadata};
 pub use fake::FakeEngine;
+pub use host::Host;
 pub use options::Options;
 pub use program::{Input, InvalidArgument, Outputs, Program, ProgramError, program};
 pub use source::{ChildProgram, Source};

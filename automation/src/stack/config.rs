@@ -4,7 +4,7 @@
 //! can lose an entry. No lock is taken, and no value of a secret is ever an argument.
 
 use super::*;
-use crate::cli::is_absent_key;
+use crate::classify::is_absent_key;
 use crate::config::{ConfigOptions, ConfigValue, parse_json, write_commands};
 
 impl Stack {

@@ -1,7 +1,7 @@
 //! Words that are kept with a stack.
 
 use super::*;
-use crate::cli::is_absent_key;
+use crate::classify::is_absent_key;
 
 impl Stack {
     /// One tag; none when it is not set. `pulumi stack tag get`.

@@ -39,8 +39,10 @@ pub fn problem(error: Error, typed: impl Fn(&str) -> Option<ProviderError>) -> P
         Error::Canceled => Problem::new(ErrorCode::Canceled, "The operation was cancelled."),
         Error::TimedOut { .. } => Problem::new(ErrorCode::ProviderTimeout, words)
             .with_action("What was made is kept and owned. Look at the provider, then try again or delete."),
-        Error::Interrupted { .. } => Problem::new(ErrorCode::EngineInterrupted, words),
-        Error::CliMissing { .. } | Error::CliVersion { .. } => {
+        Error::Interrupted { .. } | Error::HostDown { .. } => {
+            Problem::new(ErrorCode::EngineInterrupted, words)
+        }
+        Error::CliMissing { .. } | Error::CliVersion { .. } | Error::NeedsCli { .. } => {
             Problem::new(ErrorCode::PulumiMissing, words).with_action("Run `cargo xtask tools`.")
         }
         Error::Io { action, source } if source.kind() == std::io::ErrorKind::StorageFull => {

@@ -82,9 +82,14 @@ fn is_alive(pid: i32, lock_taken: Option<SystemTime>) -> bool {
     let ticks = fields.get(19).and_then(|ticks| ticks.parse::<u64>().ok());
     match (ticks.and_then(started_at), lock_taken) {
         // A stepped clock moves the time of boot as well, so a Pulumi is never judged by times alone.
-        (Some(began), Some(taken)) => began <= taken + CLOCK_SLACK || stat.contains("(pulumi"),
+        (Some(began), Some(taken)) => began <= taken + CLOCK_SLACK || is_engine(&stat),
         _ => true,
     }
+}
+
+/// The CLI or the host, by the command in `/proc/PID/stat`.
+fn is_engine(stat: &str) -> bool {
+    stat.contains("(pulumi") || stat.contains("(pilot-engine")
 }
 
 /// False only when the kernel says that there is no such process.

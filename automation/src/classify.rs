@@ -1,4 +1,4 @@
-//! From a CLI process's end to a typed error: exit code first, then the engine's events, text last.
+//! From the end of a CLI process, or of a run in the host, to a typed error: exit code first, then the engine's events, text last.
 //! The only place in the crate that matches the CLI's words.
 
 use crate::error::{Diagnostic, Error, FailedOperation};

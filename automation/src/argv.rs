@@ -1,11 +1,12 @@
-//! From options to the CLI's arguments: one table, so that what an operation does not know is refused
+//! From options to the arguments of the CLI and of the host: one table, so that what an operation does not know is refused
 //! here and not by the words of a usage message.
 
-use crate::engine::{Kind, Operation};
+use crate::engine::{Command, Kind, Operation};
 use crate::error::{Error, Result};
 use crate::options::Options;
+use crate::source::Source;
 
-use super::remote;
+mod remote;
 
 /// Operations by the CLI's command.
 const UP: u8 = 1;
@@ -20,6 +21,15 @@ struct Row {
     option: &'static str,
     known: u8,
     args: Vec<String>,
+}
+
+/// Those of a command, which never asks questions.
+pub(crate) fn of_command(command: &Command) -> Vec<String> {
+    let mut args = command.args.clone();
+    // What follows a `--` is data.
+    let end = args.iter().position(|arg| arg == "--").unwrap_or(args.len());
+    args.insert(end, "--non-interactive".to_owned());
+    args
 }
 
 /// All arguments of an operation but those that connect it to this process.
@@ -37,6 +47,13 @@ pub(crate) fn arguments(operation: &Operation<'_>) -> Result<Vec<String>> {
     }
     argv.push("--non-interactive".to_owned());
     argv.push(format!("--stack={}", operation.stack));
+    if !operation.options.install_plugins && !matches!(kind, Kind::Import | Kind::PreviewImport) {
+        argv.push("--skip-plugin-pre-install".to_owned());
+    }
+    argv.push(match operation.program {
+        Source::Project => "--exec-kind=auto.local".to_owned(),
+        Source::Inline(_) | Source::Child(_) => "--exec-kind=auto.inline".to_owned(),
+    });
     for row in rows(operation.options) {
         if row.args.is_empty() {
             continue;
@@ -190,7 +207,15 @@ mod tests {
     /// What follows the arguments that every operation has.
     fn check(kind: Kind, options: &Options, expected: &[&str]) {
         let argv = argv(kind, options).unwrap();
-        let known = ["--yes", "--skip-preview", "--non-interactive", "--color=never", "--suppress-progress"];
+        let known = [
+            "--yes",
+            "--skip-preview",
+            "--non-interactive",
+            "--color=never",
+            "--suppress-progress",
+            "--skip-plugin-pre-install",
+            "--exec-kind=auto.local",
+        ];
         let extra: Vec<&str> =
             argv[1..].iter().map(String::as_str).filter(|arg| !known.contains(arg)).collect();
         assert_eq!(extra[0], "--stack=s");
@@ -208,6 +233,8 @@ mod tests {
                 "--skip-preview",
                 "--non-interactive",
                 "--stack=s",
+                "--skip-plugin-pre-install",
+                "--exec-kind=auto.local",
                 "--color=never",
                 "--suppress-progress"
             ]

@@ -1,0 +1,104 @@
+//! From the end of a run to a typed error.
+
+use super::request::Outcome;
+use super::wire::{Fault, FaultKind};
+use crate::classify::{Ended, Failures, classify};
+use crate::error::Error;
+
+/// What is known of a run that did not end well.
+pub(super) struct Failed<'a> {
+    pub stack: &'a str,
+    pub command: &'a str,
+    pub outcome: Outcome,
+    pub failures: Failures,
+    pub program_error: Option<String>,
+}
+
+impl Failed<'_> {
+    pub fn into_error(self) -> Error {
+        let Self { stack, command, outcome, failures, program_error } = self;
+        let Outcome { ended, stdout, mut stderr, canceled } = outcome;
+        let stack = || stack.to_owned();
+        let Fault { kind, message, owner } =
+            ended.fault.unwrap_or(Fault { kind: FaultKind::Failed, message: String::new(), owner: None });
+        if canceled {
+            return Error::Canceled;
+        }
+        match kind {
+            FaultKind::Auth => Error::Auth { message },
+            FaultKind::Canceled => Error::Canceled,
+            FaultKind::ConcurrentUpdate => Error::ConcurrentUpdate {
+                stack: stack(),
+                owner: owner.unwrap_or_else(|| "another update".to_owned()),
+            },
+            FaultKind::EngineBug => Error::EngineBug { message },
+            FaultKind::Invalid => Error::Invalid { command: command.to_owned(), message },
+            FaultKind::NoChangesExpected => Error::NoChangesExpected,
+            FaultKind::Secrets => Error::Secrets { message },
+            FaultKind::StackExists => Error::StackExists { stack: stack() },
+            FaultKind::StackNotFound => Error::StackNotFound { stack: stack() },
+            FaultKind::StateCorrupt => Error::StateCorrupt { stack: stack(), message },
+            FaultKind::Failed => {
+                // The CLI prints its reason; the host may tell it in the fault alone.
+                if !message.is_empty() && !stderr.contains(message.trim()) {
+                    stderr.push_str(&format!("\nerror: {message}\n"));
+                }
+                classify(
+                    Ended {
+                        stack: &stack(),
+                        command,
+                        code: Some(ended.code),
+                        signal: None,
+                        stdout: &stdout,
+                        stderr: &stderr,
+                        canceled,
+                        program_error,
+                    },
+                    failures,
+                )
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::wire;
+    use super::*;
+
+    fn error(kind: FaultKind, code: i32, stderr: &str) -> Error {
+        let owner = (kind == FaultKind::ConcurrentUpdate).then(|| "me@here (pid 12)".to_owned());
+        let fault = Some(Fault { kind, message: "why".to_owned(), owner });
+        let outcome =
+            Outcome { ended: wire::Ended { code, fault }, stderr: stderr.to_owned(), ..Outcome::default() };
+        let (failures, program_error) = (Failures::default(), None);
+        Failed { stack: "dev", command: "up", outcome, failures, program_error }.into_error()
+    }
+
+    #[test]
+    fn a_kind_decides_and_the_rest_is_read_as_the_clis() {
+        let error = |kind| error(kind, 255, "");
+        assert!(matches!(error(FaultKind::Auth), Error::Auth { message } if message == "why"));
+        assert!(matches!(error(FaultKind::Canceled), Error::Canceled));
+        let locked = error(FaultKind::ConcurrentUpdate);
+        assert!(
+            matches!(&locked, Error::ConcurrentUpdate { stack, owner } if stack == "dev" && owner == "me@here (pid 12)")
+        );
+        assert!(matches!(error(FaultKind::EngineBug), Error::EngineBug { .. }));
+        assert!(matches!(error(FaultKind::Invalid), Error::Invalid { command, .. } if command == "up"));
+        assert!(matches!(error(FaultKind::NoChangesExpected), Error::NoChangesExpected));
+        assert!(matches!(error(FaultKind::Secrets), Error::Secrets { .. }));
+        assert!(matches!(error(FaultKind::StackExists), Error::StackExists { .. }));
+        assert!(matches!(error(FaultKind::StackNotFound), Error::StackNotFound { .. }));
+        assert!(matches!(error(FaultKind::StateCorrupt), Error::StateCorrupt { .. }));
+        let told = error(FaultKind::Failed);
+        assert!(matches!(&told, Error::Command { code: 255, message, .. } if message == "why"), "{told:?}");
+    }
+
+    #[test]
+    fn a_failure_without_a_kind_has_the_codes_and_words_of_the_cli() {
+        assert!(matches!(error(FaultKind::Failed, 7, ""), Error::NoChangesExpected));
+        let unread = error(FaultKind::Failed, 255, "error: failed to load checkpoint: x\n");
+        assert!(matches!(unread, Error::StateCorrupt { .. }), "{unread:?}");
+    }
+}

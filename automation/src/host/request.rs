@@ -1,0 +1,314 @@
+//! One request to the host from its sending to its end, whatever happens meanwhile.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::Launch;
+use super::client::{self, Failure};
+use super::pool::Pool;
+use super::process::{Environment, Lease, Process};
+use super::unsettled::StackKey;
+use super::wire::{Cancel, Ended, Line, Program, Run, Where};
+use crate::engine::Place;
+use crate::error::{Error, Result};
+use crate::event::EngineEvent;
+use crate::options::Printed;
+
+/// How long the news of a process's death may take after its connections broke, and how long what it
+/// sent last may take after that news.
+const NEWS: Duration = Duration::from_secs(2);
+
+/// How often a request is sent that did not reach a process.
+const SENDINGS: usize = 3;
+
+/// What is asked of the host.
+pub(super) struct Request<'a> {
+    pub place: &'a Place,
+    /// For messages.
+    pub command: &'a str,
+    pub args: Vec<String>,
+    pub input: Option<&'a str>,
+    pub program: Option<std::net::SocketAddr>,
+    /// The stack whose state it writes.
+    pub writes: Option<StackKey>,
+    pub cancel: &'a CancellationToken,
+    pub limit: Duration,
+    /// Receives what is printed while it runs.
+    pub output: Option<&'a UnboundedSender<Printed>>,
+}
+
+/// How a run ended and what it printed.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    pub ended: Ended,
+    pub stdout: String,
+    pub stderr: String,
+    /// The caller asked for the end.
+    pub canceled: bool,
+}
+
+/// Why the end is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Why {
+    Canceled,
+    TimedOut,
+}
+
+/// Why no line is to come any more.
+enum Stop {
+    Failure(Failure),
+    Error(Error),
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Stop::Failure(failure)
+    }
+}
+
+/// Sends it to the process of its environment. Every event goes to `observe`. Dropping the future closes
+/// the connection, which the host takes as a cancellation.
+pub(super) async fn send(
+    pool: &Arc<Pool>,
+    env: &Environment,
+    request: &Request<'_>,
+    mut observe: impl FnMut(EngineEvent),
+) -> Result<Outcome> {
+    let late = Instant::now() + request.limit;
+    let timed_out = || Error::TimedOut { limit: request.limit };
+    let mut unreachable = String::new();
+    for _ in 0..SENDINGS {
+        let lease = tokio::select! {
+            lease = pool.lease(env) => lease?,
+            () = request.cancel.cancelled() => return Err(Error::Canceled),
+            () = tokio::time::sleep_until(late) => return Err(timed_out()),
+        };
+        let run = Running { lease, number: pool.next_run(), writes: request.writes.is_some(), well: None };
+        match run.to_end(&pool.launch, request, late, &mut observe).await {
+            Err(Stop::Error(error)) => return Err(error),
+            Err(Stop::Failure(Failure::Unreachable(reason))) => unreachable = reason,
+            Err(Stop::Failure(Failure::Broken(reason))) => {
+                return Err(Error::EngineBug {
+                    message: format!("the engine host broke off its answer: {reason}"),
+                });
+            }
+            Err(Stop::Failure(Failure::Refused(fault))) => {
+                let ended = Ended { code: 255, fault: Some(fault) };
+                return Ok(Outcome { ended, ..Outcome::default() });
+            }
+            Ok(outcome) => return Ok(outcome),
+        }
+    }
+    Err(Error::HostDown { message: unreachable })
+}
+
+/// A run that may be in the middle of something until it is dropped.
+struct Running {
+    lease: Lease,
+    number: u64,
+    writes: bool,
+    /// Whether it ended as it should, once it has ended.
+    well: Option<bool>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !self.writes {
+            return;
+        }
+        match self.well {
+            Some(well) => self.lease.0.unsettled.end(self.number, well),
+            None => self.lease.0.unsettled.abandon(self.number),
+        }
+    }
+}
+
+impl Running {
+    async fn to_end(
+        mut self,
+        launch: &Launch,
+        request: &Request<'_>,
+        late: Instant,
+        observe: &mut impl FnMut(EngineEvent),
+    ) -> std::result::Result<Outcome, Stop> {
+        let process = Arc::clone(&self.lease.0);
+        let message = Run {
+            id: self.number.to_string(),
+            place: Where::of(request.place),
+            args: request.args.clone(),
+            input: request.input.map(str::to_owned),
+            program: request.program.map(|address| Program { address: address.to_string() }),
+        };
+        if let Some(key) = &request.writes {
+            process.unsettled.begin(self.number, key.clone(), request.place);
+        }
+        let mut outcome = Outcome::default();
+        let mut ending =
+            Ending { process: &process, id: &message.id, launch, asked: None, stage: 0, next: late };
+        let ended = {
+            let read = read(&process, &message, request, &mut outcome, observe);
+            tokio::pin!(read);
+            loop {
+                tokio::select! {
+                    biased;
+                    ended = &mut read => break ended,
+                    () = request.cancel.cancelled(), if ending.asked.is_none() => ending.ask(Why::Canceled),
+                    () = tokio::time::sleep_until(ending.next) => ending.go_on(),
+                    signal = process.ended() => {
+                        // What it sent before its death is still to be read.
+                        let lost = || Err(Stop::Error(Error::Interrupted { signal }));
+                        break match tokio::time::timeout(NEWS, &mut read).await {
+                            Ok(Ok(ended)) => Ok(ended),
+                            Ok(Err(Stop::Failure(Failure::Unreachable(reason)))) => {
+                                Err(Stop::Failure(Failure::Unreachable(reason)))
+                            }
+                            Ok(Err(_)) | Err(_) => lost(),
+                        };
+                    }
+                }
+            }
+        };
+        let ended = match ended {
+            Err(Stop::Failure(failure)) => Err(self.explain(failure).await),
+            ended => ended,
+        };
+        let why = ending.asked.as_ref().map(|asked| asked.why);
+        match &ended {
+            Ok(ended) => {
+                process.prove();
+                self.well = Some(ended.code == 0);
+            }
+            // It has never begun.
+            Err(Stop::Failure(Failure::Unreachable(_) | Failure::Refused(_))) => self.well = Some(false),
+            Err(_) => {}
+        }
+        if why == Some(Why::TimedOut) {
+            return Err(Stop::Error(Error::TimedOut { limit: request.limit }));
+        }
+        if why == Some(Why::Canceled) && ended.is_err() {
+            return Err(Stop::Error(Error::Canceled));
+        }
+        outcome.ended = ended?;
+        outcome.canceled = why.is_some();
+        Ok(outcome)
+    }
+
+    /// A connection breaks with its process, and then that is the reason.
+    async fn explain(&self, failure: Failure) -> Stop {
+        let process = &self.lease.0;
+        let is_dead = tokio::time::timeout(NEWS, process.ended()).await;
+        match (failure, is_dead) {
+            (Failure::Broken(_), Ok(signal)) => Stop::Error(Error::Interrupted { signal }),
+            (Failure::Unreachable(reason), Err(_)) => {
+                // It lives and does not listen: whoever comes next shall have another one.
+                process.retire();
+                Stop::Failure(Failure::Unreachable(reason))
+            }
+            (failure, _) => Stop::Failure(failure),
+        }
+    }
+}
+
+/// Sends the request and reads every line of the answer.
+async fn read(
+    process: &Process,
+    message: &Run,
+    request: &Request<'_>,
+    outcome: &mut Outcome,
+    observe: &mut impl FnMut(EngineEvent),
+) -> std::result::Result<Ended, Stop> {
+    let mut lines = client::run(&process.socket, message).await?;
+    while let Some(line) = lines.next().await? {
+        let tell = |printed: Printed| {
+            // A listener that went away does not matter to the run.
+            let _ = request.output.map(|output| output.send(printed));
+        };
+        match parse(&line, request.command).map_err(Stop::Error)? {
+            Line::Event(event) => observe(EngineEvent::parse(event.get())),
+            Line::Stdout(text) => {
+                outcome.stdout.push_str(&text);
+                tell(Printed::Stdout(text));
+            }
+            Line::Stderr(text) => {
+                outcome.stderr.push_str(&text);
+                tell(Printed::Stderr(text));
+            }
+            Line::Ended(ended) => return Ok(ended),
+        }
+    }
+    Err(Stop::Failure(Failure::Broken("it has no end".to_owned())))
+}
+
+fn parse<'a>(line: &'a Bytes, command: &str) -> Result<Line<'a>> {
+    serde_json::from_slice(line).map_err(|error| {
+        // The parser's words could quote a secret.
+        let message =
+            format!("a line of the engine host is none of the protocol, at column {}", error.column());
+        Error::Output { command: command.to_owned(), message }
+    })
+}
+
+/// The way to the end of a run that nobody wants any more: in order, by force, and with its process.
+struct Ending<'a> {
+    process: &'a Arc<Process>,
+    id: &'a str,
+    launch: &'a Launch,
+    asked: Option<Asked>,
+    stage: u8,
+    /// When it goes on.
+    next: Instant,
+}
+
+struct Asked {
+    why: Why,
+    _asking: AbortOnDropHandle<()>,
+}
+
+impl Ending<'_> {
+    fn ask(&mut self, why: Why) {
+        self.tell(why, false);
+        (self.stage, self.next) = (1, Instant::now() + self.launch.grace);
+    }
+
+    /// The limit, or the last deadline, has passed.
+    fn go_on(&mut self) {
+        let Some(asked) = &self.asked else { return self.ask(Why::TimedOut) };
+        let why = asked.why;
+        self.next = Instant::now() + self.launch.last;
+        match self.stage {
+            1 => self.tell(why, true),
+            _ => {
+                let pid = self.process.pid;
+                tracing::error!(
+                    pid,
+                    run = self.id,
+                    "a run does not end; its engine host is killed, with others"
+                );
+                self.process.kill();
+            }
+        }
+        self.stage = 2;
+    }
+
+    /// Until the host knows the run: the request may overtake the run itself.
+    fn tell(&mut self, why: Why, force: bool) {
+        let (process, cancel) = (Arc::clone(self.process), Cancel { id: self.id.to_owned(), force });
+        let asking = tokio::spawn(async move {
+            loop {
+                match client::cancel(&process.socket, &cancel).await {
+                    Ok(answer) if answer.known => return,
+                    Ok(_) => {}
+                    Err(failure) => tracing::debug!(?failure, run = cancel.id, "could not cancel a run"),
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        });
+        self.asked = Some(Asked { why, _asking: AbortOnDropHandle::new(asking) });
+    }
+}

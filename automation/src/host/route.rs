@@ -1,0 +1,86 @@
+//! What the host does itself, and why the CLI does the rest.
+
+use crate::engine::{Backend, Command, Operation, Place};
+
+/// Commands by their first word. What is added to Pulumi later goes to the CLI until it is named here.
+const COMMANDS: [&str; 4] = ["cancel", "config", "stack", "whoami"];
+
+/// Backends that are storage; the others are services with an API of their own.
+const STORAGE: [&str; 4] = ["file://", "s3://", "gs://", "azblob://"];
+
+/// What travels with each request. A workspace that sets one of these by itself means a whole process.
+const TRAVELLING: [&str; 5] = [
+    "PULUMI_BACKEND_URL",
+    "PULUMI_CONFIG_PASSPHRASE",
+    "PULUMI_CONFIG_PASSPHRASE_FILE",
+    "PULUMI_DEBUG_PROVIDERS",
+    "PULUMI_ACCESS_TOKEN",
+];
+
+/// Why the host does not do this command; none when it does.
+pub(super) fn command(place: &Place, command: &Command) -> Option<&'static str> {
+    let words: Vec<&str> = command.args.iter().take(2).map(String::as_str).collect();
+    let is_ours = words.first().is_some_and(|word| COMMANDS.contains(word)) && words != ["config", "env"];
+    if is_ours { of_place(place) } else { Some("it is not a command of stacks") }
+}
+
+/// Why the host does not do this operation; none when it does.
+pub(super) fn operation(place: &Place, operation: &Operation<'_>) -> Option<&'static str> {
+    let (options, debug) = (operation.options, &operation.options.debug);
+    if options.remote.is_some() {
+        return Some("it runs on Pulumi Deployments");
+    }
+    // The engine keeps its logs and traces as one process, not as a run.
+    let logs = debug.log_to_stderr || debug.log_flow || debug.verbosity.is_some();
+    if logs || debug.tracing.is_some() || !debug.attach_debugger.is_empty() {
+        return Some("logs, traces and debuggers are those of a whole process");
+    }
+    if debug.env.keys().any(|key| TRAVELLING.contains(&key.as_str())) {
+        return Some("the operation's environment replaces what the workspace says");
+    }
+    of_place(place)
+}
+
+fn of_place(place: &Place) -> Option<&'static str> {
+    if let Backend::Url(url) = &place.backend
+        && !STORAGE.iter().any(|scheme| url.starts_with(scheme))
+    {
+        return Some("the backend is a service");
+    }
+    let replaced = place.env.keys().any(|key| TRAVELLING.contains(&key.as_str()));
+    replaced.then_some("the workspace's environment replaces what the workspace says")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recorder::Recorder;
+
+    #[test]
+    fn commands_of_stacks_on_storage_are_the_hosts_and_others_the_clis() {
+        let mut place = Recorder::default().workspace().place().clone();
+        let to_cli = |place: &Place, words: &[&str]| {
+            let args = words.iter().map(|word| (*word).to_owned()).collect();
+            command(place, &Command { args, ..Command::default() }).is_some()
+        };
+        for words in [&["stack", "init", "s"][..], &["config", "set"], &["whoami"], &["cancel", "--yes"]] {
+            assert!(!to_cli(&place, words), "{words:?}");
+        }
+        for words in [&["plugin", "ls"][..], &["policy"], &["org"], &["env"], &["install"], &["new"], &[]] {
+            assert!(to_cli(&place, words), "{words:?}");
+        }
+        assert!(to_cli(&place, &["config", "env", "ls"]));
+        for (url, is_service) in [
+            ("file:///srv", false),
+            ("s3://bucket?region=x", false),
+            ("https://api.pulumi.com", true),
+            ("novel://x", true),
+        ] {
+            place.backend = Backend::Url(url.to_owned());
+            assert_eq!(to_cli(&place, &["stack", "ls"]), is_service, "{url}");
+        }
+        place.backend = Backend::Folder("/srv".into());
+        place.env.insert("PULUMI_CONFIG_PASSPHRASE".to_owned(), "x".to_owned());
+        assert!(to_cli(&place, &["stack", "ls"]));
+    }
+}

@@ -1,0 +1,114 @@
+//! What one run in the host needs around it: the program and the events during, a typed result after.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::fault::Failed;
+use super::pool::Pool;
+use super::process::Environment;
+use super::request::{Outcome, Request, send};
+use super::unsettled::StackKey;
+use crate::argv;
+use crate::classify::Failures;
+use crate::engine::{Command, Finished, Operation, Place};
+use crate::error::Result;
+use crate::gather::Gathered;
+use crate::language;
+use crate::source::Source;
+
+/// A recovery is a look at files.
+const RECOVERY: Duration = Duration::from_secs(60);
+
+/// A command without events: `stack init`, `stack export`, ... Returns what it printed.
+pub(super) async fn command(
+    pool: &Arc<Pool>,
+    env: &Environment,
+    place: &Place,
+    command: &Command,
+) -> Result<String> {
+    let (name, never) = (command.name(), CancellationToken::new());
+    // Also when nothing is written: what a recovery is about to change is not worth reading.
+    pool.recoveries.settled(&StackKey::new(place, command.about()), &never).await?;
+    let request = Request {
+        place,
+        command: &name,
+        args: argv::of_command(command),
+        input: command.input.as_deref(),
+        program: None,
+        writes: command.locks.as_ref().map(|stack| StackKey::new(place, stack)),
+        cancel: &never,
+        limit: place.limit,
+        output: None,
+    };
+    simple(pool, env, &request, command.about()).await
+}
+
+/// Puts right what a process that died has left of a stack's state.
+pub(super) async fn recover(pool: &Arc<Pool>, env: &Environment, place: &Place, stack: &str) -> Result<()> {
+    let request = Request {
+        place,
+        command: "recover",
+        args: vec!["recover".to_owned(), format!("--stack={stack}")],
+        input: None,
+        program: None,
+        // A recovery that kills its host must not be begun again and again.
+        writes: None,
+        cancel: &CancellationToken::new(),
+        limit: RECOVERY,
+        output: None,
+    };
+    simple(pool, env, &request, stack).await.map(drop)
+}
+
+async fn simple(pool: &Arc<Pool>, env: &Environment, request: &Request<'_>, stack: &str) -> Result<String> {
+    let mut failures = Failures::default();
+    let outcome = send(pool, env, request, |event| failures.observe(&event)).await?;
+    if outcome.ended.code == 0 {
+        return Ok(outcome.stdout);
+    }
+    let command = request.command;
+    Err(Failed { stack, command, outcome, failures, program_error: None }.into_error())
+}
+
+/// An engine operation; `args` are those of [`argv::arguments`].
+pub(super) async fn operation(
+    pool: &Arc<Pool>,
+    env: &Environment,
+    place: &Place,
+    operation: &Operation<'_>,
+    args: Vec<String>,
+) -> Result<Finished> {
+    let options = operation.options;
+    let key = StackKey::new(place, operation.stack);
+    pool.recoveries.settled(&key, &options.cancel).await?;
+    let program = match &operation.program {
+        Source::Project => None,
+        program => Some(language::Server::start(program.clone()).await?),
+    };
+    let request = Request {
+        place,
+        command: operation.kind.command(),
+        args,
+        input: None,
+        program: program.as_ref().map(language::Server::address),
+        writes: (!operation.kind.is_preview()).then_some(key),
+        cancel: &options.cancel,
+        limit: options.limit,
+        output: options.output.as_ref(),
+    };
+    let (mut gathered, mut failures) = (Gathered::default(), Failures::default());
+    let outcome = send(pool, env, &request, |event| {
+        failures.observe(&event);
+        gathered.take(event, options);
+    })
+    .await?;
+    let observed = program.map(|program| program.observed()).unwrap_or_default();
+    if outcome.ended.code == 0 {
+        let Outcome { stdout, stderr, .. } = outcome;
+        return Ok(gathered.finish(observed.outputs, stdout, stderr));
+    }
+    let (stack, command) = (operation.stack, operation.kind.command());
+    Err(Failed { stack, command, outcome, failures, program_error: observed.error }.into_error())
+}
