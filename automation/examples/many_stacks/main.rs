@@ -36,7 +36,7 @@ struct Arguments {
     resources: usize,
     /// How many stacks are at work at once; with the pulumi program each needs about 100 MB.
     #[arg(long, default_value_t = 16)]
-    at_once: usize,
+    at_once: u32,
     /// The engine host to use instead of the pulumi program.
     #[arg(long)]
     host: Option<PathBuf>,
@@ -57,7 +57,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
 
     let began = Instant::now();
-    let turns = Arc::new(Semaphore::new(arguments.at_once));
+    let turns = Arc::new(Semaphore::new(arguments.at_once as usize));
     let mut running = JoinSet::new();
     for number in 0..arguments.stacks {
         let stack = workspace.stack(&format!("stack-{number}"));
