@@ -1,0 +1,134 @@
+// Package fault tells why a run failed: by the errors' types, and by their words only where the engine
+// gives no type.
+package fault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"pilot/engine/host/protocol"
+	"pilot/engine/host/secret"
+	"pilot/engine/host/state"
+
+	"github.com/pulumi/pulumi/pkg/v3/backend/backenderr"
+	"github.com/pulumi/pulumi/pkg/v3/cmd/pulumi/cmd"
+	"github.com/pulumi/pulumi/pkg/v3/engine"
+	"github.com/pulumi/pulumi/pkg/v3/resource/stack"
+	"github.com/pulumi/pulumi/pkg/v3/secrets/passphrase"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/util/result"
+)
+
+// Invalid is a command that cannot be understood.
+type Invalid struct{ Message string }
+
+func (i *Invalid) Error() string { return i.Message }
+
+// Refuse makes an Invalid.
+func Refuse(format string, args ...any) error { return &Invalid{fmt.Sprintf(format, args...)} }
+
+// Bug is a panic.
+type Bug struct{ Panic, Stack string }
+
+func (b *Bug) Error() string { return b.Panic }
+
+// Of gives the CLI's exit code and the fault; no fault without an error. `asked` says that somebody
+// asked for the run's end.
+func Of(err error, asked bool) (int, *protocol.Fault) {
+	if err == nil {
+		return cmd.ExitSuccess, nil
+	}
+	fault := &protocol.Fault{Kind: kind(err, asked), Message: err.Error()}
+	var locked *state.Locked
+	if errors.As(err, &locked) {
+		fault.Owner = locked.Owner
+	}
+	return code(err, fault.Kind), fault
+}
+
+func kind(err error, asked bool) protocol.Kind {
+	var bug *Bug
+	var invalid *Invalid
+	var locked *state.Locked
+	var corrupt *state.Corrupt
+	var exists *backenderr.StackAlreadyExistsError
+	switch {
+	case errors.As(err, &bug):
+		return protocol.EngineBug
+	case errors.As(err, &locked), errors.As(err, &backenderr.ConflictingUpdateError{}):
+		return protocol.ConcurrentUpdate
+	case errors.As(err, &corrupt):
+		return protocol.StateCorrupt
+	case asked, errors.Is(err, context.Canceled), errors.As(err, &backenderr.CancelledError{}):
+		return protocol.Canceled
+	case errors.As(err, &backenderr.NoChangesExpectedError{}):
+		return protocol.NoChangesExpected
+	case errors.As(err, &backenderr.StackNotFoundError{}), errors.As(err, &backenderr.NoStacksError{}),
+		errors.As(err, &backenderr.NoStackSelectedError{}), errors.As(err, &backenderr.StackStateNotFoundError{}):
+		return protocol.StackNotFound
+	case errors.As(err, &exists), errors.As(err, &backenderr.StackAlreadyExistsError{}):
+		return protocol.StackExists
+	case errors.As(err, &invalid), errors.As(err, &cmd.ConfigurationError{}),
+		errors.As(err, &backenderr.NoConfirmationInNonInteractiveError{}),
+		errors.As(err, &backenderr.NonInteractiveRequiresYesError{}),
+		errors.As(err, &backenderr.NonInteractiveInputRequiredError{}):
+		return protocol.Invalid
+	case errors.Is(err, passphrase.ErrIncorrectPassphrase), errors.Is(err, secret.ErrAbsent),
+		errors.As(err, new(engine.DecryptError)):
+		return protocol.Secrets
+	case backenderr.IsAuthError(err):
+		return protocol.Auth
+	case errors.Is(err, stack.ErrDeploymentSchemaVersionTooOld),
+		errors.Is(err, stack.ErrDeploymentSchemaVersionTooNew):
+		return protocol.StateCorrupt
+	case result.IsBail(err):
+		return protocol.Failed
+	}
+	return byWords(err.Error())
+}
+
+// words are what the engine says where it gives no type.
+var words = map[string]protocol.Kind{
+	"incorrect passphrase":             protocol.Secrets,
+	"passphrase must be set":           protocol.Secrets,
+	"the stack is currently locked by": protocol.ConcurrentUpdate,
+	"a stack named ":                   protocol.StackExists,
+	"failed to load checkpoint":        protocol.StateCorrupt,
+	"could not deserialize deployment": protocol.StateCorrupt,
+	"unmarshalling checkpoint":         protocol.StateCorrupt,
+}
+
+func byWords(message string) protocol.Kind {
+	for words, kind := range words {
+		if strings.Contains(message, words) {
+			return kind
+		}
+	}
+	return protocol.Failed
+}
+
+func code(err error, kind protocol.Kind) int {
+	switch kind {
+	case protocol.Canceled:
+		return cmd.ExitCancelled
+	case protocol.StackNotFound:
+		return cmd.ExitStackNotFound
+	case protocol.NoChangesExpected:
+		return cmd.ExitNoChanges
+	}
+	return cmd.ExitCodeFor(err)
+}
+
+// Text is what the CLI prints about the fault: nothing when the events have told it.
+func Text(err error, fault *protocol.Fault) string {
+	var bug *Bug
+	switch {
+	case fault == nil, result.IsBail(err):
+		return ""
+	case errors.As(err, &bug):
+		return fmt.Sprintf("The Pulumi CLI encountered a fatal error. This is a bug!\nPanic: %s\n\n%s\n",
+			bug.Panic, bug.Stack)
+	}
+	return "error: " + fault.Message + "\n"
+}

@@ -1,0 +1,112 @@
+// Command pilot-engine is the Pulumi engine as one process that lives on and answers a unix socket. See
+// ../protocol.json.
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"runtime"
+	"syscall"
+	"time"
+
+	"pilot/engine/host/commands"
+	"pilot/engine/host/place"
+	"pilot/engine/host/server"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/version"
+	"github.com/spf13/pflag"
+)
+
+// limit is how long the process may take to end.
+const limit = 2 * time.Second
+
+func main() {
+	if err := start(); err != nil && !errors.Is(err, pflag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "pilot-engine:", err)
+		os.Exit(1)
+	}
+}
+
+func start() error {
+	flags := pflag.NewFlagSet("pilot-engine", pflag.ContinueOnError)
+	socket := flags.String("socket", "", "listen on this unix socket")
+	runs := flags.Int("parallel-runs", max(8, 2*runtime.NumCPU()), "deployments that run at once")
+	history := flags.Int("history", 20, "entries that each stack's history keeps")
+	asked := flags.Bool("version", false, "print the engine's version")
+	if err := flags.Parse(os.Args[1:]); err != nil {
+		return err
+	}
+	if *asked {
+		fmt.Println(version.Version)
+		return nil
+	}
+	if *socket == "" || *runs < 1 {
+		return errors.New("--socket must be a path, and --parallel-runs at least 1")
+	}
+	configure()
+	listener, err := listen(*socket)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(*socket)
+	answering := server.New(commands.Find(place.NewStores(*history)), *runs)
+	go func() {
+		_ = (&http.Server{Handler: answering, ErrorLog: log.New(io.Discard, "", 0)}).Serve(listener)
+	}()
+	if err := json.NewEncoder(os.Stdout).Encode(map[string]string{"listening": *socket}); err != nil {
+		return err
+	}
+	untilEnd()
+	_ = listener.Close()
+	answering.End(limit)
+	return nil
+}
+
+// untilEnd returns when the parent has died or somebody asks for the end.
+func untilEnd() {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	parent := make(chan struct{})
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		close(parent)
+	}()
+	select {
+	case <-signals:
+	case <-parent:
+	}
+}
+
+// listen replaces the socket of a process that has died.
+func listen(path string) (net.Listener, error) {
+	if about, err := os.Lstat(path); err == nil && about.Mode()&os.ModeSocket != 0 {
+		if other, err := net.Dial("unix", path); err == nil {
+			_ = other.Close()
+			return nil, fmt.Errorf("another process listens on %s", path)
+		}
+		_ = os.Remove(path)
+	}
+	before := syscall.Umask(0o177)
+	defer syscall.Umask(before)
+	return net.Listen("unix", path)
+}
+
+// configure tells the engine once what the CLI gets by its environment.
+func configure() {
+	for _, name := range []string{
+		"PULUMI_SKIP_UPDATE_CHECK", "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION", "PULUMI_DISABLE_REGISTRY_RESOLVE",
+		"PULUMI_DIY_BACKEND_NO_LEGACY_WARNING", "PULUMI_AUTOMATION_API",
+	} {
+		_ = os.Setenv(name, "true")
+	}
+	for _, name := range []string{"PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE", "PULUMI_DEBUG_PROVIDERS"} {
+		_ = os.Unsetenv(name)
+	}
+}

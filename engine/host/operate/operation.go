@@ -1,0 +1,263 @@
+// Package operate runs the engine: up, preview, refresh, destroy and import.
+package operate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"pilot/engine/host/place"
+	"pilot/engine/host/run"
+	"pilot/engine/host/server"
+	"pilot/engine/host/state"
+
+	"github.com/pulumi/pulumi/pkg/v3/backend"
+	"github.com/pulumi/pulumi/pkg/v3/backend/backenderr"
+	"github.com/pulumi/pulumi/pkg/v3/display"
+	"github.com/pulumi/pulumi/pkg/v3/engine"
+	"github.com/pulumi/pulumi/pkg/v3/resource/deploy"
+	"github.com/pulumi/pulumi/pkg/v3/secrets"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/config"
+)
+
+// operation is one run of the engine.
+type operation struct {
+	*options
+	kind     int
+	run      *run.Run
+	place    *place.Place
+	ref      backend.StackReference
+	stack    backend.Stack
+	held     *state.Held
+	settings config.Map
+	secrets  secrets.Manager
+	imports  []deploy.Import
+	seen     func(engine.Event)
+	// importable gathers what `preview --import-file` writes, and spared counts what destroy spares.
+	importable *importable
+	spared     int
+}
+
+var kinds = map[int]struct {
+	name   string
+	update apitype.UpdateKind
+	// cancelled is how the CLI calls it when it ends early.
+	cancelled string
+}{
+	forUp:      {"up", apitype.UpdateUpdate, "update"},
+	forPreview: {"preview", apitype.PreviewUpdate, "preview"},
+	forRefresh: {"refresh", apitype.RefreshUpdate, "refresh"},
+	forDestroy: {"destroy", apitype.DestroyUpdate, "destroy"},
+	forImport:  {"import", apitype.ResourceImportUpdate, "import"},
+}
+
+// Names are the words of each operation.
+var names = map[string]int{
+	"up": forUp, "update": forUp, "preview": forPreview, "pre": forPreview, "refresh": forRefresh,
+	"destroy": forDestroy, "down": forDestroy, "dn": forDestroy, "import": forImport,
+}
+
+// Find gives the operation that the words name.
+func Find(stores *place.Stores, args []string) (server.Command, bool) {
+	if len(args) == 0 {
+		return server.Command{}, false
+	}
+	kind, known := names[args[0]]
+	if !known {
+		return server.Command{}, false
+	}
+	return server.Command{Turn: server.Long, Work: func(run *run.Run) error {
+		return work(stores, run, kind)
+	}}, true
+}
+
+func work(stores *place.Stores, run *run.Run, kind int) error {
+	options, err := parse(kind, kinds[kind].name, run.Args[1:])
+	if err != nil {
+		return err
+	}
+	opened, err := stores.Open(run, options.set.Directory)
+	if err != nil {
+		return err
+	}
+	o := &operation{options: options, kind: kind, run: run, place: opened}
+	err = o.do()
+	if errors.Is(err, context.Canceled) || (err != nil && run.Stop.Asked() && !isLocked(err)) {
+		return fmt.Errorf("%w", backenderr.CancelledError{Operation: kinds[kind].cancelled})
+	}
+	return err
+}
+
+func isLocked(err error) bool {
+	var locked *state.Locked
+	return errors.As(err, &locked)
+}
+
+// dry is true when nothing may change.
+func (o *operation) dry() bool { return o.kind == forPreview || o.previewOnly }
+
+func (o *operation) do() error {
+	// State is read and written until the end, also when the run is to end: it is short.
+	ctx := context.WithoutCancel(o.run.Stop.Force())
+	var err error
+	if o.ref, err = o.place.Reference(o.options.stack); err != nil {
+		return err
+	}
+	if o.dry() {
+		err = o.place.Store.Settle(ctx, o.ref)
+	} else {
+		o.run.Changes(o.place.Key(o.ref))
+		if o.held, err = o.place.Store.Lock(o.run.Stop.Order(), o.ref); err == nil {
+			defer o.held.Release()
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if o.stack, err = o.place.Stack(ctx, o.ref); err != nil {
+		return err
+	}
+	if err := o.project(); err != nil {
+		return err
+	}
+	if err := o.configure(ctx); err != nil {
+		return err
+	}
+	if done, err := o.before(ctx); done || err != nil {
+		return err
+	}
+	options, err := o.engineOptions()
+	if err != nil {
+		return err
+	}
+	if !o.dry() && !o.skipPreview {
+		plan, _, err := o.pass(ctx, options, true)
+		if err != nil {
+			return err
+		}
+		if o.strict {
+			options.Plan = plan
+		}
+	}
+	plan, changes, err := o.pass(ctx, options, o.dry())
+	if err := o.after(ctx, plan, err); err != nil {
+		return err
+	}
+	if o.expectNoChanges && changes != nil && engine.HasChanges(changes) {
+		return backenderr.NoChangesExpectedError{Operation: kinds[o.kind].cancelled}
+	}
+	return nil
+}
+
+// pass runs the engine once.
+func (o *operation) pass(
+	ctx context.Context, options engine.UpdateOptions, dry bool,
+) (*deploy.Plan, display.ResourceChanges, error) {
+	printed, err := o.options.display()
+	if err != nil {
+		return nil, nil, err
+	}
+	snapshot, err := o.place.Snapshot(ctx, o.stack)
+	if err != nil {
+		return nil, nil, err
+	}
+	blinded, err := newRedactor(o.settings, o.secrets.Decrypter())
+	if err != nil {
+		return nil, nil, err
+	}
+	update := kinds[o.kind].update
+	label := backend.ActionLabel(update, dry)
+	if !o.quiet() {
+		fmt.Fprintf(o.run.Stdout, "%s (%s):\n", label, o.ref)
+	}
+	decrypter := &later{Decrypter: o.secrets.Decrypter()}
+	options.HostFactory = hosts(o.place.Backend().GetReadOnlyCloudRegistry(), o.run.Place.Attached, func() {
+		decrypter.told.Store(true)
+		forgetEngineFilters()
+	})
+	info := engine.UpdateInfo{
+		Root:    o.place.Root,
+		Project: o.place.Project,
+		Target: &deploy.Target{
+			Name: o.ref.Name(), Organization: "organization", Config: o.settings, Decrypter: decrypter,
+			Snapshot: snapshot, Tags: o.stack.Tags(),
+		},
+	}
+	stop, ended := o.run.Stop.Engine()
+	defer ended()
+	engineContext := &engine.Context{
+		Cancel:        stop,
+		BackendClient: backend.NewBackendClient(o.place.Backend(), o.place.Secrets),
+	}
+	var journal *state.Journal
+	if !dry {
+		if journal, err = o.held.Journal(ctx, snapshot, o.secrets); err != nil {
+			return nil, nil, err
+		}
+		engineContext.SnapshotManager = journal
+	}
+	shown := pass{
+		run: o.run, kind: update, label: label, stack: o.ref.Name(), project: o.place.Project.Name, dry: dry,
+		json: o.json, options: printed, redactor: blinded, also: o.seen,
+	}
+	stream := shown.start()
+	engineContext.Events = stream.events
+	start := time.Now().Unix()
+	plan, changes, err := o.engine(info, engineContext, options, dry, stream)
+	if journal == nil {
+		return plan, changes, err
+	}
+	finished := journal.Finish(ctx, o.history(start, changes, err))
+	if err == nil && finished != nil {
+		err = fmt.Errorf("writing the state: %w", finished)
+	}
+	return plan, changes, err
+}
+
+// engine calls the engine; a panic comes back as an error, so that what was done is still written.
+func (o *operation) engine(
+	info engine.UpdateInfo, ctx *engine.Context, options engine.UpdateOptions, dry bool, stream *stream,
+) (plan *deploy.Plan, changes display.ResourceChanges, err error) {
+	defer stream.end()
+	defer caught(&err)
+	switch o.kind {
+	case forRefresh:
+		do := engine.Refresh
+		if options.RefreshProgram {
+			do = engine.RefreshV2
+		}
+		return do(info, ctx, options, dry)
+	case forDestroy:
+		do := engine.Destroy
+		if options.DestroyProgram {
+			do = engine.DestroyV2
+		}
+		return do(info, ctx, options, dry)
+	case forImport:
+		return engine.Import(info, ctx, options, o.imports, dry)
+	}
+	return engine.Update(info, ctx, options, dry)
+}
+
+func (o *operation) history(start int64, changes display.ResourceChanges, err error) backend.UpdateInfo {
+	result := backend.SucceededResult
+	if err != nil {
+		result = backend.FailedResult
+	}
+	return backend.UpdateInfo{
+		Kind: kinds[o.kind].update, StartTime: start, EndTime: time.Now().Unix(), Message: o.message,
+		Environment: o.environment(), Config: o.settings, Result: result, ResourceChanges: changes,
+	}
+}
+
+// removeSettings removes the stack's settings file, if it has one.
+func (o *operation) removeSettings() error {
+	err := os.Remove(o.place.SettingsPath(o.ref))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
+}

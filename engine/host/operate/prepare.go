@@ -1,0 +1,188 @@
+package operate
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"pilot/engine/host/fault"
+	"pilot/engine/host/place"
+
+	"github.com/pulumi/pulumi/pkg/v3/backend"
+	"github.com/pulumi/pulumi/pkg/v3/cmd/pulumi/autonaming"
+	"github.com/pulumi/pulumi/pkg/v3/cmd/pulumi/plan"
+	"github.com/pulumi/pulumi/pkg/v3/engine"
+	"github.com/pulumi/pulumi/pkg/v3/resource/deploy"
+	"github.com/pulumi/pulumi/pkg/v3/resource/plugin"
+	pkgworkspace "github.com/pulumi/pulumi/pkg/v3/workspace"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/esc"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/config"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/version"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
+	"github.com/spf13/pflag"
+)
+
+// project replaces the runtime by the program that the request brings.
+func (o *operation) project() error {
+	if o.kind != forDestroy {
+		if err := o.place.NeedProject(); err != nil {
+			return err
+		}
+	}
+	address := o.client
+	if o.run.Program != nil {
+		address = o.run.Program.Address
+	}
+	if address != "" {
+		o.place.Project.Runtime = workspace.NewProjectRuntimeInfo("client", map[string]any{"address": address})
+	}
+	return plugin.ValidatePulumiVersionRange(o.place.Project.RequiredPulumiVersion, version.Version)
+}
+
+// configure saves the configuration that the flags bring, reads all of it and opens the secrets.
+func (o *operation) configure(ctx context.Context) error {
+	if len(o.config) > 0 {
+		if err := o.saveConfig(); err != nil {
+			return fmt.Errorf("saving config: %w", err)
+		}
+	}
+	settings, err := o.place.Settings(o.ref, o.configFile)
+	if err != nil {
+		return fmt.Errorf("getting stack configuration: %w", err)
+	}
+	if o.kind == forDestroy && o.place.File == "" {
+		// The project may be gone already; the last change knows what its configuration was.
+		latest, err := backend.GetLatestConfiguration(ctx, o.stack)
+		if err != nil {
+			return fmt.Errorf("getting stack configuration: %w", err)
+		}
+		settings.Config = latest.Config
+	}
+	if len(settings.EnvironmentBytes()) > 0 {
+		return fault.Refuse("getting stack configuration: opening environment: backend %s does not support environments",
+			o.place.Backend().Name())
+	}
+	manager, err := o.place.Manager(ctx, o.stack, settings)
+	if err != nil {
+		return fmt.Errorf("getting stack configuration: %w", err)
+	}
+	o.settings, o.secrets = settings.Config, manager
+	return o.validate(ctx)
+}
+
+func (o *operation) validate(ctx context.Context) error {
+	apply, what := pkgworkspace.ValidateStackConfigAndApplyProjectConfig, "validating"
+	// A program that does not run needs no configuration.
+	idle := o.kind&(forRefresh|forDestroy) != 0 && !o.runProgram
+	if o.skipValidation || idle {
+		apply, what = pkgworkspace.ApplyProjectConfig, "applying"
+	}
+	err := apply(ctx, o.ref.Name().String(), o.place.Project, esc.Value{}, o.settings,
+		o.secrets.Encrypter(), o.secrets.Decrypter())
+	if err != nil {
+		return fmt.Errorf("%s stack config: %w", what, err)
+	}
+	return nil
+}
+
+func (o *operation) saveConfig() error {
+	given := config.Map{}
+	for _, pair := range o.config {
+		name, value, _ := strings.Cut(pair, "=")
+		key, err := o.place.ConfigKey(name, o.configPath)
+		if err != nil {
+			return err
+		}
+		if err := given.Set(key, config.NewValue(value), o.configPath); err != nil {
+			return err
+		}
+	}
+	return o.place.Edit(o.ref, o.configFile, func(settings *place.Settings) error {
+		for key, value := range given {
+			settings.Config[key] = value
+		}
+		return nil
+	})
+}
+
+// engineOptions says how the engine does it.
+func (o *operation) engineOptions() (engine.UpdateOptions, error) {
+	refresh, err := o.refreshes(o.place.Project)
+	if err != nil {
+		return engine.UpdateOptions{}, err
+	}
+	targets := append(append([]string{}, o.targets...), o.targetReplace...)
+	replace := append(append([]string{}, o.replace...), o.targetReplace...)
+	options := engine.UpdateOptions{
+		Parallel:          o.parallel,
+		Debug:             o.debug,
+		Refresh:           refresh,
+		RefreshProgram:    o.runProgram && o.kind != forDestroy,
+		DestroyProgram:    o.runProgram && o.kind == forDestroy,
+		ReplaceTargets:    deploy.NewUrnTargets(replace),
+		Targets:           deploy.NewUrnTargets(targets),
+		Excludes:          deploy.NewUrnTargets(o.excludes),
+		TargetDependents:  o.targetDependents,
+		ExcludeDependents: o.excludeDependents,
+		ContinueOnError:   o.continueOnError,
+		ShowSecrets:       o.showSecrets,
+		AttachDebugger:    o.debuggers,
+		ExecKind:          o.execKind,
+		Strict:            o.strict,
+		GeneratePlan:      o.savePlan != "" || o.strict,
+		LocalPolicyPacks:  engine.MakeLocalPolicyPacks(o.paths(o.policies), o.paths(o.policyConfigs)),
+		// What is missing is told when it is needed, and nothing is searched before.
+		SkipPluginPreInstall: true,
+	}
+	if o.kind&(forUp|forPreview) != 0 {
+		naming := autonaming.StackContext{
+			Organization: "organization", Project: o.place.Project.Name.String(), Stack: o.ref.Name().String(),
+		}
+		options.Autonamer, err = autonaming.ParseAutonamingConfig(naming, o.settings, o.secrets.Decrypter())
+		if err != nil {
+			return options, fmt.Errorf("getting autonaming config: %w", err)
+		}
+	}
+	if o.plan != "" {
+		options.Plan, err = plan.Read(o.place.Path(o.plan), o.secrets.Decrypter())
+	}
+	return options, err
+}
+
+func (o *operation) paths(relative []string) []string {
+	absolute := make([]string, len(relative))
+	for index, path := range relative {
+		absolute[index] = o.place.Path(path)
+	}
+	return absolute
+}
+
+// environment is what the history keeps about how a change was made. The repository of the project is
+// left out: reading it takes longer than most changes.
+func (o *operation) environment() map[string]string {
+	kind := o.execKind
+	if kind != "auto.inline" && kind != "auto.local" {
+		kind = "cli"
+	}
+	about := map[string]string{
+		"pulumi.version":          version.Version,
+		"pulumi.os":               runtime.GOOS,
+		"pulumi.arch":             runtime.GOARCH,
+		backend.ExecutionKind:     kind,
+		backend.UpdatePlan:        strconv.FormatBool(o.plan != ""),
+		backend.StackEnvironments: "[]",
+	}
+	if o.execAgent != "" {
+		about[backend.ExecutionAgent] = o.execAgent
+	}
+	o.set.Visit(func(flag *pflag.Flag) {
+		value := "set"
+		if flag.Value.Type() == "bool" {
+			value = flag.Value.String()
+		}
+		about["pulumi.flag."+flag.Name] = value
+	})
+	return about
+}

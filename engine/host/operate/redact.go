@@ -1,0 +1,140 @@
+package operate
+
+import (
+	"encoding/json"
+	"io"
+	"sync"
+	"sync/atomic"
+	_ "unsafe" // for linkname
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/config"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/util/logging"
+
+	"context"
+)
+
+// The engine keeps a list of the secrets of all runs of a process and blinds them in all that any run
+// says, for good. In a process that lives on, that would blind one place's values by another's secrets,
+// and slow down every run a little more. So each run blinds its own secrets itself, the engine learns of
+// none when it makes its list, and the list is emptied.
+
+//go:linkname engineFilters github.com/pulumi/pulumi/sdk/v3/go/common/util/logging.filters
+var engineFilters []logging.Filter
+
+//go:linkname engineFiltersLock github.com/pulumi/pulumi/sdk/v3/go/common/util/logging.rwLock
+var engineFiltersLock sync.RWMutex
+
+func forgetEngineFilters() {
+	engineFiltersLock.Lock()
+	defer engineFiltersLock.Unlock()
+	engineFilters = nil
+}
+
+// later decrypts nothing until it is told to: the engine asks for all secrets twice, first for its list.
+type later struct {
+	config.Decrypter
+	told atomic.Bool
+}
+
+func (l *later) DecryptValue(ctx context.Context, text string) (string, error) {
+	if !l.told.Load() {
+		return "", nil
+	}
+	return l.Decrypter.DecryptValue(ctx, text)
+}
+
+func (l *later) BatchDecrypt(ctx context.Context, texts []string) ([]string, error) {
+	if !l.told.Load() {
+		return make([]string, len(texts)), nil
+	}
+	return l.Decrypter.BatchDecrypt(ctx, texts)
+}
+
+// redactor blinds one run's secrets; nil when it has none.
+type redactor struct{ filter logging.Filter }
+
+func newRedactor(settings config.Map, decrypter config.Decrypter) (*redactor, error) {
+	if !settings.HasSecureValue() {
+		return nil, nil
+	}
+	var secrets []string
+	for _, value := range settings {
+		if !value.Secure() {
+			continue
+		}
+		found, err := value.SecureValues(decrypter)
+		if err != nil {
+			return nil, err
+		}
+		secrets = append(secrets, found...)
+	}
+	return &redactor{logging.CreateFilter(secrets, "[secret]")}, nil
+}
+
+// structure are the fields of events in which the engine blinds nothing either.
+var structure = map[string]bool{
+	"urn": true, "type": true, "op": true, "id": true, "parent": true, "provider": true, "kind": true,
+	"severity": true, "result": true, "color": true, "keys": true, "diffs": true,
+}
+
+func (r *redactor) event(event apitype.EngineEvent) apitype.EngineEvent {
+	if r == nil {
+		return event
+	}
+	text, err := json.Marshal(event)
+	if err != nil {
+		return event
+	}
+	var value any
+	if json.Unmarshal(text, &value) != nil {
+		return event
+	}
+	if text, err = json.Marshal(r.value("", value)); err != nil {
+		return event
+	}
+	var blinded apitype.EngineEvent
+	if json.Unmarshal(text, &blinded) != nil {
+		return event
+	}
+	return blinded
+}
+
+func (r *redactor) value(field string, value any) any {
+	switch value := value.(type) {
+	case string:
+		if structure[field] {
+			return value
+		}
+		return r.filter.Filter(value)
+	case []any:
+		for index := range value {
+			value[index] = r.value(field, value[index])
+		}
+	case map[string]any:
+		for field := range value {
+			value[field] = r.value(field, value[field])
+		}
+	}
+	return value
+}
+
+// writer blinds what is printed.
+func (r *redactor) writer(to io.Writer) io.Writer {
+	if r == nil {
+		return to
+	}
+	return blinding{r, to}
+}
+
+type blinding struct {
+	*redactor
+	to io.Writer
+}
+
+func (b blinding) Write(text []byte) (int, error) {
+	if _, err := b.to.Write([]byte(b.filter.Filter(string(text)))); err != nil {
+		return 0, err
+	}
+	return len(text), nil
+}

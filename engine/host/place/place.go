@@ -1,0 +1,157 @@
+// Package place is where a run works: a project's directory, its stacks' state and what opens their
+// secrets. Nothing here depends on the process's own directory or environment.
+package place
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"pilot/engine/host/fault"
+	"pilot/engine/host/run"
+	"pilot/engine/host/secret"
+	"pilot/engine/host/state"
+
+	"github.com/pulumi/pulumi/pkg/v3/backend"
+	"github.com/pulumi/pulumi/pkg/v3/backend/backenderr"
+	"github.com/pulumi/pulumi/pkg/v3/backend/diy"
+	"github.com/pulumi/pulumi/pkg/v3/resource/deploy"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/diag"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/diag/colors"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/tokens"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
+)
+
+// Place is one run's view: the project is read anew for each.
+type Place struct {
+	// Root is the project's directory.
+	Root string
+	// Directory is where relative paths of arguments begin.
+	Directory string
+	Project   *workspace.Project
+	// File is the project's file; empty when there is none.
+	File    string
+	Store   *state.Store
+	Secrets *secret.Opener
+	// Sink prints warnings for this run.
+	Sink diag.Sink
+	// URL is the backend's.
+	URL string
+}
+
+// Stores opens each backend once.
+type Stores struct {
+	history int
+	open    cache[storeKey, *state.Store]
+}
+
+type storeKey struct{ url, project string }
+
+// NewStores keeps this many entries of each stack's history.
+func NewStores(history int) *Stores { return &Stores{history: history} }
+
+// Open makes a run's place.
+func (s *Stores) Open(run *run.Run, directory string) (*Place, error) {
+	from := run.Place
+	if directory == "" {
+		directory = from.Directory
+	}
+	if !filepath.IsAbs(directory) {
+		return nil, fault.Refuse("the place's directory is not an absolute path: %q", directory)
+	}
+	if from.Backend == "" {
+		return nil, fault.Refuse("the place has no backend")
+	}
+	place := &Place{Directory: directory, Secrets: secret.NewOpener(from.Passphrase), URL: from.Backend}
+	place.Sink = diag.DefaultSink(run.Stdout, run.Stderr, diag.FormatOptions{Color: colors.Never})
+	if err := place.readProject(from.Project); err != nil {
+		return nil, err
+	}
+	key := storeKey{from.Backend, place.Project.Name.String()}
+	store, err := s.open.get(key, func() (*state.Store, error) {
+		// The store outlives the run that needs it first.
+		named := &workspace.Project{Name: place.Project.Name}
+		return state.Open(context.WithoutCancel(run.Stop.Force()), from.Backend, named, s.history)
+	})
+	if err != nil {
+		return nil, err
+	}
+	place.Store = store
+	return place, nil
+}
+
+func (p *Place) readProject(name string) error {
+	path, err := workspace.DetectProjectPathFrom(p.Directory)
+	if errors.Is(err, workspace.ErrProjectNotFound) {
+		p.Root, p.Project = p.Directory, &workspace.Project{Name: tokens.PackageName(name)}
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	project, err := workspace.LoadProject(path)
+	if err != nil {
+		return err
+	}
+	p.File, p.Root, p.Project = path, filepath.Dir(path), project
+	return nil
+}
+
+// NeedProject is an error when there is no project file.
+func (p *Place) NeedProject() error {
+	if p.File != "" {
+		return nil
+	}
+	return fmt.Errorf("no Pulumi.yaml project file found (searching upwards from %s): %w",
+		p.Directory, workspace.ErrProjectNotFound)
+}
+
+// Backend is the stock one.
+func (p *Place) Backend() diy.Backend { return p.Store.Backend() }
+
+// Path makes an argument's path absolute.
+func (p *Place) Path(path string) string {
+	if path == "" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(p.Directory, path)
+}
+
+// Reference names a stack: the selected one when no name is given.
+func (p *Place) Reference(name string) (backend.StackReference, error) {
+	if name == "" {
+		if name = p.Selected(); name == "" {
+			return nil, backenderr.NoStackSelectedError{}
+		}
+	}
+	return p.Backend().ParseStackReference(name)
+}
+
+// Stack finds an existing stack.
+func (p *Place) Stack(ctx context.Context, ref backend.StackReference) (backend.Stack, error) {
+	stack, err := p.Backend().GetStack(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	if stack == nil {
+		return nil, backenderr.StackNotFoundError{StackName: ref.String()}
+	}
+	return stack, nil
+}
+
+// Key names a stack among all that this process knows.
+func (p *Place) Key(ref backend.StackReference) string {
+	return p.URL + " " + ref.FullyQualifiedName().String()
+}
+
+// Snapshot reads a stack's state with this place's secrets.
+func (p *Place) Snapshot(ctx context.Context, stack backend.Stack) (*deploy.Snapshot, error) {
+	return stack.Snapshot(ctx, p.Secrets)
+}
+
+// Quiet is a sink for what nobody reads.
+func Quiet() diag.Sink {
+	return diag.DefaultSink(io.Discard, io.Discard, diag.FormatOptions{Color: colors.Never})
+}

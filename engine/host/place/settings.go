@@ -1,0 +1,152 @@
+package place
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/pulumi/pulumi/pkg/v3/backend"
+	"github.com/pulumi/pulumi/pkg/v3/resource/deploy"
+	"github.com/pulumi/pulumi/pkg/v3/secrets"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/config"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/tokens"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
+)
+
+// Settings is a stack's settings file.
+type Settings struct {
+	*workspace.ProjectStack
+	path string
+}
+
+// SettingsPath is where a stack's settings are.
+func (p *Place) SettingsPath(ref backend.StackReference) string {
+	extension := ".yaml"
+	if p.File != "" {
+		extension = filepath.Ext(p.File)
+	}
+	name := strings.ReplaceAll(ref.Name().String(), tokens.QNameDelimiter, "-")
+	return filepath.Join(p.Root, p.Project.StackConfigDir, workspace.ProjectFile+"."+name+extension)
+}
+
+// Settings reads a stack's settings, or another file in their place.
+func (p *Place) Settings(ref backend.StackReference, file string) (*Settings, error) {
+	path := p.Path(file)
+	if path == "" {
+		path = p.SettingsPath(ref)
+	}
+	read, err := workspace.LoadProjectStack(p.Sink, p.Project, path)
+	if err != nil {
+		return nil, fmt.Errorf("could not read the stack's settings %s: %w", path, err)
+	}
+	if read.Config == nil {
+		read.Config = config.Map{}
+	}
+	return &Settings{read, path}, nil
+}
+
+// Edit excludes other edits of a stack's settings while this process reads, changes and writes them.
+func (p *Place) Edit(ref backend.StackReference, file string, change func(*Settings) error) error {
+	path := p.Path(file)
+	if path == "" {
+		path = p.SettingsPath(ref)
+	}
+	edit := edits.lock(path)
+	defer edit.Unlock()
+	settings, err := p.Settings(ref, file)
+	if err != nil {
+		return err
+	}
+	if err := change(settings); err != nil {
+		return err
+	}
+	return settings.save()
+}
+
+// save replaces the file as a whole, so that no reader finds half of it.
+func (s *Settings) save() error {
+	path := s.path
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	// The extension says which format it gets.
+	temporary, err := os.CreateTemp(filepath.Dir(path), ".settings-*"+filepath.Ext(path))
+	if err != nil {
+		return fmt.Errorf("save stack config: %w", err)
+	}
+	defer os.Remove(temporary.Name())
+	defer temporary.Close()
+	if err := s.ProjectStack.Save(temporary.Name()); err != nil {
+		return fmt.Errorf("save stack config: %w", err)
+	}
+	mode := os.FileMode(0o644)
+	if before, err := os.Stat(path); err == nil {
+		mode = before.Mode().Perm()
+	}
+	if err := os.Chmod(temporary.Name(), mode); err != nil {
+		return err
+	}
+	if err := temporary.Sync(); err != nil {
+		return err
+	}
+	return os.Rename(temporary.Name(), path)
+}
+
+// Manager opens a stack's secrets by its settings, and saves these when they did not say what opens
+// them. The caller does not hold the settings' lock.
+func (p *Place) Manager(
+	ctx context.Context, stack backend.Stack, settings *Settings,
+) (secrets.Manager, error) {
+	opened, changed, err := p.manager(ctx, stack, settings)
+	if err != nil || !changed {
+		return opened, err
+	}
+	saved := p.Edit(stack.Ref(), settings.path, func(fresh *Settings) error {
+		fresh.EncryptionSalt, fresh.EncryptedKey = settings.EncryptionSalt, settings.EncryptedKey
+		fresh.SecretsProvider = settings.SecretsProvider
+		return nil
+	})
+	return opened, saved
+}
+
+// ManagerIn is Manager for a caller that edits the settings and saves them afterwards.
+func (p *Place) ManagerIn(
+	ctx context.Context, stack backend.Stack, settings *Settings,
+) (secrets.Manager, error) {
+	opened, _, err := p.manager(ctx, stack, settings)
+	return opened, err
+}
+
+func (p *Place) manager(
+	ctx context.Context, stack backend.Stack, settings *Settings,
+) (secrets.Manager, bool, error) {
+	return p.Secrets.Manager(settings.ProjectStack, func() (*deploy.Snapshot, error) {
+		return p.Snapshot(ctx, stack)
+	})
+}
+
+// locks holds a mutex for each path that was ever edited.
+type locks struct {
+	mutex sync.Mutex
+	paths map[string]*sync.Mutex
+}
+
+var edits = &locks{paths: map[string]*sync.Mutex{}}
+
+func (l *locks) lock(path string) *sync.Mutex {
+	l.mutex.Lock()
+	found, known := l.paths[path]
+	if !known {
+		found = &sync.Mutex{}
+		l.paths[path] = found
+	}
+	l.mutex.Unlock()
+	found.Lock()
+	return found
+}

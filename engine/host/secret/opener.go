@@ -1,0 +1,153 @@
+package secret
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"pilot/engine/host/protocol"
+
+	backendsecrets "github.com/pulumi/pulumi/pkg/v3/backend/secrets"
+	"github.com/pulumi/pulumi/pkg/v3/resource/deploy"
+	"github.com/pulumi/pulumi/pkg/v3/resource/stack"
+	"github.com/pulumi/pulumi/pkg/v3/secrets"
+	"github.com/pulumi/pulumi/pkg/v3/secrets/cloud"
+	"github.com/pulumi/pulumi/pkg/v3/secrets/passphrase"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
+)
+
+// Opener opens secrets with one place's passphrase. It is a secrets.Provider for states.
+type Opener struct{ from protocol.Passphrase }
+
+// NewOpener makes one.
+func NewOpener(from protocol.Passphrase) *Opener { return &Opener{from} }
+
+// phrase is read each time, because a file may be replaced.
+func (o *Opener) phrase() (string, error) {
+	switch o.from.Kind {
+	case protocol.PassphraseEmpty:
+		return "", nil
+	case protocol.PassphraseFile:
+		text, err := os.ReadFile(o.from.Path)
+		if err != nil {
+			return "", fmt.Errorf("passphrase must be set: its file cannot be read: %w", errors.Join(ErrAbsent, err))
+		}
+		return strings.TrimSpace(string(text)), nil
+	case protocol.PassphraseAbsent:
+		return "", ErrAbsent
+	}
+	return "", fmt.Errorf("unknown kind of passphrase %q", o.from.Kind)
+}
+
+// OfType opens the secrets of a state. A wrong passphrase is told when something secret is needed, so
+// that the open outputs of a stack with another passphrase can be referred to.
+func (o *Opener) OfType(ctx context.Context, kind string, text json.RawMessage) (secrets.Manager, error) {
+	if kind != passphrase.Type {
+		return backendsecrets.DefaultProvider.OfType(ctx, kind, text)
+	}
+	var saved state
+	if err := json.Unmarshal(text, &saved); err != nil {
+		return nil, fmt.Errorf("reading the state of the passphrase: %w", err)
+	}
+	phrase, err := o.phrase()
+	if err != nil {
+		return nil, err
+	}
+	opened, err := derived.open(phrase, saved.Salt)
+	if errors.Is(err, passphrase.ErrIncorrectPassphrase) {
+		return locked{text}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return stack.NewBatchingCachingSecretsManager(opened), nil
+}
+
+// Passphrase opens a salt, or makes a new one where there is none.
+func (o *Opener) Passphrase(settings *workspace.ProjectStack) (secrets.Manager, error) {
+	phrase, err := o.phrase()
+	if err != nil {
+		return nil, err
+	}
+	return With(phrase, settings)
+}
+
+// With opens a salt with a passphrase that is not the place's.
+func With(phrase string, settings *workspace.ProjectStack) (secrets.Manager, error) {
+	settings.EncryptedKey, settings.SecretsProvider = "", ""
+	if settings.EncryptionSalt != "" {
+		return derived.open(phrase, settings.EncryptionSalt)
+	}
+	opened, err := derived.create(phrase)
+	if err != nil {
+		return nil, err
+	}
+	return opened, passphrase.EditProjectStack(settings, opened.State())
+}
+
+// IsPassphrase is true for the names of the passphrase provider.
+func IsPassphrase(provider string) bool {
+	return provider == "" || provider == "default" || provider == passphrase.Type
+}
+
+// Create makes the secrets of a new stack, and writes to its settings what opens them.
+func (o *Opener) Create(settings *workspace.ProjectStack, provider string) (secrets.Manager, error) {
+	if IsPassphrase(provider) {
+		return o.Passphrase(settings)
+	}
+	return cloud.NewCloudSecretsManager(settings, provider, false)
+}
+
+// Manager opens the secrets of a stack by its settings. Settings that say nothing get what the state
+// has, so that a lost file does not cut the stack off from its secrets; `changed` tells that they
+// should be saved.
+func (o *Opener) Manager(
+	settings *workspace.ProjectStack, snapshot func() (*deploy.Snapshot, error),
+) (opened secrets.Manager, changed bool, err error) {
+	before := *settings
+	switch {
+	case !IsPassphrase(settings.SecretsProvider):
+		opened, err = cloud.NewCloudSecretsManager(settings, settings.SecretsProvider, false)
+	case settings.EncryptionSalt != "":
+		opened, err = o.Passphrase(settings)
+	default:
+		opened, err = o.fromState(settings, snapshot)
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("get stack secrets manager: %w", err)
+	}
+	changed = before.EncryptionSalt != settings.EncryptionSalt ||
+		before.EncryptedKey != settings.EncryptedKey || before.SecretsProvider != settings.SecretsProvider
+	return stack.NewBatchingCachingSecretsManager(opened), changed, nil
+}
+
+func (o *Opener) fromState(
+	settings *workspace.ProjectStack, snapshot func() (*deploy.Snapshot, error),
+) (secrets.Manager, error) {
+	saved, err := snapshot()
+	if err != nil {
+		return nil, err
+	}
+	if saved == nil || saved.SecretsManager == nil {
+		return o.Passphrase(settings)
+	}
+	if _, wrong := saved.SecretsManager.(locked); wrong {
+		return nil, passphrase.ErrIncorrectPassphrase
+	}
+	return saved.SecretsManager, Remember(settings, saved.SecretsManager.Type(), saved.SecretsManager.State())
+}
+
+// Remember writes to the settings what opens a state's secrets.
+func Remember(settings *workspace.ProjectStack, kind string, text json.RawMessage) error {
+	switch kind {
+	case passphrase.Type:
+		return passphrase.EditProjectStack(settings, text)
+	case cloud.Type:
+		return cloud.EditProjectStack(settings, text)
+	}
+	settings.EncryptionSalt, settings.SecretsProvider, settings.EncryptedKey = "", "", ""
+	return nil
+}

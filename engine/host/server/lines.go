@@ -1,0 +1,66 @@
+package server
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"pilot/engine/host/protocol"
+)
+
+// lines writes a run's answer: each line at once when the client keeps up, several together when not.
+type lines struct {
+	queue chan protocol.Line
+	done  chan struct{}
+}
+
+// ahead is how many lines a run may be ahead of its client before it waits.
+const ahead = 512
+
+func newLines(response http.ResponseWriter) *lines {
+	l := &lines{queue: make(chan protocol.Line, ahead), done: make(chan struct{})}
+	go l.write(response)
+	return l
+}
+
+func (l *lines) write(response http.ResponseWriter) {
+	defer close(l.done)
+	encoder := json.NewEncoder(response)
+	encoder.SetEscapeHTML(false)
+	flusher := http.NewResponseController(response)
+	gone := false
+	for line := range l.queue {
+		// A client that has gone must not stop the run: it still has to end in order.
+		if gone {
+			continue
+		}
+		gone = encoder.Encode(line) != nil
+		if !gone && len(l.queue) == 0 {
+			gone = flusher.Flush() != nil
+		}
+	}
+}
+
+func (l *lines) send(line protocol.Line) { l.queue <- line }
+
+// end waits until all is written.
+func (l *lines) end() {
+	close(l.queue)
+	<-l.done
+}
+
+// pieces is a Writer of stdout or stderr lines.
+type pieces struct {
+	lines *lines
+	wrap  func(*string) protocol.Line
+}
+
+func (p pieces) Write(text []byte) (int, error) {
+	if len(text) > 0 {
+		piece := string(text)
+		p.lines.send(p.wrap(&piece))
+	}
+	return len(text), nil
+}
+
+func stdout(piece *string) protocol.Line { return protocol.Line{Stdout: piece} }
+func stderr(piece *string) protocol.Line { return protocol.Line{Stderr: piece} }

@@ -1,0 +1,175 @@
+package state
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+
+	"github.com/pulumi/pulumi/pkg/v3/resource/stack"
+	"github.com/pulumi/pulumi/pkg/v3/resource/stack/snapshot"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/encoding"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/tokens"
+)
+
+// checkpoint is a checkpoint file as found; without a key there is none.
+type checkpoint struct {
+	key  string
+	data []byte
+	sum  string
+}
+
+func (c checkpoint) exists() bool { return c.key != "" }
+
+// loadCheckpoint reads the checkpoint of a stack: the newest of its variants, as the stock backend does.
+func loadCheckpoint(ctx context.Context, storage files, k keys) (checkpoint, error) {
+	data, err := storage.read(ctx, k.checkpoint)
+	plain := checkpoint{key: k.checkpoint, data: data, sum: checksum(data)}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return checkpoint{}, err
+	}
+	found, listErr := presentVariants(ctx, storage, k, err == nil)
+	if listErr != nil {
+		return checkpoint{}, listErr
+	}
+	switch {
+	case len(found) == 0:
+		return checkpoint{}, nil
+	case found[0] == k.checkpoint:
+		return plain, nil
+	}
+	data, err = storage.read(ctx, found[0])
+	return checkpoint{key: found[0], data: data, sum: checksum(data)}, err
+}
+
+// presentVariants gives the variants that exist, the newest first.
+func presentVariants(ctx context.Context, storage files, k keys, plain bool) ([]string, error) {
+	// A listing of a folder with many stacks costs more than three questions.
+	if d, ok := storage.(*folder); ok {
+		return d.newest(k.variants()), nil
+	}
+	listed, err := storage.list(ctx, k.stacks)
+	if err != nil {
+		return nil, err
+	}
+	listed = slices.DeleteFunc(listed, func(f file) bool {
+		return !slices.Contains(k.variants(), path.Join(k.stacks, f.name))
+	})
+	slices.SortStableFunc(listed, func(a, b file) int { return b.modified.Compare(a.modified) })
+	found := make([]string, len(listed))
+	for i, f := range listed {
+		found[i] = path.Join(k.stacks, f.name)
+	}
+	if len(found) == 0 && plain {
+		found = []string{k.checkpoint}
+	}
+	return found, nil
+}
+
+// contents is a checkpoint that could be read. The deployment is nil for a stack that was made and never changed.
+type contents struct {
+	deployment *apitype.DeploymentV3
+	features   []string
+}
+
+// parseCheckpoint reads a checkpoint file. With strict, fields that this version does not know are damage too: a bit
+// that flips in the name of a field would else make its content vanish.
+func parseCheckpoint(data []byte, strict bool) (contents, error) {
+	if len(data) == 0 {
+		return contents{}, errors.New("it is empty")
+	}
+	compression := encoding.DetectCompression(data)
+	raw := encoding.Compress(rawMarshaler{}, compression)
+	var plain []byte
+	if err := raw.Unmarshal(data, &plain); err != nil {
+		return contents{}, fmt.Errorf("it cannot be decompressed: %w", err)
+	}
+	var outer apitype.VersionedCheckpoint
+	if err := decode(plain, &outer, strict); err != nil {
+		return contents{}, fmt.Errorf("it is not a checkpoint: %w", err)
+	}
+	// The stock code writes version 0 for a stack that was made and never changed. But it also reads any file without
+	// a version so, and often as an empty state; so the former must be nothing but that.
+	if outer.Version < 1 {
+		var inner apitype.CheckpointV3
+		err := errors.Join(decode(plain, &outer, true), decode(outer.Checkpoint, &inner, true))
+		if err != nil || inner.Stack == "" || inner.Latest != nil {
+			return contents{}, errors.New("it is not a checkpoint: it has no version")
+		}
+		return contents{}, nil
+	}
+	if strict && outer.Version >= 3 {
+		var inner apitype.CheckpointV3
+		if err := decode(outer.Checkpoint, &inner, true); err != nil {
+			return contents{}, fmt.Errorf("it is not a checkpoint: %w", err)
+		}
+	}
+	found, _, features, err := stack.UnmarshalVersionedCheckpointToLatestCheckpoint(encoding.JSON, plain)
+	if err != nil {
+		return contents{}, fmt.Errorf("it cannot be read: %w", err)
+	}
+	if err := snapshot.VerifyIntegrity(found.Latest); err != nil {
+		return contents{}, fmt.Errorf("it contradicts itself: %w", err)
+	}
+	return contents{deployment: found.Latest, features: features}, nil
+}
+
+func decode(data []byte, v any, strict bool) error {
+	if !strict {
+		return json.Unmarshal(data, v)
+	}
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(v); err != nil {
+		return err
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("there is more behind its end")
+	}
+	return nil
+}
+
+// encodeCheckpoint gives the bytes of a checkpoint file.
+func encodeCheckpoint(k keys, deployment apitype.TypedDeployment) ([]byte, error) {
+	outer, err := stack.DeploymentV3ToCheckpointWithMarshaler(compactJSON{}, tokens.QName(k.stack),
+		deployment.Deployment, deployment.Version, deployment.Features)
+	if err != nil {
+		return nil, err
+	}
+	return marshal(outer)
+}
+
+// foreign says whether a deployment holds resources of other stacks only: then it is another stack's file.
+func (c contents) foreign(k keys) bool {
+	if c.deployment == nil || len(c.deployment.Resources) == 0 {
+		return false
+	}
+	return !slices.ContainsFunc(c.deployment.Resources, func(r apitype.ResourceV3) bool {
+		return r.URN.Stack().Name().String() == path.Base(k.name)
+	})
+}
+
+func (c contents) empty() bool { return c.deployment == nil || len(c.deployment.Resources) == 0 }
+
+type compactJSON struct{}
+
+func (compactJSON) Marshal(v any) ([]byte, error)      { return marshal(v) }
+func (compactJSON) Unmarshal(data []byte, v any) error { return json.Unmarshal(data, v) }
+
+// rawMarshaler lets the library's compression give the bytes as they are.
+type rawMarshaler struct{}
+
+func (rawMarshaler) Marshal(v any) ([]byte, error) { return *v.(*[]byte), nil }
+
+func (rawMarshaler) Unmarshal(data []byte, v any) error {
+	*v.(*[]byte) = slices.Clone(data)
+	return nil
+}
+
+var _ encoding.Marshaler = rawMarshaler{}

@@ -1,0 +1,214 @@
+package state
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/pulumi/pulumi/pkg/v3/backend"
+	"github.com/pulumi/pulumi/pkg/v3/resource/stack/snapshot"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
+)
+
+// Finish writes the checkpoint, the history entry, trims the history and removes the journal. It is also called when
+// the operation failed or was cancelled; a cancelled context does not stop it. When it fails, the journal stays, and
+// the next Lock ends the work.
+func (j *Journal) Finish(ctx context.Context, info backend.UpdateInfo) error {
+	ctx = context.WithoutCancel(ctx)
+	r := j.recorder
+	entries, elidable := r.seal()
+	err := j.save(ctx, entries, elidable, info)
+	if broken := new(integrityError); err != nil && !errors.As(err, &broken) {
+		return errors.Join(fmt.Errorf("save the state: %w", err), r.close())
+	}
+	if historyErr := j.held.addHistory(ctx, info); historyErr != nil {
+		err = errors.Join(err, fmt.Errorf("save the history: %w", historyErr))
+	}
+	return err
+}
+
+func (j *Journal) save(
+	ctx context.Context, entries []apitype.JournalEntry, elidable bool, info backend.UpdateInfo,
+) error {
+	var base contents
+	if j.recorder.base.exists() {
+		var err error
+		if base, err = parseCheckpoint(j.recorder.base.data, false); err != nil {
+			return err
+		}
+	}
+	if elidable && keepsAll(base.deployment, entries) {
+		return nil
+	}
+	end := outcome{
+		time:      time.Now(),
+		destroyed: info.Kind == apitype.DestroyUpdate && info.Result == backend.SucceededResult,
+	}
+	var before []byte
+	if base.deployment != nil {
+		var err error
+		if before, err = withoutManifest(base.deployment); err != nil {
+			return err
+		}
+	}
+	deployment, err := replay(base, entries, end)
+	if err != nil {
+		return err
+	}
+	after, err := withoutManifest(deployment.Deployment)
+	if err != nil {
+		return err
+	}
+	if before != nil && bytes.Equal(before, after) {
+		return j.drop(ctx)
+	}
+	invalid := verify(&deployment)
+	data, err := encodeCheckpoint(j.held.keys, deployment)
+	if err != nil {
+		return err
+	}
+	log, err := j.wholeLog(ctx, entries)
+	if err != nil {
+		return err
+	}
+	next := committed{Sum: checksum(data), Time: end.time, Emptied: end.destroyed}
+	if err := j.held.commit(ctx, log, j.recorder.base, data, next); err != nil {
+		return err
+	}
+	return invalid
+}
+
+// keepsAll says whether entries that may all be left unwritten leave the base as it is.
+func keepsAll(base *apitype.DeploymentV3, entries []apitype.JournalEntry) bool {
+	if base == nil || len(base.PendingOperations) > 0 {
+		return false
+	}
+	for _, entry := range entries {
+		sp := entry.SecretsProvider
+		if entry.Kind != apitype.JournalEntryKindSecretsManager || sp == nil {
+			continue
+		}
+		own := base.SecretsProviders
+		if own == nil || own.Type != sp.Type || !bytes.Equal(own.State, sp.State) {
+			return false
+		}
+	}
+	return true
+}
+
+// withoutManifest gives a deployment's bytes without the time and the version that wrote it.
+func withoutManifest(deployment *apitype.DeploymentV3) ([]byte, error) {
+	copied := *deployment
+	copied.Manifest = apitype.ManifestV1{}
+	return marshal(copied)
+}
+
+// drop ends a change that changed nothing.
+func (j *Journal) drop(ctx context.Context) error {
+	if j.recorder.log == nil {
+		return nil
+	}
+	if err := j.recorder.close(); err != nil {
+		return err
+	}
+	return j.held.store.files.removeLog(ctx, j.held.keys.journal)
+}
+
+// wholeLog gives the journal with all entries in it: opened now if nothing had to be written before, and written anew
+// if a write had failed.
+func (j *Journal) wholeLog(ctx context.Context, entries []apitype.JournalEntry) (*groupLog, error) {
+	r := j.recorder
+	if r.log != nil && r.log.err == nil {
+		return r.log, nil
+	}
+	if r.log != nil {
+		_ = r.log.close()
+	}
+	first, err := marshal(newHeader(r.base.sumOrNone()))
+	if err != nil {
+		return nil, err
+	}
+	data := appendFrame(nil, 1, 0, first)
+	for i := range entries {
+		body, err := marshal(record{Entry: &entries[i]})
+		if err != nil {
+			return nil, err
+		}
+		data = appendFrame(data, i+2, 0, body)
+	}
+	if err := r.storage.replaceLog(ctx, r.key, data); err != nil {
+		return nil, err
+	}
+	out, err := r.storage.openLog(ctx, r.key, int64(len(data)))
+	if err != nil {
+		return nil, err
+	}
+	r.log = newGroupLog(out, len(entries)+1)
+	return r.log, nil
+}
+
+// commit makes a journal a checkpoint. Killed at any point, it can be done again from the journal.
+func (h *Held) commit(ctx context.Context, log *groupLog, base checkpoint, data []byte, next committed) error {
+	body, err := marshal(record{Committed: &next})
+	if err != nil {
+		return err
+	}
+	line, err := log.write(body)
+	if err == nil {
+		err = log.wait(line)
+	}
+	if err = errors.Join(err, log.close()); err != nil {
+		return err
+	}
+	storage := h.store.files
+	if base.exists() {
+		if err := storage.copy(ctx, base.key, base.key+".bak"); err != nil {
+			return err
+		}
+	}
+	if err := storage.write(ctx, h.keys.checkpoint, data, true); err != nil {
+		return err
+	}
+	if base.exists() && base.key != h.keys.checkpoint {
+		if err := storage.remove(ctx, base.key); err != nil {
+			return err
+		}
+	}
+	return storage.retireLog(ctx, h.keys.journal, h.keys.done)
+}
+
+// integrityError says that the engine made a deployment that contradicts itself. It was written all the same.
+type integrityError struct{ err error }
+
+func (e *integrityError) Error() string { return "the new state contradicts itself: " + e.err.Error() }
+func (e *integrityError) Unwrap() error { return e.err }
+
+// verify mends a deployment that contradicts itself. One that cannot be mended is marked the way the stock code does,
+// so that it is not taken for a damaged file.
+func verify(deployment *apitype.TypedDeployment) error {
+	d := deployment.Deployment
+	d.Metadata.IntegrityErrorMetadata = nil
+	err := snapshot.VerifyIntegrity(d)
+	if err == nil {
+		return nil
+	}
+	if mended := mend(d.Resources); mended != nil {
+		copied := *d
+		copied.Resources = mended
+		if snapshot.VerifyIntegrity(&copied) == nil {
+			*d = copied
+			return nil
+		}
+	}
+	d.Metadata.IntegrityErrorMetadata = &apitype.SnapshotIntegrityErrorMetadataV1{
+		Version: strconv.Itoa(deployment.Version),
+		Command: strings.Join(os.Args, " "),
+		Error:   err.Error(),
+	}
+	return &integrityError{err}
+}

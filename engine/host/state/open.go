@@ -1,0 +1,86 @@
+package state
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/pulumi/pulumi/pkg/v3/authhelpers"
+	"gocloud.dev/blob"
+	"gocloud.dev/blob/gcsblob"
+)
+
+const fileScheme = "file://"
+
+// openFiles opens the storage that the stock backend of this URL uses, so that both see the same keys. The name
+// identifies the storage in this process.
+func openFiles(ctx context.Context, address string) (storage files, name string, err error) {
+	if rest, ok := strings.CutPrefix(address, fileScheme); ok {
+		return openFolder(rest)
+	}
+	parsed, err := url.Parse(address)
+	if err != nil {
+		return nil, "", fmt.Errorf("the backend's URL: %w", err)
+	}
+	if parsed.Scheme == "s3" {
+		modernS3(parsed)
+	}
+	mux := blob.DefaultURLMux()
+	if parsed.Scheme == gcsblob.Scheme {
+		if mux, err = authhelpers.GoogleCredentialsMux(ctx); err != nil {
+			return nil, "", err
+		}
+	}
+	blobs, err := mux.OpenBucketURL(ctx, parsed)
+	if err != nil {
+		return nil, "", fmt.Errorf("open the backend's storage: %w", err)
+	}
+	if prefix := strings.TrimLeft(parsed.Path, "/"); prefix != "" {
+		blobs = blob.PrefixedBucket(blobs, strings.TrimSuffix(prefix, "/")+"/")
+	}
+	return &bucket{blobs: blobs}, address, nil
+}
+
+func openFolder(rest string) (files, string, error) {
+	path, rawQuery, _ := strings.Cut(rest, "?")
+	query, err := url.ParseQuery(rawQuery)
+	if err != nil {
+		return nil, "", fmt.Errorf("the backend's URL: %w", err)
+	}
+	if path == "~" || strings.HasPrefix(path, "~/") {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return nil, "", err
+		}
+		path = filepath.Join(home, path[1:])
+	}
+	if path, err = filepath.Abs(filepath.FromSlash(path)); err != nil {
+		return nil, "", err
+	}
+	name := path
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		name = real
+	}
+	return &folder{root: path, sums: query.Get("metadata") != "skip"}, fileScheme + name, nil
+}
+
+// modernS3 rewrites the two parameters of old URLs that the stock backend still takes and the bucket library does not.
+func modernS3(address *url.URL) {
+	query := address.Query()
+	scheme := "https://"
+	if query.Has("disableSSL") {
+		if off, err := strconv.ParseBool(query.Get("disableSSL")); err == nil && off {
+			scheme = "http://"
+		}
+		query.Set("disable_https", strconv.FormatBool(scheme == "http://"))
+		query.Del("disableSSL")
+	}
+	if endpoint := query.Get("endpoint"); endpoint != "" && !strings.Contains(endpoint, "://") {
+		query.Set("endpoint", scheme+endpoint)
+	}
+	address.RawQuery = query.Encode()
+}

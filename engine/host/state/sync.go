@@ -1,0 +1,38 @@
+package state
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"time"
+)
+
+// Sync belongs behind a stock call (create, import of a state, rename, remove) under this lock: what it wrote reaches
+// the disk, and the lock is taken again, since stock calls that lock by themselves end by removing the lock file. If
+// another process came in between, the error is *Locked.
+func (h *Held) Sync(ctx context.Context) error {
+	s, k := h.store, h.keys
+	dirs := []string{root, k.stacks, k.history, path.Dir(k.history), k.backups}
+	// File systems keep times to a few milliseconds.
+	if err := s.files.flush(ctx, dirs, h.since.Add(-time.Second)); err != nil {
+		return fmt.Errorf("bring the state to the disk: %w", err)
+	}
+	current, err := loadCheckpoint(ctx, s.files, k)
+	if err != nil {
+		return err
+	}
+	if !current.exists() {
+		// The stack was removed or has another name: what we noted of it must not meet a later stack of this name.
+		if err := s.files.remove(ctx, k.done); err != nil {
+			return err
+		}
+	}
+	// The stock lock ignores its own file, so this is a renewal where the file is still there.
+	if err := s.backend.Lock(ctx, h.ref); err != nil {
+		if other := s.clearDeadLocks(ctx, k); other != nil {
+			return other
+		}
+		return fmt.Errorf("lock the stack again: %w", err)
+	}
+	return nil
+}
