@@ -89,8 +89,8 @@ pub(super) async fn send(
             () = request.cancel.cancelled() => return Err(Error::Canceled),
             () = tokio::time::sleep_until(late) => return Err(timed_out()),
         };
-        let run = Running { lease, number: pool.next_run(), writes: request.writes.is_some(), well: None };
-        match run.to_end(&pool.launch, request, late, &mut observe).await {
+        let running = Running { lease, number: pool.next_run(), writes: request.writes.is_some(), well: None };
+        match running.run(&pool.launch, request, late, &mut observe).await {
             Err(Stop::Error(error)) => return Err(error),
             Err(Stop::Failure(Failure::Unreachable(reason))) => unreachable = reason,
             Err(Stop::Failure(Failure::Broken(reason))) => {
@@ -130,7 +130,7 @@ impl Drop for Running {
 }
 
 impl Running {
-    async fn to_end(
+    async fn run(
         mut self,
         launch: &Launch,
         request: &Request<'_>,

@@ -1,4 +1,4 @@
-//! One test's world: its own folders, state, passphrase and cloud. Nothing is shared but the CLI.
+//! One test's world: its own folders, state, passphrase and cloud. Nothing is shared but the programs.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -7,6 +7,7 @@ use automation::{Backend, Cli, Stack, Workspace};
 use serde_json::Value as Json;
 
 use super::cloud::Cloud;
+use super::driver;
 use super::tools::pulumi;
 
 /// The project of every world.
@@ -17,12 +18,14 @@ pub struct World {
     pub cloud: Cloud,
     /// With a passphrase and the cloud attached.
     pub workspace: Workspace,
+    /// Also where another engine runs the workspace.
     pub cli: Cli,
     folder: tempfile::TempDir,
 }
 
 impl World {
-    /// No process is started for it but, once, the one that tells the CLI's version.
+    /// On the engine that this test binary is about. No process is started for it but, once, those that
+    /// tell the programs' versions.
     pub async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let cloud = Cloud::start().await;
@@ -31,7 +34,8 @@ impl World {
         std::fs::write(&passphrase, "correct horse").unwrap();
         let state = Backend::Folder(folder.path().join("state"));
         let (project, home) = (folder.path().join("project"), folder.path().join("home"));
-        let workspace = Workspace::inline(cli.clone(), PROJECT, project, home, state)
+        let engine = driver::open(&cli).await;
+        let workspace = Workspace::inline(engine, PROJECT, project, home, state)
             .unwrap()
             .with_passphrase_file(passphrase)
             .with_attached_provider("cloud", cloud.port());
