@@ -89,7 +89,8 @@ pub(super) async fn send(
             () = request.cancel.cancelled() => return Err(Error::Canceled),
             () = tokio::time::sleep_until(late) => return Err(timed_out()),
         };
-        let running = Running { lease, number: pool.next_run(), writes: request.writes.is_some(), well: None };
+        let running =
+            Running { lease, number: pool.next_run(), writes: request.writes.is_some(), well: None };
         match running.run(&pool.launch, request, late, &mut observe).await {
             Err(Stop::Error(error)) => return Err(error),
             Err(Stop::Failure(Failure::Unreachable(reason))) => unreachable = reason,

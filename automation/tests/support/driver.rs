@@ -2,6 +2,8 @@
 
 use automation::Cli;
 
-pub async fn open(cli: &Cli) -> Cli {
+pub type Driver = Cli;
+
+pub async fn open(cli: &Cli) -> Driver {
     cli.clone()
 }

@@ -4,7 +4,9 @@ use automation::{Cli, Host};
 
 use super::tools::pilot_engine;
 
-pub async fn open(cli: &Cli) -> Host {
+pub type Driver = Host;
+
+pub async fn open(cli: &Cli) -> Driver {
     static HOST: tokio::sync::OnceCell<Host> = tokio::sync::OnceCell::const_new();
     let open =
         async || Host::open(pilot_engine()).await.unwrap_or_else(|e| panic!("{e}; run `cargo xtask tools`"));

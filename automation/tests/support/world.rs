@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use automation::{Backend, Cli, Stack, Workspace};
+use automation::{Backend, Cli, Engine, Stack, Workspace};
 use serde_json::Value as Json;
 
 use super::cloud::Cloud;
@@ -18,7 +18,9 @@ pub struct World {
     pub cloud: Cloud,
     /// With a passphrase and the cloud attached.
     pub workspace: Workspace,
-    /// Also where another engine runs the workspace.
+    /// What runs the workspace.
+    pub engine: driver::Driver,
+    /// Also where that is another engine.
     pub cli: Cli,
     folder: tempfile::TempDir,
 }
@@ -30,16 +32,15 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let cloud = Cloud::start().await;
         let cli = cli().await;
-        let passphrase = folder.path().join("passphrase");
-        std::fs::write(&passphrase, "correct horse").unwrap();
-        let state = Backend::Folder(folder.path().join("state"));
-        let (project, home) = (folder.path().join("project"), folder.path().join("home"));
+        std::fs::write(folder.path().join("passphrase"), "correct horse").unwrap();
         let engine = driver::open(&cli).await;
-        let workspace = Workspace::inline(engine, PROJECT, project, home, state)
-            .unwrap()
-            .with_passphrase_file(passphrase)
-            .with_attached_provider("cloud", cloud.port());
-        Self { cloud, workspace, cli, folder }
+        let workspace = workspace(engine.clone(), folder.path(), cloud.port());
+        Self { cloud, workspace, engine, cli, folder }
+    }
+
+    /// The same project, state and cloud, on another engine.
+    pub fn on(&self, engine: impl Engine + 'static) -> Workspace {
+        workspace(engine, self.folder.path(), self.cloud.port())
     }
 
     /// A new stack of the world's project; one `pulumi stack init`.
@@ -89,6 +90,15 @@ impl World {
             .await
             .unwrap()
     }
+}
+
+fn workspace(engine: impl Engine + 'static, folder: &Path, cloud: u16) -> Workspace {
+    let (project, home) = (folder.join("project"), folder.join("home"));
+    let state = Backend::Folder(folder.join("state"));
+    Workspace::inline(engine, PROJECT, project, home, state)
+        .unwrap()
+        .with_passphrase_file(folder.join("passphrase"))
+        .with_attached_provider("cloud", cloud)
 }
 
 /// The resources of one state file.
