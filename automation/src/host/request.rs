@@ -304,8 +304,11 @@ impl Ending<'_> {
             loop {
                 match client::cancel(&process.socket, &cancel).await {
                     Ok(answer) if answer.known => return,
-                    Ok(_) => {}
-                    Err(failure) => tracing::debug!(?failure, run = cancel.id, "could not cancel a run"),
+                    // A second one would be taken for force, so it is sent only when there was no first.
+                    Err(Failure::Broken(reason)) => {
+                        return tracing::debug!(reason, run = cancel.id, "no answer to a cancellation");
+                    }
+                    Ok(_) | Err(_) => {}
                 }
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }

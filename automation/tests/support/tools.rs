@@ -1,5 +1,8 @@
 //! Where the programs are that `cargo xtask tools` puts in place.
 
+// Tests of other crates use a part of it.
+#![allow(dead_code)]
+
 use std::path::PathBuf;
 
 /// The cache's pulumi; where there is none, the one on PATH, which `cargo xtask tools` has then accepted.
