@@ -1,5 +1,6 @@
 //! What runs stacks: one trait for every engine, so that code written against a [`crate::Stack`] works
-//! with the `pulumi` CLI ([`crate::Cli`]) and with the fake of the tests ([`crate::FakeEngine`]) alike.
+//! with the `pulumi` CLI ([`crate::Cli`]), with the host that keeps the engine warm ([`crate::Host`]) and
+//! with the fake of the tests ([`crate::FakeEngine`]) alike.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -2,9 +2,10 @@
 //!
 //! A [`Workspace`] is one project and its state backend. A [`Stack`] of it is brought `up`, previewed,
 //! refreshed, destroyed, exported. Its program is a [`Source`]: an async Rust [`Program`] that runs in this
-//! process, an executable of its own, or what the project's folder names. An [`Engine`] runs it: [`Cli`]
-//! drives the `pulumi` CLI, one process for each command and each operation; [`FakeEngine`] keeps
-//! everything in memory, for the tests of whoever uses this crate.
+//! process, an executable of its own, or what the project's folder names. An [`Engine`] runs it. There are
+//! two drivers of the real one: [`Cli`] starts the `pulumi` CLI for each command and each operation; [`Host`]
+//! speaks to `pilot-engine`, a process that keeps the engine warm. [`FakeEngine`] keeps everything in
+//! memory, for the tests of whoever uses this crate.
 //!
 //! Nothing here knows Pilot. No environment variable is read, nothing global is kept, so any number of
 //! programs can run at once in one process.
@@ -37,8 +38,8 @@
 //!
 //! To read it, begin with [`workspace`] and [`stack`], what a caller sees; [`engine`] and [`options`] are
 //! what they ask for, [`config`] what a stack is told. Then [`source`], [`mod@program`] and [`context`]:
-//! what runs and how it speaks to the engine, in the words of [`value`]. Last the engines, [`cli`] and
-//! [`fake`], what they report ([`event`]) and what goes wrong ([`error`]).
+//! what runs and how it speaks to the engine, in the words of [`value`]. Last the engines, [`cli`],
+//! [`host`] and [`fake`], what they report ([`event`]) and what goes wrong ([`error`]).
 //!
 #![deny(missing_docs)]
 #![doc = include_str!("../CAPABILITIES.md")]

@@ -89,8 +89,9 @@ pub(super) async fn send(
             () = request.cancel.cancelled() => return Err(Error::Canceled),
             () = tokio::time::sleep_until(late) => return Err(timed_out()),
         };
-        let run = Running { lease, number: pool.next_run(), writes: request.writes.is_some(), well: None };
-        match run.to_end(&pool.launch, request, late, &mut observe).await {
+        let running =
+            Running { lease, number: pool.next_run(), writes: request.writes.is_some(), well: None };
+        match running.run(&pool.launch, request, late, &mut observe).await {
             Err(Stop::Error(error)) => return Err(error),
             Err(Stop::Failure(Failure::Unreachable(reason))) => unreachable = reason,
             Err(Stop::Failure(Failure::Broken(reason))) => {
@@ -130,7 +131,7 @@ impl Drop for Running {
 }
 
 impl Running {
-    async fn to_end(
+    async fn run(
         mut self,
         launch: &Launch,
         request: &Request<'_>,
@@ -303,8 +304,11 @@ impl Ending<'_> {
             loop {
                 match client::cancel(&process.socket, &cancel).await {
                     Ok(answer) if answer.known => return,
-                    Ok(_) => {}
-                    Err(failure) => tracing::debug!(?failure, run = cancel.id, "could not cancel a run"),
+                    // A second one would be taken for force, so it is sent only when there was no first.
+                    Err(Failure::Broken(reason)) => {
+                        return tracing::debug!(reason, run = cancel.id, "no answer to a cancellation");
+                    }
+                    Ok(_) | Err(_) => {}
                 }
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }

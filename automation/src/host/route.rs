@@ -2,8 +2,24 @@
 
 use crate::engine::{Backend, Command, Operation, Place};
 
-/// Commands by their first word. What is added to Pulumi later goes to the CLI until it is named here.
-const COMMANDS: [&str; 4] = ["cancel", "config", "stack", "whoami"];
+/// Commands of the host by their first word.
+const COMMANDS: [&str; 3] = ["cancel", "config", "whoami"];
+
+/// Those that begin with `stack`. What is added to Pulumi later goes to the CLI until it is named here.
+const OF_STACK: [&str; 12] = [
+    "change-secrets-provider",
+    "export",
+    "history",
+    "import",
+    "init",
+    "ls",
+    "output",
+    "rename",
+    "rm",
+    "select",
+    "tag",
+    "unselect",
+];
 
 /// Backends that are storage; the others are services with an API of their own.
 const STORAGE: [&str; 4] = ["file://", "s3://", "gs://", "azblob://"];
@@ -19,8 +35,12 @@ const TRAVELLING: [&str; 5] = [
 
 /// Why the host does not do this command; none when it does.
 pub(super) fn command(place: &Place, command: &Command) -> Option<&'static str> {
-    let words: Vec<&str> = command.args.iter().take(2).map(String::as_str).collect();
-    let is_ours = words.first().is_some_and(|word| COMMANDS.contains(word)) && words != ["config", "env"];
+    let mut words = command.args.iter().map(String::as_str);
+    let is_ours = match (words.next().unwrap_or_default(), words.next().unwrap_or_default()) {
+        ("config", "env") => false,
+        ("stack", word) => OF_STACK.contains(&word),
+        (word, _) => COMMANDS.contains(&word),
+    };
     if is_ours { of_place(place) } else { Some("it is not a command of stacks") }
 }
 
@@ -66,10 +86,12 @@ mod tests {
         for words in [&["stack", "init", "s"][..], &["config", "set"], &["whoami"], &["cancel", "--yes"]] {
             assert!(!to_cli(&place, words), "{words:?}");
         }
-        for words in [&["plugin", "ls"][..], &["policy"], &["org"], &["env"], &["install"], &["new"], &[]] {
+        for first in ["plugin", "policy", "org", "env", "install", "new", "state", "stack", ""] {
+            assert!(to_cli(&place, &[first]), "{first}");
+        }
+        for words in [&["config", "env", "ls"][..], &["stack", "graph"], &["stack", "--show-urns"], &[]] {
             assert!(to_cli(&place, words), "{words:?}");
         }
-        assert!(to_cli(&place, &["config", "env", "ls"]));
         for (url, is_service) in [
             ("file:///srv", false),
             ("s3://bucket?region=x", false),

@@ -7,6 +7,7 @@
 #![allow(dead_code)]
 
 pub mod cloud;
+pub mod driver;
 pub mod normal;
 pub mod tools;
 pub mod world;

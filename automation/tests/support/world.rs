@@ -1,12 +1,13 @@
-//! One test's world: its own folders, state, passphrase and cloud. Nothing is shared but the CLI.
+//! One test's world: its own folders, state, passphrase and cloud. Nothing is shared but the programs.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use automation::{Backend, Cli, Stack, Workspace};
+use automation::{Backend, Cli, Engine, Stack, Workspace};
 use serde_json::Value as Json;
 
 use super::cloud::Cloud;
+use super::driver;
 use super::tools::pulumi;
 
 /// The project of every world.
@@ -17,25 +18,29 @@ pub struct World {
     pub cloud: Cloud,
     /// With a passphrase and the cloud attached.
     pub workspace: Workspace,
+    /// What runs the workspace.
+    pub engine: driver::Driver,
+    /// Also where that is another engine.
     pub cli: Cli,
     folder: tempfile::TempDir,
 }
 
 impl World {
-    /// No process is started for it but, once, the one that tells the CLI's version.
+    /// On the engine that this test binary is about. No process is started for it but, once, those that
+    /// tell the programs' versions.
     pub async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let cloud = Cloud::start().await;
         let cli = cli().await;
-        let passphrase = folder.path().join("passphrase");
-        std::fs::write(&passphrase, "correct horse").unwrap();
-        let state = Backend::Folder(folder.path().join("state"));
-        let (project, home) = (folder.path().join("project"), folder.path().join("home"));
-        let workspace = Workspace::inline(cli.clone(), PROJECT, project, home, state)
-            .unwrap()
-            .with_passphrase_file(passphrase)
-            .with_attached_provider("cloud", cloud.port());
-        Self { cloud, workspace, cli, folder }
+        std::fs::write(folder.path().join("passphrase"), "correct horse").unwrap();
+        let engine = driver::open(&cli).await;
+        let workspace = workspace(engine.clone(), folder.path(), cloud.port());
+        Self { cloud, workspace, engine, cli, folder }
+    }
+
+    /// The same project, state and cloud, on another engine.
+    pub fn on(&self, engine: impl Engine + 'static) -> Workspace {
+        workspace(engine, self.folder.path(), self.cloud.port())
     }
 
     /// A new stack of the world's project; one `pulumi stack init`.
@@ -85,6 +90,15 @@ impl World {
             .await
             .unwrap()
     }
+}
+
+fn workspace(engine: impl Engine + 'static, folder: &Path, cloud: u16) -> Workspace {
+    let (project, home) = (folder.join("project"), folder.join("home"));
+    let state = Backend::Folder(folder.join("state"));
+    Workspace::inline(engine, PROJECT, project, home, state)
+        .unwrap()
+        .with_passphrase_file(folder.join("passphrase"))
+        .with_attached_provider("cloud", cloud)
 }
 
 /// The resources of one state file.

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use automation::{Backend, Cli, Options, Source, Stack, Workspace};
+use automation::{Backend, Engine, Options, Source, Stack, Workspace};
 
-use crate::support::world;
+use crate::support::{driver, world};
 
 pub const PROJECT: &str = "shop";
 
@@ -33,17 +33,17 @@ impl Place {
     }
 
     pub async fn with_program(program: &str) -> Self {
-        Self::with_cli(world::cli().await, program)
+        Self::with_engine(driver::open(&world::cli().await).await, program)
     }
 
-    pub fn with_cli(cli: Cli, program: &str) -> Self {
+    pub fn with_engine(engine: impl Engine + 'static, program: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         std::fs::create_dir(at("project")).unwrap();
         std::fs::write(at("project/Pulumi.yaml"), program).unwrap();
         std::fs::write(at("passphrase"), "correct horse").unwrap();
         let state = Backend::Folder(at("state"));
-        let workspace = Workspace::local(cli, at("project"), at("home"), state).unwrap();
+        let workspace = Workspace::local(engine, at("project"), at("home"), state).unwrap();
         let workspace = workspace.with_passphrase_file(at("passphrase"));
         Self { workspace, folder }
     }

@@ -32,7 +32,7 @@ async fn listening_cli(folder: &Path) -> Cli {
 #[tokio::test]
 async fn no_secret_is_in_an_argument_the_environment_or_a_file() {
     let ears = tempfile::tempdir().unwrap();
-    let place = Place::with_cli(listening_cli(ears.path()).await, PROGRAM);
+    let place = Place::with_engine(listening_cli(ears.path()).await, PROGRAM);
     let stack = place.workspace.create_stack("dev").await.unwrap();
     let plain = ConfigOptions::default();
     let entries = BTreeMap::from([

@@ -30,7 +30,7 @@ async fn callers_who_come_together_share_one_start() {
 async fn each_environment_has_a_process_of_its_own() {
     let fake = Fake::new(|_| vec![done()]);
     let (host, place) = (fake.host("env >> \"$(dirname $0)/env\"").await, place());
-    let mut others = vec![place.clone(), place.clone(), place.clone()];
+    let mut others = [place.clone(), place.clone(), place.clone()];
     others[0].env.insert("REGION".to_owned(), "east".to_owned());
     others[1].home = place.directory.clone();
     // It travels with the request.
