@@ -12,6 +12,7 @@
 //! | `vanish: "why"` | create fails and nobody knows what has happened |
 //! | `partial: "why"` | create and update are done but the thing does not work |
 //! | `failDelete: "why"` | delete fails |
+//! | `adopt: true` | create finds what has this name already, and makes it only when there is none |
 //! | `fixed: ANY` | a change of it replaces the thing |
 //! | `slow: N` | create and update take N milliseconds |
 //! | `secretOutput: "text"` | output `hidden` is that text, as a secret |
@@ -164,6 +165,18 @@ impl Cloud {
 impl Shared {
     fn note(&self, seen: Seen) {
         self.log.lock().unwrap().push(seen);
+    }
+
+    /// The id of what a create of this name is about.
+    fn id_for(&self, name: &str, inputs: &Properties) -> String {
+        if inputs.get("adopt") == Some(&Value::Bool(true)) {
+            let things = self.things.lock().unwrap();
+            let found = things.keys().find(|id| id.rsplit_once('-').is_some_and(|(of, _)| of == name));
+            if let Some(id) = found {
+                return id.clone();
+            }
+        }
+        self.next_id(name)
     }
 
     fn next_id(&self, name: &str) -> String {

@@ -199,7 +199,7 @@ impl ResourceProvider for Service {
             return Ok(Response::new(rpc::CreateResponse { properties, ..Default::default() }));
         }
         self.make(&name, &inputs).await?;
-        let (id, outputs) = (self.0.next_id(&name), outputs(&inputs, &name));
+        let (id, outputs) = (self.0.id_for(&name, &inputs), outputs(&inputs, &name));
         self.keep(&id, &inputs);
         if let Some(why) = text(&inputs, "partial") {
             return Err(partial(&id, &inputs, &outputs, why));
