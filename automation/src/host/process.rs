@@ -97,7 +97,8 @@ impl Usage {
 }
 
 impl Process {
-    /// Until it answers. `ended` is called once, when it has ended and before anybody hears of it.
+    /// Until it answers. `ended` is called when it has ended in any way but in order and at our wish, and
+    /// before anybody hears of it.
     pub async fn start(
         launch: &Launch,
         env: &Environment,
@@ -332,18 +333,21 @@ async fn watch_over(
     };
     // What it left behind, such as plugins, has lost its purpose.
     signal(process.group);
-    tell(&process, status.as_ref().ok()).await;
-    ended(&process);
+    match status {
+        Ok(status) if status.success() && process.is_retired() => {
+            tracing::info!(pid = process.pid, "the engine host has ended");
+        }
+        _ => {
+            mourn(&process, status.as_ref().ok()).await;
+            ended(&process);
+        }
+    }
     let signal = status.ok().and_then(|status| status.signal()).unwrap_or(Signal::ABORT.as_raw());
     let _ = end.send(Some(signal));
 }
 
-async fn tell(process: &Process, status: Option<&ExitStatus>) {
+async fn mourn(process: &Process, status: Option<&ExitStatus>) {
     let status = status.map(ExitStatus::to_string).unwrap_or_default();
-    if process.is_retired() && process.unsettled.is_empty() {
-        tracing::info!(pid = process.pid, status, "the engine host has ended");
-        return;
-    }
     // What it wrote last may still be on its way.
     tokio::time::sleep(Duration::from_millis(20)).await;
     tracing::error!(pid = process.pid, status, said = process.said.all(), "the engine host broke down");

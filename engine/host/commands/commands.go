@@ -3,6 +3,7 @@ package commands
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"pilot/engine/host/fault"
@@ -204,8 +205,13 @@ func (c *call) locked(ref backend.StackReference, change func(held *state.Held) 
 		return err
 	}
 	defer held.Release()
-	if err := change(held); err != nil {
-		return err
+	for _, warning := range held.Warnings() {
+		fmt.Fprintf(c.run.Stderr, "warning: %s\n", warning)
 	}
-	return held.Sync(c)
+	err = change(held)
+	// Also a stock call that fails leaves traces.
+	if synced := held.Sync(c); err == nil {
+		err = synced
+	}
+	return err
 }

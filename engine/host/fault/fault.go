@@ -33,13 +33,25 @@ type Bug struct{ Panic, Stack string }
 
 func (b *Bug) Error() string { return b.Panic }
 
+// Blinded is an error whose words hide what must not be told.
+type Blinded struct {
+	Err  error
+	Text string
+}
+
+func (b *Blinded) Error() string { return b.Text }
+func (b *Blinded) Unwrap() error { return b.Err }
+
+// message leaves out the engine's mark of errors that it has told by events.
+func message(err error) string { return strings.TrimPrefix(err.Error(), "BAIL: ") }
+
 // Of gives the CLI's exit code and the fault; no fault without an error. `asked` says that somebody
 // asked for the run's end.
 func Of(err error, asked bool) (int, *protocol.Fault) {
 	if err == nil {
 		return cmd.ExitSuccess, nil
 	}
-	fault := &protocol.Fault{Kind: kind(err, asked), Message: err.Error()}
+	fault := &protocol.Fault{Kind: kind(err, asked), Message: message(err)}
 	var locked *state.Locked
 	if errors.As(err, &locked) {
 		fault.Owner = locked.Owner

@@ -39,6 +39,7 @@ type operation struct {
 	// importable gathers what `preview --import-file` writes, and spared counts what destroy spares.
 	importable *importable
 	spared     int
+	redactor   *redactor
 }
 
 var kinds = map[int]struct {
@@ -86,9 +87,9 @@ func work(stores *place.Stores, run *run.Run, kind int) error {
 	o := &operation{options: options, kind: kind, run: run, place: opened}
 	err = o.do()
 	if errors.Is(err, context.Canceled) || (err != nil && run.Stop.Asked() && !isLocked(err)) {
-		return fmt.Errorf("%w", backenderr.CancelledError{Operation: kinds[kind].cancelled})
+		return backenderr.CancelledError{Operation: kinds[kind].cancelled}
 	}
-	return err
+	return o.redactor.error(err)
 }
 
 func isLocked(err error) bool {
@@ -112,6 +113,9 @@ func (o *operation) do() error {
 		o.run.Changes(o.place.Key(o.ref))
 		if o.held, err = o.place.Store.Lock(o.run.Stop.Order(), o.ref); err == nil {
 			defer o.held.Release()
+			for _, warning := range o.held.Warnings() {
+				fmt.Fprintf(o.run.Stderr, "warning: %s\n", warning)
+			}
 		}
 	}
 	if err != nil {
@@ -164,8 +168,7 @@ func (o *operation) pass(
 	if err != nil {
 		return nil, nil, err
 	}
-	blinded, err := newRedactor(o.settings, o.secrets.Decrypter())
-	if err != nil {
+	if o.redactor, err = newRedactor(o.settings, o.secrets.Decrypter()); err != nil {
 		return nil, nil, err
 	}
 	update := kinds[o.kind].update
@@ -201,7 +204,7 @@ func (o *operation) pass(
 	}
 	shown := pass{
 		run: o.run, kind: update, label: label, stack: o.ref.Name(), project: o.place.Project.Name, dry: dry,
-		json: o.json, options: printed, redactor: blinded, also: o.seen,
+		json: o.json, options: printed, redactor: o.redactor, also: o.seen,
 	}
 	stream := shown.start()
 	engineContext.Events = stream.events

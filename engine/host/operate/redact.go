@@ -1,17 +1,18 @@
 package operate
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"sync"
 	"sync/atomic"
 	_ "unsafe" // for linkname
 
+	"pilot/engine/host/fault"
+
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/config"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/util/logging"
-
-	"context"
 )
 
 // The engine keeps a list of the secrets of all runs of a process and blinds them in all that any run
@@ -117,6 +118,14 @@ func (r *redactor) value(field string, value any) any {
 		}
 	}
 	return value
+}
+
+// error blinds what a failure says.
+func (r *redactor) error(err error) error {
+	if r == nil || err == nil {
+		return err
+	}
+	return &fault.Blinded{Err: err, Text: r.filter.Filter(err.Error())}
 }
 
 // writer blinds what is printed.

@@ -30,6 +30,8 @@ type bench struct {
 	dir   string
 	store *Store
 	ref   backend.StackReference
+	// bucket: the store takes the folder for a bucket.
+	bucket bool
 }
 
 func newBench(t *testing.T) *bench {
@@ -45,6 +47,9 @@ func (b *bench) open() *Store {
 	b.Helper()
 	s, err := Open(b.ctx, fileScheme+b.dir, &workspace.Project{Name: testProject}, 0)
 	b.must(err)
+	if b.bucket {
+		s.files = openBucket(b)
+	}
 	return s
 }
 

@@ -1,0 +1,223 @@
+package server
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"pilot/engine/host/fault"
+	"pilot/engine/host/protocol"
+	"pilot/engine/host/run"
+)
+
+// host serves one kind of work.
+func host(t *testing.T, most int, turn Turn, work func(*run.Run) error) (*httptest.Server, *Server) {
+	t.Helper()
+	answering := New(func(args []string) (Command, error) {
+		if args[0] != "work" {
+			return Command{}, fault.Refuse("unknown command %q for %q", args[0], "pulumi")
+		}
+		return Command{Work: work, Turn: turn}, nil
+	}, most)
+	serving := httptest.NewServer(answering)
+	t.Cleanup(func() {
+		answering.End(time.Second)
+		serving.Close()
+	})
+	return serving, answering
+}
+
+func ask(t *testing.T, serving *httptest.Server, id string, args ...string) (protocol.Ended, string) {
+	t.Helper()
+	body, err := json.Marshal(protocol.Run{ID: id, Args: args})
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.Post(serving.URL+"/v1/run", "application/json", strings.NewReader(string(body)))
+	if err != nil {
+		t.Error(err)
+		return protocol.Ended{}, ""
+	}
+	defer response.Body.Close()
+	var ended protocol.Ended
+	said := ""
+	for lines := bufio.NewScanner(response.Body); lines.Scan(); {
+		var line protocol.Line
+		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
+			t.Error(err)
+		}
+		if line.Ended != nil {
+			ended = *line.Ended
+		}
+		if line.Stderr != nil {
+			said += *line.Stderr
+		}
+	}
+	return ended, said
+}
+
+func post(t *testing.T, serving *httptest.Server, route, body string, answer any) int {
+	t.Helper()
+	response, err := http.Post(serving.URL+route, "application/json", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if err := json.NewDecoder(response.Body).Decode(answer); err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode
+}
+
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for range 500 {
+		if is() {
+			return
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+	t.Fatal(what)
+}
+
+func TestRunsWorkInTheOrderOfTheirArrivalAndNoMoreThanAllowed(t *testing.T) {
+	var mutex sync.Mutex
+	var order []string
+	working, most := 0, 0
+	free := make(chan struct{})
+	serving, answering := host(t, 2, Long, func(run *run.Run) error {
+		mutex.Lock()
+		order = append(order, run.ID)
+		working++
+		most = max(most, working)
+		mutex.Unlock()
+		<-free
+		mutex.Lock()
+		working--
+		mutex.Unlock()
+		return nil
+	})
+	var all sync.WaitGroup
+	for at := range 6 {
+		all.Go(func() { ask(t, serving, fmt.Sprint(at), "work") })
+		eventually(t, "it does not arrive", func() bool { return answering.table.Count() == at+1 })
+		// The table knows a run before it waits for its turn.
+		time.Sleep(5 * time.Millisecond)
+	}
+	for range 6 {
+		free <- struct{}{}
+	}
+	all.Wait()
+	if most != 2 || strings.Join(order[2:], "") != "2345" {
+		t.Errorf("%d at once, in the order %v", most, order)
+	}
+}
+
+func TestARunIsCancelledWhileItWaits(t *testing.T) {
+	free := make(chan struct{})
+	serving, answering := host(t, 1, Long, func(*run.Run) error {
+		<-free
+		return nil
+	})
+	var all sync.WaitGroup
+	all.Go(func() { ask(t, serving, "first", "work") })
+	eventually(t, "no first", func() bool { return answering.table.Count() == 1 })
+	ended := make(chan protocol.Ended)
+	go func() {
+		last, _ := ask(t, serving, "second", "work")
+		ended <- last
+	}()
+	eventually(t, "no second", func() bool { return answering.table.Count() == 2 })
+	var known protocol.Cancelled
+	post(t, serving, "/v1/cancel", `{"id":"second","force":false}`, &known)
+	if last := <-ended; !known.Known || last.Code != 8 || last.Fault.Kind != protocol.Canceled {
+		t.Errorf("%+v", last)
+	}
+	close(free)
+	all.Wait()
+}
+
+func TestAPanicEndsItsOwnRunOnly(t *testing.T) {
+	serving, _ := host(t, 2, Short, func(run *run.Run) error {
+		if run.ID == "bad" {
+			panic("nobody thought of this")
+		}
+		return nil
+	})
+	last, said := ask(t, serving, "bad", "work")
+	if last.Fault == nil || last.Fault.Kind != protocol.EngineBug || !strings.Contains(said, "nobody thought of this") {
+		t.Errorf("%+v: %s", last, said)
+	}
+	if last, _ := ask(t, serving, "good", "work"); last.Code != 0 || last.Fault != nil {
+		t.Errorf("%+v", last)
+	}
+}
+
+func TestAnUnknownCommandIsInvalid(t *testing.T) {
+	serving, _ := host(t, 1, Short, nil)
+	last, said := ask(t, serving, "1", "frob")
+	if last.Fault.Kind != protocol.Invalid || said != "error: unknown command \"frob\" for \"pulumi\"\n" {
+		t.Errorf("%+v: %s", last, said)
+	}
+}
+
+func TestARequestThatCannotBeReadIsRefused(t *testing.T) {
+	serving, _ := host(t, 1, Short, nil)
+	var why protocol.Fault
+	if status := post(t, serving, "/v1/run", `{"id":"1","frob":1}`, &why); status != 400 || why.Kind != protocol.Invalid {
+		t.Errorf("%d %+v", status, why)
+	}
+}
+
+func TestASecondRunOfTheSameIdIsRefused(t *testing.T) {
+	free := make(chan struct{})
+	serving, answering := host(t, 2, Short, func(*run.Run) error {
+		<-free
+		return nil
+	})
+	var all sync.WaitGroup
+	all.Go(func() { ask(t, serving, "same", "work") })
+	eventually(t, "no run", func() bool { return answering.table.Count() == 1 })
+	var why protocol.Fault
+	if status := post(t, serving, "/v1/run", `{"id":"same","args":["work"]}`, &why); status != 400 {
+		t.Errorf("%d", status)
+	}
+	close(free)
+	all.Wait()
+}
+
+func TestTheEndCancelsEveryRun(t *testing.T) {
+	serving, answering := host(t, 2, Long, func(run *run.Run) error {
+		<-run.Stop.Order().Done()
+		return context.Canceled
+	})
+	var all sync.WaitGroup
+	all.Go(func() {
+		if last, _ := ask(t, serving, "1", "work"); last.Fault == nil || last.Fault.Kind != protocol.Canceled {
+			t.Errorf("%+v", last)
+		}
+	})
+	eventually(t, "no run", func() bool { return answering.table.Count() == 1 })
+	answering.End(time.Minute)
+	all.Wait()
+}
+
+func TestHealthTellsWhoAnswers(t *testing.T) {
+	serving, _ := host(t, 1, Short, nil)
+	response, err := http.Get(serving.URL + "/v1/health")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	var health protocol.Health
+	if err := json.NewDecoder(response.Body).Decode(&health); err != nil || health.Protocol != protocol.Version {
+		t.Errorf("%v %+v", err, health)
+	}
+}
