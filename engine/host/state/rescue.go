@@ -24,7 +24,7 @@ type spare struct {
 // Without a good copy nothing is changed.
 func (h *Held) rescue(ctx context.Context, f findings, problem string) (checkpoint, error) {
 	s, k := h.store, h.keys
-	spares, err := h.spares(ctx, f)
+	spares, err := h.spares(ctx)
 	if err != nil {
 		return checkpoint{}, err
 	}
@@ -68,8 +68,13 @@ func (h *Held) rescue(ctx context.Context, f findings, problem string) (checkpoi
 }
 
 // spares gives the copies, the best first.
-func (h *Held) spares(ctx context.Context, f findings) ([]spare, error) {
+func (h *Held) spares(ctx context.Context) ([]spare, error) {
 	s, k := h.store, h.keys
+	last, err := readJournal(ctx, s.files, k.done)
+	if err != nil {
+		// Only a help, and damaged too.
+		last = nil
+	}
 	var found []spare
 	for _, variant := range k.variants() {
 		key := variant + ".bak"
@@ -81,9 +86,9 @@ func (h *Held) spares(ctx context.Context, f findings) ([]spare, error) {
 			return nil, err
 		}
 		found = append(found, spare{key: key, data: data, time: madeAt(data)})
-		if rebuilt := rebuild(k, f.done, data); rebuilt != nil {
+		if rebuilt := rebuild(k, last, data); rebuilt != nil {
 			found = append(found, spare{
-				key: key + " and " + k.done, data: rebuilt, time: f.done.committed[len(f.done.committed)-1].Time,
+				key: key + " and " + k.done, data: rebuilt, time: last.committed[len(last.committed)-1].Time,
 				latest: true, exact: true,
 			})
 		}
