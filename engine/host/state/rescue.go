@@ -44,17 +44,18 @@ func (h *Held) rescue(ctx context.Context, f findings, problem string) (checkpoi
 	if compressed := path.Ext(chosen.key); compressed == ".gz" || compressed == ".zst" {
 		restored.key += compressed
 	}
+	// What we noted of the last checkpoint is not true of this one. The new note comes first: killed in between, the
+	// damaged file is still seen, and the same copy is chosen again.
+	if !chosen.exact && s.files.stockSum(restored.key).kept {
+		if err := s.seal(ctx, k, committed{Sum: restored.sum, Time: chosen.time}); err != nil {
+			return checkpoint{}, err
+		}
+	}
 	if err := s.files.write(ctx, restored.key, restored.data, true); err != nil {
 		return checkpoint{}, err
 	}
 	if f.current.exists() && f.current.key != restored.key {
 		if err := s.files.remove(ctx, f.current.key); err != nil {
-			return checkpoint{}, err
-		}
-	}
-	// What we noted of the last checkpoint is not true of this one.
-	if !chosen.exact && !(f.done != nil && f.done.leadsTo(restored.sum)) {
-		if err := s.files.remove(ctx, k.done); err != nil {
 			return checkpoint{}, err
 		}
 	}
@@ -65,6 +66,19 @@ func (h *Held) rescue(ctx context.Context, f findings, problem string) (checkpoi
 			problem, chosen.key, chosen.time.UTC().Format(time.RFC3339), aside)
 	}
 	return restored, nil
+}
+
+// seal notes a checkpoint that no journal leads to.
+func (s *Store) seal(ctx context.Context, k keys, next committed) error {
+	first, err := marshal(newHeader(""))
+	if err != nil {
+		return err
+	}
+	last, err := marshal(record{Committed: &next})
+	if err != nil {
+		return err
+	}
+	return s.files.replaceLog(ctx, k.done, appendFrame(appendFrame(nil, 1, 0, first), 2, 0, last))
 }
 
 // spares gives the copies, the best first.
