@@ -221,3 +221,39 @@ func TestARenamedStackStaysRenamed(t *testing.T) {
 		t.Fatalf("%v %q", b.urns(), h.Warnings())
 	}
 }
+
+func TestACrashAfterAnyStepOfARestoreChoosesTheSameCopy(t *testing.T) {
+	for _, exact := range []bool{true, false} {
+		for n := 0; ; n++ {
+			b := newBench(t)
+			b.up("a")
+			b.up("b")
+			b.up("c")
+			want := ids("c", "b", "a")
+			if !exact {
+				b.must(os.Remove(b.file(b.keys().done)))
+				want = ids("b", "a")
+			}
+			b.damage([]byte("garbage"))
+			b.failAfter(n)
+			h, err := b.store.Lock(b.ctx, b.ref)
+			if err == nil {
+				h.Release()
+			}
+			b.store = b.open()
+			h = b.lock()
+			if got := b.urns(); strings.Join(got, " ") != strings.Join(want, " ") {
+				t.Fatalf("exact %v, after step %d: %v, want %v (%q)", exact, n, got, want, h.Warnings())
+			}
+			h.Release()
+			h = b.lock()
+			if len(h.Warnings()) != 0 {
+				t.Fatalf("exact %v, after step %d it is mended again: %q", exact, n, h.Warnings())
+			}
+			h.Release()
+			if err == nil {
+				break
+			}
+		}
+	}
+}

@@ -78,7 +78,7 @@ func TestACompressedStateIsReadAndWrittenPlain(t *testing.T) {
 	for i := range left {
 		left[i] = filepath.Base(left[i])
 	}
-	if want := "[dev.json dev.json.gz.bak]"; fmt.Sprint(left) != want {
+	if want := "[dev.json dev.json.bak dev.json.gz.bak]"; fmt.Sprint(left) != want {
 		t.Fatalf("left are %v, want %s", left, want)
 	}
 }
