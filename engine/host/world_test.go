@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -104,10 +105,10 @@ func (program) GetRequiredPackages(
 func (p program) Run(ctx context.Context, r *rpc.RunRequest) (*rpc.RunResponse, error) {
 	run, err := pulumi.NewContext(ctx, pulumi.RunInfo{
 		Project: r.Project, Stack: r.Stack, Config: r.Config, ConfigSecretKeys: r.ConfigSecretKeys, Parallel: r.Parallel,
-		DryRun: r.DryRun, MonitorAddr: r.MonitorAddress, Organization: r.Organization,
+		DryRun: r.DryRun, MonitorAddr: r.MonitorAddress, EngineAddr: r.Args[0], Organization: r.Organization,
 	})
 	if err == nil {
-		err = pulumi.RunWithContext(run, p.body)
+		err = errors.Join(pulumi.RunWithContext(run, p.body), run.Close())
 	}
 	if err != nil {
 		return &rpc.RunResponse{Error: err.Error()}, nil
