@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"regexp"
 	"runtime"
+	"runtime/debug"
 	"testing"
 	"time"
 
@@ -103,11 +104,21 @@ func TestTheEventsAreThoseOfTheCLI(t *testing.T) {
 	}
 }
 
-// engineKeeps is how many goroutines of each run the engine itself never ends: they wait on channels that
-// nobody outside the engine can reach.
-const engineKeeps = 3
+// patched is true when the engine is built as ./patch says.
+func patched() bool {
+	info, known := debug.ReadBuildInfo()
+	for _, module := range info.Deps {
+		if known && module.Path == "github.com/pulumi/pulumi/pkg/v3" {
+			return module.Replace != nil
+		}
+	}
+	return false
+}
 
-func TestNoHandleAndLittleElseIsLeftOfARun(t *testing.T) {
+func TestNothingIsLeftOfARun(t *testing.T) {
+	if !patched() {
+		t.Skip("the engine is not patched: it keeps a handle and three goroutines of each run")
+	}
 	w := newWorld(t, things(3))
 	handles := func() int {
 		names, err := os.ReadDir("/proc/self/fd")
@@ -128,7 +139,7 @@ func TestNoHandleAndLittleElseIsLeftOfARun(t *testing.T) {
 		w.must("preview", "--stack=dev")
 	}
 	for range 100 {
-		if handles() <= opened+5 && runtime.NumGoroutine() <= before+engineKeeps*runs+5 {
+		if handles() <= opened+5 && runtime.NumGoroutine() <= before+5 {
 			return
 		}
 		time.Sleep(20 * time.Millisecond)

@@ -59,8 +59,6 @@ type host struct {
 	mutex   sync.Mutex
 	open    map[*provider]*plugin.Context
 	program *grpc.ClientConn
-	// loaders are the ports of the engine's schema servers.
-	loaders []int
 }
 
 // provider is one that already serves, over a connection of its own: that is how it tells the

@@ -3,8 +3,6 @@ package operate
 import (
 	"context"
 	"fmt"
-	"net"
-	"strconv"
 
 	"github.com/pulumi/pulumi/pkg/v3/resource/plugin"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/util/rpcutil"
@@ -20,11 +18,7 @@ const inline = "inline"
 // LanguageRuntime connects to the request's program once, and gives Pulumi's own for other programs.
 func (h *host) LanguageRuntime(ctx *plugin.Context, name string) (plugin.LanguageRuntime, error) {
 	if name != inline {
-		found, err := h.Host.LanguageRuntime(ctx, name)
-		if err != nil {
-			return nil, err
-		}
-		return &language{LanguageRuntime: found, host: h}, nil
+		return h.Host.LanguageRuntime(ctx, name)
 	}
 	h.mutex.Lock()
 	defer h.mutex.Unlock()
@@ -40,40 +34,25 @@ func (h *host) LanguageRuntime(ctx *plugin.Context, name string) (plugin.Languag
 	client := pulumirpc.NewLanguageRuntimeClient(h.program)
 	return &language{
 		LanguageRuntime: plugin.NewLanguageRuntimeClient(name, client),
-		host:            h,
 		args:            []string{h.ServerAddr()},
 	}, nil
 }
 
-// language is a runtime of which the host remembers what the engine opens for it.
+// language gives an inline program the engine's address, as the engine does for its own `client`.
 type language struct {
 	plugin.LanguageRuntime
-	host *host
-	// args go to the program; an inline one gets the engine's address.
 	args []string
 }
 
 func (l *language) Run(ctx context.Context, info plugin.RunInfo) (string, bool, error) {
 	info.Args = append(info.Args, l.args...)
-	if _, port, err := net.SplitHostPort(info.LoaderAddress); err == nil {
-		if number, err := strconv.Atoi(port); err == nil {
-			l.host.mutex.Lock()
-			l.host.loaders = append(l.host.loaders, number)
-			l.host.mutex.Unlock()
-		}
-	}
 	return l.LanguageRuntime.Run(ctx, info)
 }
 
-// closeProgram closes the connection to the program, and the servers of schemas that the engine opens for
-// each run and never closes: a process that lives on would have no file handles left one day.
+// closeProgram closes the connection to the program.
 func (h *host) closeProgram() error {
 	h.mutex.Lock()
 	defer h.mutex.Unlock()
-	for _, port := range h.loaders {
-		closeListener(port)
-	}
-	h.loaders = nil
 	if h.program == nil {
 		return nil
 	}
