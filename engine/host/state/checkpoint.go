@@ -80,7 +80,13 @@ type contents struct {
 
 // parseCheckpoint reads a checkpoint file. With strict, fields that this version does not know are damage too: a bit
 // that flips in the name of a field would else make its content vanish.
-func parseCheckpoint(data []byte, strict bool) (contents, error) {
+func parseCheckpoint(data []byte, strict bool) (_ contents, err error) {
+	defer func() {
+		// The library asserts much about names; what it refuses is damage like any other.
+		if r := recover(); r != nil {
+			err = fmt.Errorf("it cannot be read: %v", r)
+		}
+	}()
 	if len(data) == 0 {
 		return contents{}, errors.New("it is empty")
 	}
@@ -114,10 +120,34 @@ func parseCheckpoint(data []byte, strict bool) (contents, error) {
 	if err != nil {
 		return contents{}, fmt.Errorf("it cannot be read: %w", err)
 	}
+	if err := checkNames(found.Latest, strict); err != nil {
+		return contents{}, err
+	}
 	if err := snapshot.VerifyIntegrity(found.Latest); err != nil {
 		return contents{}, fmt.Errorf("it contradicts itself: %w", err)
 	}
 	return contents{deployment: found.Latest, features: features}, nil
+}
+
+// checkNames looks at what the library takes for granted: it panics on a URN that is none.
+func checkNames(deployment *apitype.DeploymentV3, strict bool) error {
+	if deployment == nil {
+		return nil
+	}
+	for _, r := range deployment.Resources {
+		if !r.URN.IsValid() || r.Parent != "" && !r.Parent.IsValid() {
+			return fmt.Errorf("the resource %q, child of %q, has no name", r.URN, r.Parent)
+		}
+		if strict && r.URN.Type() != r.Type {
+			return fmt.Errorf("the resource %q has the type %s", r.URN, r.Type)
+		}
+	}
+	for _, op := range deployment.PendingOperations {
+		if !op.Resource.URN.IsValid() {
+			return fmt.Errorf("the resource %q of a pending operation has no name", op.Resource.URN)
+		}
+	}
+	return nil
 }
 
 func decode(data []byte, v any, strict bool) error {
@@ -151,7 +181,7 @@ func (c contents) foreign(k keys) bool {
 		return false
 	}
 	return !slices.ContainsFunc(c.deployment.Resources, func(r apitype.ResourceV3) bool {
-		return r.URN.Stack().Name().String() == path.Base(k.name)
+		return string(r.URN.Stack()) == k.name
 	})
 }
 

@@ -2,10 +2,13 @@ package state
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,6 +16,7 @@ import (
 	"github.com/pulumi/pulumi/pkg/v3/backend"
 	"github.com/pulumi/pulumi/pkg/v3/resource/stack/snapshot"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 )
 
 // Finish writes the checkpoint, the history entry, trims the history and removes the journal. It is also called when
@@ -60,12 +64,14 @@ func (j *Journal) save(
 	if err != nil {
 		return err
 	}
-	after, err := withoutManifest(deployment.Deployment)
-	if err != nil {
-		return err
-	}
-	if before != nil && bytes.Equal(before, after) {
-		return j.drop(ctx)
+	if before != nil {
+		same, err := equals(before, deployment.Deployment)
+		if err != nil {
+			return err
+		}
+		if same {
+			return j.drop(ctx)
+		}
 	}
 	invalid := verify(&deployment)
 	data, err := encodeCheckpoint(j.held.keys, deployment)
@@ -101,11 +107,47 @@ func keepsAll(base *apitype.DeploymentV3, entries []apitype.JournalEntry) bool {
 	return true
 }
 
-// withoutManifest gives a deployment's bytes without the time and the version that wrote it.
+// equals compares a deployment that was read with one that was made. The latter holds empty lists where a reader finds
+// none, so it is read as well.
+func equals(before []byte, made *apitype.DeploymentV3) (bool, error) {
+	after, err := withoutManifest(made)
+	if err != nil || bytes.Equal(before, after) {
+		return err == nil, err
+	}
+	var read apitype.DeploymentV3
+	if err := json.Unmarshal(after, &read); err != nil {
+		return false, err
+	}
+	after, err = withoutManifest(&read)
+	return bytes.Equal(before, after), err
+}
+
+// withoutManifest gives a deployment's bytes without the time and the version that wrote it. It sorts the resources:
+// those that do not refer to each other are registered in any order, and a state that is good in one order stays so.
 func withoutManifest(deployment *apitype.DeploymentV3) ([]byte, error) {
 	copied := *deployment
 	copied.Manifest = apitype.ManifestV1{}
+	copied.Resources = slices.Clone(copied.Resources)
+	for i, r := range copied.Resources {
+		// A refresh drops such lists where there is nothing to list, and the next update brings them back.
+		none := func(urns []resource.URN) bool { return len(urns) == 0 }
+		if len(r.Dependencies) == 0 && all(r.PropertyDependencies, none) {
+			copied.Resources[i].PropertyDependencies = nil
+		}
+	}
+	slices.SortStableFunc(copied.Resources, func(a, b apitype.ResourceV3) int {
+		return cmp.Or(cmp.Compare(a.URN, b.URN), cmp.Compare(a.ID, b.ID))
+	})
 	return marshal(copied)
+}
+
+func all[K comparable, V any](values map[K]V, holds func(V) bool) bool {
+	for _, value := range values {
+		if !holds(value) {
+			return false
+		}
+	}
+	return true
 }
 
 // drop ends a change that changed nothing.

@@ -101,8 +101,7 @@ func parseFrame(line []byte) (number, durable int, body []byte, ok bool) {
 	if len(fields) != 5 || len(fields[0]) != 8 {
 		return 0, 0, nil, false
 	}
-	sum, err := strconv.ParseUint(string(fields[0]), 16, 32)
-	if err != nil || uint32(sum) != crc32.Checksum(line[9:], castagnoli) {
+	if string(fields[0]) != fmt.Sprintf("%08x", crc32.Checksum(line[9:], castagnoli)) {
 		return 0, 0, nil, false
 	}
 	number, err1 := strconv.Atoi(string(fields[1]))

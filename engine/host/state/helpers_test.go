@@ -2,6 +2,7 @@ package state
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -30,6 +31,10 @@ type bench struct {
 	dir   string
 	store *Store
 	ref   backend.StackReference
+	// url is the backend, if it is not the folder.
+	url string
+	// bucket: the store takes the folder for a bucket.
+	bucket bool
 }
 
 func newBench(t *testing.T) *bench {
@@ -43,8 +48,15 @@ func newBench(t *testing.T) *bench {
 
 func (b *bench) open() *Store {
 	b.Helper()
-	s, err := Open(b.ctx, fileScheme+b.dir, &workspace.Project{Name: testProject}, 0)
+	url := b.url
+	if url == "" {
+		url = fileScheme + b.dir
+	}
+	s, err := Open(b.ctx, url, &workspace.Project{Name: testProject}, 0)
 	b.must(err)
+	if b.bucket {
+		s.files = openBucket(b)
+	}
 	return s
 }
 
@@ -271,4 +283,17 @@ func ids(made ...string) []string {
 		found = append(found, name+"=id-"+name)
 	}
 	return found
+}
+
+// countCreated counts the custom things whose success is among the lines of a journal.
+func countCreated(bodies [][]byte) int {
+	n := 0
+	for _, body := range bodies {
+		var line record
+		if json.Unmarshal(body, &line) == nil && line.Entry != nil && line.Entry.State != nil &&
+			line.Entry.Kind == apitype.JournalEntryKindSuccess && line.Entry.State.Type == "pilot:index:Thing" {
+			n++
+		}
+	}
+	return n
 }

@@ -42,7 +42,7 @@ type committed struct {
 	Sum string `json:"sum"`
 	// Time is the one in the checkpoint's manifest: with it, a replay gives the same bytes.
 	Time time.Time `json:"time"`
-	// Settled: pending creates of before were judged knowing that a destroy emptied the stack.
+	// Emptied: a destroy had succeeded, which settles the pending creates of before.
 	Emptied bool `json:"emptied,omitempty"`
 }
 
@@ -100,6 +100,28 @@ func readJournal(ctx context.Context, storage files, key string) (*journalFile, 
 		}
 	}
 	return found, nil
+}
+
+// readSeal gives the first and the last line of a journal that became a checkpoint, without its entries: that is what
+// every lock needs, and costs no parsing of the whole.
+func readSeal(ctx context.Context, storage files, key string) *journalFile {
+	data, err := storage.readLog(ctx, key)
+	if err != nil || len(data) == 0 || data[len(data)-1] != '\n' {
+		return nil
+	}
+	first, _, _ := bytes.Cut(data, []byte{'\n'})
+	last := data[:len(data)-1]
+	last = last[bytes.LastIndexByte(last, '\n')+1:]
+	_, _, head, ok := parseFrame(first)
+	_, _, tail, ok2 := parseFrame(last)
+	var begin, end record
+	if !ok || !ok2 || json.Unmarshal(head, &begin) != nil || json.Unmarshal(tail, &end) != nil {
+		return nil
+	}
+	if begin.Header == nil || begin.Header.Version != journalVersion || end.Committed == nil {
+		return nil
+	}
+	return &journalFile{header: *begin.Header, committed: []committed{*end.Committed}}
 }
 
 // marshal writes compact JSON the way the stock backend does.

@@ -15,7 +15,7 @@ import (
 type findings struct {
 	current checkpoint
 	live    *journalFile // a journal that a dead process left
-	done    *journalFile // the journal of the last change that became a checkpoint
+	done    *journalFile // the journal of the last change that became a checkpoint, without its entries
 }
 
 // look reads what the storage holds of a stack.
@@ -27,9 +27,7 @@ func (s *Store) look(ctx context.Context, k keys) (f findings, err error) {
 		return f, &Corrupt{Stack: k.stack, Reason: "its journal " + k.journal + ": " + err.Error()}
 	}
 	// The last journal only helps; without it less can be told and mended.
-	if f.done, err = readJournal(ctx, s.files, k.done); err != nil {
-		f.done = nil
-	}
+	f.done = readSeal(ctx, s.files, k.done)
 	return f, nil
 }
 

@@ -24,7 +24,7 @@ type spare struct {
 // Without a good copy nothing is changed.
 func (h *Held) rescue(ctx context.Context, f findings, problem string) (checkpoint, error) {
 	s, k := h.store, h.keys
-	spares, err := h.spares(ctx, f)
+	spares, err := h.spares(ctx)
 	if err != nil {
 		return checkpoint{}, err
 	}
@@ -44,17 +44,18 @@ func (h *Held) rescue(ctx context.Context, f findings, problem string) (checkpoi
 	if compressed := path.Ext(chosen.key); compressed == ".gz" || compressed == ".zst" {
 		restored.key += compressed
 	}
+	// What we noted of the last checkpoint is not true of this one. The new note comes first: killed in between, the
+	// damaged file is still seen, and the same copy is chosen again.
+	if !chosen.exact && s.files.stockSum(restored.key).kept {
+		if err := s.seal(ctx, k, committed{Sum: restored.sum, Time: chosen.time}); err != nil {
+			return checkpoint{}, err
+		}
+	}
 	if err := s.files.write(ctx, restored.key, restored.data, true); err != nil {
 		return checkpoint{}, err
 	}
 	if f.current.exists() && f.current.key != restored.key {
 		if err := s.files.remove(ctx, f.current.key); err != nil {
-			return checkpoint{}, err
-		}
-	}
-	// What we noted of the last checkpoint is not true of this one.
-	if !chosen.exact && !(f.done != nil && f.done.leadsTo(restored.sum)) {
-		if err := s.files.remove(ctx, k.done); err != nil {
 			return checkpoint{}, err
 		}
 	}
@@ -67,9 +68,27 @@ func (h *Held) rescue(ctx context.Context, f findings, problem string) (checkpoi
 	return restored, nil
 }
 
+// seal notes a checkpoint that no journal leads to.
+func (s *Store) seal(ctx context.Context, k keys, next committed) error {
+	first, err := marshal(newHeader(""))
+	if err != nil {
+		return err
+	}
+	last, err := marshal(record{Committed: &next})
+	if err != nil {
+		return err
+	}
+	return s.files.replaceLog(ctx, k.done, appendFrame(appendFrame(nil, 1, 0, first), 2, 0, last))
+}
+
 // spares gives the copies, the best first.
-func (h *Held) spares(ctx context.Context, f findings) ([]spare, error) {
+func (h *Held) spares(ctx context.Context) ([]spare, error) {
 	s, k := h.store, h.keys
+	last, err := readJournal(ctx, s.files, k.done)
+	if err != nil {
+		// Only a help, and damaged too.
+		last = nil
+	}
 	var found []spare
 	for _, variant := range k.variants() {
 		key := variant + ".bak"
@@ -81,9 +100,9 @@ func (h *Held) spares(ctx context.Context, f findings) ([]spare, error) {
 			return nil, err
 		}
 		found = append(found, spare{key: key, data: data, time: madeAt(data)})
-		if rebuilt := rebuild(k, f.done, data); rebuilt != nil {
+		if rebuilt := rebuild(k, last, data); rebuilt != nil {
 			found = append(found, spare{
-				key: key + " and " + k.done, data: rebuilt, time: f.done.committed[len(f.done.committed)-1].Time,
+				key: key + " and " + k.done, data: rebuilt, time: last.committed[len(last.committed)-1].Time,
 				latest: true, exact: true,
 			})
 		}
