@@ -24,6 +24,7 @@ import (
 	rpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/emptypb"
+	"google.golang.org/protobuf/types/known/structpb"
 )
 
 // provider serves one kind of resource.
@@ -67,7 +68,11 @@ func (p *provider) Create(ctx context.Context, r *rpc.CreateRequest) (*rpc.Creat
 }
 
 func (*provider) Read(_ context.Context, r *rpc.ReadRequest) (*rpc.ReadResponse, error) {
-	return &rpc.ReadResponse{Id: r.Id, Properties: r.Properties, Inputs: r.Inputs}, nil
+	found, err := structpb.NewStruct(map[string]any{"a": "b"})
+	if len(r.Properties.GetFields()) > 0 {
+		found = r.Properties
+	}
+	return &rpc.ReadResponse{Id: r.Id, Properties: found, Inputs: found}, err
 }
 
 func (*provider) Delete(context.Context, *rpc.DeleteRequest) (*emptypb.Empty, error) {
