@@ -103,6 +103,8 @@ func configure() {
 	for _, name := range []string{
 		"PULUMI_SKIP_UPDATE_CHECK", "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION", "PULUMI_DISABLE_REGISTRY_RESOLVE",
 		"PULUMI_DIY_BACKEND_NO_LEGACY_WARNING", "PULUMI_AUTOMATION_API",
+		// A panic in a goroutine of the engine ends its run and not the process; the second needs the first.
+		"PULUMI_DEV", "PULUMI_GOROUTINE_PANIC_RECOVERY",
 	} {
 		_ = os.Setenv(name, "true")
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -23,6 +24,7 @@ import (
 	rpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/emptypb"
+	"google.golang.org/protobuf/types/known/structpb"
 )
 
 // provider serves one kind of resource.
@@ -66,7 +68,11 @@ func (p *provider) Create(ctx context.Context, r *rpc.CreateRequest) (*rpc.Creat
 }
 
 func (*provider) Read(_ context.Context, r *rpc.ReadRequest) (*rpc.ReadResponse, error) {
-	return &rpc.ReadResponse{Id: r.Id, Properties: r.Properties, Inputs: r.Inputs}, nil
+	found, err := structpb.NewStruct(map[string]any{"a": "b"})
+	if len(r.Properties.GetFields()) > 0 {
+		found = r.Properties
+	}
+	return &rpc.ReadResponse{Id: r.Id, Properties: found, Inputs: found}, err
 }
 
 func (*provider) Delete(context.Context, *rpc.DeleteRequest) (*emptypb.Empty, error) {
@@ -104,10 +110,10 @@ func (program) GetRequiredPackages(
 func (p program) Run(ctx context.Context, r *rpc.RunRequest) (*rpc.RunResponse, error) {
 	run, err := pulumi.NewContext(ctx, pulumi.RunInfo{
 		Project: r.Project, Stack: r.Stack, Config: r.Config, ConfigSecretKeys: r.ConfigSecretKeys, Parallel: r.Parallel,
-		DryRun: r.DryRun, MonitorAddr: r.MonitorAddress, Organization: r.Organization,
+		DryRun: r.DryRun, MonitorAddr: r.MonitorAddress, EngineAddr: r.Args[0], Organization: r.Organization,
 	})
 	if err == nil {
-		err = pulumi.RunWithContext(run, p.body)
+		err = errors.Join(pulumi.RunWithContext(run, p.body), run.Close())
 	}
 	if err != nil {
 		return &rpc.RunResponse{Error: err.Error()}, nil

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
-	"slices"
-	"strings"
 
 	"pilot/engine/host/fault"
 
@@ -190,10 +188,4 @@ func (o *operation) afterDestroy(ctx context.Context) error {
 		say("The resources in the stack have been deleted, and the history and configuration removed.\n")
 	}
 	return nil
-}
-
-// sorted is for messages that should not change from run to run.
-func sorted(words []string) string {
-	slices.Sort(words)
-	return strings.Join(words, ", ")
 }

@@ -35,7 +35,9 @@ const (
 // hosts makes the plugin host of one operation. Attached providers are this operation's own: the
 // environment variable by which the CLI learns of them would be that of all runs. `opened` is called
 // when the host is made.
-func hosts(registry registry.Registry, attached map[string]uint16, opened func()) engine.HostFactory {
+func hosts(
+	registry registry.Registry, attached map[string]uint16, program string, opened func(),
+) engine.HostFactory {
 	return func(ctx context.Context, d, status diag.Sink, debug plugin.DebugContext) (plugin.Host, error) {
 		opened()
 		// No installer of languages: nothing is installed that nobody has asked for.
@@ -44,19 +46,19 @@ func hosts(registry registry.Registry, attached map[string]uint16, opened func()
 		if err != nil {
 			return nil, err
 		}
-		if len(attached) == 0 {
-			return inner, nil
-		}
-		return &host{Host: inner, ports: attached, open: map[*provider]*plugin.Context{}}, nil
+		return &host{Host: inner, ports: attached, address: program, open: map[*provider]*plugin.Context{}}, nil
 	}
 }
 
-// host gives the attached providers and leaves the rest to Pulumi's own.
+// host gives the attached providers and the inline program, and leaves the rest to Pulumi's own.
 type host struct {
 	plugin.Host
 	ports map[string]uint16
-	mutex sync.Mutex
-	open  map[*provider]*plugin.Context
+	// address is the program's.
+	address string
+	mutex   sync.Mutex
+	open    map[*provider]*plugin.Context
+	program *grpc.ClientConn
 }
 
 // provider is one that already serves, over a connection of its own: that is how it tells the
@@ -205,5 +207,5 @@ func (h *host) Close() error {
 	for _, opened := range h.those(nil) {
 		failed = errors.Join(failed, opened.Close())
 	}
-	return errors.Join(failed, h.Host.Close())
+	return errors.Join(failed, h.Host.Close(), h.closeProgram())
 }

@@ -177,7 +177,8 @@ func (o *operation) pass(
 		fmt.Fprintf(o.run.Stdout, "%s (%s):\n", label, o.ref)
 	}
 	decrypter := &later{Decrypter: o.secrets.Decrypter()}
-	options.HostFactory = hosts(o.place.Backend().GetReadOnlyCloudRegistry(), o.run.Place.Attached, func() {
+	registry := o.place.Backend().GetReadOnlyCloudRegistry()
+	options.HostFactory = hosts(registry, o.run.Place.Attached, o.client, func() {
 		decrypter.told.Store(true)
 		forgetEngineFilters()
 	})

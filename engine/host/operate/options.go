@@ -85,14 +85,14 @@ func (o *options) about(kind int) {
 	set.String("event-log", "", "")
 	if kind != forPreview {
 		set.BoolVarP(&o.yes, "yes", "y", false, "")
-		set.BoolVarP(&o.skipPreview, "skip-preview", "f", false, "")
+		// The `-f` of an import is its file.
+		short := map[bool]string{true: "f"}[kind != forImport]
+		set.BoolVarP(&o.skipPreview, "skip-preview", short, false, "")
 	}
 	if kind&(forRefresh|forDestroy|forImport) != 0 {
 		set.BoolVar(&o.previewOnly, "preview-only", false, "")
 	}
 	if kind == forImport {
-		// Its `-f` is another.
-		set.Lookup("skip-preview").Shorthand = ""
 		o.importing()
 		return
 	}

@@ -31,12 +31,11 @@ func (o *operation) project() error {
 			return err
 		}
 	}
-	address := o.client
 	if o.run.Program != nil {
-		address = o.run.Program.Address
+		o.client = o.run.Program.Address
 	}
-	if address != "" {
-		o.place.Project.Runtime = workspace.NewProjectRuntimeInfo("client", map[string]any{"address": address})
+	if o.client != "" {
+		o.place.Project.Runtime = workspace.NewProjectRuntimeInfo(inline, map[string]any{"address": o.client})
 	}
 	return plugin.ValidatePulumiVersionRange(o.place.Project.RequiredPulumiVersion, version.Version)
 }

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"pilot/engine/host/protocol"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+func TestResourcesAreImported(t *testing.T) {
+	w := newWorld(t, things(0))
+	w.must("stack", "init", "dev", "--no-select")
+	common := []string{"import", "--yes", "--skip-preview", "--stack=dev", "--generate-code=false", "--protect=false"}
+	w.must(append(common, "--", "pilot:index:Thing", "one", "id-1")...)
+	file := filepath.Join(w.place.Directory, "import.json")
+	text := `{"nameTable": {}, "resources": [{"type": "pilot:index:Thing", "name": "two", "id": "id-2"}]}`
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.must(append(common, "--file=import.json")...)
+	exported := w.must("stack", "export", "--stack=dev").stdout
+	for _, id := range []string{`"id": "id-1"`, `"id": "id-2"`} {
+		if !strings.Contains(exported, id) {
+			t.Errorf("no %s in %s", id, exported)
+		}
+	}
+	if said := w.say(append(common, "--", "pilot:index:Thing", "one")...); said.kind() != protocol.Invalid {
+		t.Error(said.text)
+	}
+}
+
+func TestAPreviewWritesWhatCanBeImported(t *testing.T) {
+	w := newWorld(t, things(2))
+	w.must("stack", "init", "dev", "--no-select")
+	file := filepath.Join(w.place.Directory, "import.json")
+	w.must("preview", "--stack=dev", "--import-file="+file)
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var read struct{ Resources []map[string]any }
+	if err := json.Unmarshal(text, &read); err != nil || len(read.Resources) != 2 {
+		t.Errorf("%v: %s", err, text)
+	}
+}
+
+func TestAPlanBindsTheChange(t *testing.T) {
+	w := newWorld(t, things(1))
+	w.must("stack", "init", "dev", "--no-select")
+	plan := filepath.Join(w.place.Directory, "plan.json")
+	w.must("preview", "--stack=dev", "--save-plan="+plan)
+	w.program = w.serveProgram(things(2))
+	if said := w.say(append(up("dev"), "--plan="+plan)...); said.kind() != protocol.Failed {
+		t.Error(said.text)
+	}
+	w.program = w.serveProgram(things(1))
+	w.must(append(up("dev"), "--plan="+plan)...)
+}
+
+func TestDestroyRemovesTheStackOnRequest(t *testing.T) {
+	w := newWorld(t, things(1))
+	w.must("stack", "init", "dev", "--no-select")
+	w.must("config", "set", "--stack=dev", "a", "b")
+	w.must(up("dev")...)
+	w.must("destroy", "--preview-only", "--stack=dev")
+	w.must(append(destroy("dev"), "--remove")...)
+	if said := w.must("stack", "ls", "--json"); said.stdout != "[]\n" {
+		t.Error(said.stdout)
+	}
+}
+
+func TestProtectedResourcesAreSpared(t *testing.T) {
+	w := newWorld(t, func(ctx *pulumi.Context) error {
+		var made struct{ pulumi.CustomResourceState }
+		if err := ctx.RegisterResource("pilot:index:Thing", "kept", pulumi.Map{}, &made, pulumi.Protect(true)); err != nil {
+			return err
+		}
+		var other struct{ pulumi.CustomResourceState }
+		return ctx.RegisterResource("pilot:index:Thing", "gone", pulumi.Map{}, &other)
+	})
+	w.must("stack", "init", "dev", "--no-select")
+	w.must(up("dev")...)
+	w.must(append(destroy("dev"), "--exclude-protected")...)
+	exported := w.must("stack", "export", "--stack=dev").stdout
+	if !strings.Contains(exported, "::kept") || strings.Contains(exported, "::gone") {
+		t.Error(exported)
+	}
+}
+
+func TestChangesThatNobodyExpectsAreAFault(t *testing.T) {
+	w := newWorld(t, things(1))
+	w.must("stack", "init", "dev", "--no-select")
+	if said := w.say("preview", "--stack=dev", "--expect-no-changes"); said.kind() != protocol.NoChangesExpected ||
+		said.ended.Code != 7 {
+		t.Errorf("%+v", said.ended)
+	}
+}
+
+func TestAStateIsExportedAndImported(t *testing.T) {
+	w := newWorld(t, things(2))
+	w.must("stack", "init", "dev", "--no-select")
+	w.must(up("dev")...)
+	exported := w.must("stack", "export", "--stack=dev").stdout
+	w.must(destroy("dev")...)
+	give := func(stack, text string) answer {
+		return w.send(context.Background(), w.request(w.place, &text, "stack", "import", "--stack", stack))
+	}
+	if said := give("dev", exported); said.stdout != "Import complete.\n" {
+		t.Error(said.text)
+	}
+	w.must("preview", "--stack=dev", "--expect-no-changes")
+	w.must("stack", "init", "other", "--no-select")
+	if said := give("other", exported); !strings.Contains(said.stderr, "from a different stack") {
+		t.Error(said.text)
+	}
+	if said := give("dev", "not JSON"); said.kind() != protocol.Invalid {
+		t.Error(said.text)
+	}
+}
+
+func TestAStackIsRenamedWithItsSettingsAndTags(t *testing.T) {
+	w := newWorld(t, things(1))
+	w.must("stack", "init", "dev")
+	w.must(up("dev")...)
+	w.must("stack", "tag", "set", "--stack", "dev", "--", "k", "-v")
+	if said := w.must("stack", "tag", "get", "--stack", "dev", "--", "k"); said.stdout != "-v\n" {
+		t.Error(said.stdout)
+	}
+	w.must("stack", "rename", "--stack", "dev", "--", "-prod")
+	w.must("preview", "--stack=-prod")
+	if said := w.must("stack", "ls", "--json"); !strings.Contains(said.stdout, `"current": true`) {
+		t.Error(said.stdout)
+	}
+	w.must("config", "set", "--stack=-prod", "--secret", "token", "hush")
+	w.must("stack", "init", "copy", "--no-select", "--copy-config-from=-prod")
+	if said := w.must("config", "get", "--stack", "copy", "token"); said.stdout != "hush\n" {
+		t.Error(said.stdout)
+	}
+}
+
+func TestANewPassphraseReplacesTheOldOne(t *testing.T) {
+	w := newWorld(t, things(1))
+	w.must("stack", "init", "dev", "--no-select")
+	w.must("config", "set", "--stack", "dev", "--secret", "token", "hush")
+	w.must(up("dev")...)
+	phrase := "new one\n"
+	run := w.request(w.place, &phrase, "stack", "change-secrets-provider", "--stack", "dev", "--", "passphrase")
+	if said := w.send(context.Background(), run); said.ended.Fault != nil {
+		t.Fatal(said.text)
+	}
+	if said := w.say("config", "get", "--stack", "dev", "token"); said.kind() != protocol.Secrets {
+		t.Error(said.text)
+	}
+	path := filepath.Join(w.place.Directory, "phrase")
+	if err := os.WriteFile(path, []byte(phrase), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.place.Passphrase = protocol.Passphrase{Kind: protocol.PassphraseFile, Path: path}
+	if said := w.must("config", "get", "--stack", "dev", "token"); said.stdout != "hush\n" {
+		t.Error(said.text)
+	}
+	w.must(append(up("dev"), "--expect-no-changes")...)
+	w.must("config", "refresh", "--stack", "dev", "--force")
+	w.must("stack", "history", "--json", "--stack", "dev", "--show-secrets")
+	w.must("recover", "--stack=dev")
+}
