@@ -22,7 +22,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// How long failures are remembered of an environment that nobody asks for.
 const GRUDGE: Duration = Duration::from_secs(60);
 
-#[derive(Debug)]
 pub(super) struct Pool {
     pub launch: Launch,
     pub recoveries: Recoveries,
@@ -31,7 +30,7 @@ pub(super) struct Pool {
 }
 
 /// Where the process of one environment is.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Slot {
     process: Mutex<Option<Arc<Process>>>,
     /// Whoever has it starts the process; the others wait.
@@ -39,7 +38,7 @@ struct Slot {
 }
 
 /// What went wrong since a run came to its end.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Strikes {
     count: u32,
     last: Option<Instant>,
@@ -126,6 +125,17 @@ impl Pool {
             Arc::strong_count(slot) > 1 || slot.living().is_some() || slot.is_in_disgrace()
         });
         Arc::clone(slots.entry(env.clone()).or_default())
+    }
+}
+
+/// Leaves the environments out, because their values may be secrets.
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Pool")
+            .field("launch", &self.launch)
+            .field("processes", &self.processes())
+            .finish()
     }
 }
 

@@ -24,7 +24,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The stacks that are being recovered now.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Recoveries(Mutex<HashMap<StackKey, watch::Receiver<()>>>);
 
 impl Recoveries {
