@@ -178,7 +178,7 @@ func (o *operation) afterDestroy(ctx context.Context) error {
 			"associated with the stack are still maintained. \nIf you want to remove the stack "+
 			"completely, run `pulumi stack rm %s`.\n", o.ref)
 	default:
-		_, err := backend.RemoveStack(ctx, o.stack, false, false)
+		_, err := o.held.Remove(ctx, o.stack, false, false)
 		if err = errors.Join(err, o.held.Sync(ctx)); err != nil {
 			return err
 		}
