@@ -65,11 +65,20 @@ pub(super) async fn recover(pool: &Arc<Pool>, env: &Environment, place: &Place, 
 async fn simple(pool: &Arc<Pool>, env: &Environment, request: &Request<'_>, stack: &str) -> Result<String> {
     let mut failures = Failures::default();
     let outcome = send(pool, env, request, |event| failures.observe(&event)).await?;
+    log_warnings(stack, &outcome);
     if outcome.ended.code == 0 {
         return Ok(outcome.stdout);
     }
     let command = request.command;
     Err(Failed { stack, command, outcome, failures, program_error: None }.into_error())
+}
+
+/// The host tells on its error output what it had to put right, such as a damaged state; whoever operates it wants to
+/// know, also when the run ended well.
+fn log_warnings(stack: &str, outcome: &Outcome) {
+    for warning in outcome.stderr.lines().filter_map(|line| line.strip_prefix("warning: ")) {
+        tracing::warn!(stack, "{warning}");
+    }
 }
 
 /// An engine operation; `args` are those of [`argv::arguments`].
@@ -104,6 +113,7 @@ pub(super) async fn operation(
         gathered.take(event, options);
     })
     .await?;
+    log_warnings(operation.stack, &outcome);
     let observed = program.map(|program| program.observed()).unwrap_or_default();
     if outcome.ended.code == 0 {
         let Outcome { stdout, stderr, .. } = outcome;
