@@ -74,6 +74,25 @@ fn orchestrator_tools() -> PathBuf {
 }
 
 #[tokio::test]
+async fn without_the_engine_host_workspaces_work_and_doctor_says_what_is_slower() {
+    let folder = tempfile::tempdir().unwrap();
+    let tools = tools_with(folder.path(), None);
+    let opencode = orchestrator_tools().join("opencode-1.18.33");
+    std::os::unix::fs::symlink(opencode, tools.join("opencode-1.18.33")).unwrap();
+    let cold = World::start_with_env(&[], &[("PILOT_TOOLS", tools.to_str().unwrap())]).await;
+    cold.api.create_ready("demo", "local").await;
+    cold.api.succeeded(&cold.api.delete("demo").await).await;
+    let said = cold.pilot(&["doctor"]);
+    assert!(said.contains("engine: not warm: each create") && said.contains("cargo xtask tools"), "{said}");
+    assert!(cold.log().contains("running stacks with the Pulumi CLI, which is slower"));
+
+    let warm = World::start().await;
+    let said = warm.pilot(&["doctor"]);
+    assert!(said.contains("engine: warm, ") && !said.contains("slower"), "{said}");
+    assert!(!warm.log().contains("which is slower"));
+}
+
+#[tokio::test]
 async fn a_missing_opencode_is_refused_before_anything_is_made() {
     let folder = tempfile::tempdir().unwrap();
     let tools = tools_with(folder.path(), None);

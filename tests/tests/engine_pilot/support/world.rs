@@ -175,7 +175,8 @@ impl World {
     }
 
     pub fn pilot_output(&self, args: &[&str]) -> std::process::Output {
-        Command::new(program("pilot")).arg("--data").arg(&self.data).args(args).output().unwrap()
+        let env = self.env.iter().map(|(key, value)| (key, value));
+        Command::new(program("pilot")).arg("--data").arg(&self.data).args(args).envs(env).output().unwrap()
     }
 }
 
