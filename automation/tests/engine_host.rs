@@ -9,6 +9,8 @@ mod support;
 
 #[path = "host/crash.rs"]
 mod crash;
+#[path = "host/damage.rs"]
+mod damage;
 #[path = "host/kills.rs"]
 mod kills;
 #[path = "host/sharing.rs"]
