@@ -14,7 +14,6 @@ import (
 	"os/signal"
 	"runtime"
 	"syscall"
-	"time"
 
 	"pilot/engine/host/commands"
 	"pilot/engine/host/place"
@@ -23,9 +22,6 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/version"
 	"github.com/spf13/pflag"
 )
-
-// limit is how long the process may take to end.
-const limit = 2 * time.Second
 
 func main() {
 	if err := start(); err != nil && !errors.Is(err, pflag.ErrHelp) {
@@ -51,6 +47,8 @@ func start() error {
 		return errors.New("--socket must be a path, and --parallel-runs at least 1")
 	}
 	configure()
+	// Its parent reads what it writes, and may die before it.
+	signal.Ignore(syscall.SIGPIPE)
 	listener, err := listen(*socket)
 	if err != nil {
 		return err
@@ -65,7 +63,7 @@ func start() error {
 	}
 	untilEnd()
 	_ = listener.Close()
-	answering.End(limit)
+	answering.End()
 	return nil
 }
 
@@ -98,7 +96,7 @@ func listen(path string) (net.Listener, error) {
 	return net.Listen("unix", path)
 }
 
-// configure tells the engine once what the CLI gets by its environment.
+// configure gives the engine what it reads from its environment, where whoever started this process has not.
 func configure() {
 	for _, name := range []string{
 		"PULUMI_SKIP_UPDATE_CHECK", "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION", "PULUMI_DISABLE_REGISTRY_RESOLVE",
@@ -106,8 +104,11 @@ func configure() {
 		// A panic in a goroutine of the engine ends its run and not the process; the second needs the first.
 		"PULUMI_DEV", "PULUMI_GOROUTINE_PANIC_RECOVERY",
 	} {
-		_ = os.Setenv(name, "true")
+		if _, there := os.LookupEnv(name); !there {
+			_ = os.Setenv(name, "true")
+		}
 	}
+	// These come with each run.
 	for _, name := range []string{"PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE", "PULUMI_DEBUG_PROVIDERS"} {
 		_ = os.Unsetenv(name)
 	}

@@ -174,7 +174,7 @@ func newWorld(t testing.TB, body func(*pulumi.Context) error) *world {
 	go func() { _ = serving.Serve(listener) }()
 	w := &world{TB: t, provider: &provider{}}
 	t.Cleanup(func() {
-		answering.End(limit)
+		answering.End()
 		_ = serving.Close()
 	})
 	w.client.Transport = &http.Transport{

@@ -31,6 +31,9 @@ pub struct Engine {
     plugin_folder: String,
 }
 
+/// How long the engine host stays when nobody needs it: starting it takes longer than a create.
+const STAY_WARM: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// How long a delete waits for provider work that an ended engine has left behind.
 const SETTLE: Duration = Duration::from_secs(120);
 
@@ -74,11 +77,15 @@ impl Engine {
         let server = Server::start(registry).await.map_err(|error| {
             Problem::new(ErrorCode::Internal, format!("The providers cannot be served: {error}."))
         })?;
+        let is_warm = host.is_some();
         let driver: Arc<dyn automation::Engine> = match host {
-            Some(host) => Arc::new(host),
+            Some(host) => Arc::new(host.with_idle_limit(STAY_WARM)),
             None => Arc::new(cli.clone()),
         };
         let workspace = open(&driver, layout, &server, &layout.pulumi())?;
+        if is_warm {
+            warm_up(workspace.clone());
+        }
         Ok(Self { workspace, server, driver, cli, layout: layout.clone(), plugin_folder })
     }
 
@@ -167,6 +174,16 @@ impl Engine {
     fn problem(&self, error: automation::Error) -> Problem {
         failure::problem(error, |urn| self.server.take_failure(urn))
     }
+}
+
+/// Asks for something small, so that the first create finds the engine running. Its failure is told to
+/// whoever needs the engine.
+fn warm_up(workspace: Workspace) {
+    tokio::spawn(async move {
+        if let Err(error) = workspace.stacks(false).await {
+            tracing::debug!(%error, "the engine could not be warmed up");
+        }
+    });
 }
 
 /// A workspace with its project and state under `root`. All of them share Pulumi's own folder, and with it

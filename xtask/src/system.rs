@@ -27,6 +27,7 @@ pub const ENGINE: &[Need] = &[
     ("iptables", "iptables"),
     ("chromium", "chromium"),
     ("rg", "ripgrep"),
+    ("pg_lsclusters", "postgresql"),
 ];
 
 /// What making a base image without a registry needs.

@@ -2,6 +2,8 @@
 //! at the end. The class is in the file name: `tests/engine_*.rs` starts real programs (Pulumi, Docker,
 //! OpenCode), `tests/live_*.rs` needs a cloud account, everything else is a unit test.
 
+use std::path::Path;
+
 use anyhow::{Result, bail};
 
 use crate::{build, image, system, tools, ui};
@@ -75,14 +77,17 @@ fn engine(targets: &targets::Targets, filter: Option<&str>, yes: bool) -> Result
     }
     // Each of these starts whole instances; more at once only makes them wait for each other.
     let mut counts = cargo::test(&names, filter, &["--test-threads", "2"])?;
-    counts.add(host(filter)?);
+    counts.add(host(filter, &tools.pulumi)?);
     Ok(counts)
 }
 
 /// The engine host's own tests, which are Go's.
-fn host(filter: Option<&str>) -> Result<Counts> {
+fn host(filter: Option<&str>, pulumi: &Path) -> Result<Counts> {
     let mut go = tools::go::command(tools::HOST_MODULE);
-    go.args(["test", "-v"]).args(filter.map(|text| format!("-run={text}"))).arg("./...");
+    go.env("PILOT_TEST_PULUMI", pulumi)
+        .args(["test", "-v", "-count=1"])
+        .args(filter.map(|text| format!("-run={text}")))
+        .arg("./...");
     counts::counted(&mut go, Counts::read_go)
 }
 

@@ -19,7 +19,8 @@ pub use host::MODULE as HOST_MODULE;
 /// Make sure of the Pulumi CLI with its YAML host, of the engine host, and of OpenCode.
 ///
 /// Pulumi is taken from PATH when its version is exactly the pinned one, else built once from the Go
-/// module proxy. The engine host is built once for each version of its sources, where there is Go. OpenCode is fetched with npm from the lock file in instance-image. Both go to
+/// module proxy. The engine host is built once for each version of its sources, where there is Go.
+/// OpenCode is fetched with npm from the lock file in instance-image. All go to
 /// $PILOT_TOOLS (default ~/.cache/pilot/tools).
 #[derive(clap::Args)]
 pub struct Arguments {

@@ -126,8 +126,8 @@ func stackRemove(c *call) error {
 	if !*yes {
 		return needYes()
 	}
-	return c.changing(func(stack backend.Stack, _ *state.Held) error {
-		hasResources, err := backend.RemoveStack(c, stack, *force, *backups)
+	return c.changing(func(stack backend.Stack, held *state.Held) error {
+		hasResources, err := held.Remove(c, stack, *force, *backups)
 		if err != nil && hasResources {
 			return fmt.Errorf("'%s' still has resources; removal rejected. Destroy them first, "+
 				"or pass --force to leave them behind", stack.Ref())

@@ -119,10 +119,9 @@ func (o *operation) write(ctx context.Context, snapshot *deploy.Snapshot) error 
 	if err != nil {
 		return fmt.Errorf("serializing deployment: %w", err)
 	}
-	if err := backend.ImportStackDeployment(ctx, o.stack, deployment); err != nil {
-		return err
-	}
-	if err := o.held.Sync(ctx); err != nil {
+	imported := backend.ImportStackDeployment(ctx, o.stack, deployment)
+	// Also where it failed: the lock is to be taken again.
+	if err := errors.Join(imported, o.held.Sync(ctx)); err != nil {
 		return err
 	}
 	// The stack remembers the state that it has read.
@@ -179,10 +178,11 @@ func (o *operation) afterDestroy(ctx context.Context) error {
 			"associated with the stack are still maintained. \nIf you want to remove the stack "+
 			"completely, run `pulumi stack rm %s`.\n", o.ref)
 	default:
-		if _, err := backend.RemoveStack(ctx, o.stack, false, false); err != nil {
+		_, err := o.held.Remove(ctx, o.stack, false, false)
+		if err = errors.Join(err, o.held.Sync(ctx)); err != nil {
 			return err
 		}
-		if err := errors.Join(o.held.Sync(ctx), o.removeSettings()); err != nil {
+		if err := o.removeSettings(); err != nil {
 			return err
 		}
 		say("The resources in the stack have been deleted, and the history and configuration removed.\n")

@@ -1,6 +1,7 @@
 package operate
 
 import (
+	"math"
 	"runtime"
 	"strconv"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/pulumi/pulumi/pkg/v3/backend/backenderr"
 	"github.com/pulumi/pulumi/pkg/v3/backend/display"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/env"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
 )
 
@@ -23,7 +25,7 @@ type options struct {
 	yes, skipPreview, previewOnly, configPath bool
 	debug, expectNoChanges, skipValidation    bool
 	runProgram, continueOnError, strict       bool
-	remove, excludeProtected                  bool
+	remove, excludeProtected, skipPreInstall  bool
 	parallel                                  int32
 	refresh                                   string
 	targets, excludes, replace, targetReplace []string
@@ -72,16 +74,24 @@ func parse(kind int, name string, args []string) (*options, error) {
 	return o, o.check(kind)
 }
 
+// defaultParallel is the environment's word, else four for each processor.
+func defaultParallel() int32 {
+	if wanted := env.Parallel.Value(); wanted > 0 {
+		return int32(min(wanted, math.MaxInt32)) //nolint:gosec // it fits
+	}
+	return int32(min(runtime.GOMAXPROCS(0)*4, math.MaxInt32)) //nolint:gosec // it fits
+}
+
 func (o *options) about(kind int) {
 	set := o.set
 	set.StringVarP(&o.stack, "stack", "s", "", "")
 	set.StringVarP(&o.message, "message", "m", "", "")
 	set.StringVar(&o.configFile, "config-file", "", "")
 	set.BoolVarP(&o.debug, "debug", "d", false, "")
-	set.Int32VarP(&o.parallel, "parallel", "p", int32(runtime.GOMAXPROCS(0))*4, "") //nolint:gosec // few
+	set.Int32VarP(&o.parallel, "parallel", "p", defaultParallel(), "")
 	set.StringVar(&o.execKind, "exec-kind", "", "")
 	set.StringVar(&o.execAgent, "exec-agent", "", "")
-	set.Bool("skip-plugin-pre-install", false, "")
+	set.BoolVar(&o.skipPreInstall, "skip-plugin-pre-install", false, "")
 	set.String("event-log", "", "")
 	if kind != forPreview {
 		set.BoolVarP(&o.yes, "yes", "y", false, "")
@@ -100,12 +110,12 @@ func (o *options) about(kind int) {
 	set.StringArrayVarP(&o.config, "config", "c", nil, "")
 	set.BoolVar(&o.configPath, "config-path", false, "")
 	set.BoolVar(&o.skipValidation, "skip-config-validation", false, "")
-	set.BoolVar(&o.runProgram, "run-program", false, "")
+	set.BoolVar(&o.runProgram, "run-program", env.RunProgram.Value(), "")
 	if kind != forDestroy {
 		set.BoolVar(&o.expectNoChanges, "expect-no-changes", false, "")
 	}
 	if kind&(forUp|forDestroy) != 0 {
-		set.BoolVar(&o.continueOnError, "continue-on-error", false, "")
+		set.BoolVar(&o.continueOnError, "continue-on-error", env.ContinueOnError.Value(), "")
 	}
 	if kind&(forUp|forPreview|forDestroy) != 0 {
 		set.StringVarP(&o.refresh, "refresh", "r", "", "")

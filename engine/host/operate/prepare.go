@@ -17,6 +17,7 @@ import (
 	"github.com/pulumi/pulumi/pkg/v3/resource/deploy"
 	"github.com/pulumi/pulumi/pkg/v3/resource/plugin"
 	pkgworkspace "github.com/pulumi/pulumi/pkg/v3/workspace"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/env"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/esc"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/config"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/version"
@@ -115,25 +116,32 @@ func (o *operation) engineOptions() (engine.UpdateOptions, error) {
 	targets := append(append([]string{}, o.targets...), o.targetReplace...)
 	replace := append(append([]string{}, o.replace...), o.targetReplace...)
 	options := engine.UpdateOptions{
-		Parallel:          o.parallel,
-		Debug:             o.debug,
-		Refresh:           refresh,
-		RefreshProgram:    o.runProgram && o.kind != forDestroy,
-		DestroyProgram:    o.runProgram && o.kind == forDestroy,
-		ReplaceTargets:    deploy.NewUrnTargets(replace),
-		Targets:           deploy.NewUrnTargets(targets),
-		Excludes:          deploy.NewUrnTargets(o.excludes),
-		TargetDependents:  o.targetDependents,
-		ExcludeDependents: o.excludeDependents,
-		ContinueOnError:   o.continueOnError,
-		ShowSecrets:       o.showSecrets,
-		AttachDebugger:    o.debuggers,
-		ExecKind:          o.execKind,
-		Strict:            o.strict,
-		GeneratePlan:      o.savePlan != "" || o.strict,
-		LocalPolicyPacks:  engine.MakeLocalPolicyPacks(o.paths(o.policies), o.paths(o.policyConfigs)),
-		// What is missing is told when it is needed, and nothing is searched before.
-		SkipPluginPreInstall: true,
+		Parallel:             o.parallel,
+		Debug:                o.debug,
+		Refresh:              refresh,
+		RefreshProgram:       o.runProgram && o.kind != forDestroy,
+		DestroyProgram:       o.runProgram && o.kind == forDestroy,
+		ReplaceTargets:       deploy.NewUrnTargets(replace),
+		Targets:              deploy.NewUrnTargets(targets),
+		Excludes:             deploy.NewUrnTargets(o.excludes),
+		TargetDependents:     o.targetDependents,
+		ExcludeDependents:    o.excludeDependents,
+		ContinueOnError:      o.continueOnError,
+		ShowSecrets:          o.showSecrets,
+		AttachDebugger:       o.debuggers,
+		ExecKind:             o.execKind,
+		Strict:               o.strict,
+		GeneratePlan:         o.savePlan != "" || o.strict || env.Experimental.Value(),
+		LocalPolicyPacks:     engine.MakeLocalPolicyPacks(o.paths(o.policies), o.paths(o.policyConfigs)),
+		SkipPluginPreInstall: o.skipPreInstall,
+
+		ParallelDiff:              env.ParallelDiff.Value(),
+		UseLegacyDiff:             env.EnableLegacyDiff.Value(),
+		UseLegacyRefreshDiff:      env.EnableLegacyRefreshDiff.Value(),
+		DisableProviderPreview:    env.DisableProviderPreview.Value(),
+		DisableResourceReferences: env.DisableResourceReferences.Value(),
+		DisableOutputValues:       env.DisableOutputValues.Value(),
+		Experimental:              env.Experimental.Value(),
 	}
 	if o.kind&(forUp|forPreview) != 0 {
 		naming := autonaming.StackContext{

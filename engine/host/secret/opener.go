@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 
 	"pilot/engine/host/protocol"
 
@@ -22,8 +23,23 @@ import (
 // Opener opens secrets with one place's passphrase. It is a secrets.Provider for states.
 type Opener struct{ from protocol.Passphrase }
 
-// NewOpener makes one.
-func NewOpener(from protocol.Passphrase) *Opener { return &Opener{from} }
+// NewOpener makes one. The first of a passphrase begins to derive what its new stacks get, which takes longer than
+// all the rest of making one.
+func NewOpener(from protocol.Passphrase) *Opener {
+	opener := &Opener{from}
+	if _, begun := begun.LoadOrStore(from, true); !begun {
+		go func() {
+			if phrase, err := opener.phrase(); err == nil {
+				// What is wrong is told to whoever needs it.
+				_, _ = derived.create(phrase)
+			}
+		}()
+	}
+	return opener
+}
+
+// begun are the passphrases for which that was done.
+var begun sync.Map
 
 // phrase is read each time, because a file may be replaced.
 func (o *Opener) phrase() (string, error) {

@@ -21,8 +21,12 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// Grace is how long a run may take to end in order once its client has gone.
-const Grace = 10 * time.Second
+// Grace is how long a run may take to end in order, once its client has gone or the process is to end: it waits for
+// providers that are in the middle of a create. As long as the CLI has before its driver kills it.
+const Grace = 60 * time.Second
+
+// last is how long a run may take to end by force.
+const last = 5 * time.Second
 
 // Command is found by a run's words.
 type Command struct {
@@ -76,8 +80,8 @@ func (s *Server) ServeHTTP(response http.ResponseWriter, request *http.Request) 
 	s.routes.ServeHTTP(response, request)
 }
 
-// End cancels all runs and waits for them, but not for long.
-func (s *Server) End(limit time.Duration) {
+// End cancels all runs, in order and then by force, and waits for them.
+func (s *Server) End() {
 	s.table.CancelAll(false)
 	ended := make(chan struct{})
 	go func() {
@@ -87,12 +91,12 @@ func (s *Server) End(limit time.Duration) {
 	select {
 	case <-ended:
 		return
-	case <-time.After(limit / 2):
+	case <-time.After(Grace):
 	}
 	s.table.CancelAll(true)
 	select {
 	case <-ended:
-	case <-time.After(limit / 2):
+	case <-time.After(last):
 	}
 }
 

@@ -28,7 +28,7 @@ func host(t *testing.T, most int, turn Turn, work func(*run.Run) error) (*httpte
 	}, most)
 	serving := httptest.NewServer(answering)
 	t.Cleanup(func() {
-		answering.End(time.Second)
+		answering.End()
 		serving.Close()
 	})
 	return serving, answering
@@ -205,7 +205,7 @@ func TestTheEndCancelsEveryRun(t *testing.T) {
 		}
 	})
 	eventually(t, "no run", func() bool { return answering.table.Count() == 1 })
-	answering.End(time.Minute)
+	answering.End()
 	all.Wait()
 }
 

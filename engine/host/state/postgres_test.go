@@ -1,17 +1,75 @@
 package state
 
 import (
+	"fmt"
+	"net"
 	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"syscall"
 	"testing"
 )
 
-// The test needs a server: PILOT_TEST_POSTGRES=postgres://USER@HOST:PORT/DATABASE?sslmode=disable.
-func TestAPostgresBackendKeepsAndBringsInChanges(t *testing.T) {
-	url := os.Getenv("PILOT_TEST_POSTGRES")
-	if url == "" {
-		t.Skip("PILOT_TEST_POSTGRES is not set")
+// postgres starts a server of the test's own on a free port, and gives its URL.
+func postgres(t *testing.T) string {
+	t.Helper()
+	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
+	if err != nil || len(found) == 0 {
+		t.Skip("PostgreSQL is not installed")
 	}
-	b := &bench{T: t, ctx: t.Context(), url: url}
+	programs := filepath.Dir(slices.Max(found))
+	data, err := os.MkdirTemp("", "pilot-postgres-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(data) })
+	run := func(program string, args ...string) {
+		t.Helper()
+		command := exec.Command(filepath.Join(programs, program), args...)
+		command.Dir = data
+		// The server refuses to run as root.
+		if other, err := user.Lookup("postgres"); err == nil && os.Geteuid() == 0 {
+			uid, _ := strconv.Atoi(other.Uid)
+			gid, _ := strconv.Atoi(other.Gid)
+			if err := os.Chown(data, uid, gid); err != nil {
+				t.Fatal(err)
+			}
+			command.SysProcAttr = &syscall.SysProcAttr{
+				Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, //nolint:gosec // from the system
+			}
+		}
+		// To a file: the server keeps what it is given open.
+		log, err := os.CreateTemp("", "pilot-postgres-log-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer os.Remove(log.Name())
+		defer log.Close()
+		command.Stdout, command.Stderr = log, log
+		if err := command.Run(); err != nil {
+			text, _ := os.ReadFile(log.Name())
+			t.Fatalf("%s: %v\n%s", program, err, text)
+		}
+	}
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := free.Addr().(*net.TCPAddr).Port
+	_ = free.Close()
+	cluster := filepath.Join(data, "cluster")
+	run("initdb", "-D", cluster, "-A", "trust", "-U", "pilot", "--no-sync")
+	options := fmt.Sprintf("-p %d -c listen_addresses=127.0.0.1 -k %s", port, data)
+	run("pg_ctl", "-D", cluster, "-w", "-l", filepath.Join(data, "log"), "-o", options, "start")
+	t.Cleanup(func() { run("pg_ctl", "-D", cluster, "-m", "immediate", "stop") })
+	return fmt.Sprintf("postgres://pilot@127.0.0.1:%d/postgres?sslmode=disable", port)
+}
+
+func TestAPostgresBackendKeepsAndBringsInChanges(t *testing.T) {
+	b := &bench{T: t, ctx: t.Context(), url: postgres(t)}
 	b.store = b.open()
 	b.ref = b.parse("dev")
 	b.create()

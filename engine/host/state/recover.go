@@ -70,8 +70,9 @@ func (h *Held) settle(ctx context.Context) error {
 
 // judge tells what is wrong with the checkpoint; nothing if it is good, or if the stack does not exist.
 //
-// A file is good if we wrote these bytes, or if it can be read and its writer is known or cannot be known: the stock
-// backend notes an MD5 beside what it writes, and a copy equals STACK.json.bak. What neither we nor the stock backend
+// A file is good if we or the stock backend wrote these bytes (it notes an MD5 beside them), also where the engine then
+// refuses what is in them: somebody may have forced a state in. It is good, too, if it can be read and its writer cannot
+// be known, and a copy equals STACK.json.bak. What neither we nor the stock backend
 // wrote, although both note what they write, is damage: a flipped bit in a name would make the engine delete a resource
 // and create another one. A human restores a state with `pulumi stack import`.
 //
@@ -91,12 +92,11 @@ func (s *Store) judge(ctx context.Context, k keys, f findings) (problem string, 
 	if f.certified() {
 		return "", nil
 	}
-	strict := true
 	if note := s.files.stockSum(f.current.key); note.kept {
 		sum := md5.Sum(f.current.data) //nolint:gosec
 		switch {
 		case note.readable && bytes.Equal(note.md5, sum[:]):
-			strict = false
+			return "", nil
 		case note.torn:
 			// A power failure tore the note. The stock backend cannot read the file with it, but without.
 			if err := s.dropNote(f.current.key); err != nil {
@@ -113,7 +113,7 @@ func (s *Store) judge(ctx context.Context, k keys, f findings) (problem string, 
 			}
 		}
 	}
-	found, err := parseCheckpoint(f.current.data, strict)
+	found, err := parseCheckpoint(f.current.data, true)
 	if err != nil {
 		return f.current.key + ": " + err.Error(), nil
 	}
