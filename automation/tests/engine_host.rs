@@ -20,3 +20,5 @@ mod sharing;
 mod things;
 #[path = "host/turns.rs"]
 mod turns;
+#[path = "host/wear.rs"]
+mod wear;
