@@ -4,7 +4,8 @@
 //! It does what [`crate::Cli`] does, with the same options, arguments, events and errors, and without
 //! starting a process for each command. What follows from sharing a process is dealt with here: runs with
 //! different environments get processes of their own, and when a process dies, the runs in it fail, the
-//! stacks they were working on are recovered, and the next call starts another one.
+//! stacks they were working on are recovered, and the next call starts another one. A process that many
+//! operations have worn is replaced while it works.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -33,6 +34,7 @@ mod recovery;
 mod said;
 mod socket;
 mod unsettled;
+mod wear;
 
 mod client;
 mod wire;
@@ -72,6 +74,7 @@ struct Launch {
     idle: Duration,
     grace: Duration,
     last: Duration,
+    wear: wear::Limits,
 }
 
 impl Host {
@@ -91,7 +94,15 @@ impl Host {
         if !is_supported(parsed) {
             return Err(unsupported(printed));
         }
-        let launch = Launch { path, history: None, runs: None, idle: IDLE, grace: GRACE, last: LAST };
+        let launch = Launch {
+            path,
+            history: None,
+            runs: None,
+            idle: IDLE,
+            grace: GRACE,
+            last: LAST,
+            wear: wear::Limits::default(),
+        };
         Ok(Self { cli: None, version, pool: Arc::new(Pool::new(launch)) })
     }
 
@@ -132,7 +143,7 @@ impl Host {
         &self.pool.launch.path
     }
 
-    /// The processes that run now.
+    /// The processes that take runs now. One that was replaced may still be busy with its last ones.
     pub fn processes(&self) -> Vec<u32> {
         self.pool.processes()
     }

@@ -9,6 +9,8 @@ mod support;
 
 #[path = "host/crash.rs"]
 mod crash;
+#[path = "host/damage.rs"]
+mod damage;
 #[path = "host/kills.rs"]
 mod kills;
 #[path = "host/sharing.rs"]
@@ -18,3 +20,5 @@ mod sharing;
 mod things;
 #[path = "host/turns.rs"]
 mod turns;
+#[path = "host/wear.rs"]
+mod wear;

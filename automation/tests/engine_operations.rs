@@ -9,8 +9,14 @@ mod support;
 
 #[path = "operations/death.rs"]
 mod death;
+#[path = "operations/downloads.rs"]
+mod downloads;
 #[path = "operations/flags.rs"]
 mod flags;
+#[path = "operations/help.rs"]
+mod help;
+#[path = "operations/kill.rs"]
+mod kill;
 #[path = "operations/parity.rs"]
 mod parity;
 #[path = "operations/processes.rs"]

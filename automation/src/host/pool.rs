@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::Launch;
 use super::process::{Environment, Lease, NoStart, Process};
 use super::recovery::{self, Recoveries};
+use super::wear::Replacing;
 use crate::error::{Error, Result};
 
 /// How often one call tries to start a process.
@@ -91,7 +92,7 @@ impl Pool {
         let mut message = String::new();
         for _ in 0..attempts {
             strikes.pause().await;
-            match self.start(env).await {
+            match start(Arc::downgrade(self), &self.launch, env).await {
                 Ok(process) => {
                     strikes.gave_up = None;
                     let lease = process.lease();
@@ -111,9 +112,30 @@ impl Pool {
         Err(Error::HostDown { message })
     }
 
-    async fn start(self: &Arc<Self>, env: &Environment) -> std::result::Result<Arc<Process>, NoStart> {
-        let (pool, same): (Weak<Self>, _) = (Arc::downgrade(self), env.clone());
-        Process::start(&self.launch, env, move |process| recovery::begin(&pool, &same, process)).await
+    /// Puts a new process in the place of this one, which takes runs until then and ends with its last.
+    /// When there is no new one, everything stays as it is.
+    pub async fn replace(pool: Weak<Self>, env: Environment, replacing: Replacing) {
+        let Some((slot, launch)) = pool.upgrade().map(|pool| (pool.slot(&env), pool.launch.clone())) else {
+            return;
+        };
+        // Whoever finds the old one dead meanwhile waits for the one that is about to come.
+        let mut strikes = slot.gate.lock().await;
+        let old = replacing.process();
+        if !lock(&slot.process).as_ref().is_some_and(|process| Arc::ptr_eq(process, old)) {
+            return;
+        }
+        match start(Weak::clone(&pool), &launch, &env).await {
+            // Not kept past this, so that its processes end with it.
+            Ok(new) => match pool.upgrade() {
+                Some(_pool) if new.is_alive() => {
+                    strikes.gave_up = None;
+                    *lock(&slot.process) = Some(new);
+                    old.retire();
+                }
+                _ => new.retire(),
+            },
+            Err(reason) => tracing::warn!(?reason, pid = old.pid, "the worn engine host goes on"),
+        }
     }
 
     fn slot(&self, env: &Environment) -> Arc<Slot> {
@@ -186,6 +208,15 @@ impl Strikes {
         let pause = PAUSE.saturating_mul(1 << doublings).min(LONGEST_PAUSE);
         tokio::time::sleep_until(last + pause).await;
     }
+}
+
+async fn start(
+    pool: Weak<Pool>,
+    launch: &Launch,
+    env: &Environment,
+) -> std::result::Result<Arc<Process>, NoStart> {
+    let same = env.clone();
+    Process::start(launch, env, move |process| recovery::begin(&pool, &same, process)).await
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use super::client;
 use super::said::Said;
 use super::unsettled::Unsettled;
+use super::wear::Wear;
 use super::wire::{PROTOCOL, Ready};
 use super::{Launch, socket};
 use crate::error::Error;
@@ -47,6 +48,7 @@ pub(super) struct Process {
     pub pid: u32,
     /// Runs that have not ended, by the stacks whose state they may leave in the middle of something.
     pub unsettled: Unsettled,
+    pub wear: Wear,
     group: Option<Pid>,
     said: Said,
     usage: Mutex<Usage>,
@@ -122,6 +124,7 @@ impl Process {
             socket: path,
             pid,
             unsettled: Unsettled::default(),
+            wear: Wear::default(),
             group: Pid::from_raw(pid as i32),
             said,
             usage: Mutex::new(Usage {

@@ -14,6 +14,7 @@ use super::client::{self, Failure};
 use super::pool::Pool;
 use super::process::{Environment, Lease, Process};
 use super::unsettled::StackKey;
+use super::wear;
 use super::wire::{Cancel, Ended, Line, Program, Run, Where};
 use crate::engine::Place;
 use crate::error::{Error, Result};
@@ -41,6 +42,8 @@ pub(super) struct Request<'a> {
     pub limit: Duration,
     /// Receives what is printed while it runs.
     pub output: Option<&'a UnboundedSender<Printed>>,
+    /// The engine runs, and something of that stays in the process.
+    pub wears: bool,
 }
 
 /// How a run ended and what it printed.
@@ -89,9 +92,9 @@ pub(super) async fn send(
             () = request.cancel.cancelled() => return Err(Error::Canceled),
             () = tokio::time::sleep_until(late) => return Err(timed_out()),
         };
-        let running =
-            Running { lease, number: pool.next_run(), writes: request.writes.is_some(), well: None };
-        match running.run(&pool.launch, request, late, &mut observe).await {
+        let (writes, wears) = (request.writes.is_some(), request.wears);
+        let running = Running { pool, env, lease, number: pool.next_run(), writes, wears, well: None };
+        match running.run(request, late, &mut observe).await {
             Err(Stop::Error(error)) => return Err(error),
             Err(Stop::Failure(Failure::Unreachable(reason))) => unreachable = reason,
             Err(Stop::Failure(Failure::Broken(reason))) => {
@@ -110,35 +113,39 @@ pub(super) async fn send(
 }
 
 /// A run that may be in the middle of something until it is dropped.
-struct Running {
+struct Running<'a> {
+    pool: &'a Arc<Pool>,
+    env: &'a Environment,
     lease: Lease,
     number: u64,
     writes: bool,
+    wears: bool,
     /// Whether it ended as it should, once it has ended.
     well: Option<bool>,
 }
 
-impl Drop for Running {
+impl Drop for Running<'_> {
     fn drop(&mut self) {
-        if !self.writes {
-            return;
-        }
+        let process = &self.lease.0;
         match self.well {
-            Some(well) => self.lease.0.unsettled.end(self.number, well),
-            None => self.lease.0.unsettled.abandon(self.number),
+            _ if !self.writes => {}
+            Some(well) => process.unsettled.end(self.number, well),
+            None => process.unsettled.abandon(self.number),
+        }
+        if self.wears {
+            wear::after_operation(self.pool, self.env, process);
         }
     }
 }
 
-impl Running {
+impl Running<'_> {
     async fn run(
         mut self,
-        launch: &Launch,
         request: &Request<'_>,
         late: Instant,
         observe: &mut impl FnMut(EngineEvent),
     ) -> std::result::Result<Outcome, Stop> {
-        let process = Arc::clone(&self.lease.0);
+        let (launch, process) = (&self.pool.launch, Arc::clone(&self.lease.0));
         let message = Run {
             id: self.number.to_string(),
             place: Where::of(request.place),

@@ -41,6 +41,7 @@ pub(super) async fn command(
         cancel: &never,
         limit: place.limit,
         output: None,
+        wears: false,
     };
     simple(pool, env, &request, command.about()).await
 }
@@ -58,6 +59,7 @@ pub(super) async fn recover(pool: &Arc<Pool>, env: &Environment, place: &Place, 
         cancel: &CancellationToken::new(),
         limit: RECOVERY,
         output: None,
+        wears: false,
     };
     simple(pool, env, &request, stack).await.map(drop)
 }
@@ -106,6 +108,7 @@ pub(super) async fn operation(
         cancel: &options.cancel,
         limit: options.limit,
         output: options.output.as_ref(),
+        wears: true,
     };
     let (mut gathered, mut failures) = (Gathered::default(), Failures::default());
     let outcome = send(pool, env, &request, |event| {

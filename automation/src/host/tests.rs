@@ -3,3 +3,4 @@
 mod fake;
 mod life;
 mod runs;
+mod wear;

@@ -144,6 +144,7 @@ async fn a_kill_at_every_event_of_an_up_and_of_a_destroy_loses_and_doubles_nothi
     }
 }
 
+#[allow(clippy::print_stderr)]
 async fn random_kills(part: u64) {
     let world = World::new().await;
     let never = Moment::Event(usize::MAX);

@@ -1,4 +1,4 @@
-//! Processes and futures that end before their time.
+//! Operations that end before their time, and those who listen to them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,28 +7,10 @@ use automation::options::Printed;
 use automation::{CancellationToken, Error, Options, Stack, program};
 use tokio::sync::mpsc;
 
-use crate::support::world::{World, eventually};
-use crate::things::{nothing, properties, thing, up};
+use crate::support::world::World;
+use crate::things::{nothing, properties, thing};
 
-/// Processes of the CLI whose environment names this world's folder.
-fn processes(world: &World) -> Vec<i32> {
-    let mark = world.folder().display().to_string();
-    let pids = std::fs::read_dir("/proc").unwrap().flatten();
-    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    pids.filter(|pid| {
-        let read = |what| std::fs::read(format!("/proc/{pid}/{what}")).unwrap_or_default();
-        let (name, env) = (read("comm"), read("environ"));
-        name.starts_with(b"pulumi") && String::from_utf8_lossy(&env).contains(&mark)
-    })
-    .collect()
-}
-
-fn kill(pid: i32) {
-    let pid = rustix::process::Pid::from_raw(pid).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
-}
-
-fn two() -> Arc<dyn automation::Program> {
+pub fn two() -> Arc<dyn automation::Program> {
     program(|context| async move {
         let a = context.register(thing("a", [])).await?;
         context.register(thing("b", [("label", a.output("address"))])).await?;
@@ -36,57 +18,10 @@ fn two() -> Arc<dyn automation::Program> {
     })
 }
 
-fn locks(world: &World, stack: &Stack) -> usize {
+pub fn locks(world: &World, stack: &Stack) -> usize {
     let folder = format!("state/.pulumi/locks/organization/shop/{}", stack.name());
     let entries = std::fs::read_dir(world.folder().join(folder)).into_iter().flatten().flatten();
     entries.filter(|entry| entry.path().extension().is_some_and(|extension| extension == "json")).count()
-}
-
-#[tokio::test]
-async fn a_cli_that_is_killed_is_an_error_and_the_next_run_takes_over_its_lock() {
-    let world = World::new().await;
-    let stack = world.stack("killed").await;
-    world.cloud.hold("b");
-    let running = {
-        let stack = stack.clone();
-        tokio::spawn(async move { stack.up(two(), &Options::default()).await })
-    };
-    world.cloud.until("create", "b").await;
-    assert_eq!(locks(&world, &stack), 1);
-    processes(&world).into_iter().for_each(kill);
-    let ended = tokio::time::timeout(Duration::from_secs(30), running).await;
-    let error = ended.unwrap().unwrap().unwrap_err();
-    assert!(matches!(error, Error::Interrupted { signal: 9 }), "{error:?}");
-    assert_eq!(locks(&world, &stack), 1, "nobody was left to remove it");
-    world.cloud.release("b");
-
-    let update = up(&stack, two()).await;
-    assert_eq!(update.summary.changes["same"], 2, "the stack and a are known");
-    assert_eq!(update.summary.changes["create"], 1);
-    assert_eq!(locks(&world, &stack), 0);
-    let state = world.state(&stack);
-    assert!(state.has("a") && state.has("b"));
-}
-
-#[tokio::test]
-async fn a_dropped_operation_ends_in_order_and_keeps_what_was_being_made() {
-    let world = World::new().await;
-    let stack = world.stack("dropped").await;
-    world.cloud.hold("b");
-    let running = {
-        let stack = stack.clone();
-        tokio::spawn(async move { stack.up(two(), &Options::default()).await })
-    };
-    world.cloud.until("create", "b").await;
-    running.abort();
-    assert!(running.await.unwrap_err().is_cancelled());
-    // The engine waits for the create, because what it makes must not be lost.
-    world.cloud.release("b");
-    eventually("the CLI has ended", || processes(&world).is_empty()).await;
-    assert_eq!(locks(&world, &stack), 0);
-    assert!(world.state(&stack).has("a"));
-    up(&stack, two()).await;
-    assert_eq!(world.state(&stack).names().iter().filter(|name| **name == "b").count(), 1);
 }
 
 #[tokio::test]
@@ -153,4 +88,47 @@ async fn cancelling_lets_a_create_end_and_records_it() {
     assert!(matches!(error, Error::Canceled), "{error:?}");
     assert!(world.state(&stack).has("slow"));
     assert_eq!(locks(&world, &stack), 0);
+}
+
+#[tokio::test]
+async fn an_operation_that_takes_too_long_ends_in_order_and_keeps_what_was_being_made() {
+    let world = World::new().await;
+    let stack = world.stack("late").await;
+    let limit = Duration::from_secs(3);
+    let options = Options { limit, ..Options::default() };
+    let slow = program(|context| async move {
+        context.register(thing("slow", [("slow", 4000.0.into())])).await?;
+        context.register(thing("after", [])).await?;
+        Ok(nothing())
+    });
+    let error = stack.up(slow, &options).await.unwrap_err();
+    assert!(matches!(error, Error::TimedOut { limit: told } if told == limit), "{error:?}");
+    let state = world.state(&stack);
+    assert_eq!((state.has("slow"), state.has("after")), (true, false));
+    assert_eq!(locks(&world, &stack), 0);
+}
+
+#[tokio::test]
+async fn a_lock_of_another_machine_is_waited_for_as_long_as_it_may_take() {
+    let world = World::new().await;
+    let stack = world.stack("locked").await;
+    let folder = world.folder().join("state/.pulumi/locks/organization/shop/locked");
+    std::fs::create_dir_all(&folder).unwrap();
+    let lock = folder.join("x.json");
+    std::fs::write(&lock, r#"{"pid": 1, "username": "me", "hostname": "elsewhere"}"#).unwrap();
+    let patience = Duration::from_millis(200);
+    let limit = world.workspace.place().limit;
+    let impatient = world.workspace.clone().with_limits(limit, patience).stack("locked");
+    let options = Options { lock_patience: patience, ..Options::default() };
+    for waiting in [impatient.remove().await, stack.up(two(), &options).await.map(drop)] {
+        let Err(Error::ConcurrentUpdate { owner, .. }) = &waiting else { panic!("{waiting:?}") };
+        assert!(owner.contains("elsewhere"), "{owner}");
+    }
+    let patient = Options { lock_patience: Duration::from_secs(60), ..Options::default() };
+    let running = {
+        let stack = stack.clone();
+        tokio::spawn(async move { stack.up(two(), &patient).await })
+    };
+    std::fs::remove_file(lock).unwrap();
+    assert_eq!(running.await.unwrap().unwrap().summary.changes["create"], 3);
 }

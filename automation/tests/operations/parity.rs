@@ -73,7 +73,7 @@ async fn inline_and_yaml_write_the_same_state_and_find_nothing_to_do_after_each_
     std::fs::copy(world.workspace.directory().join(settings), folder.join(settings)).unwrap();
     let place = world.workspace.place();
     let Backend::Folder(_) = &place.backend else { panic!() };
-    let yaml = Workspace::local(world.cli.clone(), folder, &place.home, place.backend.clone())
+    let yaml = Workspace::local(world.engine.clone(), folder, &place.home, place.backend.clone())
         .unwrap()
         .with_passphrase_file(world.folder().join("passphrase"))
         .with_attached_provider("cloud", world.cloud.port())

@@ -102,20 +102,24 @@ async fn a_change_that_fails_half_way_leaves_the_stack_as_it_was() {
     let plain = ConfigOptions::default();
     stack.set_config("pin", ConfigValue::secret("hush"), &plain).await.unwrap();
     up(&stack).await;
-    // The settings can be changed, but the state cannot be read.
-    let file = place.folder().join("state/.pulumi/stacks/shop/dev.json");
-    let text = std::fs::read_to_string(&file).unwrap();
-    let broken = text.replace("\"ciphertext\":\"v1:", "\"ciphertext\":\"v1:AAAA");
-    assert_ne!(broken, text);
-    std::fs::write(&file, broken).unwrap();
+    let good = stack.export().await.unwrap();
+    // The settings can be changed, but the state cannot be read: its secrets have another passphrase.
+    let (elsewhere, theirs) = (Place::new().await, place.folder().join("theirs"));
+    std::fs::write(&theirs, "staple battery").unwrap();
+    let theirs = |place: &Place| place.workspace.clone().with_passphrase_file(&theirs).stack("dev");
+    theirs(&elsewhere).create().await.unwrap();
+    up(&theirs(&elsewhere)).await;
+    let foreign = theirs(&elsewhere).export().await.unwrap();
+    theirs(&place).import(&foreign).await.unwrap();
     let phrase = place.folder().join("new");
     std::fs::write(&phrase, "battery staple").unwrap();
     let before = place.settings("dev");
     let provider = SecretsProvider::Passphrase(phrase);
     let error = stack.change_secrets_provider(&provider).await.unwrap_err();
+    assert!(matches!(error, Error::Secrets { .. }), "{error:?}");
     assert_eq!(place.settings("dev"), before, "{error}");
     assert_eq!(stack.get_config("pin", &plain).await.unwrap(), Some(ConfigValue::secret("hush")));
-    std::fs::write(&file, text).unwrap();
+    stack.import(&good).await.unwrap();
     let changed = stack.change_secrets_provider(&provider).await.unwrap();
     assert_ne!(place.settings("dev"), before);
     assert_eq!(changed.outputs().await.unwrap()["pin"], Value::secret("hush"));

@@ -1,0 +1,134 @@
+//! Wear: the engine keeps something of every run, which a CLI never notices and a process that stays does.
+//! One that has kept enough is replaced behind the back of those who use it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::pool::Pool;
+use super::process::{Environment, Process};
+
+/// When a process is worn.
+#[derive(Debug, Clone)]
+pub(super) struct Limits {
+    /// After so many operations, whatever they have left.
+    pub operations: u32,
+    /// After so many, when it also takes more memory than `memory`.
+    pub few: u32,
+    /// In bytes, of what is resident.
+    pub memory: u64,
+    /// The pause after a replacement that did not start.
+    pub pause: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { operations: 300, few: 20, memory: 512 << 20, pause: Duration::from_secs(60) }
+    }
+}
+
+/// What one process has been through.
+#[derive(Debug, Default)]
+pub(super) struct Wear(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    operations: u32,
+    /// Its replacement is on the way.
+    replacing: bool,
+    /// When the last one did not come.
+    missed: Option<Instant>,
+}
+
+/// A replacement on the way; dropped, there may be another one after the pause.
+pub(super) struct Replacing(Arc<Process>);
+
+impl Drop for Replacing {
+    fn drop(&mut self) {
+        let mut state = self.0.wear.state();
+        (state.replacing, state.missed) = (false, Some(Instant::now()));
+    }
+}
+
+impl Replacing {
+    pub fn process(&self) -> &Arc<Process> {
+        &self.0
+    }
+}
+
+impl Wear {
+    /// Counts an operation; true when the process is to be replaced now, and then it counts as being so.
+    fn add(&self, limits: &Limits, memory: impl FnOnce() -> Option<u64>) -> bool {
+        let mut state = self.state();
+        state.operations += 1;
+        if state.replacing || state.missed.is_some_and(|missed| missed.elapsed() < limits.pause) {
+            return false;
+        }
+        let is_large = || memory().is_some_and(|memory| memory > limits.memory);
+        let count = state.operations;
+        state.replacing = count >= limits.operations || (count >= limits.few && is_large());
+        state.replacing
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An operation has ended in this process, in whatever way. Waits for nothing.
+pub(super) fn after_operation(pool: &Arc<Pool>, env: &Environment, process: &Arc<Process>) {
+    let is_worn = process.wear.add(&pool.launch.wear, || resident(process.pid));
+    if !is_worn {
+        return;
+    }
+    let replacing = Replacing(Arc::clone(process));
+    // Without a runtime, nobody is left who would use another one.
+    let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+    if process.is_alive() && !process.is_retired() {
+        tracing::info!(pid = process.pid, "the engine host is worn and is replaced");
+        runtime.spawn(Pool::replace(Arc::downgrade(pool), env.clone(), replacing));
+    }
+}
+
+/// The memory that a process has now. None where the kernel does not tell it.
+fn resident(pid: u32) -> Option<u64> {
+    let statm = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+    let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
+    pages.checked_mul(rustix::param::page_size() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_worn_by_many_operations_or_by_some_and_much_memory() {
+        let limits = Limits { operations: 5, few: 3, memory: 100, pause: Duration::ZERO };
+        let worn_at = |memory: Option<u64>| {
+            let wear = Wear::default();
+            (1..10).find(|_| wear.add(&limits, || memory))
+        };
+        assert_eq!(worn_at(Some(100)), Some(5));
+        assert_eq!(worn_at(Some(101)), Some(3));
+        assert_eq!(worn_at(None), Some(5));
+    }
+
+    #[test]
+    fn a_process_is_not_replaced_twice_at_once_or_soon_after_a_failure() {
+        let limits = Limits { operations: 1, ..Limits::default() };
+        let wear = Wear::default();
+        assert_eq!([0; 3].map(|_| wear.add(&limits, || None)), [true, false, false]);
+        *wear.state() = State { operations: 3, replacing: false, missed: Some(Instant::now()) };
+        assert!(!wear.add(&limits, || None));
+        assert!(wear.add(&Limits { pause: Duration::ZERO, ..limits }, || None));
+    }
+
+    #[test]
+    fn the_memory_of_a_process_is_what_the_kernel_tells() {
+        if cfg!(target_os = "linux") {
+            assert!(resident(std::process::id()).unwrap() > 1 << 20);
+        }
+        assert_eq!(resident(u32::MAX), None);
+    }
+}

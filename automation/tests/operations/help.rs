@@ -1,0 +1,19 @@
+//! The table of flags against what the CLI itself says.
+
+use automation::{Engine, Kind, Operation, Source};
+
+use crate::flags::all;
+use crate::support::world::World;
+
+#[tokio::test]
+async fn the_cli_knows_every_flag_that_the_table_gives_to_its_commands() {
+    let world = World::new().await;
+    for kind in [Kind::Up, Kind::Preview, Kind::Refresh, Kind::Destroy, Kind::Import] {
+        // With `--help` the flags are parsed and nothing is done.
+        let args = vec!["--help".to_owned()];
+        let options = all(kind);
+        let operation = Operation { kind, stack: "s", program: Source::Project, args, options: &options };
+        let help = world.cli.operate(world.workspace.place(), &operation).await.unwrap();
+        assert!(help.stdout.contains("Usage:"), "{}", help.stdout);
+    }
+}
