@@ -31,6 +31,7 @@ use std::sync::{Arc, Mutex};
 
 use automation::Value;
 use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
 use tonic::transport::server::TcpIncoming;
 
 use super::world::eventually;
@@ -58,7 +59,7 @@ pub struct Seen {
 #[derive(Clone)]
 pub struct Cloud {
     shared: Arc<Shared>,
-    server: Arc<ServerTask>,
+    server: Arc<Provider>,
 }
 
 #[derive(Default)]
@@ -71,26 +72,62 @@ struct Shared {
     made: Mutex<HashMap<String, u32>>,
 }
 
-struct ServerTask {
+/// A runtime of its own, so that its end is that of a process: with all connections and calls.
+struct Provider {
     port: u16,
-    task: tokio::task::JoinHandle<()>,
+    runtime: Mutex<Option<Runtime>>,
 }
 
-impl Drop for ServerTask {
-    fn drop(&mut self) {
-        self.task.abort();
+impl Provider {
+    fn begin(&self, listener: std::net::TcpListener, shared: &Arc<Shared>) {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let router = tonic::transport::Server::builder().add_service(service::server(Arc::clone(shared)));
+        runtime.spawn(async move {
+            let listener = TcpListener::from_std(listener).unwrap();
+            router.serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true))).await.unwrap();
+        });
+        *self.runtime.lock().unwrap() = Some(runtime);
     }
+
+    fn end(&self) {
+        self.runtime.lock().unwrap().take().into_iter().for_each(Runtime::shutdown_background);
+    }
+}
+
+impl Drop for Provider {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn listen(port: u16) -> std::io::Result<std::net::TcpListener> {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", port))?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
 }
 
 impl Cloud {
     pub async fn start() -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let port = listener.local_addr().unwrap().port();
+        let listener = listen(0).unwrap();
+        let provider = Provider { port: listener.local_addr().unwrap().port(), runtime: Mutex::default() };
         let shared = Arc::new(Shared::default());
-        let router = tonic::transport::Server::builder().add_service(service::server(Arc::clone(&shared)));
-        let serve = router.serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true)));
-        let task = tokio::spawn(async move { serve.await.unwrap() });
-        Self { shared, server: Arc::new(ServerTask { port, task }) }
+        provider.begin(listener, &shared);
+        Self { shared, server: Arc::new(provider) }
+    }
+
+    /// The provider dies with every call that is under way, and another one takes its place; the things
+    /// that were made are still there.
+    pub async fn die(&self) {
+        self.server.end();
+        let mut listener = listen(self.port());
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while listener.is_err() && std::time::Instant::now() < deadline {
+            // The port is free once the other runtime has dropped its tasks.
+            tokio::task::yield_now().await;
+            listener = listen(self.port());
+        }
+        self.server.begin(listener.unwrap(), &self.shared);
     }
 
     /// Of 127.0.0.1; for `Workspace::with_attached_provider("cloud", ..)`.
