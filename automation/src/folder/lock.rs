@@ -13,6 +13,9 @@ use serde::Deserialize;
 
 use crate::error::{Error, Result};
 
+/// How long the writing of a lock may take: it is a hundred bytes.
+const WRITING: Duration = Duration::from_secs(1);
+
 #[derive(Debug, Deserialize)]
 struct LockFile {
     pid: i32,
@@ -39,11 +42,16 @@ pub(crate) async fn settle(locks: &Path, stack: &str, deadline: tokio::time::Ins
 fn first_living(locks: &Path) -> Option<String> {
     let entries = std::fs::read_dir(locks).ok()?;
     let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+    paths.retain(|path| path.extension().is_some_and(|end| end == "json") || is_unfinished(path));
     let mut living = None;
     for path in paths {
         let Ok(text) = std::fs::read_to_string(&path) else { continue };
         let Ok(lock) = serde_json::from_str::<LockFile>(&text) else {
+            if is_unfinished(&path) && is_older(&path, WRITING) {
+                tracing::warn!(lock = %path.display(), "removing a lock that was never finished");
+                let _ = std::fs::remove_file(&path);
+                continue;
+            }
             // Half-written by a process that is in the act, or by one that died in it: not provable.
             living = Some(format!("an unreadable lock file {}", path.display()));
             continue;
@@ -59,6 +67,19 @@ fn first_living(locks: &Path) -> Option<String> {
         }
     }
     living
+}
+
+/// Written under this name and then renamed: who is killed in between leaves it, and the engine takes
+/// every file of the folder for a lock. Without it the renaming fails, so that its removal can only keep
+/// its writer, if that lives, from having the lock.
+fn is_unfinished(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.contains(".json.") && name.ends_with(".tmp")
+}
+
+fn is_older(path: &Path, age: Duration) -> bool {
+    let written = std::fs::metadata(path).and_then(|meta| meta.modified()).ok();
+    written.and_then(|written| written.elapsed().ok()).is_some_and(|since| since > age)
 }
 
 fn this_host() -> String {
@@ -160,6 +181,22 @@ mod tests {
         let path = write_lock(folder.path(), "a.json", dead_pid(), "elsewhere");
         assert!(settle(folder.path(), "s", now()).await.is_err());
         assert!(path.exists());
+    }
+
+    #[tokio::test]
+    async fn a_lock_that_was_never_finished_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        // Whole, but for its name.
+        let whole = write_lock(folder.path(), "a.json.18f.tmp", dead_pid(), &this_host());
+        let empty = folder.path().join("b.json.18f.tmp");
+        std::fs::write(&empty, "").unwrap();
+        let error = settle(folder.path(), "s", now()).await.unwrap_err();
+        assert!(error.to_string().contains("b.json.18f.tmp"), "it may still be written: {error}");
+        assert!(!whole.exists() && empty.exists());
+        let before = SystemTime::now() - 2 * WRITING;
+        std::fs::File::options().write(true).open(&empty).unwrap().set_modified(before).unwrap();
+        settle(folder.path(), "s", now()).await.unwrap();
+        assert!(!empty.exists());
     }
 
     #[tokio::test]

@@ -82,6 +82,25 @@ async fn a_state_file_with_one_other_value_is_restored_and_nothing_is_made_twice
 }
 
 #[tokio::test]
+async fn whoever_only_reads_a_damaged_state_file_sees_what_was_there() {
+    let world = World::new().await;
+    let stack = world.stack("read").await;
+    up(&stack, two()).await;
+    let file = checkpoint(&world, &stack);
+    let (good, before) = (std::fs::read(&file).unwrap(), stack.export().await.unwrap());
+    for length in [0, 1, good.len() / 3, good.len() - 2] {
+        std::fs::write(&file, &good[..length]).unwrap();
+        assert_eq!(stack.export().await.unwrap().resources(), before.resources(), "{length}");
+        std::fs::write(&file, &good[..length]).unwrap();
+        let strict = Options { expect_no_changes: true, ..Options::default() };
+        stack.preview(two(), &strict).await.unwrap();
+        std::fs::write(&file, &good[..length]).unwrap();
+        assert!(stack.outputs().await.unwrap().is_empty(), "{length}");
+    }
+    assert_eq!(world.cloud.changes(), ["create a", "create b"]);
+}
+
+#[tokio::test]
 async fn a_stack_whose_every_copy_is_broken_is_left_alone_with_all_that_it_has() {
     let world = World::new().await;
     let (stack, other) = (world.stack("frozen").await, world.stack("other").await);

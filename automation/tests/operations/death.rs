@@ -132,3 +132,15 @@ async fn a_lock_of_another_machine_is_waited_for_as_long_as_it_may_take() {
     std::fs::remove_file(lock).unwrap();
     assert_eq!(running.await.unwrap().unwrap().summary.changes["create"], 3);
 }
+
+#[tokio::test]
+async fn a_lock_that_was_cut_off_in_its_making_holds_nobody_up() {
+    let world = World::new().await;
+    let stack = world.stack("unfinished").await;
+    let folder = world.folder().join("state/.pulumi/locks/organization/shop/unfinished");
+    std::fs::create_dir_all(&folder).unwrap();
+    // What a kill leaves between the two halves of a write.
+    std::fs::write(folder.join("x.json.18f.tmp"), "").unwrap();
+    stack.up(two(), &Options::default()).await.unwrap();
+    assert_eq!(std::fs::read_dir(folder).unwrap().count(), 0);
+}
