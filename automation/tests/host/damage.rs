@@ -96,6 +96,8 @@ async fn whoever_only_reads_a_damaged_state_file_sees_what_was_there() {
         stack.preview(two(), &strict).await.unwrap();
         std::fs::write(&file, &good[..length]).unwrap();
         assert!(stack.outputs().await.unwrap().is_empty(), "{length}");
+        std::fs::write(&file, &good[..length]).unwrap();
+        assert_eq!(world.workspace.stacks(false).await.unwrap().len(), 1, "{length}");
     }
     assert_eq!(world.cloud.changes(), ["create a", "create b"]);
 }

@@ -56,6 +56,27 @@ type stackSummary struct {
 	ResourceCount *int   `json:"resourceCount,omitempty"`
 }
 
+// settleAll does for each stack of the filter what a reader of its state has done. A state that stays damaged is named.
+func (c *call) settleAll(filter backend.ListStacksFilter) error {
+	var token backend.ContinuationToken
+	for {
+		names := backend.ListStackNamesFilter{Organization: filter.Organization, Project: filter.Project}
+		refs, next, err := c.place.Backend().ListStackNames(c, names, token)
+		if err != nil {
+			return err
+		}
+		for _, ref := range refs {
+			if err := c.place.Store.Settle(c, ref); err != nil {
+				return err
+			}
+		}
+		if next == nil {
+			return nil
+		}
+		token = next
+	}
+}
+
 func stackList(c *call) error {
 	all := c.flags.BoolP("all", "a", false, "")
 	organization := c.flags.StringP("organization", "o", "", "")
@@ -88,7 +109,13 @@ func stackList(c *call) error {
 	}
 	found, err := c.summaries(filter)
 	if err != nil {
-		return err
+		// One damaged state hides all the others: each is put right where that can be done.
+		if err := c.settleAll(filter); err != nil {
+			return err
+		}
+		if found, err = c.summaries(filter); err != nil {
+			return err
+		}
 	}
 	if *asJSON {
 		return ui.FprintJSON(c.run.Stdout, found)

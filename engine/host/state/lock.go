@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/user"
 	"path"
+	"strings"
 	"sync"
 	"time"
 
@@ -124,6 +125,15 @@ func (s *Store) lockFile(ctx context.Context, ref backend.StackReference, k keys
 	return fmt.Errorf("lock the stack: %w", err)
 }
 
+// writing is how long the writing of a lock may take: it is a hundred bytes.
+const writing = time.Second
+
+// isUnfinished is true for what the stock backend renames into place when it is whole. A process that is killed in
+// between leaves it, and the stock backend takes every file of the folder for a lock.
+func isUnfinished(name string) bool {
+	return strings.Contains(name, ".json.") && strings.HasSuffix(name, ".tmp")
+}
+
 // clearDeadLocks removes the lock files of dead processes. The error is *Locked if one lives, or may live.
 func (s *Store) clearDeadLocks(ctx context.Context, k keys) error {
 	found, err := s.files.list(ctx, k.locks)
@@ -131,10 +141,19 @@ func (s *Store) clearDeadLocks(ctx context.Context, k keys) error {
 		return fmt.Errorf("look for locks: %w", err)
 	}
 	for _, f := range found {
+		key := path.Join(k.locks, f.name)
+		if isUnfinished(f.name) {
+			if time.Since(f.modified) < writing {
+				return &Locked{Owner: "an unknown owner (" + key + " is being written)"}
+			}
+			if err := s.files.remove(ctx, key); err != nil {
+				return fmt.Errorf("remove a lock that was never finished: %w", err)
+			}
+			continue
+		}
 		if path.Ext(f.name) != ".json" {
 			continue
 		}
-		key := path.Join(k.locks, f.name)
 		data, err := s.files.read(ctx, key)
 		if errors.Is(err, os.ErrNotExist) {
 			continue

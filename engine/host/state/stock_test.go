@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pulumi/pulumi/pkg/v3/backend"
 	"gocloud.dev/blob"
@@ -139,6 +140,19 @@ func TestALockOfAYoungerProcessWithTheSameNumberIsOld(t *testing.T) {
 	b := newBench(t)
 	b.put(b.keys().locks+"/0000.json", fmt.Appendf(nil,
 		`{"pid":%d,"username":"eve","hostname":%q,"timestamp":"2001-01-01T00:00:00Z"}`, os.Getpid(), hostName()))
+	b.lock().Release()
+}
+
+func TestALockThatWasNeverFinishedHoldsNobodyUpForLong(t *testing.T) {
+	b := newBench(t)
+	lock := b.keys().locks + "/0000.json.18f.tmp"
+	b.put(lock, nil)
+	_, err := b.store.Lock(b.ctx, b.ref)
+	if locked := new(Locked); !errors.As(err, &locked) || !strings.Contains(locked.Owner, "is being written") {
+		t.Fatalf("the error is %v", err)
+	}
+	long := time.Now().Add(-2 * writing)
+	b.must(os.Chtimes(filepath.Join(b.dir, lock), long, long))
 	b.lock().Release()
 }
 
