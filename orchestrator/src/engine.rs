@@ -105,6 +105,7 @@ impl Engine {
         let destroyed = handle.destroy(program(stack), options).await;
         // A create whose engine was killed may still be making something that no state will know.
         let settled = tokio::time::timeout(SETTLE, self.server.settled(&stack.name)).await;
+        crate::metrics::provider_busy(self.server.busy());
         settled.map_err(|_| {
             let detail = "The provider is still at work for an earlier run of this workspace.";
             Problem::new(ErrorCode::ProviderTimeout, detail).with_action("Delete the workspace again later.")
