@@ -245,9 +245,10 @@ func TestAForcedCancelDoesNotWaitForTheProvider(t *testing.T) {
 func TestACommandCancelsTheRunOfItsStack(t *testing.T) {
 	w := newWorld(t, things(1))
 	begun := make(chan struct{}, 1)
-	w.provider.creating = func(ctx context.Context) {
+	w.provider.creating = func(context.Context) {
 		begun <- struct{}{}
-		time.Sleep(50 * time.Millisecond)
+		// The command comes meanwhile, and waits for the end of the run.
+		time.Sleep(2 * time.Second)
 	}
 	w.must("stack", "init", "dev", "--no-select")
 	said := make(chan answer)
@@ -275,11 +276,10 @@ func TestAClientThatGoesCancelsItsRun(t *testing.T) {
 	body, _ := json.Marshal(w.request(w.place, nil, up("dev")...))
 	w.post(ctx, body)
 	w.provider.creating = nil
-	for range 100 {
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		if w.say(up("dev")...).ended.Fault == nil {
 			return
 		}
-		time.Sleep(20 * time.Millisecond)
 	}
 	t.Error("the stack is never free")
 }

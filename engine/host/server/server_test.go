@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -78,7 +79,7 @@ func post(t *testing.T, serving *httptest.Server, route, body string, answer any
 
 func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	for range 500 {
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
 		if is() {
 			return
 		}
@@ -87,12 +88,26 @@ func eventually(t *testing.T, what string, is func() bool) {
 	t.Fatal(what)
 }
 
+// inLine counts the goroutines that wait for their turn, and have their place in the line.
+func inLine() int {
+	stacks := make([]byte, 1<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	count := 0
+	for _, one := range strings.Split(string(stacks), "\n\n") {
+		head, calls, _ := strings.Cut(one, "\n")
+		if strings.Contains(head, "[select") && strings.Contains(calls, "semaphore.(*Weighted).Acquire(") {
+			count++
+		}
+	}
+	return count
+}
+
 func TestRunsWorkInTheOrderOfTheirArrivalAndNoMoreThanAllowed(t *testing.T) {
 	var mutex sync.Mutex
 	var order []string
 	working, most := 0, 0
 	free := make(chan struct{})
-	serving, answering := host(t, 2, Long, func(run *run.Run) error {
+	serving, _ := host(t, 2, Long, func(run *run.Run) error {
 		mutex.Lock()
 		order = append(order, run.ID)
 		working++
@@ -107,12 +122,21 @@ func TestRunsWorkInTheOrderOfTheirArrivalAndNoMoreThanAllowed(t *testing.T) {
 	var all sync.WaitGroup
 	for at := range 6 {
 		all.Go(func() { ask(t, serving, fmt.Sprint(at), "work") })
-		eventually(t, "it does not arrive", func() bool { return answering.table.Count() == at+1 })
-		// The table knows a run before it waits for its turn.
-		time.Sleep(5 * time.Millisecond)
+		begun := min(at+1, 2)
+		eventually(t, "it does not get in line", func() bool {
+			mutex.Lock()
+			defer mutex.Unlock()
+			return len(order) == begun && inLine() == at+1-begun
+		})
 	}
-	for range 6 {
+	for at := range 6 {
 		free <- struct{}{}
+		// One at a time: two that begin together do so in any order.
+		eventually(t, "nobody begins", func() bool {
+			mutex.Lock()
+			defer mutex.Unlock()
+			return len(order) == min(at+3, 6)
+		})
 	}
 	all.Wait()
 	if most != 2 || strings.Join(order[2:], "") != "2345" {

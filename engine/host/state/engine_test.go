@@ -295,10 +295,7 @@ func TestAnUpThatDiesGoesOnWhereItWas(t *testing.T) {
 	l.onCall = func(name string) error {
 		if name == "t3" {
 			// The process dies in the middle of this call: keep what is on the disk now.
-			for range 200 {
-				if l.countDone() >= 2 {
-					break
-				}
+			for deadline := time.Now().Add(20 * time.Second); l.countDone() < 2 && time.Now().Before(deadline); {
 				time.Sleep(5 * time.Millisecond)
 			}
 			frozen = l.bytes(l.keys().journal)
