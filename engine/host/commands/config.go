@@ -34,20 +34,15 @@ func (c *call) ofProject() (backend.Stack, error) {
 	return c.found()
 }
 
-// settings reads a stack's settings; environments are Pulumi Cloud's.
-func (c *call) settings(found backend.Stack, file string, open bool) (*place.Settings, error) {
+// effective is what a stack's own values say, with what the project adds.
+func (c *call) effective(found backend.Stack, file string) (config.Map, error) {
 	settings, err := c.place.Settings(found.Ref(), file)
 	if err != nil {
 		return nil, err
 	}
-	if open && len(settings.EnvironmentBytes()) > 0 {
+	if len(settings.EnvironmentBytes()) > 0 {
 		return nil, fault.Refuse("backend %s does not support environments", c.place.Backend().Name())
 	}
-	return settings, nil
-}
-
-// withDefaults adds what the project says to a stack's own values.
-func (c *call) withDefaults(found backend.Stack, settings *place.Settings) (config.Map, error) {
 	all, err := settings.Config.Copy(config.NopDecrypter, config.NopEncrypter)
 	if err != nil {
 		return nil, fmt.Errorf("copying config: %w", err)
@@ -72,23 +67,16 @@ func (c *call) decrypter(found backend.Stack, file string) (config.Decrypter, er
 func configList(c *call) error {
 	file := c.configFlags()
 	shown := c.flags.Bool("show-secrets", false, "")
-	open := c.flags.Bool("open", false, "")
+	c.flags.Bool("open", false, "")
 	asJSON, err := c.printing(0)
 	if err != nil {
 		return err
-	}
-	if !c.flags.Changed("open") {
-		*open = *shown
 	}
 	found, err := c.ofProject()
 	if err != nil {
 		return err
 	}
-	settings, err := c.settings(found, *file, true)
-	if err != nil {
-		return err
-	}
-	all, err := c.withDefaults(found, settings)
+	all, err := c.effective(found, *file)
 	if err != nil {
 		return err
 	}
@@ -152,11 +140,7 @@ func configGet(c *call) error {
 	if err != nil {
 		return err
 	}
-	settings, err := c.settings(found, *file, true)
-	if err != nil {
-		return err
-	}
-	all, err := c.withDefaults(found, settings)
+	all, err := c.effective(found, *file)
 	if err != nil {
 		return err
 	}
