@@ -225,6 +225,9 @@ pub struct Create {
     /// One of the provider's sizes [default: the provider's first]
     #[arg(long, value_name = "NAME")]
     pub size: Option<String>,
+    /// One of the provider's regions [default: the provider's first]
+    #[arg(long, value_name = "NAME")]
+    pub region: Option<String>,
     /// A git repository to clone into it
     #[arg(long, value_name = "URL")]
     pub git: Option<String>,

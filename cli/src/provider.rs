@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use contracts::Problem;
-use contracts::workspace::Size;
+use contracts::workspace::{ProviderCapabilities, Size};
 
 use crate::Outcome;
 use crate::args::{Provider, ProviderCommand};
@@ -24,17 +24,37 @@ pub async fn run(provider: Provider, data: &Path, ui: &mut Ui) -> Result<Outcome
         ui.say(format!("  isolation  {}", info.isolation));
         let sizes: Vec<_> = info.sizes.iter().map(size).collect();
         ui.say(format!("  sizes      {}", sizes.join(", ")));
+        if !info.regions.is_empty() {
+            let regions: Vec<_> =
+                info.regions.iter().map(|region| format!("{} ({})", region.name, region.title)).collect();
+            ui.say(format!("  regions    {}", regions.join(", ")));
+        }
+        ui.say(format!("  can        {}", abilities(&info.capabilities)));
     }
     Ok(Outcome::Done)
 }
 
-/// `small (2048 MiB, 1.5 cores)`; a limit that is not set is not named.
+/// What is done with every instance needs no words; what not every provider can does.
+fn abilities(can: &ProviderCapabilities) -> String {
+    let named = [
+        (can.suspend, "suspend"),
+        (can.logs, "logs"),
+        (can.exec, "exec"),
+        (can.snapshot, "snapshot"),
+        (can.persistent_home, "keep files over a stop"),
+    ];
+    let able: Vec<_> = named.into_iter().filter(|(able, _)| *able).map(|(_, name)| name).collect();
+    if able.is_empty() { "start and stop only".to_owned() } else { able.join(", ") }
+}
+
+/// `small (2048 MiB, 1.5 cores, 0.0082 $/h)`; a limit that is not set is not named.
 fn size(size: &Size) -> String {
     let memory = size.memory_mib.map(|mib| format!("{mib} MiB"));
     let cores = size.cpu_millis.map(|millis| match millis {
         1000 => "1 core".to_owned(),
         _ => format!("{} cores", f64::from(millis) / 1000.0),
     });
-    let limits: Vec<_> = memory.into_iter().chain(cores).collect();
+    let price = size.hourly_micro_usd.map(|micro| format!("{:.4} $/h", f64::from(micro) / 1e6));
+    let limits: Vec<_> = memory.into_iter().chain(cores).chain(price).collect();
     if limits.is_empty() { size.name.clone() } else { format!("{} ({})", size.name, limits.join(", ")) }
 }

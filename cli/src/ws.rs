@@ -49,7 +49,13 @@ pub fn parse(slug: &str) -> Result<Slug, Problem> {
 
 async fn create_workspace(client: &Client, create: Create, ui: &mut Ui) -> Result<Outcome, Problem> {
     let git = create.git.map(|url| GitSource { url, reference: create.reference });
-    let request = CreateWorkspace { slug: create.slug, provider: create.provider, size: create.size, git };
+    let request = CreateWorkspace {
+        slug: create.slug,
+        provider: create.provider,
+        size: create.size,
+        region: create.region,
+        git,
+    };
     if create.plan {
         show_plan(&client.plan(&request).await?, "Nothing would be made.", ui);
         return Ok(Outcome::Done);

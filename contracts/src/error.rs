@@ -55,6 +55,7 @@ error_codes! {
     SlugTaken "slug_taken" 409 final "Another workspace has this slug";
     UnknownProvider "unknown_provider" 400 final "There is no such provider";
     UnknownSize "unknown_size" 400 final "The provider has no such size";
+    UnknownRegion "unknown_region" 400 final "The provider has no such region";
     InvalidGitUrl "invalid_git_url" 400 final "The git source is not usable";
     NotFound "not_found" 404 final "There is nothing at this address";
     MethodNotAllowed "method_not_allowed" 405 final "The address does not take this method";
@@ -87,6 +88,14 @@ error_codes! {
     StateCorrupt "state_corrupt" 500 final "The stack's state cannot be read";
     ProviderFailed "provider_failed" 502 final "The provider refused or failed";
     ProviderTimeout "provider_timeout" 504 retry "The provider did not answer in time";
+    ProviderUnreachable "provider_unreachable" 503 retry "The provider cannot be reached";
+    ProviderUnreadable "provider_unreadable" 502 retry "The provider's answer cannot be read";
+    ProviderRateLimited "provider_rate_limited" 503 retry "The provider asks for fewer calls";
+    ProviderQuota "provider_quota" 403 final "The account's quota at the provider is used up";
+    ProviderNotConfigured "provider_not_configured" 503 final "The provider is not configured";
+    CredentialsRejected "credentials_rejected" 502 final "The provider refuses the credentials";
+    ForeignObject "foreign_object" 409 final "The object belongs to somebody else";
+    Fenced "fenced" 409 final "A newer generation owns the object";
     ProviderCapacity "provider_capacity" 503 retry "The provider has no room for the instance";
     Canceled "canceled" 409 final "The operation was cancelled";
 

@@ -1,5 +1,7 @@
 //! The lifecycle API's workspace types. Desired and observed state are different types on purpose.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -20,6 +22,9 @@ pub struct CreateWorkspace {
     /// One of the provider's sizes. Default: the provider's first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<String>,
+    /// One of the provider's regions. Default: the provider's first; a provider without regions takes none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
     /// A repository to clone into the workspace at first boot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub git: Option<GitSource>,
@@ -87,6 +92,9 @@ pub struct Workspace {
     pub runtime_id: RuntimeId,
     pub provider: ProviderName,
     pub size: String,
+    /// Absent when the provider has no regions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub git: Option<GitSource>,
     pub desired: Desired,
@@ -137,8 +145,23 @@ pub struct Route {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Endpoint {
+    /// A name or an IP address.
     pub host: String,
     pub port: u16,
+    /// Whether the backend is reached through TLS, with a certificate for `host`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tls: bool,
+    /// Sent with each request, for example what names one instance behind a shared address. Never a
+    /// credential. `host` replaces the one of the address.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+}
+
+impl Endpoint {
+    /// An address that speaks plain HTTP and has no other instance behind it.
+    pub fn plain(host: impl Into<String>, port: u16) -> Self {
+        Self { host: host.into(), port, tls: false, headers: BTreeMap::new() }
+    }
 }
 
 impl std::fmt::Display for Endpoint {
@@ -155,8 +178,36 @@ pub struct ProviderInfo {
     pub summary: String,
     /// One plain line on what separates an instance from others and from the host.
     pub isolation: String,
+    /// The first is the default; empty when there is one place only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub regions: Vec<Region>,
+    /// The first is the default.
     pub sizes: Vec<Size>,
+    pub capabilities: ProviderCapabilities,
     pub default: bool,
+}
+
+/// A place where a provider can run instances.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Region {
+    /// As the provider's own API calls it.
+    pub name: String,
+    /// For people.
+    pub title: String,
+}
+
+/// What can be done with a provider's instances.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProviderCapabilities {
+    /// Suspend keeps the memory of a runtime, and resume goes on where it was.
+    pub suspend: bool,
+    /// The home outlives a stop. Without it a stop loses all files that were not pushed elsewhere.
+    pub persistent_home: bool,
+    pub logs: bool,
+    pub exec: bool,
+    pub snapshot: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -169,6 +220,10 @@ pub struct Size {
     /// CPU limit in thousandths of a core; absent when the provider sets none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_millis: Option<u32>,
+    /// What the provider charges for an hour of running, in millionths of a US dollar, as it was when
+    /// this version of the module was made; absent when there is no price for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hourly_micro_usd: Option<u32>,
 }
 
 /// A stack rendered as a Pulumi YAML project: relative path to content.

@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     fn check(host: &str) -> Result<String, ErrorCode> {
-        let endpoint = Endpoint { host: host.to_owned(), port: 3000 };
+        let endpoint = Endpoint::plain(host, 3000);
         socket_address(&endpoint).map(|address| address.to_string()).map_err(|problem| problem.code)
     }
 
@@ -87,6 +87,6 @@ mod tests {
         ] {
             assert_eq!(check(host), Err(ErrorCode::UpstreamUnreachable), "{host}");
         }
-        assert!(socket_address(&Endpoint { host: "127.0.0.1".to_owned(), port: 0 }).is_err());
+        assert!(socket_address(&Endpoint::plain("127.0.0.1", 0)).is_err());
     }
 }

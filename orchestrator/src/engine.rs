@@ -48,6 +48,7 @@ pub fn stack_of(
         installation: installation.clone(),
         generation: row.generation,
         size: row.size.clone(),
+        region: row.region.clone(),
         git: row.git.clone(),
     };
     compile(providers.get(row.provider.as_str())?.as_ref(), &spec)

@@ -108,6 +108,7 @@ async fn boot_failure(target: &Target<'_>, health: RuntimeHealth) -> Problem {
 
 async fn stopped_while_booting(target: &Target<'_>, status: RunStatus) -> Problem {
     let how = match status {
+        RunStatus::Suspended => "it was suspended".to_owned(),
         RunStatus::Stopped { exit_code: Some(code) } => format!("it ended with exit code {code}"),
         _ => "it is not running any more".to_owned(),
     };
@@ -142,7 +143,7 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move { axum::serve(listener, instance).await });
-        let endpoint = Endpoint { host: "127.0.0.1".to_owned(), port: address.port() };
+        let endpoint = Endpoint::plain("127.0.0.1", address.port());
         assert_eq!(probe(&client().unwrap(), &endpoint).await.map(|health| health.status), None);
     }
 }

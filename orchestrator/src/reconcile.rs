@@ -76,7 +76,7 @@ impl Reconciler {
         let lifecycle = provider.lifecycle();
         match lifecycle.status(&runtime).await {
             Ok(RunStatus::Running) => {}
-            Ok(RunStatus::Stopped { .. } | RunStatus::Absent) => {
+            Ok(RunStatus::Stopped { .. } | RunStatus::Suspended | RunStatus::Absent) => {
                 return unhealthy(
                     ErrorCode::InstanceFailed,
                     "The instance is not running any more.".to_owned(),

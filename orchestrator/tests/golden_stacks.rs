@@ -25,6 +25,7 @@ fn generated(provider: &str) -> String {
         installation: "in-fedcba9876543210".parse().unwrap(),
         generation: 1,
         size: provider.describe().sizes[0].name.clone(),
+        region: provider.describe().regions.first().map(|region| region.name.clone()),
         git: Some(GitSource {
             url: "https://git.example.com/team/app.git".to_owned(),
             reference: Some("main".to_owned()),

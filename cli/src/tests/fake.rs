@@ -216,8 +216,12 @@ async fn stack() -> Json<Value> {
 }
 
 async fn providers() -> Json<Value> {
-    let size = json!({"name": "small", "memoryMib": 512, "cpuMillis": 1500});
-    let local = json!({"name": "local", "summary": "processes", "isolation": "none", "sizes": [size], "default": true});
+    let size = json!({"name": "small", "memoryMib": 512, "cpuMillis": 1500, "hourlyMicroUsd": 8200});
+    let can =
+        json!({"suspend": true, "persistentHome": true, "logs": false, "exec": false, "snapshot": false});
+    let region = json!({"name": "ams", "title": "Amsterdam"});
+    let local = json!({"name": "local", "summary": "processes", "isolation": "none", "sizes": [size],
+        "regions": [region], "capabilities": can, "default": true});
     Json(json!({ "providers": [local] }))
 }
 

@@ -62,7 +62,7 @@ impl World {
 
     /// Sets what the orchestrator says of a slug.
     pub fn say(&self, slug: &str, state: Observed, endpoint: Option<SocketAddr>) {
-        let endpoint = endpoint.map(|at| Endpoint { host: at.ip().to_string(), port: at.port() });
+        let endpoint = endpoint.map(|at| Endpoint::plain(at.ip().to_string(), at.port()));
         let slug_name: Slug = slug.parse().unwrap();
         let route = Route { slug: slug_name, runtime_id: runtime(slug), state, endpoint };
         self.script.lock().unwrap().routes.insert(slug.to_owned(), route);

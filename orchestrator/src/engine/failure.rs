@@ -6,7 +6,10 @@ use provider_api::ProviderError;
 
 /// A provider's error as the API shows it.
 pub fn provider_problem(error: ProviderError) -> Problem {
-    let problem = Problem::new(error.code, error.message);
+    let mut problem = Problem::new(error.code, error.message);
+    if let Some(id) = &error.request_id {
+        problem.detail = format!("{} (the provider's request {id})", problem.detail);
+    }
     match error.action {
         Some(action) => problem.with_action(action),
         None => problem,

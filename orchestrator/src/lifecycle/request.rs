@@ -14,6 +14,7 @@ pub struct ValidCreate {
     pub provider: Arc<dyn Provider>,
     pub description: Description,
     pub size: String,
+    pub region: Option<String>,
     pub git: Option<GitSource>,
 }
 
@@ -26,10 +27,11 @@ pub fn validate(
     let provider = providers.get(request.provider.as_deref().unwrap_or(default))?;
     let description = provider.describe();
     let size = size(request.size, &description)?;
+    let region = region(request.region, &description)?;
     if let Some(git) = &request.git {
         check_git(git)?;
     }
-    Ok(ValidCreate { slug, provider: Arc::clone(provider), description, size, git: request.git })
+    Ok(ValidCreate { slug, provider: Arc::clone(provider), description, size, region, git: request.git })
 }
 
 pub fn slug(text: &str) -> Result<Slug, Problem> {
@@ -50,6 +52,20 @@ fn size(wanted: Option<String>, provider: &Description) -> Result<String, Proble
                 .with_action(format!("Use one of: {}.", known.join(", "))))
         }
     }
+}
+
+fn region(wanted: Option<String>, provider: &Description) -> Result<Option<String>, Problem> {
+    let known: Vec<&str> = provider.regions.iter().map(|region| region.name.as_str()).collect();
+    let Some(name) = wanted else { return Ok(known.first().map(|&name| name.to_owned())) };
+    if known.contains(&name.as_str()) {
+        return Ok(Some(name));
+    }
+    let detail = format!("The provider {} has no region {name:?}.", provider.name);
+    let action = match known.is_empty() {
+        true => "Leave the region out: this provider has one place only.".to_owned(),
+        false => format!("Use one of: {}.", known.join(", ")),
+    };
+    Err(Problem::new(ErrorCode::UnknownRegion, detail).with_action(action))
 }
 
 fn check_git(git: &GitSource) -> Result<(), Problem> {

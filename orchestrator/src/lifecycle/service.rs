@@ -139,7 +139,9 @@ impl Lifecycle {
                 name: described.name,
                 summary: described.summary.to_owned(),
                 isolation: described.isolation.to_owned(),
+                regions: described.regions,
                 sizes: described.sizes,
+                capabilities: provider.capabilities(),
             }
         };
         self.providers.all().map(describe).collect()
@@ -215,6 +217,7 @@ impl Lifecycle {
             runtime_id: row.runtime_id,
             provider: row.provider,
             size: row.size,
+            region: row.region,
             git: row.git,
             desired: row.desired,
             state: row.observed,
@@ -233,7 +236,11 @@ fn slug_taken(slug: &Slug) -> Problem {
 }
 
 fn new_row(valid: ValidCreate) -> WorkspaceRow {
-    WorkspaceRow::new(valid.slug, valid.description.name, valid.size, valid.git)
+    WorkspaceRow {
+        region: valid.region,
+        git: valid.git,
+        ..WorkspaceRow::new(valid.slug, valid.description.name, valid.size)
+    }
 }
 
 fn new_operation(row: &WorkspaceRow, kind: OperationKind, caller: &Caller) -> NewOperation {
@@ -269,7 +276,7 @@ mod tests {
     }
 
     fn row(slug: &str) -> WorkspaceRow {
-        WorkspaceRow::new(slug.parse().unwrap(), "test".parse().unwrap(), String::new(), None)
+        WorkspaceRow::new(slug.parse().unwrap(), "test".parse().unwrap(), String::new())
     }
 
     #[tokio::test]

@@ -15,6 +15,7 @@ pub struct WorkspaceRow {
     pub slug: Slug,
     pub provider: ProviderName,
     pub size: String,
+    pub region: Option<String>,
     pub git: Option<GitSource>,
     pub generation: u64,
     pub desired: Desired,
@@ -28,14 +29,15 @@ pub struct WorkspaceRow {
 
 impl WorkspaceRow {
     /// A workspace that was just asked for: nothing of it exists, and it is to run.
-    pub fn new(slug: Slug, provider: ProviderName, size: String, git: Option<GitSource>) -> Self {
+    pub fn new(slug: Slug, provider: ProviderName, size: String) -> Self {
         let now = Timestamp::now();
         Self {
             runtime_id: RuntimeId::random(),
             slug,
             provider,
             size,
-            git,
+            region: None,
+            git: None,
             generation: 1,
             desired: Desired::Running,
             observed: Observed::Absent,
@@ -61,13 +63,14 @@ impl Store {
     pub async fn insert_workspace(&self, row: &WorkspaceRow, operation: &NewOperation) -> Result<Operation> {
         let mut transaction = self.pool.begin().await?;
         sqlx::query(
-            "INSERT INTO workspaces (runtime_id, slug, provider, size, git, generation, desired, observed, since,
-             endpoint, error, operation, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, ?, ?)",
+            "INSERT INTO workspaces (runtime_id, slug, provider, size, region, git, generation, desired, observed,
+             since, endpoint, error, operation, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, ?, ?)",
         )
         .bind(row.runtime_id.as_str())
         .bind(row.slug.as_str())
         .bind(row.provider.as_str())
         .bind(&row.size)
+        .bind(&row.region)
         .bind(row.git.as_ref().map(to_json).transpose()?)
         .bind(row.generation as i64)
         .bind(to_json(&row.desired)?)
@@ -154,6 +157,7 @@ fn read(row: SqliteRow) -> Result<WorkspaceRow> {
         slug: name(text("slug")?)?,
         provider: name(text("provider")?)?,
         size: text("size")?,
+        region: maybe("region")?,
         git: optional(maybe("git")?)?,
         generation: row.try_get::<i64, _>("generation")? as u64,
         desired: from_json(&text("desired")?)?,

@@ -22,6 +22,7 @@ pub(crate) fn sizes() -> Vec<Size> {
         name: name.to_owned(),
         memory_mib: Some(memory),
         cpu_millis: Some(cpu),
+        hourly_micro_usd: None,
     };
     SIZES.into_iter().map(size).collect()
 }
@@ -71,6 +72,7 @@ mod tests {
             installation: "in-1".parse().unwrap(),
             generation: 3,
             size: size.to_owned(),
+            region: None,
             git: None,
         }
     }

@@ -65,7 +65,11 @@ impl Provider for DockerProvider {
             isolation: "docker separates instances by containers on a shared kernel; \
                         do not host hostile tenants on it without gVisor.",
             unisolated: false,
+            regions: Vec::new(),
             sizes: declare::sizes(),
+            suspend: false,
+            persistent_home: true,
+            settings: Vec::new(),
         }
     }
 

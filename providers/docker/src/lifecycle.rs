@@ -57,7 +57,7 @@ impl Lifecycle for DockerLifecycle {
         let machine = self.machine(runtime);
         let found = machine.find().await?.ok_or_else(|| machine.missing())?;
         let port = container::published_port(&found).ok_or_else(|| machine.does_not_run(&found))?;
-        Ok(Endpoint { host: self.engine.config.reached_at().to_string(), port })
+        Ok(Endpoint::plain(self.engine.config.reached_at().to_string(), port))
     }
 }
 

@@ -55,6 +55,7 @@ mod tests {
             installation: "in-1".parse().unwrap(),
             generation: 3,
             size: SIZE.to_owned(),
+            region: None,
             git: None,
         }
     }

@@ -205,7 +205,7 @@ impl Host {
     pub fn endpoint(&self, runtime: &RuntimeRef) -> Result<Endpoint> {
         self.layout.look(runtime)?;
         let definition = self.definition(runtime)?;
-        Ok(Endpoint { host: "127.0.0.1".to_owned(), port: definition.port })
+        Ok(Endpoint::plain("127.0.0.1", definition.port))
     }
 
     /// The leader that runs now. The remembered one is believed only after a look at it.

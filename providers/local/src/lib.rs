@@ -69,7 +69,16 @@ impl Provider for LocalProvider {
             summary: "processes on this machine, for trying Pilot without a container engine",
             isolation: "local gives no isolation: an instance runs as your own user and can read your files.",
             unisolated: true,
-            sizes: vec![Size { name: SIZE.to_owned(), memory_mib: None, cpu_millis: None }],
+            regions: Vec::new(),
+            sizes: vec![Size {
+                name: SIZE.to_owned(),
+                memory_mib: None,
+                cpu_millis: None,
+                hourly_micro_usd: None,
+            }],
+            suspend: false,
+            persistent_home: true,
+            settings: Vec::new(),
         }
     }
 

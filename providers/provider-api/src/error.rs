@@ -1,5 +1,7 @@
 //! The one error of a provider: a stable code, words for a person, and what is now true outside.
 
+use std::time::Duration;
+
 use contracts::ErrorCode;
 
 use crate::resource::Properties;
@@ -26,12 +28,23 @@ pub struct ProviderError {
     pub message: String,
     pub action: Option<String>,
     pub outcome: Outcome,
+    /// What the vendor calls this request; its support asks for it.
+    pub request_id: Option<String>,
+    /// The vendor's own word on when to try again.
+    pub retry_after: Option<Duration>,
 }
 
 impl ProviderError {
     /// A refusal or failure that changed nothing.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), action: None, outcome: Outcome::NothingHappened }
+        Self {
+            code,
+            message: message.into(),
+            action: None,
+            outcome: Outcome::NothingHappened,
+            request_id: None,
+            retry_after: None,
+        }
     }
 
     /// A call whose result is not known.
@@ -39,8 +52,22 @@ impl ProviderError {
         Self { outcome: Outcome::Unknown, ..Self::new(code, message) }
     }
 
+    /// This generation of the spec is older than what made the object: another program owns it now.
+    pub fn fenced(kind: &str, name: &str, ours: u64, theirs: u64) -> Self {
+        let message = format!(
+            "the {kind} {name} is of generation {theirs} and was left alone: this call is of generation {ours}"
+        );
+        Self::new(ErrorCode::Fenced, message)
+            .with_action("Nothing to do: the newer operation goes on. `pilot ws get` shows it.")
+    }
+
     pub fn with_action(mut self, action: impl Into<String>) -> Self {
         self.action = Some(action.into());
+        self
+    }
+
+    pub fn with_request_id(mut self, id: Option<String>) -> Self {
+        self.request_id = id;
         self
     }
 

@@ -2,8 +2,9 @@
 //!
 //! - [`Provider`] describes the module and declares, purely, which resources one runtime needs.
 //! - [`Resource`] creates, reads, updates and deletes one kind of external object for the engine.
-//! - [`Lifecycle`] starts and stops what exists; it never goes through Pulumi.
-//! - [`Logs`] and [`Inventory`] are optional abilities.
+//! - [`Lifecycle`] starts, stops and suspends what exists; it never goes through Pulumi.
+//! - [`Logs`], [`Exec`], [`Snapshots`] and [`Inventory`] are optional abilities.
+//! - [`Setting`] is what an operator gives a module: where its cloud is, and with which credentials.
 //! - `conformance` (a feature of this crate) is the suite that every provider's tests run.
 //!
 //! A provider never sees Pulumi's wire, the store or HTTP. Credentials reach it through its own
@@ -17,13 +18,17 @@ pub mod lifecycle;
 pub mod provider;
 pub mod resource;
 pub mod schema;
+pub mod settings;
 
 pub use declare::{Declaration, Declared, Expr};
 pub use error::{Outcome, ProviderError, Result};
-pub use lifecycle::{Inventory, Lifecycle, Logs, OwnedObject, RunStatus, RuntimeRef};
+pub use lifecycle::{
+    Exec, Executed, Inventory, Lifecycle, Logs, OwnedObject, RunStatus, RuntimeRef, Snapshot, Snapshots,
+};
 pub use provider::{BootFile, BootSource, Description, Provider, RuntimeSpec};
 pub use resource::{
     CheckFailure, CreateRequest, Created, DeleteRequest, Diff, DiffRequest, Properties, ReadRequest,
     ReadState, Resource, UpdateRequest,
 };
 pub use schema::{Property, PropertyType, ResourceSchema};
+pub use settings::{Setting, SettingProblem, Settings};

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use contracts::workspace::Endpoint;
-use contracts::{InstallationId, RuntimeId};
+use contracts::{ErrorCode, InstallationId, RuntimeId};
 
-use crate::error::Result;
+use crate::error::{ProviderError, Result};
 
 /// Which runtime, of which installation. Objects of another installation are never touched.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub enum RunStatus {
     Stopped {
         exit_code: Option<i32>,
     },
+    /// Memory is kept; `resume` goes on where it was.
+    Suspended,
     /// Surely gone. A host that does not answer is an error, never this.
     Absent,
 }
@@ -30,16 +32,30 @@ pub enum RunStatus {
 /// tells. An error with an unknown outcome means exactly that.
 #[async_trait]
 pub trait Lifecycle: Send + Sync {
-    /// Boot files are delivered anew. Starting what runs is a success.
+    /// Boot files are delivered anew. Starting what runs is a success, and so is starting what is
+    /// suspended: it goes on where it was when it can, and boots when it cannot.
     async fn start(&self, runtime: &RuntimeRef) -> Result<()>;
 
     /// Asks politely, then ends it when `grace` has passed. Stopping what does not run is a success.
     /// User data stays.
     async fn stop(&self, runtime: &RuntimeRef, grace: Duration) -> Result<()>;
 
+    /// Keeps memory and gives its processors back. Suspending what is suspended is a success; what is
+    /// stopped or gone cannot be suspended. For providers whose capabilities say `suspend`.
+    async fn suspend(&self, runtime: &RuntimeRef) -> Result<()> {
+        let message = format!("the provider of {} cannot suspend", runtime.runtime_id);
+        Err(ProviderError::new(ErrorCode::CapabilityUnsupported, message).with_action("Stop it instead."))
+    }
+
+    /// Goes on with what is suspended. Resuming what runs is a success. A vendor may lose the memory of
+    /// what is suspended; then this is a start.
+    async fn resume(&self, runtime: &RuntimeRef) -> Result<()> {
+        self.start(runtime).await
+    }
+
     async fn status(&self, runtime: &RuntimeRef) -> Result<RunStatus>;
 
-    /// Where the instance's backend is reached. Stable while the instance runs.
+    /// Where the instance's backend is reached. Stable while the instance runs, and over a suspend.
     async fn endpoint(&self, runtime: &RuntimeRef) -> Result<Endpoint>;
 }
 
@@ -47,6 +63,40 @@ pub trait Lifecycle: Send + Sync {
 pub trait Logs: Send + Sync {
     /// The end of the instance's log, at most `max_bytes`, cut at a line. Empty when there is none.
     async fn tail(&self, runtime: &RuntimeRef, max_bytes: usize) -> Result<String>;
+}
+
+/// What a command inside an instance left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Executed {
+    pub exit_code: i32,
+    pub stdout: Vec<u8>,
+    pub stderr: Vec<u8>,
+}
+
+#[async_trait]
+pub trait Exec: Send + Sync {
+    /// Runs a program as the instance's user, without a terminal or input. It is not idempotent: after
+    /// an unknown outcome it may or may not have run. What still runs after `limit` is ended where the
+    /// vendor can, and the error says that its outcome is unknown.
+    async fn exec(&self, runtime: &RuntimeRef, command: &[String], limit: Duration) -> Result<Executed>;
+}
+
+/// A copy of an instance's home at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    pub id: String,
+    pub created: jiff::Timestamp,
+    /// In bytes, when the vendor tells.
+    pub size: Option<u64>,
+}
+
+#[async_trait]
+pub trait Snapshots: Send + Sync {
+    /// Not idempotent: each call takes one. After an unknown outcome `list` tells.
+    async fn take(&self, runtime: &RuntimeRef) -> Result<Snapshot>;
+
+    /// The newest first.
+    async fn list(&self, runtime: &RuntimeRef) -> Result<Vec<Snapshot>>;
 }
 
 /// An external object that carries an installation's labels.

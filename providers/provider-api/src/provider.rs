@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use contracts::workspace::{GitSource, Size};
+use contracts::workspace::{GitSource, ProviderCapabilities, Region, Size};
 use contracts::{InstallationId, ProviderName, RuntimeId};
 
 use crate::declare::Declared;
 use crate::error::Result;
-use crate::lifecycle::{Inventory, Lifecycle, Logs};
+use crate::lifecycle::{Exec, Inventory, Lifecycle, Logs, Snapshots};
 use crate::resource::Resource;
+use crate::settings::Setting;
 
 /// What users and operators read before they choose.
 #[derive(Debug, Clone)]
@@ -20,8 +21,16 @@ pub struct Description {
     pub isolation: &'static str,
     /// True when instances of this provider are not separated from the account that runs Pilot.
     pub unisolated: bool,
+    /// The first is the default; empty when there is one place only.
+    pub regions: Vec<Region>,
     /// The first is the default.
     pub sizes: Vec<Size>,
+    /// Suspend keeps memory; see [`ProviderCapabilities`].
+    pub suspend: bool,
+    /// Whether the home outlives a stop.
+    pub persistent_home: bool,
+    /// What an operator gives the module, credentials among it.
+    pub settings: Vec<Setting>,
 }
 
 /// One runtime to declare resources for. Holds no credential and no slug.
@@ -33,6 +42,8 @@ pub struct RuntimeSpec {
     pub generation: u64,
     /// One of [`Description::sizes`].
     pub size: String,
+    /// One of [`Description::regions`]; `None` when there are none.
+    pub region: Option<String>,
     pub git: Option<GitSource>,
 }
 
@@ -45,7 +56,7 @@ pub trait Provider: Send + Sync {
     /// anywhere and is the same every time.
     fn declare(&self, runtime: &RuntimeSpec) -> Result<Declared>;
 
-    /// Every resource type that `declare` may name.
+    /// Every resource type that `declare` and `shared` may name.
     fn resources(&self) -> Vec<Arc<dyn Resource>>;
 
     /// Start, stop and status of what `declare` made.
@@ -55,8 +66,34 @@ pub trait Provider: Send + Sync {
     /// before a request is accepted and by `pilot doctor`; at most a second or two.
     async fn ready(&self) -> Result<()>;
 
+    /// What all runtimes of an installation use together, as a stack of its own that is applied before
+    /// the first runtime. Pure, like `declare`. Most providers need nothing.
+    fn shared(&self, _installation: &InstallationId) -> Result<Declared> {
+        Ok(Declared::default())
+    }
+
     fn logs(&self) -> Option<Arc<dyn Logs>> {
         None
+    }
+
+    fn exec(&self) -> Option<Arc<dyn Exec>> {
+        None
+    }
+
+    fn snapshots(&self) -> Option<Arc<dyn Snapshots>> {
+        None
+    }
+
+    /// What users are told: what is described, and the abilities that are there.
+    fn capabilities(&self) -> ProviderCapabilities {
+        let described = self.describe();
+        ProviderCapabilities {
+            suspend: described.suspend,
+            persistent_home: described.persistent_home,
+            logs: self.logs().is_some(),
+            exec: self.exec().is_some(),
+            snapshot: self.snapshots().is_some(),
+        }
     }
 
     fn inventory(&self) -> Option<Arc<dyn Inventory>> {

@@ -55,6 +55,7 @@ impl Bench {
             runtime_id: runtime,
             installation: installation.clone(),
             generation: 1,
+            region: provider.describe().regions.first().map(|region| region.name.clone()),
             size: provider.describe().sizes.first().expect("a provider has a size").name.clone(),
             git: None,
         };
