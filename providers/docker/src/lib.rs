@@ -9,6 +9,7 @@ mod boot;
 mod container;
 mod declare;
 mod engine;
+mod exec;
 mod failure;
 mod inventory;
 mod lifecycle;
@@ -24,7 +25,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use contracts::network::PortRange;
 use provider_api::{
-    BootSource, Declared, Description, Inventory, Lifecycle, Logs, Provider, Resource, Result, RuntimeSpec,
+    BootSource, Declared, Description, Exec, Inventory, Lifecycle, Logs, Provider, Resource, Result,
+    RuntimeSpec,
 };
 
 use crate::engine::Engine;
@@ -67,7 +69,7 @@ impl Provider for DockerProvider {
             unisolated: false,
             regions: Vec::new(),
             sizes: declare::sizes(),
-            suspend: false,
+            suspend: true,
             persistent_home: true,
             settings: Vec::new(),
         }
@@ -94,6 +96,10 @@ impl Provider for DockerProvider {
     }
 
     fn logs(&self) -> Option<Arc<dyn Logs>> {
+        Some(Arc::new(DockerLifecycle { engine: self.engine.clone() }))
+    }
+
+    fn exec(&self) -> Option<Arc<dyn Exec>> {
         Some(Arc::new(DockerLifecycle { engine: self.engine.clone() }))
     }
 

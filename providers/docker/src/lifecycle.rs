@@ -28,7 +28,7 @@ impl DockerConfig {
 }
 
 impl DockerLifecycle {
-    fn machine(&self, runtime: &RuntimeRef) -> Machine<'_> {
+    pub(crate) fn machine(&self, runtime: &RuntimeRef) -> Machine<'_> {
         Machine::new(&self.engine, runtime.clone())
     }
 }
@@ -46,6 +46,19 @@ impl Lifecycle for DockerLifecycle {
     async fn stop(&self, runtime: &RuntimeRef, grace: Duration) -> Result<()> {
         let _lock = self.engine.locks.lock(&runtime.runtime_id).await;
         self.machine(runtime).stop(grace).await
+    }
+
+    async fn suspend(&self, runtime: &RuntimeRef) -> Result<()> {
+        let _lock = self.engine.locks.lock(&runtime.runtime_id).await;
+        self.machine(runtime).suspend().await
+    }
+
+    async fn resume(&self, runtime: &RuntimeRef) -> Result<()> {
+        let goes_on = {
+            let _lock = self.engine.locks.lock(&runtime.runtime_id).await;
+            self.machine(runtime).resume().await?
+        };
+        if goes_on { Ok(()) } else { self.start(runtime).await }
     }
 
     async fn status(&self, runtime: &RuntimeRef) -> Result<RunStatus> {

@@ -59,7 +59,7 @@ pub(crate) fn must_own(
         ),
         None => format!("the {kind} {name} was not made by Pilot, so it is not touched"),
     };
-    Err(ProviderError::new(ErrorCode::ProviderFailed, message)
+    Err(ProviderError::new(ErrorCode::ForeignObject, message)
         .with_action(format!("Rename or remove that {kind}, or delete this workspace and create it again.")))
 }
 
@@ -76,6 +76,7 @@ mod tests {
         let ours = labels(&runtime("in-a"), 4);
         assert!(must_own("volume", "v", &ours, &runtime("in-a")).is_ok());
         let foreign = must_own("volume", "v", &ours, &runtime("in-b")).unwrap_err();
+        assert_eq!(foreign.code, ErrorCode::ForeignObject);
         assert!(foreign.message.contains("in-a") && foreign.action.is_some());
         assert!(
             must_own("volume", "v", &HashMap::new(), &runtime("in-a"))

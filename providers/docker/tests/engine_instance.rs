@@ -204,20 +204,6 @@ async fn an_instance_that_ends_at_once_says_why_and_stays_owned() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_paused_container_runs_again_after_a_start() {
-    run(world::bench().await, |bench| async move {
-        let mut stack = bench.stack();
-        stack.up().await;
-        let runtime = stack.runtime();
-        World::new().await.docker.pause_container(&name(&runtime)).await.unwrap();
-        bench.provider.lifecycle().start(&runtime).await.unwrap();
-        let state = inspect(&runtime).await.state.unwrap();
-        assert_eq!((state.running, state.paused), (Some(true), Some(false)));
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_repaired_network_is_joined_at_the_next_start() {
     run(world::bench().await, |bench| async move {
         let mut stack = bench.stack();

@@ -115,7 +115,8 @@ impl<'a> Machine<'a> {
         Ok(published_port(&found))
     }
 
-    /// Delivers the boot files, starts it if it does not run, and returns the port of the backend.
+    /// Delivers the boot files, starts it if it does not run or lets it go on if it is suspended, and
+    /// returns the port of the backend.
     pub async fn run(&self, boot: &[BootFile]) -> Result<u16> {
         let mut attempt = 1;
         loop {
@@ -161,20 +162,54 @@ impl<'a> Machine<'a> {
                     _ => Err(Failure::Absent(message).into()),
                 }
             }
-            Failure::Conflict(message) if message.contains("paused") => {
-                let docker = self.engine.docker().await?;
-                let resume = docker.unpause_container(&self.name);
-                Ok(self.engine.ask("resume the paused container", resume).await?)
-            }
+            // Docker does not start what is suspended.
+            Failure::Conflict(message) if message.contains("paused") => self.unpause(&self.name).await,
             other => Err(other.into()),
+        }
+    }
+
+    /// Freezes its processes: they keep their memory and get no processor.
+    pub async fn suspend(&self) -> Result<()> {
+        let found = self.find().await?.ok_or_else(|| self.missing())?;
+        match status(&found) {
+            RunStatus::Suspended => return Ok(()),
+            RunStatus::Running => {}
+            RunStatus::Stopped { .. } | RunStatus::Absent => return Err(self.does_not_run(&found)),
+        }
+        let docker = self.engine.docker().await?;
+        match self.engine.ask("suspend the container", docker.pause_container(self.id(&found))).await {
+            // Someone was faster.
+            Err(Failure::Conflict(message)) if message.contains("already paused") => Ok(()),
+            answer => Ok(answer?),
+        }
+    }
+
+    async fn unpause(&self, id: &str) -> Result<()> {
+        let docker = self.engine.docker().await?;
+        match self.engine.ask("let the container go on", docker.unpause_container(id)).await {
+            Err(Failure::Conflict(message)) if message.contains("not paused") => Ok(()),
+            answer => Ok(answer?),
+        }
+    }
+
+    /// Goes on with what is suspended, in a moment and without new boot files; anything else is started.
+    pub async fn resume(&self) -> Result<bool> {
+        let found = self.find().await?.ok_or_else(|| self.missing())?;
+        match status(&found) {
+            RunStatus::Suspended => self.unpause(self.id(&found)).await.map(|()| true),
+            RunStatus::Running => Ok(true),
+            RunStatus::Stopped { .. } | RunStatus::Absent => Ok(false),
         }
     }
 
     /// Stops what runs; a container that is gone is stopped.
     pub async fn stop(&self, grace: Duration) -> Result<()> {
         let Some(found) = self.find().await? else { return Ok(()) };
-        if !runs(&found) {
-            return Ok(());
+        match status(&found) {
+            RunStatus::Running => {}
+            // Frozen processes could not end by themselves.
+            RunStatus::Suspended => self.unpause(self.id(&found)).await?,
+            RunStatus::Stopped { .. } | RunStatus::Absent => return Ok(()),
         }
         let seconds = i32::try_from(grace.as_secs_f64().ceil() as i64).unwrap_or(i32::MAX);
         let limit = grace + REMOVAL;
@@ -232,10 +267,6 @@ impl<'a> Machine<'a> {
     }
 }
 
-fn runs(found: &ContainerInspectResponse) -> bool {
-    found.state.as_ref().is_some_and(|state| state.running == Some(true))
-}
-
 /// A container whose removal began or failed can never run again.
 fn is_whole(found: &ContainerInspectResponse) -> bool {
     let state = found.state.as_ref().and_then(|state| state.status);
@@ -243,7 +274,12 @@ fn is_whole(found: &ContainerInspectResponse) -> bool {
 }
 
 pub(crate) fn status(found: &ContainerInspectResponse) -> RunStatus {
-    if runs(found) {
+    let state = found.state.as_ref();
+    // Docker says of what is paused that it runs too.
+    if state.is_some_and(|state| state.paused == Some(true)) {
+        return RunStatus::Suspended;
+    }
+    if state.is_some_and(|state| state.running == Some(true)) {
         return RunStatus::Running;
     }
     let never_ran = |state: &&ContainerState| state.status != Some(ContainerStateStatusEnum::CREATED);

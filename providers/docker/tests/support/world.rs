@@ -137,6 +137,14 @@ impl World {
         (inspected.exit_code == Some(0)).then_some(text)
     }
 
+    /// What the container's processes have used of the processors, in nanoseconds.
+    pub async fn processor_time(&self, runtime: &RuntimeRef) -> u64 {
+        let once = query::StatsOptionsBuilder::default().stream(false).one_shot(true).build();
+        let mut stats = self.docker.stats(&name(runtime), Some(once));
+        let sample = stats.next().await.unwrap().unwrap();
+        sample.cpu_stats.unwrap().cpu_usage.unwrap().total_usage.unwrap()
+    }
+
     pub async fn inspect(&self, runtime: &RuntimeRef) -> bollard::models::ContainerInspectResponse {
         self.docker.inspect_container(&name(runtime), None::<query::InspectContainerOptions>).await.unwrap()
     }

@@ -1,0 +1,89 @@
+//! A program inside a running container, as the instance's user.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bollard::container::LogOutput;
+use bollard::exec::StartExecResults;
+use bollard::models::ExecConfig;
+use contracts::ErrorCode;
+use futures_util::StreamExt;
+use provider_api::{Exec, Executed, ProviderError, Result, RunStatus, RuntimeRef};
+
+use crate::boot::HOME;
+use crate::container;
+use crate::engine::Engine;
+use crate::failure::classify;
+use crate::lifecycle::DockerLifecycle;
+
+/// Of each stream; more than this belongs in a file.
+const MOST_OUTPUT: usize = 8 << 20;
+/// What the engine gets to tell the exit code after the output ended.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+#[async_trait]
+impl Exec for DockerLifecycle {
+    async fn exec(&self, runtime: &RuntimeRef, command: &[String], limit: Duration) -> Result<Executed> {
+        let machine = self.machine(runtime);
+        let found = machine.find().await?.ok_or_else(|| machine.missing())?;
+        if container::status(&found) != RunStatus::Running {
+            return Err(machine.does_not_run(&found));
+        }
+        let id = found.id.as_deref().unwrap_or(machine.name());
+        let run = run(&self.engine, id, command, limit);
+        tokio::time::timeout(limit + FAREWELL, run).await.unwrap_or_else(|_| Err(too_long(command, limit)))
+    }
+}
+
+/// Docker cannot end what it runs for somebody, so a `timeout` inside does.
+async fn run(engine: &Engine, container: &str, command: &[String], limit: Duration) -> Result<Executed> {
+    let docker = engine.docker().await?;
+    let seconds = limit.as_secs_f64().ceil().max(1.0) as u64;
+    let mut words = vec!["timeout".to_owned(), "-s".to_owned(), "KILL".to_owned(), seconds.to_string()];
+    words.extend(command.iter().cloned());
+    let body = ExecConfig {
+        cmd: Some(words),
+        working_dir: Some(HOME.to_owned()),
+        attach_stdout: Some(true),
+        attach_stderr: Some(true),
+        ..Default::default()
+    };
+    let made = engine.ask("prepare the command", docker.create_exec(container, body)).await?;
+    let started = engine.ask("start the command", docker.start_exec(&made.id, None)).await?;
+    let StartExecResults::Attached { mut output, .. } = started else {
+        return Err(ProviderError::unknown(ErrorCode::ProviderFailed, "Docker gave no output stream"));
+    };
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let began = tokio::time::Instant::now();
+    while let Some(chunk) = output.next().await {
+        let (stream, message) = match chunk.map_err(|error| classify("read the command's output", &error))? {
+            LogOutput::StdErr { message } => (&mut stderr, message),
+            LogOutput::StdOut { message } | LogOutput::Console { message } => (&mut stdout, message),
+            LogOutput::StdIn { .. } => continue,
+        };
+        stream.extend_from_slice(&message);
+        if stream.len() > MOST_OUTPUT {
+            return Err(too_much(command));
+        }
+    }
+    let inspected = engine.ask("read the command's exit code", docker.inspect_exec(&made.id)).await?;
+    match inspected.exit_code.and_then(|code| i32::try_from(code).ok()) {
+        // `timeout` ends itself with the signal that it sends.
+        Some(137) if began.elapsed() >= limit => Err(too_long(command, limit)),
+        Some(exit_code) => Ok(Executed { exit_code, stdout, stderr }),
+        None => Err(too_long(command, limit)),
+    }
+}
+
+fn too_long(command: &[String], limit: Duration) -> ProviderError {
+    let program = command.first().map_or("", String::as_str);
+    let message = format!("{program} did not end within {limit:?} and was ended; what it did is not known");
+    ProviderError::unknown(ErrorCode::ProviderTimeout, message).with_action("Give it more time.")
+}
+
+fn too_much(command: &[String]) -> ProviderError {
+    let program = command.first().map_or("", String::as_str);
+    let message = format!("{program} wrote more than {} MiB, and may still run", MOST_OUTPUT >> 20);
+    ProviderError::unknown(ErrorCode::ProviderFailed, message)
+        .with_action("Let the command write into a file of the workspace.")
+}
