@@ -19,10 +19,10 @@ use provider_api::{
 
 use crate::declare::CONTAINER;
 use crate::engine::Engine;
-use crate::names;
 use crate::network::Owned;
+use crate::{generation, names};
 
-pub(crate) use machine::{Machine, published_port, status, why_it_ended};
+pub(crate) use machine::{Machine, inspect, owner, published_port, status, why_it_ended};
 pub(crate) use spec::Inputs;
 
 pub(crate) struct ContainerResource {
@@ -102,9 +102,9 @@ impl Resource for ContainerResource {
         let Some(mut inputs) = Inputs::of(&found) else { return Ok(None) };
         if let Some(known) = known {
             self.machine(&known).must_own(&found)?;
-            // The label holds the generation of the creation, the state that of the last update.
-            inputs.generation = known.generation;
         }
+        // The label holds the generation of the creation.
+        inputs.generation = generation::of(&self.engine, &found).await?;
         let port = machine::published_port(&found);
         let before = request.outputs.get("port").and_then(serde_port);
         Ok(Some(ReadState {
@@ -126,7 +126,9 @@ impl Resource for ContainerResource {
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
         let inputs: Inputs = parse(&request.inputs)?;
         let _lock = self.engine.locks.lock(&inputs.runtime_id).await;
-        self.machine(&inputs).remove().await
+        let machine = self.machine(&inputs);
+        machine.fence(inputs.generation).await?;
+        machine.remove().await
     }
 }
 

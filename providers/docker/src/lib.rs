@@ -11,6 +11,7 @@ mod declare;
 mod engine;
 mod exec;
 mod failure;
+mod generation;
 mod inventory;
 mod lifecycle;
 mod locks;

@@ -7,7 +7,7 @@ use provider_api::{ProviderError, Result, RuntimeRef};
 
 pub(crate) const INSTALLATION: &str = "pilot.installation";
 pub(crate) const RUNTIME: &str = "pilot.runtime";
-/// The generation at which the object was made; labels cannot change later.
+/// The generation at which the object was made; labels cannot change later, see `generation`.
 pub(crate) const GENERATION: &str = "pilot.generation";
 
 /// The name of the runtime's network and of its container.

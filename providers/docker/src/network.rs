@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::declare::NETWORK;
 use crate::engine::Engine;
 use crate::failure::{Answer, Failure};
-use crate::names;
+use crate::{generation, names};
 
 /// A stopping container leaves its network a moment after it is gone.
 const DETACH: Duration = Duration::from_secs(15);
@@ -50,7 +50,8 @@ impl Owned {
     }
 
     /// What a read of a found object answers: an import has no inputs, then its labels tell them.
-    pub fn state(
+    pub async fn state(
+        engine: &Engine,
         kind: &str,
         request: ReadRequest,
         labels: &HashMap<String, String>,
@@ -59,10 +60,23 @@ impl Owned {
             true => Self::from_labels(labels),
             false => Some(parse::<Self>(&request.inputs)?),
         };
-        let Some(inputs) = inputs else { return Ok(None) };
+        let Some(mut inputs) = inputs else { return Ok(None) };
         names::must_own(kind, &request.id, labels, &inputs.runtime())?;
+        inputs.generation = inputs.generation.max(generation::newest(engine, &inputs.runtime()).await?);
         let (outputs, inputs) = (inputs.outputs(&request.id), properties(&inputs));
         Ok(Some(ReadState { id: request.id, inputs, outputs }))
+    }
+
+    /// Passes when the object with these labels may be changed: it is ours, and of no newer generation.
+    pub async fn admit(
+        &self,
+        engine: &Engine,
+        object: (&str, &str),
+        labels: &HashMap<String, String>,
+    ) -> Result<()> {
+        let runtime = self.runtime();
+        names::must_own(object.0, object.1, labels, &runtime)?;
+        generation::fence(engine, object, names::generation(labels), (&runtime, self.generation)).await
     }
 
     pub fn outputs(&self, name: &str) -> Properties {
@@ -136,7 +150,7 @@ pub(crate) async fn settle(engine: &Engine, runtime: &RuntimeRef) -> Result<Opti
     let name = names::name(&runtime.runtime_id);
     let found = find(engine, &name).await?;
     for network in &found {
-        must_own(&name, network, runtime)?;
+        names::must_own("network", &name, &labels(network), runtime)?;
     }
     let docker = engine.docker().await?;
     for id in found.iter().skip(1).filter_map(|network| network.id.as_deref()) {
@@ -146,8 +160,8 @@ pub(crate) async fn settle(engine: &Engine, runtime: &RuntimeRef) -> Result<Opti
     Ok(found.into_iter().next())
 }
 
-fn must_own(name: &str, network: &Network, runtime: &RuntimeRef) -> Result<()> {
-    names::must_own("network", name, network.labels.as_ref().unwrap_or(&HashMap::new()), runtime)
+fn labels(network: &Network) -> HashMap<String, String> {
+    network.labels.clone().unwrap_or_default()
 }
 
 #[async_trait]
@@ -166,11 +180,12 @@ impl Resource for NetworkResource {
         let name = names::name(&inputs.runtime_id);
         let _lock = self.engine.locks.lock(&inputs.runtime_id).await;
         let runtime = inputs.runtime();
-        if settle(&self.engine, &runtime).await?.is_none() {
-            match self.make(&name, &inputs).await {
-                Ok(()) | Err(Failure::Conflict(_)) => settle(&self.engine, &runtime).await?,
+        match settle(&self.engine, &runtime).await? {
+            Some(found) => inputs.admit(&self.engine, ("network", &name), &labels(&found)).await?,
+            None => match self.make(&name, &inputs).await {
+                Ok(()) | Err(Failure::Conflict(_)) => drop(settle(&self.engine, &runtime).await?),
                 Err(other) => return Err(other.into()),
-            };
+            },
         }
         Ok(Created { id: name.clone(), outputs: inputs.outputs(&name) })
     }
@@ -178,11 +193,15 @@ impl Resource for NetworkResource {
     async fn read(&self, request: ReadRequest) -> Result<Option<ReadState>> {
         let found = find(&self.engine, &request.id).await?;
         let Some(network) = found.first() else { return Ok(None) };
-        Owned::state("network", request, network.labels.as_ref().unwrap_or(&HashMap::new()))
+        Owned::state(&self.engine, "network", request, &labels(network)).await
     }
 
     async fn update(&self, request: UpdateRequest) -> Result<Properties> {
-        Ok(parse::<Owned>(&request.new_inputs)?.outputs(&request.id))
+        let inputs: Owned = parse(&request.new_inputs)?;
+        if let Some(found) = find(&self.engine, &request.id).await?.first() {
+            inputs.admit(&self.engine, ("network", &request.id), &labels(found)).await?;
+        }
+        Ok(inputs.outputs(&request.id))
     }
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
@@ -190,7 +209,7 @@ impl Resource for NetworkResource {
         let name = names::name(&inputs.runtime_id);
         let _lock = self.engine.locks.lock(&inputs.runtime_id).await;
         for network in find(&self.engine, &name).await? {
-            must_own(&name, &network, &inputs.runtime())?;
+            inputs.admit(&self.engine, ("network", &name), &labels(&network)).await?;
             self.remove(network.id.as_deref().unwrap_or(&name)).await?;
         }
         Ok(())

@@ -65,17 +65,21 @@ impl Resource for VolumeResource {
             Some(existing) => existing,
             None => self.make(&name, &inputs).await?,
         };
-        names::must_own("volume", &name, &volume.labels, &inputs.runtime())?;
+        inputs.admit(&self.engine, ("volume", &name), &volume.labels).await?;
         Ok(Created { id: name.clone(), outputs: inputs.outputs(&name) })
     }
 
     async fn read(&self, request: ReadRequest) -> Result<Option<ReadState>> {
         let Some(volume) = Failure::optional(self.find(&request.id).await)? else { return Ok(None) };
-        Owned::state("volume", request, &volume.labels)
+        Owned::state(&self.engine, "volume", request, &volume.labels).await
     }
 
     async fn update(&self, request: UpdateRequest) -> Result<Properties> {
-        Ok(parse::<Owned>(&request.new_inputs)?.outputs(&request.id))
+        let inputs: Owned = parse(&request.new_inputs)?;
+        if let Some(found) = Failure::optional(self.find(&request.id).await)? {
+            inputs.admit(&self.engine, ("volume", &request.id), &found.labels).await?;
+        }
+        Ok(inputs.outputs(&request.id))
     }
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
@@ -83,7 +87,7 @@ impl Resource for VolumeResource {
         let name = names::volume_name(&inputs.runtime_id);
         let _lock = self.engine.locks.lock(&inputs.runtime_id).await;
         let Some(volume) = Failure::optional(self.find(&name).await)? else { return Ok(()) };
-        names::must_own("volume", &name, &volume.labels, &inputs.runtime())?;
+        inputs.admit(&self.engine, ("volume", &name), &volume.labels).await?;
         let docker = self.engine.docker().await?;
         let deadline = tokio::time::Instant::now() + RELEASE;
         loop {

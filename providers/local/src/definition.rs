@@ -56,6 +56,16 @@ impl Definition {
         }
     }
 
+    /// Passes unless a newer generation defined the process. Call with the runtime's lock held.
+    pub fn fence(layout: &Layout, runtime: &RuntimeId, generation: u64) -> Result<()> {
+        match Self::load(layout, runtime)? {
+            Some(newer) if newer.generation > generation => {
+                Err(ProviderError::fenced("process", runtime.as_str(), generation, newer.generation))
+            }
+            _ => Ok(()),
+        }
+    }
+
     pub fn store(&self, layout: &Layout) -> Result<()> {
         files::write_json(&layout.definition(&self.runtime), self)
     }

@@ -95,7 +95,7 @@ impl Resource for Directory {
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
         let inputs: Inputs = parse(&request.inputs)?;
-        let runtime = inputs.runtime();
-        self.host.run(move |host| host.remove_folder(&runtime)).await
+        let (runtime, generation) = (inputs.runtime(), inputs.generation);
+        self.host.run(move |host| host.remove_folder(&runtime, generation)).await
     }
 }

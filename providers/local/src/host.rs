@@ -93,6 +93,7 @@ impl Host {
     pub fn make_folder(&self, runtime: &RuntimeRef, generation: u64) -> Result<()> {
         let _lock = self.lock(runtime)?;
         self.layout.look(runtime)?;
+        self.layout.fence(&runtime.runtime_id, generation)?;
         let marker = Marker { owner: Owner::from(runtime), generation };
         if self.layout.read_marker(&runtime.runtime_id)?.as_ref() != Some(&marker) {
             files::make_folder(&self.layout.folder(&runtime.runtime_id))?;
@@ -110,9 +111,11 @@ impl Host {
     }
 
     /// Also ends what still runs in it, so that no process is ever left without its folder.
-    pub fn remove_folder(&self, runtime: &RuntimeRef) -> Result<()> {
+    pub fn remove_folder(&self, runtime: &RuntimeRef, generation: u64) -> Result<()> {
         let lock = self.lock(runtime)?;
-        match self.layout.look(runtime)? {
+        let folder = self.layout.look(runtime)?;
+        self.layout.fence(&runtime.runtime_id, generation)?;
+        match folder {
             Folder::Absent => self.end(runtime)?,
             Folder::Blank | Folder::Ours => {
                 self.end(runtime)?;
@@ -136,6 +139,7 @@ impl Host {
                 "Create the runtime's directory first; `pulumi up` or a repair of the workspace does.",
             ));
         }
+        Definition::fence(&self.layout, &runtime.runtime_id, wanted.generation)?;
         let ports = match Definition::load(&self.layout, &runtime.runtime_id)? {
             Some(existing) => existing.ports(),
             None => {
@@ -159,15 +163,17 @@ impl Host {
             RuntimeRef { runtime_id: wanted.runtime.clone(), installation: wanted.installation.clone() };
         let _lock = self.lock(&runtime)?;
         self.layout.look(&runtime)?;
+        Definition::fence(&self.layout, &runtime.runtime_id, wanted.generation)?;
         let mut definition = wanted.clone();
         definition.set_ports(self.definition(&runtime)?.ports());
         definition.store(&self.layout)?;
         Ok(definition)
     }
 
-    pub fn remove_process(&self, runtime: &RuntimeRef) -> Result<()> {
+    pub fn remove_process(&self, runtime: &RuntimeRef, generation: u64) -> Result<()> {
         let lock = self.lock(runtime)?;
         let folder = self.layout.look(runtime)?;
+        Definition::fence(&self.layout, &runtime.runtime_id, generation)?;
         self.tree(runtime).stop(FAREWELL)?;
         files::remove_file(&self.layout.definition(&runtime.runtime_id))?;
         self.end(runtime)?;

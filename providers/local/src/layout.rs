@@ -89,6 +89,17 @@ impl Layout {
         files::read_json(&self.marker(runtime))
     }
 
+    /// Passes unless a newer generation owns the folder. Call with the runtime's lock held.
+    pub fn fence(&self, runtime: &RuntimeId, generation: u64) -> Result<()> {
+        match self.read_marker(runtime)? {
+            Some(marker) if marker.generation > generation => {
+                let name = self.folder(runtime).display().to_string();
+                Err(ProviderError::fenced("directory", &name, generation, marker.generation))
+            }
+            _ => Ok(()),
+        }
+    }
+
     pub fn ports(&self) -> PathBuf {
         self.root.join("ports")
     }
@@ -152,7 +163,7 @@ fn foreign(path: &Path, owner: &Owner) -> ProviderError {
         owner.runtime,
         owner.installation
     );
-    ProviderError::new(ErrorCode::ProviderFailed, message).with_action(
+    ProviderError::new(ErrorCode::ForeignObject, message).with_action(
         "Give each installation its own data folder, or remove the other installation's workspace.",
     )
 }
@@ -162,5 +173,5 @@ fn unmarked(folder: &Path) -> ProviderError {
         "{} has files but no {MARKER}, so Pilot did not make it and does not touch it",
         folder.display()
     );
-    ProviderError::new(ErrorCode::ProviderFailed, message).with_action("Move the folder away and try again.")
+    ProviderError::new(ErrorCode::ForeignObject, message).with_action("Move the folder away and try again.")
 }

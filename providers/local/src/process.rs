@@ -153,7 +153,7 @@ impl Resource for Process {
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
         let inputs: Inputs = parse(&request.inputs)?;
-        let runtime = inputs.runtime();
-        self.host.run(move |host| host.remove_process(&runtime)).await
+        let (runtime, generation) = (inputs.runtime(), inputs.generation);
+        self.host.run(move |host| host.remove_process(&runtime, generation)).await
     }
 }

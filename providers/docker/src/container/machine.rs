@@ -14,7 +14,7 @@ use provider_api::{BootFile, ProviderError, Result, RunStatus, RuntimeRef};
 use crate::container::spec::{Inputs, backend_port};
 use crate::engine::{Engine, within};
 use crate::failure::{Answer, Failure};
-use crate::{boot, logs, names, network};
+use crate::{boot, generation, logs, names, network};
 
 const ATTEMPTS: u32 = 5;
 /// What a container gets to end by itself before it is removed.
@@ -43,6 +43,11 @@ pub(crate) fn published_port(found: &ContainerInspectResponse) -> Option<u16> {
     bindings.iter().find_map(|binding| binding.host_port.as_ref()?.parse().ok())
 }
 
+/// Whose it is, when its labels say so.
+pub(crate) fn owner(found: &ContainerInspectResponse) -> Option<RuntimeRef> {
+    found.config.as_ref()?.labels.as_ref().and_then(names::owner)
+}
+
 impl<'a> Machine<'a> {
     pub fn new(engine: &'a Engine, runtime: RuntimeRef) -> Self {
         let name = names::name(&runtime.runtime_id);
@@ -65,18 +70,23 @@ impl<'a> Machine<'a> {
         Ok(found)
     }
 
+    /// The container if there is one of ours; an error when it has seen a newer generation.
+    pub async fn fence(&self, ours: u64) -> Result<Option<ContainerInspectResponse>> {
+        let Some(found) = self.find().await? else { return Ok(None) };
+        match generation::of(self.engine, &found).await? {
+            theirs if theirs > ours => Err(ProviderError::fenced("container", &self.name, ours, theirs)),
+            _ => Ok(Some(found)),
+        }
+    }
+
     /// Makes sure that a container with these inputs exists. One that differs in more than its limits
     /// is replaced; it holds no user data.
     pub async fn ensure(&self, inputs: &Inputs) -> Result<()> {
         for _ in 0..ATTEMPTS {
-            if let Some(found) = self.find().await? {
+            if let Some(found) = self.fence(inputs.generation).await? {
                 match Inputs::of(&found) {
                     Some(existing) if inputs.fits(&existing) && is_whole(&found) => {
-                        return if inputs.has_limits_of(&existing) {
-                            Ok(())
-                        } else {
-                            self.limit(inputs).await.map(drop)
-                        };
+                        return self.limit(inputs).await.map(drop);
                     }
                     _ => self.remove().await?,
                 }
@@ -103,9 +113,12 @@ impl<'a> Machine<'a> {
         self.engine.ask("create the container", docker.create_container(Some(options), body)).await.map(drop)
     }
 
-    /// Changes the limits in place, and returns the port while it runs.
+    /// Changes limits and generation in place, and returns the port while it runs.
     pub async fn limit(&self, inputs: &Inputs) -> Result<Option<u16>> {
-        let found = self.find().await?.ok_or_else(|| self.missing())?;
+        let found = self.fence(inputs.generation).await?.ok_or_else(|| self.missing())?;
+        if generation::of(self.engine, &found).await? < inputs.generation {
+            generation::record(self.engine, self.id(&found), inputs.generation).await?;
+        }
         let differs = Inputs::of(&found).is_none_or(|existing| !inputs.has_limits_of(&existing));
         if differs {
             let docker = self.engine.docker().await?;
@@ -155,7 +168,8 @@ impl<'a> Machine<'a> {
             Failure::Absent(message) if message.contains("network") => {
                 let found = self.find().await?.ok_or_else(|| self.missing())?;
                 match (Inputs::of(&found), network::settle(self.engine, &self.runtime).await?) {
-                    (Some(inputs), Some(_)) => {
+                    (Some(mut inputs), Some(_)) => {
+                        inputs.generation = generation::of(self.engine, &found).await?;
                         self.remove().await?;
                         self.ensure(&inputs).await
                     }
