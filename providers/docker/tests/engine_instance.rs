@@ -79,7 +79,7 @@ async fn another_size_changes_the_limits_of_the_same_container() {
         let before = inspect(&stack.runtime()).await;
         for (size, bytes) in [("medium", 4_i64 << 30), ("small", 2 << 30)] {
             let spec = RuntimeSpec { size: size.to_owned(), generation: 2, ..stack.spec.clone() };
-            stack.update_to(spec).await;
+            stack.change_to(spec).await;
             let after = inspect(&stack.runtime()).await;
             assert_eq!(after.id, before.id);
             let host = after.host_config.unwrap();

@@ -68,13 +68,9 @@ impl World {
     }
 
     pub fn bench(self) -> Bench {
-        Bench {
-            provider: self.provider(),
-            second: self.provider(),
-            installation: self.installation.clone(),
-            boot: self.boot.clone(),
-            hands: Arc::new(self),
-        }
+        let (first, second) = (self.provider(), self.provider());
+        let (installation, boot) = (self.installation.clone(), self.boot.clone());
+        Bench::new(first, second, installation, boot, Arc::new(self))
     }
 
     fn filters(&self, label: &str, value: &str) -> HashMap<String, Vec<String>> {

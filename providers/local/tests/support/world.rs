@@ -79,13 +79,9 @@ impl World {
     }
 
     pub fn bench(self) -> Bench {
-        Bench {
-            provider: self.provider(),
-            second: self.provider(),
-            installation: self.installation.clone(),
-            boot: self.boot.clone(),
-            hands: Arc::new(self),
-        }
+        let (first, second) = (self.provider(), self.provider());
+        let (installation, boot) = (self.installation.clone(), self.boot.clone());
+        Bench::new(first, second, installation, boot, Arc::new(self))
     }
 
     pub fn folder(&self, runtime: &RuntimeId) -> PathBuf {

@@ -1,5 +1,7 @@
 //! The world that a case runs in.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -8,16 +10,24 @@ use async_trait::async_trait;
 use contracts::{InstallationId, RuntimeId};
 
 use crate::conformance::Stack;
-use crate::{BootFile, BootSource, Provider, Result, RuntimeRef, RuntimeSpec};
+use crate::{BootFile, BootSource, OwnedObject, Provider, Result, RuntimeRef, RuntimeSpec};
 
 /// One provider in a world of its own.
 pub struct Bench {
+    /// The module that the case is about.
     pub provider: Arc<dyn Provider>,
     /// A second instance of the same module with the same configuration, as another program has it.
     pub second: Arc<dyn Provider>,
+    /// Owns what the case makes, and nothing else.
     pub installation: InstallationId,
+    /// What both modules get their boot files from.
     pub boot: Arc<CanaryBoot>,
+    /// The witness.
     pub hands: Arc<dyn Hands>,
+    /// Breaks the way between both modules and their objects, where there is one.
+    pub faults: Option<Arc<dyn Faults>>,
+    /// What both modules prove themselves with; it must appear nowhere.
+    pub credential: Option<String>,
 }
 
 /// What a test does and sees outside, without the provider.
@@ -36,9 +46,67 @@ pub trait Hands: Send + Sync {
     async fn remove(&self, runtime: &RuntimeRef, resource: &str);
     /// Removes all of an installation, whatever state it is in. Must not use the provider.
     async fn sweep(&self, installation: &InstallationId);
+
+    /// Keeps a text in a running instance's memory, not on its disk. Only asked where there is suspend.
+    async fn write_memory(&self, _runtime: &RuntimeRef, _text: &str) {
+        panic!("a provider that suspends needs hands that reach an instance's memory");
+    }
+
+    /// The text of `write_memory`, while that memory lives.
+    async fn read_memory(&self, _runtime: &RuntimeRef) -> Option<String> {
+        panic!("a provider that suspends needs hands that reach an instance's memory");
+    }
+}
+
+/// Breaks what lies between the provider and its objects. [`Hands`] are never hindered by it.
+#[async_trait]
+pub trait Faults: Send + Sync {
+    /// Every request takes effect, and the answers of `percent` in a hundred are lost with their
+    /// connection. `seed` decides which, the same every time.
+    async fn lose_answers(&self, percent: u8, seed: u64);
+    /// Requests are taken and never answered.
+    async fn hang(&self);
+    /// No connection is made.
+    async fn unreachable(&self);
+    /// All is as before.
+    async fn heal(&self);
+}
+
+/// Makes a new bench for each case.
+pub type NewBench = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Bench> + Send>> + Send + Sync>;
+
+/// An `async fn() -> Bench` as a value.
+pub fn new_bench<F>(make: impl Fn() -> F + Send + Sync + 'static) -> NewBench
+where
+    F: Future<Output = Bench> + Send + 'static,
+{
+    Arc::new(move || Box::pin(make()))
 }
 
 impl Bench {
+    /// A provider whose way to its objects cannot be broken and that needs no credential.
+    pub fn new(
+        provider: Arc<dyn Provider>,
+        second: Arc<dyn Provider>,
+        installation: InstallationId,
+        boot: Arc<CanaryBoot>,
+        hands: Arc<dyn Hands>,
+    ) -> Self {
+        Self { provider, second, installation, boot, hands, faults: None, credential: None }
+    }
+
+    /// The same bench with a way that can be broken.
+    pub fn with_faults(mut self, faults: Arc<dyn Faults>) -> Self {
+        self.faults = Some(faults);
+        self
+    }
+
+    /// The same bench with modules that hold this credential.
+    pub fn with_credential(mut self, credential: impl Into<String>) -> Self {
+        self.credential = Some(credential.into());
+        self
+    }
+
     /// A new runtime of the provider's first size.
     pub fn stack(&self) -> Stack {
         self.stack_of(&self.provider, &self.installation, RuntimeId::random())
@@ -51,15 +119,22 @@ impl Bench {
         installation: &InstallationId,
         runtime: RuntimeId,
     ) -> Stack {
+        let described = provider.describe();
         let spec = RuntimeSpec {
             runtime_id: runtime,
             installation: installation.clone(),
             generation: 1,
-            region: provider.describe().regions.first().map(|region| region.name.clone()),
-            size: provider.describe().sizes.first().expect("a provider has a size").name.clone(),
+            region: described.regions.first().map(|region| region.name.clone()),
+            size: described.sizes.first().expect("a provider has a size").name.clone(),
             git: None,
         };
         Stack::new(provider.clone(), spec)
+    }
+
+    /// What the provider itself lists of the installation.
+    pub async fn owned(&self) -> Vec<OwnedObject> {
+        let inventory = self.provider.inventory().expect("an inventory: the witness of what is left");
+        inventory.list_owned(&self.installation).await.unwrap()
     }
 }
 
@@ -69,14 +144,17 @@ pub struct CanaryBoot {
 }
 
 impl CanaryBoot {
+    /// Where the file is in the home.
     pub const PATH: &'static str = ".config/pilot/gateway-key";
 
+    /// With a text of its own.
     pub fn new() -> Arc<Self> {
         let boot = Self { canary: Mutex::default() };
         boot.change();
         Arc::new(boot)
     }
 
+    /// The text.
     pub fn canary(&self) -> String {
         self.canary.lock().unwrap().clone()
     }
@@ -102,6 +180,9 @@ where
 {
     let bench = Arc::new(bench);
     let outcome = tokio::spawn(case(bench.clone())).await;
+    if let Some(faults) = &bench.faults {
+        faults.heal().await;
+    }
     bench.hands.sweep(&bench.installation).await;
     if let Err(failed) = outcome {
         std::panic::resume_unwind(failed.into_panic());

@@ -1,8 +1,8 @@
-//! Cases about run-state, secrets and what is left in the end.
+//! Cases about run-state and what is left in the end.
 
 use std::time::Duration;
 
-use crate::conformance::{Bench, CanaryBoot, eventually};
+use crate::conformance::{Bench, eventually};
 use crate::{RunStatus, RuntimeRef};
 
 const GRACE: Duration = Duration::from_secs(5);
@@ -25,11 +25,7 @@ async fn is_stopped(bench: &Bench, runtime: &RuntimeRef) {
     assert!(!bench.hands.runs(runtime).await);
 }
 
-async fn owned(bench: &Bench) -> Vec<crate::OwnedObject> {
-    bench.provider.inventory().expect("an inventory").list_owned(&bench.installation).await.unwrap()
-}
-
-pub async fn stop_and_start_keep_the_home(bench: &Bench) {
+pub async fn only_a_persistent_home_outlives_a_stop(bench: &Bench) {
     let mut stack = bench.stack();
     stack.up().await;
     let (runtime, lifecycle) = (stack.runtime(), bench.provider.lifecycle());
@@ -41,7 +37,8 @@ pub async fn stop_and_start_keep_the_home(bench: &Bench) {
     }
     lifecycle.start(&runtime).await.unwrap();
     runs(bench, &runtime).await;
-    assert_eq!(bench.hands.read_home(&runtime, "notes.txt").await.as_deref(), Some("kept"));
+    let expected = bench.provider.describe().persistent_home.then_some("kept");
+    assert_eq!(bench.hands.read_home(&runtime, "notes.txt").await.as_deref(), expected);
 }
 
 pub async fn start_and_stop_may_be_repeated(bench: &Bench) {
@@ -69,16 +66,19 @@ pub async fn a_deleted_runtime_is_absent_and_nothing_is_owned(bench: &Bench) {
     let (runtime, lifecycle) = (stack.runtime(), bench.provider.lifecycle());
     assert_eq!(lifecycle.status(&runtime).await.unwrap(), RunStatus::Absent);
     stack.up().await;
-    assert!(owned(bench).await.iter().all(|object| object.runtime_id == runtime.runtime_id));
-    assert!(owned(bench).await.len() >= stack.declared.resources.len());
+    assert!(bench.owned().await.iter().all(|object| object.runtime_id == runtime.runtime_id));
+    assert!(bench.owned().await.len() >= stack.declared.resources.len());
     lifecycle.stop(&runtime, GRACE).await.unwrap();
     stack.down().await;
     assert_eq!(lifecycle.status(&runtime).await.unwrap(), RunStatus::Absent);
     lifecycle.stop(&runtime, GRACE).await.expect("stopping what is gone is a success");
     assert!(lifecycle.start(&runtime).await.is_err());
+    assert!(lifecycle.suspend(&runtime).await.is_err());
     assert!(lifecycle.endpoint(&runtime).await.is_err());
-    assert_eq!(bench.provider.logs().expect("logs").tail(&runtime, 1000).await.unwrap(), "");
-    assert_eq!(owned(bench).await, []);
+    if let Some(logs) = bench.provider.logs() {
+        assert_eq!(logs.tail(&runtime, 1000).await.unwrap(), "");
+    }
+    assert_eq!(bench.owned().await, []);
 }
 
 pub async fn delete_ends_what_runs(bench: &Bench) {
@@ -87,32 +87,52 @@ pub async fn delete_ends_what_runs(bench: &Bench) {
     runs(bench, &stack.runtime()).await;
     stack.down().await;
     assert!(!bench.hands.runs(&stack.runtime()).await);
-    assert_eq!(owned(bench).await, []);
+    assert_eq!(bench.owned().await, []);
 }
 
-pub async fn boot_files_arrive_and_are_never_shown(bench: &Bench) {
-    let mut stack = bench.stack();
-    stack.up().await;
-    let (runtime, canary) = (stack.runtime(), bench.boot.canary());
-    assert_eq!(bench.hands.read_home(&runtime, CanaryBoot::PATH).await.as_deref(), Some(canary.as_str()));
-    let mut shown = format!("{:?}{:?}{:?}", stack.state, stack.declared, owned(bench).await);
-    for name in stack.names() {
-        shown += &format!("{:?}{:?}", stack.read(&name).await, stack.import(&name).await);
-    }
-    shown += &bench.provider.logs().expect("logs").tail(&runtime, 100_000).await.unwrap();
-    shown += &format!("{:?}", bench.provider.lifecycle().endpoint(&runtime).await);
-    stack.down().await;
-    shown += &format!("{:?}", bench.provider.lifecycle().start(&runtime).await.unwrap_err());
-    assert!(!shown.contains(&canary), "the boot file's text is in: {shown}");
-}
-
-pub async fn boot_files_are_delivered_anew_at_every_start(bench: &Bench) {
+pub async fn a_suspended_instance_goes_on_with_its_files_and_memory(bench: &Bench) {
     let mut stack = bench.stack();
     stack.up().await;
     let (runtime, lifecycle) = (stack.runtime(), bench.provider.lifecycle());
-    lifecycle.stop(&runtime, GRACE).await.unwrap();
-    bench.boot.change();
+    runs(bench, &runtime).await;
+    bench.hands.write_home(&runtime, "notes.txt", "kept").await;
+    bench.hands.write_memory(&runtime, "remembered").await;
+    let endpoint = lifecycle.endpoint(&runtime).await.unwrap();
+    // Both ways back: `resume`, and the `start` that a user's request becomes.
+    for way_back in ["resume", "start"] {
+        lifecycle.suspend(&runtime).await.unwrap();
+        assert_eq!(lifecycle.status(&runtime).await.unwrap(), RunStatus::Suspended);
+        assert!(!bench.hands.runs(&runtime).await, "a suspended instance has no processor");
+        for name in stack.names() {
+            assert!(stack.read(&name).await.unwrap().is_some(), "a suspended {name} still exists");
+        }
+        match way_back {
+            "resume" => lifecycle.resume(&runtime).await.unwrap(),
+            _ => lifecycle.start(&runtime).await.unwrap(),
+        }
+        runs(bench, &runtime).await;
+        assert_eq!(lifecycle.endpoint(&runtime).await.unwrap(), endpoint, "stable over a suspend");
+        assert_eq!(bench.hands.read_home(&runtime, "notes.txt").await.as_deref(), Some("kept"));
+        assert_eq!(bench.hands.read_memory(&runtime).await.as_deref(), Some("remembered"), "{way_back}");
+    }
+}
+
+pub async fn suspend_and_resume_may_be_repeated(bench: &Bench) {
+    let mut stack = bench.stack();
+    stack.up().await;
+    let (runtime, lifecycle) = (stack.runtime(), bench.provider.lifecycle());
+    lifecycle.resume(&runtime).await.expect("resuming what runs is a success");
+    lifecycle.suspend(&runtime).await.unwrap();
+    lifecycle.suspend(&runtime).await.expect("suspending what is suspended is a success");
+    assert_eq!(lifecycle.status(&runtime).await.unwrap(), RunStatus::Suspended);
+    lifecycle.stop(&runtime, GRACE).await.expect("what is suspended can be stopped");
+    is_stopped(bench, &runtime).await;
+    lifecycle.suspend(&runtime).await.expect_err("what is stopped cannot be suspended");
+    is_stopped(bench, &runtime).await;
     lifecycle.start(&runtime).await.unwrap();
-    let delivered = bench.hands.read_home(&runtime, CanaryBoot::PATH).await;
-    assert_eq!(delivered, Some(bench.boot.canary()));
+    runs(bench, &runtime).await;
+    lifecycle.suspend(&runtime).await.unwrap();
+    stack.down().await;
+    assert_eq!(lifecycle.status(&runtime).await.unwrap(), RunStatus::Absent);
+    assert_eq!(bench.owned().await, [], "a suspended instance is deleted like any other");
 }

@@ -10,20 +10,27 @@ use crate::{
     ReadRequest, ReadState, Resource, Result, RuntimeRef, RuntimeSpec, UpdateRequest,
 };
 
+/// One runtime's declaration, and what was made of it.
+#[derive(Clone)]
 pub struct Stack {
+    /// The module that declares and makes it.
     pub provider: Arc<dyn Provider>,
+    /// What is declared now.
     pub spec: RuntimeSpec,
+    /// Its resources.
     pub declared: Declared,
     /// By logical name; the inputs as they were sent, and what came back.
     pub state: BTreeMap<String, (Properties, Created)>,
 }
 
 impl Stack {
+    /// Nothing is made yet.
     pub fn new(provider: Arc<dyn Provider>, spec: RuntimeSpec) -> Self {
         let declared = provider.declare(&spec).expect("the spec is declarable");
         Self { provider, spec, declared, state: BTreeMap::new() }
     }
 
+    /// What lifecycle calls name.
     pub fn runtime(&self) -> RuntimeRef {
         RuntimeRef { runtime_id: self.spec.runtime_id.clone(), installation: self.spec.installation.clone() }
     }
@@ -33,10 +40,12 @@ impl Stack {
         self.declared.resources.iter().map(|declaration| declaration.name.clone()).collect()
     }
 
+    /// A resource as it is declared.
     pub fn declaration(&self, name: &str) -> &Declaration {
         self.declared.resources.iter().find(|declaration| declaration.name == name).expect("a declared name")
     }
 
+    /// What makes it.
     pub fn resource(&self, name: &str) -> Arc<dyn Resource> {
         let token = &self.declaration(name).token;
         let resource =
@@ -66,6 +75,7 @@ impl Stack {
         }
     }
 
+    /// Creates one resource, or adopts it.
     pub async fn create(&mut self, name: &str) -> Result<Created> {
         let inputs = self.inputs(name);
         let request = CreateRequest { urn: self.urn(name), inputs: inputs.clone(), timeout: None };
@@ -74,6 +84,7 @@ impl Stack {
         Ok(created)
     }
 
+    /// Creates everything, up to the first error.
     pub async fn try_up(&mut self) -> Result<()> {
         for name in self.names() {
             self.create(&name).await?;
@@ -81,10 +92,12 @@ impl Stack {
         Ok(())
     }
 
+    /// Creates everything.
     pub async fn up(&mut self) {
         self.try_up().await.unwrap_or_else(|error| panic!("{}: {error}", error.code));
     }
 
+    /// Deletes one resource, and keeps the memory of it.
     pub async fn delete(&self, name: &str) -> Result<()> {
         let (inputs, created) = self.state.get(name).expect("a resource that was made");
         let request = DeleteRequest {
@@ -103,6 +116,7 @@ impl Stack {
         }
     }
 
+    /// A read as the engine's refresh does it.
     pub async fn read(&self, name: &str) -> Result<Option<ReadState>> {
         let (inputs, created) = self.state.get(name).expect("a resource that was made");
         let request =
@@ -118,34 +132,56 @@ impl Stack {
         self.resource(name).read(request).await
     }
 
-    /// Moves to another spec as the engine would when nothing needs replacement.
-    pub async fn update_to(&mut self, spec: RuntimeSpec) {
+    /// Moves to another spec as the engine would: in place where `diff` allows it, else by replacement.
+    pub async fn change_to(&mut self, spec: RuntimeSpec) {
         self.declared = self.provider.declare(&spec).expect("the spec is declarable");
         self.spec = spec;
+        let mut replaced = Vec::new();
         for name in self.names() {
-            let (old_inputs, created) = self.state.get(&name).expect("a resource that was made").clone();
-            let (new_inputs, resource) = (self.inputs(&name), self.resource(&name));
+            let (old_inputs, old) = self.state.get(&name).expect("a resource that was made").clone();
+            let resource = self.resource(&name);
             let diff = resource.diff(&DiffRequest {
-                id: created.id.clone(),
+                id: old.id.clone(),
                 old_inputs: old_inputs.clone(),
-                old_outputs: created.outputs.clone(),
-                new_inputs: new_inputs.clone(),
+                old_outputs: old.outputs.clone(),
+                new_inputs: self.inputs(&name),
             });
-            assert_eq!(diff.replaces, Vec::<String>::new(), "{name} would be replaced");
             if diff.changed.is_empty() {
                 continue;
             }
-            let request = UpdateRequest {
-                id: created.id.clone(),
-                urn: self.urn(&name),
-                old_inputs,
-                old_outputs: created.outputs,
-                new_inputs: new_inputs.clone(),
-            };
-            let outputs =
-                resource.update(request).await.unwrap_or_else(|error| panic!("update {name}: {error}"));
-            self.state.insert(name, (new_inputs, Created { id: created.id, outputs }));
+            if diff.replaces.is_empty() {
+                self.update(&name).await.unwrap_or_else(|error| panic!("update {name}: {error}"));
+                continue;
+            }
+            let delete =
+                DeleteRequest { id: old.id, urn: self.urn(&name), inputs: old_inputs, outputs: old.outputs };
+            if self.declaration(&name).delete_before_replace {
+                resource.delete(delete).await.unwrap_or_else(|error| panic!("delete {name}: {error}"));
+            } else {
+                replaced.push((resource, delete));
+            }
+            self.create(&name).await.unwrap_or_else(|error| panic!("replace {name}: {error}"));
         }
+        for (resource, delete) in replaced.into_iter().rev() {
+            let name = delete.urn.clone();
+            resource.delete(delete).await.unwrap_or_else(|error| panic!("delete the old {name}: {error}"));
+        }
+    }
+
+    /// Sends the update from what the state remembers to what is declared now.
+    pub async fn update(&mut self, name: &str) -> Result<()> {
+        let (old_inputs, created) = self.state.get(name).expect("a resource that was made").clone();
+        let new_inputs = self.inputs(name);
+        let request = UpdateRequest {
+            id: created.id.clone(),
+            urn: self.urn(name),
+            old_inputs,
+            old_outputs: created.outputs,
+            new_inputs: new_inputs.clone(),
+        };
+        let outputs = self.resource(name).update(request).await?;
+        self.state.insert(name.to_owned(), (new_inputs, Created { id: created.id, outputs }));
+        Ok(())
     }
 
     fn urn(&self, name: &str) -> String {

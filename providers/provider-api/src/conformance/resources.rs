@@ -1,9 +1,9 @@
 //! Cases about resources: create, read, update, delete.
 
-use contracts::{InstallationId, RuntimeId};
+use contracts::RuntimeId;
 
-use crate::conformance::{Bench, Stack, eventually};
-use crate::{DiffRequest, RunStatus, RuntimeSpec};
+use crate::conformance::{Bench, Stack};
+use crate::{DiffRequest, RunStatus};
 
 pub async fn a_declaration_is_the_same_every_time_and_passes_its_own_check(bench: &Bench) {
     let mut stack = bench.stack();
@@ -100,9 +100,7 @@ pub async fn what_is_half_made_is_deleted(bench: &Bench) {
         assert_eq!(bench.hands.objects(&stack.runtime()).await.len(), made);
         stack.down().await;
         assert_eq!(bench.hands.objects(&stack.runtime()).await, Vec::<String>::new());
-        let owned =
-            bench.provider.inventory().expect("an inventory").list_owned(&bench.installation).await.unwrap();
-        assert_eq!(owned, []);
+        assert_eq!(bench.owned().await, []);
     }
 }
 
@@ -123,35 +121,6 @@ pub async fn what_was_removed_by_hand_reads_as_none_and_is_made_again(bench: &Be
     assert!(bench.hands.runs(&stack.runtime()).await);
 }
 
-pub async fn the_objects_of_another_installation_are_never_touched(bench: &Bench) {
-    let mut ours = bench.stack();
-    ours.up().await;
-    let runtime = ours.runtime();
-    let objects = bench.hands.objects(&runtime).await;
-
-    let mut theirs = bench.stack_of(&bench.second, &InstallationId::random(), ours.spec.runtime_id.clone());
-    for name in theirs.names() {
-        // The engine would hand on what the first resources gave; take ours, they have the same names.
-        let error = theirs.create(&name).await.expect_err("a foreign object is not adopted");
-        assert!(error.message.contains(runtime.installation.as_str()), "the error names the owner: {error}");
-        assert!(error.action.is_some());
-        let (_, created) = ours.state[&name].clone();
-        theirs.state.insert(name.clone(), (theirs.inputs(&name), created));
-        assert!(theirs.read(&name).await.is_err(), "a foreign {name} is not read as ours or as gone");
-        assert!(theirs.delete(&name).await.is_err(), "a foreign {name} is not deleted");
-    }
-    let lifecycle = bench.second.lifecycle();
-    assert!(lifecycle.stop(&theirs.runtime(), std::time::Duration::ZERO).await.is_err());
-    assert!(lifecycle.start(&theirs.runtime()).await.is_err());
-    assert!(lifecycle.status(&theirs.runtime()).await.is_err());
-    assert!(lifecycle.endpoint(&theirs.runtime()).await.is_err());
-    let inventory = bench.second.inventory().expect("an inventory");
-    assert_eq!(inventory.list_owned(&theirs.spec.installation).await.unwrap(), []);
-
-    assert_eq!(bench.hands.objects(&runtime).await, objects);
-    assert!(bench.hands.runs(&runtime).await);
-}
-
 pub async fn an_import_finds_the_inputs(bench: &Bench) {
     let mut stack = bench.stack();
     stack.up().await;
@@ -161,24 +130,4 @@ pub async fn an_import_finds_the_inputs(bench: &Bench) {
         assert_eq!(imported.inputs, *inputs, "{name}");
         assert_eq!(imported.id, created.id);
     }
-}
-
-pub async fn a_new_generation_changes_in_place_and_keeps_the_instance(bench: &Bench) {
-    let mut stack = bench.stack();
-    stack.up().await;
-    let objects = bench.hands.objects(&stack.runtime()).await;
-    bench.hands.write_home(&stack.runtime(), "kept", "yes").await;
-    let spec = RuntimeSpec { generation: 2, ..stack.spec.clone() };
-    stack.update_to(spec).await;
-    assert_eq!(bench.hands.objects(&stack.runtime()).await, objects);
-    for name in stack.names() {
-        let read = stack.read(&name).await.unwrap().expect("it exists");
-        let (inputs, created) = &stack.state[&name];
-        assert_eq!((read.inputs, read.outputs), (inputs.clone(), created.outputs.clone()), "{name}");
-    }
-    let (hands, runtime) = (&bench.hands, stack.runtime());
-    eventually("the home is as it was", async || {
-        hands.read_home(&runtime, "kept").await.as_deref() == Some("yes")
-    })
-    .await;
 }

@@ -1,0 +1,172 @@
+//! The list of cases. Tests and [`check`](super::check) are both made from it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use super::changes::*;
+use super::extras::*;
+use super::faults::*;
+use super::lifecycle::*;
+use super::offers::*;
+use super::owners::*;
+use super::resources::*;
+use super::secrets::*;
+use super::{Bench, run};
+
+/// One promise of a provider, and the code that proves it.
+#[derive(Clone, Copy)]
+pub struct Case {
+    /// The promise as a sentence, with underscores.
+    pub name: &'static str,
+    /// What a provider must have for this promise to mean anything.
+    pub needs: Needs,
+    /// Panics when the promise is broken.
+    pub run: fn(Arc<Bench>) -> Running,
+}
+
+/// A case under way.
+pub type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// What a case is about, beyond what every provider has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// Every provider has it.
+    Nothing,
+    /// [`Bench::faults`]
+    Faults,
+    /// [`Description::suspend`](crate::Description::suspend)
+    Suspend,
+    /// [`Description::persistent_home`](crate::Description::persistent_home)
+    PersistentHome,
+    /// [`Provider::logs`](crate::Provider::logs)
+    Logs,
+    /// [`Provider::exec`](crate::Provider::exec)
+    Exec,
+    /// [`Provider::snapshots`](crate::Provider::snapshots)
+    Snapshots,
+    /// [`Bench::credential`]
+    Credential,
+}
+
+impl Needs {
+    /// Why a case with this need does not apply; `None` when it does.
+    pub fn missing(self, bench: &Bench) -> Option<&'static str> {
+        let (has, reason) = match self {
+            Needs::Nothing => (true, ""),
+            Needs::Faults => (bench.faults.is_some(), "nothing lies between the provider and its objects"),
+            Needs::Suspend => (bench.provider.describe().suspend, "the provider cannot suspend"),
+            Needs::PersistentHome => {
+                (bench.provider.describe().persistent_home, "a home ends with its instance")
+            }
+            Needs::Logs => (bench.provider.logs().is_some(), "the provider gives no logs"),
+            Needs::Exec => (bench.provider.exec().is_some(), "the provider runs no commands"),
+            Needs::Snapshots => (bench.provider.snapshots().is_some(), "the provider takes no snapshots"),
+            Needs::Credential => (bench.credential.is_some(), "the provider needs no credential"),
+        };
+        (!has).then_some(reason)
+    }
+}
+
+/// Calls the macro `$then` with `$with` and every case as `need name;`. The only list of cases.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __for_each_conformance_case {
+    ([$($then:tt)*] $with:tt) => { $($then)*! { $with
+        Nothing what_it_offers_can_be_chosen;
+        Nothing what_it_does_not_offer_is_refused;
+        Nothing it_says_that_it_is_ready;
+        Nothing a_declaration_is_the_same_every_time_and_passes_its_own_check;
+        Nothing create_twice_adopts;
+        Nothing concurrent_creates_make_one;
+        Nothing a_second_program_adopts_what_the_first_made;
+        Nothing delete_twice_is_a_success;
+        Nothing what_is_half_made_is_deleted;
+        Nothing what_was_removed_by_hand_reads_as_none_and_is_made_again;
+        Nothing an_import_finds_the_inputs;
+        Nothing a_new_generation_changes_in_place_and_keeps_the_instance;
+        PersistentHome another_git_source_keeps_the_home;
+        PersistentHome another_size_keeps_the_home;
+        Nothing the_objects_of_another_installation_are_never_touched;
+        Nothing a_stale_generation_is_fenced_and_leaves_the_object_as_it_is;
+        Nothing a_generation_that_an_update_made_stale_is_fenced;
+        Nothing only_a_persistent_home_outlives_a_stop;
+        Nothing start_and_stop_may_be_repeated;
+        Nothing a_deleted_runtime_is_absent_and_nothing_is_owned;
+        Nothing delete_ends_what_runs;
+        Suspend a_suspended_instance_goes_on_with_its_files_and_memory;
+        Suspend suspend_and_resume_may_be_repeated;
+        Nothing boot_files_arrive_and_are_never_shown;
+        Nothing boot_files_are_delivered_anew_at_every_start;
+        Credential the_credential_is_never_shown;
+        Logs a_log_is_cut_to_its_end;
+        Exec a_command_tells_its_output_and_exit_code;
+        Exec a_command_that_does_not_end_is_given_up;
+        Snapshots snapshots_are_listed_the_newest_first;
+        Faults a_create_whose_answer_was_lost_is_adopted;
+        Faults a_delete_whose_answer_was_lost_is_finished;
+        Faults a_timeout_is_never_read_as_gone;
+        Faults what_cannot_be_reached_is_never_read_as_gone;
+    } };
+}
+
+macro_rules! table {
+    ([] $($needs:ident $name:ident;)*) => {
+        /// Every promise of a provider.
+        pub const CASES: &[Case] = &[$(Case {
+            name: stringify!($name),
+            needs: Needs::$needs,
+            run: |bench| Box::pin(async move { $name(&bench).await }),
+        }),*];
+    };
+}
+crate::__for_each_conformance_case!([table] []);
+
+/// Makes a test of each case. The first argument is an `async fn() -> Bench`. What the provider does not
+/// have is named, and its cases are no tests: `without [Suspend, Exec]`. A test proves that this is true.
+#[macro_export]
+macro_rules! conformance_tests {
+    ($bench:path) => { $crate::conformance_tests!($bench, without []); };
+    ($bench:path, without [$($lacks:ident),* $(,)?]) => {
+        #[tokio::test(flavor = "multi_thread")]
+        async fn what_is_left_out_is_not_there() {
+            let lacks = [$($crate::conformance::Needs::$lacks),*];
+            $crate::conformance::prove_lack($bench().await, &lacks).await;
+        }
+        $crate::__for_each_conformance_case!([$crate::__conformance_tests] [($) $bench; $($lacks)*]);
+    };
+}
+
+/// Defines `unless_lacking!`, which drops the cases of some needs, and gives it each case.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __conformance_tests {
+    ([($d:tt) $bench:path; $($lacks:ident)*] $($needs:ident $name:ident;)*) => {
+        macro_rules! unless_lacking {
+            $(($lacks $d($d case:tt)*) => {};)*
+            ($d needs:ident $d case:ident) => {
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $d case() {
+                    $crate::conformance::prove($bench().await, stringify!($d case)).await;
+                }
+            };
+        }
+        $(unless_lacking!($needs $name);)*
+    };
+}
+
+/// Runs the case of this name as a test does: it must apply, and it must pass.
+pub async fn prove(bench: Bench, name: &str) {
+    let case = CASES.iter().find(|case| case.name == name).expect("a case of the list");
+    let missing = case.needs.missing(&bench);
+    assert_eq!(missing, None, "not applicable; say so: conformance_tests!(..., without [{:?}])", case.needs);
+    run(bench, case.run).await;
+}
+
+/// Proves that a provider really lacks what its tests leave out.
+pub async fn prove_lack(bench: Bench, lacks: &[Needs]) {
+    for need in lacks {
+        assert!(need.missing(&bench).is_some(), "the provider has {need:?}, so its cases are for it too");
+    }
+    bench.hands.sweep(&bench.installation).await;
+}

@@ -1,0 +1,68 @@
+//! Cases about abilities that not every provider has.
+
+use std::time::{Duration, Instant};
+
+use crate::conformance::{Bench, Stack};
+use crate::{Executed, Outcome, Result};
+
+const GRACE: Duration = Duration::from_secs(5);
+const LIMIT: Duration = Duration::from_secs(20);
+
+pub async fn a_log_is_cut_to_its_end(bench: &Bench) {
+    let mut stack = bench.stack();
+    stack.up().await;
+    let (runtime, logs) = (stack.runtime(), bench.provider.logs().expect("logs"));
+    assert_eq!(logs.tail(&runtime, 0).await.unwrap(), "");
+    // What is said between two looks makes them differ; then they are taken again.
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        let (whole, end) =
+            (logs.tail(&runtime, 100_000).await.unwrap(), logs.tail(&runtime, 24).await.unwrap());
+        assert!(end.len() <= 24, "{end:?} has more than 24 bytes");
+        if whole.ends_with(&end) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{end:?} is not the end of {whole:?}");
+    }
+    bench.provider.lifecycle().stop(&runtime, GRACE).await.unwrap();
+    logs.tail(&runtime, 1000).await.expect("the log of what is stopped can be read");
+}
+
+async fn exec(bench: &Bench, stack: &Stack, command: &[&str], limit: Duration) -> Result<Executed> {
+    let command: Vec<String> = command.iter().map(|&word| word.to_owned()).collect();
+    bench.provider.exec().expect("exec").exec(&stack.runtime(), &command, limit).await
+}
+
+pub async fn a_command_tells_its_output_and_exit_code(bench: &Bench) {
+    let mut stack = bench.stack();
+    stack.up().await;
+    // No shell reads the words.
+    let done = exec(bench, &stack, &["echo", "two  words", "$HOME"], LIMIT).await.unwrap();
+    assert_eq!((done.exit_code, String::from_utf8_lossy(&done.stdout).as_ref()), (0, "two  words $HOME\n"));
+    let failed = exec(bench, &stack, &["cat", "/no/such/file"], LIMIT).await.unwrap();
+    assert_eq!(failed.exit_code, 1, "a command that fails is a success of exec");
+    assert!(failed.stdout.is_empty() && !failed.stderr.is_empty(), "{failed:?}");
+    bench.provider.lifecycle().stop(&stack.runtime(), GRACE).await.unwrap();
+    exec(bench, &stack, &["true"], LIMIT).await.expect_err("nothing runs in what is stopped");
+}
+
+pub async fn a_command_that_does_not_end_is_given_up(bench: &Bench) {
+    let mut stack = bench.stack();
+    stack.up().await;
+    let asked = Instant::now();
+    let given_up = exec(bench, &stack, &["sleep", "600"], Duration::from_secs(1)).await;
+    assert_eq!(given_up.expect_err("it sleeps longer than its limit").outcome, Outcome::Unknown);
+    assert!(asked.elapsed() < Duration::from_secs(30), "{:?}", asked.elapsed());
+}
+
+pub async fn snapshots_are_listed_the_newest_first(bench: &Bench) {
+    let mut stack = bench.stack();
+    stack.up().await;
+    let (runtime, snapshots) = (stack.runtime(), bench.provider.snapshots().expect("snapshots"));
+    let first = snapshots.take(&runtime).await.unwrap();
+    let second = snapshots.take(&runtime).await.unwrap();
+    assert_ne!(first.id, second.id, "each take is one of its own");
+    let listed: Vec<_> = snapshots.list(&runtime).await.unwrap().into_iter().map(|each| each.id).collect();
+    let place = |id: &str| listed.iter().position(|listed| listed == id).expect("it is listed");
+    assert!(place(&second.id) < place(&first.id), "{listed:?}");
+}

@@ -1,0 +1,160 @@
+//! Cases about a way to the objects that loses answers, hangs or is cut.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use contracts::ErrorCode;
+
+use crate::conformance::{Bench, Faults, Stack, eventually};
+use crate::{Outcome, ProviderError, Result, RunStatus};
+
+const GRACE: Duration = Duration::from_secs(5);
+/// No call of a provider may take longer, whatever happens.
+const PATIENCE: Duration = Duration::from_secs(150);
+/// Of a hundred. With more, no call of many requests comes through; with less, none is hit.
+const LOST: u8 = 30;
+const SEEDS: [u64; 3] = [1, 2, 3];
+const ATTEMPTS: usize = 40;
+
+fn faults(bench: &Bench) -> Arc<dyn Faults> {
+    bench.faults.clone().expect("faults")
+}
+
+/// The error of a call that cannot succeed now.
+async fn fails<T>(what: &str, call: impl Future<Output = Result<T>>) -> ProviderError {
+    let Ok(result) = tokio::time::timeout(PATIENCE, call).await else {
+        panic!("{what} has no limit of its own: it still waits after {PATIENCE:?}")
+    };
+    let Err(error) = result else { panic!("{what} cannot have succeeded") };
+    assert_ne!(error.code, ErrorCode::NotFound, "{what}: {error}");
+    error
+}
+
+/// Repeats a step as the engine's user would, until it succeeds.
+async fn repeat<F: Future<Output = Result<()>>>(what: &str, mut step: impl FnMut() -> F) {
+    let mut last = None;
+    for _ in 0..ATTEMPTS {
+        match step().await {
+            Ok(()) => return,
+            Err(error) => {
+                let is_ours = !matches!(error.code, ErrorCode::ForeignObject | ErrorCode::Fenced);
+                assert!(is_ours, "{what}: its own object is taken for another's: {error}");
+                last = Some(error);
+            }
+        }
+    }
+    panic!("{what} did not succeed in {ATTEMPTS} attempts: {last:?}");
+}
+
+async fn is_whole(bench: &Bench, stack: &mut Stack) {
+    stack.up().await;
+    let objects = bench.hands.objects(&stack.runtime()).await;
+    assert_eq!(objects.len(), stack.declared.resources.len(), "{objects:?}");
+    eventually("the instance runs", async || bench.hands.runs(&stack.runtime()).await).await;
+    assert_eq!(bench.provider.lifecycle().status(&stack.runtime()).await.unwrap(), RunStatus::Running);
+}
+
+async fn is_gone(bench: &Bench, stack: &Stack) {
+    assert_eq!(bench.hands.objects(&stack.runtime()).await, Vec::<String>::new());
+    assert_eq!(bench.owned().await, []);
+}
+
+pub async fn a_create_whose_answer_was_lost_is_adopted(bench: &Bench) {
+    for seed in SEEDS {
+        let mut stack = bench.stack();
+        faults(bench).lose_answers(LOST, seed).await;
+        for name in stack.names() {
+            // Each attempt knows nothing of the one before, like an engine that was killed.
+            let mut created = None;
+            for _ in 0..ATTEMPTS {
+                created = stack.create(&name).await.ok();
+                if created.is_some() {
+                    break;
+                }
+            }
+            if created.is_none() {
+                faults(bench).heal().await;
+                stack.create(&name).await.unwrap_or_else(|error| panic!("{name}, seed {seed}: {error}"));
+                faults(bench).lose_answers(LOST, seed + 100).await;
+            }
+        }
+        faults(bench).heal().await;
+        is_whole(bench, &mut stack).await;
+        stack.down().await;
+        is_gone(bench, &stack).await;
+    }
+}
+
+pub async fn a_delete_whose_answer_was_lost_is_finished(bench: &Bench) {
+    let mut stack = bench.stack();
+    stack.up().await;
+    faults(bench).lose_answers(LOST, 4).await;
+    for name in stack.names().iter().rev() {
+        repeat(&format!("to delete {name}"), async || stack.delete(name).await).await;
+    }
+    faults(bench).heal().await;
+    is_gone(bench, &stack).await;
+}
+
+/// An error that says "nothing happened" must be the truth.
+async fn tells_the_truth(bench: &Bench, stack: &Stack, before: &[String], what: &str, error: ProviderError) {
+    let now = bench.hands.objects(&stack.runtime()).await;
+    match error.outcome {
+        Outcome::Unknown => {}
+        Outcome::NothingHappened => assert_eq!(now, before, "{what}: {error}"),
+        Outcome::Partial { .. } => panic!("{what}: nothing is known, and it says Partial: {error}"),
+    }
+}
+
+pub async fn a_timeout_is_never_read_as_gone(bench: &Bench) {
+    let mut stack = bench.stack();
+    stack.up().await;
+    let before = bench.hands.objects(&stack.runtime()).await;
+    let last = stack.names().pop().expect("a resource");
+    faults(bench).hang().await;
+    let (runtime, lifecycle) = (stack.runtime(), bench.provider.lifecycle());
+    let mut again = stack.clone();
+    let (status, read, deleted, created) = tokio::join!(
+        fails("the status", lifecycle.status(&runtime)),
+        fails("a read", stack.read(&last)),
+        fails("a delete", stack.delete(&last)),
+        fails("a create", again.create(&last)),
+    );
+    for (what, error) in [("the status", &status), ("a read", &read)] {
+        assert!(error.code.retryable(), "{what} may work later, and {} says that it cannot", error.code);
+    }
+    faults(bench).heal().await;
+    tells_the_truth(bench, &stack, &before, "a delete", deleted).await;
+    tells_the_truth(bench, &stack, &before, "a create", created).await;
+    is_whole(bench, &mut stack).await;
+}
+
+pub async fn what_cannot_be_reached_is_never_read_as_gone(bench: &Bench) {
+    let mut stack = bench.stack();
+    stack.up().await;
+    let before = bench.hands.objects(&stack.runtime()).await;
+    faults(bench).unreachable().await;
+    let (runtime, lifecycle) = (stack.runtime(), bench.provider.lifecycle());
+    fails("ready", bench.provider.ready()).await;
+    fails("the status", lifecycle.status(&runtime)).await;
+    fails("a stop", lifecycle.stop(&runtime, GRACE)).await;
+    fails("a start", lifecycle.start(&runtime)).await;
+    let inventory = bench.provider.inventory().expect("an inventory");
+    fails("the inventory", inventory.list_owned(&bench.installation)).await;
+    for name in stack.names().iter().rev() {
+        fails(&format!("a read of {name}"), stack.read(name)).await;
+        fails(&format!("an import of {name}"), stack.import(name)).await;
+        let error = fails(&format!("a delete of {name}"), stack.delete(name)).await;
+        assert!(error.code.retryable(), "it may work later, and {} says that it cannot", error.code);
+    }
+    let mut other = bench.stack();
+    let first = other.names().remove(0);
+    fails("a create", other.create(&first)).await;
+    faults(bench).heal().await;
+    assert_eq!(bench.hands.objects(&runtime).await, before);
+    assert_eq!(bench.hands.objects(&other.runtime()).await, Vec::<String>::new());
+    assert_eq!(lifecycle.status(&runtime).await.unwrap(), RunStatus::Running);
+    stack.down().await;
+    is_gone(bench, &stack).await;
+}

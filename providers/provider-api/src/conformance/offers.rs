@@ -1,0 +1,115 @@
+//! Cases about what users and operators read before they choose.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use contracts::ErrorCode;
+
+use crate::conformance::Bench;
+use crate::{Description, Property, RuntimeSpec, Setting};
+
+/// Nobody rents an instance for more than this an hour; a price above it is in another unit.
+const DEAREST_MICRO_USD: u32 = 100_000_000;
+
+fn all_different<'a>(what: &str, names: impl IntoIterator<Item = &'a str>) {
+    let mut seen = BTreeSet::new();
+    for name in names {
+        assert!(!name.trim().is_empty(), "a name of {what} is empty");
+        assert!(seen.insert(name), "{what}: {name} is there twice");
+    }
+}
+
+fn says_something(what: &str, text: &str) {
+    assert!(text.trim().len() > 3 && text.trim() == text, "{what} is described by {text:?}");
+}
+
+pub async fn what_it_offers_can_be_chosen(bench: &Bench) {
+    let described = bench.provider.describe();
+    says_something("the provider", described.summary);
+    says_something("its isolation", described.isolation);
+    sizes_and_regions(&described);
+    for setting in &described.settings {
+        usable(setting);
+    }
+    all_different("settings", described.settings.iter().map(|setting| setting.name));
+    let variables: Vec<_> = described.settings.iter().map(|each| each.variable(&described.name)).collect();
+    all_different("variables", variables.iter().map(String::as_str));
+    let is_secret = described.settings.iter().any(|setting| setting.secret);
+    assert_eq!(is_secret, bench.credential.is_some(), "a bench tells the credential of its modules");
+    schemas(bench, &described);
+    for size in &described.sizes {
+        for region in regions(&described) {
+            let spec = RuntimeSpec { size: size.name.clone(), region, ..bench.stack().spec };
+            let declared = bench.provider.declare(&spec).expect("every size in every region");
+            all_different("resources", declared.resources.iter().map(|each| each.name.as_str()));
+        }
+    }
+}
+
+fn regions(described: &Description) -> Vec<Option<String>> {
+    let named: Vec<_> = described.regions.iter().map(|region| Some(region.name.clone())).collect();
+    if named.is_empty() { vec![None] } else { named }
+}
+
+fn sizes_and_regions(described: &Description) {
+    assert!(!described.sizes.is_empty(), "a provider has a size");
+    all_different("sizes", described.sizes.iter().map(|size| size.name.as_str()));
+    for size in &described.sizes {
+        assert_ne!(size.memory_mib, Some(0), "{size:?}");
+        assert_ne!(size.cpu_millis, Some(0), "{size:?}");
+        let is_sane = size.hourly_micro_usd.is_none_or(|price| (1..=DEAREST_MICRO_USD).contains(&price));
+        assert!(is_sane, "no price of an hour in millionths of a dollar: {size:?}");
+    }
+    all_different("regions", described.regions.iter().map(|region| region.name.as_str()));
+    for region in &described.regions {
+        assert!(!region.title.trim().is_empty(), "{region:?} has no title");
+    }
+}
+
+fn usable(setting: &Setting) {
+    let name = setting.name;
+    says_something(name, setting.description);
+    let is_camel = name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name.chars().all(|letter| letter.is_ascii_alphanumeric());
+    assert!(is_camel, "the setting {name} is not in camelCase");
+    let Some(default) = setting.default else { return };
+    assert!(!setting.required, "{name} has a default, so it is not required");
+    assert!(!setting.secret, "{name} is a secret, so it has no default");
+    assert!(!default.is_empty() && default.trim() == default, "{name} has the default {default:?}");
+}
+
+fn schemas(bench: &Bench, described: &Description) {
+    let schemas: Vec<_> = bench.provider.resources().iter().map(|resource| resource.schema()).collect();
+    all_different("resource types", schemas.iter().map(|schema| schema.token));
+    for schema in &schemas {
+        assert!(schema.token.starts_with(&format!("pilot:{}:", described.name)), "{}", schema.token);
+        says_something(schema.token, schema.description);
+        all_different("inputs", schema.inputs.iter().map(|property| property.name));
+        for Property { name, description, .. } in schema.inputs.iter().chain(&schema.outputs) {
+            says_something(&format!("{} of {}", name, schema.token), description);
+        }
+    }
+}
+
+pub async fn what_it_does_not_offer_is_refused(bench: &Bench) {
+    let known = bench.stack().spec;
+    let spec = RuntimeSpec { size: "no-such-size".to_owned(), ..known.clone() };
+    let error = bench.provider.declare(&spec).expect_err("there is no such size");
+    assert_eq!(error.code, ErrorCode::UnknownSize);
+    if known.region.is_some() {
+        let spec = RuntimeSpec { region: Some("no-such-region".to_owned()), ..known };
+        let error = bench.provider.declare(&spec).expect_err("there is no such region");
+        assert_eq!(error.code, ErrorCode::UnknownRegion);
+    }
+    let can = bench.provider.capabilities();
+    if !can.suspend {
+        let refused = bench.provider.lifecycle().suspend(&bench.stack().runtime()).await;
+        assert_eq!(refused.expect_err("it cannot suspend").code, ErrorCode::CapabilityUnsupported);
+    }
+}
+
+pub async fn it_says_that_it_is_ready(bench: &Bench) {
+    let asked = Instant::now();
+    bench.provider.ready().await.expect("the bench is a world in which it can work");
+    assert!(asked.elapsed() < Duration::from_secs(5), "a request waits for it: {:?}", asked.elapsed());
+}

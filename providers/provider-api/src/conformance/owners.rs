@@ -1,0 +1,106 @@
+//! Cases about whose an object is: of another installation, or of a newer generation.
+
+use std::time::Duration;
+
+use contracts::{ErrorCode, InstallationId};
+
+use crate::conformance::{Bench, Stack};
+use crate::{Outcome, ProviderError, Result, RuntimeSpec};
+
+/// A refusal that changed nothing, names what is refused and says what to do.
+fn refused<T>(what: &str, result: Result<T>, code: ErrorCode) -> ProviderError {
+    let Err(error) = result else { panic!("{what} must be refused as {code}") };
+    assert_eq!((error.code, &error.outcome), (code, &Outcome::NothingHappened), "{what}: {error}");
+    assert!(error.action.is_some(), "{what}: the error says what to do");
+    error
+}
+
+pub async fn the_objects_of_another_installation_are_never_touched(bench: &Bench) {
+    let mut ours = bench.stack();
+    ours.up().await;
+    let runtime = ours.runtime();
+    let objects = bench.hands.objects(&runtime).await;
+    let foreign = ErrorCode::ForeignObject;
+
+    let mut theirs = bench.stack_of(&bench.second, &InstallationId::random(), ours.spec.runtime_id.clone());
+    for name in theirs.names() {
+        // The engine would hand on what the first resources gave; take ours, they have the same names.
+        let error = refused(&format!("to create {name}"), theirs.create(&name).await, foreign);
+        assert!(error.message.contains(runtime.installation.as_str()), "the error names the owner: {error}");
+        let (_, created) = ours.state[&name].clone();
+        theirs.state.insert(name.clone(), (theirs.inputs(&name), created));
+        refused(&format!("to read {name}"), theirs.read(&name).await, foreign);
+        refused(&format!("to update {name}"), theirs.update(&name).await, foreign);
+        refused(&format!("to delete {name}"), theirs.delete(&name).await, foreign);
+    }
+    let lifecycle = bench.second.lifecycle();
+    refused("a stop", lifecycle.stop(&theirs.runtime(), Duration::ZERO).await, foreign);
+    refused("a start", lifecycle.start(&theirs.runtime()).await, foreign);
+    refused("its status", lifecycle.status(&theirs.runtime()).await, foreign);
+    refused("its endpoint", lifecycle.endpoint(&theirs.runtime()).await, foreign);
+    if bench.second.describe().suspend {
+        refused("a suspend", lifecycle.suspend(&theirs.runtime()).await, foreign);
+        refused("a resume", lifecycle.resume(&theirs.runtime()).await, foreign);
+    }
+    if let Some(logs) = bench.second.logs() {
+        refused("its log", logs.tail(&theirs.runtime(), 1000).await, foreign);
+    }
+    if let Some(exec) = bench.second.exec() {
+        let command = ["true".to_owned()];
+        refused("a command", exec.exec(&theirs.runtime(), &command, Duration::from_secs(5)).await, foreign);
+    }
+    if let Some(snapshots) = bench.second.snapshots() {
+        refused("a snapshot", snapshots.take(&theirs.runtime()).await, foreign);
+        refused("its snapshots", snapshots.list(&theirs.runtime()).await, foreign);
+    }
+    let inventory = bench.second.inventory().expect("an inventory");
+    assert_eq!(inventory.list_owned(&theirs.spec.installation).await.unwrap(), []);
+
+    assert_eq!(bench.hands.objects(&runtime).await, objects);
+    assert!(bench.hands.runs(&runtime).await);
+}
+
+/// A program that still works on an older generation of the same runtime, and knows what exists.
+fn stale_program(bench: &Bench, newer: &Stack) -> Stack {
+    let spec = RuntimeSpec { generation: newer.spec.generation - 1, ..newer.spec.clone() };
+    let mut stale = Stack::new(bench.second.clone(), spec);
+    for name in newer.names() {
+        let (_, created) = newer.state[&name].clone();
+        stale.state.insert(name.clone(), (stale.inputs(&name), created));
+    }
+    stale
+}
+
+async fn is_fenced(bench: &Bench, newer: &Stack) {
+    let runtime = newer.runtime();
+    let objects = bench.hands.objects(&runtime).await;
+    let stale = stale_program(bench, newer);
+    for name in stale.names().iter().rev() {
+        let mut stale = stale.clone();
+        refused(&format!("a stale delete of {name}"), stale.delete(name).await, ErrorCode::Fenced);
+        refused(&format!("a stale update of {name}"), stale.update(name).await, ErrorCode::Fenced);
+        refused(&format!("a stale create of {name}"), stale.create(name).await, ErrorCode::Fenced);
+        let read = newer.read(name).await.unwrap().expect("it is left alone");
+        let (inputs, created) = &newer.state[name];
+        assert_eq!((read.inputs, read.outputs), (inputs.clone(), created.outputs.clone()), "{name}");
+    }
+    assert_eq!(bench.hands.objects(&runtime).await, objects);
+    assert!(bench.hands.runs(&runtime).await);
+    newer.down().await;
+    assert_eq!(bench.owned().await, []);
+}
+
+pub async fn a_stale_generation_is_fenced_and_leaves_the_object_as_it_is(bench: &Bench) {
+    let mut stack = bench.stack();
+    let spec = RuntimeSpec { generation: 7, ..stack.spec.clone() };
+    stack = Stack::new(bench.provider.clone(), spec);
+    stack.up().await;
+    is_fenced(bench, &stack).await;
+}
+
+pub async fn a_generation_that_an_update_made_stale_is_fenced(bench: &Bench) {
+    let mut stack = bench.stack();
+    stack.up().await;
+    stack.change_to(RuntimeSpec { generation: 2, ..stack.spec.clone() }).await;
+    is_fenced(bench, &stack).await;
+}

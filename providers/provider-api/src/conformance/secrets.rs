@@ -1,0 +1,92 @@
+//! Cases about what must never be shown.
+
+use std::time::Duration;
+
+use crate::conformance::{Bench, CanaryBoot, Stack, eventually, logbook};
+
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Everything about a running stack that users, the engine or an operator's log may get to see.
+async fn all_that_is_shown(bench: &Bench, stack: &Stack) -> String {
+    let runtime = stack.runtime();
+    let mut shown = format!("{:?}{:?}{:?}", stack.state, stack.declared, bench.owned().await);
+    for name in stack.names() {
+        shown += &format!("{:?}{:?}", stack.read(&name).await, stack.import(&name).await);
+    }
+    let lifecycle = bench.provider.lifecycle();
+    shown += &format!("{:?}{:?}", lifecycle.status(&runtime).await, lifecycle.endpoint(&runtime).await);
+    if let Some(logs) = bench.provider.logs() {
+        shown += &logs.tail(&runtime, 100_000).await.unwrap();
+    }
+    shown += &format!("{:?}{:?}", bench.provider.describe(), bench.provider.ready().await);
+    shown + &logbook::read()
+}
+
+/// Errors, with their actions and all, of calls that fail.
+async fn errors_of(bench: &Bench, stack: &Stack) -> String {
+    let mut stack = stack.clone();
+    let mut shown = String::new();
+    for name in stack.names() {
+        shown += &format!("{:?}{:?}", stack.read(&name).await, stack.create(&name).await);
+    }
+    shown += &format!("{:?}", bench.provider.lifecycle().start(&stack.runtime()).await);
+    shown += &format!("{:?}", bench.provider.lifecycle().endpoint(&stack.runtime()).await);
+    shown + &format!("{:?}", bench.provider.ready().await)
+}
+
+fn is_not_in(secret: &str, shown: &str) {
+    let at = shown.find(secret);
+    let around = at.map(|at| shown[at.saturating_sub(200)..at].to_owned());
+    assert_eq!(around, None, "a secret follows this text");
+}
+
+pub async fn boot_files_arrive_and_are_never_shown(bench: &Bench) {
+    logbook::open();
+    let mut stack = bench.stack();
+    stack.up().await;
+    let (runtime, canary) = (stack.runtime(), bench.boot.canary());
+    eventually("the boot file is in the home", async || {
+        bench.hands.read_home(&runtime, CanaryBoot::PATH).await.as_ref() == Some(&canary)
+    })
+    .await;
+    let mut shown = all_that_is_shown(bench, &stack).await;
+    stack.down().await;
+    let gone = bench.provider.lifecycle().start(&runtime).await;
+    shown += &format!("{:?}", gone.expect_err("what is gone cannot be started"));
+    is_not_in(&canary, &(shown + &logbook::read()));
+}
+
+pub async fn boot_files_are_delivered_anew_at_every_start(bench: &Bench) {
+    let mut stack = bench.stack();
+    stack.up().await;
+    let (runtime, lifecycle) = (stack.runtime(), bench.provider.lifecycle());
+    lifecycle.stop(&runtime, GRACE).await.unwrap();
+    bench.boot.change();
+    lifecycle.start(&runtime).await.unwrap();
+    let canary = bench.boot.canary();
+    eventually("the new boot file is in the home", async || {
+        bench.hands.read_home(&runtime, CanaryBoot::PATH).await.as_ref() == Some(&canary)
+    })
+    .await;
+}
+
+pub async fn the_credential_is_never_shown(bench: &Bench) {
+    logbook::open();
+    let credential = bench.credential.as_ref().expect("a credential");
+    let mut stack = bench.stack();
+    stack.up().await;
+    let mut shown = all_that_is_shown(bench, &stack).await;
+    if let Some(faults) = &bench.faults {
+        faults.unreachable().await;
+        shown += &errors_of(bench, &stack).await;
+        faults.heal().await;
+    }
+    stack.down().await;
+    shown += &errors_of_the_gone(bench, &stack).await;
+    is_not_in(credential, &(shown + &logbook::read()));
+}
+
+async fn errors_of_the_gone(bench: &Bench, stack: &Stack) -> String {
+    let (lifecycle, runtime) = (bench.provider.lifecycle(), stack.runtime());
+    format!("{:?}{:?}", lifecycle.start(&runtime).await, lifecycle.endpoint(&runtime).await)
+}
