@@ -199,7 +199,8 @@ impl Hands for World {
     async fn runs(&self, runtime: &RuntimeRef) -> bool {
         let inspected =
             self.docker.inspect_container(&name(runtime), None::<query::InspectContainerOptions>).await;
-        inspected.is_ok_and(|found| found.state.unwrap().running == Some(true))
+        let state = inspected.ok().and_then(|found| found.state);
+        state.is_some_and(|state| state.running == Some(true) && state.paused != Some(true))
     }
 
     async fn write_home(&self, runtime: &RuntimeRef, path: &str, content: &str) {
@@ -209,6 +210,16 @@ impl Hands for World {
 
     async fn read_home(&self, runtime: &RuntimeRef, path: &str) -> Option<String> {
         self.exec(runtime, &["cat", &format!("/home/pilot/{path}")]).await
+    }
+
+    /// What is in `/tmp` is in memory only.
+    async fn write_memory(&self, runtime: &RuntimeRef, text: &str) {
+        let script = format!("printf %s '{text}' > /tmp/remembered");
+        self.exec(runtime, &["/bin/sh", "-c", &script]).await.expect("the text is kept");
+    }
+
+    async fn read_memory(&self, runtime: &RuntimeRef) -> Option<String> {
+        self.exec(runtime, &["cat", "/tmp/remembered"]).await
     }
 
     async fn remove(&self, runtime: &RuntimeRef, resource: &str) {
