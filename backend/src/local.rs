@@ -11,7 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use contracts::identity::{HealthStatus, RuntimeCapabilities, RuntimeHealth, RuntimeIdentity};
 use contracts::{ErrorCode, Problem};
-use http::header::{ACCEPT_ENCODING, AUTHORIZATION, WWW_AUTHENTICATE};
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION, HOST, WWW_AUTHENTICATE};
 use http::{HeaderValue, Request, Response, StatusCode};
 use proxy::{Body, ForwardError, Forwarder, Target};
 use tokio::sync::watch;
@@ -101,6 +101,10 @@ impl LocalAdapter {
         let headers = request.headers_mut();
         headers.insert(AUTHORIZATION, self.target.login.clone());
         headers.remove(contracts::headers::ASSERTION);
+        // On the way here an address that several instances share may have needed a host of its own.
+        if let Some(host) = headers.get(contracts::headers::FORWARDED_HOST).cloned() {
+            headers.insert(HOST, host);
+        }
         // Compression would hold back events and helps nobody on loopback.
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         request
@@ -127,8 +131,7 @@ impl RuntimeAdapter for LocalAdapter {
 
     async fn proxy(&self, request: Request<Body>, target_path: &str) -> Result<Response<Body>, Problem> {
         self.wait_until_ready().await?;
-        let target =
-            Target { authority: self.target.authority.clone(), path_and_query: target_path.to_owned() };
+        let target = Target::plain(self.target.authority.clone(), target_path);
         let mut response = self
             .forwarder
             .forward(self.prepare(request), &target)

@@ -187,6 +187,10 @@ pub enum WsCommand {
     Start(Change),
     /// Stop a workspace; its files and sessions stay
     Stop(Change),
+    /// Suspend a workspace: it goes on where it was (`pilot provider ls` shows which providers can)
+    Suspend(Change),
+    /// Resume a suspended workspace and wait until it answers
+    Resume(Change),
     /// Delete a workspace with its files
     #[command(visible_alias = "delete")]
     Rm(Remove),

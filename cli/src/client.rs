@@ -46,6 +46,8 @@ pub struct LoginLink {
 pub enum Change {
     Start,
     Stop,
+    Suspend,
+    Resume,
     Delete,
 }
 
@@ -82,9 +84,12 @@ impl Client {
     }
 
     pub async fn change(&self, slug: &Slug, change: Change) -> Result<Accepted, Problem> {
+        let post = |verb: &str| self.request(Method::POST, &format!("/v1/workspaces/{slug}/{verb}"));
         let request = match change {
-            Change::Start => self.request(Method::POST, &format!("/v1/workspaces/{slug}/start")),
-            Change::Stop => self.request(Method::POST, &format!("/v1/workspaces/{slug}/stop")),
+            Change::Start => post("start"),
+            Change::Stop => post("stop"),
+            Change::Suspend => post("suspend"),
+            Change::Resume => post("resume"),
             Change::Delete => self.request(Method::DELETE, &format!("/v1/workspaces/{slug}")),
         };
         self.json(request.timeout(ANSWER_TIMEOUT)).await

@@ -125,6 +125,8 @@ fn doing(kind: OperationKind, after: Option<Phase>) -> &'static str {
         (_, Some(Phase::Ready)) => "finishing",
         (OperationKind::Delete, _) => "deleting",
         (OperationKind::Stop, _) => "stopping",
+        (OperationKind::Suspend, _) => "suspending",
+        (OperationKind::Resume, Some(Phase::Queued | Phase::Planned)) => "resuming the instance",
         (OperationKind::Create, Some(Phase::Queued)) => "planning",
         (OperationKind::Create, Some(Phase::Planned)) => "applying the stack",
         (OperationKind::Start, Some(Phase::Queued | Phase::Planned)) => "starting the instance",

@@ -16,7 +16,7 @@ use orchestrator::boot::DataFolderBoot;
 use orchestrator::data::{DataFolder, Layout};
 use orchestrator::exposure;
 use orchestrator::tools::ToolPaths;
-use orchestrator::wiring::{ProviderSettings, Providers};
+use orchestrator::wiring::{ProviderSettings, Providers, Variables};
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -124,6 +124,7 @@ fn orchestrator_config(serve: &Serve, listen: SocketAddr, gateway: SocketAddr) -
             docker_host: serve.docker_host.clone(),
             image: serve.image.clone(),
             instance_ports: serve.instance_ports,
+            variables: Variables::of_this_process(),
         },
     }
 }

@@ -91,10 +91,10 @@ fn with_way_on(problem: Problem, operation: &Operation) -> Problem {
         _ if problem.action.is_some() => problem,
         // A delete took over: nothing stays.
         _ if problem.code == ErrorCode::Canceled => problem,
-        OperationKind::Create | OperationKind::Start => problem.with_action(format!(
+        OperationKind::Create | OperationKind::Start | OperationKind::Resume => problem.with_action(format!(
             "The workspace stays. When the cause is mended, `pilot ws start {slug}` tries again; `pilot ws rm {slug}` deletes it."
         )),
-        OperationKind::Stop | OperationKind::Delete => problem,
+        OperationKind::Stop | OperationKind::Suspend | OperationKind::Delete => problem,
     }
 }
 

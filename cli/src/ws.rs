@@ -33,6 +33,8 @@ pub async fn run(ws: Ws, data: &Path, ui: &mut Ui) -> Result<Outcome, Problem> {
         WsCommand::Get { slug } => get(&client, &parse(&slug)?, ui).await,
         WsCommand::Start(it) => change(&client, &parse(&it.slug)?, Change::Start, it.no_wait, ui).await,
         WsCommand::Stop(it) => change(&client, &parse(&it.slug)?, Change::Stop, it.no_wait, ui).await,
+        WsCommand::Suspend(it) => change(&client, &parse(&it.slug)?, Change::Suspend, it.no_wait, ui).await,
+        WsCommand::Resume(it) => change(&client, &parse(&it.slug)?, Change::Resume, it.no_wait, ui).await,
         WsCommand::Rm(remove) => delete(&client, remove, ui).await,
         WsCommand::Logs { slug, bytes } => logs(&client, &parse(&slug)?, bytes, ui).await,
         WsCommand::Open { slug, browser } => open(&client, &parse(&slug)?, browser, ui).await,

@@ -9,6 +9,9 @@ pub const ASSERTION: &str = "x-pilot-assertion";
 /// Makes a retried change answer with the operation of the first try.
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
+/// The host that the visitor asked for, as the gateway saw it.
+pub const FORWARDED_HOST: &str = "x-forwarded-host";
+
 /// The media type of every error.
 pub const PROBLEM_JSON: &str = "application/problem+json";
 

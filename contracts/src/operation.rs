@@ -13,6 +13,9 @@ pub enum OperationKind {
     Create,
     Start,
     Stop,
+    /// Keeps memory; for providers that can.
+    Suspend,
+    Resume,
     Delete,
 }
 

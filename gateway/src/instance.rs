@@ -10,7 +10,7 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, W
 use http::request::Parts;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::Body as _;
-use proxy::{Body, ForwardError, Forwarder, Target};
+use proxy::{Body, ForwardError, Forwarder};
 
 use crate::assertion::Signer;
 use crate::auth::{Caller, SUBJECT};
@@ -19,7 +19,7 @@ use crate::resolve::Resolver;
 use crate::{cookies, endpoint, session};
 
 const ASSERTION: HeaderName = HeaderName::from_static(contracts::headers::ASSERTION);
-const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static(contracts::headers::FORWARDED_HOST);
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// The way to every instance.
@@ -81,11 +81,13 @@ impl Instances {
         body: Body,
     ) -> Result<Result<Response<Body>, ForwardError>, Problem> {
         let endpoint = route.endpoint.as_ref().ok_or_else(|| not_ready(route))?;
-        let address = endpoint::socket_address(endpoint)?;
+        let mut target = endpoint::target(endpoint)?;
+        target.path_and_query.clone_from(&passage.path_and_query);
         let assertion = self.signer.header(&route.runtime_id, passage.surface, SUBJECT, session::now())?;
         head.headers.insert(ASSERTION, assertion);
-        let target =
-            Target { authority: address.to_string(), path_and_query: passage.path_and_query.clone() };
+        // What names one instance behind an address that several share; the visitor's host stays in
+        // `x-forwarded-host`.
+        endpoint::name_instance(&mut head.headers, endpoint)?;
         match self.forwarder.forward(Request::from_parts(head, body), &target).await {
             Ok(response) => clean_response(response, passage).map(Ok),
             Err(failure) => Ok(Err(failure)),
@@ -164,7 +166,7 @@ fn not_ready(route: &Route) -> Problem {
         Observed::Booting => ("booting", "Wait; it is ready in a moment.".to_owned()),
         Observed::Ready | Observed::Degraded => ("up but has no address yet", "Wait a moment.".to_owned()),
         Observed::Stopped => ("stopped", format!("Start it with `pilot ws start {slug}`.")),
-        Observed::Suspended => ("suspended", format!("Start it with `pilot ws start {slug}`.")),
+        Observed::Suspended => ("suspended", format!("Go on with `pilot ws resume {slug}`.")),
         Observed::Stopping => {
             ("stopping", format!("When it has stopped, start it with `pilot ws start {slug}`."))
         }

@@ -1,6 +1,7 @@
 //! What happens to one request, from its arrival to its answer. There is no middleware: this is all.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use contracts::ids::InvalidName;
@@ -10,6 +11,7 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use proxy::{Body, Forwarder};
+use rustls_platform_verifier::BuilderVerifierExt as _;
 use serde::Serialize;
 
 use crate::Config;
@@ -53,7 +55,7 @@ impl Gateway {
             instances: Instances {
                 resolver: Resolver::new(&config.orchestrator, &config.orchestrator_token, TIMING)?,
                 signer: Signer::new(config.installation, &config.assertion_key_pem)?,
-                forwarder: Forwarder::new(),
+                forwarder: Forwarder::new().with_tls(system_certificates),
             },
         })
     }
@@ -160,6 +162,14 @@ impl Gateway {
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("2");
 
 /// An error as the caller can read it: a page for a person, else a problem document.
+/// What the operating system trusts; instances at a vendor have certificates of a public authority.
+fn system_certificates() -> Result<rustls::ClientConfig, proxy::BoxError> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder =
+        rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(builder.with_platform_verifier()?.with_no_client_auth())
+}
+
 fn failure(problem: Problem, wants_page: bool) -> Response<Body> {
     let mut response = match wants_page {
         true => pages::problem_page(&problem),

@@ -11,7 +11,7 @@ use automation::{Backend, Cli, Host, Options, Program, Summary, Workspace};
 use contracts::plan::{Plan, PlanStep};
 use contracts::workspace::StackExport;
 use contracts::{ErrorCode, InstallationId, Problem};
-use provider_api::{Provider, RuntimeSpec};
+use provider_api::{Declared, Provider, RuntimeSpec};
 use provider_server::{Registry, Server};
 use stacks::{Inline, Location, PROJECT, Stack};
 
@@ -57,7 +57,23 @@ pub fn stack_of(
 /// A provider's declarations for a runtime as a stack.
 pub fn compile(provider: &dyn Provider, spec: &RuntimeSpec) -> Result<Stack, Problem> {
     let declared = provider.declare(spec).map_err(provider_problem)?;
-    stacks::compile(&spec.runtime_id, declared).map_err(|error| {
+    checked(provider, spec.runtime_id.as_str(), declared)
+}
+
+/// What all runtimes of an installation share at this provider; `None` when there is nothing.
+pub fn shared_stack(
+    provider: &dyn Provider,
+    installation: &InstallationId,
+) -> Result<Option<Stack>, Problem> {
+    let declared = provider.shared(installation).map_err(provider_problem)?;
+    if declared.resources.is_empty() {
+        return Ok(None);
+    }
+    checked(provider, &format!("shared-{}", provider.describe().name), declared).map(Some)
+}
+
+fn checked(provider: &dyn Provider, name: &str, declared: Declared) -> Result<Stack, Problem> {
+    stacks::compile(name, declared).map_err(|error| {
         let provider = provider.describe().name;
         Problem::new(
             ErrorCode::Internal,

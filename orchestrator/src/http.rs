@@ -46,6 +46,8 @@ pub fn router(api: Api) -> axum::Router {
         .routes(routes!(workspaces::get, workspaces::delete))
         .routes(routes!(workspaces::start))
         .routes(routes!(workspaces::stop))
+        .routes(routes!(workspaces::suspend))
+        .routes(routes!(workspaces::resume))
         .routes(routes!(workspaces::drift))
         .routes(routes!(workspaces::preview))
         .routes(routes!(workspaces::stack))

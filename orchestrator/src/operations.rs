@@ -5,6 +5,7 @@ mod create;
 mod delete;
 mod feed;
 mod run;
+mod shared;
 #[cfg(test)]
 pub(crate) mod stand_in;
 mod start;
@@ -28,6 +29,7 @@ use crate::wiring::Providers;
 
 pub use feed::{Feed, OperationStream};
 use run::Run;
+pub use shared::Applied as SharedStacks;
 
 /// How many operations run at once. Each is a CLI process and a booting instance.
 const AT_ONCE: usize = 8;
@@ -43,6 +45,7 @@ pub struct Parts {
     /// The process is stopping: operations are left as they are, the next process resumes them.
     pub shutdown: CancellationToken,
     pub probe: reqwest::Client,
+    pub shared: SharedStacks,
 }
 
 /// Runs operations. Cheap to clone.
@@ -175,8 +178,10 @@ async fn execute(run: Arc<Run>) -> Result<(), Problem> {
     run.begin().await?;
     match run.kind() {
         OperationKind::Create => create::run(&run).await,
-        OperationKind::Start => start::run(&run).await,
+        // What was suspended goes on where it was; what was not is started.
+        OperationKind::Start | OperationKind::Resume => start::run(&run).await,
         OperationKind::Stop => stop::run(&run).await,
+        OperationKind::Suspend => stop::suspend(&run).await,
         OperationKind::Delete => delete::run(&run).await,
     }
 }

@@ -45,7 +45,11 @@ pub fn client() -> reqwest::Result<reqwest::Client> {
 
 /// One question; `None` when there is no answer.
 pub async fn probe(client: &reqwest::Client, endpoint: &Endpoint) -> Option<RuntimeHealth> {
-    let request = client.get(format!("http://{endpoint}/health")).timeout(PROBE_TIMEOUT);
+    let scheme = if endpoint.tls { "https" } else { "http" };
+    let mut request = client.get(format!("{scheme}://{endpoint}/health")).timeout(PROBE_TIMEOUT);
+    for (name, value) in &endpoint.headers {
+        request = request.header(name, value);
+    }
     let mut response = request.send().await.ok()?;
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.ok()? {

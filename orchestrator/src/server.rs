@@ -117,6 +117,7 @@ pub async fn start(config: Config, data: DataFolder) -> Result<Running, Problem>
         ready_timeout: config.ready_timeout,
         shutdown: shutdown.clone(),
         probe: probe.clone(),
+        shared: Default::default(),
     });
     let default_provider: ProviderName = providers.get(&config.default_provider)?.describe().name;
     let lifecycle = Arc::new(Lifecycle {

@@ -24,6 +24,33 @@ pub struct ProviderSettings {
     pub image: Option<String>,
     /// Host ports of instances other than those of `NETWORK.yml`.
     pub instance_ports: Option<PortRange>,
+    /// From where the settings that modules declare are read.
+    pub variables: Variables,
+}
+
+/// `PILOT_*` of an environment, credentials among them.
+#[derive(Clone, Default)]
+pub struct Variables(BTreeMap<String, String>);
+
+impl Variables {
+    /// Read once, at a program's edge.
+    pub fn of_this_process() -> Self {
+        let variables = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        Self(variables.filter(|(name, _)| name.starts_with("PILOT_")).collect())
+    }
+}
+
+impl FromIterator<(String, String)> for Variables {
+    fn from_iter<T: IntoIterator<Item = (String, String)>>(variables: T) -> Self {
+        Self(variables.into_iter().collect())
+    }
+}
+
+impl std::fmt::Debug for Variables {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
 }
 
 /// The provider modules of this installation by name.

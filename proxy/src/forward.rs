@@ -1,10 +1,12 @@
 //! Sends one request to one target and hands back the answer as it comes.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::header::EXPECT;
 use http::{Request, Response, StatusCode, Uri, Version};
 use hyper::upgrade::OnUpgrade;
+use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -29,6 +31,8 @@ const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 pub struct Target {
     /// `host:port`.
     pub authority: String,
+    /// Whether it is spoken to through TLS, with a certificate for its host.
+    pub tls: bool,
     /// Begins with `/`.
     pub path_and_query: String,
 }
@@ -44,10 +48,28 @@ pub enum ForwardError {
     Upstream { authority: String, source: BoxError },
 }
 
+impl Target {
+    /// In plain HTTP.
+    pub fn plain(authority: impl Into<String>, path_and_query: impl Into<String>) -> Self {
+        Self { authority: authority.into(), tls: false, path_and_query: path_and_query.into() }
+    }
+}
+
+/// Made at the first target behind TLS: the system's certificates take time and memory.
+#[derive(Debug, Clone)]
+struct Tls {
+    config: TlsConfig,
+    client: Arc<OnceLock<Client<HttpsConnector<HttpConnector>, Body>>>,
+}
+
+/// Which certificates are good.
+pub type TlsConfig = fn() -> Result<rustls::ClientConfig, BoxError>;
+
 /// A pool of connections to any number of targets. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Forwarder {
-    client: Client<HttpConnector, Body>,
+    plain: Client<HttpConnector, Body>,
+    tls: Option<Tls>,
     closing: watch::Sender<bool>,
 }
 
@@ -64,16 +86,12 @@ impl Forwarder {
 
     /// Like `new`, with another limit on how long a target may take to accept a connection.
     pub fn with_connect_timeout(limit: Duration) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(limit));
-        connector.set_nodelay(true);
-        connector.set_keepalive(Some(TCP_KEEPALIVE));
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_max_idle_per_host(IDLE_PER_TARGET)
-            .build(connector);
-        Self { client, closing: watch::Sender::new(false) }
+        Self { plain: pool().build(connector(limit)), tls: None, closing: watch::Sender::new(false) }
+    }
+
+    /// Reaches targets behind TLS as well.
+    pub fn with_tls(self, config: TlsConfig) -> Self {
+        Self { tls: Some(Tls { config, client: Arc::default() }), ..self }
     }
 
     /// Forwards one request. The `Host` header is passed on as it is; remove it to send the target's.
@@ -87,7 +105,13 @@ impl Forwarder {
     ) -> Result<Response<Body>, ForwardError> {
         let wants_upgrade = upgrade::wants_upgrade(&request);
         let (request, client_side) = self.prepare(request, target, wants_upgrade)?;
-        let sent = self.client.request(request).await;
+        let sent = match (&self.tls, target.tls) {
+            (_, false) => self.plain.request(request).await,
+            (Some(tls), true) => {
+                tls.client().map_err(|error| upstream(target, error))?.request(request).await
+            }
+            (None, true) => return Err(upstream(target, "this program has no TLS")),
+        };
         let mut response = sent.map_err(|error| classify(error, &target.authority))?;
 
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -112,7 +136,7 @@ impl Forwarder {
         wants_upgrade: bool,
     ) -> Result<(Request<Body>, Option<OnUpgrade>), ForwardError> {
         *request.uri_mut() = Uri::builder()
-            .scheme("http")
+            .scheme(if target.tls { "https" } else { "http" })
             .authority(target.authority.as_str())
             .path_and_query(target.path_and_query.as_str())
             .build()
@@ -129,6 +153,38 @@ impl Forwarder {
         }
         Ok((request, client_side))
     }
+}
+
+impl Tls {
+    fn client(&self) -> Result<&Client<HttpsConnector<HttpConnector>, Body>, BoxError> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let mut connector = connector(CONNECT_TIMEOUT);
+        connector.enforce_http(false);
+        let https = hyper_rustls::HttpsConnectorBuilder::new()
+            .with_tls_config((self.config)()?)
+            .https_only()
+            .enable_http1()
+            .wrap_connector(connector);
+        Ok(self.client.get_or_init(|| pool().build(https)))
+    }
+}
+
+fn connector(limit: Duration) -> HttpConnector {
+    let mut connector = HttpConnector::new();
+    connector.set_connect_timeout(Some(limit));
+    connector.set_nodelay(true);
+    connector.set_keepalive(Some(TCP_KEEPALIVE));
+    connector
+}
+
+fn pool() -> hyper_util::client::legacy::Builder {
+    let mut pool = Client::builder(TokioExecutor::new());
+    pool.pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .pool_max_idle_per_host(IDLE_PER_TARGET);
+    pool
 }
 
 fn upstream(target: &Target, source: impl Into<BoxError>) -> ForwardError {

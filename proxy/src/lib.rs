@@ -11,7 +11,7 @@ mod problem;
 mod upgrade;
 
 pub use body::{Body, BoxError, body, empty, full};
-pub use forward::{ForwardError, Forwarder, Target};
+pub use forward::{ForwardError, Forwarder, Target, TlsConfig};
 pub use headers::{REQUEST_ID, request_id, strip_forwarding, strip_hop_by_hop};
 pub use problem::problem_response;
 pub use upgrade::wants_upgrade;
@@ -20,5 +20,7 @@ pub use upgrade::wants_upgrade;
 mod test_upstream;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tls_tests;
 #[cfg(test)]
 mod upgrade_tests;

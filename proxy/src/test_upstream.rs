@@ -64,7 +64,7 @@ pub async fn hop_with(forwarder: Forwarder, upstream: SocketAddr) -> SocketAddr 
         let forwarder = forwarder.clone();
         async move {
             let path_and_query = request.uri().path_and_query().unwrap().to_string();
-            let target = Target { authority: upstream.to_string(), path_and_query };
+            let target = Target::plain(upstream.to_string(), path_and_query);
             match forwarder.forward(request.map(body), &target).await {
                 Ok(response) => response,
                 Err(error) => failure(&error),

@@ -77,7 +77,7 @@ async fn a_large_answer_streams_and_a_slow_reader_slows_the_upstream() {
     })
     .await;
     let forwarder = Forwarder::new();
-    let target = Target { authority: upstream.to_string(), path_and_query: "/".to_owned() };
+    let target = Target::plain(upstream.to_string(), "/");
     let response = soon(forwarder.forward(Request::new(empty()), &target)).await.unwrap();
 
     // Nobody reads yet: only what fits the sockets' buffers may have been produced.
@@ -107,7 +107,7 @@ async fn a_large_request_streams_to_the_upstream() {
         Response::new(full(total.to_string()))
     })
     .await;
-    let target = Target { authority: upstream.to_string(), path_and_query: "/".to_owned() };
+    let target = Target::plain(upstream.to_string(), "/");
     let request = Request::post("/").body(large(Arc::default())).unwrap();
     let response = soon(Forwarder::new().forward(request, &target)).await.unwrap();
     let answer = response.into_body().collect().await.unwrap().to_bytes();
@@ -204,7 +204,7 @@ async fn an_answer_that_is_cut_off_does_not_end_cleanly() {
         let answer = read_all(send(hop(upstream).await, GET).await).await;
         assert!(answer.contains("200 OK") && !answer.ends_with(clean_end), "{answer:?}");
 
-        let target = Target { authority: upstream.to_string(), path_and_query: "/".to_owned() };
+        let target = Target::plain(upstream.to_string(), "/");
         let response = soon(Forwarder::new().forward(Request::new(empty()), &target)).await.unwrap();
         assert!(soon(response.into_body().collect()).await.is_err(), "{head}");
     }

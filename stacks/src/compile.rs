@@ -2,14 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use contracts::RuntimeId;
 use provider_api::{Declaration, Declared, Expr};
 
 /// The Pulumi project of every runtime's stack.
 pub const PROJECT: &str = "pilot";
 
-/// One runtime's resources in an order in which they can be created, and the stack's outputs. The
-/// stack's name is the runtime id, never the slug, so that a rename changes no state.
+/// Resources in an order in which they can be created, and the stack's outputs. The name of a runtime's
+/// stack is the runtime id, never the slug, so that a rename changes no state.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stack {
     pub name: String,
@@ -30,9 +29,9 @@ pub enum CompileError {
     Cycle { names: Vec<String> },
 }
 
-/// Checks names, types and references, and orders resources so that each comes after those it needs;
+/// The stack of this name. Checks names, types and references, and orders resources so that each comes after those it needs;
 /// independent ones keep the provider's order.
-pub fn compile(runtime: &RuntimeId, declared: Declared) -> Result<Stack, CompileError> {
+pub fn compile(name: &str, declared: Declared) -> Result<Stack, CompileError> {
     let mut names = BTreeSet::new();
     for resource in &declared.resources {
         if !names.insert(resource.name.clone()) {
@@ -50,7 +49,7 @@ pub fn compile(runtime: &RuntimeId, declared: Declared) -> Result<Stack, Compile
         check_references(name, references(output).into_iter().collect(), &names)?;
     }
     let resources = order(declared.resources)?;
-    Ok(Stack { name: runtime.to_string(), resources, outputs: declared.outputs })
+    Ok(Stack { name: name.to_owned(), resources, outputs: declared.outputs })
 }
 
 /// The logical names that a resource must wait for.
@@ -97,10 +96,6 @@ fn order(mut waiting: Vec<Declaration>) -> Result<Vec<Declaration>, CompileError
 mod tests {
     use super::*;
 
-    fn runtime() -> RuntimeId {
-        "rt-1".parse().unwrap()
-    }
-
     fn declared(resources: Vec<Declaration>) -> Declared {
         Declared { resources, outputs: BTreeMap::new() }
     }
@@ -112,7 +107,7 @@ mod tests {
     #[test]
     fn resources_come_after_what_they_refer_to_and_else_keep_their_order() {
         let stack = compile(
-            &runtime(),
+            "rt-1",
             declared(vec![
                 Declaration::new("c", "p:m:T").input("x", Expr::output("b", "y")),
                 Declaration::new("b", "p:m:T").depends_on("a"),
@@ -125,7 +120,7 @@ mod tests {
 
     #[test]
     fn mistakes_are_named() {
-        let check = |resources| compile(&runtime(), declared(resources)).unwrap_err().to_string();
+        let check = |resources| compile("rt-1", declared(resources)).unwrap_err().to_string();
         let a = || Declaration::new("a", "p:m:T");
         assert_eq!(check(vec![a(), a()]), r#"two resources are named "a""#);
         assert_eq!(check(vec![a().depends_on("b")]), r#""a" refers to "b", which is not declared"#);
@@ -138,11 +133,11 @@ mod tests {
     fn an_output_may_only_refer_to_a_declared_resource() {
         let mut declared = declared(vec![Declaration::new("a", "p:m:T")]);
         declared.outputs.insert("port".to_owned(), Expr::output("b", "port"));
-        assert!(compile(&runtime(), declared).is_err());
+        assert!(compile("rt-1", declared).is_err());
     }
 
     #[test]
     fn the_stack_is_named_after_the_runtime() {
-        assert_eq!(compile(&runtime(), declared(vec![])).unwrap().name, "rt-1");
+        assert_eq!(compile("rt-1", declared(vec![])).unwrap().name, "rt-1");
     }
 }

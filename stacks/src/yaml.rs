@@ -135,7 +135,7 @@ mod tests {
             ],
             outputs: BTreeMap::from([("port".to_owned(), Expr::output("instance", "port"))]),
         };
-        compile(&"rt-1".parse().unwrap(), declared).unwrap()
+        compile("rt-1", declared).unwrap()
     }
 
     #[test]
@@ -184,7 +184,7 @@ mod tests {
                 resources: vec![Declaration::new("a", "p:m:T").input("v", text.clone())],
                 outputs: BTreeMap::new(),
             };
-            let stack = compile(&"rt-1".parse().unwrap(), declared).unwrap();
+            let stack = compile("rt-1", declared).unwrap();
             let yaml = render(&stack, &Location::default());
             let read: Value = serde_saphyr::from_str(&yaml).unwrap();
             let back = read["resources"]["a"]["properties"]["v"].as_str().unwrap();

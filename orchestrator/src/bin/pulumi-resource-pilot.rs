@@ -7,7 +7,7 @@ use clap::Parser;
 use orchestrator::boot::DataFolderBoot;
 use orchestrator::data::{Layout, default_data_folder};
 use orchestrator::tools::ToolPaths;
-use orchestrator::wiring::{ProviderSettings, Providers};
+use orchestrator::wiring::{ProviderSettings, Providers, Variables};
 use provider_server::Registry;
 
 /// Pulumi starts this program by itself; it is not a command for people.
@@ -38,6 +38,7 @@ async fn main() -> std::io::Result<()> {
     let settings = ProviderSettings {
         docker_host: arguments.docker_host,
         image: arguments.image,
+        variables: Variables::of_this_process(),
         ..ProviderSettings::default()
     };
     let boot = Arc::new(DataFolderBoot::new(layout.clone(), None));

@@ -74,6 +74,20 @@ pub async fn stop(State(api): State<Api>, SlugPath(slug): SlugPath, caller: Call
     detached(async move { api.lifecycle.stop(&slug, &caller.0).await }).await
 }
 
+/// Suspend a workspace: its memory stays, its processors are free. For providers that can.
+#[utoipa::path(post, path = "/v1/workspaces/{slug}/suspend", params(("slug" = String, Path)),
+    responses((status = 202, body = Accepted), (status = "default", body = Problem)))]
+pub async fn suspend(State(api): State<Api>, SlugPath(slug): SlugPath, caller: Caller) -> AcceptedAnswer {
+    detached(async move { api.lifecycle.suspend(&slug, &caller.0).await }).await
+}
+
+/// Resume a suspended workspace. One that is stopped is started.
+#[utoipa::path(post, path = "/v1/workspaces/{slug}/resume", params(("slug" = String, Path)),
+    responses((status = 202, body = Accepted), (status = "default", body = Problem)))]
+pub async fn resume(State(api): State<Api>, SlugPath(slug): SlugPath, caller: Caller) -> AcceptedAnswer {
+    detached(async move { api.lifecycle.resume(&slug, &caller.0).await }).await
+}
+
 /// What applying the workspace's stack again would change: its drift. Changes nothing.
 #[utoipa::path(post, path = "/v1/workspaces/{slug}/preview", params(("slug" = String, Path)),
     responses((status = 200, body = Plan), (status = "default", body = Problem)))]

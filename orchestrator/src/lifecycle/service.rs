@@ -8,7 +8,7 @@ use contracts::network::network;
 use contracts::operation::{Operation, OperationKind};
 use contracts::plan::Plan;
 use contracts::workspace::{
-    Accepted, CreateWorkspace, Desired, LogTail, ProviderInfo, Route, StackExport, Workspace,
+    Accepted, CreateWorkspace, Desired, LogTail, Observed, ProviderInfo, Route, StackExport, Workspace,
 };
 use contracts::{ErrorCode, InstallationId, OperationId, Problem, ProviderName, Slug};
 use provider_api::RuntimeRef;
@@ -73,6 +73,28 @@ impl Lifecycle {
 
     pub async fn stop(&self, slug: &Slug, caller: &Caller) -> Result<Accepted, Problem> {
         self.change(slug, OperationKind::Stop, Desired::Stopped, caller).await
+    }
+
+    /// Keeps the instance's memory, where the provider can.
+    pub async fn suspend(&self, slug: &Slug, caller: &Caller) -> Result<Accepted, Problem> {
+        let row = self.row(slug).await?;
+        if !self.providers.get(row.provider.as_str())?.describe().suspend {
+            let detail = format!("The provider {} cannot suspend workspaces.", row.provider);
+            return Err(Problem::new(ErrorCode::CapabilityUnsupported, detail).with_action(format!(
+                "`pilot ws stop {slug}` stops it; `pilot provider ls` shows who can."
+            )));
+        }
+        if row.observed == Observed::Stopped {
+            let detail = format!("The workspace {slug} is stopped, so it has no memory to keep.");
+            return Err(Problem::new(ErrorCode::WorkspaceNotReady, detail)
+                .with_action(format!("Start it with `pilot ws start {slug}` first.")));
+        }
+        self.change(slug, OperationKind::Suspend, Desired::Suspended, caller).await
+    }
+
+    /// Goes on with what was suspended; starts what is stopped.
+    pub async fn resume(&self, slug: &Slug, caller: &Caller) -> Result<Accepted, Problem> {
+        self.change(slug, OperationKind::Resume, Desired::Running, caller).await
     }
 
     /// Legal at any time: what runs for the workspace is cancelled first.

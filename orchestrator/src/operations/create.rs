@@ -9,6 +9,7 @@ use contracts::{ErrorCode, Problem};
 use stacks::Stack;
 
 use super::run::Run;
+use super::shared;
 use super::start::boot;
 use crate::lifecycle::state::Event;
 
@@ -20,6 +21,7 @@ pub async fn run(run: &Arc<Run>) -> Result<(), Problem> {
     run.observe(Event::CreateStarted, None).await?;
     let stack = run.compile(&row)?;
     run.reach(Phase::Planned).await?;
+    shared::ensure(run, &row).await?;
     apply(run, &stack, false).await?;
     run.observe(Event::Applied, None).await?;
     run.reach(Phase::Applied).await?;

@@ -32,5 +32,6 @@ pub async fn parts(root: &Path) -> Parts {
         ready_timeout: Duration::ZERO,
         shutdown: CancellationToken::new(),
         probe: crate::readiness::client().unwrap(),
+        shared: Default::default(),
     }
 }

@@ -1,4 +1,4 @@
-//! Start: run what exists, make again what is gone, then wait until it answers as users need it.
+//! Start and resume: run what exists, make again what is gone, then wait until it answers as users need it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use provider_api::{ProviderError, RunStatus};
 
 use super::create::apply;
 use super::run::{Run, canceled};
+use super::shared;
 use crate::engine::provider_problem;
 use crate::lifecycle::state::Event;
 use crate::readiness::{self, Target};
@@ -24,6 +25,7 @@ pub async fn run(run: &Arc<Run>) -> Result<(), Problem> {
     if status == RunStatus::Absent {
         // Someone removed it, or its create never came so far: the stack says how to make it again.
         run.say(Severity::Warning, "The instance is gone; making it again from its stack.");
+        shared::ensure(run, &row).await?;
         apply(run, &run.compile(&row)?, true).await?;
     }
     boot(run, &row).await
@@ -33,8 +35,10 @@ pub async fn run(run: &Arc<Run>) -> Result<(), Problem> {
 pub async fn boot(run: &Arc<Run>, row: &WorkspaceRow) -> Result<(), Problem> {
     let provider = run.provider(row)?;
     let (lifecycle, runtime) = (provider.lifecycle(), run.runtime());
-    if lifecycle.status(&runtime).await.map_err(provider_problem)? != RunStatus::Running {
-        limited("start", lifecycle.start(&runtime)).await?;
+    match lifecycle.status(&runtime).await.map_err(provider_problem)? {
+        RunStatus::Running => {}
+        RunStatus::Suspended => limited("resume", lifecycle.resume(&runtime)).await?,
+        RunStatus::Stopped { .. } | RunStatus::Absent => limited("start", lifecycle.start(&runtime)).await?,
     }
     let target = Target { provider: provider.as_ref(), runtime: &runtime, timeout: run.parts.ready_timeout };
     let booted = readiness::booted(&run.parts.probe, &target);

@@ -1,4 +1,4 @@
-//! Stop: the instance ends, its data stays.
+//! Stop: the instance ends, its data stays. Suspend: its memory stays too.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,4 +19,12 @@ pub async fn run(run: &Arc<Run>) -> Result<(), Problem> {
     let lifecycle = run.provider(&row)?.lifecycle();
     limited("stop", lifecycle.stop(&run.runtime(), GRACE)).await?;
     run.observe(Event::StopFinished, None).await
+}
+
+pub async fn suspend(run: &Arc<Run>) -> Result<(), Problem> {
+    let row = run.row().await?;
+    run.observe(Event::StopStarted, None).await?;
+    let lifecycle = run.provider(&row)?.lifecycle();
+    limited("suspend", lifecycle.suspend(&run.runtime())).await?;
+    run.observe(Event::SuspendFinished, None).await
 }

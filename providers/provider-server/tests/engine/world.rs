@@ -56,12 +56,12 @@ impl World {
     }
 
     pub fn program(&self, name: &str, declared: Declared) -> Arc<dyn Program> {
-        Arc::new(Inline(stacks::compile(&name.parse().unwrap(), declared).unwrap()))
+        Arc::new(Inline(stacks::compile(name, declared).unwrap()))
     }
 
     /// The same stack as a folder that the plain CLI can use.
     pub fn yaml_project(&self, name: &str, declared: Declared) -> PathBuf {
-        let stack = stacks::compile(&name.parse().unwrap(), declared).unwrap();
+        let stack = stacks::compile(name, declared).unwrap();
         let folder = self.folder.path().join(format!("yaml-{name}"));
         std::fs::create_dir(&folder).unwrap();
         std::fs::write(folder.join("Pulumi.yaml"), stacks::render(&stack, &Location::default())).unwrap();
