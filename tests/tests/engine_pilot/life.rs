@@ -99,9 +99,45 @@ async fn whole_life(world: &World, create: Value) {
     assert!(history.to_string().contains("The tool ran."), "{history}");
     assert_eq!(tool_file().await.unwrap().trim(), "# A project\ntool-ran");
 
+    suspend_and_resume(world).await;
+
     api.succeeded(&api.delete("demo").await).await;
     assert_eq!(api.get("/v1/workspaces").await, json!({"workspaces": []}));
     world.witness.nothing_is_left(&runtime);
+}
+
+/// The same OpenCode goes on: its memory was kept. Where the provider cannot, the refusal says what to do instead.
+async fn suspend_and_resume(world: &World) {
+    let api = &world.api;
+    let provider = api.workspace("demo").await["provider"].clone();
+    let providers = api.get("/v1/providers").await;
+    let info = providers["providers"].as_array().unwrap().iter().find(|info| info["name"] == provider);
+    if info.unwrap()["capabilities"]["suspend"] != true {
+        let refused = api.post("/v1/workspaces/demo/suspend", &json!({})).await;
+        assert_eq!(refused.status(), 501);
+        let problem: Value = refused.json().await.unwrap();
+        assert_eq!(problem["code"], "capability_unsupported");
+        assert!(problem["action"].as_str().unwrap().contains("pilot ws stop demo"), "{problem}");
+        assert_eq!(api.workspace("demo").await["state"], "ready");
+        return;
+    }
+    let opencode = world.witness.opencode();
+    assert_eq!(opencode.len(), 1, "{opencode:?}");
+    api.succeeded(&api.change("demo", "suspend").await).await;
+    let suspended = api.workspace("demo").await;
+    assert_eq!((&suspended["state"], &suspended["desired"]), (&json!("suspended"), &json!("suspended")));
+    let refused = api.chamber(Method::GET, "demo", "/session").send().await.unwrap();
+    assert_eq!(refused.json::<Value>().await.unwrap()["code"], "workspace_not_ready");
+    api.succeeded(&api.change("demo", "suspend").await).await;
+    api.succeeded(&api.change("demo", "resume").await).await;
+    assert_eq!(api.workspace("demo").await["state"], "ready");
+    assert_eq!(world.witness.opencode(), opencode, "the same process goes on");
+    // The gateway may remember for a moment that there was no way to it.
+    eventually("an answer through the gateway", Duration::from_secs(10), || async {
+        let response = api.chamber(Method::GET, "demo", "/session").send().await.unwrap();
+        (response.status() == 200).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -38,6 +38,16 @@ impl Witness {
         self.processes().into_iter().filter(is_leader).collect()
     }
 
+    /// OpenCode processes of this installation, in containers as well.
+    pub fn opencode(&self) -> Vec<u32> {
+        let is_opencode = |pid: &u32| {
+            let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let program = command.split(|byte| *byte == 0).next().unwrap_or_default().to_owned();
+            String::from_utf8_lossy(&program).ends_with("opencode")
+        };
+        self.processes().into_iter().filter(is_opencode).collect()
+    }
+
     /// Docker objects with this installation's label, as `kind id`.
     pub fn docker_objects(&self) -> Vec<String> {
         let filter = format!("label=pilot.installation={}", self.installation);
