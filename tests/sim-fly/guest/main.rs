@@ -54,10 +54,11 @@ fn routes() -> Router {
         .route("/host", get(host))
         .route("/events", get(|| async { Sse::new(ticks()) }))
         .route("/echo", get(echo))
-        .route(
-            "/exit/{code}",
-            get(|Path(code): Path<i32>| async move { std::process::exit(code) }).head(|| async {}),
-        )
+        .route("/exit/{code}", get(exit))
+}
+
+async fn exit(Path(code): Path<i32>) -> StatusCode {
+    std::process::exit(code)
 }
 
 fn ticks() -> impl futures_util::Stream<Item = Result<Event, std::convert::Infallible>> {

@@ -24,6 +24,7 @@ pub struct Config {
     pub restart: Restart,
     pub stop_config: StopConfig,
     pub files: Vec<File>,
+    pub processes: Vec<Process>,
     pub schedule: Option<String>,
 }
 
@@ -82,6 +83,13 @@ pub struct File {
     pub raw_value: Option<String>,
     pub secret_name: Option<String>,
     pub mode: Option<u32>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Process {
+    /// The application's secrets are not in its environment.
+    pub ignore_app_secrets: bool,
 }
 
 /// What happens to an idle machine.

@@ -104,7 +104,8 @@ pub fn launch_of(core: &Core, id: &str, incarnation: u64) -> Answer<Launch> {
     })?;
     let config: Config = config::read(&machine.config)?;
     let mut env = std::collections::BTreeMap::new();
-    if !machine.skip_secrets {
+    let ignores = config.processes.iter().any(|process| process.ignore_app_secrets);
+    if !machine.skip_secrets && !ignores {
         env.extend(secrets.clone());
     }
     env.extend(config.env.clone());

@@ -49,7 +49,23 @@ pub struct Running {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container: Option<String>,
     /// From a guest's port to the port of this host that reaches it.
+    #[serde(with = "pairs")]
     pub ports: BTreeMap<u16, u16>,
+}
+
+/// Numbers as keys would be text in JSON, which the journal's reader takes for text.
+mod pairs {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<S: Serializer>(ports: &BTreeMap<u16, u16>, to: S) -> Result<S::Ok, S::Error> {
+        ports.iter().collect::<Vec<_>>().serialize(to)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<u16, u16>, D::Error> {
+        Ok(Vec::<(u16, u16)>::deserialize(from)?.into_iter().collect())
+    }
 }
 
 /// A machine's program ended by itself.
