@@ -1,5 +1,7 @@
 //! The API without anything that runs: objects, refusals and pages.
 
+#![allow(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
+
 #[path = "support/world.rs"]
 mod world;
 

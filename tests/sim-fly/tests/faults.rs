@@ -1,6 +1,8 @@
 //! Faults: each kind reaches the caller as it would from a broken cloud, and the journal tells what was
 //! done all the same.
 
+#![allow(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
+
 #[path = "support/world.rs"]
 mod world;
 

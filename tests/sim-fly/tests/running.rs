@@ -1,5 +1,7 @@
 //! Machines that run: the guest program as a process tree, and the edge in front of it.
 
+#![allow(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
+
 #[path = "support/world.rs"]
 mod world;
 

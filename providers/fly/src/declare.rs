@@ -1,0 +1,134 @@
+//! The resources of one runtime, as plain values, and the sizes. Pure.
+
+use contracts::workspace::{Region, Size};
+use contracts::{ErrorCode, ProviderName};
+use provider_api::{Declaration, Declared, Expr, ProviderError, Result, RuntimeSpec};
+
+pub(crate) const APP: &str = "pilot:fly:App";
+pub(crate) const VOLUME: &str = "pilot:fly:Volume";
+pub(crate) const MACHINE: &str = "pilot:fly:Machine";
+
+/// A size: shared processors, memory in MiB, and gigabytes of home.
+struct Preset {
+    name: &'static str,
+    cpus: u32,
+    memory_mib: u32,
+    home_gb: u32,
+}
+
+/// Fly advises against suspending more than 2 GiB, so the default stays there.
+const PRESETS: [Preset; 3] = [
+    Preset { name: "small", cpus: 2, memory_mib: 2048, home_gb: 10 },
+    Preset { name: "medium", cpus: 4, memory_mib: 4096, home_gb: 20 },
+    Preset { name: "large", cpus: 8, memory_mib: 8192, home_gb: 40 },
+];
+
+pub(crate) fn name() -> ProviderName {
+    #[allow(clippy::unwrap_used, reason = "the literal is a valid name; a test parses it")]
+    "fly".parse().unwrap()
+}
+
+pub(crate) fn sizes() -> Vec<Size> {
+    let size = |preset: &Preset| Size {
+        name: preset.name.to_owned(),
+        memory_mib: Some(preset.memory_mib),
+        cpu_millis: Some(preset.cpus * 1000),
+        hourly_micro_usd: None,
+    };
+    PRESETS.iter().map(size).collect()
+}
+
+/// The machine for which a home of this size is meant: processors and memory in MiB.
+pub(crate) fn guest_for(home_gb: u32) -> (u32, u32) {
+    let fits = PRESETS.iter().find(|preset| preset.home_gb >= home_gb);
+    let preset = fits.unwrap_or(&PRESETS[PRESETS.len() - 1]);
+    (preset.cpus, preset.memory_mib)
+}
+
+pub(crate) fn declare(runtime: &RuntimeSpec, image: &str, regions: &[Region]) -> Result<Declared> {
+    let Some(size) = PRESETS.iter().find(|preset| preset.name == runtime.size) else {
+        let known = PRESETS.map(|preset| preset.name).join(", ");
+        let message = format!("the provider fly has no size {:?}", runtime.size);
+        return Err(
+            ProviderError::new(ErrorCode::UnknownSize, message).with_action(format!("Use one of: {known}."))
+        );
+    };
+    let wanted = runtime.region.as_deref().or_else(|| regions.first().map(|region| region.name.as_str()));
+    let Some(region) = wanted.filter(|wanted| regions.iter().any(|region| region.name == *wanted)) else {
+        let known: Vec<_> = regions.iter().map(|region| region.name.as_str()).collect();
+        let message = format!("the provider fly has no region {:?}", wanted.unwrap_or_default());
+        return Err(ProviderError::new(ErrorCode::UnknownRegion, message)
+            .with_action(format!("Use one of: {}.", known.join(", "))));
+    };
+    let owned = |name: &str, token: &str| {
+        Declaration::new(name, token)
+            .input("runtimeId", runtime.runtime_id.as_str())
+            .input("installation", runtime.installation.as_str())
+            .input("generation", runtime.generation)
+            .delete_before_replace()
+    };
+    let sized = |declaration: Declaration| {
+        declaration
+            .input("app", Expr::output("app", "name"))
+            .input("region", region)
+            .input("cpus", size.cpus)
+            .input("memoryMib", size.memory_mib)
+    };
+    let git = runtime.git.as_ref();
+    let home = sized(owned("home", VOLUME)).input("sizeGb", size.home_gb);
+    let instance = sized(owned("instance", MACHINE))
+        .input("image", image)
+        .input("volume", Expr::output("home", "volumeId"))
+        .optional_input("gitUrl", git.map(|git| git.url.as_str()))
+        .optional_input("gitRef", git.and_then(|git| git.reference.as_deref()));
+    Ok(Declared {
+        resources: vec![owned("app", APP), home, instance],
+        outputs: [
+            ("app".to_owned(), Expr::output("app", "name")),
+            ("machine".to_owned(), Expr::output("instance", "machineId")),
+            ("runtimeId".to_owned(), runtime.runtime_id.as_str().into()),
+        ]
+        .into(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(size: &str, region: Option<&str>) -> RuntimeSpec {
+        RuntimeSpec {
+            runtime_id: "rt-1".parse().unwrap(),
+            installation: "in-1".parse().unwrap(),
+            generation: 3,
+            size: size.to_owned(),
+            region: region.map(str::to_owned),
+            git: None,
+        }
+    }
+
+    fn regions() -> Vec<Region> {
+        ["fra", "nrt"].map(|name| Region { name: name.to_owned(), title: String::new() }).to_vec()
+    }
+
+    #[test]
+    fn a_size_is_processors_memory_and_room_and_a_region_a_place() {
+        assert_eq!(name().as_str(), "fly");
+        let declared = declare(&spec("large", Some("nrt")), "i", &regions()).unwrap();
+        assert_eq!(declared.resources[2].inputs["memoryMib"], Expr::from(8192));
+        assert_eq!(declared.resources[1].inputs["region"], Expr::from("nrt"));
+        let declared = declare(&spec("small", None), "i", &regions()).unwrap();
+        assert_eq!(declared.resources[1].inputs["region"], Expr::from("fra"));
+    }
+
+    #[test]
+    fn an_unknown_size_or_region_is_refused_with_those_that_exist() {
+        let error = declare(&spec("huge", None), "i", &regions()).unwrap_err();
+        assert_eq!(error.code, ErrorCode::UnknownSize);
+        let error = declare(&spec("small", Some("mars")), "i", &regions()).unwrap_err();
+        assert_eq!(
+            (error.code, error.action.as_deref()),
+            (ErrorCode::UnknownRegion, Some("Use one of: fra, nrt."))
+        );
+    }
+}

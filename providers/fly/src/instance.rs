@@ -1,0 +1,281 @@
+//! The one machine of a runtime: find it, bring it where it shall be, and wait for that without asking
+//! again and again.
+
+use std::time::Duration;
+
+use contracts::ErrorCode;
+use provider_api::{ProviderError, Result, RuntimeRef};
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+
+use crate::boot::Delivery;
+use crate::client::{Client, Patience};
+use crate::fly::Fly;
+use crate::{failure, names, wire};
+
+/// Between two tries where Fly has nothing to wait for.
+pub(crate) const PAUSE: Duration = Duration::from_millis(250);
+/// After so long a wait the machine is looked at: it may have ended instead.
+const LOOK: Duration = Duration::from_secs(10);
+
+pub(crate) struct Instance<'a> {
+    pub fly: &'a Fly,
+    pub runtime: RuntimeRef,
+    pub app: String,
+}
+
+impl<'a> Instance<'a> {
+    pub fn new(fly: &'a Fly, runtime: &RuntimeRef) -> Self {
+        Self { fly, runtime: runtime.clone(), app: names::app(&runtime.runtime_id) }
+    }
+
+    fn client(&self) -> Result<&'a Client> {
+        self.fly.client()
+    }
+
+    /// The machine if it is there and ours; a foreign one is an error, and so is a host that does not
+    /// answer.
+    pub async fn find(&self) -> Result<Option<wire::Machine>> {
+        let client = self.client()?;
+        if let Some(id) = self.fly.machine_hint(&self.runtime.runtime_id) {
+            let read = failure::optional(client.machine(&self.app, &id).await, "read the machine")?;
+            if let Some(machine) = read.filter(|machine| !machine.is_gone()) {
+                return self.accept(machine).map(Some);
+            }
+            self.fly.machine_gone(&self.runtime.runtime_id);
+        }
+        let listed = client.machines(&self.app, &self.runtime).await;
+        let found = failure::optional(listed, "look for the machine")?.unwrap_or_default();
+        found.into_iter().find(|machine| !machine.is_gone()).map(|machine| self.accept(machine)).transpose()
+    }
+
+    /// The machine, or the error that says that there is none.
+    pub async fn must_find(&self) -> Result<wire::Machine> {
+        self.find().await?.ok_or_else(|| {
+            let message = format!("{} has no machine at Fly", self.runtime.runtime_id);
+            ProviderError::new(ErrorCode::ProviderFailed, message)
+                .with_action("`pilot ws start` makes it again from its stack.")
+        })
+    }
+
+    pub fn accept(&self, machine: wire::Machine) -> Result<wire::Machine> {
+        if machine.config.is_none() {
+            let message = format!("the host of the machine {} does not answer", machine.id);
+            return Err(ProviderError::new(ErrorCode::ProviderUnreachable, message)
+                .with_action("Fly moves machines of a broken host, or brings it back; try again later."));
+        }
+        names::must_own("machine", &machine.id, names::owner(&machine.metadata()), &self.runtime)?;
+        self.fly.machine_seen(&self.runtime.runtime_id, &machine.id);
+        Ok(machine)
+    }
+
+    /// Refuses when a newer generation of the spec has a machine: it says for the whole app which one is
+    /// in force.
+    pub async fn must_be_newest(&self, generation: u64) -> Result<()> {
+        self.find().await?.map_or(Ok(()), |machine| self.must_not_be_newer(&machine, generation))
+    }
+
+    /// Refuses to act on a machine that a newer generation of the spec has made or changed.
+    pub fn must_not_be_newer(&self, machine: &wire::Machine, generation: u64) -> Result<()> {
+        let theirs = names::generation(&machine.metadata());
+        match theirs > generation {
+            true => Err(ProviderError::fenced("machine", &machine.id, generation, theirs)),
+            false => Ok(()),
+        }
+    }
+
+    /// Starts it, with new boot files when they have changed. What is suspended goes on where it was.
+    pub async fn start(
+        &self,
+        delivery: &Delivery,
+        body: impl Fn(&wire::Machine) -> serde_json::Value,
+    ) -> Result<()> {
+        let deadline = Instant::now() + self.fly.timing.settle;
+        let client = self.client()?;
+        loop {
+            let machine = self.must_find().await?;
+            match machine.state.as_str() {
+                "started" => return Ok(()),
+                "suspended" => {}
+                "stopped" | "created" | "failed" => {
+                    if !delivery.is_in(&machine) {
+                        let version = self.put_secrets(delivery).await?;
+                        let mut body = body(&machine);
+                        body["min_secrets_version"] = version.into();
+                        let updated = self.update(&machine, body).await?;
+                        return self.becomes_started(&updated, deadline).await;
+                    }
+                }
+                "destroying" => return Err(self.going(&machine)),
+                _ => {
+                    self.settles(&machine, deadline).await?;
+                    continue;
+                }
+            }
+            match client.start_machine(&self.app, &machine.id).await {
+                Ok(()) => return self.becomes_started(&machine, deadline).await,
+                // It is on its way to another state; look again.
+                Err(failure) if is_wrong_state(&failure) && Instant::now() < deadline => sleep(PAUSE).await,
+                Err(failure) => return Err(failure::error(failure, "start the machine")),
+            }
+        }
+    }
+
+    /// What is suspended loses its memory.
+    pub async fn stop(&self, grace: Duration) -> Result<()> {
+        let deadline = Instant::now() + grace + self.fly.timing.settle;
+        loop {
+            let Some(machine) = self.find().await? else { return Ok(()) };
+            match machine.state.as_str() {
+                "stopped" | "created" | "failed" | "destroying" => return Ok(()),
+                "started" | "suspended" => {}
+                _ => {
+                    self.settles(&machine, deadline).await?;
+                    continue;
+                }
+            }
+            match self.client()?.stop_machine(&self.app, &machine.id, grace).await {
+                Ok(()) => return self.becomes(&machine, "stopped", deadline).await,
+                Err(failure) if failure.is_absent() => return Ok(()),
+                Err(failure) if is_wrong_state(&failure) && Instant::now() < deadline => sleep(PAUSE).await,
+                Err(failure) => return Err(failure::error(failure, "stop the machine")),
+            }
+        }
+    }
+
+    pub async fn suspend(&self) -> Result<()> {
+        let deadline = Instant::now() + self.fly.timing.settle;
+        loop {
+            let machine = self.must_find().await?;
+            match machine.state.as_str() {
+                "suspended" => return Ok(()),
+                "started" => {}
+                "stopped" | "created" | "failed" | "destroying" => {
+                    let message =
+                        format!("the machine {} is {} and cannot be suspended", machine.id, machine.state);
+                    return Err(ProviderError::new(ErrorCode::WorkspaceNotReady, message)
+                        .with_action("Start the workspace first."));
+                }
+                _ => {
+                    self.settles(&machine, deadline).await?;
+                    continue;
+                }
+            }
+            match self.client()?.suspend_machine(&self.app, &machine.id).await {
+                Ok(()) => return self.becomes(&machine, "suspended", deadline).await,
+                Err(failure) if is_wrong_state(&failure) && Instant::now() < deadline => sleep(PAUSE).await,
+                Err(failure) => return Err(failure::error(failure, "suspend the machine")),
+            }
+        }
+    }
+
+    /// Ends and removes it, and returns when it is gone.
+    pub async fn destroy(&self, machine: &wire::Machine) -> Result<()> {
+        let deadline = Instant::now() + self.fly.timing.settle;
+        self.fly.machine_gone(&self.runtime.runtime_id);
+        let destroyed = self.client()?.destroy_machine(&self.app, &machine.id).await;
+        if failure::optional(destroyed, "destroy the machine")?.is_none() {
+            return Ok(());
+        }
+        self.becomes(machine, "destroyed", deadline).await
+    }
+
+    /// A new version with this body, while nobody else may change it.
+    pub async fn update(&self, machine: &wire::Machine, body: serde_json::Value) -> Result<wire::Machine> {
+        let client = self.client()?;
+        let leased = client.lease(&self.app, &machine.id).await;
+        let nonce = leased.map_err(|failure| failure::error(failure, "take the machine's lease"))?;
+        let updated = client.update_machine(&self.app, machine, body, &nonce).await;
+        // It ends by itself in half a minute.
+        if let Err(failure) = client.release(&self.app, &machine.id, &nonce).await {
+            tracing::debug!(%failure, machine = machine.id, "a lease was left to run out");
+        }
+        updated.map_err(|failure| failure::error(failure, "update the machine"))
+    }
+
+    /// Sets the app's secrets, and gives the version of them that a boot must have.
+    pub async fn put_secrets(&self, delivery: &Delivery) -> Result<u64> {
+        if delivery.is_empty() {
+            return Ok(0);
+        }
+        let set = self.client()?.set_secrets(&self.app, &delivery.values).await;
+        set.map_err(|failure| failure::error(failure, "deliver the boot files"))
+    }
+
+    pub async fn patch(&self, machine: &wire::Machine, generation: u64) -> Result<()> {
+        let change = json!({ names::GENERATION: generation.to_string() });
+        let patched = self.client()?.patch_metadata(&self.app, machine, change).await;
+        patched.map_err(|failure| failure::error(failure, "label the machine"))
+    }
+
+    /// Waits until it runs; one that ended instead is an error.
+    pub async fn becomes_started(&self, machine: &wire::Machine, deadline: Instant) -> Result<()> {
+        self.becomes(machine, "started", deadline).await
+    }
+
+    /// Waits until no change is under way.
+    pub async fn settles(&self, machine: &wire::Machine, deadline: Instant) -> Result<()> {
+        self.becomes(machine, "settled", deadline).await
+    }
+
+    async fn becomes(&self, machine: &wire::Machine, wanted: &str, deadline: Instant) -> Result<()> {
+        let client = self.client()?;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                let message = format!("the machine {} did not become {wanted} in time", machine.id);
+                return Err(ProviderError::unknown(ErrorCode::ProviderTimeout, message)
+                    .with_action("Look at status.flyio.net; `pilot ws get` shows what became of it."));
+            }
+            let failure = match client.wait(&self.app, machine, wanted, Patience(left.min(LOOK))).await {
+                Ok(_) => return Ok(()),
+                Err(failure) => failure,
+            };
+            if failure.is_absent() && wanted == "destroyed" {
+                return Ok(());
+            }
+            let goes_on = failure.may_have_happened() || failure.retry_after.is_some() || failure.is_absent();
+            if !goes_on && failure.status().map(|status| status.as_u16()) != Some(429) {
+                return Err(failure::error(failure, &format!("wait until the machine is {wanted}")));
+            }
+            // A wait that was cut short is asked again, but not at once.
+            if failure.status().map(|status| status.as_u16()) != Some(408) {
+                sleep(failure.retry_after.unwrap_or(PAUSE)).await;
+            }
+            let read = client.machine(&self.app, &machine.id).await;
+            match failure::optional(read, "look at the machine") {
+                Ok(None) if wanted == "destroyed" => return Ok(()),
+                Ok(None) => return Err(self.going(machine)),
+                Ok(Some(now)) => self.check(&now, wanted)?,
+                // The next look may see it.
+                Err(error) => tracing::debug!(%error, "a machine could not be looked at"),
+            }
+        }
+    }
+
+    /// An end that was not wanted.
+    fn check(&self, now: &wire::Machine, wanted: &str) -> Result<()> {
+        match (now.state.as_str(), wanted) {
+            ("destroyed" | "destroying", wanted) if wanted != "destroyed" => Err(self.going(now)),
+            ("stopped" | "failed", "started") => {
+                let code =
+                    now.exit_code().map(|code| format!(" with the exit code {code}")).unwrap_or_default();
+                let message = format!("the machine {} ended while it booted{code}", now.id);
+                Err(ProviderError::new(ErrorCode::InstanceFailed, message)
+                    .with_action(format!("`fly logs -a {}` shows why.", self.app)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn going(&self, machine: &wire::Machine) -> ProviderError {
+        let message = format!("the machine {} is being removed", machine.id);
+        ProviderError::new(ErrorCode::ProviderFailed, message)
+            .with_action("`pilot ws start` makes it again from its stack.")
+    }
+}
+
+/// The machine is not in a state for this; it may be in a moment.
+fn is_wrong_state(failure: &provider_http::Failure) -> bool {
+    failure.status().map(|status| status.as_u16()) == Some(412) && failure.message.contains("current state")
+}

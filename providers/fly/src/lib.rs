@@ -1,0 +1,150 @@
+//! Runs an instance as a Fly Machine, in an app of its own with its own network and home volume.
+//!
+//! Names are made from the runtime's id and machines carry their owner in metadata, so Fly itself is the
+//! memory of what exists; this module may be killed between any two calls. User data is in the volume
+//! only. Boot files travel as secrets of the app that Fly writes as files when the machine boots; no call
+//! reads them back. A call whose answer is lost is repeated only where a second one makes no second
+//! object: an app has an idempotency key, a machine a unique name; for a volume it is looked first.
+//!
+//! Calls of one create, when nothing is in the way:
+//!
+//! | Resource | Calls |
+//! |---|---|
+//! | app | create; list and assign an address, unless instances are reached inside the network |
+//! | home | list, create, list (a volume's name is not unique: of two, the older one stays) |
+//! | instance | placements if `probeCapacity`, secrets, create, wait |
+//!
+//! That is 7 inside the network and 9 with an address. A program that did not make or see the app itself
+//! reads it once more, to be sure whose it is. Start: read, start, wait; two more when the boot files
+//! have changed. Suspend, stop: read, act, wait. All of them keep to Fly's published rate for each
+//! action and object before Fly has to refuse.
+//!
+//! Fly has no API for logs, so there are none. The image must be able to write to a new, empty volume at
+//! its home, which belongs to root.
+
+mod abilities;
+mod app;
+mod boot;
+mod client;
+mod declare;
+mod failure;
+mod fly;
+mod instance;
+mod inventory;
+mod lifecycle;
+mod machine;
+mod names;
+mod owned;
+mod settings;
+mod volume;
+mod wire;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use provider_api::{
+    BootSource, Declared, Description, Exec, Inventory, Lifecycle, Provider, Resource, Result, RuntimeSpec,
+    Settings, Snapshots,
+};
+
+use crate::fly::Fly;
+use crate::lifecycle::FlyLifecycle;
+
+pub use crate::settings::SETTINGS;
+
+/// How long this module waits.
+#[derive(Debug, Clone, Copy)]
+pub struct Timing {
+    /// For the answer to one call.
+    pub call: Duration,
+    /// For a call with all its attempts.
+    pub patience: Duration,
+    /// For a machine to become what was asked.
+    pub settle: Duration,
+    /// For what was just made to be seen everywhere.
+    pub visible: Duration,
+    /// Whether to keep to Fly's published rates; a simulator may have none.
+    pub keep_rates: bool,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            call: Duration::from_secs(30),
+            patience: Duration::from_secs(75),
+            settle: Duration::from_secs(150),
+            visible: Duration::from_secs(10),
+            keep_rates: true,
+        }
+    }
+}
+
+/// The `fly` provider module.
+pub struct FlyProvider {
+    fly: Arc<Fly>,
+}
+
+impl FlyProvider {
+    /// Calls nobody; a missing setting is an error when it is first needed.
+    pub fn new(settings: Settings, boot: Arc<dyn BootSource>) -> Self {
+        Self::with_timing(settings, boot, Timing::default())
+    }
+
+    /// Like `new`, with another patience.
+    pub fn with_timing(settings: Settings, boot: Arc<dyn BootSource>, timing: Timing) -> Self {
+        Self { fly: Arc::new(Fly::new(settings, boot, timing)) }
+    }
+}
+
+#[async_trait]
+impl Provider for FlyProvider {
+    fn describe(&self) -> Description {
+        Description {
+            name: declare::name(),
+            summary: "machines of Fly.io, each in a network of its own",
+            isolation: "fly gives each instance a virtual machine and a private network of its own.",
+            unisolated: false,
+            regions: settings::regions(&self.fly.settings),
+            sizes: declare::sizes(),
+            suspend: true,
+            persistent_home: true,
+            settings: SETTINGS.to_vec(),
+        }
+    }
+
+    fn declare(&self, runtime: &RuntimeSpec) -> Result<Declared> {
+        let image = self.fly.settings.require("image")?;
+        declare::declare(runtime, image, &settings::regions(&self.fly.settings))
+    }
+
+    fn resources(&self) -> Vec<Arc<dyn Resource>> {
+        vec![
+            Arc::new(app::AppResource { fly: self.fly.clone() }),
+            Arc::new(volume::VolumeResource { fly: self.fly.clone() }),
+            Arc::new(machine::MachineResource { fly: self.fly.clone() }),
+        ]
+    }
+
+    fn lifecycle(&self) -> Arc<dyn Lifecycle> {
+        Arc::new(FlyLifecycle { fly: self.fly.clone() })
+    }
+
+    async fn ready(&self) -> Result<()> {
+        self.fly.settings.require("image")?;
+        settings::reach(&self.fly.settings)?;
+        self.fly.client()?.check_token().await
+    }
+
+    fn exec(&self) -> Option<Arc<dyn Exec>> {
+        Some(Arc::new(FlyLifecycle { fly: self.fly.clone() }))
+    }
+
+    fn snapshots(&self) -> Option<Arc<dyn Snapshots>> {
+        Some(Arc::new(FlyLifecycle { fly: self.fly.clone() }))
+    }
+
+    fn inventory(&self) -> Option<Arc<dyn Inventory>> {
+        Some(Arc::new(FlyLifecycle { fly: self.fly.clone() }))
+    }
+}

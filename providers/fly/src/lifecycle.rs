@@ -1,0 +1,99 @@
+//! Start, stop, suspend and status of a runtime's machine, without Pulumi.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use contracts::ErrorCode;
+use contracts::network::network;
+use contracts::workspace::Endpoint;
+use provider_api::{Lifecycle, ProviderError, Result, RunStatus, RuntimeRef};
+
+use crate::boot::Delivery;
+use crate::fly::Fly;
+use crate::instance::Instance;
+use crate::machine::body_of;
+use crate::settings::{Reach, unusable};
+use crate::wire;
+
+pub(crate) struct FlyLifecycle {
+    pub fly: Arc<Fly>,
+}
+
+/// Sends a request to this machine and no other.
+const FORCE_INSTANCE: &str = "fly-force-instance-id";
+const HTTPS: u16 = 443;
+const HTTP: u16 = 80;
+
+impl FlyLifecycle {
+    fn reached(&self, app: &str, machine: &wire::Machine) -> Result<Endpoint> {
+        let domain = self.fly.settings.require("edgeDomain")?;
+        let mut endpoint = match self.fly.reach()? {
+            Reach::Internal => {
+                let host = format!("{}.vm.{app}.internal", machine.id);
+                return Ok(Endpoint::plain(host, network().instance.backend));
+            }
+            Reach::Flycast => Endpoint::plain(format!("{app}.flycast"), HTTP),
+            Reach::Edge => match self.fly.settings.get("edgeAddress") {
+                None => Endpoint { tls: true, ..Endpoint::plain(format!("{app}.{domain}"), HTTPS) },
+                Some(address) => {
+                    let parts =
+                        address.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
+                    let (host, port) = parts.ok_or_else(|| unusable("edgeAddress", "it is not HOST:PORT"))?;
+                    let mut endpoint = Endpoint::plain(host, port);
+                    endpoint.headers.insert("host".to_owned(), format!("{app}.{domain}"));
+                    endpoint
+                }
+            },
+        };
+        endpoint.headers.insert(FORCE_INSTANCE.to_owned(), machine.id.clone());
+        Ok(endpoint)
+    }
+}
+
+#[async_trait]
+impl Lifecycle for FlyLifecycle {
+    async fn start(&self, runtime: &RuntimeRef) -> Result<()> {
+        let files = self.fly.boot.boot_files(&runtime.runtime_id).await?;
+        let delivery = Delivery::of(&runtime.runtime_id, &files)?;
+        Instance::new(&self.fly, runtime).start(&delivery, |machine| body_of(machine, &delivery)).await
+    }
+
+    async fn stop(&self, runtime: &RuntimeRef, grace: Duration) -> Result<()> {
+        Instance::new(&self.fly, runtime).stop(grace).await
+    }
+
+    async fn suspend(&self, runtime: &RuntimeRef) -> Result<()> {
+        Instance::new(&self.fly, runtime).suspend().await
+    }
+
+    async fn status(&self, runtime: &RuntimeRef) -> Result<RunStatus> {
+        let Some(machine) = Instance::new(&self.fly, runtime).find().await? else {
+            return Ok(RunStatus::Absent);
+        };
+        if machine.host_status.as_deref() == Some("unreachable") {
+            let message = format!("the host of the machine {} does not answer", machine.id);
+            return Err(ProviderError::new(ErrorCode::ProviderUnreachable, message)
+                .with_action("Fly moves machines of a broken host, or brings it back; try again later."));
+        }
+        Ok(match machine.state.as_str() {
+            "stopped" | "failed" => RunStatus::Stopped { exit_code: machine.exit_code() },
+            "created" | "destroying" => RunStatus::Stopped { exit_code: None },
+            "suspended" => RunStatus::Suspended,
+            // On the way up, or not down yet.
+            _ => RunStatus::Running,
+        })
+    }
+
+    async fn endpoint(&self, runtime: &RuntimeRef) -> Result<Endpoint> {
+        let instance = Instance::new(&self.fly, runtime);
+        let machine = instance.must_find().await?;
+        if matches!(machine.state.as_str(), "stopped" | "failed" | "created" | "destroying") {
+            let message = format!("the machine {} is {}", machine.id, machine.state);
+            return Err(
+                ProviderError::new(ErrorCode::WorkspaceNotReady, message).with_action("Start the workspace.")
+            );
+        }
+        self.reached(&instance.app, &machine)
+    }
+}

@@ -1,0 +1,210 @@
+//! `pilot:fly:Machine`: the running instance. It holds no user data; its size and image change in place
+//! as a new version, and a new generation alone is only a label.
+
+mod spec;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use contracts::ErrorCode;
+use provider_api::resource::{parse, properties};
+use provider_api::{
+    CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ProviderError, ReadRequest,
+    ReadState, Resource, ResourceSchema, Result, UpdateRequest,
+};
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+
+use crate::boot::Delivery;
+use crate::declare::MACHINE;
+use crate::fly::Fly;
+use crate::instance::{Instance, PAUSE};
+use crate::owned::{self, Owned};
+use crate::{failure, names, wire};
+
+pub(crate) use spec::{Inputs, body_of};
+
+pub(crate) struct MachineResource {
+    pub fly: Arc<Fly>,
+}
+
+impl Inputs {
+    fn outputs(&self, machine: &str) -> Properties {
+        let mut outputs = properties(self);
+        outputs.insert("machineId".to_owned(), machine.into());
+        outputs
+    }
+}
+
+impl MachineResource {
+    async fn delivery(&self, inputs: &Inputs) -> Result<Delivery> {
+        let runtime = &inputs.owned.runtime_id;
+        Delivery::of(runtime, &self.fly.boot.boot_files(runtime).await?)
+    }
+
+    /// Asks whether there is room, so that a volume is not made for nothing and the answer is clear.
+    async fn probe(&self, inputs: &Inputs) -> Result<()> {
+        if !self.fly.probes()? {
+            return Ok(());
+        }
+        let asked = self.fly.client()?.room(&inputs.region, inputs.cpus, inputs.memory_mib).await;
+        if asked.map_err(|failure| failure::error(failure, "ask for room"))? > 0 {
+            return Ok(());
+        }
+        let message = format!(
+            "Fly has no room in {} for a machine of {} processors and {} MiB",
+            inputs.region, inputs.cpus, inputs.memory_mib
+        );
+        Err(ProviderError::new(ErrorCode::ProviderCapacity, message)
+            .with_action("Try again later, or create the workspace in another region or size."))
+    }
+
+    /// Makes the machine, or finds the one that has its name.
+    async fn ensure(
+        &self,
+        instance: &Instance<'_>,
+        inputs: &Inputs,
+        delivery: &Delivery,
+    ) -> Result<wire::Machine> {
+        self.probe(inputs).await?;
+        let version = instance.put_secrets(delivery).await?;
+        let mut body = inputs.body(delivery, self.fly.reach()?);
+        body["min_secrets_version"] = version.into();
+        let failure = match self.fly.client()?.create_machine(&inputs.app, body).await {
+            Ok(machine) => return instance.accept(machine),
+            Err(failure) => failure,
+        };
+        let is_taken = failure.status().is_some_and(|status| matches!(status.as_u16(), 409 | 412 | 422));
+        let error = failure::error(failure, "create the machine");
+        if !is_taken || error.code == ErrorCode::ProviderCapacity || error.code == ErrorCode::ProviderQuota {
+            return Err(error);
+        }
+        // Somebody was faster, perhaps we ourselves; the list may know it a moment later.
+        let deadline = Instant::now() + self.fly.timing.visible;
+        loop {
+            match instance.find().await? {
+                Some(machine) => {
+                    instance.must_not_be_newer(&machine, inputs.owned.generation)?;
+                    return Ok(machine);
+                }
+                None if Instant::now() < deadline => sleep(PAUSE).await,
+                None => return Err(error),
+            }
+        }
+    }
+
+    /// Brings a machine that is there to these inputs. Gives the version that is in force then.
+    async fn adapt(
+        &self,
+        instance: &Instance<'_>,
+        machine: wire::Machine,
+        inputs: &Inputs,
+    ) -> Result<wire::Machine> {
+        let found = Inputs::of(&inputs.app, &machine);
+        if found.as_ref() == Some(inputs) {
+            return Ok(machine);
+        }
+        let same_but_generation = found.map(|found| Inputs { owned: inputs.owned.clone(), ..found });
+        if same_but_generation.as_ref() == Some(inputs) {
+            instance.patch(&machine, inputs.owned.generation).await?;
+            return Ok(machine);
+        }
+        let delivery = self.delivery(inputs).await?;
+        let version = instance.put_secrets(&delivery).await?;
+        let mut body = inputs.body(&delivery, self.fly.reach()?);
+        body["min_secrets_version"] = version.into();
+        // Whether an instance runs is not decided by its inputs.
+        let runs = machine.state == "started";
+        body["skip_launch"] = json!(!runs);
+        let updated = instance.update(&machine, body).await?;
+        let deadline = Instant::now() + self.fly.timing.settle;
+        match runs {
+            true => instance.becomes_started(&updated, deadline).await?,
+            false => instance.settles(&updated, deadline).await?,
+        }
+        Ok(updated)
+    }
+}
+
+#[async_trait]
+impl Resource for MachineResource {
+    fn schema(&self) -> ResourceSchema {
+        let mut inputs = Owned::schema();
+        inputs.extend([
+            Property::required("app", PropertyType::String, "The app that it belongs to.").replaces(),
+            Property::required("region", PropertyType::String, "Fly's code of the region.").replaces(),
+            Property::required("image", PropertyType::String, "The instance image."),
+            Property::required("volume", PropertyType::String, "Fly's id of the home volume.").replaces(),
+            Property::required("cpus", PropertyType::Integer, "Shared processors."),
+            Property::required("memoryMib", PropertyType::Integer, "Memory in MiB."),
+            Property::optional(
+                "gitUrl",
+                PropertyType::String,
+                "Cloned into the workspace at its first boot.",
+            ),
+            Property::optional("gitRef", PropertyType::String, "A branch or tag of the repository."),
+        ]);
+        ResourceSchema {
+            token: MACHINE,
+            description: "The machine of one runtime. It holds no user data.",
+            inputs,
+            outputs: vec![Property::required("machineId", PropertyType::String, "Fly's id of the machine.")],
+        }
+    }
+
+    async fn create(&self, request: CreateRequest) -> Result<Created> {
+        let inputs: Inputs = parse(&request.inputs)?;
+        let runtime = inputs.owned.runtime();
+        let delivery = self.delivery(&inputs).await?;
+        // Secrets are only given to an app that is surely ours.
+        self.fly.app_is_ours(&runtime).await?;
+        let instance = Instance::new(&self.fly, &runtime);
+        let machine = self.ensure(&instance, &inputs, &delivery).await?;
+        // From here on the machine exists and must stay owned, whatever happens to it.
+        let (id, outputs) = (owned::id(&inputs.app, &machine.id), inputs.outputs(&machine.id));
+        let partial = |error: ProviderError| error.partial(&id, outputs.clone());
+        let machine = self.adapt(&instance, machine, &inputs).await.map_err(partial)?;
+        let deadline = Instant::now() + self.fly.timing.settle;
+        let started = match machine.state.as_str() {
+            "started" => Ok(()),
+            // As the answer to a create has it, and as it is when somebody else is making it.
+            "created" | "starting" | "replacing" => instance.becomes_started(&machine, deadline).await,
+            _ => instance.start(&delivery, |machine| body_of(machine, &delivery)).await,
+        };
+        started.map_err(partial)?;
+        Ok(Created { id, outputs })
+    }
+
+    async fn read(&self, request: ReadRequest) -> Result<Option<ReadState>> {
+        let Some((app, id)) = owned::split(&request.id) else { return Ok(None) };
+        let read = self.fly.client()?.machine(app, id).await;
+        let found = failure::optional(read, "read the machine")?.filter(|machine| !machine.is_gone());
+        let Some(machine) = found else { return Ok(None) };
+        let owner = names::owner(&machine.metadata());
+        let runtime = match request.inputs.is_empty() {
+            true => owner,
+            false => Some(parse::<Inputs>(&request.inputs)?.owned.runtime()),
+        };
+        let Some(runtime) = runtime else { return Ok(None) };
+        let machine = Instance::new(&self.fly, &runtime).accept(machine)?;
+        let Some(inputs) = Inputs::of(app, &machine) else { return Ok(None) };
+        Ok(Some(ReadState { inputs: properties(&inputs), outputs: inputs.outputs(id), id: request.id }))
+    }
+
+    async fn update(&self, request: UpdateRequest) -> Result<Properties> {
+        let inputs: Inputs = parse(&request.new_inputs)?;
+        let instance = Instance::new(&self.fly, &inputs.owned.runtime());
+        let machine = instance.must_find().await?;
+        instance.must_not_be_newer(&machine, inputs.owned.generation)?;
+        let machine = self.adapt(&instance, machine, &inputs).await?;
+        Ok(inputs.outputs(&machine.id))
+    }
+
+    async fn delete(&self, request: DeleteRequest) -> Result<()> {
+        let inputs: Inputs = parse(&request.inputs)?;
+        let instance = Instance::new(&self.fly, &inputs.owned.runtime());
+        let Some(machine) = instance.find().await? else { return Ok(()) };
+        instance.must_not_be_newer(&machine, inputs.owned.generation)?;
+        instance.destroy(&machine).await
+    }
+}

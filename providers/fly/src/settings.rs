@@ -1,0 +1,140 @@
+//! What an operator gives this module, and how it is read.
+
+use contracts::ErrorCode;
+use contracts::workspace::Region;
+use provider_api::{ProviderError, Result, Setting, Settings};
+use url::Url;
+
+/// Every setting; see the description of each.
+pub const SETTINGS: [Setting; 9] = [
+    Setting::required("apiToken", "an access token for the organisation (`fly tokens create org`)").secret(),
+    Setting::required("org", "the organisation's slug; instances are its apps"),
+    Setting::required("image", "the instance image, where Fly can pull it"),
+    Setting::optional("apiUrl", "where the Machines API is").default("https://api.machines.dev"),
+    Setting::optional("regions", "regions to offer, the default first, separated by commas")
+        .default("fra,iad,sjc,nrt,syd"),
+    Setting::optional(
+        "reach",
+        "how the gateway reaches instances: `edge` (https, an address for each app), `flycast` or `internal` \
+         (both only from inside the organisation's network)",
+    )
+    .default("edge"),
+    Setting::optional("edgeDomain", "the edge serves APP.DOMAIN").default("fly.dev"),
+    Setting::optional("edgeAddress", "HOST:PORT of an edge that speaks plain HTTP, for tests"),
+    Setting::optional("probeCapacity", "`true` asks for room before a machine is made").default("false"),
+];
+
+/// Codes and names; the vendor's list, without those that are being closed.
+const REGIONS: [(&str, &str); 18] = [
+    ("ams", "Amsterdam, Netherlands"),
+    ("arn", "Stockholm, Sweden"),
+    ("bom", "Mumbai, India"),
+    ("cdg", "Paris, France"),
+    ("dfw", "Dallas, Texas (US)"),
+    ("ewr", "Secaucus, NJ (US)"),
+    ("fra", "Frankfurt, Germany"),
+    ("gru", "Sao Paulo, Brazil"),
+    ("iad", "Ashburn, Virginia (US)"),
+    ("jnb", "Johannesburg, South Africa"),
+    ("lax", "Los Angeles, California (US)"),
+    ("lhr", "London, United Kingdom"),
+    ("nrt", "Tokyo, Japan"),
+    ("ord", "Chicago, Illinois (US)"),
+    ("sin", "Singapore, Singapore"),
+    ("sjc", "San Jose, California (US)"),
+    ("syd", "Sydney, Australia"),
+    ("yyz", "Toronto, Canada"),
+];
+
+/// How requests get to an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// `https://<app>.fly.dev`; each app needs an address.
+    Edge,
+    /// `<app>.flycast`, a private address of Fly Proxy.
+    Flycast,
+    /// The machine's own name in the organisation's network; no proxy between.
+    Internal,
+}
+
+/// Regions that the operator offers; unknown codes are offered too, Fly may have opened them since.
+pub(crate) fn regions(settings: &Settings) -> Vec<Region> {
+    let codes = settings.get("regions").unwrap_or_default().split(',').map(str::trim);
+    let title =
+        |code: &str| REGIONS.iter().find(|(known, _)| *known == code).map_or(code, |(_, title)| title);
+    codes
+        .filter(|code| !code.is_empty())
+        .map(|code| Region { name: code.to_owned(), title: title(code).to_owned() })
+        .collect()
+}
+
+/// The settings that are needed to call Fly.
+#[derive(Clone)]
+pub(crate) struct Config {
+    pub token: String,
+    pub org: String,
+    pub api: Url,
+    pub probe: bool,
+}
+
+impl Config {
+    pub fn read(settings: &Settings) -> Result<Self> {
+        let api = settings.require("apiUrl")?;
+        Ok(Self {
+            token: settings.require("apiToken")?.to_owned(),
+            org: settings.require("org")?.to_owned(),
+            api: api.parse().map_err(|error| unusable("apiUrl", &format!("{api:?} is no URL: {error}")))?,
+            probe: match settings.require("probeCapacity")? {
+                "true" => true,
+                "false" => false,
+                other => {
+                    return Err(unusable("probeCapacity", &format!("{other:?} is neither true nor false")));
+                }
+            },
+        })
+    }
+}
+
+pub(crate) fn reach(settings: &Settings) -> Result<Reach> {
+    match settings.require("reach")? {
+        "edge" => Ok(Reach::Edge),
+        "flycast" => Ok(Reach::Flycast),
+        "internal" => Ok(Reach::Internal),
+        other => Err(unusable("reach", &format!("{other:?} is none of edge, flycast, internal"))),
+    }
+}
+
+pub(crate) fn unusable(name: &str, reason: &str) -> ProviderError {
+    ProviderError::new(ErrorCode::ProviderNotConfigured, format!("the setting {name} of fly: {reason}"))
+        .with_action("Correct it in the environment of the program that holds the providers.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(variables: &'static [(&'static str, &'static str)]) -> Settings {
+        let provider = "fly".parse().unwrap();
+        let var = |name: &str| {
+            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        };
+        Settings::read(&provider, &SETTINGS, var).unwrap()
+    }
+
+    #[test]
+    fn what_is_missing_or_wrong_is_named() {
+        let error = Config::read(&settings(&[])).err().unwrap();
+        assert!(error.action.unwrap().contains("PILOT_FLY_API_TOKEN"));
+        let error = reach(&settings(&[("PILOT_FLY_REACH", "pigeon")])).unwrap_err();
+        assert_eq!(error.code, ErrorCode::ProviderNotConfigured);
+        assert!(error.message.contains("pigeon"));
+    }
+
+    #[test]
+    fn regions_are_offered_in_the_operators_order() {
+        let offered = regions(&settings(&[("PILOT_FLY_REGIONS", "nrt, fra,zzz")]));
+        let names: Vec<_> =
+            offered.iter().map(|region| (region.name.as_str(), region.title.as_str())).collect();
+        assert_eq!(names, [("nrt", "Tokyo, Japan"), ("fra", "Frankfurt, Germany"), ("zzz", "zzz")]);
+    }
+}

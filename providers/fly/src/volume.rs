@@ -1,0 +1,232 @@
+//! `pilot:fly:Volume`: the instance's home, the only user data. It is made with the machine's size in
+//! mind, because it ties the machine to the host that it is on.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use contracts::ErrorCode;
+use provider_api::resource::{parse, properties};
+use provider_api::{
+    CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ProviderError, ReadRequest,
+    ReadState, Resource, ResourceSchema, Result, UpdateRequest,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tokio::time::{Instant as Deadline, sleep};
+
+use crate::declare::{VOLUME, guest_for};
+use crate::failure;
+use crate::fly::Fly;
+use crate::instance::{Instance, PAUSE};
+use crate::owned::{self, Owned};
+use crate::{names, wire};
+
+pub(crate) struct VolumeResource {
+    pub fly: Arc<Fly>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Inputs {
+    #[serde(flatten)]
+    owned: Owned,
+    app: String,
+    region: String,
+    size_gb: u32,
+    cpus: u32,
+    memory_mib: u32,
+}
+
+impl Inputs {
+    fn outputs(&self, volume: &str) -> Properties {
+        let mut outputs = properties(self);
+        outputs.insert("volumeId".to_owned(), volume.into());
+        outputs
+    }
+}
+
+/// The runtime's volumes that are there to stay, the oldest first.
+pub(crate) fn homes(mut volumes: Vec<wire::Volume>) -> Vec<wire::Volume> {
+    volumes.retain(|volume| volume.name == names::VOLUME && !volume.is_going());
+    // One that is in use counts before one that is only older.
+    volumes.sort_by_key(|volume| {
+        (volume.attached_machine_id.is_none(), volume.created_at.clone(), volume.id.clone())
+    });
+    volumes
+}
+
+impl VolumeResource {
+    async fn list(&self, app: &str) -> Result<Option<Vec<wire::Volume>>> {
+        let found = self.fly.client()?.volumes(app).await;
+        Ok(failure::optional(found, "list the app's volumes")?.map(homes))
+    }
+
+    /// The volumes of an app that was just made, which Fly may not know everywhere yet.
+    async fn list_new(&self, app: &str) -> Result<Vec<wire::Volume>> {
+        let deadline = Deadline::now() + self.fly.timing.visible;
+        loop {
+            match self.list(app).await? {
+                Some(volumes) => return Ok(volumes),
+                None if Deadline::now() < deadline => sleep(PAUSE).await,
+                None => {
+                    let message = format!("there is no app {app} for the volume");
+                    return Err(ProviderError::new(ErrorCode::ProviderFailed, message)
+                        .with_action("`pilot ws start` makes the workspace again from its stack."));
+                }
+            }
+        }
+    }
+
+    /// The oldest volume; newer ones hold nothing yet and are removed, so that all callers agree.
+    async fn settle(&self, app: &str, volumes: Vec<wire::Volume>) -> Result<Option<wire::Volume>> {
+        let mut volumes = volumes.into_iter();
+        let first = volumes.next();
+        for double in volumes.filter(|volume| volume.attached_machine_id.is_none()) {
+            tracing::warn!(app, volume = double.id, "a second volume of one runtime is removed");
+            let removed = self.fly.client()?.delete_volume(app, &double.id).await;
+            failure::optional(removed, "remove the double volume")?;
+        }
+        Ok(first)
+    }
+
+    async fn must_be_newest(&self, inputs: &Inputs) -> Result<()> {
+        Instance::new(&self.fly, &inputs.owned.runtime()).must_be_newest(inputs.owned.generation).await
+    }
+
+    async fn ensure(&self, inputs: &Inputs) -> Result<wire::Volume> {
+        let found = self.list_new(&inputs.app).await?;
+        if !found.is_empty() {
+            self.must_be_newest(inputs).await?;
+        }
+        if let Some(volume) = self.settle(&inputs.app, found).await? {
+            return Ok(volume);
+        }
+        let body = json!({
+            "name": names::VOLUME,
+            "region": inputs.region,
+            "size_gb": inputs.size_gb,
+            "encrypted": true,
+            "compute": {"cpu_kind": "shared", "cpus": inputs.cpus, "memory_mb": inputs.memory_mib},
+        });
+        let made = self.fly.client()?.create_volume(&inputs.app, body).await;
+        let failed = match made {
+            Ok(_) => None,
+            Err(failure) if failure.may_have_happened() => Some(failure::error(failure, "create the volume")),
+            Err(failure) => return Err(failure::error(failure, "create the volume")),
+        };
+        // Also after a lost answer: what was made is seen now, or was never made.
+        let found = self.list_new(&inputs.app).await?;
+        match (self.settle(&inputs.app, found).await?, failed) {
+            (Some(volume), _) => Ok(volume),
+            (None, Some(error)) => Err(error),
+            (None, None) => {
+                let message = format!("the volume of {} was made and is not seen yet", inputs.app);
+                Err(ProviderError::unknown(ErrorCode::ProviderTimeout, message).with_action("Try again."))
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Resource for VolumeResource {
+    fn schema(&self) -> ResourceSchema {
+        let mut inputs = Owned::schema();
+        inputs.extend([
+            Property::required("app", PropertyType::String, "The app that it belongs to.").replaces(),
+            Property::required("region", PropertyType::String, "Fly's code of the region.").replaces(),
+            Property::required(
+                "sizeGb",
+                PropertyType::Integer,
+                "Its size in GB; it can grow and never shrinks.",
+            ),
+            Property::required("cpus", PropertyType::Integer, "Processors of the machine that will use it."),
+            Property::required("memoryMib", PropertyType::Integer, "Memory of that machine in MiB."),
+        ]);
+        ResourceSchema {
+            token: VOLUME,
+            description: "The home volume of one runtime. Deleting it deletes the user's files.",
+            inputs,
+            outputs: vec![Property::required("volumeId", PropertyType::String, "Fly's id of the volume.")],
+        }
+    }
+
+    async fn create(&self, request: CreateRequest) -> Result<Created> {
+        let inputs: Inputs = parse(&request.inputs)?;
+        // When the app is not seen yet, making the volume waits for it.
+        self.fly.app_is_ours(&inputs.owned.runtime()).await?;
+        let volume = self.ensure(&inputs).await?;
+        Ok(Created { id: owned::id(&inputs.app, &volume.id), outputs: inputs.outputs(&volume.id) })
+    }
+
+    async fn read(&self, request: ReadRequest) -> Result<Option<ReadState>> {
+        let Some((app, id)) = owned::split(&request.id) else { return Ok(None) };
+        let client = self.fly.client()?;
+        let Some(found) = failure::optional(client.app(app).await, "read the app")? else { return Ok(None) };
+        let owner = names::owner_by_network(&found.network);
+        let volumes = self.list(app).await?.unwrap_or_default();
+        let Some(volume) = volumes.into_iter().find(|volume| volume.id == id) else { return Ok(None) };
+        let inputs = match (request.inputs.is_empty(), owner) {
+            (true, None) => return Ok(None),
+            (true, Some(owner)) => {
+                let (cpus, memory_mib) = guest_for(volume.size_gb);
+                let (app, region) = (app.to_owned(), volume.region.clone());
+                let machine = Instance::new(&self.fly, &owner).find().await?;
+                let generation = machine.map_or(0, |machine| names::generation(&machine.metadata()));
+                let owned = Owned::of(owner, generation);
+                Inputs { owned, app, region, size_gb: volume.size_gb, cpus, memory_mib }
+            }
+            (false, owner) => {
+                let known: Inputs = parse(&request.inputs)?;
+                names::must_own("app", app, owner, &known.owned.runtime())?;
+                // What has grown beyond the wish fits it.
+                let size_gb = if volume.size_gb >= known.size_gb { known.size_gb } else { volume.size_gb };
+                Inputs { region: volume.region.clone(), size_gb, ..known }
+            }
+        };
+        Ok(Some(ReadState { inputs: properties(&inputs), outputs: inputs.outputs(id), id: request.id }))
+    }
+
+    async fn update(&self, request: UpdateRequest) -> Result<Properties> {
+        let inputs: Inputs = parse(&request.new_inputs)?;
+        self.fly.app_is_ours(&inputs.owned.runtime()).await?;
+        self.must_be_newest(&inputs).await?;
+        let volumes = self.list(&inputs.app).await?.unwrap_or_default();
+        let id = owned::split(&request.id).map_or(request.id.as_str(), |(_, id)| id);
+        let Some(volume) = volumes.iter().find(|volume| volume.id == id) else {
+            let message = format!("there is no volume {id} in the app {}", inputs.app);
+            return Err(ProviderError::new(ErrorCode::ProviderFailed, message)
+                .with_action("`pilot stack diff` shows what is gone."));
+        };
+        if inputs.size_gb > volume.size_gb {
+            let extended = self.fly.client()?.extend_volume(&inputs.app, id, inputs.size_gb).await;
+            extended.map_err(|failure| failure::error(failure, "extend the volume"))?;
+        }
+        Ok(inputs.outputs(id))
+    }
+
+    /// Every volume of the runtime goes, also one that a lost answer left behind.
+    async fn delete(&self, request: DeleteRequest) -> Result<()> {
+        let inputs: Inputs = parse(&request.inputs)?;
+        if !self.fly.app_is_ours(&inputs.owned.runtime()).await? {
+            return Ok(());
+        }
+        self.must_be_newest(&inputs).await?;
+        let deadline = Deadline::now() + self.fly.timing.settle;
+        for volume in self.list(&inputs.app).await?.unwrap_or_default() {
+            loop {
+                let failure = match self.fly.client()?.delete_volume(&inputs.app, &volume.id).await {
+                    Ok(()) => break,
+                    Err(failure) if failure.is_absent() => break,
+                    Err(failure) => failure,
+                };
+                // A machine that is going lets go of its volume in a moment.
+                let is_held = failure.status().is_some_and(|status| matches!(status.as_u16(), 409 | 412));
+                if !is_held || Deadline::now() > deadline {
+                    return Err(failure::error(failure, "delete the volume"));
+                }
+                sleep(PAUSE).await;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,250 @@
+//! The parts of Fly's answers that this module reads. Everything else is ignored, and what is missing
+//! is as if it were empty, because Fly leaves things out when a host does not answer.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+/// Fly's servers write an empty list as null.
+fn null_is_empty<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or_default())
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct App {
+    pub name: String,
+    pub network: String,
+    /// Absent when the answer does not tell.
+    pub machine_count: Option<u64>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct AppPage {
+    #[serde(deserialize_with = "null_is_empty")]
+    pub apps: Vec<App>,
+    pub next_cursor: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Machine {
+    pub id: String,
+    pub name: String,
+    pub state: String,
+    pub region: String,
+    /// The newer name of `version`.
+    pub instance_id: String,
+    pub version: String,
+    pub host_status: Option<String>,
+    /// Whole, because an update sends all of it; absent when the host does not answer.
+    pub config: Option<Value>,
+    #[serde(deserialize_with = "null_is_empty")]
+    pub events: Vec<Event>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Config {
+    pub image: String,
+    #[serde(deserialize_with = "null_is_empty")]
+    pub env: BTreeMap<String, String>,
+    #[serde(deserialize_with = "null_is_empty")]
+    pub metadata: BTreeMap<String, String>,
+    pub guest: Guest,
+    #[serde(deserialize_with = "null_is_empty")]
+    pub mounts: Vec<Mount>,
+    #[serde(deserialize_with = "null_is_empty")]
+    pub files: Vec<File>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub(crate) struct Guest {
+    pub cpus: u32,
+    pub memory_mb: u32,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Mount {
+    pub volume: String,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct File {
+    pub secret_name: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Event {
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub request: Value,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct OrgMachine {
+    pub app_name: String,
+    pub id: String,
+    pub state: String,
+    pub config: Config,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct OrgMachines {
+    #[serde(deserialize_with = "null_is_empty")]
+    pub machines: Vec<OrgMachine>,
+    pub next_cursor: Option<String>,
+    pub error_regions: Option<Vec<String>>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Volume {
+    pub id: String,
+    pub app_name: String,
+    pub name: String,
+    pub state: String,
+    pub region: String,
+    pub size_gb: u32,
+    pub attached_machine_id: Option<String>,
+    pub created_at: String,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct OrgVolumes {
+    #[serde(deserialize_with = "null_is_empty")]
+    pub volumes: Vec<Volume>,
+    pub next_cursor: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Secrets {
+    pub version: u64,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Waited {
+    pub state: String,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct LeaseAnswer {
+    pub data: Lease,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Lease {
+    pub nonce: String,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Executed {
+    pub exit_code: i32,
+    pub exit_signal: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Snapshot {
+    pub id: String,
+    pub created_at: String,
+    pub size: Option<u64>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Placements {
+    #[serde(deserialize_with = "null_is_empty")]
+    pub regions: Vec<Placement>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Placement {
+    pub region: String,
+    pub count: u64,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Tokens {
+    #[serde(deserialize_with = "null_is_empty")]
+    pub tokens: Vec<Token>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Token {
+    pub org_slug: String,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Addresses {
+    #[serde(deserialize_with = "null_is_empty")]
+    pub ips: Vec<Address>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Address {
+    pub ip: String,
+    pub shared: bool,
+}
+
+impl Machine {
+    /// This version, under whichever name it came.
+    pub fn version(&self) -> &str {
+        if self.version.is_empty() { &self.instance_id } else { &self.version }
+    }
+
+    pub fn is_gone(&self) -> bool {
+        self.state == "destroyed"
+    }
+
+    /// The parts of the configuration that are read.
+    pub fn config(&self) -> Option<Config> {
+        Config::deserialize(self.config.as_ref()?).ok()
+    }
+
+    pub fn metadata(&self) -> BTreeMap<String, String> {
+        self.config().map(|config| config.metadata).unwrap_or_default()
+    }
+
+    /// Of the last end of its program.
+    pub fn exit_code(&self) -> Option<i32> {
+        let exit = self.events.iter().find(|event| event.kind == "exit")?;
+        exit.request["exit_event"]["exit_code"].as_i64().and_then(|code| i32::try_from(code).ok())
+    }
+}
+
+impl Volume {
+    /// On its way out, so as good as gone.
+    pub fn is_going(&self) -> bool {
+        let states = [
+            "scheduling_destroy",
+            "fork_cleanup",
+            "waiting_for_detach",
+            "pending_destroy",
+            "destroying",
+            "destroyed",
+        ];
+        states.contains(&self.state.as_str())
+    }
+}
