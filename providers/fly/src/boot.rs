@@ -26,8 +26,7 @@ pub(crate) struct Delivery {
 
 impl Delivery {
     pub fn of(runtime: &RuntimeId, files: &[BootFile]) -> Result<Self> {
-        let (mut values, mut entries, mut all) =
-            (Map::new(), Vec::new(), runtime.as_str().as_bytes().to_vec());
+        let (mut values, mut entries) = (Map::new(), Vec::new());
         for file in files {
             let is_below =
                 Path::new(&file.path).components().all(|part| matches!(part, Component::Normal(_)));

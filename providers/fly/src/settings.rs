@@ -60,11 +60,13 @@ pub(crate) enum Reach {
 /// Regions that the operator offers; unknown codes are offered too, Fly may have opened them since.
 pub(crate) fn regions(settings: &Settings) -> Vec<Region> {
     let codes = settings.get("regions").unwrap_or_default().split(',').map(str::trim);
-    let title =
-        |code: &str| REGIONS.iter().find(|(known, _)| *known == code).map_or(code, |(_, title)| title);
+    let title = |code: &str| {
+        let known = REGIONS.iter().find(|(known, _)| *known == code);
+        known.map_or(code.to_owned(), |(_, title)| (*title).to_owned())
+    };
     codes
         .filter(|code| !code.is_empty())
-        .map(|code| Region { name: code.to_owned(), title: title(code).to_owned() })
+        .map(|code| Region { name: code.to_owned(), title: title(code) })
         .collect()
 }
 

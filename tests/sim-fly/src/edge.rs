@@ -59,7 +59,7 @@ impl Edge {
         };
         let Some(port) = self.awake(&choice).await else { return refusal(StatusCode::BAD_GATEWAY) };
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
-        let target = Target { authority: format!("127.0.0.1:{port}"), path_and_query: path };
+        let target = Target::plain(format!("127.0.0.1:{port}"), path);
         let headers = request.headers_mut();
         headers.remove(FORCE_INSTANCE);
         let request_id = ids::ulid(crate::clock::now());

@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
+use std::ops::Range;
 use std::path::Path;
 
 const ANY: [&str; 5] = ["0.0.0.0", "[::]", "127.0.0.1", "localhost", "fly-local-6pn"];
@@ -31,11 +32,24 @@ impl Ports {
         if let Some(free) = self.free.get(&guest) {
             return Ok(*free);
         }
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let listener = listen()?;
         let free = listener.local_addr()?.port();
         self.held.push(listener);
         self.free.insert(guest, free);
         Ok(free)
+    }
+}
+
+/// Below the ports that the kernel gives to connections: those are taken again between the choice and
+/// the guest's own listening.
+const RANGE: Range<u16> = 16_000..32_000;
+const TRIES: usize = 100;
+
+fn listen() -> io::Result<TcpListener> {
+    let mut tries = (0..TRIES).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, rand::random_range(RANGE))));
+    match tries.find_map(Result::ok) {
+        Some(listener) => Ok(listener),
+        None => TcpListener::bind((Ipv4Addr::LOCALHOST, 0)),
     }
 }
 

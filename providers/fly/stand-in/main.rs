@@ -1,0 +1,48 @@
+//! Stands in for an instance's init in this crate's tests: listens where it is told, keeps a text in
+//! memory (a line `set TEXT` or `get`), and ends on SIGTERM. `behave-die` in its home makes it end at once.
+
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::signal::unix::{SignalKind, signal};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let home = std::path::PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
+    if home.join("behave-die").exists() {
+        return ExitCode::from(7);
+    }
+    let address = std::env::var("PILOT_LISTEN").unwrap_or_default();
+    let Ok(mut term) = signal(SignalKind::terminate()) else { return ExitCode::from(2) };
+    let Ok(listener) = TcpListener::bind(&address).await else { return ExitCode::from(3) };
+    let memory = Arc::new(Mutex::new(String::new()));
+    loop {
+        tokio::select! {
+            _ = term.recv() => return ExitCode::SUCCESS,
+            accepted = listener.accept() => {
+                if let Ok((stream, _)) = accepted {
+                    tokio::spawn(converse(stream, memory.clone()));
+                }
+            }
+        }
+    }
+}
+
+async fn converse(stream: TcpStream, memory: Arc<Mutex<String>>) {
+    let (read, mut write) = stream.into_split();
+    let mut lines = BufReader::new(read).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        let answer = {
+            let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(text) = line.strip_prefix("set ") {
+                text.clone_into(&mut memory);
+            }
+            format!("{memory}\n")
+        };
+        if write.write_all(answer.as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}

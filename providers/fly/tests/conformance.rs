@@ -1,0 +1,8 @@
+//! The suite that every provider passes, against the simulator with instances that run.
+
+#[path = "support/relay.rs"]
+mod relay;
+#[path = "support/world.rs"]
+mod world;
+
+provider_api::conformance_tests!(world::bench, without[Logs]);
