@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use contracts::ErrorCode;
 use provider_api::resource::{parse, properties};
 use provider_api::{
-    CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ProviderError, ReadRequest,
-    ReadState, Resource, ResourceSchema, Result, UpdateRequest,
+    CreateRequest, Created, DeleteRequest, Outcome, Properties, Property, PropertyType, ProviderError,
+    ReadRequest, ReadState, Resource, ResourceSchema, Result, UpdateRequest,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -114,16 +114,26 @@ impl VolumeResource {
             Err(failure) if failure.may_have_happened() => Some(failure::error(failure, "create the volume")),
             Err(failure) => return Err(failure::error(failure, "create the volume")),
         };
-        // Also after a lost answer: what was made is seen now, or was never made.
-        let found = self.list_new(&inputs.app).await?;
-        match (self.settle(&inputs.app, found).await?, failed) {
-            (Some(volume), _) => Ok(volume),
-            (None, Some(error)) => Err(error),
-            (None, None) => {
-                let message = format!("the volume of {} was made and is not seen yet", inputs.app);
-                Err(ProviderError::unknown(ErrorCode::ProviderTimeout, message).with_action("Try again."))
+        // Also after a lost answer: what was made is seen soon, or was never made.
+        let deadline = Deadline::now() + self.fly.timing.visible;
+        loop {
+            match self.seen(&inputs.app).await {
+                Ok(Some(volume)) => return Ok(volume),
+                // It exists all the same.
+                Err(error) => return Err(ProviderError { outcome: Outcome::Unknown, ..error }),
+                Ok(None) if Deadline::now() < deadline => sleep(PAUSE).await,
+                Ok(None) => break,
             }
         }
+        Err(failed.unwrap_or_else(|| {
+            let message = format!("the volume of {} was made and is not seen yet", inputs.app);
+            ProviderError::unknown(ErrorCode::ProviderTimeout, message).with_action("Try again.")
+        }))
+    }
+
+    async fn seen(&self, app: &str) -> Result<Option<wire::Volume>> {
+        let found = self.list_new(app).await?;
+        self.settle(app, found).await
     }
 }
 

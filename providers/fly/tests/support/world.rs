@@ -54,8 +54,8 @@ impl World {
         let sim = Sim::start(settings).await.unwrap();
         let target = sim.api_url().strip_prefix("http://").unwrap().parse().unwrap();
         let timing = Timing {
-            call: Duration::from_secs(3),
-            patience: Duration::from_secs(12),
+            call: Duration::from_secs(2),
+            patience: Duration::from_secs(4),
             settle: Duration::from_secs(30),
             visible: Duration::from_secs(5),
             keep_rates: false,

@@ -28,6 +28,11 @@ impl Ports {
         Self { free: known, held: Vec::new() }
     }
 
+    /// Lets go of the ports, so that the guest can listen there: before it is started.
+    pub fn release(self) -> BTreeMap<u16, u16> {
+        self.free
+    }
+
     pub fn free(&mut self, guest: u16) -> io::Result<u16> {
         if let Some(free) = self.free.get(&guest) {
             return Ok(*free);

@@ -89,8 +89,8 @@ impl Processes {
         let mut command = Command::new(program);
         command.args(arguments).env_clear().envs(&env).current_dir(&folder).process_group(0);
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        let child = command.spawn()?;
-        Ok((child, ports.free))
+        let free = ports.release();
+        Ok((command.spawn()?, free))
     }
 
     /// Remembers and reports the end of the first process.
