@@ -152,6 +152,7 @@ impl Edge {
         let pause =
             (self.core.settings.delays.idle / 4).clamp(Duration::from_millis(20), Duration::from_secs(1));
         let mut ticks = tokio::time::interval(pause);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
             for (choice, stop) in self.core.look(|world| self.idle(world)) {
@@ -163,22 +164,22 @@ impl Edge {
     fn idle(&self, world: &World) -> Vec<(Choice, Autostop)> {
         let traffic = self.traffic.lock().unwrap_or_else(PoisonError::into_inner);
         let mut idle = Vec::new();
-        for app in world.apps.values() {
+        for machine in world.machines.values().filter(|machine| may_idle(machine)) {
+            let (Some(app), Some((_, service))) = (world.apps.get(&machine.app), service_of(machine)) else {
+                continue;
+            };
             let started = world.machines_of(app).filter(|machine| machine.state == State::Started).count();
-            for (machine, service) in world.machines_of(app).filter_map(service_of) {
-                let needed = started <= service.min_machines_running as usize;
-                if machine.state != State::Started || service.autostop() == Autostop::Off || needed {
-                    continue;
-                }
-                let age = crate::clock::now().duration_since(machine.updated_at).unsigned_abs();
-                let quiet = match traffic.get(&machine.id) {
-                    Some((0, last)) => last.elapsed().min(age),
-                    Some(_) => Duration::ZERO,
-                    None => age,
-                };
-                if quiet >= self.core.settings.delays.idle {
-                    idle.push((choice(app, machine, &service), service.autostop()));
-                }
+            if started <= service.min_machines_running as usize {
+                continue;
+            }
+            let age = crate::clock::now().duration_since(machine.updated_at).unsigned_abs();
+            let quiet = match traffic.get(&machine.id) {
+                Some((0, last)) => last.elapsed().min(age),
+                Some(_) => Duration::ZERO,
+                None => age,
+            };
+            if quiet >= self.core.settings.delays.idle {
+                idle.push((choice(app, machine, &service), service.autostop()));
             }
         }
         idle
@@ -221,6 +222,12 @@ impl Drop for Passing {
     fn drop(&mut self) {
         self.edge.count(&self.machine, -1);
     }
+}
+
+/// Seen without reading the whole configuration: there may be thousands of machines.
+fn may_idle(machine: &Machine) -> bool {
+    let autostop = machine.config.pointer("/services/0/autostop");
+    machine.state == State::Started && autostop.is_some_and(|how| *how != false && !how.is_null())
 }
 
 /// The first service of a machine that takes requests.
