@@ -72,6 +72,10 @@ pub(crate) fn classify(ended: Ended<'_>, failures: Failures) -> Error {
         let panic = ended.stderr.lines().find_map(|line| line.strip_prefix("Panic:"));
         return Error::EngineBug { message: panic.map_or_else(message, |line| line.trim().to_owned()) };
     }
+    // What a service answers where the CLI gives no words of its own.
+    if text.contains("[409] Conflict") && text.contains("already exists") {
+        return Error::StackExists { stack: stack() };
+    }
     if text.contains("the stack is currently locked by") || text.contains("[409] Conflict") {
         return Error::ConcurrentUpdate { stack: stack(), owner: lock_owner(&text) };
     }

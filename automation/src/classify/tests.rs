@@ -65,7 +65,7 @@ fn any_other_failure_keeps_the_code_and_the_error_line() {
 
 /// What Pulumi 3.255.0 wrote for each case, captured from the real CLI unless a comment says otherwise; the
 /// first word after the code is the variant that it must become.
-const CAPTURED: [(&str, i32, &str, &str); 25] = [
+const CAPTURED: [(&str, i32, &str, &str); 26] = [
     ("stack export", 6, "StackNotFound", "error: no stack named 'nope' found\n"),
     ("stack init", 1, "StackExists", "error: stack 'organization/p/dev' already exists\n"),
     ("stack rename", 1, "StackExists", "error: a stack named dev already exists\n"),
@@ -79,6 +79,7 @@ const CAPTURED: [(&str, i32, &str, &str); 25] = [
     ),
     // From the source: what Pulumi Cloud answers.
     ("up", 1, "ConcurrentUpdate", "error: [409] Conflict: Another update is currently in progress.\n"),
+    ("stack rename", 1, "StackExists", "error: [409] Conflict: Stack 'acme/shop/dev' already exists\n"),
     (
         "whoami",
         3,

@@ -1,6 +1,6 @@
 //! What has happened to a stack.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::*;
 use crate::config::ConfigValue;
@@ -30,7 +30,7 @@ pub struct UpdateInfo {
     #[serde(default)]
     pub message: String,
     /// What was known about the caller: `exec.kind`, `git.head`, `pulumi.version`, ...
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_nothing")]
     pub environment: BTreeMap<String, String>,
     /// The configuration at that time, by full key (`project:key`). Secrets are empty unless
     /// [`HistoryOptions::show_secrets`] asked for them.
@@ -44,6 +44,11 @@ pub struct UpdateInfo {
     /// Counts up from 1; 0 in backends that do not count.
     #[serde(default)]
     pub version: u64,
+}
+
+/// Of an import into a service nothing is known, and that is printed as `null`.
+fn or_nothing<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<BTreeMap<String, String>, D::Error> {
+    Option::deserialize(from).map(Option::unwrap_or_default)
 }
 
 impl Stack {
@@ -78,6 +83,13 @@ mod tests {
         "message": "first", "environment": {"exec.kind": "cli"},
         "config": {"p:apple": {"value": "x", "secret": false}, "p:pin": {"secret": true}},
         "result": "succeeded", "endTime": "2026-11-25T13:22:53.000Z", "resourceChanges": {"create": 1}}]"#;
+
+    #[test]
+    fn an_update_of_which_nothing_is_known_has_an_empty_environment() {
+        let printed = PRINTED.replace(r#"{"exec.kind": "cli"}"#, "null");
+        let updates: Vec<UpdateInfo> = serde_json::from_str(&printed).unwrap();
+        assert!(updates[0].environment.is_empty());
+    }
 
     #[tokio::test]
     async fn a_history_is_asked_for_by_pages_and_typed() {

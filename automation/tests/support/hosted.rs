@@ -8,6 +8,8 @@
 pub mod cloud;
 #[path = "driver_host.rs"]
 pub mod driver;
+#[path = "keep_folder.rs"]
+pub mod keep;
 pub mod normal;
 pub mod tools;
 pub mod world;

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use automation::{Backend, Cli, Engine, Stack, Workspace};
+use automation::{Cli, Engine, Stack, Workspace};
 use serde_json::Value as Json;
 
 use super::cloud::Cloud;
 use super::driver;
+use super::keep::Keep;
 use super::tools::pulumi;
 
 /// The project of every world.
@@ -22,6 +23,8 @@ pub struct World {
     pub engine: driver::Driver,
     /// Also where that is another engine.
     pub cli: Cli,
+    /// Where its stacks are.
+    pub keep: Keep,
     folder: tempfile::TempDir,
 }
 
@@ -29,18 +32,24 @@ impl World {
     /// On the engine that this test binary is about. No process is started for it but, once, those that
     /// tell the programs' versions.
     pub async fn new() -> Self {
+        Self::kept(Keep::new).await
+    }
+
+    /// With its stacks where the test wants them.
+    pub async fn kept(keep: impl FnOnce(&Path) -> Keep) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let cloud = Cloud::start().await;
         let cli = cli().await;
         std::fs::write(folder.path().join("passphrase"), "correct horse").unwrap();
         let engine = driver::open(&cli).await;
-        let workspace = workspace(engine.clone(), folder.path(), cloud.port());
-        Self { cloud, workspace, engine, cli, folder }
+        let keep = keep(folder.path());
+        let workspace = workspace(engine.clone(), folder.path(), cloud.port(), &keep);
+        Self { cloud, workspace, engine, cli, keep, folder }
     }
 
     /// The same project, state and cloud, on another engine.
     pub fn on(&self, engine: impl Engine + 'static) -> Workspace {
-        workspace(engine, self.folder.path(), self.cloud.port())
+        workspace(engine, self.folder.path(), self.cloud.port(), &self.keep)
     }
 
     /// A new stack of the world's project; one `pulumi stack init`.
@@ -55,19 +64,14 @@ impl World {
         self.folder.path()
     }
 
-    /// The stack's resources as the state file has them; no process is started for it.
+    /// The stack's resources as its state has them; no process is started for it.
     pub fn state(&self, stack: &Stack) -> State {
-        let path = format!("state/.pulumi/stacks/{PROJECT}/{}.json", stack.name());
-        let text = std::fs::read_to_string(self.folder().join(path)).unwrap();
-        let file: Json = serde_json::from_str(&text).unwrap();
-        let resources = file["checkpoint"]["latest"]["resources"].as_array().cloned();
-        State(resources.unwrap_or_default())
+        State(self.keep.resources(PROJECT, stack.name()))
     }
 
-    /// True when any file of the state, history and backups has this text.
+    /// True when anything of the state, history and backups has this text.
     pub fn state_mentions(&self, text: &str) -> bool {
-        let files = files(&self.folder().join("state"));
-        files.iter().any(|path| String::from_utf8_lossy(&std::fs::read(path).unwrap()).contains(text))
+        self.keep.mentions(text)
     }
 
     /// The plain CLI, in the project's folder and with the world's environment.
@@ -86,19 +90,20 @@ impl World {
             .env("PULUMI_SKIP_UPDATE_CHECK", "true")
             .env("PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION", "true")
             .env("PULUMI_DEBUG_PROVIDERS", format!("cloud:{}", self.cloud.port()))
+            .envs(self.workspace.env())
             .output()
             .await
             .unwrap()
     }
 }
 
-fn workspace(engine: impl Engine + 'static, folder: &Path, cloud: u16) -> Workspace {
+fn workspace(engine: impl Engine + 'static, folder: &Path, cloud: u16, keep: &Keep) -> Workspace {
     let (project, home) = (folder.join("project"), folder.join("home"));
-    let state = Backend::Folder(folder.join("state"));
-    Workspace::inline(engine, PROJECT, project, home, state)
+    let workspace = Workspace::inline(engine, PROJECT, project, home, keep.backend())
         .unwrap()
         .with_passphrase_file(folder.join("passphrase"))
-        .with_attached_provider("cloud", cloud)
+        .with_attached_provider("cloud", cloud);
+    keep.open(workspace)
 }
 
 /// The resources of one state file.
@@ -145,6 +150,11 @@ pub async fn cli() -> Cli {
     static CLI: tokio::sync::OnceCell<Cli> = tokio::sync::OnceCell::const_new();
     let open = async || Cli::open(pulumi()).await.unwrap_or_else(|e| panic!("{e}; run `cargo xtask tools`"));
     CLI.get_or_init(open).await.clone()
+}
+
+/// True when any file below the folder has this text.
+pub fn files_mention(folder: &Path, text: &str) -> bool {
+    files(folder).iter().any(|path| String::from_utf8_lossy(&std::fs::read(path).unwrap()).contains(text))
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {
