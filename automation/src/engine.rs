@@ -65,7 +65,7 @@ impl Backend {
 }
 
 /// What all stacks of a [`crate::Workspace`] share.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Place {
     /// The project's name.
     pub project: String,
@@ -89,6 +89,20 @@ pub struct Place {
     pub lock_patience: Duration,
     /// Keeps a temporary folder until the last copy is gone.
     pub(crate) keep: Option<Arc<tempfile::TempDir>>,
+}
+
+/// Leaves out what environment variables hold, because that may be a token.
+impl std::fmt::Debug for Place {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Place")
+            .field("project", &self.project)
+            .field("directory", &self.directory)
+            .field("backend", &self.backend)
+            .field("home", &self.home)
+            .field("env", &self.env.keys())
+            .finish_non_exhaustive()
+    }
 }
 
 /// Where the passphrase is that encrypts the stacks' secrets.

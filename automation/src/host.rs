@@ -107,7 +107,7 @@ impl Host {
     }
 
     /// Does with this CLI what the host does not: plugins, policies, organisations, environments, the
-    /// making of projects, everything of Pulumi Cloud, and logs of the engine. Programs of a project find
+    /// making of projects, services that the CLI is logged in to, and logs of the engine. Programs of a project find
     /// their language hosts beside it. Without one, such calls are [`Error::NeedsCli`].
     pub fn with_cli(mut self, cli: Cli) -> Self {
         self.cli = Some(cli);
@@ -156,7 +156,8 @@ impl Host {
     /// each request.
     fn env(&self, place: &Place) -> Environment {
         let tools = self.cli.as_ref().and_then(|cli| cli.path().parent());
-        environment::of_engine(place, tools).into_iter().chain(environment::of_place(place)).collect()
+        let of_place = environment::of_place(place).filter(|(key, _)| !route::travels(place, key));
+        environment::of_engine(place, tools).into_iter().chain(of_place).collect()
     }
 }
 
@@ -167,8 +168,30 @@ impl Engine for Host {
     }
 
     async fn command(&self, place: &Place, command: &Command) -> Result<String> {
+        match self.own_command(place, command).await {
+            Err(Error::NeedsCli { reason, .. }) => {
+                self.cli(command.name(), reason)?.command(place, command).await
+            }
+            result => result,
+        }
+    }
+
+    async fn operate(&self, place: &Place, operation: &Operation<'_>) -> Result<Finished> {
+        match self.own_operation(place, operation).await {
+            Err(Error::NeedsCli { reason, .. }) => {
+                let cli = self.cli(operation.kind.command().to_owned(), reason)?;
+                cli.operate(place, operation).await
+            }
+            result => result,
+        }
+    }
+}
+
+/// What the host does itself. [`Error::NeedsCli`], of which nothing has happened, is for the CLI.
+impl Host {
+    async fn own_command(&self, place: &Place, command: &Command) -> Result<String> {
         if let Some(reason) = route::command(place, command) {
-            return self.cli(command.name(), reason)?.command(place, command).await;
+            return Err(Error::NeedsCli { command: command.name(), reason });
         }
         let (env, never) = (self.env(place), CancellationToken::new());
         let Some(stack) = &command.locks else {
@@ -179,12 +202,11 @@ impl Engine for Host {
             .await
     }
 
-    async fn operate(&self, place: &Place, operation: &Operation<'_>) -> Result<Finished> {
+    async fn own_operation(&self, place: &Place, operation: &Operation<'_>) -> Result<Finished> {
         // Before it waits for anything: what cannot be done is refused at once.
         let args = argv::arguments(operation)?;
         if let Some(reason) = route::operation(place, operation) {
-            let cli = self.cli(operation.kind.command().to_owned(), reason)?;
-            return cli.operate(place, operation).await;
+            return Err(Error::NeedsCli { command: operation.kind.command().to_owned(), reason });
         }
         let options = operation.options;
         let mut env = self.env(place);

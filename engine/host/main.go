@@ -18,6 +18,7 @@ import (
 	"pilot/engine/host/commands"
 	"pilot/engine/host/place"
 	"pilot/engine/host/server"
+	"pilot/engine/host/service"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/version"
 	"github.com/spf13/pflag"
@@ -46,7 +47,11 @@ func start() error {
 	if *socket == "" || *runs < 1 {
 		return errors.New("--socket must be a path, and --parallel-runs at least 1")
 	}
-	configure()
+	credentials := *socket + ".credentials"
+	if err := configure(credentials); err != nil {
+		return err
+	}
+	defer os.RemoveAll(credentials)
 	// Its parent reads what it writes, and may die before it.
 	signal.Ignore(syscall.SIGPIPE)
 	listener, err := listen(*socket)
@@ -96,8 +101,9 @@ func listen(path string) (net.Listener, error) {
 	return net.Listen("unix", path)
 }
 
-// configure gives the engine what it reads from its environment, where whoever started this process has not.
-func configure() {
+// configure gives the engine what it reads from its environment, where whoever started this process has not, and a
+// folder for credentials that nobody else has.
+func configure(credentials string) error {
 	for _, name := range []string{
 		"PULUMI_SKIP_UPDATE_CHECK", "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION", "PULUMI_DISABLE_REGISTRY_RESOLVE",
 		"PULUMI_DIY_BACKEND_NO_LEGACY_WARNING", "PULUMI_AUTOMATION_API",
@@ -109,7 +115,10 @@ func configure() {
 		}
 	}
 	// These come with each run.
-	for _, name := range []string{"PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE", "PULUMI_DEBUG_PROVIDERS"} {
+	for _, name := range []string{
+		"PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE", "PULUMI_DEBUG_PROVIDERS", "PULUMI_ACCESS_TOKEN",
+	} {
 		_ = os.Unsetenv(name)
 	}
+	return service.Private(credentials)
 }

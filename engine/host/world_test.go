@@ -163,7 +163,9 @@ type world struct {
 func newWorld(t testing.TB, body func(*pulumi.Context) error) *world {
 	t.Helper()
 	t.Setenv("PULUMI_HOME", t.TempDir())
-	configure()
+	if err := configure(filepath.Join(t.TempDir(), "credentials")); err != nil {
+		t.Fatal(err)
+	}
 	socket := filepath.Join(t.TempDir(), "s")
 	listener, err := listen(socket)
 	if err != nil {

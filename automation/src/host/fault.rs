@@ -33,6 +33,10 @@ impl Failed<'_> {
             },
             FaultKind::EngineBug => Error::EngineBug { message },
             FaultKind::Invalid => Error::Invalid { command: command.to_owned(), message },
+            FaultKind::NeedsCli => Error::NeedsCli {
+                command: command.to_owned(),
+                reason: "the stack needs what only the CLI has",
+            },
             FaultKind::NoChangesExpected => Error::NoChangesExpected,
             FaultKind::Secrets => Error::Secrets { message },
             FaultKind::StackExists => Error::StackExists { stack: stack() },
@@ -86,6 +90,7 @@ mod tests {
         );
         assert!(matches!(error(FaultKind::EngineBug), Error::EngineBug { .. }));
         assert!(matches!(error(FaultKind::Invalid), Error::Invalid { command, .. } if command == "up"));
+        assert!(matches!(error(FaultKind::NeedsCli), Error::NeedsCli { command, .. } if command == "up"));
         assert!(matches!(error(FaultKind::NoChangesExpected), Error::NoChangesExpected));
         assert!(matches!(error(FaultKind::Secrets), Error::Secrets { .. }));
         assert!(matches!(error(FaultKind::StackExists), Error::StackExists { .. }));

@@ -21,8 +21,14 @@ const OF_STACK: [&str; 12] = [
     "unselect",
 ];
 
-/// Backends that are storage; the others are services with an API of their own.
+/// Backends that are storage.
 const STORAGE: [&str; 4] = ["file://", "s3://", "gs://", "azblob://"];
+
+/// Backends that are services of Pulumi's API.
+const SERVICES: [&str; 2] = ["https://", "http://"];
+
+/// What opens a service. It travels with each request, so that runs with different ones share a process.
+const TOKEN: &str = "PULUMI_ACCESS_TOKEN";
 
 /// What travels with each request. A workspace that sets one of these by itself means a whole process.
 const TRAVELLING: [&str; 5] = [
@@ -30,8 +36,25 @@ const TRAVELLING: [&str; 5] = [
     "PULUMI_CONFIG_PASSPHRASE",
     "PULUMI_CONFIG_PASSPHRASE_FILE",
     "PULUMI_DEBUG_PROVIDERS",
-    "PULUMI_ACCESS_TOKEN",
+    TOKEN,
 ];
+
+/// The token that the workspace has for its service; none where the backend is storage.
+pub(super) fn token(place: &Place) -> Option<&str> {
+    is_one_of(place, &SERVICES).then(|| place.env.get(TOKEN).map(String::as_str)).flatten()
+}
+
+/// True for the variables that no process of the host gets, because they travel.
+pub(super) fn travels(place: &Place, variable: &std::ffi::OsStr) -> bool {
+    variable == TOKEN && token(place).is_some()
+}
+
+fn is_one_of(place: &Place, schemes: &[&str]) -> bool {
+    match &place.backend {
+        Backend::Folder(_) => false,
+        Backend::Url(url) => schemes.iter().any(|scheme| url.starts_with(scheme)),
+    }
+}
 
 /// Why the host does not do this command; none when it does.
 pub(super) fn command(place: &Place, command: &Command) -> Option<&'static str> {
@@ -62,12 +85,15 @@ pub(super) fn operation(place: &Place, operation: &Operation<'_>) -> Option<&'st
 }
 
 fn of_place(place: &Place) -> Option<&'static str> {
-    if let Backend::Url(url) = &place.backend
-        && !STORAGE.iter().any(|scheme| url.starts_with(scheme))
-    {
-        return Some("the backend is a service");
+    let is_service = is_one_of(place, &SERVICES);
+    if matches!(place.backend, Backend::Url(_)) && !is_service && !is_one_of(place, &STORAGE) {
+        return Some("the backend is of an unknown kind");
     }
-    let replaced = place.env.keys().any(|key| TRAVELLING.contains(&key.as_str()));
+    if is_service && token(place).is_none() {
+        return Some("the CLI is logged in to the service, and the workspace has no access token of its own");
+    }
+    let mut keys = place.env.keys().map(String::as_str).filter(|key| !(is_service && *key == TOKEN));
+    let replaced = keys.any(|key| TRAVELLING.contains(&key));
     replaced.then_some("the workspace's environment replaces what the workspace says")
 }
 
@@ -77,7 +103,7 @@ mod tests {
     use crate::recorder::Recorder;
 
     #[test]
-    fn commands_of_stacks_on_storage_are_the_hosts_and_others_the_clis() {
+    fn commands_of_stacks_are_the_hosts_and_others_the_clis() {
         let mut place = Recorder::default().workspace().place().clone();
         let to_cli = |place: &Place, words: &[&str]| {
             let args = words.iter().map(|word| (*word).to_owned()).collect();
@@ -92,14 +118,18 @@ mod tests {
         for words in [&["config", "env", "ls"][..], &["stack", "graph"], &["stack", "--show-urns"], &[]] {
             assert!(to_cli(&place, words), "{words:?}");
         }
-        for (url, is_service) in [
-            ("file:///srv", false),
-            ("s3://bucket?region=x", false),
-            ("https://api.pulumi.com", true),
-            ("novel://x", true),
+        for (url, without, with_token) in [
+            ("file:///srv", false, true),
+            ("s3://bucket?region=x", false, true),
+            ("https://api.pulumi.com", true, false),
+            ("http://127.0.0.1:8080", true, false),
+            ("novel://x", true, true),
         ] {
             place.backend = Backend::Url(url.to_owned());
-            assert_eq!(to_cli(&place, &["stack", "ls"]), is_service, "{url}");
+            assert_eq!(to_cli(&place, &["stack", "ls"]), without, "{url}");
+            place.env.insert(TOKEN.to_owned(), "x".to_owned());
+            assert_eq!(to_cli(&place, &["stack", "ls"]), with_token, "{url}");
+            place.env.clear();
         }
         place.backend = Backend::Folder("/srv".into());
         place.env.insert("PULUMI_CONFIG_PASSPHRASE".to_owned(), "x".to_owned());

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::route;
 use crate::engine::{Backend, Passphrase, Place};
 
 /// The version of the protocol that is spoken here; a host of another one is refused.
@@ -55,11 +56,24 @@ pub(super) struct Where {
     pub project: String,
     pub directory: String,
     pub backend: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_token: Option<Token>,
     pub passphrase: Kept,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secrets_provider: Option<String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attached: BTreeMap<String, u16>,
+}
+
+/// What opens a service; only the socket sees it.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Token(String);
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Token(…)")
+    }
 }
 
 /// Where the passphrase is kept.
@@ -110,6 +124,7 @@ pub(super) enum FaultKind {
     EngineBug,
     Failed,
     Invalid,
+    NeedsCli,
     NoChangesExpected,
     Secrets,
     StackExists,
@@ -149,6 +164,7 @@ impl Where {
             project: place.project.clone(),
             directory: directory.display().to_string(),
             backend: backend.url(),
+            access_token: route::token(place).map(|token| Token(token.to_owned())),
             passphrase,
             secrets_provider: place.secrets_provider.clone(),
             attached: place.attached.clone(),
@@ -216,6 +232,7 @@ mod tests {
             EngineBug,
             Failed,
             Invalid,
+            NeedsCli,
             NoChangesExpected,
             Secrets,
             StackExists,

@@ -1,18 +1,15 @@
 package commands
 
 import (
-	"errors"
 	"fmt"
 	"time"
-
-	"pilot/engine/host/state"
 )
 
-// patience is how long `cancel` waits for a run of this host to release the stack.
+// patience is how long `cancel` waits for a run of this host to end.
 const patience = 30 * time.Second
 
-// cancel ends the run that changes the stack here. When there is none, what holds the stack is another
-// process's lock, and that is removed as the CLI does.
+// cancel ends the run that changes the stack here. When there is none, another process holds the stack: its lock is
+// removed, or the service told to end its update, as the CLI does.
 func cancel(c *call) error {
 	c.named()
 	c.flags.BoolP("yes", "y", false, "")
@@ -27,7 +24,7 @@ func cancel(c *call) error {
 		return err
 	}
 	if c.run.Table.CancelStack(c.place.Key(found.Ref())) {
-		err = c.released()
+		err = c.ended(c.place.Key(found.Ref()))
 	} else {
 		err = c.place.Backend().CancelCurrentUpdate(c, found.Ref())
 	}
@@ -38,26 +35,17 @@ func cancel(c *call) error {
 	return nil
 }
 
-// released waits until the lock can be had, and gives it back.
-func (c *call) released() error {
-	ref, err := c.place.Reference(c.stack)
-	if err != nil {
-		return err
-	}
-	for end := time.Now().Add(patience); ; {
-		held, err := c.place.Store.Lock(c.run.Stop.Order(), ref)
-		var locked *state.Locked
-		if err == nil {
-			held.Release()
-			return nil
-		}
-		if !errors.As(err, &locked) || time.Now().After(end) {
-			return err
-		}
+// ended waits until no run of this host changes the stack.
+func (c *call) ended(stack string) error {
+	late := time.After(patience)
+	for c.run.Table.IsChanged(stack) {
 		select {
 		case <-time.After(10 * time.Millisecond):
+		case <-late:
+			return fmt.Errorf("the update was told to end, and has not ended within %s", patience)
 		case <-c.run.Stop.Order().Done():
 			return c.run.Stop.Order().Err()
 		}
 	}
+	return nil
 }

@@ -12,7 +12,7 @@ import (
 	"pilot/engine/host/place"
 	"pilot/engine/host/run"
 	"pilot/engine/host/server"
-	"pilot/engine/host/state"
+	"pilot/engine/host/store"
 
 	"github.com/pulumi/pulumi/pkg/v3/backend"
 )
@@ -184,12 +184,12 @@ func (c *call) found() (backend.Stack, error) {
 }
 
 // changing finds the stack and holds its lock while it is changed; what is written reaches the disk.
-func (c *call) changing(change func(stack backend.Stack, held *state.Held) error) error {
+func (c *call) changing(change func(stack backend.Stack, held store.Held) error) error {
 	ref, err := c.place.Reference(c.stack)
 	if err != nil {
 		return err
 	}
-	return c.locked(ref, func(held *state.Held) error {
+	return c.locked(ref, func(held store.Held) error {
 		stack, err := c.place.Stack(c, ref)
 		if err != nil {
 			return err
@@ -198,7 +198,7 @@ func (c *call) changing(change func(stack backend.Stack, held *state.Held) error
 	})
 }
 
-func (c *call) locked(ref backend.StackReference, change func(held *state.Held) error) error {
+func (c *call) locked(ref backend.StackReference, change func(held store.Held) error) error {
 	c.run.Changes(c.place.Key(ref))
 	held, err := c.place.Store.Lock(c.run.Stop.Order(), ref)
 	if err != nil {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"sort"
 
-	"pilot/engine/host/fault"
 	"pilot/engine/host/place"
 
 	"github.com/pulumi/pulumi/pkg/v3/backend"
@@ -40,8 +39,8 @@ func (c *call) effective(found backend.Stack, file string) (config.Map, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(settings.EnvironmentBytes()) > 0 {
-		return nil, fault.Refuse("backend %s does not support environments", c.place.Backend().Name())
+	if err := c.place.NoEnvironments(settings); err != nil {
+		return nil, err
 	}
 	all, err := settings.Config.Copy(config.NopDecrypter, config.NopEncrypter)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/kballard/go-shellquote"
 	"github.com/pulumi/pulumi/pkg/v3/backend"
 	"github.com/pulumi/pulumi/pkg/v3/backend/display"
+	"github.com/pulumi/pulumi/pkg/v3/backend/httpstate"
 	backendsecrets "github.com/pulumi/pulumi/pkg/v3/backend/secrets"
 	"github.com/pulumi/pulumi/pkg/v3/cmd/pulumi/cmd"
 	"github.com/pulumi/pulumi/pkg/v3/cmd/pulumi/ui"
@@ -54,6 +55,7 @@ type stackSummary struct {
 	Current       bool   `json:"current"`
 	LastUpdate    string `json:"lastUpdate,omitempty"`
 	ResourceCount *int   `json:"resourceCount,omitempty"`
+	URL           string `json:"url,omitempty"`
 }
 
 // settleAll does for each stack of the filter what a reader of its state has done. A state that stays damaged is named.
@@ -155,6 +157,10 @@ func (c *call) summaries(filter backend.ListStacksFilter) ([]stackSummary, error
 		for _, one := range some {
 			summary := stackSummary{Name: one.Name().String(), ResourceCount: one.ResourceCount()}
 			summary.Current = summary.Name == current
+			if pages, has := c.place.Backend().(httpstate.Backend); has {
+				// One that has no page is listed all the same.
+				summary.URL, _ = pages.StackConsoleURL(one.Name())
+			}
 			if updated := one.LastUpdate(); updated != nil {
 				summary.LastUpdate = cmd.FormatTime(updated.UTC())
 			}

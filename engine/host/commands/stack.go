@@ -10,7 +10,7 @@ import (
 	"pilot/engine/host/fault"
 	"pilot/engine/host/place"
 	"pilot/engine/host/secret"
-	"pilot/engine/host/state"
+	"pilot/engine/host/store"
 
 	"github.com/pulumi/pulumi/pkg/v3/backend"
 	cmdstack "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi/stack"
@@ -47,18 +47,20 @@ func stackInit(c *call) error {
 	switch {
 	case c.stack == "":
 		return fault.Refuse("missing stack name")
-	case len(*teams) > 0:
+	case len(*teams) > 0 && !c.place.Backend().SupportsOrganizations():
 		return backend.ErrTeamsNotSupported
-	case *remote:
+	case *remote && !c.place.Backend().SupportsOrganizations():
 		return backend.ErrConfigNotSupported
+	case *remote:
+		return fault.LeaveToCLI("the configuration is kept in an environment")
 	}
 	ref, err := c.place.Reference(c.stack)
 	if err != nil {
 		return err
 	}
 	var made backend.Stack
-	err = c.locked(ref, func(*state.Held) error {
-		made, err = c.create(ref, *provider)
+	err = c.locked(ref, func(store.Held) error {
+		made, err = c.create(ref, *provider, *teams)
 		return err
 	})
 	if err != nil {
@@ -77,7 +79,7 @@ func stackInit(c *call) error {
 }
 
 // create makes the stack, whose first state says what encrypts its secrets, then writes the settings.
-func (c *call) create(ref backend.StackReference, provider string) (backend.Stack, error) {
+func (c *call) create(ref backend.StackReference, provider string, teams []string) (backend.Stack, error) {
 	settings, err := c.place.Settings(ref, "")
 	if err != nil {
 		return nil, err
@@ -90,7 +92,8 @@ func (c *call) create(ref backend.StackReference, provider string) (backend.Stac
 	if err != nil {
 		return nil, err
 	}
-	made, err := c.place.Backend().CreateStack(c, ref, c.place.Root, first, &backend.CreateStackOptions{})
+	options := &backend.CreateStackOptions{Teams: teams}
+	made, err := c.place.Backend().CreateStack(c, ref, c.place.Root, first, options)
 	if err != nil || c.place.File == "" {
 		return made, err
 	}
@@ -102,6 +105,9 @@ func (c *call) create(ref backend.StackReference, provider string) (backend.Stac
 }
 
 func firstState(manager secrets.Manager) (*apitype.UntypedDeployment, error) {
+	if manager == nil {
+		return nil, nil
+	}
 	manifest := deploy.Manifest{Time: time.Now(), Version: version.Version}
 	manifest.Magic = manifest.NewMagic()
 	text, err := json.Marshal(&apitype.DeploymentV3{
@@ -126,7 +132,7 @@ func stackRemove(c *call) error {
 	if !*yes {
 		return needYes()
 	}
-	return c.changing(func(stack backend.Stack, held *state.Held) error {
+	return c.changing(func(stack backend.Stack, held store.Held) error {
 		hasResources, err := held.Remove(c, stack, *force, *backups)
 		if err != nil && hasResources {
 			return fmt.Errorf("'%s' still has resources; removal rejected. Destroy them first, "+
@@ -169,9 +175,9 @@ func stackRename(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.changing(func(stack backend.Stack, _ *state.Held) error {
+	return c.changing(func(stack backend.Stack, _ store.Held) error {
 		// The lock of the new name keeps others from creating it meanwhile.
-		return c.locked(wanted, func(*state.Held) error {
+		return c.locked(wanted, func(store.Held) error {
 			renamed, err := backend.RenameStack(c, stack, tokens.QName(c.rest[0]))
 			if err != nil {
 				return err
@@ -209,8 +215,8 @@ func stackSelect(c *call) error {
 		if !*create {
 			return err
 		}
-		err := c.locked(ref, func(*state.Held) error {
-			_, err := c.create(ref, *provider)
+		err := c.locked(ref, func(store.Held) error {
+			_, err := c.create(ref, *provider, nil)
 			return err
 		})
 		if err != nil {
@@ -240,7 +246,7 @@ func changeSecrets(c *call) error {
 	if err := c.place.NeedProject(); err != nil {
 		return err
 	}
-	return c.changing(func(stack backend.Stack, _ *state.Held) error {
+	return c.changing(func(stack backend.Stack, _ store.Held) error {
 		return c.place.Edit(stack.Ref(), "", func(settings *place.Settings) error {
 			return c.migrate(stack, settings, provider)
 		})
@@ -256,7 +262,7 @@ func (c *call) migrate(stack backend.Stack, settings *place.Settings, provider s
 	if err != nil {
 		return err
 	}
-	after, err := c.replacement(settings, provider)
+	after, err := c.replacement(stack, settings, provider)
 	if err != nil {
 		return err
 	}
@@ -272,15 +278,20 @@ func (c *call) migrate(stack backend.Stack, settings *place.Settings, provider s
 }
 
 // replacement is the new manager; for the passphrase it has always a new salt.
-func (c *call) replacement(settings *place.Settings, provider string) (secrets.Manager, error) {
-	if !secret.IsPassphrase(provider) {
+func (c *call) replacement(
+	found backend.Stack, settings *place.Settings, provider string,
+) (secrets.Manager, error) {
+	if c.place.Secrets.IsService(provider) {
+		return found.DefaultSecretManager(c, settings.ProjectStack)
+	}
+	if !c.place.Secrets.IsPassphrase(provider) {
 		same := provider == settings.SecretsProvider
 		if same {
 			settings.EncryptedKey = ""
 		}
 		return c.place.Secrets.Create(settings.ProjectStack, provider)
 	}
-	wasPassphrase := secret.IsPassphrase(settings.SecretsProvider)
+	wasPassphrase := c.place.Secrets.IsPassphrase(settings.SecretsProvider) || settings.EncryptionSalt != ""
 	settings.EncryptionSalt = ""
 	if wasPassphrase && provider == "passphrase" {
 		// The CLI reads a new passphrase when the old provider is the passphrase as well.

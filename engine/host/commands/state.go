@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"pilot/engine/host/fault"
-	"pilot/engine/host/state"
+	"pilot/engine/host/store"
 
 	"github.com/pulumi/pulumi/pkg/v3/backend"
 	"github.com/pulumi/pulumi/pkg/v3/backend/backenderr"
@@ -100,7 +100,7 @@ func stackImport(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.changing(func(found backend.Stack, _ *state.Held) error {
+	return c.changing(func(found backend.Stack, _ store.Held) error {
 		snapshot, err := c.imported(found, text)
 		if err != nil {
 			return err

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"pilot/engine/host/state"
+	"pilot/engine/host/store"
 
 	"github.com/pulumi/pulumi/pkg/v3/backend"
 	"github.com/pulumi/pulumi/pkg/v3/cmd/pulumi/ui"
@@ -68,7 +68,7 @@ func tagRemove(c *call) error {
 
 // changeTags holds the lock, because all tags of a stack are one file.
 func (c *call) changeTags(change func(tags map[apitype.StackTagName]string)) error {
-	return c.changing(func(found backend.Stack, _ *state.Held) error {
+	return c.changing(func(found backend.Stack, _ store.Held) error {
 		tags := map[apitype.StackTagName]string{}
 		maps.Copy(tags, found.Tags())
 		change(tags)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 
 	"pilot/engine/host/protocol"
@@ -17,6 +18,7 @@ import (
 	"github.com/pulumi/pulumi/pkg/v3/engine"
 	"github.com/pulumi/pulumi/pkg/v3/resource/stack"
 	"github.com/pulumi/pulumi/pkg/v3/secrets/passphrase"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/util/result"
 )
 
@@ -27,6 +29,14 @@ func (i *Invalid) Error() string { return i.Message }
 
 // Refuse makes an Invalid.
 func Refuse(format string, args ...any) error { return &Invalid{fmt.Sprintf(format, args...)} }
+
+// LeftToCLI is what the host does not do, found out before anything has happened.
+type LeftToCLI struct{ Reason string }
+
+func (l *LeftToCLI) Error() string { return "the engine host leaves this to the CLI: " + l.Reason }
+
+// LeaveToCLI makes a LeftToCLI.
+func LeaveToCLI(reason string) error { return &LeftToCLI{reason} }
 
 // Bug is a panic.
 type Bug struct{ Panic, Stack string }
@@ -65,6 +75,7 @@ func kind(err error, asked bool) protocol.Kind {
 	var locked *state.Locked
 	var corrupt *state.Corrupt
 	var exists *backenderr.StackAlreadyExistsError
+	var left *LeftToCLI
 	switch {
 	case errors.As(err, &bug):
 		return protocol.EngineBug
@@ -72,6 +83,8 @@ func kind(err error, asked bool) protocol.Kind {
 		return protocol.ConcurrentUpdate
 	case errors.As(err, &corrupt):
 		return protocol.StateCorrupt
+	case errors.As(err, &left):
+		return protocol.NeedsCLI
 	case asked, errors.Is(err, context.Canceled), errors.As(err, &backenderr.CancelledError{}):
 		return protocol.Canceled
 	case errors.As(err, &backenderr.NoChangesExpectedError{}):
@@ -87,7 +100,7 @@ func kind(err error, asked bool) protocol.Kind {
 		errors.As(err, &backenderr.NonInteractiveInputRequiredError{}):
 		return protocol.Invalid
 	case errors.Is(err, passphrase.ErrIncorrectPassphrase), errors.Is(err, secret.ErrAbsent),
-		errors.As(err, new(engine.DecryptError)):
+		errors.As(err, new(*secret.Elsewhere)), errors.As(err, new(engine.DecryptError)):
 		return protocol.Secrets
 	case backenderr.IsAuthError(err):
 		return protocol.Auth
@@ -97,7 +110,30 @@ func kind(err error, asked bool) protocol.Kind {
 	case result.IsBail(err):
 		return protocol.Failed
 	}
+	if told, is := byAnswer(err); is {
+		return told
+	}
 	return byWords(err.Error())
+}
+
+// byAnswer reads what a service has answered.
+func byAnswer(err error) (protocol.Kind, bool) {
+	var answer *apitype.ErrorResponse
+	if !errors.As(err, &answer) {
+		return "", false
+	}
+	switch answer.Code {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return protocol.Auth, true
+	case http.StatusNotFound:
+		return protocol.StackNotFound, true
+	case http.StatusConflict:
+		if strings.Contains(answer.Message, "already exists") {
+			return protocol.StackExists, true
+		}
+		return protocol.ConcurrentUpdate, true
+	}
+	return "", false
 }
 
 // words are what the engine says where it gives no type.

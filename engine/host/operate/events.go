@@ -10,6 +10,7 @@ import (
 	"github.com/pulumi/pulumi/pkg/v3/backend/display"
 	"github.com/pulumi/pulumi/pkg/v3/engine"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/diag"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/diag/colors"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/tokens"
 )
@@ -33,6 +34,8 @@ type pass struct {
 	options  display.Options
 	redactor *redactor
 	also     func(engine.Event)
+	// record keeps what people may want to see later.
+	record func(apitype.EngineEvent)
 }
 
 func (p *pass) start() *stream {
@@ -89,11 +92,33 @@ func (p *pass) emit(event engine.Event, sequence int) {
 	}
 	told = p.redactor.event(told)
 	p.run.Emit(told)
+	if p.lasts(event) {
+		p.record(told)
+	}
 	if p.json && !event.Internal() {
 		encoder := json.NewEncoder(p.run.Stdout)
 		encoder.SetEscapeHTML(false)
 		_ = encoder.Encode(told)
 	}
+}
+
+// lasts is true for what an update's log is about; its end is not told by an event.
+func (p *pass) lasts(event engine.Event) bool {
+	switch payload := event.Payload().(type) {
+	case engine.DiagEventPayload:
+		if payload.Severity == diag.Debug && !p.options.Debug {
+			return false
+		}
+	case engine.ResourcePreEventPayload:
+		if payload.Metadata.Untargeted {
+			return false
+		}
+	case engine.ResourceOutputsEventPayload:
+		if payload.Metadata.Untargeted {
+			return false
+		}
+	}
+	return event.Type != engine.CancelEvent && !event.Internal() && !event.Ephemeral()
 }
 
 func plain(event *apitype.EngineEvent) {

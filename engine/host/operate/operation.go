@@ -12,6 +12,7 @@ import (
 	"pilot/engine/host/run"
 	"pilot/engine/host/server"
 	"pilot/engine/host/state"
+	"pilot/engine/host/store"
 
 	"github.com/pulumi/pulumi/pkg/v3/backend"
 	"github.com/pulumi/pulumi/pkg/v3/backend/backenderr"
@@ -21,6 +22,7 @@ import (
 	"github.com/pulumi/pulumi/pkg/v3/secrets"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/config"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/tokens"
 )
 
 // operation is one run of the engine.
@@ -31,7 +33,7 @@ type operation struct {
 	place    *place.Place
 	ref      backend.StackReference
 	stack    backend.Stack
-	held     *state.Held
+	held     store.Held
 	settings config.Map
 	secrets  secrets.Manager
 	imports  []deploy.Import
@@ -156,9 +158,35 @@ func (o *operation) do() error {
 	return nil
 }
 
-// pass runs the engine once.
+// pass runs the engine once, as one update.
 func (o *operation) pass(
 	ctx context.Context, options engine.UpdateOptions, dry bool,
+) (*deploy.Plan, display.ResourceChanges, error) {
+	var err error
+	if o.redactor, err = newRedactor(o.settings, o.secrets.Decrypter()); err != nil {
+		return nil, nil, err
+	}
+	update, err := o.place.Store.Begin(ctx, o.held, store.Change{
+		Kind: kinds[o.kind].update, Dry: dry, Stack: o.stack, Root: o.place.Root, Project: o.place.Project,
+		Config: o.settings, Message: o.message, Environment: o.environment(), Options: options,
+		Lost: o.run.Stop.InOrder,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	o.stack = update.Stack()
+	start := time.Now().Unix()
+	plan, changes, err := o.within(ctx, update, options, dry)
+	finished := update.Finish(ctx, o.history(start, changes, err))
+	if err == nil && finished != nil {
+		err = fmt.Errorf("writing the state: %w", finished)
+	}
+	return plan, changes, err
+}
+
+// within runs the engine within an update.
+func (o *operation) within(
+	ctx context.Context, update store.Update, options engine.UpdateOptions, dry bool,
 ) (*deploy.Plan, display.ResourceChanges, error) {
 	printed, err := o.options.display()
 	if err != nil {
@@ -168,11 +196,8 @@ func (o *operation) pass(
 	if err != nil {
 		return nil, nil, err
 	}
-	if o.redactor, err = newRedactor(o.settings, o.secrets.Decrypter()); err != nil {
-		return nil, nil, err
-	}
-	update := kinds[o.kind].update
-	label := backend.ActionLabel(update, dry)
+	kind := kinds[o.kind].update
+	label := backend.ActionLabel(kind, dry)
 	if !o.quiet() {
 		fmt.Fprintf(o.run.Stdout, "%s (%s):\n", label, o.ref)
 	}
@@ -186,7 +211,7 @@ func (o *operation) pass(
 		Root:    o.place.Root,
 		Project: o.place.Project,
 		Target: &deploy.Target{
-			Name: o.ref.Name(), Organization: "organization", Config: o.settings, Decrypter: decrypter,
+			Name: o.ref.Name(), Organization: o.organization(), Config: o.settings, Decrypter: decrypter,
 			Snapshot: snapshot, Tags: o.stack.Tags(),
 		},
 	}
@@ -196,29 +221,26 @@ func (o *operation) pass(
 		Cancel:        stop,
 		BackendClient: backend.NewBackendClient(o.place.Backend(), o.place.Secrets),
 	}
-	var journal *state.Journal
-	if !dry {
-		if journal, err = o.held.Journal(ctx, snapshot, o.secrets); err != nil {
-			return nil, nil, err
-		}
-		engineContext.SnapshotManager = journal
+	if engineContext.SnapshotManager, err = update.Journal(ctx, snapshot, o.secrets); err != nil {
+		return nil, nil, err
 	}
 	shown := pass{
-		run: o.run, kind: update, label: label, stack: o.ref.Name(), project: o.place.Project.Name, dry: dry,
-		json: o.json, options: printed, redactor: o.redactor, also: o.seen,
+		run: o.run, kind: kind, label: label, stack: o.ref.Name(), project: o.place.Project.Name, dry: dry,
+		json: o.json, options: printed, redactor: o.redactor, also: o.seen, record: update.Record,
 	}
 	stream := shown.start()
 	engineContext.Events = stream.events
-	start := time.Now().Unix()
-	plan, changes, err := o.engine(info, engineContext, options, dry, stream)
-	if journal == nil {
-		return plan, changes, err
+	return o.engine(info, engineContext, options, dry, stream)
+}
+
+// organization is whose stack it is; storage knows one only.
+func (o *operation) organization() tokens.Name {
+	if owned, is := o.ref.(interface{ Organization() (string, bool) }); is {
+		if name, has := owned.Organization(); has {
+			return tokens.Name(name)
+		}
 	}
-	finished := journal.Finish(ctx, o.history(start, changes, err))
-	if err == nil && finished != nil {
-		err = fmt.Errorf("writing the state: %w", finished)
-	}
-	return plan, changes, err
+	return "organization"
 }
 
 // engine calls the engine; a panic comes back as an error, so that what was done is still written.

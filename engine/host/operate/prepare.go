@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"pilot/engine/host/fault"
 	"pilot/engine/host/place"
 
 	"github.com/pulumi/pulumi/pkg/v3/backend"
@@ -60,9 +59,8 @@ func (o *operation) configure(ctx context.Context) error {
 		}
 		settings.Config = latest.Config
 	}
-	if len(settings.EnvironmentBytes()) > 0 {
-		return fault.Refuse("getting stack configuration: opening environment: backend %s does not support environments",
-			o.place.Backend().Name())
+	if err := o.place.NoEnvironments(settings); err != nil {
+		return fmt.Errorf("getting stack configuration: opening environment: %w", err)
 	}
 	manager, err := o.place.Manager(ctx, o.stack, settings)
 	if err != nil {
@@ -145,7 +143,7 @@ func (o *operation) engineOptions() (engine.UpdateOptions, error) {
 	}
 	if o.kind&(forUp|forPreview) != 0 {
 		naming := autonaming.StackContext{
-			Organization: "organization", Project: o.place.Project.Name.String(), Stack: o.ref.Name().String(),
+			Organization: string(o.organization()), Project: o.place.Project.Name.String(), Stack: o.ref.Name().String(),
 		}
 		options.Autonamer, err = autonaming.ParseAutonamingConfig(naming, o.settings, o.secrets.Decrypter())
 		if err != nil {

@@ -12,11 +12,12 @@ import (
 	"pilot/engine/host/fault"
 	"pilot/engine/host/run"
 	"pilot/engine/host/secret"
+	"pilot/engine/host/service"
 	"pilot/engine/host/state"
+	"pilot/engine/host/store"
 
 	"github.com/pulumi/pulumi/pkg/v3/backend"
 	"github.com/pulumi/pulumi/pkg/v3/backend/backenderr"
-	"github.com/pulumi/pulumi/pkg/v3/backend/diy"
 	"github.com/pulumi/pulumi/pkg/v3/resource/deploy"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/diag"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/diag/colors"
@@ -33,7 +34,7 @@ type Place struct {
 	Project   *workspace.Project
 	// File is the project's file; empty when there is none.
 	File    string
-	Store   *state.Store
+	Store   store.Store
 	Secrets *secret.Opener
 	// Sink prints warnings for this run.
 	Sink diag.Sink
@@ -41,7 +42,7 @@ type Place struct {
 	URL string
 }
 
-// Stores opens each backend once.
+// Stores opens each storage once, and each service for each run.
 type Stores struct {
 	history int
 	open    cache[storeKey, *state.Store]
@@ -64,21 +65,30 @@ func (s *Stores) Open(run *run.Run, directory string) (*Place, error) {
 	if from.Backend == "" {
 		return nil, fault.Refuse("the place has no backend")
 	}
-	place := &Place{Directory: directory, Secrets: secret.NewOpener(from.Passphrase), URL: from.Backend}
+	place := &Place{Directory: directory, URL: from.Backend}
 	place.Sink = diag.DefaultSink(run.Stdout, run.Stderr, diag.FormatOptions{Color: colors.Never})
 	if err := place.readProject(from.Project); err != nil {
 		return nil, err
 	}
+	// A store may outlive the run that needs it first.
+	ctx := context.WithoutCancel(run.Stop.Force())
+	named := &workspace.Project{Name: place.Project.Name}
+	if service.Is(from.Backend) {
+		opened, err := service.Open(ctx, place.Sink, from.Backend, from.AccessToken, named)
+		if err != nil {
+			return nil, err
+		}
+		place.Store, place.Secrets = opened, secret.OfService(from.Passphrase, opened.Client())
+		return place, nil
+	}
 	key := storeKey{from.Backend, place.Project.Name.String()}
-	store, err := s.open.get(key, func() (*state.Store, error) {
-		// The store outlives the run that needs it first.
-		named := &workspace.Project{Name: place.Project.Name}
-		return state.Open(context.WithoutCancel(run.Stop.Force()), from.Backend, named, s.history)
+	opened, err := s.open.get(key, func() (*state.Store, error) {
+		return state.Open(ctx, from.Backend, named, s.history)
 	})
 	if err != nil {
 		return nil, err
 	}
-	place.Store = store
+	place.Store, place.Secrets = storage{opened}, secret.NewOpener(from.Passphrase)
 	return place, nil
 }
 
@@ -109,7 +119,7 @@ func (p *Place) NeedProject() error {
 }
 
 // Backend is the stock one.
-func (p *Place) Backend() diy.Backend { return p.Store.Backend() }
+func (p *Place) Backend() backend.Backend { return p.Store.Backend() }
 
 // Path makes an argument's path absolute.
 func (p *Place) Path(path string) string {
@@ -137,6 +147,9 @@ func (p *Place) Stack(ctx context.Context, ref backend.StackReference) (backend.
 	}
 	if stack == nil {
 		return nil, backenderr.StackNotFoundError{StackName: ref.String()}
+	}
+	if stack.ConfigLocation().IsRemote {
+		return nil, fault.LeaveToCLI("the stack's configuration is kept in an environment")
 	}
 	return stack, nil
 }

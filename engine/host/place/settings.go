@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 
+	"pilot/engine/host/fault"
+
 	"github.com/pulumi/pulumi/pkg/v3/backend"
 	"github.com/pulumi/pulumi/pkg/v3/resource/deploy"
 	"github.com/pulumi/pulumi/pkg/v3/secrets"
@@ -46,6 +48,17 @@ func (p *Place) Settings(ref backend.StackReference, file string) (*Settings, er
 		read.Config = config.Map{}
 	}
 	return &Settings{read, path}, nil
+}
+
+// NoEnvironments refuses settings that refer to environments: only services have these, and only the CLI opens them.
+func (p *Place) NoEnvironments(settings *Settings) error {
+	switch {
+	case len(settings.EnvironmentBytes()) == 0:
+		return nil
+	case p.Backend().SupportsOrganizations():
+		return fault.LeaveToCLI("the stack's settings refer to environments")
+	}
+	return fault.Refuse("backend %s does not support environments", p.Backend().Name())
 }
 
 // Edit excludes other edits of a stack's settings while this process reads, changes and writes them.
@@ -126,7 +139,7 @@ func (p *Place) ManagerIn(
 func (p *Place) manager(
 	ctx context.Context, stack backend.Stack, settings *Settings,
 ) (secrets.Manager, bool, error) {
-	return p.Secrets.Manager(settings.ProjectStack, func() (*deploy.Snapshot, error) {
+	return p.Secrets.Manager(ctx, settings.ProjectStack, stack, func() (*deploy.Snapshot, error) {
 		return p.Snapshot(ctx, stack)
 	})
 }

@@ -40,6 +40,7 @@ type Place struct {
 	Project         string            `json:"project"`
 	Directory       string            `json:"directory"`
 	Backend         string            `json:"backend"`
+	AccessToken     string            `json:"accessToken,omitempty"`
 	Passphrase      Passphrase        `json:"passphrase"`
 	SecretsProvider string            `json:"secretsProvider,omitempty"`
 	Attached        map[string]uint16 `json:"attached,omitempty"`
@@ -95,6 +96,7 @@ const (
 	EngineBug         Kind = "engine_bug"
 	Failed            Kind = "failed"
 	Invalid           Kind = "invalid"
+	NeedsCLI          Kind = "needs_cli"
 	NoChangesExpected Kind = "no_changes_expected"
 	Secrets           Kind = "secrets"
 	StackExists       Kind = "stack_exists"
@@ -104,7 +106,7 @@ const (
 
 // Kinds lists them in the order of protocol.json.
 var Kinds = []Kind{
-	Auth, Canceled, ConcurrentUpdate, EngineBug, Failed, Invalid, NoChangesExpected, Secrets, StackExists,
+	Auth, Canceled, ConcurrentUpdate, EngineBug, Failed, Invalid, NeedsCLI, NoChangesExpected, Secrets, StackExists,
 	StackNotFound, StateCorrupt,
 }
 

@@ -78,6 +78,18 @@ func (t *Table) Cancel(id string, force bool) bool {
 	return true
 }
 
+// IsChanged says whether a run changes the stack.
+func (t *Table) IsChanged(stack string) bool {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	for _, run := range t.runs {
+		if run.stack == stack {
+			return true
+		}
+	}
+	return false
+}
+
 // CancelStack ends the runs that change a stack, and is false when there are none.
 func (t *Table) CancelStack(stack string) bool {
 	t.mutex.Lock()

@@ -11,22 +11,34 @@ import (
 
 	"pilot/engine/host/protocol"
 
+	"github.com/pulumi/pulumi/pkg/v3/backend"
+	"github.com/pulumi/pulumi/pkg/v3/backend/httpstate/client"
 	backendsecrets "github.com/pulumi/pulumi/pkg/v3/backend/secrets"
 	"github.com/pulumi/pulumi/pkg/v3/resource/deploy"
 	"github.com/pulumi/pulumi/pkg/v3/resource/stack"
 	"github.com/pulumi/pulumi/pkg/v3/secrets"
 	"github.com/pulumi/pulumi/pkg/v3/secrets/cloud"
 	"github.com/pulumi/pulumi/pkg/v3/secrets/passphrase"
+	"github.com/pulumi/pulumi/pkg/v3/secrets/service"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
 )
 
-// Opener opens secrets with one place's passphrase. It is a secrets.Provider for states.
-type Opener struct{ from protocol.Passphrase }
+// Opener opens secrets with one place's passphrase or service. It is a secrets.Provider for states.
+type Opener struct {
+	from protocol.Passphrase
+	// service keeps the secrets of stacks that name nothing else; nil where that is the passphrase.
+	service *client.Client
+}
 
-// NewOpener makes one. The first of a passphrase begins to derive what its new stacks get, which takes longer than
+// OfService makes one for stacks that are kept in a service.
+func OfService(from protocol.Passphrase, service *client.Client) *Opener {
+	return &Opener{from, service}
+}
+
+// NewOpener makes one for stacks that are kept in storage. The first of a passphrase begins to derive what its new stacks get, which takes longer than
 // all the rest of making one.
 func NewOpener(from protocol.Passphrase) *Opener {
-	opener := &Opener{from}
+	opener := &Opener{from: from}
 	if _, begun := begun.LoadOrStore(from, true); !begun {
 		go func() {
 			if phrase, err := opener.phrase(); err == nil {
@@ -61,7 +73,11 @@ func (o *Opener) phrase() (string, error) {
 // OfType opens the secrets of a state. A wrong passphrase is told when something secret is needed, so
 // that the open outputs of a stack with another passphrase can be referred to.
 func (o *Opener) OfType(ctx context.Context, kind string, text json.RawMessage) (secrets.Manager, error) {
-	if kind != passphrase.Type {
+	switch kind {
+	case passphrase.Type:
+	case service.Type:
+		return o.ofService(ctx, text)
+	default:
 		return backendsecrets.DefaultProvider.OfType(ctx, kind, text)
 	}
 	var saved state
@@ -104,15 +120,25 @@ func With(phrase string, settings *workspace.ProjectStack) (secrets.Manager, err
 	return opened, passphrase.EditProjectStack(settings, opened.State())
 }
 
+func isDefault(provider string) bool { return provider == "" || provider == "default" }
+
 // IsPassphrase is true for the names of the passphrase provider.
-func IsPassphrase(provider string) bool {
-	return provider == "" || provider == "default" || provider == passphrase.Type
+func (o *Opener) IsPassphrase(provider string) bool {
+	return provider == passphrase.Type || isDefault(provider) && o.service == nil
 }
 
-// Create makes the secrets of a new stack, and writes to its settings what opens them.
+// IsService is true for the names of the service that keeps the stacks.
+func (o *Opener) IsService(provider string) bool { return isDefault(provider) && o.service != nil }
+
+// Create makes the secrets of a new stack, and writes to its settings what opens them. A service makes its own when
+// it has the stack: then there is no manager yet.
 func (o *Opener) Create(settings *workspace.ProjectStack, provider string) (secrets.Manager, error) {
-	if IsPassphrase(provider) {
+	switch {
+	case o.IsPassphrase(provider):
 		return o.Passphrase(settings)
+	case o.IsService(provider):
+		settings.EncryptionSalt, settings.SecretsProvider, settings.EncryptedKey = "", "", ""
+		return nil, nil
 	}
 	return cloud.NewCloudSecretsManager(settings, provider, false)
 }
@@ -121,16 +147,16 @@ func (o *Opener) Create(settings *workspace.ProjectStack, provider string) (secr
 // has, so that a lost file does not cut the stack off from its secrets; `changed` tells that they
 // should be saved.
 func (o *Opener) Manager(
-	settings *workspace.ProjectStack, snapshot func() (*deploy.Snapshot, error),
+	ctx context.Context, settings *workspace.ProjectStack, of backend.Stack, snapshot func() (*deploy.Snapshot, error),
 ) (opened secrets.Manager, changed bool, err error) {
 	before := *settings
 	switch {
-	case !IsPassphrase(settings.SecretsProvider):
+	case !isDefault(settings.SecretsProvider) && settings.SecretsProvider != passphrase.Type:
 		opened, err = cloud.NewCloudSecretsManager(settings, settings.SecretsProvider, false)
 	case settings.EncryptionSalt != "":
 		opened, err = o.Passphrase(settings)
 	default:
-		opened, err = o.fromState(settings, snapshot)
+		opened, err = o.fromState(ctx, settings, of, snapshot)
 	}
 	if err != nil {
 		return nil, false, fmt.Errorf("get stack secrets manager: %w", err)
@@ -141,13 +167,16 @@ func (o *Opener) Manager(
 }
 
 func (o *Opener) fromState(
-	settings *workspace.ProjectStack, snapshot func() (*deploy.Snapshot, error),
+	ctx context.Context, settings *workspace.ProjectStack, of backend.Stack, snapshot func() (*deploy.Snapshot, error),
 ) (secrets.Manager, error) {
 	saved, err := snapshot()
 	if err != nil {
 		return nil, err
 	}
 	if saved == nil || saved.SecretsManager == nil {
+		if o.service != nil {
+			return of.DefaultSecretManager(ctx, settings)
+		}
 		return o.Passphrase(settings)
 	}
 	if _, wrong := saved.SecretsManager.(locked); wrong {

@@ -1,0 +1,97 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/pulumi/pulumi/pkg/v3/backend"
+	"github.com/pulumi/pulumi/pkg/v3/backend/httpstate/client"
+	"github.com/pulumi/pulumi/pkg/v3/backend/httpstate/journal"
+	"github.com/pulumi/pulumi/pkg/v3/engine"
+	"github.com/pulumi/pulumi/pkg/v3/resource/deploy"
+	"github.com/pulumi/pulumi/pkg/v3/secrets"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
+)
+
+// journalVersion is the one form of journals that this engine writes.
+const journalVersion = 1
+
+// update is one that has started at the service.
+type update struct {
+	store    *Store
+	id       client.UpdateIdentifier
+	stack    backend.Stack
+	dry      bool
+	journals bool
+	lease    *lease
+	events   *recorder
+	manager  engine.SnapshotManager
+}
+
+func (u *update) Stack() backend.Stack { return u.stack }
+
+func (u *update) Record(event apitype.EngineEvent) { u.events.add(event) }
+
+// Journal sends each step by itself where the service takes that, and else the whole state after each.
+func (u *update) Journal(
+	ctx context.Context, base *deploy.Snapshot, manager secrets.Manager,
+) (engine.SnapshotManager, error) {
+	if u.dry {
+		return nil, nil
+	}
+	if !u.journals {
+		u.manager = backend.NewSnapshotManager(&persister{ctx, u}, manager, base, nil)
+		return u.manager, nil
+	}
+	journaler := journal.NewJournaler(ctx, u.store.Client(), u.id, u.lease, manager)
+	made, err := engine.NewJournalSnapshotManager(journaler, base, manager)
+	if err != nil {
+		return nil, errors.Join(err, journaler.Close())
+	}
+	u.manager = made
+	return made, nil
+}
+
+// Finish tells the service how it ended, which makes the lease void.
+func (u *update) Finish(ctx context.Context, info backend.UpdateInfo) error {
+	defer u.lease.end()
+	u.events.end()
+	var failed error
+	if u.manager != nil {
+		failed = u.manager.Close()
+	}
+	status := apitype.UpdateStatusSucceeded
+	if info.Result != backend.SucceededResult || failed != nil {
+		status = apitype.UpdateStatusFailed
+	}
+	if u.lease.isLost() {
+		// The service has ended it already.
+		return failed
+	}
+	if err := u.store.Client().CompleteUpdate(ctx, u.id, status, u.lease); err != nil {
+		failed = errors.Join(failed, fmt.Errorf("complete the update: %w", err))
+	}
+	return failed
+}
+
+// persister sends the whole state to a service that takes no journal.
+type persister struct {
+	ctx    context.Context
+	update *update
+}
+
+// oldSchema is the schema that every service knows.
+const oldSchema = 3
+
+func (p *persister) Save(deployment apitype.TypedDeployment) error {
+	service := p.update.store
+	if deployment.Version > oldSchema && service.backend.Capabilities(p.ctx).DeploymentSchemaVersion <= oldSchema {
+		deployment.Version, deployment.Features = oldSchema, nil
+	}
+	whole, err := deployment.Deployment.ToUntypedDeployment(deployment.Version, deployment.Features)
+	if err != nil {
+		return fmt.Errorf("serialize the state: %w", err)
+	}
+	return service.Client().PatchUpdateCheckpoint(p.ctx, p.update.id, whole, p.update.lease)
+}
