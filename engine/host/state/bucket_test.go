@@ -9,14 +9,23 @@ import (
 	"gocloud.dev/blob"
 )
 
-// newBucketBench is a bench whose store takes its folder for a bucket.
-func newBucketBench(t *testing.T) *bench {
-	t.Helper()
-	b := &bench{T: t, ctx: t.Context(), dir: t.TempDir(), bucket: true}
-	b.store = b.open()
-	b.ref = b.parse("dev")
-	b.create()
-	return b
+// onBuckets runs a test on a folder that is taken for a bucket, and on a server of S3's protocol. Each bench is new.
+func onBuckets(t *testing.T, test func(t *testing.T, bench func() *bench)) {
+	kinds := map[string]func(t *testing.T) *bench{
+		"folder": func(t *testing.T) *bench { return &bench{T: t, ctx: t.Context(), dir: t.TempDir(), bucket: true} },
+		"s3":     func(t *testing.T) *bench { return &bench{T: t, ctx: t.Context(), url: s3(t)} },
+	}
+	for kind, bare := range kinds {
+		t.Run(kind, func(t *testing.T) {
+			test(t, func() *bench {
+				b := bare(t)
+				b.store = b.open()
+				b.ref = b.parse("dev")
+				b.create()
+				return b
+			})
+		})
+	}
 }
 
 func (b *bench) objects() *bucket { return b.store.files.(*bucket) }
@@ -37,104 +46,114 @@ func (b *bench) journalParts() int {
 }
 
 func TestABucketKeepsChangesToo(t *testing.T) {
-	b := newBucketBench(t)
-	b.up("a", "b")
-	c := b.begin()
-	b.must(c.update("b", "2"))
-	b.must(c.make("c"))
-	b.must(c.finish())
-	b.wantURNs("b=id-b", "c=id-c", "a=id-a")
-	if n := b.journalParts(); n != 0 {
-		t.Fatalf("%d objects of the journal are left", n)
-	}
-	history, err := b.store.Backend().GetHistory(b.ctx, b.ref, 0, 0)
-	b.must(err)
-	if len(history) != 2 {
-		t.Fatalf("the history has %d entries", len(history))
-	}
-	found, err := parseCheckpoint(b.bytes(b.keys().checkpoint+".bak"), true)
-	b.must(err)
-	if len(found.deployment.Resources) != 2 {
-		t.Fatalf("the backup has %d resources", len(found.deployment.Resources))
-	}
+	onBuckets(t, func(t *testing.T, bench func() *bench) {
+		b := bench()
+		b.up("a", "b")
+		c := b.begin()
+		b.must(c.update("b", "2"))
+		b.must(c.make("c"))
+		b.must(c.finish())
+		b.wantURNs("b=id-b", "c=id-c", "a=id-a")
+		if n := b.journalParts(); n != 0 {
+			t.Fatalf("%d objects of the journal are left", n)
+		}
+		history, err := b.store.Backend().GetHistory(b.ctx, b.ref, 0, 0)
+		b.must(err)
+		if len(history) != 2 {
+			t.Fatalf("the history has %d entries", len(history))
+		}
+		found, err := parseCheckpoint(b.bytes(b.keys().checkpoint+".bak"), true)
+		b.must(err)
+		if len(found.deployment.Resources) != 2 {
+			t.Fatalf("the backup has %d resources", len(found.deployment.Resources))
+		}
+	})
 }
 
 func TestABucketBringsInAJournal(t *testing.T) {
-	b := newBucketBench(t)
-	b.up("a")
-	c := b.begin()
-	b.must(c.make("b"))
-	c.die()
-	if b.journalParts() == 0 {
-		t.Fatal("there is no journal")
-	}
-	b.must(b.store.Settle(b.ctx, b.ref))
-	// The last success may have been on its way: then the create is pending.
-	snap := b.snapshot()
-	if len(snap.Resources)+len(snap.PendingOperations) != 2 {
-		t.Fatalf("%v, pending %v", names(snap), snap.PendingOperations)
-	}
+	onBuckets(t, func(t *testing.T, bench func() *bench) {
+		b := bench()
+		b.up("a")
+		c := b.begin()
+		b.must(c.make("b"))
+		c.die()
+		if b.journalParts() == 0 {
+			t.Fatal("there is no journal")
+		}
+		b.must(b.store.Settle(b.ctx, b.ref))
+		// The last success may have been on its way: then the create is pending.
+		snap := b.snapshot()
+		if len(snap.Resources)+len(snap.PendingOperations) != 2 {
+			t.Fatalf("%v, pending %v", names(snap), snap.PendingOperations)
+		}
+	})
 }
 
 func TestABucketSurvivesACrashAfterAnyStep(t *testing.T) {
-	for n := 0; ; n++ {
-		b := newBucketBench(t)
-		b.up("a", "b", "c")
-		c := b.begin()
-		b.must(c.update("b", "2"))
-		b.must(c.make("d"))
-		b.must(c.delete("c"))
-		// Everything is in the journal before the end begins, as with a folder.
-		b.must(c.recorder.log.wait(c.recorder.log.lines))
-		steps := 0
-		b.objects().before = func(string, string, int) error {
-			if steps++; steps > n {
-				return errPower
+	onBuckets(t, func(t *testing.T, bench func() *bench) {
+		for n := 0; ; n++ {
+			b := bench()
+			b.up("a", "b", "c")
+			c := b.begin()
+			b.must(c.update("b", "2"))
+			b.must(c.make("d"))
+			b.must(c.delete("c"))
+			// Everything is in the journal before the end begins, as with a folder.
+			b.must(c.recorder.log.wait(c.recorder.log.lines))
+			steps := 0
+			b.objects().before = func(string, string, int) error {
+				if steps++; steps > n {
+					return errPower
+				}
+				return nil
 			}
-			return nil
+			err := c.Finish(b.ctx, c.info(apitype.UpdateUpdate))
+			c.die()
+			h, lockErr := b.store.Lock(b.ctx, b.ref)
+			if lockErr != nil {
+				t.Fatalf("after step %d: %v", n, lockErr)
+			}
+			b.wantURNs("b=id-b", "d=id-d", "a=id-a")
+			if b.journalParts() != 0 {
+				t.Fatalf("after step %d the journal is still there", n)
+			}
+			h.Release()
+			if err == nil {
+				t.Logf("Finish takes %d steps", n)
+				return
+			}
 		}
-		err := c.Finish(b.ctx, c.info(apitype.UpdateUpdate))
-		c.die()
-		h, lockErr := b.store.Lock(b.ctx, b.ref)
-		if lockErr != nil {
-			t.Fatalf("after step %d: %v", n, lockErr)
-		}
-		b.wantURNs("b=id-b", "d=id-d", "a=id-a")
-		if b.journalParts() != 0 {
-			t.Fatalf("after step %d the journal is still there", n)
-		}
-		h.Release()
-		if err == nil {
-			t.Logf("Finish takes %d steps", n)
-			return
-		}
-	}
+	})
 }
 
 func TestABucketRestoresADamagedState(t *testing.T) {
-	b := newBucketBench(t)
-	b.up("a")
-	b.up("b")
-	good := b.bytes(b.keys().checkpoint)
-	b.stockWrite(b.keys().checkpoint, good[:len(good)/2])
-	b.lock().Release()
-	// The history's copy is an object of its own here.
-	if !bytes.Equal(good, b.bytes(b.keys().checkpoint)) {
-		t.Fatal("the newest copy did not come back")
-	}
+	onBuckets(t, func(t *testing.T, bench func() *bench) {
+		b := bench()
+		b.up("a")
+		b.up("b")
+		good := b.bytes(b.keys().checkpoint)
+		b.put(b.keys().checkpoint, good[:len(good)/2])
+		b.lock().Release()
+		// The history's copy is an object of its own here.
+		if !bytes.Equal(good, b.bytes(b.keys().checkpoint)) {
+			t.Fatal("the newest copy did not come back")
+		}
+	})
 }
 
 func TestAMissingObjectOfAJournalIsSeen(t *testing.T) {
-	b := newBucketBench(t)
-	c := b.begin()
-	for _, name := range []string{"a", "b", "c"} {
-		b.must(c.make(name))
-		b.must(c.recorder.log.wait(c.recorder.log.lines))
-	}
-	c.die()
-	b.must(b.store.files.remove(b.ctx, part(b.keys().journal, 2)))
-	_, err := b.store.Lock(b.ctx, b.ref)
-	if corrupt := new(Corrupt); !errors.As(err, &corrupt) {
-		t.Fatalf("the error is %v", err)
-	}
+	onBuckets(t, func(t *testing.T, bench func() *bench) {
+		b := bench()
+		c := b.begin()
+		for _, name := range []string{"a", "b", "c"} {
+			b.must(c.make(name))
+			b.must(c.recorder.log.wait(c.recorder.log.lines))
+		}
+		c.die()
+		b.must(b.store.files.remove(b.ctx, part(b.keys().journal, 2)))
+		_, err := b.store.Lock(b.ctx, b.ref)
+		if corrupt := new(Corrupt); !errors.As(err, &corrupt) {
+			t.Fatalf("the error is %v", err)
+		}
+	})
 }
