@@ -242,14 +242,28 @@ func TestAForcedCancelDoesNotWaitForTheProvider(t *testing.T) {
 	}
 }
 
+// untilCancelled makes a create take until the engine says that the run is to end; what it gives tells of the begin.
+func (w *world) untilCancelled() <-chan struct{} {
+	begun, told := make(chan struct{}, 1), make(chan struct{}, 1)
+	w.provider.cancelling = func() {
+		select {
+		case told <- struct{}{}:
+		default:
+		}
+	}
+	w.provider.creating = func(ctx context.Context) {
+		begun <- struct{}{}
+		select {
+		case <-told:
+		case <-ctx.Done():
+		}
+	}
+	return begun
+}
+
 func TestACommandCancelsTheRunOfItsStack(t *testing.T) {
 	w := newWorld(t, things(1))
-	begun := make(chan struct{}, 1)
-	w.provider.creating = func(context.Context) {
-		begun <- struct{}{}
-		// The command comes meanwhile, and waits for the end of the run.
-		time.Sleep(2 * time.Second)
-	}
+	begun := w.untilCancelled()
 	w.must("stack", "init", "dev", "--no-select")
 	said := make(chan answer)
 	go func() { said <- w.say(up("dev")...) }()
@@ -262,11 +276,7 @@ func TestACommandCancelsTheRunOfItsStack(t *testing.T) {
 
 func TestAClientThatGoesCancelsItsRun(t *testing.T) {
 	w := newWorld(t, things(1))
-	begun := make(chan struct{}, 1)
-	w.provider.creating = func(context.Context) {
-		begun <- struct{}{}
-		time.Sleep(50 * time.Millisecond)
-	}
+	begun := w.untilCancelled()
 	w.must("stack", "init", "dev", "--no-select")
 	ctx, leave := context.WithCancel(context.Background())
 	go func() {

@@ -33,6 +33,8 @@ type provider struct {
 	// creating is called when a resource is created.
 	creating func(ctx context.Context)
 	created  atomic.Int32
+	// cancelling is called when the engine says that the run is to end.
+	cancelling func()
 }
 
 func (*provider) CheckConfig(_ context.Context, r *rpc.CheckRequest) (*rpc.CheckResponse, error) {
@@ -79,7 +81,10 @@ func (*provider) Delete(context.Context, *rpc.DeleteRequest) (*emptypb.Empty, er
 	return &emptypb.Empty{}, nil
 }
 
-func (*provider) Cancel(context.Context, *emptypb.Empty) (*emptypb.Empty, error) {
+func (p *provider) Cancel(context.Context, *emptypb.Empty) (*emptypb.Empty, error) {
+	if p.cancelling != nil {
+		p.cancelling()
+	}
 	return &emptypb.Empty{}, nil
 }
 

@@ -190,14 +190,12 @@ func listed(title string, items []string) string {
 
 // setAside keeps a journal that does not belong to the state: somebody else wrote or removed that meanwhile.
 func (h *Held) setAside(ctx context.Context, f findings) error {
-	aside := h.keys.journal + ".superseded-" + stamp()
+	aside := aside(h.keys.journal, "superseded")
 	if err := h.store.files.moveLog(ctx, h.keys.journal, aside); err != nil {
 		return err
 	}
+	h.store.trimAside(ctx, h.keys.journal, "superseded")
 	h.warn("the process %d on %s died during a change, and the state was changed by others since; its journal was not "+
 		"brought in and is kept in %s. Refresh the stack", f.live.header.Pid, f.live.header.Host, aside)
 	return nil
 }
-
-// stamp is a moment in a file name.
-func stamp() string { return time.Now().UTC().Format("20060102T150405.000000000Z") }

@@ -173,6 +173,24 @@ func TestAJournalOfAnotherStateIsSetAside(t *testing.T) {
 	}
 }
 
+func TestOnlyTheNewestSupersededJournalsAreKept(t *testing.T) {
+	b := newBench(t)
+	b.up("first")
+	var before []string
+	for n := range keepAside + 2 {
+		c := b.begin()
+		b.must(c.make("mine"))
+		c.die()
+		b.stockWrite(b.keys().checkpoint, b.importedBy(fmt.Sprint("other-", n)))
+		b.lock().Release()
+		kept, _ := filepath.Glob(b.file(b.keys().journal + ".superseded-*"))
+		if len(kept) != min(n+1, keepAside) || n > 0 && kept[len(kept)-1] <= before[len(before)-1] {
+			t.Fatalf("after %d: %v", n+1, kept)
+		}
+		before = kept
+	}
+}
+
 // importedBy gives a checkpoint that somebody else made.
 func (b *bench) importedBy(made string) []byte {
 	b.Helper()

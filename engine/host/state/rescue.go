@@ -32,13 +32,14 @@ func (h *Held) rescue(ctx context.Context, f findings, problem string) (checkpoi
 	if chosen == nil {
 		return checkpoint{}, &Corrupt{Stack: k.stack, Reason: problem + "; there is no good copy of it"}
 	}
-	aside := ""
+	kept := ""
 	if f.current.exists() {
-		aside = f.current.key + ".corrupt-" + stamp()
-		if err := s.files.copy(ctx, f.current.key, aside); err != nil {
+		copied := aside(f.current.key, "corrupt")
+		if err := s.files.copy(ctx, f.current.key, copied); err != nil {
 			return checkpoint{}, err
 		}
-		aside = "; the damaged file is " + aside
+		s.trimAside(ctx, f.current.key, "corrupt")
+		kept = "; the damaged file is " + copied
 	}
 	restored := checkpoint{key: k.checkpoint, data: chosen.data, sum: checksum(chosen.data)}
 	if compressed := path.Ext(chosen.key); compressed == ".gz" || compressed == ".zst" {
@@ -60,10 +61,10 @@ func (h *Held) rescue(ctx context.Context, f findings, problem string) (checkpoi
 		}
 	}
 	if chosen.exact {
-		h.warn("%s; it was rebuilt without loss from %s%s", problem, chosen.key, aside)
+		h.warn("%s; it was rebuilt without loss from %s%s", problem, chosen.key, kept)
 	} else {
 		h.warn("%s; the copy %s of %s was put in its place, and later changes are missing: refresh the stack%s",
-			problem, chosen.key, chosen.time.UTC().Format(time.RFC3339), aside)
+			problem, chosen.key, chosen.time.UTC().Format(time.RFC3339), kept)
 	}
 	return restored, nil
 }

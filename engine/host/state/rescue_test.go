@@ -32,9 +32,15 @@ func TestATruncatedCheckpointIsRebuiltWithoutLoss(t *testing.T) {
 		}
 		h.Release()
 	}
-	kept, _ := filepath.Glob(b.file(b.keys().checkpoint + ".corrupt-*"))
-	if len(kept) != (len(good)+63)/64 {
+	kept, _ := filepath.Glob(b.file(b.keys().checkpoint + ".corrupt-*Z"))
+	if len(kept) != keepAside {
 		t.Fatalf("%d damaged files are kept", len(kept))
+	}
+	// The newest of them: the one that was cut last.
+	newest, err := os.ReadFile(kept[len(kept)-1])
+	b.must(err)
+	if last := good[:(len(good)-1)/64*64]; !bytes.Equal(newest, last) {
+		t.Fatalf("the newest has %d bytes, and not %d", len(newest), len(last))
 	}
 }
 
