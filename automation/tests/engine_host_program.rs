@@ -6,25 +6,5 @@
 #[path = "support/hosted.rs"]
 mod support;
 
-#[path = "program/components.rs"]
-mod components;
-#[path = "program/failures.rs"]
-mod failures;
-#[path = "program/functions.rs"]
-mod functions;
-#[path = "program/hooks.rs"]
-mod hooks;
-#[path = "program/options.rs"]
-mod options;
-#[path = "program/packages.rs"]
-mod packages;
-#[path = "program/scale.rs"]
-mod scale;
-#[path = "program/settings.rs"]
-mod settings;
-#[path = "program/things.rs"]
-mod things;
-#[path = "program/transforms.rs"]
-mod transforms;
-#[path = "program/values.rs"]
-mod values;
+mod program;
+use program::things;

@@ -6,17 +6,5 @@
 #[path = "support/support.rs"]
 mod support;
 
-#[path = "workspace/config.rs"]
-mod config;
-#[path = "workspace/errors.rs"]
-mod errors;
-#[path = "workspace/place.rs"]
-mod place;
-#[path = "workspace/secrecy.rs"]
-mod secrecy;
-#[path = "workspace/settings.rs"]
-mod settings;
-#[path = "workspace/stacks.rs"]
-mod stacks;
-#[path = "workspace/state.rs"]
-mod state;
+mod workspace;
+use workspace::place;
