@@ -1,5 +1,5 @@
-//! The care that a stack in a folder backend needs before an engine takes it, whatever engine that is:
-//! locks and side files that a dead process left behind.
+//! The care that a stack in a folder backend needs before the CLI takes it: locks and side files that a dead process
+//! left behind. The engine host cares for that itself.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::engine::{Backend, Place};
 use crate::error::{Error, Result};
+use crate::patience::patiently;
 
 mod lock;
 mod side_files;
@@ -20,27 +21,22 @@ pub(crate) async fn locking<T, F>(
     stack: &str,
     patience: Duration,
     cancel: &CancellationToken,
-    mut run: impl FnMut() -> F,
+    run: impl FnMut() -> F,
 ) -> Result<T>
 where
     F: Future<Output = Result<T>>,
 {
     let deadline = Instant::now() + patience;
-    loop {
-        if let Some((folder, locks)) = locks_of(place, stack) {
-            tokio::select! {
-                settled = lock::settle(&locks, stack, deadline) => settled?,
-                () = cancel.cancelled() => return Err(Error::Canceled),
-            }
-            side_files::heal(&folder, &place.project, stack);
+    let settled = || async move {
+        let Some((folder, locks)) = locks_of(place, stack) else { return Ok(()) };
+        tokio::select! {
+            settled = lock::settle(&locks, stack, deadline) => settled?,
+            () = cancel.cancelled() => return Err(Error::Canceled),
         }
-        match run().await {
-            Err(Error::ConcurrentUpdate { .. }) if Instant::now() < deadline => {
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-            result => return result,
-        }
-    }
+        side_files::heal(&folder, &place.project, stack);
+        Ok(())
+    };
+    patiently(deadline, cancel, settled, run).await
 }
 
 /// The backend's folder and that of the stack's lock files, where the backend is a folder.

@@ -13,12 +13,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{Cli, is_supported, parse_version, unsupported};
 use crate::engine::{Command, Engine, Finished, Operation, Place};
 use crate::error::{Error, Result};
-use crate::folder::locking;
+use crate::patience::patiently;
 use crate::{argv, environment};
 
 mod route;
@@ -198,8 +199,7 @@ impl Host {
             return run::command(&self.pool, &env, place, command).await;
         };
         self.pool.recoveries.settled(&StackKey::new(place, stack), &never).await?;
-        locking(place, stack, place.lock_patience, &never, || run::command(&self.pool, &env, place, command))
-            .await
+        waiting(place.lock_patience, &never, || run::command(&self.pool, &env, place, command)).await
     }
 
     async fn own_operation(&self, place: &Place, operation: &Operation<'_>) -> Result<Finished> {
@@ -216,8 +216,16 @@ impl Host {
             return run().await;
         }
         self.pool.recoveries.settled(&StackKey::new(place, operation.stack), &options.cancel).await?;
-        locking(place, operation.stack, options.lock_patience, &options.cancel, run).await
+        waiting(options.lock_patience, &options.cancel, run).await
     }
+}
+
+/// Runs something until nobody else changes the stack. What dead processes leave, the host puts right.
+async fn waiting<T, F>(patience: Duration, cancel: &CancellationToken, run: impl FnMut() -> F) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
+    patiently(Instant::now() + patience, cancel, || std::future::ready(Ok(())), run).await
 }
 
 /// The first version in a text, as it is written there.

@@ -70,6 +70,7 @@ mod folder;
 mod gather;
 mod language;
 mod loopback;
+mod patience;
 #[cfg(test)]
 mod recorder;
 mod wire;

@@ -10,11 +10,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::pool::Pool;
 use super::process::{Environment, Process};
-use super::run;
 use super::unsettled::StackKey;
+use super::{run, waiting};
 use crate::engine::Place;
 use crate::error::{Error, Result};
-use crate::folder::locking;
 
 /// How long others wait for a recovery, with the start of a process.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -76,7 +75,7 @@ impl Drop for Mark {
 async fn recover(mark: Mark, env: Environment, place: Place) {
     let (pool, stack) = (&mark.pool, mark.key.stack());
     let never = CancellationToken::new();
-    let recover = locking(&place, stack, PATIENCE, &never, || run::recover(pool, &env, &place, stack));
+    let recover = waiting(PATIENCE, &never, || run::recover(pool, &env, &place, stack));
     match tokio::time::timeout(LIMIT, recover).await {
         Ok(Ok(())) => tracing::info!(stack, "recovered after the engine host broke down"),
         Ok(Err(error)) => tracing::warn!(stack, %error, "could not recover after the engine host broke down"),
