@@ -6,5 +6,6 @@
 #[path = "support/support.rs"]
 mod support;
 
+#[path = "program/program.rs"]
 mod program;
 use program::things;

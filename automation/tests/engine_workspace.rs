@@ -6,5 +6,6 @@
 #[path = "support/support.rs"]
 mod support;
 
+#[path = "workspace/workspace.rs"]
 mod workspace;
 use workspace::place;
