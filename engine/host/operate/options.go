@@ -184,7 +184,7 @@ func (o *options) printing(kind int) {
 	set.BoolVar(&o.suppressOutputs, "suppress-outputs", false, "")
 	set.BoolVar(&o.suppressProgress, "suppress-progress", false, "")
 	set.BoolVar(&o.showURNs, "urns", false, "")
-	// A state of this place has no page on the web.
+	// Pages on the web are not linked.
 	set.String("suppress-permalink", "", "")
 	set.Lookup("suppress-permalink").NoOptDefVal = "false"
 	if kind == forImport {
@@ -194,7 +194,7 @@ func (o *options) printing(kind int) {
 	set.BoolVar(&o.showReplacements, "show-replacement-steps", false, "")
 	set.BoolVar(&o.showConfig, "show-config", false, "")
 	set.BoolVar(&o.showFull, "show-full-output", false, "")
-	// These are about Pulumi Cloud.
+	// These are about what Pulumi Cloud has besides stacks.
 	for _, name := range []string{"neo", "neo-task-on-failure", "copilot"} {
 		set.Bool(name, false, "")
 	}
