@@ -29,4 +29,4 @@ mod workers;
 pub use call::{Call, Surface};
 pub use fault::{Fault, Kind};
 pub use options::Options;
-pub use simulator::Simulator;
+pub use simulator::{Simulator, Urls};

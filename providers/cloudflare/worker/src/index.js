@@ -67,7 +67,7 @@ async function control(request, env) {
   if (claimed !== env.INSTALLATION) {
     const what = id === undefined ? "this Worker" : `the runtime ${id}`;
     const why = `${what} belongs to the installation ${env.INSTALLATION}, so it is not touched`;
-    throw new Refusal("forbidden", why, { reason: "foreign_installation", owner: env.INSTALLATION });
+    throw new Refusal("foreign_object", why, { owner: env.INSTALLATION });
   }
   if (request.method !== "GET" && !(await index(env).admit(nonce, expires, now))) {
     throw new Refusal("unauthorized", "the control call is refused: it was sent before", { reason: "replayed" });
@@ -98,12 +98,9 @@ async function route(env, method, id, verb, call) {
     case "GET state":
       return object.state();
     case "POST start":
-    case "POST resume":
       return object.start(call);
     case "POST stop":
-      return object.stop(call, "stopped");
-    case "POST suspend":
-      return object.stop(call, "suspended");
+      return object.stop(call);
     default:
       throw nothing;
   }

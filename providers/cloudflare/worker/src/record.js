@@ -9,7 +9,7 @@ import { Refusal } from "./problem.js";
  * @property {number} generation rises with every change of the spec
  */
 
-/** @typedef {"running" | "stopped" | "suspended"} Wanted */
+/** @typedef {"running" | "stopped"} Wanted */
 
 /**
  * @typedef {object} Runtime
@@ -61,11 +61,11 @@ export function bootFiles(value) {
 export function mayChange(ours, call) {
   if (call.installation !== ours.installation) {
     const why = `the runtime ${ours.runtime} belongs to the installation ${ours.installation}, so it is not touched`;
-    throw new Refusal("forbidden", why, { reason: "foreign_installation", owner: ours.installation });
+    throw new Refusal("foreign_object", why, { owner: ours.installation });
   }
   const { generation } = call;
   if (generation !== undefined && Number(generation) < ours.generation) {
     const why = `the call is of generation ${generation}, and ${ours.runtime} is at ${ours.generation} already`;
-    throw new Refusal("conflict", why, { reason: "stale_generation", generation: ours.generation });
+    throw new Refusal("fenced", why, { generation: ours.generation });
   }
 }

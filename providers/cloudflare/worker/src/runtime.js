@@ -7,7 +7,7 @@ import { exitCode, platformRefusal } from "./platform.js";
 import { problem, Refusal } from "./problem.js";
 import { bootFiles, mayChange, owner, strings } from "./record.js";
 
-/** @import { BootFiles, Runtime as Record_, Wanted } from "./record.js" */
+/** @import { BootFiles, Runtime as Record_ } from "./record.js" */
 
 const PORT_HEADER = "x-pilot-port";
 const PORTS = { backend: 3000, opencode: 4096 };
@@ -83,17 +83,13 @@ export class Runtime extends DurableObject {
     });
   }
 
-  /**
-   * Ends the container. Suspended differs from stopped in name only: a container keeps no memory.
-   * @param {Record<string, unknown>} call
-   * @param {Wanted} wanted
-   */
-  stop(call, wanted) {
+  /** @param {Record<string, unknown>} call */
+  stop(call) {
     return this.#alone(async () => {
       if (!this.#record) return this.#shown();
       mayChange(this.#record.owner, call);
       // The intent first, so that no alarm starts it again.
-      await this.#remember({ ...this.#record, wanted });
+      await this.#remember({ ...this.#record, wanted: "stopped" });
       await this.#end(Math.min(Number(call.graceMs ?? 0), LONGEST_GRACE_MS));
       return this.#shown();
     });
@@ -224,7 +220,9 @@ export class Runtime extends DurableObject {
     );
     this.#ended = ended.then(async (end) => {
       this.#answers = false;
-      if (this.#record) await this.#remember({ ...this.#record, exitCode: end.code });
+      if (!this.#record) return end;
+      await this.#remember({ ...this.#record, exitCode: end.code });
+      if (this.#record.wanted === "running" && end.code === 0) await this.ctx.storage.setAlarm(Date.now());
       return end;
     });
     this.ctx.waitUntil(this.#ended);
@@ -262,10 +260,9 @@ export class Runtime extends DurableObject {
 
   #shown() {
     if (!this.#record) return { status: "absent" };
-    const { owner: labels, spec, wanted, exitCode: code } = this.#record;
+    const { owner: labels, spec, exitCode: code } = this.#record;
     const running = this.#container.running;
-    const status = running ? "running" : wanted === "running" ? "stopped" : wanted;
-    return { ...labels, spec, status, ...(running || code === undefined ? {} : { exitCode: code }) };
+    return { ...labels, spec, status: running ? "running" : "stopped", ...(running || code === undefined ? {} : { exitCode: code }) };
   }
 
   /**
@@ -276,7 +273,8 @@ export class Runtime extends DurableObject {
   #alone(change) {
     const mine = this.#turn.then(change).catch((error) => {
       const { code, message: detail, fields } = error instanceof Refusal ? error : platformRefusal(error);
-      return { refusal: { code, detail, fields } };
+      // What is remembered exists, even if it could not be started.
+      return { refusal: { code, detail, fields: { exists: this.#record !== undefined, ...fields } } };
     });
     this.#turn = mine;
     return mine;
