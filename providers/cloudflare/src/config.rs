@@ -9,6 +9,8 @@ use contracts::{ErrorCode, InstallationId};
 use provider_api::{BootSource, ProviderError, Result, Setting, Settings};
 use url::Url;
 
+use crate::declare::TYPES;
+
 pub(crate) const SETTINGS: [Setting; 11] = [
     Setting::required("apiToken", "an API token with Workers Scripts and Containers: Edit").secret(),
     Setting::required("accountId", "the account in which everything is made"),
@@ -85,6 +87,12 @@ impl CloudflareConfig {
             .ok_or_else(|| unusable("maxInstances", "a number above 0"))
     }
 
+    pub(crate) fn instance_type(&self) -> Result<&str> {
+        let name = self.setting("instanceType");
+        let known = TYPES.iter().any(|each| each.name == name);
+        if known { Ok(name) } else { Err(unusable("instanceType", "the name of one of Cloudflare's sizes")) }
+    }
+
     pub(crate) fn url(&self, name: &'static str) -> Result<Url> {
         Url::parse(self.setting(name)).map_err(|_| unusable(name, "an address such as https://example.com"))
     }
@@ -100,6 +108,7 @@ pub(crate) fn check(config: &CloudflareConfig) -> Result<()> {
     config.account()?;
     config.settings.require("image")?;
     config.max_instances()?;
+    config.instance_type()?;
     config.url("apiUrl").map(drop)
 }
 

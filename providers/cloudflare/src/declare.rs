@@ -103,7 +103,7 @@ pub(crate) fn shared(config: &CloudflareConfig, installation: &InstallationId) -
         .input("installation", installation.as_str())
         .input("namespaceId", Expr::output("worker", "namespaceId"))
         .input("image", config.settings.require("image")?)
-        .input("instanceType", config.setting("instanceType"))
+        .input("instanceType", config.instance_type()?)
         .input("maxInstances", config.max_instances()?)
         .delete_before_replace();
     let mut resources = vec![worker, application];

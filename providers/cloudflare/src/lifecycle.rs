@@ -15,6 +15,8 @@ use crate::Cloud;
 use crate::runtime::boot;
 
 const HTTPS: u16 = 443;
+/// Read by `worker/src/index.js`.
+const RUNTIME_HEADER: &str = "x-pilot-runtime";
 
 pub(crate) struct CloudflareLifecycle {
     pub cloud: Arc<Cloud>,
@@ -50,8 +52,8 @@ impl Lifecycle for CloudflareLifecycle {
         }
     }
 
-    /// The Worker's address. The gateway's assertion, which goes with every request, tells the Worker
-    /// which runtime it is for.
+    /// The Worker's address. Which runtime a request is for is told by the gateway's assertion, and to
+    /// whoever only asks for health by a header.
     async fn endpoint(&self, runtime: &RuntimeRef) -> Result<Endpoint> {
         let status = self.status(runtime).await?;
         if status != RunStatus::Running {
@@ -60,19 +62,18 @@ impl Lifecycle for CloudflareLifecycle {
                 ProviderError::new(ErrorCode::WorkspaceNotReady, message).with_action("Start it first.")
             );
         }
-        let name = self.cloud.api.host(&self.cloud.config).await?.to_owned();
-        let Some(at) =
-            self.cloud.config.settings.get("workerUrl").map(|_| self.cloud.config.url("workerUrl"))
-        else {
-            return Ok(Endpoint { host: name, port: HTTPS, tls: true, headers: BTreeMap::new() });
-        };
-        let at = at?;
-        Ok(Endpoint {
-            host: at.host_str().unwrap_or_default().to_owned(),
-            port: at.port_or_known_default().unwrap_or(HTTPS),
-            tls: at.scheme() == "https",
-            headers: BTreeMap::from([("host".to_owned(), name)]),
-        })
+        let config = &self.cloud.config;
+        let host = self.cloud.api.host(config).await?.to_owned();
+        let headers = BTreeMap::from([(RUNTIME_HEADER.to_owned(), runtime.runtime_id.to_string())]);
+        let mut endpoint = Endpoint { host, port: HTTPS, tls: true, headers };
+        if config.settings.get("workerUrl").is_some() {
+            let at = config.url("workerUrl")?;
+            endpoint.headers.insert("host".to_owned(), endpoint.host);
+            endpoint.host = at.host_str().unwrap_or_default().to_owned();
+            endpoint.port = at.port_or_known_default().unwrap_or(HTTPS);
+            endpoint.tls = at.scheme() == "https";
+        }
+        Ok(endpoint)
     }
 }
 

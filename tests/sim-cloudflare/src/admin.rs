@@ -20,6 +20,7 @@ pub fn routes(cloud: Arc<Cloud>) -> Router {
         .route("/objects", get(objects))
         .route("/list-lag", post(list_lag))
         .route("/clock", post(clock))
+        .route("/network", post(network))
         .route("/machines/fail", post(fail))
         .with_state(cloud)
 }
@@ -66,6 +67,16 @@ struct Clock {
 async fn clock(cloud: Shared, clock: Json<Clock>) -> Result<StatusCode, String> {
     cloud.skew(clock.ahead_seconds).await.map_err(|error| error.to_string())?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Deserialize)]
+struct Network {
+    up: bool,
+}
+
+async fn network(cloud: Shared, network: Json<Network>) -> StatusCode {
+    cloud.network.send_replace(network.up);
+    StatusCode::NO_CONTENT
 }
 
 #[derive(Deserialize)]

@@ -23,6 +23,7 @@ Faults are ordered on the admin port; `path` takes `*`, and without `count` a fa
   curl -X DELETE $ADMIN/faults             no faults any more
   POST /list-lag {\"ms\":2000}               new objects are missing in lists for that long
   POST /clock {\"ahead_seconds\":300}        Cloudflare's clocks, those of Workers included
+  POST /network {\"up\":false}               no connection to Cloudflare is made
   POST /machines/fail {\"object\":\"ID\"}      kills the container of a Durable Object
   GET /calls, GET /objects                 what was asked, what exists
 

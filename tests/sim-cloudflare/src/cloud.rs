@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
+use tokio::sync::watch;
+
 use crate::call::Calls;
 use crate::fault::Faults;
 use crate::journal::{Journal, Object};
@@ -22,6 +24,8 @@ pub struct Cloud {
     pub workers: Workers,
     /// One change of scripts and applications after the other.
     pub changes: tokio::sync::Mutex<()>,
+    /// Whether connections are made.
+    pub network: watch::Sender<bool>,
     /// How long a new object is missing in lists.
     list_lag_ms: AtomicU64,
     /// How far Cloudflare's clocks are ahead of this machine's.
@@ -39,6 +43,7 @@ impl Cloud {
             faults: Faults::new(options.seed),
             limit: Limit::new(options.rate_limit),
             changes: tokio::sync::Mutex::default(),
+            network: watch::Sender::new(true),
             list_lag_ms: AtomicU64::new(0),
             skew_seconds: AtomicI64::new(0),
             journal,

@@ -113,6 +113,11 @@ impl Faults {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner).0.clear();
     }
 
+    /// The dice begin anew.
+    pub fn set_seed(&self, seed: u64) {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).1 = StdRng::seed_from_u64(seed);
+    }
+
     pub fn all(&self) -> Vec<Fault> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner).0.clone()
     }

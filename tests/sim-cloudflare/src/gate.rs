@@ -15,6 +15,7 @@ use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::call::{Call, Surface};
@@ -25,6 +26,9 @@ use crate::limit::Allowance;
 
 const PAGE: &str = "<!DOCTYPE html>\n<html><head><title>502: Bad gateway</title></head>\
                     <body><h1>Bad gateway</h1><p>cloudflare</p></body></html>\n";
+
+/// Another program may hold the port for a moment.
+const REBIND: Duration = Duration::from_millis(50);
 
 /// The connection ends without an answer.
 #[derive(Debug, thiserror::Error)]
@@ -40,22 +44,56 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// Serves until `stop`.
-    pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
+    /// Serves while the network is up, until `stop`. While it is down there is no listener at all.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        mut network: watch::Receiver<bool>,
+        stop: CancellationToken,
+    ) {
+        let Ok(address) = listener.local_addr() else { return };
+        let mut listener = Some(listener);
+        while !stop.is_cancelled() {
+            let Some(open) = listener.take() else {
+                let Ok(bound) = TcpListener::bind(address).await else {
+                    tokio::time::sleep(REBIND).await;
+                    continue;
+                };
+                listener = Some(bound);
+                continue;
+            };
+            self.accept(open, &mut network, &stop).await;
+            tokio::select! {
+                _ = network.wait_for(|up| *up) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+    }
+
+    /// Takes connections until the network goes down; those that are there go down with it.
+    async fn accept(
+        &self,
+        listener: TcpListener,
+        network: &mut watch::Receiver<bool>,
+        stop: &CancellationToken,
+    ) {
+        let down = stop.child_token();
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
-                () = stop.cancelled() => return,
+                _ = network.wait_for(|up| !*up) => break,
+                () = stop.cancelled() => break,
             };
             let Ok((stream, _)) = accepted else { continue };
-            let (gate, stop) = (self.clone(), stop.clone());
+            let (gate, down) = (self.clone(), down.clone());
             tokio::spawn(async move {
                 tokio::select! {
                     () = gate.connection(stream) => {}
-                    () = stop.cancelled() => {}
+                    () = down.cancelled() => {}
                 }
             });
         }
+        down.cancel();
     }
 
     async fn connection(self, stream: TcpStream) {

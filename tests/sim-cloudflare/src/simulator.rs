@@ -58,7 +58,7 @@ impl Simulator {
         let mut servers = JoinSet::new();
         let mut gate = |surface, routes: Router, listener| {
             let gate = Gate { surface, cloud: cloud.clone(), routes };
-            servers.spawn(gate.serve(listener, stop.clone()));
+            servers.spawn(gate.serve(listener, cloud.network.subscribe(), stop.clone()));
         };
         gate(Surface::Api, api::routes(cloud.clone()), api_listener);
         gate(Surface::Edge, edge::routes(cloud.clone()), edge_listener);
@@ -77,6 +77,21 @@ impl Simulator {
 
     pub fn clear_faults(&self) {
         self.cloud.faults.clear();
+    }
+
+    /// The dice of faults with a probability begin anew.
+    pub fn set_seed(&self, seed: u64) {
+        self.cloud.faults.set_seed(seed);
+    }
+
+    /// While it is down, no connection to Cloudflare is made.
+    pub fn set_network(&self, up: bool) {
+        self.cloud.network.send_replace(up);
+    }
+
+    /// The loopback port of a script's own `workerd`, past everything that can fail on the way.
+    pub async fn worker_port(&self, script: &str) -> Option<u16> {
+        self.cloud.workers.port(script).await
     }
 
     /// The calls so far, oldest first.

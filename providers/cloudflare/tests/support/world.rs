@@ -17,15 +17,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_lc_rs::{digest, hmac};
 use contracts::InstallationId;
-use provider_api::conformance::{Bench, CanaryBoot, Hands};
+use provider_api::conformance::{Bench, CanaryBoot, Faults, Hands};
 use provider_api::{CreateRequest, Created, Expr, Properties, Provider, Result, RuntimeRef, Settings};
 use provider_cloudflare::{CloudflareConfig, CloudflareProvider, ControlKey};
 use serde_json::{Value, json};
-use sim_cloudflare::{Options, Simulator, Surface};
+use sim_cloudflare::{Fault, Kind, Options, Simulator, Surface};
 use tokio::sync::{Mutex, OnceCell};
 
 pub const IMAGE: &str = "pilot-cloudflare-test:latest";
-pub const TOKEN: &str = "sim-token";
+pub const OPENCODE_IMAGE: &str = "pilot-cloudflare-opencode-test:latest";
+pub const TOKEN: &str = "canary-of-the-api-token";
 const KEY: [u8; 32] = [9; 32];
 
 pub struct World {
@@ -48,6 +49,7 @@ impl World {
         BUILT.get_or_init(|| async { build_image() }).await;
         let folder = tempfile::tempdir().unwrap();
         let mut options = Options::in_folder(folder.path());
+        options.tokens = vec![TOKEN.to_owned()];
         change(&mut options);
         let sim = Simulator::start(options).await.unwrap();
         Self {
@@ -99,13 +101,11 @@ impl World {
     /// With the shared stack applied, as a bench for the conformance suite.
     pub async fn bench(self) -> Bench {
         apply_shared(&self.provider(), &self.installation).await.unwrap();
-        Bench {
-            provider: self.provider(),
-            second: self.provider(),
-            installation: self.installation.clone(),
-            boot: self.boot.clone(),
-            hands: Arc::new(self),
-        }
+        let (provider, second) = (self.provider(), self.provider());
+        let (installation, boot) = (self.installation.clone(), self.boot.clone());
+        let world = Arc::new(self);
+        let bench = Bench::new(provider, second, installation, boot, world.clone());
+        bench.with_faults(world).with_credential(TOKEN)
     }
 
     /// How many calls were seen so far at each entrance.
@@ -115,19 +115,20 @@ impl World {
         (api, all.len() - api)
     }
 
-    /// A control call with a signature of the witness's own.
+    /// A control call with a signature of the witness's own, past all faults.
     pub async fn control(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
         let path = format!("/_pilot/runtimes{path}");
         let body = body.map(|body| body.to_string()).unwrap_or_default();
         let now = jiff::Timestamp::now().as_second();
-        let nonce: String = (0..24).map(|_| char::from(b'a' + rand::random::<u8>() % 26)).collect();
+        let nonce = hex(&rand::random::<[u8; 12]>());
         let hash = hex(digest::digest(&digest::SHA256, body.as_bytes()).as_ref());
         let message = ["pilot-control-v1", method, &path, &now.to_string(), &nonce, &hash].join("\n");
         let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &KEY), message.as_bytes());
+        let script = format!("pilot-{}", self.installation);
+        let port = self.sim.lock().await.as_ref().unwrap().worker_port(&script).await.unwrap();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let request = client
-            .request(method.parse().unwrap(), format!("{}{path}", self.urls.edge))
-            .header("host", format!("pilot-{}.{}.workers.dev", self.installation, self.urls.subdomain))
+            .request(method.parse().unwrap(), format!("http://127.0.0.1:{port}{path}"))
             .header("x-pilot-time", now)
             .header("x-pilot-nonce", nonce)
             .header("x-pilot-signature", hex(tag.as_ref()))
@@ -188,16 +189,34 @@ pub async fn apply_shared(
     Ok(made.into_iter().map(|(_, created)| created).collect())
 }
 
-/// The instance's init with canned answers, on the base of the instance image. It boots at once.
-fn build_image() {
+fn init() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let init = test.parent().and_then(Path::parent).unwrap().join("pilot-instance");
     assert!(init.exists(), "{} is missing; run `cargo build --bin pilot-instance` first", init.display());
+    init
+}
+
+fn build(tag: &str, dockerfile: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::copy(init(), folder.path().join("pilot-instance")).unwrap();
+    std::fs::write(folder.path().join("Dockerfile"), dockerfile).unwrap();
+    let mut build = Command::new("docker");
+    build.args(["build", "--quiet", "--tag", tag]).arg(folder.path()).env("DOCKER_BUILDKIT", "0");
+    let built = build.output().unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+}
+
+/// The instance image with the init of this build.
+pub fn build_opencode_image() {
+    let dockerfile = "FROM pilot-instance:0.1.0\nCOPY pilot-instance /usr/local/bin/pilot-instance\n";
+    build(OPENCODE_IMAGE, dockerfile);
+}
+
+/// The instance's init with canned answers, on the base of the instance image. It boots at once.
+fn build_image() {
     let listed = docker(&["images", "--format", "{{.Repository}}:{{.Tag}}"]).unwrap_or_default();
     let base = listed.lines().find(|tag| tag.starts_with("debian:") || tag.starts_with("ubuntu:"));
     let base = base.expect("no Debian or Ubuntu base image is on the Docker host: run `cargo xtask image`");
-    let folder: PathBuf = tempfile::tempdir().unwrap().keep();
-    std::fs::copy(&init, folder.join("pilot-instance")).unwrap();
     let dockerfile = format!(
         "FROM {base}\n\
          RUN mkdir -p /home/pilot && chown 1000:1000 /home/pilot\n\
@@ -206,12 +225,7 @@ fn build_image() {
          USER 1000:1000\nWORKDIR /home/pilot\nEXPOSE 3000 4096\n\
          ENTRYPOINT [\"/usr/local/bin/pilot-instance\"]\n"
     );
-    std::fs::write(folder.join("Dockerfile"), dockerfile).unwrap();
-    let mut build = Command::new("docker");
-    build.args(["build", "--quiet", "--tag", IMAGE]).arg(&folder).env("DOCKER_BUILDKIT", "0");
-    let built = build.output().unwrap();
-    std::fs::remove_dir_all(&folder).unwrap();
-    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    build(IMAGE, &dockerfile);
 }
 
 #[async_trait]
@@ -251,6 +265,38 @@ impl Hands for World {
             sim.stop().await;
         }
     }
+}
+
+#[async_trait]
+impl Faults for World {
+    async fn lose_answers(&self, percent: u8, seed: u64) {
+        let sim = self.sim.lock().await;
+        let sim = sim.as_ref().unwrap();
+        sim.clear_faults();
+        sim.set_seed(seed);
+        sim.fault(any(Kind::CutAfter, f64::from(percent) / 100.0));
+    }
+
+    async fn hang(&self) {
+        self.sim.lock().await.as_ref().unwrap().fault(any(Kind::Hang, 1.0));
+    }
+
+    async fn unreachable(&self) {
+        let sim = self.sim.lock().await;
+        sim.as_ref().unwrap().set_network(false);
+    }
+
+    async fn heal(&self) {
+        if let Some(sim) = self.sim.lock().await.as_ref() {
+            sim.clear_faults();
+            sim.set_network(true);
+        }
+    }
+}
+
+/// Hits calls of the API and to the Worker alike.
+fn any(kind: Kind, probability: f64) -> Fault {
+    Fault { surface: None, method: None, path: "*".to_owned(), count: None, probability, kind }
 }
 
 pub async fn bench() -> Bench {

@@ -21,6 +21,7 @@ export { Runtime } from "./runtime.js";
 
 const CONTROL = "/_pilot/";
 const RUNTIME_ID = /^rt-[a-z0-9-]{1,45}$/;
+const RUNTIME_HEADER = "x-pilot-runtime";
 const REQUEST_ID = /^[A-Za-z0-9_-]{1,64}$/;
 
 export default {
@@ -47,6 +48,11 @@ const index = (env) => env.INDEX.get(env.INDEX.idFromName("index"));
 
 /** @param {Request} request @param {Env} env */
 async function traffic(request, env) {
+  // Open at the instance as well, so that whoever waits for it can ask; the id is known to few.
+  const asked = request.headers.get(RUNTIME_HEADER) ?? "";
+  if (new URL(request.url).pathname === "/health" && request.method === "GET" && RUNTIME_ID.test(asked)) {
+    return runtime(env, asked).fetch(request);
+  }
   const trust = { key: env.GATEWAY_KEY, installation: env.INSTALLATION, now: seconds() };
   const id = await verifyAssertion(request.headers, trust);
   if (!RUNTIME_ID.test(id)) throw new Refusal("unauthorized", `the ${ASSERTION} is for no runtime`);

@@ -10,6 +10,7 @@ import { bootFiles, mayChange, owner, strings } from "./record.js";
 /** @import { BootFiles, Runtime as Record_ } from "./record.js" */
 
 const PORT_HEADER = "x-pilot-port";
+const RUNTIME_HEADER = "x-pilot-runtime";
 const PORTS = { backend: 3000, opencode: 4096 };
 
 /** How long a start may take until the instance answers; a cold start takes 1 to 3 seconds. */
@@ -143,7 +144,7 @@ export class Runtime extends DurableObject {
     const url = new URL(request.url);
     url.protocol = "http:";
     const forwarded = new Request(url, request);
-    forwarded.headers.delete(PORT_HEADER);
+    for (const ours of [PORT_HEADER, RUNTIME_HEADER]) forwarded.headers.delete(ours);
     return this.#container.getTcpPort(port).fetch(forwarded);
   }
 
