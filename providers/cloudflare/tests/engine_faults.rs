@@ -184,7 +184,7 @@ async fn broken_answers_of_the_worker_are_told_with_code_and_request_id_and_repe
         assert_eq!(world.objects(&stack.runtime()).await, Vec::<String>::new(), "{kind:?}");
     }
     // For ever, each has its code.
-    let provider = impatient(&world, Duration::from_secs(2));
+    let hasty = impatient(&world, Duration::from_secs(2));
     for (kind, code) in [
         (Kind::Html, ErrorCode::ProviderUnreadable),
         (Kind::TruncatedJson, ErrorCode::ProviderUnreadable),
@@ -197,7 +197,7 @@ async fn broken_answers_of_the_worker_are_told_with_code_and_request_id_and_repe
         always(&world, Surface::Edge, "DELETE", "/_pilot/*", kind.clone()).await;
         let mut stack = stack(&world, &provider);
         stack.up().await;
-        let error = stack.delete("instance").await.unwrap_err();
+        let error = Stack { provider: hasty.clone(), ..stack.clone() }.delete("instance").await.unwrap_err();
         assert_eq!(error.code, code, "{kind:?}: {error:?}");
         let is_cut = matches!(kind, Kind::Hang | Kind::CutBefore);
         assert_eq!(error.request_id.is_some(), !is_cut, "{kind:?}: {error:?}");

@@ -13,13 +13,13 @@ mod gateway;
 mod world;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use contracts::RuntimeId;
 use contracts::assertion::Surface;
 use contracts::headers::ASSERTION;
 use gateway::{KeyBoot, Signer, send_text, until_text, websocket};
-use provider_api::conformance::{Hands as _, Stack, eventually};
+use provider_api::conformance::{Hands as _, Stack};
 use provider_api::{Provider, RuntimeSpec};
 use provider_cloudflare::{CloudflareConfig, CloudflareProvider};
 use reqwest::{Client, Method, RequestBuilder, Response};
@@ -102,6 +102,18 @@ impl Traffic {
     }
 }
 
+/// Reads a stream until this has come.
+async fn until(stream: &mut Response, words: &str) {
+    let mut seen = String::new();
+    let found = async {
+        while !seen.contains(words) {
+            seen += &String::from_utf8_lossy(&stream.chunk().await.unwrap().unwrap());
+        }
+    };
+    let found = tokio::time::timeout(Duration::from_secs(20), found).await;
+    assert!(found.is_ok(), "{words} did not come, but: {seen}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_and_event_streams_reach_the_instance_through_the_worker() {
     let traffic = Traffic::start(&[]).await;
@@ -121,17 +133,10 @@ async fn requests_and_event_streams_reach_the_instance_through_the_worker() {
     // Each event arrives when it is sent, while the stream stays open.
     let mut events = traffic.request(Method::GET, "/api/event").await.send().await.unwrap();
     assert!(events.headers()["content-type"].to_str().unwrap().starts_with("text/event-stream"));
-    let first = events.chunk().await.unwrap().unwrap();
-    assert!(String::from_utf8_lossy(&first).contains("server.connected"));
+    until(&mut events, "server.connected").await;
     let again = traffic.request(Method::POST, "/api/session").await.json(&json!({"title": "second"}));
     assert_eq!(again.send().await.unwrap().status(), 200);
-    let mut seen = String::new();
-    let second = async {
-        while !seen.contains("session.created") {
-            seen += &String::from_utf8_lossy(&events.chunk().await.unwrap().unwrap());
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(10), second).await.expect("the event comes");
+    until(&mut events, "session.created").await;
     traffic.end().await;
 }
 
@@ -168,26 +173,18 @@ async fn opencode_answers_and_its_terminal_works_through_a_websocket() {
     let account = sim_cloudflare::Options::in_folder(std::path::Path::new("/")).account;
     let image = format!("registry.cloudflare.com/{account}/{}", world::OPENCODE_IMAGE);
     let traffic = Traffic::start(&[("IMAGE", &image), ("INSTANCE_TYPE", "standard-4")]).await;
-    let ready = async || {
-        let asked = traffic.request(Method::GET, "/api/capabilities").await.send().await;
-        asked.is_ok_and(|answer| answer.status() == 200)
-    };
-    eventually("the backend answers", ready).await;
-    let mut made = Value::Null;
-    for _ in 0..4 {
-        // OpenCode is started by then, or soon.
-        eventually("OpenCode answers", async || {
-            let asked = traffic.request(Method::GET, "/api/session").await.send().await;
-            asked.is_ok_and(|answer| answer.status() == 200)
-        })
-        .await;
-        let terminal = traffic.request(Method::POST, "/api/pty").await.json(&json!({"command": "/bin/sh"}));
-        made = terminal.send().await.unwrap().json().await.unwrap();
-        if made["id"].is_string() {
-            break;
+    // It takes a while: the instance boots, and OpenCode in it.
+    let deadline = Instant::now() + Duration::from_secs(150);
+    let terminal = loop {
+        let asked = traffic.request(Method::POST, "/api/pty").await.json(&json!({"command": "/bin/sh"}));
+        let made: Value = asked.send().await.unwrap().json().await.unwrap_or_default();
+        if let Some(id) = made["id"].as_str() {
+            break id.to_owned();
         }
-    }
-    let path = format!("/api/pty/{}/connect", made["id"].as_str().unwrap_or_else(|| panic!("{made}")));
+        assert!(Instant::now() < deadline, "OpenCode does not answer: {made}");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    };
+    let path = format!("/api/pty/{terminal}/connect");
     let address = traffic.world.urls.edge.trim_start_matches("http://").to_owned();
     let mut socket = websocket(&address, &traffic.host(), &path, &traffic.token()).await;
     send_text(&mut socket, "echo $((40+2))-pty\n").await;

@@ -9,7 +9,7 @@ mod routes;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -38,6 +38,8 @@ pub struct Machines {
     /// By the name that workerd gives: `workerd-NAMESPACE-OBJECT`.
     live: Mutex<HashMap<String, Live>>,
     appeared: watch::Sender<u64>,
+    /// Why the last start of a name was refused: `monitor()` tells it, as `start()` does not wait.
+    refused: Mutex<HashMap<String, String>>,
     /// One create after the other, so that no two take the last place.
     creating: tokio::sync::Mutex<()>,
     _server: Mutex<Option<AbortOnDropHandle<()>>>,
@@ -72,6 +74,7 @@ impl Machines {
             socket,
             live: Mutex::default(),
             appeared: watch::Sender::new(0),
+            refused: Mutex::default(),
             creating: tokio::sync::Mutex::default(),
             _server: Mutex::default(),
             _folder: folder,
@@ -140,6 +143,30 @@ impl Machines {
         env: Vec<String>,
         command: Option<Vec<String>>,
     ) -> Result<(), Refused> {
+        self.refusals().remove(name);
+        let made = self.try_create(name, env, command).await;
+        self.remember(name, made)
+    }
+
+    /// Keeps the words of a refusal for whoever monitors.
+    fn remember(&self, name: &str, outcome: Result<(), Refused>) -> Result<(), Refused> {
+        if let Err(refused) = &outcome {
+            self.refusals().insert(name.to_owned(), refused.to_string());
+            self.appeared.send_modify(|count| *count += 1);
+        }
+        outcome
+    }
+
+    fn refusals(&self) -> MutexGuard<'_, HashMap<String, String>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn try_create(
+        &self,
+        name: &str,
+        env: Vec<String>,
+        command: Option<Vec<String>>,
+    ) -> Result<(), Refused> {
         let _create = self.creating.lock().await;
         if self.find(name).is_some() {
             return Err(Refused::Conflict);
@@ -160,9 +187,9 @@ impl Machines {
 
     async fn run(self: &Arc<Self>, name: &str) -> Result<(), Refused> {
         let live = self.find(name).ok_or(Refused::Absent)?;
-        if let Err(error) = self.engine.start(&live.container).await {
+        if let Err(refused) = self.engine.start(&live.container).await {
             self.forget(name).await;
-            return Err(error);
+            return self.remember(name, Err(refused));
         }
         let (ended, exit) = watch::channel(None);
         let Some((application, id)) = self.application(name) else { return Err(Refused::Absent) };
@@ -186,19 +213,23 @@ impl Machines {
         Ok(())
     }
 
-    /// The exit code of what runs under this name, once it ends.
-    async fn end_of(&self, name: &str) -> Option<i64> {
+    /// The exit code of what runs under this name, once it ends; or why it could not run.
+    async fn end_of(&self, name: &str) -> Result<i64, Refused> {
         let mut appeared = self.appeared.subscribe();
         let there = async {
             loop {
                 if let Some(live) = self.find(name).filter(|live| live.running) {
-                    return Some(live);
+                    return Ok(live);
                 }
-                appeared.changed().await.ok()?;
+                if let Some(words) = self.refusals().get(name) {
+                    return Err(Refused::Failed(words.clone()));
+                }
+                appeared.changed().await.map_err(|_| Refused::Absent)?;
             }
         };
-        let mut live = tokio::time::timeout(APPEARS, there).await.ok()??;
-        live.exit.wait_for(Option::is_some).await.ok().and_then(|code| *code)
+        let mut live = tokio::time::timeout(APPEARS, there).await.map_err(|_| Refused::Absent)??;
+        let ended = live.exit.wait_for(Option::is_some).await;
+        ended.ok().and_then(|code| *code).ok_or(Refused::Absent)
     }
 
     /// Removes the container with its disk, and all memory of it.

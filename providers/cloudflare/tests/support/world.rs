@@ -86,7 +86,7 @@ impl World {
             boot: self.boot.clone(),
             control_key: ControlKey::new(KEY),
             gateway_key: self.gateway_key.clone(),
-            patience: Duration::from_secs(30),
+            patience: Duration::from_secs(12),
         }
     }
 

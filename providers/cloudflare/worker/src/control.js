@@ -31,8 +31,7 @@ export async function verifyControl(request, key, now) {
   if (!Number.isSafeInteger(time) || !NONCE.test(nonce) || signature?.length !== 32) {
     throw refuse("it is not signed");
   }
-  const body = await request.text();
-  if (body.length > LONGEST_BODY) throw new Refusal("bad_request", "the body is too long");
+  const body = await text(request.body);
 
   const secret = fromBase64Url(key);
   if (!secret || secret.length < 32) throw new Refusal("internal", "the Worker has no usable control key");
@@ -57,6 +56,18 @@ export async function verifyControl(request, key, now) {
  */
 function signed(method, url, time, nonce, bodyHash) {
   return ["pilot-control-v1", method, url.pathname + url.search, time, nonce, bodyHash].join("\n");
+}
+
+/** Before the signature is known to be good, so it has a limit. @param {ReadableStream<Uint8Array> | null} body */
+async function text(body) {
+  const decoder = new TextDecoder();
+  let [read, size] = ["", 0];
+  for await (const chunk of body ?? []) {
+    size += chunk.byteLength;
+    if (size > LONGEST_BODY) throw new Refusal("bad_request", "the body is too long");
+    read += decoder.decode(chunk, { stream: true });
+  }
+  return read + decoder.decode();
 }
 
 /** @param {string} text */

@@ -24,7 +24,9 @@ const LONGEST_GRACE_MS = 60_000;
 
 /** The platform ends a container some time after its object went to sleep; the alarm is quicker. */
 const INACTIVITY_MS = 10 * 60_000;
-const ALARM_MS = 60_000;
+const ALARM_MS = 30_000;
+/** What ends at once after every start does not spin. */
+const MOVED_MS = 1000;
 
 /** @typedef {import("./index.js").Env} Env */
 /** @typedef {{ code: number | undefined, error: unknown }} End */
@@ -49,6 +51,8 @@ export class Runtime extends DurableObject {
     ctx.blockConcurrencyWhile(async () => {
       this.#record = await ctx.storage.get("record");
       if (this.#container.running) this.#watch();
+      // It may have ended while this object was not in memory.
+      else if (this.#wasMoved()) await ctx.storage.setAlarm(Date.now() + MOVED_MS);
     });
   }
 
@@ -151,10 +155,9 @@ export class Runtime extends DurableObject {
   async alarm() {
     await this.#alone(async () => {
       if (this.#record?.wanted !== "running") return;
-      // An instance ends with 0 only when it is told to. We did not, so the platform moved it.
-      const moved = !this.#container.running && (this.#record.exitCode ?? 0) === 0;
+      const moved = this.#wasMoved();
+      if (moved || this.#container.running) await this.ctx.storage.setAlarm(Date.now() + ALARM_MS);
       if (moved) await this.#start();
-      if (this.#container.running) await this.ctx.storage.setAlarm(Date.now() + ALARM_MS);
     });
   }
 
@@ -164,6 +167,12 @@ export class Runtime extends DurableObject {
     const { container } = this.ctx;
     if (!container) throw new Refusal("provider_failed", "this Worker has no container application");
     return container;
+  }
+
+  /** An instance ends with 0 only when it is told to. If we did not, the platform did. */
+  #wasMoved() {
+    const isMissing = this.#record?.wanted === "running" && !this.#container.running;
+    return isMissing && (this.#record?.exitCode ?? 0) === 0;
   }
 
   async #start() {
@@ -223,7 +232,7 @@ export class Runtime extends DurableObject {
       this.#answers = false;
       if (!this.#record) return end;
       await this.#remember({ ...this.#record, exitCode: end.code });
-      if (this.#record.wanted === "running" && end.code === 0) await this.ctx.storage.setAlarm(Date.now());
+      if (this.#wasMoved()) await this.ctx.storage.setAlarm(Date.now() + MOVED_MS);
       return end;
     });
     this.ctx.waitUntil(this.#ended);

@@ -54,3 +54,7 @@ test("clocks may differ by a minute, and only the holder of the key learns ours"
   const stranger = request({ "x-pilot-signature": "0".repeat(64) });
   await assert.rejects(verifyControl(stranger, KEY, TIME + 61), { code: "unauthorized", fields: {} });
 });
+
+test("a body that is too long is not read to its end", async () => {
+  await assert.rejects(verifyControl(request({ body: "x".repeat(300_000) }), KEY, TIME), { code: "bad_request" });
+});

@@ -91,7 +91,7 @@ async fn kill(machines: Shared, name: Path<String>, signal: Query<Signal>) -> Re
 }
 
 async fn wait(machines: Shared, name: Path<String>) -> Result<Json<Value>, Refused> {
-    let code = machines.end_of(&name).await.ok_or(Refused::Absent)?;
+    let code = machines.end_of(&name).await?;
     Ok(Json(json!({"StatusCode": code})))
 }
 
