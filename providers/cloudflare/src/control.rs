@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::Method;
 use provider_api::{ProviderError, Result};
-use provider_http::{Access, Answer, Call, Failure, Pace, Vendor, VendorConfig};
+use provider_http::{Access, Answer, Call, Failure, Kind, Pace, Vendor, VendorConfig};
 use serde_json::Value;
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep};
@@ -54,19 +54,25 @@ impl Cloud {
     ) -> std::result::Result<Value, Refused> {
         let path = format!("/_pilot/runtimes{path}");
         let deadline = Instant::now() + self.config.patience;
-        let mut pause = FIRST_PAUSE;
+        let (mut pause, mut before) = (FIRST_PAUSE, None);
         loop {
-            let failure =
-                match self.attempt(&method, &path, body.as_ref()).await?.and_then(|answer| answer.json()) {
-                    Ok(value) => return Ok(value),
-                    Err(failure) => failure,
-                };
+            let limit = LIMIT.min(deadline.saturating_duration_since(Instant::now()));
+            let answered = self.attempt(&method, &path, body.as_ref(), limit).await?;
+            let mut failure = match answered.and_then(|answer| answer.json()) {
+                Ok(value) => return Ok(value),
+                Err(failure) => failure,
+            };
+            // An attempt that our own patience cut short tells less than the one before.
+            if failure.kind == Kind::Lost && limit < LIMIT {
+                failure = before.unwrap_or(failure);
+            }
             // A problem document is the Worker's own word, and saying the same again changes nothing.
             let is_word = failure.json().is_some_and(|problem| problem["code"].is_string());
             if is_word || !failure.may_have_happened() || Instant::now() + pause >= deadline {
                 let exists = left_it(&failure);
                 return Err(Refused { error: of_worker(failure, doing), exists });
             }
+            before = Some(failure);
             sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
@@ -77,6 +83,7 @@ impl Cloud {
         method: &Method,
         path: &str,
         body: Option<&Value>,
+        limit: Duration,
     ) -> Result<std::result::Result<Answer, Failure>> {
         let host = self.api.host(&self.config).await?;
         let vendor = self.control.vendor(&self.config, host).await?;
@@ -89,7 +96,7 @@ impl Cloud {
             .header("x-pilot-time", signed.time)
             .header("x-pilot-nonce", signed.nonce)
             .header("x-pilot-signature", signed.signature)
-            .limit(LIMIT);
+            .limit(limit);
         call.method = method.clone();
         if let Some(body) = body {
             call = call.json(body.clone());

@@ -184,7 +184,7 @@ async fn broken_answers_of_the_worker_are_told_with_code_and_request_id_and_repe
         assert_eq!(world.objects(&stack.runtime()).await, Vec::<String>::new(), "{kind:?}");
     }
     // For ever, each has its code.
-    let hasty = impatient(&world, Duration::from_secs(2));
+    let hasty = impatient(&world, Duration::from_secs(4));
     for (kind, code) in [
         (Kind::Html, ErrorCode::ProviderUnreadable),
         (Kind::TruncatedJson, ErrorCode::ProviderUnreadable),

@@ -25,6 +25,9 @@ use engine::Engine;
 /// `monitor()` asks before the container is created, because `start()` does not wait.
 const APPEARS: Duration = Duration::from_secs(5);
 
+/// A start that was asked for before has been taken up by then.
+const UNDER_WAY: Duration = Duration::from_millis(300);
+
 const FULL: &str = "Maximum number of running container instances exceeded. Try again later, or try configuring a \
                     higher value for max_instances";
 const NO_APPLICATION: &str =
@@ -40,6 +43,8 @@ pub struct Machines {
     appeared: watch::Sender<u64>,
     /// Why the last start of a name was refused: `monitor()` tells it, as `start()` does not wait.
     refused: Mutex<HashMap<String, String>>,
+    /// How the last container of a name ended, until the next one is created.
+    ended: Mutex<HashMap<String, i64>>,
     /// One create after the other, so that no two take the last place.
     creating: tokio::sync::Mutex<()>,
     _server: Mutex<Option<AbortOnDropHandle<()>>>,
@@ -75,6 +80,7 @@ impl Machines {
             live: Mutex::default(),
             appeared: watch::Sender::new(0),
             refused: Mutex::default(),
+            ended: Mutex::default(),
             creating: tokio::sync::Mutex::default(),
             _server: Mutex::default(),
             _folder: folder,
@@ -144,6 +150,7 @@ impl Machines {
         command: Option<Vec<String>>,
     ) -> Result<(), Refused> {
         self.refusals().remove(name);
+        self.endings().remove(name);
         let made = self.try_create(name, env, command).await;
         self.remember(name, made)
     }
@@ -159,6 +166,10 @@ impl Machines {
 
     fn refusals(&self) -> MutexGuard<'_, HashMap<String, String>> {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn endings(&self) -> MutexGuard<'_, HashMap<String, i64>> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn try_create(
@@ -207,6 +218,7 @@ impl Machines {
         let (machines, name) = (self.clone(), name.to_owned());
         tokio::spawn(async move {
             let code = machines.engine.wait(&live.container).await;
+            machines.endings().insert(name.clone(), code);
             machines.forget(&name).await;
             ended.send_replace(Some(code));
         });
@@ -216,6 +228,13 @@ impl Machines {
     /// The exit code of what runs under this name, once it ends; or why it could not run.
     async fn end_of(&self, name: &str) -> Result<i64, Refused> {
         let mut appeared = self.appeared.subscribe();
+        if self.endings().contains_key(name) {
+            // Unless a start is just under way, it is about what has ended.
+            tokio::time::sleep(UNDER_WAY).await;
+            if let Some(code) = self.endings().get(name) {
+                return Ok(*code);
+            }
+        }
         let there = async {
             loop {
                 if let Some(live) = self.find(name).filter(|live| live.running) {
