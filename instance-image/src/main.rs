@@ -7,6 +7,7 @@ mod config;
 mod logging;
 
 mod boot;
+mod delivery;
 mod git;
 mod opencode_home;
 
@@ -31,6 +32,10 @@ const WORKER_THREADS: usize = 2;
 fn main() -> ExitCode {
     let config = Config::parse();
     logging::start(config.log_level);
+    if let Err(error) = delivery::receive(&config.home) {
+        tracing::error!(code = error.code().as_str(), "{error}");
+        return ExitCode::FAILURE;
+    }
     session::lead();
 
     let runtime = tokio::runtime::Builder::new_multi_thread()

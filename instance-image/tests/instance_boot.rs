@@ -155,3 +155,30 @@ async fn the_mock_serves_both_surfaces_without_opencode() {
     assert_eq!(page.headers()["content-type"], "text/html; charset=utf-8");
     stops_cleanly(instance).await;
 }
+
+#[tokio::test]
+async fn boot_files_from_the_environment_are_in_the_home_and_in_no_process() {
+    use base64::Engine as _;
+    let canary = "canary-of-the-boot-files";
+    let content = base64::engine::general_purpose::STANDARD.encode(canary);
+    let delivered = json!({".config/secret": content}).to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let binary = script(folder.path(), "exec sleep 300");
+    let environment = vec![("PILOT_BOOT_FILES".to_owned(), delivered)];
+    let instance = Setup { environment, ..Setup::with(binary) }.start();
+    instance.wait_for(HealthStatus::Starting).await;
+    let started = instance::eventually("both run", Duration::from_secs(10), async || {
+        (instance.labelled().len() >= 2).then_some(())
+    });
+    started.await.expect("the script runs");
+    assert_eq!(std::fs::read_to_string(instance.home.path().join(".config/secret")).unwrap(), canary);
+    for pid in instance.labelled() {
+        let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let environment = String::from_utf8_lossy(&environment);
+        assert!(
+            !environment.contains("PILOT_BOOT_FILES") && !environment.contains(&content),
+            "process {pid}"
+        );
+    }
+    stops_cleanly(instance).await;
+}

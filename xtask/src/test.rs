@@ -69,6 +69,7 @@ fn engine(targets: &targets::Targets, filter: Option<&str>, yes: bool) -> Result
     system::ensure(system::ENGINE, yes)?;
     system::ensure_docker()?;
     let tools = tools::ensure()?;
+    tools::ensure_for_tests()?;
     let programs = build::all(false)?;
     image::ensure(&programs, &tools.opencode, yes)?;
     let names = targets.of(Class::Engine);

@@ -11,6 +11,7 @@ use crate::{paths, process, ui};
 
 pub mod go;
 mod host;
+mod npm;
 mod opencode;
 mod pulumi;
 
@@ -27,12 +28,18 @@ pub struct Arguments {
     /// Also install missing system packages with apt-get, without asking.
     #[arg(long)]
     yes: bool,
+    /// Also what only tests need: workerd and wrangler.
+    #[arg(long)]
+    tests: bool,
 }
 
 /// The command.
 pub fn run(arguments: &Arguments) -> Result<()> {
     crate::system::ensure(crate::system::BASIC, arguments.yes)?;
     let tools = ensure()?;
+    if arguments.tests {
+        ensure_for_tests()?;
+    }
     ui::say(format!("pulumi   {}", tools.pulumi.display()));
     if let Some(host) = &tools.host {
         ui::say(format!("host     {}", host.display()));
@@ -61,6 +68,16 @@ pub fn ensure() -> Result<Tools> {
     let _lock = lock(&cache)?;
     let pulumi = pulumi::ensure(&cache)?;
     Ok(Tools { pulumi, host: host::ensure(&cache)?, opencode: opencode::ensure(&cache)? })
+}
+
+/// What only tests need: Cloudflare's runtime and client, and what checks the types of the Worker.
+pub fn ensure_for_tests() -> Result<()> {
+    let cache = paths::tools()?;
+    std::fs::create_dir_all(&cache).with_context(|| cache.display().to_string())?;
+    let _lock = lock(&cache)?;
+    npm::CLOUDFLARE.ensure(&cache)?;
+    npm::WORKER_TYPES.ensure(&cache)?;
+    Ok(())
 }
 
 /// Only OpenCode, for what needs no Pulumi.

@@ -33,6 +33,8 @@ pub struct Setup {
     pub arguments: Vec<String>,
     pub opencode_config: Option<serde_json::Value>,
     pub without_key: bool,
+    /// Further variables of its environment.
+    pub environment: Vec<(String, String)>,
     /// In a PID namespace of its own, where the processes that started it have no number.
     pub own_pid_namespace: bool,
 }
@@ -86,6 +88,7 @@ impl Setup {
             .env("HOME", home.path())
             .env("PILOT_RUNTIME", &runtime)
             .env("GIT_CONFIG_NOSYSTEM", "1")
+            .envs(self.environment.clone())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::{Finding, Tree, is_test_file, product_lines};
 
 const WIRING: &str = "orchestrator/src/wiring.rs";
-const PROVIDERS: [&str; 2] = ["provider_local", "provider_docker"];
+const PROVIDERS: [&str; 3] = ["provider_local", "provider_docker", "provider_cloudflare"];
 
 pub(super) fn check(tree: &Tree) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();

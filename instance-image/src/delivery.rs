@@ -1,0 +1,117 @@
+//! Boot files that arrive in an environment variable, where a provider has no other way into the
+//! instance before it starts.
+//!
+//! The variable holds a JSON object: paths below the home to contents in base64. The contents may be
+//! secrets, so they are written for this user alone, and then this process begins anew without the
+//! variable: nothing that is started from here inherits it, and `/proc` does not show it.
+
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Component, Path, PathBuf};
+use std::process::Command;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use contracts::ErrorCode;
+
+/// Named by the provider's Worker as well.
+pub const VARIABLE: &str = "PILOT_BOOT_FILES";
+
+/// Why the instance cannot begin. No variant shows a content.
+#[derive(Debug, thiserror::Error)]
+pub enum DeliveryError {
+    #[error("{VARIABLE} is not a JSON object of paths and base64 texts")]
+    Unreadable,
+    #[error("the boot file path {0:?} leaves the home")]
+    Outside(String),
+    #[error("the boot file {path} cannot be written: {source}")]
+    Unwritable { path: String, source: io::Error },
+    #[error("the instance cannot begin anew without {VARIABLE}: {0}")]
+    Restart(io::Error),
+}
+
+impl DeliveryError {
+    pub fn code(&self) -> ErrorCode {
+        ErrorCode::InstanceFailed
+    }
+}
+
+/// Unpacks what was delivered into `home`; then this does not return, because the process begins anew.
+/// Without a delivery it does nothing.
+pub fn receive(home: &Path) -> Result<(), DeliveryError> {
+    let Some(delivered) = std::env::var_os(VARIABLE) else { return Ok(()) };
+    let text = delivered.to_str().ok_or(DeliveryError::Unreadable)?;
+    unpack(text, home)?;
+    let program = std::env::current_exe().map_err(DeliveryError::Restart)?;
+    // Only returns when it fails.
+    let failed = Command::new(program).args(std::env::args_os().skip(1)).env_remove(VARIABLE).exec();
+    Err(DeliveryError::Restart(failed))
+}
+
+fn unpack(text: &str, home: &Path) -> Result<(), DeliveryError> {
+    let files: std::collections::BTreeMap<String, String> =
+        serde_json::from_str(text).map_err(|_| DeliveryError::Unreadable)?;
+    for (path, content) in files {
+        let content = STANDARD.decode(content).map_err(|_| DeliveryError::Unreadable)?;
+        let inside = !path.is_empty()
+            && Path::new(&path).components().all(|part| matches!(part, Component::Normal(_)));
+        if !inside {
+            return Err(DeliveryError::Outside(path));
+        }
+        write(&home.join(&path), &content).map_err(|source| DeliveryError::Unwritable { path, source })?;
+    }
+    Ok(())
+}
+
+/// Beside its place first: a reader never sees half of it.
+fn write(path: &Path, content: &[u8]) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    }
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(".new");
+    let draft = PathBuf::from(draft);
+    // One that a killed boot left would keep its mode.
+    match std::fs::remove_file(&draft) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = std::fs::File::options().write(true).create_new(true).mode(0o600).open(&draft)?;
+    file.write_all(content)?;
+    std::fs::rename(&draft, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn files_are_written_for_this_user_alone_and_replace_older_ones() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join(".config/pilot/key");
+        for text in ["first", "second"] {
+            let delivered = format!(r#"{{".config/pilot/key":"{}"}}"#, STANDARD.encode(text));
+            unpack(&delivered, home.path()).unwrap();
+            assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+        }
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&file), mode(file.parent().unwrap())), (0o600, 0o700));
+        assert_eq!(file.parent().unwrap().read_dir().unwrap().count(), 1, "no draft is left");
+    }
+
+    #[test]
+    fn what_leaves_the_home_or_cannot_be_read_is_refused_and_never_shown() {
+        let home = tempfile::tempdir().unwrap();
+        for path in ["", "/etc/x", "../x", ".config/../../x"] {
+            let error = unpack(&format!(r#"{{"{path}":""}}"#), home.path()).unwrap_err();
+            assert!(matches!(error, DeliveryError::Outside(_)), "{path}: {error}");
+        }
+        for text in ["canary", r#"{"a":"canary!"}"#, r#"{"a":1}"#] {
+            let error = unpack(text, home.path()).unwrap_err();
+            assert!(!error.to_string().contains("canary"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Cloudflare's API: the envelope, the token and the rate, and the calls that more than one resource makes.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use provider_api::{ProviderError, Result};
+use provider_http::{Access, Call, Failure, Pace, Rate, Vendor, VendorConfig};
+use serde_json::Value;
+use tokio::sync::OnceCell;
+
+use crate::config::CloudflareConfig;
+use crate::failure::{VENDOR, of_api};
+
+/// 1200 calls in five minutes are allowed; who asks for more is blocked for five minutes. Other programs
+/// use the token too, so half of that is ours.
+const INTERVAL: Duration = Duration::from_millis(500);
+const BURST: u32 = 100;
+const CLASS: &str = "api";
+
+#[derive(Default)]
+pub(crate) struct Api {
+    vendor: OnceCell<Vendor>,
+    host: OnceCell<String>,
+}
+
+impl Api {
+    async fn vendor(&self, config: &CloudflareConfig) -> Result<&Vendor> {
+        let make = || async {
+            let burst = NonZeroU32::new(BURST).unwrap_or(NonZeroU32::MIN);
+            let vendor = VendorConfig {
+                name: VENDOR,
+                base: config.url("apiUrl")?,
+                access: Access::bearer(config.settings.require("apiToken")?),
+                request_id: "cf-ray",
+                words: &["/errors/0/message", "/error"],
+                pace: Pace::new([(CLASS, Rate { interval: INTERVAL, burst })]),
+                patience: config.patience,
+            };
+            Vendor::new(vendor).map_err(|failure| of_api(failure, "make a client"))
+        };
+        self.vendor.get_or_try_init(make).await
+    }
+
+    /// The `result` of the answer, for callers that tell failures apart.
+    pub async fn ask(&self, config: &CloudflareConfig, call: Call) -> std::result::Result<Value, Asked> {
+        let vendor = self.vendor(config).await?;
+        let answer = vendor.send(call.action(CLASS, "")).await?;
+        let mut envelope: Value = answer.json()?;
+        Ok(envelope["result"].take())
+    }
+
+    /// The `result` of the answer. `doing` completes "cannot ...".
+    pub async fn result(&self, config: &CloudflareConfig, doing: &str, call: Call) -> Result<Value> {
+        self.ask(config, call).await.map_err(|asked| asked.into_error(doing))
+    }
+
+    /// Below the account.
+    pub fn path(config: &CloudflareConfig, rest: &str) -> Result<String> {
+        Ok(format!("/accounts/{}{rest}", config.account()?))
+    }
+
+    /// The name of the account in front of `workers.dev`.
+    pub async fn subdomain(&self, config: &CloudflareConfig) -> Result<String> {
+        let call = Call::get(Self::path(config, "/workers/subdomain")?);
+        let result = self.result(config, "read the account's workers.dev name", call).await?;
+        Ok(result["subdomain"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// The host name of the Worker: as it is set, else asked for once.
+    pub async fn host(&self, config: &CloudflareConfig) -> Result<&str> {
+        let find = || async {
+            if let Some(host) = config.settings.get("host") {
+                return Ok(host.to_owned());
+            }
+            Ok(format!("{}.{}.workers.dev", config.script(), self.subdomain(config).await?))
+        };
+        self.host.get_or_try_init(find).await.map(String::as_str)
+    }
+}
+
+/// Why there is no result: the call failed, or could not be made.
+pub(crate) enum Asked {
+    Failed(Failure),
+    Impossible(ProviderError),
+}
+
+impl Asked {
+    pub fn into_error(self, doing: &str) -> ProviderError {
+        match self {
+            Asked::Failed(failure) => of_api(failure, doing),
+            Asked::Impossible(error) => error,
+        }
+    }
+
+    pub fn is(&self, what: impl Fn(&Failure) -> bool) -> bool {
+        matches!(self, Asked::Failed(failure) if what(failure))
+    }
+}
+
+impl From<Failure> for Asked {
+    fn from(failure: Failure) -> Self {
+        Asked::Failed(failure)
+    }
+}
+
+impl From<ProviderError> for Asked {
+    fn from(error: ProviderError) -> Self {
+        Asked::Impossible(error)
+    }
+}

@@ -1,0 +1,214 @@
+//! `pilot:cloudflare:Application`: the container application, that is image, size and number of all
+//! instances. Image and size change by a rollout, which asks what runs to end and begins it anew.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use contracts::{ErrorCode, InstallationId};
+use provider_api::resource::{parse, properties};
+use provider_api::{
+    CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ProviderError, ReadRequest,
+    ReadState, Resource, ResourceSchema, Result, UpdateRequest,
+};
+use provider_http::{Call, Failure};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::Cloud;
+use crate::api::Api;
+use crate::config::script;
+use crate::declare::{APPLICATION, TYPES};
+use crate::owner::{foreign, must_be};
+
+pub(crate) struct ApplicationResource {
+    pub cloud: Arc<Cloud>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Inputs {
+    name: String,
+    installation: InstallationId,
+    namespace_id: String,
+    image: String,
+    instance_type: String,
+    max_instances: u64,
+}
+
+impl Inputs {
+    fn configuration(&self) -> Value {
+        json!({"image": self.image, "instance_type": self.instance_type})
+    }
+
+    fn outputs(&self, id: &str) -> Properties {
+        let mut outputs = properties(self);
+        outputs.insert("applicationId".to_owned(), id.into());
+        outputs
+    }
+}
+
+impl ApplicationResource {
+    fn path(&self, rest: &str) -> Result<String> {
+        Api::path(&self.cloud.config, &format!("/containers/applications{rest}"))
+    }
+
+    async fn by_name(&self, name: &str) -> Result<Option<Value>> {
+        let call = Call::get(self.path("")?).query("name", name);
+        let all = self.cloud.api.result(&self.cloud.config, "list container applications", call).await?;
+        let all = all.as_array().cloned().unwrap_or_default();
+        Ok(all.into_iter().find(|application| application["name"] == name))
+    }
+
+    async fn by_id(&self, id: &str) -> Result<Option<Value>> {
+        let call = Call::get(self.path(&format!("/{id}"))?);
+        match self.cloud.api.ask(&self.cloud.config, call).await {
+            Ok(application) => Ok(Some(application)),
+            Err(asked) if asked.is(Failure::is_absent) => Ok(None),
+            Err(asked) => Err(asked.into_error("read the container application")),
+        }
+    }
+
+    /// Brings an application that exists to what the inputs say.
+    async fn settle(&self, found: &Value, inputs: &Inputs) -> Result<String> {
+        let name = &inputs.name;
+        let id = found["id"].as_str().unwrap_or_default().to_owned();
+        if found["durable_objects"]["namespace_id"] != inputs.namespace_id {
+            return Err(foreign("container application", name, None));
+        }
+        if found["max_instances"] != inputs.max_instances {
+            let call = Call::patch(self.path(&format!("/{id}"))?)
+                .json(json!({"max_instances": inputs.max_instances}))
+                .repeatable();
+            self.cloud.api.result(&self.cloud.config, "change the container application", call).await?;
+        }
+        let configuration = &found["configuration"];
+        if configuration["image"] != inputs.image || !is_of_type(configuration, &inputs.instance_type) {
+            let step = |percentage: u32| json!({"step_size": {"percentage": percentage}, "description": format!("{percentage} %")});
+            let rollout = json!({
+                "description": "Pilot",
+                "strategy": "rolling",
+                "kind": "full_auto",
+                "target_configuration": inputs.configuration(),
+                "steps": [step(10), step(100)],
+            });
+            // A second rollout to the same target changes nothing.
+            let call = Call::post(self.path(&format!("/{id}/rollouts"))?).json(rollout).repeatable();
+            self.cloud.api.result(&self.cloud.config, "roll the image out", call).await?;
+        }
+        Ok(id)
+    }
+
+    async fn make(&self, inputs: &Inputs) -> Result<String> {
+        if let Some(found) = self.by_name(&inputs.name).await? {
+            return self.settle(&found, inputs).await;
+        }
+        let body = json!({
+            "name": inputs.name,
+            "scheduling_policy": "default",
+            "configuration": inputs.configuration(),
+            "instances": 0,
+            "max_instances": inputs.max_instances,
+            "constraints": {"tiers": [1, 2]},
+            "durable_objects": {"namespace_id": inputs.namespace_id},
+            "rollout_active_grace_period": 0,
+        });
+        let call = Call::post(self.path("")?).json(body);
+        let error =
+            match self.cloud.api.result(&self.cloud.config, "create the container application", call).await {
+                Ok(made) => return Ok(made["id"].as_str().unwrap_or_default().to_owned()),
+                Err(error) => error,
+            };
+        // Made by another program meanwhile, or by us and the answer was lost.
+        match self.by_name(&inputs.name).await {
+            Ok(Some(found)) => self.settle(&found, inputs).await,
+            _ => Err(error),
+        }
+    }
+}
+
+/// Cloudflare may tell a type by its measures.
+fn is_of_type(configuration: &Value, name: &str) -> bool {
+    if let Some(told) = configuration["instance_type"].as_str() {
+        return told == name;
+    }
+    let measures = |each: &&crate::declare::InstanceType| {
+        let millis = configuration["vcpu"].as_f64().unwrap_or_default() * 1000.0;
+        (millis - f64::from(each.cpu_millis)).abs() < 1.0 && configuration["memory_mib"] == each.memory_mib
+    };
+    TYPES.iter().find(measures).is_some_and(|each| each.name == name)
+}
+
+#[async_trait]
+impl Resource for ApplicationResource {
+    fn schema(&self) -> ResourceSchema {
+        ResourceSchema {
+            token: APPLICATION,
+            description: "The container application of an installation: image, size and number of instances.",
+            inputs: vec![
+                Property::required("name", PropertyType::String, "The application's name.").replaces(),
+                Property::required("installation", PropertyType::String, "The installation that owns it.")
+                    .replaces(),
+                Property::required(
+                    "namespaceId",
+                    PropertyType::String,
+                    "The namespace of the Durable Objects.",
+                )
+                .replaces(),
+                Property::required("image", PropertyType::String, "The instance image."),
+                Property::required("instanceType", PropertyType::String, "The size of every instance."),
+                Property::required("maxInstances", PropertyType::Integer, "How many may run at once."),
+            ],
+            outputs: vec![Property::required("applicationId", PropertyType::String, "Its id at Cloudflare.")],
+        }
+    }
+
+    async fn create(&self, request: CreateRequest) -> Result<Created> {
+        let inputs: Inputs = parse(&request.inputs)?;
+        must_be(&self.cloud.config.installation, &inputs.installation, "container application")?;
+        let id = self.make(&inputs).await?;
+        Ok(Created { outputs: inputs.outputs(&id), id })
+    }
+
+    async fn read(&self, request: ReadRequest) -> Result<Option<ReadState>> {
+        let Some(found) = self.by_id(&request.id).await? else { return Ok(None) };
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let name = text(&found["name"]);
+        let installation = &self.cloud.config.installation;
+        if name != script(installation) {
+            return Err(foreign("container application", &name, None));
+        }
+        let configuration = &found["configuration"];
+        let size = TYPES.iter().find(|each| is_of_type(configuration, each.name));
+        let inputs = Inputs {
+            name,
+            installation: installation.clone(),
+            namespace_id: text(&found["durable_objects"]["namespace_id"]),
+            image: text(&configuration["image"]),
+            instance_type: size.map(|each| each.name.to_owned()).unwrap_or_default(),
+            max_instances: found["max_instances"].as_u64().unwrap_or_default(),
+        };
+        let outputs = inputs.outputs(&request.id);
+        Ok(Some(ReadState { inputs: properties(&inputs), outputs, id: request.id }))
+    }
+
+    async fn update(&self, request: UpdateRequest) -> Result<Properties> {
+        let inputs: Inputs = parse(&request.new_inputs)?;
+        let Some(found) = self.by_id(&request.id).await? else {
+            let message = format!("the container application {} is gone", inputs.name);
+            return Err(ProviderError::new(ErrorCode::ProviderFailed, message)
+                .with_action("Refresh the shared stack of cloudflare, then apply it again."));
+        };
+        Ok(inputs.outputs(&self.settle(&found, &inputs).await?))
+    }
+
+    async fn delete(&self, request: DeleteRequest) -> Result<()> {
+        let inputs: Inputs = parse(&request.inputs)?;
+        must_be(&self.cloud.config.installation, &inputs.installation, "container application")?;
+        let call = Call::delete(self.path(&format!("/{}", request.id))?);
+        match self.cloud.api.ask(&self.cloud.config, call).await {
+            Ok(_) => Ok(()),
+            Err(asked) if asked.is(Failure::is_absent) => Ok(()),
+            Err(asked) => Err(asked.into_error("delete the container application")),
+        }
+    }
+}

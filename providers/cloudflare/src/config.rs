@@ -1,0 +1,118 @@
+//! What the module is configured with.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use contracts::{ErrorCode, InstallationId};
+use provider_api::{BootSource, ProviderError, Result, Setting, Settings};
+use url::Url;
+
+use crate::declare::TYPES;
+
+pub(crate) const SETTINGS: [Setting; 11] = [
+    Setting::required("apiToken", "an API token with Workers Scripts and Containers: Edit").secret(),
+    Setting::required("accountId", "the account in which everything is made"),
+    Setting::required("image", "the instance image in a registry that Cloudflare reads"),
+    Setting::optional("instanceType", "the size of every instance").default("standard-1"),
+    Setting::optional("maxInstances", "how many instances may run at once").default("50"),
+    Setting::optional("host", "the host name of the Worker, if it is not on workers.dev"),
+    Setting::optional("apiUrl", "where Cloudflare's API is").default("https://api.cloudflare.com/client/v4"),
+    Setting::optional("workerUrl", "where the Worker is connected to, if not at its host name"),
+    Setting::optional("dnsZone", "a zone in which a record is kept, for example for the gateway"),
+    Setting::optional("dnsName", "the name of that record, for example *.ws.example.com"),
+    Setting::optional("dnsTarget", "the name that it points to"),
+];
+
+/// The key that the orchestrator and the Worker share; whoever has it may change runtimes.
+#[derive(Clone)]
+pub struct ControlKey([u8; 32]);
+
+impl ControlKey {
+    pub fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// As the Worker is given it.
+    pub(crate) fn text(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.0)
+    }
+}
+
+impl std::fmt::Debug for ControlKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ControlKey(...)")
+    }
+}
+
+/// Which account, whose installation, and what the Worker trusts.
+#[derive(Clone)]
+pub struct CloudflareConfig {
+    pub settings: Settings,
+    pub installation: InstallationId,
+    pub boot: Arc<dyn BootSource>,
+    pub control_key: ControlKey,
+    /// base64url of the gateway's Ed25519 public key, as in the boot file.
+    pub gateway_key: String,
+    /// How long a call may take with all its attempts.
+    pub patience: Duration,
+}
+
+impl CloudflareConfig {
+    pub const PATIENCE: Duration = Duration::from_secs(90);
+
+    pub(crate) fn account(&self) -> Result<&str> {
+        self.settings.require("accountId")
+    }
+
+    pub(crate) fn setting(&self, name: &str) -> &str {
+        self.settings.get(name).unwrap_or_default()
+    }
+
+    /// The script and everything else of the installation has this name.
+    pub(crate) fn script(&self) -> String {
+        script(&self.installation)
+    }
+
+    pub(crate) fn max_instances(&self) -> Result<u64> {
+        let text = self.setting("maxInstances");
+        text.parse()
+            .ok()
+            .filter(|count| *count > 0)
+            .ok_or_else(|| unusable("maxInstances", "a number above 0"))
+    }
+
+    pub(crate) fn instance_type(&self) -> Result<&str> {
+        let name = self.setting("instanceType");
+        let known = TYPES.iter().any(|each| each.name == name);
+        if known { Ok(name) } else { Err(unusable("instanceType", "the name of one of Cloudflare's sizes")) }
+    }
+
+    pub(crate) fn url(&self, name: &'static str) -> Result<Url> {
+        Url::parse(self.setting(name)).map_err(|_| unusable(name, "an address such as https://example.com"))
+    }
+}
+
+pub(crate) fn script(installation: &InstallationId) -> String {
+    format!("pilot-{installation}")
+}
+
+/// What is missing or cannot be meant, before anything is asked.
+pub(crate) fn check(config: &CloudflareConfig) -> Result<()> {
+    config.settings.require("apiToken")?;
+    config.account()?;
+    config.settings.require("image")?;
+    config.max_instances()?;
+    config.instance_type()?;
+    config.url("apiUrl").map(drop)
+}
+
+fn unusable(name: &str, expected: &str) -> ProviderError {
+    let message = format!("the setting {name} of the provider cloudflare is not {expected}");
+    ProviderError::new(ErrorCode::ProviderNotConfigured, message).with_action("Correct the setting.")
+}

@@ -1,0 +1,127 @@
+//! The resources of an installation and of one runtime, as plain values, and the sizes. Pure.
+
+use contracts::workspace::Size;
+use contracts::{ErrorCode, InstallationId, ProviderName};
+use provider_api::{Declaration, Declared, Expr, ProviderError, Result, RuntimeSpec};
+
+use crate::config::{CloudflareConfig, script};
+use crate::sign::fingerprint;
+use crate::worker::bundle;
+
+pub(crate) const WORKER: &str = "pilot:cloudflare:Worker";
+pub(crate) const APPLICATION: &str = "pilot:cloudflare:Application";
+pub(crate) const DNS_RECORD: &str = "pilot:cloudflare:DnsRecord";
+pub(crate) const RUNTIME: &str = "pilot:cloudflare:Runtime";
+
+/// A size that Cloudflare names.
+pub(crate) struct InstanceType {
+    pub name: &'static str,
+    pub cpu_millis: u32,
+    pub memory_mib: u32,
+    disk_gb: u32,
+}
+
+pub(crate) const TYPES: [InstanceType; 6] = [
+    InstanceType { name: "lite", cpu_millis: 62, memory_mib: 256, disk_gb: 2 },
+    InstanceType { name: "basic", cpu_millis: 250, memory_mib: 1024, disk_gb: 4 },
+    InstanceType { name: "standard-1", cpu_millis: 500, memory_mib: 4096, disk_gb: 8 },
+    InstanceType { name: "standard-2", cpu_millis: 1000, memory_mib: 6144, disk_gb: 12 },
+    InstanceType { name: "standard-3", cpu_millis: 2000, memory_mib: 8192, disk_gb: 16 },
+    InstanceType { name: "standard-4", cpu_millis: 4000, memory_mib: 12_288, disk_gb: 20 },
+];
+
+/// For an hour of a whole CPU that is never idle, of a GiB of memory, of a GB of disk.
+const CPU_MICRO_USD: u32 = 72_000;
+const MEMORY_MICRO_USD: u32 = 9_000;
+const DISK_MICRO_USD: u32 = 252;
+
+pub(crate) fn name() -> ProviderName {
+    #[allow(clippy::unwrap_used, reason = "the literal is a valid name; a test parses it")]
+    "cloudflare".parse().unwrap()
+}
+
+/// One: all instances share an application, and that has one size. Another is another setting.
+pub(crate) fn sizes(config: &CloudflareConfig) -> Vec<Size> {
+    let chosen = config.setting("instanceType");
+    let size = |each: &InstanceType| Size {
+        name: each.name.to_owned(),
+        memory_mib: Some(each.memory_mib),
+        cpu_millis: Some(each.cpu_millis),
+        hourly_micro_usd: Some(
+            each.cpu_millis * CPU_MICRO_USD / 1000
+                + each.memory_mib * MEMORY_MICRO_USD / 1024
+                + each.disk_gb * DISK_MICRO_USD,
+        ),
+    };
+    TYPES.iter().filter(|each| each.name == chosen).map(size).collect()
+}
+
+pub(crate) fn declare(config: &CloudflareConfig, runtime: &RuntimeSpec) -> Result<Declared> {
+    let sizes = sizes(config);
+    if !sizes.iter().any(|size| size.name == runtime.size) {
+        let known: Vec<&str> = sizes.iter().map(|size| size.name.as_str()).collect();
+        let message = format!("the provider cloudflare has no size {:?} here", runtime.size);
+        let action =
+            format!("Use {}, or change the setting instanceType for all instances.", known.join(", "));
+        return Err(ProviderError::new(ErrorCode::UnknownSize, message).with_action(action));
+    }
+    if let Some(region) = &runtime.region {
+        let message = format!("the provider cloudflare has no regions, so not {region:?} either");
+        let action = "Leave the region out: Cloudflare runs an instance near its first request.";
+        return Err(ProviderError::new(ErrorCode::UnknownRegion, message).with_action(action));
+    }
+    let git = runtime.git.as_ref();
+    let instance = Declaration::new("instance", RUNTIME)
+        .input("runtimeId", runtime.runtime_id.as_str())
+        .input("installation", runtime.installation.as_str())
+        .input("generation", runtime.generation)
+        .input("size", runtime.size.as_str())
+        .optional_input("gitUrl", git.map(|git| git.url.as_str()))
+        .optional_input("gitRef", git.and_then(|git| git.reference.as_deref()))
+        .delete_before_replace();
+    Ok(Declared {
+        resources: vec![instance],
+        outputs: [
+            ("host".to_owned(), Expr::output("instance", "host")),
+            ("runtimeId".to_owned(), runtime.runtime_id.as_str().into()),
+        ]
+        .into(),
+    })
+}
+
+/// The Worker, its container application, and a DNS record if one is set.
+pub(crate) fn shared(config: &CloudflareConfig, installation: &InstallationId) -> Result<Declared> {
+    let script = script(installation);
+    let worker = Declaration::new("worker", WORKER)
+        .input("script", script.as_str())
+        .input("installation", installation.as_str())
+        .input("version", bundle::version())
+        .input("keys", fingerprint(&config.control_key, &config.gateway_key))
+        .delete_before_replace();
+    let application = Declaration::new("application", APPLICATION)
+        .input("name", script.as_str())
+        .input("installation", installation.as_str())
+        .input("namespaceId", Expr::output("worker", "namespaceId"))
+        .input("image", config.settings.require("image")?)
+        .input("instanceType", config.instance_type()?)
+        .input("maxInstances", config.max_instances()?)
+        .delete_before_replace();
+    let mut resources = vec![worker, application];
+    let record = ["dnsZone", "dnsName", "dnsTarget"].map(|name| config.settings.get(name));
+    if let [Some(zone), Some(name), Some(target)] = record {
+        resources.push(
+            Declaration::new("record", DNS_RECORD)
+                .input("zone", zone)
+                .input("name", name)
+                .input("type", "CNAME")
+                .input("content", target)
+                .input("installation", installation.as_str())
+                .delete_before_replace(),
+        );
+    }
+    Ok(Declared { resources, outputs: [("host".to_owned(), Expr::output("worker", "host"))].into() })
+}
+
+#[cfg(test)]
+#[path = "declare_tests.rs"]
+mod tests;

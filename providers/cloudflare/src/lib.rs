@@ -1,0 +1,126 @@
+//! Runs an instance as a Cloudflare Container.
+//!
+//! An installation has one Worker, with one class of Durable Objects, and one container application; a
+//! runtime is one Durable Object with its container. So a runtime costs no resource of Cloudflare's API,
+//! whose calls are few, but one signed call to the Worker (`worker/src` is its source, uploaded as it is).
+//!
+//! | What | Calls |
+//! |---|---|
+//! | create, delete, read, update, start, stop, status of a runtime | 1 to the Worker |
+//! | endpoint of a runtime | 1 to the Worker, to see that it runs |
+//! | the host name of the Worker, once for each process | 1 to the API, unless the setting `host` tells it |
+//! | create of the Worker, once for an installation | 4 to the API |
+//! | create of the application, once for an installation | 2 to the API |
+//!
+//! The disk of a container is gone when it ends: a stop loses the home. Boot files travel in the signed
+//! call and are kept, secrets included, in the Durable Object's storage alone: no API gives them back.
+
+mod api;
+mod config;
+mod control;
+mod failure;
+mod sign;
+
+mod declare;
+mod owner;
+
+mod application;
+mod dns;
+mod runtime;
+mod worker;
+
+mod lifecycle;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use contracts::InstallationId;
+use provider_api::{
+    Declared, Description, Inventory, Lifecycle, Provider, Resource, Result, RuntimeSpec, Setting,
+};
+
+pub use crate::config::{CloudflareConfig, ControlKey};
+
+use crate::api::Api;
+use crate::control::Control;
+use crate::lifecycle::CloudflareLifecycle;
+
+/// What all parts of the module share. Clients are made at the first use, so a module without settings
+/// can be described.
+pub(crate) struct Cloud {
+    pub config: CloudflareConfig,
+    pub api: Api,
+    pub control: Control,
+}
+
+/// The `cloudflare` provider module.
+pub struct CloudflareProvider {
+    cloud: Arc<Cloud>,
+}
+
+impl CloudflareProvider {
+    pub fn new(config: CloudflareConfig) -> Self {
+        let (api, control) = (Api::default(), Control::default());
+        Self { cloud: Arc::new(Cloud { config, api, control }) }
+    }
+
+    /// What an operator gives the module.
+    pub fn settings() -> Vec<Setting> {
+        config::SETTINGS.to_vec()
+    }
+
+    pub fn name() -> contracts::ProviderName {
+        declare::name()
+    }
+}
+
+#[async_trait]
+impl Provider for CloudflareProvider {
+    fn describe(&self) -> Description {
+        Description {
+            name: declare::name(),
+            summary: "containers on Cloudflare's network, behind one Worker",
+            isolation: "cloudflare runs each instance in a virtual machine of its own; its disk is gone \
+                        when it ends.",
+            unisolated: false,
+            regions: Vec::new(),
+            sizes: declare::sizes(&self.cloud.config),
+            // A container that sleeps keeps no memory.
+            suspend: false,
+            persistent_home: false,
+            settings: Self::settings(),
+        }
+    }
+
+    fn declare(&self, runtime: &RuntimeSpec) -> Result<Declared> {
+        declare::declare(&self.cloud.config, runtime)
+    }
+
+    fn shared(&self, installation: &InstallationId) -> Result<Declared> {
+        declare::shared(&self.cloud.config, installation)
+    }
+
+    fn resources(&self) -> Vec<Arc<dyn Resource>> {
+        vec![
+            Arc::new(worker::WorkerResource { cloud: self.cloud.clone() }),
+            Arc::new(application::ApplicationResource { cloud: self.cloud.clone() }),
+            Arc::new(dns::DnsRecordResource { cloud: self.cloud.clone() }),
+            Arc::new(runtime::RuntimeResource { cloud: self.cloud.clone() }),
+        ]
+    }
+
+    fn lifecycle(&self) -> Arc<dyn Lifecycle> {
+        Arc::new(CloudflareLifecycle { cloud: self.cloud.clone() })
+    }
+
+    /// The token is accepted and the account can be read. Whether the Worker is there is not asked: it is
+    /// made before the first runtime.
+    async fn ready(&self) -> Result<()> {
+        config::check(&self.cloud.config)?;
+        self.cloud.api.subdomain(&self.cloud.config).await.map(drop)
+    }
+
+    fn inventory(&self) -> Option<Arc<dyn Inventory>> {
+        Some(Arc::new(CloudflareLifecycle { cloud: self.cloud.clone() }))
+    }
+}

@@ -1,0 +1,96 @@
+//! Start, stop, status and endpoint of a runtime, and what an installation owns: one call each.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use contracts::workspace::Endpoint;
+use contracts::{ErrorCode, InstallationId};
+use http::Method;
+use provider_api::{Inventory, Lifecycle, OwnedObject, ProviderError, Result, RunStatus, RuntimeRef};
+use serde_json::json;
+
+use crate::Cloud;
+use crate::runtime::boot;
+
+const HTTPS: u16 = 443;
+/// Read by `worker/src/index.js`.
+const RUNTIME_HEADER: &str = "x-pilot-runtime";
+
+pub(crate) struct CloudflareLifecycle {
+    pub cloud: Arc<Cloud>,
+}
+
+#[async_trait]
+impl Lifecycle for CloudflareLifecycle {
+    async fn start(&self, runtime: &RuntimeRef) -> Result<()> {
+        let files = self.cloud.config.boot.boot_files(&runtime.runtime_id).await?;
+        let body = json!({"installation": runtime.installation, "boot": boot(&files)});
+        let path = format!("/{}/start", runtime.runtime_id);
+        self.cloud.control("start the runtime", Method::POST, &path, Some(body)).await?;
+        Ok(())
+    }
+
+    async fn stop(&self, runtime: &RuntimeRef, grace: Duration) -> Result<()> {
+        let body = json!({"installation": runtime.installation, "graceMs": grace.as_millis()});
+        let path = format!("/{}/stop", runtime.runtime_id);
+        self.cloud.control("stop the runtime", Method::POST, &path, Some(body)).await?;
+        Ok(())
+    }
+
+    async fn status(&self, runtime: &RuntimeRef) -> Result<RunStatus> {
+        let state = self.cloud.state(&runtime.runtime_id, &runtime.installation).await?;
+        match state.status.as_str() {
+            "running" => Ok(RunStatus::Running),
+            "stopped" => Ok(RunStatus::Stopped { exit_code: state.exit_code }),
+            "absent" => Ok(RunStatus::Absent),
+            other => {
+                let message = format!("the Worker says that the runtime is {other:?}, which means nothing");
+                Err(ProviderError::new(ErrorCode::ProviderUnreadable, message))
+            }
+        }
+    }
+
+    /// The Worker's address. Which runtime a request is for is told by the gateway's assertion, and to
+    /// whoever only asks for health by a header.
+    async fn endpoint(&self, runtime: &RuntimeRef) -> Result<Endpoint> {
+        let status = self.status(runtime).await?;
+        if status != RunStatus::Running {
+            let message = format!("{} does not run, so it has no endpoint: {status:?}", runtime.runtime_id);
+            return Err(
+                ProviderError::new(ErrorCode::WorkspaceNotReady, message).with_action("Start it first.")
+            );
+        }
+        let config = &self.cloud.config;
+        let host = self.cloud.api.host(config).await?.to_owned();
+        let headers = BTreeMap::from([(RUNTIME_HEADER.to_owned(), runtime.runtime_id.to_string())]);
+        let mut endpoint = Endpoint { host, port: HTTPS, tls: true, headers };
+        if config.settings.get("workerUrl").is_some() {
+            let at = config.url("workerUrl")?;
+            endpoint.headers.insert("host".to_owned(), endpoint.host);
+            endpoint.host = at.host_str().unwrap_or_default().to_owned();
+            endpoint.port = at.port_or_known_default().unwrap_or(HTTPS);
+            endpoint.tls = at.scheme() == "https";
+        }
+        Ok(endpoint)
+    }
+}
+
+#[async_trait]
+impl Inventory for CloudflareLifecycle {
+    /// The Worker's own list: it holds every runtime from before its beginning to after its end.
+    async fn list_owned(&self, installation: &InstallationId) -> Result<Vec<OwnedObject>> {
+        if *installation != self.cloud.config.installation {
+            return Ok(Vec::new());
+        }
+        let path = format!("?installation={installation}");
+        let listed = self.cloud.control("list the runtimes", Method::GET, &path, None).await?;
+        let ids = listed["runtimes"].as_array().cloned().unwrap_or_default();
+        let owned = |id: &serde_json::Value| {
+            let id = id.as_str()?;
+            Some(OwnedObject { runtime_id: id.parse().ok()?, kind: "runtime".to_owned(), id: id.to_owned() })
+        };
+        Ok(ids.iter().filter_map(owned).collect())
+    }
+}

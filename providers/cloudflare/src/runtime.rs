@@ -1,0 +1,193 @@
+//! `pilot:cloudflare:Runtime`: one Durable Object with its container. Each call is one signed call to the
+//! Worker, which finds the object by the runtime's id; so a create that is repeated adopts.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use contracts::network::network;
+use contracts::{InstallationId, RuntimeId};
+use http::Method;
+use provider_api::resource::{parse, properties};
+use provider_api::{
+    BootFile, CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ReadRequest,
+    ReadState, Resource, ResourceSchema, Result, UpdateRequest,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::Cloud;
+use crate::declare::RUNTIME;
+
+pub(crate) struct RuntimeResource {
+    pub cloud: Arc<Cloud>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Inputs {
+    runtime_id: RuntimeId,
+    installation: InstallationId,
+    generation: u64,
+    #[serde(flatten)]
+    spec: Spec,
+}
+
+/// What the object keeps besides its owner, and gives back.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Spec {
+    size: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    git_url: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    git_ref: Option<String>,
+}
+
+/// What the Worker says of a runtime.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct State {
+    pub status: String,
+    pub exit_code: Option<i32>,
+    runtime: Option<RuntimeId>,
+    installation: Option<InstallationId>,
+    generation: Option<u64>,
+    spec: Option<Spec>,
+}
+
+/// Paths to base64, as the Worker hands them on to the instance.
+pub(crate) fn boot(files: &[BootFile]) -> Value {
+    let file = |file: &BootFile| (file.path.clone(), STANDARD.encode(&file.content).into());
+    Value::Object(files.iter().map(file).collect::<Map<_, _>>())
+}
+
+impl Cloud {
+    pub async fn state(&self, runtime: &RuntimeId, installation: &InstallationId) -> Result<State> {
+        let path = format!("/{runtime}/state?installation={installation}");
+        let state = self.control("read the runtime", Method::GET, &path, None).await?;
+        parse(&properties(&state))
+    }
+}
+
+impl RuntimeResource {
+    fn env(inputs: &Inputs) -> Value {
+        let ports = &network().instance;
+        let mut env = json!({
+            "PILOT_INSTALLATION": inputs.installation,
+            "PILOT_RUNTIME": inputs.runtime_id,
+            "PILOT_GENERATION": inputs.generation.to_string(),
+            "PILOT_LISTEN": format!("0.0.0.0:{}", ports.backend),
+            "PILOT_OPENCODE_PORT": ports.opencode.to_string(),
+        });
+        for (name, value) in
+            [("PILOT_GIT_URL", &inputs.spec.git_url), ("PILOT_GIT_REF", &inputs.spec.git_ref)]
+        {
+            if let Some(value) = value {
+                env[name] = value.as_str().into();
+            }
+        }
+        env
+    }
+
+    async fn outputs(&self, inputs: &Inputs) -> Result<Properties> {
+        let mut outputs = properties(inputs);
+        outputs.insert("host".to_owned(), self.cloud.api.host(&self.cloud.config).await?.into());
+        Ok(outputs)
+    }
+
+    fn body(inputs: &Inputs) -> Value {
+        json!({
+            "installation": inputs.installation,
+            "generation": inputs.generation,
+            "spec": inputs.spec,
+            "env": Self::env(inputs),
+        })
+    }
+}
+
+#[async_trait]
+impl Resource for RuntimeResource {
+    fn schema(&self) -> ResourceSchema {
+        ResourceSchema {
+            token: RUNTIME,
+            description: "One runtime: a Durable Object with its container.",
+            inputs: vec![
+                Property::required("runtimeId", PropertyType::String, "The runtime that it is.").replaces(),
+                Property::required("installation", PropertyType::String, "The installation that owns it.")
+                    .replaces(),
+                Property::required(
+                    "generation",
+                    PropertyType::Integer,
+                    "Rises with every change of the spec.",
+                ),
+                Property::required(
+                    "size",
+                    PropertyType::String,
+                    "The size of all instances of the installation.",
+                ),
+                Property::optional("gitUrl", PropertyType::String, "Cloned into the workspace at each boot.")
+                    .replaces(),
+                Property::optional("gitRef", PropertyType::String, "A branch or tag of the repository.")
+                    .replaces(),
+            ],
+            outputs: vec![Property::required("host", PropertyType::String, "The host name of the Worker.")],
+        }
+    }
+
+    async fn create(&self, request: CreateRequest) -> Result<Created> {
+        let inputs: Inputs = parse(&request.inputs)?;
+        let files = self.cloud.config.boot.boot_files(&inputs.runtime_id).await?;
+        let mut body = Self::body(&inputs);
+        body["boot"] = boot(&files);
+        body["start"] = true.into();
+        let (id, path) = (inputs.runtime_id.to_string(), format!("/{}", inputs.runtime_id));
+        if let Err(refused) = self.cloud.control("create the runtime", Method::PUT, &path, Some(body)).await {
+            return Err(match refused.exists && is_ours(&refused.error) {
+                true => refused.error.partial(&id, self.outputs(&inputs).await?),
+                false => refused.error,
+            });
+        }
+        Ok(Created { outputs: self.outputs(&inputs).await?, id })
+    }
+
+    async fn read(&self, request: ReadRequest) -> Result<Option<ReadState>> {
+        let installation = match request.inputs.is_empty() {
+            true => self.cloud.config.installation.clone(),
+            false => parse::<Inputs>(&request.inputs)?.installation,
+        };
+        let Ok(runtime) = request.id.parse::<RuntimeId>() else { return Ok(None) };
+        let state = self.cloud.state(&runtime, &installation).await?;
+        let State { runtime: Some(runtime_id), installation: Some(installation), generation, spec, .. } =
+            state
+        else {
+            return Ok(None);
+        };
+        let (Some(generation), Some(spec)) = (generation, spec) else { return Ok(None) };
+        let inputs = Inputs { runtime_id, installation, generation, spec };
+        let outputs = self.outputs(&inputs).await?;
+        Ok(Some(ReadState { inputs: properties(&inputs), outputs, id: request.id }))
+    }
+
+    /// Applies to the next start; what runs goes on.
+    async fn update(&self, request: UpdateRequest) -> Result<Properties> {
+        let inputs: Inputs = parse(&request.new_inputs)?;
+        let path = format!("/{}", inputs.runtime_id);
+        self.cloud.control("change the runtime", Method::PUT, &path, Some(Self::body(&inputs))).await?;
+        self.outputs(&inputs).await
+    }
+
+    async fn delete(&self, request: DeleteRequest) -> Result<()> {
+        let inputs: Inputs = parse(&request.inputs)?;
+        let body = json!({"installation": inputs.installation, "generation": inputs.generation});
+        let path = format!("/{}", inputs.runtime_id);
+        self.cloud.control("delete the runtime", Method::DELETE, &path, Some(body)).await?;
+        Ok(())
+    }
+}
+
+/// A runtime that another program or installation owns is not left behind by us.
+fn is_ours(error: &provider_api::ProviderError) -> bool {
+    !matches!(error.code, contracts::ErrorCode::Fenced | contracts::ErrorCode::ForeignObject)
+}

@@ -1,0 +1,219 @@
+//! `pilot:cloudflare:Worker`: the script of an installation, with its classes and its secret. There is one,
+//! and a new version of Pilot uploads a new one in its place; objects and containers stay.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use contracts::{ErrorCode, InstallationId};
+use provider_api::resource::{parse, properties};
+use provider_api::{
+    CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ProviderError, ReadRequest,
+    ReadState, Resource, ResourceSchema, Result, UpdateRequest,
+};
+use provider_http::{Call, Part};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::Cloud;
+use crate::api::Api;
+use crate::declare::WORKER;
+use crate::failure::is_no_script;
+use crate::owner::{Tags, foreign, must_be};
+
+pub(crate) mod bundle;
+
+pub(crate) struct WorkerResource {
+    pub cloud: Arc<Cloud>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Inputs {
+    script: String,
+    installation: InstallationId,
+    version: String,
+    keys: String,
+}
+
+/// A script of ours, as it is.
+struct Found {
+    tags: Tags,
+    migration: Option<String>,
+}
+
+impl WorkerResource {
+    fn path(&self, rest: &str) -> Result<String> {
+        Api::path(&self.cloud.config, rest)
+    }
+
+    /// The script, if there is one; an error if it is another's.
+    async fn find(&self, script: &str, installation: Option<&InstallationId>) -> Result<Option<Found>> {
+        let call = Call::get(self.path(&format!("/workers/services/{script}"))?);
+        let service = match self.cloud.api.ask(&self.cloud.config, call).await {
+            Ok(service) => service,
+            Err(asked) if asked.is(is_no_script) => return Ok(None),
+            Err(asked) => return Err(asked.into_error("look for the Worker")),
+        };
+        let known = &service["default_environment"]["script"];
+        let tags = Tags::of(&known["tags"]).ok_or_else(|| foreign("Worker script", script, None))?;
+        if installation.is_some_and(|ours| *ours.as_str() != tags.installation) {
+            return Err(foreign("Worker script", script, Some(&tags.installation)));
+        }
+        let migration = known["migration_tag"].as_str().filter(|tag| !tag.is_empty()).map(str::to_owned);
+        Ok(Some(Found { tags, migration }))
+    }
+
+    /// Uploads the script, migrates its classes if that was not done, and opens its host name.
+    async fn put(&self, inputs: &Inputs) -> Result<Properties> {
+        let config = &self.cloud.config;
+        must_be(&config.installation, &inputs.installation, "Worker script")?;
+        let found = self.find(&inputs.script, Some(&inputs.installation)).await?;
+        let migration = found.and_then(|found| found.migration);
+        let upload = Call::put(self.path(&format!("/workers/scripts/{}", inputs.script))?)
+            .form(self.parts(inputs, migration.as_deref()));
+        match self.cloud.api.ask(config, upload).await {
+            Ok(_) => {}
+            // Another program migrated in the meantime; then there is nothing to migrate any more.
+            Err(asked) if asked.is(|failure| crate::failure::number(failure) == STALE_MIGRATION) => {
+                let again = Call::put(self.path(&format!("/workers/scripts/{}", inputs.script))?)
+                    .form(self.parts(inputs, Some(bundle::MIGRATION)));
+                self.cloud.api.result(config, "upload the Worker", again).await?;
+            }
+            Err(asked) => return Err(asked.into_error("upload the Worker")),
+        }
+        if config.settings.get("host").is_none() {
+            let open = Call::post(self.path(&format!("/workers/scripts/{}/subdomain", inputs.script))?)
+                .json(json!({"enabled": true, "previews_enabled": false}))
+                .repeatable();
+            self.cloud.api.result(config, "open the Worker's host name", open).await?;
+        }
+        self.outputs(inputs).await
+    }
+
+    fn parts(&self, inputs: &Inputs, migration: Option<&str>) -> Vec<Part> {
+        let config = &self.cloud.config;
+        let tags = Tags {
+            installation: inputs.installation.to_string(),
+            version: inputs.version.clone(),
+            keys: inputs.keys.clone(),
+        };
+        let object = |name: &str, class: &str| json!({"name": name, "type": "durable_object_namespace", "class_name": class});
+        let text = |name: &str, text: &str| json!({"name": name, "type": "plain_text", "text": text});
+        let mut metadata = json!({
+            "main_module": bundle::MAIN,
+            "compatibility_date": bundle::COMPATIBILITY_DATE,
+            "compatibility_flags": [],
+            "tags": tags.list(),
+            "containers": [{"class_name": bundle::RUNTIME_CLASS}],
+            "bindings": [
+                object("RUNTIMES", bundle::RUNTIME_CLASS),
+                object("INDEX", bundle::INDEX_CLASS),
+                text("INSTALLATION", inputs.installation.as_str()),
+                text("GATEWAY_KEY", config.gateway_key.trim()),
+                {"name": "CONTROL_KEY", "type": "secret_text", "text": config.control_key.text()},
+            ],
+        });
+        if migration != Some(bundle::MIGRATION) {
+            let classes = json!([{"new_sqlite_classes": [bundle::RUNTIME_CLASS, bundle::INDEX_CLASS]}]);
+            metadata["migrations"] = json!({"new_tag": bundle::MIGRATION, "steps": classes});
+        }
+        let module = |(name, text): (&str, &str)| Part {
+            name: name.to_owned(),
+            file: Some(name.to_owned()),
+            media_type: "application/javascript+module",
+            content: text.as_bytes().to_vec(),
+        };
+        let metadata = Part {
+            name: "metadata".to_owned(),
+            file: None,
+            media_type: "application/json",
+            content: metadata.to_string().into_bytes(),
+        };
+        std::iter::once(metadata).chain(bundle::MODULES.into_iter().map(module)).collect()
+    }
+
+    async fn outputs(&self, inputs: &Inputs) -> Result<Properties> {
+        let mut outputs = properties(inputs);
+        outputs.insert("host".to_owned(), self.cloud.api.host(&self.cloud.config).await?.into());
+        outputs.insert("namespaceId".to_owned(), self.namespace(&inputs.script).await?.into());
+        Ok(outputs)
+    }
+
+    async fn namespace(&self, script: &str) -> Result<String> {
+        let call = Call::get(self.path("/workers/durable_objects/namespaces")?).query("per_page", "1000");
+        let all = self.cloud.api.result(&self.cloud.config, "list Durable Object namespaces", call).await?;
+        let ours = |each: &&Value| each["script"] == script && each["class"] == bundle::RUNTIME_CLASS;
+        let found = all.as_array().and_then(|all| all.iter().find(ours)?["id"].as_str());
+        found.map(str::to_owned).ok_or_else(|| {
+            let message = format!("Cloudflare lists no namespace of {} for {script}", bundle::RUNTIME_CLASS);
+            ProviderError::new(ErrorCode::ProviderFailed, message).with_action("Try again in a minute.")
+        })
+    }
+}
+
+/// "Actor migration tag precondition failed."
+const STALE_MIGRATION: u64 = 10079;
+
+#[async_trait]
+impl Resource for WorkerResource {
+    fn schema(&self) -> ResourceSchema {
+        ResourceSchema {
+            token: WORKER,
+            description: "The Worker script of an installation: the way to all of its runtimes.",
+            inputs: vec![
+                Property::required("script", PropertyType::String, "The name of the script.").replaces(),
+                Property::required("installation", PropertyType::String, "The installation that owns it.")
+                    .replaces(),
+                Property::required("version", PropertyType::String, "A fingerprint of its source."),
+                Property::required("keys", PropertyType::String, "A fingerprint of the keys that it trusts."),
+            ],
+            outputs: vec![
+                Property::required("host", PropertyType::String, "Its host name."),
+                Property::required(
+                    "namespaceId",
+                    PropertyType::String,
+                    "The Durable Object namespace of the runtimes.",
+                ),
+            ],
+        }
+    }
+
+    async fn create(&self, request: CreateRequest) -> Result<Created> {
+        let inputs: Inputs = parse(&request.inputs)?;
+        let outputs = self.put(&inputs).await?;
+        Ok(Created { id: inputs.script, outputs })
+    }
+
+    async fn read(&self, request: ReadRequest) -> Result<Option<ReadState>> {
+        let known = match request.inputs.is_empty() {
+            true => None,
+            false => Some(parse::<Inputs>(&request.inputs)?),
+        };
+        let owner = known.as_ref().map(|inputs| &inputs.installation);
+        let Some(Found { tags, .. }) = self.find(&request.id, owner).await? else { return Ok(None) };
+        let installation =
+            tags.installation.parse().map_err(|_| foreign("Worker script", &request.id, None))?;
+        let inputs =
+            Inputs { script: request.id.clone(), installation, version: tags.version, keys: tags.keys };
+        let outputs = self.outputs(&inputs).await?;
+        Ok(Some(ReadState { id: request.id, inputs: properties(&inputs), outputs }))
+    }
+
+    async fn update(&self, request: UpdateRequest) -> Result<Properties> {
+        self.put(&parse(&request.new_inputs)?).await
+    }
+
+    /// With all runtimes of the installation, so this comes last.
+    async fn delete(&self, request: DeleteRequest) -> Result<()> {
+        let inputs: Inputs = parse(&request.inputs)?;
+        if self.find(&inputs.script, Some(&inputs.installation)).await?.is_none() {
+            return Ok(());
+        }
+        let path = self.path(&format!("/workers/scripts/{}", inputs.script))?;
+        let call = Call::delete(path).query("force", "true");
+        match self.cloud.api.ask(&self.cloud.config, call).await {
+            Ok(_) => Ok(()),
+            Err(asked) if asked.is(is_no_script) => Ok(()),
+            Err(asked) => Err(asked.into_error("delete the Worker")),
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! How many calls of Cloudflare's it takes, as the simulator saw them.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a failed expectation is a failed test"
+)]
+
+#[path = "support/world.rs"]
+mod world;
+
+use std::time::Duration;
+
+use contracts::RuntimeId;
+use provider_api::RuntimeSpec;
+use provider_api::conformance::{Hands as _, Stack};
+use world::{World, apply_shared};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runtime_costs_one_call_for_each_thing_that_is_done_with_it() {
+    let world = World::start().await;
+    let provider = world.provider();
+    let before = world.calls().await;
+    apply_shared(&provider, &world.installation).await.unwrap();
+    let shared = world.calls().await;
+    assert_eq!((shared.0 - before.0, shared.1 - before.1), (7, 0), "once for an installation");
+
+    // Another program: what it has to find out, it finds out once.
+    let provider = world.provider();
+    let mut spent = shared;
+    let mut cost = async |what: &str, expected: (usize, usize)| {
+        let now = world.calls().await;
+        assert_eq!(
+            (now.0 - spent.0, now.1 - spent.1),
+            expected,
+            "calls of the API and of the Worker: {what}"
+        );
+        spent = now;
+    };
+    let spec = |runtime_id| RuntimeSpec {
+        runtime_id,
+        installation: world.installation.clone(),
+        generation: 1,
+        size: provider.describe().sizes[0].name.clone(),
+        region: None,
+        git: None,
+    };
+    let mut first = Stack::new(provider.clone(), spec(RuntimeId::random()));
+    first.up().await;
+    cost("the first create of a process", (1, 1)).await;
+    let mut stack = Stack::new(provider.clone(), spec(RuntimeId::random()));
+    stack.up().await;
+    cost("a create", (0, 1)).await;
+    let (lifecycle, runtime) = (provider.lifecycle(), stack.runtime());
+    lifecycle.status(&runtime).await.unwrap();
+    cost("a status", (0, 1)).await;
+    lifecycle.endpoint(&runtime).await.unwrap();
+    cost("an endpoint", (0, 1)).await;
+    lifecycle.stop(&runtime, Duration::from_secs(5)).await.unwrap();
+    cost("a stop", (0, 1)).await;
+    lifecycle.start(&runtime).await.unwrap();
+    cost("a start", (0, 1)).await;
+    stack.read("instance").await.unwrap();
+    cost("a read", (0, 1)).await;
+    stack.down().await;
+    cost("a delete", (0, 1)).await;
+    let installation = world.installation.clone();
+    world.sweep(&installation).await;
+}

@@ -1,0 +1,6 @@
+//! The suite that every provider passes, against a simulated account whose Workers and containers run.
+
+#[path = "support/world.rs"]
+mod world;
+
+provider_api::conformance_tests!(world::bench, without [Suspend, PersistentHome, Logs, Exec, Snapshots]);

@@ -1,0 +1,183 @@
+//! The shared stack of an installation: made, read, changed and deleted; and what is not ours stays.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a failed expectation is a failed test"
+)]
+
+#[path = "support/world.rs"]
+mod world;
+
+use std::sync::Arc;
+
+use contracts::{ErrorCode, InstallationId, RuntimeId};
+use provider_api::conformance::{Hands as _, Stack, eventually};
+use provider_api::{
+    CreateRequest, Created, DeleteRequest, Properties, Provider, ReadRequest, Resource, RuntimeSpec,
+};
+use serde_json::{Value, json};
+use sim_cloudflare::Simulator;
+use world::{TOKEN, World, apply_shared};
+
+const RECORD: [(&str, &str); 3] =
+    [("DNS_ZONE", "example.com"), ("DNS_NAME", "*.ws.example.com"), ("DNS_TARGET", "gw.example.net")];
+
+fn resource(provider: &Arc<dyn Provider>, kind: &str) -> Arc<dyn Resource> {
+    let token = format!("pilot:cloudflare:{kind}");
+    provider.resources().into_iter().find(|each| each.schema().token == token).unwrap()
+}
+
+/// What of the outputs was an input.
+fn inputs(provider: &Arc<dyn Provider>, kind: &str, created: &Created) -> Properties {
+    let known = resource(provider, kind).schema().inputs;
+    let is_input = |name: &String| known.iter().any(|property| property.name == name);
+    created.outputs.clone().into_iter().filter(|(name, _)| is_input(name)).collect()
+}
+
+async fn delete(provider: &Arc<dyn Provider>, kind: &str, created: &Created) {
+    let request = DeleteRequest {
+        id: created.id.clone(),
+        urn: kind.to_owned(),
+        inputs: inputs(provider, kind, created),
+        outputs: created.outputs.clone(),
+    };
+    // Twice: what is gone is a success.
+    resource(provider, kind).delete(request.clone()).await.unwrap();
+    resource(provider, kind).delete(request).await.unwrap();
+}
+
+async fn count(world: &World, kind: &str) -> usize {
+    let objects = world.sim.lock().await.as_ref().map(Simulator::objects).unwrap();
+    objects[kind].as_object().map_or(0, serde_json::Map::len)
+}
+
+async fn end(world: World) {
+    let installation = world.installation.clone();
+    world.sweep(&installation).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_shared_reads_as_it_was_made_and_is_deleted_without_a_trace() {
+    let world = World::start().await;
+    let provider = world.provider_with(&RECORD);
+    let made = apply_shared(&provider, &world.installation).await.unwrap();
+    let kinds = ["Worker", "Application", "DnsRecord"];
+    for (kind, created) in kinds.into_iter().zip(&made) {
+        let known = inputs(&provider, kind, created);
+        for given in [known.clone(), Properties::new()] {
+            // The zone of a record is in no answer of Cloudflare's that an import could read.
+            if given.is_empty() && kind == "DnsRecord" {
+                continue;
+            }
+            let request = ReadRequest { id: created.id.clone(), inputs: given, outputs: Properties::new() };
+            let read = resource(&provider, kind).read(request).await.unwrap().expect("it was made");
+            assert_eq!((&read.inputs, &read.outputs), (&known, &created.outputs), "{kind}");
+        }
+    }
+    let journal = std::fs::read_to_string(&world.urls.journal).unwrap();
+    let key = world.config(&[]).control_key;
+    assert!(!journal.contains(TOKEN) && !format!("{made:?}{key:?}").contains(TOKEN));
+    for (kind, created) in kinds.into_iter().zip(&made).rev() {
+        delete(&provider, kind, created).await;
+        let request = ReadRequest {
+            id: created.id.clone(),
+            inputs: inputs(&provider, kind, created),
+            outputs: Properties::new(),
+        };
+        assert_eq!(resource(&provider, kind).read(request).await.unwrap(), None, "{kind}");
+    }
+    for kind in ["script", "durable_object_namespace", "container_application", "dns_record"] {
+        assert_eq!(count(&world, kind).await, 0, "{kind}");
+    }
+    end(world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_identical_record_of_somebody_else_is_used_and_stays() {
+    let world = World::start().await;
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let zones: Value = client
+        .get(format!("{}/zones", world.urls.api))
+        .bearer_auth(TOKEN)
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    let zone = zones["result"][0]["id"].as_str().unwrap();
+    let record = json!({"type": "CNAME", "name": RECORD[1].1, "content": RECORD[2].1});
+    let url = format!("{}/zones/{zone}/dns_records", world.urls.api);
+    assert_eq!(client.post(url).bearer_auth(TOKEN).json(&record).send().await.unwrap().status(), 200);
+
+    let provider = world.provider_with(&RECORD);
+    let made = apply_shared(&provider, &world.installation).await.unwrap();
+    assert_eq!(count(&world, "dns_record").await, 1);
+    delete(&provider, "DnsRecord", &made[2]).await;
+    assert_eq!(count(&world, "dns_record").await, 1, "it is not ours to delete");
+    end(world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_size_is_rolled_out_to_what_runs() {
+    let world = World::start().await;
+    let provider = world.provider();
+    apply_shared(&provider, &world.installation).await.unwrap();
+    let spec = RuntimeSpec {
+        runtime_id: RuntimeId::random(),
+        installation: world.installation.clone(),
+        generation: 1,
+        size: provider.describe().sizes[0].name.clone(),
+        region: None,
+        git: None,
+    };
+    let mut stack = Stack::new(provider.clone(), spec);
+    stack.up().await;
+    let first = world.container(&stack.runtime()).unwrap();
+    let larger = world.provider_with(&[("INSTANCE_TYPE", "standard-2"), ("MAX_INSTANCES", "7")]);
+    let made = apply_shared(&larger, &world.installation).await.unwrap();
+    assert_eq!(made[1].outputs["instanceType"], "standard-2");
+    assert_eq!(
+        (count(&world, "container_application").await, count(&world, "container_rollout").await),
+        (1, 1)
+    );
+    eventually("the runtime runs in a new container", async || {
+        // Another Worker version was uploaded as well, and an object begins anew when it is asked.
+        provider.lifecycle().status(&stack.runtime()).await.unwrap();
+        world.container(&stack.runtime()).is_some_and(|container| container != first)
+    })
+    .await;
+    // Again: nothing to roll out.
+    apply_shared(&larger, &world.installation).await.unwrap();
+    assert_eq!(count(&world, "container_rollout").await, 1);
+    stack.down().await;
+    end(world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_shared_objects_of_another_installation_are_never_touched() {
+    let world = World::start().await;
+    let provider = world.provider();
+    let made = apply_shared(&provider, &world.installation).await.unwrap();
+    // Another installation whose module is configured for the same names.
+    let other = InstallationId::random();
+    for (kind, created) in ["Worker", "Application"].into_iter().zip(&made) {
+        let mut claimed = inputs(&provider, kind, created);
+        claimed.insert("installation".to_owned(), other.as_str().into());
+        let request = CreateRequest { urn: kind.to_owned(), inputs: claimed.clone(), timeout: None };
+        let error = resource(&provider, kind).create(request).await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::ForeignObject, "{error:?}");
+        let request = DeleteRequest {
+            id: created.id.clone(),
+            urn: kind.to_owned(),
+            inputs: claimed,
+            outputs: created.outputs.clone(),
+        };
+        let error = resource(&provider, kind).delete(request).await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::ForeignObject, "{error:?}");
+    }
+    assert_eq!((count(&world, "script").await, count(&world, "container_application").await), (1, 1));
+    end(world).await;
+}

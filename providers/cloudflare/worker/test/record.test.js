@@ -1,0 +1,32 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { exitCode, platformRefusal } from "../src/platform.js";
+import { bootFiles, mayChange, owner } from "../src/record.js";
+
+const OURS = { installation: "in-1", runtime: "rt-1", generation: 3 };
+
+test("only its installation may change a runtime, with a generation that is not older", () => {
+  for (const generation of [undefined, 3, 4]) mayChange(OURS, { installation: "in-1", generation });
+  assert.throws(() => mayChange(OURS, { installation: "in-1", generation: 2 }), { code: "fenced" });
+  assert.throws(() => mayChange(OURS, { installation: "in-2", generation: 9 }), { code: "foreign_object" });
+});
+
+test("a call without its labels, or with boot files that do not fit, is malformed", () => {
+  assert.deepEqual(owner({ ...OURS, more: 1 }), OURS);
+  assert.throws(() => owner({ ...OURS, generation: "3" }), { code: "bad_request" });
+  assert.throws(() => bootFiles({ a: 1 }), { code: "bad_request" });
+  assert.throws(() => bootFiles({ a: "x".repeat(130_000) }), { code: "bad_request" });
+  assert.deepEqual(bootFiles(undefined), {});
+});
+
+test("the platform's words have codes", () => {
+  const code = (/** @type {string} */ text) => platformRefusal(new Error(text)).code;
+  assert.equal(code("Maximum number of running container instances exceeded. Try again later"), "provider_capacity");
+  assert.equal(code("There is no Container instance that can be provided to this Durable Object"), "provider_capacity");
+  assert.equal(code("No such image available named x"), "image_missing");
+  assert.equal(code("something new"), "provider_failed");
+  assert.equal(exitCode(new Error("Container exited with unexpected exit code: 7")), 7);
+  assert.equal(exitCode(Object.assign(new Error("x"), { exitCode: 9 })), 9);
+  assert.equal(exitCode(new Error("Network connection lost.")), undefined);
+});

@@ -1,0 +1,173 @@
+//! Container applications: which image and how many for the objects of a namespace.
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::Shared;
+use crate::cloud::Cloud;
+use crate::envelope::{Answer, ApiError, Success};
+use crate::objects::{Application, DurableObjects, Instance, Namespace, Rollout, new_id};
+
+type Id = Path<(String, String)>;
+
+/// Policies whose images and sizes are decided by the application.
+const POLICIES: [&str; 2] = ["default", "regional"];
+
+#[derive(Deserialize)]
+pub struct Filter {
+    name: Option<String>,
+    image: Option<String>,
+}
+
+pub async fn list(State(cloud): Shared, filter: Query<Filter>) -> Answer {
+    let mut all = cloud.listed::<Application>(|application| application.created_at);
+    all.retain(|application| {
+        filter.name.as_ref().is_none_or(|name| *name == application.name)
+            && filter.image.as_ref().is_none_or(|image| application.configuration["image"] == *image)
+    });
+    Success::of(all.iter().map(|application| shown(&cloud, application)).collect::<Vec<_>>())
+}
+
+pub async fn one(State(cloud): Shared, Path((_, id)): Id) -> Answer {
+    Success::of(shown(&cloud, &find(&cloud, &id)?))
+}
+
+pub fn find(cloud: &Cloud, id: &str) -> Result<Application, ApiError> {
+    cloud.journal.get(id).ok_or_else(|| ApiError::not_found(1000, "APPLICATION_NOT_FOUND"))
+}
+
+fn shown(cloud: &Cloud, application: &Application) -> Value {
+    let running = instances_of(cloud, &application.id).len();
+    let mut value = serde_json::to_value(application).unwrap_or_default();
+    let counts = json!({"active": running, "healthy": running, "failed": 0, "scheduling": 0, "starting": 0});
+    value["health"] = json!({"instances": counts, "errors": []});
+    value
+}
+
+fn instances_of(cloud: &Cloud, application: &str) -> Vec<Instance> {
+    let mut all = cloud.journal.all::<Instance>();
+    all.retain(|instance| instance.application_id == application);
+    all
+}
+
+#[derive(Deserialize)]
+pub struct Create {
+    name: String,
+    #[serde(default = "default_policy")]
+    scheduling_policy: String,
+    #[serde(default)]
+    instances: u64,
+    max_instances: Option<u64>,
+    configuration: Value,
+    constraints: Option<Value>,
+    durable_objects: Option<DurableObjects>,
+    rollout_active_grace_period: Option<u64>,
+}
+
+fn default_policy() -> String {
+    "default".to_owned()
+}
+
+pub async fn create(State(cloud): Shared, wanted: Json<Create>) -> Answer {
+    let _change = cloud.changes.lock().await;
+    let refuse = |message: String| ApiError::bad_request(1000, message);
+    let wanted = wanted.0;
+    if !POLICIES.contains(&wanted.scheduling_policy.as_str()) {
+        return Err(refuse(format!(
+            "VALIDATE_INPUT: the policy {} is not simulated",
+            wanted.scheduling_policy
+        )));
+    }
+    if wanted.configuration["image"].as_str().unwrap_or_default().is_empty() {
+        return Err(refuse("VALIDATE_INPUT: configuration.image is missing".to_owned()));
+    }
+    let Some(durable_objects) = wanted.durable_objects else {
+        return Err(refuse(
+            "VALIDATE_INPUT: applications without Durable Objects are not simulated".to_owned(),
+        ));
+    };
+    if cloud.journal.get::<Namespace>(&durable_objects.namespace_id).is_none() {
+        return Err(refuse("DURABLE_OBJECT_NOT_FOUND".to_owned()));
+    }
+    for other in cloud.journal.all::<Application>() {
+        if other.name == wanted.name {
+            return Err(ApiError::new(StatusCode::CONFLICT, 1000, "APPLICATION_NAME_ALREADY_EXISTS"));
+        }
+        if other.durable_objects.namespace_id == durable_objects.namespace_id {
+            return Err(refuse("DURABLE_OBJECT_ALREADY_HAS_APPLICATION".to_owned()));
+        }
+    }
+    let application = Application {
+        id: uuid::Uuid::new_v4().to_string(),
+        created_at: cloud.now(),
+        account_id: cloud.options.account.clone(),
+        name: wanted.name,
+        version: 1,
+        scheduling_policy: wanted.scheduling_policy,
+        instances: wanted.instances,
+        max_instances: wanted.max_instances,
+        configuration: wanted.configuration,
+        constraints: wanted.constraints,
+        durable_objects,
+        rollout_active_grace_period: wanted.rollout_active_grace_period,
+        active_rollout_id: None,
+    };
+    cloud.journal.put(&application)?;
+    Success::of(shown(&cloud, &application))
+}
+
+#[derive(Deserialize)]
+pub struct Modify {
+    instances: Option<u64>,
+    max_instances: Option<u64>,
+    constraints: Option<Value>,
+    rollout_active_grace_period: Option<u64>,
+}
+
+/// Changes the numbers. What runs, the configuration, changes by a rollout only.
+pub async fn modify(State(cloud): Shared, Path((_, id)): Id, wanted: Json<Modify>) -> Answer {
+    let _change = cloud.changes.lock().await;
+    let mut application = find(&cloud, &id)?;
+    let wanted = wanted.0;
+    application.instances = wanted.instances.unwrap_or(application.instances);
+    application.max_instances = wanted.max_instances.or(application.max_instances);
+    application.constraints = wanted.constraints.or(application.constraints);
+    application.rollout_active_grace_period =
+        wanted.rollout_active_grace_period.or(application.rollout_active_grace_period);
+    cloud.journal.put(&application)?;
+    Success::of(shown(&cloud, &application))
+}
+
+pub async fn remove(State(cloud): Shared, Path((_, id)): Id) -> Answer {
+    let _change = cloud.changes.lock().await;
+    find(&cloud, &id)?;
+    cloud.machines.clear(&id).await;
+    for rollout in cloud.journal.all::<Rollout>().into_iter().filter(|rollout| rollout.application_id == id) {
+        cloud.journal.remove::<Rollout>(&rollout.id)?;
+    }
+    cloud.journal.remove::<Application>(&id)?;
+    Success::of(Value::Null)
+}
+
+pub async fn dash(State(cloud): Shared) -> Answer {
+    let all = cloud.listed::<Application>(|application| application.created_at);
+    Success::of(all.iter().map(|application| shown(&cloud, application)).collect::<Vec<_>>())
+}
+
+pub async fn instances(State(cloud): Shared, Path((_, id)): Id) -> Answer {
+    find(&cloud, &id)?;
+    let shown = |instance: Instance| {
+        json!({
+            "id": instance.id,
+            "deployment_id": new_id(),
+            "placement_id": instance.container,
+            "assigned_at": instance.assigned_at,
+            "name": instance.id,
+        })
+    };
+    let all: Vec<_> = instances_of(&cloud, &id).into_iter().map(shown).collect();
+    Success::of(json!({"instances": [], "durable_objects": all}))
+}

@@ -1,0 +1,69 @@
+//! Rollouts: the only way to another image or size. What runs is asked to end; its objects start anew.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::Shared;
+use super::applications::find;
+use crate::envelope::{Answer, ApiError, Success};
+use crate::objects::{Rollout, new_id};
+
+type Id = Path<(String, String)>;
+
+pub async fn list(State(cloud): Shared, Path((_, id)): Id) -> Answer {
+    find(&cloud, &id)?;
+    let mut all = cloud.journal.all::<Rollout>();
+    all.retain(|rollout| rollout.application_id == id);
+    Success::of(all)
+}
+
+pub async fn one(State(cloud): Shared, Path((_, _, id)): Path<(String, String, String)>) -> Answer {
+    let rollout = cloud.journal.get::<Rollout>(&id);
+    Success::of(rollout.ok_or_else(|| ApiError::not_found(1000, "ROLLOUT_NOT_FOUND"))?)
+}
+
+#[derive(Deserialize)]
+pub struct Create {
+    #[serde(default)]
+    description: String,
+    strategy: String,
+    kind: String,
+    target_configuration: Value,
+    #[serde(default)]
+    steps: Vec<Value>,
+    step_percentage: Option<u32>,
+}
+
+/// At once and to the end: the steps of a rollout differ in time only.
+pub async fn create(State(cloud): Shared, Path((_, id)): Id, wanted: Json<Create>) -> Answer {
+    let _change = cloud.changes.lock().await;
+    let wanted = wanted.0;
+    let mut application = find(&cloud, &id)?;
+    if wanted.steps.is_empty() && wanted.step_percentage.is_none() {
+        return Err(ApiError::bad_request(1000, "VALIDATE_INPUT: steps or step_percentage is needed"));
+    }
+    if wanted.target_configuration["image"].as_str().unwrap_or_default().is_empty() {
+        return Err(ApiError::bad_request(1000, "VALIDATE_INPUT: target_configuration.image is missing"));
+    }
+    let rollout = Rollout {
+        id: new_id(),
+        application_id: id.clone(),
+        created_at: cloud.now(),
+        description: wanted.description,
+        strategy: wanted.strategy,
+        kind: wanted.kind,
+        status: "completed".to_owned(),
+        current_version: application.version,
+        target_version: application.version + 1,
+        target_configuration: wanted.target_configuration.clone(),
+        steps: wanted.steps,
+    };
+    application.version += 1;
+    application.configuration = wanted.target_configuration;
+    cloud.journal.put(&rollout)?;
+    cloud.journal.put(&application)?;
+    cloud.machines.renew(&id).await;
+    Success::of(rollout)
+}

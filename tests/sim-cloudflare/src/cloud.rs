@@ -1,0 +1,109 @@
+//! The simulated account: everything that a handler needs.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use tokio::sync::watch;
+
+use crate::call::Calls;
+use crate::fault::Faults;
+use crate::journal::{Journal, Object};
+use crate::limit::Limit;
+use crate::machines::Machines;
+use crate::objects::{Namespace, Zone, new_id};
+use crate::options::Options;
+use crate::workers::Workers;
+
+pub struct Cloud {
+    pub options: Options,
+    pub journal: Arc<Journal>,
+    pub calls: Calls,
+    pub faults: Faults,
+    pub limit: Limit,
+    pub machines: Arc<Machines>,
+    pub workers: Workers,
+    /// One change of scripts and applications after the other.
+    pub changes: tokio::sync::Mutex<()>,
+    /// Whether connections are made.
+    pub network: watch::Sender<bool>,
+    /// How long a new object is missing in lists.
+    list_lag_ms: AtomicU64,
+    /// How far Cloudflare's clocks are ahead of this machine's.
+    skew_seconds: AtomicI64,
+}
+
+impl Cloud {
+    pub async fn open(options: Options) -> anyhow::Result<Arc<Self>> {
+        std::fs::create_dir_all(&options.folder)?;
+        let journal = Arc::new(Journal::open(&options.folder.join("journal.ndjson"))?);
+        let machines = Machines::start(&options, journal.clone()).await?;
+        let workers = Workers::new(&options, machines.socket());
+        let cloud = Self {
+            calls: Calls::default(),
+            faults: Faults::new(options.seed),
+            limit: Limit::new(options.rate_limit),
+            changes: tokio::sync::Mutex::default(),
+            network: watch::Sender::new(true),
+            list_lag_ms: AtomicU64::new(0),
+            skew_seconds: AtomicI64::new(0),
+            journal,
+            machines,
+            workers,
+            options,
+        };
+        for name in &cloud.options.zones {
+            if !cloud.journal.all::<Zone>().iter().any(|zone| zone.name == *name) {
+                let zone = Zone { id: new_id(), name: name.clone(), status: "active".to_owned() };
+                cloud.journal.put(&zone)?;
+            }
+        }
+        for script in cloud.journal.all() {
+            cloud.workers.deploy(&script, &cloud.namespaces(&script.name), 0).await?;
+        }
+        Ok(Arc::new(cloud))
+    }
+
+    pub fn now(&self) -> jiff::Timestamp {
+        let skew = jiff::SignedDuration::from_secs(self.skew_seconds());
+        jiff::Timestamp::now().saturating_add(skew).unwrap_or_else(|_| jiff::Timestamp::now())
+    }
+
+    pub fn skew_seconds(&self) -> i64 {
+        self.skew_seconds.load(Ordering::Relaxed)
+    }
+
+    /// Sets all of Cloudflare's clocks; Workers start anew with theirs.
+    pub async fn skew(&self, seconds: i64) -> anyhow::Result<()> {
+        let _change = self.changes.lock().await;
+        self.skew_seconds.store(seconds, Ordering::Relaxed);
+        for script in self.journal.all() {
+            self.workers.deploy(&script, &self.namespaces(&script.name), seconds).await?;
+        }
+        Ok(())
+    }
+
+    pub fn set_list_lag(&self, ms: u64) {
+        self.list_lag_ms.store(ms, Ordering::Relaxed);
+    }
+
+    /// What a list shows: not what is too young for it.
+    pub fn listed<T: Object>(&self, born: impl Fn(&T) -> jiff::Timestamp) -> Vec<T> {
+        let lag = i64::try_from(self.list_lag_ms.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
+        let now = self.now().as_millisecond();
+        let mut all = self.journal.all::<T>();
+        all.retain(|object| lag == 0 || now - born(object).as_millisecond() >= lag);
+        all
+    }
+
+    pub fn namespaces(&self, script: &str) -> Vec<Namespace> {
+        let mut all = self.journal.all::<Namespace>();
+        all.retain(|namespace| namespace.script == script);
+        all
+    }
+
+    /// Ends every Worker and every container.
+    pub async fn end(&self) {
+        self.workers.end().await;
+        self.machines.end().await;
+    }
+}

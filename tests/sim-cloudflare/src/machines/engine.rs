@@ -1,0 +1,145 @@
+//! The local Docker engine, with the few calls that are needed.
+
+use std::collections::HashMap;
+
+use bollard::Docker;
+use bollard::errors::Error;
+use bollard::models::{ContainerCreateBody, HostConfig, PortBinding, PortMap};
+use bollard::query_parameters as query;
+use futures_util::StreamExt as _;
+
+use super::Refused;
+use crate::objects::Application;
+use crate::options::Options;
+
+/// On every container; the value is the simulator's folder.
+const LABEL: &str = "sim-cloudflare.folder";
+const TIMEOUT_SECONDS: u64 = 60;
+const MIB: i64 = 1024 * 1024;
+const CPU_PERIOD: i64 = 100_000;
+
+/// Name, thousandths of a CPU, MiB of memory.
+const TYPES: [(&str, i64, i64); 8] = [
+    ("lite", 62, 256),
+    ("dev", 62, 256),
+    ("basic", 250, 1024),
+    ("standard", 500, 4096),
+    ("standard-1", 500, 4096),
+    ("standard-2", 1000, 6144),
+    ("standard-3", 2000, 8192),
+    ("standard-4", 4000, 12_288),
+];
+
+pub struct Engine {
+    docker: Docker,
+    folder: String,
+}
+
+impl Engine {
+    pub fn connect(options: &Options) -> anyhow::Result<Self> {
+        let socket = options.docker_socket.display().to_string();
+        let docker = Docker::connect_with_unix(&socket, TIMEOUT_SECONDS, bollard::API_DEFAULT_VERSION)?;
+        Ok(Self { docker, folder: options.folder.display().to_string() })
+    }
+
+    pub async fn create(
+        &self,
+        application: &Application,
+        env: Vec<String>,
+        command: Option<Vec<String>>,
+        options: &Options,
+    ) -> Result<String, Refused> {
+        let configuration = &application.configuration;
+        let image = options.local_image(configuration["image"].as_str().unwrap_or_default());
+        let ports = self.exposed(&image).await?;
+        let binding = PortBinding { host_ip: Some("127.0.0.1".to_owned()), host_port: Some(String::new()) };
+        let bindings: PortMap =
+            ports.iter().map(|port| (port.clone(), Some(vec![binding.clone()]))).collect();
+        let wanted = configuration["instance_type"].as_str().unwrap_or("lite");
+        let size = TYPES.into_iter().find(|(name, ..)| *name == wanted);
+        let limits = size.map(|(_, cpu, memory)| (cpu, memory));
+        let body = ContainerCreateBody {
+            image: Some(image),
+            env: Some(env),
+            cmd: command,
+            labels: Some(HashMap::from([(LABEL.to_owned(), self.folder.clone())])),
+            host_config: Some(HostConfig {
+                port_bindings: Some(bindings),
+                memory: limits.map(|(_, memory)| memory * MIB),
+                memory_swap: limits.map(|(_, memory)| memory * MIB),
+                cpu_period: limits.map(|_| CPU_PERIOD),
+                // Docker's own lower bound is a hundredth of a CPU.
+                cpu_quota: limits.map(|(cpu, _)| cpu * CPU_PERIOD / 1000),
+                init: Some(false),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        let created = self.docker.create_container(None::<query::CreateContainerOptions>, body).await;
+        created.map(|created| created.id).map_err(refused)
+    }
+
+    /// The ports that the image exposes: only these are reachable.
+    async fn exposed(&self, image: &str) -> Result<Vec<String>, Refused> {
+        let inspected = self.docker.inspect_image(image).await.map_err(|error| match refused(error) {
+            Refused::Absent => Refused::NoImage(image.to_owned()),
+            other => other,
+        })?;
+        Ok(inspected.config.and_then(|config| config.exposed_ports).unwrap_or_default())
+    }
+
+    pub async fn start(&self, container: &str) -> Result<(), Refused> {
+        let options = None::<query::StartContainerOptions>;
+        self.docker.start_container(container, options).await.map_err(refused)
+    }
+
+    /// Waits for the end; the exit code.
+    pub async fn wait(&self, container: &str) -> i64 {
+        let mut end = self.docker.wait_container(container, None::<query::WaitContainerOptions>);
+        match end.next().await {
+            Some(Ok(end)) => end.status_code,
+            Some(Err(Error::DockerContainerWaitError { code, .. })) => code,
+            // Removed by force.
+            _ => 137,
+        }
+    }
+
+    pub async fn kill(&self, container: &str, signal: &str) -> Result<(), Refused> {
+        let options = query::KillContainerOptionsBuilder::default().signal(signal).build();
+        self.docker.kill_container(container, Some(options)).await.map_err(refused)
+    }
+
+    /// Container port to host port.
+    pub async fn ports(&self, container: &str) -> Result<HashMap<String, String>, Refused> {
+        let options = None::<query::InspectContainerOptions>;
+        let inspected = self.docker.inspect_container(container, options).await.map_err(refused)?;
+        let ports = inspected.network_settings.and_then(|settings| settings.ports).unwrap_or_default();
+        let host_port = |bindings: Option<Vec<PortBinding>>| bindings?.into_iter().next()?.host_port;
+        Ok(ports.into_iter().filter_map(|(port, bindings)| Some((port, host_port(bindings)?))).collect())
+    }
+
+    pub async fn remove(&self, container: &str) {
+        let options = query::RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+        if let Err(error) = self.docker.remove_container(container, Some(options)).await {
+            tracing::debug!(container, %error, "the container was gone already");
+        }
+    }
+
+    /// Removes every container of this simulator's folder.
+    pub async fn remove_all(&self) {
+        let label = format!("{LABEL}={}", self.folder);
+        let filters = HashMap::from([("label".to_owned(), vec![label])]);
+        let options = query::ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
+        for container in self.docker.list_containers(Some(options)).await.unwrap_or_default() {
+            self.remove(&container.id.unwrap_or_default()).await;
+        }
+    }
+}
+
+fn refused(error: Error) -> Refused {
+    match error {
+        Error::DockerResponseServerError { status_code: 404, .. } => Refused::Absent,
+        Error::DockerResponseServerError { status_code: 409, .. } => Refused::Conflict,
+        other => Refused::Failed(other.to_string()),
+    }
+}
