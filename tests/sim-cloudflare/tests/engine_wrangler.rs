@@ -130,10 +130,23 @@ fn containers(folder: &Path) -> Vec<String> {
     String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
 }
 
+/// A test that fails stops no simulator; its containers end with this.
+struct Containers(PathBuf);
+
+impl Drop for Containers {
+    fn drop(&mut self) {
+        let left = containers(&self.0);
+        if !left.is_empty() {
+            let _ = Command::new("docker").args(["rm", "-f", "-v"]).args(left).output();
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn wrangler_deploys_unmodified_and_what_it_deployed_runs() {
     build_image();
     let world = World::start().await;
+    let _containers = Containers(world.folder.path().to_path_buf());
     let project = Project::new(&world);
     let said = project.wrangler(&world, &["deploy"]).await;
     assert!(said.contains("Created application"), "{said}");

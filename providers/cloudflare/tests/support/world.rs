@@ -37,6 +37,23 @@ pub struct World {
     pub installation: InstallationId,
     pub boot: Arc<CanaryBoot>,
     pub gateway_key: String,
+    _containers: Containers,
+}
+
+/// A test that fails stops no simulator; its containers end with this.
+struct Containers(PathBuf);
+
+impl Drop for Containers {
+    fn drop(&mut self) {
+        let label = format!("label=sim-cloudflare.folder={}", self.0.display());
+        let Ok(left) = Command::new("docker").args(["ps", "-aq", "--filter", &label]).output() else {
+            return;
+        };
+        let left = String::from_utf8_lossy(&left.stdout).into_owned();
+        if !left.is_empty() {
+            let _ = Command::new("docker").args(["rm", "-f", "-v"]).args(left.lines()).output();
+        }
+    }
 }
 
 impl World {
@@ -55,10 +72,11 @@ impl World {
         Self {
             urls: sim.urls.clone(),
             sim: Mutex::new(Some(sim)),
-            folder,
             installation: InstallationId::random(),
             boot: CanaryBoot::new(),
             gateway_key: "A".repeat(43),
+            _containers: Containers(folder.path().to_path_buf()),
+            folder,
         }
     }
 
