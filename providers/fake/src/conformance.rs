@@ -26,7 +26,7 @@ pub async fn bench() -> Bench {
     let given = |variable: &str| (variable == "PILOT_FAKE_API_TOKEN").then(|| credential.clone());
     let settings = Settings::read(&declare::name(), SETTINGS, given).expect("usable settings");
     let provider =
-        || -> Arc<dyn Provider> { Arc::new(FakeProvider::new(cloud.clone(), &settings, boot.clone())) };
+        || -> Arc<dyn Provider> { Arc::new(FakeProvider::on(cloud.clone(), &settings, boot.clone())) };
     let world = Arc::new(World(cloud.clone()));
     Bench::new(provider(), provider(), InstallationId::random(), boot.clone(), world.clone())
         .with_faults(world)

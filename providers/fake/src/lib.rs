@@ -1,9 +1,8 @@
 //! Runs instances in a cloud that exists in this program's memory only.
 //!
 //! Two resources: a volume that holds the instance's home, and the machine that runs it. The cloud itself
-//! is [`Cloud`], which stands where a vendor's API stands in other modules; the rest of this crate is what
-//! every provider has, and is the template that `pilot provider new` copies. Nothing here knows the store,
-//! the HTTP API or Pulumi's wire.
+//! is [`Cloud`]; it stands where a vendor's API stands in other modules, and everything around it is what
+//! every provider has. Nothing here knows the store, the HTTP API or Pulumi's wire.
 
 mod client;
 pub mod cloud;
@@ -38,7 +37,12 @@ pub struct FakeProvider {
 
 impl FakeProvider {
     /// Does nothing outside; the cloud is reached when it is first needed.
-    pub fn new(cloud: Cloud, settings: &Settings, boot: Arc<dyn BootSource>) -> Self {
+    pub fn new(settings: &Settings, boot: Arc<dyn BootSource>) -> Self {
+        Self::on(Cloud::default(), settings, boot)
+    }
+
+    /// On a given cloud, which others may use too.
+    pub fn on(cloud: Cloud, settings: &Settings, boot: Arc<dyn BootSource>) -> Self {
         Self { client: Arc::new(Client::new(cloud, settings.get("apiToken"), boot)) }
     }
 }

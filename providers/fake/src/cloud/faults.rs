@@ -12,7 +12,7 @@ pub(crate) enum Fault {
     None,
     LoseAnswers {
         percent: u8,
-        chance: StdRng,
+        chance: Box<StdRng>,
     },
     Hang,
     Unreachable,
@@ -21,7 +21,7 @@ pub(crate) enum Fault {
 impl Cloud {
     /// Every request takes effect, and the answers of `percent` in a hundred are lost; `seed` decides which.
     pub fn lose_answers(&self, percent: u8, seed: u64) {
-        self.set(Fault::LoseAnswers { percent, chance: StdRng::seed_from_u64(seed) });
+        self.set(Fault::LoseAnswers { percent, chance: Box::new(StdRng::seed_from_u64(seed)) });
     }
 
     /// Requests are taken and never answered.
