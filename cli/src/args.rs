@@ -1,11 +1,15 @@
 //! What can be typed. The help texts teach by example; values are checked here and nowhere else.
 
+mod provider;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use contracts::network::PortRange;
 use url::Url;
+
+pub use provider::{Provider, ProviderCommand};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -318,20 +322,6 @@ pub enum StackCommand {
         #[arg(long)]
         exit_code: bool,
     },
-}
-
-#[derive(Debug, clap::Args)]
-pub struct Provider {
-    #[command(flatten)]
-    pub connection: Connection,
-    #[command(subcommand)]
-    pub command: ProviderCommand,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum ProviderCommand {
-    /// List the providers with their sizes and what isolates their workspaces
-    Ls,
 }
 
 #[derive(Debug, clap::Args)]

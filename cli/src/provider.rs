@@ -1,4 +1,9 @@
-//! `pilot provider`: where workspaces can run.
+//! `pilot provider`: where workspaces can run, and how the next place is added.
+
+mod check;
+mod new;
+mod scaffold;
+mod template;
 
 use std::path::Path;
 
@@ -7,12 +12,19 @@ use contracts::workspace::{ProviderCapabilities, Size};
 
 use crate::Outcome;
 use crate::args::{Provider, ProviderCommand};
+use crate::client::Client;
 use crate::connection::connect;
 use crate::ui::Ui;
 
 pub async fn run(provider: Provider, data: &Path, ui: &mut Ui) -> Result<Outcome, Problem> {
-    let client = connect(&provider.connection, data).await?;
-    let ProviderCommand::Ls = provider.command;
+    match provider.command {
+        ProviderCommand::Ls => list(&connect(&provider.connection, data).await?, ui).await,
+        ProviderCommand::Check { name, case } => check::run(&name, &case, data, ui).await,
+        ProviderCommand::New { name } => new::run(&name, ui).await,
+    }
+}
+
+async fn list(client: &Client, ui: &mut Ui) -> Result<Outcome, Problem> {
     let list = client.providers().await?;
     if ui.json {
         ui.document(&list);

@@ -104,7 +104,7 @@ async fn start(serve: &Serve, data: &Path) -> Result<Parts, Problem> {
 fn check_exposure(serve: &Serve, listen: SocketAddr, data: &Path) -> Result<(), Problem> {
     let layout = Layout { root: data.to_owned() };
     let boot = Arc::new(DataFolderBoot::new(layout.clone(), None));
-    let providers = Providers::build(&layout, &ToolPaths::default(), &ProviderSettings::default(), boot);
+    let providers = Providers::build(&layout, &ToolPaths::default(), &ProviderSettings::default(), boot)?;
     exposure::check(&[listen], &providers.only(&serve.providers)?, serve.unsafe_expose_local)
 }
 

@@ -52,7 +52,13 @@ pub async fn run(config: &DoctorConfig) -> Vec<Check> {
     ));
     checks.extend(engine);
     let boot = std::sync::Arc::new(DataFolderBoot::new(config.layout.clone(), None));
-    let providers = Providers::build(&config.layout, &config.tools, &config.settings, boot);
+    let providers = match Providers::build(&config.layout, &config.tools, &config.settings, boot) {
+        Ok(providers) => providers,
+        Err(problem) => {
+            checks.push(Check::new("settings of providers", Err(problem)));
+            return checks;
+        }
+    };
     for provider in providers.all() {
         let described = provider.describe();
         let result = provider.ready().await.map_err(provider_problem);

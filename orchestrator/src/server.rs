@@ -90,7 +90,7 @@ pub async fn start(config: Config, data: DataFolder) -> Result<Running, Problem>
     let store = Store::open(&layout.database()).await?;
     let boot = Arc::new(DataFolderBoot::new(layout.clone(), Some(store.clone())));
     let providers =
-        Providers::build(&layout, &config.tools, &config.settings, boot).only(&config.providers)?;
+        Providers::build(&layout, &config.tools, &config.settings, boot)?.only(&config.providers)?;
     providers.get(&config.default_provider)?;
     let addresses: Vec<SocketAddr> = [Some(config.listen), config.gateway].into_iter().flatten().collect();
     exposure::check(&addresses, &providers, config.unsafe_expose_local)?;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use contracts::network::{PortRange, network};
 use contracts::{ErrorCode, Problem, ProviderName};
-use provider_api::{BootSource, Provider};
+use provider_api::conformance::{NewBench, new_bench};
+use provider_api::{BootSource, Provider, Setting, Settings};
 use provider_docker::{DockerConfig, DockerProvider};
 use provider_local::{LocalConfig, LocalProvider};
 
@@ -41,6 +42,21 @@ impl Variables {
     }
 }
 
+impl Variables {
+    /// What an operator has set of what a module knows. All problems are told together.
+    fn settings(&self, provider: &str, known: &[Setting]) -> Result<Settings, Problem> {
+        let refuse = |detail| {
+            Problem::new(ErrorCode::ProviderNotConfigured, detail)
+                .with_action("Correct the environment of this program and start it again.")
+        };
+        let name: ProviderName = provider.parse().map_err(|error| refuse(format!("{error}.")))?;
+        Settings::read(&name, known, |variable| self.0.get(variable).cloned()).map_err(|problems| {
+            let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            refuse(format!("Settings of the provider {name} cannot be read: {}.", texts.join("; ")))
+        })
+    }
+}
+
 impl FromIterator<(String, String)> for Variables {
     fn from_iter<T: IntoIterator<Item = (String, String)>>(variables: T) -> Self {
         Self(variables.into_iter().collect())
@@ -58,27 +74,39 @@ impl std::fmt::Debug for Variables {
 pub struct Providers(BTreeMap<ProviderName, Arc<dyn Provider>>);
 
 impl Providers {
+    /// Every module. Fails when settings are given and cannot be read; what is missing is told by a module
+    /// when somebody wants to use it.
     pub fn build(
         layout: &Layout,
         tools: &ToolPaths,
         settings: &ProviderSettings,
         boot: Arc<dyn BootSource>,
-    ) -> Self {
-        let local: Arc<dyn Provider> = Arc::new(LocalProvider::new(LocalConfig {
+    ) -> Result<Self, Problem> {
+        let local = Arc::new(LocalProvider::new(LocalConfig {
             root: layout.local(),
             instance_binary: tools.instance(),
             opencode_binary: tools.opencode(),
             ports: settings.instance_ports.unwrap_or(network().host.instances),
             boot: Arc::clone(&boot),
         }));
-        let docker: Arc<dyn Provider> = Arc::new(DockerProvider::new(DockerConfig {
+        let docker = Arc::new(DockerProvider::new(DockerConfig {
             host: settings.docker_host.clone(),
             image: settings.image.clone().unwrap_or_else(|| INSTANCE_IMAGE.to_owned()),
-            boot,
+            boot: Arc::clone(&boot),
             publish: std::net::Ipv4Addr::LOCALHOST.into(),
             ports: Some(settings.instance_ports.unwrap_or(network().host.instances)),
         }));
-        Self::of([local, docker])
+        let given = |name, known| settings.variables.settings(name, known);
+        let modules: Vec<Arc<dyn Provider>> = vec![
+            local,
+            docker,
+            Arc::new(provider_fake::FakeProvider::new(
+                &given("fake", provider_fake::SETTINGS)?,
+                boot.clone(),
+            )),
+            // `pilot provider new` adds a module above this line.
+        ];
+        Ok(Self::of(modules))
     }
 
     pub fn of(providers: impl IntoIterator<Item = Arc<dyn Provider>>) -> Self {
@@ -108,4 +136,18 @@ impl Providers {
     pub fn all(&self) -> impl Iterator<Item = &Arc<dyn Provider>> {
         self.0.values()
     }
+}
+
+/// A world of its own for each case of the suite, for `pilot provider check`; `None` when a provider has none.
+pub fn bench(provider: &str, tools: &ToolPaths) -> Option<NewBench> {
+    let (instance, opencode) = (tools.instance(), tools.opencode());
+    Some(match provider {
+        "local" => new_bench(move || {
+            let world = provider_local::conformance::World::new(&instance, &opencode);
+            std::future::ready(world.bench())
+        }),
+        "fake" => new_bench(provider_fake::conformance::bench),
+        // `pilot provider new` adds a world above this line.
+        _ => return None,
+    })
 }

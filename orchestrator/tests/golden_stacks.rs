@@ -12,14 +12,10 @@ use orchestrator::boot::DataFolderBoot;
 use orchestrator::data::Layout;
 use orchestrator::tools::ToolPaths;
 use orchestrator::wiring::{ProviderSettings, Providers};
-use provider_api::RuntimeSpec;
+use provider_api::{Provider, RuntimeSpec};
 use stacks::Location;
 
-fn generated(provider: &str) -> String {
-    let layout = Layout { root: "/var/lib/pilot".into() };
-    let boot = Arc::new(DataFolderBoot::new(layout.clone(), None));
-    let providers = Providers::build(&layout, &ToolPaths::default(), &ProviderSettings::default(), boot);
-    let provider = providers.get(provider).unwrap();
+fn generated(provider: &dyn Provider) -> String {
     let spec = RuntimeSpec {
         runtime_id: "rt-0123456789abcdef".parse().unwrap(),
         installation: "in-fedcba9876543210".parse().unwrap(),
@@ -31,16 +27,18 @@ fn generated(provider: &str) -> String {
             reference: Some("main".to_owned()),
         }),
     };
-    let stack = orchestrator::engine::compile(provider.as_ref(), &spec).unwrap();
+    let stack = orchestrator::engine::compile(provider, &spec).unwrap();
     stacks::render(&stack, &Location::default())
 }
 
 #[test]
-fn the_local_stack_is_the_golden_one() {
-    expect_file!["../../stacks/golden/local/Pulumi.yaml"].assert_eq(&generated("local"));
-}
-
-#[test]
-fn the_docker_stack_is_the_golden_one() {
-    expect_file!["../../stacks/golden/docker/Pulumi.yaml"].assert_eq(&generated("docker"));
+fn every_providers_stack_is_the_golden_one() {
+    let layout = Layout { root: "/var/lib/pilot".into() };
+    let boot = Arc::new(DataFolderBoot::new(layout.clone(), None));
+    let providers =
+        Providers::build(&layout, &ToolPaths::default(), &ProviderSettings::default(), boot).unwrap();
+    for provider in providers.all() {
+        let path = format!("../../stacks/golden/{}/Pulumi.yaml", provider.describe().name);
+        expect_file![path].assert_eq(&generated(provider.as_ref()));
+    }
 }

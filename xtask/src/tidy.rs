@@ -13,9 +13,10 @@ mod files;
 mod imports;
 mod map;
 mod ports;
+mod quotes;
 mod wiring;
 
-/// Check formatting, lints, the import rule, file sizes, error pages, ports and the map.
+/// Check formatting, lints, the import rule, file sizes, error pages, ports, the map and quoted code.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Leave out clippy, the only check that compiles.
@@ -43,13 +44,14 @@ struct Tree {
 
 type Check = fn(&Tree) -> Result<Vec<Finding>>;
 
-const CHECKS: [(&str, Check); 6] = [
+const CHECKS: [(&str, Check); 7] = [
     ("file size, file names and test names", files::check),
     ("import rule", imports::check),
     ("only wiring.rs names providers", wiring::check),
     ("error pages", errors::check),
     ("ports of NETWORK.yml", ports::check),
     ("paths in ARCHITECTURE.md", map::check),
+    ("code in docs/adding-a-provider.md", quotes::check),
 ];
 
 /// The command.

@@ -42,6 +42,7 @@ async fn main() -> std::io::Result<()> {
         ..ProviderSettings::default()
     };
     let boot = Arc::new(DataFolderBoot::new(layout.clone(), None));
-    let providers = Providers::build(&layout, &tools, &settings, boot);
+    let providers = Providers::build(&layout, &tools, &settings, boot)
+        .map_err(|problem| std::io::Error::other(problem.detail))?;
     provider_server::run_plugin(Registry::new(providers.all())).await
 }

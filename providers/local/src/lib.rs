@@ -5,6 +5,8 @@
 //! remembered process id, so this module may be killed between any two steps. It gives no isolation
 //! and must never be offered as if it did. Nothing here knows the store, HTTP or Pulumi's wire.
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod declare;
 mod definition;
 mod directory;

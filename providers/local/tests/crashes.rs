@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 use provider_api::RunStatus;
 use provider_api::conformance::{Bench, Stack, run};
-use world::{World, labelled, leaders};
+use provider_local::conformance::labelled;
+use world::{leaders, world};
 
 const MOMENTS: u32 = 12;
 const ORDER: &str = "PILOT_TEST_ORDER";
@@ -22,7 +23,7 @@ const ORDER: &str = "PILOT_TEST_ORDER";
 #[tokio::test(flavor = "multi_thread")]
 async fn carries_out_an_order_in_a_program_of_its_own() {
     let Ok(order) = std::env::var(ORDER) else { return };
-    let (verb, world, runtime) = World::from_order(&order);
+    let (verb, world, runtime) = world().ordered(&order);
     let provider: std::sync::Arc<dyn provider_api::Provider> = world.provider();
     let installation = world.installation.clone();
     let bench = world.bench();
@@ -55,7 +56,7 @@ async fn nothing_is_left(bench: &Bench, stack: &Stack, moment: Duration) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_instance_outlives_the_program_that_made_it() {
-    let world = World::new();
+    let world = world();
     let (text, ready) = (world.order(), world.root.path().join("ready"));
     run(world.bench(), |bench| async move {
         let mut stack = bench.stack();
@@ -72,7 +73,7 @@ async fn an_instance_outlives_the_program_that_made_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_create_that_was_killed_at_any_moment_can_be_repeated() {
-    let world = World::new();
+    let world = world();
     let (text, ready) = (world.order(), world.root.path().join("ready"));
     run(world.bench(), |bench| async move {
         let mut stack = bench.stack();
@@ -101,7 +102,7 @@ async fn a_create_that_was_killed_at_any_moment_can_be_repeated() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delete_that_was_killed_at_any_moment_can_be_repeated() {
-    let world = World::new();
+    let world = world();
     let (text, ready) = (world.order(), world.root.path().join("ready"));
     run(world.bench(), |bench| async move {
         for number in 0..MOMENTS {

@@ -16,8 +16,9 @@ use std::time::{Duration, Instant};
 use contracts::ErrorCode;
 use provider_api::conformance::{CanaryBoot, eventually, run};
 use provider_api::{Outcome, Provider, RunStatus, RuntimeRef};
+use provider_local::conformance::{kill, labelled};
 use provider_local::{LocalConfig, LocalProvider};
-use world::{World, kill, labelled, leaders, named};
+use world::{leaders, named, world};
 
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -39,7 +40,7 @@ fn with_home(runtime: &RuntimeRef) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_instance_that_ends_at_once_says_why_and_stays_owned() {
-    let world = World::new();
+    let world = world();
     let root = world.config().root;
     run(world.bench(), |bench| async move {
         let mut stack = bench.stack();
@@ -67,7 +68,7 @@ async fn an_instance_that_ends_at_once_says_why_and_stays_owned() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_ends_children_that_ignore_signals_or_cleaned_their_environment() {
-    let world = World::new();
+    let world = world();
     let root = world.config().root;
     run(world.bench(), |bench| async move {
         let mut stack = bench.stack();
@@ -111,7 +112,7 @@ async fn children_of_a_leader_that_died_make_room_for_the_next() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_leaders_the_older_one_stays() {
-    let world = World::new();
+    let world = world();
     let (config, root) = (world.config(), world.config().root);
     run(world.bench(), |bench| async move {
         let mut stack = bench.stack();
@@ -138,7 +139,7 @@ async fn of_two_leaders_the_older_one_stays() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_program_run_by_hand_inside_the_instance_is_no_second_leader() {
-    let world = World::new();
+    let world = world();
     let root = world.config().root;
     run(world.bench(), |bench| async move {
         let mut stack = bench.stack();
@@ -222,7 +223,7 @@ async fn the_environment_of_an_instance_holds_what_it_needs_and_no_more() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_home_and_what_is_in_it_is_private() {
-    let world = World::new();
+    let world = world();
     let root = world.config().root;
     run(world.bench(), |bench| async move {
         let mut stack = bench.stack();
@@ -239,7 +240,7 @@ async fn the_home_and_what_is_in_it_is_private() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn missing_programs_are_named_with_the_way_to_install_them() {
-    let world = World::new();
+    let world = world();
     let nowhere = || "/nowhere/at-all".into();
     let cases = [
         (LocalConfig { instance_binary: nowhere(), ..world.config() }, ErrorCode::InstanceBinaryMissing),
@@ -262,7 +263,7 @@ async fn missing_programs_are_named_with_the_way_to_install_them() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_folder_that_pilot_did_not_make_is_left_alone() {
-    let world = World::new();
+    let world = world();
     let root = world.config().root;
     run(world.bench(), |bench| async move {
         let mut stack = bench.stack();
@@ -284,7 +285,7 @@ async fn a_folder_that_pilot_did_not_make_is_left_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_root_that_cannot_be_written_is_a_clear_error() {
-    let world = World::new();
+    let world = world();
     let blocked = world.root.path().join("file");
     fs::write(&blocked, "").unwrap();
     let config = LocalConfig { root: blocked.join("runtimes"), ..world.config() };

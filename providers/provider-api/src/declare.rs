@@ -7,17 +7,21 @@ use serde_json::Value;
 /// A value of an input: known now, or the output of another resource once it exists.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Expr {
+    /// Known when the stack is made.
     Value(Value),
     /// Encrypted in state and hidden in every output.
     Secret(Box<Expr>),
     /// `property` of the resource with this logical name in the same declaration.
     Output {
+        /// The logical name.
         resource: String,
+        /// One of its outputs.
         property: String,
     },
 }
 
 impl Expr {
+    /// What another resource of the declaration gives.
     pub fn output(resource: &str, property: &str) -> Self {
         Expr::Output { resource: resource.to_owned(), property: property.to_owned() }
     }
@@ -33,9 +37,11 @@ impl<T: Into<Value>> From<T> for Expr {
 /// is part of the identity that Pulumi tracks.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Declaration {
+    /// The logical name.
     pub name: String,
     /// The schema token, for example `pilot:docker:Container`.
     pub token: String,
+    /// By the schema's property names.
     pub inputs: BTreeMap<String, Expr>,
     /// Logical names that must exist before this one, beyond those that `inputs` refer to.
     pub depends_on: Vec<String>,
@@ -46,6 +52,7 @@ pub struct Declaration {
 }
 
 impl Declaration {
+    /// Without inputs.
     pub fn new(name: &str, token: &str) -> Self {
         Self {
             name: name.to_owned(),
@@ -57,6 +64,7 @@ impl Declaration {
         }
     }
 
+    /// The same declaration with one more input.
     pub fn input(mut self, name: &str, value: impl Into<Expr>) -> Self {
         self.inputs.insert(name.to_owned(), value.into());
         self
@@ -70,11 +78,13 @@ impl Declaration {
         }
     }
 
+    /// The same declaration, made after this one.
     pub fn depends_on(mut self, name: &str) -> Self {
         self.depends_on.push(name.to_owned());
         self
     }
 
+    /// The same declaration, for names that can exist only once.
     pub fn delete_before_replace(mut self) -> Self {
         self.delete_before_replace = true;
         self
@@ -84,6 +94,8 @@ impl Declaration {
 /// Everything one runtime needs, and the stack outputs that people and programs read.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Declared {
+    /// In an order in which they can be made.
     pub resources: Vec<Declaration>,
+    /// Of the stack.
     pub outputs: BTreeMap<String, Expr>,
 }

@@ -6,6 +6,7 @@ use contracts::ErrorCode;
 
 use crate::resource::Properties;
 
+/// What every call of a provider gives.
 pub type Result<T> = std::result::Result<T, ProviderError>;
 
 /// What a failed call left behind. The engine treats each case differently, so be exact.
@@ -17,16 +18,25 @@ pub enum Outcome {
     Unknown,
     /// The object exists under this id but is not as asked. The engine keeps it in state, so that it
     /// stays owned and can be deleted.
-    Partial { id: String, outputs: Properties },
+    Partial {
+        /// As a successful create would give it.
+        id: String,
+        /// What is known of it.
+        outputs: Properties,
+    },
 }
 
 /// `message` says what happened and why; `action` what the reader can do.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
 pub struct ProviderError {
+    /// Stable; its page says more.
     pub code: ErrorCode,
+    /// What happened and why.
     pub message: String,
+    /// What the reader can do.
     pub action: Option<String>,
+    /// What is now true outside.
     pub outcome: Outcome,
     /// What the vendor calls this request; its support asks for it.
     pub request_id: Option<String>,
@@ -61,16 +71,19 @@ impl ProviderError {
             .with_action("Nothing to do: the newer operation goes on. `pilot ws get` shows it.")
     }
 
+    /// The same error with what the reader can do.
     pub fn with_action(mut self, action: impl Into<String>) -> Self {
         self.action = Some(action.into());
         self
     }
 
+    /// The same error with the vendor's name of the request.
     pub fn with_request_id(mut self, id: Option<String>) -> Self {
         self.request_id = id;
         self
     }
 
+    /// The same failure of an object that exists all the same.
     pub fn partial(mut self, id: impl Into<String>, outputs: Properties) -> Self {
         self.outcome = Outcome::Partial { id: id.into(), outputs };
         self

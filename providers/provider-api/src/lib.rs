@@ -10,6 +10,8 @@
 //! A provider never sees Pulumi's wire, the store or HTTP. Credentials reach it through its own
 //! configuration, never through resource inputs.
 
+#![warn(missing_docs)]
+
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod declare;

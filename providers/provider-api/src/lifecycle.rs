@@ -11,15 +11,20 @@ use crate::error::{ProviderError, Result};
 /// Which runtime, of which installation. Objects of another installation are never touched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RuntimeRef {
+    /// Which runtime.
     pub runtime_id: RuntimeId,
+    /// Whose.
     pub installation: InstallationId,
 }
 
+/// What was seen of a runtime.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RunStatus {
+    /// Its own program runs; whether that answers is for others to see.
     Running,
     /// It exists and does not run; the exit code when the provider knows it.
     Stopped {
+        /// Of the instance's own program.
         exit_code: Option<i32>,
     },
     /// Memory is kept; `resume` goes on where it was.
@@ -53,12 +58,14 @@ pub trait Lifecycle: Send + Sync {
         self.start(runtime).await
     }
 
+    /// What is true now.
     async fn status(&self, runtime: &RuntimeRef) -> Result<RunStatus>;
 
     /// Where the instance's backend is reached. Stable while the instance runs, and over a suspend.
     async fn endpoint(&self, runtime: &RuntimeRef) -> Result<Endpoint>;
 }
 
+/// What instances say.
 #[async_trait]
 pub trait Logs: Send + Sync {
     /// The end of the instance's log, at most `max_bytes`, cut at a line. Empty when there is none.
@@ -68,11 +75,15 @@ pub trait Logs: Send + Sync {
 /// What a command inside an instance left.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Executed {
+    /// 127 when there is no such program, as a shell has it.
     pub exit_code: i32,
+    /// What it wrote.
     pub stdout: Vec<u8>,
+    /// What it complained.
     pub stderr: Vec<u8>,
 }
 
+/// Commands inside instances.
 #[async_trait]
 pub trait Exec: Send + Sync {
     /// Runs a program as the instance's user, without a terminal or input. It is not idempotent: after
@@ -84,12 +95,15 @@ pub trait Exec: Send + Sync {
 /// A copy of an instance's home at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
+    /// The vendor's own.
     pub id: String,
+    /// By the vendor's clock.
     pub created: jiff::Timestamp,
     /// In bytes, when the vendor tells.
     pub size: Option<u64>,
 }
 
+/// Copies of homes.
 #[async_trait]
 pub trait Snapshots: Send + Sync {
     /// Not idempotent: each call takes one. After an unknown outcome `list` tells.
@@ -102,12 +116,15 @@ pub trait Snapshots: Send + Sync {
 /// An external object that carries an installation's labels.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct OwnedObject {
+    /// Whose it is.
     pub runtime_id: RuntimeId,
     /// For example `container`, `volume`, `process`.
     pub kind: String,
+    /// The vendor's own id or name.
     pub id: String,
 }
 
+/// What exists, without memory of it.
 #[async_trait]
 pub trait Inventory: Send + Sync {
     /// Everything outside that is this installation's, found by labels and not by memory: the witness

@@ -15,7 +15,9 @@ use crate::settings::Setting;
 /// What users and operators read before they choose.
 #[derive(Debug, Clone)]
 pub struct Description {
+    /// As in `--provider`; also the second part of its resource types.
     pub name: ProviderName,
+    /// One line: what it runs instances on.
     pub summary: &'static str,
     /// One plain line: what separates an instance from others and from the host.
     pub isolation: &'static str,
@@ -36,7 +38,9 @@ pub struct Description {
 /// One runtime to declare resources for. Holds no credential and no slug.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RuntimeSpec {
+    /// The runtime's identity, for ever; names of external objects are made from it.
     pub runtime_id: RuntimeId,
+    /// The owner of everything that is made.
     pub installation: InstallationId,
     /// Rises with every change of the spec; a label on every external object.
     pub generation: u64,
@@ -44,12 +48,14 @@ pub struct RuntimeSpec {
     pub size: String,
     /// One of [`Description::regions`]; `None` when there are none.
     pub region: Option<String>,
+    /// Cloned into the home at the first boot.
     pub git: Option<GitSource>,
 }
 
 /// A provider module. At most six required methods; abilities that not every cloud has are optional.
 #[async_trait]
 pub trait Provider: Send + Sync {
+    /// What users and operators read before they choose. Constant, and without I/O.
     fn describe(&self) -> Description;
 
     /// The resources of one runtime. Pure: no I/O, no clock, no randomness, so that a plan can be made
@@ -72,14 +78,17 @@ pub trait Provider: Send + Sync {
         Ok(Declared::default())
     }
 
+    /// What instances say, where the provider keeps it.
     fn logs(&self) -> Option<Arc<dyn Logs>> {
         None
     }
 
+    /// Commands inside instances, where the provider can run them.
     fn exec(&self) -> Option<Arc<dyn Exec>> {
         None
     }
 
+    /// Copies of homes, where the provider can take them.
     fn snapshots(&self) -> Option<Arc<dyn Snapshots>> {
         None
     }
@@ -96,6 +105,7 @@ pub trait Provider: Send + Sync {
         }
     }
 
+    /// What exists outside, found by labels. Not asked of users, but the suite wants it.
     fn inventory(&self) -> Option<Arc<dyn Inventory>> {
         None
     }
@@ -105,7 +115,9 @@ pub trait Provider: Send + Sync {
 /// secrets. The path is relative to the instance user's home; the file is readable by that user only.
 #[derive(Clone, PartialEq, Eq)]
 pub struct BootFile {
+    /// Below the home.
     pub path: String,
+    /// May be a secret.
     pub content: Vec<u8>,
 }
 
@@ -118,5 +130,6 @@ impl std::fmt::Debug for BootFile {
 /// Where a provider gets boot files from, at create and at every start.
 #[async_trait]
 pub trait BootSource: Send + Sync {
+    /// All files that this runtime must find now.
     async fn boot_files(&self, runtime: &RuntimeId) -> Result<Vec<BootFile>>;
 }

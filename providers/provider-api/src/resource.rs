@@ -11,31 +11,43 @@ use crate::schema::{PropertyType, ResourceSchema};
 /// Inputs or outputs by name. Secrets arrive as plain values here and are marked by the schema.
 pub type Properties = Map<String, Value>;
 
+/// One input that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckFailure {
+    /// Its name.
     pub property: String,
+    /// Completes "the property ...".
     pub reason: String,
 }
 
+/// What the state has and the program wants.
 #[derive(Debug, Clone)]
 pub struct DiffRequest {
+    /// As create gave it.
     pub id: String,
+    /// Of the last create or update.
     pub old_inputs: Properties,
+    /// What came back from it.
     pub old_outputs: Properties,
+    /// As the program has them now.
     pub new_inputs: Properties,
 }
 
 /// Which input properties differ. `replaces` is a subset of `changed`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Diff {
+    /// All that differ.
     pub changed: Vec<String>,
+    /// Those that cannot change in place.
     pub replaces: Vec<String>,
 }
 
+/// Something to create or adopt.
 #[derive(Debug, Clone)]
 pub struct CreateRequest {
     /// Unique in the installation; for logs only, identity comes from the inputs.
     pub urn: String,
+    /// Checked, with every output that they refer to.
     pub inputs: Properties,
     /// The engine's limit for this call, when the user set one.
     pub timeout: Option<Duration>,
@@ -44,39 +56,59 @@ pub struct CreateRequest {
 /// `outputs` holds every property of the schema, inputs included.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Created {
+    /// By which it is read, updated and deleted. Never changes.
     pub id: String,
+    /// Every property of the schema.
     pub outputs: Properties,
 }
 
+/// Something to look at.
 #[derive(Debug, Clone)]
 pub struct ReadRequest {
+    /// As create gave it, or as a person typed it.
     pub id: String,
     /// Empty on import.
     pub inputs: Properties,
+    /// As state has them.
     pub outputs: Properties,
 }
 
+/// What is there now.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReadState {
+    /// As it was asked for.
     pub id: String,
+    /// What would make it as it is.
     pub inputs: Properties,
+    /// Every property of the schema.
     pub outputs: Properties,
 }
 
+/// Something to change in place.
 #[derive(Debug, Clone)]
 pub struct UpdateRequest {
+    /// As create gave it.
     pub id: String,
+    /// For logs.
     pub urn: String,
+    /// Of the last create or update.
     pub old_inputs: Properties,
+    /// What came back from it.
     pub old_outputs: Properties,
+    /// As the program has them now.
     pub new_inputs: Properties,
 }
 
+/// Something to delete.
 #[derive(Debug, Clone)]
 pub struct DeleteRequest {
+    /// As create gave it.
     pub id: String,
+    /// For logs.
     pub urn: String,
+    /// Of the last create or update.
     pub inputs: Properties,
+    /// What came back from it.
     pub outputs: Properties,
 }
 

@@ -16,28 +16,34 @@ use crate::error::{ProviderError, Result};
 pub struct Setting {
     /// In camelCase.
     pub name: &'static str,
+    /// Completes "the provider has no ...:".
     pub description: &'static str,
     /// Without it the module cannot work.
     pub required: bool,
     /// Never shown.
     pub secret: bool,
+    /// When none is given.
     pub default: Option<&'static str>,
 }
 
 impl Setting {
+    /// Without it the module cannot work.
     pub const fn required(name: &'static str, description: &'static str) -> Self {
         Self { name, description, required: true, secret: false, default: None }
     }
 
+    /// The module can work without it.
     pub const fn optional(name: &'static str, description: &'static str) -> Self {
         Self { name, description, required: false, secret: false, default: None }
     }
 
+    /// The same setting, never shown.
     pub const fn secret(mut self) -> Self {
         self.secret = true;
         self
     }
 
+    /// The same setting with a value for when none is given.
     pub const fn default(mut self, value: &'static str) -> Self {
         self.default = Some(value);
         self
@@ -60,7 +66,9 @@ impl Setting {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{variable}: {reason}")]
 pub struct SettingProblem {
+    /// Which one.
     pub variable: String,
+    /// Why, without its value.
     pub reason: String,
 }
 
@@ -106,6 +114,7 @@ impl Settings {
         Ok(Self { provider: provider.clone(), known: known.to_vec(), values })
     }
 
+    /// One that was given or has a default.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.values.get(name).map(String::as_str)
     }

@@ -9,6 +9,7 @@ mod support;
 mod bad_input;
 mod browser;
 mod deletion;
+mod fake_cloud;
 mod faults;
 mod interrupted;
 mod life;

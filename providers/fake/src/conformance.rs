@@ -1,0 +1,113 @@
+//! A world for the common suite: a cloud of its own for each case. Its hands reach into the cloud's memory,
+//! past everything that the provider uses.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a failed expectation is a failed test"
+)]
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use contracts::InstallationId;
+use provider_api::conformance::{Bench, CanaryBoot, Faults, Hands};
+use provider_api::{Provider, RuntimeRef, Settings};
+
+use crate::cloud::{Cloud, Phase};
+use crate::owner::{self, Owner};
+use crate::{FakeProvider, SETTINGS, declare};
+
+/// One provider, its twin, and a cloud for them alone.
+pub async fn bench() -> Bench {
+    let credential = format!("token-{}", InstallationId::random());
+    let (cloud, boot) = (Cloud::guarded(&credential), CanaryBoot::new());
+    let given = |variable: &str| (variable == "PILOT_FAKE_API_TOKEN").then(|| credential.clone());
+    let settings = Settings::read(&declare::name(), SETTINGS, given).expect("usable settings");
+    let provider =
+        || -> Arc<dyn Provider> { Arc::new(FakeProvider::on(cloud.clone(), &settings, boot.clone())) };
+    let world = Arc::new(World(cloud.clone()));
+    Bench::new(provider(), provider(), InstallationId::random(), boot.clone(), world.clone())
+        .with_faults(world)
+        .with_credential(credential)
+}
+
+struct World(Cloud);
+
+fn is_of(labels: &owner::Labels, runtime: &RuntimeRef) -> bool {
+    Owner::of(labels).is_some_and(|owner| owner.runtime.runtime_id == runtime.runtime_id)
+}
+
+#[async_trait]
+impl Hands for World {
+    async fn objects(&self, runtime: &RuntimeRef) -> Vec<String> {
+        let objects = self.0.objects();
+        let volumes = objects.volumes.iter().filter(|(_, volume)| is_of(&volume.labels, runtime));
+        let machines = objects.machines.iter().filter(|(_, machine)| is_of(&machine.labels, runtime));
+        volumes.map(|(name, _)| name.clone()).chain(machines.map(|(name, _)| name.clone())).collect()
+    }
+
+    async fn runs(&self, runtime: &RuntimeRef) -> bool {
+        let objects = self.0.objects();
+        let machine = objects.machines.get(&owner::machine_name(&runtime.runtime_id));
+        machine.is_some_and(|machine| machine.phase == Phase::Running)
+    }
+
+    async fn write_home(&self, runtime: &RuntimeRef, path: &str, content: &str) {
+        let mut objects = self.0.objects();
+        let volume = objects.volumes.get_mut(&owner::volume_name(&runtime.runtime_id)).unwrap();
+        volume.files.insert(path.to_owned(), content.into());
+    }
+
+    async fn read_home(&self, runtime: &RuntimeRef, path: &str) -> Option<String> {
+        let objects = self.0.objects();
+        let volume = objects.volumes.get(&owner::volume_name(&runtime.runtime_id))?;
+        Some(String::from_utf8(volume.files.get(path)?.clone()).unwrap())
+    }
+
+    async fn remove(&self, runtime: &RuntimeRef, resource: &str) {
+        let mut objects = self.0.objects();
+        match resource {
+            "machine" => drop(objects.machines.remove(&owner::machine_name(&runtime.runtime_id)).unwrap()),
+            "home" => drop(objects.volumes.remove(&owner::volume_name(&runtime.runtime_id)).unwrap()),
+            other => panic!("no resource {other}"),
+        }
+    }
+
+    async fn sweep(&self, _installation: &InstallationId) {
+        let mut objects = self.0.objects();
+        objects.machines.clear();
+        objects.volumes.clear();
+    }
+
+    async fn write_memory(&self, runtime: &RuntimeRef, text: &str) {
+        let objects = self.0.objects();
+        let machine = &objects.machines[&owner::machine_name(&runtime.runtime_id)];
+        machine.remember(text);
+    }
+
+    async fn read_memory(&self, runtime: &RuntimeRef) -> Option<String> {
+        let objects = self.0.objects();
+        objects.machines.get(&owner::machine_name(&runtime.runtime_id))?.remembered()
+    }
+}
+
+#[async_trait]
+impl Faults for World {
+    async fn lose_answers(&self, percent: u8, seed: u64) {
+        self.0.lose_answers(percent, seed);
+    }
+
+    async fn hang(&self) {
+        self.0.hang();
+    }
+
+    async fn unreachable(&self) {
+        self.0.become_unreachable();
+    }
+
+    async fn heal(&self) {
+        self.0.heal();
+    }
+}

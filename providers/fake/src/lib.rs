@@ -1,0 +1,100 @@
+//! Runs instances in a cloud that exists in this program's memory only.
+//!
+//! Two resources: a volume that holds the instance's home, and the machine that runs it. The cloud itself
+//! is [`Cloud`]; it stands where a vendor's API stands in other modules, and everything around it is what
+//! every provider has. Nothing here knows the store, the HTTP API or Pulumi's wire.
+
+mod client;
+pub mod cloud;
+#[cfg(feature = "conformance")]
+pub mod conformance;
+mod declare;
+mod lifecycle;
+mod machine;
+mod owner;
+mod volume;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use provider_api::{
+    BootSource, Declared, Description, Exec, Inventory, Lifecycle, Logs, Provider, Resource, Result,
+    RuntimeSpec, Setting, Settings, Snapshots,
+};
+
+use crate::client::Client;
+pub use crate::cloud::Cloud;
+use crate::lifecycle::FakeLifecycle;
+
+/// What an operator may set, as `PILOT_FAKE_...`.
+pub const SETTINGS: &[Setting] =
+    &[Setting::optional("apiToken", "what a guarded cloud wants to see; an open one takes any").secret()];
+
+/// The `fake` provider module.
+pub struct FakeProvider {
+    client: Arc<Client>,
+}
+
+impl FakeProvider {
+    /// Does nothing outside; the cloud is reached when it is first needed.
+    pub fn new(settings: &Settings, boot: Arc<dyn BootSource>) -> Self {
+        Self::on(Cloud::default(), settings, boot)
+    }
+
+    /// On a given cloud, which others may use too.
+    pub fn on(cloud: Cloud, settings: &Settings, boot: Arc<dyn BootSource>) -> Self {
+        Self { client: Arc::new(Client::new(cloud, settings.get("apiToken"), boot)) }
+    }
+}
+
+#[async_trait]
+impl Provider for FakeProvider {
+    fn describe(&self) -> Description {
+        Description {
+            name: declare::name(),
+            summary: "a cloud in memory, for tests and for trying Pilot; it forgets all when Pilot ends",
+            isolation: "fake runs no code of users: its instances give canned answers.",
+            unisolated: false,
+            regions: declare::regions(),
+            sizes: declare::sizes(),
+            suspend: true,
+            persistent_home: true,
+            settings: SETTINGS.to_vec(),
+        }
+    }
+
+    fn declare(&self, runtime: &RuntimeSpec) -> Result<Declared> {
+        declare::declare(runtime)
+    }
+
+    fn resources(&self) -> Vec<Arc<dyn Resource>> {
+        vec![
+            Arc::new(volume::VolumeResource { client: self.client.clone() }),
+            Arc::new(machine::MachineResource { client: self.client.clone() }),
+        ]
+    }
+
+    fn lifecycle(&self) -> Arc<dyn Lifecycle> {
+        Arc::new(FakeLifecycle { client: self.client.clone() })
+    }
+
+    async fn ready(&self) -> Result<()> {
+        self.client.ask("reach the cloud", self.client.cloud().ping()).await
+    }
+
+    fn logs(&self) -> Option<Arc<dyn Logs>> {
+        Some(Arc::new(FakeLifecycle { client: self.client.clone() }))
+    }
+
+    fn exec(&self) -> Option<Arc<dyn Exec>> {
+        Some(Arc::new(FakeLifecycle { client: self.client.clone() }))
+    }
+
+    fn snapshots(&self) -> Option<Arc<dyn Snapshots>> {
+        Some(Arc::new(FakeLifecycle { client: self.client.clone() }))
+    }
+
+    fn inventory(&self) -> Option<Arc<dyn Inventory>> {
+        Some(Arc::new(FakeLifecycle { client: self.client.clone() }))
+    }
+}

@@ -1,0 +1,151 @@
+//! Start, stop, suspend, log, commands, snapshots and inventory: what is done without Pulumi.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use contracts::workspace::Endpoint;
+use contracts::{ErrorCode, InstallationId};
+use provider_api::{
+    Exec, Executed, Inventory, Lifecycle, Logs, OwnedObject, ProviderError, Result, RunStatus, RuntimeRef,
+    Snapshot, Snapshots,
+};
+
+use crate::client::Client;
+use crate::cloud::{Machine, Phase};
+use crate::owner::{self, Labels, Owner};
+
+pub(crate) struct FakeLifecycle {
+    pub client: Arc<Client>,
+}
+
+impl FakeLifecycle {
+    /// The runtime's machine; `None` when it is surely gone, an error when it is another's.
+    async fn find(&self, runtime: &RuntimeRef) -> Result<Option<Machine>> {
+        let name = owner::machine_name(&runtime.runtime_id);
+        let found = self.client.look("look at the machine", self.client.cloud().machine(&name)).await?;
+        if let Some(found) = &found {
+            owner::must_own("machine", &name, &found.labels, runtime)?;
+        }
+        Ok(found)
+    }
+
+    async fn existing(&self, runtime: &RuntimeRef) -> Result<(String, Machine)> {
+        let found = self.find(runtime).await?.ok_or_else(|| {
+            let message = format!("{} has no machine in the cloud", runtime.runtime_id);
+            ProviderError::new(ErrorCode::ProviderFailed, message)
+                .with_action("`pilot ws start` makes it again from its stack.")
+        })?;
+        Ok((owner::machine_name(&runtime.runtime_id), found))
+    }
+
+    /// The machine, when something can be done in it.
+    async fn running(&self, runtime: &RuntimeRef) -> Result<(String, Machine)> {
+        let (name, found) = self.existing(runtime).await?;
+        match found.phase {
+            Phase::Running => Ok((name, found)),
+            other => {
+                let message = format!("the machine {name} does not run: it is {other:?}");
+                Err(ProviderError::new(ErrorCode::WorkspaceNotReady, message)
+                    .with_action("Start the workspace."))
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Lifecycle for FakeLifecycle {
+    async fn start(&self, runtime: &RuntimeRef) -> Result<()> {
+        let (name, _) = self.existing(runtime).await?;
+        let boot = self.client.boot_files(&runtime.runtime_id).await?;
+        self.client.ask("start the machine", self.client.cloud().start_machine(&name, &boot)).await
+    }
+
+    async fn stop(&self, runtime: &RuntimeRef, _grace: Duration) -> Result<()> {
+        let Some(_) = self.find(runtime).await? else { return Ok(()) };
+        let name = owner::machine_name(&runtime.runtime_id);
+        self.client.look("stop the machine", self.client.cloud().stop_machine(&name)).await.map(drop)
+    }
+
+    async fn suspend(&self, runtime: &RuntimeRef) -> Result<()> {
+        let (name, found) = self.existing(runtime).await?;
+        if found.phase == Phase::Suspended {
+            return Ok(());
+        }
+        self.running(runtime).await?;
+        self.client.ask("suspend the machine", self.client.cloud().suspend_machine(&name)).await
+    }
+
+    async fn status(&self, runtime: &RuntimeRef) -> Result<RunStatus> {
+        Ok(match self.find(runtime).await?.map(|found| found.phase) {
+            None => RunStatus::Absent,
+            Some(Phase::Running) => RunStatus::Running,
+            Some(Phase::Suspended) => RunStatus::Suspended,
+            Some(Phase::Stopped) => RunStatus::Stopped { exit_code: Some(0) },
+        })
+    }
+
+    async fn endpoint(&self, runtime: &RuntimeRef) -> Result<Endpoint> {
+        let (name, found) = self.existing(runtime).await?;
+        let address = found.address.ok_or_else(|| {
+            let message = format!("the machine {name} has no address: it is {:?}", found.phase);
+            ProviderError::new(ErrorCode::WorkspaceNotReady, message).with_action("Start the workspace.")
+        })?;
+        Ok(Endpoint::plain(address.ip().to_string(), address.port()))
+    }
+}
+
+#[async_trait]
+impl Logs for FakeLifecycle {
+    async fn tail(&self, runtime: &RuntimeRef, max_bytes: usize) -> Result<String> {
+        let Some(_) = self.find(runtime).await? else { return Ok(String::new()) };
+        let name = owner::machine_name(&runtime.runtime_id);
+        let log = self.client.look("read the log", self.client.cloud().log(&name)).await?.unwrap_or_default();
+        Ok(provider_api::lifecycle::last_lines(&log, max_bytes))
+    }
+}
+
+#[async_trait]
+impl Exec for FakeLifecycle {
+    async fn exec(&self, runtime: &RuntimeRef, command: &[String], limit: Duration) -> Result<Executed> {
+        let (name, _) = self.running(runtime).await?;
+        // As long as the command takes, not as long as a call may take.
+        let run = self.client.cloud().run(&name, command);
+        let done = tokio::time::timeout(limit, run).await.map_err(|_| {
+            let message = format!("the command still ran after {limit:?} and was given up");
+            ProviderError::unknown(ErrorCode::ProviderTimeout, message)
+                .with_action("Give it more time, or look what it waits for.")
+        })?;
+        self.client.ask("run the command", std::future::ready(done)).await
+    }
+}
+
+#[async_trait]
+impl Snapshots for FakeLifecycle {
+    async fn take(&self, runtime: &RuntimeRef) -> Result<Snapshot> {
+        let (_, machine) = self.existing(runtime).await?;
+        let take = self.client.cloud().take_snapshot(&machine.spec.volume);
+        self.client.ask("take a snapshot", take).await
+    }
+
+    async fn list(&self, runtime: &RuntimeRef) -> Result<Vec<Snapshot>> {
+        let (_, machine) = self.existing(runtime).await?;
+        let list = self.client.cloud().snapshots(&machine.spec.volume);
+        self.client.ask("list the snapshots", list).await
+    }
+}
+
+#[async_trait]
+impl Inventory for FakeLifecycle {
+    async fn list_owned(&self, installation: &InstallationId) -> Result<Vec<OwnedObject>> {
+        let objects = self.client.ask("list what there is", self.client.cloud().list()).await?;
+        let owned = |(kind, id, labels): (&'static str, String, Labels)| {
+            let Owner { runtime, .. } = Owner::of(&labels)?;
+            let is_ours = runtime.installation == *installation;
+            is_ours.then(|| OwnedObject { runtime_id: runtime.runtime_id, kind: kind.to_owned(), id })
+        };
+        let mut owned: Vec<_> = objects.into_iter().filter_map(owned).collect();
+        owned.sort();
+        Ok(owned)
+    }
+}

@@ -1,0 +1,168 @@
+//! `pilot:fake:Machine`: the running instance. It holds no user data, so it may be replaced at any time;
+//! its size changes in place.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use contracts::{InstallationId, RuntimeId};
+use provider_api::resource::{parse, properties};
+use provider_api::{
+    CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ReadRequest, ReadState,
+    Resource, ResourceSchema, Result, UpdateRequest,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::client::{Client, restless};
+use crate::cloud::{Machine, Spec};
+use crate::declare::MACHINE;
+use crate::owner::{self, Owner};
+use crate::volume::{ATTEMPTS, common_inputs};
+
+pub(crate) struct MachineResource {
+    pub client: Arc<Client>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Inputs {
+    runtime_id: RuntimeId,
+    installation: InstallationId,
+    generation: u64,
+    region: String,
+    volume: String,
+    size: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    git_url: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    git_ref: Option<String>,
+}
+
+impl Inputs {
+    fn owner(&self) -> Owner {
+        Owner::new(&self.runtime_id, &self.installation, self.generation)
+    }
+
+    fn spec(&self) -> Spec {
+        Spec {
+            region: self.region.clone(),
+            volume: self.volume.clone(),
+            size: self.size.clone(),
+            git_url: self.git_url.clone(),
+            git_ref: self.git_ref.clone(),
+        }
+    }
+
+    /// The inputs that would make this machine; `None` when it is not one of Pilot's.
+    fn of(machine: &Machine) -> Option<Self> {
+        let Owner { runtime, generation } = Owner::of(&machine.labels)?;
+        let Spec { region, volume, size, git_url, git_ref } = machine.spec.clone();
+        let (runtime_id, installation) = (runtime.runtime_id, runtime.installation);
+        Some(Self { runtime_id, installation, generation, region, volume, size, git_url, git_ref })
+    }
+
+    fn outputs(&self) -> Properties {
+        let mut outputs = properties(self);
+        outputs.insert("name".to_owned(), owner::machine_name(&self.runtime_id).into());
+        outputs
+    }
+}
+
+impl MachineResource {
+    async fn find(&self, name: &str) -> Result<Option<Machine>> {
+        self.client.look("look at the machine", self.client.cloud().machine(name)).await
+    }
+
+    /// Find, adopt if it is ours and fits, else create; on a conflict find again. One that differs in more
+    /// than its size is replaced.
+    async fn ensure(&self, inputs: &Inputs) -> Result<()> {
+        let (name, owner, spec) = (owner::machine_name(&inputs.runtime_id), inputs.owner(), inputs.spec());
+        let cloud = self.client.cloud();
+        for _ in 0..ATTEMPTS {
+            let done = match self.find(&name).await? {
+                Some(found) => {
+                    owner.may_change("machine", &name, &found.labels)?;
+                    if found.spec.fits(&spec) {
+                        let change = cloud.change_machine(&name, found.version, owner.labels(), &spec.size);
+                        self.client.change("change the machine", change).await?
+                    } else {
+                        let delete = cloud.delete_machine(&name, found.version);
+                        self.client.change("replace the machine", delete).await?;
+                        None
+                    }
+                }
+                None => {
+                    let create = cloud.create_machine(&name, spec.clone(), owner.labels());
+                    self.client.change("create the machine", create).await?
+                }
+            };
+            if done.is_some() {
+                return Ok(());
+            }
+        }
+        Err(restless("machine", &name))
+    }
+}
+
+#[async_trait]
+impl Resource for MachineResource {
+    fn schema(&self) -> ResourceSchema {
+        let mut inputs = common_inputs();
+        inputs.extend([
+            Property::required("volume", PropertyType::String, "The home volume's name.").replaces(),
+            Property::required("size", PropertyType::String, "One of the provider's sizes."),
+            Property::optional("gitUrl", PropertyType::String, "Cloned into the workspace at first boot.")
+                .replaces(),
+            Property::optional("gitRef", PropertyType::String, "A branch or tag of the repository.")
+                .replaces(),
+        ]);
+        ResourceSchema {
+            token: MACHINE,
+            description: "The machine of one runtime. It holds no user data.",
+            inputs,
+            outputs: vec![Property::required(
+                "name",
+                PropertyType::String,
+                "The machine's name in the cloud.",
+            )],
+        }
+    }
+
+    async fn create(&self, request: CreateRequest) -> Result<Created> {
+        let inputs: Inputs = parse(&request.inputs)?;
+        let boot = self.client.boot_files(&inputs.runtime_id).await?;
+        self.ensure(&inputs).await?;
+        let name = owner::machine_name(&inputs.runtime_id);
+        // From here on the machine exists and must stay owned, whatever happens to it.
+        let start = self.client.cloud().start_machine(&name, &boot);
+        let started = self.client.ask("start the machine", start).await;
+        started.map_err(|error| error.partial(&name, inputs.outputs()))?;
+        Ok(Created { id: name, outputs: inputs.outputs() })
+    }
+
+    async fn read(&self, request: ReadRequest) -> Result<Option<ReadState>> {
+        let Some(found) = self.find(&request.id).await? else { return Ok(None) };
+        if !request.inputs.is_empty() {
+            let known: Inputs = parse(&request.inputs)?;
+            owner::must_own("machine", &request.id, &found.labels, &known.owner().runtime)?;
+        }
+        let Some(inputs) = Inputs::of(&found) else { return Ok(None) };
+        Ok(Some(ReadState { id: request.id, inputs: properties(&inputs), outputs: inputs.outputs() }))
+    }
+
+    async fn update(&self, request: UpdateRequest) -> Result<Properties> {
+        let inputs: Inputs = parse(&request.new_inputs)?;
+        self.ensure(&inputs).await?;
+        Ok(inputs.outputs())
+    }
+
+    async fn delete(&self, request: DeleteRequest) -> Result<()> {
+        let owner = parse::<Inputs>(&request.inputs)?.owner();
+        for _ in 0..ATTEMPTS {
+            let Some(found) = self.find(&request.id).await? else { return Ok(()) };
+            owner.may_change("machine", &request.id, &found.labels)?;
+            let delete = self.client.cloud().delete_machine(&request.id, found.version);
+            self.client.change("delete the machine", delete).await?;
+        }
+        Err(restless("machine", &request.id))
+    }
+}

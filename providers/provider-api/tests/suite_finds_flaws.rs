@@ -1,0 +1,197 @@
+//! The suite itself: a provider with one flaw must fail at the promise that the flaw breaks.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed expectation is a failed test")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use contracts::RuntimeId;
+use contracts::workspace::Endpoint;
+use provider_api::conformance::{Bench, Verdict, check, new_bench};
+use provider_api::*;
+
+#[derive(Debug, Clone, PartialEq)]
+enum Flaw {
+    None,
+    ReadsErrorsAsGone,
+    TellsErrorsAsAbsent,
+    SwallowsErrorsOfDelete,
+    AdoptsWhateverIsThere,
+    DeclaresAtRandom,
+    ForgetsToStop,
+    StopsInsteadOfSuspend,
+    Logs(String),
+}
+
+struct Flawed {
+    inner: Arc<dyn Provider>,
+    flaw: Flaw,
+}
+
+#[async_trait]
+impl Provider for Flawed {
+    fn describe(&self) -> Description {
+        self.inner.describe()
+    }
+
+    fn declare(&self, runtime: &RuntimeSpec) -> Result<Declared> {
+        let mut declared = self.inner.declare(runtime)?;
+        if self.flaw == Flaw::DeclaresAtRandom {
+            declared.outputs.insert("chance".to_owned(), RuntimeId::random().as_str().into());
+        }
+        Ok(declared)
+    }
+
+    fn resources(&self) -> Vec<Arc<dyn Resource>> {
+        let flawed =
+            |inner| -> Arc<dyn Resource> { Arc::new(FlawedResource { inner, flaw: self.flaw.clone() }) };
+        self.inner.resources().into_iter().map(flawed).collect()
+    }
+
+    fn lifecycle(&self) -> Arc<dyn Lifecycle> {
+        Arc::new(FlawedLifecycle { inner: self.inner.lifecycle(), flaw: self.flaw.clone() })
+    }
+
+    async fn ready(&self) -> Result<()> {
+        self.inner.ready().await
+    }
+
+    fn logs(&self) -> Option<Arc<dyn Logs>> {
+        self.inner.logs()
+    }
+
+    fn inventory(&self) -> Option<Arc<dyn Inventory>> {
+        self.inner.inventory()
+    }
+}
+
+struct FlawedResource {
+    inner: Arc<dyn Resource>,
+    flaw: Flaw,
+}
+
+#[async_trait]
+impl Resource for FlawedResource {
+    fn schema(&self) -> ResourceSchema {
+        self.inner.schema()
+    }
+
+    async fn create(&self, request: CreateRequest) -> Result<Created> {
+        let inputs = request.inputs.clone();
+        match self.inner.create(request).await {
+            Err(_) if self.flaw == Flaw::AdoptsWhateverIsThere => {
+                Ok(Created { id: "whatever".to_owned(), outputs: inputs })
+            }
+            other => other,
+        }
+    }
+
+    async fn read(&self, request: ReadRequest) -> Result<Option<ReadState>> {
+        match self.inner.read(request).await {
+            Err(_) if self.flaw == Flaw::ReadsErrorsAsGone => Ok(None),
+            other => other,
+        }
+    }
+
+    async fn update(&self, request: UpdateRequest) -> Result<Properties> {
+        self.inner.update(request).await
+    }
+
+    async fn delete(&self, request: DeleteRequest) -> Result<()> {
+        match self.inner.delete(request).await {
+            Err(_) if self.flaw == Flaw::SwallowsErrorsOfDelete => Ok(()),
+            other => other,
+        }
+    }
+}
+
+struct FlawedLifecycle {
+    inner: Arc<dyn Lifecycle>,
+    flaw: Flaw,
+}
+
+#[async_trait]
+impl Lifecycle for FlawedLifecycle {
+    async fn start(&self, runtime: &RuntimeRef) -> Result<()> {
+        self.inner.start(runtime).await
+    }
+
+    async fn stop(&self, runtime: &RuntimeRef, grace: Duration) -> Result<()> {
+        match self.flaw {
+            Flaw::ForgetsToStop => Ok(()),
+            _ => self.inner.stop(runtime, grace).await,
+        }
+    }
+
+    async fn suspend(&self, runtime: &RuntimeRef) -> Result<()> {
+        match self.flaw {
+            Flaw::StopsInsteadOfSuspend => self.inner.stop(runtime, Duration::ZERO).await,
+            _ => self.inner.suspend(runtime).await,
+        }
+    }
+
+    async fn status(&self, runtime: &RuntimeRef) -> Result<RunStatus> {
+        if let Flaw::Logs(text) = &self.flaw {
+            tracing::info!(%text, "asked for the status");
+        }
+        match self.inner.status(runtime).await {
+            Err(_) if self.flaw == Flaw::TellsErrorsAsAbsent => Ok(RunStatus::Absent),
+            Ok(RunStatus::Stopped { .. }) if self.flaw == Flaw::StopsInsteadOfSuspend => {
+                Ok(RunStatus::Suspended)
+            }
+            other => other,
+        }
+    }
+
+    async fn endpoint(&self, runtime: &RuntimeRef) -> Result<Endpoint> {
+        self.inner.endpoint(runtime).await
+    }
+}
+
+async fn flawed(flaw: Flaw) -> Bench {
+    let bench = provider_fake::conformance::bench().await;
+    let flaw = match flaw {
+        Flaw::Logs(_) => Flaw::Logs(bench.credential.clone().unwrap()),
+        other => other,
+    };
+    let with_flaw = |inner: &Arc<dyn Provider>| -> Arc<dyn Provider> {
+        Arc::new(Flawed { inner: inner.clone(), flaw: flaw.clone() })
+    };
+    Bench { provider: with_flaw(&bench.provider), second: with_flaw(&bench.second), ..bench }
+}
+
+/// One test, because a check keeps what panics in this program to itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_flaw_breaks_its_promise_and_what_is_not_offered_is_not_applicable() {
+    for (flaw, promise) in [
+        (Flaw::ReadsErrorsAsGone, "a_timeout_is_never_read_as_gone"),
+        (Flaw::TellsErrorsAsAbsent, "what_cannot_be_reached_is_never_read_as_gone"),
+        (Flaw::SwallowsErrorsOfDelete, "a_stale_generation_is_fenced_and_leaves_the_object_as_it_is"),
+        (Flaw::SwallowsErrorsOfDelete, "what_cannot_be_reached_is_never_read_as_gone"),
+        (Flaw::AdoptsWhateverIsThere, "the_objects_of_another_installation_are_never_touched"),
+        (Flaw::AdoptsWhateverIsThere, "a_generation_that_an_update_made_stale_is_fenced"),
+        (Flaw::DeclaresAtRandom, "a_declaration_is_the_same_every_time_and_passes_its_own_check"),
+        (Flaw::ForgetsToStop, "only_a_persistent_home_outlives_a_stop"),
+        (Flaw::StopsInsteadOfSuspend, "a_suspended_instance_goes_on_with_its_files_and_memory"),
+        (Flaw::Logs(String::new()), "the_credential_is_never_shown"),
+    ] {
+        for flaw in [Flaw::None, flaw] {
+            let bench = flaw.clone();
+            let report = check(new_bench(move || flawed(bench.clone())), promise, |_| (), |_| ()).await;
+            let [checked] = report.as_slice() else { panic!("{promise} is not one promise") };
+            match (&flaw, &checked.verdict) {
+                (Flaw::None, Verdict::Passed) => {}
+                (Flaw::None, other) => panic!("without a flaw {promise} is kept: {other:?}"),
+                (_, Verdict::Failed(why)) => {
+                    assert!(why.contains("conformance/"), "it names its place: {why}")
+                }
+                (flaw, other) => panic!("{flaw:?} breaks {promise}, and it is {other:?}"),
+            }
+        }
+    }
+    let bench = new_bench(|| flawed(Flaw::None));
+    let report = check(bench, "snapshots", |_| (), |_| ()).await;
+    let reason = "the provider takes no snapshots".to_owned();
+    assert_eq!(report[0].verdict, Verdict::NotApplicable(reason));
+}
