@@ -1,5 +1,7 @@
 //! The shape of a resource type: what the engine checks, what documentation and SDKs are made from.
 
+use serde_json::Value;
+
 /// One resource type. The default `check` and `diff` of [`crate::Resource`] follow it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ResourceSchema {
@@ -28,6 +30,10 @@ pub struct Property {
     pub secret: bool,
     /// A change of this input replaces the resource instead of updating it.
     pub replaces: bool,
+    /// What an absent input means, as text: see [`PropertyType::read`].
+    pub default: Option<&'static str>,
+    /// A likely value, as text, for the examples in documentation.
+    pub example: Option<&'static str>,
 }
 
 /// The type of a property.
@@ -50,12 +56,21 @@ pub enum PropertyType {
 impl Property {
     /// One that must be there.
     pub const fn required(name: &'static str, kind: PropertyType, description: &'static str) -> Self {
-        Self { name, kind, description, required: true, secret: false, replaces: false }
+        Self {
+            name,
+            kind,
+            description,
+            required: true,
+            secret: false,
+            replaces: false,
+            default: None,
+            example: None,
+        }
     }
 
     /// One that may be left out.
     pub const fn optional(name: &'static str, kind: PropertyType, description: &'static str) -> Self {
-        Self { name, kind, description, required: false, secret: false, replaces: false }
+        Self { required: false, ..Self::required(name, kind, description) }
     }
 
     /// The same input, and its change replaces.
@@ -68,5 +83,40 @@ impl Property {
     pub const fn secret(mut self) -> Self {
         self.secret = true;
         self
+    }
+
+    /// For optional inputs only: what is required has no default.
+    pub const fn default(mut self, value: &'static str) -> Self {
+        self.default = Some(value);
+        self
+    }
+
+    pub const fn example(mut self, value: &'static str) -> Self {
+        self.example = Some(value);
+        self
+    }
+}
+
+impl PropertyType {
+    /// A value that is written as text in a declaration: JSON, and for text the text itself. Text that is
+    /// no value of this type stays text, so that `check` finds it.
+    pub fn read(self, text: &str) -> Value {
+        match self {
+            PropertyType::String => text.into(),
+            _ => serde_json::from_str(text).unwrap_or_else(|_| text.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_in_a_declaration_is_read_as_its_type() {
+        assert_eq!(PropertyType::String.read("1"), Value::from("1"));
+        assert_eq!(PropertyType::Integer.read("1"), Value::from(1));
+        assert_eq!(PropertyType::StringList.read(r#"["a"]"#), serde_json::json!(["a"]));
+        assert_eq!(PropertyType::Boolean.read("yes"), Value::from("yes"));
     }
 }
