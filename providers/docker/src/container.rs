@@ -50,17 +50,26 @@ impl Resource for ContainerResource {
     fn schema(&self) -> ResourceSchema {
         let mut inputs = Owned::schema();
         inputs.extend([
-            Property::required("image", PropertyType::String, "The instance image.").replaces(),
-            Property::required("network", PropertyType::String, "The network's name.").replaces(),
-            Property::required("volume", PropertyType::String, "The home volume's name.").replaces(),
-            Property::required("memoryMib", PropertyType::Integer, "Memory limit in MiB; there is no swap."),
-            Property::required("cpuMillis", PropertyType::Integer, "CPU limit in thousandths of a core."),
+            Property::required("image", PropertyType::String, "The instance image.")
+                .replaces()
+                .example("pilot-instance:0.1.0"),
+            Property::required("network", PropertyType::String, "The network's name.")
+                .replaces()
+                .example("pilot-rt-0123456789abcdef"),
+            Property::required("volume", PropertyType::String, "The home volume's name.")
+                .replaces()
+                .example("pilot-rt-0123456789abcdef"),
+            Property::required("memoryMib", PropertyType::Integer, "Memory limit in MiB; there is no swap.")
+                .example("2048"),
+            Property::required("cpuMillis", PropertyType::Integer, "CPU limit in thousandths of a core.")
+                .example("2000"),
             Property::optional(
                 "gitUrl",
                 PropertyType::String,
                 "Cloned into the workspace at its first boot.",
             )
-            .replaces(),
+            .replaces()
+            .example("https://git.example.com/team/app.git"),
             Property::optional("gitRef", PropertyType::String, "A branch or tag of the repository.")
                 .replaces(),
         ]);

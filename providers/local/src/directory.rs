@@ -56,9 +56,11 @@ impl Resource for Directory {
             description: "The home of one runtime on this machine. Deleting it deletes the user's files.",
             inputs: vec![
                 Property::required("runtimeId", PropertyType::String, "The runtime whose home it is.")
-                    .replaces(),
+                    .replaces()
+                    .example("rt-0123456789abcdef"),
                 Property::required("installation", PropertyType::String, "The installation that owns it.")
-                    .replaces(),
+                    .replaces()
+                    .example("in-fedcba9876543210"),
                 Property::required(
                     "generation",
                     PropertyType::Integer,

@@ -75,9 +75,12 @@ impl Resource for Process {
             token: PROCESS,
             description: "The process tree of one runtime on this machine: the instance's init and its children.",
             inputs: vec![
-                Property::required("runtimeId", PropertyType::String, "The runtime that it runs.").replaces(),
+                Property::required("runtimeId", PropertyType::String, "The runtime that it runs.")
+                    .replaces()
+                    .example("rt-0123456789abcdef"),
                 Property::required("installation", PropertyType::String, "The installation that owns it.")
-                    .replaces(),
+                    .replaces()
+                    .example("in-fedcba9876543210"),
                 Property::required(
                     "generation",
                     PropertyType::Integer,
