@@ -40,6 +40,13 @@ impl Variables {
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         Self(variables.filter(|(name, _)| name.starts_with("PILOT_")).collect())
     }
+
+    /// These, with others over them. A value that is given outright wins over a file that holds one.
+    pub fn with(&self, others: &BTreeMap<String, String>) -> Self {
+        let named = |name: &str| name.strip_suffix("_FILE").is_some_and(|name| others.contains_key(name));
+        let kept = self.0.iter().filter(|(name, _)| !named(name));
+        Self(kept.chain(others).map(|(name, value)| (name.clone(), value.clone())).collect())
+    }
 }
 
 impl Variables {

@@ -1,5 +1,6 @@
 //! The Pulumi plugin: the same providers as the orchestrator's, for `pulumi up` on an exported stack.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -42,7 +43,11 @@ async fn main() -> std::io::Result<()> {
         ..ProviderSettings::default()
     };
     let boot = Arc::new(DataFolderBoot::new(layout.clone(), None));
-    let providers = Providers::build(&layout, &tools, &settings, boot)
-        .map_err(|problem| std::io::Error::other(problem.detail))?;
-    provider_server::run_plugin(Registry::new(providers.all())).await
+    let serve = move |set: &BTreeMap<String, String>| {
+        let settings = ProviderSettings { variables: settings.variables.with(set), ..settings.clone() };
+        Providers::build(&layout, &tools, &settings, boot.clone()).map(|all| Registry::new(all.all()))
+    };
+    let registry =
+        serve(&BTreeMap::new()).map_err(|problem| std::io::Error::other(problem.detail))?.configurable(serve);
+    provider_server::run_plugin(registry, arguments.engine.as_deref()).await
 }

@@ -26,6 +26,24 @@ impl Marked {
         self.0.iter().filter(|(_, value)| value.has_unknowns()).map(|(name, _)| name.clone()).collect()
     }
 
+    /// The inputs as they become the goal: nulls are absent, defaults are filled in, and what the schema
+    /// calls secret is secret, also when the program sent it plain.
+    pub fn normalized(mut self, schema: &ResourceSchema) -> Self {
+        self.0.retain(|_, value| *value != Value::Null);
+        for input in &schema.inputs {
+            if let Some(default) = input.default.filter(|_| !self.0.contains_key(input.name)) {
+                self.0.insert(input.name.to_owned(), Value::from(input.kind.read(default)));
+            }
+            if input.secret
+                && let Some(value) = self.0.get_mut(input.name)
+                && !matches!(value, Value::Secret(_))
+            {
+                *value = Value::Secret(Box::new(value.clone()));
+            }
+        }
+        self
+    }
+
     pub fn write(&self) -> Struct {
         to_struct(&self.0)
     }
@@ -49,9 +67,10 @@ impl Marked {
         to_struct(&outputs)
     }
 
-    /// The outputs of a previewed update: what was there, changed by the new inputs.
-    pub fn previewed_over(&self, old_outputs: &Marked) -> Struct {
+    /// The outputs of a previewed update: what was there, with the new inputs for the old.
+    pub fn previewed_over(&self, old_outputs: &Marked, schema: &ResourceSchema) -> Struct {
         let mut outputs = old_outputs.0.clone();
+        outputs.retain(|name, _| !schema.inputs.iter().any(|input| input.name == name));
         outputs.extend(self.0.clone());
         to_struct(&outputs)
     }
@@ -92,6 +111,36 @@ mod tests {
         let read = from_struct(Some(&written));
         assert_eq!(read["name"], Value::secret("n"));
         assert_eq!(read["key"], Value::secret("k"));
+    }
+
+    #[test]
+    fn inputs_become_the_goal_with_defaults_and_secrets_and_without_nulls() {
+        let schema = ResourceSchema {
+            inputs: vec![
+                Property::optional("size", PropertyType::Integer, "").default("2"),
+                Property::optional("token", PropertyType::String, "").secret(),
+                Property::optional("note", PropertyType::String, ""),
+            ],
+            ..schema()
+        };
+        let given = marked(&[("size", Value::Null), ("token", "t".into()), ("note", Value::Null)]);
+        let goal = from_struct(Some(&given.normalized(&schema).write()));
+        assert_eq!(goal["size"], Value::Number(2.0));
+        assert_eq!(goal["token"], Value::secret("t"));
+        assert!(!goal.contains_key("note"));
+        let chosen =
+            marked(&[("size", Value::Number(5.0)), ("token", Value::secret("t"))]).normalized(&schema);
+        let goal = from_struct(Some(&chosen.write()));
+        assert_eq!((&goal["size"], &goal["token"]), (&Value::Number(5.0), &Value::secret("t")));
+    }
+
+    #[test]
+    fn a_previewed_update_forgets_an_input_that_is_no_longer_there() {
+        let schema =
+            ResourceSchema { inputs: vec![Property::optional("note", PropertyType::String, "")], ..schema() };
+        let old = marked(&[("note", "n".into()), ("key", "k".into())]);
+        let read = from_struct(Some(&marked(&[]).previewed_over(&old, &schema)));
+        assert!(!read.contains_key("note") && read["key"] == "k".into());
     }
 
     #[test]

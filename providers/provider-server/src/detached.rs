@@ -14,6 +14,15 @@ use provider_api::ProviderError;
 
 type Lock = tokio::sync::Mutex<()>;
 
+/// How much longer than the engine's limit a call may take to end by itself.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+fn too_slow(limit: Duration) -> ProviderError {
+    let message = format!("it did not end within {} s, the limit of the program", limit.as_secs_f64());
+    ProviderError::unknown(ErrorCode::ProviderTimeout, message)
+        .with_action("It goes on: the next `pulumi up` finds what it made. Or set `customTimeouts` higher.")
+}
+
 #[derive(Default)]
 pub struct Detached {
     locks: Mutex<HashMap<String, Weak<Lock>>>,
@@ -55,8 +64,9 @@ impl Drop for Turn {
 
 impl Detached {
     /// Runs `work` to its end even when the caller goes away; calls for the same `urn` wait for each
-    /// other.
-    pub async fn run<T, F>(&self, urn: &str, work: F) -> Result<T, ProviderError>
+    /// other. When the engine's `limit` has passed and some patience, the call fails and the work goes on:
+    /// modules know the limit of a create and may end in a better way.
+    pub async fn run<T, F>(&self, urn: &str, limit: Option<Duration>, work: F) -> Result<T, ProviderError>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, ProviderError>> + Send + 'static,
@@ -68,7 +78,14 @@ impl Detached {
             let _turn = Turn::begin(&busy);
             work.await
         });
-        task.await.unwrap_or_else(|error| {
+        let ended = match limit {
+            None => task.await,
+            Some(limit) => match tokio::time::timeout(limit + PATIENCE, task).await {
+                Ok(ended) => ended,
+                Err(_) => return Err(too_slow(limit)),
+            },
+        };
+        ended.unwrap_or_else(|error| {
             let message = format!("the provider's code failed: {error}");
             Err(ProviderError::unknown(ErrorCode::Internal, message))
         })
@@ -76,10 +93,18 @@ impl Detached {
 
     /// Waits for the work of a stack whose engine has gone: until then it may still make something.
     pub async fn settled(&self, stack: &str) {
-        let of_stack = format!("urn:pulumi:{stack}::");
+        self.ended(&format!("urn:pulumi:{stack}::")).await;
+    }
+
+    /// Waits for all work that is under way now.
+    pub async fn idle(&self) {
+        self.ended("").await;
+    }
+
+    async fn ended(&self, prefix: &str) {
         let locks: Vec<Arc<Lock>> = match self.locks.lock() {
             Ok(locks) => {
-                let of_stack = locks.iter().filter(|(urn, _)| urn.starts_with(&of_stack));
+                let of_stack = locks.iter().filter(|(urn, _)| urn.starts_with(prefix));
                 of_stack.filter_map(|(_, lock)| lock.upgrade()).collect()
             }
             Err(_) => return,
@@ -123,11 +148,11 @@ mod tests {
                 let _ = wait.await;
                 Ok::<_, ProviderError>("first")
             };
-            tokio::spawn(async move { detached.run("urn", order).await })
+            tokio::spawn(async move { detached.run("urn", None, order).await })
         };
         tokio::task::yield_now().await;
         first.abort();
-        let retry = detached.run("urn", async { Ok("retry") });
+        let retry = detached.run("urn", None, async { Ok("retry") });
         tokio::pin!(retry);
         assert!(tokio::time::timeout(Duration::from_millis(50), &mut retry).await.is_err());
         go.send(()).unwrap();
@@ -144,7 +169,7 @@ mod tests {
                 let _ = wait.await;
                 Ok::<_, ProviderError>(())
             };
-            tokio::spawn(async move { detached.run("urn:pulumi:rt-1::pilot::t::n", order).await })
+            tokio::spawn(async move { detached.run("urn:pulumi:rt-1::pilot::t::n", None, order).await })
         };
         tokio::task::yield_now().await;
         caller.abort();
@@ -157,10 +182,25 @@ mod tests {
         settled.await;
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_call_ends_at_the_engines_limit_and_its_work_goes_on() {
+        let detached = Detached::default();
+        let (done, wait) = oneshot::channel::<()>();
+        let slow = async move {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            let _ = done.send(());
+            Ok(())
+        };
+        let error = detached.run("urn", Some(Duration::from_secs(1)), slow).await.unwrap_err();
+        assert_eq!((error.code, error.outcome), (ErrorCode::ProviderTimeout, provider_api::Outcome::Unknown));
+        detached.idle().await;
+        wait.await.unwrap();
+    }
+
     #[tokio::test]
     async fn a_panic_in_a_provider_is_an_error_with_an_unknown_outcome() {
         let detached = Detached::default();
-        let error = detached.run::<(), _>("urn", async { panic!("bug") }).await.unwrap_err();
+        let error = detached.run::<(), _>("urn", None, async { panic!("bug") }).await.unwrap_err();
         assert_eq!(error.outcome, provider_api::Outcome::Unknown);
     }
 
@@ -173,7 +213,7 @@ mod tests {
             Ok(())
         };
         let began = Instant::now();
-        let (a, b) = tokio::join!(detached.run("a", nap()), detached.run("b", nap()));
+        let (a, b) = tokio::join!(detached.run("a", None, nap()), detached.run("b", None, nap()));
         a.and(b).unwrap();
         let busy = detached.busy();
         assert!(busy >= Duration::from_millis(100) && busy <= began.elapsed(), "{busy:?}");

@@ -6,9 +6,11 @@
 pub mod registry;
 pub mod server;
 
+mod config;
 mod convert;
 mod detached;
 mod failure;
+mod lookup;
 mod rpc;
 mod schema;
 

@@ -1,31 +1,107 @@
-//! The resource types that are served, by their token.
+//! What is served: the resource types by their token, and the modules they belong to.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use provider_api::{Provider, Resource, ResourceSchema};
+use contracts::Problem;
+use contracts::workspace::ProviderCapabilities;
+use provider_api::{Description, Provider, Resource, ResourceSchema};
+use tonic::Status;
+
+use crate::schema::package_schema;
+
+/// Makes the modules anew with other settings: from variable to value. What is not named stays.
+pub type Rebuild = dyn Fn(&BTreeMap<String, String>) -> Result<Registry, Problem> + Send + Sync;
 
 /// Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Registry {
-    resources: Arc<BTreeMap<&'static str, Arc<dyn Resource>>>,
+    served: Arc<Served>,
+    rebuild: Option<Arc<Rebuild>>,
+}
+
+#[derive(Default)]
+struct Served {
+    types: BTreeMap<&'static str, Type>,
+    modules: Vec<Module>,
+    schema: OnceLock<String>,
+}
+
+/// One resource type. The schema is made once: some calls need it for every resource.
+#[derive(Clone)]
+pub(crate) struct Type {
+    pub resource: Arc<dyn Resource>,
+    pub schema: Arc<ResourceSchema>,
+}
+
+/// What a module tells about itself.
+pub(crate) struct Module {
+    pub description: Description,
+    pub capabilities: ProviderCapabilities,
 }
 
 impl Registry {
     pub fn new<'a>(providers: impl IntoIterator<Item = &'a Arc<dyn Provider>>) -> Self {
-        Self::of(providers.into_iter().flat_map(|provider| provider.resources()))
+        let (mut resources, mut modules) = (Vec::new(), Vec::new());
+        for provider in providers {
+            resources.extend(provider.resources());
+            let (description, capabilities) = (provider.describe(), provider.capabilities());
+            modules.push(Module { description, capabilities });
+        }
+        Self::with(resources, modules)
     }
 
+    /// Resource types that belong to no module.
     pub fn of(resources: impl IntoIterator<Item = Arc<dyn Resource>>) -> Self {
-        let resources = resources.into_iter().map(|resource| (resource.schema().token, resource));
-        Self { resources: Arc::new(resources.collect()) }
+        Self::with(resources, Vec::new())
     }
 
-    pub(crate) fn get(&self, token: &str) -> Option<Arc<dyn Resource>> {
-        self.resources.get(token).cloned()
+    fn with(resources: impl IntoIterator<Item = Arc<dyn Resource>>, modules: Vec<Module>) -> Self {
+        let types = resources.into_iter().map(|resource| {
+            let schema = Arc::new(resource.schema());
+            (schema.token, Type { resource, schema })
+        });
+        let served = Served { types: types.collect(), modules, schema: OnceLock::new() };
+        Self { served: Arc::new(served), rebuild: None }
     }
 
-    pub(crate) fn schemas(&self) -> impl Iterator<Item = ResourceSchema> + '_ {
-        self.resources.values().map(|resource| resource.schema())
+    /// Lets a provider in a program set what is no credential. Without this, settings come from the
+    /// process alone.
+    pub fn configurable(
+        mut self,
+        rebuild: impl Fn(&BTreeMap<String, String>) -> Result<Registry, Problem> + Send + Sync + 'static,
+    ) -> Self {
+        self.rebuild = Some(Arc::new(rebuild));
+        self
     }
+
+    /// The package schema as JSON.
+    pub fn schema(&self) -> &str {
+        self.served.schema.get_or_init(|| package_schema(self).to_string())
+    }
+
+    pub(crate) fn get(&self, token: &str, urn: &str) -> Result<Type, Status> {
+        // Older engines send the type only as a part of the URN.
+        let token = if token.is_empty() { type_of(urn) } else { token };
+        let missing = || Status::invalid_argument(format!("this plugin has no resource type {token:?}"));
+        self.served.types.get(token).cloned().ok_or_else(missing)
+    }
+
+    pub(crate) fn types(&self) -> impl Iterator<Item = &ResourceSchema> {
+        self.served.types.values().map(|of| of.schema.as_ref())
+    }
+
+    pub(crate) fn modules(&self) -> &[Module] {
+        &self.served.modules
+    }
+
+    pub(crate) fn rebuild(&self) -> Option<&Rebuild> {
+        self.rebuild.as_deref()
+    }
+}
+
+/// `urn:pulumi:stack::project::parent$type::name`
+fn type_of(urn: &str) -> &str {
+    let qualified = urn.split("::").nth(2).unwrap_or_default();
+    qualified.rsplit('$').next().unwrap_or(qualified)
 }

@@ -1,23 +1,82 @@
-//! The package schema: what `pulumi package get-schema` prints and Pulumi YAML checks programs against.
+//! The package schema: what `pulumi package get-schema` prints, SDKs are generated from and Pulumi YAML
+//! checks programs against.
+
+mod example;
+mod functions;
 
 use provider_api::{Property, PropertyType, ResourceSchema};
 use serde_json::{Map, Value, json};
 
+use crate::config::{self, Variable};
 use crate::{PACKAGE, Registry};
 
-pub fn package_schema(registry: &Registry, version: &str) -> Value {
+/// The names of the packages that `pulumi package gen-sdk` makes.
+const NODE_PACKAGE: &str = "@pilot/pulumi";
+const PYTHON_PACKAGE: &str = "pulumi_pilot";
+const GO_MODULE: &str = "pilot/sdk/go/pilot";
+
+pub fn package_schema(registry: &Registry) -> Value {
     let resources: Map<String, Value> =
-        registry.schemas().map(|schema| (schema.token.to_owned(), resource(&schema))).collect();
+        registry.types().map(|schema| (schema.token.to_owned(), resource(schema))).collect();
+    let settings = settings(registry);
     json!({
         "name": PACKAGE,
-        "version": version,
+        "version": env!("CARGO_PKG_VERSION"),
         "displayName": "Pilot",
         "description": "Isolated machines with a coding agent, on the cloud the operator chose.",
-        "license": "Apache-2.0",
-        "provider": { "description": "Takes no configuration: each module reads its own from the process." },
-        "config": {},
+        "keywords": ["pulumi", "pilot", "category/infrastructure"],
+        "license": env!("CARGO_PKG_LICENSE"),
+        "publisher": "Pilot",
+        "meta": { "moduleFormat": "(.*)" },
+        "language": languages(),
+        "config": { "variables": settings },
+        "provider": {
+            "description": "Settings of the modules that are no credentials. Credentials, and settings \
+                that are not given here, come from the environment of the program that runs Pulumi.",
+            "inputProperties": settings,
+            "properties": settings,
+        },
+        "types": functions::types(),
         "resources": resources,
+        "functions": functions::functions(),
     })
+}
+
+fn languages() -> Value {
+    // What an SDK is generated with is what it asks for.
+    json!({
+        "nodejs": {
+            "packageName": NODE_PACKAGE,
+            "dependencies": { "@pulumi/pulumi": "^3.255.0" },
+            "respectSchemaVersion": true,
+        },
+        "python": {
+            "packageName": PYTHON_PACKAGE,
+            "requires": { "pulumi": ">=3.255.0,<4.0.0" },
+            "pyproject": { "enabled": true },
+            "respectSchemaVersion": true,
+        },
+        "go": {
+            "importBasePath": GO_MODULE,
+            "modulePath": GO_MODULE,
+            "rootPackageName": PACKAGE,
+            "respectSchemaVersion": true,
+        },
+    })
+}
+
+fn settings(registry: &Registry) -> Map<String, Value> {
+    let open = config::variables(registry).filter(|variable| !variable.setting.secret);
+    open.map(|variable| (variable.key.clone(), setting(&variable))).collect()
+}
+
+/// The default stays in the module, so that a new one needs no new provider in any state.
+fn setting(variable: &Variable) -> Value {
+    let mut description = format!("{}; else `{}`", variable.setting.description, variable.variable);
+    if let Some(default) = variable.setting.default {
+        description.push_str(&format!(", else `{default}`"));
+    }
+    json!({ "type": "string", "description": description + "." })
 }
 
 fn resource(schema: &ResourceSchema) -> Value {
@@ -26,24 +85,19 @@ fn resource(schema: &ResourceSchema) -> Value {
     };
     // Inputs come back as outputs, so both are properties of the resource.
     let all: Vec<Property> = schema.inputs.iter().chain(&schema.outputs).cloned().collect();
+    let described = |properties: &[Property], inputs: bool| -> Map<String, Value> {
+        properties.iter().map(|property| (property.name.to_owned(), describe(property, inputs))).collect()
+    };
     json!({
-        "description": schema.description,
-        "inputProperties": properties(&schema.inputs),
+        "description": format!("{}\n\n{}", schema.description, example::of(schema)),
+        "inputProperties": described(&schema.inputs, true),
         "requiredInputs": required(&schema.inputs),
-        "properties": properties(&all),
+        "properties": described(&all, false),
         "required": required(&all),
     })
 }
 
-fn properties(properties: &[Property]) -> Value {
-    properties
-        .iter()
-        .map(|property| (property.name.to_owned(), describe(property)))
-        .collect::<Map<_, _>>()
-        .into()
-}
-
-fn describe(property: &Property) -> Value {
+fn describe(property: &Property, input: bool) -> Value {
     let mut described = match property.kind {
         PropertyType::String => json!({ "type": "string" }),
         PropertyType::Integer => json!({ "type": "integer" }),
@@ -59,6 +113,11 @@ fn describe(property: &Property) -> Value {
         }
         if property.replaces {
             map.insert("willReplaceOnChanges".to_owned(), true.into());
+        }
+        // SDKs know defaults of these only; `Check` fills in the others.
+        let plain = !matches!(property.kind, PropertyType::StringMap | PropertyType::StringList);
+        if let Some(default) = property.default.filter(|_| input && plain) {
+            map.insert("default".to_owned(), property.kind.read(default));
         }
     }
     described

@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use provider_api::ProviderError;
 use pulumi_gestalt_proto::pulumi::pulumirpc::resource_provider_server::ResourceProviderServer;
@@ -17,6 +18,9 @@ use crate::rpc::Service;
 
 /// The engine's own limit.
 const MAX_MESSAGE: usize = 400 << 20;
+
+/// How often a plugin looks whether its engine is still there.
+const ENGINE_CHECK: Duration = Duration::from_secs(5);
 
 /// Serves until dropped. Work that is under way then still comes to its end.
 pub struct Server {
@@ -65,7 +69,7 @@ impl Server {
 
     /// How long the providers were at work so far, in sum: what is left of an operation's time is the
     /// engine's own.
-    pub fn busy(&self) -> std::time::Duration {
+    pub fn busy(&self) -> Duration {
         self.detached.busy()
     }
 }
@@ -76,8 +80,9 @@ impl Drop for Server {
     }
 }
 
-/// The plugin protocol: print the port as the first line of stdout, then serve until told to stop.
-pub async fn run_plugin(registry: Registry) -> std::io::Result<()> {
+/// The plugin protocol: print the port as the first line of stdout, then serve until told to stop or until
+/// the engine at this address is gone. Work under way comes to its end first, as long as it is let.
+pub async fn run_plugin(registry: Registry, engine: Option<&str>) -> std::io::Result<()> {
     let server = Server::start(registry).await?;
     let mut stdout = std::io::stdout();
     writeln!(stdout, "{}", server.port())?;
@@ -86,6 +91,37 @@ pub async fn run_plugin(registry: Registry) -> std::io::Result<()> {
     tokio::select! {
         _ = terminate.recv() => {}
         result = tokio::signal::ctrl_c() => result?,
+        () = gone(engine) => {}
     }
+    server.detached.idle().await;
     Ok(())
+}
+
+/// Ends when nothing listens at the engine's address any more: an engine that was killed tells nobody.
+async fn gone(engine: Option<&str>) {
+    let Some(engine) = engine else { return std::future::pending().await };
+    let mut refused = 0;
+    while refused < 2 {
+        tokio::time::sleep(ENGINE_CHECK).await;
+        match tokio::net::TcpStream::connect(engine).await {
+            Ok(_) => refused = 0,
+            Err(_) => refused += 1,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_plugin_sees_that_its_engine_is_gone() {
+        let engine = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = engine.local_addr().unwrap().to_string();
+        tokio::time::pause();
+        let seen = tokio::time::timeout(ENGINE_CHECK * 5, gone(Some(&address))).await;
+        assert!(seen.is_err(), "it is there");
+        drop(engine);
+        tokio::time::timeout(ENGINE_CHECK * 5, gone(Some(&address))).await.unwrap();
+    }
 }
