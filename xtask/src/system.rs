@@ -28,6 +28,8 @@ pub const ENGINE: &[Need] = &[
     ("chromium", "chromium"),
     ("rg", "ripgrep"),
     ("pg_lsclusters", "postgresql"),
+    ("python3", "python3"),
+    ("pip3", "python3-pip"),
 ];
 
 /// What making a base image without a registry needs.

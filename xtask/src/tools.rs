@@ -11,6 +11,7 @@ use crate::{paths, process, ui};
 
 pub mod go;
 mod host;
+mod languages;
 mod npm;
 mod opencode;
 mod pulumi;
@@ -28,7 +29,7 @@ pub struct Arguments {
     /// Also install missing system packages with apt-get, without asking.
     #[arg(long)]
     yes: bool,
-    /// Also what only tests need: workerd and wrangler.
+    /// Also what only tests need: workerd, wrangler, and what runs TypeScript, Python and Go programs.
     #[arg(long)]
     tests: bool,
 }
@@ -70,13 +71,15 @@ pub fn ensure() -> Result<Tools> {
     Ok(Tools { pulumi, host: host::ensure(&cache)?, opencode: opencode::ensure(&cache)? })
 }
 
-/// What only tests need: Cloudflare's runtime and client, and what checks the types of the Worker.
+/// What only tests need: Cloudflare's runtime and client, what checks the types of the Worker, and language
+/// hosts with the runtimes of SDKs.
 pub fn ensure_for_tests() -> Result<()> {
     let cache = paths::tools()?;
     std::fs::create_dir_all(&cache).with_context(|| cache.display().to_string())?;
     let _lock = lock(&cache)?;
     npm::CLOUDFLARE.ensure(&cache)?;
     npm::WORKER_TYPES.ensure(&cache)?;
+    languages::ensure(&cache)?;
     Ok(())
 }
 

@@ -20,6 +20,11 @@ pub fn pilot_engine() -> PathBuf {
     named.unwrap_or_else(|| tools().join("pilot-engine-3.255.0/pilot-engine"))
 }
 
+/// The language hosts of tests, with the SDK runtimes they need.
+pub fn languages() -> PathBuf {
+    tools().join("languages-3.255.0")
+}
+
 fn tools() -> PathBuf {
     std::env::var_os("PILOT_TOOLS").map(PathBuf::from).unwrap_or_else(|| {
         let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);

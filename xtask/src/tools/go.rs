@@ -1,9 +1,10 @@
 //! Builds a Go program of this repository: its go.mod and go.sum alone decide from what.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::{paths, process};
 
@@ -33,4 +34,33 @@ pub fn command(folder: &str) -> Command {
         .env("GOWORK", "off")
         .env("CGO_ENABLED", "0");
     go
+}
+
+/// Every source of a module, with its content, and the other files that are named: short enough to be
+/// compared as it is.
+pub fn sources(module: &str, others: &[&str]) -> Result<String> {
+    let root = paths::root().join(module);
+    let mut files = Vec::new();
+    collect(&root, others, &mut files)?;
+    files.sort();
+    let mut all = String::new();
+    for file in files {
+        let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+        all.push_str(&format!("== {}\n{text}", file.strip_prefix(&root).unwrap_or(&file).display()));
+    }
+    Ok(all)
+}
+
+fn collect(folder: &Path, others: &[&str], files: &mut Vec<PathBuf>) -> Result<()> {
+    for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let source = name.ends_with(".go") && !name.ends_with("_test.go");
+        if path.is_dir() {
+            collect(&path, others, files)?;
+        } else if source || name.starts_with("go.") || others.contains(&name.as_ref()) {
+            files.push(path);
+        }
+    }
+    Ok(())
 }

@@ -20,7 +20,7 @@ const SOURCES: &str = "sources";
 pub fn find(cache: &Path) -> Option<PathBuf> {
     let built = fs::read_to_string(place(cache).join(SOURCES)).ok()?;
     let program = place(cache).join(PROGRAM);
-    (program.is_file() && built == sources().ok()?).then_some(program)
+    (program.is_file() && built == go::sources(MODULE, &[]).ok()?).then_some(program)
 }
 
 /// The program, built when there is none of these sources; none without Go.
@@ -39,7 +39,8 @@ pub fn ensure(cache: &Path) -> Result<Option<PathBuf>> {
     );
     let version = format!("v{CLI_VERSION}");
     go::build(MODULE, ".", Some((go::PULUMI_VERSION, &version)), &staged.path().join(PROGRAM))?;
-    fs::write(staged.path().join(SOURCES), sources()?).context("cannot note what was built")?;
+    fs::write(staged.path().join(SOURCES), go::sources(MODULE, &[])?)
+        .context("cannot note what was built")?;
     publish(staged, &place(cache))?;
     step.done("");
     Ok(Some(place(cache).join(PROGRAM)))
@@ -47,31 +48,4 @@ pub fn ensure(cache: &Path) -> Result<Option<PathBuf>> {
 
 fn place(cache: &Path) -> PathBuf {
     cache.join(format!("{PROGRAM}-{CLI_VERSION}"))
-}
-
-/// Every source of the module, with its content: short enough to be compared as it is.
-fn sources() -> Result<String> {
-    let root = paths::root().join(MODULE);
-    let mut files = Vec::new();
-    collect(&root, &mut files)?;
-    files.sort();
-    let mut all = String::new();
-    for file in files {
-        let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
-        all.push_str(&format!("== {}\n{text}", file.strip_prefix(&root).unwrap_or(&file).display()));
-    }
-    Ok(all)
-}
-
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
-    for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
-        let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if path.is_dir() {
-            collect(&path, files)?;
-        } else if (name.ends_with(".go") && !name.ends_with("_test.go")) || name.starts_with("go.") {
-            files.push(path);
-        }
-    }
-    Ok(())
 }
