@@ -17,7 +17,8 @@ use serde_json::Value;
 fn schema() -> Value {
     let layout = Layout { root: "/var/lib/pilot".into() };
     let boot = Arc::new(DataFolderBoot::new(layout.clone(), None));
-    let providers = Providers::build(&layout, &ToolPaths::default(), &ProviderSettings::default(), boot);
+    let providers =
+        Providers::build(&layout, &ToolPaths::default(), &ProviderSettings::default(), boot).unwrap();
     serde_json::from_str(Registry::new(providers.all()).schema()).unwrap()
 }
 

@@ -54,8 +54,12 @@ impl Inputs {
 /// The properties that every resource of this provider has.
 pub(crate) fn common_inputs() -> Vec<Property> {
     vec![
-        Property::required("runtimeId", PropertyType::String, "The runtime that it serves.").replaces(),
-        Property::required("installation", PropertyType::String, "The installation that owns it.").replaces(),
+        Property::required("runtimeId", PropertyType::String, "The runtime that it serves.")
+            .replaces()
+            .example("rt-0123456789abcdef"),
+        Property::required("installation", PropertyType::String, "The installation that owns it.")
+            .replaces()
+            .example("in-fedcba9876543210"),
         Property::required("generation", PropertyType::Integer, "Rises with every change of the spec."),
         Property::required("region", PropertyType::String, "Where it is.").replaces(),
     ]

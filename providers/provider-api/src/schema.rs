@@ -91,6 +91,7 @@ impl Property {
         self
     }
 
+    /// A value that a reader of the documentation could have typed.
     pub const fn example(mut self, value: &'static str) -> Self {
         self.example = Some(value);
         self

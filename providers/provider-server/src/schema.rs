@@ -28,7 +28,7 @@ pub fn package_schema(registry: &Registry) -> Value {
         "license": env!("CARGO_PKG_LICENSE"),
         "publisher": "Pilot",
         "meta": { "moduleFormat": "(.*)" },
-        "language": languages(),
+        "language": languages(registry),
         "config": { "variables": settings },
         "provider": {
             "description": "Settings of the modules that are no credentials. Credentials, and settings \
@@ -42,24 +42,37 @@ pub fn package_schema(registry: &Registry) -> Value {
     })
 }
 
-fn languages() -> Value {
+/// A module's name where a hyphen cannot be: in the languages of SDKs.
+fn identifier(module: &str) -> String {
+    module.replace('-', "")
+}
+
+fn languages(registry: &Registry) -> Value {
+    let modules = registry.types().filter_map(|schema| schema.token.split(':').nth(1));
+    let renamed: Map<String, Value> = modules
+        .filter(|module| identifier(module) != *module)
+        .map(|module| (module.to_owned(), identifier(module).into()))
+        .collect();
     // What an SDK is generated with is what it asks for.
     json!({
         "nodejs": {
             "packageName": NODE_PACKAGE,
             "dependencies": { "@pulumi/pulumi": "^3.255.0" },
+            "moduleToPackage": renamed,
             "respectSchemaVersion": true,
         },
         "python": {
             "packageName": PYTHON_PACKAGE,
             "requires": { "pulumi": ">=3.255.0,<4.0.0" },
             "pyproject": { "enabled": true },
+            "moduleNameOverrides": renamed,
             "respectSchemaVersion": true,
         },
         "go": {
             "importBasePath": GO_MODULE,
             "modulePath": GO_MODULE,
             "rootPackageName": PACKAGE,
+            "moduleToPackage": renamed,
             "respectSchemaVersion": true,
         },
     })

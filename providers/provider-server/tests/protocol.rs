@@ -161,4 +161,5 @@ async fn the_schema_offers_settings_but_no_credential() {
     let offered: Vec<_> = schema["config"]["variables"].as_object().unwrap().keys().collect();
     assert_eq!(offered, ["testCloudUrl"]);
     assert_eq!(schema["provider"]["inputProperties"], schema["config"]["variables"]);
+    assert_eq!(schema["language"]["python"]["moduleNameOverrides"]["test-cloud"], "testcloud");
 }

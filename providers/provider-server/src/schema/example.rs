@@ -4,7 +4,7 @@
 use provider_api::{Property, PropertyType, ResourceSchema};
 use serde_json::Value;
 
-use super::{GO_MODULE, NODE_PACKAGE, PYTHON_PACKAGE};
+use super::{GO_MODULE, NODE_PACKAGE, PYTHON_PACKAGE, identifier};
 
 /// The section that Pulumi's tools look for in a description.
 pub(super) fn of(schema: &ResourceSchema) -> String {
@@ -24,7 +24,7 @@ pub(super) fn of(schema: &ResourceSchema) -> String {
 
 struct Example<'a> {
     token: &'a str,
-    module: &'a str,
+    module: String,
     kind: &'a str,
     /// The resource's name in the program.
     name: String,
@@ -39,7 +39,7 @@ impl<'a> Example<'a> {
         let shown = schema.inputs.iter().filter(|input| input.required || input.example.is_some());
         Self {
             token: schema.token,
-            module,
+            module: identifier(module),
             kind,
             name: kind.to_lowercase(),
             inputs: shown.map(|input| (input, value(input))).collect(),
@@ -49,7 +49,7 @@ impl<'a> Example<'a> {
     fn typescript(&self) -> String {
         let inputs: String =
             self.inputs.iter().map(|(input, value)| format!("    {}: {value},\n", input.name)).collect();
-        let (name, module, kind) = (&self.name, self.module, self.kind);
+        let (name, module, kind) = (&self.name, &self.module, self.kind);
         format!(
             "import * as pilot from \"{NODE_PACKAGE}\";\n\n\
              const {name} = new pilot.{module}.{kind}(\"{name}\", {{\n{inputs}}});\n"
@@ -61,7 +61,7 @@ impl<'a> Example<'a> {
         let inputs: String = inputs
             .map(|(input, value)| format!(",\n    {}={}", snake(input.name), python_literal(value)))
             .collect();
-        let (name, module, kind) = (&self.name, self.module, self.kind);
+        let (name, module, kind) = (&self.name, &self.module, self.kind);
         format!(
             "import {PYTHON_PACKAGE} as pilot\n\n{name} = pilot.{module}.{kind}(\n    \"{name}\"{inputs})\n"
         )
@@ -72,7 +72,7 @@ impl<'a> Example<'a> {
         let inputs: String = inputs
             .map(|(input, value)| format!("\t{}: {},\n", pascal(input.name), go_literal(value)))
             .collect();
-        let (name, module, kind) = (&self.name, self.module, self.kind);
+        let (name, module, kind) = (&self.name, &self.module, self.kind);
         format!(
             "import \"{GO_MODULE}/{module}\"\n\n\
              {name}, err := {module}.New{kind}(ctx, \"{name}\", &{module}.{kind}Args{{\n{inputs}}})\n"
@@ -143,7 +143,7 @@ mod tests {
 
     fn schema() -> ResourceSchema {
         ResourceSchema {
-            token: "pilot:test:Thing",
+            token: "pilot:test-cloud:Thing",
             description: "",
             inputs: vec![
                 Property::required("homeName", PropertyType::String, "").example("demo"),
@@ -159,13 +159,17 @@ mod tests {
         let schema = schema();
         let example = Example::of(&schema);
         assert!(
-            example.typescript().contains("new pilot.test.Thing(\"thing\", {\n    homeName: \"demo\",\n")
+            example
+                .typescript()
+                .contains("new pilot.testcloud.Thing(\"thing\", {\n    homeName: \"demo\",\n")
         );
         assert!(example.python().contains("home_name=\"demo\",\n    labels={\"team\":\"a\"})"));
         assert!(example.go().contains("HomeName: pulumi.String(\"demo\")"));
         assert!(example.go().contains("Labels: pulumi.StringMap{\"team\": pulumi.String(\"a\")}"));
         assert!(
-            example.yaml().contains("type: pilot:test:Thing\n    properties:\n      homeName: \"demo\"\n")
+            example
+                .yaml()
+                .contains("type: pilot:test-cloud:Thing\n    properties:\n      homeName: \"demo\"\n")
         );
         assert!(!of(&schema).contains("size"));
     }
