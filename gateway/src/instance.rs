@@ -40,8 +40,8 @@ pub struct Passage<'a> {
 }
 
 impl Instances {
-    /// Forwards to the instance. When nothing answers at the known address and nothing was sent, the
-    /// orchestrator is asked again and a new address is tried once.
+    /// Forwards to the instance. When that fails, the orchestrator is asked again: a workspace that is no
+    /// longer up says so, and where nothing was sent, a new address is tried once.
     pub async fn forward(
         &self,
         passage: &Passage<'_>,
@@ -54,21 +54,25 @@ impl Instances {
         let again = (!has_body).then(|| head.clone());
 
         let route = self.resolver.resolve(passage.slug, passage.request_id).await?;
-        let failure = match self.attempt(passage, &route, head, body).await? {
+        let answered = match self.attempt(passage, &route, head, body).await? {
+            Ok(response) if !may_be_of_a_proxy(response.status()) => return Ok(response),
+            answered => answered,
+        };
+        self.resolver.invalidate(&route).await;
+        let renewed = self.resolver.resolve(passage.slug, passage.request_id).await?;
+        if renewed.endpoint.is_none() {
+            return Err(not_ready(&renewed));
+        }
+        let failure = match answered {
             Ok(response) => return Ok(response),
             Err(failure) => failure,
         };
         let nothing_was_sent = matches!(failure, ForwardError::Connect { .. } | ForwardError::Timeout { .. });
-        if nothing_was_sent {
-            self.resolver.invalidate(&route).await;
-        }
-        let Some(head) = again.filter(|_| nothing_was_sent) else {
+        let Some(head) = again.filter(|_| nothing_was_sent && renewed.endpoint != route.endpoint) else {
+            // The next request asks again.
+            self.resolver.invalidate(&renewed).await;
             return Err(unreachable(passage, &failure));
         };
-        let renewed = self.resolver.resolve(passage.slug, passage.request_id).await?;
-        if renewed.endpoint.is_some() && renewed.endpoint == route.endpoint {
-            return Err(unreachable(passage, &failure));
-        }
         let second = self.attempt(passage, &renewed, head, proxy::empty()).await?;
         second.map_err(|failure| unreachable(passage, &failure))
     }
@@ -128,6 +132,11 @@ fn clean_response(mut response: Response<Body>, passage: &Passage<'_>) -> Result
     cookies::confine_set_cookie(headers);
     proxy::strip_forwarding(headers);
     Ok(response)
+}
+
+/// What a vendor's proxy answers for an instance that has just ended. An instance may answer the same.
+fn may_be_of_a_proxy(status: StatusCode) -> bool {
+    matches!(status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT)
 }
 
 /// Only the backend answers 401 as a problem document, and only when it rejects our assertion. Handed

@@ -10,6 +10,7 @@ mod boot;
 mod delivery;
 mod git;
 mod opencode_home;
+mod privileges;
 
 mod children;
 mod proc_table;
@@ -32,6 +33,10 @@ const WORKER_THREADS: usize = 2;
 fn main() -> ExitCode {
     let config = Config::parse();
     logging::start(config.log_level);
+    if let Err(error) = privileges::give_up(&config.home) {
+        tracing::error!(code = error.code().as_str(), "{error}");
+        return ExitCode::FAILURE;
+    }
     if let Err(error) = delivery::receive(&config.home) {
         tracing::error!(code = error.code().as_str(), "{error}");
         return ExitCode::FAILURE;

@@ -38,6 +38,12 @@ impl Layout {
         self.root.join("secrets").join(name)
     }
 
+    /// A secret that a server of this folder has made; `None` where none has begun yet.
+    pub fn read_secret(&self, name: &str) -> Option<String> {
+        let text = std::fs::read_to_string(self.secret(name)).ok()?;
+        Some(text.trim().to_owned()).filter(|text| !text.is_empty())
+    }
+
     /// The root of the `local` provider.
     pub fn local(&self) -> PathBuf {
         self.root.join("local")
@@ -74,6 +80,7 @@ impl DataFolder {
         let session_key = secret(&layout, "session-key", || Ok(URL_SAFE_NO_PAD.encode(random_bytes())))?;
         let assertion_key_pem = secret(&layout, "assertion-key.pem", new_assertion_key)?;
         publish_assertion_key(&layout, &assertion_key_pem)?;
+        secret(&layout, "control-key", || Ok(URL_SAFE_NO_PAD.encode(random_bytes())))?;
         secret(&layout, "pulumi-passphrase", || Ok(URL_SAFE_NO_PAD.encode(random_bytes())))?;
         Ok(Self {
             installation: installation.parse().map_err(|_| damaged(&layout, "installation"))?,

@@ -88,6 +88,11 @@ impl ToolPaths {
         self.instance.clone().unwrap_or_else(|| beside_this_program().join("pilot-instance"))
     }
 
+    /// Another program of this build.
+    pub fn beside(&self, program: &str) -> PathBuf {
+        beside_this_program().join(program)
+    }
+
     pub fn plugin_folder(&self) -> PathBuf {
         self.plugin_folder.clone().unwrap_or_else(beside_this_program)
     }

@@ -3,11 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use contracts::network::{PortRange, network};
 use contracts::{ErrorCode, Problem, ProviderName};
 use provider_api::conformance::{NewBench, new_bench};
 use provider_api::{BootSource, Provider, Setting, Settings};
+use provider_cloudflare::{CloudflareConfig, CloudflareProvider, ControlKey, Identity};
 use provider_docker::{DockerConfig, DockerProvider};
+use provider_fly::FlyProvider;
 use provider_local::{LocalConfig, LocalProvider};
 
 use crate::data::Layout;
@@ -107,6 +111,13 @@ impl Providers {
         let modules: Vec<Arc<dyn Provider>> = vec![
             local,
             docker,
+            Arc::new(FlyProvider::new(given("fly", &provider_fly::SETTINGS)?, boot.clone())),
+            Arc::new(CloudflareProvider::new(CloudflareConfig {
+                settings: given("cloudflare", &CloudflareProvider::settings())?,
+                identity: identity(layout),
+                boot: boot.clone(),
+                patience: CloudflareConfig::PATIENCE,
+            })),
             Arc::new(provider_fake::FakeProvider::new(
                 &given("fake", provider_fake::SETTINGS)?,
                 boot.clone(),
@@ -145,13 +156,31 @@ impl Providers {
     }
 }
 
+/// Who this installation is to its Worker; nobody before the folder's first server.
+fn identity(layout: &Layout) -> Option<Identity> {
+    let key = URL_SAFE_NO_PAD.decode(layout.read_secret("control-key")?).ok()?;
+    Some(Identity {
+        installation: layout.read_secret("installation")?.parse().ok()?,
+        control_key: ControlKey::new(key.try_into().ok()?),
+        gateway_key: layout.read_secret("assertion-public-key")?,
+    })
+}
+
 /// A world of its own for each case of the suite, for `pilot provider check`; `None` when a provider has none.
 pub fn bench(provider: &str, tools: &ToolPaths) -> Option<NewBench> {
-    let (instance, opencode) = (tools.instance(), tools.opencode());
+    let (instance, opencode, stand_in) = (tools.instance(), tools.opencode(), tools.beside("fly-stand-in"));
     Some(match provider {
         "local" => new_bench(move || {
             let world = provider_local::conformance::World::new(&instance, &opencode);
             std::future::ready(world.bench())
+        }),
+        "fly" => new_bench(move || {
+            let stand_in = stand_in.clone();
+            async move { provider_fly::conformance::bench(&stand_in).await }
+        }),
+        "cloudflare" => new_bench(move || {
+            let instance = instance.clone();
+            async move { provider_cloudflare::conformance::bench(&instance).await }
         }),
         "fake" => new_bench(provider_fake::conformance::bench),
         // `pilot provider new` adds a world above this line.

@@ -35,8 +35,10 @@ fn generated(provider: &dyn Provider) -> String {
 fn every_providers_stack_is_the_golden_one() {
     let layout = Layout { root: "/var/lib/pilot".into() };
     let boot = Arc::new(DataFolderBoot::new(layout.clone(), None));
-    let providers =
-        Providers::build(&layout, &ToolPaths::default(), &ProviderSettings::default(), boot).unwrap();
+    let given = [("PILOT_FLY_IMAGE", "registry.fly.io/pilot-instance:1")];
+    let variables = given.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect();
+    let settings = ProviderSettings { variables, ..ProviderSettings::default() };
+    let providers = Providers::build(&layout, &ToolPaths::default(), &settings, boot).unwrap();
     for provider in providers.all() {
         let path = format!("../../stacks/golden/{}/Pulumi.yaml", provider.describe().name);
         expect_file![path].assert_eq(&generated(provider.as_ref()));

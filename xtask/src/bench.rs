@@ -8,6 +8,7 @@ mod engine;
 mod metric;
 mod plain;
 mod product;
+mod provider;
 mod provision;
 mod stacks;
 
@@ -21,6 +22,9 @@ mod stacks;
 ///
 /// engine: the same with the warm engine host: create and up, an up without changes, 100 stacks at 8 at
 /// once with the host's memory, and how time and bytes written grow from 100 resources to 1,000.
+///
+/// provider: how many calls one create makes at Fly and at Cloudflare, on their simulators, and how long a
+/// create on Docker takes beside the same calls of the raw API, with suspend and resume.
 #[derive(clap::Args)]
 pub struct Arguments {
     #[arg(value_enum)]
@@ -42,6 +46,7 @@ enum Name {
     Provision,
     Bridge,
     Engine,
+    Provider,
 }
 
 /// The command.
@@ -50,6 +55,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         Name::Provision => provision::run(arguments.runs, arguments.yes)?,
         Name::Bridge => bridge::run(arguments.runs, arguments.yes)?,
         Name::Engine => engine::run(arguments.runs, arguments.yes)?,
+        Name::Provider => provider::run(arguments.runs, arguments.yes)?,
     };
     metric::print(&metrics, arguments.json)
 }

@@ -6,7 +6,7 @@ use contracts::ErrorCode;
 use contracts::workspace::Observed;
 
 use crate::resolve::{Resolver, Timing};
-use crate::tests::world::{ADMIN, World, nowhere, problem};
+use crate::tests::world::{ADMIN, World, nowhere, problem, serve};
 
 #[tokio::test]
 async fn a_workspace_without_an_address_says_its_state_and_what_helps() {
@@ -76,6 +76,21 @@ async fn an_instance_that_is_gone_because_it_was_stopped_says_so() {
         problem(world.get("demo", "/").send().await.unwrap()).await.code,
         ErrorCode::WorkspaceNotReady
     );
+}
+
+#[tokio::test]
+async fn what_a_vendors_proxy_says_of_a_stopped_instance_is_not_handed_on() {
+    let world = World::new().await;
+    let refuse = || async { (http::StatusCode::BAD_GATEWAY, "no machine runs") };
+    let proxy = serve(axum::Router::new().fallback(refuse)).await;
+    world.say("demo", Observed::Ready, Some(proxy));
+    let answer = world.get("demo", "/").send().await.unwrap();
+    assert_eq!(answer.status(), 502);
+    assert_eq!(answer.text().await.unwrap(), "no machine runs", "an instance may say so itself");
+    // The gateway still believes that it is up.
+    world.say("demo", Observed::Stopped, None);
+    let post = world.request("POST", "demo", "/").bearer_auth(ADMIN).body("x");
+    assert_eq!(problem(post.send().await.unwrap()).await.code, ErrorCode::WorkspaceNotReady);
 }
 
 #[tokio::test]

@@ -72,7 +72,7 @@ impl Api {
             if let Some(host) = config.settings.get("host") {
                 return Ok(host.to_owned());
             }
-            Ok(format!("{}.{}.workers.dev", config.script(), self.subdomain(config).await?))
+            Ok(format!("{}.{}.workers.dev", config.script()?, self.subdomain(config).await?))
         };
         self.host.get_or_try_init(find).await.map(String::as_str)
     }

@@ -145,18 +145,25 @@ impl Resource for ApplicationResource {
             token: APPLICATION,
             description: "The container application of an installation: image, size and number of instances.",
             inputs: vec![
-                Property::required("name", PropertyType::String, "The application's name.").replaces(),
+                Property::required("name", PropertyType::String, "The application's name.")
+                    .replaces()
+                    .example("pilot-in-fedcba9876543210"),
                 Property::required("installation", PropertyType::String, "The installation that owns it.")
-                    .replaces(),
+                    .replaces()
+                    .example("in-fedcba9876543210"),
                 Property::required(
                     "namespaceId",
                     PropertyType::String,
                     "The namespace of the Durable Objects.",
                 )
-                .replaces(),
-                Property::required("image", PropertyType::String, "The instance image."),
-                Property::required("instanceType", PropertyType::String, "The size of every instance."),
-                Property::required("maxInstances", PropertyType::Integer, "How many may run at once."),
+                .replaces()
+                .example("0f2ac74b498b48028cb68387c421e279"),
+                Property::required("image", PropertyType::String, "The instance image.")
+                    .example("registry.cloudflare.com/0123456789abcdef0123456789abcdef/pilot-instance:0.1.0"),
+                Property::required("instanceType", PropertyType::String, "The size of every instance.")
+                    .example("standard-1"),
+                Property::required("maxInstances", PropertyType::Integer, "How many may run at once.")
+                    .example("50"),
             ],
             outputs: vec![Property::required("applicationId", PropertyType::String, "Its id at Cloudflare.")],
         }
@@ -164,7 +171,7 @@ impl Resource for ApplicationResource {
 
     async fn create(&self, request: CreateRequest) -> Result<Created> {
         let inputs: Inputs = parse(&request.inputs)?;
-        must_be(&self.cloud.config.installation, &inputs.installation, "container application")?;
+        must_be(self.cloud.config.installation()?, &inputs.installation, "container application")?;
         let id = self.make(&inputs).await?;
         Ok(Created { outputs: inputs.outputs(&id), id })
     }
@@ -173,7 +180,7 @@ impl Resource for ApplicationResource {
         let Some(found) = self.by_id(&request.id).await? else { return Ok(None) };
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let name = text(&found["name"]);
-        let installation = &self.cloud.config.installation;
+        let installation = self.cloud.config.installation()?;
         if name != script(installation) {
             return Err(foreign("container application", &name, None));
         }
@@ -203,7 +210,7 @@ impl Resource for ApplicationResource {
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
         let inputs: Inputs = parse(&request.inputs)?;
-        must_be(&self.cloud.config.installation, &inputs.installation, "container application")?;
+        must_be(self.cloud.config.installation()?, &inputs.installation, "container application")?;
         let call = Call::delete(self.path(&format!("/{}", request.id))?);
         match self.cloud.api.ask(&self.cloud.config, call).await {
             Ok(_) => Ok(()),

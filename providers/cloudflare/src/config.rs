@@ -50,21 +50,40 @@ impl std::fmt::Debug for ControlKey {
     }
 }
 
-/// Which account, whose installation, and what the Worker trusts.
-#[derive(Clone)]
-pub struct CloudflareConfig {
-    pub settings: Settings,
+/// Whose installation it is, and what its Worker trusts.
+#[derive(Debug, Clone)]
+pub struct Identity {
     pub installation: InstallationId,
-    pub boot: Arc<dyn BootSource>,
     pub control_key: ControlKey,
     /// base64url of the gateway's Ed25519 public key, as in the boot file.
     pub gateway_key: String,
+}
+
+/// Which account, and for whom.
+#[derive(Clone)]
+pub struct CloudflareConfig {
+    pub settings: Settings,
+    /// `None` where no server has begun yet; the module can be described all the same.
+    pub identity: Option<Identity>,
+    pub boot: Arc<dyn BootSource>,
     /// How long a call may take with all its attempts.
     pub patience: Duration,
 }
 
 impl CloudflareConfig {
     pub const PATIENCE: Duration = Duration::from_secs(90);
+
+    pub(crate) fn identity(&self) -> Result<&Identity> {
+        self.identity.as_ref().ok_or_else(|| {
+            let message = "the provider cloudflare has no keys in the data folder yet";
+            ProviderError::new(ErrorCode::ProviderNotConfigured, message)
+                .with_action("Start `pilot serve` once with this data folder: it makes them.")
+        })
+    }
+
+    pub(crate) fn installation(&self) -> Result<&InstallationId> {
+        self.identity().map(|identity| &identity.installation)
+    }
 
     pub(crate) fn account(&self) -> Result<&str> {
         self.settings.require("accountId")
@@ -75,8 +94,8 @@ impl CloudflareConfig {
     }
 
     /// The script and everything else of the installation has this name.
-    pub(crate) fn script(&self) -> String {
-        script(&self.installation)
+    pub(crate) fn script(&self) -> Result<String> {
+        self.installation().map(script)
     }
 
     pub(crate) fn max_instances(&self) -> Result<u64> {

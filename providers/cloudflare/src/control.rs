@@ -89,7 +89,14 @@ impl Cloud {
         let vendor = self.control.vendor(&self.config, host).await?;
         let bytes = body.map(|body| serde_json::to_vec(body).unwrap_or_default()).unwrap_or_default();
         let now = jiff::Timestamp::now().as_second();
-        let signed = sign::sign(&self.config.control_key, method.as_str(), path, &bytes, now, sign::nonce());
+        let signed = sign::sign(
+            &self.config.identity()?.control_key,
+            method.as_str(),
+            path,
+            &bytes,
+            now,
+            sign::nonce(),
+        );
         // The client repeats what was surely not received. Anything else is signed anew by our caller.
         let mut call = Call::post(path)
             .header("host", host)

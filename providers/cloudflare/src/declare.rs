@@ -91,12 +91,12 @@ pub(crate) fn declare(config: &CloudflareConfig, runtime: &RuntimeSpec) -> Resul
 
 /// The Worker, its container application, and a DNS record if one is set.
 pub(crate) fn shared(config: &CloudflareConfig, installation: &InstallationId) -> Result<Declared> {
-    let script = script(installation);
+    let (script, identity) = (script(installation), config.identity()?);
     let worker = Declaration::new("worker", WORKER)
         .input("script", script.as_str())
         .input("installation", installation.as_str())
         .input("version", bundle::version())
-        .input("keys", fingerprint(&config.control_key, &config.gateway_key))
+        .input("keys", fingerprint(&identity.control_key, &identity.gateway_key))
         .delete_before_replace();
     let application = Declaration::new("application", APPLICATION)
         .input("name", script.as_str())

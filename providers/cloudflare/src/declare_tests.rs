@@ -5,7 +5,7 @@ use contracts::RuntimeId;
 use provider_api::{BootFile, BootSource, Settings};
 
 use super::*;
-use crate::config::{ControlKey, SETTINGS};
+use crate::config::{ControlKey, Identity, SETTINGS};
 
 struct NoBoot;
 
@@ -23,10 +23,12 @@ fn config(variables: &[(&str, &str)]) -> CloudflareConfig {
     };
     CloudflareConfig {
         settings: Settings::read(&name(), &SETTINGS, var).unwrap(),
-        installation: "in-1".parse().unwrap(),
+        identity: Some(Identity {
+            installation: "in-1".parse().unwrap(),
+            control_key: ControlKey::new([1; 32]),
+            gateway_key: "key".to_owned(),
+        }),
         boot: Arc::new(NoBoot),
-        control_key: ControlKey::new([1; 32]),
-        gateway_key: "key".to_owned(),
         patience: CloudflareConfig::PATIENCE,
     }
 }
@@ -88,5 +90,5 @@ fn no_key_is_in_a_declaration() {
     let image = ("IMAGE", "registry.cloudflare.com/a/pilot:1");
     let config = config(&[image]);
     let shown = format!("{:?}", shared(&config, &"in-1".parse().unwrap()));
-    assert!(!shown.contains(&config.control_key.text()), "{shown}");
+    assert!(!shown.contains(&config.identity().unwrap().control_key.text()), "{shown}");
 }

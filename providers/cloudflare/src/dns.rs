@@ -92,12 +92,21 @@ impl Resource for DnsRecordResource {
             token: DNS_RECORD,
             description: "A DNS record of a zone at Cloudflare.",
             inputs: vec![
-                Property::required("zone", PropertyType::String, "The zone's domain.").replaces(),
-                Property::required("name", PropertyType::String, "The whole name of the record.").replaces(),
-                Property::required("type", PropertyType::String, "For example CNAME.").replaces(),
-                Property::required("content", PropertyType::String, "What it says.").replaces(),
+                Property::required("zone", PropertyType::String, "The zone's domain.")
+                    .replaces()
+                    .example("example.com"),
+                Property::required("name", PropertyType::String, "The whole name of the record.")
+                    .replaces()
+                    .example("*.ws.example.com"),
+                Property::required("type", PropertyType::String, "For example CNAME.")
+                    .replaces()
+                    .example("CNAME"),
+                Property::required("content", PropertyType::String, "What it says.")
+                    .replaces()
+                    .example("gateway.example.com"),
                 Property::required("installation", PropertyType::String, "The installation that owns it.")
-                    .replaces(),
+                    .replaces()
+                    .example("in-fedcba9876543210"),
             ],
             outputs: vec![Property::required(
                 "recordId",
@@ -109,7 +118,7 @@ impl Resource for DnsRecordResource {
 
     async fn create(&self, request: CreateRequest) -> Result<Created> {
         let inputs: Inputs = parse(&request.inputs)?;
-        must_be(&self.cloud.config.installation, &inputs.installation, "DNS record")?;
+        must_be(self.cloud.config.installation()?, &inputs.installation, "DNS record")?;
         let zone = self.zone(&inputs.zone).await?;
         // Cloudflare refuses an identical record, so a lost answer makes no second one.
         let call = Call::post(format!("/zones/{zone}/dns_records")).json(inputs.body()).repeatable();
@@ -136,7 +145,7 @@ impl Resource for DnsRecordResource {
             name: text("name"),
             kind: text("type"),
             content: text("content"),
-            installation: self.cloud.config.installation.clone(),
+            installation: self.cloud.config.installation()?.clone(),
         };
         let outputs = inputs.outputs(&request.id);
         Ok(Some(ReadState { inputs: properties(&inputs), outputs, id: request.id }))
@@ -149,7 +158,7 @@ impl Resource for DnsRecordResource {
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
         let inputs: Inputs = parse(&request.inputs)?;
-        must_be(&self.cloud.config.installation, &inputs.installation, "DNS record")?;
+        must_be(self.cloud.config.installation()?, &inputs.installation, "DNS record")?;
         let Some((zone, record)) = request.id.split_once('/') else { return Ok(()) };
         match self.one(&request.id).await? {
             Some(found) if found["comment"] == inputs.comment() => {}

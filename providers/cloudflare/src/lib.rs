@@ -31,6 +31,9 @@ mod worker;
 
 mod lifecycle;
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -39,7 +42,7 @@ use provider_api::{
     Declared, Description, Inventory, Lifecycle, Provider, Resource, Result, RuntimeSpec, Setting,
 };
 
-pub use crate::config::{CloudflareConfig, ControlKey};
+pub use crate::config::{CloudflareConfig, ControlKey, Identity};
 
 use crate::api::Api;
 use crate::control::Control;

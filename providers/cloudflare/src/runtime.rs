@@ -114,9 +114,12 @@ impl Resource for RuntimeResource {
             token: RUNTIME,
             description: "One runtime: a Durable Object with its container.",
             inputs: vec![
-                Property::required("runtimeId", PropertyType::String, "The runtime that it is.").replaces(),
+                Property::required("runtimeId", PropertyType::String, "The runtime that it is.")
+                    .replaces()
+                    .example("rt-0123456789abcdef"),
                 Property::required("installation", PropertyType::String, "The installation that owns it.")
-                    .replaces(),
+                    .replaces()
+                    .example("in-fedcba9876543210"),
                 Property::required(
                     "generation",
                     PropertyType::Integer,
@@ -126,11 +129,14 @@ impl Resource for RuntimeResource {
                     "size",
                     PropertyType::String,
                     "The size of all instances of the installation.",
-                ),
+                )
+                .example("standard-1"),
                 Property::optional("gitUrl", PropertyType::String, "Cloned into the workspace at each boot.")
-                    .replaces(),
+                    .replaces()
+                    .example("https://git.example.com/team/app.git"),
                 Property::optional("gitRef", PropertyType::String, "A branch or tag of the repository.")
-                    .replaces(),
+                    .replaces()
+                    .example("main"),
             ],
             outputs: vec![Property::required("host", PropertyType::String, "The host name of the Worker.")],
         }
@@ -154,7 +160,7 @@ impl Resource for RuntimeResource {
 
     async fn read(&self, request: ReadRequest) -> Result<Option<ReadState>> {
         let installation = match request.inputs.is_empty() {
-            true => self.cloud.config.installation.clone(),
+            true => self.cloud.config.installation()?.clone(),
             false => parse::<Inputs>(&request.inputs)?.installation,
         };
         let Ok(runtime) = request.id.parse::<RuntimeId>() else { return Ok(None) };

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use crate::Cloud;
 use crate::api::Api;
+use crate::config::Identity;
 use crate::declare::WORKER;
 use crate::failure::is_no_script;
 use crate::owner::{Tags, foreign, must_be};
@@ -65,17 +66,21 @@ impl WorkerResource {
     /// Uploads the script, migrates its classes if that was not done, and opens its host name.
     async fn put(&self, inputs: &Inputs) -> Result<Properties> {
         let config = &self.cloud.config;
-        must_be(&config.installation, &inputs.installation, "Worker script")?;
+        let identity = config.identity()?;
+        must_be(&identity.installation, &inputs.installation, "Worker script")?;
         let found = self.find(&inputs.script, Some(&inputs.installation)).await?;
         let migration = found.and_then(|found| found.migration);
-        let upload = Call::put(self.path(&format!("/workers/scripts/{}", inputs.script))?)
-            .form(self.parts(inputs, migration.as_deref()));
+        let upload = Call::put(self.path(&format!("/workers/scripts/{}", inputs.script))?).form(self.parts(
+            identity,
+            inputs,
+            migration.as_deref(),
+        ));
         match self.cloud.api.ask(config, upload).await {
             Ok(_) => {}
             // Another program migrated in the meantime; then there is nothing to migrate any more.
             Err(asked) if asked.is(|failure| crate::failure::number(failure) == STALE_MIGRATION) => {
                 let again = Call::put(self.path(&format!("/workers/scripts/{}", inputs.script))?)
-                    .form(self.parts(inputs, Some(bundle::MIGRATION)));
+                    .form(self.parts(identity, inputs, Some(bundle::MIGRATION)));
                 self.cloud.api.result(config, "upload the Worker", again).await?;
             }
             Err(asked) => return Err(asked.into_error("upload the Worker")),
@@ -89,8 +94,7 @@ impl WorkerResource {
         self.outputs(inputs).await
     }
 
-    fn parts(&self, inputs: &Inputs, migration: Option<&str>) -> Vec<Part> {
-        let config = &self.cloud.config;
+    fn parts(&self, identity: &Identity, inputs: &Inputs, migration: Option<&str>) -> Vec<Part> {
         let tags = Tags {
             installation: inputs.installation.to_string(),
             version: inputs.version.clone(),
@@ -108,8 +112,8 @@ impl WorkerResource {
                 object("RUNTIMES", bundle::RUNTIME_CLASS),
                 object("INDEX", bundle::INDEX_CLASS),
                 text("INSTALLATION", inputs.installation.as_str()),
-                text("GATEWAY_KEY", config.gateway_key.trim()),
-                {"name": "CONTROL_KEY", "type": "secret_text", "text": config.control_key.text()},
+                text("GATEWAY_KEY", identity.gateway_key.trim()),
+                {"name": "CONTROL_KEY", "type": "secret_text", "text": identity.control_key.text()},
             ],
         });
         if migration != Some(bundle::MIGRATION) {
@@ -160,11 +164,16 @@ impl Resource for WorkerResource {
             token: WORKER,
             description: "The Worker script of an installation: the way to all of its runtimes.",
             inputs: vec![
-                Property::required("script", PropertyType::String, "The name of the script.").replaces(),
+                Property::required("script", PropertyType::String, "The name of the script.")
+                    .replaces()
+                    .example("pilot-in-fedcba9876543210"),
                 Property::required("installation", PropertyType::String, "The installation that owns it.")
-                    .replaces(),
-                Property::required("version", PropertyType::String, "A fingerprint of its source."),
-                Property::required("keys", PropertyType::String, "A fingerprint of the keys that it trusts."),
+                    .replaces()
+                    .example("in-fedcba9876543210"),
+                Property::required("version", PropertyType::String, "A fingerprint of its source.")
+                    .example("1f0c9a41"),
+                Property::required("keys", PropertyType::String, "A fingerprint of the keys that it trusts.")
+                    .example("9b2d6e70"),
             ],
             outputs: vec![
                 Property::required("host", PropertyType::String, "Its host name."),

@@ -15,11 +15,11 @@ use std::time::Duration;
 use contracts::RuntimeId;
 use provider_api::RuntimeSpec;
 use provider_api::conformance::{Hands as _, Stack};
-use world::{World, apply_shared};
+use world::apply_shared;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_runtime_costs_one_call_for_each_thing_that_is_done_with_it() {
-    let world = World::start().await;
+    let world = world::start().await;
     let provider = world.provider();
     let before = world.calls().await;
     apply_shared(&provider, &world.installation).await.unwrap();

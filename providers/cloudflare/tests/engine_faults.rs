@@ -61,7 +61,7 @@ async fn end(world: World) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn missing_and_rejected_credentials_have_codes_of_their_own() {
-    let world = World::start().await;
+    let world = world::start().await;
     let error = shared_error(&world, &[("API_TOKEN", "")]).await;
     assert_eq!(error.code, ErrorCode::ProviderNotConfigured);
     assert!(error.action.unwrap().contains("PILOT_CLOUDFLARE_API_TOKEN"));
@@ -82,7 +82,10 @@ async fn missing_and_rejected_credentials_have_codes_of_their_own() {
     // The Worker trusts another key.
     apply_shared(&world.provider(), &world.installation).await.unwrap();
     let config = provider_cloudflare::CloudflareConfig {
-        control_key: provider_cloudflare::ControlKey::new([1; 32]),
+        identity: Some(provider_cloudflare::Identity {
+            control_key: provider_cloudflare::ControlKey::new([1; 32]),
+            ..world.identity()
+        }),
         ..world.config(&[])
     };
     let stranger: Arc<dyn Provider> = Arc::new(provider_cloudflare::CloudflareProvider::new(config));
@@ -93,7 +96,7 @@ async fn missing_and_rejected_credentials_have_codes_of_their_own() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_application_refuses_with_capacity_and_leaves_nothing() {
-    let world = World::start().await;
+    let world = world::start().await;
     let provider = world.provider_with(&[("MAX_INSTANCES", "1")]);
     apply_shared(&provider, &world.installation).await.unwrap();
     let mut first = stack(&world, &provider);
@@ -117,7 +120,7 @@ async fn a_full_application_refuses_with_capacity_and_leaves_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_image_is_named() {
-    let world = World::start().await;
+    let world = world::start().await;
     let image = format!("registry.cloudflare.com/{}/no-such-image:1", world.urls.account);
     let provider = world.provider_with(&[("IMAGE", &image)]);
     apply_shared(&provider, &world.installation).await.unwrap();
@@ -128,7 +131,7 @@ async fn a_missing_image_is_named() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn too_many_calls_are_waited_for_as_long_as_cloudflare_says() {
-    let world = World::start().await;
+    let world = world::start().await;
     fault(&world, Surface::Api, "PUT", "*/scripts/*", Kind::TooMany { retry_after: Some(1) }).await;
     fault(&world, Surface::Api, "POST", "*/applications", Kind::TooMany { retry_after: None }).await;
     let began = Instant::now();
@@ -147,7 +150,7 @@ async fn too_many_calls_are_waited_for_as_long_as_cloudflare_says() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_create_whose_answer_was_lost_is_adopted_in_the_shared_stack() {
-    let world = World::start().await;
+    let world = world::start().await;
     for (method, path) in [("PUT", "*/scripts/*"), ("POST", "*/subdomain"), ("POST", "*/applications")] {
         fault(&world, Surface::Api, method, path, Kind::CutAfter).await;
     }
@@ -165,7 +168,7 @@ async fn a_create_whose_answer_was_lost_is_adopted_in_the_shared_stack() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn broken_answers_of_the_worker_are_told_with_code_and_request_id_and_repeated_where_that_helps() {
-    let world = World::start().await;
+    let world = world::start().await;
     let provider = world.provider();
     apply_shared(&provider, &world.installation).await.unwrap();
     // Once, each is repeated with a new signature, and the runtime is there once.
@@ -209,7 +212,7 @@ async fn broken_answers_of_the_worker_are_told_with_code_and_request_id_and_repe
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clocks_that_differ_too_much_are_named_and_nothing_is_done() {
-    let world = World::start().await;
+    let world = world::start().await;
     let provider = world.provider();
     apply_shared(&provider, &world.installation).await.unwrap();
     for (ahead, works) in [(300, false), (-300, false), (20, true)] {
@@ -232,7 +235,7 @@ async fn clocks_that_differ_too_much_are_named_and_nothing_is_done() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_worker_is_not_a_missing_runtime() {
-    let world = World::start().await;
+    let world = world::start().await;
     let provider = world.provider();
     let runtime = RuntimeRef { runtime_id: RuntimeId::random(), installation: world.installation.clone() };
     let error = provider.lifecycle().status(&runtime).await.unwrap_err();

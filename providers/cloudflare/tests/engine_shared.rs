@@ -60,7 +60,7 @@ async fn end(world: World) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_shared_reads_as_it_was_made_and_is_deleted_without_a_trace() {
-    let world = World::start().await;
+    let world = world::start().await;
     let provider = world.provider_with(&RECORD);
     let made = apply_shared(&provider, &world.installation).await.unwrap();
     let kinds = ["Worker", "Application", "DnsRecord"];
@@ -77,7 +77,7 @@ async fn what_is_shared_reads_as_it_was_made_and_is_deleted_without_a_trace() {
         }
     }
     let journal = std::fs::read_to_string(&world.urls.journal).unwrap();
-    let key = world.config(&[]).control_key;
+    let key = world.identity().control_key;
     assert!(!journal.contains(TOKEN) && !format!("{made:?}{key:?}").contains(TOKEN));
     for (kind, created) in kinds.into_iter().zip(&made).rev() {
         delete(&provider, kind, created).await;
@@ -96,7 +96,7 @@ async fn what_is_shared_reads_as_it_was_made_and_is_deleted_without_a_trace() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_identical_record_of_somebody_else_is_used_and_stays() {
-    let world = World::start().await;
+    let world = world::start().await;
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let zones: Value = client
         .get(format!("{}/zones", world.urls.api))
@@ -122,7 +122,7 @@ async fn an_identical_record_of_somebody_else_is_used_and_stays() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_size_is_rolled_out_to_what_runs() {
-    let world = World::start().await;
+    let world = world::start().await;
     let provider = world.provider();
     apply_shared(&provider, &world.installation).await.unwrap();
     let spec = RuntimeSpec {
@@ -158,7 +158,7 @@ async fn another_size_is_rolled_out_to_what_runs() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_shared_objects_of_another_installation_are_never_touched() {
-    let world = World::start().await;
+    let world = world::start().await;
     let provider = world.provider();
     let made = apply_shared(&provider, &world.installation).await.unwrap();
     // Another installation whose module is configured for the same names.

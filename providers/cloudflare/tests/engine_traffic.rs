@@ -21,7 +21,7 @@ use contracts::headers::ASSERTION;
 use gateway::{KeyBoot, Signer, send_text, until_text, websocket};
 use provider_api::conformance::{Hands as _, Stack};
 use provider_api::{Provider, RuntimeSpec};
-use provider_cloudflare::{CloudflareConfig, CloudflareProvider};
+use provider_cloudflare::{CloudflareConfig, CloudflareProvider, Identity};
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use world::{World, apply_shared};
@@ -37,10 +37,10 @@ struct Traffic {
 impl Traffic {
     /// A running runtime with the gateway's real key.
     async fn start(others: &[(&str, &str)]) -> Self {
-        let (world, signer) = (World::start().await, Signer::new());
+        let (world, signer) = (world::start().await, Signer::new());
         let config = CloudflareConfig {
             boot: Arc::new(KeyBoot(signer.public.clone())),
-            gateway_key: signer.public.clone(),
+            identity: Some(Identity { gateway_key: signer.public.clone(), ..world.identity() }),
             ..world.config(others)
         };
         let provider: Arc<dyn Provider> = Arc::new(CloudflareProvider::new(config));

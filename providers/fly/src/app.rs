@@ -39,6 +39,9 @@ impl AppResource {
         names::must_own("app", &app.name, names::owner_by_network(&app.network), runtime)?;
         self.fly.app_seen(runtime);
         if app.machine_count == Some(0) {
+            if app.volume_count == Some(0) {
+                self.fly.app_is_empty(runtime);
+            }
             return Ok(());
         }
         Instance::new(&self.fly, runtime).must_be_newest(owned.generation).await

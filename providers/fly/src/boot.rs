@@ -13,8 +13,8 @@ use crate::{names, wire};
 
 /// The instance user's home in the image; the volume is mounted there.
 pub(crate) const HOME: &str = "/home/pilot";
-/// Fly's init writes them as root, and the instance's user must read them. Nobody else is on the machine.
-const MODE: u32 = 0o444;
+/// Fly's init writes them as root; the instance's init gives them to its user before it goes on as that user.
+const MODE: u32 = 0o400;
 
 /// What one boot delivers.
 pub(crate) struct Delivery {

@@ -19,6 +19,8 @@ pub(crate) struct Fly {
     /// Apps that this program has seen to be their runtime's. Nobody else can get the name while the app
     /// is there, and when it is gone every call says so.
     ours: Mutex<HashSet<Key>>,
+    /// Apps that had no volume when this program made or found them; each is believed once.
+    empty: Mutex<HashSet<Key>>,
     /// Where a runtime's machine was last seen; reading it is cheaper than looking for it.
     machines: Mutex<HashMap<RuntimeId, String>>,
 }
@@ -32,8 +34,8 @@ fn key(runtime: &RuntimeRef) -> Key {
 
 impl Fly {
     pub fn new(settings: Settings, boot: Arc<dyn BootSource>, timing: Timing) -> Self {
-        let (ours, machines) = Default::default();
-        Self { settings, boot, timing, client: OnceLock::new(), ours, machines }
+        let (ours, empty, machines) = Default::default();
+        Self { settings, boot, timing, client: OnceLock::new(), ours, empty, machines }
     }
 
     /// Made at the first use, so that nobody configures a cloud that is not used.
@@ -71,8 +73,19 @@ impl Fly {
         self.ours().insert(key(runtime));
     }
 
+    pub fn app_is_empty(&self, runtime: &RuntimeRef) {
+        self.empty().insert(key(runtime));
+    }
+
+    /// True once after [`Self::app_is_empty`]: then there is no need to look before the first volume is made.
+    /// Should another program be as quick, the look afterwards finds both.
+    pub fn take_empty_app(&self, runtime: &RuntimeRef) -> bool {
+        self.empty().remove(&key(runtime))
+    }
+
     pub fn app_gone(&self, runtime: &RuntimeRef) {
         self.ours().remove(&key(runtime));
+        self.empty().remove(&key(runtime));
         self.machine_gone(&runtime.runtime_id);
     }
 
@@ -90,6 +103,10 @@ impl Fly {
 
     fn ours(&self) -> std::sync::MutexGuard<'_, HashSet<Key>> {
         self.ours.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn empty(&self) -> std::sync::MutexGuard<'_, HashSet<Key>> {
+        self.empty.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn machines(&self) -> std::sync::MutexGuard<'_, HashMap<RuntimeId, String>> {

@@ -4,23 +4,24 @@
 //! memory of what exists; this module may be killed between any two calls. User data is in the volume
 //! only. Boot files travel as secrets of the app that Fly writes as files when the machine boots; no call
 //! reads them back. A call whose answer is lost is repeated only where a second one makes no second
-//! object: an app has an idempotency key, a machine a unique name; for a volume it is looked first.
+//! object: an app has an idempotency key, a machine a unique name; for a volume it is looked afterwards, and
+//! before as well unless the app is new.
 //!
 //! Calls of one create, when nothing is in the way:
 //!
 //! | Resource | Calls |
 //! |---|---|
 //! | app | create; list and assign an address, unless instances are reached inside the network |
-//! | home | list, create, list (a volume's name is not unique: of two, the older one stays) |
+//! | home | create, list (a volume's name is not unique: of two, the older one stays) |
 //! | instance | placements if `probeCapacity`, secrets, create, wait |
 //!
-//! That is 7 inside the network and 9 with an address. A program that did not make or see the app itself
-//! reads it once more, to be sure whose it is. Start: read, start, wait; two more when the boot files
+//! That is 6 inside the network and 8 with an address. A program that did not make or see the app itself
+//! reads it once more, to be sure whose it is, and lists its volumes before it makes one. Start: read, start, wait; two more when the boot files
 //! have changed. Suspend, stop: read, act, wait. All of them keep to Fly's published rate for each
 //! action and object before Fly has to refuse.
 //!
-//! Fly has no API for logs, so there are none. The image must be able to write to a new, empty volume at
-//! its home, which belongs to root.
+//! Fly has no API for logs, so there are none. A new, empty volume belongs to root, so the machine's first
+//! process is root's: the instance's init gives the home to its user and goes on as that user.
 
 mod abilities;
 mod app;
@@ -38,6 +39,9 @@ mod owned;
 mod settings;
 mod volume;
 mod wire;
+
+#[cfg(feature = "conformance")]
+pub mod conformance;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -131,18 +131,27 @@ impl Resource for MachineResource {
     fn schema(&self) -> ResourceSchema {
         let mut inputs = Owned::schema();
         inputs.extend([
-            Property::required("app", PropertyType::String, "The app that it belongs to.").replaces(),
-            Property::required("region", PropertyType::String, "Fly's code of the region.").replaces(),
-            Property::required("image", PropertyType::String, "The instance image."),
-            Property::required("volume", PropertyType::String, "Fly's id of the home volume.").replaces(),
-            Property::required("cpus", PropertyType::Integer, "Shared processors."),
-            Property::required("memoryMib", PropertyType::Integer, "Memory in MiB."),
+            Property::required("app", PropertyType::String, "The app that it belongs to.")
+                .replaces()
+                .example("pilot-rt-0123456789abcdef"),
+            Property::required("region", PropertyType::String, "Fly's code of the region.")
+                .replaces()
+                .example("fra"),
+            Property::required("image", PropertyType::String, "The instance image.")
+                .example("registry.fly.io/pilot-instance:0.1.0"),
+            Property::required("volume", PropertyType::String, "Fly's id of the home volume.")
+                .replaces()
+                .example("vol_4xp5nxk3wkl8y91v"),
+            Property::required("cpus", PropertyType::Integer, "Shared processors.").example("2"),
+            Property::required("memoryMib", PropertyType::Integer, "Memory in MiB.").example("2048"),
             Property::optional(
                 "gitUrl",
                 PropertyType::String,
                 "Cloned into the workspace at its first boot.",
-            ),
-            Property::optional("gitRef", PropertyType::String, "A branch or tag of the repository."),
+            )
+            .example("https://git.example.com/team/app.git"),
+            Property::optional("gitRef", PropertyType::String, "A branch or tag of the repository.")
+                .example("main"),
         ]);
         ResourceSchema {
             token: MACHINE,

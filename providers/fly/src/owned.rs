@@ -23,9 +23,12 @@ impl Owned {
 
     pub fn schema() -> Vec<Property> {
         vec![
-            Property::required("runtimeId", PropertyType::String, "The runtime that it serves.").replaces(),
+            Property::required("runtimeId", PropertyType::String, "The runtime that it serves.")
+                .replaces()
+                .example("rt-0123456789abcdef"),
             Property::required("installation", PropertyType::String, "The installation that owns it.")
-                .replaces(),
+                .replaces()
+                .example("in-fedcba9876543210"),
             Property::required("generation", PropertyType::Integer, "Rises with every change of the spec."),
         ]
     }

@@ -10,6 +10,7 @@ use provider_api::{
     CreateRequest, Created, DeleteRequest, Outcome, Properties, Property, PropertyType, ProviderError,
     ReadRequest, ReadState, Resource, ResourceSchema, Result, UpdateRequest,
 };
+use provider_http::Failure;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::time::{Instant as Deadline, sleep};
@@ -94,12 +95,14 @@ impl VolumeResource {
     }
 
     async fn ensure(&self, inputs: &Inputs) -> Result<wire::Volume> {
-        let found = self.list_new(&inputs.app).await?;
-        if !found.is_empty() {
-            self.must_be_newest(inputs).await?;
-        }
-        if let Some(volume) = self.settle(&inputs.app, found).await? {
-            return Ok(volume);
+        if !self.fly.take_empty_app(&inputs.owned.runtime()) {
+            let found = self.list_new(&inputs.app).await?;
+            if !found.is_empty() {
+                self.must_be_newest(inputs).await?;
+            }
+            if let Some(volume) = self.settle(&inputs.app, found).await? {
+                return Ok(volume);
+            }
         }
         let body = json!({
             "name": names::VOLUME,
@@ -108,7 +111,13 @@ impl VolumeResource {
             "encrypted": true,
             "compute": {"cpu_kind": "shared", "cpus": inputs.cpus, "memory_mb": inputs.memory_mib},
         });
-        let made = self.fly.client()?.create_volume(&inputs.app, body).await;
+        let client = self.fly.client()?;
+        let mut made = client.create_volume(&inputs.app, body.clone()).await;
+        if made.as_ref().is_err_and(Failure::is_absent) {
+            // The app is too new to be known there.
+            self.list_new(&inputs.app).await?;
+            made = client.create_volume(&inputs.app, body).await;
+        }
         let failed = match made {
             Ok(_) => None,
             Err(failure) if failure.may_have_happened() => Some(failure::error(failure, "create the volume")),
@@ -142,15 +151,22 @@ impl Resource for VolumeResource {
     fn schema(&self) -> ResourceSchema {
         let mut inputs = Owned::schema();
         inputs.extend([
-            Property::required("app", PropertyType::String, "The app that it belongs to.").replaces(),
-            Property::required("region", PropertyType::String, "Fly's code of the region.").replaces(),
+            Property::required("app", PropertyType::String, "The app that it belongs to.")
+                .replaces()
+                .example("pilot-rt-0123456789abcdef"),
+            Property::required("region", PropertyType::String, "Fly's code of the region.")
+                .replaces()
+                .example("fra"),
             Property::required(
                 "sizeGb",
                 PropertyType::Integer,
                 "Its size in GB; it can grow and never shrinks.",
-            ),
-            Property::required("cpus", PropertyType::Integer, "Processors of the machine that will use it."),
-            Property::required("memoryMib", PropertyType::Integer, "Memory of that machine in MiB."),
+            )
+            .example("10"),
+            Property::required("cpus", PropertyType::Integer, "Processors of the machine that will use it.")
+                .example("2"),
+            Property::required("memoryMib", PropertyType::Integer, "Memory of that machine in MiB.")
+                .example("2048"),
         ]);
         ResourceSchema {
             token: VOLUME,

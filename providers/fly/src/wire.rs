@@ -18,6 +18,7 @@ pub(crate) struct App {
     pub network: String,
     /// Absent when the answer does not tell.
     pub machine_count: Option<u64>,
+    pub volume_count: Option<u64>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

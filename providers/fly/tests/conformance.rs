@@ -1,7 +1,5 @@
 //! The suite that every provider passes, against the simulator with instances that run.
 
-#[path = "support/relay.rs"]
-mod relay;
 #[path = "support/world.rs"]
 mod world;
 

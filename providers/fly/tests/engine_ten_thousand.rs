@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed expectation is a failed test")]
 
-#[path = "support/relay.rs"]
-mod relay;
 #[path = "support/world.rs"]
 mod world;
 

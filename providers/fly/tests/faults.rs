@@ -3,8 +3,6 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed expectation is a failed test")]
 
-#[path = "support/relay.rs"]
-mod relay;
 #[path = "support/world.rs"]
 mod world;
 
@@ -242,7 +240,7 @@ async fn a_list_that_lags_behind_makes_no_second_volume() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_instance_that_ends_at_once_stays_owned_and_says_how_it_ended() {
-    let world = World::new().await;
+    let world = world::new().await;
     let mut stack = stack(&world);
     stack.create("app").await.unwrap();
     stack.create("home").await.unwrap();

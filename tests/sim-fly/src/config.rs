@@ -90,6 +90,8 @@ pub struct File {
 pub struct Process {
     /// The application's secrets are not in its environment.
     pub ignore_app_secrets: bool,
+    /// In place of the image's.
+    pub user: Option<String>,
 }
 
 /// What happens to an idle machine.

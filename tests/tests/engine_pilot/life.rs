@@ -27,7 +27,7 @@ async fn a_docker_workspace_lives_its_whole_life() {
     whole_life(&world, json!({"slug": "demo", "provider": "docker", "size": "medium", "git": git})).await;
 }
 
-async fn whole_life(world: &World, create: Value) {
+pub async fn whole_life(world: &World, create: Value) {
     let api = &world.api;
     let operation = api.create(create).await;
     let ended = api.succeeded(&operation).await;
@@ -90,14 +90,21 @@ async fn whole_life(world: &World, create: Value) {
     assert_eq!(refused.json::<Value>().await.unwrap()["code"], "workspace_not_ready");
     assert_eq!(world.witness.processes(), Vec::<u32>::new());
     api.succeeded(&api.change("demo", "start").await).await;
-    let history: Value = eventually("the session's history", Duration::from_secs(10), || async {
-        let path = format!("/session/{id}/message");
-        let response = api.chamber(Method::GET, "demo", &path).send().await.unwrap();
-        (response.status() == 200).then_some(response.json().await.unwrap())
-    })
-    .await;
-    assert!(history.to_string().contains("The tool ran."), "{history}");
-    assert_eq!(tool_file().await.unwrap().trim(), "# A project\ntool-ran");
+    let history = async |path: String| -> (u16, Value) {
+        eventually("an answer about the session", Duration::from_secs(10), || async {
+            let response = api.chamber(Method::GET, "demo", &path).send().await.unwrap();
+            let status = response.status().as_u16();
+            (status < 500).then_some((status, response.json().await.unwrap()))
+        })
+        .await
+    };
+    let (status, history) = history(format!("/session/{id}/message")).await;
+    if capabilities_of_provider(world).await["persistentHome"] == true {
+        assert!(status == 200 && history.to_string().contains("The tool ran."), "{history}");
+        assert_eq!(tool_file().await.unwrap().trim(), "# A project\ntool-ran");
+    } else {
+        assert_eq!(status, 404, "a new home knows no old session: {history}");
+    }
 
     suspend_and_resume(world).await;
 
@@ -106,13 +113,18 @@ async fn whole_life(world: &World, create: Value) {
     world.witness.nothing_is_left(&runtime);
 }
 
+/// As users are told them.
+async fn capabilities_of_provider(world: &World) -> Value {
+    let provider = world.api.workspace("demo").await["provider"].clone();
+    let providers = world.api.get("/v1/providers").await;
+    let info = providers["providers"].as_array().unwrap().iter().find(|info| info["name"] == provider);
+    info.unwrap()["capabilities"].clone()
+}
+
 /// The same OpenCode goes on: its memory was kept. Where the provider cannot, the refusal says what to do instead.
 async fn suspend_and_resume(world: &World) {
     let api = &world.api;
-    let provider = api.workspace("demo").await["provider"].clone();
-    let providers = api.get("/v1/providers").await;
-    let info = providers["providers"].as_array().unwrap().iter().find(|info| info["name"] == provider);
-    if info.unwrap()["capabilities"]["suspend"] != true {
+    if capabilities_of_provider(world).await["suspend"] != true {
         let refused = api.post("/v1/workspaces/demo/suspend", &json!({})).await;
         assert_eq!(refused.status(), 501);
         let problem: Value = refused.json().await.unwrap();

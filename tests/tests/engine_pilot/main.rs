@@ -8,6 +8,7 @@ mod support;
 
 mod bad_input;
 mod browser;
+mod clouds;
 mod deletion;
 mod fake_cloud;
 mod faults;

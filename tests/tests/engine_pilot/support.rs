@@ -1,6 +1,7 @@
 //! What every test here stands on.
 
 pub mod api;
+pub mod clouds;
 pub mod repo;
 pub mod sse;
 pub mod witness;

@@ -13,6 +13,8 @@ use crate::{names, wire};
 
 const GIT_URL: &str = "PILOT_GIT_URL";
 const GIT_REF: &str = "PILOT_GIT_REF";
+/// The instance's user in the image.
+const USER: &str = "1000";
 /// How long the instance's init may take to end its children.
 const GRACE: &str = "10s";
 
@@ -60,6 +62,7 @@ impl Inputs {
             ("HOME", HOME.to_owned()),
             ("PILOT_INSTALLATION", self.owned.installation.to_string()),
             ("PILOT_RUNTIME", self.owned.runtime_id.to_string()),
+            ("PILOT_USER", USER.to_owned()),
             ("PILOT_LISTEN", format!("{any}:{}", ports.backend)),
             ("PILOT_OPENCODE_PORT", ports.opencode.to_string()),
         ]);
@@ -73,8 +76,9 @@ impl Inputs {
             "mounts": [{"volume": self.volume, "path": HOME}],
             "services": services(reach, ports.backend),
             "files": delivery.files,
-            // Secrets are files here; the environment is shown to everything that an agent starts.
-            "processes": [{"ignore_app_secrets": true}],
+            // Secrets are files here; the environment is shown to everything that an agent starts. A new
+            // volume and the files in it are root's, so the init begins as root and goes on as `PILOT_USER`.
+            "processes": [{"ignore_app_secrets": true, "user": "root"}],
             // Whether an instance should run is Pilot's to know.
             "restart": {"policy": "no"},
             "stop_config": {"signal": "SIGTERM", "timeout": GRACE},

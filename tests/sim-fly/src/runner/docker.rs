@@ -104,6 +104,7 @@ fn body(launch: &Launch) -> ContainerCreateBody {
     ContainerCreateBody {
         image: Some(config.image.clone()),
         env: Some(launch.env.iter().map(|(name, value)| format!("{name}={value}")).collect()),
+        user: config.processes.first().and_then(|process| process.user.clone()),
         entrypoint: config.init.exec.clone().or_else(|| config.init.entrypoint.clone()),
         cmd: config.init.cmd.clone(),
         exposed_ports: Some(bindings.keys().cloned().collect()),

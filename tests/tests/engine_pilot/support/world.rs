@@ -75,10 +75,14 @@ impl World {
 
     /// A server whose instances are containers: they reach the model at the Docker host's address.
     pub async fn start_on_docker() -> Self {
+        Self::start_on_docker_with_env(&[]).await
+    }
+
+    pub async fn start_on_docker_with_env(env: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
         let model = FakeModel::start_at(docker_address()).await.unwrap();
-        Self::build(folder, data, &[], &[], model).await
+        Self::build(folder, data, &[], env, model).await
     }
 
     async fn build(

@@ -1,7 +1,5 @@
 //! Stands between a provider and the simulator, and can be gone: then connections are refused.
 
-#![allow(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
-
 use std::net::SocketAddr;
 use std::sync::Mutex;
 

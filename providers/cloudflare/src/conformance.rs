@@ -1,0 +1,322 @@
+//! A world for the common suite: a simulated account of its own for each case, with the shared stack
+//! applied. The witness looks at Docker and asks the Worker with a signature of its own; it never uses the
+//! provider.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a failed expectation is a failed test"
+)]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_lc_rs::{digest, hmac};
+use contracts::InstallationId;
+use provider_api::conformance::{Bench, CanaryBoot, Faults, Hands};
+use provider_api::{CreateRequest, Created, Expr, Properties, Provider, Result, RuntimeRef, Settings};
+use serde_json::{Value, json};
+use sim_cloudflare::{Fault, Kind, Options, Simulator, Surface};
+use tokio::sync::{Mutex, OnceCell};
+
+use crate::{CloudflareConfig, CloudflareProvider, ControlKey, Identity};
+
+pub const IMAGE: &str = "pilot-cloudflare-test:latest";
+pub const OPENCODE_IMAGE: &str = "pilot-cloudflare-opencode-test:latest";
+pub const TOKEN: &str = "canary-of-the-api-token";
+const KEY: [u8; 32] = [9; 32];
+
+pub struct World {
+    /// None once it was swept.
+    pub sim: Mutex<Option<Simulator>>,
+    pub urls: sim_cloudflare::Urls,
+    pub folder: tempfile::TempDir,
+    pub installation: InstallationId,
+    pub boot: Arc<CanaryBoot>,
+    pub gateway_key: String,
+    _containers: Containers,
+}
+
+/// A test that fails stops no simulator; its containers end with this.
+struct Containers(PathBuf);
+
+impl Drop for Containers {
+    fn drop(&mut self) {
+        let label = format!("label=sim-cloudflare.folder={}", self.0.display());
+        let Ok(left) = Command::new("docker").args(["ps", "-aq", "--filter", &label]).output() else {
+            return;
+        };
+        let left = String::from_utf8_lossy(&left.stdout).into_owned();
+        if !left.is_empty() {
+            let _ = Command::new("docker").args(["rm", "-f", "-v"]).args(left.lines()).output();
+        }
+    }
+}
+
+impl World {
+    /// An empty account, whose containers begin with this `pilot-instance`.
+    pub async fn start(init: &Path) -> Self {
+        static BUILT: OnceCell<()> = OnceCell::const_new();
+        BUILT.get_or_init(|| async { build_image(init) }).await;
+        let folder = tempfile::tempdir().unwrap();
+        let mut options = Options::in_folder(folder.path());
+        assert!(options.workerd.exists(), "workerd is missing; run `cargo xtask tools --tests` first");
+        options.tokens = vec![TOKEN.to_owned()];
+        let sim = Simulator::start(options).await.unwrap();
+        Self {
+            urls: sim.urls.clone(),
+            sim: Mutex::new(Some(sim)),
+            installation: InstallationId::random(),
+            boot: CanaryBoot::new(),
+            gateway_key: "A".repeat(43),
+            _containers: Containers(folder.path().to_path_buf()),
+            folder,
+        }
+    }
+
+    pub fn identity(&self) -> Identity {
+        Identity {
+            installation: self.installation.clone(),
+            control_key: ControlKey::new(KEY),
+            gateway_key: self.gateway_key.clone(),
+        }
+    }
+
+    /// The settings as an operator gives them, some of them otherwise.
+    pub fn config(&self, others: &[(&str, &str)]) -> CloudflareConfig {
+        let image = format!("registry.cloudflare.com/{}/{IMAGE}", self.urls.account);
+        let var = |name: &str| {
+            let name = name.strip_prefix("PILOT_CLOUDFLARE_").unwrap();
+            if let Some((_, value)) = others.iter().find(|(other, _)| *other == name) {
+                return Some((*value).to_owned());
+            }
+            match name {
+                "API_TOKEN" => Some(TOKEN.to_owned()),
+                "ACCOUNT_ID" => Some(self.urls.account.clone()),
+                "API_URL" => Some(self.urls.api.clone()),
+                "WORKER_URL" => Some(self.urls.edge.clone()),
+                "IMAGE" => Some(image.clone()),
+                _ => None,
+            }
+        };
+        CloudflareConfig {
+            settings: Settings::read(&CloudflareProvider::name(), &CloudflareProvider::settings(), var)
+                .unwrap(),
+            identity: Some(self.identity()),
+            boot: self.boot.clone(),
+            patience: Duration::from_secs(12),
+        }
+    }
+
+    pub fn provider(&self) -> Arc<dyn Provider> {
+        self.provider_with(&[])
+    }
+
+    pub fn provider_with(&self, others: &[(&str, &str)]) -> Arc<dyn Provider> {
+        Arc::new(CloudflareProvider::new(self.config(others)))
+    }
+
+    /// With the shared stack applied, as a bench for the conformance suite.
+    pub async fn bench(self) -> Bench {
+        apply_shared(&self.provider(), &self.installation).await.unwrap();
+        let (provider, second) = (self.provider(), self.provider());
+        let (installation, boot) = (self.installation.clone(), self.boot.clone());
+        let world = Arc::new(self);
+        let bench = Bench::new(provider, second, installation, boot, world.clone());
+        bench.with_faults(world).with_credential(TOKEN)
+    }
+
+    /// How many calls were seen so far at each entrance.
+    pub async fn calls(&self) -> (usize, usize) {
+        let all = self.sim.lock().await.as_ref().unwrap().calls();
+        let api = all.iter().filter(|call| call.surface == Surface::Api).count();
+        (api, all.len() - api)
+    }
+
+    /// A control call with a signature of the witness's own, past all faults.
+    pub async fn control(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+        let path = format!("/_pilot/runtimes{path}");
+        let body = body.map(|body| body.to_string()).unwrap_or_default();
+        let now = jiff::Timestamp::now().as_second();
+        let nonce = hex(&rand::random::<[u8; 12]>());
+        let hash = hex(digest::digest(&digest::SHA256, body.as_bytes()).as_ref());
+        let message = ["pilot-control-v1", method, &path, &now.to_string(), &nonce, &hash].join("\n");
+        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &KEY), message.as_bytes());
+        let script = format!("pilot-{}", self.installation);
+        let port = self.sim.lock().await.as_ref().unwrap().worker_port(&script).await.unwrap();
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let request = client
+            .request(method.parse().unwrap(), format!("http://127.0.0.1:{port}{path}"))
+            .header("x-pilot-time", now)
+            .header("x-pilot-nonce", nonce)
+            .header("x-pilot-signature", hex(tag.as_ref()))
+            .body(body);
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap_or_default())
+    }
+
+    pub async fn state(&self, runtime: &RuntimeRef) -> Value {
+        let path = format!("/{}/state?installation={}", runtime.runtime_id, self.installation);
+        self.control("GET", &path, None).await.1
+    }
+
+    /// The running container of a runtime.
+    pub fn container(&self, runtime: &RuntimeRef) -> Option<String> {
+        let label = format!("label=sim-cloudflare.folder={}", self.folder.path().display());
+        let listed = docker(&["ps", "-q", "--filter", &label]).unwrap_or_default();
+        let wanted = format!("PILOT_RUNTIME={}", runtime.runtime_id);
+        let is_its = |id: &&str| {
+            let env = docker(&["inspect", "--format", "{{range .Config.Env}}{{println .}}{{end}}", id]);
+            env.is_some_and(|env| env.lines().any(|line| line == wanted))
+        };
+        listed.lines().find(is_its).map(str::to_owned)
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn docker(arguments: &[&str]) -> Option<String> {
+    let output = Command::new("docker").args(arguments).output().expect("docker is installed");
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Creates what the installation shares, in the order in which it is declared.
+pub async fn apply_shared(
+    provider: &Arc<dyn Provider>,
+    installation: &InstallationId,
+) -> Result<Vec<Created>> {
+    let mut made: Vec<(String, Created)> = Vec::new();
+    for declaration in provider.shared(installation)?.resources {
+        let mut inputs = Properties::new();
+        for (name, value) in declaration.inputs {
+            let value = match value {
+                Expr::Value(value) => value,
+                Expr::Output { resource, property } => {
+                    made.iter().find(|(name, _)| *name == resource).unwrap().1.outputs[&property].clone()
+                }
+                Expr::Secret(_) => panic!("no secret is an input"),
+            };
+            inputs.insert(name, value);
+        }
+        let resource = provider.resources().into_iter().find(|each| each.schema().token == declaration.token);
+        let request = CreateRequest { urn: declaration.name.clone(), inputs, timeout: None };
+        made.push((declaration.name, resource.unwrap().create(request).await?));
+    }
+    Ok(made.into_iter().map(|(_, created)| created).collect())
+}
+
+fn build(tag: &str, init: &Path, dockerfile: &str) {
+    assert!(init.exists(), "{} is missing; run `cargo build --bin pilot-instance` first", init.display());
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::copy(init, folder.path().join("pilot-instance")).unwrap();
+    std::fs::write(folder.path().join("Dockerfile"), dockerfile).unwrap();
+    let mut build = Command::new("docker");
+    build.args(["build", "--quiet", "--tag", tag]).arg(folder.path()).env("DOCKER_BUILDKIT", "0");
+    let built = build.output().unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+}
+
+/// The instance image with the init of this build.
+pub fn build_opencode_image(init: &Path) {
+    let base = concat!("pilot-instance:", env!("CARGO_PKG_VERSION"));
+    let dockerfile = format!("FROM {base}\nCOPY pilot-instance /usr/local/bin/pilot-instance\n");
+    build(OPENCODE_IMAGE, init, &dockerfile);
+}
+
+/// The instance's init with canned answers, on the base of the instance image. It boots at once.
+fn build_image(init: &Path) {
+    let listed = docker(&["images", "--format", "{{.Repository}}:{{.Tag}}"]).unwrap_or_default();
+    let base = listed.lines().find(|tag| tag.starts_with("debian:") || tag.starts_with("ubuntu:"));
+    let base = base.expect("no Debian or Ubuntu base image is on the Docker host: run `cargo xtask image`");
+    let dockerfile = format!(
+        "FROM {base}\n\
+         RUN mkdir -p /home/pilot && chown 1000:1000 /home/pilot\n\
+         COPY pilot-instance /usr/local/bin/pilot-instance\n\
+         ENV HOME=/home/pilot PILOT_ADAPTER=mock\n\
+         USER 1000:1000\nWORKDIR /home/pilot\nEXPOSE 3000 4096\n\
+         ENTRYPOINT [\"/usr/local/bin/pilot-instance\"]\n"
+    );
+    build(IMAGE, init, &dockerfile);
+}
+
+#[async_trait]
+impl Hands for World {
+    async fn objects(&self, runtime: &RuntimeRef) -> Vec<String> {
+        let state = self.state(runtime).await;
+        match state["status"].as_str() {
+            Some("absent") => Vec::new(),
+            Some(_) => vec![format!("runtime {}", runtime.runtime_id)],
+            None => panic!("the Worker does not tell: {state}"),
+        }
+    }
+
+    async fn runs(&self, runtime: &RuntimeRef) -> bool {
+        self.container(runtime).is_some()
+    }
+
+    async fn write_home(&self, runtime: &RuntimeRef, path: &str, content: &str) {
+        let container = self.container(runtime).expect("it runs");
+        let script = format!("printf %s '{content}' > /home/pilot/{path}");
+        docker(&["exec", &container, "/bin/sh", "-c", &script]).expect("the file is written");
+    }
+
+    async fn read_home(&self, runtime: &RuntimeRef, path: &str) -> Option<String> {
+        docker(&["exec", &self.container(runtime)?, "cat", &format!("/home/pilot/{path}")])
+    }
+
+    async fn remove(&self, runtime: &RuntimeRef, resource: &str) {
+        assert_eq!(resource, "instance");
+        let body = json!({"installation": self.installation});
+        let (status, answer) = self.control("DELETE", &format!("/{}", runtime.runtime_id), Some(body)).await;
+        assert_eq!(status, 200, "{answer}");
+    }
+
+    async fn sweep(&self, _installation: &InstallationId) {
+        if let Some(sim) = self.sim.lock().await.take() {
+            sim.stop().await;
+        }
+    }
+}
+
+#[async_trait]
+impl Faults for World {
+    async fn lose_answers(&self, percent: u8, seed: u64) {
+        let sim = self.sim.lock().await;
+        let sim = sim.as_ref().unwrap();
+        sim.clear_faults();
+        sim.set_seed(seed);
+        sim.fault(any(Kind::CutAfter, f64::from(percent) / 100.0));
+    }
+
+    async fn hang(&self) {
+        self.sim.lock().await.as_ref().unwrap().fault(any(Kind::Hang, 1.0));
+    }
+
+    async fn unreachable(&self) {
+        let sim = self.sim.lock().await;
+        sim.as_ref().unwrap().set_network(false);
+    }
+
+    async fn heal(&self) {
+        if let Some(sim) = self.sim.lock().await.as_ref() {
+            sim.clear_faults();
+            sim.set_network(true);
+        }
+    }
+}
+
+/// Hits calls of the API and to the Worker alike.
+fn any(kind: Kind, probability: f64) -> Fault {
+    Fault { surface: None, method: None, path: "*".to_owned(), count: None, probability, kind }
+}
+
+/// One provider, its twin, and an account for them alone.
+pub async fn bench(init: &Path) -> Bench {
+    World::start(init).await.bench().await
+}

@@ -1,0 +1,41 @@
+//! How many calls Fly sees for one create, told by the simulator. Prints a JSON object; `cargo xtask bench
+//! provider` reads it.
+
+#![allow(clippy::print_stdout, reason = "its output is what it is for")]
+
+use std::sync::Arc;
+
+use contracts::RuntimeId;
+use provider_api::conformance::Stack;
+use provider_api::{Provider, RuntimeSpec};
+use provider_fly::conformance::World;
+use serde_json::json;
+use sim_fly::RunnerKind;
+
+#[tokio::main]
+async fn main() {
+    // Calls are counted, so machines need not run.
+    let mut world = World::with(|settings| settings.runner = RunnerKind::Records).await;
+    let with_address = create(&world).await;
+    world.extra.push(("PILOT_FLY_REACH", "internal".to_owned()));
+    let inside = create(&world).await;
+    println!("{}", json!({"fly_create_calls": inside, "fly_create_calls_with_address": with_address}));
+}
+
+/// Of a program that has made another one before.
+async fn create(world: &World) -> usize {
+    let provider: Arc<dyn Provider> = world.provider();
+    let described = provider.describe();
+    let spec = || RuntimeSpec {
+        runtime_id: RuntimeId::random(),
+        installation: world.installation.clone(),
+        generation: 1,
+        size: described.sizes[0].name.clone(),
+        region: Some(described.regions[0].name.clone()),
+        git: None,
+    };
+    Stack::new(provider.clone(), spec()).up().await;
+    world.sim.forget_requests();
+    Stack::new(provider.clone(), spec()).up().await;
+    world.actions().len()
+}

@@ -1,0 +1,235 @@
+//! A world for the common suite: for each case a simulator with its own folder, ports and token. The
+//! witness is the simulator itself, and what is in its folder and processes; never the provider.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a failed expectation is a failed test"
+)]
+
+mod relay;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use contracts::{InstallationId, ProviderName};
+use provider_api::conformance::{Bench, CanaryBoot, Faults, Hands, eventually};
+use provider_api::{Provider, RuntimeRef, Settings};
+use sim_fly::{Fault, Kind, Machine, RunnerKind, Sim, State, Token};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+
+use self::relay::Relay;
+use crate::{FlyProvider, SETTINGS, Timing};
+
+const ORG: &str = "acme";
+
+pub struct World {
+    pub folder: tempfile::TempDir,
+    pub sim: Sim,
+    pub relay: Relay,
+    pub boot: Arc<CanaryBoot>,
+    pub installation: InstallationId,
+    pub token: String,
+    pub timing: Timing,
+    /// Settings beside the usual ones.
+    pub extra: Vec<(&'static str, String)>,
+    client: reqwest::Client,
+}
+
+impl World {
+    /// Machines are processes of the stand-in, a program of this crate.
+    pub async fn new(stand_in: &Path) -> Self {
+        assert!(
+            stand_in.exists(),
+            "{} is missing; run `cargo build --bin fly-stand-in` first",
+            stand_in.display()
+        );
+        let command = vec![stand_in.display().to_string()];
+        Self::with(|settings| settings.runner = RunnerKind::Process { command }).await
+    }
+
+    pub async fn with(change: impl FnOnce(&mut sim_fly::Settings)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let token = format!("fo1_{}", InstallationId::random());
+        let mut settings = sim_fly::Settings::new(folder.path());
+        settings.tokens = vec![Token { secret: token.clone(), org: ORG.to_owned() }];
+        settings.tight_hosts = true;
+        change(&mut settings);
+        let sim = Sim::start(settings).await.unwrap();
+        let target = sim.api_url().strip_prefix("http://").unwrap().parse().unwrap();
+        let timing = Timing {
+            call: Duration::from_secs(2),
+            patience: Duration::from_secs(4),
+            settle: Duration::from_secs(30),
+            visible: Duration::from_secs(5),
+            keep_rates: false,
+        };
+        Self {
+            relay: Relay::to(target).await,
+            boot: CanaryBoot::new(),
+            installation: InstallationId::random(),
+            client: reqwest::Client::new(),
+            extra: Vec::new(),
+            folder,
+            sim,
+            token,
+            timing,
+        }
+    }
+
+    pub fn provider(&self) -> Arc<dyn Provider> {
+        let name: ProviderName = "fly".parse().unwrap();
+        let (api, edge) = (format!("http://{}", self.relay.address), self.sim.edge().to_string());
+        let mut values = vec![
+            ("PILOT_FLY_API_TOKEN", self.token.clone()),
+            ("PILOT_FLY_ORG", ORG.to_owned()),
+            ("PILOT_FLY_IMAGE", "registry.fly.io/pilot-instance:1".to_owned()),
+            ("PILOT_FLY_REGIONS", "fra,iad".to_owned()),
+            ("PILOT_FLY_API_URL", api),
+            ("PILOT_FLY_EDGE_ADDRESS", edge),
+        ];
+        values.extend(self.extra.clone());
+        // The last word counts.
+        let var = |name: &str| {
+            values.iter().rev().find(|(known, _)| *known == name).map(|(_, value)| value.clone())
+        };
+        let settings = Settings::read(&name, &SETTINGS, var).unwrap();
+        Arc::new(FlyProvider::with_timing(settings, self.boot.clone(), self.timing))
+    }
+
+    pub fn bench(self) -> Bench {
+        let (provider, second) = (self.provider(), self.provider());
+        let (installation, boot, token) = (self.installation.clone(), self.boot.clone(), self.token.clone());
+        let world = Arc::new(self);
+        Bench::new(provider, second, installation, boot, world.clone())
+            .with_faults(world)
+            .with_credential(token)
+    }
+
+    pub fn machine(&self, runtime: &RuntimeRef) -> Option<Machine> {
+        self.sim.machines().into_iter().find(|machine| machine.app == app(runtime))
+    }
+
+    pub fn order(&self, method: Option<&str>, path: &str, count: Option<u64>, then: Kind) {
+        let method = method.map(str::to_owned);
+        self.sim.order(Fault { method, path: path.to_owned(), count, probability: 1.0, seed: 0, then });
+    }
+
+    /// The actions that the simulator saw, in order.
+    pub fn actions(&self) -> Vec<String> {
+        self.sim.requests().into_iter().map(|request| request.action).collect()
+    }
+
+    /// Straight to the simulator, past the relay.
+    async fn delete(&self, path: &str) -> u16 {
+        let url = format!("{}/v1{path}", self.sim.api_url());
+        self.client.delete(url).bearer_auth(&self.token).send().await.unwrap().status().as_u16()
+    }
+
+    fn home(&self, runtime: &RuntimeRef) -> Option<PathBuf> {
+        let volume = self.sim.volumes().into_iter().find(|volume| volume.app == app(runtime))?;
+        Some(self.sim.volume_folder(&volume.id))
+    }
+
+    /// One line to the instance's program, and its answer.
+    async fn ask(&self, runtime: &RuntimeRef, line: &str) -> Option<String> {
+        let port = *self.machine(runtime)?.running?.ports.get(&3000)?;
+        let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok()?;
+        stream.write_all(format!("{line}\n").as_bytes()).await.ok()?;
+        BufReader::new(stream).lines().next_line().await.ok()?
+    }
+}
+
+pub fn app(runtime: &RuntimeRef) -> String {
+    format!("pilot-{}", runtime.runtime_id)
+}
+
+/// One provider, its twin, and a Fly for them alone.
+pub async fn bench(stand_in: &Path) -> Bench {
+    World::new(stand_in).await.bench()
+}
+
+#[async_trait]
+impl Hands for World {
+    async fn objects(&self, runtime: &RuntimeRef) -> Vec<String> {
+        let app = app(runtime);
+        let apps = self.sim.apps().into_iter().filter(|found| found.name == app).map(|found| found.id);
+        let machines = self.sim.machines().into_iter().filter(|found| found.app == app).map(|found| found.id);
+        let volumes = self.sim.volumes().into_iter().filter(|found| found.app == app).map(|found| found.id);
+        apps.chain(machines).chain(volumes).collect()
+    }
+
+    async fn runs(&self, runtime: &RuntimeRef) -> bool {
+        let machine = self.machine(runtime).filter(|machine| machine.state == State::Started);
+        let pid = machine.and_then(|machine| machine.running?.pid);
+        pid.is_some_and(|pid| std::path::Path::new(&format!("/proc/{pid}")).exists())
+    }
+
+    async fn write_home(&self, runtime: &RuntimeRef, path: &str, content: &str) {
+        std::fs::write(self.home(runtime).expect("a home").join(path), content).unwrap();
+    }
+
+    async fn read_home(&self, runtime: &RuntimeRef, path: &str) -> Option<String> {
+        std::fs::read_to_string(self.home(runtime)?.join(path)).ok()
+    }
+
+    async fn remove(&self, runtime: &RuntimeRef, resource: &str) {
+        let app = app(runtime);
+        match resource {
+            "instance" => {
+                let id = self.machine(runtime).expect("a machine").id;
+                assert_eq!(self.delete(&format!("/apps/{app}/machines/{id}?force=true")).await, 200);
+                eventually("it is destroyed", async || self.machine(runtime).is_none()).await;
+            }
+            "home" => {
+                for volume in self.sim.volumes().into_iter().filter(|volume| volume.app == app) {
+                    assert_eq!(self.delete(&format!("/apps/{app}/volumes/{}", volume.id)).await, 200);
+                }
+            }
+            "app" => assert_eq!(self.delete(&format!("/apps/{app}")).await, 202),
+            other => panic!("no resource {other}"),
+        }
+    }
+
+    async fn sweep(&self, _installation: &InstallationId) {
+        for app in self.sim.apps() {
+            self.delete(&format!("/apps/{}", app.name)).await;
+        }
+        eventually("nothing is left", async || self.sim.machines().is_empty()).await;
+    }
+
+    async fn write_memory(&self, runtime: &RuntimeRef, text: &str) {
+        let line = format!("set {text}");
+        eventually("it remembers", async || self.ask(runtime, &line).await.as_deref() == Some(text)).await;
+    }
+
+    async fn read_memory(&self, runtime: &RuntimeRef) -> Option<String> {
+        self.ask(runtime, "get").await
+    }
+}
+
+#[async_trait]
+impl Faults for World {
+    async fn lose_answers(&self, percent: u8, seed: u64) {
+        let probability = f64::from(percent) / 100.0;
+        self.sim.clear_faults();
+        let path = "/v1/**".to_owned();
+        self.sim.order(Fault { method: None, path, count: None, probability, seed, then: Kind::CutAfter });
+    }
+
+    async fn hang(&self) {
+        self.order(None, "/v1/**", None, Kind::Hang);
+    }
+
+    async fn unreachable(&self) {
+        self.relay.go();
+    }
+
+    async fn heal(&self) {
+        self.sim.clear_faults();
+        self.relay.come_back().await;
+    }
+}
