@@ -5,7 +5,7 @@ use std::time::Duration;
 use contracts::operation::Operation;
 use contracts::plan::Plan;
 use contracts::workspace::{
-    Accepted, CreateWorkspace, LogTail, ProviderInfo, StackExport, Workspace, WorkspaceList,
+    Accepted, CreateWorkspace, LogTail, ProviderInfo, StackExport, Torn, Workspace, WorkspaceList,
 };
 use contracts::{ErrorCode, OperationId, Problem, Slug, headers};
 use reqwest::{Method, RequestBuilder, Response};
@@ -17,6 +17,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// A preview runs the engine.
 const PREVIEW_TIMEOUT: Duration = Duration::from_secs(180);
+/// A vendor may take its time to end what runs.
+const TEARDOWN_TIMEOUT: Duration = Duration::from_secs(300);
 /// An event stream that says nothing for so long is opened again.
 const SILENCE: Duration = Duration::from_secs(60);
 
@@ -122,6 +124,12 @@ impl Client {
 
     pub async fn providers(&self) -> Result<ProviderList, Problem> {
         self.get("/v1/providers").await
+    }
+
+    /// The engine deletes the provider's shared stack before this answers.
+    pub async fn teardown(&self, provider: &str) -> Result<Torn, Problem> {
+        let request = self.request(Method::DELETE, &format!("/v1/providers/{provider}/shared"));
+        self.json(request.timeout(TEARDOWN_TIMEOUT)).await
     }
 
     pub async fn operation(&self, id: &OperationId) -> Result<Operation, Problem> {

@@ -20,6 +20,9 @@ pub async fn run(provider: Provider, data: &Path, ui: &mut Ui) -> Result<Outcome
     match provider.command {
         ProviderCommand::Ls => list(&connect(&provider.connection, data).await?, ui).await,
         ProviderCommand::Check { name, case } => check::run(&name, &case, data, ui).await,
+        ProviderCommand::Teardown { name } => {
+            teardown(&connect(&provider.connection, data).await?, &name, ui).await
+        }
         ProviderCommand::New { name } => new::run(&name, ui).await,
     }
 }
@@ -42,6 +45,16 @@ async fn list(client: &Client, ui: &mut Ui) -> Result<Outcome, Problem> {
             ui.say(format!("  regions    {}", regions.join(", ")));
         }
         ui.say(format!("  can        {}", abilities(&info.capabilities)));
+    }
+    Ok(Outcome::Done)
+}
+
+async fn teardown(client: &Client, name: &str, ui: &mut Ui) -> Result<Outcome, Problem> {
+    let torn = client.teardown(name).await?;
+    match (ui.json, torn.removed) {
+        (true, _) => ui.document(&torn),
+        (false, true) => ui.say(format!("removed what the workspaces of {} shared", torn.provider)),
+        (false, false) => ui.say(format!("the workspaces of {} share nothing", torn.provider)),
     }
     Ok(Outcome::Done)
 }

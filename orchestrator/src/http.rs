@@ -55,6 +55,7 @@ pub fn router(api: Api) -> axum::Router {
         .routes(routes!(operations::get))
         .routes(routes!(operations::events))
         .routes(routes!(system::providers))
+        .routes(routes!(system::teardown))
         .routes(routes!(system::resolve))
         .split_for_parts();
     let document = Arc::new(document);
@@ -95,6 +96,17 @@ impl IntoResponse for Failure {
 }
 
 pub type Answer<T> = Result<T, Failure>;
+
+/// A change runs to its answer even when the client hangs up: between the commit and the hand-over to
+/// the runner there must be no point at which it can be dropped.
+async fn detached<T: Send + 'static>(
+    change: impl Future<Output = Result<T, Problem>> + Send + 'static,
+) -> Result<T, Problem> {
+    tokio::spawn(change).await.unwrap_or_else(|panic| {
+        tracing::error!(%panic, "a change panicked");
+        Err(Problem::new(ErrorCode::Internal, "The change ended unexpectedly; the log has the reason."))
+    })
+}
 
 /// Gives the request its id, writes problems with it, and logs one line for each request.
 async fn observe(mut request: Request, next: Next) -> Response {

@@ -127,6 +127,11 @@ impl Runner {
         });
     }
 
+    /// Removes what all runtimes of a provider share; `false` when that is nothing.
+    pub async fn remove_shared(&self, provider: &dyn provider_api::Provider) -> Result<bool, Problem> {
+        shared::remove(&self.parts, provider).await
+    }
+
     /// Asks a submitted operation to end; nothing happens when it has ended.
     pub fn cancel(&self, id: &OperationId) {
         if let Some(cancel) = self.turns().cancel.get(id) {

@@ -25,6 +25,12 @@ pub enum ProviderCommand {
         #[arg(long, value_name = "PATTERN", default_value = "", hide_default_value = true)]
         case: String,
     },
+    /// Remove what all workspaces of a provider share, once none is left; the next create makes it again
+    #[command(after_help = TEARDOWN_EXAMPLES)]
+    Teardown {
+        /// Its name, as `pilot provider ls` shows it
+        name: String,
+    },
     /// Begin a new provider: run this in a checkout of Pilot's repository
     #[command(after_help = NEW_EXAMPLES)]
     New {
@@ -41,6 +47,12 @@ Examples:
 
 Each promise is proved in a world of its own, which is removed afterwards. What a provider does not offer
 is `not applicable`. Exit code 1 when a promise is broken.";
+
+const TEARDOWN_EXAMPLES: &str = "\
+Examples:
+  pilot provider teardown cloudflare     deletes the Worker and the container application
+
+Providers whose workspaces share nothing have nothing to remove.";
 
 const NEW_EXAMPLES: &str = "\
 Examples:

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Response};
-use contracts::workspace::{ProviderInfo, Route};
+use contracts::workspace::{ProviderInfo, Route, Torn};
 use contracts::{ErrorCode, Problem};
 use http::header::CONTENT_TYPE;
 use serde::Serialize;
@@ -11,7 +11,7 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use super::extract::SlugPath;
-use super::{Answer, Api};
+use super::{Answer, Api, detached};
 
 #[derive(Serialize, ToSchema)]
 pub struct ProviderList {
@@ -22,6 +22,14 @@ pub struct ProviderList {
 #[utoipa::path(get, path = "/v1/providers", responses((status = 200, body = ProviderList), (status = "default", body = Problem)))]
 pub async fn providers(State(api): State<Api>) -> Json<ProviderList> {
     Json(ProviderList { providers: api.lifecycle.provider_list() })
+}
+
+/// Remove what all workspaces of a provider share, such as Cloudflare's Worker. Refused while one exists; the
+/// next create makes it again.
+#[utoipa::path(delete, path = "/v1/providers/{name}/shared", params(("name" = String, Path)),
+    responses((status = 200, body = Torn), (status = "default", body = Problem)))]
+pub async fn teardown(State(api): State<Api>, Path(name): Path<String>) -> Answer<Json<Torn>> {
+    Ok(Json(detached(async move { api.lifecycle.teardown(&name).await }).await?))
 }
 
 /// Where a workspace's traffic goes; for gateways.

@@ -2,9 +2,9 @@
 
 use axum::Json;
 use axum::extract::{Query, State};
+use contracts::Problem;
 use contracts::plan::Plan;
 use contracts::workspace::{Accepted, CreateWorkspace, LogTail, StackExport, Workspace, WorkspaceList};
-use contracts::{ErrorCode, Problem};
 use http::StatusCode;
 use serde::Deserialize;
 
@@ -16,17 +16,12 @@ const MAX_LOG_BYTES: usize = 1024 * 1024;
 
 type AcceptedAnswer = Answer<(StatusCode, Json<Accepted>)>;
 
-/// A change runs to its answer even when the client hangs up: between the commit and the hand-over to
-/// the runner there must be no point at which it can be dropped.
+/// A change that was accepted.
 async fn detached<F>(change: F) -> AcceptedAnswer
 where
     F: Future<Output = Result<Accepted, Problem>> + Send + 'static,
 {
-    let outcome = tokio::spawn(change).await.unwrap_or_else(|panic| {
-        tracing::error!(%panic, "a change panicked");
-        Err(Problem::new(ErrorCode::Internal, "The change ended unexpectedly; the log has the reason."))
-    });
-    Ok((StatusCode::ACCEPTED, Json(outcome?)))
+    Ok((StatusCode::ACCEPTED, Json(super::detached(change).await?)))
 }
 
 /// Create a workspace. The same `Idempotency-Key` with the same body answers with the same operation.

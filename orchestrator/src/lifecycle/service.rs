@@ -8,7 +8,7 @@ use contracts::network::network;
 use contracts::operation::{Operation, OperationKind};
 use contracts::plan::Plan;
 use contracts::workspace::{
-    Accepted, CreateWorkspace, Desired, LogTail, Observed, ProviderInfo, Route, StackExport, Workspace,
+    Accepted, CreateWorkspace, Desired, LogTail, Observed, ProviderInfo, Route, StackExport, Torn, Workspace,
 };
 use contracts::{ErrorCode, InstallationId, OperationId, Problem, ProviderName, Slug};
 use provider_api::RuntimeRef;
@@ -167,6 +167,13 @@ impl Lifecycle {
             }
         };
         self.providers.all().map(describe).collect()
+    }
+
+    /// Removes what all workspaces of a provider share; none may exist.
+    pub async fn teardown(&self, provider: &str) -> Result<Torn, Problem> {
+        let provider = self.providers.get(provider)?;
+        let removed = self.runner.remove_shared(provider.as_ref()).await?;
+        Ok(Torn { provider: provider.describe().name, removed })
     }
 
     async fn change(

@@ -1,13 +1,17 @@
-//! What all runtimes of a provider share: a stack of its own, applied before the first runtime needs it.
+//! What all runtimes of a provider share: a stack of its own, applied before the first runtime needs it, and
+//! removed on demand after the last.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use automation::Options;
 use contracts::operation::Severity;
-use contracts::{Problem, ProviderName};
+use contracts::{ErrorCode, Problem, ProviderName};
+use provider_api::Provider;
 use stacks::Stack;
 use tokio::sync::Mutex;
 
+use super::Parts;
 use super::create::apply;
 use super::run::Run;
 use crate::engine::shared_stack;
@@ -31,4 +35,24 @@ pub async fn ensure(run: &Arc<Run>, row: &WorkspaceRow) -> Result<(), Problem> {
     apply(run, &stack, false).await?;
     applied.insert(row.provider.clone(), stack);
     Ok(())
+}
+
+/// Removes it; `false` when the provider's runtimes share nothing. A create that is accepted meanwhile waits,
+/// and then makes it again.
+pub async fn remove(parts: &Parts, provider: &dyn Provider) -> Result<bool, Problem> {
+    let Some(stack) = shared_stack(provider, &parts.installation)? else { return Ok(false) };
+    let name = provider.describe().name;
+    let mut applied = parts.shared.0.lock().await;
+    let rows = parts.store.workspaces().await?;
+    let users: Vec<&str> =
+        rows.iter().filter(|row| row.provider == name).map(|row| row.slug.as_str()).collect();
+    if !users.is_empty() {
+        let detail = format!("Workspaces of the provider {name} exist: {}.", users.join(", "));
+        return Err(Problem::new(ErrorCode::ProviderInUse, detail)
+            .with_action("Delete them with `pilot ws rm`, then try again."));
+    }
+    // Whatever comes of it, the next create looks again.
+    applied.remove(&name);
+    parts.engine.destroy(&stack, &Options::default()).await?;
+    Ok(true)
 }

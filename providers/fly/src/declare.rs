@@ -23,6 +23,24 @@ const PRESETS: [Preset; 3] = [
     Preset { name: "large", cpus: 8, memory_mib: 8192, home_gb: 40 },
 ];
 
+/// Fly's published prices for a month in its cheapest regions, in millionths of a dollar: a shared processor
+/// with 256 MiB, a GiB of memory beyond these, a GB of volume. The home is paid while the machine is stopped too.
+const CPU_MICRO_USD: u64 = 2_020_000;
+const MEMORY_MICRO_USD: u64 = 5_000_000;
+const HOME_MICRO_USD: u64 = 150_000;
+const INCLUDED_MIB: u32 = 256;
+const HOURS: u64 = 730;
+
+impl Preset {
+    fn hourly_micro_usd(&self) -> u32 {
+        let beyond = u64::from(self.memory_mib - self.cpus * INCLUDED_MIB);
+        let month = u64::from(self.cpus) * CPU_MICRO_USD
+            + beyond * MEMORY_MICRO_USD / 1024
+            + u64::from(self.home_gb) * HOME_MICRO_USD;
+        u32::try_from(month / HOURS).unwrap_or(u32::MAX)
+    }
+}
+
 pub(crate) fn name() -> ProviderName {
     #[allow(clippy::unwrap_used, reason = "the literal is a valid name; a test parses it")]
     "fly".parse().unwrap()
@@ -33,7 +51,7 @@ pub(crate) fn sizes() -> Vec<Size> {
         name: preset.name.to_owned(),
         memory_mib: Some(preset.memory_mib),
         cpu_millis: Some(preset.cpus * 1000),
-        hourly_micro_usd: None,
+        hourly_micro_usd: Some(preset.hourly_micro_usd()),
     };
     PRESETS.iter().map(size).collect()
 }
@@ -117,6 +135,8 @@ mod tests {
         let declared = declare(&spec("large", Some("nrt")), "i", &regions()).unwrap();
         assert_eq!(declared.resources[2].inputs["memoryMib"], Expr::from(8192));
         assert_eq!(declared.resources[1].inputs["region"], Expr::from("nrt"));
+        // 4.04 $ for two processors, 7.50 for 1.5 GiB beyond theirs, 1.50 for the home, in 730 hours.
+        assert_eq!(sizes()[0].hourly_micro_usd, Some(17_863));
         let declared = declare(&spec("small", None), "i", &regions()).unwrap();
         assert_eq!(declared.resources[1].inputs["region"], Expr::from("fra"));
     }
