@@ -96,14 +96,15 @@ impl Providers {
             ports: settings.instance_ports.unwrap_or(network().host.instances),
             boot: Arc::clone(&boot),
         }));
+        let given = |name, known| settings.variables.settings(name, known);
         let docker = Arc::new(DockerProvider::new(DockerConfig {
             host: settings.docker_host.clone(),
+            settings: given("docker", provider_docker::SETTINGS)?,
             image: settings.image.clone().unwrap_or_else(|| INSTANCE_IMAGE.to_owned()),
             boot: Arc::clone(&boot),
             publish: std::net::Ipv4Addr::LOCALHOST.into(),
             ports: Some(settings.instance_ports.unwrap_or(network().host.instances)),
         }));
-        let given = |name, known| settings.variables.settings(name, known);
         let modules: Vec<Arc<dyn Provider>> = vec![
             local,
             docker,

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::declare::NETWORK;
 use crate::engine::Engine;
 use crate::failure::{Answer, Failure};
+use crate::hosts::Hosts;
 use crate::{generation, names};
 
 /// A stopping container leaves its network a moment after it is gone.
@@ -25,7 +26,7 @@ const DETACH: Duration = Duration::from_secs(15);
 const PAUSE: Duration = Duration::from_millis(50);
 
 pub(crate) struct NetworkResource {
-    pub engine: Arc<Engine>,
+    pub hosts: Arc<Hosts>,
 }
 
 /// The inputs of network and volume: only whose they are.
@@ -100,8 +101,8 @@ impl Owned {
 }
 
 impl NetworkResource {
-    async fn make(&self, name: &str, inputs: &Owned) -> Answer<()> {
-        let docker = self.engine.docker().await?;
+    async fn make(&self, engine: &Engine, name: &str, inputs: &Owned) -> Answer<()> {
+        let docker = engine.docker().await?;
         let body = NetworkCreateRequest {
             name: name.to_owned(),
             driver: Some("bridge".to_owned()),
@@ -113,14 +114,14 @@ impl NetworkResource {
             labels: Some(names::labels(&inputs.runtime(), inputs.generation)),
             ..Default::default()
         };
-        self.engine.ask("create the network", docker.create_network(body)).await.map(drop)
+        engine.ask("create the network", docker.create_network(body)).await.map(drop)
     }
 
-    async fn remove(&self, id: &str) -> Result<()> {
-        let docker = self.engine.docker().await?;
+    async fn remove(&self, engine: &Engine, id: &str) -> Result<()> {
+        let docker = engine.docker().await?;
         let deadline = tokio::time::Instant::now() + DETACH;
         loop {
-            match self.engine.ask("remove the network", docker.remove_network(id)).await {
+            match engine.ask("remove the network", docker.remove_network(id)).await {
                 Ok(()) | Err(Failure::Absent(_)) => return Ok(()),
                 Err(other) if tokio::time::Instant::now() > deadline => return Err(other.into()),
                 Err(Failure::Conflict(_)) => {}
@@ -181,12 +182,13 @@ impl Resource for NetworkResource {
     async fn create(&self, request: CreateRequest) -> Result<Created> {
         let inputs: Owned = parse(&request.inputs)?;
         let name = names::name(&inputs.runtime_id);
-        let _lock = self.engine.locks.lock(&inputs.runtime_id).await;
+        let _lock = self.hosts.locks.lock(&inputs.runtime_id).await;
+        let engine = self.hosts.place(&inputs.runtime_id).await?;
         let runtime = inputs.runtime();
-        match settle(&self.engine, &runtime).await? {
-            Some(found) => inputs.admit(&self.engine, ("network", &name), &labels(&found)).await?,
-            None => match self.make(&name, &inputs).await {
-                Ok(()) | Err(Failure::Conflict(_)) => drop(settle(&self.engine, &runtime).await?),
+        match settle(&engine, &runtime).await? {
+            Some(found) => inputs.admit(&engine, ("network", &name), &labels(&found)).await?,
+            None => match self.make(&engine, &name, &inputs).await {
+                Ok(()) | Err(Failure::Conflict(_)) => drop(settle(&engine, &runtime).await?),
                 Err(other) => return Err(other.into()),
             },
         }
@@ -194,15 +196,17 @@ impl Resource for NetworkResource {
     }
 
     async fn read(&self, request: ReadRequest) -> Result<Option<ReadState>> {
-        let found = find(&self.engine, &request.id).await?;
+        let Some(engine) = self.hosts.of_id(&request.id).await? else { return Ok(None) };
+        let found = find(&engine, &request.id).await?;
         let Some(network) = found.first() else { return Ok(None) };
-        Owned::state(&self.engine, "network", request, &labels(network)).await
+        Owned::state(&engine, "network", request, &labels(network)).await
     }
 
     async fn update(&self, request: UpdateRequest) -> Result<Properties> {
         let inputs: Owned = parse(&request.new_inputs)?;
-        if let Some(found) = find(&self.engine, &request.id).await?.first() {
-            inputs.admit(&self.engine, ("network", &request.id), &labels(found)).await?;
+        let engine = self.hosts.of(&inputs.runtime_id).await?;
+        if let Some(found) = find(&engine, &request.id).await?.first() {
+            inputs.admit(&engine, ("network", &request.id), &labels(found)).await?;
         }
         Ok(inputs.outputs(&request.id))
     }
@@ -210,10 +214,11 @@ impl Resource for NetworkResource {
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
         let inputs: Owned = parse(&request.inputs)?;
         let name = names::name(&inputs.runtime_id);
-        let _lock = self.engine.locks.lock(&inputs.runtime_id).await;
-        for network in find(&self.engine, &name).await? {
-            inputs.admit(&self.engine, ("network", &name), &labels(&network)).await?;
-            self.remove(network.id.as_deref().unwrap_or(&name)).await?;
+        let _lock = self.hosts.locks.lock(&inputs.runtime_id).await;
+        let engine = self.hosts.of(&inputs.runtime_id).await?;
+        for network in find(&engine, &name).await? {
+            inputs.admit(&engine, ("network", &name), &labels(&network)).await?;
+            self.remove(&engine, network.id.as_deref().unwrap_or(&name)).await?;
         }
         Ok(())
     }

@@ -56,6 +56,12 @@ impl World {
     pub fn config(&self) -> DockerConfig {
         DockerConfig {
             host: None,
+            settings: provider_api::Settings::read(
+                &"docker".parse().unwrap(),
+                provider_docker::SETTINGS,
+                |_| None,
+            )
+            .unwrap(),
             image: IMAGE.to_owned(),
             boot: self.boot.clone(),
             publish: IpAddr::V4(Ipv4Addr::LOCALHOST),
