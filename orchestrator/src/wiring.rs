@@ -154,6 +154,7 @@ pub fn bench(provider: &str, tools: &ToolPaths) -> Option<NewBench> {
             let world = provider_local::conformance::World::new(&instance, &opencode);
             std::future::ready(world.bench())
         }),
+        "docker" => new_bench(provider_docker::conformance::bench),
         "fake" => new_bench(provider_fake::conformance::bench),
         // `pilot provider new` adds a world above this line.
         _ => return None,

@@ -6,6 +6,8 @@
 //! container's file system, never in what `docker inspect` shows.
 
 mod boot;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod container;
 mod declare;
 mod engine;

@@ -6,8 +6,6 @@
 mod engine;
 #[path = "support/ssh.rs"]
 mod ssh;
-#[path = "support/world.rs"]
-mod world;
 
 use std::sync::Arc;
 
@@ -15,9 +13,9 @@ use contracts::ErrorCode;
 use engine::SecondEngine;
 use provider_api::conformance::run;
 use provider_api::{Outcome, Provider, RunStatus, Settings};
+use provider_docker::conformance::{self as world, World};
 use provider_docker::{DockerConfig, DockerProvider, SETTINGS};
 use ssh::SshServer;
-use world::World;
 
 /// A module with these `PILOT_DOCKER_*`.
 fn provider(world: &World, variables: &[(&str, String)]) -> Arc<dyn Provider> {
