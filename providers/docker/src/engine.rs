@@ -12,6 +12,7 @@ use tokio::sync::OnceCell;
 
 use crate::failure::{Answer, Failure, classify, image_missing, timed_out};
 use crate::settings::{Address, Host};
+use crate::subnet::Pool;
 use crate::transport;
 
 /// Creating and starting are slow on a busy host; nothing healthy takes longer than this.
@@ -24,14 +25,16 @@ pub(crate) struct Engine {
     pub host: Host,
     /// Host ports to choose from.
     pub ports: Option<PortRange>,
+    /// From which networks get their subnets.
+    pub subnets: Option<Pool>,
     /// Whether errors name the host, because there may be others.
     pub named: bool,
     client: OnceCell<Docker>,
 }
 
 impl Engine {
-    pub fn new(host: Host, ports: Option<PortRange>, named: bool) -> Self {
-        Self { host, ports, named, client: OnceCell::new() }
+    pub fn new(host: Host, ports: Option<PortRange>, subnets: Option<Pool>, named: bool) -> Self {
+        Self { host, ports, subnets, named, client: OnceCell::new() }
     }
 
     /// A failed attempt is not remembered: the next call tries again.

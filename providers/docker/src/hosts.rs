@@ -43,7 +43,8 @@ impl Hosts {
     }
 
     fn read(config: &DockerConfig) -> Result<Vec<Arc<Engine>>> {
-        let engine = |host, named| Arc::new(Engine::new(host, config.ports, named));
+        let subnets = settings::subnets(&config.settings)?;
+        let engine = |host, named| Arc::new(Engine::new(host, config.ports, subnets, named));
         let Some(hosts) = settings::hosts(&config.settings)? else {
             return Ok(vec![engine(Host::local(config.host.as_deref(), config.publish)?, false)]);
         };

@@ -24,6 +24,7 @@ mod network;
 mod placement;
 mod settings;
 mod ssh;
+mod subnet;
 mod transport;
 mod volume;
 

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bollard::models::{Network, NetworkCreateRequest};
+use bollard::models::{Ipam, IpamConfig, Network, NetworkCreateRequest};
 use bollard::query_parameters::ListNetworksOptionsBuilder;
-use contracts::{InstallationId, RuntimeId};
+use contracts::{ErrorCode, InstallationId, RuntimeId};
 use provider_api::resource::{parse, properties};
 use provider_api::{
-    CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ReadRequest, ReadState,
-    Resource, ResourceSchema, Result, RuntimeRef, UpdateRequest,
+    CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ProviderError, ReadRequest,
+    ReadState, Resource, ResourceSchema, Result, RuntimeRef, UpdateRequest,
 };
 use serde::{Deserialize, Serialize};
 
@@ -101,11 +101,37 @@ impl Owned {
 }
 
 impl NetworkResource {
+    /// A subnet that another network has is passed over.
     async fn make(&self, engine: &Engine, name: &str, inputs: &Owned) -> Answer<()> {
+        let Some(pool) = engine.subnets else { return self.try_make(engine, name, inputs, None).await };
+        for subnet in pool.subnets(inputs.runtime_id.as_str()) {
+            match self.try_make(engine, name, inputs, Some(subnet)).await {
+                Err(Failure::Other(error)) if error.message.contains("overlaps") => {}
+                answer => return answer,
+            }
+        }
+        let message = "every subnet of PILOT_DOCKER_SUBNETS is taken on this Docker host";
+        Err(ProviderError::new(ErrorCode::ProviderCapacity, message)
+            .with_action("Delete workspaces, or give a larger range.")
+            .into())
+    }
+
+    async fn try_make(
+        &self,
+        engine: &Engine,
+        name: &str,
+        inputs: &Owned,
+        subnet: Option<String>,
+    ) -> Answer<()> {
         let docker = engine.docker().await?;
+        let ipam = subnet.map(|subnet| Ipam {
+            config: Some(vec![IpamConfig { subnet: Some(subnet), ..Default::default() }]),
+            ..Default::default()
+        });
         let body = NetworkCreateRequest {
             name: name.to_owned(),
             driver: Some("bridge".to_owned()),
+            ipam,
             // Nothing else belongs on this bridge; should something get there, it is not reached.
             options: Some(HashMap::from([(
                 "com.docker.network.bridge.enable_icc".to_owned(),

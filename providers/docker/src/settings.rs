@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use contracts::ErrorCode;
 use provider_api::{ProviderError, Result, Setting, Settings};
 
+use crate::subnet::Pool;
+
 /// Every setting; see the description of each.
 pub const SETTINGS: &[Setting] = &[
     Setting::optional(
@@ -22,6 +24,11 @@ pub const SETTINGS: &[Setting] = &[
         "publish",
         "the private address of each host on which instances are reached, as NAME=ADDRESS separated by \
          commas; 127.0.0.1 for hosts by socket",
+    ),
+    Setting::optional(
+        "subnets",
+        "a private range like 10.213.0.0/16 of which each instance's network gets a small part; \
+         without it Docker's own pools, which have room for about thirty",
     ),
     Setting::optional(
         "sshConfig",
@@ -97,6 +104,15 @@ pub(crate) fn hosts(settings: &Settings) -> Result<Option<Vec<Host>>> {
         return Err(unusable("publish", &format!("there is no host {name}")));
     }
     Ok(Some(hosts))
+}
+
+/// The range for networks; `None` leaves it to Docker.
+pub(crate) fn subnets(settings: &Settings) -> Result<Option<Pool>> {
+    let pool = |text| {
+        let reason = format!("{text:?} is no private IPv4 range of at least 16 addresses");
+        Pool::read(text).ok_or_else(|| unusable("subnets", &reason))
+    };
+    settings.get("subnets").map(pool).transpose()
 }
 
 fn address(name: &str, text: &str, (tls, ssh): (Option<&PathBuf>, Option<&PathBuf>)) -> Result<Address> {

@@ -141,3 +141,24 @@ async fn a_host_by_ssh_is_used_when_its_key_is_known_and_refused_when_it_is_not(
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn networks_get_small_subnets_of_the_operators_range_until_it_is_used_up() {
+    let world = World::new().await;
+    let docker = world.docker.clone();
+    let two = provider(&world, &[("PILOT_DOCKER_SUBNETS", "10.250.77.0/27".to_owned())]);
+    run(world.bench(), |bench| async move {
+        let stack = || bench.stack_of(&two, &bench.installation, contracts::RuntimeId::random());
+        let mut subnets = std::collections::BTreeSet::new();
+        for mut stack in [stack(), stack()] {
+            stack.create("network").await.unwrap();
+            let name = world::name(&stack.runtime());
+            let options = None::<bollard::query_parameters::InspectNetworkOptions>;
+            let made = docker.inspect_network(&name, options).await.unwrap();
+            subnets.insert(made.ipam.unwrap().config.unwrap()[0].subnet.clone().unwrap());
+        }
+        assert_eq!(subnets.into_iter().collect::<Vec<_>>(), ["10.250.77.0/28", "10.250.77.16/28"]);
+        assert_eq!(stack().create("network").await.unwrap_err().code, ErrorCode::ProviderCapacity);
+    })
+    .await;
+}
