@@ -7,11 +7,12 @@ use std::time::Duration;
 use bollard::Docker;
 use bollard::errors::Error;
 use contracts::network::PortRange;
-use provider_api::{ProviderError, Result};
+use provider_api::{ProviderError, Result, Settings};
 use tokio::sync::OnceCell;
 
+use crate::confine::Confinement;
 use crate::failure::{Answer, Failure, classify, image_missing, timed_out};
-use crate::settings::{Address, Host};
+use crate::settings::{self, Address, Host};
 use crate::subnet::Pool;
 use crate::transport;
 
@@ -27,14 +28,16 @@ pub(crate) struct Engine {
     pub ports: Option<PortRange>,
     /// From which networks get their subnets.
     pub subnets: Option<Pool>,
+    pub confinement: Confinement,
     /// Whether errors name the host, because there may be others.
     pub named: bool,
     client: OnceCell<Docker>,
 }
 
 impl Engine {
-    pub fn new(host: Host, ports: Option<PortRange>, subnets: Option<Pool>, named: bool) -> Self {
-        Self { host, ports, subnets, named, client: OnceCell::new() }
+    pub fn new(host: Host, ports: Option<PortRange>, named: bool, settings: &Settings) -> Result<Self> {
+        let (subnets, confinement) = (settings::subnets(settings)?, Confinement::read(settings)?);
+        Ok(Self { host, ports, subnets, confinement, named, client: OnceCell::new() })
     }
 
     /// A failed attempt is not remembered: the next call tries again.

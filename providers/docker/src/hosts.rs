@@ -43,14 +43,13 @@ impl Hosts {
     }
 
     fn read(config: &DockerConfig) -> Result<Vec<Arc<Engine>>> {
-        let subnets = settings::subnets(&config.settings)?;
-        let engine = |host, named| Arc::new(Engine::new(host, config.ports, subnets, named));
+        let engine = |host, named| Engine::new(host, config.ports, named, &config.settings).map(Arc::new);
         let Some(hosts) = settings::hosts(&config.settings)? else {
-            return Ok(vec![engine(Host::local(config.host.as_deref(), config.publish)?, false)]);
+            return Ok(vec![engine(Host::local(config.host.as_deref(), config.publish)?, false)?]);
         };
         match config.host {
             Some(_) => Err(settings::unusable("hosts", "it is given, and one Docker host as well")),
-            None => Ok(hosts.into_iter().map(|host| engine(host, true)).collect()),
+            None => hosts.into_iter().map(|host| engine(host, true)).collect(),
         }
     }
 

@@ -6,6 +6,7 @@
 //! container's file system, never in what `docker inspect` shows.
 
 mod boot;
+mod confine;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod container;

@@ -31,6 +31,16 @@ pub const SETTINGS: &[Setting] = &[
          without it Docker's own pools, which have room for about thirty",
     ),
     Setting::optional(
+        "profile",
+        "`strict`, or `dev` for images whose programs become root of their container (sudo, apt)",
+    )
+    .default("strict"),
+    Setting::optional("runtime", "a runtime of the engine other than its default, such as gVisor's `runsc`"),
+    Setting::optional(
+        "diskMib",
+        "a limit of each container's own files, where the engine has one (xfs with pquota)",
+    ),
+    Setting::optional(
         "sshConfig",
         "a configuration file of OpenSSH for hosts by SSH, other than the account's own",
     ),

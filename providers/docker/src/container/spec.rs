@@ -128,7 +128,7 @@ impl Inputs {
         let binding =
             PortBinding { host_ip: Some(engine.host.publish.to_string()), host_port: Some(host_port) };
         let limits = self.limits();
-        HostConfig {
+        engine.confinement.apply(HostConfig {
             network_mode: Some(self.network.clone()),
             mounts: Some(vec![Mount {
                 typ: Some(MountType::VOLUME),
@@ -143,8 +143,6 @@ impl Inputs {
             cpu_period: limits.cpu_period,
             cpu_quota: limits.cpu_quota,
             pids_limit: Some(PIDS),
-            cap_drop: Some(vec!["ALL".to_owned()]),
-            security_opt: Some(vec!["no-new-privileges:true".to_owned()]),
             // Reaps what the instance's children leave behind.
             init: Some(true),
             restart_policy: Some(RestartPolicy {
@@ -159,7 +157,7 @@ impl Inputs {
                 ])),
             }),
             ..Default::default()
-        }
+        })
     }
 }
 
