@@ -44,7 +44,11 @@ async fn the_kernel_itself_says_what_each_profile_allows() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_host_does_not_have_is_an_error_and_never_left_out() {
-    for (setting, value) in [("PILOT_DOCKER_RUNTIME", "no-such-runtime"), ("PILOT_DOCKER_PROFILE", "loose")] {
+    for (setting, value) in [
+        ("PILOT_DOCKER_RUNTIME", "no-such-runtime"),
+        ("PILOT_DOCKER_PROFILE", "loose"),
+        ("PILOT_DOCKER_DISK_MIB", "many"),
+    ] {
         let world = World::new().await;
         let provider = provider(&world, setting, value);
         run(world.bench(), |bench| async move {
@@ -52,8 +56,8 @@ async fn what_a_host_does_not_have_is_an_error_and_never_left_out() {
             let error = stack.try_up().await.unwrap_err();
             assert!(error.message.contains(value), "{error}");
             let expected = match setting {
-                "PILOT_DOCKER_PROFILE" => ErrorCode::ProviderNotConfigured,
-                _ => ErrorCode::ProviderFailed,
+                "PILOT_DOCKER_RUNTIME" => ErrorCode::ProviderFailed,
+                _ => ErrorCode::ProviderNotConfigured,
             };
             assert_eq!(error.code, expected);
         })
