@@ -100,14 +100,15 @@ impl Providers {
             ports: settings.instance_ports.unwrap_or(network().host.instances),
             boot: Arc::clone(&boot),
         }));
+        let given = |name, known| settings.variables.settings(name, known);
         let docker = Arc::new(DockerProvider::new(DockerConfig {
             host: settings.docker_host.clone(),
+            settings: given("docker", provider_docker::SETTINGS)?,
             image: settings.image.clone().unwrap_or_else(|| INSTANCE_IMAGE.to_owned()),
             boot: Arc::clone(&boot),
             publish: std::net::Ipv4Addr::LOCALHOST.into(),
             ports: Some(settings.instance_ports.unwrap_or(network().host.instances)),
         }));
-        let given = |name, known| settings.variables.settings(name, known);
         let modules: Vec<Arc<dyn Provider>> = vec![
             local,
             docker,
@@ -174,6 +175,7 @@ pub fn bench(provider: &str, tools: &ToolPaths) -> Option<NewBench> {
             let world = provider_local::conformance::World::new(&instance, &opencode);
             std::future::ready(world.bench())
         }),
+        "docker" => new_bench(provider_docker::conformance::bench),
         "fly" => new_bench(move || {
             let stand_in = stand_in.clone();
             async move { provider_fly::conformance::bench(&stand_in).await }

@@ -8,8 +8,9 @@ use anyhow::{Result, bail};
 
 use crate::{paths, process, ui};
 
-/// The product, the instance's init, and the plugin that `pulumi up` starts on an exported stack.
-const PROGRAMS: [&str; 3] = ["pilot", "pilot-instance", "pulumi-resource-pilot"];
+/// The product, the instance's init, the plugin that `pulumi up` starts on an exported stack, and what
+/// `pilot provider check fly` runs in place of an instance.
+const PROGRAMS: [&str; 4] = ["pilot", "pilot-instance", "pulumi-resource-pilot", "fly-stand-in"];
 
 /// The built programs of one profile.
 pub struct Programs {

@@ -25,11 +25,13 @@ pub const ENGINE: &[Need] = &[
     ("docker", "docker.io"),
     ("dockerd", "docker.io"),
     ("iptables", "iptables"),
+    ("ip", "iproute2"),
     ("chromium", "chromium"),
     ("rg", "ripgrep"),
     ("pg_lsclusters", "postgresql"),
     ("python3", "python3"),
     ("pip3", "python3-pip"),
+    ("sshd", "openssh-server"),
 ];
 
 /// What making a base image without a registry needs.

@@ -149,9 +149,10 @@ fn add_above(text: &str, anchor: &str, line: &str) -> Option<String> {
     Some(format!("{}{indent}{line}\n{}", &text[..start], &text[start..]))
 }
 
-/// Cargo must understand the workspace, offline because nothing new is needed; then all is formatted.
+/// Cargo must understand the workspace, of which the lock file gets a member more: offline, because it needs
+/// no package that was not there, and without one for other systems than this. Then all is formatted.
 async fn prepare(root: &Path, names: &Names) -> Result<(), Problem> {
-    cargo(root, &["metadata", "--offline", "--format-version", "1"]).await?;
+    cargo(root, &["update", "--workspace", "--offline"]).await?;
     let package = format!("provider-{}", names.kebab);
     cargo(root, &["fmt", "-p", &package, "-p", "orchestrator"]).await
 }

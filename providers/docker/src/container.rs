@@ -19,25 +19,23 @@ use provider_api::{
 
 use crate::declare::CONTAINER;
 use crate::engine::Engine;
+use crate::hosts::Hosts;
 use crate::network::Owned;
+use crate::placement::Need;
 use crate::{generation, names};
 
 pub(crate) use machine::{Machine, inspect, owner, published_port, status, why_it_ended};
 pub(crate) use spec::Inputs;
 
 pub(crate) struct ContainerResource {
-    pub engine: Arc<Engine>,
+    pub hosts: Arc<Hosts>,
 }
 
 impl ContainerResource {
-    fn machine<'a>(&'a self, inputs: &Inputs) -> Machine<'a> {
-        Machine::new(&self.engine, inputs.runtime())
-    }
-
-    fn outputs(&self, inputs: &Inputs, port: Option<u16>) -> Properties {
+    fn outputs(engine: &Engine, inputs: &Inputs, port: Option<u16>) -> Properties {
         let mut outputs = properties(inputs);
         outputs.insert("name".to_owned(), names::name(&inputs.runtime_id).into());
-        outputs.insert("host".to_owned(), self.engine.config.reached_at().to_string().into());
+        outputs.insert("host".to_owned(), engine.reached_at().to_string().into());
         if let Some(port) = port {
             outputs.insert("port".to_owned(), port.into());
         }
@@ -91,15 +89,19 @@ impl Resource for ContainerResource {
 
     async fn create(&self, request: CreateRequest) -> Result<Created> {
         let inputs: Inputs = parse(&request.inputs)?;
-        let boot = self.engine.config.boot.boot_files(&inputs.runtime_id).await?;
-        let _lock = self.engine.locks.lock(&inputs.runtime_id).await;
-        let machine = self.machine(&inputs);
+        let boot = self.hosts.config.boot.boot_files(&inputs.runtime_id).await?;
+        let _lock = self.hosts.locks.lock(&inputs.runtime_id).await;
+        let engine = self.hosts.of(&inputs.runtime_id).await?;
+        let machine = Machine::new(&engine, inputs.runtime());
+        let need = Need { memory_mib: inputs.memory_mib, cpu_millis: inputs.cpu_millis };
+        self.hosts.admit(&engine, &inputs.runtime_id, need).await?;
         machine.ensure(&inputs).await?;
         // From here on the container exists and must stay owned, whatever happens to it.
         let name = names::name(&inputs.runtime_id);
-        let partial = |error: provider_api::ProviderError| error.partial(&name, self.outputs(&inputs, None));
+        let partial =
+            |error: provider_api::ProviderError| error.partial(&name, Self::outputs(&engine, &inputs, None));
         let port = machine.run(&boot).await.map_err(partial)?;
-        Ok(Created { id: name.clone(), outputs: self.outputs(&inputs, Some(port)) })
+        Ok(Created { id: name.clone(), outputs: Self::outputs(&engine, &inputs, Some(port)) })
     }
 
     async fn read(&self, request: ReadRequest) -> Result<Option<ReadState>> {
@@ -107,17 +109,18 @@ impl Resource for ContainerResource {
             true => None,
             false => Some(parse::<Inputs>(&request.inputs)?),
         };
-        let Some(found) = machine::inspect(&self.engine, &request.id).await? else { return Ok(None) };
+        let Some(engine) = self.hosts.of_id(&request.id).await? else { return Ok(None) };
+        let Some(found) = machine::inspect(&engine, &request.id).await? else { return Ok(None) };
         let Some(mut inputs) = Inputs::of(&found) else { return Ok(None) };
         if let Some(known) = known {
-            self.machine(&known).must_own(&found)?;
+            Machine::new(&engine, known.runtime()).must_own(&found)?;
         }
         // The label holds the generation of the creation.
-        inputs.generation = generation::of(&self.engine, &found).await?;
+        inputs.generation = generation::of(&engine, &found).await?;
         let port = machine::published_port(&found);
         let before = request.outputs.get("port").and_then(serde_port);
         Ok(Some(ReadState {
-            outputs: self.outputs(&inputs, port.or(before)),
+            outputs: Self::outputs(&engine, &inputs, port.or(before)),
             inputs: properties(&inputs),
             id: request.id,
         }))
@@ -125,17 +128,19 @@ impl Resource for ContainerResource {
 
     async fn update(&self, request: UpdateRequest) -> Result<Properties> {
         let inputs: Inputs = parse(&request.new_inputs)?;
-        let _lock = self.engine.locks.lock(&inputs.runtime_id).await;
-        let machine = self.machine(&inputs);
+        let _lock = self.hosts.locks.lock(&inputs.runtime_id).await;
+        let engine = self.hosts.of(&inputs.runtime_id).await?;
+        let machine = Machine::new(&engine, inputs.runtime());
         let port = machine.limit(&inputs).await?;
         let before = request.old_outputs.get("port").and_then(serde_port);
-        Ok(self.outputs(&inputs, port.or(before)))
+        Ok(Self::outputs(&engine, &inputs, port.or(before)))
     }
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
         let inputs: Inputs = parse(&request.inputs)?;
-        let _lock = self.engine.locks.lock(&inputs.runtime_id).await;
-        let machine = self.machine(&inputs);
+        let _lock = self.hosts.locks.lock(&inputs.runtime_id).await;
+        let engine = self.hosts.of(&inputs.runtime_id).await?;
+        let machine = Machine::new(&engine, inputs.runtime());
         machine.fence(inputs.generation).await?;
         machine.remove().await
     }

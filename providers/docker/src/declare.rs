@@ -1,5 +1,6 @@
 //! The resources of one runtime, as plain values, and the sizes. Pure.
 
+use crate::placement::Need;
 use contracts::workspace::Size;
 use contracts::{ErrorCode, ProviderName};
 use provider_api::{Declaration, Declared, Expr, ProviderError, Result, RuntimeSpec};
@@ -25,6 +26,12 @@ pub(crate) fn sizes() -> Vec<Size> {
         hourly_micro_usd: None,
     };
     SIZES.into_iter().map(size).collect()
+}
+
+/// What the smallest instance takes: a host that has not even that is never chosen.
+pub(crate) fn smallest() -> Need {
+    let (_, memory, cpu) = SIZES[0];
+    Need { memory_mib: memory.into(), cpu_millis: cpu.into() }
 }
 
 pub(crate) fn declare(runtime: &RuntimeSpec, image: &str) -> Result<Declared> {

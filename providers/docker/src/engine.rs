@@ -1,43 +1,54 @@
-//! The connection to one Docker engine: made at the first use, with a limit on every call.
+//! The connection to one host's Docker engine: made at the first use, with a limit on every call.
 
 use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use bollard::Docker;
 use bollard::errors::Error;
-use provider_api::{ProviderError, Result};
+use contracts::network::PortRange;
+use provider_api::{ProviderError, Result, Settings};
 use tokio::sync::OnceCell;
 
-use crate::DockerConfig;
-use crate::failure::{Answer, classify, image_missing, timed_out};
-use crate::locks::Locks;
+use crate::confine::Confinement;
+use crate::failure::{Answer, Failure, classify, image_missing, timed_out};
+use crate::settings::{self, Address, Host};
+use crate::subnet::Pool;
+use crate::transport;
 
 /// Creating and starting are slow on a busy host; nothing healthy takes longer than this.
 const CALL: Duration = Duration::from_secs(60);
 const CONNECT: Duration = Duration::from_secs(2);
-const DEFAULT_SOCKET: &str = "unix:///var/run/docker.sock";
+/// A handshake of `ssh` takes several round trips, and its server may look up names.
+const CONNECT_BY_SSH: Duration = Duration::from_secs(8);
 
 pub(crate) struct Engine {
-    pub config: DockerConfig,
-    pub locks: Locks,
+    pub host: Host,
+    /// Host ports to choose from.
+    pub ports: Option<PortRange>,
+    /// From which networks get their subnets.
+    pub subnets: Option<Pool>,
+    pub confinement: Confinement,
+    /// Whether errors name the host, because there may be others.
+    pub named: bool,
     client: OnceCell<Docker>,
 }
 
 impl Engine {
-    pub fn new(config: DockerConfig) -> Self {
-        Self { config, locks: Locks::default(), client: OnceCell::new() }
+    pub fn new(host: Host, ports: Option<PortRange>, named: bool, settings: &Settings) -> Result<Self> {
+        let (subnets, confinement) = (settings::subnets(settings)?, Confinement::read(settings)?);
+        Ok(Self { host, ports, subnets, confinement, named, client: OnceCell::new() })
     }
 
     /// A failed attempt is not remembered: the next call tries again.
     pub async fn docker(&self) -> Result<&Docker> {
         let connect = || async {
-            let host = self.config.host.as_deref().unwrap_or(DEFAULT_SOCKET);
-            let docker = Docker::connect_with_host(host).map_err(|error| classify("connect", &error))?;
+            let docker = transport::open(&self.host.address)?;
             // An older engine refuses a newer API version outright instead of falling back.
-            let docker = within(CONNECT, "connect", docker.negotiate_version()).await?;
-            Ok(docker.with_timeout(CALL))
+            let docker = within(self.patience(), "connect", docker.negotiate_version()).await?;
+            Ok::<_, ProviderError>(docker.with_timeout(CALL))
         };
-        self.client.get_or_try_init(connect).await
+        self.client.get_or_try_init(connect).await.map_err(|error| self.name(error))
     }
 
     /// One call with a limit and a classified error. `doing` completes "cannot ...".
@@ -46,22 +57,49 @@ impl Engine {
         doing: &str,
         call: impl Future<Output = std::result::Result<T, Error>>,
     ) -> Answer<T> {
-        within(CALL, doing, call).await
+        within(CALL, doing, call).await.map_err(|failure| match failure {
+            Failure::Other(error) => Failure::Other(self.name(error)),
+            other => other,
+        })
     }
 
-    pub async fn is_ready(&self) -> Result<()> {
-        let docker = self.docker().await?;
-        within(CONNECT, "reach the engine", docker.ping()).await?;
-        let image = &self.config.image;
-        match within(CONNECT, "look for the image", docker.inspect_image(image)).await {
-            Ok(_) => Ok(()),
-            Err(crate::failure::Failure::Absent(_)) => Err(self.no_image(image)),
-            Err(other) => Err(ProviderError::from(other)),
+    fn name(&self, error: ProviderError) -> ProviderError {
+        match self.named {
+            true => ProviderError { message: format!("host {}: {}", self.host.name, error.message), ..error },
+            false => error,
         }
     }
 
+    /// Whether it answers now.
+    pub async fn is_reachable(&self) -> Result<()> {
+        let docker = self.docker().await?;
+        within(self.patience(), "reach the engine", docker.ping())
+            .await
+            .map(drop)
+            .map_err(|failure| self.name(failure.into()))
+    }
+
+    pub async fn has_image(&self, image: &str) -> Result<bool> {
+        let docker = self.docker().await?;
+        let found = within(self.patience(), "look for the image", docker.inspect_image(image)).await;
+        Ok(Failure::optional(found).map_err(|error| self.name(error))?.is_some())
+    }
+
     pub fn no_image(&self, image: &str) -> ProviderError {
-        image_missing(&format!("the image {image} is not on the Docker host"))
+        self.name(image_missing(&format!("the image {image} is not on the Docker host")))
+    }
+
+    /// The address for callers.
+    pub fn reached_at(&self) -> IpAddr {
+        match self.host.publish {
+            IpAddr::V4(address) if address.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(address) if address.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            address => address,
+        }
+    }
+
+    fn patience(&self) -> Duration {
+        if matches!(self.host.address, Address::Ssh { .. }) { CONNECT_BY_SSH } else { CONNECT }
     }
 }
 

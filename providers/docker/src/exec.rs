@@ -11,7 +11,7 @@ use futures_util::StreamExt;
 use provider_api::{Exec, Executed, ProviderError, Result, RunStatus, RuntimeRef};
 
 use crate::boot::HOME;
-use crate::container;
+use crate::container::{self, Machine};
 use crate::engine::Engine;
 use crate::failure::classify;
 use crate::lifecycle::DockerLifecycle;
@@ -24,13 +24,14 @@ const FAREWELL: Duration = Duration::from_secs(5);
 #[async_trait]
 impl Exec for DockerLifecycle {
     async fn exec(&self, runtime: &RuntimeRef, command: &[String], limit: Duration) -> Result<Executed> {
-        let machine = self.machine(runtime);
+        let engine = self.hosts.of(&runtime.runtime_id).await?;
+        let machine = Machine::new(&engine, runtime.clone());
         let found = machine.find().await?.ok_or_else(|| machine.missing())?;
         if container::status(&found) != RunStatus::Running {
             return Err(machine.does_not_run(&found));
         }
         let id = found.id.as_deref().unwrap_or(machine.name());
-        let run = run(&self.engine, id, command, limit);
+        let run = run(&engine, id, command, limit);
         tokio::time::timeout(limit + FAREWELL, run).await.unwrap_or_else(|_| Err(too_long(command, limit)))
     }
 }

@@ -6,18 +6,27 @@
 //! container's file system, never in what `docker inspect` shows.
 
 mod boot;
+mod confine;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod container;
 mod declare;
 mod engine;
 mod exec;
 mod failure;
 mod generation;
+mod hosts;
 mod inventory;
 mod lifecycle;
 mod locks;
 mod logs;
 mod names;
 mod network;
+mod placement;
+mod settings;
+mod ssh;
+mod subnet;
+mod transport;
 mod volume;
 
 use std::net::IpAddr;
@@ -27,17 +36,21 @@ use async_trait::async_trait;
 use contracts::network::PortRange;
 use provider_api::{
     BootSource, Declared, Description, Exec, Inventory, Lifecycle, Logs, Provider, Resource, Result,
-    RuntimeSpec,
+    RuntimeSpec, Settings,
 };
 
-use crate::engine::Engine;
+use crate::hosts::Hosts;
 use crate::lifecycle::DockerLifecycle;
+
+pub use settings::SETTINGS;
 
 /// Which engine, which image, and where instances are reached.
 #[derive(Clone)]
 pub struct DockerConfig {
     /// `unix:///path/to/docker.sock`; `None` is Docker's own default.
     pub host: Option<String>,
+    /// Several hosts instead, and how they are reached: [`SETTINGS`] as the operator gave them.
+    pub settings: Settings,
     /// The instance image, as the engine knows it.
     pub image: String,
     pub boot: Arc<dyn BootSource>,
@@ -49,13 +62,13 @@ pub struct DockerConfig {
 
 /// The `docker` provider module.
 pub struct DockerProvider {
-    engine: Arc<Engine>,
+    hosts: Arc<Hosts>,
 }
 
 impl DockerProvider {
     /// Connects at the first use, so this works without an engine.
     pub fn new(config: DockerConfig) -> Self {
-        Self { engine: Arc::new(Engine::new(config)) }
+        Self { hosts: Arc::new(Hosts::new(config)) }
     }
 }
 
@@ -64,7 +77,7 @@ impl Provider for DockerProvider {
     fn describe(&self) -> Description {
         Description {
             name: declare::name(),
-            summary: "containers on this machine's Docker engine",
+            summary: "containers on this machine's Docker engine, or on Docker hosts by TLS or SSH",
             isolation: "docker separates instances by containers on a shared kernel; \
                         do not host hostile tenants on it without gVisor.",
             unisolated: false,
@@ -72,39 +85,39 @@ impl Provider for DockerProvider {
             sizes: declare::sizes(),
             suspend: true,
             persistent_home: true,
-            settings: Vec::new(),
+            settings: SETTINGS.to_vec(),
         }
     }
 
     fn declare(&self, runtime: &RuntimeSpec) -> Result<Declared> {
-        declare::declare(runtime, &self.engine.config.image)
+        declare::declare(runtime, &self.hosts.config.image)
     }
 
     fn resources(&self) -> Vec<Arc<dyn Resource>> {
         vec![
-            Arc::new(network::NetworkResource { engine: self.engine.clone() }),
-            Arc::new(volume::VolumeResource { engine: self.engine.clone() }),
-            Arc::new(container::ContainerResource { engine: self.engine.clone() }),
+            Arc::new(network::NetworkResource { hosts: self.hosts.clone() }),
+            Arc::new(volume::VolumeResource { hosts: self.hosts.clone() }),
+            Arc::new(container::ContainerResource { hosts: self.hosts.clone() }),
         ]
     }
 
     fn lifecycle(&self) -> Arc<dyn Lifecycle> {
-        Arc::new(DockerLifecycle { engine: self.engine.clone() })
+        Arc::new(DockerLifecycle { hosts: self.hosts.clone() })
     }
 
     async fn ready(&self) -> Result<()> {
-        self.engine.is_ready().await
+        self.hosts.are_ready().await
     }
 
     fn logs(&self) -> Option<Arc<dyn Logs>> {
-        Some(Arc::new(DockerLifecycle { engine: self.engine.clone() }))
+        Some(Arc::new(DockerLifecycle { hosts: self.hosts.clone() }))
     }
 
     fn exec(&self) -> Option<Arc<dyn Exec>> {
-        Some(Arc::new(DockerLifecycle { engine: self.engine.clone() }))
+        Some(Arc::new(DockerLifecycle { hosts: self.hosts.clone() }))
     }
 
     fn inventory(&self) -> Option<Arc<dyn Inventory>> {
-        Some(Arc::new(DockerLifecycle { engine: self.engine.clone() }))
+        Some(Arc::new(DockerLifecycle { hosts: self.hosts.clone() }))
     }
 }

@@ -1,6 +1,5 @@
 //! Start, stop, status and log of a runtime's container, without Pulumi.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,77 +8,67 @@ use contracts::workspace::Endpoint;
 use provider_api::{Lifecycle, Logs, Result, RunStatus, RuntimeRef};
 
 use crate::container::{self, Machine};
-use crate::engine::Engine;
-use crate::{DockerConfig, logs};
+use crate::hosts::Hosts;
+use crate::logs;
 
 pub(crate) struct DockerLifecycle {
-    pub engine: Arc<Engine>,
-}
-
-impl DockerConfig {
-    /// The address for callers on this host.
-    pub(crate) fn reached_at(&self) -> IpAddr {
-        match self.publish {
-            IpAddr::V4(address) if address.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(address) if address.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-            address => address,
-        }
-    }
-}
-
-impl DockerLifecycle {
-    pub(crate) fn machine(&self, runtime: &RuntimeRef) -> Machine<'_> {
-        Machine::new(&self.engine, runtime.clone())
-    }
+    pub hosts: Arc<Hosts>,
 }
 
 #[async_trait]
 impl Lifecycle for DockerLifecycle {
     async fn start(&self, runtime: &RuntimeRef) -> Result<()> {
-        let files = self.engine.config.boot.boot_files(&runtime.runtime_id).await?;
-        let _lock = self.engine.locks.lock(&runtime.runtime_id).await;
-        let machine = self.machine(runtime);
+        let files = self.hosts.config.boot.boot_files(&runtime.runtime_id).await?;
+        let _lock = self.hosts.locks.lock(&runtime.runtime_id).await;
+        let engine = self.hosts.of(&runtime.runtime_id).await?;
+        let machine = Machine::new(&engine, runtime.clone());
         machine.find().await?.ok_or_else(|| machine.missing())?;
         machine.run(&files).await.map(drop)
     }
 
     async fn stop(&self, runtime: &RuntimeRef, grace: Duration) -> Result<()> {
-        let _lock = self.engine.locks.lock(&runtime.runtime_id).await;
-        self.machine(runtime).stop(grace).await
+        let _lock = self.hosts.locks.lock(&runtime.runtime_id).await;
+        let engine = self.hosts.of(&runtime.runtime_id).await?;
+        Machine::new(&engine, runtime.clone()).stop(grace).await
     }
 
     async fn suspend(&self, runtime: &RuntimeRef) -> Result<()> {
-        let _lock = self.engine.locks.lock(&runtime.runtime_id).await;
-        self.machine(runtime).suspend().await
+        let _lock = self.hosts.locks.lock(&runtime.runtime_id).await;
+        let engine = self.hosts.of(&runtime.runtime_id).await?;
+        Machine::new(&engine, runtime.clone()).suspend().await
     }
 
     async fn resume(&self, runtime: &RuntimeRef) -> Result<()> {
         let goes_on = {
-            let _lock = self.engine.locks.lock(&runtime.runtime_id).await;
-            self.machine(runtime).resume().await?
+            let _lock = self.hosts.locks.lock(&runtime.runtime_id).await;
+            let engine = self.hosts.of(&runtime.runtime_id).await?;
+            Machine::new(&engine, runtime.clone()).resume().await?
         };
         if goes_on { Ok(()) } else { self.start(runtime).await }
     }
 
     async fn status(&self, runtime: &RuntimeRef) -> Result<RunStatus> {
-        let found = self.machine(runtime).find().await?;
+        let engine = self.hosts.of(&runtime.runtime_id).await?;
+        let found = Machine::new(&engine, runtime.clone()).find().await?;
         Ok(found.as_ref().map_or(RunStatus::Absent, container::status))
     }
 
     async fn endpoint(&self, runtime: &RuntimeRef) -> Result<Endpoint> {
-        let machine = self.machine(runtime);
+        let engine = self.hosts.of(&runtime.runtime_id).await?;
+        let machine = Machine::new(&engine, runtime.clone());
         let found = machine.find().await?.ok_or_else(|| machine.missing())?;
         let port = container::published_port(&found).ok_or_else(|| machine.does_not_run(&found))?;
-        Ok(Endpoint::plain(self.engine.config.reached_at().to_string(), port))
+        Ok(Endpoint::plain(engine.reached_at().to_string(), port))
     }
 }
 
 #[async_trait]
 impl Logs for DockerLifecycle {
     async fn tail(&self, runtime: &RuntimeRef, max_bytes: usize) -> Result<String> {
-        let machine = self.machine(runtime);
+        let engine = self.hosts.of(&runtime.runtime_id).await?;
+        let machine = Machine::new(&engine, runtime.clone());
         let Some(found) = machine.find().await? else { return Ok(String::new()) };
-        let log = logs::tail(&self.engine, machine.name(), max_bytes).await?;
+        let log = logs::tail(&engine, machine.name(), max_bytes).await?;
         let ended = found.state.as_ref().and_then(container::why_it_ended);
         let Some(ended) = ended.map(|why| format!("[pilot] the container ended: {why}\n")) else {
             return Ok(log);

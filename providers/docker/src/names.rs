@@ -19,6 +19,12 @@ pub(crate) fn volume_name(runtime: &RuntimeId) -> String {
     format!("pilot-{runtime}-home")
 }
 
+/// Whose name or volume name this is.
+pub(crate) fn runtime(name: &str) -> Option<RuntimeId> {
+    let name = name.strip_prefix("pilot-")?;
+    name.strip_suffix("-home").unwrap_or(name).parse().ok()
+}
+
 pub(crate) fn labels(runtime: &RuntimeRef, generation: u64) -> HashMap<String, String> {
     HashMap::from([
         (INSTALLATION.to_owned(), runtime.installation.to_string()),

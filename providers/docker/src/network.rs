@@ -5,19 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bollard::models::{Network, NetworkCreateRequest};
+use bollard::models::{Ipam, IpamConfig, Network, NetworkCreateRequest};
 use bollard::query_parameters::ListNetworksOptionsBuilder;
-use contracts::{InstallationId, RuntimeId};
+use contracts::{ErrorCode, InstallationId, RuntimeId};
 use provider_api::resource::{parse, properties};
 use provider_api::{
-    CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ReadRequest, ReadState,
-    Resource, ResourceSchema, Result, RuntimeRef, UpdateRequest,
+    CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ProviderError, ReadRequest,
+    ReadState, Resource, ResourceSchema, Result, RuntimeRef, UpdateRequest,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::declare::NETWORK;
 use crate::engine::Engine;
 use crate::failure::{Answer, Failure};
+use crate::hosts::Hosts;
 use crate::{generation, names};
 
 /// A stopping container leaves its network a moment after it is gone.
@@ -25,7 +26,7 @@ const DETACH: Duration = Duration::from_secs(15);
 const PAUSE: Duration = Duration::from_millis(50);
 
 pub(crate) struct NetworkResource {
-    pub engine: Arc<Engine>,
+    pub hosts: Arc<Hosts>,
 }
 
 /// The inputs of network and volume: only whose they are.
@@ -100,11 +101,37 @@ impl Owned {
 }
 
 impl NetworkResource {
-    async fn make(&self, name: &str, inputs: &Owned) -> Answer<()> {
-        let docker = self.engine.docker().await?;
+    /// A subnet that another network has is passed over.
+    async fn make(&self, engine: &Engine, name: &str, inputs: &Owned) -> Answer<()> {
+        let Some(pool) = engine.subnets else { return self.try_make(engine, name, inputs, None).await };
+        for subnet in pool.subnets(inputs.runtime_id.as_str()) {
+            match self.try_make(engine, name, inputs, Some(subnet)).await {
+                Err(Failure::Other(error)) if error.message.contains("overlaps") => {}
+                answer => return answer,
+            }
+        }
+        let message = "every subnet of PILOT_DOCKER_SUBNETS is taken on this Docker host";
+        Err(ProviderError::new(ErrorCode::ProviderCapacity, message)
+            .with_action("Delete workspaces, or give a larger range.")
+            .into())
+    }
+
+    async fn try_make(
+        &self,
+        engine: &Engine,
+        name: &str,
+        inputs: &Owned,
+        subnet: Option<String>,
+    ) -> Answer<()> {
+        let docker = engine.docker().await?;
+        let ipam = subnet.map(|subnet| Ipam {
+            config: Some(vec![IpamConfig { subnet: Some(subnet), ..Default::default() }]),
+            ..Default::default()
+        });
         let body = NetworkCreateRequest {
             name: name.to_owned(),
             driver: Some("bridge".to_owned()),
+            ipam,
             // Nothing else belongs on this bridge; should something get there, it is not reached.
             options: Some(HashMap::from([(
                 "com.docker.network.bridge.enable_icc".to_owned(),
@@ -113,14 +140,14 @@ impl NetworkResource {
             labels: Some(names::labels(&inputs.runtime(), inputs.generation)),
             ..Default::default()
         };
-        self.engine.ask("create the network", docker.create_network(body)).await.map(drop)
+        engine.ask("create the network", docker.create_network(body)).await.map(drop)
     }
 
-    async fn remove(&self, id: &str) -> Result<()> {
-        let docker = self.engine.docker().await?;
+    async fn remove(&self, engine: &Engine, id: &str) -> Result<()> {
+        let docker = engine.docker().await?;
         let deadline = tokio::time::Instant::now() + DETACH;
         loop {
-            match self.engine.ask("remove the network", docker.remove_network(id)).await {
+            match engine.ask("remove the network", docker.remove_network(id)).await {
                 Ok(()) | Err(Failure::Absent(_)) => return Ok(()),
                 Err(other) if tokio::time::Instant::now() > deadline => return Err(other.into()),
                 Err(Failure::Conflict(_)) => {}
@@ -181,12 +208,13 @@ impl Resource for NetworkResource {
     async fn create(&self, request: CreateRequest) -> Result<Created> {
         let inputs: Owned = parse(&request.inputs)?;
         let name = names::name(&inputs.runtime_id);
-        let _lock = self.engine.locks.lock(&inputs.runtime_id).await;
+        let _lock = self.hosts.locks.lock(&inputs.runtime_id).await;
+        let engine = self.hosts.place(&inputs.runtime_id).await?;
         let runtime = inputs.runtime();
-        match settle(&self.engine, &runtime).await? {
-            Some(found) => inputs.admit(&self.engine, ("network", &name), &labels(&found)).await?,
-            None => match self.make(&name, &inputs).await {
-                Ok(()) | Err(Failure::Conflict(_)) => drop(settle(&self.engine, &runtime).await?),
+        match settle(&engine, &runtime).await? {
+            Some(found) => inputs.admit(&engine, ("network", &name), &labels(&found)).await?,
+            None => match self.make(&engine, &name, &inputs).await {
+                Ok(()) | Err(Failure::Conflict(_)) => drop(settle(&engine, &runtime).await?),
                 Err(other) => return Err(other.into()),
             },
         }
@@ -194,15 +222,17 @@ impl Resource for NetworkResource {
     }
 
     async fn read(&self, request: ReadRequest) -> Result<Option<ReadState>> {
-        let found = find(&self.engine, &request.id).await?;
+        let Some(engine) = self.hosts.of_id(&request.id).await? else { return Ok(None) };
+        let found = find(&engine, &request.id).await?;
         let Some(network) = found.first() else { return Ok(None) };
-        Owned::state(&self.engine, "network", request, &labels(network)).await
+        Owned::state(&engine, "network", request, &labels(network)).await
     }
 
     async fn update(&self, request: UpdateRequest) -> Result<Properties> {
         let inputs: Owned = parse(&request.new_inputs)?;
-        if let Some(found) = find(&self.engine, &request.id).await?.first() {
-            inputs.admit(&self.engine, ("network", &request.id), &labels(found)).await?;
+        let engine = self.hosts.of(&inputs.runtime_id).await?;
+        if let Some(found) = find(&engine, &request.id).await?.first() {
+            inputs.admit(&engine, ("network", &request.id), &labels(found)).await?;
         }
         Ok(inputs.outputs(&request.id))
     }
@@ -210,10 +240,11 @@ impl Resource for NetworkResource {
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
         let inputs: Owned = parse(&request.inputs)?;
         let name = names::name(&inputs.runtime_id);
-        let _lock = self.engine.locks.lock(&inputs.runtime_id).await;
-        for network in find(&self.engine, &name).await? {
-            inputs.admit(&self.engine, ("network", &name), &labels(&network)).await?;
-            self.remove(network.id.as_deref().unwrap_or(&name)).await?;
+        let _lock = self.hosts.locks.lock(&inputs.runtime_id).await;
+        let engine = self.hosts.of(&inputs.runtime_id).await?;
+        for network in find(&engine, &name).await? {
+            inputs.admit(&engine, ("network", &name), &labels(&network)).await?;
+            self.remove(&engine, network.id.as_deref().unwrap_or(&name)).await?;
         }
         Ok(())
     }

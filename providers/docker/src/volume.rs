@@ -16,6 +16,7 @@ use provider_api::{
 use crate::declare::VOLUME;
 use crate::engine::Engine;
 use crate::failure::{Answer, Failure};
+use crate::hosts::Hosts;
 use crate::names;
 use crate::network::Owned;
 
@@ -24,25 +25,25 @@ const RELEASE: Duration = Duration::from_secs(15);
 const PAUSE: Duration = Duration::from_millis(50);
 
 pub(crate) struct VolumeResource {
-    pub engine: Arc<Engine>,
+    pub hosts: Arc<Hosts>,
 }
 
 impl VolumeResource {
-    async fn find(&self, name: &str) -> Answer<Volume> {
-        let docker = self.engine.docker().await?;
-        self.engine.ask("look at the volume", docker.inspect_volume(name)).await
+    async fn find(&self, engine: &Engine, name: &str) -> Answer<Volume> {
+        let docker = engine.docker().await?;
+        engine.ask("look at the volume", docker.inspect_volume(name)).await
     }
 
     /// Docker answers with the existing volume when there is one, whoever's it is.
-    async fn make(&self, name: &str, inputs: &Owned) -> Answer<Volume> {
-        let docker = self.engine.docker().await?;
+    async fn make(&self, engine: &Engine, name: &str, inputs: &Owned) -> Answer<Volume> {
+        let docker = engine.docker().await?;
         let body = VolumeCreateRequest {
             name: Some(name.to_owned()),
             driver: Some("local".to_owned()),
             labels: Some(names::labels(&inputs.runtime(), inputs.generation)),
             ..Default::default()
         };
-        self.engine.ask("create the volume", docker.create_volume(body)).await
+        engine.ask("create the volume", docker.create_volume(body)).await
     }
 }
 
@@ -60,24 +61,27 @@ impl Resource for VolumeResource {
     async fn create(&self, request: CreateRequest) -> Result<Created> {
         let inputs: Owned = parse(&request.inputs)?;
         let name = names::volume_name(&inputs.runtime_id);
-        let _lock = self.engine.locks.lock(&inputs.runtime_id).await;
-        let volume = match Failure::optional(self.find(&name).await)? {
+        let _lock = self.hosts.locks.lock(&inputs.runtime_id).await;
+        let engine = self.hosts.place(&inputs.runtime_id).await?;
+        let volume = match Failure::optional(self.find(&engine, &name).await)? {
             Some(existing) => existing,
-            None => self.make(&name, &inputs).await?,
+            None => self.make(&engine, &name, &inputs).await?,
         };
-        inputs.admit(&self.engine, ("volume", &name), &volume.labels).await?;
+        inputs.admit(&engine, ("volume", &name), &volume.labels).await?;
         Ok(Created { id: name.clone(), outputs: inputs.outputs(&name) })
     }
 
     async fn read(&self, request: ReadRequest) -> Result<Option<ReadState>> {
-        let Some(volume) = Failure::optional(self.find(&request.id).await)? else { return Ok(None) };
-        Owned::state(&self.engine, "volume", request, &volume.labels).await
+        let Some(engine) = self.hosts.of_id(&request.id).await? else { return Ok(None) };
+        let Some(volume) = Failure::optional(self.find(&engine, &request.id).await)? else { return Ok(None) };
+        Owned::state(&engine, "volume", request, &volume.labels).await
     }
 
     async fn update(&self, request: UpdateRequest) -> Result<Properties> {
         let inputs: Owned = parse(&request.new_inputs)?;
-        if let Some(found) = Failure::optional(self.find(&request.id).await)? {
-            inputs.admit(&self.engine, ("volume", &request.id), &found.labels).await?;
+        let engine = self.hosts.of(&inputs.runtime_id).await?;
+        if let Some(found) = Failure::optional(self.find(&engine, &request.id).await)? {
+            inputs.admit(&engine, ("volume", &request.id), &found.labels).await?;
         }
         Ok(inputs.outputs(&request.id))
     }
@@ -85,14 +89,15 @@ impl Resource for VolumeResource {
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
         let inputs: Owned = parse(&request.inputs)?;
         let name = names::volume_name(&inputs.runtime_id);
-        let _lock = self.engine.locks.lock(&inputs.runtime_id).await;
-        let Some(volume) = Failure::optional(self.find(&name).await)? else { return Ok(()) };
-        inputs.admit(&self.engine, ("volume", &name), &volume.labels).await?;
-        let docker = self.engine.docker().await?;
+        let _lock = self.hosts.locks.lock(&inputs.runtime_id).await;
+        let engine = self.hosts.of(&inputs.runtime_id).await?;
+        let Some(volume) = Failure::optional(self.find(&engine, &name).await)? else { return Ok(()) };
+        inputs.admit(&engine, ("volume", &name), &volume.labels).await?;
+        let docker = engine.docker().await?;
         let deadline = tokio::time::Instant::now() + RELEASE;
         loop {
             let removal = docker.remove_volume(&name, None::<RemoveVolumeOptions>);
-            match self.engine.ask("remove the volume", removal).await {
+            match engine.ask("remove the volume", removal).await {
                 Ok(()) | Err(Failure::Absent(_)) => return Ok(()),
                 Err(Failure::Conflict(_)) if tokio::time::Instant::now() < deadline => {}
                 Err(other) => return Err(other.into()),

@@ -2,8 +2,6 @@
 
 #[path = "support/proxy.rs"]
 mod proxy;
-#[path = "support/world.rs"]
-mod world;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,9 +11,9 @@ use bollard::models::{NetworkCreateRequest, VolumeCreateRequest};
 use contracts::ErrorCode;
 use provider_api::conformance::run;
 use provider_api::{Outcome, Provider, RunStatus, RuntimeRef};
+use provider_docker::conformance::{self as world, World, name};
 use provider_docker::{DockerConfig, DockerProvider};
 use proxy::Proxy;
-use world::{World, name};
 
 fn provider(config: DockerConfig) -> Arc<dyn Provider> {
     Arc::new(DockerProvider::new(config))

@@ -1,8 +1,5 @@
 //! What an instance is in Docker: its limits, its separation, its home, its ports.
 
-#[path = "support/world.rs"]
-mod world;
-
 use std::time::Duration;
 
 use bollard::models::ContainerInspectResponse;
@@ -11,8 +8,8 @@ use contracts::network::PortRange;
 use provider_api::conformance::{Bench, CanaryBoot, run};
 use provider_api::{DiffRequest, Outcome, Provider, RunStatus, RuntimeRef, RuntimeSpec};
 use provider_docker::DockerProvider;
+use provider_docker::conformance::{self as world, IMAGE, World, name};
 use std::sync::Arc;
-use world::{IMAGE, World, name};
 
 const GRACE: Duration = Duration::from_secs(5);
 

@@ -2,15 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
 
-#[path = "support/world.rs"]
-mod world;
-
 use std::time::Duration;
 
 use contracts::ErrorCode;
 use provider_api::conformance::{Bench, Stack, eventually, run};
 use provider_api::{Executed, Outcome, Result, RunStatus, RuntimeRef};
-use world::{World, name};
+use provider_docker::conformance::{self as world, World, name};
 
 const GRACE: Duration = Duration::from_secs(5);
 

@@ -44,7 +44,7 @@ impl World {
     pub async fn new(stand_in: &Path) -> Self {
         assert!(
             stand_in.exists(),
-            "{} is missing; run `cargo build --bin fly-stand-in` first",
+            "{} is missing; run `cargo build --workspace --bins` first",
             stand_in.display()
         );
         let command = vec![stand_in.display().to_string()];

@@ -12,7 +12,8 @@ use provider_api::RuntimeRef;
 use serde::{Deserialize, Serialize};
 
 use crate::boot::{HOME, USER};
-use crate::{DockerConfig, names};
+use crate::engine::Engine;
+use crate::names;
 
 /// A fork bomb ends here; language servers and builds stay far below.
 const PIDS: i64 = 2048;
@@ -96,7 +97,7 @@ impl Inputs {
         }
     }
 
-    pub fn body(&self, config: &DockerConfig) -> ContainerCreateBody {
+    pub fn body(&self, engine: &Engine) -> ContainerCreateBody {
         let ports = &network().instance;
         let mut env = vec![
             format!("HOME={HOME}"),
@@ -114,19 +115,20 @@ impl Inputs {
             env: Some(env),
             labels: Some(names::labels(&self.runtime(), self.generation)),
             exposed_ports: Some(vec![backend_port()]),
-            host_config: Some(self.host_config(config)),
+            host_config: Some(self.host_config(engine)),
             ..Default::default()
         }
     }
 
-    fn host_config(&self, config: &DockerConfig) -> HostConfig {
+    fn host_config(&self, engine: &Engine) -> HostConfig {
         // Docker takes the first free port of a range at each start, and any free one for 0. A fixed
         // port would make a start fail when another program has taken it meanwhile.
         let host_port =
-            config.ports.map_or("0".to_owned(), |range| format!("{}-{}", range.first, range.last));
-        let binding = PortBinding { host_ip: Some(config.publish.to_string()), host_port: Some(host_port) };
+            engine.ports.map_or("0".to_owned(), |range| format!("{}-{}", range.first, range.last));
+        let binding =
+            PortBinding { host_ip: Some(engine.host.publish.to_string()), host_port: Some(host_port) };
         let limits = self.limits();
-        HostConfig {
+        engine.confinement.apply(HostConfig {
             network_mode: Some(self.network.clone()),
             mounts: Some(vec![Mount {
                 typ: Some(MountType::VOLUME),
@@ -141,8 +143,6 @@ impl Inputs {
             cpu_period: limits.cpu_period,
             cpu_quota: limits.cpu_quota,
             pids_limit: Some(PIDS),
-            cap_drop: Some(vec!["ALL".to_owned()]),
-            security_opt: Some(vec!["no-new-privileges:true".to_owned()]),
             // Reaps what the instance's children leave behind.
             init: Some(true),
             restart_policy: Some(RestartPolicy {
@@ -157,7 +157,7 @@ impl Inputs {
                 ])),
             }),
             ..Default::default()
-        }
+        })
     }
 }
 

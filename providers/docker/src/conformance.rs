@@ -7,7 +7,6 @@
     clippy::panic,
     reason = "a failed expectation is a failed test"
 )]
-#![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -21,10 +20,12 @@ use bollard::query_parameters as query;
 use contracts::InstallationId;
 use futures_util::StreamExt;
 use provider_api::conformance::{Bench, CanaryBoot, Hands};
-use provider_api::{Provider, RuntimeRef};
-use provider_docker::{DockerConfig, DockerProvider};
+use provider_api::{Provider, RuntimeRef, Settings};
 use tokio::sync::OnceCell;
 
+use crate::{DockerConfig, DockerProvider, SETTINGS, declare};
+
+/// The stand-in for the instance image.
 pub const IMAGE: &str = "pilot-conformance-test:latest";
 
 /// Stands in for the instance image: the same user and home, and an init that ends on SIGTERM.
@@ -36,13 +37,18 @@ WORKDIR /home/pilot
 ENTRYPOINT ["/bin/sh", "-c", "if [ -e behave-die ]; then echo cannot work today >&2; exit 7; fi; trap 'exit 0' TERM; echo up; while :; do sleep 3600 & wait $!; done"]
 "#;
 
+/// One installation of its own on the machine's engine.
 pub struct World {
+    /// The witness's own client.
     pub docker: Docker,
+    /// Where its instances' boot files come from.
     pub boot: Arc<CanaryBoot>,
+    /// Owns everything in it.
     pub installation: InstallationId,
 }
 
 impl World {
+    /// An empty one. Panics without an engine, and without a base for the stand-in of the image.
     pub async fn new() -> Self {
         let docker = Docker::connect_with_unix_defaults()
             .expect("no Docker engine: these tests need one, start it with `sudo systemctl start docker`");
@@ -53,9 +59,11 @@ impl World {
         Self { docker, boot: CanaryBoot::new(), installation: InstallationId::random() }
     }
 
+    /// How a module works in it.
     pub fn config(&self) -> DockerConfig {
         DockerConfig {
             host: None,
+            settings: Settings::read(&declare::name(), SETTINGS, |_| None).unwrap(),
             image: IMAGE.to_owned(),
             boot: self.boot.clone(),
             publish: IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -63,10 +71,12 @@ impl World {
         }
     }
 
+    /// A module that works in it.
     pub fn provider(&self) -> Arc<dyn Provider> {
         Arc::new(DockerProvider::new(self.config()))
     }
 
+    /// What the suite needs of it.
     pub fn bench(self) -> Bench {
         let (first, second) = (self.provider(), self.provider());
         let (installation, boot) = (self.installation.clone(), self.boot.clone());
@@ -141,15 +151,18 @@ impl World {
         sample.cpu_stats.unwrap().cpu_usage.unwrap().total_usage.unwrap()
     }
 
+    /// What the engine itself says of the container.
     pub async fn inspect(&self, runtime: &RuntimeRef) -> bollard::models::ContainerInspectResponse {
         self.docker.inspect_container(&name(runtime), None::<query::InspectContainerOptions>).await.unwrap()
     }
 }
 
+/// Of network and container.
 pub fn name(runtime: &RuntimeRef) -> String {
     format!("pilot-{}", runtime.runtime_id)
 }
 
+/// A world for one case.
 pub async fn bench() -> Bench {
     World::new().await.bench()
 }

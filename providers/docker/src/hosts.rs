@@ -1,0 +1,252 @@
+//! All hosts, and on which of them a runtime is.
+//!
+//! Docker itself is the memory of that: whoever wants a runtime's objects asks all hosts, so no crash and
+//! no second program can make it wrong. The home volume decides; a host that does not answer is an error
+//! and never "there is none", so that nothing is made twice.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bollard::models::ContainerInspectResponse;
+use bollard::query_parameters::{ListContainersOptionsBuilder, ListNetworksOptionsBuilder};
+use contracts::RuntimeId;
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
+use provider_api::{ProviderError, Result};
+use tokio::sync::Mutex;
+
+use crate::engine::Engine;
+use crate::failure::Failure;
+use crate::locks::Locks;
+use crate::placement::{Need, Room, choose, no_room};
+use crate::settings::{self, Host};
+use crate::{DockerConfig, container, declare, names};
+
+const MIB: i64 = 1024 * 1024;
+/// For so long a place is kept for a runtime whose container is not made yet.
+const KEPT: Duration = Duration::from_secs(300);
+
+pub(crate) struct Hosts {
+    pub config: DockerConfig,
+    pub locks: Locks,
+    engines: Result<Vec<Arc<Engine>>>,
+    /// Places that were chosen and do not show on the host yet. Held while one is chosen.
+    kept: Mutex<HashMap<RuntimeId, (String, Need, Instant)>>,
+}
+
+impl Hosts {
+    pub fn new(config: DockerConfig) -> Self {
+        let engines = Self::read(&config);
+        Self { config, locks: Locks::default(), engines, kept: Mutex::default() }
+    }
+
+    fn read(config: &DockerConfig) -> Result<Vec<Arc<Engine>>> {
+        let engine = |host, named| Engine::new(host, config.ports, named, &config.settings).map(Arc::new);
+        let Some(hosts) = settings::hosts(&config.settings)? else {
+            return Ok(vec![engine(Host::local(config.host.as_deref(), config.publish)?, false)?]);
+        };
+        match config.host {
+            Some(_) => Err(settings::unusable("hosts", "it is given, and one Docker host as well")),
+            None => hosts.into_iter().map(|host| engine(host, true)).collect(),
+        }
+    }
+
+    pub fn all(&self) -> Result<&[Arc<Engine>]> {
+        self.engines.as_ref().map(Vec::as_slice).map_err(Clone::clone)
+    }
+
+    /// The only host, when nobody has configured several. There is nothing to look for and to choose.
+    fn only(&self) -> Result<Option<&Arc<Engine>>> {
+        Ok(self.all()?.first().filter(|first| !first.named))
+    }
+
+    /// Where this runtime is; `None` when it is surely on no host.
+    pub async fn locate(&self, runtime: &RuntimeId) -> Result<Option<Arc<Engine>>> {
+        if let Some(only) = self.only()? {
+            return Ok(Some(only.clone()));
+        }
+        let mut silent = None;
+        let mut asked: FuturesUnordered<_> = self
+            .all()?
+            .iter()
+            .map(|engine| async move { (engine, has_volume(engine, runtime).await) })
+            .collect();
+        while let Some((engine, answer)) = asked.next().await {
+            match answer {
+                Ok(true) => return Ok(Some(engine.clone())),
+                Ok(false) => {}
+                Err(error) => silent = Some(error),
+            }
+        }
+        if let Some(error) = silent {
+            return Err(may_be_there(error));
+        }
+        for (engine, answer) in join_all(
+            self.all()?.iter().map(|engine| async move { (engine, has_other(engine, runtime).await) }),
+        )
+        .await
+        {
+            if answer? {
+                return Ok(Some(engine.clone()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Where this runtime is, or the first host, which then says that it is not there.
+    pub async fn of(&self, runtime: &RuntimeId) -> Result<Arc<Engine>> {
+        match self.locate(runtime).await? {
+            Some(engine) => Ok(engine),
+            None => {
+                self.all()?.first().cloned().ok_or_else(|| settings::unusable("hosts", "it names no host"))
+            }
+        }
+    }
+
+    /// Where the object of this name is; `None` when it is surely on no host.
+    pub async fn of_id(&self, id: &str) -> Result<Option<Arc<Engine>>> {
+        match (self.only()?, names::runtime(id)) {
+            (Some(only), _) => Ok(Some(only.clone())),
+            (None, Some(runtime)) => self.locate(&runtime).await,
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// Where the first object of this runtime is to be made, or where it already has one.
+    pub async fn place(&self, runtime: &RuntimeId) -> Result<Arc<Engine>> {
+        if let Some(engine) = self.locate(runtime).await? {
+            return Ok(engine);
+        }
+        let mut kept = self.kept.lock().await;
+        let need = declare::smallest();
+        let engines = self.all()?;
+        let mut rooms = Vec::new();
+        for room in join_all(engines.iter().map(|engine| self.room(engine, runtime, &kept))).await {
+            rooms.push(room?);
+        }
+        let engine = engines[choose(&rooms, need)?].clone();
+        kept.insert(runtime.clone(), (engine.host.name.clone(), need, Instant::now()));
+        tracing::info!(%runtime, host = engine.host.name, "a host is chosen");
+        Ok(engine)
+    }
+
+    /// Passes when a container of this runtime that needs so much may be made on its host.
+    pub async fn admit(&self, engine: &Engine, runtime: &RuntimeId, need: Need) -> Result<()> {
+        if !engine.named {
+            return Ok(());
+        }
+        let mut kept = self.kept.lock().await;
+        let room = self.room(engine, runtime, &kept).await?;
+        if room.refuses(need).is_some() {
+            return Err(no_room(&[room], need));
+        }
+        kept.insert(runtime.clone(), (engine.host.name.clone(), need, Instant::now()));
+        Ok(())
+    }
+
+    /// What is true of a host, this runtime left out of account.
+    async fn room(
+        &self,
+        engine: &Engine,
+        runtime: &RuntimeId,
+        kept: &HashMap<RuntimeId, (String, Need, Instant)>,
+    ) -> Result<Room> {
+        let docker = engine.docker().await?;
+        let filters = HashMap::from([("label".to_owned(), vec![names::RUNTIME.to_owned()])]);
+        let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
+        let (info, has_image, listed) = tokio::join!(
+            engine.ask("ask what the host has", docker.info()),
+            engine.has_image(&self.config.image),
+            engine.ask("list containers", docker.list_containers(Some(options))),
+        );
+        let (info, has_image) = (info?, has_image?);
+        let ids: Vec<String> = listed?.into_iter().filter_map(|container| container.id).collect();
+        let looks = join_all(ids.iter().map(|id| container::inspect(engine, id))).await;
+        let mut promised = HashMap::new();
+        for found in looks.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten() {
+            if let Some((theirs, need)) = promise(&found) {
+                promised.insert(theirs, need);
+            }
+        }
+        for (theirs, (host, need, since)) in kept {
+            if *host == engine.host.name && since.elapsed() < KEPT {
+                promised.entry(theirs.clone()).or_insert(*need);
+            }
+        }
+        promised.remove(runtime);
+        let sum = |part: fn(&Need) -> i64| promised.values().map(part).sum();
+        Ok(Room {
+            host: engine.host.name.clone(),
+            has_image,
+            total: Need {
+                memory_mib: info.mem_total.unwrap_or_default() / MIB,
+                cpu_millis: info.ncpu.unwrap_or_default() * 1000,
+            },
+            promised: Need {
+                memory_mib: sum(|need| need.memory_mib),
+                cpu_millis: sum(|need| need.cpu_millis),
+            },
+        })
+    }
+
+    /// Whether an instance could be made now: every host answers, and one has the image.
+    pub async fn are_ready(&self) -> Result<()> {
+        let engines = self.all()?;
+        for answer in join_all(engines.iter().map(|engine| engine.is_reachable())).await {
+            answer?;
+        }
+        let mut missing = None;
+        for (engine, has) in engines
+            .iter()
+            .zip(join_all(engines.iter().map(|engine| engine.has_image(&self.config.image))).await)
+        {
+            if has? {
+                return Ok(());
+            }
+            missing = missing.or_else(|| Some(engine.no_image(&self.config.image)));
+        }
+        missing.map_or(Ok(()), Err)
+    }
+}
+
+/// What the runtime of this container may take.
+fn promise(found: &ContainerInspectResponse) -> Option<(RuntimeId, Need)> {
+    let inputs = container::Inputs::of(found)?;
+    Some((inputs.runtime_id, Need { memory_mib: inputs.memory_mib, cpu_millis: inputs.cpu_millis }))
+}
+
+async fn has_volume(engine: &Engine, runtime: &RuntimeId) -> Result<bool> {
+    let docker = engine.docker().await?;
+    let name = names::volume_name(runtime);
+    let found =
+        Failure::optional(engine.ask("look for the home volume", docker.inspect_volume(&name)).await)?;
+    Ok(found.is_some_and(|volume| is_of(&volume.labels, runtime)))
+}
+
+async fn has_other(engine: &Engine, runtime: &RuntimeId) -> Result<bool> {
+    let docker = engine.docker().await?;
+    let name = names::name(runtime);
+    let found = container::inspect(engine, &name).await?;
+    if found.as_ref().and_then(container::owner).is_some_and(|owner| owner.runtime_id == *runtime) {
+        return Ok(true);
+    }
+    let label = format!("{}={runtime}", names::RUNTIME);
+    let filters = HashMap::from([("label".to_owned(), vec![label])]);
+    let options = ListNetworksOptionsBuilder::default().filters(&filters).build();
+    Ok(!engine.ask("list networks", docker.list_networks(Some(options))).await?.is_empty())
+}
+
+fn is_of(labels: &HashMap<String, String>, runtime: &RuntimeId) -> bool {
+    names::owner(labels).is_some_and(|owner| owner.runtime_id == *runtime)
+}
+
+/// The host that did not answer may hold the runtime.
+fn may_be_there(error: ProviderError) -> ProviderError {
+    let message = format!(
+        "{}; the runtime may be on that host, so it is neither gone nor made elsewhere",
+        error.message
+    );
+    ProviderError { message, ..error }
+}

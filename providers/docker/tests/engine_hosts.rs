@@ -1,0 +1,164 @@
+//! Several hosts: a second, private engine with its own data, reached by socket, by TLS and by `ssh`.
+
+#![allow(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
+
+#[path = "support/engine.rs"]
+mod engine;
+#[path = "support/ssh.rs"]
+mod ssh;
+
+use std::sync::Arc;
+
+use contracts::ErrorCode;
+use engine::SecondEngine;
+use provider_api::conformance::run;
+use provider_api::{Outcome, Provider, RunStatus, Settings};
+use provider_docker::conformance::{self as world, World};
+use provider_docker::{DockerConfig, DockerProvider, SETTINGS};
+use ssh::SshServer;
+
+/// A module with these `PILOT_DOCKER_*`.
+fn provider(world: &World, variables: &[(&str, String)]) -> Arc<dyn Provider> {
+    let var = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone());
+    let settings = Settings::read(&"docker".parse().unwrap(), SETTINGS, var).unwrap();
+    Arc::new(DockerProvider::new(DockerConfig { settings, ..world.config() }))
+}
+
+fn hosts(list: &str) -> [(&'static str, String); 1] {
+    [("PILOT_DOCKER_HOSTS", list.to_owned())]
+}
+
+const FIRST: &str = "one=unix:///var/run/docker.sock";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runtime_stays_on_its_host_and_is_neither_gone_nor_doubled_while_that_is_away() {
+    let world = World::new().await;
+    let mut second = SecondEngine::start().await;
+    second.load(&world.docker, world::IMAGE).await;
+    let both = format!("{FIRST},two={}", second.socket());
+    let fleet = provider(&world, &hosts(&both));
+    let second_only = provider(&world, &hosts(&format!("two={}", second.socket())));
+    run(world.bench(), |bench| async move {
+        // Made through a module that knows the second host alone, found by one that knows both.
+        let spec = bench.stack().spec;
+        let mut pinned = bench.stack_of(&second_only, &bench.installation, spec.runtime_id.clone());
+        pinned.create("home").await.unwrap();
+        let mut stack = bench.stack_of(&fleet, &bench.installation, spec.runtime_id);
+        fleet.ready().await.unwrap();
+        stack.up().await;
+        let runtime = stack.runtime();
+        assert_eq!(bench.hands.objects(&runtime).await, Vec::<String>::new(), "the volume pins the host");
+        assert_eq!(second.count(&runtime).await, 3);
+        assert_eq!(fleet.lifecycle().status(&runtime).await.unwrap(), RunStatus::Running);
+        fleet.lifecycle().suspend(&runtime).await.unwrap();
+        fleet.lifecycle().resume(&runtime).await.unwrap();
+        assert_eq!(fleet.inventory().unwrap().list_owned(&bench.installation).await.unwrap().len(), 3);
+
+        // A new runtime goes to one host with all of its objects.
+        let mut other = bench.stack_of(&fleet, &bench.installation, contracts::RuntimeId::random());
+        other.up().await;
+        let there = second.count(&other.runtime()).await;
+        let here = bench.hands.objects(&other.runtime()).await.len();
+        assert!((here, there) == (3, 0) || (here, there) == (0, 3), "{here} and {there}");
+        other.down().await;
+
+        second.stop();
+        let error = fleet.lifecycle().status(&runtime).await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::DockerUnavailable);
+        assert!(error.message.contains("host two"), "{error}");
+        assert!(fleet.ready().await.unwrap_err().message.contains("host two"));
+        let mut fresh = bench.stack_of(&fleet, &bench.installation, contracts::RuntimeId::random());
+        let error = fresh.create("home").await.unwrap_err();
+        assert!(error.code.retryable() && error.message.contains("host two"), "{error}");
+        assert_eq!(bench.hands.objects(&fresh.runtime()).await, Vec::<String>::new());
+        second.resume().await;
+        assert!(matches!(fleet.lifecycle().status(&runtime).await.unwrap(), RunStatus::Stopped { .. }));
+        stack.down().await;
+        assert_eq!(second.count(&runtime).await, 0);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_by_tls_serves_those_with_a_certificate_of_its_authority_alone() {
+    let world = World::new().await;
+    let second = SecondEngine::start().await;
+    second.load(&world.docker, world::IMAGE).await;
+    let settings = |folder: String| {
+        [
+            ("PILOT_DOCKER_HOSTS", format!("far=tcp://{}", second.authority())),
+            ("PILOT_DOCKER_TLS", folder),
+            ("PILOT_DOCKER_PUBLISH", "far=127.0.0.1".to_owned()),
+        ]
+    };
+    let by_tls = provider(&world, &settings(second.certificates()));
+    let strange = provider(&world, &settings(second.strange_certificates()));
+    run(world.bench(), |bench| async move {
+        assert_eq!(strange.ready().await.unwrap_err().code, ErrorCode::DockerUnavailable);
+        by_tls.ready().await.unwrap();
+        let mut stack = bench.stack_of(&by_tls, &bench.installation, contracts::RuntimeId::random());
+        stack.up().await;
+        assert_eq!(second.count(&stack.runtime()).await, 3);
+        let endpoint = by_tls.lifecycle().endpoint(&stack.runtime()).await.unwrap();
+        assert!(format!("{endpoint:?}").contains("127.0.0.1"));
+        let said = by_tls.exec().unwrap();
+        let words = ["echo".to_owned(), "hello".to_owned()];
+        let said = said.exec(&stack.runtime(), &words, std::time::Duration::from_secs(5)).await.unwrap();
+        assert_eq!(said.stdout, b"hello\n", "an upgraded connection works too");
+        stack.down().await;
+        assert_eq!(second.count(&stack.runtime()).await, 0);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_by_ssh_is_used_when_its_key_is_known_and_refused_when_it_is_not() {
+    let world = World::new().await;
+    let server = SshServer::start().await;
+    let settings = |config: String| {
+        [
+            ("PILOT_DOCKER_HOSTS", format!("far=ssh://root@127.0.0.1:{}", server.port)),
+            ("PILOT_DOCKER_PUBLISH", "far=127.0.0.1".to_owned()),
+            ("PILOT_DOCKER_SSH_CONFIG", config),
+        ]
+    };
+    let (known, unknown) = (server.config(true), server.config(false));
+    let (known, unknown) = (provider(&world, &settings(known)), provider(&world, &settings(unknown)));
+    run(world.bench(), |bench| async move {
+        let error = unknown.ready().await.unwrap_err();
+        assert!(error.message.contains("Host key verification failed"), "{error}");
+        assert_eq!((error.code, error.outcome), (ErrorCode::DockerUnavailable, Outcome::NothingHappened));
+        known.ready().await.unwrap();
+        let mut stack = bench.stack_of(&known, &bench.installation, contracts::RuntimeId::random());
+        stack.up().await;
+        assert_eq!(bench.hands.objects(&stack.runtime()).await.len(), 3);
+        known.lifecycle().suspend(&stack.runtime()).await.unwrap();
+        known.lifecycle().resume(&stack.runtime()).await.unwrap();
+        assert_eq!(known.lifecycle().status(&stack.runtime()).await.unwrap(), RunStatus::Running);
+        stack.down().await;
+        assert_eq!(bench.hands.objects(&stack.runtime()).await, Vec::<String>::new());
+        drop(server);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn networks_get_small_subnets_of_the_operators_range_until_it_is_used_up() {
+    let world = World::new().await;
+    let docker = world.docker.clone();
+    let two = provider(&world, &[("PILOT_DOCKER_SUBNETS", "10.250.77.0/27".to_owned())]);
+    run(world.bench(), |bench| async move {
+        let stack = || bench.stack_of(&two, &bench.installation, contracts::RuntimeId::random());
+        let mut subnets = std::collections::BTreeSet::new();
+        for mut stack in [stack(), stack()] {
+            stack.create("network").await.unwrap();
+            let name = world::name(&stack.runtime());
+            let options = None::<bollard::query_parameters::InspectNetworkOptions>;
+            let made = docker.inspect_network(&name, options).await.unwrap();
+            subnets.insert(made.ipam.unwrap().config.unwrap()[0].subnet.clone().unwrap());
+        }
+        assert_eq!(subnets.into_iter().collect::<Vec<_>>(), ["10.250.77.0/28", "10.250.77.16/28"]);
+        assert_eq!(stack().create("network").await.unwrap_err().code, ErrorCode::ProviderCapacity);
+    })
+    .await;
+}
