@@ -12,31 +12,31 @@ use serde_json::Value;
 
 const NAME: &str = "two-brooks";
 
-/// The repository as it is now, without what git ignores. It has the same place at each run and files that
-/// are as they were keep their times, so that cargo builds only what changed.
+/// The repository as it is now, without what git ignores. Files keep their times, so that cargo takes what
+/// it has built from the original for built from the copy. Outside the target folder: what cargo builds
+/// from sources in there it would never build again when the original changes.
 struct Copy {
     repository: PathBuf,
     programs: PathBuf,
+    _place: tempfile::TempDir,
 }
 
 impl Copy {
     fn make() -> Self {
-        let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("provider-new");
-        let copy = Self { repository: place.join("repository"), programs: place.join("target") };
+        let place = tempfile::tempdir().unwrap();
+        let at = |folder| place.path().join(folder);
+        let copy = Self { repository: at("repository"), programs: at("target"), _place: place };
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         let listed = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
         let listed = output(Command::new("git").current_dir(source).args(listed));
         let files: BTreeSet<&str> =
             listed.split('\0').filter(|file| !file.is_empty() && source.join(file).is_file()).collect();
         for file in &files {
-            let (from, to) = (fs::read(source.join(file)).unwrap(), copy.repository.join(file));
-            if fs::read(&to).ok().as_ref() != Some(&from) {
-                fs::create_dir_all(to.parent().unwrap()).unwrap();
-                fs::write(&to, from).unwrap();
-            }
-        }
-        for folder in ["providers", "stacks/golden"] {
-            let _ = fs::remove_dir_all(copy.repository.join(folder).join(NAME));
+            let (from, to) = (source.join(file), copy.repository.join(file));
+            fs::create_dir_all(to.parent().unwrap()).unwrap();
+            fs::copy(&from, &to).unwrap();
+            let times = fs::FileTimes::new().set_modified(fs::metadata(&from).unwrap().modified().unwrap());
+            fs::File::options().append(true).open(&to).unwrap().set_times(times).unwrap();
         }
         copy
     }
