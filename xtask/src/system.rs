@@ -32,6 +32,7 @@ pub const ENGINE: &[Need] = &[
     ("python3", "python3"),
     ("pip3", "python3-pip"),
     ("sshd", "openssh-server"),
+    ("runsc", "runsc"),
 ];
 
 /// What making a base image without a registry needs.

@@ -10,7 +10,7 @@ use contracts::network::PortRange;
 use provider_api::{ProviderError, Result, Settings};
 use tokio::sync::OnceCell;
 
-use crate::confine::Confinement;
+use crate::confine::{Confinement, GVISOR, OciRuntime};
 use crate::failure::{Answer, Failure, classify, image_missing, timed_out};
 use crate::settings::{self, Address, Host};
 use crate::subnet::Pool;
@@ -32,12 +32,14 @@ pub(crate) struct Engine {
     /// Whether errors name the host, because there may be others.
     pub named: bool,
     client: OnceCell<Docker>,
+    has_gvisor: OnceCell<bool>,
 }
 
 impl Engine {
     pub fn new(host: Host, ports: Option<PortRange>, named: bool, settings: &Settings) -> Result<Self> {
         let (subnets, confinement) = (settings::subnets(settings)?, Confinement::read(settings)?);
-        Ok(Self { host, ports, subnets, confinement, named, client: OnceCell::new() })
+        let (client, has_gvisor) = (OnceCell::new(), OnceCell::new());
+        Ok(Self { host, ports, subnets, confinement, named, client, has_gvisor })
     }
 
     /// A failed attempt is not remembered: the next call tries again.
@@ -83,6 +85,22 @@ impl Engine {
         let docker = self.docker().await?;
         let found = within(self.patience(), "look for the image", docker.inspect_image(image)).await;
         Ok(Failure::optional(found).map_err(|error| self.name(error))?.is_some())
+    }
+
+    /// What new containers run in; `None` is the engine's default. An engine learns of another runtime only
+    /// when it starts, so it is asked once.
+    pub async fn oci_runtime(&self) -> Result<Option<String>> {
+        let ask = || async {
+            let info = self.ask("ask which runtimes there are", self.docker().await?.info()).await?;
+            let has = info.runtimes.is_some_and(|runtimes| runtimes.contains_key(GVISOR));
+            tracing::info!(host = self.host.name, gvisor = has, "the runtime of new containers is known");
+            Ok::<_, ProviderError>(has)
+        };
+        match &self.confinement.runtime {
+            OciRuntime::Named(name) => Ok(Some(name.clone())),
+            OciRuntime::Engines => Ok(None),
+            OciRuntime::Auto => Ok(self.has_gvisor.get_or_try_init(ask).await?.then(|| GVISOR.to_owned())),
+        }
     }
 
     pub fn no_image(&self, image: &str) -> ProviderError {

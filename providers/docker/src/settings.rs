@@ -35,7 +35,12 @@ pub const SETTINGS: &[Setting] = &[
         "`strict`, or `dev` for images whose programs become root of their container (sudo, apt)",
     )
     .default("strict"),
-    Setting::optional("runtime", "a runtime of the engine other than its default, such as gVisor's `runsc`"),
+    Setting::optional(
+        "runtime",
+        "what runs the containers: `auto` is gVisor's `runsc` on hosts whose engine has it, `default` the \
+         engine's own, any other word a runtime that each host must have",
+    )
+    .default("auto"),
     Setting::optional(
         "diskMib",
         "a limit of each container's own files, where the engine has one (xfs with pquota)",

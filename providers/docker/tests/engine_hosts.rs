@@ -10,9 +10,9 @@ mod ssh;
 use std::sync::Arc;
 
 use contracts::ErrorCode;
-use engine::SecondEngine;
+use engine::{SecondEngine, WITH_GVISOR};
 use provider_api::conformance::run;
-use provider_api::{Outcome, Provider, RunStatus, Settings};
+use provider_api::{Outcome, Provider, RunStatus, RuntimeRef, Settings};
 use provider_docker::conformance::{self as world, World};
 use provider_docker::{DockerConfig, DockerProvider, SETTINGS};
 use ssh::SshServer;
@@ -26,6 +26,14 @@ fn provider(world: &World, variables: &[(&str, String)]) -> Arc<dyn Provider> {
 
 fn hosts(list: &str) -> [(&'static str, String); 1] {
     [("PILOT_DOCKER_HOSTS", list.to_owned())]
+}
+
+/// What a program inside says, run as the instance's user.
+async fn said(provider: &Arc<dyn Provider>, runtime: &RuntimeRef, command: &[&str]) -> String {
+    let words: Vec<String> = command.iter().map(|&word| word.to_owned()).collect();
+    let limit = std::time::Duration::from_secs(10);
+    let output = provider.exec().unwrap().exec(runtime, &words, limit).await.unwrap();
+    String::from_utf8(output.stdout).unwrap()
 }
 
 const FIRST: &str = "one=unix:///var/run/docker.sock";
@@ -101,10 +109,8 @@ async fn a_host_by_tls_serves_those_with_a_certificate_of_its_authority_alone() 
         assert_eq!(second.count(&stack.runtime()).await, 3);
         let endpoint = by_tls.lifecycle().endpoint(&stack.runtime()).await.unwrap();
         assert!(format!("{endpoint:?}").contains("127.0.0.1"));
-        let said = by_tls.exec().unwrap();
-        let words = ["echo".to_owned(), "hello".to_owned()];
-        let said = said.exec(&stack.runtime(), &words, std::time::Duration::from_secs(5)).await.unwrap();
-        assert_eq!(said.stdout, b"hello\n", "an upgraded connection works too");
+        let hello = said(&by_tls, &stack.runtime(), &["echo", "hello"]).await;
+        assert_eq!(hello, "hello\n", "an upgraded connection works too");
         stack.down().await;
         assert_eq!(second.count(&stack.runtime()).await, 0);
     })
@@ -161,4 +167,32 @@ async fn networks_get_small_subnets_of_the_operators_range_until_it_is_used_up()
         assert_eq!(stack().create("network").await.unwrap_err().code, ErrorCode::ProviderCapacity);
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn instances_run_in_gvisor_where_the_host_has_it_unless_the_operator_chooses_otherwise() {
+    let second = SecondEngine::configured(WITH_GVISOR).await;
+    for (runtime, in_gvisor) in [("auto", true), ("default", false), ("runsc", true)] {
+        let world = World::new().await;
+        second.load(&world.docker, world::IMAGE).await;
+        let [host] = hosts(&format!("two={}", second.socket()));
+        let provider = provider(&world, &[host, ("PILOT_DOCKER_RUNTIME", runtime.to_owned())]);
+        run(world.bench(), |bench| async move {
+            let mut stack = bench.stack_of(&provider, &bench.installation, contracts::RuntimeId::random());
+            stack.up().await;
+            let id = stack.runtime();
+            // gVisor's own kernel has a log that says who it is; the host's is not readable for instances.
+            let log = said(&provider, &id, &["sh", "-c", "dmesg 2>&1"]).await;
+            assert_eq!(log.contains("Starting gVisor"), in_gvisor, "{runtime}: {log}");
+
+            said(&provider, &id, &["sh", "-c", "echo kept > file"]).await;
+            let lifecycle = provider.lifecycle();
+            lifecycle.suspend(&id).await.unwrap();
+            assert_eq!(lifecycle.status(&id).await.unwrap(), RunStatus::Suspended);
+            lifecycle.resume(&id).await.unwrap();
+            assert_eq!(said(&provider, &id, &["cat", "file"]).await, "kept\n");
+            stack.down().await;
+        })
+        .await;
+    }
 }

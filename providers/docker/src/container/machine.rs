@@ -109,7 +109,7 @@ impl<'a> Machine<'a> {
         let volume = docker.inspect_volume(&inputs.volume);
         self.engine.ask("find the home volume", volume).await.map_err(ProviderError::from)?;
         let options = CreateContainerOptionsBuilder::default().name(&self.name).build();
-        let body = inputs.body(self.engine);
+        let body = inputs.body(self.engine, self.engine.oci_runtime().await?);
         self.engine.ask("create the container", docker.create_container(Some(options), body)).await.map(drop)
     }
 

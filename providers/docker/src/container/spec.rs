@@ -97,7 +97,7 @@ impl Inputs {
         }
     }
 
-    pub fn body(&self, engine: &Engine) -> ContainerCreateBody {
+    pub fn body(&self, engine: &Engine, oci_runtime: Option<String>) -> ContainerCreateBody {
         let ports = &network().instance;
         let mut env = vec![
             format!("HOME={HOME}"),
@@ -115,7 +115,7 @@ impl Inputs {
             env: Some(env),
             labels: Some(names::labels(&self.runtime(), self.generation)),
             exposed_ports: Some(vec![backend_port()]),
-            host_config: Some(self.host_config(engine)),
+            host_config: Some(engine.confinement.apply(self.host_config(engine), oci_runtime)),
             ..Default::default()
         }
     }
@@ -128,7 +128,7 @@ impl Inputs {
         let binding =
             PortBinding { host_ip: Some(engine.host.publish.to_string()), host_port: Some(host_port) };
         let limits = self.limits();
-        engine.confinement.apply(HostConfig {
+        HostConfig {
             network_mode: Some(self.network.clone()),
             mounts: Some(vec![Mount {
                 typ: Some(MountType::VOLUME),
@@ -157,7 +157,7 @@ impl Inputs {
                 ])),
             }),
             ..Default::default()
-        })
+        }
     }
 }
 

@@ -22,11 +22,22 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 pub struct SecondEngine {
     folder: tempfile::TempDir,
     port: u16,
+    config: &'static str,
     daemon: Option<Child>,
 }
 
+/// gVisor with the host's network stack: Debian's gVisor is of 2022 and takes every network namespace of a
+/// newer kernel for the first one, in which it refuses to use its own.
+pub const WITH_GVISOR: &str =
+    r#"{"runtimes": {"runsc": {"path": "/usr/bin/runsc", "runtimeArgs": ["--network=host"]}}}"#;
+
 impl SecondEngine {
     pub async fn start() -> Self {
+        Self::configured("{}").await
+    }
+
+    /// With a configuration file of this text.
+    pub async fn configured(config: &'static str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         for (name, subject) in [("good", "127.0.0.1"), ("strange", "127.0.0.1")] {
             let path = folder.path().join(name);
@@ -34,7 +45,7 @@ impl SecondEngine {
             certificates(&path, subject);
         }
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut engine = Self { folder, port, daemon: None };
+        let mut engine = Self { folder, port, config, daemon: None };
         engine.resume().await;
         engine
     }
@@ -43,8 +54,11 @@ impl SecondEngine {
     pub async fn resume(&mut self) {
         let at = |part: &str| self.folder.path().join(part);
         let log = std::fs::File::create(at("log")).unwrap();
+        std::fs::write(at("daemon.json"), self.config).unwrap();
         let mut command = Command::new("dockerd");
         command
+            .arg("--config-file")
+            .arg(at("daemon.json"))
             .args(["--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-forward=false"])
             .args(["--default-address-pool", "base=10.249.0.0/20,size=28"])
             .arg(format!("--host={}", self.socket()))
