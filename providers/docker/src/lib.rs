@@ -18,6 +18,7 @@ mod locks;
 mod logs;
 mod names;
 mod network;
+mod service;
 mod volume;
 
 use std::net::IpAddr;
@@ -85,6 +86,8 @@ impl Provider for DockerProvider {
             Arc::new(network::NetworkResource { engine: self.engine.clone() }),
             Arc::new(volume::VolumeResource { engine: self.engine.clone() }),
             Arc::new(container::ContainerResource { engine: self.engine.clone() }),
+            Arc::new(service::ServiceVolumeResource { engine: self.engine.clone() }),
+            Arc::new(service::ServiceResource { engine: self.engine.clone() }),
         ]
     }
 
