@@ -181,7 +181,11 @@ pub enum WsCommand {
     Create(Create),
     /// List the workspaces
     #[command(visible_alias = "list")]
-    Ls,
+    Ls {
+        /// Fail when there is any, for scripts that remove Pilot
+        #[arg(long)]
+        expect_none: bool,
+    },
     /// Show one workspace
     Get {
         /// The workspace's name, as `pilot ws ls` shows it

@@ -29,7 +29,7 @@ pub async fn run(ws: Ws, data: &Path, ui: &mut Ui) -> Result<Outcome, Problem> {
     let client = connect(&ws.connection, data).await?;
     match ws.command {
         WsCommand::Create(create) => create_workspace(&client, create, ui).await,
-        WsCommand::Ls => list(&client, ui).await,
+        WsCommand::Ls { expect_none } => list(&client, expect_none, ui).await,
         WsCommand::Get { slug } => get(&client, &parse(&slug)?, ui).await,
         WsCommand::Start(it) => change(&client, &parse(&it.slug)?, Change::Start, it.no_wait, ui).await,
         WsCommand::Stop(it) => change(&client, &parse(&it.slug)?, Change::Stop, it.no_wait, ui).await,
@@ -136,8 +136,16 @@ fn summary(workspace: &Workspace, after: &str) -> String {
     }
 }
 
-async fn list(client: &Client, ui: &mut Ui) -> Result<Outcome, Problem> {
+async fn list(client: &Client, expect_none: bool, ui: &mut Ui) -> Result<Outcome, Problem> {
     let list = client.workspaces().await?;
+    if expect_none && !list.workspaces.is_empty() {
+        let names: Vec<&str> = list.workspaces.iter().map(|workspace| workspace.slug.as_str()).collect();
+        let problem = Problem::new(
+            ErrorCode::ProviderInUse,
+            format!("There are still {} workspaces: {}.", names.len(), names.join(", ")),
+        );
+        return Err(problem.with_action("Delete each with its files: `pilot ws rm NAME`."));
+    }
     if ui.json {
         ui.document(&list);
     } else if list.workspaces.is_empty() {

@@ -23,6 +23,11 @@ impl Programs {
         self.folder.join("pilot")
     }
 
+    /// The Pulumi plugin.
+    pub fn plugin(&self) -> PathBuf {
+        self.folder.join("pulumi-resource-pilot")
+    }
+
     /// The instance's init.
     pub fn instance(&self) -> PathBuf {
         self.folder.join("pilot-instance")

@@ -72,6 +72,7 @@ fn engine(targets: &targets::Targets, filter: Option<&str>, yes: bool) -> Result
     tools::ensure_for_tests()?;
     let programs = build::all(false)?;
     image::ensure(&programs, &tools.opencode, yes)?;
+    image::ensure_pilot(&programs, &tools, yes)?;
     let names = targets.of(Class::Engine);
     if names.is_empty() {
         bail!("there is no engine test: no crate has a file tests/engine_*.rs");

@@ -31,20 +31,26 @@ impl Exec for DockerLifecycle {
             return Err(machine.does_not_run(&found));
         }
         let id = found.id.as_deref().unwrap_or(machine.name());
-        let run = run(&engine, id, command, limit);
+        let run = run(&engine, id, command, limit, Some(HOME));
         tokio::time::timeout(limit + FAREWELL, run).await.unwrap_or_else(|_| Err(too_long(command, limit)))
     }
 }
 
 /// Docker cannot end what it runs for somebody, so a `timeout` inside does.
-async fn run(engine: &Engine, container: &str, command: &[String], limit: Duration) -> Result<Executed> {
+pub(crate) async fn run(
+    engine: &Engine,
+    container: &str,
+    command: &[String],
+    limit: Duration,
+    folder: Option<&str>,
+) -> Result<Executed> {
     let docker = engine.docker().await?;
     let seconds = limit.as_secs_f64().ceil().max(1.0) as u64;
     let mut words = vec!["timeout".to_owned(), "-s".to_owned(), "KILL".to_owned(), seconds.to_string()];
     words.extend(command.iter().cloned());
     let body = ExecConfig {
         cmd: Some(words),
-        working_dir: Some(HOME.to_owned()),
+        working_dir: folder.map(str::to_owned),
         attach_stdout: Some(true),
         attach_stderr: Some(true),
         ..Default::default()

@@ -57,6 +57,11 @@ impl Hosts {
         self.engines.as_ref().map(Vec::as_slice).map_err(Clone::clone)
     }
 
+    /// The first host, which has what is no runtime's.
+    pub fn first(&self) -> Result<&Arc<Engine>> {
+        self.all()?.first().ok_or_else(|| settings::unusable("hosts", "it names no host"))
+    }
+
     /// The only host, when nobody has configured several. There is nothing to look for and to choose.
     fn only(&self) -> Result<Option<&Arc<Engine>>> {
         Ok(self.all()?.first().filter(|first| !first.named))
@@ -99,9 +104,7 @@ impl Hosts {
     pub async fn of(&self, runtime: &RuntimeId) -> Result<Arc<Engine>> {
         match self.locate(runtime).await? {
             Some(engine) => Ok(engine),
-            None => {
-                self.all()?.first().cloned().ok_or_else(|| settings::unusable("hosts", "it names no host"))
-            }
+            None => self.first().cloned(),
         }
     }
 

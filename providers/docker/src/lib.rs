@@ -23,6 +23,7 @@ mod logs;
 mod names;
 mod network;
 mod placement;
+mod service;
 mod settings;
 mod ssh;
 mod subnet;
@@ -98,6 +99,8 @@ impl Provider for DockerProvider {
             Arc::new(network::NetworkResource { hosts: self.hosts.clone() }),
             Arc::new(volume::VolumeResource { hosts: self.hosts.clone() }),
             Arc::new(container::ContainerResource { hosts: self.hosts.clone() }),
+            Arc::new(service::ServiceVolumeResource { hosts: self.hosts.clone() }),
+            Arc::new(service::ServiceResource { hosts: self.hosts.clone() }),
         ]
     }
 

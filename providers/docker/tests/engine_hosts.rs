@@ -17,9 +17,15 @@ use provider_docker::conformance::{self as world, World};
 use provider_docker::{DockerConfig, DockerProvider, SETTINGS};
 use ssh::SshServer;
 
+/// Two engines on one machine know nothing of each other's networks: out of so many they meet at none.
+const SUBNETS: &str = "10.208.0.0/12";
+
 /// A module with these `PILOT_DOCKER_*`.
 fn provider(world: &World, variables: &[(&str, String)]) -> Arc<dyn Provider> {
-    let var = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone());
+    let var = |name: &str| {
+        let given = variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone());
+        given.or_else(|| (name == "PILOT_DOCKER_SUBNETS").then(|| SUBNETS.to_owned()))
+    };
     let settings = Settings::read(&"docker".parse().unwrap(), SETTINGS, var).unwrap();
     Arc::new(DockerProvider::new(DockerConfig { settings, ..world.config() }))
 }

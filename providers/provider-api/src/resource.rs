@@ -144,7 +144,7 @@ pub trait Resource: Send + Sync {
     /// What differs between the inputs of state and the program. The default compares every input of
     /// the schema.
     fn diff(&self, request: &DiffRequest) -> Diff {
-        diff_against(&self.schema(), request)
+        differences(&self.schema(), request)
     }
 }
 
@@ -180,7 +180,8 @@ fn fits(kind: PropertyType, value: &Value) -> bool {
     }
 }
 
-fn diff_against(schema: &ResourceSchema, request: &DiffRequest) -> Diff {
+/// Every input of the schema that differs: the default of [`Resource::diff`], for modules that add to it.
+pub fn differences(schema: &ResourceSchema, request: &DiffRequest) -> Diff {
     let mut diff = Diff::default();
     for property in &schema.inputs {
         let (old, new) = (request.old_inputs.get(property.name), request.new_inputs.get(property.name));
@@ -276,7 +277,7 @@ mod tests {
             old_outputs: Properties::new(),
             new_inputs: object(json!({"name": "a", "size": 1})),
         };
-        assert_eq!(diff_against(&schema(), &request), Diff::default());
+        assert_eq!(differences(&schema(), &request), Diff::default());
     }
 
     #[test]
@@ -298,7 +299,7 @@ mod tests {
             old_outputs: Properties::new(),
             new_inputs: object(json!({"name": "b"})),
         };
-        let diff = diff_against(&schema(), &request);
+        let diff = differences(&schema(), &request);
         assert_eq!(diff.changed, ["name", "size"]);
         assert_eq!(diff.replaces, ["name"]);
     }

@@ -1,5 +1,4 @@
-//! A second Docker engine of a test's own: own data, a socket and a TLS port, no bridge of its own. Ends
-//! with the test.
+//! A second Docker engine of a test's own: own data, a bridge, a socket and a TLS port. Ends with the test.
 
 #![allow(
     clippy::unwrap_used,
@@ -46,6 +45,11 @@ impl SecondEngine {
         }
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut engine = Self { folder, port, config, daemon: None };
+        // An engine without a bridge, or with address pools of its own, removes `docker0`: the first engine's.
+        let [high, low] = port.to_be_bytes();
+        let address = format!("10.250.{high}.{}/28", low & 0xf0 | 1);
+        ip(&["link", "add", &engine.bridge(), "type", "bridge"]);
+        ip(&["address", "add", &address, "dev", &engine.bridge()]);
         engine.resume().await;
         engine
     }
@@ -59,8 +63,8 @@ impl SecondEngine {
         command
             .arg("--config-file")
             .arg(at("daemon.json"))
-            .args(["--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-forward=false"])
-            .args(["--default-address-pool", "base=10.249.0.0/20,size=28"])
+            .arg(format!("--bridge={}", self.bridge()))
+            .args(["--iptables=false", "--ip6tables=false", "--ip-forward=false"])
             .arg(format!("--host={}", self.socket()))
             .arg(format!("--host=tcp://{}", self.authority()))
             .arg("--tlsverify")
@@ -100,6 +104,10 @@ impl SecondEngine {
         let _ = Command::new("kill").arg(daemon.id().to_string()).status();
         let _ = daemon.wait();
         let _ = std::fs::remove_file(self.folder.path().join("docker.sock"));
+    }
+
+    fn bridge(&self) -> String {
+        format!("pilot-t{}", self.port)
     }
 
     pub fn socket(&self) -> String {
@@ -157,6 +165,7 @@ impl SecondEngine {
 impl Drop for SecondEngine {
     fn drop(&mut self) {
         if self.daemon.is_none() {
+            ip(&["link", "delete", &self.bridge()]);
             return;
         }
         let cli = |words: &[&str]| {
@@ -172,7 +181,13 @@ impl Drop for SecondEngine {
             }
         }
         self.stop();
+        ip(&["link", "delete", &self.bridge()]);
     }
+}
+
+fn ip(words: &[&str]) {
+    let done = Command::new("ip").args(words).status();
+    assert!(done.is_ok_and(|status| status.success()), "ip {words:?}");
 }
 
 fn certificates(folder: &Path, subject: &str) {
