@@ -142,7 +142,7 @@ async fn list(client: &Client, expect_none: bool, ui: &mut Ui) -> Result<Outcome
         let names: Vec<&str> = list.workspaces.iter().map(|workspace| workspace.slug.as_str()).collect();
         let problem = Problem::new(
             ErrorCode::ProviderInUse,
-            format!("There are still {} workspaces: {}.", names.len(), names.join(", ")),
+            format!("There is to be none, and there are {}: {}.", names.len(), names.join(", ")),
         );
         return Err(problem.with_action("Delete each with its files: `pilot ws rm NAME`."));
     }

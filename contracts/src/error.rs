@@ -54,7 +54,7 @@ error_codes! {
     InvalidSlug "invalid_slug" 400 final "The slug is not a valid name";
     SlugTaken "slug_taken" 409 final "Another workspace has this slug";
     UnknownProvider "unknown_provider" 400 final "There is no such provider";
-    ProviderInUse "provider_in_use" 409 final "Workspaces of the provider exist";
+    ProviderInUse "provider_in_use" 409 final "Workspaces still exist";
     UnknownSize "unknown_size" 400 final "The provider has no such size";
     UnknownRegion "unknown_region" 400 final "The provider has no such region";
     InvalidGitUrl "invalid_git_url" 400 final "The git source is not usable";

@@ -47,6 +47,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         let programs = build::all(arguments.release)?;
         ensure_pilot(&programs, &tools, arguments.yes)?;
         ui::say(PILOT);
+        let folder = |program: &Path| program.parent().map(Path::to_owned).unwrap_or_default();
+        let (plugin, pulumi) = (folder(&programs.plugin()), folder(&tools.pulumi));
+        ui::say("\nInstall it on the Docker host of this machine; docs/install.md says more:");
+        ui::say(format!("  export PATH=\"{}:{}:$PATH\"", plugin.display(), pulumi.display()));
+        ui::say("  pulumi login --local && pulumi stack init mine && pulumi up");
     } else {
         let opencode = tools::ensure_opencode()?;
         let programs = build::all(arguments.release)?;

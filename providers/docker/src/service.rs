@@ -94,7 +94,7 @@ impl Resource for ServiceResource {
                 PropertyType::String,
                 "Create and update end when this answers with a success, asked from where Pulumi runs.",
             )
-            .example("http://127.0.0.1:14080/health"),
+            .example("http://127.0.0.1:8080/health"),
             Property::optional(
                 "deleteGuard",
                 PropertyType::StringList,
@@ -127,13 +127,23 @@ impl Resource for ServiceResource {
         let Some(found) = crate::container::inspect(self.hosts.first()?, &request.id).await? else {
             return Ok(None);
         };
-        if !request.inputs.is_empty() {
-            let known: Inputs = parse(&request.inputs)?;
+        let known = match request.inputs.is_empty() {
+            true => None,
+            false => Some(parse::<Inputs>(&request.inputs)?),
+        };
+        if let Some(known) = &known {
             labels::must_own("container", &request.id, &spec::labels_of(&found), &known.owner)?;
         }
         let Some(inputs) = Inputs::of(&found) else { return Ok(None) };
         let intact = self.daemon(&inputs)?.is_intact(&found).await?;
-        Ok(Some(ReadState { outputs: outputs(&inputs, intact), inputs: properties(&inputs), id: request.id }))
+        // As the program wrote them when they mean the same: an empty map is no difference to none.
+        let shown = match known.as_ref() == Some(&inputs) {
+            true => request.inputs,
+            false => properties(&inputs),
+        };
+        let mut outputs = shown.clone();
+        outputs.insert(INTACT.to_owned(), intact.into());
+        Ok(Some(ReadState { outputs, inputs: shown, id: request.id }))
     }
 
     async fn update(&self, request: UpdateRequest) -> Result<Properties> {
