@@ -8,6 +8,8 @@
     reason = "a failed expectation is a failed test"
 )]
 
+mod proxy;
+
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -24,6 +26,8 @@ use provider_api::{Provider, RuntimeRef, Settings};
 use tokio::sync::OnceCell;
 
 use crate::{DockerConfig, DockerProvider, SETTINGS, declare};
+
+pub use proxy::Proxy;
 
 /// The stand-in for the instance image.
 pub const IMAGE: &str = "pilot-conformance-test:latest";
@@ -162,9 +166,12 @@ pub fn name(runtime: &RuntimeRef) -> String {
     format!("pilot-{}", runtime.runtime_id)
 }
 
-/// A world for one case.
+/// A world for one case, in which the first module's way to the engine can be broken.
 pub async fn bench() -> Bench {
-    World::new().await.bench()
+    let (world, proxy) = (World::new().await, Proxy::start().await);
+    let config = DockerConfig { host: Some(proxy.host()), ..world.config() };
+    let bench = world.bench();
+    Bench { provider: Arc::new(DockerProvider::new(config)), ..bench }.with_faults(Arc::new(proxy))
 }
 
 /// Once for each test program; the engine's cache makes it quick after the first time.

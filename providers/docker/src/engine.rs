@@ -18,6 +18,8 @@ use crate::transport;
 
 /// Creating and starting are slow on a busy host; nothing healthy takes longer than this.
 const CALL: Duration = Duration::from_secs(60);
+/// To look at one object takes milliseconds, and a second on a host that is short of everything.
+const LOOK: Duration = Duration::from_secs(20);
 const CONNECT: Duration = Duration::from_secs(2);
 /// A handshake of `ssh` takes several round trips, and its server may look up names.
 const CONNECT_BY_SSH: Duration = Duration::from_secs(8);
@@ -59,7 +61,25 @@ impl Engine {
         doing: &str,
         call: impl Future<Output = std::result::Result<T, Error>>,
     ) -> Answer<T> {
-        within(CALL, doing, call).await.map_err(|failure| match failure {
+        self.limited(CALL, doing, call).await
+    }
+
+    /// The same for what only looks at one object.
+    pub async fn look<T>(
+        &self,
+        doing: &str,
+        call: impl Future<Output = std::result::Result<T, Error>>,
+    ) -> Answer<T> {
+        self.limited(LOOK, doing, call).await
+    }
+
+    async fn limited<T>(
+        &self,
+        limit: Duration,
+        doing: &str,
+        call: impl Future<Output = std::result::Result<T, Error>>,
+    ) -> Answer<T> {
+        within(limit, doing, call).await.map_err(|failure| match failure {
             Failure::Other(error) => Failure::Other(self.name(error)),
             other => other,
         })

@@ -1,8 +1,5 @@
 //! An engine that is away, silent, or whose answers get lost; objects that are not ours.
 
-#[path = "support/proxy.rs"]
-mod proxy;
-
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,9 +8,9 @@ use bollard::models::{NetworkCreateRequest, VolumeCreateRequest};
 use contracts::ErrorCode;
 use provider_api::conformance::run;
 use provider_api::{Outcome, Provider, RunStatus, RuntimeRef};
+use provider_docker::conformance::Proxy;
 use provider_docker::conformance::{self as world, World, name};
 use provider_docker::{DockerConfig, DockerProvider};
-use proxy::Proxy;
 
 fn provider(config: DockerConfig) -> Arc<dyn Provider> {
     Arc::new(DockerProvider::new(config))

@@ -1,14 +1,12 @@
 //! Services on the real engine: what is made, adopted, replaced, kept and left alone.
 
-#[path = "support/proxy.rs"]
-mod proxy;
 #[path = "support/service.rs"]
 mod service;
 
 use contracts::ErrorCode;
 use provider_api::{CreateRequest, Outcome, Properties};
 use provider_docker::conformance::IMAGE;
-use proxy::Proxy;
+use provider_docker::conformance::Proxy;
 use serde_json::json;
 use service::{Service, docker};
 

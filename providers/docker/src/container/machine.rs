@@ -33,7 +33,7 @@ pub(crate) struct Machine<'a> {
 pub(crate) async fn inspect(engine: &Engine, name: &str) -> Result<Option<ContainerInspectResponse>> {
     let docker = engine.docker().await?;
     let inspection = docker.inspect_container(name, None::<InspectContainerOptions>);
-    Failure::optional(engine.ask("look at the container", inspection).await)
+    Failure::optional(engine.look("look at the container", inspection).await)
 }
 
 /// The host port of the backend while the container runs.
