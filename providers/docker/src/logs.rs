@@ -1,7 +1,9 @@
-//! The end of a container's log, with a line on how it ended when that explains the silence.
+//! How much log is kept, and the end of a container's, with a line on how it ended when that explains the
+//! silence.
 
 use std::time::Duration;
 
+use bollard::models::HostConfigLogConfig;
 use bollard::query_parameters::LogsOptionsBuilder;
 use futures_util::StreamExt;
 use provider_api::Result;
@@ -13,6 +15,15 @@ use crate::failure::{Failure, classify, timed_out};
 const LIMIT: Duration = Duration::from_secs(10);
 /// Docker counts lines, not bytes; most lines are longer than this.
 const SHORT_LINE: usize = 20;
+
+/// What Docker keeps of the log of everything that this module makes.
+pub(crate) fn limited() -> HostConfigLogConfig {
+    let options = [("max-size", "10m"), ("max-file", "3")];
+    HostConfigLogConfig {
+        typ: Some("json-file".to_owned()),
+        config: Some(options.map(|(name, value)| (name.to_owned(), value.to_owned())).into()),
+    }
+}
 
 /// Empty when there is no such container.
 pub(crate) async fn tail(engine: &Engine, container: &str, max_bytes: usize) -> Result<String> {

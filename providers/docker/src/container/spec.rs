@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use bollard::models::{
-    ContainerCreateBody, ContainerInspectResponse, ContainerUpdateBody, HostConfig, HostConfigLogConfig,
-    Mount, MountType, PortBinding, RestartPolicy, RestartPolicyNameEnum,
+    ContainerCreateBody, ContainerInspectResponse, ContainerUpdateBody, HostConfig, Mount, MountType,
+    PortBinding, RestartPolicy, RestartPolicyNameEnum,
 };
 use contracts::network::network;
 use contracts::{InstallationId, RuntimeId};
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::boot::{HOME, USER};
 use crate::engine::Engine;
-use crate::names;
+use crate::{logs, names};
 
 /// A fork bomb ends here; language servers and builds stay far below.
 const PIDS: i64 = 2048;
@@ -149,13 +149,7 @@ impl Inputs {
                 name: Some(RestartPolicyNameEnum::NO),
                 maximum_retry_count: None,
             }),
-            log_config: Some(HostConfigLogConfig {
-                typ: Some("json-file".to_owned()),
-                config: Some(HashMap::from([
-                    ("max-size".to_owned(), "10m".to_owned()),
-                    ("max-file".to_owned(), "3".to_owned()),
-                ])),
-            }),
+            log_config: Some(logs::limited()),
             ..Default::default()
         }
     }
