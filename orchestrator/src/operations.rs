@@ -1,6 +1,7 @@
 //! Runs accepted operations to their end: in order for each runtime, several runtimes at once, each as
 //! durable as its row in the store.
 
+mod apply;
 mod create;
 mod delete;
 mod feed;

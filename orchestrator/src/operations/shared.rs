@@ -12,7 +12,7 @@ use stacks::Stack;
 use tokio::sync::Mutex;
 
 use super::Parts;
-use super::create::apply;
+use super::apply::apply;
 use super::run::Run;
 use crate::engine::shared_stack;
 use crate::store::WorkspaceRow;

@@ -7,7 +7,7 @@ use contracts::operation::{Phase, Severity};
 use contracts::{ErrorCode, Problem};
 use provider_api::{ProviderError, RunStatus};
 
-use super::create::apply;
+use super::apply::apply;
 use super::run::{Run, canceled};
 use super::shared;
 use crate::engine::provider_problem;
