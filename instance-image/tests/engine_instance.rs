@@ -196,7 +196,10 @@ async fn a_stop_leaves_no_process_not_even_a_detached_tool() {
     assert_eq!(status, 204);
     let file = instance.workspace().join("tool.txt");
     eventually("the tool", SOON, async || file.exists().then_some(())).await.expect("the tool runs");
-    assert!(instance.labelled().len() >= 3, "instance, OpenCode and the detached tool");
+    // A process that is just becoming another program shows no variables.
+    eventually("all processes", SOON, async || (instance.labelled().len() >= 3).then_some(()))
+        .await
+        .expect("instance, OpenCode and the detached tool");
 
     // A stream that is open does not hold the stop.
     let _events = Events::open(&instance, "/api/global/event").await;

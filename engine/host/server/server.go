@@ -139,6 +139,8 @@ func (s *Server) run(response http.ResponseWriter, request *http.Request) {
 	defer left()
 
 	err := s.work(work)
+	// Before its client hears of the end: a `cancel` from then on is about whoever holds the stack now.
+	work.Changes("")
 	code, why := fault.Of(err, work.Stop.Asked())
 	if text := fault.Text(err, why); text != "" {
 		_, _ = work.Stderr.Write([]byte(text))

@@ -168,6 +168,41 @@ func TestARunIsCancelledWhileItWaits(t *testing.T) {
 	all.Wait()
 }
 
+// onEnd is a client that acts the moment it hears that its run has ended.
+type onEnd struct {
+	*httptest.ResponseRecorder
+	act func()
+}
+
+func (o onEnd) Write(line []byte) (int, error) {
+	if strings.Contains(string(line), `"ended"`) {
+		o.act()
+	}
+	return o.ResponseRecorder.Write(line)
+}
+
+func TestAClientThatHearsOfTheEndFindsTheStackFree(t *testing.T) {
+	_, answering := host(t, 1, Long, func(run *run.Run) error {
+		run.Changes("stack")
+		if !run.Table.IsChanged("stack") {
+			t.Error("not changed while it works")
+		}
+		return nil
+	})
+	heard := false
+	client := onEnd{httptest.NewRecorder(), func() {
+		heard = true
+		if answering.table.CancelStack("stack") {
+			t.Error("it still counts as changed")
+		}
+	}}
+	body := strings.NewReader(`{"id":"one","args":["work"]}`)
+	answering.ServeHTTP(client, httptest.NewRequest(http.MethodPost, "/v1/run", body))
+	if !heard {
+		t.Errorf("no end: %s", client.Body)
+	}
+}
+
 func TestAPanicEndsItsOwnRunOnly(t *testing.T) {
 	serving, _ := host(t, 2, Short, func(run *run.Run) error {
 		if run.ID == "bad" {
