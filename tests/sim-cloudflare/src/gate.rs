@@ -123,11 +123,14 @@ impl Gate {
         let number = self.cloud.calls.arrived(call);
         let allowance = match self.allowance(&request) {
             Ok(allowance) => allowance,
-            Err(wait) => return Ok(self.sign(number, too_many(Some(wait.as_secs() + 1)), &ray, None)),
+            Err(wait) => {
+                let response = instead(request, too_many(Some(wait.as_secs() + 1))).await;
+                return Ok(self.sign(number, response, &ray, None));
+            }
         };
         let fault = self.cloud.faults.take(self.surface, &method, &path);
         let response = match fault {
-            Some(Kind::Status { status, body }) => status_of(status, body),
+            Some(Kind::Status { status, body }) => instead(request, status_of(status, body)).await,
             Some(Kind::Delay { ms }) => {
                 tokio::time::sleep(Duration::from_millis(ms)).await;
                 self.apply(request).await
@@ -139,8 +142,10 @@ impl Gate {
                 return Err(Cut);
             }
             Some(Kind::TruncatedJson) => half(self.apply(request).await).await,
-            Some(Kind::Html) => (StatusCode::BAD_GATEWAY, axum::response::Html(PAGE)).into_response(),
-            Some(Kind::TooMany { retry_after }) => too_many(retry_after),
+            Some(Kind::Html) => {
+                instead(request, (StatusCode::BAD_GATEWAY, axum::response::Html(PAGE)).into_response()).await
+            }
+            Some(Kind::TooMany { retry_after }) => instead(request, too_many(retry_after)).await,
             None => self.apply(request).await,
         };
         Ok(self.sign(number, response, &ray, allowance))
@@ -186,6 +191,13 @@ impl Gate {
         }
         response
     }
+}
+
+/// An answer in place of the work, after the whole request: one that comes sooner may be lost with the
+/// connection, when the client still sends.
+async fn instead(request: Request<Incoming>, response: Response) -> Response {
+    let _ = axum::body::to_bytes(Body::new(request.into_body()), usize::MAX).await;
+    response
 }
 
 fn infallible(never: Infallible) -> Response {
