@@ -9,6 +9,7 @@ mod tools;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use serde_json::Value;
 
@@ -17,6 +18,8 @@ struct Installation {
     name: String,
     gateway: String,
     folder: tempfile::TempDir,
+    /// What its workspaces' objects are labelled with, from the first `up` on.
+    id: OnceLock<String>,
 }
 
 impl Installation {
@@ -32,7 +35,7 @@ impl Installation {
         std::fs::create_dir(folder.path().join("state")).unwrap();
         std::fs::copy(root.join("Pulumi.yaml"), folder.path().join("Pulumi.yaml")).unwrap();
         let name = format!("pilot-install-{}", gateway.rsplit(':').next().unwrap());
-        let installation = Self { name, gateway, folder };
+        let installation = Self { name, gateway, folder, id: OnceLock::new() };
         installation.pulumi(&["stack", "init", "dev"]);
         for (key, value) in [
             ("name", &installation.name),
@@ -77,7 +80,27 @@ impl Installation {
     }
 
     fn up(&self) -> String {
-        self.pulumi(&["up", "--yes", "--skip-preview", "--refresh"])
+        let said = self.pulumi(&["up", "--yes", "--skip-preview", "--refresh"]);
+        let file = "/var/lib/pilot/secrets/installation";
+        self.id.get_or_init(|| docker(&["exec", &self.name, "cat", file]).unwrap());
+        said
+    }
+
+    /// Containers, networks and volumes of its workspaces, and the command that removes each.
+    fn objects(&self) -> Vec<(&'static [&'static str], String)> {
+        let Some(id) = self.id.get() else { return Vec::new() };
+        let label = format!("label=pilot.installation={id}");
+        let kinds: [(&[&str], &'static [&'static str]); 3] = [
+            (&["ps", "--all"], &["rm", "--force"]),
+            (&["network", "ls"], &["network", "rm"]),
+            (&["volume", "ls"], &["volume", "rm"]),
+        ];
+        let mut found = Vec::new();
+        for (list, remove) in kinds {
+            let ids = docker(&[list, &["--quiet", "--filter", &label]].concat()).unwrap();
+            found.extend(ids.split_whitespace().map(|id| (remove, id.to_owned())));
+        }
+        found
     }
 
     /// The command that the stack's output names.
@@ -99,18 +122,11 @@ impl Installation {
 
 impl Drop for Installation {
     fn drop(&mut self) {
-        if self.container().is_some() {
-            // The instances of a test that failed go with it.
-            let id = docker(&["exec", &self.name, "cat", "/var/lib/pilot/secrets/installation"]);
-            let label = format!("label=pilot.installation={}", id.unwrap_or("none".to_owned()));
-            for (list, remove) in [(["ps", "-aq"], ["rm", "-fv"]), (["network", "ls"], ["network", "rm"])] {
-                let found = docker(&[list.as_slice(), &["--quiet", "--filter", &label]].concat());
-                for object in found.unwrap_or_default().split_whitespace() {
-                    docker(&[remove.as_slice(), &[object]].concat());
-                }
-            }
-        }
         docker(&["rm", "--force", "--volumes", &self.name]);
+        // The workspaces of a test that failed go with it.
+        for (remove, id) in self.objects() {
+            docker(&[remove, &[id.as_str()]].concat());
+        }
         docker(&["volume", "rm", &self.name]);
     }
 }
@@ -143,6 +159,7 @@ async fn pulumi_up_installs_pilot_repairs_it_with_its_workspaces_and_destroy_lea
     assert!(again.contains("3 unchanged"), "{again}");
 
     here.pilot(&["ws", "create", "demo"]);
+    assert_eq!(here.objects().len(), 3, "a container, a network, a home: {:?}", here.objects());
     let link = here.pilot(&["ws", "open", "demo"]);
     let browser = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
     let address = here.gateway.parse().unwrap();
@@ -171,6 +188,7 @@ async fn pulumi_up_installs_pilot_repairs_it_with_its_workspaces_and_destroy_lea
     here.pilot(&["ws", "rm", "demo", "--yes"]);
     here.pulumi(&["destroy", "--yes", "--skip-preview"]);
     assert_eq!((here.container(), here.volume()), (None, None));
+    assert_eq!(here.objects(), []);
 }
 
 #[test]
