@@ -3,7 +3,6 @@ package commands
 
 import (
 	"context"
-	"fmt"
 	"strings"
 
 	"pilot/engine/host/fault"
@@ -44,6 +43,7 @@ var known = map[string]command{
 	"stack select":   {work: stackSelect},
 	"stack unselect": {work: stackUnselect},
 	"stack export":   {work: stackExport},
+	"stack repair":   {work: stackRepair},
 	"stack import":   {work: stackImport},
 	"stack output":   {work: stackOutput},
 	"stack history":  {work: stackHistory}, "stack hist": {work: stackHistory},
@@ -168,7 +168,9 @@ func (c *call) reading() (backend.Stack, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.place.Store.Settle(c, ref); err != nil {
+	warnings, err := c.place.Store.Check(c, ref)
+	c.run.Warn(warnings)
+	if err != nil {
 		return nil, err
 	}
 	return c.place.Stack(c, ref)
@@ -189,25 +191,43 @@ func (c *call) changing(change func(stack backend.Stack, held store.Held) error)
 	if err != nil {
 		return err
 	}
-	return c.locked(ref, func(held store.Held) error {
+	return c.locked(ref, c.onStack(ref, change))
+}
+
+// onStack gives the stack to what changes it.
+func (c *call) onStack(
+	ref backend.StackReference, change func(stack backend.Stack, held store.Held) error,
+) func(store.Held) error {
+	return func(held store.Held) error {
 		stack, err := c.place.Stack(c, ref)
 		if err != nil {
 			return err
 		}
 		return change(stack, held)
-	})
+	}
 }
 
+// locked holds a stack's lock during a change.
 func (c *call) locked(ref backend.StackReference, change func(held store.Held) error) error {
+	return c.holding(ref, c.place.Store.Lock, change)
+}
+
+// overwriting holds a stack's lock while its state is replaced as a whole.
+func (c *call) overwriting(ref backend.StackReference, change func(held store.Held) error) error {
+	return c.holding(ref, c.place.Store.Overwrite, change)
+}
+
+func (c *call) holding(
+	ref backend.StackReference, lock func(context.Context, backend.StackReference) (store.Held, error),
+	change func(held store.Held) error,
+) error {
 	c.run.Changes(c.place.Key(ref))
-	held, err := c.place.Store.Lock(c.run.Stop.Order(), ref)
+	held, err := lock(c.run.Stop.Order(), ref)
 	if err != nil {
 		return err
 	}
 	defer held.Release()
-	for _, warning := range held.Warnings() {
-		fmt.Fprintf(c.run.Stderr, "warning: %s\n", warning)
-	}
+	c.run.Warn(held.Warnings())
 	err = change(held)
 	// Also a stock call that fails leaves traces.
 	if synced := held.Sync(c); err == nil {

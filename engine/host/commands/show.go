@@ -58,8 +58,8 @@ type stackSummary struct {
 	URL           string `json:"url,omitempty"`
 }
 
-// settleAll does for each stack of the filter what a reader of its state has done. A state that stays damaged is named.
-func (c *call) settleAll(filter backend.ListStacksFilter) error {
+// checkAll makes sure that the state of each stack of the filter can be read.
+func (c *call) checkAll(filter backend.ListStacksFilter) error {
 	var token backend.ContinuationToken
 	for {
 		names := backend.ListStackNamesFilter{Organization: filter.Organization, Project: filter.Project}
@@ -68,7 +68,9 @@ func (c *call) settleAll(filter backend.ListStacksFilter) error {
 			return err
 		}
 		for _, ref := range refs {
-			if err := c.place.Store.Settle(c, ref); err != nil {
+			warnings, err := c.place.Store.Check(c, ref)
+			c.run.Warn(warnings)
+			if err != nil {
 				return err
 			}
 		}
@@ -112,7 +114,7 @@ func stackList(c *call) error {
 	found, err := c.summaries(filter)
 	if err != nil {
 		// One damaged state hides all the others: each is put right where that can be done.
-		if err := c.settleAll(filter); err != nil {
+		if err := c.checkAll(filter); err != nil {
 			return err
 		}
 		if found, err = c.summaries(filter); err != nil {

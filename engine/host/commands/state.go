@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"pilot/engine/host/fault"
+	"pilot/engine/host/state"
 	"pilot/engine/host/store"
 
 	"github.com/pulumi/pulumi/pkg/v3/backend"
@@ -100,7 +101,11 @@ func stackImport(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.changing(func(found backend.Stack, _ store.Held) error {
+	ref, err := c.place.Reference(c.stack)
+	if err != nil {
+		return err
+	}
+	return c.overwriting(ref, c.onStack(ref, func(found backend.Stack, _ store.Held) error {
 		snapshot, err := c.imported(found, text)
 		if err != nil {
 			return err
@@ -118,7 +123,7 @@ func stackImport(c *call) error {
 		}
 		fmt.Fprintln(c.run.Stdout, "Import complete.")
 		return nil
-	})
+	}))
 }
 
 func (c *call) input(file string) ([]byte, error) {
@@ -140,6 +145,9 @@ func (c *call) imported(found backend.Stack, text []byte) (*deploy.Snapshot, err
 	var deployment apitype.UntypedDeployment
 	if err := json.Unmarshal(text, &deployment); err != nil {
 		return nil, fault.Refuse("%s", err)
+	}
+	if err := state.Known(&deployment); err != nil {
+		return nil, err
 	}
 	snapshot, err := stack.DeserializeUntypedDeployment(c, &deployment, c.place.Secrets)
 	if errors.Is(err, passphrase.ErrIncorrectPassphrase) {
@@ -186,7 +194,7 @@ func (c *call) writeState(found backend.Stack, snapshot *deploy.Snapshot) error 
 	return backend.ImportStackDeployment(c, found, deployment)
 }
 
-// recoverState settles a state after a process has died: only this host has it.
+// recoverState brings in what a process that died has left; a stack that somebody works on has nothing of the kind.
 func recoverState(c *call) error {
 	if err := c.named().parse(0, 0); err != nil {
 		return err
@@ -195,5 +203,30 @@ func recoverState(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.place.Store.Settle(c, ref)
+	err = c.locked(ref, func(store.Held) error { return nil })
+	if locked := new(state.Locked); errors.As(err, &locked) {
+		return nil
+	}
+	return err
+}
+
+// stackRepair tells, as JSON, which good copy of a damaged state there is, and with --yes puts it in its place.
+func stackRepair(c *call) error {
+	c.named()
+	yes := c.flags.BoolP("yes", "y", false, "")
+	if err := c.parse(0, 0); err != nil {
+		return err
+	}
+	ref, err := c.place.Reference(c.stack)
+	if err != nil {
+		return err
+	}
+	if *yes {
+		c.run.Changes(c.place.Key(ref))
+	}
+	repair, err := c.place.Store.Repair(c, ref, *yes)
+	if err != nil {
+		return err
+	}
+	return writeJSON(c.run.Stdout, repair, "  ")
 }

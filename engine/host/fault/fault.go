@@ -83,6 +83,9 @@ func kind(err error, asked bool) protocol.Kind {
 		return protocol.ConcurrentUpdate
 	case errors.As(err, &corrupt):
 		return protocol.StateCorrupt
+	case errors.As(err, new(*state.Newer)), errors.Is(err, stack.ErrDeploymentSchemaVersionTooNew),
+		errors.As(err, new(*stack.ErrDeploymentUnsupportedFeatures)):
+		return protocol.StateNewer
 	case errors.As(err, &left):
 		return protocol.NeedsCLI
 	case asked, errors.Is(err, context.Canceled), errors.As(err, &backenderr.CancelledError{}):
@@ -104,8 +107,7 @@ func kind(err error, asked bool) protocol.Kind {
 		return protocol.Secrets
 	case backenderr.IsAuthError(err):
 		return protocol.Auth
-	case errors.Is(err, stack.ErrDeploymentSchemaVersionTooOld),
-		errors.Is(err, stack.ErrDeploymentSchemaVersionTooNew):
+	case errors.Is(err, stack.ErrDeploymentSchemaVersionTooOld):
 		return protocol.StateCorrupt
 	case result.IsBail(err):
 		return protocol.Failed

@@ -110,14 +110,14 @@ func (o *operation) do() error {
 		return err
 	}
 	if o.dry() {
-		err = o.place.Store.Settle(ctx, o.ref)
+		var warnings []string
+		warnings, err = o.place.Store.Check(ctx, o.ref)
+		o.run.Warn(warnings)
 	} else {
 		o.run.Changes(o.place.Key(o.ref))
 		if o.held, err = o.place.Store.Lock(o.run.Stop.Order(), o.ref); err == nil {
 			defer o.held.Release()
-			for _, warning := range o.held.Warnings() {
-				fmt.Fprintf(o.run.Stderr, "warning: %s\n", warning)
-			}
+			o.run.Warn(o.held.Warnings())
 		}
 	}
 	if err != nil {
@@ -169,7 +169,7 @@ func (o *operation) pass(
 	update, err := o.place.Store.Begin(ctx, o.held, store.Change{
 		Kind: kinds[o.kind].update, Dry: dry, Stack: o.stack, Root: o.place.Root, Project: o.place.Project,
 		Config: o.settings, Message: o.message, Environment: o.environment(), Options: options,
-		Lost: o.run.Stop.InOrder,
+		Lost: o.run.Stop.InOrder, Adopts: o.run.Place.Adopts,
 	})
 	if err != nil {
 		return nil, nil, err

@@ -26,8 +26,16 @@ func (s storage) Lock(ctx context.Context, ref backend.StackReference) (store.He
 	return held, nil
 }
 
+func (s storage) Overwrite(ctx context.Context, ref backend.StackReference) (store.Held, error) {
+	held, err := s.Store.Overwrite(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	return held, nil
+}
+
 func (s storage) Begin(_ context.Context, held store.Held, change store.Change) (store.Update, error) {
-	update := &stored{stack: change.Stack}
+	update := &stored{stack: change.Stack, adopts: change.Adopts}
 	if !change.Dry {
 		update.held, _ = held.(*state.Held)
 	}
@@ -39,6 +47,7 @@ type stored struct {
 	stack   backend.Stack
 	held    *state.Held
 	journal *state.Journal
+	adopts  []string
 }
 
 func (s *stored) Stack() backend.Stack { return s.stack }
@@ -49,7 +58,7 @@ func (s *stored) Journal(
 	if s.held == nil {
 		return nil, nil
 	}
-	journal, err := s.held.Journal(ctx, base, manager)
+	journal, err := s.held.Journal(ctx, base, manager, s.adopts)
 	if err != nil {
 		return nil, err
 	}

@@ -44,6 +44,7 @@ type Place struct {
 	Passphrase      Passphrase        `json:"passphrase"`
 	SecretsProvider string            `json:"secretsProvider,omitempty"`
 	Attached        map[string]uint16 `json:"attached,omitempty"`
+	Adopts          []string          `json:"adopts,omitempty"`
 }
 
 // Passphrase is of one of the kinds below.
@@ -102,12 +103,13 @@ const (
 	StackExists       Kind = "stack_exists"
 	StackNotFound     Kind = "stack_not_found"
 	StateCorrupt      Kind = "state_corrupt"
+	StateNewer        Kind = "state_newer"
 )
 
 // Kinds lists them in the order of protocol.json.
 var Kinds = []Kind{
 	Auth, Canceled, ConcurrentUpdate, EngineBug, Failed, Invalid, NeedsCLI, NoChangesExpected, Secrets, StackExists,
-	StackNotFound, StateCorrupt,
+	StackNotFound, StateCorrupt, StateNewer,
 }
 
 // Cancel ends a run.

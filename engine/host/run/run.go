@@ -2,6 +2,7 @@
 package run
 
 import (
+	"fmt"
 	"io"
 	"sync"
 
@@ -19,6 +20,13 @@ type Run struct {
 	Table          *Table
 	// stack is what the run changes.
 	stack string
+}
+
+// Warn prints warnings as the CLI does.
+func (r *Run) Warn(warnings []string) {
+	for _, warning := range warnings {
+		fmt.Fprintf(r.Stderr, "warning: %s\n", warning)
+	}
 }
 
 // Changes says which stack the run changes, so that `cancel` finds it.

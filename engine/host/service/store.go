@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"pilot/engine/host/fault"
+	"pilot/engine/host/state"
 	"pilot/engine/host/store"
 
 	"github.com/pulumi/pulumi/pkg/v3/backend"
@@ -43,11 +44,21 @@ func (s *Store) Backend() backend.Backend { return s.backend }
 // Client speaks to the service.
 func (s *Store) Client() *client.Client { return s.backend.Client() }
 
-// Settle has nothing to do: the service never shows half a state.
-func (s *Store) Settle(context.Context, backend.StackReference) error { return nil }
+// Check has nothing to do: the service never shows half a state.
+func (s *Store) Check(context.Context, backend.StackReference) ([]string, error) { return nil, nil }
+
+// Repair is the service's own business.
+func (s *Store) Repair(context.Context, backend.StackReference, bool) (*state.Repair, error) {
+	return nil, fault.Refuse("a stack of a service is not repaired from here: the service keeps its states")
+}
 
 // Lock takes nothing: the service refuses what contradicts an update that runs.
 func (s *Store) Lock(context.Context, backend.StackReference) (store.Held, error) { return held{}, nil }
+
+// Overwrite is the same.
+func (s *Store) Overwrite(context.Context, backend.StackReference) (store.Held, error) {
+	return held{}, nil
+}
 
 type held struct{}
 

@@ -89,7 +89,28 @@ func (b *bucket) list(ctx context.Context, dir string) ([]file, error) {
 
 func (b *bucket) flush(context.Context, []string, time.Time) error { return nil }
 
-func (b *bucket) stockSum(string) stockSum { return stockSum{} }
+func (b *bucket) tree(ctx context.Context, dir string) ([]string, error) {
+	objects := b.blobs.List(&blob.ListOptions{Prefix: dir + "/"})
+	var found []string
+	for {
+		object, err := objects.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			return found, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, object.Key)
+	}
+}
+
+func (b *bucket) local() bool { return false }
+
+func (b *bucket) hold(string) error { return nil }
+
+func (b *bucket) holds(string) bool { return true }
+
+func (b *bucket) flock(string) flock { return flockNotAsked }
 
 // parts is the folder of a log's objects: STACK.ndjson is STACK/000000000001.ndjson and so on.
 func parts(key string) string { return strings.TrimSuffix(key, ".ndjson") }
@@ -101,7 +122,7 @@ func (b *bucket) readLog(ctx context.Context, key string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(found) == 0 {
+	if len(found) == 0 || found[0].name != path.Base(part(key, 1)) {
 		return nil, fmt.Errorf("%s: %w", key, fs.ErrNotExist)
 	}
 	var all []byte
@@ -157,14 +178,14 @@ func (b *bucket) moveLog(ctx context.Context, key, as string) error {
 	return b.removeLog(ctx, key)
 }
 
-// removeLog goes from the last object to the first: what a dead process leaves is the beginning of a log.
+// removeLog begins with the first object: a log without it is one that was being removed, and counts as none.
 func (b *bucket) removeLog(ctx context.Context, key string) error {
 	found, err := b.list(ctx, parts(key))
 	if err != nil {
 		return err
 	}
-	for i := len(found) - 1; i >= 0; i-- {
-		if err := b.remove(ctx, parts(key)+"/"+found[i].name); err != nil {
+	for _, f := range found {
+		if err := b.remove(ctx, parts(key)+"/"+f.name); err != nil {
 			return err
 		}
 	}

@@ -1,15 +1,14 @@
 package state
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"path"
 	"slices"
+	"strings"
 
 	"github.com/pulumi/pulumi/pkg/v3/resource/stack"
 	"github.com/pulumi/pulumi/pkg/v3/resource/stack/snapshot"
@@ -78,59 +77,70 @@ type contents struct {
 	features   []string
 }
 
-// parseCheckpoint reads a checkpoint file. With strict, fields that this version does not know are damage too: a bit
-// that flips in the name of a field would else make its content vanish.
-func parseCheckpoint(data []byte, strict bool) (_ contents, err error) {
+// parseCheckpoint reads a checkpoint file. The error is *Newer where it holds what this version does not know; with
+// whole, a field counts as such too. That a file that we wrote has none need not be asked.
+func parseCheckpoint(data []byte, whole bool) (_ contents, err error) {
 	defer func() {
 		// The library asserts much about names; what it refuses is damage like any other.
 		if r := recover(); r != nil {
 			err = fmt.Errorf("it cannot be read: %v", r)
 		}
 	}()
-	if len(data) == 0 {
-		return contents{}, errors.New("it is empty")
-	}
-	compression := encoding.DetectCompression(data)
-	raw := encoding.Compress(rawMarshaler{}, compression)
-	var plain []byte
-	if err := raw.Unmarshal(data, &plain); err != nil {
-		return contents{}, fmt.Errorf("it cannot be decompressed: %w", err)
-	}
-	var outer apitype.VersionedCheckpoint
-	if err := decode(plain, &outer, strict); err != nil {
-		return contents{}, fmt.Errorf("it is not a checkpoint: %w", err)
+	plain, outer, err := open(data)
+	if err != nil {
+		return contents{}, err
 	}
 	// The stock code writes version 0 for a stack that was made and never changed. But it also reads any file without
 	// a version so, and often as an empty state; so the former must be nothing but that.
 	if outer.Version < 1 {
 		var inner apitype.CheckpointV3
-		err := errors.Join(decode(plain, &outer, true), decode(outer.Checkpoint, &inner, true))
+		err := errors.Join(decodeKnown(plain, &outer), decodeKnown(outer.Checkpoint, &inner))
 		if err != nil || inner.Stack == "" || inner.Latest != nil {
 			return contents{}, errors.New("it is not a checkpoint: it has no version")
 		}
 		return contents{}, nil
 	}
-	if strict && outer.Version >= 3 {
-		var inner apitype.CheckpointV3
-		if err := decode(outer.Checkpoint, &inner, true); err != nil {
-			return contents{}, fmt.Errorf("it is not a checkpoint: %w", err)
-		}
+	if err := known(plain, outer, whole); err != nil {
+		return contents{}, err
 	}
 	found, _, features, err := stack.UnmarshalVersionedCheckpointToLatestCheckpoint(encoding.JSON, plain)
+	if unsupported := new(stack.ErrDeploymentUnsupportedFeatures); errors.As(err, &unsupported) {
+		return contents{}, newer(outer.Checkpoint, "the features "+strings.Join(unsupported.Features, ", "))
+	}
 	if err != nil {
 		return contents{}, fmt.Errorf("it cannot be read: %w", err)
 	}
-	if err := checkNames(found.Latest, strict); err != nil {
+	if err := checkNames(found.Latest); err != nil {
 		return contents{}, err
-	}
-	if err := snapshot.VerifyIntegrity(found.Latest); err != nil {
-		return contents{}, fmt.Errorf("it contradicts itself: %w", err)
 	}
 	return contents{deployment: found.Latest, features: features}, nil
 }
 
+// sound is an error for a deployment that contradicts itself. It can be read, exported and replaced, not changed.
+func (c contents) sound() error {
+	if err := snapshot.VerifyIntegrity(c.deployment); err != nil {
+		return fmt.Errorf("it contradicts itself, which `pulumi state repair` mends: %w", err)
+	}
+	return nil
+}
+
+// open unpacks a checkpoint file and reads its outer layer.
+func open(data []byte) (plain []byte, outer apitype.VersionedCheckpoint, err error) {
+	if len(data) == 0 {
+		return nil, outer, errors.New("it is empty")
+	}
+	raw := encoding.Compress(rawMarshaler{}, encoding.DetectCompression(data))
+	if err := raw.Unmarshal(data, &plain); err != nil {
+		return nil, outer, fmt.Errorf("it cannot be decompressed: %w", err)
+	}
+	if err := json.Unmarshal(plain, &outer); err != nil {
+		return nil, outer, fmt.Errorf("it is not a checkpoint: %w", err)
+	}
+	return plain, outer, nil
+}
+
 // checkNames looks at what the library takes for granted: it panics on a URN that is none.
-func checkNames(deployment *apitype.DeploymentV3, strict bool) error {
+func checkNames(deployment *apitype.DeploymentV3) error {
 	if deployment == nil {
 		return nil
 	}
@@ -138,7 +148,7 @@ func checkNames(deployment *apitype.DeploymentV3, strict bool) error {
 		if !r.URN.IsValid() || r.Parent != "" && !r.Parent.IsValid() {
 			return fmt.Errorf("the resource %q, child of %q, has no name", r.URN, r.Parent)
 		}
-		if strict && r.URN.Type() != r.Type {
+		if r.URN.Type() != r.Type {
 			return fmt.Errorf("the resource %q has the type %s", r.URN, r.Type)
 		}
 	}
@@ -146,21 +156,6 @@ func checkNames(deployment *apitype.DeploymentV3, strict bool) error {
 		if !op.Resource.URN.IsValid() {
 			return fmt.Errorf("the resource %q of a pending operation has no name", op.Resource.URN)
 		}
-	}
-	return nil
-}
-
-func decode(data []byte, v any, strict bool) error {
-	if !strict {
-		return json.Unmarshal(data, v)
-	}
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(v); err != nil {
-		return err
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("there is more behind its end")
 	}
 	return nil
 }

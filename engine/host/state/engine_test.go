@@ -177,7 +177,7 @@ func (l *live) run(kind apitype.UpdateKind, end func(*Held, *Journal, backend.Up
 		return err
 	}
 	base := l.snapshot()
-	j, err := h.Journal(l.ctx, base, secretsManager())
+	j, err := h.Journal(l.ctx, base, secretsManager(), []string{"pilot"})
 	l.must(err)
 	update := engine.UpdateInfo{Root: l.dir, Project: l.project, Target: &deploy.Target{
 		Name: l.ref.Name(), Organization: "organization", Config: config.Map{}, Decrypter: config.NewPanicCrypter(),

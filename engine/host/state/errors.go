@@ -6,11 +6,21 @@ import "fmt"
 type Locked struct {
 	// Owner is user@host (pid N).
 	Owner string
+	// Stack is the stack's name.
+	Stack string
+	// Unproven: whether the owner still lives cannot be told from here.
+	Unproven bool
 }
 
-func (e *Locked) Error() string { return "the stack is locked by " + e.Owner }
+func (e *Locked) Error() string {
+	if e.Unproven {
+		return fmt.Sprintf("the stack is locked by %s, and whether that process still runs cannot be told from here; "+
+			"if it does not, `pulumi cancel %s` frees the stack", e.Owner, e.Stack)
+	}
+	return "the stack is locked by " + e.Owner
+}
 
-// Corrupt says that the state of a stack cannot be read and that no good copy of it exists. Nothing was changed.
+// Corrupt says that the state of a stack cannot be read. Nothing was changed.
 type Corrupt struct {
 	// Stack is the fully qualified name.
 	Stack string
@@ -19,5 +29,29 @@ type Corrupt struct {
 }
 
 func (e *Corrupt) Error() string {
-	return fmt.Sprintf("the state of stack %s is damaged and was left as it is: %s", e.Stack, e.Reason)
+	return fmt.Sprintf("the state of stack %s is damaged and was left as it is: %s. `stack repair` shows the copies of "+
+		"it that are good, and can put one in its place", e.Stack, e.Reason)
+}
+
+// Newer says that a newer Pulumi wrote something that this one does not know, and would lose. Nothing was changed.
+type Newer struct {
+	// Stack is the fully qualified name; empty for a state that is not a stack's.
+	Stack string
+	// What is not known: a field, a feature or a version of the schema.
+	What string
+	// Writer is the version of Pulumi that wrote it, where it says so; Reader is ours.
+	Writer, Reader string
+}
+
+func (e *Newer) Error() string {
+	what := "the state"
+	if e.Stack != "" {
+		what += " of stack " + e.Stack
+	}
+	writer := "a newer version"
+	if e.Writer != "" {
+		writer = "version " + e.Writer
+	}
+	return fmt.Sprintf("%s was written by %s of Pulumi and has %s, which version %s does not know and would lose; it was "+
+		"left as it is. Use the version that wrote it, or a newer one", what, writer, e.What, e.Reader)
 }

@@ -21,8 +21,16 @@ type files interface {
 	// flush brings to the disk what others wrote into these folders since a moment.
 	flush(ctx context.Context, dirs []string, since time.Time) error
 
-	// stockSum is the MD5 that the stock backend noted when it wrote the file, if it notes any.
-	stockSum(key string) stockSum
+	// tree gives the keys of all files below a folder, at any depth.
+	tree(ctx context.Context, dir string) ([]string, error)
+
+	// local is true where no other machine can have this storage mounted.
+	local() bool
+	// hold takes the kernel's lock on a file until this process ends; holds says whether the file is there still.
+	hold(key string) error
+	holds(key string) bool
+	// flock says whether a process holds the kernel's lock on a file.
+	flock(key string) flock
 
 	// readLog gives all bytes of a log; the error is fs.ErrNotExist when there is none.
 	readLog(ctx context.Context, key string) ([]byte, error)
@@ -52,15 +60,4 @@ type appender interface {
 type file struct {
 	name     string
 	modified time.Time
-}
-
-// stockSum is what is known of the stock backend's own checksum of a file.
-type stockSum struct {
-	// kept: the stock backend notes checksums in this storage.
-	kept bool
-	// readable: there is a note, and it is whole.
-	readable bool
-	// torn: there is a note, and it cannot be read.
-	torn bool
-	md5  []byte
 }

@@ -52,6 +52,7 @@ func (j *Journal) save(
 	end := outcome{
 		time:      time.Now(),
 		destroyed: info.Kind == apitype.DestroyUpdate && info.Result == backend.SucceededResult,
+		adopts:    j.held.adopts,
 	}
 	var before []byte
 	if base.deployment != nil {
@@ -171,7 +172,7 @@ func (j *Journal) wholeLog(ctx context.Context, entries []apitype.JournalEntry) 
 	if r.log != nil {
 		_ = r.log.close()
 	}
-	first, err := marshal(newHeader(r.base.sumOrNone()))
+	first, err := marshal(newHeader(r.base.sumOrNone(), r.adopts))
 	if err != nil {
 		return nil, err
 	}
@@ -230,22 +231,14 @@ type integrityError struct{ err error }
 func (e *integrityError) Error() string { return "the new state contradicts itself: " + e.err.Error() }
 func (e *integrityError) Unwrap() error { return e.err }
 
-// verify mends a deployment that contradicts itself. One that cannot be mended is marked the way the stock code does,
-// so that it is not taken for a damaged file.
+// verify marks a deployment that contradicts itself the way the stock code does, so that it is not taken for a damaged
+// file: `pulumi state repair` mends it.
 func verify(deployment *apitype.TypedDeployment) error {
 	d := deployment.Deployment
 	d.Metadata.IntegrityErrorMetadata = nil
 	err := snapshot.VerifyIntegrity(d)
 	if err == nil {
 		return nil
-	}
-	if mended := mend(d.Resources); mended != nil {
-		copied := *d
-		copied.Resources = mended
-		if snapshot.VerifyIntegrity(&copied) == nil {
-			*d = copied
-			return nil
-		}
 	}
 	d.Metadata.IntegrityErrorMetadata = &apitype.SnapshotIntegrityErrorMetadataV1{
 		Version: strconv.Itoa(deployment.Version),

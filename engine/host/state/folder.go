@@ -2,7 +2,6 @@ package state
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
@@ -14,8 +13,6 @@ import (
 // folder is the storage of a file:// backend.
 type folder struct {
 	root string
-	// sums: the stock backend writes .attrs files here (it does unless the URL says metadata=skip).
-	sums bool
 	// before is called before every step that changes the disk; an error stops it there. Tests count and break here.
 	before func(step, key string, bytes int) error
 }
@@ -161,22 +158,32 @@ func (d *folder) flush(_ context.Context, dirs []string, since time.Time) error 
 	return nil
 }
 
-func (d *folder) stockSum(key string) stockSum {
-	sum := stockSum{kept: d.sums}
-	data, err := os.ReadFile(d.path(key) + attrsSuffix)
-	if err != nil {
-		return sum
-	}
-	var attrs struct {
-		MD5 []byte `json:"md5"`
-	}
-	if json.Unmarshal(data, &attrs) != nil || len(attrs.MD5) == 0 {
-		sum.torn = true
-		return sum
-	}
-	sum.readable, sum.md5 = true, attrs.MD5
-	return sum
+func (d *folder) tree(_ context.Context, dir string) ([]string, error) {
+	var found []string
+	err := filepath.WalkDir(d.path(dir), func(path string, entry fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil || entry.IsDir() || filepath.Ext(path) == attrsSuffix {
+			return err
+		}
+		key, err := filepath.Rel(d.root, path)
+		found = append(found, filepath.ToSlash(key))
+		return err
+	})
+	return found, err
 }
+
+func (d *folder) local() bool { return isLocal(d.root) }
+
+func (d *folder) hold(key string) error { return holdFile(d.path(key)) }
+
+func (d *folder) holds(key string) bool {
+	_, err := os.Stat(d.path(key))
+	return err == nil
+}
+
+func (d *folder) flock(key string) flock { return flockOf(d.path(key)) }
 
 // makeDir makes a folder, each level of it durable.
 func (d *folder) makeDir(dir string) error {

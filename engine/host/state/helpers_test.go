@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"testing"
 
@@ -35,6 +36,8 @@ type bench struct {
 	url string
 	// bucket: the store takes the folder for a bucket.
 	bucket bool
+	// adopts are the packages whose creates adopt.
+	adopts []string
 }
 
 func newBench(t *testing.T) *bench {
@@ -159,7 +162,7 @@ func (b *bench) begin() *change {
 	b.Helper()
 	h := b.lock()
 	base := b.snapshot()
-	j, err := h.Journal(b.ctx, base, secretsManager())
+	j, err := h.Journal(b.ctx, base, secretsManager(), b.adopts)
 	b.must(err)
 	return &change{bench: b, held: h, Journal: j, base: base, seq: 100}
 }
@@ -251,6 +254,28 @@ func (c *change) die() {
 	c.kill(c.held)
 }
 
+// gone is a process of this machine that has ended.
+func gone() owner {
+	o := self()
+	o.Pid, o.StartTicks, o.Username, o.Flock = 1<<22+1, 1, "me", false
+	return o
+}
+
+// putLock leaves a lock of a process, and its owner file.
+func (b *bench) putLock(name string, o owner) {
+	b.Helper()
+	data, err := json.Marshal(o)
+	b.must(err)
+	b.put(o.key(), data)
+	b.put(path.Join(b.keys().locks, name), stockLock(o))
+}
+
+// stockLock is what the stock backend writes into a lock file.
+func stockLock(o owner) []byte {
+	return fmt.Appendf(nil, `{"pid":%d,"username":%q,"hostname":%q,"timestamp":"2020-01-01T00:00:00Z"}`,
+		o.Pid, o.Username, o.Hostname)
+}
+
 // kill lets go of a lock without an end: the lock file stays, with the number of a process that is gone.
 func (b *bench) kill(h *Held) {
 	b.Helper()
@@ -258,8 +283,7 @@ func (b *bench) kill(h *Held) {
 	found, err := b.store.files.list(b.ctx, h.keys.locks)
 	b.must(err)
 	for _, f := range found {
-		b.put(h.keys.locks+"/"+f.name, fmt.Appendf(nil,
-			`{"pid":%d,"username":"me","hostname":%q,"timestamp":"2020-01-01T00:00:00Z"}`, 1<<22+1, hostName()))
+		b.putLock(f.name, gone())
 	}
 	b.store = b.open()
 }

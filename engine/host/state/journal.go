@@ -25,8 +25,11 @@ type Journal struct {
 
 var _ engine.SnapshotManager = (*Journal)(nil)
 
-// Journal starts a change of the state. The base must be the snapshot that the engine gets, by pointer.
-func (h *Held) Journal(ctx context.Context, base *deploy.Snapshot, sm secrets.Manager) (*Journal, error) {
+// Journal starts a change of the state. The base must be the snapshot that the engine gets, by pointer. A create of the
+// packages in adopts finds what an earlier call has made; of all others a create that was cut off stays pending.
+func (h *Held) Journal(
+	ctx context.Context, base *deploy.Snapshot, sm secrets.Manager, adopts []string,
+) (*Journal, error) {
 	current, err := loadCheckpoint(ctx, h.store.files, h.keys)
 	if err != nil {
 		return nil, fmt.Errorf("read the state: %w", err)
@@ -39,8 +42,9 @@ func (h *Held) Journal(ctx context.Context, base *deploy.Snapshot, sm secrets.Ma
 	}
 	r := &recorder{
 		ctx: context.WithoutCancel(ctx), storage: h.store.files, key: h.keys.journal,
-		base: current, sm: reuse(base, sm),
+		base: current, sm: reuse(base, sm), adopts: adopts,
 	}
+	h.adopts = adopts
 	manager, err := engine.NewJournalSnapshotManager(r, base, r.sm)
 	if err != nil {
 		return nil, err
@@ -99,6 +103,7 @@ type recorder struct {
 	key     string
 	base    checkpoint
 	sm      secrets.Manager
+	adopts  []string
 
 	mu      sync.Mutex
 	log     *groupLog // nil until something is to be written
@@ -175,7 +180,7 @@ func (r *recorder) append(body []byte) (int, error) {
 	if r.log != nil {
 		return r.log.write(body)
 	}
-	first, err := marshal(newHeader(r.base.sumOrNone()))
+	first, err := marshal(newHeader(r.base.sumOrNone(), r.adopts))
 	if err != nil {
 		return 0, err
 	}

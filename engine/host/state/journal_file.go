@@ -9,15 +9,16 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/version"
 )
 
-// journalVersion is the version of the lines below.
-const journalVersion = 1
+// journalVersion is the version of the lines below. Version 1 had no owner but pid and host, and no adopting packages.
+const journalVersion = 2
 
 // record is one line of a journal: it has one of the three.
 type record struct {
@@ -34,6 +35,19 @@ type header struct {
 	Time time.Time `json:"time"`
 	Pid  int       `json:"pid"`
 	Host string    `json:"host"`
+	// Owner is who writes, among the processes of all machines; nil in version 1.
+	Owner *owner `json:"owner,omitempty"`
+	// Engine is the version of Pulumi that made the entries.
+	Engine string `json:"engine,omitempty"`
+	// Adopts are the packages whose creates find what an earlier call has made.
+	Adopts []string `json:"adopts,omitempty"`
+}
+
+func (h header) owner() owner {
+	if h.Owner != nil {
+		return *h.Owner
+	}
+	return owner{Pid: h.Pid, Hostname: h.Host, Username: "somebody"}
 }
 
 // committed announces the checkpoint that the journal becomes, before that is in its place.
@@ -59,14 +73,15 @@ func (j *journalFile) leadsTo(sum string) bool {
 	return slices.ContainsFunc(j.committed, func(c committed) bool { return c.Sum == sum })
 }
 
-func newHeader(base string) record {
-	host, _ := os.Hostname()
+func newHeader(base string, adopts []string) record {
+	me := self()
 	return record{Header: &header{
-		Version: journalVersion, Base: base, Time: time.Now(), Pid: os.Getpid(), Host: host,
+		Version: journalVersion, Base: base, Time: time.Now(), Pid: me.Pid, Host: me.Hostname, Owner: &me,
+		Engine: version.Version, Adopts: adopts,
 	}}
 }
 
-// readJournal gives a journal, or nil when there is none.
+// readJournal gives a journal, or nil when there is none. The error is *Newer where a newer version wrote it.
 func readJournal(ctx context.Context, storage files, key string) (*journalFile, error) {
 	data, err := storage.readLog(ctx, key)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -81,17 +96,17 @@ func readJournal(ctx context.Context, storage files, key string) (*journalFile, 
 	}
 	found := &journalFile{lines: len(bodies), valid: valid}
 	for i, body := range bodies {
-		var line record
-		if err := json.Unmarshal(body, &line); err != nil {
+		line, err := parseRecord(body, found.header)
+		if newer := new(Newer); errors.As(err, &newer) {
+			return nil, newer
+		}
+		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", i+1, err)
 		}
 		switch {
 		case i == 0 && line.Header == nil:
 			return nil, errors.New("no header")
 		case line.Header != nil:
-			if line.Header.Version != journalVersion {
-				return nil, fmt.Errorf("written by another version of Pilot (%d)", line.Header.Version)
-			}
 			found.header = *line.Header
 		case line.Entry != nil:
 			found.entries = append(found.entries, *line.Entry)
@@ -100,6 +115,30 @@ func readJournal(ctx context.Context, storage files, key string) (*journalFile, 
 		}
 	}
 	return found, nil
+}
+
+// parseRecord reads a line. Of lines that another version wrote, none may have what this one does not know.
+func parseRecord(body []byte, of header) (line record, err error) {
+	if err := json.Unmarshal(body, &line); err != nil {
+		return line, err
+	}
+	if line.Header != nil {
+		of = *line.Header
+		if of.Version > journalVersion {
+			return line, newerJournal(of, fmt.Sprintf("version %d of the journal", of.Version))
+		}
+	}
+	if of.Engine != version.Version {
+		field, is := strings.CutPrefix(fmt.Sprint(decodeKnown(body, &record{})), unknownFieldError)
+		if is {
+			return line, newerJournal(of, "the field "+field)
+		}
+	}
+	return line, nil
+}
+
+func newerJournal(of header, what string) *Newer {
+	return &Newer{What: what + " in its journal", Writer: of.Engine, Reader: version.Version}
 }
 
 // readSeal gives the first and the last line of a journal that became a checkpoint, without its entries: that is what
@@ -118,7 +157,7 @@ func readSeal(ctx context.Context, storage files, key string) *journalFile {
 	if !ok || !ok2 || json.Unmarshal(head, &begin) != nil || json.Unmarshal(tail, &end) != nil {
 		return nil
 	}
-	if begin.Header == nil || begin.Header.Version != journalVersion || end.Committed == nil {
+	if begin.Header == nil || begin.Header.Version > journalVersion || end.Committed == nil {
 		return nil
 	}
 	return &journalFile{header: *begin.Header, committed: []committed{*end.Committed}}

@@ -243,7 +243,7 @@ func TestABaseThatIsNotTheOneOnTheDiskIsWrittenWhole(t *testing.T) {
 	h := b.lock()
 	base := b.snapshot()
 	base.Resources = append(base.Resources, thing("other", "1"))
-	j, err := h.Journal(b.ctx, base, secretsManager())
+	j, err := h.Journal(b.ctx, base, secretsManager(), nil)
 	b.must(err)
 	c := &change{bench: b, held: h, Journal: j, base: base, seq: 100}
 	b.must(c.update("other", "2"))

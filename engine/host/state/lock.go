@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/user"
 	"path"
@@ -28,6 +29,8 @@ type Held struct {
 	ref   backend.StackReference
 	keys  keys
 	since time.Time
+	// adopts are the packages whose creates find what an earlier call has made.
+	adopts []string
 
 	mu       sync.Mutex
 	warnings []string
@@ -35,22 +38,47 @@ type Held struct {
 }
 
 // Lock excludes other operations on the stack: in this process, and by the stock lock file in other processes. A lock
-// file that a dead process of this machine left is removed. Then Lock brings in what a dead process left in its
-// journal, and makes sure that the state can be read.
+// of a process that is proven dead is removed. Then Lock brings in what a dead process left in its journal, and makes
+// sure that the state can be read and holds nothing that this version would lose. It restores nothing: see Repair.
 //
-// The errors are *Locked and *Corrupt.
+// The errors are *Locked, *Corrupt and *Newer.
 func (s *Store) Lock(ctx context.Context, ref backend.StackReference) (*Held, error) {
+	h, err := s.hold(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	if err := h.settle(ctx); err != nil {
+		h.Release()
+		return nil, err
+	}
+	return h, nil
+}
+
+// Overwrite is Lock for who replaces the whole state: what is there need not be readable, and is kept aside then, as is
+// a journal that was to continue it. What a newer version wrote is refused here, too.
+func (s *Store) Overwrite(ctx context.Context, ref backend.StackReference) (*Held, error) {
+	h, err := s.hold(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	if err = h.settle(ctx); errors.As(err, new(*Corrupt)) {
+		err = h.putAside(ctx)
+	}
+	if err != nil {
+		h.Release()
+		return nil, err
+	}
+	return h, nil
+}
+
+// hold takes the lock, and does not look at the state.
+func (s *Store) hold(ctx context.Context, ref backend.StackReference) (*Held, error) {
 	h := &Held{store: s, ref: ref, keys: keysOf(ref), since: time.Now()}
 	if !s.take(h.keys) {
-		return nil, &Locked{Owner: owner{Username: userName(), Hostname: hostName(), Pid: os.Getpid()}.String()}
+		return nil, &Locked{Owner: self().String(), Stack: h.keys.name}
 	}
 	if err := s.lockFile(ctx, ref, h.keys); err != nil {
 		s.give(h.keys)
-		return nil, err
-	}
-	h.warnings = s.takeNotes(h.keys)
-	if err := h.settle(ctx); err != nil {
-		h.Release()
 		return nil, err
 	}
 	return h, nil
@@ -64,15 +92,11 @@ func (h *Held) Release() {
 		return
 	}
 	h.released = true
-	if stock, ok := h.store.backend.(interface {
-		Unlock(ctx context.Context, ref backend.StackReference)
-	}); ok {
-		stock.Unlock(context.Background(), h.ref)
-	}
+	h.store.backend.Unlock(context.Background(), h.ref)
 	h.store.give(h.keys)
 }
 
-// Warnings tells what Lock had to mend, in sentences.
+// Warnings tells what Lock brought in, in sentences.
 func (h *Held) Warnings() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -111,6 +135,9 @@ func (s *Store) isHeld(k keys) bool {
 
 // lockFile takes the stock lock.
 func (s *Store) lockFile(ctx context.Context, ref backend.StackReference, k keys) error {
+	if err := s.announce(ctx); err != nil {
+		return err
+	}
 	if err := s.clearDeadLocks(ctx, k); err != nil {
 		return err
 	}
@@ -142,66 +169,61 @@ func (s *Store) clearDeadLocks(ctx context.Context, k keys) error {
 	}
 	for _, f := range found {
 		key := path.Join(k.locks, f.name)
-		if isUnfinished(f.name) {
-			if time.Since(f.modified) < writing {
-				return &Locked{Owner: "an unknown owner (" + key + " is being written)"}
-			}
-			if err := s.files.remove(ctx, key); err != nil {
-				return fmt.Errorf("remove a lock that was never finished: %w", err)
-			}
-			continue
-		}
-		if path.Ext(f.name) != ".json" {
-			continue
-		}
-		data, err := s.files.read(ctx, key)
-		if errors.Is(err, os.ErrNotExist) {
-			continue
+		switch {
+		case isUnfinished(f.name):
+			err = s.clearUnfinished(ctx, key)
+		case path.Ext(f.name) == ".json":
+			err = s.clearDead(ctx, k, key)
 		}
 		if err != nil {
-			return fmt.Errorf("look for locks: %w", err)
-		}
-		var who owner
-		if json.Unmarshal(data, &who) != nil || who.Pid == 0 {
-			if _, ok := s.files.(*folder); !ok {
-				return &Locked{Owner: "an unknown owner (" + key + " cannot be read)"}
-			}
-			// The stock backend renames a whole file into place, so only a power failure leaves such a one: whoever
-			// wrote it is dead.
-			who = owner{}
-		}
-		if who.Pid != 0 && !who.dead() {
-			return &Locked{Owner: who.String()}
-		}
-		if err := s.files.remove(ctx, key); err != nil {
-			return fmt.Errorf("remove the lock of a dead process: %w", err)
+			return err
 		}
 	}
 	return nil
 }
 
-// owner is the content of a stock lock file.
-type owner struct {
-	Pid       int       `json:"pid"`
-	Username  string    `json:"username"`
-	Hostname  string    `json:"hostname"`
-	Timestamp time.Time `json:"timestamp"`
+// clearUnfinished removes what is still there after the time that a writer needs. Without it the renaming fails, so its
+// writer, should it live, can only fail to get the lock.
+func (s *Store) clearUnfinished(ctx context.Context, key string) error {
+	for waited := time.Duration(0); waited < writing; waited += writing / 20 {
+		if _, err := s.files.read(ctx, key); errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(writing / 20):
+		}
+	}
+	if err := s.files.remove(ctx, key); err != nil {
+		return fmt.Errorf("remove a lock that was never finished: %w", err)
+	}
+	return nil
 }
 
-func (o owner) String() string { return fmt.Sprintf("%s@%s (pid %d)", o.Username, o.Hostname, o.Pid) }
-
-// dead says whether the owner is known not to live any more: its process was of this machine and is gone, or its number
-// belongs to a younger process.
-func (o owner) dead() bool {
-	if o.Hostname != hostName() {
-		return false
+func (s *Store) clearDead(ctx context.Context, k keys, key string) error {
+	data, err := s.files.read(ctx, key)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
-	started, alive := processStart(o.Pid)
-	if !alive {
-		return true
+	if err != nil {
+		return fmt.Errorf("look for locks: %w", err)
 	}
-	// The kernel tells a start to 10 ms, and the clock may have been set since.
-	return !started.IsZero() && !o.Timestamp.IsZero() && started.After(o.Timestamp.Add(2*time.Second))
+	var lock owner
+	if json.Unmarshal(data, &lock) != nil || lock.Pid == 0 {
+		return &Locked{Owner: "an unknown owner (" + key + " cannot be read)", Unproven: true, Stack: k.name}
+	}
+	known, err := s.verdictOf(ctx, lock)
+	if err != nil {
+		return err
+	}
+	if known != dead {
+		return &Locked{Owner: lock.String(), Unproven: known == unknown, Stack: k.name}
+	}
+	if err := s.files.remove(ctx, key); err != nil {
+		return fmt.Errorf("remove the lock of a dead process: %w", err)
+	}
+	return nil
 }
 
 func hostName() string {

@@ -46,11 +46,8 @@ func openFiles(ctx context.Context, address string) (storage files, name string,
 }
 
 func openFolder(rest string) (files, string, error) {
-	path, rawQuery, _ := strings.Cut(rest, "?")
-	query, err := url.ParseQuery(rawQuery)
-	if err != nil {
-		return nil, "", fmt.Errorf("the backend's URL: %w", err)
-	}
+	path, _, _ := strings.Cut(rest, "?")
+	var err error
 	if path == "~" || strings.HasPrefix(path, "~/") {
 		home, err := os.UserHomeDir()
 		if err != nil {
@@ -65,7 +62,7 @@ func openFolder(rest string) (files, string, error) {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		name = real
 	}
-	return &folder{root: path, sums: query.Get("metadata") != "skip"}, fileScheme + name, nil
+	return &folder{root: path}, fileScheme + name, nil
 }
 
 // modernS3 rewrites the two parameters of old URLs that the stock backend still takes and the bucket library does not.

@@ -1,12 +1,12 @@
 package state
 
 import (
-	"bytes"
 	"context"
-	"crypto/md5" //nolint:gosec // the stock backend's note, not a protection
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"strings"
 	"time"
 )
@@ -23,44 +23,41 @@ func (s *Store) look(ctx context.Context, k keys) (f findings, err error) {
 	if f.current, err = loadCheckpoint(ctx, s.files, k); err != nil {
 		return f, err
 	}
-	if f.live, err = readJournal(ctx, s.files, k.journal); err != nil {
+	f.live, err = readJournal(ctx, s.files, k.journal)
+	if newer := new(Newer); errors.As(err, &newer) {
+		newer.Stack = k.stack
+		return f, newer
+	}
+	if err != nil {
 		return f, &Corrupt{Stack: k.stack, Reason: "its journal " + k.journal + ": " + err.Error()}
 	}
-	// The last journal only helps; without it less can be told and mended.
+	// The last journal only helps; without it less can be told.
 	f.done = readSeal(ctx, s.files, k.done)
 	return f, nil
 }
 
-// certified says whether the checkpoint holds the bytes that we wrote.
-func (f findings) certified() bool {
-	if !f.current.exists() {
-		return false
-	}
+// ours says whether we wrote the bytes of the checkpoint: then nothing need be asked of them.
+func (f findings) ours() bool {
 	sum := f.current.sum
-	return f.live != nil && (f.live.leadsTo(sum) || f.live.header.Base == sum) ||
-		f.done != nil && f.done.leadsTo(sum)
+	return f.live != nil && (f.live.leadsTo(sum) || f.live.header.Base == sum) || f.done != nil && f.done.leadsTo(sum)
 }
 
-// knows says whether we ever noted what the checkpoint should be.
-func (f findings) knows() bool {
-	return f.live != nil && f.live.header.Base != "" || f.done != nil && len(f.done.committed) > 0
-}
-
-// settle makes the state readable and current, under the lock.
+// settle makes the state current, under the lock.
 func (h *Held) settle(ctx context.Context) error {
 	s, k := h.store, h.keys
+	if err := s.dropTornNote(k); err != nil {
+		return err
+	}
 	f, err := s.look(ctx, k)
 	if err != nil {
 		return err
 	}
-	problem, err := s.judge(ctx, k, f)
-	if err != nil {
-		return err
+	if f.live != nil && s.lives(f.live.header) {
+		// Somebody has taken its lock away while it works.
+		return &Locked{Owner: f.live.header.owner().String(), Stack: k.name}
 	}
-	if problem != "" {
-		if f.current, err = h.rescue(ctx, f, problem); err != nil {
-			return err
-		}
+	if err := s.check(ctx, k, f, true); err != nil {
+		return err
 	}
 	if f.live != nil {
 		return h.bringIn(ctx, f)
@@ -68,67 +65,67 @@ func (h *Held) settle(ctx context.Context) error {
 	return nil
 }
 
-// judge tells what is wrong with the checkpoint; nothing if it is good, or if the stack does not exist.
-//
-// A file is good if we or the stock backend wrote these bytes (it notes an MD5 beside them), also where the engine then
-// refuses what is in them: somebody may have forced a state in. It is good, too, if it can be read and its writer cannot
-// be known, and a copy equals STACK.json.bak. What neither we nor the stock backend
-// wrote, although both note what they write, is damage: a flipped bit in a name would make the engine delete a resource
-// and create another one. A human restores a state with `pulumi stack import`.
+// lives is true for a process that is known to run, and is another one than this.
+func (s *Store) lives(writer header) bool {
+	o := writer.owner()
+	return o.key() != self().key() && judge(&o, s.sight(o.key(), o)) == alive
+}
+
+// check tells what is wrong with the checkpoint; nothing if it is good, or if the stack does not exist. So nothing is
+// ever written over what cannot be read or would be lost. Of whoever changes the stack more is asked.
 //
 // A stack whose checkpoint is missing was lost if its history is there, else it was removed: `stack rm` and `stack
 // rename` take the history away, and leave STACK.json.bak (and rename the tags) behind.
-func (s *Store) judge(ctx context.Context, k keys, f findings) (problem string, err error) {
+func (s *Store) check(ctx context.Context, k keys, f findings, change bool) error {
+	corrupt := func(reason string) error { return &Corrupt{Stack: k.stack, Reason: reason} }
 	if !f.current.exists() {
 		history, err := s.history(ctx, k)
 		if err != nil {
-			return "", err
+			return err
 		}
 		if len(history) > 0 {
-			return k.checkpoint + ": it is missing, and the stack's history is there", nil
+			return corrupt(k.checkpoint + ": it is missing, and the stack's history is there")
 		}
-		return "", nil
+		return nil
 	}
-	if f.certified() {
-		return "", nil
-	}
-	if note := s.files.stockSum(f.current.key); note.kept {
-		sum := md5.Sum(f.current.data) //nolint:gosec
-		switch {
-		case note.readable && bytes.Equal(note.md5, sum[:]):
-			return "", nil
-		case note.torn:
-			// A power failure tore the note. The stock backend cannot read the file with it, but without.
-			if err := s.dropNote(f.current.key); err != nil {
-				return "", err
-			}
-		case f.knows():
-			before, err := s.files.read(ctx, f.current.key+".bak")
-			if err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return "", err
-			}
-			// The stock backend was killed between its note and its file.
-			if err != nil || !bytes.Equal(before, f.current.data) {
-				return f.current.key + ": neither Pilot nor Pulumi wrote what is in it", nil
-			}
-		}
+	if f.ours() {
+		return nil
 	}
 	found, err := parseCheckpoint(f.current.data, true)
+	if newer := new(Newer); errors.As(err, &newer) {
+		newer.Stack = k.stack
+		return newer
+	}
 	if err != nil {
-		return f.current.key + ": " + err.Error(), nil
+		return corrupt(f.current.key + ": " + err.Error())
+	}
+	if change {
+		if err := found.sound(); err != nil {
+			return corrupt(f.current.key + ": " + err.Error())
+		}
 	}
 	if found.foreign(k) {
-		return f.current.key + ": it is the state of another stack", nil
+		return corrupt(f.current.key + ": it is the state of another stack")
 	}
-	return "", nil
+	return nil
 }
 
-func (s *Store) dropNote(key string) error {
+// dropTornNote removes the note beside a checkpoint that a process left half-written: the stock backend writes it in
+// place, and cannot read the whole file beside it then. It holds nothing that is needed.
+func (s *Store) dropTornNote(k keys) error {
 	d, ok := s.files.(*folder)
 	if !ok {
 		return nil
 	}
-	return removeIfThere(d.path(key) + attrsSuffix)
+	for _, key := range k.variants() {
+		note := d.path(key) + attrsSuffix
+		if data, err := os.ReadFile(note); err == nil && !json.Valid(data) {
+			if err := removeIfThere(note); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // bringIn ends the work of a process that died during a change.
@@ -152,7 +149,7 @@ func (h *Held) bringIn(ctx context.Context, f findings) error {
 			return &Corrupt{Stack: k.stack, Reason: f.current.key + ": " + err.Error()}
 		}
 	}
-	end := outcome{time: time.Now()}
+	end := outcome{time: time.Now(), adopts: f.live.header.Adopts}
 	deployment, err := replay(base, f.live.entries, end)
 	if err != nil {
 		return &Corrupt{Stack: k.stack, Reason: k.journal + ": " + err.Error()}
@@ -176,8 +173,8 @@ func (h *Held) bringIn(ctx context.Context, f findings) error {
 	for _, op := range deployment.Deployment.PendingOperations {
 		pending = append(pending, fmt.Sprintf("%s %s", op.Type, op.Resource.URN))
 	}
-	h.warn("the process %d on %s died during a change; %d journal entries were brought into the state%s",
-		f.live.header.Pid, f.live.header.Host, len(f.live.entries), listed("; still open: ", pending))
+	h.warn("%s died during a change; %d journal entries were brought into the state%s",
+		f.live.header.owner(), len(f.live.entries), listed("; still open: ", pending))
 	return nil
 }
 
@@ -195,7 +192,36 @@ func (h *Held) setAside(ctx context.Context, f findings) error {
 		return err
 	}
 	h.store.trimAside(ctx, h.keys.journal, "superseded")
-	h.warn("the process %d on %s died during a change, and the state was changed by others since; its journal was not "+
-		"brought in and is kept in %s. Refresh the stack", f.live.header.Pid, f.live.header.Host, aside)
+	h.warn("%s died during a change, and the state was changed by others since; its journal was not brought in and is "+
+		"kept in %s. Refresh the stack", f.live.header.owner(), aside)
+	return nil
+}
+
+// putAside keeps a copy of a state that cannot be used, and takes its journal out of use.
+func (h *Held) putAside(ctx context.Context) error {
+	s, k := h.store, h.keys
+	current, err := loadCheckpoint(ctx, s.files, k)
+	if err != nil {
+		return err
+	}
+	if current.exists() {
+		kept := aside(current.key, "corrupt")
+		if err := s.files.copy(ctx, current.key, kept); err != nil {
+			return err
+		}
+		s.trimAside(ctx, current.key, "corrupt")
+		h.warn("the state that was damaged is kept in %s", kept)
+	}
+	if _, err := s.files.readLog(ctx, k.journal); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	kept := aside(k.journal, "superseded")
+	if err := s.files.moveLog(ctx, k.journal, kept); err != nil {
+		return err
+	}
+	s.trimAside(ctx, k.journal, "superseded")
+	h.warn("the journal of a change that was cut off is kept in %s", kept)
 	return nil
 }

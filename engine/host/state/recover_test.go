@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	pkgresource "github.com/pulumi/pulumi/pkg/v3/resource"
 	"github.com/pulumi/pulumi/pkg/v3/resource/stack"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/version"
 )
 
 func TestAJournalOfADeadProcessIsBroughtIn(t *testing.T) {
@@ -33,21 +35,72 @@ func TestAJournalOfADeadProcessIsBroughtIn(t *testing.T) {
 	}
 }
 
-func TestAReaderBringsInAJournalToo(t *testing.T) {
+func TestAReaderChangesNothingAndSaysWhatIsMissing(t *testing.T) {
 	b := newBench(t)
 	c := b.begin()
 	b.must(c.make("a"))
-	b.must(b.store.Settle(b.ctx, b.ref))
-	if n := len(b.urns()); n != 0 {
-		t.Fatal("a reader touched a stack that is held")
+	warnings, err := b.store.Check(b.ctx, b.ref)
+	b.must(err)
+	if len(warnings) != 0 {
+		t.Fatalf("while it works: %q", warnings)
 	}
 	c.die()
-	b.must(b.store.Settle(b.ctx, b.ref))
+	before := tree(t, b.dir)
+	warnings, err = b.store.Check(b.ctx, b.ref)
+	b.must(err)
+	if len(warnings) != 1 || !strings.Contains(warnings[0], "died during a change") {
+		t.Fatalf("the warnings are %q", warnings)
+	}
+	if after := tree(t, b.dir); after != before {
+		t.Fatalf("before\n%s\nafter\n%s", before, after)
+	}
+	b.lock().Release()
 	b.wantURNs(ids("a")...)
-	h := b.lock()
-	defer h.Release()
-	if len(h.Warnings()) != 1 {
-		t.Fatalf("the next lock tells %q", h.Warnings())
+}
+
+func TestAJournalOfAWriterThatLivesIsNotTouched(t *testing.T) {
+	b := newBench(t)
+	c := b.begin()
+	b.must(c.make("a"))
+	living := exec.Command("sleep", "60")
+	b.must(living.Start())
+	writer := self()
+	writer.Pid = living.Process.Pid
+	writer.StartTicks, _ = processStart(writer.Pid)
+	_ = c.recorder.close()
+	// A person took the lock away; whoever wrote the journal goes on writing.
+	c.held.Release()
+	first, err := marshal(record{Header: &header{Version: journalVersion, Owner: &writer}})
+	b.must(err)
+	b.put(b.keys().journal, appendFrame(nil, 1, 0, first))
+	_, err = b.store.Lock(b.ctx, b.ref)
+	if locked := new(Locked); !errors.As(err, &locked) || locked.Owner != writer.String() {
+		t.Fatalf("the error is %v", err)
+	}
+	b.must(living.Process.Kill())
+	_ = living.Wait()
+	b.lock().Release()
+}
+
+func TestAJournalOfANewerVersionIsRefusedAndKept(t *testing.T) {
+	for name, header := range map[string]string{
+		"a newer layout":       `{"header":{"version":99,"base":"","pid":1,"host":"x","engine":"v9.9.9"}}`,
+		"a field of its own":   `{"header":{"version":2,"base":"","pid":1,"host":"x","engine":"v9.9.9","novel":1}}`,
+		"an entry of its kind": `{"header":{"version":2,"base":"","pid":1,"host":"x","engine":"v9.9.9"}}`,
+	} {
+		b := newBench(t)
+		data := appendFrame(nil, 1, 0, []byte(header))
+		data = appendFrame(data, 2, 0, []byte(`{"entry":{"version":1,"kind":0,"novel":1}}`))
+		b.put(b.keys().journal, data)
+		before := tree(t, b.dir)
+		_, err := b.store.Lock(b.ctx, b.ref)
+		newer := new(Newer)
+		if !errors.As(err, &newer) || newer.Writer != "v9.9.9" || newer.Reader != version.Version {
+			t.Fatalf("%s: the error is %v", name, err)
+		}
+		if after := tree(t, b.dir); after != before {
+			t.Fatalf("%s: before\n%s\nafter\n%s", name, before, after)
+		}
 	}
 }
 
@@ -79,7 +132,7 @@ func TestAJournalCutAnywhereGivesAPrefixOfTheChange(t *testing.T) {
 		}
 		b.put(b.keys().checkpoint, base)
 		b.put(b.keys().journal, whole[:cut])
-		b.must(b.store.Settle(b.ctx, b.ref))
+		b.lock().Release()
 		snap := b.snapshot()
 		n := len(snap.Resources) - 1
 		if want := append(ids(made[:n]...), "x=id-x"); fmt.Sprint(names(snap)) != fmt.Sprint(want) {
@@ -204,30 +257,36 @@ func (b *bench) importedBy(made string) []byte {
 	return data
 }
 
-func TestAPendingCreateVanishesWhenItsResourceIsMade(t *testing.T) {
-	b := newBench(t)
-	c := b.begin()
-	for _, name := range []string{"a", "b"} {
-		_, err := c.start(thing(name, "1"), pkgresource.OperationTypeCreating)
-		b.must(err)
-	}
-	c.die()
-	b.lock().Release()
-	if ops := b.snapshot().PendingOperations; len(ops) != 2 || ops[0].Type != pkgresource.OperationTypeCreating {
-		t.Fatalf("pending: %v", ops)
-	}
-	c = b.begin()
-	b.must(c.make("a"))
-	b.must(c.finish())
-	if ops := b.snapshot().PendingOperations; len(ops) != 1 || ops[0].Resource.URN != urnOf("b") {
-		t.Fatalf("pending: %v", ops)
-	}
-	c = b.begin()
-	b.must(c.delete("a"))
-	b.must(c.Finish(b.ctx, c.info(apitype.DestroyUpdate)))
-	c.held.Release()
-	if ops := b.snapshot().PendingOperations; len(ops) != 0 {
-		t.Fatalf("pending after a destroy: %v", ops)
+func TestAPendingCreateVanishesWhenItsResourceIsMadeIfItsProviderAdopts(t *testing.T) {
+	for _, adopts := range [][]string{{"pilot"}, nil} {
+		b := newBench(t)
+		b.adopts = adopts
+		want := func(when string, ifAdopted, else_ int) {
+			t.Helper()
+			if adopts == nil {
+				ifAdopted = else_
+			}
+			if ops := b.snapshot().PendingOperations; len(ops) != ifAdopted {
+				t.Fatalf("%s with adopting packages %v: pending are %v", when, adopts, ops)
+			}
+		}
+		c := b.begin()
+		for _, name := range []string{"a", "b"} {
+			_, err := c.start(thing(name, "1"), pkgresource.OperationTypeCreating)
+			b.must(err)
+		}
+		c.die()
+		b.lock().Release()
+		want("after the crash", 2, 2)
+		c = b.begin()
+		b.must(c.make("a"))
+		b.must(c.finish())
+		want("after a was made", 1, 2)
+		c = b.begin()
+		b.must(c.delete("a"))
+		b.must(c.Finish(b.ctx, c.info(apitype.DestroyUpdate)))
+		c.held.Release()
+		want("after a destroy", 0, 2)
 	}
 }
 

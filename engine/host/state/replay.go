@@ -20,6 +20,8 @@ type outcome struct {
 	time time.Time
 	// destroyed: the operation was a destroy, and it succeeded.
 	destroyed bool
+	// adopts are the packages whose creates find what an earlier call has made.
+	adopts []string
 }
 
 // replay gives the deployment that the entries make of a base. It changes the base.
@@ -59,11 +61,19 @@ func replay(base contents, entries []apitype.JournalEntry, end outcome) (out api
 	return out, nil
 }
 
+// adopt says whether the create of a resource, called again, finds what it has made before. What Pulumi makes itself,
+// such as a provider, is nowhere but in the state.
+func (o outcome) adopt(r apitype.ResourceV3) bool {
+	name := string(r.Type.Package())
+	return name == "pulumi" || slices.Contains(o.adopts, name)
+}
+
 // pendingAfter gives the pending operations without the creates that are settled, in a fixed order.
 //
 // The stock code carries a pending create from state to state until a human removes it, since it cannot know whether
-// the resource was made. Our providers adopt what they find when Create is called again, so a create is settled as soon
-// as an operation has ended well for its URN and the resource is in the state, or when a destroy has emptied the stack.
+// the resource was made. Nor can we, but for packages that have said that their Create adopts what it finds: there a
+// create is settled as soon as an operation has ended well for its URN and the resource is in the state, or when a
+// destroy has emptied the stack.
 func pendingAfter(d *apitype.DeploymentV3, entries []apitype.JournalEntry, end outcome) []apitype.OperationV2 {
 	if len(d.PendingOperations) == 0 {
 		return nil
@@ -107,7 +117,7 @@ func pendingAfter(d *apitype.DeploymentV3, entries []apitype.JournalEntry, end o
 	for _, op := range d.PendingOperations {
 		this := operation{op.Resource.URN, op.Type}
 		emptied := end.destroyed && left == 0 && len(open) == 0
-		settledCreate := op.Type == apitype.OperationTypeCreating && (settled[this.urn] || emptied)
+		settledCreate := op.Type == apitype.OperationTypeCreating && end.adopt(op.Resource) && (settled[this.urn] || emptied)
 		if !settledCreate && !seen[this] {
 			kept = append(kept, op)
 		}

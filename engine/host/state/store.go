@@ -2,9 +2,10 @@ package state
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"os"
-	"sync"
 
 	"github.com/pulumi/pulumi/pkg/v3/backend"
 	"github.com/pulumi/pulumi/pkg/v3/backend/diy"
@@ -15,13 +16,16 @@ import (
 
 // Store is the state of the stacks of one backend.
 type Store struct {
-	backend     diy.Backend
+	backend     stock
 	files       files
 	name        string // identifies the storage in this process
 	keepHistory int
+}
 
-	mu    sync.Mutex
-	notes map[string][]string // warnings that no Held has told yet, by stack
+// stock is Pulumi's backend for folders and buckets. Its lock can be released as well, which its interface leaves out.
+type stock interface {
+	diy.Backend
+	Unlock(ctx context.Context, ref backend.StackReference)
 }
 
 // Open gives the store of a backend URL (file://, s3://, gs://, azblob://, postgres://) for a project. It keeps the
@@ -35,49 +39,34 @@ func Open(ctx context.Context, url string, project *workspace.Project, keepHisto
 		return nil, err
 	}
 	sink := diag.DefaultSink(io.Discard, os.Stderr, diag.FormatOptions{Color: colors.Never})
-	stock, err := diy.New(ctx, sink, url, project)
+	opened, err := diy.New(ctx, sink, url, project)
 	if err != nil {
 		return nil, err
 	}
-	return &Store{
-		backend: stock, files: storage, name: name, keepHistory: keepHistory, notes: map[string][]string{},
-	}, nil
+	unlocking, is := opened.(stock)
+	if !is {
+		return nil, errors.New("this version of Pulumi's backend cannot release a lock: the engine host needs another one")
+	}
+	return &Store{backend: unlocking, files: storage, name: name, keepHistory: keepHistory}, nil
 }
 
 // Backend is the stock backend, for create, list, remove, rename, tags, export, import and history.
 func (s *Store) Backend() diy.Backend { return s.backend }
 
-// Settle does what Lock does to the state, for readers, if nobody holds the stack; and nothing if somebody does. It
-// takes the lock only if there is something to do.
-func (s *Store) Settle(ctx context.Context, ref backend.StackReference) error {
+// Check makes sure, for a reader, that the state can be read. It changes nothing, and takes no lock. What it gives are
+// warnings: a process died during a change, and what it has done since is not in the state yet.
+func (s *Store) Check(ctx context.Context, ref backend.StackReference) (warnings []string, err error) {
 	k := keysOf(ref)
-	if s.isHeld(k) {
-		return nil
-	}
-	if f, err := s.look(ctx, k); err == nil && f.live == nil {
-		if problem, err := s.judge(ctx, k, f); err == nil && problem == "" {
-			return nil
-		}
-	}
-	// What a reader finds without the lock may be a moment in the work of another process; so look again under it.
-	held, err := s.Lock(ctx, ref)
-	if isLocked(err) {
-		return nil
-	}
+	f, err := s.look(ctx, k)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	s.mu.Lock()
-	s.notes[k.stack] = append(s.notes[k.stack], held.Warnings()...)
-	s.mu.Unlock()
-	held.Release()
-	return nil
-}
-
-func (s *Store) takeNotes(k keys) []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	notes := s.notes[k.stack]
-	delete(s.notes, k.stack)
-	return notes
+	if err := s.check(ctx, k, f, false); err != nil {
+		return nil, err
+	}
+	if f.live == nil || len(f.live.entries) == 0 || s.isHeld(k) || s.lives(f.live.header) {
+		return nil, nil
+	}
+	return []string{fmt.Sprintf("%s died during a change of %s; %d steps of it are not in what is shown, and the next "+
+		"operation brings them in", f.live.header.owner(), k.name, len(f.live.entries))}, nil
 }

@@ -5,6 +5,8 @@ package store
 import (
 	"context"
 
+	"pilot/engine/host/state"
+
 	"github.com/pulumi/pulumi/pkg/v3/backend"
 	"github.com/pulumi/pulumi/pkg/v3/engine"
 	"github.com/pulumi/pulumi/pkg/v3/resource/deploy"
@@ -18,17 +20,21 @@ import (
 type Store interface {
 	// Backend is the stock one, for all that is neither an operation nor about its lock.
 	Backend() backend.Backend
-	// Settle makes sure that a state can be read.
-	Settle(ctx context.Context, ref backend.StackReference) error
+	// Check makes sure, for a reader, that the state can be read. It changes nothing and gives warnings.
+	Check(ctx context.Context, ref backend.StackReference) (warnings []string, err error)
+	// Repair finds a good copy of a state that cannot be read, and with apply puts it in its place.
+	Repair(ctx context.Context, ref backend.StackReference, apply bool) (*state.Repair, error)
 	// Lock excludes other changes of a stack, where the store knows of changes that are not updates.
 	Lock(ctx context.Context, ref backend.StackReference) (Held, error)
+	// Overwrite is Lock for who replaces the whole state, which need not be readable.
+	Overwrite(ctx context.Context, ref backend.StackReference) (Held, error)
 	// Begin starts an update. Nothing is held for one that is dry.
 	Begin(ctx context.Context, held Held, change Change) (Update, error)
 }
 
 // Held is the lock of a stack.
 type Held interface {
-	// Warnings tells what had to be mended, in sentences.
+	// Warnings tells what was brought in or put aside, in sentences.
 	Warnings() []string
 	// Sync belongs behind a stock call that changed the stack.
 	Sync(ctx context.Context) error
@@ -49,6 +55,8 @@ type Change struct {
 	Message     string
 	Environment map[string]string
 	Options     engine.UpdateOptions
+	// Adopts are the packages whose creates find what an earlier call has made.
+	Adopts []string
 	// Lost is called when the update is no longer ours: somebody has cancelled it.
 	Lost func()
 }
