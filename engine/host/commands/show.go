@@ -200,7 +200,7 @@ func stackOutput(c *call) error {
 		return err
 	}
 	// A crypter that panics proves that no secret is left.
-	outputs, err := stack.SerializeProperties(c, display.MassageSecrets(resource.ToResourcePropertyMap(values), *shown),
+	outputs, err := stack.SerializeProperties(c, resource.ToResourcePropertyMap(display.MassageSecrets(values, *shown)),
 		config.NewPanicCrypter(), *shown)
 	if err != nil {
 		return fmt.Errorf("getting outputs: %w", err)
