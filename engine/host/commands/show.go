@@ -23,6 +23,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/config"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/util/cmdutil"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
+	"github.com/spf13/pflag"
 )
 
 // printing reads `--json`, which is also said `--output json`.
@@ -275,7 +276,10 @@ type historyEntry struct {
 func stackHistory(c *call) error {
 	c.named()
 	shown := c.flags.Bool("show-secrets", false, "")
-	c.flags.Bool("full-dates", false, "")
+	c.flags.Idle(func(flags *pflag.FlagSet) {
+		// They always are.
+		flags.Bool("full-dates", false, "")
+	})
 	size := c.flags.Int("page-size", 10, "")
 	page := c.flags.Int("page", 1, "")
 	asJSON, err := c.printing(0)
