@@ -66,7 +66,7 @@ impl Cli {
         &self.path
     }
 
-    /// As the CLI prints it, for example `v3.255.0`.
+    /// As the CLI prints it, for example `v3.276.0`.
     pub fn version(&self) -> &str {
         &self.version
     }
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn versions_are_read_as_the_cli_prints_them() {
-        assert_eq!(parse_version("v3.255.0\n"), Some((3, 255, 0)));
+        assert_eq!(parse_version("v3.276.0\n"), Some((3, 255, 0)));
         assert_eq!(parse_version("3.260.0-dev.1+abc"), Some((3, 260, 0)));
         assert_eq!(parse_version("dev"), None);
     }

@@ -19,7 +19,7 @@ use crate::value::Value;
 /// dropping a future ends what it started.
 #[async_trait]
 pub trait Engine: std::fmt::Debug + Send + Sync {
-    /// As the engine names it, for example `v3.255.0`.
+    /// As the engine names it, for example `v3.276.0`.
     fn version(&self) -> &str;
 
     /// A command that does not run the engine, such as `stack init`. Returns what it prints.

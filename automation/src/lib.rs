@@ -61,6 +61,7 @@ pub mod fake;
 pub mod host;
 
 pub mod error;
+pub mod versions;
 
 mod argv;
 mod child;

@@ -15,6 +15,7 @@ import (
 	"runtime"
 	"syscall"
 
+	"pilot/engine/host/ambient"
 	"pilot/engine/host/commands"
 	"pilot/engine/host/place"
 	"pilot/engine/host/server"
@@ -48,7 +49,8 @@ func start() error {
 		return errors.New("--socket must be a path, and --parallel-runs at least 1")
 	}
 	credentials := *socket + ".credentials"
-	if err := configure(credentials); err != nil {
+	ambient.Set()
+	if err := service.Private(credentials); err != nil {
 		return err
 	}
 	defer os.RemoveAll(credentials)
@@ -99,26 +101,4 @@ func listen(path string) (net.Listener, error) {
 	before := syscall.Umask(0o177)
 	defer syscall.Umask(before)
 	return net.Listen("unix", path)
-}
-
-// configure gives the engine what it reads from its environment, where whoever started this process has not, and a
-// folder for credentials that nobody else has.
-func configure(credentials string) error {
-	for _, name := range []string{
-		"PULUMI_SKIP_UPDATE_CHECK", "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION", "PULUMI_DISABLE_REGISTRY_RESOLVE",
-		"PULUMI_DIY_BACKEND_NO_LEGACY_WARNING", "PULUMI_AUTOMATION_API",
-		// A panic in a goroutine of the engine ends its run and not the process; the second needs the first.
-		"PULUMI_DEV", "PULUMI_GOROUTINE_PANIC_RECOVERY",
-	} {
-		if _, there := os.LookupEnv(name); !there {
-			_ = os.Setenv(name, "true")
-		}
-	}
-	// These come with each run.
-	for _, name := range []string{
-		"PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE", "PULUMI_DEBUG_PROVIDERS", "PULUMI_ACCESS_TOKEN",
-	} {
-		_ = os.Unsetenv(name)
-	}
-	return service.Private(credentials)
 }

@@ -15,10 +15,12 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"pilot/engine/host/ambient"
 	"pilot/engine/host/commands"
 	"pilot/engine/host/place"
 	"pilot/engine/host/protocol"
 	"pilot/engine/host/server"
+	"pilot/engine/host/service"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	rpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
@@ -168,7 +170,8 @@ type world struct {
 func newWorld(t testing.TB, body func(*pulumi.Context) error) *world {
 	t.Helper()
 	t.Setenv("PULUMI_HOME", t.TempDir())
-	if err := configure(filepath.Join(t.TempDir(), "credentials")); err != nil {
+	ambient.Set()
+	if err := service.Private(filepath.Join(t.TempDir(), "credentials")); err != nil {
 		t.Fatal(err)
 	}
 	socket := filepath.Join(t.TempDir(), "s")

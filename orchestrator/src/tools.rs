@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use automation::{Cli, Engine as _, Host};
 use contracts::{ErrorCode, Problem};
 
-pub const PULUMI_VERSION: &str = "3.255.0";
+pub const PULUMI_VERSION: &str = automation::versions::NEWEST;
 pub const OPENCODE_VERSION: &str = "1.18.33";
 
 /// Where to look. Every field has a default; a set one is used as it is.

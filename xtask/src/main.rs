@@ -14,6 +14,7 @@ mod loopback;
 mod network;
 mod paths;
 mod process;
+mod pulumi;
 mod server;
 mod system;
 mod test;
@@ -21,6 +22,9 @@ mod tidy;
 mod tools;
 mod ui;
 mod up;
+/// The same file that the bridge reads, so that both name the same versions.
+#[path = "../../automation/src/versions.rs"]
+mod versions;
 
 /// Prepare, start, test and check Pilot.
 ///
@@ -41,6 +45,7 @@ enum Command {
     Bench(bench::Arguments),
     Tidy(tidy::Arguments),
     Tools(tools::Arguments),
+    Pulumi(pulumi::Arguments),
     Image(image::Arguments),
 }
 
@@ -52,6 +57,7 @@ fn main() -> ExitCode {
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Tidy(arguments) => tidy::run(&arguments),
         Command::Tools(arguments) => tools::run(&arguments),
+        Command::Pulumi(arguments) => pulumi::run(&arguments),
         Command::Image(arguments) => image::run(&arguments),
     };
     match result {

@@ -14,7 +14,7 @@ const SCRIPT_URL: &str = "https://get.pulumi.com/install.sh";
 pub struct CliInstall {
     /// The CLI will be `bin/pulumi` in it.
     pub root: PathBuf,
-    /// Such as `3.255.0`.
+    /// Such as `3.276.0`.
     pub version: String,
     /// Pulumi's `install.sh`, if it is on this machine; it is downloaded by `curl` when absent.
     pub script: Option<PathBuf>,
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     fn install(root: &str, script: Option<&str>) -> CliInstall {
-        CliInstall { root: root.into(), version: "v3.255.0".to_owned(), script: script.map(PathBuf::from) }
+        CliInstall { root: root.into(), version: "v3.276.0".to_owned(), script: script.map(PathBuf::from) }
     }
 
     #[test]
@@ -115,13 +115,13 @@ mod tests {
         );
         assert_eq!(
             downloaded.install().join(" "),
-            "sh -s -- --no-edit-path --install-root /opt/p --version 3.255.0"
+            "sh -s -- --no-edit-path --install-root /opt/p --version 3.276.0"
         );
         let local = install("/opt/p", Some("/s/install.sh"));
         assert_eq!(local.download(), None);
         assert_eq!(
             local.install().join(" "),
-            "sh /s/install.sh --no-edit-path --install-root /opt/p --version 3.255.0"
+            "sh /s/install.sh --no-edit-path --install-root /opt/p --version 3.276.0"
         );
     }
 
@@ -138,7 +138,7 @@ mod tests {
         let wanted = install(root.to_str().unwrap(), script.to_str());
         for _ in 0..2 {
             let cli = Cli::install(&wanted).await.unwrap();
-            assert_eq!((cli.version(), cli.path()), ("v3.255.0", root.join("bin/pulumi").as_path()));
+            assert_eq!((cli.version(), cli.path()), ("v3.276.0", root.join("bin/pulumi").as_path()));
         }
         assert_eq!(std::fs::read_to_string(root.join("runs")).unwrap(), "run\n");
     }

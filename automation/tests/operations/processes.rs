@@ -187,7 +187,7 @@ async fn a_command_takes_no_longer_than_its_limit_and_waits_for_a_lock_as_long_a
     let folder = world.folder().join("slow");
     std::fs::create_dir(&folder).unwrap();
     // What was ignored when a shell began stays ignored, as in jobs that run in the background.
-    let script = "#!/bin/sh\ntest \"$1\" = version && echo v3.255.0 && exit\n\
+    let script = "#!/bin/sh\ntest \"$1\" = version && echo v3.276.0 && exit\n\
                   exec env --default-signal=INT sleep 3600\n";
     let cli = open(&folder.join("pulumi"), script).await;
     let place = world.workspace.place().clone();

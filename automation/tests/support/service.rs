@@ -1,4 +1,4 @@
-//! A small Pulumi service: what the CLI 3.255 speaks to when it is logged in, in memory and on a free port.
+//! A small Pulumi service: what the CLI 3.276 speaks to when it is logged in, in memory and on a free port.
 //!
 //! It keeps what the real one promises: tokens of users, leases of updates that expire and can be renewed, one update
 //! of a stack at a time, journals and checkpoints, secrets with a key for each stack, lists in pages. Its clock can be

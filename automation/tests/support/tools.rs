@@ -5,9 +5,11 @@
 
 use std::path::PathBuf;
 
+use automation::versions::NEWEST;
+
 /// The cache's pulumi; where there is none, the one on PATH, which `cargo xtask tools` has then accepted.
 pub fn pulumi() -> PathBuf {
-    let cached = tools().join("pulumi-3.255.0/pulumi");
+    let cached = tools().join(format!("pulumi-{NEWEST}/pulumi"));
     let path = std::env::var_os("PATH").unwrap_or_default();
     let on_path =
         || std::env::split_paths(&path).map(|folder| folder.join("pulumi")).find(|file| file.is_file());
@@ -17,12 +19,12 @@ pub fn pulumi() -> PathBuf {
 /// The cache's engine host, or the one that `PILOT_ENGINE` names, for whoever works on it.
 pub fn pilot_engine() -> PathBuf {
     let named = std::env::var_os("PILOT_ENGINE").map(PathBuf::from);
-    named.unwrap_or_else(|| tools().join("pilot-engine-3.255.0/pilot-engine"))
+    named.unwrap_or_else(|| tools().join(format!("pilot-engine-{NEWEST}/pilot-engine")))
 }
 
 /// The language hosts of tests, with the SDK runtimes they need.
 pub fn languages() -> PathBuf {
-    tools().join("languages-3.255.0")
+    tools().join(format!("languages-{NEWEST}"))
 }
 
 fn tools() -> PathBuf {

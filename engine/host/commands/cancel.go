@@ -2,6 +2,7 @@ package commands
 
 import (
 	"fmt"
+	"github.com/spf13/pflag"
 	"time"
 )
 
@@ -12,7 +13,10 @@ const patience = 30 * time.Second
 // removed, or the service told to end its update, as the CLI does.
 func cancel(c *call) error {
 	c.named()
-	c.flags.BoolP("yes", "y", false, "")
+	c.flags.Idle(func(flags *pflag.FlagSet) {
+		// Nobody is asked.
+		flags.BoolP("yes", "y", false, "")
+	})
 	if err := c.parse(0, 1); err != nil {
 		return err
 	}

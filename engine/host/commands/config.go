@@ -13,6 +13,7 @@ import (
 	pkgworkspace "github.com/pulumi/pulumi/pkg/v3/workspace"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/esc"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/config"
+	"github.com/spf13/pflag"
 )
 
 // configValue is one entry as JSON; a secret that is not shown has no value.
@@ -66,7 +67,10 @@ func (c *call) decrypter(found backend.Stack, file string) (config.Decrypter, er
 func configList(c *call) error {
 	file := c.configFlags()
 	shown := c.flags.Bool("show-secrets", false, "")
-	c.flags.Bool("open", false, "")
+	c.flags.Idle(func(flags *pflag.FlagSet) {
+		// Settings that refer to environments are left to the CLI, whatever this says.
+		flags.Bool("open", false, "")
+	})
 	asJSON, err := c.printing(0)
 	if err != nil {
 		return err
@@ -127,7 +131,10 @@ func configGet(c *call) error {
 	file := c.configFlags()
 	asJSON := c.flags.BoolP("json", "j", false, "")
 	path := c.flags.Bool("path", false, "")
-	c.flags.Bool("open", true, "")
+	c.flags.Idle(func(flags *pflag.FlagSet) {
+		// Settings that refer to environments are left to the CLI, whatever this says.
+		flags.Bool("open", true, "")
+	})
 	if err := c.parse(1, 1); err != nil {
 		return err
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/config"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/util/cmdutil"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
+	"github.com/spf13/pflag"
 )
 
 // printing reads `--json`, which is also said `--output json`.
@@ -202,7 +203,7 @@ func stackOutput(c *call) error {
 		return err
 	}
 	// A crypter that panics proves that no secret is left.
-	outputs, err := stack.SerializeProperties(c, display.MassageSecrets(resource.ToResourcePropertyMap(values), *shown),
+	outputs, err := stack.SerializeProperties(c, resource.ToResourcePropertyMap(display.MassageSecrets(values, *shown)),
 		config.NewPanicCrypter(), *shown)
 	if err != nil {
 		return fmt.Errorf("getting outputs: %w", err)
@@ -277,7 +278,10 @@ type historyEntry struct {
 func stackHistory(c *call) error {
 	c.named()
 	shown := c.flags.Bool("show-secrets", false, "")
-	c.flags.Bool("full-dates", false, "")
+	c.flags.Idle(func(flags *pflag.FlagSet) {
+		// They always are.
+		flags.Bool("full-dates", false, "")
+	})
 	size := c.flags.Int("page-size", 10, "")
 	page := c.flags.Int("page", 1, "")
 	asJSON, err := c.printing(0)

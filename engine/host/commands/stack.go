@@ -19,6 +19,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/tokens"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/version"
+	"github.com/spf13/pflag"
 )
 
 func stackInit(c *call) error {
@@ -28,7 +29,10 @@ func stackInit(c *call) error {
 	unselected := c.flags.Bool("no-select", false, "")
 	teams := c.flags.StringArray("teams", nil, "")
 	remote := c.flags.Bool("remote-config", false, "")
-	c.flags.BoolP("yes", "y", false, "")
+	c.flags.Idle(func(flags *pflag.FlagSet) {
+		// Nobody is asked.
+		flags.BoolP("yes", "y", false, "")
+	})
 	if err := errors.Join(c.parse(0, 1)); err != nil {
 		return err
 	}

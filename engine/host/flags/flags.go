@@ -18,26 +18,59 @@ type Set struct {
 	Directory string
 	color     string
 	exclusive [][]string
+	// elsewhere are flags that only the CLI does, with the reason.
+	elsewhere map[string]string
 }
 
 // New makes the flags of a command.
 func New(command string) *Set {
-	set := &Set{FlagSet: pflag.NewFlagSet(command, pflag.ContinueOnError)}
+	set := &Set{FlagSet: pflag.NewFlagSet(command, pflag.ContinueOnError), elsewhere: map[string]string{}}
 	set.SetOutput(io.Discard)
 	set.StringVarP(&set.Directory, "cwd", "C", "", "")
 	set.StringVar(&set.color, "color", "never", "")
-	// What these say is about a process of its own, which a run is not.
-	for _, name := range []string{"non-interactive", "logflow", "logtostderr", "disable-integrity-checking"} {
-		set.Bool(name, false, "")
-	}
-	set.BoolP("emoji", "e", false, "")
-	set.BoolP("fully-qualify-stack-names", "Q", false, "")
-	set.IntP("verbose", "v", 0, "")
-	set.Int("memprofilerate", 0, "")
-	for _, name := range []string{"tracing", "profiling", "otel-traces"} {
-		set.String(name, "", "")
-	}
+	set.Idle(func(flags *pflag.FlagSet) {
+		// Nobody is asked, and there is no terminal to draw on.
+		flags.Bool("non-interactive", false, "")
+		flags.BoolP("emoji", "e", false, "")
+	})
+	set.Elsewhere("it is about a whole process, which a run is not", func(flags *pflag.FlagSet) {
+		for _, name := range []string{"logflow", "logtostderr", "disable-integrity-checking"} {
+			flags.Bool(name, false, "")
+		}
+		for _, name := range []string{"tracing", "profiling", "otel-traces"} {
+			flags.String(name, "", "")
+		}
+		flags.BoolP("fully-qualify-stack-names", "Q", false, "")
+		flags.IntP("verbose", "v", 0, "")
+		flags.Int("memprofilerate", 0, "")
+	})
 	return set
+}
+
+// Idle defines flags that have nothing to change here. Every other flag that is known is done, or left to the CLI: none
+// is taken and then forgotten.
+func (s *Set) Idle(define func(*pflag.FlagSet)) {
+	idle := pflag.NewFlagSet("", pflag.ContinueOnError)
+	define(idle)
+	s.AddFlagSet(idle)
+}
+
+// Elsewhere defines flags that only the CLI does: a run that needs one is the CLI's. Their defaults are no need.
+func (s *Set) Elsewhere(reason string, define func(*pflag.FlagSet)) {
+	only := pflag.NewFlagSet("", pflag.ContinueOnError)
+	define(only)
+	only.VisitAll(func(flag *pflag.Flag) { s.elsewhere[flag.Name] = reason })
+	s.AddFlagSet(only)
+}
+
+func (s *Set) needsCLI() error {
+	var needed error
+	s.Visit(func(flag *pflag.Flag) {
+		if reason, is := s.elsewhere[flag.Name]; is && flag.Value.String() != flag.DefValue {
+			needed = fault.LeaveToCLI("--" + flag.Name + ": " + reason)
+		}
+	})
+	return needed
 }
 
 // Exclusive says that only one of these may be given.
@@ -55,6 +88,9 @@ func (s *Set) Parse(args []string, least, most int) ([]string, error) {
 	}
 	if err := s.FlagSet.Parse(args); err != nil {
 		return nil, fault.Refuse("%s", err)
+	}
+	if err := s.needsCLI(); err != nil {
+		return nil, err
 	}
 	for _, names := range s.exclusive {
 		var given []string

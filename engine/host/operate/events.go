@@ -44,8 +44,7 @@ func (p *pass) start() *stream {
 	if p.json {
 		close(s.printed)
 	} else {
-		p.options.Stdout = p.redactor.writer(p.run.Stdout)
-		p.options.Stderr = p.redactor.writer(p.run.Stderr)
+		p.options.Stdout, p.options.Stderr = p.run.Stdout, p.run.Stderr
 		go func() {
 			// What cannot be printed must not end the process.
 			defer func() { _ = recover() }()

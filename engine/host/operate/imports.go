@@ -14,6 +14,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/config"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/tokens"
+	"github.com/pulumi/pulumi/sdk/v3/go/property"
 )
 
 // readImports reads what to import.
@@ -165,7 +166,7 @@ func (e *importEntry) toImport(
 		Parent: known.urns[e.Parent],
 	}
 	var failed []error
-	read := func(from map[string]any, to *resource.PropertyMap) {
+	read := func(from map[string]any, to *property.Map) {
 		if from == nil {
 			return
 		}
@@ -173,7 +174,7 @@ func (e *importEntry) toImport(
 		if err != nil {
 			failed = append(failed, fmt.Errorf("could not deserialize the properties of %s: %w", e, err))
 		}
-		*to = properties
+		*to = resource.FromResourcePropertyMap(properties)
 	}
 	if e.Provider != "" {
 		urn, found := known.urns[e.Provider]

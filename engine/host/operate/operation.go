@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"time"
 
@@ -42,6 +43,8 @@ type operation struct {
 	importable *importable
 	spared     int
 	redactor   *redactor
+	// stdout and stderr are the run's own while it prints blindly.
+	stdout, stderr io.Writer
 }
 
 var kinds = map[int]struct {
@@ -87,6 +90,7 @@ func work(stores *place.Stores, run *run.Run, kind int) error {
 		return err
 	}
 	o := &operation{options: options, kind: kind, run: run, place: opened}
+	defer o.plainly()
 	err = o.do()
 	if errors.Is(err, context.Canceled) || (err != nil && run.Stop.Asked() && !isLocked(err)) {
 		return backenderr.CancelledError{Operation: kinds[kind].cancelled}
@@ -162,10 +166,6 @@ func (o *operation) do() error {
 func (o *operation) pass(
 	ctx context.Context, options engine.UpdateOptions, dry bool,
 ) (*deploy.Plan, display.ResourceChanges, error) {
-	var err error
-	if o.redactor, err = newRedactor(o.settings, o.secrets.Decrypter()); err != nil {
-		return nil, nil, err
-	}
 	update, err := o.place.Store.Begin(ctx, o.held, store.Change{
 		Kind: kinds[o.kind].update, Dry: dry, Stack: o.stack, Root: o.place.Root, Project: o.place.Project,
 		Config: o.settings, Message: o.message, Environment: o.environment(), Options: options,
@@ -205,7 +205,6 @@ func (o *operation) within(
 	registry := o.place.Backend().GetReadOnlyCloudRegistry()
 	options.HostFactory = hosts(registry, o.run.Place.Attached, o.client, func() {
 		decrypter.told.Store(true)
-		forgetEngineFilters()
 	})
 	info := engine.UpdateInfo{
 		Root:    o.place.Root,

@@ -13,6 +13,7 @@ import (
 	"github.com/pulumi/pulumi/pkg/v3/backend/display"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/env"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
+	"github.com/spf13/pflag"
 )
 
 // options is what the flags of all operations say.
@@ -36,9 +37,9 @@ type options struct {
 	importPending                             []string
 	execKind, execAgent                       string
 	// What `import` takes.
-	parent, provider, file, out, from, generateResources string
-	properties                                           []string
-	protect, generateCode                                bool
+	parent, provider, file, from string
+	properties                   []string
+	protect, generateCode        bool
 	// How to print.
 	json, diff, suppressOutputs, suppressProgress      bool
 	showSames, showReplacements, showReads, showConfig bool
@@ -92,7 +93,7 @@ func (o *options) about(kind int) {
 	set.StringVar(&o.execKind, "exec-kind", "", "")
 	set.StringVar(&o.execAgent, "exec-agent", "", "")
 	set.BoolVar(&o.skipPreInstall, "skip-plugin-pre-install", false, "")
-	set.String("event-log", "", "")
+	set.Elsewhere("events go to whoever asked for the run", func(flags *pflag.FlagSet) { flags.String("event-log", "", "") })
 	if kind != forPreview {
 		set.BoolVarP(&o.yes, "yes", "y", false, "")
 		// The `-f` of an import is its file.
@@ -125,7 +126,9 @@ func (o *options) about(kind int) {
 	case forUp:
 		set.StringVar(&o.plan, "plan", "", "")
 		set.BoolVar(&o.strict, "strict", false, "")
-		set.String("secrets-provider", "default", "")
+		set.Elsewhere("it is for a new stack of a template", func(flags *pflag.FlagSet) {
+			flags.String("secrets-provider", "default", "")
+		})
 	case forPreview:
 		set.StringVar(&o.savePlan, "save-plan", "", "")
 		set.StringVar(&o.importFile, "import-file", "", "")
@@ -151,11 +154,13 @@ func (o *options) importing() {
 	set.StringVar(&o.provider, "provider", "", "")
 	set.StringSliceVar(&o.properties, "properties", nil, "")
 	set.StringVarP(&o.file, "file", "f", "", "")
-	set.StringVarP(&o.out, "out", "o", "", "")
 	set.BoolVar(&o.generateCode, "generate-code", true, "")
 	set.BoolVar(&o.protect, "protect", true, "")
 	set.StringVar(&o.from, "from", "", "")
-	set.StringVar(&o.generateResources, "generate-resources", "", "")
+	set.Elsewhere("it is for generated code, or resources of other tools", func(flags *pflag.FlagSet) {
+		flags.StringP("out", "o", "", "")
+		flags.String("generate-resources", "", "")
+	})
 }
 
 func (o *options) selection(kind int) {
@@ -184,9 +189,11 @@ func (o *options) printing(kind int) {
 	set.BoolVar(&o.suppressOutputs, "suppress-outputs", false, "")
 	set.BoolVar(&o.suppressProgress, "suppress-progress", false, "")
 	set.BoolVar(&o.showURNs, "urns", false, "")
-	// Pages on the web are not linked.
-	set.String("suppress-permalink", "", "")
-	set.Lookup("suppress-permalink").NoOptDefVal = "false"
+	set.Idle(func(flags *pflag.FlagSet) {
+		// Pages on the web are not linked.
+		flags.String("suppress-permalink", "", "")
+		flags.Lookup("suppress-permalink").NoOptDefVal = "false"
+	})
 	if kind == forImport {
 		return
 	}
@@ -194,11 +201,12 @@ func (o *options) printing(kind int) {
 	set.BoolVar(&o.showReplacements, "show-replacement-steps", false, "")
 	set.BoolVar(&o.showConfig, "show-config", false, "")
 	set.BoolVar(&o.showFull, "show-full-output", false, "")
-	// These are about what Pulumi Cloud has besides stacks.
-	for _, name := range []string{"neo", "neo-task-on-failure", "copilot"} {
-		set.Bool(name, false, "")
-	}
-	set.StringArray("override-env", nil, "")
+	set.Elsewhere("it is about what Pulumi Cloud has besides stacks", func(flags *pflag.FlagSet) {
+		for _, name := range []string{"neo", "neo-task-on-failure", "copilot"} {
+			flags.Bool(name, false, "")
+		}
+		flags.StringArray("override-env", nil, "")
+	})
 	if kind&(forUp|forPreview) != 0 {
 		set.BoolVar(&o.showReads, "show-reads", false, "")
 		set.BoolVar(&o.showPolicies, "show-policy-remediations", false, "")

@@ -67,7 +67,14 @@ func (o *operation) configure(ctx context.Context) error {
 		return fmt.Errorf("getting stack configuration: %w", err)
 	}
 	o.settings, o.secrets = settings.Config, manager
-	return o.validate(ctx)
+	if err := o.blindly(); err != nil {
+		return fmt.Errorf("getting stack configuration: %w", err)
+	}
+	if err := o.validate(ctx); err != nil {
+		return err
+	}
+	// The project may have brought secrets of its own.
+	return o.blindly()
 }
 
 func (o *operation) validate(ctx context.Context) error {
@@ -132,6 +139,7 @@ func (o *operation) engineOptions() (engine.UpdateOptions, error) {
 		GeneratePlan:         o.savePlan != "" || o.strict || env.Experimental.Value(),
 		LocalPolicyPacks:     engine.MakeLocalPolicyPacks(o.paths(o.policies), o.paths(o.policyConfigs)),
 		SkipPluginPreInstall: o.skipPreInstall,
+		CloudCredentialEnv:   o.credentials(),
 
 		ParallelDiff:              env.ParallelDiff.Value(),
 		UseLegacyDiff:             env.EnableLegacyDiff.Value(),
@@ -154,6 +162,16 @@ func (o *operation) engineOptions() (engine.UpdateOptions, error) {
 		options.Plan, err = plan.Read(o.place.Path(o.plan), o.secrets.Decrypter())
 	}
 	return options, err
+}
+
+// credentials are what plugins and language hosts get in place of the process's: this run's own token, and nothing of
+// the folder through which the tokens of all runs pass.
+func (o *operation) credentials() map[string]string {
+	return map[string]string{
+		"PULUMI_ACCESS_TOKEN":                 o.run.Place.AccessToken,
+		"PULUMI_BACKEND_URL":                  o.run.Place.Backend,
+		workspace.PulumiCredentialsPathEnvVar: "",
+	}
 }
 
 func (o *operation) paths(relative []string) []string {

@@ -4,33 +4,19 @@ import (
 	"context"
 	"encoding/json"
 	"io"
-	"sync"
 	"sync/atomic"
-	_ "unsafe" // for linkname
 
+	"pilot/engine/host/blind"
 	"pilot/engine/host/fault"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/config"
-	"github.com/pulumi/pulumi/sdk/v3/go/common/util/logging"
 )
 
 // The engine keeps a list of the secrets of all runs of a process and blinds them in all that any run
 // says, for good. In a process that lives on, that would blind one place's values by another's secrets,
-// and slow down every run a little more. So each run blinds its own secrets itself, the engine learns of
-// none when it makes its list, and the list is emptied.
-
-//go:linkname engineFilters github.com/pulumi/pulumi/sdk/v3/go/common/util/logging.filters
-var engineFilters []logging.Filter
-
-//go:linkname engineFiltersLock github.com/pulumi/pulumi/sdk/v3/go/common/util/logging.rwLock
-var engineFiltersLock sync.RWMutex
-
-func forgetEngineFilters() {
-	engineFiltersLock.Lock()
-	defer engineFiltersLock.Unlock()
-	engineFilters = nil
-}
+// and slow down every run a little more. So each run blinds its own secrets itself, and the engine learns
+// of none when it makes its list.
 
 // later decrypts nothing until it is told to: the engine asks for all secrets twice, first for its list.
 type later struct {
@@ -53,7 +39,7 @@ func (l *later) BatchDecrypt(ctx context.Context, texts []string) ([]string, err
 }
 
 // redactor blinds one run's secrets; nil when it has none.
-type redactor struct{ filter logging.Filter }
+type redactor struct{ *blind.Blinder }
 
 func newRedactor(settings config.Map, decrypter config.Decrypter) (*redactor, error) {
 	if !settings.HasSecureValue() {
@@ -70,7 +56,7 @@ func newRedactor(settings config.Map, decrypter config.Decrypter) (*redactor, er
 		}
 		secrets = append(secrets, found...)
 	}
-	return &redactor{logging.CreateFilter(secrets, "[secret]")}, nil
+	return &redactor{blind.Of(secrets)}, nil
 }
 
 // structure are the fields of events in which the engine blinds nothing either.
@@ -107,7 +93,7 @@ func (r *redactor) value(field string, value any) any {
 		if structure[field] {
 			return value
 		}
-		return r.filter.Filter(value)
+		return r.Text(value)
 	case []any:
 		for index := range value {
 			value[index] = r.value(field, value[index])
@@ -125,25 +111,30 @@ func (r *redactor) error(err error) error {
 	if r == nil || err == nil {
 		return err
 	}
-	return &fault.Blinded{Err: err, Text: r.filter.Filter(err.Error())}
+	return &fault.Blinded{Err: err, Text: r.Text(err.Error())}
 }
 
-// writer blinds what is printed.
-func (r *redactor) writer(to io.Writer) io.Writer {
-	if r == nil {
-		return to
+// blindly makes the run blind to its secrets in all that it prints from now on.
+func (o *operation) blindly() error {
+	var err error
+	if o.redactor, err = newRedactor(o.settings, o.secrets.Decrypter()); err != nil || o.redactor == nil {
+		return err
 	}
-	return blinding{r, to}
+	o.plainly()
+	o.stdout, o.stderr = o.run.Stdout, o.run.Stderr
+	o.run.Stdout, o.run.Stderr = o.redactor.Writer(o.stdout), o.redactor.Writer(o.stderr)
+	return nil
 }
 
-type blinding struct {
-	*redactor
-	to io.Writer
-}
-
-func (b blinding) Write(text []byte) (int, error) {
-	if _, err := b.to.Write([]byte(b.filter.Filter(string(text)))); err != nil {
-		return 0, err
+// plainly ends that, and tells what was kept back.
+func (o *operation) plainly() {
+	if o.stdout == nil {
+		return
 	}
-	return len(text), nil
+	for _, writer := range []io.Writer{o.run.Stdout, o.run.Stderr} {
+		if blinding, is := writer.(*blind.Writer); is {
+			_ = blinding.Flush()
+		}
+	}
+	o.run.Stdout, o.run.Stderr, o.stdout, o.stderr = o.stdout, o.stderr, nil, nil
 }

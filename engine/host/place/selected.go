@@ -6,18 +6,17 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 
+	pkgstate "github.com/pulumi/pulumi/pkg/v3/backend/state"
 	pkgworkspace "github.com/pulumi/pulumi/pkg/v3/workspace"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
 )
 
-// selection is what the CLI keeps about a project. Its own reader is not used, because it reads once for
-// a process's life.
-type selection struct {
-	Stack string `json:"stack,omitempty"`
-}
+// The CLI keeps which stack of a project is selected, for each backend. Its own reader is not used, because it reads
+// once for a process's life, and its writer is not, because it drops what a newer CLI has written beside.
 
 func (p *Place) selectionPath() (string, error) {
 	if err := p.NeedProject(); err != nil {
@@ -28,21 +27,56 @@ func (p *Place) selectionPath() (string, error) {
 	return workspace.GetPulumiPath(pkgworkspace.WorkspaceDir, name)
 }
 
+// selection is the file: what we know of it, and all fields as they are.
+type selection struct {
+	pkgworkspace.Settings
+	fields map[string]json.RawMessage
+}
+
+func readSelection(path string) (*selection, error) {
+	read := &selection{}
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return read, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return read, errors.Join(json.Unmarshal(text, &read.fields), json.Unmarshal(text, &read.Settings))
+}
+
+// text is the file with our fields renewed; nothing when nothing is left to say.
+func (s *selection) text() ([]byte, error) {
+	ours, err := json.Marshal(s.Settings)
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]json.RawMessage{}
+	maps.Copy(all, s.fields)
+	delete(all, "stack")
+	delete(all, "stacks")
+	if err := json.Unmarshal(ours, &all); err != nil || len(all) == 0 {
+		return nil, err
+	}
+	return json.MarshalIndent(all, "", "    ")
+}
+
 // Selected is the name of the selected stack, or nothing.
 func (p *Place) Selected() string {
 	path, err := p.selectionPath()
 	if err != nil {
 		return ""
 	}
-	text, err := os.ReadFile(path)
+	selected, err := readSelection(path)
 	if err != nil {
 		return ""
 	}
-	var selected selection
-	if json.Unmarshal(text, &selected) != nil {
+	name, old := selected.StackForBackend(pkgstate.BackendURLKey(p.Backend()))
+	if _, err := p.Backend().ParseStackReference(name); err != nil && old {
+		// From before there was one for each backend: it may be another's.
 		return ""
 	}
-	return selected.Stack
+	return name
 }
 
 // Select makes a stack the selected one; an empty name selects none.
@@ -51,17 +85,25 @@ func (p *Place) Select(name string) error {
 	if err != nil {
 		return err
 	}
-	if name == "" {
+	edit := edits.lock(path)
+	defer edit.Unlock()
+	selected, err := readSelection(path)
+	if err != nil {
+		// Nobody can read it, so nothing is lost.
+		selected = &selection{}
+	}
+	selected.SetStackForBackend(pkgstate.BackendURLKey(p.Backend()), name)
+	text, err := selected.text()
+	if err != nil {
+		return err
+	}
+	if text == nil {
 		if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 		return nil
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
-	}
-	text, err := json.MarshalIndent(selection{name}, "", "    ")
-	if err != nil {
 		return err
 	}
 	temporary, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path))

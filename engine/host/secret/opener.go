@@ -70,6 +70,11 @@ func (o *Opener) phrase() (string, error) {
 	return "", fmt.Errorf("unknown kind of passphrase %q", o.from.Kind)
 }
 
+// others opens what neither a passphrase nor a service does. A service is spoken to by a place's own client only.
+var others = backendsecrets.NewProvider(func(_ context.Context, url string, _ bool) (*client.Client, error) {
+	return nil, &Elsewhere{Service: url}
+})
+
 // OfType opens the secrets of a state. A wrong passphrase is told when something secret is needed, so
 // that the open outputs of a stack with another passphrase can be referred to.
 func (o *Opener) OfType(ctx context.Context, kind string, text json.RawMessage) (secrets.Manager, error) {
@@ -78,7 +83,7 @@ func (o *Opener) OfType(ctx context.Context, kind string, text json.RawMessage) 
 	case service.Type:
 		return o.ofService(ctx, text)
 	default:
-		return backendsecrets.DefaultProvider.OfType(ctx, kind, text)
+		return others.OfType(ctx, kind, text)
 	}
 	var saved state
 	if err := json.Unmarshal(text, &saved); err != nil {

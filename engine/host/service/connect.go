@@ -5,10 +5,12 @@ package service
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"strings"
 	"sync"
 
+	"github.com/pulumi/pulumi/pkg/v3/auth/credentialhelper"
 	"github.com/pulumi/pulumi/pkg/v3/backend/backenderr"
 	"github.com/pulumi/pulumi/pkg/v3/backend/httpstate"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/diag"
@@ -60,10 +62,12 @@ func open(
 		return nil, errors.New("there is no private folder for credentials")
 	}
 	// Without a user's name: the backend then asks the service who the token belongs to.
-	given := workspace.Credentials{AccessTokens: map[string]string{url: token}}
+	given := workspace.Credentials{Accounts: map[string]workspace.Account{url: {AccessToken: token}}}
 	if err := workspace.StoreCredentials(given); err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, workspace.StoreCredentials(workspace.Credentials{})) }()
-	return httpstate.New(ctx, sink, url, project, false)
+	// Made anew for each: what it has learnt of a token is not for another run.
+	clients := httpstate.NewClientSource(credentialhelper.NewSession(io.Discard), sink)
+	return httpstate.New(ctx, sink, url, project, false, clients)
 }

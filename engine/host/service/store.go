@@ -78,7 +78,7 @@ func (s *Store) Begin(ctx context.Context, _ store.Held, change store.Change) (s
 	}
 	about := apitype.UpdateMetadata{Message: change.Message, Environment: change.Environment}
 	id, details, err := s.Client().CreateUpdate(ctx, change.Kind, stack.StackIdentifier(), change.Project,
-		change.Config, about, change.Options, change.Dry)
+		change.Config, about, change.Options, change.Dry, "", client.UpdateRequestOptions{})
 	if err != nil {
 		return nil, conflict(err)
 	}

@@ -69,7 +69,7 @@ func (u *update) Finish(ctx context.Context, info backend.UpdateInfo) error {
 		// The service has ended it already.
 		return failed
 	}
-	if err := u.store.Client().CompleteUpdate(ctx, u.id, status, u.lease); err != nil {
+	if err := u.store.Client().CompleteUpdate(ctx, u.id, status, u.lease, nil); err != nil {
 		failed = errors.Join(failed, fmt.Errorf("complete the update: %w", err))
 	}
 	return failed

@@ -11,10 +11,14 @@ import (
 
 	"github.com/pulumi/pulumi/pkg/v3/authhelpers"
 	"gocloud.dev/blob"
+	"gocloud.dev/blob/azureblob"
 	"gocloud.dev/blob/gcsblob"
 )
 
-const fileScheme = "file://"
+const (
+	fileScheme = "file://"
+	checksums  = "request_checksum_calculation"
+)
 
 // openFiles opens the storage that the stock backend of this URL uses, so that both see the same keys. The name
 // identifies the storage in this process.
@@ -30,10 +34,13 @@ func openFiles(ctx context.Context, address string) (storage files, name string,
 		modernS3(parsed)
 	}
 	mux := blob.DefaultURLMux()
-	if parsed.Scheme == gcsblob.Scheme {
+	switch parsed.Scheme {
+	case gcsblob.Scheme:
 		if mux, err = authhelpers.GoogleCredentialsMux(ctx); err != nil {
 			return nil, "", err
 		}
+	case azureblob.Scheme:
+		mux = azure()
 	}
 	blobs, err := mux.OpenBucketURL(ctx, parsed)
 	if err != nil {
@@ -65,7 +72,18 @@ func openFolder(rest string) (files, string, error) {
 	return &folder{root: path}, fileScheme + name, nil
 }
 
-// modernS3 rewrites the two parameters of old URLs that the stock backend still takes and the bucket library does not.
+// azure lets the URL name another endpoint than the environment, also where that has a token: it is the user's own.
+func azure() *blob.URLMux {
+	mux := &blob.URLMux{}
+	mux.RegisterBucket(azureblob.Scheme, &azureblob.URLOpener{
+		MakeClient:        azureblob.NewDefaultClient,
+		ServiceURLOptions: *azureblob.NewDefaultServiceURLOptions(),
+	})
+	return mux
+}
+
+// modernS3 rewrites the parameters of old URLs that the stock backend still takes and the bucket library does not,
+// and asks servers other than AWS for no checksums that some of them refuse.
 func modernS3(address *url.URL) {
 	query := address.Query()
 	scheme := "https://"
@@ -73,11 +91,19 @@ func modernS3(address *url.URL) {
 		if off, err := strconv.ParseBool(query.Get("disableSSL")); err == nil && off {
 			scheme = "http://"
 		}
-		query.Set("disable_https", strconv.FormatBool(scheme == "http://"))
 		query.Del("disableSSL")
+		// An endpoint that names its scheme has the last word.
+		if !strings.Contains(query.Get("endpoint"), "://") {
+			query.Set("disable_https", strconv.FormatBool(scheme == "http://"))
+		}
 	}
-	if endpoint := query.Get("endpoint"); endpoint != "" && !strings.Contains(endpoint, "://") {
-		query.Set("endpoint", scheme+endpoint)
+	if endpoint := query.Get("endpoint"); endpoint != "" {
+		if !strings.Contains(endpoint, "://") {
+			query.Set("endpoint", scheme+endpoint)
+		}
+		if !query.Has(checksums) && os.Getenv("AWS_REQUEST_CHECKSUM_CALCULATION") == "" {
+			query.Set(checksums, "when_required")
+		}
 	}
 	address.RawQuery = query.Encode()
 }

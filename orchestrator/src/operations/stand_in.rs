@@ -19,7 +19,7 @@ pub async fn parts(root: &Path) -> Parts {
     let pulumi = root.join("pulumi-stand-in");
     // Written by a shell, because a file that this process has open for writing cannot be executed by
     // the child of another test.
-    let script = format!("printf '#!/bin/sh\\necho v3.255.0\\n' > {0}; chmod +x {0}", pulumi.display());
+    let script = format!("printf '#!/bin/sh\\necho v3.276.0\\n' > {0}; chmod +x {0}", pulumi.display());
     assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
     let (layout, cli) = (Layout { root: root.to_owned() }, automation::Cli::open(pulumi).await.unwrap());
     let engine = Engine::start(cli, None, &layout, provider_server::Registry::default(), String::new());

@@ -1,5 +1,5 @@
 //! The engine's calls: where each is answered. What the engine expects is Pulumi's `provider.proto`,
-//! as of 3.255.
+//! as of 3.276.
 //!
 //! | Method | Answer |
 //! |---|---|

@@ -4,6 +4,7 @@
 mod example;
 mod functions;
 
+use automation::versions::{NODEJS, PYTHON};
 use provider_api::{Property, PropertyType, ResourceSchema};
 use serde_json::{Map, Value, json};
 
@@ -57,13 +58,13 @@ fn languages(registry: &Registry) -> Value {
     json!({
         "nodejs": {
             "packageName": NODE_PACKAGE,
-            "dependencies": { "@pulumi/pulumi": "^3.255.0" },
+            "dependencies": { "@pulumi/pulumi": format!("^{NODEJS}") },
             "moduleToPackage": renamed,
             "respectSchemaVersion": true,
         },
         "python": {
             "packageName": PYTHON_PACKAGE,
-            "requires": { "pulumi": ">=3.255.0,<4.0.0" },
+            "requires": { "pulumi": format!(">={PYTHON},<4.0.0") },
             "pyproject": { "enabled": true },
             "moduleNameOverrides": renamed,
             "respectSchemaVersion": true,

@@ -56,7 +56,8 @@ fn tools_with(folder: &Path, opencode: Option<&str>) -> PathBuf {
     let tools = folder.join("tools");
     std::fs::create_dir_all(&tools).unwrap();
     let cache = orchestrator_tools();
-    std::os::unix::fs::symlink(cache.join("pulumi-3.255.0"), tools.join("pulumi-3.255.0")).unwrap();
+    let pulumi = format!("pulumi-{}", automation::versions::NEWEST);
+    std::os::unix::fs::symlink(cache.join(&pulumi), tools.join(&pulumi)).unwrap();
     if let Some(script) = opencode {
         let path = tools.join("opencode-1.18.33");
         std::fs::create_dir(&path).unwrap();

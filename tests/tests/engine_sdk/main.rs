@@ -53,7 +53,7 @@ fn a_python_program_with_the_generated_sdk_makes_changes_and_removes_a_home() {
 fn a_go_program_with_the_generated_sdk_makes_changes_and_removes_a_home() {
     let world = World::new(Language::Go);
     let sdk = world.generate_sdk();
-    std::fs::write(sdk.join("go.mod"), "module pilot/sdk/go/pilot\n\ngo 1.25.11\n").unwrap();
+    std::fs::write(sdk.join("go.mod"), "module pilot/sdk/go/pilot\n\ngo 1.26.6\n").unwrap();
     // The versions are those of the language hosts, which `cargo xtask tools` has fetched.
     let pins = World::repository().join("engine/languages");
     std::fs::copy(pins.join("go.sum"), world.program.join("go.sum")).unwrap();

@@ -9,12 +9,10 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
 use super::metric::{Metric, median};
-use crate::{paths, process, tools, ui};
+use crate::{paths, process, tools, ui, versions};
 
 /// Its name in the metrics.
 pub const PEER: &str = "go-auto";
-/// Of the Go module in `engine/peer`; a new version is built beside the old.
-const PEER_VERSION: &str = "3.255.0";
 /// Resources of a stack whose time is measured beside the peer's.
 pub const RESOURCES: usize = 3;
 
@@ -124,14 +122,14 @@ pub fn build_ours() -> Result<PathBuf> {
 
 /// Built once, from the pinned module.
 pub fn build_peer() -> Result<PathBuf> {
-    let folder = paths::tools()?.join(format!("{PEER}-{PEER_VERSION}"));
+    let folder = paths::tools()?.join(format!("{PEER}-{}", versions::NEWEST));
     let program = folder.join("peer");
     if program.is_file() {
         return Ok(program);
     }
     std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     let step = ui::Step::begin(
-        format!("building the Go Automation API {PEER_VERSION} to measure beside"),
+        format!("building the Go Automation API {} to measure beside", versions::NEWEST),
         Some("once for this machine; about 3 min on 2 cores"),
     );
     let staged = folder.join("peer.part");

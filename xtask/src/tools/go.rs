@@ -6,13 +6,15 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::{paths, process};
+use crate::{paths, process, versions};
 
 /// The variable of Pulumi's source that holds the version its programs tell.
 pub const PULUMI_VERSION: &str = "github.com/pulumi/pulumi/sdk/v3/go/common/version.Version";
 
-/// What is missing when there is no Go, and how to get it.
-pub const NEEDED: (&str, &str) = ("go", "install Go 1.25.11 or newer (https://go.dev/doc/install)");
+/// How to get Go where there is none.
+pub fn advice() -> String {
+    format!("install Go {} or newer (https://go.dev/doc/install)", versions::GO)
+}
 
 /// Builds `package` of the module in `folder` of this repository, stripped, with `variable=value` linked in.
 pub fn build(folder: &str, package: &str, variable: Option<(&str, &str)>, output: &Path) -> Result<()> {

@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::pulumi::CLI_VERSION;
 use super::{go, publish, stage};
-use crate::{paths, ui};
+use crate::{paths, ui, versions};
 
 /// In this repository.
 pub const MODULE: &str = "engine/host";
@@ -34,10 +33,10 @@ pub fn ensure(cache: &Path) -> Result<Option<PathBuf>> {
     }
     let staged = stage(cache)?;
     let step = ui::Step::begin(
-        format!("building the engine host {CLI_VERSION}"),
+        format!("building the engine host {}", versions::NEWEST),
         Some("once for each version of it; about 4 min on 2 cores, 1 min after the Pulumi CLI"),
     );
-    let version = format!("v{CLI_VERSION}");
+    let version = format!("v{}", versions::NEWEST);
     go::build(MODULE, ".", Some((go::PULUMI_VERSION, &version)), &staged.path().join(PROGRAM))?;
     fs::write(staged.path().join(SOURCES), go::sources(MODULE, &[])?)
         .context("cannot note what was built")?;
@@ -47,5 +46,5 @@ pub fn ensure(cache: &Path) -> Result<Option<PathBuf>> {
 }
 
 fn place(cache: &Path) -> PathBuf {
-    cache.join(format!("{PROGRAM}-{CLI_VERSION}"))
+    cache.join(format!("{PROGRAM}-{}", versions::NEWEST))
 }

@@ -7,9 +7,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::pulumi::CLI_VERSION;
 use super::{go, need, npm, publish, stage};
-use crate::{paths, process, ui};
+use crate::{paths, process, ui, versions};
 
 const MODULE: &str = "engine/languages";
 const PROGRAM: &str = "pilot-languages";
@@ -24,14 +23,14 @@ const SOURCES: &str = "sources";
 
 /// The folder with the hosts, `node_modules` and `python`; made when there is none of these sources.
 pub fn ensure(cache: &Path) -> Result<PathBuf> {
-    need(&[go::NEEDED, npm::NEEDED[0], npm::NEEDED[1], PYTHON])?;
-    let place = cache.join(format!("languages-{CLI_VERSION}"));
+    need(&[("go", &go::advice()), npm::NEEDED[0], npm::NEEDED[1], PYTHON])?;
+    let place = cache.join(format!("languages-{}", versions::NEWEST));
     let sources = sources()?;
     if fs::read_to_string(place.join(SOURCES)).is_ok_and(|made_from| made_from == sources) {
         return Ok(place);
     }
     let step = ui::Step::begin(
-        format!("making the language hosts {CLI_VERSION}"),
+        format!("making the language hosts {}", versions::NEWEST),
         Some("once for each version of them; about 4 min on 2 cores"),
     );
     let staged = stage(cache)?;
@@ -57,7 +56,7 @@ pub fn ensure(cache: &Path) -> Result<PathBuf> {
 
 /// One program under three names, and the launcher beside it.
 fn hosts(folder: &Path) -> Result<()> {
-    let version = format!("v{CLI_VERSION}");
+    let version = format!("v{}", versions::NEWEST);
     go::build(MODULE, ".", Some((go::PULUMI_VERSION, &version)), &folder.join(PROGRAM))?;
     for language in LANGUAGES {
         let link = folder.join(format!("pulumi-language-{language}"));

@@ -6,10 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::{go, need, publish, stage, version_of};
-use crate::{paths, ui};
+use crate::{paths, ui, versions};
 
-pub const CLI_VERSION: &str = "3.255.0";
-const YAML_VERSION: &str = "1.38.1";
 const MODULE: &str = "engine/tools";
 const HOST: &str = "pulumi-language-yaml";
 
@@ -26,19 +24,19 @@ pub fn ensure(cache: &Path) -> Result<PathBuf> {
     if let Some(found) = find(cache) {
         return Ok(found);
     }
-    need(&[go::NEEDED])?;
+    need(&[("go", &go::advice())])?;
     let staged = stage(cache)?;
-    let version = format!("v{CLI_VERSION}");
+    let version = format!("v{}", versions::NEWEST);
     let step = ui::Step::begin(
-        format!("building the Pulumi CLI {CLI_VERSION}"),
+        format!("building the Pulumi CLI {}", versions::NEWEST),
         Some("once for this machine; about 6 min on 2 cores"),
     );
     let version = Some((go::PULUMI_VERSION, version.as_str()));
     go::build(MODULE, "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi", version, &staged.path().join("pulumi"))?;
     step.done("");
-    let version = format!("v{YAML_VERSION}");
+    let version = format!("v{}", versions::YAML);
     let step = ui::Step::begin(
-        format!("building Pulumi's YAML host {YAML_VERSION}"),
+        format!("building Pulumi's YAML host {}", versions::YAML),
         Some("once for this machine; under a minute"),
     );
     let version = Some(("github.com/pulumi/pulumi-yaml/pkg/version.Version", version.as_str()));
@@ -55,7 +53,7 @@ pub fn ensure(cache: &Path) -> Result<PathBuf> {
 }
 
 fn place(cache: &Path) -> PathBuf {
-    cache.join(format!("pulumi-{CLI_VERSION}"))
+    cache.join(format!("pulumi-{}", versions::NEWEST))
 }
 
 /// An installed CLI counts only with exactly our version and with a YAML host that it can find.
@@ -64,5 +62,5 @@ fn from_path() -> Option<PathBuf> {
     let host = pulumi.canonicalize().ok()?.with_file_name(HOST);
     let has_host = host.is_file() || paths::on_path(HOST).is_some();
     let version = version_of(&pulumi, "version")?;
-    (has_host && version.trim_start_matches('v') == CLI_VERSION).then_some(pulumi)
+    (has_host && version.trim_start_matches('v') == versions::NEWEST).then_some(pulumi)
 }

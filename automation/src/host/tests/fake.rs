@@ -102,7 +102,7 @@ impl Fake {
         let folder = self.folder.path().display();
         let (text, program) = (self.folder.path().join("text"), self.folder.path().join("pilot-engine"));
         let script = format!(
-            "#!/bin/sh\n[ \"$1\" = --version ] && echo 'pilot-engine v3.255.0' && exit\n\
+            "#!/bin/sh\n[ \"$1\" = --version ] && echo 'pilot-engine v3.276.0' && exit\n\
              echo \"$$ $*\" >> {folder}/began\n{begin}\nln -s {folder}/real \"$2\"\n\
              echo \"{{\\\"listening\\\":\\\"$2\\\"}}\"\nexec cat\n"
         );
@@ -178,7 +178,7 @@ async fn answer(told: Arc<Told>, request: Request<Incoming>) -> std::result::Res
     Ok(match head.uri.path() {
         "/v1/health" => {
             let protocol = *told.protocol.lock().unwrap();
-            whole(json!({"protocol": protocol, "engine": "v3.255.0", "pid": 1, "running": 0}))
+            whole(json!({"protocol": protocol, "engine": "v3.276.0", "pid": 1, "running": 0}))
         }
         "/v1/cancel" => {
             told.cancels.lock().unwrap().push(serde_json::from_slice(&body).unwrap());

@@ -20,7 +20,7 @@ fn short() -> Options {
 async fn a_command_sends_its_words_and_its_input_and_returns_what_is_printed() {
     let fake = Fake::new(|_| vec![say(json!({"stdout": "a\n"})), say(json!({"stdout": "b\n"})), done()]);
     let host = fake.host("").await;
-    assert_eq!(host.version(), "v3.255.0");
+    assert_eq!(host.version(), "v3.276.0");
     let mut place = place();
     place.attached.insert("cloud".to_owned(), 14999);
     let command = Command::new(["config", "set"]).stack("dev").arg("--").arg("token").input("hush");

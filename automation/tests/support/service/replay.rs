@@ -16,7 +16,7 @@ const SECRETS: i64 = 6;
 const REBUILT: i64 = 7;
 
 /// The engine that writes journals.
-const VERSION: &str = "v3.255.0";
+const VERSION: &str = "v3.276.0";
 
 #[derive(Default)]
 struct Replay {
