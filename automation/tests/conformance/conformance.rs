@@ -40,6 +40,7 @@ macro_rules! conformance {
             tags_are_kept_and_removed
             a_state_that_was_exported_can_be_imported
             a_stack_with_resources_is_removed_by_force_only
+            a_removal_leaves_stacks_whose_names_begin_the_same
             up_makes_what_the_program_says_and_then_finds_nothing_to_do
             what_the_program_no_longer_says_is_deleted
             a_preview_plans_and_changes_nothing
