@@ -89,10 +89,10 @@ pub use event::{EngineEvent, EventKind, StepMetadata};
 pub use fake::FakeEngine;
 pub use host::Host;
 pub use options::Options;
-pub use program::{Input, InvalidArgument, Outputs, Program, ProgramError, program};
+pub use program::{InvalidArgument, Outputs, Program, ProgramError, program};
 pub use source::{ChildProgram, Source};
 pub use stack::{Deployment, Stack, Summary, Update, UpdateInfo};
-pub use value::{Archive, ArchiveEntry, ArchiveSource, Asset, AssetSource, ResourceReference, Value};
+pub use value::{Archive, ArchiveEntry, ArchiveSource, Asset, AssetSource, Input, ResourceReference, Value};
 pub use workspace::Workspace;
 
 pub use tokio_util::sync::CancellationToken;

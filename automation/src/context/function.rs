@@ -10,7 +10,8 @@ use super::options::{ProviderReference, ResourceOptions};
 use super::package::PackageReference;
 use super::register::has_unknowns;
 use super::resource::{Resource, package_of, providers_of};
-use crate::program::{Input, InvalidArgument, ProgramError};
+use crate::program::{InvalidArgument, ProgramError};
+use crate::value::Input;
 use crate::value::{self, Value};
 
 /// The argument of a method that is the resource itself.
@@ -54,7 +55,7 @@ impl Returned {
         if self.secret { input.into_secret() } else { input }
     }
 
-    /// All results as the provider gave them; none when an argument was unknown.
+    /// All results; none when an argument was unknown. Secret when an argument was.
     pub fn values(&self) -> &BTreeMap<String, Value> {
         &self.values
     }
@@ -99,7 +100,7 @@ impl Context {
         };
         let response = self.inner.monitor.clone().invoke(request).await.map_err(refused)?.into_inner();
         check(token, response.failures)?;
-        returned.values = value::from_struct(response.r#return.as_ref());
+        returned.values = results(response.r#return.as_ref(), secret);
         Ok(returned)
     }
 
@@ -147,13 +148,19 @@ impl Context {
         dependencies.extend(options.depends_on);
         let by_property = response.return_dependencies.into_iter();
         Ok(Returned {
-            values: value::from_struct(response.r#return.as_ref()),
+            values: results(response.r#return.as_ref(), secret),
             dependencies,
             by_property: by_property.map(|(name, from)| (name, from.urns.into_iter().collect())).collect(),
             secret,
             unknown: self.is_preview(),
         })
     }
+}
+
+/// What was made of a secret argument is secret.
+fn results(returned: Option<&prost_types::Struct>, secret: bool) -> BTreeMap<String, Value> {
+    let values = value::from_struct(returned).into_iter();
+    values.map(|(name, value)| (name, if secret { Value::secret(value) } else { value })).collect()
 }
 
 fn has_secrets(args: &BTreeMap<String, Input>) -> bool {

@@ -9,7 +9,8 @@ use super::connection::refused;
 use super::options::ResourceOptions;
 use super::request::Kind;
 use super::resource::{Resource, ResourceArgs, providers_of};
-use crate::program::{Input, Outputs, ProgramError};
+use crate::program::{Outputs, ProgramError};
+use crate::value::Input;
 use crate::value::{self, Value};
 
 impl Context {
