@@ -49,6 +49,7 @@ macro_rules! conformance {
             events_come_in_the_order_of_the_operation
             a_program_that_fails_or_panics_is_told_in_its_own_words
             a_refused_resource_names_itself_and_the_rest_stays
+            a_conflict_in_a_providers_words_is_a_failed_update
             two_operations_on_one_stack_exclude_each_other
             a_cancelled_operation_frees_the_stack
             an_operation_that_takes_too_long_is_ended
