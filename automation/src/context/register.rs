@@ -85,6 +85,9 @@ impl Context {
         self.inner.family.add_child(&parent, &urn);
         let id = if value::is_unknown(&response.id) { String::new() } else { response.id };
         let custom = kind == Kind::Custom;
+        if let (true, true, Ok(mut unmade)) = (custom, id.is_empty(), self.inner.unmade.lock()) {
+            unmade.insert(urn.clone());
+        }
         let output_dependencies = match kind {
             Kind::Remote => response.property_dependencies.into_iter(),
             Kind::Custom | Kind::Component => HashMap::new().into_iter(),
