@@ -68,6 +68,7 @@ mod classify;
 mod environment;
 mod folder;
 mod gather;
+mod group;
 mod language;
 mod loopback;
 mod patience;
