@@ -73,6 +73,14 @@ pub(crate) fn arguments(operation: &Operation<'_>) -> Result<Vec<String>> {
     Ok(argv)
 }
 
+/// The names of the options that make arguments.
+pub(crate) fn given(options: &Options) -> impl Iterator<Item = &'static str> {
+    rows(options).into_iter().filter(|row| !row.args.is_empty()).map(|row| row.option)
+}
+
+#[cfg(test)]
+pub(crate) use tests::everything;
+
 fn bit(kind: Kind) -> u8 {
     match kind {
         Kind::Up => UP,
@@ -198,7 +206,80 @@ fn path(option: &'static str, known: u8, flag: &str, paths: &[std::path::PathBuf
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::options::{Display, Pending, Plan, Select};
+    use crate::options::{Debug, Display, Pending, Plan, Policy, Select};
+
+    /// Every option with a value that makes an argument. A new field does not compile until it is here.
+    pub(crate) fn everything() -> Options {
+        let (yes, text) = (true, || "x".to_owned());
+        let (list, paths) = (|| vec![text()], || vec![std::path::PathBuf::from("x")]);
+        Options {
+            events: None,
+            output: None,
+            cancel: Default::default(),
+            lock_patience: Default::default(),
+            limit: Default::default(),
+            parallel: Some(1),
+            message: Some(text()),
+            refresh: yes,
+            run_program: Some(yes),
+            expect_no_changes: yes,
+            continue_on_error: yes,
+            remove: yes,
+            config_file: Some("x".into()),
+            config: vec![(text(), text())],
+            config_path: yes,
+            skip_config_validation: yes,
+            install_plugins: yes,
+            select: Select {
+                targets: list(),
+                target_dependents: yes,
+                excludes: list(),
+                exclude_dependents: yes,
+                replace: list(),
+                target_replace: list(),
+                exclude_protected: yes,
+            },
+            plan: Plan { save: Some("x".into()), apply: Some("x".into()), import_file: Some("x".into()) },
+            policy: Policy { packs: paths(), configs: paths() },
+            pending: Pending { clear: yes, skip: yes, import: vec![(text(), text())] },
+            display: Display {
+                diff: yes,
+                color: Some("never".to_owned()),
+                suppress_outputs: yes,
+                progress: false,
+                suppress_permalink: yes,
+                show_sames: yes,
+                show_replacement_steps: yes,
+                show_reads: yes,
+                show_full_output: yes,
+                show_policy_remediations: yes,
+                show_config: yes,
+                show_secrets: yes,
+                show_urns: yes,
+                json: yes,
+            },
+            debug: Debug {
+                log_to_stderr: yes,
+                verbosity: Some(1),
+                log_flow: yes,
+                tracing: Some(text()),
+                debug: yes,
+                disable_integrity_checking: yes,
+                attach_debugger: list(),
+                user_agent: Some(text()),
+                env: Default::default(),
+            },
+            remote: None,
+        }
+    }
+
+    #[test]
+    fn every_option_makes_an_argument_when_it_is_set() {
+        let all = everything();
+        let silent: Vec<_> =
+            rows(&all).into_iter().filter(|row| row.args.is_empty()).map(|row| row.option).collect();
+        assert!(silent.is_empty(), "{silent:?}");
+    }
 
     fn argv(kind: Kind, options: &Options) -> Result<Vec<String>> {
         arguments(&Operation { kind, stack: "s", program: crate::Source::Project, args: Vec::new(), options })

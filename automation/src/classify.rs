@@ -1,8 +1,10 @@
-//! From the end of a CLI process, or of a run in the host, to a typed error: exit code first, then the engine's events, text last.
-//! The only place in the crate that matches the CLI's words.
+//! From the end of a CLI process, or of a run in the host, to a typed error: exit code first, then the engine's
+//! events. The only place in the crate that matches the CLI's words, and those count only before the engine has
+//! begun: what is printed after that may be a provider's or the program's, and decides nothing.
 
 use crate::error::{Diagnostic, Error, FailedOperation};
 use crate::event::{EngineEvent, EventKind, plain_text};
+use crate::wire::STACK_TYPE;
 
 /// How the process ended and what it said.
 #[derive(Debug, Default)]
@@ -25,12 +27,24 @@ pub(crate) struct Failures {
     pub failed_operations: Vec<FailedOperation>,
     /// What mandatory policies said.
     violations: Vec<String>,
+    /// The engine works: from now on others speak, too.
+    began: bool,
+    /// The engine came to its own end.
+    summed_up: bool,
     canceled: bool,
     engine_error: Option<String>,
 }
 
 impl Failures {
     pub fn observe(&mut self, event: &EngineEvent) {
+        self.began |= match &event.kind {
+            EventKind::Cancel | EventKind::Error(_) | EventKind::Progress(_) | EventKind::Other { .. } => {
+                false
+            }
+            // Of no resource: the engine's own.
+            EventKind::Diagnostic(diagnostic) => !diagnostic.urn.is_empty(),
+            _ => true,
+        };
         match &event.kind {
             EventKind::Diagnostic(diagnostic) if diagnostic.severity == "error" => {
                 let message = plain_text(&diagnostic.message).trim().to_owned();
@@ -45,7 +59,10 @@ impl Failures {
                 let message = plain_text(&policy.message);
                 self.violations.push(format!("{}: {}", policy.policy_name, message.trim()));
             }
-            EventKind::Summary(summary) => self.canceled |= summary.result.as_deref() == Some("canceled"),
+            EventKind::Summary(summary) => {
+                self.summed_up = true;
+                self.canceled |= summary.result.as_deref() == Some("canceled");
+            }
             EventKind::Error(message) => self.engine_error = Some(message.clone()),
             _ => {}
         }
@@ -53,8 +70,6 @@ impl Failures {
 }
 
 pub(crate) fn classify(ended: Ended<'_>, failures: Failures) -> Error {
-    let text = format!("{}\n{}", ended.stderr, ended.stdout);
-    let stack = || ended.stack.to_owned();
     let message = || message(ended.stderr, ended.stdout);
     if ended.canceled || ended.code == Some(8) || failures.canceled {
         return Error::Canceled;
@@ -65,43 +80,18 @@ pub(crate) fn classify(ended: Ended<'_>, failures: Failures) -> Error {
     match ended.code {
         Some(2) => return Error::Invalid { command: ended.command.to_owned(), message: message() },
         Some(3) => return Error::Auth { message: message() },
+        Some(6) => return Error::StackNotFound { stack: ended.stack.to_owned() },
         Some(7) => return Error::NoChangesExpected,
         _ => {}
     }
-    if text.contains("The Pulumi CLI encountered a fatal error") {
+    let broke_down = !failures.summed_up && failures.failed_operations.is_empty();
+    if broke_down && ended.stderr.contains("The Pulumi CLI encountered a fatal error") {
         let panic = ended.stderr.lines().find_map(|line| line.strip_prefix("Panic:"));
         return Error::EngineBug { message: panic.map_or_else(message, |line| line.trim().to_owned()) };
     }
-    // What a service answers where the CLI gives no words of its own.
-    if text.contains("[409] Conflict") && text.contains("already exists") {
-        return Error::StackExists { stack: stack() };
-    }
-    if text.contains("the stack is currently locked by") || text.contains("[409] Conflict") {
-        return Error::ConcurrentUpdate { stack: stack(), owner: lock_owner(&text) };
-    }
-    if ended.code == Some(6) || (text.contains("no stack named") && text.contains("found")) {
-        return Error::StackNotFound { stack: stack() };
-    }
-    if text.contains("already exists") && ["stack '", "a stack named "].iter().any(|at| text.contains(at)) {
-        return Error::StackExists { stack: stack() };
-    }
-    if text.contains("incorrect passphrase") || text.contains("passphrase must be set") {
-        return Error::Secrets { message: message() };
-    }
-    let unreadable =
-        ["failed to load checkpoint", "could not deserialize deployment", "unmarshalling checkpoint"];
-    if unreadable.iter().any(|words| text.contains(words)) {
-        // What was to be imported is not in the state yet.
-        return match ended.command {
-            "stack import" => Error::Invalid { command: ended.command.to_owned(), message: message() },
-            _ => Error::StateCorrupt { stack: stack(), message: message() },
-        };
-    }
-    // Not code 2 yet, as of 3.255.
-    let refused = ["unknown flag: ", "unknown shorthand flag: ", "unknown command ", "invalid argument "];
-    let refused = refused.iter().any(|words| ended.stderr.starts_with(&format!("error: {words}")));
-    if refused || (ended.stderr.contains("error: accepts ") && ended.stderr.contains("arg(s)")) {
-        return Error::Invalid { command: ended.command.to_owned(), message: message() };
+    let worded = if failures.began { None } else { by_words(&ended) };
+    if let Some(error) = worded {
+        return error;
     }
     if failures.failed_operations.is_empty() && !failures.violations.is_empty() {
         return Error::Policy { violations: failures.violations };
@@ -114,7 +104,7 @@ pub(crate) fn classify(ended: Ended<'_>, failures: Failures) -> Error {
     if let Some(message) = ended.program_error {
         return Error::Program { message };
     }
-    if let Some(message) = compilation(&text, &failures) {
+    if let Some(message) = compilation(&ended, &failures) {
         return Error::Compilation { message };
     }
     if let Some(message) = failures.engine_error {
@@ -126,14 +116,56 @@ pub(crate) fn classify(ended: Ended<'_>, failures: Failures) -> Error {
     Error::Command { command: ended.command.to_owned(), code: ended.code.unwrap_or(-1), message: message() }
 }
 
-/// What the compilers of .NET, Go and TypeScript say when there is no program to run; they say it in the
-/// engine's diagnostics, and those are also printed.
-fn compilation(text: &str, failures: &Failures) -> Option<String> {
+/// What the CLI says before the engine begins, or where there is none. Its codes do not tell these apart.
+fn by_words(ended: &Ended<'_>) -> Option<Error> {
+    let text = format!("{}\n{}", ended.stderr, ended.stdout);
+    let stack = || ended.stack.to_owned();
+    let invalid =
+        || Error::Invalid { command: ended.command.to_owned(), message: message(ended.stderr, ended.stdout) };
+    // What a service answers where the CLI gives no words of its own.
+    if text.contains("[409] Conflict") && text.contains("already exists") {
+        return Some(Error::StackExists { stack: stack() });
+    }
+    if text.contains("the stack is currently locked by") || text.contains("[409] Conflict") {
+        return Some(Error::ConcurrentUpdate { stack: stack(), owner: lock_owner(&text) });
+    }
+    if text.contains("no stack named") && text.contains("found") {
+        return Some(Error::StackNotFound { stack: stack() });
+    }
+    if text.contains("already exists") && ["stack '", "a stack named "].iter().any(|at| text.contains(at)) {
+        return Some(Error::StackExists { stack: stack() });
+    }
+    if text.contains("incorrect passphrase") || text.contains("passphrase must be set") {
+        return Some(Error::Secrets { message: message(ended.stderr, ended.stdout) });
+    }
+    let unreadable =
+        ["failed to load checkpoint", "could not deserialize deployment", "unmarshalling checkpoint"];
+    if unreadable.iter().any(|words| text.contains(words)) {
+        // What was to be imported is not in the state yet.
+        return Some(match ended.command {
+            "stack import" => invalid(),
+            _ => Error::StateCorrupt { stack: stack(), message: message(ended.stderr, ended.stdout) },
+        });
+    }
+    // Not code 2 yet, as of 3.255.
+    let refused = ["unknown flag: ", "unknown shorthand flag: ", "unknown command ", "invalid argument "];
+    let refused = refused.iter().any(|words| ended.stderr.starts_with(&format!("error: {words}")));
+    let counted = ended.stderr.contains("error: accepts ") && ended.stderr.contains("arg(s)");
+    (refused || counted).then(invalid)
+}
+
+/// What the compilers of .NET, Go and TypeScript say when there is no program to run. They say it in the
+/// engine's diagnostics, as the program's own or of no resource; before the engine begins, in what is printed.
+fn compilation(ended: &Ended<'_>, failures: &Failures) -> Option<String> {
     let marks = ["Build FAILED.", ": syntax error:", ": undefined:", "Unable to compile TypeScript"];
     let about_it = |text: &str| marks.iter().any(|mark| text.contains(mark));
-    let told = failures.diagnostics.iter().find(|diagnostic| about_it(&diagnostic.message));
-    let line = || text.lines().find(|line| about_it(line)).map(|line| plain_text(line).trim().to_owned());
-    told.map(|diagnostic| diagnostic.message.clone()).or_else(line)
+    let of_program = |urn: &str| urn.is_empty() || urn.split("::").nth(2) == Some(STACK_TYPE);
+    let told = failures.diagnostics.iter().find(|told| of_program(&told.urn) && about_it(&told.message));
+    let printed = || {
+        let mut lines = ended.stderr.lines().chain(ended.stdout.lines()).filter(|_| !failures.began);
+        lines.find(|line| about_it(line)).map(|line| plain_text(line).trim().to_owned())
+    };
+    told.map(|diagnostic| diagnostic.message.clone()).or_else(printed)
 }
 
 /// True for the failure of `config get` and `stack tag get` when there is no such key.

@@ -58,6 +58,8 @@ struct Inner {
     features: Features,
     family: Family,
     requests: Requests,
+    /// URNs of resources without an id: they do not exist, and in this run they may never do.
+    unmade: Mutex<BTreeSet<String>>,
     /// URNs that have been given their outputs; the engine takes them once.
     with_outputs: Mutex<BTreeSet<String>>,
     callbacks: tokio::sync::OnceCell<callbacks::Server>,
@@ -126,6 +128,7 @@ impl Context {
             features,
             family: Family::default(),
             requests: Requests::new(),
+            unmade: Mutex::default(),
             with_outputs: Mutex::default(),
             callbacks: tokio::sync::OnceCell::new(),
         };

@@ -1,12 +1,12 @@
 //! What an inline program is: an async function of a [`Context`] that returns the stack's outputs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
 use crate::context::{Context, Package};
-use crate::value::Value;
+use crate::value::Input;
 
 /// The outputs of a stack by name.
 pub type Outputs = BTreeMap<String, Input>;
@@ -59,56 +59,6 @@ where
 {
     async fn run(&self, context: &Context) -> Result<Outputs, ProgramError> {
         (self.0)(context.clone()).await
-    }
-}
-
-/// A value and the resources it came from, so that the engine knows the order of things (Pulumi: *input*,
-/// *output*).
-#[derive(Debug, Clone, PartialEq)]
-pub struct Input {
-    /// What the property is, as far as it is known.
-    pub value: Value,
-    /// URNs.
-    pub dependencies: BTreeSet<String>,
-}
-
-impl<T: Into<Value>> From<T> for Input {
-    fn from(value: T) -> Self {
-        let value = value.into();
-        let dependencies = value.dependencies();
-        Self { value, dependencies }
-    }
-}
-
-impl Input {
-    /// The same value, hidden.
-    pub fn into_secret(self) -> Self {
-        match self.value {
-            Value::Secret(_) => self,
-            value => Self { value: Value::Secret(Box::new(value)), dependencies: self.dependencies },
-        }
-    }
-
-    /// To put it into a list or an object with others: the dependencies go with it.
-    pub fn into_value(self) -> Value {
-        match self.dependencies.is_empty() {
-            true => self.value,
-            false => Value::Output { value: Box::new(self.value), dependencies: self.dependencies },
-        }
-    }
-
-    /// A value made from this one (Pulumi: `apply`). What is unknown stays so without `change` being
-    /// asked, what is secret stays secret.
-    pub fn map(self, change: impl FnOnce(Value) -> Value) -> Self {
-        let value = match self.value {
-            value if value.has_unknowns() => match value.has_secrets() {
-                true => Value::Secret(Box::new(Value::Unknown)),
-                false => Value::Unknown,
-            },
-            Value::Secret(inner) => Value::Secret(Box::new(change(*inner))),
-            value => change(value),
-        };
-        Self { value, dependencies: self.dependencies }
     }
 }
 
@@ -220,31 +170,6 @@ pub(crate) fn panic_message(error: tokio::task::JoinError) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn input(value: Value) -> Input {
-        Input { value, dependencies: BTreeSet::from(["urn:a".to_owned()]) }
-    }
-
-    #[test]
-    fn a_mapped_value_keeps_its_secrecy_and_what_it_came_from() {
-        let upper = |value: Value| Value::from(value.as_str().unwrap_or_default().to_uppercase());
-        assert_eq!(input(Value::secret("x")).map(upper), input(Value::secret("X")));
-        assert_eq!(input("x".into()).map(upper), input("X".into()));
-    }
-
-    #[test]
-    fn what_is_unknown_is_not_mapped() {
-        let never = |_: Value| -> Value { panic!("asked") };
-        assert_eq!(input(Value::Unknown).map(never), input(Value::Unknown));
-        let hidden = Value::secret(Value::List(vec![Value::Unknown]));
-        assert_eq!(input(hidden).map(never), input(Value::secret(Value::Unknown)));
-    }
-
-    #[test]
-    fn an_input_inside_another_passes_its_dependencies_on() {
-        let outer = Input::from(Value::List(vec![input("x".into()).into_value(), "y".into()]));
-        assert_eq!(outer.dependencies, BTreeSet::from(["urn:a".to_owned()]));
-    }
 
     #[test]
     fn every_reason_of_a_refused_call_is_told() {

@@ -1,12 +1,14 @@
 //! Property values as programs and providers see them.
 
 mod asset;
+mod input;
 mod reference;
 mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use asset::{Archive, ArchiveEntry, ArchiveSource, Asset, AssetSource};
+pub use input::Input;
 pub use reference::ResourceReference;
 pub(crate) use wire::{SECRET, SIGNATURE_KEY, UNKNOWN_ID, from_wire, is_unknown, to_wire};
 pub use wire::{from_struct, to_struct};
@@ -47,18 +49,37 @@ pub enum Value {
 }
 
 impl Value {
-    /// The value, hidden.
+    /// The value, hidden as a whole; one that is so already stays as it is.
     pub fn secret(value: impl Into<Value>) -> Self {
-        Value::Secret(Box::new(value.into()))
+        match value.into() {
+            Value::Secret(inner) => Value::Secret(inner),
+            plain => Value::Secret(Box::new(plain)),
+        }
+    }
+
+    /// The same value without any mark of secrecy in it. For code that is trusted with the secret and keeps
+    /// the mark elsewhere; [`Input::map`] does both.
+    pub fn expose_secrets(self) -> Self {
+        match self {
+            Value::Secret(inner) => inner.expose_secrets(),
+            Value::List(items) => Value::List(items.into_iter().map(Value::expose_secrets).collect()),
+            Value::Object(map) => {
+                Value::Object(map.into_iter().map(|(key, value)| (key, value.expose_secrets())).collect())
+            }
+            Value::Resource(mut reference) => {
+                reference.id = reference.id.map(|id| Box::new(id.expose_secrets()));
+                Value::Resource(reference)
+            }
+            Value::Output { value, dependencies } => {
+                Value::Output { value: Box::new(value.expose_secrets()), dependencies }
+            }
+            plain => plain,
+        }
     }
 
     /// True when the value or anything in it is unknown.
     pub fn has_unknowns(&self) -> bool {
-        self.any(&|value| match value {
-            Value::Unknown => true,
-            Value::Resource(reference) => reference.id.as_deref().is_some_and(Value::has_unknowns),
-            _ => false,
-        })
+        self.any(&|value| matches!(value, Value::Unknown))
     }
 
     /// True when the value or anything in it is secret.
@@ -82,6 +103,10 @@ impl Value {
             Value::Object(map) => Value::Object(
                 map.into_iter().map(|(key, value)| (key, value.without_dependencies())).collect(),
             ),
+            Value::Resource(mut reference) => {
+                reference.id = reference.id.map(|id| Box::new(id.without_dependencies()));
+                Value::Resource(reference)
+            }
             plain => plain,
         }
     }
@@ -103,11 +128,21 @@ impl Value {
         }
     }
 
-    /// The text, also of a secret; none of any other kind.
+    /// The text of a value that is not secret; none of any other kind. To make something of a secret, see
+    /// [`Input::map`].
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Value::String(text) => Some(text),
-            Value::Secret(inner) | Value::Output { value: inner, .. } => inner.as_str(),
+            Value::Output { value: inner, .. } => inner.as_str(),
+            _ => None,
+        }
+    }
+
+    /// The text, also of a secret. For code that is trusted with the secret; never for logs.
+    pub fn reveal_str(&self) -> Option<&str> {
+        match self {
+            Value::String(text) => Some(text),
+            Value::Secret(inner) | Value::Output { value: inner, .. } => inner.reveal_str(),
             _ => None,
         }
     }
@@ -121,6 +156,7 @@ impl Value {
             Value::Secret(inner) | Value::Output { value: inner, .. } => inner.any(is),
             Value::List(items) => items.iter().any(|item| item.any(is)),
             Value::Object(map) => map.values().any(|value| value.any(is)),
+            Value::Resource(reference) => reference.id.as_deref().is_some_and(|id| id.any(is)),
             _ => false,
         }
     }
@@ -134,6 +170,7 @@ impl Value {
             Value::Secret(inner) => inner.collect_dependencies(found),
             Value::List(items) => items.iter().for_each(|item| item.collect_dependencies(found)),
             Value::Object(map) => map.values().for_each(|value| value.collect_dependencies(found)),
+            Value::Resource(ResourceReference { id: Some(id), .. }) => id.collect_dependencies(found),
             _ => {}
         }
     }

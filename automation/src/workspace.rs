@@ -35,8 +35,9 @@ pub struct Workspace {
 
 impl Workspace {
     /// A project for inline programs, in `directory`. `Pulumi.yaml` and the stacks' settings files are
-    /// kept there; `home` is Pulumi's own folder (plugins, selection). Both are created. Settings that are
-    /// there already are left as they are when they are of this project.
+    /// kept there; `home` is Pulumi's own folder (plugins, selection). Both are created. A `Pulumi.yaml` that is
+    /// there already is read and never written: [`Error::Settings`] when it cannot be read or is of another
+    /// project.
     pub fn inline(
         engine: impl Engine + 'static,
         project: &str,
@@ -45,10 +46,15 @@ impl Workspace {
         backend: Backend,
     ) -> Result<Self> {
         let workspace = Self::open(engine, project, directory.into(), home.into(), backend)?;
-        let there = workspace.project_settings().ok().flatten();
-        if there.is_none_or(|settings| settings.name != project) {
+        match workspace.project_settings()? {
             // The runtime named here is never started: `--client` stands in for it.
-            workspace.save_project_settings(&ProjectSettings::new(project, "yaml"))?;
+            None => workspace.save_project_settings(&ProjectSettings::new(project, "yaml"))?,
+            Some(settings) if settings.name == project => {}
+            Some(settings) => {
+                let path = settings::project_file(workspace.directory());
+                let message = format!("it is of the project {}, not of {project}", settings.name);
+                return Err(Error::Settings { path, message });
+            }
         }
         Ok(workspace)
     }

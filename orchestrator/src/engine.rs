@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use automation::stack::RemoveOptions;
 use automation::{Backend, Cli, Host, Options, Program, Summary, Workspace};
 use contracts::plan::{Plan, PlanStep};
 use contracts::workspace::StackExport;
@@ -132,7 +133,7 @@ impl Engine {
             Ok(_) | Err(automation::Error::StackNotFound { .. }) => {}
             Err(error) => return Err(self.problem(error)),
         }
-        handle.remove().await.map_err(|error| self.problem(error))
+        handle.remove_with(&entirely()).await.map_err(|error| self.problem(error))
     }
 
     /// What applying would change, compared with what is really there.
@@ -221,6 +222,11 @@ fn open(
                 .with_attached_provider(provider_server::PACKAGE, server.port())
         })
         .map_err(|error| failure::problem(error, |_| None))
+}
+
+/// Runtimes are never used again, and Pilot alone makes and removes their stacks.
+fn entirely() -> RemoveOptions {
+    RemoveOptions { remove_backups: true, remove_leftovers: true, ..RemoveOptions::default() }
 }
 
 fn settings_file(stack: &Stack) -> String {

@@ -175,7 +175,8 @@ fn a_panic_of_the_engine_is_told_by_its_own_words() {
 fn a_program_that_does_not_compile_is_told_from_one_that_fails() {
     let mut failures = Failures::default();
     failures.observe(&EngineEvent::parse(
-        r#"{"diagnosticEvent":{"urn":"u","message":"./main.go:9:2: undefined: foo\n","severity":"error"}}"#,
+        r#"{"diagnosticEvent":{"urn":"urn:pulumi:s::p::pulumi:pulumi:Stack::p-s",
+            "message":"./main.go:9:2: undefined: foo\n","severity":"error"}}"#,
     ));
     let ended = Ended { command: "up", code: Some(1), ..Ended::default() };
     let Error::Compilation { message } = classify(ended, failures) else { panic!() };
@@ -212,4 +213,34 @@ fn a_mandatory_policy_forbids_and_an_advisory_one_does_not() {
 fn a_failed_step_counts_before_a_policy() {
     let step = r#"{"resOpFailedEvent":{"metadata":{"op":"create","urn":"u","type":"t"},"status":0}}"#;
     assert!(matches!(violated("mandatory", &[step]), Error::UpdateFailed { .. }));
+}
+
+/// Everything that this crate knows words for, said by a provider and printed by the CLI.
+#[test]
+fn the_words_of_a_provider_decide_nothing() {
+    let words =
+        CAPTURED.iter().filter(|(_, code, ..)| ![2, 3, 6, 7, 8].contains(code)).map(|(.., words)| *words);
+    for words in words.chain(["error: [409] Conflict: the bucket already exists", "[409] Conflict"]) {
+        let urn = "urn:pulumi:s::p::cloud:test:Thing::a";
+        let said =
+            serde_json::json!({"diagnosticEvent": {"urn": urn, "message": words, "severity": "error"}});
+        let step = serde_json::json!({"resOpFailedEvent":
+            {"metadata": {"op": "create", "urn": urn, "type": "cloud:test:Thing"}, "status": 0}});
+        let end = serde_json::json!({"summaryEvent": {"result": "failed", "resourceChanges": {}}});
+        let begin = serde_json::json!({"preludeEvent": {"config": {}}});
+        for events in [vec![&begin, &said, &step, &end], vec![&said, &step], vec![&begin, &said, &end]] {
+            let mut failures = Failures::default();
+            events.iter().for_each(|event| failures.observe(&EngineEvent::parse(&event.to_string())));
+            let ended = Ended {
+                stack: "dev",
+                command: "up",
+                code: Some(1),
+                stderr: words,
+                stdout: words,
+                ..Ended::default()
+            };
+            let error = classify(ended, failures);
+            assert!(matches!(error, Error::UpdateFailed { .. }), "{words}: {error:?}");
+        }
+    }
 }

@@ -9,13 +9,14 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::fs::{MemfdFlags, memfd_create};
-use rustix::process::{Pid, Signal};
+use rustix::process::Signal;
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::tail::Tail;
 use crate::error::{Error, Result};
+use crate::group;
 use crate::options::Printed;
 
 /// How long a CLI may take to end by itself after SIGINT before its process group is killed. It waits
@@ -83,7 +84,7 @@ pub(crate) async fn run(invocation: Invocation<'_>, cancel: &CancellationToken) 
         .process_group(0)
         .spawn()
         .map_err(Error::io("start pulumi"))?;
-    let mut guard = Guard::new(child);
+    let mut guard = Guard { child: Some(child) };
     let (status, canceled) = match invocation.output {
         None => guard.wait(cancel).await?,
         Some(listener) => {
@@ -134,62 +135,55 @@ fn text(file: &mut File) -> String {
 /// Owns the child until it has been waited for; dropped before that, it ends the child.
 struct Guard {
     child: Option<Child>,
-    group: Option<Pid>,
 }
 
 impl Guard {
-    fn new(child: Child) -> Self {
-        let group = child.id().and_then(|id| Pid::from_raw(id as i32));
-        Self { child: Some(child), group }
-    }
-
     async fn wait(&mut self, cancel: &CancellationToken) -> Result<(ExitStatus, bool)> {
         let Some(child) = self.child.as_mut() else {
             return Err(Error::Canceled);
         };
         let (status, canceled) = tokio::select! {
-            status = child.wait() => (status, false),
-            () = cancel.cancelled() => (end(child, self.group).await, true),
+            // What it left behind has lost its purpose and must not outlive it.
+            status = group::wait(child) => (status, false),
+            () = cancel.cancelled() => (end(child).await, true),
         };
         self.child = None;
-        // What it left behind has lost its purpose and must not outlive it.
-        signal_group(self.group, Signal::KILL);
         Ok((status.map_err(Error::io("wait for pulumi"))?, canceled))
     }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        let (Some(mut child), group) = (self.child.take(), self.group) else { return };
+        let Some(mut child) = self.child.take() else { return };
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) => {
                 runtime.spawn(async move {
-                    let _ = end(&mut child, group).await;
+                    let _ = end(&mut child).await;
                 });
             }
             // No runtime is left to wait in: the process must not outlive its owner.
-            Err(_) => signal_group(group, Signal::KILL),
+            Err(_) => kill(&child),
         }
     }
 }
 
 /// SIGINT to the CLI alone (it tells its own children), then SIGKILL to the whole group.
-async fn end(child: &mut Child, group: Option<Pid>) -> std::io::Result<ExitStatus> {
-    if let Some(pid) = group {
+async fn end(child: &mut Child) -> std::io::Result<ExitStatus> {
+    if let Some(pid) = group::of(child) {
         let _ = rustix::process::kill_process(pid, Signal::INT);
     }
-    match tokio::time::timeout(GRACE, child.wait()).await {
+    match tokio::time::timeout(GRACE, group::wait(child)).await {
         Ok(status) => status,
         Err(_) => {
-            signal_group(group, Signal::KILL);
-            child.wait().await
+            kill(child);
+            group::wait(child).await
         }
     }
 }
 
-fn signal_group(group: Option<Pid>, signal: Signal) {
-    if let Some(group) = group {
-        let _ = rustix::process::kill_process_group(group, signal);
+fn kill(child: &Child) {
+    if let Some(group) = group::of(child) {
+        group::kill(group);
     }
 }
 

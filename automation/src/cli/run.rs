@@ -104,9 +104,9 @@ async fn limited(invocation: Invocation<'_>, cancel: &CancellationToken, limit: 
         exit = &mut run => exit,
         () = tokio::time::sleep(limit) => {
             cancel.cancel();
-            // The process is ended in order, with its own grace period, before the error is told.
-            let _ = run.await;
-            Err(Error::TimedOut { limit })
+            // The process is ended in order, with its own grace period, before the error is told. What came
+            // to its end after all is told as it is.
+            run.await.ok().filter(Exit::success).ok_or(Error::TimedOut { limit })
         }
     }
 }
@@ -121,5 +121,34 @@ fn ended<'a>(stack: &'a str, command: &'a str, exit: &'a Exit, program_error: Op
         stderr: &exit.stderr,
         canceled: exit.canceled,
         program_error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As a CLI that a cancellation reaches: `script` runs when it comes.
+    async fn after_the_limit(script: &str) -> Result<Exit> {
+        let script = format!("trap '{script}' INT; touch began; while true; do sleep 0.02; done");
+        // A shell cannot trap what was ignored when it began, as in jobs that run in the background.
+        let args = ["--default-signal=INT", "sh", "-c", &script].map(str::to_owned);
+        let folder = tempfile::tempdir().unwrap();
+        let invocation = Invocation {
+            path: std::path::Path::new("/usr/bin/env"),
+            args: &args,
+            directory: folder.path(),
+            env: vec![("PATH".into(), "/usr/bin:/bin".into())],
+            input: None,
+            output: None,
+        };
+        limited(invocation, &CancellationToken::new(), Duration::from_millis(500)).await
+    }
+
+    #[tokio::test]
+    async fn a_success_within_the_grace_is_a_success() {
+        assert_eq!(after_the_limit("echo done; exit 0").await.unwrap().stdout, "done\n");
+        let error = after_the_limit("exit 255").await.unwrap_err();
+        assert!(matches!(error, Error::TimedOut { .. }), "{error:?}");
     }
 }

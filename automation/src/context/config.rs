@@ -5,7 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 use serde::de::DeserializeOwned;
 
 use super::Context;
-use crate::program::{Input, ProgramError};
+use crate::program::ProgramError;
+use crate::value::Input;
 use crate::value::Value;
 
 /// Decrypted values by their full key, and which of them are secret.

@@ -9,8 +9,10 @@ use super::connection::refused;
 use super::options::{ProviderReference, ResourceOptions};
 use super::package::PackageReference;
 use super::register::has_unknowns;
+use super::request::Run;
 use super::resource::{Resource, package_of, providers_of};
-use crate::program::{Input, InvalidArgument, ProgramError};
+use crate::program::{InvalidArgument, ProgramError};
+use crate::value::Input;
 use crate::value::{self, Value};
 
 /// The argument of a method that is the resource itself.
@@ -23,7 +25,7 @@ pub struct InvokeOptions {
     pub parent: Option<Resource>,
     /// The provider to ask; else the parent's, else the package's default provider.
     pub provider: Option<ProviderReference>,
-    /// URNs the result comes from besides the arguments. (`dependsOn`)
+    /// URNs the result comes from besides the arguments. A function is not called before they exist. (`dependsOn`)
     pub depends_on: BTreeSet<String>,
     /// Of the provider's plugin.
     pub version: Option<String>,
@@ -44,8 +46,7 @@ pub struct Returned {
 }
 
 impl Returned {
-    /// One result with all it comes from. Secret when an argument was; unknown in a preview in which an
-    /// argument was.
+    /// One result with all it comes from. Secret when an argument was; unknown when the function was not called.
     pub fn output(&self, name: &str) -> Input {
         let missing = if self.unknown { Value::Unknown } else { Value::Null };
         let mut dependencies = self.dependencies.clone();
@@ -54,7 +55,7 @@ impl Returned {
         if self.secret { input.into_secret() } else { input }
     }
 
-    /// All results as the provider gave them; none when an argument was unknown.
+    /// All results; none when the function was not called. Secret when an argument was.
     pub fn values(&self) -> &BTreeMap<String, Value> {
         &self.values
     }
@@ -62,7 +63,7 @@ impl Returned {
 
 impl Context {
     /// Calls a function of a provider, `package:module:function` (Pulumi: *invoke*). It is not called at
-    /// all in a preview in which an argument is unknown.
+    /// all in a preview in which an argument is unknown, or something that it depends on does not exist yet.
     ///
     /// [`ProgramError::FunctionFailed`] when the provider finds fault with the arguments,
     /// [`ProgramError::Refused`] when it fails.
@@ -75,7 +76,7 @@ impl Context {
         let _underway = self.inner.requests.begin();
         let run = self.inner.request();
         let secret = has_secrets(&args);
-        let unknown = has_unknowns(&args);
+        let unknown = has_unknowns(&args) || self.is_any_unmade(&run, &options.depends_on);
         // A function takes plain values: what they come from is for us to remember.
         let plain =
             args.iter().map(|(name, input)| (name.clone(), input.value.clone().without_dependencies()));
@@ -99,8 +100,14 @@ impl Context {
         };
         let response = self.inner.monitor.clone().invoke(request).await.map_err(refused)?.into_inner();
         check(token, response.failures)?;
-        returned.values = value::from_struct(response.r#return.as_ref());
+        returned.values = results(response.r#return.as_ref(), secret);
         Ok(returned)
+    }
+
+    /// True when one of these, or of what is in a component among them, has no id yet.
+    fn is_any_unmade(&self, run: &Run<'_>, urns: &BTreeSet<String>) -> bool {
+        let expanded = run.family.expand(urns.clone());
+        self.inner.unmade.lock().is_ok_and(|unmade| expanded.iter().any(|urn| unmade.contains(urn)))
     }
 
     /// Calls a method of a resource, `package:module:Type/method` (Pulumi: *call*); `of` is the resource
@@ -147,13 +154,19 @@ impl Context {
         dependencies.extend(options.depends_on);
         let by_property = response.return_dependencies.into_iter();
         Ok(Returned {
-            values: value::from_struct(response.r#return.as_ref()),
+            values: results(response.r#return.as_ref(), secret),
             dependencies,
             by_property: by_property.map(|(name, from)| (name, from.urns.into_iter().collect())).collect(),
             secret,
             unknown: self.is_preview(),
         })
     }
+}
+
+/// What was made of a secret argument is secret.
+fn results(returned: Option<&prost_types::Struct>, secret: bool) -> BTreeMap<String, Value> {
+    let values = value::from_struct(returned).into_iter();
+    values.map(|(name, value)| (name, if secret { Value::secret(value) } else { value })).collect()
 }
 
 fn has_secrets(args: &BTreeMap<String, Input>) -> bool {

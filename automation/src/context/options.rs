@@ -8,7 +8,7 @@ use super::hooks::Hooks;
 use super::package::PackageReference;
 use super::resource::Resource;
 use super::transform::Transform;
-use crate::program::Input;
+use crate::value::Input;
 use crate::value::UNKNOWN_ID;
 
 /// Everything that can be asked for a resource besides its inputs (Pulumi: *resource options*). The

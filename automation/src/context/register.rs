@@ -9,7 +9,8 @@ use super::connection::refused;
 use super::options::ResourceOptions;
 use super::request::Kind;
 use super::resource::{Resource, ResourceArgs, providers_of};
-use crate::program::{Input, Outputs, ProgramError};
+use crate::program::{Outputs, ProgramError};
+use crate::value::Input;
 use crate::value::{self, Value};
 
 impl Context {
@@ -84,6 +85,9 @@ impl Context {
         self.inner.family.add_child(&parent, &urn);
         let id = if value::is_unknown(&response.id) { String::new() } else { response.id };
         let custom = kind == Kind::Custom;
+        if let (true, true, Ok(mut unmade)) = (custom, id.is_empty(), self.inner.unmade.lock()) {
+            unmade.insert(urn.clone());
+        }
         let output_dependencies = match kind {
             Kind::Remote => response.property_dependencies.into_iter(),
             Kind::Custom | Kind::Component => HashMap::new().into_iter(),

@@ -13,7 +13,7 @@ use super::family::Family;
 use super::hooks::hooks_to_wire;
 use super::options::{Alias, AliasParent, CustomTimeouts};
 use super::resource::{ResourceArgs, package_of, providers_of};
-use crate::program::Input;
+use crate::value::Input;
 use crate::value::{Value, to_struct, to_wire};
 
 /// Who does what a resource stands for.

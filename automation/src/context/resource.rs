@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::options::{ProviderReference, ResourceOptions};
-use crate::program::Input;
+use crate::value::Input;
 use crate::value::{ResourceReference, Value};
 
 /// The type that every explicit provider's type begins with.

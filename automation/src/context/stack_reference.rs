@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::Context;
 use super::resource::{Resource, ResourceArgs};
-use crate::program::{Input, ProgramError};
+use crate::program::ProgramError;
+use crate::value::Input;
 use crate::value::Value;
 
 const TYPE: &str = "pulumi:pulumi:StackReference";
@@ -65,7 +66,7 @@ impl StackReference {
     fn is_secret(&self, name: &str) -> bool {
         let names = self.resource.output("secretOutputNames").value;
         let Value::List(names) = names else { return false };
-        names.iter().any(|secret| secret.as_str() == Some(name))
+        names.iter().any(|secret| secret.reveal_str() == Some(name))
     }
 }
 

@@ -22,6 +22,7 @@ use super::wear::Wear;
 use super::wire::{PROTOCOL, Ready};
 use super::{Launch, socket};
 use crate::error::Error;
+use crate::group;
 
 /// Everything that the process finds in its environment.
 pub(super) type Environment = BTreeMap<OsString, OsString>;
@@ -49,7 +50,8 @@ pub(super) struct Process {
     /// Runs that have not ended, by the stacks whose state they may leave in the middle of something.
     pub unsettled: Unsettled,
     pub wear: Wear,
-    group: Option<Pid>,
+    /// None once nobody may signal it any more.
+    group: Mutex<Option<Pid>>,
     said: Said,
     usage: Mutex<Usage>,
     /// Tells the watcher that `usage` is another one.
@@ -125,7 +127,7 @@ impl Process {
             pid,
             unsettled: Unsettled::default(),
             wear: Wear::default(),
-            group: Pid::from_raw(pid as i32),
+            group: Mutex::new(Pid::from_raw(pid as i32)),
             said,
             usage: Mutex::new(Usage {
                 leases: 0,
@@ -181,9 +183,18 @@ impl Process {
 
     /// Ends it at once, with everything that runs in it.
     pub fn kill(&self) {
-        if self.is_alive() {
-            signal(self.group);
+        if let Some(group) = *self.group() {
+            group::kill(group);
         }
+    }
+
+    /// The number of the group may soon be another's.
+    fn forget_group(&self) {
+        *self.group() = None;
+    }
+
+    fn group(&self) -> MutexGuard<'_, Option<Pid>> {
+        self.group.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn prove(&self) {
@@ -237,11 +248,13 @@ impl Starting {
     async fn give_up(mut self, reason: &str, said: &Said) -> String {
         let Some(mut child) = self.0.take() else { return reason.to_owned() };
         // One that ends by itself has its own reason, and all of it is wanted.
-        let status = match tokio::time::timeout(Duration::from_millis(500), child.wait()).await {
+        let status = match tokio::time::timeout(Duration::from_millis(500), group::wait(&mut child)).await {
             Ok(status) => status,
             Err(_) => {
-                signal(child.id().and_then(|pid| Pid::from_raw(pid as i32)));
-                child.wait().await
+                if let Some(group) = group::of(&child) {
+                    group::kill(group);
+                }
+                group::wait(&mut child).await
             }
         };
         // What it wrote last may still be on its way.
@@ -253,8 +266,9 @@ impl Starting {
 
 impl Drop for Starting {
     fn drop(&mut self) {
-        let group = self.0.as_ref().and_then(Child::id).and_then(|pid| Pid::from_raw(pid as i32));
-        signal(group);
+        if let Some(group) = self.0.as_ref().and_then(group::of) {
+            group::kill(group);
+        }
     }
 }
 
@@ -319,23 +333,26 @@ async fn watch_over(
     end: watch::Sender<Option<i32>>,
     ended: impl FnOnce(&Process),
 ) {
+    // What it leaves behind, such as plugins, has lost its purpose.
+    let end_group = |group| {
+        group::kill(group);
+        process.forget_group();
+    };
     let status = loop {
         let look = process.next_look(idle);
         tokio::select! {
-            status = child.wait() => break status,
+            status = group::wait_and(&mut child, end_group) => break status,
             () = process.changed.notified() => {}
             () = tokio::time::sleep_until(look.unwrap_or_else(Instant::now)), if look.is_some() => {
                 if process.usage().closed.is_some_and(|closed| closed.elapsed() >= FAREWELL) {
                     tracing::warn!(pid = process.pid, "the engine host does not end by itself; it is killed");
-                    signal(process.group);
-                    break child.wait().await;
+                    process.kill();
+                    break group::wait_and(&mut child, end_group).await;
                 }
                 process.retire_if_idle(idle);
             }
         }
     };
-    // What it left behind, such as plugins, has lost its purpose.
-    signal(process.group);
     match status {
         Ok(status) if status.success() && process.is_retired() => {
             tracing::info!(pid = process.pid, "the engine host has ended");
@@ -354,10 +371,4 @@ async fn mourn(process: &Process, status: Option<&ExitStatus>) {
     // What it wrote last may still be on its way.
     tokio::time::sleep(Duration::from_millis(20)).await;
     tracing::error!(pid = process.pid, status, said = process.said.all(), "the engine host broke down");
-}
-
-fn signal(group: Option<Pid>) {
-    if let Some(group) = group {
-        let _ = rustix::process::kill_process_group(group, Signal::KILL);
-    }
 }

@@ -196,7 +196,9 @@ impl Running<'_> {
             Err(Stop::Failure(Failure::Unreachable(_) | Failure::Refused(_))) => self.well = Some(false),
             Err(_) => {}
         }
-        if why == Some(Why::TimedOut) {
+        // What came to its end after all is told as it is.
+        let succeeded = ended.as_ref().is_ok_and(|ended| ended.code == 0);
+        if why == Some(Why::TimedOut) && !succeeded {
             return Err(Stop::Error(Error::TimedOut { limit: request.limit }));
         }
         if why == Some(Why::Canceled) && ended.is_err() {

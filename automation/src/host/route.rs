@@ -1,5 +1,6 @@
 //! What the host does itself, and why the CLI does the rest.
 
+use crate::argv;
 use crate::engine::{Backend, Command, Operation, Place};
 
 /// Commands of the host by their first word.
@@ -19,6 +20,53 @@ const OF_STACK: [&str; 12] = [
     "select",
     "tag",
     "unselect",
+];
+
+/// Options that the host understands, as [`argv`] names them. What is added later goes to the CLI until it is
+/// named here. Left out is what the engine keeps for a process and not for a run.
+const OPTIONS: [&str; 42] = [
+    "color",
+    "parallel",
+    "message",
+    "refresh",
+    "run_program",
+    "expect_no_changes",
+    "continue_on_error",
+    "remove",
+    "config_file",
+    "config",
+    "skip_config_validation",
+    "config_path",
+    "targets",
+    "target_dependents",
+    "excludes",
+    "exclude_dependents",
+    "replace",
+    "target_replace",
+    "exclude_protected",
+    "plan.save",
+    "plan.apply",
+    "plan.import_file",
+    "policy.packs",
+    "policy.configs",
+    "pending.clear",
+    "pending.skip",
+    "pending.import",
+    "display.diff",
+    "display.suppress_outputs",
+    "display.progress",
+    "display.suppress_permalink",
+    "display.show_sames",
+    "display.show_replacement_steps",
+    "display.show_reads",
+    "display.show_full_output",
+    "display.show_policy_remediations",
+    "display.show_config",
+    "display.show_secrets",
+    "display.show_urns",
+    "display.json",
+    "debug.debug",
+    "debug.user_agent",
 ];
 
 /// Backends that are storage.
@@ -73,10 +121,8 @@ pub(super) fn operation(place: &Place, operation: &Operation<'_>) -> Option<&'st
     if options.remote.is_some() {
         return Some("it runs on Pulumi Deployments");
     }
-    // The engine keeps its logs and traces as one process, not as a run.
-    let logs = debug.log_to_stderr || debug.log_flow || debug.verbosity.is_some();
-    if logs || debug.tracing.is_some() || !debug.attach_debugger.is_empty() {
-        return Some("logs, traces and debuggers are those of a whole process");
+    if argv::given(options).any(|option| !OPTIONS.contains(&option)) {
+        return Some("logs, traces, debuggers and the checks of the state are those of a whole process");
     }
     if debug.env.keys().any(|key| TRAVELLING.contains(&key.as_str())) {
         return Some("the operation's environment replaces what the workspace says");
@@ -100,6 +146,9 @@ fn of_place(place: &Place) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Source;
+    use crate::engine::Kind;
+    use crate::options::{Debug, Options};
     use crate::recorder::Recorder;
 
     #[test]
@@ -134,5 +183,44 @@ mod tests {
         place.backend = Backend::Folder("/srv".into());
         place.env.insert("PULUMI_CONFIG_PASSPHRASE".to_owned(), "x".to_owned());
         assert!(to_cli(&place, &["stack", "ls"]));
+    }
+
+    #[test]
+    fn an_option_that_the_host_does_not_understand_goes_to_the_cli() {
+        let place = Recorder::default().workspace().place().clone();
+        let goes_to_cli = |debug: Debug| {
+            let options = &Options { debug, ..Options::default() };
+            let (kind, program) = (Kind::Up, Source::Project);
+            operation(&place, &Operation { kind, stack: "s", program, args: Vec::new(), options }).is_some()
+        };
+        assert!(!goes_to_cli(Debug::default()));
+        for debug in [
+            Debug { log_to_stderr: true, ..Debug::default() },
+            Debug { verbosity: Some(0), ..Debug::default() },
+            Debug { log_flow: true, ..Debug::default() },
+            Debug { tracing: Some("file:x".to_owned()), ..Debug::default() },
+            Debug { disable_integrity_checking: true, ..Debug::default() },
+            Debug { attach_debugger: vec!["all".to_owned()], ..Debug::default() },
+        ] {
+            assert!(goes_to_cli(debug.clone()), "{debug:?}");
+        }
+    }
+
+    #[test]
+    fn each_option_is_the_hosts_or_the_clis() {
+        let all = argv::everything();
+        let all: Vec<_> = argv::given(&all).collect();
+        let unknown: Vec<_> = OPTIONS.iter().filter(|option| !all.contains(option)).collect();
+        assert!(unknown.is_empty(), "{unknown:?}");
+        let to_cli: Vec<_> = all.into_iter().filter(|option| !OPTIONS.contains(option)).collect();
+        let of_a_process = [
+            "debug.log_to_stderr",
+            "debug.verbosity",
+            "debug.log_flow",
+            "debug.tracing",
+            "debug.disable_integrity_checking",
+            "debug.attach_debugger",
+        ];
+        assert_eq!(to_cli, of_a_process);
     }
 }

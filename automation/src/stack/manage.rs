@@ -14,15 +14,19 @@ pub struct CreateOptions {
     pub remote_config: bool,
 }
 
-/// How a stack is removed.
+/// How a stack is removed. The default is that of `pulumi stack rm`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RemoveOptions {
     /// Also when it still has resources; they stay where they are and are forgotten.
     pub force: bool,
     /// Leave its settings file.
     pub preserve_config: bool,
-    /// Leave the copies of its state that a folder or bucket backend keeps.
-    pub keep_backups: bool,
+    /// Also the copies of its state that a folder or bucket backend keeps.
+    pub remove_backups: bool,
+    /// In a folder backend, also what a removal that was interrupted has left of a stack that is gone: its
+    /// settings file, files beside its state (with `remove_backups` their copies too) and empty folders. A
+    /// stack that is gone has no lock, so this is for who alone makes and removes stacks of this name.
+    pub remove_leftovers: bool,
 }
 
 impl Stack {
@@ -86,8 +90,9 @@ impl Stack {
         Ok(renamed)
     }
 
-    /// Deletes the stack, its history, backups and settings file; `pulumi stack rm`. It must be empty.
-    /// A stack that does not exist is a success.
+    /// Deletes the stack, its history and its settings file; `pulumi stack rm`. It must be empty. Copies of
+    /// its state stay where the backend keeps some. A stack that does not exist is a success, and nothing
+    /// is touched.
     pub async fn remove(&self) -> Result<()> {
         self.remove_with(&RemoveOptions::default()).await
     }
@@ -95,7 +100,7 @@ impl Stack {
     /// As [`Stack::remove`], with options.
     pub async fn remove_with(&self, options: &RemoveOptions) -> Result<()> {
         let command = Command::new(["stack", "rm", "--yes"])
-            .flag("--remove-backups", !options.keep_backups)
+            .flag("--remove-backups", options.remove_backups)
             .flag("--force", options.force)
             .flag("--preserve-config", options.preserve_config)
             .stack(&self.name);
@@ -103,7 +108,9 @@ impl Stack {
             Ok(_) | Err(Error::StackNotFound { .. }) => {}
             Err(error) => return Err(error),
         }
-        self.remove_traces(options);
+        if options.remove_leftovers {
+            self.remove_leftovers(options);
+        }
         Ok(())
     }
 
@@ -118,28 +125,44 @@ impl Stack {
         self.name.rsplit('/').next().unwrap_or(&self.name)
     }
 
-    /// What `stack rm` leaves in a folder backend and in Pulumi's home: empty folders and the CLI's own
-    /// logs of the stack. Left over, they are harmless, so a failure here is no error.
-    fn remove_traces(&self, options: &RemoveOptions) {
+    /// Only files with exactly the names that belong to this stack: another's name may begin with this one.
+    /// Left over, they are harmless, so a failure here is no error.
+    fn remove_leftovers(&self, options: &RemoveOptions) {
         let place = self.workspace.place();
+        let (Backend::Folder(folder), false) = (&place.backend, self.has_state_file()) else { return };
+        if !self.is_of_this_project() {
+            return;
+        }
+        let root = folder.join(".pulumi");
         let name = self.short_name();
-        if let Backend::Folder(folder) = &place.backend {
-            let stacks = folder.join(".pulumi/stacks").join(&place.project);
-            // A write that was cut off leaves a temporary file beside the one that is gone now.
-            if !options.keep_backups {
-                remove_files(&stacks, |file| file.starts_with(&format!("{name}.")));
+        let remove =
+            |file: String| drop(std::fs::remove_file(root.join("stacks").join(&place.project).join(file)));
+        let tags = format!("{name}.pulumi-tags");
+        for state in STATE_EXTENSIONS.iter().map(|extension| format!("{name}.{extension}")).chain([tags]) {
+            let copy = format!("{state}.bak");
+            for file in [&state, &copy] {
+                SIDE_FILES.iter().for_each(|side| remove(format!("{file}.{side}")));
             }
-            for kind in ["backups", "history", "stacks", "locks/organization"] {
-                let path = folder.join(".pulumi").join(kind).join(&place.project).join(name);
-                // Only an empty folder can be removed this way.
-                let _ = std::fs::remove_dir(path);
+            if options.remove_backups {
+                remove(copy);
             }
+        }
+        for kind in ["backups", "history", "stacks", "locks/organization"] {
+            // Only an empty folder can be removed this way.
+            let _ = std::fs::remove_dir(root.join(kind).join(&place.project).join(name));
         }
         if !options.preserve_config {
             let _ = std::fs::remove_file(self.workspace.stack_settings_path(&self.name));
         }
-        let mark = format!("+{}+{name}-", place.project);
-        remove_files(&place.home.join("logs"), |name| name.contains(&mark));
+    }
+
+    /// False when the name says another project.
+    fn is_of_this_project(&self) -> bool {
+        let mut parts = self.name.rsplit('/').skip(1);
+        match (parts.next(), parts.next()) {
+            (Some(project), Some(_)) => project == self.workspace.project(),
+            _ => true,
+        }
     }
 
     /// The CLI leaves the file of tags under the old name, and the next stack of that name would get it.
@@ -159,18 +182,16 @@ impl Stack {
         let place = self.workspace.place();
         let Backend::Folder(folder) = &place.backend else { return false };
         let stacks = folder.join(".pulumi/stacks").join(&place.project);
-        let extensions = ["json", "json.gz", "json.zst"];
-        extensions.iter().any(|extension| stacks.join(format!("{}.{extension}", self.short_name())).exists())
+        let file = |extension: &&str| stacks.join(format!("{}.{extension}", self.short_name()));
+        STATE_EXTENSIONS.iter().any(|extension| file(extension).exists())
     }
 }
 
-fn remove_files(folder: &Path, which: impl Fn(&str) -> bool) {
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        if which(&entry.file_name().to_string_lossy()) {
-            let _ = std::fs::remove_file(entry.path());
-        }
-    }
-}
+/// Of state files: plain and packed.
+const STATE_EXTENSIONS: [&str; 3] = ["json", "json.gz", "json.zst"];
+
+/// What a backend keeps beside a file: its attributes, and a write that was cut off.
+const SIDE_FILES: [&str; 2] = ["attrs", "tmp"];
 
 #[cfg(test)]
 mod tests {
@@ -191,7 +212,12 @@ mod tests {
         stack.select().await.unwrap();
         assert_eq!(stack.rename("-prod").await.unwrap().name(), "-prod");
         stack.remove().await.unwrap();
-        let all = RemoveOptions { force: true, preserve_config: true, keep_backups: true };
+        let all = RemoveOptions {
+            force: true,
+            preserve_config: true,
+            remove_backups: true,
+            remove_leftovers: true,
+        };
         stack.remove_with(&all).await.unwrap();
         stack.cancel().await.unwrap();
         assert_eq!(
@@ -201,8 +227,8 @@ mod tests {
                  --remote-config --teams ops",
                 "stack select --stack dev",
                 "stack rename --stack dev -- -prod",
-                "stack rm --yes --remove-backups --stack dev",
-                "stack rm --yes --force --preserve-config --stack dev",
+                "stack rm --yes --stack dev",
+                "stack rm --yes --remove-backups --force --preserve-config --stack dev",
                 "cancel --yes --stack dev",
             ]
         );
@@ -226,5 +252,74 @@ mod tests {
         let error = recorder.workspace().stack("test").info().await.unwrap_err();
         assert!(matches!(error, Error::StackNotFound { .. }));
         assert_eq!(recorder.lines()[0], "stack ls --json");
+    }
+
+    /// Everything below a folder, by its path there.
+    fn files(folder: &Path) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut folders = vec![folder.to_owned()];
+        while let Some(next) = folders.pop() {
+            for entry in std::fs::read_dir(next).unwrap().flatten() {
+                match entry.path().is_dir() {
+                    true => folders.push(entry.path()),
+                    false => {
+                        found.push(entry.path().strip_prefix(folder).unwrap().to_string_lossy().into_owned());
+                    }
+                }
+            }
+        }
+        found.sort();
+        found
+    }
+
+    #[tokio::test]
+    async fn a_removal_touches_no_file_of_a_stack_whose_name_begins_the_same() {
+        let workspace = Recorder::default().workspace();
+        let root = workspace.directory().parent().unwrap().to_owned();
+        let stacks = root.join("state/.pulumi/stacks/shop");
+        std::fs::create_dir_all(&stacks).unwrap();
+        std::fs::create_dir_all(root.join("home/logs")).unwrap();
+        let others =
+            ["dev.eu.json", "dev.eu.json.bak", "dev.eu.json.attrs", "dev.json.json", "dev.eu.pulumi-tags"];
+        let own = ["dev.json.bak", "dev.json.bak.attrs", "dev.json.tmp", "dev.pulumi-tags.attrs"];
+        for file in others.iter().chain(&own) {
+            std::fs::write(stacks.join(file), "x").unwrap();
+        }
+        std::fs::write(root.join("home/logs/up+shop+dev-eu-1.log"), "x").unwrap();
+        for settings in ["Pulumi.dev.yaml", "Pulumi.dev.eu.yaml"] {
+            std::fs::write(workspace.directory().join(settings), "x").unwrap();
+        }
+        let before = files(&root);
+        let (stack, elsewhere) = (workspace.stack("dev"), workspace.stack("organization/other/dev"));
+        stack.remove().await.unwrap();
+        let all = RemoveOptions { remove_backups: true, remove_leftovers: true, ..RemoveOptions::default() };
+        elsewhere.remove_with(&all).await.unwrap();
+        assert_eq!(
+            files(&root),
+            before,
+            "the default leaves what the engine leaves, and so does another project"
+        );
+        let leftovers = RemoveOptions { remove_backups: false, ..all.clone() };
+        stack.remove_with(&leftovers).await.unwrap();
+        assert!(stacks.join("dev.json.bak").exists() && !stacks.join("dev.json.tmp").exists());
+        stack.remove_with(&all).await.unwrap();
+        let is_own = |file: &String| {
+            own.iter().any(|own| file.ends_with(&format!("/{own}"))) || file.ends_with("/Pulumi.dev.yaml")
+        };
+        let kept: Vec<String> = before.into_iter().filter(|file| !is_own(file)).collect();
+        assert_eq!(files(&root), kept);
+    }
+
+    #[tokio::test]
+    async fn leftovers_of_a_stack_that_is_there_again_are_no_leftovers() {
+        let workspace = Recorder::default().workspace();
+        let stacks = workspace.directory().parent().unwrap().join("state/.pulumi/stacks/shop");
+        std::fs::create_dir_all(&stacks).unwrap();
+        for file in ["dev.json", "dev.json.bak"] {
+            std::fs::write(stacks.join(file), "x").unwrap();
+        }
+        let all = RemoveOptions { remove_backups: true, remove_leftovers: true, ..RemoveOptions::default() };
+        workspace.stack("dev").remove_with(&all).await.unwrap();
+        assert_eq!(files(&stacks), ["dev.json", "dev.json.bak"]);
     }
 }

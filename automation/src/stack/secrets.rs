@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::engine::Passphrase;
-use crate::workspace::replace;
+use crate::workspace::{StackSettings, replace};
 
 /// What encrypts a stack's secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,8 +21,9 @@ pub enum SecretsProvider {
 impl Stack {
     /// Encrypts the stack's configuration and state anew; `pulumi stack change-secrets-provider`, which
     /// reads a new passphrase from its standard input. The stack that is returned knows the new provider;
-    /// `self` and other copies keep the old one. [`Error::Secrets`] when the present passphrase is wrong;
-    /// after any error, everything is as it was. A lock that is held is not waited for.
+    /// `self` and other copies keep the old one. [`Error::Secrets`] when the present passphrase is wrong. After
+    /// any error settings and state belong together: both are as they were unless the state was changed
+    /// already, and then both are changed. A lock that is held is not waited for.
     pub async fn change_secrets_provider(&self, provider: &SecretsProvider) -> Result<Stack> {
         let mut after = self.clone();
         let place = &mut after.workspace.place;
@@ -62,12 +63,35 @@ impl Stack {
         let path = self.workspace.stack_settings_path(&self.name);
         let before = std::fs::read_to_string(&path).ok();
         if let Err(error) = runs_in.command(&command).await {
-            if let Some(text) = before {
-                replace(&path, &text).map_err(Error::io("restore the settings"))?;
+            let changed = std::fs::read_to_string(&path).ok() != before;
+            if let (Some(text), true) = (before, changed) {
+                match self.state_is_of(&settings).await {
+                    Ok(true) => replace(&path, &text).map_err(Error::io("restore the settings"))?,
+                    Ok(false) => {
+                        tracing::warn!(stack = self.name, "the state has its new secrets provider already")
+                    }
+                    // The state knows its own key, so that neither of them is lost.
+                    Err(unread) => tracing::warn!(stack = self.name, %unread, "the new settings stay"),
+                }
             }
             return Err(error);
         }
         Ok(after)
+    }
+
+    /// True when the secrets in the state are encrypted as the settings say, or there are none.
+    async fn state_is_of(&self, settings: &StackSettings) -> Result<bool> {
+        let deployment = self.export().await?;
+        let provider = &deployment.json()["deployment"]["secrets_providers"];
+        let of_state = |part: &str| provider["state"][part].as_str();
+        Ok(match (of_state("salt"), of_state("encryptedkey")) {
+            (Some(salt), _) => settings.encryption_salt.as_deref() == Some(salt),
+            (_, Some(key)) => settings.encrypted_key.as_deref() == Some(key),
+            // That of a service keeps nothing in the settings.
+            (None, None) => {
+                provider.is_null() || (settings.encryption_salt.is_none() && settings.encrypted_key.is_none())
+            }
+        })
     }
 }
 
@@ -136,5 +160,48 @@ mod tests {
         let error = workspace.stack("dev").change_secrets_provider(&provider).await.unwrap_err();
         assert!(matches!(error, Error::Invalid { .. }));
         assert!(recorder.lines().is_empty());
+    }
+
+    /// Writes new settings and then fails; its state has this salt.
+    #[derive(Debug)]
+    struct Late(Option<&'static str>);
+
+    #[async_trait::async_trait]
+    impl crate::Engine for Late {
+        fn version(&self) -> &str {
+            "late"
+        }
+
+        async fn command(&self, place: &crate::Place, command: &Command) -> Result<String> {
+            match (command.name().as_str(), self.0) {
+                ("stack export", Some(salt)) => {
+                    let provider = serde_json::json!({"type": "passphrase", "state": {"salt": salt}});
+                    let deployment = serde_json::json!({"secrets_providers": provider, "resources": []});
+                    Ok(serde_json::json!({"version": 3, "deployment": deployment}).to_string())
+                }
+                ("stack export", None) => Err(Error::HostDown { message: "away".to_owned() }),
+                _ => {
+                    std::fs::write(place.directory.join("Pulumi.dev.yaml"), "encryptionsalt: new\n").unwrap();
+                    Err(Error::Interrupted { signal: 9 })
+                }
+            }
+        }
+
+        async fn operate(&self, _: &crate::Place, _: &crate::Operation<'_>) -> Result<crate::Finished> {
+            unreachable!("nothing operates")
+        }
+    }
+
+    #[tokio::test]
+    async fn after_a_failure_settings_and_state_have_the_same_key() {
+        for (salt, left) in [(Some("old"), "old"), (Some("new"), "new"), (None, "new")] {
+            let workspace = Workspace::temporary(Late(salt), "shop").unwrap();
+            let settings = workspace.stack_settings_path("dev");
+            std::fs::write(&settings, "encryptionsalt: old\n").unwrap();
+            let stack = workspace.stack("dev");
+            let error = stack.change_secrets_provider(&SecretsProvider::EmptyPassphrase).await.unwrap_err();
+            assert!(matches!(error, Error::Interrupted { .. }), "{error:?}");
+            assert_eq!(std::fs::read_to_string(settings).unwrap(), format!("encryptionsalt: {left}\n"));
+        }
     }
 }

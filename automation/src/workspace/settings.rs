@@ -137,7 +137,7 @@ impl Workspace {
     /// Writes the project's settings to the file they come from, `Pulumi.yaml` by default. Entries that do
     /// not change keep their text and comments. The workspace keeps the name it was made with.
     pub fn save_project_settings(&self, settings: &ProjectSettings) -> Result<()> {
-        save(&find(&self.place.directory, "Pulumi"), settings)
+        save(&project_file(&self.place.directory), settings)
     }
 
     /// Reads the settings of a stack; none when it has no file. No command is run.
@@ -164,7 +164,12 @@ impl Workspace {
 }
 
 pub(super) fn read_project(folder: &Path) -> Result<Option<ProjectSettings>> {
-    load(&find(folder, "Pulumi"))
+    load(&project_file(folder))
+}
+
+/// There or not.
+pub(super) fn project_file(folder: &Path) -> PathBuf {
+    find(folder, "Pulumi")
 }
 
 fn find(folder: &Path, stem: &str) -> PathBuf {
@@ -176,7 +181,7 @@ fn load<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::io("read the settings")(error)),
+        Err(error) => return Err(Error::Settings { path: path.to_owned(), message: error.to_string() }),
     };
     let refuse = |message: String| Error::Settings { path: path.to_owned(), message };
     let map = parse(path, &text).map_err(refuse)?;

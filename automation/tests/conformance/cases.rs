@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use automation::stack::RemoveOptions;
+use automation::stack::{HistoryOptions, RemoveOptions};
 use automation::{ConfigOptions, ConfigValue, Error, Options};
 
 use super::Subject;
@@ -87,4 +87,24 @@ pub async fn a_stack_with_resources_is_removed_by_force_only(subject: impl Subje
     assert!(error.to_string().contains("still has resources"), "{error}");
     stack.remove_with(&RemoveOptions { force: true, ..RemoveOptions::default() }).await.unwrap();
     assert!(matches!(stack.export().await.unwrap_err(), Error::StackNotFound { .. }));
+}
+
+/// A name may hold dots, so that one begins with another.
+pub async fn a_removal_leaves_stacks_whose_names_begin_the_same(subject: impl Subject) {
+    let workspace = subject.workspace();
+    let longer = stack_in(&workspace, "dev.eu").await;
+    longer.up(row(&["a"]), &Options::default()).await.unwrap();
+    longer.up(row(&["a", "b"]), &Options::default()).await.unwrap();
+    let all = RemoveOptions { remove_backups: true, remove_leftovers: true, ..RemoveOptions::default() };
+    for options in [&RemoveOptions::default(), &all] {
+        // Once it is not there, once it is.
+        workspace.stack("dev").remove_with(options).await.unwrap();
+        let shorter = stack_in(&workspace, "dev").await;
+        shorter.up(row(&["a"]), &Options::default()).await.unwrap();
+        shorter.remove_with(&RemoveOptions { force: true, ..options.clone() }).await.unwrap();
+        let history = longer.history(&HistoryOptions::default()).await.unwrap();
+        assert!(history.len() >= 2, "{history:?}");
+        assert!(longer.up(row(&["a", "b"]), &Options::default()).await.unwrap().summary.is_unchanged());
+        longer.import(&longer.export().await.unwrap()).await.unwrap();
+    }
 }

@@ -40,6 +40,7 @@ macro_rules! conformance {
             tags_are_kept_and_removed
             a_state_that_was_exported_can_be_imported
             a_stack_with_resources_is_removed_by_force_only
+            a_removal_leaves_stacks_whose_names_begin_the_same
             up_makes_what_the_program_says_and_then_finds_nothing_to_do
             what_the_program_no_longer_says_is_deleted
             a_preview_plans_and_changes_nothing
@@ -48,6 +49,7 @@ macro_rules! conformance {
             events_come_in_the_order_of_the_operation
             a_program_that_fails_or_panics_is_told_in_its_own_words
             a_refused_resource_names_itself_and_the_rest_stays
+            a_conflict_in_a_providers_words_is_a_failed_update
             two_operations_on_one_stack_exclude_each_other
             a_cancelled_operation_frees_the_stack
             an_operation_that_takes_too_long_is_ended

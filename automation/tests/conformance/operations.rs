@@ -186,6 +186,20 @@ pub async fn a_refused_resource_names_itself_and_the_rest_stays(subject: impl Su
     assert_eq!(update.summary.changes["create"], 1);
 }
 
+/// The words are those of a service that says that another update runs.
+pub async fn a_conflict_in_a_providers_words_is_a_failed_update(subject: impl Subject) {
+    let stack = stack_in(&subject.workspace(), "conflict").await;
+    let words = "[409] Conflict: Another update is currently in progress.";
+    subject.refuse("a", words);
+    let program = program(move |context| async move {
+        context.register(thing("a", &[("fail", words.into())])).await?;
+        Ok(Outputs::new())
+    });
+    let error = stack.up(program, &Options::default()).await.unwrap_err();
+    let Error::UpdateFailed { diagnostics, .. } = &error else { panic!("{error:?}") };
+    assert!(diagnostics.iter().any(|line| line.message.contains(words)), "{diagnostics:?}");
+}
+
 pub async fn two_operations_on_one_stack_exclude_each_other(subject: impl Subject) {
     let stack = stack_in(&subject.workspace(), "busy").await;
     subject.hold("a");

@@ -206,6 +206,36 @@ async fn what_functions_and_methods_return_comes_from_what_their_options_name() 
 }
 
 #[tokio::test]
+async fn a_function_is_not_called_before_what_it_depends_on_exists() {
+    let world = World::new().await;
+    let stack = world.stack("depends").await;
+    let program = program(|context| async move {
+        let group =
+            context.component("shop:index:Group", "group", ResourceOptions::default(), nothing()).await?;
+        context.register(with("inside", [], parented(&group))).await?;
+        let a = context.register(thing("a", [])).await?;
+        for (name, urn) in [("direct", &a.urn), ("whole", &group.urn)] {
+            let options =
+                InvokeOptions { depends_on: BTreeSet::from([urn.clone()]), ..InvokeOptions::default() };
+            let found = context.invoke("cloud:test:lookup", lookup("x"), options).await?;
+            context.register(thing(name, [("found", found.output("address"))])).await?;
+        }
+        Ok(nothing())
+    });
+    let lookups = || world.cloud.log().iter().filter(|seen| seen.name == "cloud:test:lookup").count();
+    stack.preview(program.clone(), &Options::default()).await.unwrap();
+    assert_eq!(lookups(), 0, "there is nothing to look at yet");
+    for name in ["direct", "whole"] {
+        assert_eq!(world.cloud.last("check", name).inputs["found"], Value::Unknown);
+    }
+    up(&stack, program.clone()).await;
+    assert_eq!(lookups(), 2);
+    assert_eq!(world.state(&stack).of("whole")["inputs"]["found"], json!("address-of-x"));
+    stack.preview(program, &Options::default()).await.unwrap();
+    assert_eq!(lookups(), 4, "it exists now, also for a preview");
+}
+
+#[tokio::test]
 async fn a_read_asks_the_provider_of_its_options_or_of_its_parent() {
     let world = World::new().await;
     let stack = world.stack("read-by").await;

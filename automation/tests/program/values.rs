@@ -19,13 +19,19 @@ async fn secrets_are_encrypted_in_state_and_come_back_as_secrets() {
                 ("token", Value::secret("canary-1").into()),
                 ("nested", Value::List(vec!["plain".into(), Value::secret("canary-2")]).into()),
                 ("secretOutput", Value::secret("canary-3").into()),
+                ("label", "plain".into()),
             ];
             let made = context.register(with("a", inputs, options)).await?;
             let derived = made.output("hidden").map(|value| format!("{}!", value.as_str().unwrap()).into());
+            let parts = Input::all([made.output("label"), made.output("hidden")]);
+            let joined = Input::concat(["host=".into(), made.output("hidden")]);
             Ok(properties([
                 ("hidden", made.output("hidden")),
                 ("address", made.output("address")),
                 ("derived", derived),
+                ("counted", parts.clone().map(|parts| parts.reveal().to_string().into())),
+                ("parts", parts),
+                ("joined", joined),
                 ("named", Input::from("canary-4").into_secret()),
             ]))
         }
@@ -34,6 +40,8 @@ async fn secrets_are_encrypted_in_state_and_come_back_as_secrets() {
 
     assert_eq!(update.outputs["hidden"], Value::secret("canary-3"));
     assert_eq!(update.outputs["derived"], Value::secret("canary-3!"));
+    assert_eq!(update.outputs["counted"], Value::secret(r#"["plain","canary-3"]"#));
+    assert_eq!(update.outputs["joined"], Value::secret("host=canary-3"));
     assert_eq!(update.outputs["address"], Value::secret("address-of-a"));
     assert!(!world.state_mentions("canary"));
     let state = world.state(&stack);

@@ -101,7 +101,8 @@ async fn a_cancelled_run_is_ended_in_order_and_then_by_force() {
 
 #[tokio::test]
 async fn a_run_that_takes_too_long_is_ended_in_order() {
-    let fake = Fake::new(|_| vec![Step::Cancelled { force: false }, done()]);
+    let ended = json!({"ended": {"code": 8, "fault": {"kind": "canceled", "message": "cancelled"}}});
+    let fake = Fake::new(move |_| vec![Step::Cancelled { force: false }, say(ended.clone())]);
     let (host, place) = (fake.host("").await, place());
     let error = up(&host, &place, &short()).await.unwrap_err();
     assert!(matches!(error, Error::TimedOut { limit } if limit == short().limit), "{error:?}");
@@ -109,6 +110,13 @@ async fn a_run_that_takes_too_long_is_ended_in_order() {
     place.limit = Duration::from_millis(100);
     let error = host.command(&place, &Command::new(["stack", "ls"])).await.unwrap_err();
     assert!(matches!(error, Error::TimedOut { limit } if limit == place.limit), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_success_within_the_grace_is_a_success() {
+    let printed = say(json!({"stdout": "done\n"}));
+    let fake = Fake::new(move |_| vec![Step::Cancelled { force: false }, printed.clone(), done()]);
+    assert_eq!(up(&fake.host("").await, &place(), &short()).await.unwrap().stdout, "done\n");
 }
 
 #[tokio::test]

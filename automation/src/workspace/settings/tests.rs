@@ -112,16 +112,32 @@ fn a_broken_file_is_named_and_a_project_without_one_is_refused() {
 }
 
 #[test]
-fn an_inline_project_keeps_settings_of_its_name_and_replaces_others() {
+fn an_inline_project_reads_settings_that_are_there_and_never_writes_them() {
     let workspace = Recorder::default().workspace();
     let place = workspace.place().clone();
     let again = |name: &str| {
         let (directory, home) = (place.directory.clone(), place.home.clone());
-        Workspace::inline(Recorder::default(), name, directory, home, place.backend.clone()).unwrap()
+        Workspace::inline(Recorder::default(), name, directory, home, place.backend.clone())
     };
-    write(&workspace, "Pulumi.yaml", "name: shop # mine\nruntime: yaml\ndescription: A shop\n");
-    again("shop");
-    assert!(text(&workspace, "Pulumi.yaml").contains("# mine"));
-    again("other");
-    assert_eq!(workspace.project_settings().unwrap().unwrap(), ProjectSettings::new("other", "yaml"));
+    let own = "name: shop # mine\nruntime: nodejs\ndescription: A shop\nstackConfigDir: conf\n";
+    write(&workspace, "Pulumi.yaml", own);
+    let path = again("shop").unwrap().stack_settings_path("dev");
+    assert!(path.ends_with("conf/Pulumi.dev.yaml"), "{path:?}");
+    let error = again("other").unwrap_err();
+    let Error::Settings { path, message } = &error else { panic!("{error:?}") };
+    assert!(
+        path.ends_with("Pulumi.yaml") && message.contains("shop") && message.contains("other"),
+        "{error}"
+    );
+    assert_eq!(text(&workspace, "Pulumi.yaml"), own);
+    for broken in ["name: [", "runtime: yaml\n", ""] {
+        write(&workspace, "Pulumi.yaml", broken);
+        let error = again("shop").unwrap_err();
+        assert!(matches!(error, Error::Settings { .. }), "{broken:?}: {error:?}");
+        assert_eq!(text(&workspace, "Pulumi.yaml"), broken);
+    }
+    std::fs::remove_file(workspace.directory().join("Pulumi.yaml")).unwrap();
+    std::fs::create_dir(workspace.directory().join("Pulumi.yaml")).unwrap();
+    let error = again("shop").unwrap_err();
+    assert!(matches!(error, Error::Settings { .. }), "{error:?}");
 }

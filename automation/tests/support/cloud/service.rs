@@ -43,7 +43,7 @@ fn name(urn: &str) -> String {
 }
 
 fn text(inputs: &Properties, key: &str) -> Option<String> {
-    inputs.get(key).and_then(Value::as_str).map(str::to_owned)
+    inputs.get(key).and_then(Value::reveal_str).map(str::to_owned)
 }
 
 fn outputs(inputs: &Properties, name: &str) -> Properties {
