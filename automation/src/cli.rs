@@ -25,6 +25,9 @@ pub use install::CliInstall;
 /// The oldest CLI whose wire and flags this crate relies on.
 pub const MINIMUM_VERSION: (u64, u64, u64) = (3, 238, 0);
 
+/// A command that Pulumi does not have.
+const OF_THE_HOST: [&str; 2] = ["stack", "repair"];
+
 /// A `pulumi` executable of a supported version.
 #[derive(Debug, Clone)]
 pub struct Cli {
@@ -104,6 +107,9 @@ impl Engine for Cli {
     }
 
     async fn command(&self, place: &Place, command: &Command) -> Result<String> {
+        if command.args.starts_with(&OF_THE_HOST.map(str::to_owned)) {
+            return Err(Error::NeedsHost { command: command.name() });
+        }
         let Some(stack) = &command.locks else {
             return run::plain(self, place, command).await;
         };

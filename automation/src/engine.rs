@@ -2,7 +2,7 @@
 //! with the `pulumi` CLI ([`crate::Cli`]), with the host that keeps the engine warm ([`crate::Host`]) and
 //! with the fake of the tests ([`crate::FakeEngine`]) alike.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -81,6 +81,8 @@ pub struct Place {
     pub secrets_provider: Option<String>,
     /// Providers that already serve, by package: a port of 127.0.0.1.
     pub attached: BTreeMap<String, u16>,
+    /// Packages whose create, called again after a crash, finds what it has made.
+    pub adopts: BTreeSet<String>,
     /// More environment variables for the engine and what it starts.
     pub env: BTreeMap<String, String>,
     /// How long a [`Command`] may take.

@@ -116,6 +116,12 @@ pub enum Error {
         /// Why the host does not do it.
         reason: &'static str,
     },
+    /// Only the engine host does this, and another engine was asked.
+    #[error("pulumi has no `{command}`: the engine host does it")]
+    NeedsHost {
+        /// Such as `stack repair`.
+        command: String,
+    },
     /// The backend wants a login.
     #[error("the backend wants a login: {message}")]
     Auth {
@@ -135,6 +141,24 @@ pub enum Error {
         stack: String,
         /// The reason.
         message: String,
+    },
+    /// A newer Pulumi wrote the state, or a part of it, and this one would lose what it does not know. It was left as
+    /// it is; the message names both versions.
+    #[error("{message}")]
+    StateNewer {
+        /// Its name.
+        stack: String,
+        /// What is not known, and which versions wrote and read it.
+        message: String,
+    },
+    /// A change by the engine host was cut off, and what it did since is in its journal alone. The CLI would run past
+    /// it; any change of the stack through [`crate::Host`] brings it in first.
+    #[error("an update of stack {stack} by the engine host was cut off, and its last steps are only in {}; any change of the stack through the engine host brings them in", journal.display())]
+    UnfinishedUpdate {
+        /// Its name.
+        stack: String,
+        /// Where the steps are.
+        journal: PathBuf,
     },
     /// A panic or an internal error of the engine.
     #[error("the engine failed in itself: {message}")]

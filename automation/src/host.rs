@@ -20,7 +20,7 @@ use crate::cli::{Cli, is_supported, parse_version, unsupported};
 use crate::engine::{Command, Engine, Finished, Operation, Place};
 use crate::error::{Error, Result};
 use crate::patience::patiently;
-use crate::{argv, environment};
+use crate::{argv, environment, folder};
 
 mod route;
 
@@ -171,7 +171,11 @@ impl Engine for Host {
     async fn command(&self, place: &Place, command: &Command) -> Result<String> {
         match self.own_command(place, command).await {
             Err(Error::NeedsCli { reason, .. }) => {
-                self.cli(command.name(), reason)?.command(place, command).await
+                let cli = self.cli(command.name(), reason)?;
+                if let Some(stack) = &command.locks {
+                    self.finish_journal(place, stack).await?;
+                }
+                cli.command(place, command).await
             }
             result => result,
         }
@@ -181,10 +185,24 @@ impl Engine for Host {
         match self.own_operation(place, operation).await {
             Err(Error::NeedsCli { reason, .. }) => {
                 let cli = self.cli(operation.kind.command().to_owned(), reason)?;
+                if !operation.kind.is_preview() {
+                    self.finish_journal(place, operation.stack).await?;
+                }
                 cli.operate(place, operation).await
             }
             result => result,
         }
+    }
+}
+
+impl Host {
+    /// Before the CLI changes a stack: what a host that died has begun is brought into the state, which the CLI would
+    /// run past.
+    async fn finish_journal(&self, place: &Place, stack: &str) -> Result<()> {
+        if !route::keeps_journals(place) || !folder::may_be_unfinished(place, stack) {
+            return Ok(());
+        }
+        run::recover(&self.pool, &self.env(place), place, stack).await
     }
 }
 

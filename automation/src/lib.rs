@@ -93,7 +93,7 @@ pub use host::Host;
 pub use options::Options;
 pub use program::{InvalidArgument, Outputs, Program, ProgramError, program};
 pub use source::{ChildProgram, Source};
-pub use stack::{Deployment, Stack, Summary, Update, UpdateInfo};
+pub use stack::{Deployment, Repair, Stack, Summary, Update, UpdateInfo};
 pub use value::{Archive, ArchiveEntry, ArchiveSource, Asset, AssetSource, Input, ResourceReference, Value};
 pub use workspace::Workspace;
 

@@ -17,6 +17,7 @@ mod history;
 mod import;
 mod manage;
 mod outputs;
+mod repair;
 mod secrets;
 mod state;
 mod tags;
@@ -25,6 +26,7 @@ pub(crate) use config::config_command;
 pub use history::{HistoryOptions, UpdateInfo};
 pub use import::{ImportOptions, ImportResource, Imported};
 pub use manage::{CreateOptions, RemoveOptions};
+pub use repair::Repair;
 pub use secrets::SecretsProvider;
 pub use state::Deployment;
 

@@ -106,6 +106,7 @@ impl Workspace {
             passphrase: Passphrase::default(),
             secrets_provider: None,
             attached: Default::default(),
+            adopts: Default::default(),
             env: Default::default(),
             limit: Duration::from_secs(5 * 60),
             lock_patience: Duration::from_secs(2),
@@ -131,6 +132,15 @@ impl Workspace {
     /// starting a plugin.
     pub fn with_attached_provider(mut self, package: &str, port: u16) -> Self {
         self.place.attached.insert(package.to_owned(), port);
+        self
+    }
+
+    /// Declares that the creates of a package find what an earlier call has made, by name and labels for example.
+    /// A create that was cut off is then settled by the next operation that makes its resource. Of other packages it
+    /// stays pending, as with Pulumi, until a refresh or a person settles it: there may be an object that no state
+    /// knows. Only [`crate::Host`] settles by itself.
+    pub fn with_adopting_package(mut self, package: &str) -> Self {
+        self.place.adopts.insert(package.to_owned());
         self
     }
 

@@ -326,6 +326,17 @@ pub enum StackCommand {
         #[arg(long)]
         exit_code: bool,
     },
+    /// Show which good copy of a damaged state there is, and with --yes put it in its place
+    ///
+    /// A state that cannot be read stops every change of its workspace with `state_corrupt`. The copies are the backup
+    /// beside the state, the last journal and the history. The damaged file is kept.
+    Repair {
+        /// The workspace's name, as `pilot ws ls` shows it
+        slug: String,
+        /// Put the copy in its place
+        #[arg(long, short)]
+        yes: bool,
+    },
 }
 
 #[derive(Debug, clap::Args)]

@@ -5,7 +5,8 @@ use std::time::Duration;
 use contracts::operation::Operation;
 use contracts::plan::Plan;
 use contracts::workspace::{
-    Accepted, CreateWorkspace, LogTail, ProviderInfo, StackExport, Torn, Workspace, WorkspaceList,
+    Accepted, CreateWorkspace, LogTail, ProviderInfo, RepairStack, StackExport, StackRepair, Torn, Workspace,
+    WorkspaceList,
 };
 use contracts::{ErrorCode, OperationId, Problem, Slug, headers};
 use reqwest::{Method, RequestBuilder, Response};
@@ -111,6 +112,11 @@ impl Client {
 
     pub async fn stack(&self, slug: &Slug) -> Result<StackExport, Problem> {
         self.get(&format!("/v1/workspaces/{slug}/stack")).await
+    }
+
+    pub async fn repair(&self, slug: &Slug, apply: bool) -> Result<StackRepair, Problem> {
+        let request = self.request(Method::POST, &format!("/v1/workspaces/{slug}/stack/repair"));
+        self.json(request.json(&RepairStack { apply }).timeout(PREVIEW_TIMEOUT)).await
     }
 
     pub async fn drift(&self, slug: &Slug) -> Result<Plan, Problem> {

@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use contracts::workspace::StackExport;
+use contracts::workspace::{StackExport, StackRepair};
 use contracts::{ErrorCode, Problem};
 use serde_json::json;
 
@@ -30,6 +30,45 @@ pub async fn run(stack: Stack, data: &Path, ui: &mut Ui) -> Result<Outcome, Prob
             let differs = exit_code && !plan.is_unchanged();
             Ok(if differs { Outcome::Negative } else { Outcome::Done })
         }
+        StackCommand::Repair { slug, yes } => {
+            let slug = ws::parse(&slug)?;
+            let repair = client.repair(&slug, yes).await?;
+            show_repair(&repair, slug.as_str(), ui);
+            let is_left = repair.problem.is_some() && !repair.done;
+            Ok(if is_left { Outcome::Negative } else { Outcome::Done })
+        }
+    }
+}
+
+/// The answer, and what comes next.
+fn show_repair(repair: &StackRepair, slug: &str, ui: &mut Ui) {
+    if ui.json {
+        ui.document(&json!(repair));
+        return;
+    }
+    let Some(problem) = &repair.problem else {
+        ui.say(format!("The state of stack {} is good: there is nothing to repair.", repair.stack));
+        return;
+    };
+    ui.say(format!("Problem:  {problem}"));
+    let Some(copy) = &repair.copy else {
+        ui.say("Copies:   none is good.".to_owned());
+        ui.note(format!(
+            "Without a copy the state can be written anew: `pilot stack export {slug} --out DIR`, then in DIR \
+             `pulumi stack import --file FILE`."
+        ));
+        return;
+    };
+    let missing = if repair.exact { "nothing is missing in it" } else { "later changes are missing in it" };
+    let made = repair.time.as_deref().map(|time| format!(" of {time}")).unwrap_or_default();
+    ui.say(format!("Copy:     {copy}{made}, {} resources; {missing}", repair.resources));
+    if let Some(kept) = &repair.kept {
+        ui.say(format!("Kept:     {kept}"));
+    }
+    match (repair.done, repair.exact) {
+        (true, true) => ui.note("The state is as it was.".to_owned()),
+        (true, false) => ui.note(format!("Compare it with what is really there: `pilot stack diff {slug}`.")),
+        (false, _) => ui.note(format!("Nothing was changed. `pilot stack repair {slug} --yes` does it.")),
     }
 }
 

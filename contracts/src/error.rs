@@ -86,7 +86,9 @@ error_codes! {
     EngineFailed "engine_failed" 500 final "Pulumi could not apply the stack";
     EngineInterrupted "engine_interrupted" 503 retry "The Pulumi run was interrupted";
     StackLocked "stack_locked" 409 retry "Another Pulumi run holds the stack";
+    StackUnfinished "stack_unfinished" 409 final "A change of the stack was cut off";
     StateCorrupt "state_corrupt" 500 final "The stack's state cannot be read";
+    StateNewer "state_newer" 409 final "A newer Pulumi wrote the stack's state";
     ProviderFailed "provider_failed" 502 final "The provider refused or failed";
     ProviderTimeout "provider_timeout" 504 retry "The provider did not answer in time";
     ProviderUnreachable "provider_unreachable" 503 retry "The provider cannot be reached";

@@ -10,7 +10,7 @@ use std::time::Duration;
 use automation::stack::RemoveOptions;
 use automation::{Backend, Cli, Host, Options, Program, Summary, Workspace};
 use contracts::plan::{Plan, PlanStep};
-use contracts::workspace::StackExport;
+use contracts::workspace::{StackExport, StackRepair};
 use contracts::{ErrorCode, InstallationId, Problem};
 use provider_api::{Declared, Provider, RuntimeSpec};
 use provider_server::{Registry, Server};
@@ -156,6 +156,24 @@ impl Engine {
         Ok(to_plan(stack, summary.map_err(|error| self.problem(error))?))
     }
 
+    /// Looks for a good copy of a damaged state, and with `apply` puts it in its place.
+    pub async fn repair(&self, stack: &Stack, apply: bool) -> Result<StackRepair, Problem> {
+        let handle = self.workspace.stack(&stack.name);
+        let repair = if apply { handle.repair().await } else { handle.preview_repair().await };
+        let repair = repair.map_err(|error| self.problem(error))?;
+        Ok(StackRepair {
+            stack: stack.name.clone(),
+            problem: repair.problem,
+            damaged: repair.damaged,
+            copy: repair.copy,
+            time: repair.time,
+            exact: repair.exact,
+            resources: repair.resources,
+            kept: repair.kept,
+            done: repair.done,
+        })
+    }
+
     /// The stack as a project for the plain CLI, sharing state and secrets with this installation.
     pub fn export(&self, stack: &Stack) -> Result<StackExport, Problem> {
         let location = Location {
@@ -220,6 +238,8 @@ fn open(
             workspace
                 .with_passphrase_file(layout.secret("pulumi-passphrase"))
                 .with_attached_provider(provider_server::PACKAGE, server.port())
+                // Every module finds by name and labels before it creates; the common suite proves it.
+                .with_adopting_package(provider_server::PACKAGE)
         })
         .map_err(|error| failure::problem(error, |_| None))
 }

@@ -51,6 +51,7 @@ pub fn router(api: Api) -> axum::Router {
         .routes(routes!(workspaces::drift))
         .routes(routes!(workspaces::preview))
         .routes(routes!(workspaces::stack))
+        .routes(routes!(workspaces::repair))
         .routes(routes!(workspaces::logs))
         .routes(routes!(operations::get))
         .routes(routes!(operations::events))

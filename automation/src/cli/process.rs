@@ -15,7 +15,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::tail::Tail;
+use crate::engine::Place;
 use crate::error::{Error, Result};
+use crate::folder::Announcement;
 use crate::group;
 use crate::options::Printed;
 
@@ -36,6 +38,8 @@ pub(crate) struct Invocation<'a> {
     pub input: Option<&'a str>,
     /// Receives what it prints while it runs, line by line.
     pub output: Option<&'a mpsc::UnboundedSender<Printed>>,
+    /// The stack whose lock it takes.
+    pub locks: Option<(&'a Place, &'a str)>,
 }
 
 #[derive(Debug)]
@@ -84,7 +88,12 @@ pub(crate) async fn run(invocation: Invocation<'_>, cancel: &CancellationToken) 
         .process_group(0)
         .spawn()
         .map_err(Error::io("start pulumi"))?;
-    let mut guard = Guard { child: Some(child) };
+    let mut guard = Guard { child: Some(child), announcement: None };
+    if let (Some((place, stack)), Some(pid)) =
+        (invocation.locks, guard.child.as_ref().and_then(tokio::process::Child::id))
+    {
+        guard.announcement = Announcement::write(place, stack, pid)?;
+    }
     let (status, canceled) = match invocation.output {
         None => guard.wait(cancel).await?,
         Some(listener) => {
@@ -135,6 +144,16 @@ fn text(file: &mut File) -> String {
 /// Owns the child until it has been waited for; dropped before that, it ends the child.
 struct Guard {
     child: Option<Child>,
+    announcement: Option<Announcement>,
+}
+
+/// One that was killed has left its lock, and its owner file proves it dead.
+fn ended(status: &std::io::Result<ExitStatus>, announcement: Option<Announcement>) {
+    if let (Ok(status), Some(announcement)) = (status, announcement)
+        && status.code().is_some()
+    {
+        announcement.withdraw();
+    }
 }
 
 impl Guard {
@@ -148,6 +167,7 @@ impl Guard {
             () = cancel.cancelled() => (end(child).await, true),
         };
         self.child = None;
+        ended(&status, self.announcement.take());
         Ok((status.map_err(Error::io("wait for pulumi"))?, canceled))
     }
 }
@@ -155,10 +175,11 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         let Some(mut child) = self.child.take() else { return };
+        let announcement = self.announcement.take();
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) => {
                 runtime.spawn(async move {
-                    let _ = end(&mut child).await;
+                    ended(&end(&mut child).await, announcement);
                 });
             }
             // No runtime is left to wait in: the process must not outlive its owner.
@@ -259,7 +280,8 @@ mod tests {
         let args = ["--default-signal=INT", "sh", "-c", script].map(str::to_owned);
         let env = vec![("PATH".into(), "/usr/bin:/bin".into())];
         let path = Path::new("/usr/bin/env");
-        let invocation = Invocation { path, args: &args, directory: Path::new("/"), env, input, output };
+        let invocation =
+            Invocation { path, args: &args, directory: Path::new("/"), env, input, output, locks: None };
         let cancel = CancellationToken::new();
         let ended = tokio::time::timeout(Duration::from_secs(60), run(invocation, &cancel)).await;
         ended.unwrap().unwrap()

@@ -26,6 +26,7 @@ pub(super) async fn plain(cli: &Cli, place: &Place, command: &Command) -> Result
         env: cli.env(place),
         input: command.input.as_deref(),
         output: None,
+        locks: command.locks.as_deref().map(|stack| (place, stack)),
     };
     let _turn = cli.turn().await;
     let exit = limited(invocation, &CancellationToken::new(), place.limit).await?;
@@ -67,6 +68,7 @@ pub(super) async fn engine(
         env,
         input: None,
         output: options.output.as_ref(),
+        locks: (!operation.kind.is_preview()).then_some((place, operation.stack)),
     };
     let mut gathered = Gathered::default();
     let mut failures = Failures::default();
@@ -141,6 +143,7 @@ mod tests {
             env: vec![("PATH".into(), "/usr/bin:/bin".into())],
             input: None,
             output: None,
+            locks: None,
         };
         limited(invocation, &CancellationToken::new(), Duration::from_millis(500)).await
     }

@@ -42,6 +42,7 @@ impl Failed<'_> {
             FaultKind::StackExists => Error::StackExists { stack: stack() },
             FaultKind::StackNotFound => Error::StackNotFound { stack: stack() },
             FaultKind::StateCorrupt => Error::StateCorrupt { stack: stack(), message },
+            FaultKind::StateNewer => Error::StateNewer { stack: stack(), message },
             FaultKind::Failed => {
                 // The CLI prints its reason; the host may tell it in the fault alone.
                 if !message.is_empty() && !stderr.contains(message.trim()) {
@@ -96,6 +97,9 @@ mod tests {
         assert!(matches!(error(FaultKind::StackExists), Error::StackExists { .. }));
         assert!(matches!(error(FaultKind::StackNotFound), Error::StackNotFound { .. }));
         assert!(matches!(error(FaultKind::StateCorrupt), Error::StateCorrupt { .. }));
+        assert!(
+            matches!(error(FaultKind::StateNewer), Error::StateNewer { message, .. } if message == "why")
+        );
         let told = error(FaultKind::Failed);
         assert!(matches!(&told, Error::Command { code: 255, message, .. } if message == "why"), "{told:?}");
     }

@@ -7,7 +7,7 @@ use crate::engine::{Backend, Command, Operation, Place};
 const COMMANDS: [&str; 3] = ["cancel", "config", "whoami"];
 
 /// Those that begin with `stack`. What is added to Pulumi later goes to the CLI until it is named here.
-const OF_STACK: [&str; 12] = [
+const OF_STACK: [&str; 13] = [
     "change-secrets-provider",
     "export",
     "history",
@@ -16,6 +16,7 @@ const OF_STACK: [&str; 12] = [
     "ls",
     "output",
     "rename",
+    "repair",
     "rm",
     "select",
     "tag",
@@ -95,6 +96,11 @@ pub(super) fn token(place: &Place) -> Option<&str> {
 /// True for the variables that no process of the host gets, because they travel.
 pub(super) fn travels(place: &Place, variable: &std::ffi::OsStr) -> bool {
     variable == TOKEN && token(place).is_some()
+}
+
+/// True for stacks of which the host keeps a journal while it changes them.
+pub(super) fn keeps_journals(place: &Place) -> bool {
+    matches!(place.backend, Backend::Folder(_)) || is_one_of(place, &STORAGE)
 }
 
 fn is_one_of(place: &Place, schemes: &[&str]) -> bool {

@@ -1,6 +1,6 @@
 //! What goes over the socket: the messages of `engine/protocol.json`, field by field.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -63,6 +63,8 @@ pub(super) struct Where {
     pub secrets_provider: Option<String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attached: BTreeMap<String, u16>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub adopts: BTreeSet<String>,
 }
 
 /// What opens a service; only the socket sees it.
@@ -130,6 +132,7 @@ pub(super) enum FaultKind {
     StackExists,
     StackNotFound,
     StateCorrupt,
+    StateNewer,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -168,6 +171,7 @@ impl Where {
             passphrase,
             secrets_provider: place.secrets_provider.clone(),
             attached: place.attached.clone(),
+            adopts: place.adopts.clone(),
         }
     }
 }
@@ -238,6 +242,7 @@ mod tests {
             StackExists,
             StackNotFound,
             StateCorrupt,
+            StateNewer,
         ];
         assert_eq!(json!(ours), protocol()["messages"]["fault"]["kinds"]);
     }

@@ -1,5 +1,4 @@
-//! A state file that is not what was written: it is mended from a good copy, and without one nothing is
-//! done at all.
+//! A state file that is not what was written: nothing is done with it until a person repairs or replaces it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -43,63 +42,87 @@ fn aside(world: &World) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// Damages the state file, as a bad disk does: in place.
-async fn is_mended(name: &str, damage: impl Fn(&str) -> String) {
+#[tokio::test]
+async fn a_damaged_state_is_refused_until_a_person_repairs_it_and_nothing_is_made_twice() {
     let world = World::new().await;
-    let stack = world.stack(name).await;
+    let stack = world.stack("cut").await;
     up(&stack, two()).await;
     let file = checkpoint(&world, &stack);
     let (good, ids) = (std::fs::read_to_string(&file).unwrap(), world.cloud.ids());
-    let broken = damage(&good);
-    assert_ne!(broken, good);
+    let broken = good[..good.len() / 2].to_owned();
     std::fs::write(&file, &broken).unwrap();
     world.cloud.forget_log();
+    refuses(&world, &stack).await;
+    let planned = stack.preview_repair().await.unwrap();
+    assert!(planned.exact && !planned.done && planned.problem.is_some(), "{planned:?}");
+    refuses(&world, &stack).await;
+    assert!(stack.repair().await.unwrap().done);
+    assert_eq!(aside(&world), [broken.into_bytes()]);
     let strict = Options { expect_no_changes: true, ..Options::default() };
     assert!(stack.up(two(), &strict).await.unwrap().summary.is_unchanged());
     assert_eq!((world.cloud.changes(), world.cloud.ids()), (Vec::new(), ids));
-    assert_eq!(aside(&world), [broken.into_bytes()]);
     let state = world.state(&stack);
     assert!(state.has("a") && state.has("b"));
     // Also the CLI can read it, and what is there can be deleted.
-    let by_cli = world.on(world.cli.clone()).stack(name);
+    let by_cli = world.on(world.cli.clone()).stack("cut");
     assert!(by_cli.up(two(), &strict).await.unwrap().summary.is_unchanged());
+    assert!(matches!(by_cli.repair().await, Err(Error::NeedsHost { .. })));
     destroy(&stack).await;
     assert_eq!(world.cloud.ids(), [""; 0]);
 }
 
-#[tokio::test]
-async fn a_state_file_that_is_cut_off_is_restored_and_nothing_is_made_twice() {
-    is_mended("cut", |good| good[..good.len() / 2].to_owned()).await;
+/// Reads and changes alike, without a trace.
+async fn refuses(world: &World, stack: &Stack) {
+    let before = files(&world.folder().join("state/.pulumi/stacks"));
+    let options = Options::default();
+    for failed in [
+        stack.up(two(), &options).await.map(drop),
+        stack.preview(two(), &options).await.map(drop),
+        stack.destroy(two(), &options).await.map(drop),
+        stack.export().await.map(drop),
+        stack.outputs().await.map(drop),
+        world.workspace.stacks(false).await.map(drop),
+    ] {
+        assert!(matches!(&failed, Err(Error::StateCorrupt { .. })), "{failed:?}");
+    }
+    assert_eq!(before, files(&world.folder().join("state/.pulumi/stacks")));
 }
 
 #[tokio::test]
-async fn a_state_file_with_one_other_value_is_restored_and_nothing_is_made_twice() {
-    is_mended("flipped", |good| {
-        assert!(good.contains("\"id\":\"a-1\""), "{good}");
-        good.replace("\"id\":\"a-1\"", "\"id\":\"a-3\"")
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn whoever_only_reads_a_damaged_state_file_sees_what_was_there() {
+async fn a_state_of_a_newer_pulumi_is_refused_by_readers_and_changes_and_left_as_it_is() {
     let world = World::new().await;
-    let stack = world.stack("read").await;
+    let stack = world.stack("newer").await;
     up(&stack, two()).await;
     let file = checkpoint(&world, &stack);
-    let (good, before) = (std::fs::read(&file).unwrap(), stack.export().await.unwrap());
-    for length in [0, 1, good.len() / 3, good.len() - 2] {
-        std::fs::write(&file, &good[..length]).unwrap();
-        assert_eq!(stack.export().await.unwrap().resources(), before.resources(), "{length}");
-        std::fs::write(&file, &good[..length]).unwrap();
-        let strict = Options { expect_no_changes: true, ..Options::default() };
-        stack.preview(two(), &strict).await.unwrap();
-        std::fs::write(&file, &good[..length]).unwrap();
-        assert!(stack.outputs().await.unwrap().is_empty(), "{length}");
-        std::fs::write(&file, &good[..length]).unwrap();
-        assert_eq!(world.workspace.stacks(false).await.unwrap().len(), 1, "{length}");
+    let good = std::fs::read_to_string(&file).unwrap();
+    let newer = good.replacen("\"manifest\":", "\"novel\":[],\"manifest\":", 1);
+    assert_ne!(newer, good);
+    std::fs::write(&file, &newer).unwrap();
+    let options = Options::default();
+    for failed in [
+        stack.up(two(), &options).await.map(drop),
+        stack.destroy(two(), &options).await.map(drop),
+        stack.outputs().await.map(drop),
+        stack.repair().await.map(drop),
+    ] {
+        assert!(
+            matches!(&failed, Err(Error::StateNewer { message, .. }) if message.contains("novel")),
+            "{failed:?}"
+        );
     }
-    assert_eq!(world.cloud.changes(), ["create a", "create b"]);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), newer);
+}
+
+#[tokio::test]
+async fn a_damaged_state_can_be_replaced_by_an_import_and_is_kept() {
+    let world = World::new().await;
+    let stack = world.stack("replaced").await;
+    up(&stack, two()).await;
+    let exported = stack.export().await.unwrap();
+    std::fs::write(checkpoint(&world, &stack), "garbage").unwrap();
+    stack.import(&exported).await.unwrap();
+    assert_eq!(aside(&world), [b"garbage".to_vec()]);
+    assert!(up(&stack, two()).await.summary.is_unchanged());
 }
 
 #[tokio::test]

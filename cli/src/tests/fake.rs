@@ -31,6 +31,7 @@ pub struct Script {
     pub deleted: bool,
     pub state: &'static str,
     pub drift: bool,
+    pub damage: bool,
 }
 
 pub type Shared = Arc<Mutex<Script>>;
@@ -46,6 +47,7 @@ pub async fn server() -> (SocketAddr, Shared) {
         .route("/v1/workspaces/{slug}/stop", routing::post(stop))
         .route("/v1/workspaces/{slug}/logs", routing::get(|| async { Json(json!({"text": "one\ntwo\n"})) }))
         .route("/v1/workspaces/{slug}/stack", routing::get(stack))
+        .route("/v1/workspaces/{slug}/stack/repair", routing::post(repair))
         .route("/v1/workspaces/{slug}/preview", routing::post(plan))
         .route("/v1/preview", routing::post(plan))
         .route("/v1/providers", routing::get(providers))
@@ -209,6 +211,19 @@ async fn plan(State(script): State<Shared>) -> Json<Value> {
     let op = if script.lock().unwrap().drift { "update" } else { "same" };
     let step = json!({"op": op, "name": "home", "resourceType": "pilot:local:Directory", "diffs": ["path"]});
     Json(json!({"stack": "rt-1", "steps": [step], "changes": {op: 1}}))
+}
+
+async fn repair(State(script): State<Shared>, Json(asked): Json<Value>) -> Json<Value> {
+    if !script.lock().unwrap().damage {
+        return Json(json!({"stack": "rt-1", "exact": false, "resources": 0, "done": false}));
+    }
+    let mut repair = json!({"stack": "rt-1", "problem": "it is empty", "damaged": "s.json", "copy": "s.json.bak",
+        "time": "2026-11-29T00:00:00Z", "exact": false, "resources": 3, "done": false});
+    if asked["apply"] == true {
+        repair["kept"] = json!("s.json.corrupt-1");
+        repair["done"] = json!(true);
+    }
+    Json(repair)
 }
 
 async fn stack() -> Json<Value> {

@@ -58,6 +58,31 @@ async fn drift_is_shown_and_can_be_the_exit_code() {
 }
 
 #[tokio::test]
+async fn a_repair_shows_what_it_would_do_and_does_it_only_when_told() {
+    let (at, script) = server().await;
+    let good = pilot(at, "stack repair demo").await;
+    assert_eq!((good.result, good.out.contains("nothing to repair")), (Ok(Outcome::Done), true));
+    script.lock().unwrap().damage = true;
+    let shown = pilot(at, "stack repair demo").await;
+    assert_eq!(shown.result, Ok(Outcome::Negative));
+    assert!(
+        shown.out.contains("it is empty") && shown.out.contains("s.json.bak of 2026-11-29"),
+        "{}",
+        shown.out
+    );
+    assert!(shown.out.contains("later changes are missing"), "{}", shown.out);
+    assert!(shown.err.contains("`pilot stack repair demo --yes` does it"), "{}", shown.err);
+    let done = pilot(at, "stack repair demo --yes").await;
+    assert_eq!(done.result, Ok(Outcome::Done));
+    assert!(
+        done.out.contains("s.json.corrupt-1") && done.err.contains("`pilot stack diff demo`"),
+        "{}",
+        done.err
+    );
+    assert_eq!(pilot(at, "stack repair demo --json").await.result, Ok(Outcome::Negative));
+}
+
+#[tokio::test]
 async fn an_export_writes_the_files_and_never_over_others_unasked() {
     let (at, script) = server().await;
     let folder = tempfile::tempdir().unwrap();

@@ -64,7 +64,7 @@ func Of(err error, asked bool) (int, *protocol.Fault) {
 	fault := &protocol.Fault{Kind: kind(err, asked), Message: message(err)}
 	var locked *state.Locked
 	if errors.As(err, &locked) {
-		fault.Owner = locked.Owner
+		fault.Owner = locked.Told()
 	}
 	return code(err, fault.Kind), fault
 }

@@ -32,20 +32,27 @@ pub fn problem(error: Error, typed: impl Fn(&str) -> Option<ProviderError>) -> P
                 .unwrap_or_else(|| Problem::new(ErrorCode::EngineFailed, words))
         }
         Error::ConcurrentUpdate { owner, .. } => {
-            let detail = format!("The stack is locked by {owner}, which may be alive.");
-            Problem::new(ErrorCode::StackLocked, detail).with_action(
-                "Wait for that run to end. If it surely is dead, remove its lock with `pulumi cancel`.",
+            Problem::new(ErrorCode::StackLocked, format!("The stack is locked by {owner}.")).with_action(
+                "Wait for that run to end. If it surely is dead, `pulumi cancel` frees the stack.",
             )
         }
-        Error::StateCorrupt { .. } => Problem::new(ErrorCode::StateCorrupt, words)
-            .with_action("Nothing was changed. Restore the stack's state file from its .bak or a backup."),
+        Error::StateCorrupt { .. } => Problem::new(ErrorCode::StateCorrupt, words).with_action(
+            "Nothing was changed. `pilot stack repair NAME` shows the good copies of the state.",
+        ),
+        Error::StateNewer { .. } => Problem::new(ErrorCode::StateNewer, words)
+            .with_action("Nothing was changed. Use a Pilot with that version of Pulumi, or a newer one."),
+        Error::UnfinishedUpdate { .. } => Problem::new(ErrorCode::StackUnfinished, words)
+            .with_action("Build the engine host with `cargo xtask tools`, and start the server again."),
         Error::Canceled => Problem::new(ErrorCode::Canceled, "The operation was cancelled."),
         Error::TimedOut { .. } => Problem::new(ErrorCode::ProviderTimeout, words)
             .with_action("What was made is kept and owned. Look at the provider, then try again or delete."),
         Error::Interrupted { .. } | Error::HostDown { .. } => {
             Problem::new(ErrorCode::EngineInterrupted, words)
         }
-        Error::CliMissing { .. } | Error::CliVersion { .. } | Error::NeedsCli { .. } => {
+        Error::CliMissing { .. }
+        | Error::CliVersion { .. }
+        | Error::NeedsCli { .. }
+        | Error::NeedsHost { .. } => {
             Problem::new(ErrorCode::PulumiMissing, words).with_action("Run `cargo xtask tools`.")
         }
         Error::Io { action, source } if source.kind() == std::io::ErrorKind::StorageFull => {

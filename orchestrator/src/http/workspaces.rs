@@ -4,7 +4,9 @@ use axum::Json;
 use axum::extract::{Query, State};
 use contracts::Problem;
 use contracts::plan::Plan;
-use contracts::workspace::{Accepted, CreateWorkspace, LogTail, StackExport, Workspace, WorkspaceList};
+use contracts::workspace::{
+    Accepted, CreateWorkspace, LogTail, RepairStack, StackExport, StackRepair, Workspace, WorkspaceList,
+};
 use http::StatusCode;
 use serde::Deserialize;
 
@@ -102,6 +104,19 @@ pub async fn preview(State(api): State<Api>, Body(body): Body<CreateWorkspace>) 
     responses((status = 200, body = StackExport), (status = "default", body = Problem)))]
 pub async fn stack(State(api): State<Api>, SlugPath(slug): SlugPath) -> Answer<Json<StackExport>> {
     Ok(Json(api.lifecycle.export(&slug).await?))
+}
+
+/// Which good copy of a damaged state of the workspace's stack there is; with `apply`, it takes the state's place, and the
+/// damaged file is kept.
+#[utoipa::path(post, path = "/v1/workspaces/{slug}/stack/repair", params(("slug" = String, Path)),
+    request_body = RepairStack,
+    responses((status = 200, body = StackRepair), (status = "default", body = Problem)))]
+pub async fn repair(
+    State(api): State<Api>,
+    SlugPath(slug): SlugPath,
+    Body(body): Body<RepairStack>,
+) -> Answer<Json<StackRepair>> {
+    Ok(Json(api.lifecycle.repair(&slug, body.apply).await?))
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]

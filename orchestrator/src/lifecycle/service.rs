@@ -8,7 +8,8 @@ use contracts::network::network;
 use contracts::operation::{Operation, OperationKind};
 use contracts::plan::Plan;
 use contracts::workspace::{
-    Accepted, CreateWorkspace, Desired, LogTail, Observed, ProviderInfo, Route, StackExport, Torn, Workspace,
+    Accepted, CreateWorkspace, Desired, LogTail, Observed, ProviderInfo, Route, StackExport, StackRepair,
+    Torn, Workspace,
 };
 use contracts::{ErrorCode, InstallationId, OperationId, Problem, ProviderName, Slug};
 use provider_api::RuntimeRef;
@@ -139,6 +140,12 @@ impl Lifecycle {
     pub async fn export(&self, slug: &Slug) -> Result<StackExport, Problem> {
         let row = self.row(slug).await?;
         self.engine.export(&self.compile(&row)?)
+    }
+
+    /// Looks for a good copy of a damaged state, and with `apply` puts it in its place.
+    pub async fn repair(&self, slug: &Slug, apply: bool) -> Result<StackRepair, Problem> {
+        let row = self.row(slug).await?;
+        self.engine.repair(&self.compile(&row)?, apply).await
     }
 
     pub async fn logs(&self, slug: &Slug, bytes: usize) -> Result<LogTail, Problem> {
