@@ -130,6 +130,7 @@ pub(super) enum FaultKind {
     StackExists,
     StackNotFound,
     StateCorrupt,
+    StateUnwritten,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -238,6 +239,7 @@ mod tests {
             StackExists,
             StackNotFound,
             StateCorrupt,
+            StateUnwritten,
         ];
         assert_eq!(json!(ours), protocol()["messages"]["fault"]["kinds"]);
     }

@@ -102,12 +102,13 @@ const (
 	StackExists       Kind = "stack_exists"
 	StackNotFound     Kind = "stack_not_found"
 	StateCorrupt      Kind = "state_corrupt"
+	StateUnwritten    Kind = "state_unwritten"
 )
 
 // Kinds lists them in the order of protocol.json.
 var Kinds = []Kind{
 	Auth, Canceled, ConcurrentUpdate, EngineBug, Failed, Invalid, NeedsCLI, NoChangesExpected, Secrets, StackExists,
-	StackNotFound, StateCorrupt,
+	StackNotFound, StateCorrupt, StateUnwritten,
 }
 
 // Cancel ends a run.

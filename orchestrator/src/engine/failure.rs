@@ -39,6 +39,10 @@ pub fn problem(error: Error, typed: impl Fn(&str) -> Option<ProviderError>) -> P
         }
         Error::StateCorrupt { .. } => Problem::new(ErrorCode::StateCorrupt, words)
             .with_action("Nothing was changed. Restore the stack's state file from its .bak or a backup."),
+        Error::StateUnwritten { .. } => Problem::new(ErrorCode::EngineFailed, words).with_action(
+            "What was done is kept in the stack's journal. Mend what keeps the state from being written, then \
+             try again.",
+        ),
         Error::Canceled => Problem::new(ErrorCode::Canceled, "The operation was cancelled."),
         Error::TimedOut { .. } => Problem::new(ErrorCode::ProviderTimeout, words)
             .with_action("What was made is kept and owned. Look at the provider, then try again or delete."),
