@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"strings"
 
 	"pilot/engine/host/fault"
 	"pilot/engine/host/run"
@@ -86,10 +87,19 @@ func (s *Stores) Open(run *run.Run, directory string) (*Place, error) {
 		return state.Open(ctx, from.Backend, named, s.history)
 	})
 	if err != nil {
-		return nil, err
+		return nil, layout(err)
 	}
 	place.Store, place.Secrets = storage{opened}, secret.NewOpener(from.Passphrase)
 	return place, nil
+}
+
+// layout tells stacks from before there were projects in backends: the engine has no type for them.
+func layout(err error) error {
+	if !strings.Contains(err.Error(), "Legacy DIY state is no longer supported") {
+		return err
+	}
+	return fault.Refuse("the backend keeps its stacks in the old layout without projects, which Pulumi has given up: " +
+		"upgrade it once with `pulumi state upgrade` of a Pulumi CLI of 3.274.1 or older, then run this again")
 }
 
 func (p *Place) readProject(name string) error {
