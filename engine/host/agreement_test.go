@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"reflect"
 	"regexp"
-	"runtime"
 	"testing"
 
 	"pilot/engine/host/protocol"
@@ -99,29 +98,6 @@ func TestTheEventsAreThoseOfTheCLI(t *testing.T) {
 		if !reflect.DeepEqual(counts(expected), counts(found)) {
 			t.Errorf("%v: the CLI tells\n%v\nand the host\n%v", words, expected, found)
 		}
-	}
-}
-
-// The engine keeps a handle, three goroutines and the deployment of each run, which a CLI never notices. Whoever
-// starts the host replaces it in time; this tells how much it is.
-func BenchmarkMemoryThatARunKeeps(b *testing.B) {
-	for _, count := range []int{3, 300} {
-		b.Run(fmt.Sprint(count), func(b *testing.B) {
-			w := newWorld(b, things(count))
-			w.must("stack", "init", "dev", "--no-select")
-			w.must(up("dev")...)
-			heap := func() float64 {
-				runtime.GC()
-				var stats runtime.MemStats
-				runtime.ReadMemStats(&stats)
-				return float64(stats.HeapAlloc + stats.StackInuse)
-			}
-			before := heap()
-			for b.Loop() {
-				w.must(up("dev")...)
-			}
-			b.ReportMetric((heap()-before)/float64(b.N), "B/run")
-		})
 	}
 }
 
