@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"reflect"
 	"regexp"
+	"strings"
 	"testing"
 
 	"pilot/engine/host/protocol"
@@ -21,6 +22,12 @@ func (w *world) cli(args ...string) string {
 	if path == "" {
 		w.Skip("PILOT_TEST_PULUMI does not name a CLI")
 	}
+	return w.cliAt(path, args...)
+}
+
+// cliAt runs another CLI there.
+func (w *world) cliAt(path string, args ...string) string {
+	w.Helper()
 	command := exec.Command(path, args...)
 	command.Dir = w.place.Directory
 	command.Env = []string{
@@ -28,6 +35,12 @@ func (w *world) cli(args ...string) string {
 		"PULUMI_BACKEND_URL=" + w.place.Backend, "PULUMI_CONFIG_PASSPHRASE=", "PULUMI_SKIP_UPDATE_CHECK=true",
 		"NO_COLOR=1", fmt.Sprintf("PULUMI_DEBUG_PROVIDERS=pilot:%d", w.port),
 		"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION=true", "PULUMI_DEBUG_COMMANDS=true",
+	}
+	for _, pair := range os.Environ() {
+		// What opens a bucket.
+		if strings.HasPrefix(pair, "AWS_") {
+			command.Env = append(command.Env, pair)
+		}
 	}
 	said, err := command.Output()
 	if err != nil {
