@@ -155,9 +155,10 @@ mod tests {
 
     #[test]
     fn versions_are_read_as_the_cli_prints_them() {
-        assert_eq!(parse_version("v3.255.0\n"), Some((3, 255, 0)));
+        assert_eq!(parse_version("v3.276.0\n"), Some((3, 276, 0)));
         assert_eq!(parse_version("3.260.0-dev.1+abc"), Some((3, 260, 0)));
         assert_eq!(parse_version("dev"), None);
+        assert_eq!(parse_version(crate::versions::OLDEST), Some(MINIMUM_VERSION));
     }
 
     #[tokio::test]

@@ -160,6 +160,15 @@ pub enum Error {
         /// Where the steps are.
         journal: PathBuf,
     },
+    /// The state could not be written, however the run ended: what it has done is not all in there. The next
+    /// run of the engine host takes it up from the stack's journal.
+    #[error("the state of stack {stack} was not written: {message}")]
+    StateUnwritten {
+        /// Its name.
+        stack: String,
+        /// The reason, and why the run itself failed if it did.
+        message: String,
+    },
     /// A panic or an internal error of the engine.
     #[error("the engine failed in itself: {message}")]
     EngineBug {

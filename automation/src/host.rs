@@ -116,7 +116,7 @@ impl Host {
         self.with_launch(|_| {})
     }
 
-    /// So many versions of each stack's state are kept; the host's own default otherwise.
+    /// Only so many versions of each stack's state are kept; all of them otherwise, as the CLI does.
     pub fn with_history(self, versions: u32) -> Self {
         self.with_launch(|launch| launch.history = Some(versions))
     }

@@ -9,7 +9,7 @@ import (
 	"os/exec"
 	"reflect"
 	"regexp"
-	"runtime"
+	"strings"
 	"testing"
 
 	"pilot/engine/host/protocol"
@@ -22,6 +22,12 @@ func (w *world) cli(args ...string) string {
 	if path == "" {
 		w.Skip("PILOT_TEST_PULUMI does not name a CLI")
 	}
+	return w.cliAt(path, args...)
+}
+
+// cliAt runs another CLI there.
+func (w *world) cliAt(path string, args ...string) string {
+	w.Helper()
 	command := exec.Command(path, args...)
 	command.Dir = w.place.Directory
 	command.Env = []string{
@@ -29,6 +35,12 @@ func (w *world) cli(args ...string) string {
 		"PULUMI_BACKEND_URL=" + w.place.Backend, "PULUMI_CONFIG_PASSPHRASE=", "PULUMI_SKIP_UPDATE_CHECK=true",
 		"NO_COLOR=1", fmt.Sprintf("PULUMI_DEBUG_PROVIDERS=pilot:%d", w.port),
 		"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION=true", "PULUMI_DEBUG_COMMANDS=true",
+	}
+	for _, pair := range os.Environ() {
+		// What opens a bucket.
+		if strings.HasPrefix(pair, "AWS_") {
+			command.Env = append(command.Env, pair)
+		}
 	}
 	said, err := command.Output()
 	if err != nil {
@@ -99,29 +111,6 @@ func TestTheEventsAreThoseOfTheCLI(t *testing.T) {
 		if !reflect.DeepEqual(counts(expected), counts(found)) {
 			t.Errorf("%v: the CLI tells\n%v\nand the host\n%v", words, expected, found)
 		}
-	}
-}
-
-// The engine keeps a handle, three goroutines and the deployment of each run, which a CLI never notices. Whoever
-// starts the host replaces it in time; this tells how much it is.
-func BenchmarkMemoryThatARunKeeps(b *testing.B) {
-	for _, count := range []int{3, 300} {
-		b.Run(fmt.Sprint(count), func(b *testing.B) {
-			w := newWorld(b, things(count))
-			w.must("stack", "init", "dev", "--no-select")
-			w.must(up("dev")...)
-			heap := func() float64 {
-				runtime.GC()
-				var stats runtime.MemStats
-				runtime.ReadMemStats(&stats)
-				return float64(stats.HeapAlloc + stats.StackInuse)
-			}
-			before := heap()
-			for b.Loop() {
-				w.must(up("dev")...)
-			}
-			b.ReportMetric((heap()-before)/float64(b.N), "B/run")
-		})
 	}
 }
 

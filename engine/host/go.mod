@@ -2,6 +2,8 @@ module pilot/engine/host
 
 go 1.26.6
 
+require github.com/hashicorp/golang-lru/v2 v2.0.7
+
 require github.com/pulumi/pulumi/pkg/v3 v3.276.0
 
 require (

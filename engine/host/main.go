@@ -32,23 +32,36 @@ func main() {
 	}
 }
 
-func start() error {
+// options are what this program is started with.
+type options struct {
+	socket        string
+	runs, history int
+	version       bool
+}
+
+func parse(args []string) (*options, error) {
+	o := &options{}
 	flags := pflag.NewFlagSet("pilot-engine", pflag.ContinueOnError)
-	socket := flags.String("socket", "", "listen on this unix socket")
-	runs := flags.Int("parallel-runs", max(8, 2*runtime.NumCPU()), "deployments that run at once")
-	history := flags.Int("history", 20, "entries that each stack's history keeps")
-	asked := flags.Bool("version", false, "print the engine's version")
-	if err := flags.Parse(os.Args[1:]); err != nil {
+	flags.StringVar(&o.socket, "socket", "", "listen on this unix socket")
+	flags.IntVar(&o.runs, "parallel-runs", max(8, 2*runtime.NumCPU()), "deployments that run at once")
+	flags.IntVar(&o.history, "history", 0, "entries that each stack's history keeps; 0 keeps all, as the CLI does")
+	flags.BoolVar(&o.version, "version", false, "print the engine's version")
+	return o, flags.Parse(args)
+}
+
+func start() error {
+	options, err := parse(os.Args[1:])
+	if err != nil {
 		return err
 	}
-	if *asked {
+	if options.version {
 		fmt.Println(version.Version)
 		return nil
 	}
-	if *socket == "" || *runs < 1 {
-		return errors.New("--socket must be a path, and --parallel-runs at least 1")
+	if options.socket == "" || options.runs < 1 || options.history < 0 {
+		return errors.New("--socket must be a path, --parallel-runs at least 1, and --history at least 0")
 	}
-	credentials := *socket + ".credentials"
+	credentials := options.socket + ".credentials"
 	ambient.Set()
 	if err := service.Private(credentials); err != nil {
 		return err
@@ -56,16 +69,16 @@ func start() error {
 	defer os.RemoveAll(credentials)
 	// Its parent reads what it writes, and may die before it.
 	signal.Ignore(syscall.SIGPIPE)
-	listener, err := listen(*socket)
+	listener, err := listen(options.socket)
 	if err != nil {
 		return err
 	}
-	defer os.Remove(*socket)
-	answering := server.New(commands.Find(place.NewStores(*history)), *runs)
+	defer os.Remove(options.socket)
+	answering := server.New(commands.Find(place.NewStores(options.history)), options.runs)
 	go func() {
 		_ = (&http.Server{Handler: answering, ErrorLog: log.New(io.Discard, "", 0)}).Serve(listener)
 	}()
-	if err := json.NewEncoder(os.Stdout).Encode(map[string]string{"listening": *socket}); err != nil {
+	if err := json.NewEncoder(os.Stdout).Encode(map[string]string{"listening": options.socket}); err != nil {
 		return err
 	}
 	untilEnd()

@@ -13,6 +13,36 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
+func TestTheWholeHistoryIsKeptUnlessANumberIsGiven(t *testing.T) {
+	w := newWorld(t, things(0))
+	w.must("stack", "init", "dev", "--no-select")
+	const updates = 25
+	for range updates {
+		w.must(up("dev")...)
+	}
+	said := w.must("stack", "history", "--stack=dev", "--json", "--page-size=100")
+	if kept := strings.Count(said.stdout, `"kind"`); kept != updates {
+		t.Errorf("%d entries of %d are left", kept, updates)
+	}
+}
+
+func TestStacksInTheLayoutWithoutProjectsAreRefusedWithWhatToDo(t *testing.T) {
+	w := newWorld(t, things(0))
+	old := filepath.Join(strings.TrimPrefix(w.place.Backend, "file://"), ".pulumi", "stacks")
+	if err := os.MkdirAll(old, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(old, "dev.json"), []byte(`{"version": 3, "checkpoint": {}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"stack", "ls", "--json"}, up("dev")} {
+		said := w.say(args...)
+		if said.kind() != protocol.Invalid || !strings.Contains(said.ended.Fault.Message, "pulumi state upgrade") {
+			t.Errorf("%v: %+v", args, said.ended.Fault)
+		}
+	}
+}
+
 func TestResourcesAreImported(t *testing.T) {
 	w := newWorld(t, things(0))
 	w.must("stack", "init", "dev", "--no-select")

@@ -179,7 +179,11 @@ func newWorld(t testing.TB, body func(*pulumi.Context) error) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	answering := server.New(commands.Find(place.NewStores(20)), 8)
+	started, err := parse([]string{"--socket=" + socket, "--parallel-runs=8"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	answering := server.New(commands.Find(place.NewStores(started.history)), started.runs)
 	serving := &http.Server{Handler: answering}
 	go func() { _ = serving.Serve(listener) }()
 	w := &world{TB: t, provider: &provider{}}

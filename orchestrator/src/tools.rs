@@ -6,6 +6,8 @@ use automation::{Cli, Engine as _, Host};
 use contracts::{ErrorCode, Problem};
 
 pub const PULUMI_VERSION: &str = automation::versions::NEWEST;
+/// Versions of each workspace's state that are kept; Pulumi itself would keep all.
+const HISTORY: u32 = 20;
 pub const OPENCODE_VERSION: &str = "1.18.33";
 
 /// Where to look. Every field has a default; a set one is used as it is.
@@ -67,7 +69,9 @@ impl ToolPaths {
         let mut found = Vec::new();
         for path in candidates {
             match Host::open(&path).await {
-                Ok(host) if host.version() == cli.version() => return Ok(host.with_cli(cli.clone())),
+                Ok(host) if host.version() == cli.version() => {
+                    return Ok(host.with_cli(cli.clone()).with_history(HISTORY));
+                }
                 Ok(host) => found.push(format!("{} is {}", path.display(), host.version())),
                 Err(error) => found.push(error.to_string()),
             }

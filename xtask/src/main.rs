@@ -23,6 +23,7 @@ mod tools;
 mod ui;
 mod up;
 /// The same file that the bridge reads, so that both name the same versions.
+#[allow(dead_code, reason = "it has more of them than are needed here")]
 #[path = "../../automation/src/versions.rs"]
 mod versions;
 

@@ -87,6 +87,7 @@ fn engine(targets: &targets::Targets, filter: Option<&str>, yes: bool) -> Result
 fn host(filter: Option<&str>, pulumi: &Path) -> Result<Counts> {
     let mut go = tools::go::command(tools::HOST_MODULE);
     go.env("PILOT_TEST_PULUMI", pulumi)
+        .env("PILOT_TEST_OLDER_PULUMI", tools::older()?)
         .args(["test", "-v", "-count=1"])
         .args(filter.map(|text| format!("-run={text}")))
         .arg("./...");

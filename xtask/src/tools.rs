@@ -13,6 +13,7 @@ pub mod go;
 mod host;
 mod languages;
 mod npm;
+mod older;
 mod opencode;
 mod pulumi;
 
@@ -32,6 +33,10 @@ pub struct Arguments {
     /// Also what only tests need: workerd, wrangler, and what runs TypeScript, Python and Go programs.
     #[arg(long)]
     tests: bool,
+    /// Also the older Pulumi CLIs of automation/versions.json, which tests run beside where they were built: about
+    /// 6 min each on 2 cores, once for this machine.
+    #[arg(long)]
+    older: bool,
 }
 
 /// The command.
@@ -40,6 +45,13 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let tools = ensure()?;
     if arguments.tests {
         ensure_for_tests()?;
+    }
+    if arguments.older {
+        let cache = paths::tools()?;
+        let _lock = lock(&cache)?;
+        for older in older::ensure(&cache)? {
+            ui::say(format!("older    {}", older.display()));
+        }
     }
     ui::say(format!("pulumi   {}", tools.pulumi.display()));
     if let Some(host) = &tools.host {
@@ -81,6 +93,11 @@ pub fn ensure_for_tests() -> Result<()> {
     npm::WORKER_TYPES.ensure(&cache)?;
     languages::ensure(&cache)?;
     Ok(())
+}
+
+/// The older CLIs that were built here, as PATH lists folders.
+pub fn older() -> Result<std::ffi::OsString> {
+    Ok(std::env::join_paths(older::found(&paths::tools()?))?)
 }
 
 /// Only OpenCode, for what needs no Pulumi.

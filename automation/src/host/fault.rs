@@ -21,7 +21,8 @@ impl Failed<'_> {
         let stack = || stack.to_owned();
         let Fault { kind, message, owner } =
             ended.fault.unwrap_or(Fault { kind: FaultKind::Failed, message: String::new(), owner: None });
-        if canceled {
+        // A cancel does not hide that what was done is not in the state.
+        if canceled && kind != FaultKind::StateUnwritten {
             return Error::Canceled;
         }
         match kind {
@@ -43,6 +44,7 @@ impl Failed<'_> {
             FaultKind::StackNotFound => Error::StackNotFound { stack: stack() },
             FaultKind::StateCorrupt => Error::StateCorrupt { stack: stack(), message },
             FaultKind::StateNewer => Error::StateNewer { stack: stack(), message },
+            FaultKind::StateUnwritten => Error::StateUnwritten { stack: stack(), message },
             FaultKind::Failed => {
                 // The CLI prints its reason; the host may tell it in the fault alone.
                 if !message.is_empty() && !stderr.contains(message.trim()) {
@@ -100,8 +102,26 @@ mod tests {
         assert!(
             matches!(error(FaultKind::StateNewer), Error::StateNewer { message, .. } if message == "why")
         );
+        assert!(matches!(error(FaultKind::StateUnwritten), Error::StateUnwritten { .. }));
         let told = error(FaultKind::Failed);
         assert!(matches!(&told, Error::Command { code: 255, message, .. } if message == "why"), "{told:?}");
+    }
+
+    #[test]
+    fn a_cancel_does_not_hide_a_state_that_was_not_written() {
+        let ended = |kind| {
+            let fault = Some(Fault { kind, message: "disk full".to_owned(), owner: None });
+            let outcome =
+                Outcome { ended: wire::Ended { code: 255, fault }, canceled: true, ..Outcome::default() };
+            let (failures, program_error) = (Failures::default(), None);
+            Failed { stack: "dev", command: "up", outcome, failures, program_error }.into_error()
+        };
+        let told = ended(FaultKind::StateUnwritten);
+        assert!(
+            matches!(&told, Error::StateUnwritten { stack, message } if stack == "dev" && message == "disk full"),
+            "{told:?}"
+        );
+        assert!(matches!(ended(FaultKind::Failed), Error::Canceled));
     }
 
     #[test]

@@ -133,6 +133,7 @@ pub(super) enum FaultKind {
     StackNotFound,
     StateCorrupt,
     StateNewer,
+    StateUnwritten,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -243,6 +244,7 @@ mod tests {
             StackNotFound,
             StateCorrupt,
             StateNewer,
+            StateUnwritten,
         ];
         assert_eq!(json!(ours), protocol()["messages"]["fault"]["kinds"]);
     }

@@ -9,7 +9,6 @@ import (
 	"pilot/engine/host/place"
 
 	"github.com/pulumi/pulumi/pkg/v3/backend"
-	"github.com/pulumi/pulumi/pkg/v3/cmd/pulumi/ui"
 	pkgworkspace "github.com/pulumi/pulumi/pkg/v3/workspace"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/esc"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/config"
@@ -124,7 +123,7 @@ func (c *call) printConfig(all config.Map, values map[config.Key]string, shown, 
 		}
 		told[key.String()] = one
 	}
-	return ui.FprintJSON(c.run.Stdout, told)
+	return printJSON(c.run.Stdout, told)
 }
 
 func configGet(c *call) error {

@@ -15,8 +15,6 @@ import (
 	"github.com/pulumi/pulumi/pkg/v3/backend/display"
 	"github.com/pulumi/pulumi/pkg/v3/backend/httpstate"
 	backendsecrets "github.com/pulumi/pulumi/pkg/v3/backend/secrets"
-	"github.com/pulumi/pulumi/pkg/v3/cmd/pulumi/cmd"
-	"github.com/pulumi/pulumi/pkg/v3/cmd/pulumi/ui"
 	"github.com/pulumi/pulumi/pkg/v3/resource/stack"
 	"github.com/pulumi/pulumi/pkg/v3/secrets"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
@@ -48,7 +46,7 @@ func table(to io.Writer, headers []string, rows [][]string) {
 	for _, row := range rows {
 		shown.Rows = append(shown.Rows, cmdutil.TableRow{Columns: row})
 	}
-	ui.FprintTable(to, shown, nil)
+	_ = cmdutil.FprintTable(to, shown)
 }
 
 type stackSummary struct {
@@ -123,7 +121,7 @@ func stackList(c *call) error {
 		}
 	}
 	if *asJSON {
-		return ui.FprintJSON(c.run.Stdout, found)
+		return printJSON(c.run.Stdout, found)
 	}
 	var rows [][]string
 	for _, stack := range found {
@@ -165,7 +163,7 @@ func (c *call) summaries(filter backend.ListStacksFilter) ([]stackSummary, error
 				summary.URL, _ = pages.StackConsoleURL(one.Name())
 			}
 			if updated := one.LastUpdate(); updated != nil {
-				summary.LastUpdate = cmd.FormatTime(updated.UTC())
+				summary.LastUpdate = moment(*updated)
 			}
 			found = append(found, summary)
 		}
@@ -219,7 +217,7 @@ func (c *call) printOutputs(outputs map[string]any, asJSON, shell bool) error {
 		if text, is := value.(string); is {
 			return text
 		}
-		text, err := ui.MakeJSONString(value, false)
+		text, err := oneLine(value)
 		if err != nil {
 			return "error: could not format value"
 		}
@@ -239,9 +237,9 @@ func (c *call) printOutputs(outputs map[string]any, asJSON, shell bool) error {
 	}
 	switch {
 	case asJSON && one:
-		return ui.FprintJSON(c.run.Stdout, outputs[names[0]])
+		return printJSON(c.run.Stdout, outputs[names[0]])
 	case asJSON:
-		return ui.FprintJSON(c.run.Stdout, outputs)
+		return printJSON(c.run.Stdout, outputs)
 	case shell:
 		for _, name := range names {
 			fmt.Fprintf(c.run.Stdout, "%s=%s\n", name, shellquote.Join(words(outputs[name])))
@@ -309,7 +307,7 @@ func stackHistory(c *call) error {
 		}
 	}
 	if *asJSON {
-		return ui.FprintJSON(c.run.Stdout, entries)
+		return printJSON(c.run.Stdout, entries)
 	}
 	if len(entries) == 0 {
 		fmt.Fprintln(c.run.Stdout, "Stack has never been updated")
@@ -322,7 +320,7 @@ func stackHistory(c *call) error {
 }
 
 func entry(update backend.UpdateInfo, decrypter config.Decrypter) (historyEntry, error) {
-	at := func(seconds int64) string { return cmd.FormatTime(time.Unix(seconds, 0).UTC()) }
+	at := func(seconds int64) string { return moment(time.Unix(seconds, 0)) }
 	made := historyEntry{
 		Version: update.Version, Kind: string(update.Kind), StartTime: at(update.StartTime), Message: update.Message,
 		Environment: update.Environment, Config: map[string]configValue{}, Result: string(update.Result),
@@ -372,7 +370,7 @@ func whoami(c *call) error {
 		return err
 	}
 	if *asJSON {
-		return ui.FprintJSON(c.run.Stdout, user{name, organizations, c.place.Backend().URL(), token})
+		return printJSON(c.run.Stdout, user{name, organizations, c.place.Backend().URL(), token})
 	}
 	fmt.Fprintln(c.run.Stdout, name)
 	return nil

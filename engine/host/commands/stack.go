@@ -13,7 +13,6 @@ import (
 	"pilot/engine/host/store"
 
 	"github.com/pulumi/pulumi/pkg/v3/backend"
-	cmdstack "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi/stack"
 	"github.com/pulumi/pulumi/pkg/v3/resource/deploy"
 	"github.com/pulumi/pulumi/pkg/v3/secrets"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
@@ -45,7 +44,7 @@ func stackInit(c *call) error {
 	if *provider == "" {
 		*provider = "default"
 	}
-	if err := cmdstack.ValidateSecretsProvider(*provider); err != nil {
+	if err := checkSecretsProvider(*provider); err != nil {
 		return err
 	}
 	switch {
@@ -244,7 +243,7 @@ func changeSecrets(c *call) error {
 		return err
 	}
 	provider := c.rest[0]
-	if err := cmdstack.ValidateSecretsProvider(provider); err != nil {
+	if err := checkSecretsProvider(provider); err != nil {
 		return err
 	}
 	if err := c.place.NeedProject(); err != nil {

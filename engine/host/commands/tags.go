@@ -9,7 +9,6 @@ import (
 	"pilot/engine/host/store"
 
 	"github.com/pulumi/pulumi/pkg/v3/backend"
-	"github.com/pulumi/pulumi/pkg/v3/cmd/pulumi/ui"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 )
 
@@ -42,7 +41,7 @@ func tagList(c *call) error {
 	}
 	tags := found.Tags()
 	if *asJSON {
-		return ui.FprintJSON(c.run.Stdout, tags)
+		return printJSON(c.run.Stdout, tags)
 	}
 	var rows [][]string
 	for _, name := range slices.Sorted(maps.Keys(tags)) {

@@ -43,6 +43,29 @@ type Bug struct{ Panic, Stack string }
 
 func (b *Bug) Error() string { return b.Panic }
 
+// Unwritten is a failed write of the state. It is told whatever else the run has to tell: what was done may be known to
+// nobody then.
+type Unwritten struct {
+	Err error
+	// Run is why the run itself failed, if it did.
+	Run error
+}
+
+func (u *Unwritten) Error() string {
+	text := "writing the state: " + u.Err.Error()
+	if u.Run != nil {
+		text += "; the run itself had failed: " + message(u.Run)
+	}
+	return text
+}
+
+func (u *Unwritten) Unwrap() []error {
+	if u.Run == nil {
+		return []error{u.Err}
+	}
+	return []error{u.Err, u.Run}
+}
+
 // Blinded is an error whose words hide what must not be told.
 type Blinded struct {
 	Err  error
@@ -76,7 +99,10 @@ func kind(err error, asked bool) protocol.Kind {
 	var corrupt *state.Corrupt
 	var exists *backenderr.StackAlreadyExistsError
 	var left *LeftToCLI
+	var unwritten *Unwritten
 	switch {
+	case errors.As(err, &unwritten):
+		return protocol.StateUnwritten
 	case errors.As(err, &bug):
 		return protocol.EngineBug
 	case errors.As(err, &locked), errors.As(err, &backenderr.ConflictingUpdateError{}):
@@ -166,6 +192,8 @@ func code(err error, kind protocol.Kind) int {
 		return cmd.ExitStackNotFound
 	case protocol.NoChangesExpected:
 		return cmd.ExitNoChanges
+	case protocol.StateUnwritten:
+		return cmd.ExitCodeError
 	}
 	return cmd.ExitCodeFor(err)
 }
@@ -173,8 +201,12 @@ func code(err error, kind protocol.Kind) int {
 // Text is what the CLI prints about the fault: nothing when the events have told it.
 func Text(err error, fault *protocol.Fault) string {
 	var bug *Bug
+	var unwritten *Unwritten
 	switch {
-	case fault == nil, result.IsBail(err):
+	case fault == nil:
+		return ""
+	case errors.As(err, &unwritten):
+	case result.IsBail(err):
 		return ""
 	case errors.As(err, &bug):
 		return fmt.Sprintf("The Pulumi CLI encountered a fatal error. This is a bug!\nPanic: %s\n\n%s\n",

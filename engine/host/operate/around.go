@@ -10,7 +10,6 @@ import (
 
 	"github.com/pulumi/pulumi/pkg/v3/backend"
 	"github.com/pulumi/pulumi/pkg/v3/backend/backenderr"
-	"github.com/pulumi/pulumi/pkg/v3/cmd/pulumi/plan"
 	pkgresource "github.com/pulumi/pulumi/pkg/v3/resource"
 	"github.com/pulumi/pulumi/pkg/v3/resource/deploy"
 	"github.com/pulumi/pulumi/pkg/v3/resource/graph"
@@ -146,20 +145,6 @@ func (o *operation) after(ctx context.Context, made *deploy.Plan, failed error) 
 		return o.afterImport(failed)
 	}
 	return failed
-}
-
-func (o *operation) writePlan(made *deploy.Plan) error {
-	if o.savePlan == "" {
-		return nil
-	}
-	if err := plan.Write(o.place.Path(o.savePlan), made, o.secrets.Encrypter(), o.showSecrets); err != nil {
-		return err
-	}
-	if !o.quiet() {
-		fmt.Fprintf(o.run.Stdout, "Update plan written to '%s'\nRun `pulumi up --plan='%[1]s'` to constrain "+
-			"the update to the operations planned by this preview\n", o.savePlan)
-	}
-	return nil
 }
 
 func (o *operation) afterDestroy(ctx context.Context) error {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"pilot/engine/host/fault"
 	"pilot/engine/host/place"
 	"pilot/engine/host/run"
 	"pilot/engine/host/server"
@@ -92,6 +93,9 @@ func work(stores *place.Stores, run *run.Run, kind int) error {
 	o := &operation{options: options, kind: kind, run: run, place: opened}
 	defer o.plainly()
 	err = o.do()
+	if unwritten := new(fault.Unwritten); errors.As(err, &unwritten) {
+		return o.redactor.error(err)
+	}
 	if errors.Is(err, context.Canceled) || (err != nil && run.Stop.Asked() && !isLocked(err)) {
 		return backenderr.CancelledError{Operation: kinds[kind].cancelled}
 	}
@@ -178,8 +182,8 @@ func (o *operation) pass(
 	start := time.Now().Unix()
 	plan, changes, err := o.within(ctx, update, options, dry)
 	finished := update.Finish(ctx, o.history(start, changes, err))
-	if err == nil && finished != nil {
-		err = fmt.Errorf("writing the state: %w", finished)
+	if finished != nil {
+		err = &fault.Unwritten{Err: finished, Run: err}
 	}
 	return plan, changes, err
 }

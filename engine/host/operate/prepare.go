@@ -11,7 +11,6 @@ import (
 
 	"github.com/pulumi/pulumi/pkg/v3/backend"
 	"github.com/pulumi/pulumi/pkg/v3/cmd/pulumi/autonaming"
-	"github.com/pulumi/pulumi/pkg/v3/cmd/pulumi/plan"
 	"github.com/pulumi/pulumi/pkg/v3/engine"
 	"github.com/pulumi/pulumi/pkg/v3/resource/deploy"
 	"github.com/pulumi/pulumi/pkg/v3/resource/plugin"
@@ -159,7 +158,7 @@ func (o *operation) engineOptions() (engine.UpdateOptions, error) {
 		}
 	}
 	if o.plan != "" {
-		options.Plan, err = plan.Read(o.place.Path(o.plan), o.secrets.Decrypter())
+		options.Plan, err = o.readPlan()
 	}
 	return options, err
 }

@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"strings"
 
 	"pilot/engine/host/fault"
+	"pilot/engine/host/memo"
 	"pilot/engine/host/run"
 	"pilot/engine/host/secret"
 	"pilot/engine/host/service"
@@ -45,13 +47,17 @@ type Place struct {
 // Stores opens each storage once, and each service for each run.
 type Stores struct {
 	history int
-	open    cache[storeKey, *state.Store]
+	open    *memo.Memo[*state.Store]
 }
 
-type storeKey struct{ url, project string }
+// most stores are kept open. What they know of stacks that this process holds is not theirs, so that one can be opened
+// again while a run has another.
+const most = 256
 
-// NewStores keeps this many entries of each stack's history.
-func NewStores(history int) *Stores { return &Stores{history: history} }
+// NewStores keeps this many entries of each stack's history; 0 keeps all.
+func NewStores(history int) *Stores {
+	return &Stores{history: history, open: memo.New[*state.Store](most)}
+}
 
 // Open makes a run's place.
 func (s *Stores) Open(run *run.Run, directory string) (*Place, error) {
@@ -81,15 +87,24 @@ func (s *Stores) Open(run *run.Run, directory string) (*Place, error) {
 		place.Store, place.Secrets = opened, secret.OfService(from.Passphrase, opened.Client())
 		return place, nil
 	}
-	key := storeKey{from.Backend, place.Project.Name.String()}
-	opened, err := s.open.get(key, func() (*state.Store, error) {
+	key := from.Backend + "\x00" + place.Project.Name.String()
+	opened, err := s.open.Get(key, func() (*state.Store, error) {
 		return state.Open(ctx, from.Backend, named, s.history)
 	})
 	if err != nil {
-		return nil, err
+		return nil, layout(err)
 	}
 	place.Store, place.Secrets = storage{opened}, secret.NewOpener(from.Passphrase)
 	return place, nil
+}
+
+// layout tells stacks from before there were projects in backends: the engine has no type for them.
+func layout(err error) error {
+	if !strings.Contains(err.Error(), "Legacy DIY state is no longer supported") {
+		return err
+	}
+	return fault.Refuse("the backend keeps its stacks in the old layout without projects, which Pulumi has given up: " +
+		"upgrade it once with `pulumi state upgrade` of a Pulumi CLI of 3.274.1 or older, then run this again")
 }
 
 func (p *Place) readProject(name string) error {

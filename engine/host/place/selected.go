@@ -85,8 +85,7 @@ func (p *Place) Select(name string) error {
 	if err != nil {
 		return err
 	}
-	edit := edits.lock(path)
-	defer edit.Unlock()
+	defer edits.lock(path)()
 	selected, err := readSelection(path)
 	if err != nil {
 		// Nobody can read it, so nothing is lost.

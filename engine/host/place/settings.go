@@ -67,8 +67,7 @@ func (p *Place) Edit(ref backend.StackReference, file string, change func(*Setti
 	if path == "" {
 		path = p.SettingsPath(ref)
 	}
-	edit := edits.lock(path)
-	defer edit.Unlock()
+	defer edits.lock(path)()
 	settings, err := p.Settings(ref, file)
 	if err != nil {
 		return err
@@ -144,22 +143,36 @@ func (p *Place) manager(
 	})
 }
 
-// locks holds a mutex for each path that was ever edited.
+// locks holds a mutex for each path that is being edited.
 type locks struct {
 	mutex sync.Mutex
-	paths map[string]*sync.Mutex
+	paths map[string]*counted
 }
 
-var edits = &locks{paths: map[string]*sync.Mutex{}}
+type counted struct {
+	sync.Mutex
+	users int
+}
 
-func (l *locks) lock(path string) *sync.Mutex {
+var edits = &locks{paths: map[string]*counted{}}
+
+// lock waits for the path; what it returns lets go of it.
+func (l *locks) lock(path string) func() {
 	l.mutex.Lock()
 	found, known := l.paths[path]
 	if !known {
-		found = &sync.Mutex{}
+		found = &counted{}
 		l.paths[path] = found
 	}
+	found.users++
 	l.mutex.Unlock()
 	found.Lock()
-	return found
+	return func() {
+		found.Unlock()
+		l.mutex.Lock()
+		defer l.mutex.Unlock()
+		if found.users--; found.users == 0 {
+			delete(l.paths, path)
+		}
+	}
 }

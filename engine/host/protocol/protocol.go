@@ -104,12 +104,13 @@ const (
 	StackNotFound     Kind = "stack_not_found"
 	StateCorrupt      Kind = "state_corrupt"
 	StateNewer        Kind = "state_newer"
+	StateUnwritten    Kind = "state_unwritten"
 )
 
 // Kinds lists them in the order of protocol.json.
 var Kinds = []Kind{
 	Auth, Canceled, ConcurrentUpdate, EngineBug, Failed, Invalid, NeedsCLI, NoChangesExpected, Secrets, StackExists,
-	StackNotFound, StateCorrupt, StateNewer,
+	StackNotFound, StateCorrupt, StateNewer, StateUnwritten,
 }
 
 // Cancel ends a run.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"sync"
 
 	"pilot/engine/host/protocol"
 
@@ -35,23 +34,18 @@ func OfService(from protocol.Passphrase, service *client.Client) *Opener {
 	return &Opener{from, service}
 }
 
-// NewOpener makes one for stacks that are kept in storage. The first of a passphrase begins to derive what its new stacks get, which takes longer than
-// all the rest of making one.
+// NewOpener makes one for stacks that are kept in storage. The first of a passphrase begins to derive what its new
+// stacks get, which takes longer than all the rest of making one.
 func NewOpener(from protocol.Passphrase) *Opener {
 	opener := &Opener{from: from}
-	if _, begun := begun.LoadOrStore(from, true); !begun {
-		go func() {
-			if phrase, err := opener.phrase(); err == nil {
-				// What is wrong is told to whoever needs it.
-				_, _ = derived.create(phrase)
-			}
-		}()
-	}
+	go func() {
+		if phrase, err := opener.phrase(); err == nil {
+			// What is wrong is told to whoever needs it.
+			_, _ = derived.create(phrase)
+		}
+	}()
 	return opener
 }
-
-// begun are the passphrases for which that was done.
-var begun sync.Map
 
 // phrase is read each time, because a file may be replaced.
 func (o *Opener) phrase() (string, error) {

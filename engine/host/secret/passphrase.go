@@ -11,7 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
+
+	"pilot/engine/host/memo"
 
 	"github.com/pulumi/pulumi/pkg/v3/secrets"
 	"github.com/pulumi/pulumi/pkg/v3/secrets/passphrase"
@@ -49,45 +50,36 @@ func (m *manager) State() json.RawMessage {
 func (m *manager) Encrypter() config.Encrypter { return m.crypter }
 func (m *manager) Decrypter() config.Decrypter { return m.crypter }
 
-// key names what a passphrase and a salt open, without the passphrase itself.
-type key struct {
-	phrase [sha256.Size]byte
-	salt   string
-}
-
-type entry struct {
-	once    sync.Once
-	manager *manager
-	err     error
-}
-
 // keys are the derived ones. Deriving one takes a fifth of a second or more of pure computing.
 type keys struct {
-	mutex  sync.Mutex
-	opened map[key]*entry
+	opened *memo.Memo[outcome]
 	// fresh is what new stacks of a passphrase get.
-	fresh map[[sha256.Size]byte]*entry
+	fresh *memo.Memo[*manager]
+}
+
+// outcome is kept also where the passphrase was wrong: to find that out takes as long.
+type outcome struct {
+	manager *manager
+	err     error
 }
 
 // most bounds the memory; what is dropped is derived again.
 const most = 4096
 
-var derived = &keys{opened: map[key]*entry{}, fresh: map[[sha256.Size]byte]*entry{}}
+var derived = &keys{memo.New[outcome](most), memo.New[*manager](most)}
+
+// hashed stands for a passphrase, which is not kept itself.
+func hashed(phrase string) string {
+	sum := sha256.Sum256([]byte(phrase))
+	return string(sum[:])
+}
 
 // open gives the manager of an existing salt.
 func (k *keys) open(phrase, salt string) (secrets.Manager, error) {
-	at := key{sha256.Sum256([]byte(phrase)), salt}
-	k.mutex.Lock()
-	found, known := k.opened[at]
-	if !known {
-		if len(k.opened) >= most {
-			k.opened = map[key]*entry{}
-		}
-		found = &entry{}
-		k.opened[at] = found
-	}
-	k.mutex.Unlock()
-	found.once.Do(func() { found.manager, found.err = derive(phrase, salt) })
+	found, _ := k.opened.Get(hashed(phrase)+salt, func() (outcome, error) {
+		manager, err := derive(phrase, salt)
+		return outcome{manager, err}, nil
+	})
 	if found.err != nil {
 		return nil, found.err
 	}
@@ -98,24 +90,12 @@ func (k *keys) open(phrase, salt string) (secrets.Manager, error) {
 // of guesses from being reused between passphrases; stacks of one passphrase and one process may share
 // it, for whoever finds the passphrase of one has that of all. Every value still has its own nonce.
 func (k *keys) create(phrase string) (secrets.Manager, error) {
-	at := sha256.Sum256([]byte(phrase))
-	k.mutex.Lock()
-	found, known := k.fresh[at]
-	if !known {
-		found = &entry{}
-		k.fresh[at] = found
+	made, err := k.fresh.Get(hashed(phrase), func() (*manager, error) { return fresh(phrase) })
+	if err != nil {
+		return nil, err
 	}
-	k.mutex.Unlock()
-	found.once.Do(func() { found.manager, found.err = fresh(phrase) })
-	if found.err != nil {
-		return nil, found.err
-	}
-	k.mutex.Lock()
-	defer k.mutex.Unlock()
-	opened := &entry{manager: found.manager}
-	opened.once.Do(func() {})
-	k.opened[key{at, found.manager.salt}] = opened
-	return found.manager, nil
+	k.opened.Put(hashed(phrase)+made.salt, outcome{manager: made})
+	return made, nil
 }
 
 // derive opens a salt as Pulumi writes it: a version, the salt itself and the encrypted proof.

@@ -12,10 +12,14 @@ import (
 	"github.com/pulumi/pulumi/pkg/v3/resource/deploy"
 	"github.com/pulumi/pulumi/pkg/v3/secrets"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/diag"
 )
 
 // journalVersion is the one form of journals that this engine writes.
 const journalVersion = 1
+
+// completing is how long the service has for the end of an update. After that the lease runs out by itself.
+const completing = leaseLength
 
 // update is one that has started at the service.
 type update struct {
@@ -56,7 +60,10 @@ func (u *update) Journal(
 // Finish tells the service how it ended, which makes the lease void.
 func (u *update) Finish(ctx context.Context, info backend.UpdateInfo) error {
 	defer u.lease.end()
-	u.events.end()
+	if dropped := u.events.end(); dropped > 0 {
+		u.store.sink.Warningf(diag.RawMessage("", fmt.Sprintf(
+			"the service was too slow for %d of this update's events; its log there has gaps", dropped)))
+	}
 	var failed error
 	if u.manager != nil {
 		failed = u.manager.Close()
@@ -69,6 +76,8 @@ func (u *update) Finish(ctx context.Context, info backend.UpdateInfo) error {
 		// The service has ended it already.
 		return failed
 	}
+	ctx, done := context.WithTimeout(ctx, completing)
+	defer done()
 	if err := u.store.Client().CompleteUpdate(ctx, u.id, status, u.lease, nil); err != nil {
 		failed = errors.Join(failed, fmt.Errorf("complete the update: %w", err))
 	}

@@ -20,6 +20,27 @@ type bucket struct {
 	blobs *blob.Bucket
 	// before is called before every call that changes the bucket; an error stops it there. Tests count and break here.
 	before func(step, key string, bytes int) error
+	// deadline is for one call; 0 is callDeadline.
+	deadline time.Duration
+}
+
+// callDeadline is for one call: long enough for a large state over a slow line, and short of forever. Calls go on when
+// a run is to end, also by force, so nothing else would end one to a server that has stopped to answer.
+const callDeadline = 2 * time.Minute
+
+// call gives one call its deadline.
+func (b *bucket) call(ctx context.Context, key string, do func(context.Context) error) error {
+	deadline := b.deadline
+	if deadline == 0 {
+		deadline = callDeadline
+	}
+	limited, done := context.WithTimeout(ctx, deadline)
+	defer done()
+	err := do(limited)
+	if err != nil && ctx.Err() == nil && limited.Err() != nil {
+		return fmt.Errorf("%s: the storage did not answer within %s: %w", key, deadline, err)
+	}
+	return err
 }
 
 func (b *bucket) step(step, key string, bytes int) error {
@@ -30,7 +51,11 @@ func (b *bucket) step(step, key string, bytes int) error {
 }
 
 func (b *bucket) read(ctx context.Context, key string) ([]byte, error) {
-	data, err := b.blobs.ReadAll(ctx, key)
+	var data []byte
+	err := b.call(ctx, key, func(ctx context.Context) (err error) {
+		data, err = b.blobs.ReadAll(ctx, key)
+		return err
+	})
 	if gcerrors.Code(err) == gcerrors.NotFound {
 		return nil, fmt.Errorf("%s: %w", key, fs.ErrNotExist)
 	}
@@ -41,14 +66,14 @@ func (b *bucket) write(ctx context.Context, key string, data []byte, _ bool) err
 	if err := b.step("write", key, len(data)); err != nil {
 		return err
 	}
-	return b.blobs.WriteAll(ctx, key, data, nil)
+	return b.call(ctx, key, func(ctx context.Context) error { return b.blobs.WriteAll(ctx, key, data, nil) })
 }
 
 func (b *bucket) copy(ctx context.Context, from, to string) error {
 	if err := b.step("copy", to, 0); err != nil {
 		return err
 	}
-	err := b.blobs.Copy(ctx, to, from, nil)
+	err := b.call(ctx, to, func(ctx context.Context) error { return b.blobs.Copy(ctx, to, from, nil) })
 	if err == nil {
 		return nil
 	}
@@ -64,7 +89,8 @@ func (b *bucket) remove(ctx context.Context, key string) error {
 	if err := b.step("remove", key, 0); err != nil {
 		return err
 	}
-	if err := b.blobs.Delete(ctx, key); err != nil && gcerrors.Code(err) != gcerrors.NotFound {
+	err := b.call(ctx, key, func(ctx context.Context) error { return b.blobs.Delete(ctx, key) })
+	if err != nil && gcerrors.Code(err) != gcerrors.NotFound {
 		return err
 	}
 	return nil
@@ -74,7 +100,11 @@ func (b *bucket) list(ctx context.Context, dir string) ([]file, error) {
 	objects := b.blobs.List(&blob.ListOptions{Prefix: dir + "/", Delimiter: "/"})
 	var found []file
 	for {
-		object, err := objects.Next(ctx)
+		var object *blob.ListObject
+		err := b.call(ctx, dir, func(ctx context.Context) (err error) {
+			object, err = objects.Next(ctx)
+			return err
+		})
 		if errors.Is(err, io.EOF) {
 			return found, nil
 		}

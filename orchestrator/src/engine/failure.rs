@@ -43,6 +43,10 @@ pub fn problem(error: Error, typed: impl Fn(&str) -> Option<ProviderError>) -> P
             .with_action("Nothing was changed. Use a Pilot with that version of Pulumi, or a newer one."),
         Error::UnfinishedUpdate { .. } => Problem::new(ErrorCode::StackUnfinished, words)
             .with_action("Build the engine host with `cargo xtask tools`, and start the server again."),
+        Error::StateUnwritten { .. } => Problem::new(ErrorCode::EngineFailed, words).with_action(
+            "What was done is kept in the stack's journal. Mend what keeps the state from being written, then \
+             try again.",
+        ),
         Error::Canceled => Problem::new(ErrorCode::Canceled, "The operation was cancelled."),
         Error::TimedOut { .. } => Problem::new(ErrorCode::ProviderTimeout, words)
             .with_action("What was made is kept and owned. Look at the provider, then try again or delete."),

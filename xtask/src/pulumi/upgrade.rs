@@ -14,9 +14,9 @@ const LANGUAGES: &str = "engine/languages";
 
 /// Move everything to another version of Pulumi.
 ///
-/// Writes automation/versions.json, which every program and test reads, then the go.mod and go.sum of the
-/// four modules below engine/ with `go mod tidy`, the npm and pip locks of the SDK runtimes, and the pages
-/// that name the version. It builds and tests nothing; it ends with what is left for a person.
+/// Writes automation/versions.json, which every program and test reads, then the go.mod and go.sum of
+/// the four modules below engine/ with `go mod tidy`, the npm and pip locks of the SDK runtimes, and the
+/// pages that name the version. It builds and tests nothing; it ends with what is left for a person.
 ///
 /// Examples:
 ///   cargo xtask pulumi upgrade 3.277.0
