@@ -33,7 +33,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let plan = stack.preview(program(shop), &Options::default()).await?;
     println!("would do: {:?}", plan.changes);
 
-    let (events, mut listener) = tokio::sync::mpsc::unbounded_channel::<automation::EngineEvent>();
+    let (events, mut listener) = tokio::sync::mpsc::channel::<automation::EngineEvent>(4096);
     let watch = tokio::spawn(async move {
         while let Some(event) = listener.recv().await {
             if let EventKind::ResourceOutputs(step) = event.kind {

@@ -202,7 +202,7 @@ impl Engine for FakeEngine {
         for kind in events {
             sequence += 1;
             if let Some(listener) = &operation.options.events {
-                let _ = listener.send(EngineEvent { sequence, timestamp: 0, kind });
+                let _ = listener.try_send(EngineEvent { sequence, timestamp: 0, kind });
             }
         }
         match error {

@@ -35,8 +35,8 @@ impl Gathered {
             _ => {}
         }
         if let Some(listener) = &options.events {
-            // A listener that went away does not matter to the operation.
-            let _ = listener.send(event);
+            // A listener that went away or is behind does not matter to the operation.
+            let _ = listener.try_send(event);
         }
     }
 

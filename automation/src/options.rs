@@ -18,10 +18,13 @@ pub use remote::{Authentication, EnvVar, ExecutorImage, GitSource as RemoteGit, 
 /// be cancelled but by dropping its future.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Receives every engine event while the operation runs. A slow or absent reader holds nothing up.
-    pub events: Option<mpsc::UnboundedSender<EngineEvent>>,
-    /// Receives what is printed, in pieces as they appear.
-    pub output: Option<mpsc::UnboundedSender<Printed>>,
+    /// Receives the engine's events while the operation runs. A slow or absent reader holds nothing up and
+    /// fills no memory: an event that finds the queue full is left out, and a gap in
+    /// [`EngineEvent::sequence`] tells so. What an operation returns never depends on it.
+    pub events: Option<mpsc::Sender<EngineEvent>>,
+    /// Receives what is printed, in pieces as they appear. Left out when the queue is full, as with events;
+    /// all of it is in [`crate::Summary`].
+    pub output: Option<mpsc::Sender<Printed>>,
     /// Ends the operation: in order first, and by force when it has not ended after a minute.
     pub cancel: CancellationToken,
     /// How long to wait for a living process to release the stack's lock; 2 s by default.

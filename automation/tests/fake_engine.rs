@@ -129,7 +129,7 @@ async fn an_operation_can_end_with_any_error_after_any_events() {
     let engine = FakeEngine::new();
     let stack = stack(&engine).await;
     engine.end_with(Kind::Refresh, vec![told(), told()], Error::Interrupted { signal: 9 });
-    let (events, mut heard) = mpsc::unbounded_channel::<EngineEvent>();
+    let (events, mut heard) = mpsc::channel::<EngineEvent>(4096);
     let options = Options { events: Some(events), ..Options::default() };
     // An operation of another kind does not use it up.
     stack.up(things(&["a"]), &Options::default()).await.unwrap();
@@ -149,7 +149,7 @@ async fn events_that_are_added_come_first_and_count_on() {
     let engine = FakeEngine::new();
     let stack = stack(&engine).await;
     engine.emit(Kind::Up, vec![told(), told()]);
-    let (events, mut heard) = mpsc::unbounded_channel::<EngineEvent>();
+    let (events, mut heard) = mpsc::channel::<EngineEvent>(4096);
     let options = Options { events: Some(events), ..Options::default() };
     let update = stack.up(things(&["a"]), &options).await.unwrap();
     assert_eq!(update.summary.changes["create"], 2, "the stack and a");

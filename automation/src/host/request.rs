@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::Sender;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -41,7 +41,7 @@ pub(super) struct Request<'a> {
     pub cancel: &'a CancellationToken,
     pub limit: Duration,
     /// Receives what is printed while it runs.
-    pub output: Option<&'a UnboundedSender<Printed>>,
+    pub output: Option<&'a Sender<Printed>>,
     /// The engine runs, and something of that stays in the process.
     pub wears: bool,
 }
@@ -236,8 +236,8 @@ async fn read(
     let mut lines = client::run(&process.socket, message).await?;
     while let Some(line) = lines.next().await? {
         let tell = |printed: Printed| {
-            // A listener that went away does not matter to the run.
-            let _ = request.output.map(|output| output.send(printed));
+            // A listener that went away or is behind does not matter to the run.
+            let _ = request.output.map(|output| output.try_send(printed));
         };
         match parse(&line, request.command).map_err(Stop::Error)? {
             Line::Event(event) => observe(EngineEvent::parse(event.get())),

@@ -124,7 +124,7 @@ pub async fn changes_where_none_are_expected_are_an_error(subject: impl Subject)
 
 pub async fn events_come_in_the_order_of_the_operation(subject: impl Subject) {
     let stack = stack_in(&subject.workspace(), "events").await;
-    let (sender, mut events) = mpsc::unbounded_channel();
+    let (sender, mut events) = mpsc::channel(4096);
     let options = Options { events: Some(sender), ..Options::default() };
     stack.up(row(&["a"]), &options).await.unwrap();
     drop(options);

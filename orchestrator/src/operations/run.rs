@@ -19,6 +19,9 @@ use crate::store::{Change, StoreError, WorkspaceRow};
 /// How long an operation waits for a living Pulumi run that an earlier process left behind.
 const LOCK_PATIENCE: Duration = Duration::from_secs(30);
 
+/// So many events of the engine may wait; those who pass them on are never far behind.
+const EVENTS: usize = 4096;
+
 /// How long one Pulumi run may take: no create or delete of one runtime comes near it.
 const ENGINE_LIMIT: Duration = Duration::from_secs(10 * 60);
 
@@ -129,7 +132,7 @@ impl Run {
 
     /// The options of an engine operation, and the task that passes its events on.
     pub fn engine_options(self: &Arc<Self>) -> Options {
-        let (sender, mut events) = mpsc::unbounded_channel();
+        let (sender, mut events) = mpsc::channel(EVENTS);
         let run = Arc::clone(self);
         tokio::spawn(async move {
             while let Some(event) = events.recv().await {

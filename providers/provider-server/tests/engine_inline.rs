@@ -31,7 +31,7 @@ fn two_resources() -> Declared {
 async fn a_stack_is_created_kept_and_destroyed_in_order() {
     let world = World::new().await;
     let stack = world.stack("rt-order").await;
-    let (events, mut listener) = tokio::sync::mpsc::unbounded_channel();
+    let (events, mut listener) = tokio::sync::mpsc::channel(4096);
     let options = Options { events: Some(events), ..Options::default() };
 
     let update = stack.up(world.program("rt-order", two_resources()), &options).await.unwrap();
