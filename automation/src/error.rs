@@ -190,6 +190,14 @@ pub enum Error {
         /// The reason.
         message: String,
     },
+    /// The host of a repository is not the one that `ssh` knows, or `ssh` knows none.
+    #[error("{}", host_key(host, *changed))]
+    HostKey {
+        /// As `known_hosts` names it.
+        host: String,
+        /// Another key is known.
+        changed: bool,
+    },
     /// The operating system refused something.
     #[error("could not {action}")]
     Io {
@@ -211,6 +219,19 @@ pub enum Error {
 impl Error {
     pub(crate) fn io(action: &'static str) -> impl FnOnce(std::io::Error) -> Error {
         move |source| Error::Io { action, source }
+    }
+}
+
+fn host_key(host: &str, changed: bool) -> String {
+    match changed {
+        true => format!(
+            "the key of the host {host} is not the one in known_hosts: ask who runs it, and only then remove the \
+             old one with `ssh-keygen -R '{host}'`"
+        ),
+        false => format!(
+            "the key of the host {host} is not known: compare it with what who runs it says, and add it to \
+             known_hosts, for example by connecting once with `ssh`"
+        ),
     }
 }
 

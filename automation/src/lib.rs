@@ -7,8 +7,8 @@
 //! speaks to `pilot-engine`, a process that keeps the engine warm. [`FakeEngine`] keeps everything in
 //! memory, for the tests of whoever uses this crate.
 //!
-//! Nothing here knows Pilot. No environment variable is read, nothing global is kept, so any number of
-//! programs can run at once in one process.
+//! Nothing here knows Pilot. Nothing global is kept, so any number of programs can run at once in one
+//! process. The environment of this process counts only for `git` without credentials of its own.
 //!
 //! ```no_run
 //! use automation::{Cli, Input, Options, Outputs, ResourceOptions, Workspace, program};
