@@ -217,7 +217,7 @@ mod tests {
             output: None,
             cancel: Default::default(),
             lock_patience: Default::default(),
-            limit: Default::default(),
+            timeout: Default::default(),
             parallel: Some(1),
             message: Some(text()),
             refresh: yes,

@@ -83,8 +83,8 @@ pub struct Place {
     pub attached: BTreeMap<String, u16>,
     /// More environment variables for the engine and what it starts.
     pub env: BTreeMap<String, String>,
-    /// How long a [`Command`] may take.
-    pub limit: Duration,
+    /// How long a [`Command`] may take; no limit when absent.
+    pub timeout: Option<Duration>,
     /// How long a [`Command`] waits for a living process to release the stack's lock.
     pub lock_patience: Duration,
     /// Keeps a temporary folder until the last copy is gone.

@@ -91,10 +91,10 @@ pub enum Error {
     #[error("the operation was cancelled")]
     Canceled,
     /// The operation took longer than it may and was ended.
-    #[error("the operation did not end within {limit:?}")]
+    #[error("the operation did not end within {timeout:?}")]
     TimedOut {
-        /// [`crate::Options::limit`], or that of [`crate::Workspace::with_limits`].
-        limit: std::time::Duration,
+        /// [`crate::Options::timeout`], or that of [`crate::Workspace::with_timeout`].
+        timeout: std::time::Duration,
     },
     /// The process of the CLI or of the engine host ended in the middle of it.
     #[error("the Pulumi process was ended by signal {signal}")]

@@ -65,6 +65,7 @@ pub mod error;
 mod argv;
 mod child;
 mod classify;
+mod deadline;
 mod environment;
 mod folder;
 mod gather;

@@ -29,8 +29,8 @@ pub struct Options {
     pub cancel: CancellationToken,
     /// How long to wait for a living process to release the stack's lock; 2 s by default.
     pub lock_patience: Duration,
-    /// How long the operation may take before it is cancelled; half an hour by default.
-    pub limit: Duration,
+    /// How long the operation may take before it is cancelled; no limit by default.
+    pub timeout: Option<Duration>,
     /// How many resource steps run at once; the engine's own default when absent.
     pub parallel: Option<u32>,
     /// A note for the stack's history.
@@ -83,7 +83,7 @@ impl Default for Options {
             output: None,
             cancel: CancellationToken::new(),
             lock_patience: Duration::from_secs(2),
-            limit: Duration::from_secs(30 * 60),
+            timeout: None,
             parallel: None,
             message: None,
             refresh: false,

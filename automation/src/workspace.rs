@@ -107,7 +107,7 @@ impl Workspace {
             secrets_provider: None,
             attached: Default::default(),
             env: Default::default(),
-            limit: Duration::from_secs(5 * 60),
+            timeout: None,
             lock_patience: Duration::from_secs(2),
             keep: None,
         };
@@ -152,11 +152,16 @@ impl Workspace {
         &self.place.env
     }
 
-    /// How long a command (not an operation: those have [`crate::Options`]) may take, 5 min by default,
-    /// and how long it waits for a living process to release the stack's lock, 2 s by default.
-    pub fn with_limits(mut self, limit: Duration, lock_patience: Duration) -> Self {
-        self.place.limit = limit;
-        self.place.lock_patience = lock_patience;
+    /// How long a command (not an operation: those have [`crate::Options`]) may take. No limit by default.
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.place.timeout = Some(timeout);
+        self
+    }
+
+    /// How long a command (not an operation: those have [`crate::Options`]) waits for a living process to
+    /// release the stack's lock, 2 s by default.
+    pub fn with_lock_timeout(mut self, timeout: Duration) -> Self {
+        self.place.lock_patience = timeout;
         self
     }
 
@@ -224,13 +229,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_command_sees_the_environment_and_the_limits_as_they_were_set() {
+    async fn every_command_sees_the_environment_and_the_timeouts_as_they_were_set() {
         let recorder = Recorder::default();
         let plain = recorder.workspace();
         assert!(plain.env().is_empty());
         let both = plain.clone().with_env("REGION", "east").with_env("ZONE", "b").with_env("REGION", "west");
         let minute = Duration::from_secs(60);
-        let one = both.clone().without_env("ZONE").without_env("ABSENT").with_limits(minute, Duration::ZERO);
+        let one = both
+            .clone()
+            .without_env("ZONE")
+            .without_env("ABSENT")
+            .with_timeout(minute)
+            .with_lock_timeout(Duration::ZERO);
         for workspace in [&plain, &both, &one] {
             workspace.command(&Command::new(["whoami"])).await.unwrap();
         }
@@ -241,8 +251,8 @@ mod tests {
         assert!(places[0].env.is_empty());
         assert_eq!(pairs(&places[1].env), ["REGION=west", "ZONE=b"]);
         assert_eq!((pairs(&places[2].env), one.env()), (vec!["REGION=west".to_owned()], &places[2].env));
-        let limits = places.iter().map(|place| (place.limit.as_secs(), place.lock_patience.as_secs()));
-        assert_eq!(limits.collect::<Vec<_>>(), [(300, 2), (300, 2), (60, 0)]);
+        let limits = places.iter().map(|place| (place.timeout, place.lock_patience.as_secs()));
+        assert_eq!(limits.collect::<Vec<_>>(), [(None, 2), (None, 2), (Some(minute), 0)]);
     }
 
     #[tokio::test]

@@ -185,7 +185,7 @@ async fn a_server_that_says_nothing_costs_no_more_than_the_timeout() {
         let url = format!("{scheme}://{address}/a.git");
         let source = GitSource { url: url.clone(), timeout: Some(timeout), ..GitSource::default() };
         let error = open(source, folder.path().join("home")).await.unwrap_err();
-        assert!(matches!(error, Error::TimedOut { limit } if limit == timeout), "{error:?}");
+        assert!(matches!(error, Error::TimedOut { timeout: told } if told == timeout), "{error:?}");
         eventually("nothing of the fetch is left", || {
             let left = Command::new("pgrep").args(["-f", &address.to_string()]).output().unwrap();
             let left = String::from_utf8(left.stdout).unwrap();

@@ -32,7 +32,7 @@ fn things(names: &'static [&'static str]) -> Arc<dyn Program> {
 }
 
 fn within(limit: Duration) -> Options {
-    Options { limit, ..Options::default() }
+    Options { timeout: Some(limit), ..Options::default() }
 }
 
 /// The names in the state, without the stack's own.
@@ -88,7 +88,7 @@ async fn a_delayed_step_takes_its_time_and_no_more_than_the_operation_has() {
 
     engine.delay("b", Duration::from_secs(3600));
     let error = stack.up(things(&["a", "b"]), &within(short)).await.unwrap_err();
-    assert!(matches!(error, Error::TimedOut { limit } if limit == short), "{error:?}");
+    assert!(matches!(error, Error::TimedOut { timeout } if timeout == short), "{error:?}");
     assert_eq!(made(&stack).await, ["a"]);
 }
 

@@ -15,6 +15,7 @@ use super::monitor::Monitor;
 use super::run::Run;
 use super::state::{Resource, StackState};
 use super::{FakeEngine, Inner};
+use crate::deadline;
 use crate::engine::{Finished, Kind, Operation, Place};
 use crate::error::{Error, Result};
 use crate::event::{EventKind, Prelude, SummaryEvent};
@@ -75,14 +76,16 @@ pub(super) async fn run(
     let result = {
         let work = work(&monitor, operation, &key);
         // One for all events: each of them ends a wait.
-        let limit = tokio::time::sleep(options.limit);
-        tokio::pin!(work, limit);
+        let late = tokio::time::sleep_until(deadline::after(options.timeout));
+        tokio::pin!(work, late);
         loop {
             tokio::select! {
                 result = &mut work => break result,
                 Some(event) = events.recv() => gathered.take(event, options),
                 () = options.cancel.cancelled() => break Err(Error::Canceled),
-                () = &mut limit => break Err(Error::TimedOut { limit: options.limit }),
+                () = &mut late => {
+                    break Err(Error::TimedOut { timeout: options.timeout.unwrap_or_default() });
+                }
             }
         }
     };

@@ -16,6 +16,7 @@ use super::process::{Environment, Lease, Process};
 use super::unsettled::StackKey;
 use super::wear;
 use super::wire::{Cancel, Ended, Line, Program, Run, Where};
+use crate::deadline;
 use crate::engine::Place;
 use crate::error::{Error, Result};
 use crate::event::EngineEvent;
@@ -39,7 +40,7 @@ pub(super) struct Request<'a> {
     /// The stack whose state it writes.
     pub writes: Option<StackKey>,
     pub cancel: &'a CancellationToken,
-    pub limit: Duration,
+    pub timeout: Option<Duration>,
     /// Receives what is printed while it runs.
     pub output: Option<&'a Sender<Printed>>,
     /// The engine runs, and something of that stays in the process.
@@ -83,18 +84,18 @@ pub(super) async fn send(
     request: &Request<'_>,
     mut observe: impl FnMut(EngineEvent),
 ) -> Result<Outcome> {
-    let late = Instant::now() + request.limit;
-    let timed_out = || Error::TimedOut { limit: request.limit };
+    let deadline = deadline::after(request.timeout);
+    let timed_out = || Error::TimedOut { timeout: request.timeout.unwrap_or_default() };
     let mut unreachable = String::new();
     for _ in 0..SENDINGS {
         let lease = tokio::select! {
             lease = pool.lease(env) => lease?,
             () = request.cancel.cancelled() => return Err(Error::Canceled),
-            () = tokio::time::sleep_until(late) => return Err(timed_out()),
+            () = tokio::time::sleep_until(deadline) => return Err(timed_out()),
         };
         let (writes, wears) = (request.writes.is_some(), request.wears);
         let running = Running { pool, env, lease, number: pool.next_run(), writes, wears, well: None };
-        match running.run(request, late, &mut observe).await {
+        match running.run(request, deadline, &mut observe).await {
             Err(Stop::Error(error)) => return Err(error),
             Err(Stop::Failure(Failure::Unreachable(reason))) => unreachable = reason,
             Err(Stop::Failure(Failure::Broken(reason))) => {
@@ -142,7 +143,7 @@ impl Running<'_> {
     async fn run(
         mut self,
         request: &Request<'_>,
-        late: Instant,
+        deadline: Instant,
         observe: &mut impl FnMut(EngineEvent),
     ) -> std::result::Result<Outcome, Stop> {
         let (launch, process) = (&self.pool.launch, Arc::clone(&self.lease.0));
@@ -158,7 +159,7 @@ impl Running<'_> {
         }
         let mut outcome = Outcome::default();
         let mut ending =
-            Ending { process: &process, id: &message.id, launch, asked: None, stage: 0, next: late };
+            Ending { process: &process, id: &message.id, launch, asked: None, stage: 0, next: deadline };
         let ended = {
             let read = read(&process, &message, request, &mut outcome, observe);
             tokio::pin!(read);
@@ -199,7 +200,7 @@ impl Running<'_> {
         // What came to its end after all is told as it is.
         let succeeded = ended.as_ref().is_ok_and(|ended| ended.code == 0);
         if why == Some(Why::TimedOut) && !succeeded {
-            return Err(Stop::Error(Error::TimedOut { limit: request.limit }));
+            return Err(Stop::Error(Error::TimedOut { timeout: request.timeout.unwrap_or_default() }));
         }
         if why == Some(Why::Canceled) && ended.is_err() {
             return Err(Stop::Error(Error::Canceled));
@@ -286,7 +287,7 @@ impl Ending<'_> {
         (self.stage, self.next) = (1, Instant::now() + self.launch.grace);
     }
 
-    /// The limit, or the last deadline, has passed.
+    /// The deadline, or that of the last stage, has passed.
     fn go_on(&mut self) {
         let Some(asked) = &self.asked else { return self.ask(Why::TimedOut) };
         let why = asked.why;

@@ -39,7 +39,7 @@ pub(super) async fn command(
         program: None,
         writes: command.locks.as_ref().map(|stack| StackKey::new(place, stack)),
         cancel: &never,
-        limit: place.limit,
+        timeout: place.timeout,
         output: None,
         wears: false,
     };
@@ -57,7 +57,7 @@ pub(super) async fn recover(pool: &Arc<Pool>, env: &Environment, place: &Place, 
         // A recovery that kills its host must not be begun again and again.
         writes: None,
         cancel: &CancellationToken::new(),
-        limit: RECOVERY,
+        timeout: Some(RECOVERY),
         output: None,
         wears: false,
     };
@@ -106,7 +106,7 @@ pub(super) async fn operation(
         program: program.as_ref().map(language::Server::address),
         writes: (!operation.kind.is_preview()).then_some(key),
         cancel: &options.cancel,
-        limit: options.limit,
+        timeout: options.timeout,
         output: options.output.as_ref(),
         wears: true,
     };

@@ -70,9 +70,9 @@ impl Workspace {
         let git = Git::new(&folder, &home, source)?;
         match source.timeout {
             None => git.fetch(&target).await?,
-            Some(limit) => tokio::time::timeout(limit, git.fetch(&target))
+            Some(timeout) => tokio::time::timeout(timeout, git.fetch(&target))
                 .await
-                .map_err(|_| Error::TimedOut { limit })??,
+                .map_err(|_| Error::TimedOut { timeout })??,
         }
         let mut workspace = Self::local(engine, project, home, backend)?;
         workspace.place.keep = keep;

@@ -248,9 +248,9 @@ pub async fn an_operation_that_takes_too_long_is_ended(subject: impl Subject) {
     let stack = stack_in(&subject.workspace(), "slow").await;
     let endless = program(|_| async { std::future::pending().await });
     let limit = Duration::from_secs(3);
-    let options = Options { limit, ..Options::default() };
+    let options = Options { timeout: Some(limit), ..Options::default() };
     let error = stack.up(endless, &options).await.unwrap_err();
-    assert!(matches!(error, Error::TimedOut { limit: told } if told == limit), "{error:?}");
+    assert!(matches!(error, Error::TimedOut { timeout: told } if told == limit), "{error:?}");
     stack.up(row(&["a"]), &Options::default()).await.unwrap();
 }
 

@@ -142,7 +142,7 @@ async fn fifty_stacks_at_once_keep_to_themselves() {
                 let made = context.register(thing("a", [("label", label.into())])).await?;
                 Ok(Outputs::from([("label".to_owned(), made.output("label"))]))
             });
-            let options = Options { limit: Duration::from_secs(300), ..Options::default() };
+            let options = Options { timeout: Some(Duration::from_secs(300)), ..Options::default() };
             let update = stack.up(own, &options).await.unwrap();
             assert_eq!(update.outputs["label"], number.to_string().into());
             assert_eq!(update.summary.changes["create"], 2);

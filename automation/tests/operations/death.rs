@@ -97,14 +97,14 @@ async fn an_operation_that_takes_too_long_ends_in_order_and_keeps_what_was_being
     let world = World::new().await;
     let stack = world.stack("late").await;
     let limit = Duration::from_secs(3);
-    let options = Options { limit, ..Options::default() };
+    let options = Options { timeout: Some(limit), ..Options::default() };
     let slow = program(|context| async move {
         context.register(thing("slow", [("slow", 4000.0.into())])).await?;
         context.register(thing("after", [])).await?;
         Ok(nothing())
     });
     let error = stack.up(slow, &options).await.unwrap_err();
-    assert!(matches!(error, Error::TimedOut { limit: told } if told == limit), "{error:?}");
+    assert!(matches!(error, Error::TimedOut { timeout: told } if told == limit), "{error:?}");
     let state = world.state(&stack);
     assert_eq!((state.has("slow"), state.has("after")), (true, false));
     assert_eq!(locks(&world, &stack), 0);
@@ -119,8 +119,7 @@ async fn a_lock_of_another_machine_is_waited_for_as_long_as_it_may_take() {
     let lock = folder.join("x.json");
     std::fs::write(&lock, r#"{"pid": 1, "username": "me", "hostname": "elsewhere"}"#).unwrap();
     let patience = Duration::from_millis(200);
-    let limit = world.workspace.place().limit;
-    let impatient = world.workspace.clone().with_limits(limit, patience).stack("locked");
+    let impatient = world.workspace.clone().with_lock_timeout(patience).stack("locked");
     let options = Options { lock_patience: patience, ..Options::default() };
     for waiting in [impatient.remove().await, stack.up(two(), &options).await.map(drop)] {
         let Err(Error::ConcurrentUpdate { owner, .. }) = &waiting else { panic!("{waiting:?}") };

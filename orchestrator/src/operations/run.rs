@@ -23,7 +23,7 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(30);
 const EVENTS: usize = 4096;
 
 /// How long one Pulumi run may take: no create or delete of one runtime comes near it.
-const ENGINE_LIMIT: Duration = Duration::from_secs(10 * 60);
+const ENGINE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
 /// How soon a write to the store is tried again.
 const STORE_RETRY: Duration = Duration::from_millis(500);
@@ -143,7 +143,7 @@ impl Run {
             events: Some(sender),
             cancel: self.cancel.clone(),
             lock_patience: LOCK_PATIENCE,
-            limit: ENGINE_LIMIT,
+            timeout: Some(ENGINE_TIMEOUT),
             ..Options::default()
         }
     }

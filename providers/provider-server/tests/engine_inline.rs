@@ -207,7 +207,7 @@ async fn an_operation_that_takes_too_long_is_ended_with_its_own_error() {
         resources: vec![Declaration::new("slow", "pilot:test:Thing").input("label", "slow")],
         ..Declared::default()
     };
-    let options = Options { limit: Duration::from_millis(900), ..Options::default() };
+    let options = Options { timeout: Some(Duration::from_millis(900)), ..Options::default() };
     let error = stack.up(world.program("rt-limit", declared), &options).await.unwrap_err();
     assert!(matches!(error, Error::TimedOut { .. }), "{error}");
 }

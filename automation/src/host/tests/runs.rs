@@ -13,7 +13,7 @@ use crate::event::EventKind;
 use crate::options::{Options, Printed, Remote};
 
 fn short() -> Options {
-    Options { limit: Duration::from_millis(300), ..Options::default() }
+    Options { timeout: Some(Duration::from_millis(300)), ..Options::default() }
 }
 
 #[tokio::test]
@@ -123,11 +123,11 @@ async fn a_run_that_takes_too_long_is_ended_in_order() {
     let fake = Fake::new(move |_| vec![Step::Cancelled { force: false }, say(ended.clone())]);
     let (host, place) = (fake.host("").await, place());
     let error = up(&host, &place, &short()).await.unwrap_err();
-    assert!(matches!(error, Error::TimedOut { limit } if limit == short().limit), "{error:?}");
+    assert!(matches!(error, Error::TimedOut { timeout } if Some(timeout) == short().timeout), "{error:?}");
     let mut place = place;
-    place.limit = Duration::from_millis(100);
+    place.timeout = Some(Duration::from_millis(100));
     let error = host.command(&place, &Command::new(["stack", "ls"])).await.unwrap_err();
-    assert!(matches!(error, Error::TimedOut { limit } if limit == place.limit), "{error:?}");
+    assert!(matches!(error, Error::TimedOut { timeout } if Some(timeout) == place.timeout), "{error:?}");
 }
 
 #[tokio::test]
