@@ -27,7 +27,7 @@ async fn shop(context: Context) -> Result<Outputs, ProgramError> {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pulumi = std::env::args().nth(1).unwrap_or_else(|| "pulumi".to_owned());
     // State, settings and Pulumi's own files are in a temporary folder that is removed at the end.
-    let stack = Workspace::temporary(Cli::open(pulumi).await?, "shop")?.stack("dev");
+    let stack = Workspace::temporary(Cli::open(pulumi).await?, "shop")?.with_empty_passphrase().stack("dev");
     stack.create().await?;
 
     let plan = stack.preview(program(shop), &Options::default()).await?;

@@ -294,7 +294,6 @@ mod tests {
             "--non-interactive",
             "--color=never",
             "--suppress-progress",
-            "--skip-plugin-pre-install",
             "--exec-kind=auto.local",
         ];
         let extra: Vec<&str> =
@@ -314,7 +313,6 @@ mod tests {
                 "--skip-preview",
                 "--non-interactive",
                 "--stack=s",
-                "--skip-plugin-pre-install",
                 "--exec-kind=auto.local",
                 "--color=never",
                 "--suppress-progress"
@@ -327,6 +325,16 @@ mod tests {
         );
         assert_eq!(argv(Kind::Preview, &options).unwrap()[..2], ["preview", "--non-interactive"]);
         assert_eq!(argv(Kind::PreviewDestroy, &options).unwrap()[..2], ["destroy", "--preview-only"]);
+    }
+
+    #[test]
+    fn plugins_are_left_alone_only_when_that_is_said() {
+        let (with, without) = (Options::default(), Options { install_plugins: false, ..Options::default() });
+        for (kind, skips) in [(Kind::Up, true), (Kind::Destroy, true), (Kind::Import, false)] {
+            let has =
+                |options| argv(kind, options).unwrap().contains(&"--skip-plugin-pre-install".to_owned());
+            assert_eq!((has(&with), has(&without)), (false, skips), "{kind:?}");
+        }
     }
 
     #[test]

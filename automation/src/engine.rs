@@ -108,13 +108,13 @@ impl std::fmt::Debug for Place {
 /// Where the passphrase is that encrypts the stacks' secrets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Passphrase {
-    /// The empty passphrase: secrets are encoded, not protected.
+    /// None is offered: for a secrets provider that needs none. What needs one is [`crate::Error::Secrets`].
     #[default]
-    Empty,
+    Absent,
     /// What this file holds.
     File(PathBuf),
-    /// No passphrase is offered: for a secrets provider that needs none.
-    Absent,
+    /// The empty passphrase: secrets are encoded, not protected.
+    Empty,
 }
 
 /// A command with its arguments as the `pulumi` CLI takes them.

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::engine::Place;
 use crate::options::Options;
 
-/// Keeps the engine from installing plugins that nobody has asked it to.
+/// Keeps the engine from installing plugins when they are needed.
 const NO_DOWNLOADS: &str = "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION";
 
 /// What every engine gets. `tools` is the folder of the CLI: language hosts are beside it.
@@ -24,7 +24,6 @@ pub(crate) fn of_engine(place: &Place, tools: Option<&Path>) -> Vec<(OsString, O
     set("PULUMI_AUTOMATION_API", "true".into());
     set("PULUMI_DEBUG_COMMANDS", "true".into());
     set("PULUMI_SKIP_UPDATE_CHECK", "true".into());
-    set(NO_DOWNLOADS, "true".into());
     set("PULUMI_DISABLE_REGISTRY_RESOLVE", "true".into());
     set("PULUMI_DIY_BACKEND_NO_LEGACY_WARNING", "true".into());
     // A lost settings file must not silently get a new salt.
@@ -41,9 +40,8 @@ pub(crate) fn of_place(place: &Place) -> impl Iterator<Item = (OsString, OsStrin
 /// What one operation adds; it comes last.
 pub(crate) fn of_run(options: &Options) -> Vec<(OsString, OsString)> {
     let mut env: Vec<(OsString, OsString)> = Vec::new();
-    if options.install_plugins {
-        // Else the engine would only look for them.
-        env.push((NO_DOWNLOADS.into(), "false".into()));
+    if !options.install_plugins {
+        env.push((NO_DOWNLOADS.into(), "true".into()));
     }
     env.extend(options.debug.env.iter().map(|(key, value)| (key.into(), value.into())));
     if options.remote.is_some() {

@@ -21,7 +21,8 @@
 //!     context.register_outputs(&group, Outputs::new()).await?;
 //!     Ok(Outputs::from([("group".to_owned(), Input::from(group.urn))]))
 //! });
-//! let stack = Workspace::temporary(Cli::open("pulumi").await?, "shop")?.stack("dev");
+//! let workspace = Workspace::temporary(Cli::open("pulumi").await?, "shop")?;
+//! let stack = workspace.with_empty_passphrase().stack("dev");
 //! stack.create().await?;
 //! let update = stack.up(shop, &Options::default()).await?;
 //! assert_eq!(update.summary.changes["create"], 2);

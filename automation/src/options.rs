@@ -57,7 +57,7 @@ pub struct Options {
     /// Do not compare the configuration with what the project declares.
     pub skip_config_validation: bool,
     /// Install plugins that are missing: those the program declares before it runs, others when they are
-    /// needed. Off by default, so that an operation downloads nothing;
+    /// needed. On by default, as in Pulumi. Off, an operation downloads nothing, and
     /// [`crate::Workspace::install_plugin`] does it at a time of one's own.
     pub install_plugins: bool,
     /// Which resources it is about.
@@ -95,7 +95,7 @@ impl Default for Options {
             config: Vec::new(),
             config_path: false,
             skip_config_validation: false,
-            install_plugins: false,
+            install_plugins: true,
             select: Select::default(),
             plan: Plan::default(),
             policy: Policy::default(),

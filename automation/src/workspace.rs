@@ -120,6 +120,13 @@ impl Workspace {
         self
     }
 
+    /// Encrypt secrets with the empty passphrase, which only encodes them: for tests, and for stacks that keep
+    /// no secret. Without a passphrase or a secrets provider a stack is not created: [`Error::Secrets`].
+    pub fn with_empty_passphrase(mut self) -> Self {
+        self.place.passphrase = Passphrase::Empty;
+        self
+    }
+
     /// Encrypt the secrets of new stacks with this provider, such as `awskms://...`, instead of the
     /// passphrase.
     pub fn with_secrets_provider(mut self, url: &str) -> Self {

@@ -121,7 +121,7 @@ mod tests {
         let changed = workspace.stack("dev").change_secrets_provider(&provider).await.unwrap();
         assert_eq!(recorder.lines(), ["stack change-secrets-provider --stack dev -- passphrase"]);
         assert_eq!(recorder.commands()[0].input.as_deref(), Some("new one\n"));
-        assert_eq!(recorder.places()[0].passphrase, Passphrase::Empty);
+        assert_eq!(recorder.places()[0].passphrase, Passphrase::Absent);
         assert_eq!(changed.workspace().place().passphrase, Passphrase::File(file));
     }
 

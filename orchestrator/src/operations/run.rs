@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::Parts;
+use crate::engine::engine_options;
 use crate::lifecycle::state::{Event, next};
 use crate::store::{Change, StoreError, WorkspaceRow};
 
@@ -144,7 +145,7 @@ impl Run {
             cancel: self.cancel.clone(),
             lock_patience: LOCK_PATIENCE,
             timeout: Some(ENGINE_TIMEOUT),
-            ..Options::default()
+            ..engine_options()
         }
     }
 
