@@ -3,6 +3,7 @@
 //! with the fake of the tests ([`crate::FakeEngine`]) alike.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -83,6 +84,8 @@ pub struct Place {
     pub attached: BTreeMap<String, u16>,
     /// More environment variables for the engine and what it starts.
     pub env: BTreeMap<String, String>,
+    /// Variables of this process that the engine gets where nothing else is said.
+    pub inherited: BTreeMap<OsString, OsString>,
     /// How long a [`Command`] may take; no limit when absent.
     pub timeout: Option<Duration>,
     /// How long a [`Command`] waits for a living process to release the stack's lock.

@@ -158,7 +158,8 @@ impl Host {
     fn env(&self, place: &Place) -> Environment {
         let tools = self.cli.as_ref().and_then(|cli| cli.path().parent());
         let of_place = environment::of_place(place).filter(|(key, _)| !route::travels(place, key));
-        environment::of_engine(place, tools).into_iter().chain(of_place).collect()
+        let of_engine = environment::of_engine(place, tools).into_iter();
+        of_engine.filter(|(key, _)| !route::is_of_request(key)).chain(of_place).collect()
     }
 }
 

@@ -8,7 +8,8 @@
 //! memory, for the tests of whoever uses this crate.
 //!
 //! Nothing here knows Pilot. Nothing global is kept, so any number of programs can run at once in one
-//! process. The environment of this process counts only for `git` without credentials of its own.
+//! process. The environment of this process counts only for `git` without credentials of its own, and where
+//! [`Workspace::inherit_env`] says so.
 //!
 //! ```no_run
 //! use automation::{Cli, Input, Options, Outputs, ResourceOptions, Workspace, program};

@@ -107,6 +107,7 @@ impl Workspace {
             secrets_provider: None,
             attached: Default::default(),
             env: Default::default(),
+            inherited: Default::default(),
             timeout: None,
             lock_patience: Duration::from_secs(2),
             keep: None,
@@ -141,8 +142,16 @@ impl Workspace {
         self
     }
 
-    /// One more environment variable for the engine and what it starts. Its environment is otherwise
-    /// built by the engine's driver and inherits nothing.
+    /// The engine and what it starts get the environment that this process has now, as programs that use
+    /// Pulumi's own Automation API do: proxies, credentials of clouds, `PATH`. What the workspace says itself
+    /// counts before it. By default nothing is inherited.
+    pub fn inherit_env(mut self) -> Self {
+        self.place.inherited = std::env::vars_os().collect();
+        self
+    }
+
+    /// One more environment variable for the engine and what it starts. Without [`Workspace::inherit_env`] its
+    /// environment is otherwise built by the engine's driver and inherits nothing.
     pub fn with_env(mut self, key: &str, value: &str) -> Self {
         self.place.env.insert(key.to_owned(), value.to_owned());
         self

@@ -1,7 +1,7 @@
 //! What the host does itself, and why the CLI does the rest.
 
 use crate::argv;
-use crate::engine::{Backend, Command, Operation, Place};
+use crate::engine::{Backend, Command, Operation, Passphrase, Place};
 
 /// Commands of the host by their first word.
 const COMMANDS: [&str; 3] = ["cancel", "config", "whoami"];
@@ -89,12 +89,29 @@ const TRAVELLING: [&str; 5] = [
 
 /// The token that the workspace has for its service; none where the backend is storage.
 pub(super) fn token(place: &Place) -> Option<&str> {
-    is_one_of(place, &SERVICES).then(|| place.env.get(TOKEN).map(String::as_str)).flatten()
+    let inherited = || place.inherited.get(std::ffi::OsStr::new(TOKEN)).and_then(|token| token.to_str());
+    is_one_of(place, &SERVICES).then(|| place.env.get(TOKEN).map(String::as_str).or_else(inherited)).flatten()
 }
 
 /// True for the variables that no process of the host gets, because they travel.
 pub(super) fn travels(place: &Place, variable: &std::ffi::OsStr) -> bool {
     variable == TOKEN && token(place).is_some()
+}
+
+/// True for an inherited variable that no process of the host gets, because the request says it.
+pub(super) fn is_of_request(variable: &std::ffi::OsStr) -> bool {
+    TRAVELLING.iter().any(|key| variable == *key)
+}
+
+/// True when the request does not say what this inherited variable does.
+fn is_unsaid(place: &Place, variable: &str) -> bool {
+    match variable {
+        "PULUMI_CONFIG_PASSPHRASE" | "PULUMI_CONFIG_PASSPHRASE_FILE" => {
+            place.passphrase == Passphrase::Absent
+        }
+        "PULUMI_DEBUG_PROVIDERS" => place.attached.is_empty(),
+        _ => false,
+    }
 }
 
 fn is_one_of(place: &Place, schemes: &[&str]) -> bool {
@@ -137,6 +154,10 @@ fn of_place(place: &Place) -> Option<&'static str> {
     }
     if is_service && token(place).is_none() {
         return Some("the CLI is logged in to the service, and the workspace has no access token of its own");
+    }
+    let mut inherited = place.inherited.keys().filter_map(|key| key.to_str());
+    if inherited.any(|key| is_unsaid(place, key)) {
+        return Some("the inherited environment says what the workspace does not");
     }
     let mut keys = place.env.keys().map(String::as_str).filter(|key| !(is_service && *key == TOKEN));
     let replaced = keys.any(|key| TRAVELLING.contains(&key));
@@ -181,6 +202,15 @@ mod tests {
             place.env.clear();
         }
         place.backend = Backend::Folder("/srv".into());
+        for (variable, unsaid) in
+            [("PULUMI_CONFIG_PASSPHRASE", true), ("PULUMI_BACKEND_URL", false), (TOKEN, false)]
+        {
+            place.inherited = [(variable.into(), "x".into())].into();
+            assert_eq!(to_cli(&place, &["stack", "ls"]), unsaid, "{variable}");
+        }
+        place.passphrase = Passphrase::Empty;
+        place.inherited = [("PULUMI_CONFIG_PASSPHRASE".into(), "x".into())].into();
+        assert!(!to_cli(&place, &["stack", "ls"]), "the request says another");
         place.env.insert("PULUMI_CONFIG_PASSPHRASE".to_owned(), "x".to_owned());
         assert!(to_cli(&place, &["stack", "ls"]));
     }
