@@ -24,10 +24,10 @@ use crate::options::Printed;
 
 /// How long the news of a process's death may take after its connections broke, and how long what it
 /// sent last may take after that news.
-const NEWS: Duration = Duration::from_secs(2);
+const DEATH_NOTICE: Duration = Duration::from_secs(2);
 
 /// How often a request is sent that did not reach a process.
-const SENDINGS: usize = 3;
+const MAX_ATTEMPTS: usize = 3;
 
 /// What is asked of the host.
 pub(super) struct Request<'a> {
@@ -87,7 +87,7 @@ pub(super) async fn send(
     let deadline = deadline::after(request.timeout);
     let timed_out = || Error::TimedOut { timeout: request.timeout.unwrap_or_default() };
     let mut unreachable = String::new();
-    for _ in 0..SENDINGS {
+    for _ in 0..MAX_ATTEMPTS {
         let lease = tokio::select! {
             lease = pool.lease(env) => lease?,
             () = request.cancel.cancelled() => return Err(Error::Canceled),
@@ -172,7 +172,7 @@ impl Running<'_> {
                     signal = process.ended() => {
                         // What it sent before its death is still to be read.
                         let lost = || Err(Stop::Error(Error::Interrupted { signal }));
-                        break match tokio::time::timeout(NEWS, &mut read).await {
+                        break match tokio::time::timeout(DEATH_NOTICE, &mut read).await {
                             Ok(Ok(ended)) => Ok(ended),
                             Ok(Err(Stop::Failure(Failure::Unreachable(reason)))) => {
                                 Err(Stop::Failure(Failure::Unreachable(reason)))
@@ -213,7 +213,7 @@ impl Running<'_> {
     /// A connection breaks with its process, and then that is the reason.
     async fn explain(&self, failure: Failure) -> Stop {
         let process = &self.lease.0;
-        let is_dead = tokio::time::timeout(NEWS, process.ended()).await;
+        let is_dead = tokio::time::timeout(DEATH_NOTICE, process.ended()).await;
         match (failure, is_dead) {
             (Failure::Broken(_), Ok(signal)) => Stop::Error(Error::Interrupted { signal }),
             (Failure::Unreachable(reason), Err(_)) => {
