@@ -216,7 +216,7 @@ mod tests {
             events: None,
             output: None,
             cancel: Default::default(),
-            lock_patience: Default::default(),
+            lock_timeout: Default::default(),
             timeout: Default::default(),
             parallel: Some(1),
             message: Some(text()),

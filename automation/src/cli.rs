@@ -107,7 +107,7 @@ impl Engine for Cli {
         let Some(stack) = &command.locks else {
             return run::plain(self, place, command).await;
         };
-        locking(place, stack, place.lock_patience, &CancellationToken::new(), || {
+        locking(place, stack, place.lock_timeout, &CancellationToken::new(), || {
             run::plain(self, place, command)
         })
         .await
@@ -120,7 +120,7 @@ impl Engine for Cli {
             return run::engine(self, place, operation, args).await;
         }
         let options = operation.options;
-        locking(place, operation.stack, options.lock_patience, &options.cancel, || {
+        locking(place, operation.stack, options.lock_timeout, &options.cancel, || {
             run::engine(self, place, operation, args.clone())
         })
         .await

@@ -89,7 +89,7 @@ pub struct Place {
     /// How long a [`Command`] may take; no limit when absent.
     pub timeout: Option<Duration>,
     /// How long a [`Command`] waits for a living process to release the stack's lock.
-    pub lock_patience: Duration,
+    pub lock_timeout: Duration,
     /// Keeps a temporary folder until the last copy is gone.
     pub(crate) keep: Option<Arc<tempfile::TempDir>>,
 }

@@ -200,7 +200,7 @@ impl Host {
             return run::command(&self.pool, &env, place, command).await;
         };
         self.pool.recoveries.settled(&StackKey::new(place, stack), &never).await?;
-        waiting(place.lock_patience, &never, || run::command(&self.pool, &env, place, command)).await
+        waiting(place.lock_timeout, &never, || run::command(&self.pool, &env, place, command)).await
     }
 
     async fn own_operation(&self, place: &Place, operation: &Operation<'_>) -> Result<Finished> {
@@ -217,7 +217,7 @@ impl Host {
             return run().await;
         }
         self.pool.recoveries.settled(&StackKey::new(place, operation.stack), &options.cancel).await?;
-        waiting(options.lock_patience, &options.cancel, run).await
+        waiting(options.lock_timeout, &options.cancel, run).await
     }
 }
 

@@ -28,7 +28,7 @@ pub struct Options {
     /// Ends the operation: in order first, and by force when it has not ended after a minute.
     pub cancel: CancellationToken,
     /// How long to wait for a living process to release the stack's lock; 2 s by default.
-    pub lock_patience: Duration,
+    pub lock_timeout: Duration,
     /// How long the operation may take before it is cancelled; no limit by default.
     pub timeout: Option<Duration>,
     /// How many resource steps run at once; the engine's own default when absent.
@@ -82,7 +82,7 @@ impl Default for Options {
             events: None,
             output: None,
             cancel: CancellationToken::new(),
-            lock_patience: Duration::from_secs(2),
+            lock_timeout: Duration::from_secs(2),
             timeout: None,
             parallel: None,
             message: None,

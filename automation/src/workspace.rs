@@ -109,7 +109,7 @@ impl Workspace {
             env: Default::default(),
             inherited: Default::default(),
             timeout: None,
-            lock_patience: Duration::from_secs(2),
+            lock_timeout: Duration::from_secs(2),
             keep: None,
         };
         Ok(Self { engine: Arc::new(engine), place })
@@ -177,7 +177,7 @@ impl Workspace {
     /// How long a command (not an operation: those have [`crate::Options`]) waits for a living process to
     /// release the stack's lock, 2 s by default.
     pub fn with_lock_timeout(mut self, timeout: Duration) -> Self {
-        self.place.lock_patience = timeout;
+        self.place.lock_timeout = timeout;
         self
     }
 
@@ -267,7 +267,7 @@ mod tests {
         assert!(places[0].env.is_empty());
         assert_eq!(pairs(&places[1].env), ["REGION=west", "ZONE=b"]);
         assert_eq!((pairs(&places[2].env), one.env()), (vec!["REGION=west".to_owned()], &places[2].env));
-        let limits = places.iter().map(|place| (place.timeout, place.lock_patience.as_secs()));
+        let limits = places.iter().map(|place| (place.timeout, place.lock_timeout.as_secs()));
         assert_eq!(limits.collect::<Vec<_>>(), [(None, 2), (None, 2), (Some(minute), 0)]);
     }
 

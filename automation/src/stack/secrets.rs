@@ -59,7 +59,7 @@ impl Stack {
         };
         // The CLI saves the settings before it locks and saves the state. Half a change is taken back, and
         // not tried again on top of itself.
-        runs_in.place.lock_patience = Duration::ZERO;
+        runs_in.place.lock_timeout = Duration::ZERO;
         let path = self.workspace.stack_settings_path(&self.name);
         let before = std::fs::read_to_string(&path).ok();
         if let Err(error) = runs_in.command(&command).await {

@@ -208,7 +208,7 @@ pub async fn two_operations_on_one_stack_exclude_each_other(subject: impl Subjec
         tokio::spawn(async move { stack.up(row(&["a"]), &Options::default()).await })
     };
     subject.reached("a").await;
-    let impatient = Options { lock_patience: Duration::ZERO, ..Options::default() };
+    let impatient = Options { lock_timeout: Duration::ZERO, ..Options::default() };
     let error = stack.up(row(&["a"]), &impatient).await.unwrap_err();
     let Error::ConcurrentUpdate { stack: named, owner } = error else { panic!("{error:?}") };
     assert_eq!(named, "busy");

@@ -120,12 +120,12 @@ async fn a_lock_of_another_machine_is_waited_for_as_long_as_it_may_take() {
     std::fs::write(&lock, r#"{"pid": 1, "username": "me", "hostname": "elsewhere"}"#).unwrap();
     let patience = Duration::from_millis(200);
     let impatient = world.workspace.clone().with_lock_timeout(patience).stack("locked");
-    let options = Options { lock_patience: patience, ..Options::default() };
+    let options = Options { lock_timeout: patience, ..Options::default() };
     for waiting in [impatient.remove().await, stack.up(two(), &options).await.map(drop)] {
         let Err(Error::ConcurrentUpdate { owner, .. }) = &waiting else { panic!("{waiting:?}") };
         assert!(owner.contains("elsewhere"), "{owner}");
     }
-    let patient = Options { lock_patience: Duration::from_secs(60), ..Options::default() };
+    let patient = Options { lock_timeout: Duration::from_secs(60), ..Options::default() };
     let running = {
         let stack = stack.clone();
         tokio::spawn(async move { stack.up(two(), &patient).await })

@@ -18,7 +18,7 @@ use crate::lifecycle::state::{Event, next};
 use crate::store::{Change, StoreError, WorkspaceRow};
 
 /// How long an operation waits for a living Pulumi run that an earlier process left behind.
-const LOCK_PATIENCE: Duration = Duration::from_secs(30);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// So many events of the engine may wait; those who pass them on are never far behind.
 const EVENTS: usize = 4096;
@@ -143,7 +143,7 @@ impl Run {
         Options {
             events: Some(sender),
             cancel: self.cancel.clone(),
-            lock_patience: LOCK_PATIENCE,
+            lock_timeout: LOCK_TIMEOUT,
             timeout: Some(ENGINE_TIMEOUT),
             ..engine_options()
         }

@@ -169,7 +169,7 @@ async fn a_second_update_of_a_locked_stack_names_the_owner() {
         tokio::spawn(async move { stack.up(program, &Options::default()).await })
     };
     world.cloud.until_logged("begin slow").await;
-    let options = Options { lock_patience: Duration::ZERO, ..Options::default() };
+    let options = Options { lock_timeout: Duration::ZERO, ..Options::default() };
     let error = stack.up(world.program("rt-locked", declared), &options).await.unwrap_err();
     let Error::ConcurrentUpdate { owner, .. } = error else { panic!("{error}") };
     assert!(owner.contains("(pid "), "{owner}");
