@@ -206,7 +206,7 @@ fn path(option: &'static str, known: u8, flag: &str, paths: &[std::path::PathBuf
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::options::{Debug, Display, Pending, Plan, Policy, Select};
+    use crate::options::{DebugOptions, DisplayOptions, Pending, Plan, Policy, Select};
 
     /// Every option with a value that makes an argument. A new field does not compile until it is here.
     pub(crate) fn everything() -> Options {
@@ -242,7 +242,7 @@ mod tests {
             plan: Plan { save: Some("x".into()), apply: Some("x".into()), import_file: Some("x".into()) },
             policy: Policy { packs: paths(), configs: paths() },
             pending: Pending { clear: yes, skip: yes, import: vec![(text(), text())] },
-            display: Display {
+            display: DisplayOptions {
                 diff: yes,
                 color: Some("never".to_owned()),
                 suppress_outputs: yes,
@@ -258,7 +258,7 @@ mod tests {
                 show_urns: yes,
                 json: yes,
             },
-            debug: Debug {
+            debug: DebugOptions {
                 log_to_stderr: yes,
                 verbosity: Some(1),
                 log_flow: yes,
@@ -385,7 +385,7 @@ mod tests {
     #[test]
     fn progress_and_colours_are_printed_on_request() {
         let display =
-            Display { progress: true, color: Some("always".to_owned()), diff: true, ..Display::default() };
+            DisplayOptions { progress: true, color: Some("always".to_owned()), diff: true, ..DisplayOptions::default() };
         let options = Options { display, ..Options::default() };
         let argv = argv(Kind::Up, &options).unwrap();
         assert!(!argv.contains(&"--suppress-progress".to_owned()));

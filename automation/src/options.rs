@@ -69,9 +69,9 @@ pub struct Options {
     /// What an interrupted operation left undecided.
     pub pending: Pending,
     /// What is printed; events are the same whatever it says.
-    pub display: Display,
+    pub display: DisplayOptions,
     /// Logs of the engine itself.
-    pub debug: Debug,
+    pub debug: DebugOptions,
     /// Run it on Pulumi Deployments, in Pulumi Cloud, instead of here.
     pub remote: Option<Remote>,
 }
@@ -100,8 +100,8 @@ impl Default for Options {
             plan: Plan::default(),
             policy: Policy::default(),
             pending: Pending::default(),
-            display: Display::default(),
-            debug: Debug::default(),
+            display: DisplayOptions::default(),
+            debug: DebugOptions::default(),
             remote: None,
         }
     }
@@ -168,7 +168,7 @@ pub struct Pending {
 
 /// What is printed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Display {
+pub struct DisplayOptions {
     /// A diff of every changed property.
     pub diff: bool,
     /// `always`, `never`, `raw` or `auto`; never by default.
@@ -201,7 +201,7 @@ pub struct Display {
 
 /// Logs of the engine itself, for those who debug it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Debug {
+pub struct DebugOptions {
     /// Log to the standard error instead of files.
     pub log_to_stderr: bool,
     /// 0 is silent, 11 is everything.

@@ -169,7 +169,7 @@ mod tests {
     use super::*;
     use crate::Source;
     use crate::engine::Kind;
-    use crate::options::{Debug, Options};
+    use crate::options::{DebugOptions, Options};
     use crate::recorder::Recorder;
 
     #[test]
@@ -218,19 +218,19 @@ mod tests {
     #[test]
     fn an_option_that_the_host_does_not_understand_goes_to_the_cli() {
         let place = Recorder::default().workspace().place().clone();
-        let goes_to_cli = |debug: Debug| {
+        let goes_to_cli = |debug: DebugOptions| {
             let options = &Options { debug, ..Options::default() };
             let (kind, program) = (Kind::Up, Source::Project);
             operation(&place, &Operation { kind, stack: "s", program, args: Vec::new(), options }).is_some()
         };
-        assert!(!goes_to_cli(Debug::default()));
+        assert!(!goes_to_cli(DebugOptions::default()));
         for debug in [
-            Debug { log_to_stderr: true, ..Debug::default() },
-            Debug { verbosity: Some(0), ..Debug::default() },
-            Debug { log_flow: true, ..Debug::default() },
-            Debug { tracing: Some("file:x".to_owned()), ..Debug::default() },
-            Debug { disable_integrity_checking: true, ..Debug::default() },
-            Debug { attach_debugger: vec!["all".to_owned()], ..Debug::default() },
+            DebugOptions { log_to_stderr: true, ..DebugOptions::default() },
+            DebugOptions { verbosity: Some(0), ..DebugOptions::default() },
+            DebugOptions { log_flow: true, ..DebugOptions::default() },
+            DebugOptions { tracing: Some("file:x".to_owned()), ..DebugOptions::default() },
+            DebugOptions { disable_integrity_checking: true, ..DebugOptions::default() },
+            DebugOptions { attach_debugger: vec!["all".to_owned()], ..DebugOptions::default() },
         ] {
             assert!(goes_to_cli(debug.clone()), "{debug:?}");
         }
