@@ -81,9 +81,9 @@ struct Hold {
 }
 
 /// A step that waits: see [`FakeEngine::hold`]. Dropped, it lets the step go on.
-pub struct Held(Arc<Hold>);
+pub struct HoldGuard(Arc<Hold>);
 
-impl Held {
+impl HoldGuard {
     /// Until the step has begun.
     pub async fn reached(&self) {
         self.0.reached.notified().await;
@@ -93,7 +93,7 @@ impl Held {
     pub fn release(self) {}
 }
 
-impl Drop for Held {
+impl Drop for HoldGuard {
     fn drop(&mut self) {
         self.0.released.notify_one();
     }
@@ -128,10 +128,10 @@ impl FakeEngine {
     }
 
     /// The next step of the resource waits until it is released.
-    pub fn hold(&self, resource: &str) -> Held {
+    pub fn hold(&self, resource: &str) -> HoldGuard {
         let hold = Arc::new(Hold::default());
         self.step(resource, StepScript::Hold(Arc::clone(&hold)));
-        Held(hold)
+        HoldGuard(hold)
     }
 
     /// The next operation of this kind emits these events, and then ends with the error, without running
