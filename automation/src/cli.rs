@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::{Command, Engine, Finished, Operation, Passphrase, Place};
+use crate::engine::{Command, Engine, OperationResult, Operation, Passphrase, Place};
 use crate::error::{Error, Result};
 use crate::folder::locking;
 use crate::{argv, environment};
@@ -113,7 +113,7 @@ impl Engine for Cli {
         .await
     }
 
-    async fn operate(&self, place: &Place, operation: &Operation<'_>) -> Result<Finished> {
+    async fn operate(&self, place: &Place, operation: &Operation<'_>) -> Result<OperationResult> {
         // Before it waits for anything: what cannot be done is refused at once.
         let args = argv::arguments(operation)?;
         if operation.kind.is_preview() {

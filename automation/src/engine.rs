@@ -27,7 +27,7 @@ pub trait Engine: std::fmt::Debug + Send + Sync {
     async fn command(&self, place: &Place, command: &Command) -> Result<String>;
 
     /// An operation of the engine. Every event is sent to `operation.options.events` while it runs.
-    async fn operate(&self, place: &Place, operation: &Operation<'_>) -> Result<Finished>;
+    async fn operate(&self, place: &Place, operation: &Operation<'_>) -> Result<OperationResult>;
 }
 
 /// So that a program can choose its engine while it runs.
@@ -41,7 +41,7 @@ impl<E: Engine + ?Sized> Engine for Arc<E> {
         (**self).command(place, command).await
     }
 
-    async fn operate(&self, place: &Place, operation: &Operation<'_>) -> Result<Finished> {
+    async fn operate(&self, place: &Place, operation: &Operation<'_>) -> Result<OperationResult> {
         (**self).operate(place, operation).await
     }
 }
@@ -260,7 +260,7 @@ pub struct Operation<'a> {
 
 /// What an operation left behind.
 #[derive(Debug, Default)]
-pub struct Finished {
+pub struct OperationResult {
     /// Absent when the engine ended before it could sum up.
     pub summary: Option<SummaryEvent>,
     /// Every step the engine announced, in its order, without the resources' states.

@@ -20,7 +20,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::Notify;
 
-use crate::engine::{Command, Engine, Finished, Kind, Operation, Place};
+use crate::engine::{Command, Engine, OperationResult, Kind, Operation, Place};
 use crate::error::{Error, Result};
 use crate::event::{EngineEvent, EventKind};
 
@@ -194,7 +194,7 @@ impl Engine for FakeEngine {
         commands::run(&mut inner, place, command)
     }
 
-    async fn operate(&self, place: &Place, operation: &Operation<'_>) -> Result<Finished> {
+    async fn operate(&self, place: &Place, operation: &Operation<'_>) -> Result<OperationResult> {
         let call = Call::Operation { kind: operation.kind, stack: operation.stack.to_owned() };
         self.lock().calls.push(call);
         let (events, error) = self.take_operation(operation.kind);

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{Cli, is_supported, parse_version, unsupported};
-use crate::engine::{Command, Engine, Finished, Operation, Place};
+use crate::engine::{Command, Engine, OperationResult, Operation, Place};
 use crate::error::{Error, Result};
 use crate::patience::patiently;
 use crate::{argv, environment};
@@ -178,7 +178,7 @@ impl Engine for Host {
         }
     }
 
-    async fn operate(&self, place: &Place, operation: &Operation<'_>) -> Result<Finished> {
+    async fn operate(&self, place: &Place, operation: &Operation<'_>) -> Result<OperationResult> {
         match self.own_operation(place, operation).await {
             Err(Error::NeedsCli { reason, .. }) => {
                 let cli = self.cli(operation.kind.command().to_owned(), reason)?;
@@ -203,7 +203,7 @@ impl Host {
         waiting(place.lock_timeout, &never, || run::command(&self.pool, &env, place, command)).await
     }
 
-    async fn own_operation(&self, place: &Place, operation: &Operation<'_>) -> Result<Finished> {
+    async fn own_operation(&self, place: &Place, operation: &Operation<'_>) -> Result<OperationResult> {
         // Before it waits for anything: what cannot be done is refused at once.
         let args = argv::arguments(operation)?;
         if let Some(reason) = route::operation(place, operation) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::engine::{Backend, Command, Finished, Kind, Operation};
+use crate::engine::{Backend, Command, OperationResult, Kind, Operation};
 use crate::error::{Error, Result};
 use crate::event::StepMetadata;
 use crate::options::Options;
@@ -125,7 +125,7 @@ impl Stack {
         program: Source,
         args: Vec<String>,
         options: &Options,
-    ) -> Result<Finished> {
+    ) -> Result<OperationResult> {
         let operation = Operation { kind, stack: &self.name, program, args, options };
         self.workspace.engine().operate(self.workspace.place(), &operation).await
     }
@@ -136,7 +136,7 @@ impl Stack {
 }
 
 /// The stack itself, its providers, and looking are not what anybody counts as steps.
-pub(crate) fn summarize(finished: Finished) -> Summary {
+pub(crate) fn summarize(finished: OperationResult) -> Summary {
     let own = ["pulumi:pulumi:", "pulumi:providers:"];
     let steps = finished.steps.into_iter().filter(|step| step.op != "refresh");
     let steps = steps.filter(|step| !own.iter().any(|own| step.resource_type.starts_with(own))).collect();

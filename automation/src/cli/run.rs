@@ -9,7 +9,7 @@ use super::{Cli, events};
 use crate::argv;
 use crate::classify::{Ended, Failures, classify};
 use crate::deadline;
-use crate::engine::{Command, Finished, Operation, Place};
+use crate::engine::{Command, OperationResult, Operation, Place};
 use crate::environment;
 use crate::error::{Error, Result};
 use crate::event::EngineEvent;
@@ -43,7 +43,7 @@ pub(super) async fn engine(
     place: &Place,
     operation: &Operation<'_>,
     mut args: Vec<String>,
-) -> Result<Finished> {
+) -> Result<OperationResult> {
     let options = operation.options;
     let _turn = tokio::select! {
         turn = cli.turn() => turn,

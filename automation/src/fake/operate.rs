@@ -16,7 +16,7 @@ use super::run::Run;
 use super::state::{Resource, StackState};
 use super::{FakeEngine, Inner};
 use crate::deadline;
-use crate::engine::{Finished, Kind, Operation, Place};
+use crate::engine::{OperationResult, Kind, Operation, Place};
 use crate::error::{Error, Result};
 use crate::event::{EventKind, Prelude, SummaryEvent};
 use crate::gather::Gathered;
@@ -42,7 +42,7 @@ pub(super) async fn run(
     place: &Place,
     operation: &Operation<'_>,
     sequence: i64,
-) -> Result<Finished> {
+) -> Result<OperationResult> {
     let options = operation.options;
     if options.cancel.is_cancelled() {
         return Err(Error::Canceled);

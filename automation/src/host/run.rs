@@ -12,7 +12,7 @@ use super::request::{Outcome, Request, send};
 use super::unsettled::StackKey;
 use crate::argv;
 use crate::classify::Failures;
-use crate::engine::{Command, Finished, Operation, Place};
+use crate::engine::{Command, OperationResult, Operation, Place};
 use crate::error::Result;
 use crate::gather::Gathered;
 use crate::language;
@@ -90,7 +90,7 @@ pub(super) async fn operation(
     place: &Place,
     operation: &Operation<'_>,
     args: Vec<String>,
-) -> Result<Finished> {
+) -> Result<OperationResult> {
     let options = operation.options;
     let key = StackKey::new(place, operation.stack);
     pool.recoveries.settled(&key, &options.cancel).await?;

@@ -187,7 +187,7 @@ mod tests {
             }
         }
 
-        async fn operate(&self, _: &crate::Place, _: &crate::Operation<'_>) -> Result<crate::Finished> {
+        async fn operate(&self, _: &crate::Place, _: &crate::Operation<'_>) -> Result<crate::OperationResult> {
             unreachable!("nothing operates")
         }
     }
