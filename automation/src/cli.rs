@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::{Command, Engine, OperationResult, Operation, Passphrase, Place};
+use crate::engine::{Command, Engine, Operation, OperationResult, Passphrase, Place};
 use crate::error::{Error, Result};
 use crate::folder::locking;
 use crate::{argv, environment};

@@ -206,7 +206,7 @@ impl Command {
 
 /// What an operation does to its stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum OperationKind {
     /// `up`
     Up,
     /// `preview`
@@ -225,21 +225,27 @@ pub enum Kind {
     PreviewImport,
 }
 
-impl Kind {
+impl OperationKind {
     /// The CLI's command.
     pub fn command(self) -> &'static str {
         match self {
-            Kind::Up => "up",
-            Kind::Preview => "preview",
-            Kind::Refresh | Kind::PreviewRefresh => "refresh",
-            Kind::Destroy | Kind::PreviewDestroy => "destroy",
-            Kind::Import | Kind::PreviewImport => "import",
+            OperationKind::Up => "up",
+            OperationKind::Preview => "preview",
+            OperationKind::Refresh | OperationKind::PreviewRefresh => "refresh",
+            OperationKind::Destroy | OperationKind::PreviewDestroy => "destroy",
+            OperationKind::Import | OperationKind::PreviewImport => "import",
         }
     }
 
     /// True when nothing changes and no lock is taken.
     pub fn is_preview(self) -> bool {
-        matches!(self, Kind::Preview | Kind::PreviewRefresh | Kind::PreviewDestroy | Kind::PreviewImport)
+        matches!(
+            self,
+            OperationKind::Preview
+                | OperationKind::PreviewRefresh
+                | OperationKind::PreviewDestroy
+                | OperationKind::PreviewImport
+        )
     }
 }
 
@@ -247,7 +253,7 @@ impl Kind {
 #[derive(Debug)]
 pub struct Operation<'a> {
     /// What is done.
-    pub kind: Kind,
+    pub kind: OperationKind,
     /// The stack's name.
     pub stack: &'a str,
     /// Where the program comes from.

@@ -20,7 +20,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::Notify;
 
-use crate::engine::{Command, Engine, OperationResult, Kind, Operation, Place};
+use crate::engine::{Command, Engine, Operation, OperationKind, OperationResult, Place};
 use crate::error::{Error, Result};
 use crate::event::{EngineEvent, EventKind};
 
@@ -55,7 +55,7 @@ pub enum Call {
     /// An operation.
     Operation {
         /// What was to be done.
-        kind: Kind,
+        kind: OperationKind,
         /// The stack's name.
         stack: String,
     },
@@ -64,7 +64,7 @@ pub enum Call {
 /// What is to happen once; the first that fits is taken.
 enum Script {
     Step { resource: String, what: StepScript },
-    Operation { kind: Kind, events: Vec<EventKind>, error: Option<Error> },
+    Operation { kind: OperationKind, events: Vec<EventKind>, error: Option<Error> },
 }
 
 #[derive(Clone)]
@@ -136,12 +136,12 @@ impl FakeEngine {
 
     /// The next operation of this kind emits these events, and then ends with the error, without running
     /// anything.
-    pub fn end_with(&self, kind: Kind, events: Vec<EventKind>, error: Error) {
+    pub fn end_with(&self, kind: OperationKind, events: Vec<EventKind>, error: Error) {
         self.lock().scripts.push(Script::Operation { kind, events, error: Some(error) });
     }
 
     /// The next operation of this kind emits these events first, and then runs as always.
-    pub fn emit(&self, kind: Kind, events: Vec<EventKind>) {
+    pub fn emit(&self, kind: OperationKind, events: Vec<EventKind>) {
         self.lock().scripts.push(Script::Operation { kind, events, error: None });
     }
 
@@ -171,7 +171,7 @@ impl FakeEngine {
         }
     }
 
-    fn take_operation(&self, kind: Kind) -> (Vec<EventKind>, Option<Error>) {
+    fn take_operation(&self, kind: OperationKind) -> (Vec<EventKind>, Option<Error>) {
         let mut inner = self.lock();
         let fits = |script: &Script| matches!(script, Script::Operation { kind: of, .. } if *of == kind);
         let at = inner.scripts.iter().position(fits);

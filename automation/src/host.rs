@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{Cli, is_supported, parse_version, unsupported};
-use crate::engine::{Command, Engine, OperationResult, Operation, Place};
+use crate::engine::{Command, Engine, Operation, OperationResult, Place};
 use crate::error::{Error, Result};
 use crate::patience::patiently;
 use crate::{argv, environment};

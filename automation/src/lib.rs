@@ -87,7 +87,7 @@ pub use context::{
     PackageReference, Parameterization, ProviderReference, Resource, ResourceArgs, ResourceOptions, Returned,
     Severity, StackReference, Step, Transform, Transformed, TransformedInvoke,
 };
-pub use engine::{Backend, Command, Engine, OperationResult, Kind, Operation, Passphrase, Place};
+pub use engine::{Backend, Command, Engine, Operation, OperationKind, OperationResult, Passphrase, Place};
 pub use error::{Diagnostic, Error, FailedOperation, Result};
 pub use event::{EngineEvent, EventKind, StepMetadata};
 pub use fake::FakeEngine;

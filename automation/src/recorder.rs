@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 
-use crate::engine::{Command, Engine, OperationResult, Operation, Place};
+use crate::engine::{Command, Engine, Operation, OperationResult, Place};
 use crate::error::{Error, Result};
 use crate::workspace::Workspace;
 

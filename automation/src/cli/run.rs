@@ -9,7 +9,7 @@ use super::{Cli, events};
 use crate::argv;
 use crate::classify::{Ended, Failures, classify};
 use crate::deadline;
-use crate::engine::{Command, OperationResult, Operation, Place};
+use crate::engine::{Command, Operation, OperationResult, Place};
 use crate::environment;
 use crate::error::{Error, Result};
 use crate::event::EngineEvent;

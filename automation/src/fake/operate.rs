@@ -16,7 +16,7 @@ use super::run::Run;
 use super::state::{Resource, StackState};
 use super::{FakeEngine, Inner};
 use crate::deadline;
-use crate::engine::{OperationResult, Kind, Operation, Place};
+use crate::engine::{Operation, OperationKind, OperationResult, Place};
 use crate::error::{Error, Result};
 use crate::event::{EventKind, Prelude, SummaryEvent};
 use crate::gather::Gathered;
@@ -140,8 +140,8 @@ async fn work(
     let prelude = Prelude { config: config.iter().map(shown).collect() };
     monitor.with(|run| run.emit(EventKind::Prelude(prelude)));
     let outputs = match operation.kind {
-        Kind::Up | Kind::Preview => program(monitor, operation, config).await?,
-        Kind::Refresh | Kind::PreviewRefresh => {
+        OperationKind::Up | OperationKind::Preview => program(monitor, operation, config).await?,
+        OperationKind::Refresh | OperationKind::PreviewRefresh => {
             monitor.with(|run| {
                 for resource in run.old.clone() {
                     run.step(&resource, "refresh", EventKind::ResourcePre);
@@ -150,8 +150,8 @@ async fn work(
             });
             return Ok(None);
         }
-        Kind::Destroy | Kind::PreviewDestroy => None,
-        Kind::Import | Kind::PreviewImport => {
+        OperationKind::Destroy | OperationKind::PreviewDestroy => None,
+        OperationKind::Import | OperationKind::PreviewImport => {
             let command = operation.kind.command().to_owned();
             return Err(Error::Invalid { command, message: "the fake engine imports nothing".to_owned() });
         }
@@ -230,7 +230,7 @@ async fn delete(monitor: &Monitor, operation: &Operation<'_>) -> Result<()> {
     Ok(())
 }
 
-fn update_failed(run: &Run, kind: Kind) -> Error {
+fn update_failed(run: &Run, kind: OperationKind) -> Error {
     Error::UpdateFailed {
         operation: kind.command().to_owned(),
         diagnostics: run.diagnostics.clone(),
@@ -258,7 +258,7 @@ fn finish(
             (state.resources, state.ids) = (resources, ids);
             state.record(operation.kind, operation.options, ended, &changes);
         }
-        if operation.kind == Kind::Destroy && operation.options.remove && result.is_ok() {
+        if operation.kind == OperationKind::Destroy && operation.options.remove && result.is_ok() {
             inner.stacks.remove(key);
         }
     }

@@ -168,7 +168,7 @@ fn of_place(place: &Place) -> Option<&'static str> {
 mod tests {
     use super::*;
     use crate::Source;
-    use crate::engine::Kind;
+    use crate::engine::OperationKind;
     use crate::options::{DebugOptions, Options};
     use crate::recorder::Recorder;
 
@@ -220,7 +220,7 @@ mod tests {
         let place = Recorder::default().workspace().place().clone();
         let goes_to_cli = |debug: DebugOptions| {
             let options = &Options { debug, ..Options::default() };
-            let (kind, program) = (Kind::Up, Source::Project);
+            let (kind, program) = (OperationKind::Up, Source::Project);
             operation(&place, &Operation { kind, stack: "s", program, args: Vec::new(), options }).is_some()
         };
         assert!(!goes_to_cli(DebugOptions::default()));

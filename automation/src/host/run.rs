@@ -12,7 +12,7 @@ use super::request::{Outcome, Request, send};
 use super::unsettled::StackKey;
 use crate::argv;
 use crate::classify::Failures;
-use crate::engine::{Command, OperationResult, Operation, Place};
+use crate::engine::{Command, Operation, OperationResult, Place};
 use crate::error::Result;
 use crate::gather::Gathered;
 use crate::language;

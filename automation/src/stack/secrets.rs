@@ -187,7 +187,11 @@ mod tests {
             }
         }
 
-        async fn operate(&self, _: &crate::Place, _: &crate::Operation<'_>) -> Result<crate::OperationResult> {
+        async fn operate(
+            &self,
+            _: &crate::Place,
+            _: &crate::Operation<'_>,
+        ) -> Result<crate::OperationResult> {
             unreachable!("nothing operates")
         }
     }
