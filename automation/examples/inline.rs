@@ -27,13 +27,13 @@ async fn shop(context: Context) -> Result<Outputs, ProgramError> {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pulumi = std::env::args().nth(1).unwrap_or_else(|| "pulumi".to_owned());
     // State, settings and Pulumi's own files are in a temporary folder that is removed at the end.
-    let stack = Workspace::temporary(Cli::open(pulumi).await?, "shop")?.stack("dev");
+    let stack = Workspace::temporary(Cli::open(pulumi).await?, "shop")?.with_empty_passphrase().stack("dev");
     stack.create().await?;
 
     let plan = stack.preview(program(shop), &Options::default()).await?;
     println!("would do: {:?}", plan.changes);
 
-    let (events, mut listener) = tokio::sync::mpsc::unbounded_channel::<automation::EngineEvent>();
+    let (events, mut listener) = tokio::sync::mpsc::channel::<automation::EngineEvent>(4096);
     let watch = tokio::spawn(async move {
         while let Some(event) = listener.recv().await {
             if let EventKind::ResourceOutputs(step) = event.kind {

@@ -17,7 +17,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let home = tempfile::tempdir()?;
     let state = Backend::Folder(backend.into());
-    let workspace = Workspace::local(Cli::open("pulumi").await?, folder, home.path(), state)?;
+    let workspace =
+        Workspace::local(Cli::open("pulumi").await?, folder, home.path(), state)?.with_empty_passphrase();
     let stack = workspace.with_passphrase_file(passphrase).stack(stack);
     let plan = stack.preview(Source::Project, &Options::default()).await?;
     for step in &plan.steps {

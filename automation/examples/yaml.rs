@@ -27,7 +27,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let state = Backend::Folder(folder.path().join("state"));
     let home = folder.path().join("home");
-    let stack = Workspace::local(Cli::open(pulumi).await?, project, home, state)?.stack("dev");
+    let stack = Workspace::local(Cli::open(pulumi).await?, project, home, state)?
+        .with_empty_passphrase()
+        .stack("dev");
     stack.create().await?;
     let update = stack.up(Source::Project, &Options::default()).await?;
     println!("{}", update.outputs["text"].reveal());

@@ -1,7 +1,7 @@
 //! From options to the arguments of the CLI and of the host: one table, so that what an operation does not know is refused
 //! here and not by the words of a usage message.
 
-use crate::engine::{Command, Kind, Operation};
+use crate::engine::{Command, Operation, OperationKind};
 use crate::error::{Error, Result};
 use crate::options::Options;
 use crate::source::Source;
@@ -37,17 +37,19 @@ pub(crate) fn arguments(operation: &Operation<'_>) -> Result<Vec<String>> {
     let kind = operation.kind;
     let mut argv = vec![kind.command().to_owned()];
     match kind {
-        Kind::Preview => {}
-        Kind::PreviewRefresh | Kind::PreviewDestroy | Kind::PreviewImport => {
+        OperationKind::Preview => {}
+        OperationKind::PreviewRefresh | OperationKind::PreviewDestroy | OperationKind::PreviewImport => {
             argv.push("--preview-only".to_owned());
         }
-        Kind::Up | Kind::Refresh | Kind::Destroy | Kind::Import => {
+        OperationKind::Up | OperationKind::Refresh | OperationKind::Destroy | OperationKind::Import => {
             argv.extend(["--yes", "--skip-preview"].map(str::to_owned));
         }
     }
     argv.push("--non-interactive".to_owned());
     argv.push(format!("--stack={}", operation.stack));
-    if !operation.options.install_plugins && !matches!(kind, Kind::Import | Kind::PreviewImport) {
+    if !operation.options.install_plugins
+        && !matches!(kind, OperationKind::Import | OperationKind::PreviewImport)
+    {
         argv.push("--skip-plugin-pre-install".to_owned());
     }
     argv.push(match operation.program {
@@ -64,7 +66,10 @@ pub(crate) fn arguments(operation: &Operation<'_>) -> Result<Vec<String>> {
         argv.extend(row.args);
     }
     if let Some(remote) = &operation.options.remote {
-        if !matches!(kind, Kind::Up | Kind::Preview | Kind::Refresh | Kind::Destroy) {
+        if !matches!(
+            kind,
+            OperationKind::Up | OperationKind::Preview | OperationKind::Refresh | OperationKind::Destroy
+        ) {
             return Err(Error::Option { option: "remote", operation: kind.command() });
         }
         argv.extend(remote::arguments(remote));
@@ -81,13 +86,13 @@ pub(crate) fn given(options: &Options) -> impl Iterator<Item = &'static str> {
 #[cfg(test)]
 pub(crate) use tests::everything;
 
-fn bit(kind: Kind) -> u8 {
+fn bit(kind: OperationKind) -> u8 {
     match kind {
-        Kind::Up => UP,
-        Kind::Preview => PREVIEW,
-        Kind::Refresh | Kind::PreviewRefresh => REFRESH,
-        Kind::Destroy | Kind::PreviewDestroy => DESTROY,
-        Kind::Import | Kind::PreviewImport => IMPORT,
+        OperationKind::Up => UP,
+        OperationKind::Preview => PREVIEW,
+        OperationKind::Refresh | OperationKind::PreviewRefresh => REFRESH,
+        OperationKind::Destroy | OperationKind::PreviewDestroy => DESTROY,
+        OperationKind::Import | OperationKind::PreviewImport => IMPORT,
     }
 }
 
@@ -204,183 +209,4 @@ fn path(option: &'static str, known: u8, flag: &str, paths: &[std::path::PathBuf
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::options::{Debug, Display, Pending, Plan, Policy, Select};
-
-    /// Every option with a value that makes an argument. A new field does not compile until it is here.
-    pub(crate) fn everything() -> Options {
-        let (yes, text) = (true, || "x".to_owned());
-        let (list, paths) = (|| vec![text()], || vec![std::path::PathBuf::from("x")]);
-        Options {
-            events: None,
-            output: None,
-            cancel: Default::default(),
-            lock_patience: Default::default(),
-            limit: Default::default(),
-            parallel: Some(1),
-            message: Some(text()),
-            refresh: yes,
-            run_program: Some(yes),
-            expect_no_changes: yes,
-            continue_on_error: yes,
-            remove: yes,
-            config_file: Some("x".into()),
-            config: vec![(text(), text())],
-            config_path: yes,
-            skip_config_validation: yes,
-            install_plugins: yes,
-            select: Select {
-                targets: list(),
-                target_dependents: yes,
-                excludes: list(),
-                exclude_dependents: yes,
-                replace: list(),
-                target_replace: list(),
-                exclude_protected: yes,
-            },
-            plan: Plan { save: Some("x".into()), apply: Some("x".into()), import_file: Some("x".into()) },
-            policy: Policy { packs: paths(), configs: paths() },
-            pending: Pending { clear: yes, skip: yes, import: vec![(text(), text())] },
-            display: Display {
-                diff: yes,
-                color: Some("never".to_owned()),
-                suppress_outputs: yes,
-                progress: false,
-                suppress_permalink: yes,
-                show_sames: yes,
-                show_replacement_steps: yes,
-                show_reads: yes,
-                show_full_output: yes,
-                show_policy_remediations: yes,
-                show_config: yes,
-                show_secrets: yes,
-                show_urns: yes,
-                json: yes,
-            },
-            debug: Debug {
-                log_to_stderr: yes,
-                verbosity: Some(1),
-                log_flow: yes,
-                tracing: Some(text()),
-                debug: yes,
-                disable_integrity_checking: yes,
-                attach_debugger: list(),
-                user_agent: Some(text()),
-                env: Default::default(),
-            },
-            remote: None,
-        }
-    }
-
-    #[test]
-    fn every_option_makes_an_argument_when_it_is_set() {
-        let all = everything();
-        let silent: Vec<_> =
-            rows(&all).into_iter().filter(|row| row.args.is_empty()).map(|row| row.option).collect();
-        assert!(silent.is_empty(), "{silent:?}");
-    }
-
-    fn argv(kind: Kind, options: &Options) -> Result<Vec<String>> {
-        arguments(&Operation { kind, stack: "s", program: crate::Source::Project, args: Vec::new(), options })
-    }
-
-    /// What follows the arguments that every operation has.
-    fn check(kind: Kind, options: &Options, expected: &[&str]) {
-        let argv = argv(kind, options).unwrap();
-        let known = [
-            "--yes",
-            "--skip-preview",
-            "--non-interactive",
-            "--color=never",
-            "--suppress-progress",
-            "--skip-plugin-pre-install",
-            "--exec-kind=auto.local",
-        ];
-        let extra: Vec<&str> =
-            argv[1..].iter().map(String::as_str).filter(|arg| !known.contains(arg)).collect();
-        assert_eq!(extra[0], "--stack=s");
-        assert_eq!(&extra[1..], expected);
-    }
-
-    #[test]
-    fn changes_are_confirmed_in_advance_and_previews_are_not() {
-        let options = Options::default();
-        assert_eq!(
-            argv(Kind::Up, &options).unwrap(),
-            [
-                "up",
-                "--yes",
-                "--skip-preview",
-                "--non-interactive",
-                "--stack=s",
-                "--skip-plugin-pre-install",
-                "--exec-kind=auto.local",
-                "--color=never",
-                "--suppress-progress"
-            ]
-        );
-        // `--yes` and `--preview-only` exclude each other.
-        assert_eq!(
-            argv(Kind::PreviewRefresh, &options).unwrap()[..4],
-            ["refresh", "--preview-only", "--non-interactive", "--stack=s"]
-        );
-        assert_eq!(argv(Kind::Preview, &options).unwrap()[..2], ["preview", "--non-interactive"]);
-        assert_eq!(argv(Kind::PreviewDestroy, &options).unwrap()[..2], ["destroy", "--preview-only"]);
-    }
-
-    #[test]
-    fn selections_repeat_their_flag() {
-        let select = Select {
-            targets: vec!["a".to_owned(), "b".to_owned()],
-            target_dependents: true,
-            replace: vec!["c".to_owned()],
-            ..Select::default()
-        };
-        let options = Options { select, parallel: Some(4), ..Options::default() };
-        check(
-            Kind::Up,
-            &options,
-            &["--parallel=4", "--target=a", "--target=b", "--target-dependents", "--replace=c"],
-        );
-    }
-
-    #[test]
-    fn a_message_of_any_words_is_one_argument() {
-        let options = Options { message: Some("it's \"so\" --yes".to_owned()), ..Options::default() };
-        check(Kind::Destroy, &options, &["--message=it's \"so\" --yes"]);
-    }
-
-    #[test]
-    fn a_pending_create_is_imported_by_urn_and_id() {
-        let pending = Pending { import: vec![("urn".to_owned(), "id".to_owned())], ..Pending::default() };
-        let options = Options { pending, ..Options::default() };
-        check(Kind::Refresh, &options, &["--import-pending-creates=urn", "--import-pending-creates=id"]);
-    }
-
-    #[test]
-    fn what_an_operation_does_not_know_is_refused_by_name() {
-        let save = Plan { save: Some("plan.json".into()), ..Plan::default() };
-        for (kind, options, option) in [
-            (Kind::Refresh, Options { continue_on_error: true, ..Options::default() }, "continue_on_error"),
-            (Kind::Destroy, Options { plan: save.clone(), ..Options::default() }, "plan.save"),
-            (Kind::Up, Options { plan: save, ..Options::default() }, "plan.save"),
-            (Kind::Up, Options { remove: true, ..Options::default() }, "remove"),
-            (Kind::Import, Options { refresh: true, ..Options::default() }, "refresh"),
-        ] {
-            let error = argv(kind, &options).unwrap_err();
-            let Error::Option { option: refused, .. } = error else { panic!("{error}") };
-            assert_eq!(refused, option);
-        }
-    }
-
-    #[test]
-    fn progress_and_colours_are_printed_on_request() {
-        let display =
-            Display { progress: true, color: Some("always".to_owned()), diff: true, ..Display::default() };
-        let options = Options { display, ..Options::default() };
-        let argv = argv(Kind::Up, &options).unwrap();
-        assert!(!argv.contains(&"--suppress-progress".to_owned()));
-        assert!(argv.contains(&"--color=always".to_owned()) && argv.contains(&"--diff".to_owned()));
-    }
-}
+mod tests;

@@ -174,6 +174,28 @@ pub(crate) fn is_absent_key(error: &Error) -> bool {
     (message.contains("configuration key") || message.contains("stack tag")) && message.contains("not found")
 }
 
+/// What `ssh` says of a host whose key it does not take. The only end of `git` that is not told as it is, since it
+/// takes a person to judge the key.
+pub(crate) fn host_key(url: &str, stderr: &str) -> Option<Error> {
+    let changed = stderr.contains("REMOTE HOST IDENTIFICATION HAS CHANGED");
+    stderr.contains("Host key verification failed").then(|| Error::HostKey { host: host_of(url), changed })
+}
+
+/// As in `known_hosts`: `host`, or `[host]:port`.
+fn host_of(url: &str) -> String {
+    let (rest, is_url) = match url.split_once("://") {
+        Some((_, rest)) => (rest, true),
+        None => (url, false),
+    };
+    let authority = rest.split('/').next().unwrap_or_default();
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    match host.rsplit_once(':') {
+        Some((host, port)) if is_url && port != "22" => format!("[{}]:{port}", host.trim_matches(['[', ']'])),
+        Some((host, _)) => host.to_owned(),
+        None => host.to_owned(),
+    }
+}
+
 fn update_failed(command: &str, failures: Failures) -> Error {
     Error::UpdateFailed {
         operation: command.to_owned(),

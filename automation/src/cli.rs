@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::{Command, Engine, Finished, Operation, Passphrase, Place};
+use crate::engine::{Command, Engine, Operation, OperationResult, Passphrase, Place};
 use crate::error::{Error, Result};
 use crate::folder::locking;
 use crate::{argv, environment};
@@ -113,20 +113,20 @@ impl Engine for Cli {
         let Some(stack) = &command.locks else {
             return run::plain(self, place, command).await;
         };
-        locking(place, stack, place.lock_patience, &CancellationToken::new(), || {
+        locking(place, stack, place.lock_timeout, &CancellationToken::new(), || {
             run::plain(self, place, command)
         })
         .await
     }
 
-    async fn operate(&self, place: &Place, operation: &Operation<'_>) -> Result<Finished> {
+    async fn operate(&self, place: &Place, operation: &Operation<'_>) -> Result<OperationResult> {
         // Before it waits for anything: what cannot be done is refused at once.
         let args = argv::arguments(operation)?;
         if operation.kind.is_preview() {
             return run::engine(self, place, operation, args).await;
         }
         let options = operation.options;
-        locking(place, operation.stack, options.lock_patience, &options.cancel, || {
+        locking(place, operation.stack, options.lock_timeout, &options.cancel, || {
             run::engine(self, place, operation, args.clone())
         })
         .await

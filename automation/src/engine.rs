@@ -3,6 +3,7 @@
 //! with the fake of the tests ([`crate::FakeEngine`]) alike.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +27,7 @@ pub trait Engine: std::fmt::Debug + Send + Sync {
     async fn command(&self, place: &Place, command: &Command) -> Result<String>;
 
     /// An operation of the engine. Every event is sent to `operation.options.events` while it runs.
-    async fn operate(&self, place: &Place, operation: &Operation<'_>) -> Result<Finished>;
+    async fn operate(&self, place: &Place, operation: &Operation<'_>) -> Result<OperationResult>;
 }
 
 /// So that a program can choose its engine while it runs.
@@ -40,7 +41,7 @@ impl<E: Engine + ?Sized> Engine for Arc<E> {
         (**self).command(place, command).await
     }
 
-    async fn operate(&self, place: &Place, operation: &Operation<'_>) -> Result<Finished> {
+    async fn operate(&self, place: &Place, operation: &Operation<'_>) -> Result<OperationResult> {
         (**self).operate(place, operation).await
     }
 }
@@ -85,10 +86,12 @@ pub struct Place {
     pub adopts: BTreeSet<String>,
     /// More environment variables for the engine and what it starts.
     pub env: BTreeMap<String, String>,
-    /// How long a [`Command`] may take.
-    pub limit: Duration,
+    /// Variables of this process that the engine gets where nothing else is said.
+    pub inherited: BTreeMap<OsString, OsString>,
+    /// How long a [`Command`] may take; no limit when absent.
+    pub timeout: Option<Duration>,
     /// How long a [`Command`] waits for a living process to release the stack's lock.
-    pub lock_patience: Duration,
+    pub lock_timeout: Duration,
     /// Keeps a temporary folder until the last copy is gone.
     pub(crate) keep: Option<Arc<tempfile::TempDir>>,
 }
@@ -110,13 +113,13 @@ impl std::fmt::Debug for Place {
 /// Where the passphrase is that encrypts the stacks' secrets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Passphrase {
-    /// The empty passphrase: secrets are encoded, not protected.
+    /// None is offered: for a secrets provider that needs none. What needs one is [`crate::Error::Secrets`].
     #[default]
-    Empty,
+    Absent,
     /// What this file holds.
     File(PathBuf),
-    /// No passphrase is offered: for a secrets provider that needs none.
-    Absent,
+    /// The empty passphrase: secrets are encoded, not protected.
+    Empty,
 }
 
 /// A command with its arguments as the `pulumi` CLI takes them.
@@ -205,7 +208,7 @@ impl Command {
 
 /// What an operation does to its stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum OperationKind {
     /// `up`
     Up,
     /// `preview`
@@ -224,21 +227,27 @@ pub enum Kind {
     PreviewImport,
 }
 
-impl Kind {
+impl OperationKind {
     /// The CLI's command.
     pub fn command(self) -> &'static str {
         match self {
-            Kind::Up => "up",
-            Kind::Preview => "preview",
-            Kind::Refresh | Kind::PreviewRefresh => "refresh",
-            Kind::Destroy | Kind::PreviewDestroy => "destroy",
-            Kind::Import | Kind::PreviewImport => "import",
+            OperationKind::Up => "up",
+            OperationKind::Preview => "preview",
+            OperationKind::Refresh | OperationKind::PreviewRefresh => "refresh",
+            OperationKind::Destroy | OperationKind::PreviewDestroy => "destroy",
+            OperationKind::Import | OperationKind::PreviewImport => "import",
         }
     }
 
     /// True when nothing changes and no lock is taken.
     pub fn is_preview(self) -> bool {
-        matches!(self, Kind::Preview | Kind::PreviewRefresh | Kind::PreviewDestroy | Kind::PreviewImport)
+        matches!(
+            self,
+            OperationKind::Preview
+                | OperationKind::PreviewRefresh
+                | OperationKind::PreviewDestroy
+                | OperationKind::PreviewImport
+        )
     }
 }
 
@@ -246,7 +255,7 @@ impl Kind {
 #[derive(Debug)]
 pub struct Operation<'a> {
     /// What is done.
-    pub kind: Kind,
+    pub kind: OperationKind,
     /// The stack's name.
     pub stack: &'a str,
     /// Where the program comes from.
@@ -259,7 +268,7 @@ pub struct Operation<'a> {
 
 /// What an operation left behind.
 #[derive(Debug, Default)]
-pub struct Finished {
+pub struct OperationResult {
     /// Absent when the engine ended before it could sum up.
     pub summary: Option<SummaryEvent>,
     /// Every step the engine announced, in its order, without the resources' states.

@@ -91,10 +91,10 @@ pub enum Error {
     #[error("the operation was cancelled")]
     Canceled,
     /// The operation took longer than it may and was ended.
-    #[error("the operation did not end within {limit:?}")]
+    #[error("the operation did not end within {timeout:?}")]
     TimedOut {
-        /// [`crate::Options::limit`], or that of [`crate::Workspace::with_limits`].
-        limit: std::time::Duration,
+        /// [`crate::Options::timeout`], or that of [`crate::Workspace::with_timeout`].
+        timeout: std::time::Duration,
     },
     /// The process of the CLI or of the engine host ended in the middle of it.
     #[error("the Pulumi process was ended by signal {signal}")]
@@ -223,6 +223,14 @@ pub enum Error {
         /// The reason.
         message: String,
     },
+    /// The host of a repository is not the one that `ssh` knows, or `ssh` knows none.
+    #[error("{}", host_key(host, *changed))]
+    HostKey {
+        /// As `known_hosts` names it.
+        host: String,
+        /// Another key is known.
+        changed: bool,
+    },
     /// The operating system refused something.
     #[error("could not {action}")]
     Io {
@@ -244,6 +252,19 @@ pub enum Error {
 impl Error {
     pub(crate) fn io(action: &'static str) -> impl FnOnce(std::io::Error) -> Error {
         move |source| Error::Io { action, source }
+    }
+}
+
+fn host_key(host: &str, changed: bool) -> String {
+    match changed {
+        true => format!(
+            "the key of the host {host} is not the one in known_hosts: ask who runs it, and only then remove the \
+             old one with `ssh-keygen -R '{host}'`"
+        ),
+        false => format!(
+            "the key of the host {host} is not known: compare it with what who runs it says, and add it to \
+             known_hosts, for example by connecting once with `ssh`"
+        ),
     }
 }
 

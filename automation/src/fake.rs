@@ -20,7 +20,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::Notify;
 
-use crate::engine::{Command, Engine, Finished, Kind, Operation, Place};
+use crate::engine::{Command, Engine, Operation, OperationKind, OperationResult, Place};
 use crate::error::{Error, Result};
 use crate::event::{EngineEvent, EventKind};
 
@@ -55,7 +55,7 @@ pub enum Call {
     /// An operation.
     Operation {
         /// What was to be done.
-        kind: Kind,
+        kind: OperationKind,
         /// The stack's name.
         stack: String,
     },
@@ -64,7 +64,7 @@ pub enum Call {
 /// What is to happen once; the first that fits is taken.
 enum Script {
     Step { resource: String, what: StepScript },
-    Operation { kind: Kind, events: Vec<EventKind>, error: Option<Error> },
+    Operation { kind: OperationKind, events: Vec<EventKind>, error: Option<Error> },
 }
 
 #[derive(Clone)]
@@ -81,9 +81,9 @@ struct Hold {
 }
 
 /// A step that waits: see [`FakeEngine::hold`]. Dropped, it lets the step go on.
-pub struct Held(Arc<Hold>);
+pub struct HoldGuard(Arc<Hold>);
 
-impl Held {
+impl HoldGuard {
     /// Until the step has begun.
     pub async fn reached(&self) {
         self.0.reached.notified().await;
@@ -93,7 +93,7 @@ impl Held {
     pub fn release(self) {}
 }
 
-impl Drop for Held {
+impl Drop for HoldGuard {
     fn drop(&mut self) {
         self.0.released.notify_one();
     }
@@ -128,20 +128,20 @@ impl FakeEngine {
     }
 
     /// The next step of the resource waits until it is released.
-    pub fn hold(&self, resource: &str) -> Held {
+    pub fn hold(&self, resource: &str) -> HoldGuard {
         let hold = Arc::new(Hold::default());
         self.step(resource, StepScript::Hold(Arc::clone(&hold)));
-        Held(hold)
+        HoldGuard(hold)
     }
 
     /// The next operation of this kind emits these events, and then ends with the error, without running
     /// anything.
-    pub fn end_with(&self, kind: Kind, events: Vec<EventKind>, error: Error) {
+    pub fn end_with(&self, kind: OperationKind, events: Vec<EventKind>, error: Error) {
         self.lock().scripts.push(Script::Operation { kind, events, error: Some(error) });
     }
 
     /// The next operation of this kind emits these events first, and then runs as always.
-    pub fn emit(&self, kind: Kind, events: Vec<EventKind>) {
+    pub fn emit(&self, kind: OperationKind, events: Vec<EventKind>) {
         self.lock().scripts.push(Script::Operation { kind, events, error: None });
     }
 
@@ -171,7 +171,7 @@ impl FakeEngine {
         }
     }
 
-    fn take_operation(&self, kind: Kind) -> (Vec<EventKind>, Option<Error>) {
+    fn take_operation(&self, kind: OperationKind) -> (Vec<EventKind>, Option<Error>) {
         let mut inner = self.lock();
         let fits = |script: &Script| matches!(script, Script::Operation { kind: of, .. } if *of == kind);
         let at = inner.scripts.iter().position(fits);
@@ -194,7 +194,7 @@ impl Engine for FakeEngine {
         commands::run(&mut inner, place, command)
     }
 
-    async fn operate(&self, place: &Place, operation: &Operation<'_>) -> Result<Finished> {
+    async fn operate(&self, place: &Place, operation: &Operation<'_>) -> Result<OperationResult> {
         let call = Call::Operation { kind: operation.kind, stack: operation.stack.to_owned() };
         self.lock().calls.push(call);
         let (events, error) = self.take_operation(operation.kind);
@@ -202,7 +202,7 @@ impl Engine for FakeEngine {
         for kind in events {
             sequence += 1;
             if let Some(listener) = &operation.options.events {
-                let _ = listener.send(EngineEvent { sequence, timestamp: 0, kind });
+                let _ = listener.try_send(EngineEvent { sequence, timestamp: 0, kind });
             }
         }
         match error {

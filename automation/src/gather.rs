@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::engine::Finished;
+use crate::engine::OperationResult;
 use crate::event::{EngineEvent, EventKind, StepMetadata, SummaryEvent};
 use crate::options::Options;
 use crate::program::Outputs;
@@ -35,15 +35,15 @@ impl Gathered {
             _ => {}
         }
         if let Some(listener) = &options.events {
-            // A listener that went away does not matter to the operation.
-            let _ = listener.send(event);
+            // A listener that went away or is behind does not matter to the operation.
+            let _ = listener.try_send(event);
         }
     }
 
-    pub fn finish(self, inline: Option<Outputs>, stdout: String, stderr: String) -> Finished {
+    pub fn finish(self, inline: Option<Outputs>, stdout: String, stderr: String) -> OperationResult {
         let inline =
             inline.map(|outputs| outputs.into_iter().map(|(name, input)| (name, input.value)).collect());
-        Finished {
+        OperationResult {
             summary: self.summary,
             steps: self.steps,
             outputs: inline.or(self.outputs),

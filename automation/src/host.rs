@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{Cli, is_supported, parse_version, unsupported};
-use crate::engine::{Command, Engine, Finished, Operation, Place};
+use crate::engine::{Command, Engine, Operation, OperationResult, Place};
 use crate::error::{Error, Result};
 use crate::patience::patiently;
 use crate::{argv, environment, folder};
@@ -158,7 +158,8 @@ impl Host {
     fn env(&self, place: &Place) -> Environment {
         let tools = self.cli.as_ref().and_then(|cli| cli.path().parent());
         let of_place = environment::of_place(place).filter(|(key, _)| !route::travels(place, key));
-        environment::of_engine(place, tools).into_iter().chain(of_place).collect()
+        let of_engine = environment::of_engine(place, tools).into_iter();
+        of_engine.filter(|(key, _)| !route::is_of_request(key)).chain(of_place).collect()
     }
 }
 
@@ -181,7 +182,7 @@ impl Engine for Host {
         }
     }
 
-    async fn operate(&self, place: &Place, operation: &Operation<'_>) -> Result<Finished> {
+    async fn operate(&self, place: &Place, operation: &Operation<'_>) -> Result<OperationResult> {
         match self.own_operation(place, operation).await {
             Err(Error::NeedsCli { reason, .. }) => {
                 let cli = self.cli(operation.kind.command().to_owned(), reason)?;
@@ -217,10 +218,10 @@ impl Host {
             return run::command(&self.pool, &env, place, command).await;
         };
         self.pool.recoveries.settled(&StackKey::new(place, stack), &never).await?;
-        waiting(place.lock_patience, &never, || run::command(&self.pool, &env, place, command)).await
+        waiting(place.lock_timeout, &never, || run::command(&self.pool, &env, place, command)).await
     }
 
-    async fn own_operation(&self, place: &Place, operation: &Operation<'_>) -> Result<Finished> {
+    async fn own_operation(&self, place: &Place, operation: &Operation<'_>) -> Result<OperationResult> {
         // Before it waits for anything: what cannot be done is refused at once.
         let args = argv::arguments(operation)?;
         if let Some(reason) = route::operation(place, operation) {
@@ -234,7 +235,7 @@ impl Host {
             return run().await;
         }
         self.pool.recoveries.settled(&StackKey::new(place, operation.stack), &options.cancel).await?;
-        waiting(options.lock_patience, &options.cancel, run).await
+        waiting(options.lock_timeout, &options.cancel, run).await
     }
 }
 

@@ -7,8 +7,9 @@
 //! speaks to `pilot-engine`, a process that keeps the engine warm. [`FakeEngine`] keeps everything in
 //! memory, for the tests of whoever uses this crate.
 //!
-//! Nothing here knows Pilot. No environment variable is read, nothing global is kept, so any number of
-//! programs can run at once in one process.
+//! Nothing here knows Pilot. Nothing global is kept, so any number of programs can run at once in one
+//! process. The environment of this process counts only for `git` without credentials of its own, and where
+//! [`Workspace::inherit_env`] says so.
 //!
 //! ```no_run
 //! use automation::{Cli, Input, Options, Outputs, ResourceOptions, Workspace, program};
@@ -21,7 +22,8 @@
 //!     context.register_outputs(&group, Outputs::new()).await?;
 //!     Ok(Outputs::from([("group".to_owned(), Input::from(group.urn))]))
 //! });
-//! let stack = Workspace::temporary(Cli::open("pulumi").await?, "shop")?.stack("dev");
+//! let workspace = Workspace::temporary(Cli::open("pulumi").await?, "shop")?;
+//! let stack = workspace.with_empty_passphrase().stack("dev");
 //! stack.create().await?;
 //! let update = stack.up(shop, &Options::default()).await?;
 //! assert_eq!(update.summary.changes["create"], 2);
@@ -66,6 +68,7 @@ pub mod versions;
 mod argv;
 mod child;
 mod classify;
+mod deadline;
 mod environment;
 mod folder;
 mod gather;
@@ -85,7 +88,7 @@ pub use context::{
     PackageReference, Parameterization, ProviderReference, Resource, ResourceArgs, ResourceOptions, Returned,
     Severity, StackReference, Step, Transform, Transformed, TransformedInvoke,
 };
-pub use engine::{Backend, Command, Engine, Finished, Kind, Operation, Passphrase, Place};
+pub use engine::{Backend, Command, Engine, Operation, OperationKind, OperationResult, Passphrase, Place};
 pub use error::{Diagnostic, Error, FailedOperation, Result};
 pub use event::{EngineEvent, EventKind, StepMetadata};
 pub use fake::FakeEngine;

@@ -18,16 +18,19 @@ pub use remote::{Authentication, EnvVar, ExecutorImage, GitSource as RemoteGit, 
 /// be cancelled but by dropping its future.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Receives every engine event while the operation runs. A slow or absent reader holds nothing up.
-    pub events: Option<mpsc::UnboundedSender<EngineEvent>>,
-    /// Receives what is printed, in pieces as they appear.
-    pub output: Option<mpsc::UnboundedSender<Printed>>,
+    /// Receives the engine's events while the operation runs. A slow or absent reader holds nothing up and
+    /// fills no memory: an event that finds the queue full is left out, and a gap in
+    /// [`EngineEvent::sequence`] tells so. What an operation returns never depends on it.
+    pub events: Option<mpsc::Sender<EngineEvent>>,
+    /// Receives what is printed, in pieces as they appear. Left out when the queue is full, as with events;
+    /// all of it is in [`crate::Summary`].
+    pub output: Option<mpsc::Sender<Printed>>,
     /// Ends the operation: in order first, and by force when it has not ended after a minute.
     pub cancel: CancellationToken,
     /// How long to wait for a living process to release the stack's lock; 2 s by default.
-    pub lock_patience: Duration,
-    /// How long the operation may take before it is cancelled; half an hour by default.
-    pub limit: Duration,
+    pub lock_timeout: Duration,
+    /// How long the operation may take before it is cancelled; no limit by default.
+    pub timeout: Option<Duration>,
     /// How many resource steps run at once; the engine's own default when absent.
     pub parallel: Option<u32>,
     /// A note for the stack's history.
@@ -54,7 +57,7 @@ pub struct Options {
     /// Do not compare the configuration with what the project declares.
     pub skip_config_validation: bool,
     /// Install plugins that are missing: those the program declares before it runs, others when they are
-    /// needed. Off by default, so that an operation downloads nothing;
+    /// needed. On by default, as in Pulumi. Off, an operation downloads nothing, and
     /// [`crate::Workspace::install_plugin`] does it at a time of one's own.
     pub install_plugins: bool,
     /// Which resources it is about.
@@ -66,9 +69,9 @@ pub struct Options {
     /// What an interrupted operation left undecided.
     pub pending: Pending,
     /// What is printed; events are the same whatever it says.
-    pub display: Display,
+    pub display: DisplayOptions,
     /// Logs of the engine itself.
-    pub debug: Debug,
+    pub debug: DebugOptions,
     /// Run it on Pulumi Deployments, in Pulumi Cloud, instead of here.
     pub remote: Option<Remote>,
 }
@@ -79,8 +82,8 @@ impl Default for Options {
             events: None,
             output: None,
             cancel: CancellationToken::new(),
-            lock_patience: Duration::from_secs(2),
-            limit: Duration::from_secs(30 * 60),
+            lock_timeout: Duration::from_secs(2),
+            timeout: None,
             parallel: None,
             message: None,
             refresh: false,
@@ -92,13 +95,13 @@ impl Default for Options {
             config: Vec::new(),
             config_path: false,
             skip_config_validation: false,
-            install_plugins: false,
+            install_plugins: true,
             select: Select::default(),
             plan: Plan::default(),
             policy: Policy::default(),
             pending: Pending::default(),
-            display: Display::default(),
-            debug: Debug::default(),
+            display: DisplayOptions::default(),
+            debug: DebugOptions::default(),
             remote: None,
         }
     }
@@ -165,7 +168,7 @@ pub struct Pending {
 
 /// What is printed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Display {
+pub struct DisplayOptions {
     /// A diff of every changed property.
     pub diff: bool,
     /// `always`, `never`, `raw` or `auto`; never by default.
@@ -198,7 +201,7 @@ pub struct Display {
 
 /// Logs of the engine itself, for those who debug it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Debug {
+pub struct DebugOptions {
     /// Log to the standard error instead of files.
     pub log_to_stderr: bool,
     /// 0 is silent, 11 is everything.

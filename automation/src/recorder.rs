@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 
-use crate::engine::{Command, Engine, Finished, Operation, Place};
+use crate::engine::{Command, Engine, Operation, OperationResult, Place};
 use crate::error::{Error, Result};
 use crate::workspace::Workspace;
 
@@ -66,7 +66,7 @@ impl Engine for Recorder {
         inner.answers.pop_front().unwrap_or_else(|| Ok(String::new()))
     }
 
-    async fn operate(&self, _: &Place, _: &Operation<'_>) -> Result<Finished> {
-        Ok(Finished::default())
+    async fn operate(&self, _: &Place, _: &Operation<'_>) -> Result<OperationResult> {
+        Ok(OperationResult::default())
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::engine::{Backend, Command, Finished, Kind, Operation};
+use crate::engine::{Backend, Command, Operation, OperationKind, OperationResult};
 use crate::error::{Error, Result};
 use crate::event::StepMetadata;
 use crate::options::Options;
@@ -89,45 +89,45 @@ impl Stack {
 
     /// Brings the stack to what the program says; `pulumi up`.
     pub async fn up(&self, program: impl Into<Source>, options: &Options) -> Result<Update> {
-        let mut finished = self.operate(Kind::Up, program.into(), Vec::new(), options).await?;
+        let mut finished = self.operate(OperationKind::Up, program.into(), Vec::new(), options).await?;
         let outputs = finished.outputs.take().unwrap_or_default();
         Ok(Update { outputs, summary: summarize(finished) })
     }
 
     /// Plans what `up` would do and changes nothing; `pulumi preview`. Takes no lock.
     pub async fn preview(&self, program: impl Into<Source>, options: &Options) -> Result<Summary> {
-        self.operate(Kind::Preview, program.into(), Vec::new(), options).await.map(summarize)
+        self.operate(OperationKind::Preview, program.into(), Vec::new(), options).await.map(summarize)
     }
 
     /// Brings the state to what the providers say; `pulumi refresh`. The program is not run unless
     /// [`Options::run_program`] says so.
     pub async fn refresh(&self, program: impl Into<Source>, options: &Options) -> Result<Summary> {
-        self.operate(Kind::Refresh, program.into(), Vec::new(), options).await.map(summarize)
+        self.operate(OperationKind::Refresh, program.into(), Vec::new(), options).await.map(summarize)
     }
 
     /// What a refresh would change in the state; `pulumi refresh --preview-only`. Takes no lock.
     pub async fn preview_refresh(&self, program: impl Into<Source>, options: &Options) -> Result<Summary> {
-        self.operate(Kind::PreviewRefresh, program.into(), Vec::new(), options).await.map(summarize)
+        self.operate(OperationKind::PreviewRefresh, program.into(), Vec::new(), options).await.map(summarize)
     }
 
     /// Deletes every resource; `pulumi destroy`. The stack itself stays unless [`Options::remove`] says
     /// otherwise. The program is not run unless [`Options::run_program`] says so.
     pub async fn destroy(&self, program: impl Into<Source>, options: &Options) -> Result<Summary> {
-        self.operate(Kind::Destroy, program.into(), Vec::new(), options).await.map(summarize)
+        self.operate(OperationKind::Destroy, program.into(), Vec::new(), options).await.map(summarize)
     }
 
     /// What a destroy would delete; `pulumi destroy --preview-only`. Takes no lock.
     pub async fn preview_destroy(&self, program: impl Into<Source>, options: &Options) -> Result<Summary> {
-        self.operate(Kind::PreviewDestroy, program.into(), Vec::new(), options).await.map(summarize)
+        self.operate(OperationKind::PreviewDestroy, program.into(), Vec::new(), options).await.map(summarize)
     }
 
     pub(crate) async fn operate(
         &self,
-        kind: Kind,
+        kind: OperationKind,
         program: Source,
         args: Vec<String>,
         options: &Options,
-    ) -> Result<Finished> {
+    ) -> Result<OperationResult> {
         let operation = Operation { kind, stack: &self.name, program, args, options };
         self.workspace.engine().operate(self.workspace.place(), &operation).await
     }
@@ -138,7 +138,7 @@ impl Stack {
 }
 
 /// The stack itself, its providers, and looking are not what anybody counts as steps.
-pub(crate) fn summarize(finished: Finished) -> Summary {
+pub(crate) fn summarize(finished: OperationResult) -> Summary {
     let own = ["pulumi:pulumi:", "pulumi:providers:"];
     let steps = finished.steps.into_iter().filter(|step| step.op != "refresh");
     let steps = steps.filter(|step| !own.iter().any(|own| step.resource_type.starts_with(own))).collect();

@@ -108,8 +108,9 @@ impl Workspace {
             attached: Default::default(),
             adopts: Default::default(),
             env: Default::default(),
-            limit: Duration::from_secs(5 * 60),
-            lock_patience: Duration::from_secs(2),
+            inherited: Default::default(),
+            timeout: None,
+            lock_timeout: Duration::from_secs(2),
             keep: None,
         };
         Ok(Self { engine: Arc::new(engine), place })
@@ -118,6 +119,13 @@ impl Workspace {
     /// Encrypt secrets with the passphrase in this file.
     pub fn with_passphrase_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.place.passphrase = Passphrase::File(path.into());
+        self
+    }
+
+    /// Encrypt secrets with the empty passphrase, which only encodes them: for tests, and for stacks that keep
+    /// no secret. Without a passphrase or a secrets provider a stack is not created: [`Error::Secrets`].
+    pub fn with_empty_passphrase(mut self) -> Self {
+        self.place.passphrase = Passphrase::Empty;
         self
     }
 
@@ -144,8 +152,16 @@ impl Workspace {
         self
     }
 
-    /// One more environment variable for the engine and what it starts. Its environment is otherwise
-    /// built by the engine's driver and inherits nothing.
+    /// The engine and what it starts get the environment that this process has now, as programs that use
+    /// Pulumi's own Automation API do: proxies, credentials of clouds, `PATH`. What the workspace says itself
+    /// counts before it. By default nothing is inherited.
+    pub fn inherit_env(mut self) -> Self {
+        self.place.inherited = std::env::vars_os().collect();
+        self
+    }
+
+    /// One more environment variable for the engine and what it starts. Without [`Workspace::inherit_env`] its
+    /// environment is otherwise built by the engine's driver and inherits nothing.
     pub fn with_env(mut self, key: &str, value: &str) -> Self {
         self.place.env.insert(key.to_owned(), value.to_owned());
         self
@@ -162,11 +178,16 @@ impl Workspace {
         &self.place.env
     }
 
-    /// How long a command (not an operation: those have [`crate::Options`]) may take, 5 min by default,
-    /// and how long it waits for a living process to release the stack's lock, 2 s by default.
-    pub fn with_limits(mut self, limit: Duration, lock_patience: Duration) -> Self {
-        self.place.limit = limit;
-        self.place.lock_patience = lock_patience;
+    /// How long a command (not an operation: those have [`crate::Options`]) may take. No limit by default.
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.place.timeout = Some(timeout);
+        self
+    }
+
+    /// How long a command (not an operation: those have [`crate::Options`]) waits for a living process to
+    /// release the stack's lock, 2 s by default.
+    pub fn with_lock_timeout(mut self, timeout: Duration) -> Self {
+        self.place.lock_timeout = timeout;
         self
     }
 
@@ -234,13 +255,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_command_sees_the_environment_and_the_limits_as_they_were_set() {
+    async fn every_command_sees_the_environment_and_the_timeouts_as_they_were_set() {
         let recorder = Recorder::default();
         let plain = recorder.workspace();
         assert!(plain.env().is_empty());
         let both = plain.clone().with_env("REGION", "east").with_env("ZONE", "b").with_env("REGION", "west");
         let minute = Duration::from_secs(60);
-        let one = both.clone().without_env("ZONE").without_env("ABSENT").with_limits(minute, Duration::ZERO);
+        let one = both
+            .clone()
+            .without_env("ZONE")
+            .without_env("ABSENT")
+            .with_timeout(minute)
+            .with_lock_timeout(Duration::ZERO);
         for workspace in [&plain, &both, &one] {
             workspace.command(&Command::new(["whoami"])).await.unwrap();
         }
@@ -251,8 +277,8 @@ mod tests {
         assert!(places[0].env.is_empty());
         assert_eq!(pairs(&places[1].env), ["REGION=west", "ZONE=b"]);
         assert_eq!((pairs(&places[2].env), one.env()), (vec!["REGION=west".to_owned()], &places[2].env));
-        let limits = places.iter().map(|place| (place.limit.as_secs(), place.lock_patience.as_secs()));
-        assert_eq!(limits.collect::<Vec<_>>(), [(300, 2), (300, 2), (60, 0)]);
+        let limits = places.iter().map(|place| (place.timeout, place.lock_timeout.as_secs()));
+        assert_eq!(limits.collect::<Vec<_>>(), [(None, 2), (None, 2), (Some(minute), 0)]);
     }
 
     #[tokio::test]

@@ -9,14 +9,14 @@ mod conformance;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use automation::fake::Held;
+use automation::fake::HoldGuard;
 use automation::{FakeEngine, Workspace};
 use conformance::{Subject, conformance};
 
 struct Fake {
     engine: FakeEngine,
     workspace: Workspace,
-    held: Mutex<HashMap<String, Arc<Held>>>,
+    held: Mutex<HashMap<String, Arc<HoldGuard>>>,
 }
 
 #[async_trait::async_trait]

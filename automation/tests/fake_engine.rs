@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use automation::event::Progress;
 use automation::fake::Call;
 use automation::{
-    Command, EngineEvent, Error, EventKind, FakeEngine, Kind, Options, Outputs, Program, ResourceArgs, Stack,
-    Workspace, program,
+    Command, EngineEvent, Error, EventKind, FakeEngine, OperationKind, Options, Outputs, Program,
+    ResourceArgs, Stack, Workspace, program,
 };
 use tokio::sync::mpsc;
 
@@ -32,7 +32,7 @@ fn things(names: &'static [&'static str]) -> Arc<dyn Program> {
 }
 
 fn within(limit: Duration) -> Options {
-    Options { limit, ..Options::default() }
+    Options { timeout: Some(limit), ..Options::default() }
 }
 
 /// The names in the state, without the stack's own.
@@ -88,7 +88,7 @@ async fn a_delayed_step_takes_its_time_and_no_more_than_the_operation_has() {
 
     engine.delay("b", Duration::from_secs(3600));
     let error = stack.up(things(&["a", "b"]), &within(short)).await.unwrap_err();
-    assert!(matches!(error, Error::TimedOut { limit } if limit == short), "{error:?}");
+    assert!(matches!(error, Error::TimedOut { timeout } if timeout == short), "{error:?}");
     assert_eq!(made(&stack).await, ["a"]);
 }
 
@@ -128,8 +128,8 @@ async fn a_held_step_waits_until_it_is_released_or_its_holder_is_gone() {
 async fn an_operation_can_end_with_any_error_after_any_events() {
     let engine = FakeEngine::new();
     let stack = stack(&engine).await;
-    engine.end_with(Kind::Refresh, vec![told(), told()], Error::Interrupted { signal: 9 });
-    let (events, mut heard) = mpsc::unbounded_channel::<EngineEvent>();
+    engine.end_with(OperationKind::Refresh, vec![told(), told()], Error::Interrupted { signal: 9 });
+    let (events, mut heard) = mpsc::channel::<EngineEvent>(4096);
     let options = Options { events: Some(events), ..Options::default() };
     // An operation of another kind does not use it up.
     stack.up(things(&["a"]), &Options::default()).await.unwrap();
@@ -148,8 +148,8 @@ async fn an_operation_can_end_with_any_error_after_any_events() {
 async fn events_that_are_added_come_first_and_count_on() {
     let engine = FakeEngine::new();
     let stack = stack(&engine).await;
-    engine.emit(Kind::Up, vec![told(), told()]);
-    let (events, mut heard) = mpsc::unbounded_channel::<EngineEvent>();
+    engine.emit(OperationKind::Up, vec![told(), told()]);
+    let (events, mut heard) = mpsc::channel::<EngineEvent>(4096);
     let options = Options { events: Some(events), ..Options::default() };
     let update = stack.up(things(&["a"]), &options).await.unwrap();
     assert_eq!(update.summary.changes["create"], 2, "the stack and a");
@@ -174,6 +174,6 @@ async fn everything_that_was_asked_is_remembered_in_order() {
     let [Call::Command(create), preview, up, Call::Command(list)] = &calls[..] else { panic!("{calls:?}") };
     assert_eq!(create.args[..3], ["stack", "init", "dev"]);
     let operation = |kind| Call::Operation { kind, stack: "dev".to_owned() };
-    assert_eq!((preview, up), (&operation(Kind::Preview), &operation(Kind::Up)));
+    assert_eq!((preview, up), (&operation(OperationKind::Preview), &operation(OperationKind::Up)));
     assert_eq!(list.name(), "stack ls");
 }

@@ -35,6 +35,12 @@ pub struct Engine {
 /// How long the engine host stays when nobody needs it: starting it takes longer than a create.
 const STAY_WARM: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// How long a command of the engine may take: most are a look at files.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+
+/// How long an operation may take that does not say less.
+const ENGINE_TIMEOUT: Duration = Duration::from_secs(30 * 60);
+
 /// How long a delete waits for provider work that an ended engine has left behind.
 const SETTLE: Duration = Duration::from_secs(120);
 
@@ -139,7 +145,7 @@ impl Engine {
     /// What applying would change, compared with what is really there.
     pub async fn plan(&self, stack: &Stack) -> Result<Plan, Problem> {
         let handle = self.workspace.stack(&stack.name);
-        let options = Options { refresh: true, ..Options::default() };
+        let options = Options { refresh: true, ..engine_options() };
         let summary = handle.preview(program(stack), &options).await;
         Ok(to_plan(stack, summary.map_err(|error| self.problem(error))?))
     }
@@ -152,7 +158,7 @@ impl Engine {
         let workspace = open(&self.driver, &self.layout, &self.server, scratch.path())?;
         let handle = workspace.stack(&stack.name);
         handle.create().await.map_err(|error| self.problem(error))?;
-        let summary = handle.preview(program(stack), &Options::default()).await;
+        let summary = handle.preview(program(stack), &engine_options()).await;
         Ok(to_plan(stack, summary.map_err(|error| self.problem(error))?))
     }
 
@@ -237,6 +243,9 @@ fn open(
         .map(|workspace| {
             workspace
                 .with_passphrase_file(layout.secret("pulumi-passphrase"))
+                .with_timeout(COMMAND_TIMEOUT)
+                // Every provider is attached. Said for commands, too, so that all share one process.
+                .with_env("PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION", "true")
                 .with_attached_provider(provider_server::PACKAGE, server.port())
                 // Every module finds by name and labels before it creates; the common suite proves it.
                 .with_adopting_package(provider_server::PACKAGE)
@@ -247,6 +256,11 @@ fn open(
 /// Runtimes are never used again, and Pilot alone makes and removes their stacks.
 fn entirely() -> RemoveOptions {
     RemoveOptions { remove_backups: true, remove_leftovers: true, ..RemoveOptions::default() }
+}
+
+/// What Pilot wants of every operation: an end, and no downloads, because every provider is attached.
+pub fn engine_options() -> Options {
+    Options { timeout: Some(ENGINE_TIMEOUT), install_plugins: false, ..Options::default() }
 }
 
 fn settings_file(stack: &Stack) -> String {

@@ -50,7 +50,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         None => Arc::new(Cli::open(&arguments.pulumi).await?),
     };
     let port = noop::serve().await?;
-    let workspace = Workspace::temporary(engine, "bench")?.with_attached_provider("noop", port);
+    let workspace =
+        Workspace::temporary(engine, "bench")?.with_empty_passphrase().with_attached_provider("noop", port);
     if arguments.host.is_some() {
         // The first run pays for what later ones find warm.
         life(workspace.stack("first"), 1).await?;

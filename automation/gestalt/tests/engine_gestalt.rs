@@ -37,7 +37,7 @@ async fn a_child_that_fails_is_told_by_its_last_words_and_its_output_is_shown() 
     let script = "echo working; echo no such region >&2; exit 3";
     let child =
         ChildProgram { args: vec!["-c".to_owned(), script.to_owned()], ..ChildProgram::new("/bin/sh") };
-    let (events, mut seen) = tokio::sync::mpsc::unbounded_channel();
+    let (events, mut seen) = tokio::sync::mpsc::channel(4096);
     let options = Options { events: Some(events), ..Options::default() };
     let error = stack.up(child, &options).await.unwrap_err();
     let Error::Program { message } = &error else { panic!("{error:?}") };

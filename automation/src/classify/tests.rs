@@ -215,6 +215,22 @@ fn a_failed_step_counts_before_a_policy() {
     assert!(matches!(violated("mandatory", &[step]), Error::UpdateFailed { .. }));
 }
 
+#[test]
+fn a_host_is_named_as_known_hosts_names_it() {
+    for (url, host) in [
+        ("git@example.com:a/b.git", "example.com"),
+        ("ssh://git@example.com/a", "example.com"),
+        ("ssh://example.com:22/a", "example.com"),
+        ("ssh://me@127.0.0.1:15022/a", "[127.0.0.1]:15022"),
+        ("ssh://me@[::1]:2222/a", "[::1]:2222"),
+    ] {
+        let error = host_key(url, "No key is known.\nHost key verification failed.\n").unwrap();
+        assert!(matches!(&error, Error::HostKey { host: told, changed: false } if told == host), "{error:?}");
+        assert!(error.to_string().contains("known_hosts"), "{error}");
+    }
+    assert!(host_key("git@example.com:a", "Permission denied (publickey).").is_none());
+}
+
 /// Everything that this crate knows words for, said by a provider and printed by the CLI.
 #[test]
 fn the_words_of_a_provider_decide_nothing() {

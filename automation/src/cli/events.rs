@@ -9,16 +9,18 @@ use crate::loopback::Loopback;
 use crate::wire::events_server::{Events, EventsServer};
 use crate::wire::{EventRequest, MAX_MESSAGE};
 
-/// The queue is unbounded because the engine sends in step with its own work: a slow reader must not
-/// slow the engine down, and one operation's events are few.
+/// So many events may wait for their reader, which only sorts them; more wait in the engine.
+const QUEUE: usize = 1024;
+
+/// The engine ends when all it sent has been taken, so that the queue then holds the rest.
 pub(crate) struct Server {
     server: Loopback,
-    pub events: mpsc::UnboundedReceiver<EngineEvent>,
+    pub events: mpsc::Receiver<EngineEvent>,
 }
 
 impl Server {
     pub async fn start() -> Result<Self> {
-        let (sender, events) = mpsc::unbounded_channel();
+        let (sender, events) = mpsc::channel(QUEUE);
         let service = EventsServer::new(Sink { sender }).max_decoding_message_size(MAX_MESSAGE);
         let server = Loopback::serve(service).await.map_err(Error::io("listen for events"))?;
         Ok(Self { server, events })
@@ -31,7 +33,7 @@ impl Server {
 }
 
 struct Sink {
-    sender: mpsc::UnboundedSender<EngineEvent>,
+    sender: mpsc::Sender<EngineEvent>,
 }
 
 #[tonic::async_trait]
@@ -42,7 +44,7 @@ impl Events for Sink {
     ) -> std::result::Result<Response<()>, Status> {
         let mut stream = request.into_inner();
         while let Some(request) = stream.message().await? {
-            if self.sender.send(EngineEvent::parse(&request.event)).is_err() {
+            if self.sender.send(EngineEvent::parse(&request.event)).await.is_err() {
                 break;
             }
         }

@@ -37,7 +37,7 @@ pub(crate) struct Invocation<'a> {
     /// What it reads from its standard input.
     pub input: Option<&'a str>,
     /// Receives what it prints while it runs, line by line.
-    pub output: Option<&'a mpsc::UnboundedSender<Printed>>,
+    pub output: Option<&'a mpsc::Sender<Printed>>,
     /// The stack whose lock it takes.
     pub locks: Option<(&'a Place, &'a str)>,
 }
@@ -227,7 +227,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_listener_gets_whole_lines_while_the_process_runs() {
-        let (sender, mut lines) = mpsc::unbounded_channel();
+        let (sender, mut lines) = mpsc::channel(64);
         let script = "printf 'a\\nhalf'; read line; printf ' done\\n'; echo bad >&2; printf end";
         let exit = shell(script, Some("x\n"), Some(&sender)).await;
         drop(sender);
@@ -271,11 +271,7 @@ mod tests {
         }
     }
 
-    async fn shell(
-        script: &str,
-        input: Option<&str>,
-        output: Option<&mpsc::UnboundedSender<Printed>>,
-    ) -> Exit {
+    async fn shell(script: &str, input: Option<&str>, output: Option<&mpsc::Sender<Printed>>) -> Exit {
         // A shell cannot trap what was ignored when it began, as in jobs that run in the background.
         let args = ["--default-signal=INT", "sh", "-c", script].map(str::to_owned);
         let env = vec![("PATH".into(), "/usr/bin:/bin".into())];

@@ -8,7 +8,8 @@ use super::process::{self, Exit, Invocation};
 use super::{Cli, events};
 use crate::argv;
 use crate::classify::{Ended, Failures, classify};
-use crate::engine::{Command, Finished, Operation, Place};
+use crate::deadline;
+use crate::engine::{Command, Operation, OperationResult, Place};
 use crate::environment;
 use crate::error::{Error, Result};
 use crate::event::EngineEvent;
@@ -29,7 +30,7 @@ pub(super) async fn plain(cli: &Cli, place: &Place, command: &Command) -> Result
         locks: command.locks.as_deref().map(|stack| (place, stack)),
     };
     let _turn = cli.turn().await;
-    let exit = limited(invocation, &CancellationToken::new(), place.limit).await?;
+    let exit = limited(invocation, &CancellationToken::new(), place.timeout).await?;
     if exit.success() {
         return Ok(exit.stdout);
     }
@@ -43,7 +44,7 @@ pub(super) async fn engine(
     place: &Place,
     operation: &Operation<'_>,
     mut args: Vec<String>,
-) -> Result<Finished> {
+) -> Result<OperationResult> {
     let options = operation.options;
     let _turn = tokio::select! {
         turn = cli.turn() => turn,
@@ -77,7 +78,7 @@ pub(super) async fn engine(
         gathered.take(event, options);
     };
     let exit = {
-        let run = limited(invocation, &options.cancel, options.limit);
+        let run = limited(invocation, &options.cancel, options.timeout);
         tokio::pin!(run);
         loop {
             tokio::select! {
@@ -98,17 +99,21 @@ pub(super) async fn engine(
     Err(classify(ended(operation.stack, name, &exit, observed.error), failures))
 }
 
-async fn limited(invocation: Invocation<'_>, cancel: &CancellationToken, limit: Duration) -> Result<Exit> {
+async fn limited(
+    invocation: Invocation<'_>,
+    cancel: &CancellationToken,
+    timeout: Option<Duration>,
+) -> Result<Exit> {
     let cancel = cancel.child_token();
     let run = process::run(invocation, &cancel);
     tokio::pin!(run);
     tokio::select! {
         exit = &mut run => exit,
-        () = tokio::time::sleep(limit) => {
+        () = tokio::time::sleep_until(deadline::after(timeout)) => {
             cancel.cancel();
             // The process is ended in order, with its own grace period, before the error is told. What came
             // to its end after all is told as it is.
-            run.await.ok().filter(Exit::success).ok_or(Error::TimedOut { limit })
+            run.await.ok().filter(Exit::success).ok_or(Error::TimedOut { timeout: timeout.unwrap_or_default() })
         }
     }
 }
@@ -131,7 +136,7 @@ mod tests {
     use super::*;
 
     /// As a CLI that a cancellation reaches: `script` runs when it comes.
-    async fn after_the_limit(script: &str) -> Result<Exit> {
+    async fn after_the_timeout(script: &str) -> Result<Exit> {
         let script = format!("trap '{script}' INT; touch began; while true; do sleep 0.02; done");
         // A shell cannot trap what was ignored when it began, as in jobs that run in the background.
         let args = ["--default-signal=INT", "sh", "-c", &script].map(str::to_owned);
@@ -145,13 +150,13 @@ mod tests {
             output: None,
             locks: None,
         };
-        limited(invocation, &CancellationToken::new(), Duration::from_millis(500)).await
+        limited(invocation, &CancellationToken::new(), Some(Duration::from_millis(500))).await
     }
 
     #[tokio::test]
     async fn a_success_within_the_grace_is_a_success() {
-        assert_eq!(after_the_limit("echo done; exit 0").await.unwrap().stdout, "done\n");
-        let error = after_the_limit("exit 255").await.unwrap_err();
+        assert_eq!(after_the_timeout("echo done; exit 0").await.unwrap().stdout, "done\n");
+        let error = after_the_timeout("exit 255").await.unwrap_err();
         assert!(matches!(error, Error::TimedOut { .. }), "{error:?}");
     }
 }

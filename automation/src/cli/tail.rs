@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::Sender;
 
 use crate::options::Printed;
 
@@ -21,7 +21,7 @@ impl<'a> Tail<'a> {
     }
 
     /// Sends the lines that are complete since the last look; at the end, what is left as well.
-    pub fn send(&mut self, listener: &UnboundedSender<Printed>, end: bool) {
+    pub fn send(&mut self, listener: &Sender<Printed>, end: bool) {
         let mut buffer = [0; 16 * 1024];
         while let Ok(read @ 1..) = self.file.read_at(&mut buffer, self.offset) {
             self.offset += read as u64;
@@ -33,8 +33,8 @@ impl<'a> Tail<'a> {
         };
         if complete > 0 {
             let lines: Vec<u8> = self.rest.drain(..complete).collect();
-            // A listener that went away does not matter to the process.
-            let _ = listener.send((self.wrap)(String::from_utf8_lossy(&lines).into_owned()));
+            // A listener that went away or is behind does not matter to the process.
+            let _ = listener.try_send((self.wrap)(String::from_utf8_lossy(&lines).into_owned()));
         }
     }
 }

@@ -15,7 +15,8 @@ use super::monitor::Monitor;
 use super::run::Run;
 use super::state::{Resource, StackState};
 use super::{FakeEngine, Inner};
-use crate::engine::{Finished, Kind, Operation, Place};
+use crate::deadline;
+use crate::engine::{Operation, OperationKind, OperationResult, Place};
 use crate::error::{Error, Result};
 use crate::event::{EventKind, Prelude, SummaryEvent};
 use crate::gather::Gathered;
@@ -41,7 +42,7 @@ pub(super) async fn run(
     place: &Place,
     operation: &Operation<'_>,
     sequence: i64,
-) -> Result<Finished> {
+) -> Result<OperationResult> {
     let options = operation.options;
     if options.cancel.is_cancelled() {
         return Err(Error::Canceled);
@@ -75,14 +76,16 @@ pub(super) async fn run(
     let result = {
         let work = work(&monitor, operation, &key);
         // One for all events: each of them ends a wait.
-        let limit = tokio::time::sleep(options.limit);
-        tokio::pin!(work, limit);
+        let late = tokio::time::sleep_until(deadline::after(options.timeout));
+        tokio::pin!(work, late);
         loop {
             tokio::select! {
                 result = &mut work => break result,
                 Some(event) = events.recv() => gathered.take(event, options),
                 () = options.cancel.cancelled() => break Err(Error::Canceled),
-                () = &mut limit => break Err(Error::TimedOut { limit: options.limit }),
+                () = &mut late => {
+                    break Err(Error::TimedOut { timeout: options.timeout.unwrap_or_default() });
+                }
             }
         }
     };
@@ -100,7 +103,7 @@ pub(super) async fn run(
 
 /// Waits for another operation on the stack as long as the options say.
 async fn take(fake: &FakeEngine, key: &(String, String), options: &Options) -> Result<Busy> {
-    let deadline = tokio::time::Instant::now() + options.lock_patience;
+    let deadline = tokio::time::Instant::now() + options.lock_timeout;
     loop {
         {
             let mut inner = fake.lock();
@@ -137,8 +140,8 @@ async fn work(
     let prelude = Prelude { config: config.iter().map(shown).collect() };
     monitor.with(|run| run.emit(EventKind::Prelude(prelude)));
     let outputs = match operation.kind {
-        Kind::Up | Kind::Preview => program(monitor, operation, config).await?,
-        Kind::Refresh | Kind::PreviewRefresh => {
+        OperationKind::Up | OperationKind::Preview => program(monitor, operation, config).await?,
+        OperationKind::Refresh | OperationKind::PreviewRefresh => {
             monitor.with(|run| {
                 for resource in run.old.clone() {
                     run.step(&resource, "refresh", EventKind::ResourcePre);
@@ -147,8 +150,8 @@ async fn work(
             });
             return Ok(None);
         }
-        Kind::Destroy | Kind::PreviewDestroy => None,
-        Kind::Import | Kind::PreviewImport => {
+        OperationKind::Destroy | OperationKind::PreviewDestroy => None,
+        OperationKind::Import | OperationKind::PreviewImport => {
             let command = operation.kind.command().to_owned();
             return Err(Error::Invalid { command, message: "the fake engine imports nothing".to_owned() });
         }
@@ -227,7 +230,7 @@ async fn delete(monitor: &Monitor, operation: &Operation<'_>) -> Result<()> {
     Ok(())
 }
 
-fn update_failed(run: &Run, kind: Kind) -> Error {
+fn update_failed(run: &Run, kind: OperationKind) -> Error {
     Error::UpdateFailed {
         operation: kind.command().to_owned(),
         diagnostics: run.diagnostics.clone(),
@@ -255,7 +258,7 @@ fn finish(
             (state.resources, state.ids) = (resources, ids);
             state.record(operation.kind, operation.options, ended, &changes);
         }
-        if operation.kind == Kind::Destroy && operation.options.remove && result.is_ok() {
+        if operation.kind == OperationKind::Destroy && operation.options.remove && result.is_ok() {
             inner.stacks.remove(key);
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::engine::Kind;
+use crate::engine::OperationKind;
 use crate::options::Options;
 use crate::value::Value;
 
@@ -27,11 +27,17 @@ pub(super) struct StackState {
 
 impl StackState {
     /// Adds an operation to the history, as `stack history --json` has it.
-    pub fn record(&mut self, kind: Kind, options: &Options, result: &str, changes: &BTreeMap<String, u64>) {
+    pub fn record(
+        &mut self,
+        kind: OperationKind,
+        options: &Options,
+        result: &str,
+        changes: &BTreeMap<String, u64>,
+    ) {
         // Nobody should depend on the clock of a fake.
         let now = "2000-01-01T00:00:00.000Z";
         self.history.push(json!({
-            "kind": if kind == Kind::Up { "update" } else { kind.command() },
+            "kind": if kind == OperationKind::Up { "update" } else { kind.command() },
             "version": self.history.len() + 1,
             "message": options.message.clone().unwrap_or_default(),
             "startTime": now, "endTime": now,

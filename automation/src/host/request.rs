@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::Sender;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -16,6 +16,7 @@ use super::process::{Environment, Lease, Process};
 use super::unsettled::StackKey;
 use super::wear;
 use super::wire::{Cancel, Ended, Line, Program, Run, Where};
+use crate::deadline;
 use crate::engine::Place;
 use crate::error::{Error, Result};
 use crate::event::EngineEvent;
@@ -23,10 +24,10 @@ use crate::options::Printed;
 
 /// How long the news of a process's death may take after its connections broke, and how long what it
 /// sent last may take after that news.
-const NEWS: Duration = Duration::from_secs(2);
+const DEATH_NOTICE: Duration = Duration::from_secs(2);
 
 /// How often a request is sent that did not reach a process.
-const SENDINGS: usize = 3;
+const MAX_ATTEMPTS: usize = 3;
 
 /// What is asked of the host.
 pub(super) struct Request<'a> {
@@ -39,9 +40,9 @@ pub(super) struct Request<'a> {
     /// The stack whose state it writes.
     pub writes: Option<StackKey>,
     pub cancel: &'a CancellationToken,
-    pub limit: Duration,
+    pub timeout: Option<Duration>,
     /// Receives what is printed while it runs.
-    pub output: Option<&'a UnboundedSender<Printed>>,
+    pub output: Option<&'a Sender<Printed>>,
     /// The engine runs, and something of that stays in the process.
     pub wears: bool,
 }
@@ -83,18 +84,18 @@ pub(super) async fn send(
     request: &Request<'_>,
     mut observe: impl FnMut(EngineEvent),
 ) -> Result<Outcome> {
-    let late = Instant::now() + request.limit;
-    let timed_out = || Error::TimedOut { limit: request.limit };
+    let deadline = deadline::after(request.timeout);
+    let timed_out = || Error::TimedOut { timeout: request.timeout.unwrap_or_default() };
     let mut unreachable = String::new();
-    for _ in 0..SENDINGS {
+    for _ in 0..MAX_ATTEMPTS {
         let lease = tokio::select! {
             lease = pool.lease(env) => lease?,
             () = request.cancel.cancelled() => return Err(Error::Canceled),
-            () = tokio::time::sleep_until(late) => return Err(timed_out()),
+            () = tokio::time::sleep_until(deadline) => return Err(timed_out()),
         };
         let (writes, wears) = (request.writes.is_some(), request.wears);
         let running = Running { pool, env, lease, number: pool.next_run(), writes, wears, well: None };
-        match running.run(request, late, &mut observe).await {
+        match running.run(request, deadline, &mut observe).await {
             Err(Stop::Error(error)) => return Err(error),
             Err(Stop::Failure(Failure::Unreachable(reason))) => unreachable = reason,
             Err(Stop::Failure(Failure::Broken(reason))) => {
@@ -142,7 +143,7 @@ impl Running<'_> {
     async fn run(
         mut self,
         request: &Request<'_>,
-        late: Instant,
+        deadline: Instant,
         observe: &mut impl FnMut(EngineEvent),
     ) -> std::result::Result<Outcome, Stop> {
         let (launch, process) = (&self.pool.launch, Arc::clone(&self.lease.0));
@@ -158,7 +159,7 @@ impl Running<'_> {
         }
         let mut outcome = Outcome::default();
         let mut ending =
-            Ending { process: &process, id: &message.id, launch, asked: None, stage: 0, next: late };
+            Ending { process: &process, id: &message.id, launch, asked: None, stage: 0, next: deadline };
         let ended = {
             let read = read(&process, &message, request, &mut outcome, observe);
             tokio::pin!(read);
@@ -171,7 +172,7 @@ impl Running<'_> {
                     signal = process.ended() => {
                         // What it sent before its death is still to be read.
                         let lost = || Err(Stop::Error(Error::Interrupted { signal }));
-                        break match tokio::time::timeout(NEWS, &mut read).await {
+                        break match tokio::time::timeout(DEATH_NOTICE, &mut read).await {
                             Ok(Ok(ended)) => Ok(ended),
                             Ok(Err(Stop::Failure(Failure::Unreachable(reason)))) => {
                                 Err(Stop::Failure(Failure::Unreachable(reason)))
@@ -199,7 +200,7 @@ impl Running<'_> {
         // What came to its end after all is told as it is.
         let succeeded = ended.as_ref().is_ok_and(|ended| ended.code == 0);
         if why == Some(Why::TimedOut) && !succeeded {
-            return Err(Stop::Error(Error::TimedOut { limit: request.limit }));
+            return Err(Stop::Error(Error::TimedOut { timeout: request.timeout.unwrap_or_default() }));
         }
         if why == Some(Why::Canceled) && ended.is_err() {
             return Err(Stop::Error(Error::Canceled));
@@ -212,7 +213,7 @@ impl Running<'_> {
     /// A connection breaks with its process, and then that is the reason.
     async fn explain(&self, failure: Failure) -> Stop {
         let process = &self.lease.0;
-        let is_dead = tokio::time::timeout(NEWS, process.ended()).await;
+        let is_dead = tokio::time::timeout(DEATH_NOTICE, process.ended()).await;
         match (failure, is_dead) {
             (Failure::Broken(_), Ok(signal)) => Stop::Error(Error::Interrupted { signal }),
             (Failure::Unreachable(reason), Err(_)) => {
@@ -236,8 +237,8 @@ async fn read(
     let mut lines = client::run(&process.socket, message).await?;
     while let Some(line) = lines.next().await? {
         let tell = |printed: Printed| {
-            // A listener that went away does not matter to the run.
-            let _ = request.output.map(|output| output.send(printed));
+            // A listener that went away or is behind does not matter to the run.
+            let _ = request.output.map(|output| output.try_send(printed));
         };
         match parse(&line, request.command).map_err(Stop::Error)? {
             Line::Event(event) => observe(EngineEvent::parse(event.get())),
@@ -286,7 +287,7 @@ impl Ending<'_> {
         (self.stage, self.next) = (1, Instant::now() + self.launch.grace);
     }
 
-    /// The limit, or the last deadline, has passed.
+    /// The deadline, or that of the last stage, has passed.
     fn go_on(&mut self) {
         let Some(asked) = &self.asked else { return self.ask(Why::TimedOut) };
         let why = asked.why;

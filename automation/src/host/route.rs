@@ -1,7 +1,7 @@
 //! What the host does itself, and why the CLI does the rest.
 
 use crate::argv;
-use crate::engine::{Backend, Command, Operation, Place};
+use crate::engine::{Backend, Command, Operation, Passphrase, Place};
 
 /// Commands of the host by their first word.
 const COMMANDS: [&str; 3] = ["cancel", "config", "whoami"];
@@ -90,7 +90,8 @@ const TRAVELLING: [&str; 5] = [
 
 /// The token that the workspace has for its service; none where the backend is storage.
 pub(super) fn token(place: &Place) -> Option<&str> {
-    is_one_of(place, &SERVICES).then(|| place.env.get(TOKEN).map(String::as_str)).flatten()
+    let inherited = || place.inherited.get(std::ffi::OsStr::new(TOKEN)).and_then(|token| token.to_str());
+    is_one_of(place, &SERVICES).then(|| place.env.get(TOKEN).map(String::as_str).or_else(inherited)).flatten()
 }
 
 /// True for the variables that no process of the host gets, because they travel.
@@ -101,6 +102,22 @@ pub(super) fn travels(place: &Place, variable: &std::ffi::OsStr) -> bool {
 /// True for stacks of which the host keeps a journal while it changes them.
 pub(super) fn keeps_journals(place: &Place) -> bool {
     matches!(place.backend, Backend::Folder(_)) || is_one_of(place, &STORAGE)
+}
+
+/// True for an inherited variable that no process of the host gets, because the request says it.
+pub(super) fn is_of_request(variable: &std::ffi::OsStr) -> bool {
+    TRAVELLING.iter().any(|key| variable == *key)
+}
+
+/// True when the request does not say what this inherited variable does.
+fn is_unsaid(place: &Place, variable: &str) -> bool {
+    match variable {
+        "PULUMI_CONFIG_PASSPHRASE" | "PULUMI_CONFIG_PASSPHRASE_FILE" => {
+            place.passphrase == Passphrase::Absent
+        }
+        "PULUMI_DEBUG_PROVIDERS" => place.attached.is_empty(),
+        _ => false,
+    }
 }
 
 fn is_one_of(place: &Place, schemes: &[&str]) -> bool {
@@ -144,6 +161,10 @@ fn of_place(place: &Place) -> Option<&'static str> {
     if is_service && token(place).is_none() {
         return Some("the CLI is logged in to the service, and the workspace has no access token of its own");
     }
+    let mut inherited = place.inherited.keys().filter_map(|key| key.to_str());
+    if inherited.any(|key| is_unsaid(place, key)) {
+        return Some("the inherited environment says what the workspace does not");
+    }
     let mut keys = place.env.keys().map(String::as_str).filter(|key| !(is_service && *key == TOKEN));
     let replaced = keys.any(|key| TRAVELLING.contains(&key));
     replaced.then_some("the workspace's environment replaces what the workspace says")
@@ -153,8 +174,8 @@ fn of_place(place: &Place) -> Option<&'static str> {
 mod tests {
     use super::*;
     use crate::Source;
-    use crate::engine::Kind;
-    use crate::options::{Debug, Options};
+    use crate::engine::OperationKind;
+    use crate::options::{DebugOptions, Options};
     use crate::recorder::Recorder;
 
     #[test]
@@ -187,6 +208,15 @@ mod tests {
             place.env.clear();
         }
         place.backend = Backend::Folder("/srv".into());
+        for (variable, unsaid) in
+            [("PULUMI_CONFIG_PASSPHRASE", true), ("PULUMI_BACKEND_URL", false), (TOKEN, false)]
+        {
+            place.inherited = [(variable.into(), "x".into())].into();
+            assert_eq!(to_cli(&place, &["stack", "ls"]), unsaid, "{variable}");
+        }
+        place.passphrase = Passphrase::Empty;
+        place.inherited = [("PULUMI_CONFIG_PASSPHRASE".into(), "x".into())].into();
+        assert!(!to_cli(&place, &["stack", "ls"]), "the request says another");
         place.env.insert("PULUMI_CONFIG_PASSPHRASE".to_owned(), "x".to_owned());
         assert!(to_cli(&place, &["stack", "ls"]));
     }
@@ -194,19 +224,19 @@ mod tests {
     #[test]
     fn an_option_that_the_host_does_not_understand_goes_to_the_cli() {
         let place = Recorder::default().workspace().place().clone();
-        let goes_to_cli = |debug: Debug| {
+        let goes_to_cli = |debug: DebugOptions| {
             let options = &Options { debug, ..Options::default() };
-            let (kind, program) = (Kind::Up, Source::Project);
+            let (kind, program) = (OperationKind::Up, Source::Project);
             operation(&place, &Operation { kind, stack: "s", program, args: Vec::new(), options }).is_some()
         };
-        assert!(!goes_to_cli(Debug::default()));
+        assert!(!goes_to_cli(DebugOptions::default()));
         for debug in [
-            Debug { log_to_stderr: true, ..Debug::default() },
-            Debug { verbosity: Some(0), ..Debug::default() },
-            Debug { log_flow: true, ..Debug::default() },
-            Debug { tracing: Some("file:x".to_owned()), ..Debug::default() },
-            Debug { disable_integrity_checking: true, ..Debug::default() },
-            Debug { attach_debugger: vec!["all".to_owned()], ..Debug::default() },
+            DebugOptions { log_to_stderr: true, ..DebugOptions::default() },
+            DebugOptions { verbosity: Some(0), ..DebugOptions::default() },
+            DebugOptions { log_flow: true, ..DebugOptions::default() },
+            DebugOptions { tracing: Some("file:x".to_owned()), ..DebugOptions::default() },
+            DebugOptions { disable_integrity_checking: true, ..DebugOptions::default() },
+            DebugOptions { attach_debugger: vec!["all".to_owned()], ..DebugOptions::default() },
         ] {
             assert!(goes_to_cli(debug.clone()), "{debug:?}");
         }

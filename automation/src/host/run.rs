@@ -12,7 +12,7 @@ use super::request::{Outcome, Request, send};
 use super::unsettled::StackKey;
 use crate::argv;
 use crate::classify::Failures;
-use crate::engine::{Command, Finished, Operation, Place};
+use crate::engine::{Command, Operation, OperationResult, Place};
 use crate::error::Result;
 use crate::gather::Gathered;
 use crate::language;
@@ -39,7 +39,7 @@ pub(super) async fn command(
         program: None,
         writes: command.locks.as_ref().map(|stack| StackKey::new(place, stack)),
         cancel: &never,
-        limit: place.limit,
+        timeout: place.timeout,
         output: None,
         wears: false,
     };
@@ -57,7 +57,7 @@ pub(super) async fn recover(pool: &Arc<Pool>, env: &Environment, place: &Place, 
         // A recovery that kills its host must not be begun again and again.
         writes: None,
         cancel: &CancellationToken::new(),
-        limit: RECOVERY,
+        timeout: Some(RECOVERY),
         output: None,
         wears: false,
     };
@@ -90,7 +90,7 @@ pub(super) async fn operation(
     place: &Place,
     operation: &Operation<'_>,
     args: Vec<String>,
-) -> Result<Finished> {
+) -> Result<OperationResult> {
     let options = operation.options;
     let key = StackKey::new(place, operation.stack);
     pool.recoveries.settled(&key, &options.cancel).await?;
@@ -106,7 +106,7 @@ pub(super) async fn operation(
         program: program.as_ref().map(language::Server::address),
         writes: (!operation.kind.is_preview()).then_some(key),
         cancel: &options.cancel,
-        limit: options.limit,
+        timeout: options.timeout,
         output: options.output.as_ref(),
         wears: true,
     };

@@ -88,7 +88,7 @@ impl Stack {
         import: &ImportOptions,
         options: &Options,
     ) -> Result<Imported> {
-        self.run_import(Kind::Import, resources, import, options).await
+        self.run_import(OperationKind::Import, resources, import, options).await
     }
 
     /// What [`Stack::import_resources`] would do; `pulumi import --preview-only`.
@@ -98,12 +98,12 @@ impl Stack {
         import: &ImportOptions,
         options: &Options,
     ) -> Result<Imported> {
-        self.run_import(Kind::PreviewImport, resources, import, options).await
+        self.run_import(OperationKind::PreviewImport, resources, import, options).await
     }
 
     async fn run_import(
         &self,
-        kind: Kind,
+        kind: OperationKind,
         resources: &[ImportResource],
         import: &ImportOptions,
         options: &Options,

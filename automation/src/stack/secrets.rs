@@ -59,7 +59,7 @@ impl Stack {
         };
         // The CLI saves the settings before it locks and saves the state. Half a change is taken back, and
         // not tried again on top of itself.
-        runs_in.place.lock_patience = Duration::ZERO;
+        runs_in.place.lock_timeout = Duration::ZERO;
         let path = self.workspace.stack_settings_path(&self.name);
         let before = std::fs::read_to_string(&path).ok();
         if let Err(error) = runs_in.command(&command).await {
@@ -121,7 +121,7 @@ mod tests {
         let changed = workspace.stack("dev").change_secrets_provider(&provider).await.unwrap();
         assert_eq!(recorder.lines(), ["stack change-secrets-provider --stack dev -- passphrase"]);
         assert_eq!(recorder.commands()[0].input.as_deref(), Some("new one\n"));
-        assert_eq!(recorder.places()[0].passphrase, Passphrase::Empty);
+        assert_eq!(recorder.places()[0].passphrase, Passphrase::Absent);
         assert_eq!(changed.workspace().place().passphrase, Passphrase::File(file));
     }
 
@@ -187,7 +187,11 @@ mod tests {
             }
         }
 
-        async fn operate(&self, _: &crate::Place, _: &crate::Operation<'_>) -> Result<crate::Finished> {
+        async fn operate(
+            &self,
+            _: &crate::Place,
+            _: &crate::Operation<'_>,
+        ) -> Result<crate::OperationResult> {
             unreachable!("nothing operates")
         }
     }

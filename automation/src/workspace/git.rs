@@ -25,8 +25,15 @@ pub struct GitSource {
     pub commit: Option<String>,
     /// Without the history before it, and without tags.
     pub shallow: bool,
-    /// How the repository is read, when not by everybody. Hosts of `ssh` are known to the system, or refused.
+    /// How the repository is read. Absent: as `git` itself does it, with the environment of this process: the
+    /// user's settings, credential helpers, `ssh` agent and known hosts. With one, nothing of that but the
+    /// known hosts counts. Nobody is ever asked anything, and a host that is not known is
+    /// [`Error::HostKey`].
     pub auth: Option<Authentication>,
+    /// More environment variables for `git`, such as `SSH_AUTH_SOCK`.
+    pub env: BTreeMap<String, String>,
+    /// How long the fetch may take, or [`Error::TimedOut`]; no limit when absent.
+    pub timeout: Option<Duration>,
     /// Where to put it, created if it is not there and empty if it is. A temporary folder when absent,
     /// removed with the last copy of the workspace and of its stacks.
     pub folder: Option<PathBuf>,
@@ -34,8 +41,7 @@ pub struct GitSource {
 
 impl Workspace {
     /// Fetches a project and opens it as [`Workspace::local`] does. [`Error::Git`] when it cannot be
-    /// fetched, [`Error::Invalid`] when `source` contradicts itself. There is no time limit; dropping the
-    /// future ends the fetch.
+    /// fetched, [`Error::Invalid`] when `source` contradicts itself. Dropping the future ends the fetch.
     pub async fn git(
         engine: impl Engine + 'static,
         source: &GitSource,
@@ -61,7 +67,13 @@ impl Workspace {
         let (folder, keep) = destination(source)?;
         let project = folder.join(refs::inside(source.project_path.as_deref())?);
         let target = Target::of(source)?;
-        Git::new(&folder, &home, source.auth.as_ref())?.fetch(source, &target).await?;
+        let git = Git::new(&folder, &home, source)?;
+        match source.timeout {
+            None => git.fetch(&target).await?,
+            Some(timeout) => tokio::time::timeout(timeout, git.fetch(&target))
+                .await
+                .map_err(|_| Error::TimedOut { timeout })??,
+        }
         let mut workspace = Self::local(engine, project, home, backend)?;
         workspace.place.keep = keep;
         setup(workspace.clone()).await?;

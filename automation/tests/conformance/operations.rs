@@ -124,7 +124,7 @@ pub async fn changes_where_none_are_expected_are_an_error(subject: impl Subject)
 
 pub async fn events_come_in_the_order_of_the_operation(subject: impl Subject) {
     let stack = stack_in(&subject.workspace(), "events").await;
-    let (sender, mut events) = mpsc::unbounded_channel();
+    let (sender, mut events) = mpsc::channel(4096);
     let options = Options { events: Some(sender), ..Options::default() };
     stack.up(row(&["a"]), &options).await.unwrap();
     drop(options);
@@ -208,7 +208,7 @@ pub async fn two_operations_on_one_stack_exclude_each_other(subject: impl Subjec
         tokio::spawn(async move { stack.up(row(&["a"]), &Options::default()).await })
     };
     subject.reached("a").await;
-    let impatient = Options { lock_patience: Duration::ZERO, ..Options::default() };
+    let impatient = Options { lock_timeout: Duration::ZERO, ..Options::default() };
     let error = stack.up(row(&["a"]), &impatient).await.unwrap_err();
     let Error::ConcurrentUpdate { stack: named, owner } = error else { panic!("{error:?}") };
     assert_eq!(named, "busy");
@@ -248,9 +248,9 @@ pub async fn an_operation_that_takes_too_long_is_ended(subject: impl Subject) {
     let stack = stack_in(&subject.workspace(), "slow").await;
     let endless = program(|_| async { std::future::pending().await });
     let limit = Duration::from_secs(3);
-    let options = Options { limit, ..Options::default() };
+    let options = Options { timeout: Some(limit), ..Options::default() };
     let error = stack.up(endless, &options).await.unwrap_err();
-    assert!(matches!(error, Error::TimedOut { limit: told } if told == limit), "{error:?}");
+    assert!(matches!(error, Error::TimedOut { timeout: told } if told == limit), "{error:?}");
     stack.up(row(&["a"]), &Options::default()).await.unwrap();
 }
 

@@ -76,7 +76,7 @@ async fn killed<T>(
     moment: Moment,
     run: impl AsyncFnOnce(&Options) -> automation::Result<T>,
 ) -> (usize, Duration) {
-    let (sender, mut events) = mpsc::unbounded_channel();
+    let (sender, mut events) = mpsc::channel(4096);
     let options = Options { events: Some(sender), ..Options::default() };
     let killer = async {
         let mut seen = 0;

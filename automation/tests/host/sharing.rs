@@ -119,7 +119,7 @@ async fn a_dropped_run_ends_in_order_and_frees_its_stack() {
     // The engine waits for the create, because what it makes must not be lost.
     world.cloud.release("x");
     eventually("what was made is recorded", || world.state(&stack).has("x")).await;
-    let patient = Options { lock_patience: Duration::from_secs(30), ..Options::default() };
+    let patient = Options { lock_timeout: Duration::from_secs(30), ..Options::default() };
     assert!(stack.up(one("x"), &patient).await.unwrap().summary.changes["same"] >= 2);
     assert_eq!(world.cloud.ids(), ["x-1"]);
     assert_eq!(world.engine.processes().len(), 1);
@@ -142,7 +142,7 @@ async fn fifty_stacks_at_once_keep_to_themselves() {
                 let made = context.register(thing("a", [("label", label.into())])).await?;
                 Ok(Outputs::from([("label".to_owned(), made.output("label"))]))
             });
-            let options = Options { limit: Duration::from_secs(300), ..Options::default() };
+            let options = Options { timeout: Some(Duration::from_secs(300)), ..Options::default() };
             let update = stack.up(own, &options).await.unwrap();
             assert_eq!(update.outputs["label"], number.to_string().into());
             assert_eq!(update.summary.changes["create"], 2);

@@ -28,8 +28,8 @@ pub fn locks(world: &World, stack: &Stack) -> usize {
 async fn a_listener_that_never_listens_holds_nothing_up() {
     let world = World::new().await;
     let stack = world.stack("deaf").await;
-    let (events, deaf) = mpsc::unbounded_channel();
-    let (output, gone) = mpsc::unbounded_channel();
+    let (events, mut deaf) = mpsc::channel(16);
+    let (output, gone) = mpsc::channel(1);
     drop(gone);
     let options = Options { events: Some(events), output: Some(output), ..Options::default() };
     let crowd = program(|context| async move {
@@ -39,7 +39,9 @@ async fn a_listener_that_never_listens_holds_nothing_up() {
     });
     let update = stack.up(crowd, &options).await.unwrap();
     assert_eq!(update.summary.changes["create"], 101);
-    assert!(deaf.len() > 200, "they were all queued");
+    let kept: Vec<i64> = std::iter::from_fn(|| deaf.try_recv().ok()).map(|event| event.sequence).collect();
+    assert_eq!(kept.len(), 16, "no more than the queue holds are kept");
+    assert!(kept.windows(2).all(|pair| pair[1] == pair[0] + 1), "the first of them, without a gap: {kept:?}");
 }
 
 #[tokio::test]
@@ -47,7 +49,7 @@ async fn what_the_engine_prints_arrives_while_it_works() {
     let world = World::new().await;
     let stack = world.stack("talks").await;
     world.cloud.hold("b");
-    let (output, mut printed) = mpsc::unbounded_channel();
+    let (output, mut printed) = mpsc::channel(4096);
     let mut options = Options { output: Some(output), ..Options::default() };
     options.display.progress = true;
     let running = {
@@ -95,14 +97,14 @@ async fn an_operation_that_takes_too_long_ends_in_order_and_keeps_what_was_being
     let world = World::new().await;
     let stack = world.stack("late").await;
     let limit = Duration::from_secs(3);
-    let options = Options { limit, ..Options::default() };
+    let options = Options { timeout: Some(limit), ..Options::default() };
     let slow = program(|context| async move {
         context.register(thing("slow", [("slow", 4000.0.into())])).await?;
         context.register(thing("after", [])).await?;
         Ok(nothing())
     });
     let error = stack.up(slow, &options).await.unwrap_err();
-    assert!(matches!(error, Error::TimedOut { limit: told } if told == limit), "{error:?}");
+    assert!(matches!(error, Error::TimedOut { timeout: told } if told == limit), "{error:?}");
     let state = world.state(&stack);
     assert_eq!((state.has("slow"), state.has("after")), (true, false));
     assert_eq!(locks(&world, &stack), 0);
@@ -117,14 +119,13 @@ async fn a_lock_of_another_machine_is_waited_for_as_long_as_it_may_take() {
     let lock = folder.join("x.json");
     std::fs::write(&lock, r#"{"pid": 1, "username": "me", "hostname": "elsewhere"}"#).unwrap();
     let patience = Duration::from_millis(200);
-    let limit = world.workspace.place().limit;
-    let impatient = world.workspace.clone().with_limits(limit, patience).stack("locked");
-    let options = Options { lock_patience: patience, ..Options::default() };
+    let impatient = world.workspace.clone().with_lock_timeout(patience).stack("locked");
+    let options = Options { lock_timeout: patience, ..Options::default() };
     for waiting in [impatient.remove().await, stack.up(two(), &options).await.map(drop)] {
         let Err(Error::ConcurrentUpdate { owner, .. }) = &waiting else { panic!("{waiting:?}") };
         assert!(owner.contains("elsewhere"), "{owner}");
     }
-    let patient = Options { lock_patience: Duration::from_secs(60), ..Options::default() };
+    let patient = Options { lock_timeout: Duration::from_secs(60), ..Options::default() };
     let running = {
         let stack = stack.clone();
         tokio::spawn(async move { stack.up(two(), &patient).await })

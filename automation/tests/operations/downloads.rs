@@ -45,15 +45,15 @@ async fn empty_server() -> (String, Noted<String>) {
 }
 
 #[tokio::test]
-async fn plugins_are_downloaded_only_when_that_is_asked_for() {
+async fn plugins_are_downloaded_unless_that_is_switched_off() {
     let world = World::new().await;
     let stack = world.stack("downloads").await;
     let (download_url, asked) = empty_server().await;
     let declares: Arc<dyn Program> = Arc::new(Declares { download_url });
-    stack.up(Arc::clone(&declares), &Options::default()).await.unwrap();
+    let options = Options { install_plugins: false, ..Options::default() };
+    stack.up(Arc::clone(&declares), &options).await.unwrap();
     assert_eq!(asked.all(), Vec::<String>::new());
-    let options = Options { install_plugins: true, ..Options::default() };
     // One that is missing matters only when it is used.
-    stack.up(declares, &options).await.unwrap();
+    stack.up(declares, &Options::default()).await.unwrap();
     assert!(asked.all()[0].contains("pulumi-resource-far-v1.0.0"), "{:?}", asked.all());
 }

@@ -1,15 +1,15 @@
 //! The table of flags against the engine's own.
 
-use automation::options::{Debug, Display, Pending, Plan, Policy, Select};
-use automation::{Engine, Kind, Operation, Options, Source};
+use automation::options::{DebugOptions, DisplayOptions, Pending, Plan, Policy, Select};
+use automation::{Engine, Operation, OperationKind, Options, Source};
 
 use crate::support::world::World;
 
 /// Every option that the operation has, set to something.
-pub fn all(kind: Kind) -> Options {
-    let (up, preview) = (kind == Kind::Up, kind == Kind::Preview);
-    let (refresh, destroy) = (kind == Kind::Refresh, kind == Kind::Destroy);
-    let (program, import) = (up || preview, kind == Kind::Import);
+pub fn all(kind: OperationKind) -> Options {
+    let (up, preview) = (kind == OperationKind::Up, kind == OperationKind::Preview);
+    let (refresh, destroy) = (kind == OperationKind::Refresh, kind == OperationKind::Destroy);
+    let (program, import) = (up || preview, kind == OperationKind::Import);
     let some = |wanted: bool| if wanted { vec!["x".to_owned()] } else { Vec::new() };
     Options {
         parallel: Some(2),
@@ -46,7 +46,7 @@ pub fn all(kind: Kind) -> Options {
             skip: refresh,
             import: if refresh { vec![("urn".to_owned(), "id".to_owned())] } else { Vec::new() },
         },
-        display: Display {
+        display: DisplayOptions {
             diff: true,
             color: Some("never".to_owned()),
             suppress_outputs: true,
@@ -62,7 +62,7 @@ pub fn all(kind: Kind) -> Options {
             show_urns: true,
             json: true,
         },
-        debug: Debug {
+        debug: DebugOptions {
             log_to_stderr: true,
             verbosity: Some(1),
             log_flow: true,
@@ -71,7 +71,7 @@ pub fn all(kind: Kind) -> Options {
             disable_integrity_checking: true,
             attach_debugger: some(program),
             user_agent: Some("test".to_owned()),
-            ..Debug::default()
+            ..DebugOptions::default()
         },
         ..Options::default()
     }
@@ -80,9 +80,15 @@ pub fn all(kind: Kind) -> Options {
 #[tokio::test]
 async fn the_engine_knows_every_flag_that_is_not_about_the_logs_of_a_process() {
     let world = World::new().await;
-    for kind in [Kind::Up, Kind::Preview, Kind::Refresh, Kind::Destroy, Kind::Import] {
+    for kind in [
+        OperationKind::Up,
+        OperationKind::Preview,
+        OperationKind::Refresh,
+        OperationKind::Destroy,
+        OperationKind::Import,
+    ] {
         let mut options = all(kind);
-        let debug = Debug { disable_integrity_checking: true, debug: true, ..Debug::default() };
+        let debug = DebugOptions { disable_integrity_checking: true, debug: true, ..DebugOptions::default() };
         options.debug = debug;
         let (place, args) = (world.workspace.place(), Vec::new());
         let operation = Operation { kind, stack: "s", program: Source::Project, args, options: &options };

@@ -1,6 +1,6 @@
 //! The table of flags against what the CLI itself says.
 
-use automation::{Engine, Kind, Operation, Source};
+use automation::{Engine, Operation, OperationKind, Source};
 
 use crate::flags::all;
 use crate::support::world::World;
@@ -8,7 +8,13 @@ use crate::support::world::World;
 #[tokio::test]
 async fn the_cli_knows_every_flag_that_the_table_gives_to_its_commands() {
     let world = World::new().await;
-    for kind in [Kind::Up, Kind::Preview, Kind::Refresh, Kind::Destroy, Kind::Import] {
+    for kind in [
+        OperationKind::Up,
+        OperationKind::Preview,
+        OperationKind::Refresh,
+        OperationKind::Destroy,
+        OperationKind::Import,
+    ] {
         // With `--help` the flags are parsed and nothing is done.
         let args = vec!["--help".to_owned()];
         let options = all(kind);

@@ -193,13 +193,13 @@ async fn a_command_takes_no_longer_than_its_limit_and_waits_for_a_lock_as_long_a
     let place = world.workspace.place().clone();
     let workspace = Workspace::inline(cli, PROJECT, place.directory, place.home, place.backend).unwrap();
     let (limit, began) = (Duration::from_millis(200), Instant::now());
-    let workspace = workspace.with_limits(limit, limit);
+    let workspace = workspace.with_timeout(limit).with_lock_timeout(limit);
     let error = workspace.command(&Command::new(["whoami"])).await.unwrap_err();
-    assert!(matches!(error, Error::TimedOut { limit: told } if told == limit), "{error:?}");
+    assert!(matches!(error, Error::TimedOut { timeout: told } if told == limit), "{error:?}");
     let stack = workspace.stack("slow");
-    let options = Options { limit, ..Options::default() };
+    let options = Options { timeout: Some(limit), ..Options::default() };
     let error = stack.up(Source::Project, &options).await.unwrap_err();
-    assert!(matches!(error, Error::TimedOut { limit: told } if told == limit), "{error:?}");
+    assert!(matches!(error, Error::TimedOut { timeout: told } if told == limit), "{error:?}");
 
     let locks = world.folder().join("state/.pulumi/locks/organization").join(PROJECT).join("slow");
     std::fs::create_dir_all(&locks).unwrap();

@@ -29,6 +29,7 @@ async fn a_project_of_its_own_runs_and_its_outputs_come_with_the_events() {
     std::fs::write(folder.join("Pulumi.yaml"), PROGRAM).unwrap();
     let state = Backend::Folder(world.folder().join("local-state"));
     let workspace = Workspace::local(world.engine.clone(), &folder, place.home, state).unwrap();
+    let workspace = workspace.with_empty_passphrase();
     let stack = workspace.stack("yaml");
     stack.create().await.unwrap();
 

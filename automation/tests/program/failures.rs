@@ -154,6 +154,6 @@ async fn a_program_that_never_returns_is_dropped_when_the_operation_is_cancelled
             .await?;
         Ok(nothing())
     });
-    let patient = Options { limit: Duration::from_secs(60), ..Options::default() };
+    let patient = Options { timeout: Some(Duration::from_secs(60)), ..Options::default() };
     stack.up(after, &patient).await.unwrap();
 }

@@ -281,7 +281,7 @@ async fn messages_arrive_as_diagnostics_and_an_error_makes_the_operation_fail() 
         context.log(Severity::Error, None, "no quota for this").await?;
         Err(ProgramError::Bail)
     });
-    let (events, mut received) = mpsc::unbounded_channel::<EngineEvent>();
+    let (events, mut received) = mpsc::channel::<EngineEvent>(4096);
     let options = Options { events: Some(events), ..Options::default() };
     let error = stack.up(program, &options).await.unwrap_err();
     assert!(error.to_string().contains("no quota for this"), "{error}");

@@ -39,7 +39,7 @@ async fn killed(world: &World, stack: &Stack) {
 }
 
 async fn refused(stack: &Stack) {
-    let impatient = Options { lock_patience: Duration::ZERO, ..Options::default() };
+    let impatient = Options { lock_timeout: Duration::ZERO, ..Options::default() };
     let error = stack.up(chain(), &impatient).await.unwrap_err();
     assert!(matches!(&error, Error::ConcurrentUpdate { stack, .. } if stack == "killed"), "{error:?}");
 }

@@ -45,8 +45,8 @@ async fn runs_with_different_tokens_and_services_share_a_process_and_stay_apart(
 async fn a_token_is_in_no_output_event_file_or_environment() {
     let world = World::new().await;
     let stack = world.stack("hushed").await;
-    let (events, mut seen) = mpsc::unbounded_channel();
-    let (printed, mut heard) = mpsc::unbounded_channel();
+    let (events, mut seen) = mpsc::channel(4096);
+    let (printed, mut heard) = mpsc::channel(4096);
     let options = Options { events: Some(events), output: Some(printed), ..Options::default() };
     let broken = program(|context| async move {
         context.register(thing("a", [("fail", "no quota".into())])).await?;

@@ -3,7 +3,7 @@
 use automation::{Backend, Command, ConfigOptions, ConfigValue, Error, Options, Source, Workspace};
 
 use crate::place::{PROJECT, Place};
-use crate::support::world;
+use crate::support::{driver, world};
 
 #[tokio::test]
 async fn a_wrong_or_missing_passphrase_is_an_error_about_secrets() {
@@ -25,6 +25,19 @@ async fn a_wrong_or_missing_passphrase_is_an_error_about_secrets() {
     std::fs::remove_file(&wrong).unwrap();
     assert!(other.get_all_config(&plain).await.is_err());
     assert_eq!(stack.get_config("pin", &plain).await.unwrap(), Some(ConfigValue::secret("hush")));
+}
+
+#[tokio::test]
+async fn without_a_secrets_provider_no_stack_is_created_and_an_empty_passphrase_is_said() {
+    let place = Place::new().await;
+    let (at, engine) = (place.workspace.place().clone(), driver::open(&world::cli().await).await);
+    let open = || {
+        let workspace = Workspace::local(engine.clone(), &at.directory, &at.home, at.backend.clone());
+        workspace.unwrap()
+    };
+    let error = open().create_stack("dev").await.unwrap_err();
+    assert!(matches!(error, Error::Secrets { .. }), "{error:?}");
+    open().with_empty_passphrase().create_stack("dev").await.unwrap();
 }
 
 #[tokio::test]

@@ -79,6 +79,7 @@ pub fn problem(error: Error, typed: impl Fn(&str) -> Option<ProviderError>) -> P
         | Error::Command { .. }
         | Error::Settings { .. }
         | Error::Git { .. }
+        | Error::HostKey { .. }
         | Error::Output { .. } => Problem::new(ErrorCode::EngineFailed, words),
     }
 }

@@ -13,14 +13,18 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::Parts;
+use crate::engine::engine_options;
 use crate::lifecycle::state::{Event, next};
 use crate::store::{Change, StoreError, WorkspaceRow};
 
 /// How long an operation waits for a living Pulumi run that an earlier process left behind.
-const LOCK_PATIENCE: Duration = Duration::from_secs(30);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// So many events of the engine may wait; those who pass them on are never far behind.
+const EVENTS: usize = 4096;
 
 /// How long one Pulumi run may take: no create or delete of one runtime comes near it.
-const ENGINE_LIMIT: Duration = Duration::from_secs(10 * 60);
+const ENGINE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
 /// How soon a write to the store is tried again.
 const STORE_RETRY: Duration = Duration::from_millis(500);
@@ -129,7 +133,7 @@ impl Run {
 
     /// The options of an engine operation, and the task that passes its events on.
     pub fn engine_options(self: &Arc<Self>) -> Options {
-        let (sender, mut events) = mpsc::unbounded_channel();
+        let (sender, mut events) = mpsc::channel(EVENTS);
         let run = Arc::clone(self);
         tokio::spawn(async move {
             while let Some(event) = events.recv().await {
@@ -139,9 +143,9 @@ impl Run {
         Options {
             events: Some(sender),
             cancel: self.cancel.clone(),
-            lock_patience: LOCK_PATIENCE,
-            limit: ENGINE_LIMIT,
-            ..Options::default()
+            lock_timeout: LOCK_TIMEOUT,
+            timeout: Some(ENGINE_TIMEOUT),
+            ..engine_options()
         }
     }
 

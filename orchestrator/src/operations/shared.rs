@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use automation::Options;
 use contracts::operation::Severity;
 use contracts::{ErrorCode, Problem, ProviderName};
 use provider_api::Provider;
@@ -14,7 +13,7 @@ use tokio::sync::Mutex;
 use super::Parts;
 use super::apply::apply;
 use super::run::Run;
-use crate::engine::shared_stack;
+use crate::engine::{engine_options, shared_stack};
 use crate::store::WorkspaceRow;
 
 /// The shared stacks as this process has applied them. Held while one is applied, so that of many
@@ -53,6 +52,6 @@ pub async fn remove(parts: &Parts, provider: &dyn Provider) -> Result<bool, Prob
     }
     // Whatever comes of it, the next create looks again.
     applied.remove(&name);
-    parts.engine.destroy(&stack, &Options::default()).await?;
+    parts.engine.destroy(&stack, &engine_options()).await?;
     Ok(true)
 }

@@ -31,7 +31,7 @@ fn two_resources() -> Declared {
 async fn a_stack_is_created_kept_and_destroyed_in_order() {
     let world = World::new().await;
     let stack = world.stack("rt-order").await;
-    let (events, mut listener) = tokio::sync::mpsc::unbounded_channel();
+    let (events, mut listener) = tokio::sync::mpsc::channel(4096);
     let options = Options { events: Some(events), ..Options::default() };
 
     let update = stack.up(world.program("rt-order", two_resources()), &options).await.unwrap();
@@ -169,7 +169,7 @@ async fn a_second_update_of_a_locked_stack_names_the_owner() {
         tokio::spawn(async move { stack.up(program, &Options::default()).await })
     };
     world.cloud.until_logged("begin slow").await;
-    let options = Options { lock_patience: Duration::ZERO, ..Options::default() };
+    let options = Options { lock_timeout: Duration::ZERO, ..Options::default() };
     let error = stack.up(world.program("rt-locked", declared), &options).await.unwrap_err();
     let Error::ConcurrentUpdate { owner, .. } = error else { panic!("{error}") };
     assert!(owner.contains("(pid "), "{owner}");
@@ -207,7 +207,7 @@ async fn an_operation_that_takes_too_long_is_ended_with_its_own_error() {
         resources: vec![Declaration::new("slow", "pilot:test:Thing").input("label", "slow")],
         ..Declared::default()
     };
-    let options = Options { limit: Duration::from_millis(900), ..Options::default() };
+    let options = Options { timeout: Some(Duration::from_millis(900)), ..Options::default() };
     let error = stack.up(world.program("rt-limit", declared), &options).await.unwrap_err();
     assert!(matches!(error, Error::TimedOut { .. }), "{error}");
 }

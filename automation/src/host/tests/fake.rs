@@ -18,7 +18,7 @@ use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::super::wire::{Cancel, Run};
-use crate::engine::{Engine as _, Finished, Kind, Operation, Place};
+use crate::engine::{Engine as _, Operation, OperationKind, OperationResult, Place};
 use crate::error::Result;
 use crate::options::Options;
 use crate::recorder::Recorder;
@@ -202,9 +202,14 @@ pub fn place() -> Place {
     Recorder::default().workspace().place().clone()
 }
 
-pub async fn up(host: &Host, place: &Place, options: &Options) -> Result<Finished> {
-    let operation =
-        Operation { kind: Kind::Up, stack: "dev", program: Source::Project, args: Vec::new(), options };
+pub async fn up(host: &Host, place: &Place, options: &Options) -> Result<OperationResult> {
+    let operation = Operation {
+        kind: OperationKind::Up,
+        stack: "dev",
+        program: Source::Project,
+        args: Vec::new(),
+        options,
+    };
     host.operate(place, &operation).await
 }
 

@@ -91,7 +91,7 @@ async fn a_process_that_died_while_nobody_used_it_is_replaced_in_silence() {
 async fn an_idle_process_ends_and_one_that_is_used_does_not() {
     let fake = Fake::new(|_| vec![Step::Cancelled { force: false }, done()]);
     let (host, place) = (fake.host("").await.with_idle_limit(Duration::from_millis(100)), place());
-    let options = Options { limit: Duration::from_millis(600), ..Options::default() };
+    let options = Options { timeout: Some(Duration::from_millis(600)), ..Options::default() };
     up(&host, &place, &options).await.unwrap();
     assert_eq!((fake.began().len(), host.processes().len()), (1, 1));
     eventually("the process has ended", || host.processes().is_empty()).await;

@@ -13,7 +13,7 @@ use crate::event::EventKind;
 use crate::options::{Options, Printed, Remote};
 
 fn short() -> Options {
-    Options { limit: Duration::from_millis(300), ..Options::default() }
+    Options { timeout: Some(Duration::from_millis(300)), ..Options::default() }
 }
 
 #[tokio::test]
@@ -40,7 +40,7 @@ async fn events_and_what_is_printed_arrive_while_the_run_goes_on() {
         vec![say(event.clone()), printed, Step::Cancelled { force: false }, done()]
     });
     let (host, place) = (fake.host("").await, place());
-    let ((events, mut heard), (output, mut printed)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+    let ((events, mut heard), (output, mut printed)) = (mpsc::channel(4096), mpsc::channel(4096));
     let cancel = CancellationToken::new();
     let options =
         Options { events: Some(events), output: Some(output), cancel: cancel.clone(), ..Options::default() };
@@ -51,6 +51,24 @@ async fn events_and_what_is_printed_arrive_while_the_run_goes_on() {
     cancel.cancel();
     // It was over before the cancellation changed anything.
     assert_eq!(running.await.unwrap().unwrap().stdout, "line\n");
+}
+
+#[tokio::test]
+async fn a_listener_that_does_not_listen_gets_what_its_queue_holds() {
+    let event = |number: u32| {
+        say(json!({"event": {"sequence": number, "timestamp": 2, "stdoutEvent": {"message": "x"}}}))
+    };
+    let fake = Fake::new(move |_| {
+        let lines = (1..=500).flat_map(|number| [event(number), say(json!({"stdout": "line\n"}))]);
+        lines.chain([done()]).collect()
+    });
+    let ((events, mut heard), (output, mut printed)) = (mpsc::channel(3), mpsc::channel(2));
+    let options = Options { events: Some(events), output: Some(output), ..Options::default() };
+    let finished = up(&fake.host("").await, &place(), &options).await.unwrap();
+    assert_eq!(finished.stdout.lines().count(), 500, "the result has all of it");
+    let kept: Vec<i64> = std::iter::from_fn(|| heard.try_recv().ok()).map(|event| event.sequence).collect();
+    assert_eq!(kept, [1, 2, 3]);
+    assert_eq!(std::iter::from_fn(|| printed.try_recv().ok()).count(), 2);
 }
 
 #[tokio::test]
@@ -105,11 +123,11 @@ async fn a_run_that_takes_too_long_is_ended_in_order() {
     let fake = Fake::new(move |_| vec![Step::Cancelled { force: false }, say(ended.clone())]);
     let (host, place) = (fake.host("").await, place());
     let error = up(&host, &place, &short()).await.unwrap_err();
-    assert!(matches!(error, Error::TimedOut { limit } if limit == short().limit), "{error:?}");
+    assert!(matches!(error, Error::TimedOut { timeout } if Some(timeout) == short().timeout), "{error:?}");
     let mut place = place;
-    place.limit = Duration::from_millis(100);
+    place.timeout = Some(Duration::from_millis(100));
     let error = host.command(&place, &Command::new(["stack", "ls"])).await.unwrap_err();
-    assert!(matches!(error, Error::TimedOut { limit } if limit == place.limit), "{error:?}");
+    assert!(matches!(error, Error::TimedOut { timeout } if Some(timeout) == place.timeout), "{error:?}");
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ fn wearing(host: Host, operations: u32) -> Host {
 }
 
 async fn quick_up(host: &Host, place: &Place) {
-    let options = Options { limit: Duration::from_secs(10), ..Options::default() };
+    let options = Options { timeout: Some(Duration::from_secs(10)), ..Options::default() };
     up(host, place, &options).await.unwrap();
 }
 
