@@ -23,7 +23,7 @@ mod tail;
 pub use install::CliInstall;
 
 /// The oldest CLI whose wire and flags this crate relies on.
-pub const MINIMUM_VERSION: (u64, u64, u64) = (3, 238, 0);
+pub const MINIMUM_VERSION: (u64, u64, u64) = (3, 248, 0);
 
 /// A command that Pulumi does not have.
 const OF_THE_HOST: [&str; 2] = ["stack", "repair"];

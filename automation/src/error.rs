@@ -39,7 +39,7 @@ pub enum Error {
     CliVersion {
         /// As it prints its version.
         found: String,
-        /// What is supported, such as `at least 3.238.0`.
+        /// What is supported, such as `at least 3.248.0`.
         needed: String,
     },
     /// There is none of this name.

@@ -17,8 +17,8 @@ impl Context {
     /// Registers a custom resource and waits until the engine has applied it (Pulumi: *custom resource*).
     ///
     /// [`ProgramError::Ended`] when the engine ends the whole run, as it does when a resource fails;
-    /// [`ProgramError::ResourceFailed`] and [`ProgramError::ResourceSkipped`] when it goes on after
-    /// failures.
+    /// [`ProgramError::ResourceFailed`] when it goes on after failures. What needs a resource that failed is
+    /// skipped then: its outputs are unknown, or with an older engine it is [`ProgramError::ResourceSkipped`].
     pub async fn register(&self, args: ResourceArgs) -> Result<Resource, ProgramError> {
         self.send(Kind::Custom, args).await
     }

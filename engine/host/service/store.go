@@ -96,7 +96,7 @@ func (s *Store) Begin(ctx context.Context, _ store.Held, change store.Change) (s
 	if err != nil {
 		return nil, conflict(err)
 	}
-	made := &update{store: s, id: id, dry: change.Dry, journals: journals == journalVersion}
+	made := &update{store: s, id: id, dry: change.Dry, journals: journals}
 	made.lease = hold(ctx, s.Client(), id, token, change.Lost)
 	made.events = record(ctx, s.Client(), id, made.lease)
 	// What was known of the stack is from before the lease.

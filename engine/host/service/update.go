@@ -15,8 +15,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/diag"
 )
 
-// journalVersion is the one form of journals that this engine writes.
-const journalVersion = 1
+// journalVersion is the newest form of journals that this engine writes; it asks for that and takes older ones.
+const journalVersion = 2
 
 // completing is how long the service has for the end of an update. After that the lease runs out by itself.
 const completing = leaseLength
@@ -27,7 +27,8 @@ type update struct {
 	id       client.UpdateIdentifier
 	stack    backend.Stack
 	dry      bool
-	journals bool
+	// journals is the form of journals that the service has chosen, if it takes any.
+	journals int64
 	lease    *lease
 	events   *recorder
 	manager  engine.SnapshotManager
@@ -44,12 +45,12 @@ func (u *update) Journal(
 	if u.dry {
 		return nil, nil
 	}
-	if !u.journals {
+	if u.journals < 1 || u.journals > journalVersion {
 		u.manager = backend.NewSnapshotManager(&persister{ctx, u}, manager, base, nil)
 		return u.manager, nil
 	}
 	journaler := journal.NewJournaler(ctx, u.store.Client(), u.id, u.lease, manager)
-	made, err := engine.NewJournalSnapshotManager(journaler, base, manager)
+	made, err := engine.NewJournalSnapshotManagerWithVersion(journaler, base, manager, u.journals)
 	if err != nil {
 		return nil, errors.Join(err, journaler.Close())
 	}

@@ -69,7 +69,7 @@ pub async fn start(
     if !dry {
         data.free(&id)?;
     }
-    let takes_entries = data.journals == Journals::Entries && asked["journalVersion"] == 1;
+    let takes_entries = data.journals == Journals::Entries && asked["journalVersion"].as_i64() >= Some(1);
     let (token, now) = (data.unique("lease"), data.now());
     let stack = data.stack_mut(&id)?;
     if asked["tags"].is_object() {
