@@ -110,3 +110,23 @@ async fn a_crash_is_mended_for_the_plain_cli_too_without_being_asked() {
     assert!(text.contains("cloud:test:Thing::a") && text.contains("cloud:test:Thing::b"), "{text}");
     assert!(text.contains("pending_operations"), "{text}");
 }
+
+#[tokio::test]
+async fn a_create_that_was_cut_off_stays_pending_until_its_package_says_that_it_adopts() {
+    let world = World::new().await;
+    let stack = world.stack("pending").await;
+    world.cloud.hold("b");
+    let running = begin(&stack);
+    world.cloud.until("create", "b").await;
+    kill(&world);
+    interrupted(running).await;
+    world.cloud.release("b");
+    let pending = async |stack: &Stack| stack.export().await.unwrap().pending_operations().len();
+    up(&stack, chain()).await;
+    assert_eq!(pending(&stack).await, 1, "there may be one that no state knows");
+    let adopting = world.workspace.clone().with_adopting_package("cloud").stack("pending");
+    // Of what was made already nothing is made, so nothing is settled.
+    up(&adopting, chain()).await;
+    adopting.destroy(chain(), &Options::default()).await.unwrap();
+    assert_eq!(pending(&adopting).await, 0);
+}

@@ -163,7 +163,7 @@ fn id_of_thing(resource: &serde_json::Value) -> Option<String> {
 
 #[tokio::test]
 async fn a_kill_at_every_event_of_an_up_and_of_a_destroy_loses_and_doubles_nothing() {
-    let world = World::new().await;
+    let world = World::new().await.adopting();
     let never = Moment::Event(usize::MAX);
     let [(of_up, _), (of_destroy, _)] = life(&world, "whole", Victim::Host, never, never).await;
     assert!(of_up > 2 * RESOURCES && of_destroy > 2 * RESOURCES, "{of_up} and {of_destroy} events");
@@ -175,7 +175,7 @@ async fn a_kill_at_every_event_of_an_up_and_of_a_destroy_loses_and_doubles_nothi
 
 #[allow(clippy::print_stderr)]
 async fn random_kills(part: u64, victim: Victim) {
-    let world = World::new().await;
+    let world = World::new().await.adopting();
     let never = Moment::Event(usize::MAX);
     let [(_, up), (_, destroy)] = life(&world, "whole", Victim::Host, never, never).await;
     let seed = RandomState::new().hash_one(part);

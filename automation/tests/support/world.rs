@@ -59,6 +59,12 @@ impl World {
         stack
     }
 
+    /// The same, where creates of the cloud are declared to find what an earlier call has made.
+    pub fn adopting(mut self) -> Self {
+        self.workspace = self.workspace.clone().with_adopting_package("cloud");
+        self
+    }
+
     /// The temporary folder that holds everything of this world.
     pub fn folder(&self) -> &Path {
         self.folder.path()
