@@ -63,15 +63,23 @@ impl Stack {
         let path = self.workspace.stack_settings_path(&self.name);
         let before = std::fs::read_to_string(&path).ok();
         if let Err(error) = runs_in.command(&command).await {
-            let changed = std::fs::read_to_string(&path).ok() != before;
-            if let (Some(text), true) = (before, changed) {
-                match self.state_is_of(&settings).await {
-                    Ok(true) => replace(&path, &text).map_err(Error::io("restore the settings"))?,
-                    Ok(false) => {
-                        tracing::warn!(stack = self.name, "the state has its new secrets provider already")
+            let now = std::fs::read_to_string(&path).ok();
+            if let (Some(before), Some(now)) = (before, now)
+                && before != now
+            {
+                let put = |text: &str| replace(&path, text).map_err(Error::io("restore the settings"));
+                // With its own settings a state can be read, and what it says of its key is proof.
+                put(&before)?;
+                if !self.state_is_of(&settings).await.unwrap_or(false) {
+                    put(&now)?;
+                    let new = self.workspace.stack_settings(&self.name)?.unwrap_or_default();
+                    match after.state_is_of(&new).await {
+                        Ok(true) => tracing::warn!(stack = self.name, "the state has its new key already"),
+                        // It has another key than these settings, so they are of no use.
+                        Ok(false) | Err(Error::Secrets { .. }) => put(&before)?,
+                        // The state knows its own key, so that neither of them is lost.
+                        Err(unread) => tracing::warn!(stack = self.name, %unread, "the new settings stay"),
                     }
-                    // The state knows its own key, so that neither of them is lost.
-                    Err(unread) => tracing::warn!(stack = self.name, %unread, "the new settings stay"),
                 }
             }
             return Err(error);
