@@ -9,22 +9,21 @@ use std::path::Path;
 /// Looks at the side files of one stack's state and of the backend itself.
 pub(crate) fn heal(backend: &Path, project: &str, stack: &str) {
     let root = backend.join(".pulumi");
-    heal_folder(&root, "meta.yaml");
-    heal_folder(&root.join("stacks").join(project), &format!("{stack}."));
+    heal_side_file(&root, "meta.yaml");
+    for extension in ["json", "json.gz", "json.zst"] {
+        for copy in ["", ".bak"] {
+            heal_side_file(&root.join("stacks").join(project), &format!("{stack}.{extension}{copy}"));
+        }
+    }
+    heal_side_file(&root.join("stacks").join(project), &format!("{stack}.pulumi-tags"));
 }
 
-fn heal_folder(folder: &Path, prefix: &str) {
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if !name.starts_with(prefix) || !name.ends_with(".attrs") {
-            continue;
-        }
-        let Ok(content) = std::fs::read(entry.path()) else { continue };
-        if serde_json::from_slice::<serde_json::Value>(&content).is_err() {
-            tracing::warn!(file = %entry.path().display(), "removing a broken side file of the state");
-            let _ = std::fs::remove_file(entry.path());
-        }
+fn heal_side_file(folder: &Path, of: &str) {
+    let path = folder.join(format!("{of}.attrs"));
+    let Ok(content) = std::fs::read(&path) else { return };
+    if serde_json::from_slice::<serde_json::Value>(&content).is_err() {
+        tracing::warn!(file = %path.display(), "removing a broken side file of the state");
+        let _ = std::fs::remove_file(path);
     }
 }
 
@@ -38,13 +37,13 @@ mod tests {
         let folder = backend.path().join(".pulumi/stacks/p");
         std::fs::create_dir_all(&folder).unwrap();
         for (name, content) in
-            [("s.json", "{"), ("s.json.attrs", ""), ("s.json.bak.attrs", "{}"), ("other.json.attrs", "")]
+            [("s.json", "{"), ("s.json.attrs", ""), ("s.json.bak.attrs", "{}"), ("s.eu.json.attrs", "")]
         {
             std::fs::write(folder.join(name), content).unwrap();
         }
         heal(backend.path(), "p", "s");
         let left = |name: &str| folder.join(name).exists();
         assert!(!left("s.json.attrs"));
-        assert!(left("s.json") && left("s.json.bak.attrs") && left("other.json.attrs"));
+        assert!(left("s.json") && left("s.json.bak.attrs") && left("s.eu.json.attrs"));
     }
 }

@@ -71,7 +71,7 @@ const OPTIONS: [&str; 42] = [
 ];
 
 /// Backends that are storage.
-const STORAGE: [&str; 4] = ["file://", "s3://", "gs://", "azblob://"];
+const STORAGE: [&str; 5] = ["file://", "s3://", "gs://", "azblob://", "postgres://"];
 
 /// Backends that are services of Pulumi's API.
 const SERVICES: [&str; 2] = ["https://", "http://"];
@@ -88,10 +88,10 @@ const TRAVELLING: [&str; 5] = [
     TOKEN,
 ];
 
-/// The token that the workspace has for its service; none where the backend is storage.
+/// The token that the workspace has: for its service, and for plugins that speak to one wherever the state is.
 pub(super) fn token(place: &Place) -> Option<&str> {
     let inherited = || place.inherited.get(std::ffi::OsStr::new(TOKEN)).and_then(|token| token.to_str());
-    is_one_of(place, &SERVICES).then(|| place.env.get(TOKEN).map(String::as_str).or_else(inherited)).flatten()
+    place.env.get(TOKEN).map(String::as_str).or_else(inherited)
 }
 
 /// True for the variables that no process of the host gets, because they travel.
@@ -137,7 +137,6 @@ pub(super) fn command(place: &Place, command: &Command) -> Option<&'static str> 
     };
     if is_ours { of_place(place) } else { Some("it is not a command of stacks") }
 }
-
 /// Why the host does not do this operation; none when it does.
 pub(super) fn operation(place: &Place, operation: &Operation<'_>) -> Option<&'static str> {
     let (options, debug) = (operation.options, &operation.options.debug);
@@ -165,7 +164,7 @@ fn of_place(place: &Place) -> Option<&'static str> {
     if inherited.any(|key| is_unsaid(place, key)) {
         return Some("the inherited environment says what the workspace does not");
     }
-    let mut keys = place.env.keys().map(String::as_str).filter(|key| !(is_service && *key == TOKEN));
+    let mut keys = place.env.keys().map(String::as_str).filter(|key| *key != TOKEN);
     let replaced = keys.any(|key| TRAVELLING.contains(&key));
     replaced.then_some("the workspace's environment replaces what the workspace says")
 }
@@ -195,8 +194,9 @@ mod tests {
             assert!(to_cli(&place, words), "{words:?}");
         }
         for (url, without, with_token) in [
-            ("file:///srv", false, true),
-            ("s3://bucket?region=x", false, true),
+            ("file:///srv", false, false),
+            ("s3://bucket?region=x", false, false),
+            ("postgres://me@db/state", false, false),
             ("https://api.pulumi.com", true, false),
             ("http://127.0.0.1:8080", true, false),
             ("novel://x", true, true),

@@ -90,10 +90,19 @@ func (b *bucket) remove(ctx context.Context, key string) error {
 		return err
 	}
 	err := b.call(ctx, key, func(ctx context.Context) error { return b.blobs.Delete(ctx, key) })
-	if err != nil && gcerrors.Code(err) != gcerrors.NotFound {
-		return err
+	if err == nil || gcerrors.Code(err) == gcerrors.NotFound {
+		return nil
 	}
-	return nil
+	// Not every storage has a code for what is not there.
+	var exists bool
+	asked := b.call(ctx, key, func(ctx context.Context) (err error) {
+		exists, err = b.blobs.Exists(ctx, key)
+		return err
+	})
+	if asked == nil && !exists {
+		return nil
+	}
+	return err
 }
 
 func (b *bucket) list(ctx context.Context, dir string) ([]file, error) {

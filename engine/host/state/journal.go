@@ -16,6 +16,9 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/config"
 )
 
+// entriesVersion is the form of the engine's entries: since 2 they carry migrations of state.
+const entriesVersion = 2
+
 // Journal records a change. It is the engine's SnapshotManager.
 type Journal struct {
 	*engine.JournalSnapshotManager
@@ -45,7 +48,7 @@ func (h *Held) Journal(
 		base: current, sm: reuse(base, sm), adopts: adopts,
 	}
 	h.adopts = adopts
-	manager, err := engine.NewJournalSnapshotManager(r, base, r.sm)
+	manager, err := engine.NewJournalSnapshotManagerWithVersion(r, base, r.sm, entriesVersion)
 	if err != nil {
 		return nil, err
 	}

@@ -96,6 +96,7 @@ func TestAPostgresBackendKeepsAndBringsInChanges(t *testing.T) {
 	if len(history) != 1 {
 		t.Fatalf("the history has %d entries", len(history))
 	}
+	b.must(b.store.files.remove(b.ctx, "nowhere"))
 	if found, err := b.store.files.list(b.ctx, parts(b.keys().journal)); err != nil || len(found) > 0 {
 		t.Fatalf("the journal is still there: %v %v", found, err)
 	}
