@@ -11,8 +11,16 @@ mod support;
 mod crash;
 #[path = "host/damage.rs"]
 mod damage;
+#[path = "host/kept.rs"]
+mod kept;
 #[path = "host/kills.rs"]
 mod kills;
+#[path = "host/life.rs"]
+mod life;
+#[path = "support/postgres.rs"]
+mod postgres;
+#[path = "support/s3.rs"]
+mod s3;
 #[path = "host/sharing.rs"]
 mod sharing;
 #[path = "program/things.rs"]

@@ -13,6 +13,11 @@ mod alone;
 mod ends;
 #[path = "served/forms.rs"]
 mod forms;
+#[path = "served/kills.rs"]
+mod kills;
+#[path = "host/life.rs"]
+#[allow(dead_code)]
+mod life;
 #[path = "program/things.rs"]
 #[allow(dead_code)]
 mod things;

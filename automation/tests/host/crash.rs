@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use automation::{Error, Options, Program, Stack, program};
 
+use crate::life::kill;
 use crate::support::world::{World, eventually};
 use crate::things::{destroy, nothing, thing, up};
 
@@ -15,14 +16,6 @@ fn chain() -> Arc<dyn Program> {
         context.register(thing("c", [("label", b.output("address"))])).await?;
         Ok(nothing())
     })
-}
-
-/// kill -9 of the world's host. Until its driver has heard of it, what is asked of it fails as well.
-pub fn kill(world: &World) {
-    let pids = world.engine.processes();
-    assert_eq!(pids.len(), 1);
-    let pid = rustix::process::Pid::from_raw(pids[0] as i32).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
 }
 
 fn begin(stack: &Stack) -> tokio::task::JoinHandle<automation::Result<automation::Update>> {
