@@ -4,8 +4,8 @@
 //! It does what [`crate::Cli`] does, with the same options, arguments, events and errors, and without
 //! starting a process for each command. What follows from sharing a process is dealt with here: runs with
 //! different environments get processes of their own, and when a process dies, the runs in it fail, the
-//! stacks they were working on are recovered, and the next call starts another one. A process that many
-//! operations have worn is replaced while it works.
+//! stacks they were working on are recovered, and the next call starts another one. A process that
+//! takes too much memory is recycled while it works.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -32,10 +32,10 @@ mod request;
 mod pool;
 mod process;
 mod recovery;
+mod recycle;
 mod said;
 mod socket;
 mod unsettled;
-mod wear;
 
 mod client;
 mod wire;
@@ -75,7 +75,7 @@ struct Launch {
     idle: Duration,
     grace: Duration,
     last: Duration,
-    wear: wear::Limits,
+    recycle: recycle::Limits,
 }
 
 impl Host {
@@ -102,7 +102,7 @@ impl Host {
             idle: IDLE,
             grace: GRACE,
             last: LAST,
-            wear: wear::Limits::default(),
+            recycle: recycle::Limits::default(),
         };
         Ok(Self { cli: None, version, pool: Arc::new(Pool::new(launch)) })
     }
@@ -124,6 +124,18 @@ impl Host {
     /// At most so many runs at once in each process; the host's own default otherwise.
     pub fn with_runs(self, most: u32) -> Self {
         self.with_launch(|launch| launch.runs = Some(most.max(1)))
+    }
+
+    /// Recycles a process after so many operations; by default it serves any number, because they leave nothing
+    /// behind in it.
+    pub fn recycle_after(self, operations: u32) -> Self {
+        self.with_launch(|launch| launch.recycle.operations = Some(operations.max(1)))
+    }
+
+    /// Recycles a process that takes more memory than this, in bytes; 512 MiB by default. Nobody waits for that, and
+    /// runs that are in it go on to their end.
+    pub fn recycle_above(self, memory: u64) -> Self {
+        self.with_launch(|launch| launch.recycle.memory = memory)
     }
 
     /// Ends a process that nobody has used for this long; 10 min by default.

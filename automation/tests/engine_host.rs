@@ -19,6 +19,8 @@ mod kills;
 mod life;
 #[path = "support/postgres.rs"]
 mod postgres;
+#[path = "host/recycle.rs"]
+mod recycle;
 #[path = "support/s3.rs"]
 mod s3;
 #[path = "host/sharing.rs"]
@@ -28,5 +30,3 @@ mod sharing;
 mod things;
 #[path = "host/turns.rs"]
 mod turns;
-#[path = "host/wear.rs"]
-mod wear;

@@ -10,6 +10,7 @@
 // A program of a person, not a library.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod growth;
 mod memory;
 mod noop;
 
@@ -40,13 +41,18 @@ struct Arguments {
     /// The engine host to use instead of the pulumi program.
     #[arg(long)]
     host: Option<PathBuf>,
+    /// Instead of whole lives: bring the stacks up again and again, so many operations in all, in one process of the
+    /// engine host, and tell how its memory grows.
+    #[arg(long, requires = "host")]
+    operations: Option<usize>,
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments = Arguments::parse();
     let engine: Arc<dyn Engine> = match &arguments.host {
-        Some(path) => Arc::new(Host::open(path).await?.with_runs(arguments.at_once)),
+        // Its growth is measured, so it is not recycled.
+        Some(path) => Arc::new(Host::open(path).await?.with_runs(arguments.at_once).recycle_above(u64::MAX)),
         None => Arc::new(Cli::open(&arguments.pulumi).await?),
     };
     let port = noop::serve().await?;
@@ -55,6 +61,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     if arguments.host.is_some() {
         // The first run pays for what later ones find warm.
         life(workspace.stack("first"), 1).await?;
+    }
+
+    if let Some(operations) = arguments.operations {
+        println!("{}", growth::measure(&workspace, &arguments, operations).await?);
+        return Ok(());
     }
 
     let began = Instant::now();

@@ -8,6 +8,11 @@ pub fn peak(process: &str) -> f64 {
     kilobytes / 1024.0
 }
 
+/// The memory that a process has now, in MB.
+pub fn resident(process: &str) -> f64 {
+    number(&format!("/proc/{process}/status"), "VmRSS:") / 1024.0
+}
+
 /// Bytes that the children wrote to the disk so far.
 pub fn written() -> f64 {
     children().iter().map(|pid| number(&format!("/proc/{pid}/io"), "write_bytes:")).sum()

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::Launch;
 use super::process::{Environment, Lease, NoStart, Process};
 use super::recovery::{self, Recoveries};
-use super::wear::Replacing;
+use super::recycle::Replacing;
 use crate::error::{Error, Result};
 
 /// How often one call tries to start a process.
@@ -134,7 +134,9 @@ impl Pool {
                 }
                 _ => new.retire(),
             },
-            Err(reason) => tracing::warn!(?reason, pid = old.pid, "the worn engine host goes on"),
+            Err(reason) => {
+                tracing::warn!(?reason, pid = old.pid, "the engine host is not recycled and goes on")
+            }
         }
     }
 

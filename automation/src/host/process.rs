@@ -16,9 +16,9 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::client;
+use super::recycle::Recycle;
 use super::said::Said;
 use super::unsettled::Unsettled;
-use super::wear::Wear;
 use super::wire::{PROTOCOL, Ready};
 use super::{Launch, socket};
 use crate::error::Error;
@@ -49,7 +49,7 @@ pub(super) struct Process {
     pub pid: u32,
     /// Runs that have not ended, by the stacks whose state they may leave in the middle of something.
     pub unsettled: Unsettled,
-    pub wear: Wear,
+    pub recycle: Recycle,
     /// None once nobody may signal it any more.
     group: Mutex<Option<Pid>>,
     said: Said,
@@ -126,7 +126,7 @@ impl Process {
             socket: path,
             pid,
             unsettled: Unsettled::default(),
-            wear: Wear::default(),
+            recycle: Recycle::default(),
             group: Mutex::new(Pid::from_raw(pid as i32)),
             said,
             usage: Mutex::new(Usage {

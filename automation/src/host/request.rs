@@ -13,8 +13,8 @@ use super::Launch;
 use super::client::{self, Failure};
 use super::pool::Pool;
 use super::process::{Environment, Lease, Process};
+use super::recycle;
 use super::unsettled::StackKey;
-use super::wear;
 use super::wire::{Cancel, Ended, Line, Program, Run, Where};
 use crate::deadline;
 use crate::engine::Place;
@@ -44,7 +44,7 @@ pub(super) struct Request<'a> {
     /// Receives what is printed while it runs.
     pub output: Option<&'a Sender<Printed>>,
     /// The engine runs, and something of that stays in the process.
-    pub wears: bool,
+    pub is_operation: bool,
 }
 
 /// How a run ended and what it printed.
@@ -93,8 +93,8 @@ pub(super) async fn send(
             () = request.cancel.cancelled() => return Err(Error::Canceled),
             () = tokio::time::sleep_until(deadline) => return Err(timed_out()),
         };
-        let (writes, wears) = (request.writes.is_some(), request.wears);
-        let running = Running { pool, env, lease, number: pool.next_run(), writes, wears, well: None };
+        let (writes, is_operation) = (request.writes.is_some(), request.is_operation);
+        let running = Running { pool, env, lease, number: pool.next_run(), writes, is_operation, well: None };
         match running.run(request, deadline, &mut observe).await {
             Err(Stop::Error(error)) => return Err(error),
             Err(Stop::Failure(Failure::Unreachable(reason))) => unreachable = reason,
@@ -120,7 +120,7 @@ struct Running<'a> {
     lease: Lease,
     number: u64,
     writes: bool,
-    wears: bool,
+    is_operation: bool,
     /// Whether it ended as it should, once it has ended.
     well: Option<bool>,
 }
@@ -133,8 +133,8 @@ impl Drop for Running<'_> {
             Some(well) => process.unsettled.end(self.number, well),
             None => process.unsettled.abandon(self.number),
         }
-        if self.wears {
-            wear::after_operation(self.pool, self.env, process);
+        if self.is_operation {
+            recycle::after_operation(self.pool, self.env, process);
         }
     }
 }

@@ -41,7 +41,7 @@ pub(super) async fn command(
         cancel: &never,
         timeout: place.timeout,
         output: None,
-        wears: false,
+        is_operation: false,
     };
     simple(pool, env, &request, command.about()).await
 }
@@ -59,7 +59,7 @@ pub(super) async fn recover(pool: &Arc<Pool>, env: &Environment, place: &Place, 
         cancel: &CancellationToken::new(),
         timeout: Some(RECOVERY),
         output: None,
-        wears: false,
+        is_operation: false,
     };
     simple(pool, env, &request, stack).await.map(drop)
 }
@@ -108,7 +108,7 @@ pub(super) async fn operation(
         cancel: &options.cancel,
         timeout: options.timeout,
         output: options.output.as_ref(),
-        wears: true,
+        is_operation: true,
     };
     let (mut gathered, mut failures) = (Gathered::default(), Failures::default());
     let outcome = send(pool, env, &request, |event| {

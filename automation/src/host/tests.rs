@@ -2,5 +2,5 @@
 
 mod fake;
 mod life;
+mod recycle;
 mod runs;
-mod wear;

@@ -23,10 +23,10 @@ const completing = leaseLength
 
 // update is one that has started at the service.
 type update struct {
-	store    *Store
-	id       client.UpdateIdentifier
-	stack    backend.Stack
-	dry      bool
+	store *Store
+	id    client.UpdateIdentifier
+	stack backend.Stack
+	dry   bool
 	// journals is the form of journals that the service has chosen, if it takes any.
 	journals int64
 	lease    *lease

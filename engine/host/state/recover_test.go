@@ -2,6 +2,7 @@ package state
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -80,6 +81,32 @@ func TestAJournalOfAWriterThatLivesIsNotTouched(t *testing.T) {
 	b.must(living.Process.Kill())
 	_ = living.Wait()
 	b.lock().Release()
+}
+
+func TestAJournalOfTheFirstFormIsBroughtIn(t *testing.T) {
+	b := newBench(t)
+	b.up("a")
+	c := b.begin()
+	b.must(c.make("b"))
+	c.die()
+	bodies, _, err := parseFrames(b.bytes(b.keys().journal))
+	b.must(err)
+	var first record
+	b.must(json.Unmarshal(bodies[0], &first))
+	// What the host of 0.1.0 wrote.
+	bodies[0] = fmt.Appendf(nil, `{"header":{"version":1,"base":%q,"time":"2026-11-25T00:00:00Z","pid":7,"host":"x"}}`,
+		first.Header.Base)
+	var old []byte
+	for i, body := range bodies {
+		old = appendFrame(old, i+1, 0, body)
+	}
+	b.put(b.keys().journal, old)
+	h := b.lock()
+	defer h.Release()
+	b.wantURNs(ids("b", "a")...)
+	if w := h.Warnings(); len(w) != 1 || !strings.Contains(w[0], "somebody@x (pid 7)") {
+		t.Fatalf("the warnings are %q", w)
+	}
 }
 
 func TestAJournalOfANewerVersionIsRefusedAndKept(t *testing.T) {

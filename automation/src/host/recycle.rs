@@ -1,5 +1,5 @@
-//! Wear: the engine keeps something of every run, which a CLI never notices and a process that stays does.
-//! One that has kept enough is replaced behind the back of those who use it.
+//! Recycling: a process that takes much memory, or has served the operations that it may, is replaced by a fresh one
+//! behind the back of those who use it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,28 +9,28 @@ use tokio::time::Instant;
 use super::pool::Pool;
 use super::process::{Environment, Process};
 
-/// When a process is worn.
+/// When a process is recycled.
 #[derive(Debug, Clone)]
 pub(super) struct Limits {
-    /// After so many operations, whatever they have left.
-    pub operations: u32,
-    /// After so many, when it also takes more memory than `memory`.
-    pub few: u32,
-    /// In bytes, of what is resident.
+    /// After so many operations, whatever they have left; none by default, because they leave nothing.
+    pub operations: Option<u32>,
+    /// When it takes more memory than this, in bytes of what is resident, after `few` operations.
     pub memory: u64,
+    /// A fresh process that is large already would be no better.
+    pub few: u32,
     /// The pause after a replacement that did not start.
     pub pause: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { operations: 300, few: 20, memory: 512 << 20, pause: Duration::from_secs(60) }
+        Self { operations: None, few: 20, memory: 512 << 20, pause: Duration::from_secs(60) }
     }
 }
 
 /// What one process has been through.
 #[derive(Debug, Default)]
-pub(super) struct Wear(Mutex<State>);
+pub(super) struct Recycle(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -46,7 +46,7 @@ pub(super) struct Replacing(Arc<Process>);
 
 impl Drop for Replacing {
     fn drop(&mut self) {
-        let mut state = self.0.wear.state();
+        let mut state = self.0.recycle.state();
         (state.replacing, state.missed) = (false, Some(Instant::now()));
     }
 }
@@ -57,7 +57,7 @@ impl Replacing {
     }
 }
 
-impl Wear {
+impl Recycle {
     /// Counts an operation; true when the process is to be replaced now, and then it counts as being so.
     fn add(&self, limits: &Limits, memory: impl FnOnce() -> Option<u64>) -> bool {
         let mut state = self.state();
@@ -67,7 +67,8 @@ impl Wear {
         }
         let is_large = || memory().is_some_and(|memory| memory > limits.memory);
         let count = state.operations;
-        state.replacing = count >= limits.operations || (count >= limits.few && is_large());
+        let enough = limits.operations.is_some_and(|most| count >= most);
+        state.replacing = enough || (count >= limits.few && is_large());
         state.replacing
     }
 
@@ -78,15 +79,15 @@ impl Wear {
 
 /// An operation has ended in this process, in whatever way. Waits for nothing.
 pub(super) fn after_operation(pool: &Arc<Pool>, env: &Environment, process: &Arc<Process>) {
-    let is_worn = process.wear.add(&pool.launch.wear, || resident(process.pid));
-    if !is_worn {
+    let is_due = process.recycle.add(&pool.launch.recycle, || resident(process.pid));
+    if !is_due {
         return;
     }
     let replacing = Replacing(Arc::clone(process));
     // Without a runtime, nobody is left who would use another one.
     let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
     if process.is_alive() && !process.is_retired() {
-        tracing::info!(pid = process.pid, "the engine host is worn and is replaced");
+        tracing::info!(pid = process.pid, "recycling the engine host");
         runtime.spawn(Pool::replace(Arc::downgrade(pool), env.clone(), replacing));
     }
 }
@@ -103,25 +104,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_is_worn_by_many_operations_or_by_some_and_much_memory() {
-        let limits = Limits { operations: 5, few: 3, memory: 100, pause: Duration::ZERO };
-        let worn_at = |memory: Option<u64>| {
-            let wear = Wear::default();
-            (1..10).find(|_| wear.add(&limits, || memory))
+    fn a_process_is_recycled_after_the_operations_that_it_may_serve_or_some_and_much_memory() {
+        let limits = Limits { operations: Some(5), few: 3, memory: 100, pause: Duration::ZERO };
+        let recycled_at = |memory: Option<u64>| {
+            let recycle = Recycle::default();
+            (1..10).find(|_| recycle.add(&limits, || memory))
         };
-        assert_eq!(worn_at(Some(100)), Some(5));
-        assert_eq!(worn_at(Some(101)), Some(3));
-        assert_eq!(worn_at(None), Some(5));
+        assert_eq!(recycled_at(Some(100)), Some(5));
+        assert_eq!(recycled_at(Some(101)), Some(3));
+        assert_eq!(recycled_at(None), Some(5));
+        let recycle = Recycle::default();
+        let by_memory = Limits { operations: None, ..limits };
+        assert!(
+            !(1..1000).any(|_| recycle.add(&by_memory, || Some(100))),
+            "many operations alone are no reason"
+        );
     }
 
     #[test]
     fn a_process_is_not_replaced_twice_at_once_or_soon_after_a_failure() {
-        let limits = Limits { operations: 1, ..Limits::default() };
-        let wear = Wear::default();
-        assert_eq!([0; 3].map(|_| wear.add(&limits, || None)), [true, false, false]);
-        *wear.state() = State { operations: 3, replacing: false, missed: Some(Instant::now()) };
-        assert!(!wear.add(&limits, || None));
-        assert!(wear.add(&Limits { pause: Duration::ZERO, ..limits }, || None));
+        let limits = Limits { operations: Some(1), ..Limits::default() };
+        let recycle = Recycle::default();
+        assert_eq!([0; 3].map(|_| recycle.add(&limits, || None)), [true, false, false]);
+        *recycle.state() = State { operations: 3, replacing: false, missed: Some(Instant::now()) };
+        assert!(!recycle.add(&limits, || None));
+        assert!(recycle.add(&Limits { pause: Duration::ZERO, ..limits }, || None));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Worn processes: replaced while they work, with nobody waiting for it.
+//! Recycling: processes are replaced while they work, with nobody waiting for it.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,9 +14,9 @@ use crate::options::Options;
 /// What the second process does before it is ready: it waits until the test writes into `go`.
 const SECOND_WAITS: &str = "[ $(wc -l < $(dirname $0)/began) = 2 ] && read line < $(dirname $0)/go";
 
-/// Worn after so many operations.
-fn wearing(host: Host, operations: u32) -> Host {
-    host.with_launch(|launch| (launch.wear.operations, launch.wear.pause) = (operations, Duration::ZERO))
+/// After so many operations.
+fn recycling(host: Host, operations: u32) -> Host {
+    host.recycle_after(operations).with_launch(|launch| launch.recycle.pause = Duration::ZERO)
 }
 
 async fn quick_up(host: &Host, place: &Place) {
@@ -36,12 +36,12 @@ fn gate(fake: &Fake) -> PathBuf {
 }
 
 #[tokio::test]
-async fn a_worn_process_is_replaced_while_a_run_in_it_goes_on_to_its_end() {
+async fn a_process_is_recycled_while_a_run_in_it_goes_on_to_its_end() {
     let fake = Fake::new(|run| match run.id.as_str() {
         "1" => vec![Step::Cancelled { force: false }, say(json!({"stdout": "end"})), done()],
         _ => vec![done()],
     });
-    let (host, place) = (wearing(fake.host("").await, 2), place());
+    let (host, place) = (recycling(fake.host("").await, 2), place());
     let cancel = CancellationToken::new();
     let options = Options { cancel: cancel.clone(), ..Options::default() };
     let running = {
@@ -64,9 +64,9 @@ async fn a_worn_process_is_replaced_while_a_run_in_it_goes_on_to_its_end() {
 }
 
 #[tokio::test]
-async fn nobody_waits_for_the_replacement_of_a_worn_process() {
+async fn nobody_waits_for_a_process_to_be_recycled() {
     let fake = Fake::new(|_| vec![done()]);
-    let (host, place, go) = (wearing(fake.host(SECOND_WAITS).await, 1), place(), gate(&fake));
+    let (host, place, go) = (recycling(fake.host(SECOND_WAITS).await, 1), place(), gate(&fake));
     quick_up(&host, &place).await;
     let old = host.processes();
     eventually("a replacement starts", || fake.began().len() == 2).await;
@@ -85,7 +85,7 @@ async fn nobody_waits_for_the_replacement_of_a_worn_process() {
 async fn a_replacement_that_does_not_start_leaves_the_old_process_at_work() {
     let fake = Fake::new(|_| vec![done()]);
     let second_fails = "[ $(wc -l < $(dirname $0)/began) = 2 ] && exit 3";
-    let (host, place) = (wearing(fake.host(second_fails).await, 1), place());
+    let (host, place) = (recycling(fake.host(second_fails).await, 1), place());
     quick_up(&host, &place).await;
     let old = host.processes();
     eventually("a replacement starts", || fake.began().len() == 2).await;
@@ -99,9 +99,9 @@ async fn a_replacement_that_does_not_start_leaves_the_old_process_at_work() {
 }
 
 #[tokio::test]
-async fn a_worn_process_that_dies_is_replaced_by_the_one_that_is_on_its_way() {
+async fn a_process_that_dies_while_it_is_recycled_is_replaced_by_the_one_that_is_on_its_way() {
     let fake = Fake::new(|_| vec![done()]);
-    let (host, place, go) = (wearing(fake.host(SECOND_WAITS).await, 1), place(), gate(&fake));
+    let (host, place, go) = (recycling(fake.host(SECOND_WAITS).await, 1), place(), gate(&fake));
     quick_up(&host, &place).await;
     let old = host.processes()[0];
     eventually("a replacement starts", || fake.began().len() == 2).await;
@@ -120,7 +120,7 @@ async fn a_worn_process_that_dies_is_replaced_by_the_one_that_is_on_its_way() {
 #[tokio::test]
 async fn a_replacement_ends_when_its_host_is_dropped_before_it_is_ready() {
     let fake = Fake::new(|_| vec![done()]);
-    let (host, go) = (wearing(fake.host(SECOND_WAITS).await, 1), gate(&fake));
+    let (host, go) = (recycling(fake.host(SECOND_WAITS).await, 1), gate(&fake));
     quick_up(&host, &place()).await;
     eventually("a replacement starts", || fake.began().len() == 2).await;
     drop(host);
@@ -132,9 +132,9 @@ async fn a_replacement_ends_when_its_host_is_dropped_before_it_is_ready() {
 }
 
 #[tokio::test]
-async fn only_operations_wear_a_process_and_some_are_enough_when_it_is_large() {
+async fn only_operations_count_and_some_are_enough_when_the_process_is_large() {
     let fake = Fake::new(|_| vec![done()]);
-    let host = fake.host("").await.with_launch(|launch| (launch.wear.few, launch.wear.memory) = (2, 0));
+    let host = fake.host("").await.with_launch(|launch| (launch.recycle.few, launch.recycle.memory) = (2, 0));
     let place = place();
     for _ in 0..5 {
         host.command(&place, &Command::new(["stack", "ls"])).await.unwrap();
