@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -40,43 +39,6 @@ func TestStacksInTheLayoutWithoutProjectsAreRefusedWithWhatToDo(t *testing.T) {
 		if said.kind() != protocol.Invalid || !strings.Contains(said.ended.Fault.Message, "pulumi state upgrade") {
 			t.Errorf("%v: %+v", args, said.ended.Fault)
 		}
-	}
-}
-
-func TestResourcesAreImported(t *testing.T) {
-	w := newWorld(t, things(0))
-	w.must("stack", "init", "dev", "--no-select")
-	common := []string{"import", "--yes", "--skip-preview", "--stack=dev", "--generate-code=false", "--protect=false"}
-	w.must(append(common, "--", "pilot:index:Thing", "one", "id-1")...)
-	file := filepath.Join(w.place.Directory, "import.json")
-	text := `{"nameTable": {}, "resources": [{"type": "pilot:index:Thing", "name": "two", "id": "id-2"}]}`
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	w.must(append(common, "--file=import.json")...)
-	exported := w.must("stack", "export", "--stack=dev").stdout
-	for _, id := range []string{`"id": "id-1"`, `"id": "id-2"`} {
-		if !strings.Contains(exported, id) {
-			t.Errorf("no %s in %s", id, exported)
-		}
-	}
-	if said := w.say(append(common, "--", "pilot:index:Thing", "one")...); said.kind() != protocol.Invalid {
-		t.Error(said.text)
-	}
-}
-
-func TestAPreviewWritesWhatCanBeImported(t *testing.T) {
-	w := newWorld(t, things(2))
-	w.must("stack", "init", "dev", "--no-select")
-	file := filepath.Join(w.place.Directory, "import.json")
-	w.must("preview", "--stack=dev", "--import-file="+file)
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var read struct{ Resources []map[string]any }
-	if err := json.Unmarshal(text, &read); err != nil || len(read.Resources) != 2 {
-		t.Errorf("%v: %s", err, text)
 	}
 }
 

@@ -1,7 +1,7 @@
 //! What the host does itself, and why the CLI does the rest.
 
 use crate::argv;
-use crate::engine::{Backend, Command, Operation, Passphrase, Place};
+use crate::engine::{Backend, Command, Operation, OperationKind, Passphrase, Place};
 
 /// Commands of the host by their first word.
 const COMMANDS: [&str; 3] = ["cancel", "config", "whoami"];
@@ -25,7 +25,7 @@ const OF_STACK: [&str; 13] = [
 
 /// Options that the host understands, as [`argv`] names them. What is added later goes to the CLI until it is
 /// named here. Left out is what the engine keeps for a process and not for a run.
-const OPTIONS: [&str; 42] = [
+const OPTIONS: [&str; 41] = [
     "color",
     "parallel",
     "message",
@@ -47,7 +47,6 @@ const OPTIONS: [&str; 42] = [
     "exclude_protected",
     "plan.save",
     "plan.apply",
-    "plan.import_file",
     "policy.packs",
     "policy.configs",
     "pending.clear",
@@ -143,8 +142,13 @@ pub(super) fn operation(place: &Place, operation: &Operation<'_>) -> Option<&'st
     if options.remote.is_some() {
         return Some("it runs on Pulumi Deployments");
     }
+    if matches!(operation.kind, OperationKind::Import | OperationKind::PreviewImport) {
+        return Some("the CLI imports resources");
+    }
     if argv::given(options).any(|option| !OPTIONS.contains(&option)) {
-        return Some("logs, traces, debuggers and the checks of the state are those of a whole process");
+        return Some(
+            "files of imports are the CLI's, and logs, traces, debuggers and the checks of the state those of a process",
+        );
     }
     if debug.env.keys().any(|key| TRAVELLING.contains(&key.as_str())) {
         return Some("the operation's environment replaces what the workspace says");
@@ -173,7 +177,6 @@ fn of_place(place: &Place) -> Option<&'static str> {
 mod tests {
     use super::*;
     use crate::Source;
-    use crate::engine::OperationKind;
     use crate::options::{DebugOptions, Options};
     use crate::recorder::Recorder;
 
@@ -249,7 +252,8 @@ mod tests {
         let unknown: Vec<_> = OPTIONS.iter().filter(|option| !all.contains(option)).collect();
         assert!(unknown.is_empty(), "{unknown:?}");
         let to_cli: Vec<_> = all.into_iter().filter(|option| !OPTIONS.contains(option)).collect();
-        let of_a_process = [
+        let to_the_cli = [
+            "plan.import_file",
             "debug.log_to_stderr",
             "debug.verbosity",
             "debug.log_flow",
@@ -257,6 +261,6 @@ mod tests {
             "debug.disable_integrity_checking",
             "debug.attach_debugger",
         ];
-        assert_eq!(to_cli, of_a_process);
+        assert_eq!(to_cli, to_the_cli);
     }
 }

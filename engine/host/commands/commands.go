@@ -67,7 +67,7 @@ var known = map[string]command{
 // elsewhere are the CLI's commands that need the CLI: they install, log in or talk to Pulumi Cloud.
 var elsewhere = []string{
 	"about", "ai", "api", "auth", "cloud", "completion", "config env", "console", "convert", "deployment", "do",
-	"env", "esc", "events", "gen-completion", "install", "insights", "login", "logout", "logs", "neo", "new", "org",
+	"env", "esc", "events", "gen-completion", "import", "install", "insights", "login", "logout", "logs", "neo", "new", "org",
 	"package", "plugin", "policy", "project", "schema", "stack", "stack graph", "stack get", "stack migrate",
 	"stack schedule", "stack webhook", "stack drift", "state", "template", "version", "view-trace", "watch",
 }

@@ -27,11 +27,6 @@ func caught(err *error) {
 // before does what an operation needs first. It is done when nothing is left to do.
 func (o *operation) before(ctx context.Context) (done bool, err error) {
 	switch {
-	case o.kind == forImport:
-		return false, o.readImports()
-	case o.importFile != "":
-		o.importable = newImportable()
-		o.seen = o.importable.see
 	case o.clearPending || len(o.importPending) > 0:
 		return false, o.pending(ctx)
 	case o.excludeProtected:
@@ -135,14 +130,12 @@ func (o *operation) after(ctx context.Context, made *deploy.Plan, failed error) 
 		if failed != nil {
 			return failed
 		}
-		return errors.Join(o.writePlan(made), o.writeImportable(ctx))
+		return o.writePlan(made)
 	case forDestroy:
 		if failed != nil {
 			return failed
 		}
 		return o.afterDestroy(ctx)
-	case forImport:
-		return o.afterImport(failed)
 	}
 	return failed
 }

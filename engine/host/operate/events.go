@@ -33,7 +33,6 @@ type pass struct {
 	json     bool
 	options  display.Options
 	redactor *redactor
-	also     func(engine.Event)
 	// record keeps what people may want to see later.
 	record func(apitype.EngineEvent)
 }
@@ -71,9 +70,6 @@ func (p *pass) pump(s *stream, show chan<- engine.Event) {
 		select {
 		case show <- event:
 		case <-s.printed:
-		}
-		if p.also != nil {
-			p.also(event)
 		}
 	}
 }

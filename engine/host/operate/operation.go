@@ -1,4 +1,4 @@
-// Package operate runs the engine: up, preview, refresh, destroy and import.
+// Package operate runs the engine: up, preview, refresh and destroy.
 package operate
 
 import (
@@ -38,12 +38,9 @@ type operation struct {
 	held     store.Held
 	settings config.Map
 	secrets  secrets.Manager
-	imports  []deploy.Import
-	seen     func(engine.Event)
-	// importable gathers what `preview --import-file` writes, and spared counts what destroy spares.
-	importable *importable
-	spared     int
-	redactor   *redactor
+	// spared counts what destroy spares.
+	spared   int
+	redactor *redactor
 	// stdout and stderr are the run's own while it prints blindly.
 	stdout, stderr io.Writer
 }
@@ -58,13 +55,12 @@ var kinds = map[int]struct {
 	forPreview: {"preview", apitype.PreviewUpdate, "preview"},
 	forRefresh: {"refresh", apitype.RefreshUpdate, "refresh"},
 	forDestroy: {"destroy", apitype.DestroyUpdate, "destroy"},
-	forImport:  {"import", apitype.ResourceImportUpdate, "import"},
 }
 
 // Names are the words of each operation.
 var names = map[string]int{
 	"up": forUp, "update": forUp, "preview": forPreview, "pre": forPreview, "refresh": forRefresh,
-	"destroy": forDestroy, "down": forDestroy, "dn": forDestroy, "import": forImport,
+	"destroy": forDestroy, "down": forDestroy, "dn": forDestroy,
 }
 
 // Find gives the operation that the words name.
@@ -229,7 +225,7 @@ func (o *operation) within(
 	}
 	shown := pass{
 		run: o.run, kind: kind, label: label, stack: o.ref.Name(), project: o.place.Project.Name, dry: dry,
-		json: o.json, options: printed, redactor: o.redactor, also: o.seen, record: update.Record,
+		json: o.json, options: printed, redactor: o.redactor, record: update.Record,
 	}
 	stream := shown.start()
 	engineContext.Events = stream.events
@@ -265,8 +261,6 @@ func (o *operation) engine(
 			do = engine.DestroyV2
 		}
 		return do(info, ctx, options, dry)
-	case forImport:
-		return engine.Import(info, ctx, options, o.imports, dry)
 	}
 	return engine.Update(info, ctx, options, dry)
 }

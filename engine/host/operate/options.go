@@ -18,8 +18,7 @@ import (
 
 // options is what the flags of all operations say.
 type options struct {
-	set  *flags.Set
-	args []string
+	set *flags.Set
 	// What to do.
 	stack, message, configFile, client        string
 	config                                    []string
@@ -31,15 +30,11 @@ type options struct {
 	refresh                                   string
 	targets, excludes, replace, targetReplace []string
 	targetDependents, excludeDependents       bool
-	plan, savePlan, importFile                string
+	plan, savePlan                            string
 	policies, policyConfigs, debuggers        []string
 	skipPending, clearPending                 bool
 	importPending                             []string
 	execKind, execAgent                       string
-	// What `import` takes.
-	parent, provider, file, from string
-	properties                   []string
-	protect, generateCode        bool
 	// How to print.
 	json, diff, suppressOutputs, suppressProgress      bool
 	showSames, showReplacements, showReads, showConfig bool
@@ -53,8 +48,6 @@ const (
 	forPreview
 	forRefresh
 	forDestroy
-	forImport
-	forAll = forUp | forPreview | forRefresh | forDestroy | forImport
 )
 
 // parse reads the arguments of one operation.
@@ -63,15 +56,9 @@ func parse(kind int, name string, args []string) (*options, error) {
 	o.about(kind)
 	o.selection(kind)
 	o.printing(kind)
-	least, most := 0, 0
-	if kind == forImport {
-		most = -1
-	}
-	rest, err := o.set.Parse(args, least, most)
-	if err != nil {
+	if _, err := o.set.Parse(args, 0, 0); err != nil {
 		return nil, err
 	}
-	o.args = rest
 	return o, o.check(kind)
 }
 
@@ -96,16 +83,10 @@ func (o *options) about(kind int) {
 	set.Elsewhere("events go to whoever asked for the run", func(flags *pflag.FlagSet) { flags.String("event-log", "", "") })
 	if kind != forPreview {
 		set.BoolVarP(&o.yes, "yes", "y", false, "")
-		// The `-f` of an import is its file.
-		short := map[bool]string{true: "f"}[kind != forImport]
-		set.BoolVarP(&o.skipPreview, "skip-preview", short, false, "")
+		set.BoolVarP(&o.skipPreview, "skip-preview", "f", false, "")
 	}
-	if kind&(forRefresh|forDestroy|forImport) != 0 {
+	if kind&(forRefresh|forDestroy) != 0 {
 		set.BoolVar(&o.previewOnly, "preview-only", false, "")
-	}
-	if kind == forImport {
-		o.importing()
-		return
 	}
 	set.StringVar(&o.client, "client", "", "")
 	set.StringArrayVarP(&o.config, "config", "c", nil, "")
@@ -131,7 +112,9 @@ func (o *options) about(kind int) {
 		})
 	case forPreview:
 		set.StringVar(&o.savePlan, "save-plan", "", "")
-		set.StringVar(&o.importFile, "import-file", "", "")
+		set.Elsewhere("files of imports are written by the CLI", func(flags *pflag.FlagSet) {
+			flags.String("import-file", "", "")
+		})
 	case forRefresh:
 		set.BoolVar(&o.skipPending, "skip-pending-creates", false, "")
 		set.BoolVar(&o.clearPending, "clear-pending-creates", false, "")
@@ -148,25 +131,7 @@ func (o *options) about(kind int) {
 	}
 }
 
-func (o *options) importing() {
-	set := o.set
-	set.StringVar(&o.parent, "parent", "", "")
-	set.StringVar(&o.provider, "provider", "", "")
-	set.StringSliceVar(&o.properties, "properties", nil, "")
-	set.StringVarP(&o.file, "file", "f", "", "")
-	set.BoolVar(&o.generateCode, "generate-code", true, "")
-	set.BoolVar(&o.protect, "protect", true, "")
-	set.StringVar(&o.from, "from", "", "")
-	set.Elsewhere("it is for generated code, or resources of other tools", func(flags *pflag.FlagSet) {
-		flags.StringP("out", "o", "", "")
-		flags.String("generate-resources", "", "")
-	})
-}
-
 func (o *options) selection(kind int) {
-	if kind == forImport {
-		return
-	}
 	set := o.set
 	short := map[bool]string{true: "x"}[kind != forUp]
 	set.StringArrayVarP(&o.targets, "target", "t", nil, "")
@@ -194,9 +159,6 @@ func (o *options) printing(kind int) {
 		flags.String("suppress-permalink", "", "")
 		flags.Lookup("suppress-permalink").NoOptDefVal = "false"
 	})
-	if kind == forImport {
-		return
-	}
 	set.BoolVar(&o.showSames, "show-sames", false, "")
 	set.BoolVar(&o.showReplacements, "show-replacement-steps", false, "")
 	set.BoolVar(&o.showConfig, "show-config", false, "")

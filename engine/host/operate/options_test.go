@@ -8,14 +8,14 @@ import (
 )
 
 func TestOptionsThatTheHostDoesNotDoAreLeftToTheCLI(t *testing.T) {
+	all := forUp | forPreview | forRefresh | forDestroy
 	for given, kinds := range map[string]int{
-		"--event-log=x":                  forAll,
-		"--disable-integrity-checking":   forAll,
-		"--neo":                          forAll &^ forImport,
-		"--override-env=a=b":             forAll &^ forImport,
-		"--secrets-provider=passphrase":  forUp,
-		"--out=x":                        forImport,
-		"--generate-resources=resources": forImport,
+		"--event-log=x":                 all,
+		"--disable-integrity-checking":  all,
+		"--neo":                         all,
+		"--override-env=a=b":            all,
+		"--secrets-provider=passphrase": forUp,
+		"--import-file=x":               forPreview,
 	} {
 		for name, kind := range names {
 			if kinds&kind == 0 {
