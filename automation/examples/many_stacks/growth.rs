@@ -1,11 +1,9 @@
 //! How much of its operations stays in a process of the engine host.
 
-use std::sync::Arc;
-
-use automation::{Options, Stack, Workspace};
+use automation::{Stack, Workspace};
 use tokio::task::JoinSet;
 
-use super::{Arguments, memory, things};
+use super::{Arguments, memory, options, things};
 
 /// Brings all stacks up in turns, and tells the growth of the second half: by then, what is kept for each stack is there.
 pub async fn measure(
@@ -42,7 +40,7 @@ pub async fn measure(
 /// Every second time a resource is made, and deleted the next time.
 async fn once(stack: Stack, resources: usize) -> automation::Result<()> {
     stack.ensure().await?;
-    stack.up(Arc::clone(&things(resources)), &Options::default()).await.map(drop)
+    stack.up(things(resources), &options()).await.map(drop)
 }
 
 fn host_resident() -> f64 {

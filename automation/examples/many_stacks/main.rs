@@ -119,7 +119,7 @@ struct Cost {
 }
 
 async fn life(stack: Stack, resources: usize) -> automation::Result<Vec<(&'static str, Cost)>> {
-    let options = Options::default();
+    let options = options();
     let mut laps = Vec::new();
     let mut began = (Instant::now(), memory::written());
     let mut lap = |step| {
@@ -137,6 +137,11 @@ async fn life(stack: Stack, resources: usize) -> automation::Result<Vec<(&'stati
     lap("destroy");
     stack.remove().await?;
     Ok(laps)
+}
+
+/// What it needs serves already, so nothing is looked for on the network.
+fn options() -> Options {
+    Options { install_plugins: false, ..Options::default() }
 }
 
 fn middle(mut values: Vec<f64>) -> f64 {

@@ -104,6 +104,42 @@ async fn a_crash_is_mended_for_the_plain_cli_too_without_being_asked() {
     assert!(text.contains("pending_operations"), "{text}");
 }
 
+/// Makes one folder what another one is.
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    let _ = std::fs::remove_dir_all(to);
+    assert!(std::process::Command::new("cp").arg("-a").args([from, to]).status().unwrap().success());
+}
+
+#[tokio::test]
+async fn the_cli_never_runs_past_what_a_host_that_died_with_its_program_has_begun() {
+    let world = World::new().await;
+    let stack = world.stack("both").await;
+    world.cloud.hold("b");
+    let running = begin(&stack);
+    world.cloud.until("create", "b").await;
+    let (state, then) = (world.folder().join("state"), world.folder().join("then"));
+    let journal = state.join(".pulumi/journals/shop/both.ndjson");
+    let has_a = || std::fs::read_to_string(&journal).unwrap_or_default().contains("\"a-1\"");
+    eventually("what was made is in the journal", has_a).await;
+    copy(&state, &then);
+    kill(&world);
+    interrupted(running).await;
+    world.cloud.release("b");
+    // The driver has had it recovered. Without the driver, this is what would be there:
+    eventually("it is recovered", || !journal.exists()).await;
+    copy(&then, &state);
+
+    let by_cli = world.on(world.cli.clone()).stack("both");
+    let error = by_cli.up(chain(), &Options::default()).await.unwrap_err();
+    assert!(matches!(&error, Error::UnfinishedUpdate { journal: told, .. } if *told == journal), "{error:?}");
+    let mut options = Options::default();
+    options.debug.tracing = Some(format!("file:{}", world.folder().join("trace").display()));
+    let update = stack.up(chain(), &options).await.unwrap();
+    assert_eq!(update.summary.changes["same"], 2, "the stack and a are known: {:?}", update.summary.changes);
+    assert!(world.folder().join("trace").exists(), "the CLI did it");
+    assert_eq!(world.cloud.calls().iter().filter(|call| *call == "create a").count(), 1);
+}
+
 #[tokio::test]
 async fn a_create_that_was_cut_off_stays_pending_until_its_package_says_that_it_adopts() {
     let world = World::new().await;

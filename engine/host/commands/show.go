@@ -112,7 +112,7 @@ func stackList(c *call) error {
 	}
 	found, err := c.summaries(filter)
 	if err != nil {
-		// One damaged state hides all the others: each is put right where that can be done.
+		// One state that cannot be read fails the list: the error says which.
 		if err := c.checkAll(filter); err != nil {
 			return err
 		}

@@ -20,6 +20,7 @@ import (
 	"github.com/pulumi/pulumi/pkg/v3/backend/backenderr"
 	"github.com/pulumi/pulumi/pkg/v3/display"
 	"github.com/pulumi/pulumi/pkg/v3/engine"
+	"github.com/pulumi/pulumi/pkg/v3/pluginstorage"
 	"github.com/pulumi/pulumi/pkg/v3/resource/deploy"
 	"github.com/pulumi/pulumi/pkg/v3/secrets"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
@@ -219,6 +220,9 @@ func (o *operation) within(
 	engineContext := &engine.Context{
 		Cancel:        stop,
 		BackendClient: backend.NewBackendClient(o.place.Backend(), o.place.Secrets),
+		PluginManager: plugins{
+			Context: pluginstorage.Instance, attached: o.run.Place.Attached, credentials: options.CloudCredentialEnv,
+		},
 	}
 	if engineContext.SnapshotManager, err = update.Journal(ctx, snapshot, o.secrets); err != nil {
 		return nil, nil, err
