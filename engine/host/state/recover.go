@@ -99,11 +99,13 @@ func (s *Store) check(ctx context.Context, k keys, f findings, change bool) erro
 	if err != nil {
 		return corrupt(f.current.key + ": " + err.Error())
 	}
-	if change {
-		if err := found.sound(); err != nil {
-			return corrupt(f.current.key + ": " + err.Error())
-		}
+	if !change {
+		return nil
 	}
+	if err := found.sound(); err != nil {
+		return corrupt(f.current.key + ": " + err.Error())
+	}
+	// Somebody may have forced it in, and looks at it; but a change would delete what the other stack has.
 	if found.foreign(k) {
 		return corrupt(f.current.key + ": it is the state of another stack")
 	}
