@@ -12,9 +12,9 @@
 //! [`Workspace::inherit_env`] says so.
 //!
 //! ```no_run
-//! use automation::{Cli, Input, Options, Outputs, ResourceOptions, Workspace, program};
+//! use pulumi_auto::{Cli, Input, Options, Outputs, ResourceOptions, Workspace, program};
 //!
-//! # async fn run() -> automation::Result<()> {
+//! # async fn run() -> pulumi_auto::Result<()> {
 //! let shop = program(|context| async move {
 //!     let group = context
 //!         .component("shop:web:Group", "front", ResourceOptions::default(), Default::default())

@@ -6,9 +6,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use automation::event::Progress;
-use automation::fake::Call;
-use automation::{
+use pulumi_auto::event::Progress;
+use pulumi_auto::fake::Call;
+use pulumi_auto::{
     Command, EngineEvent, Error, EventKind, FakeEngine, OperationKind, Options, Outputs, Program,
     ResourceArgs, Stack, Workspace, program,
 };

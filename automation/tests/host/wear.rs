@@ -1,6 +1,6 @@
 //! A process that has served many runs is replaced, and nobody sees anything of it.
 
-use automation::{Options, program};
+use pulumi_auto::{Options, program};
 
 use crate::support::world::{World, eventually};
 use crate::things::{destroy, nothing, thing, up};

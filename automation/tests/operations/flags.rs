@@ -1,7 +1,7 @@
 //! The table of flags against the engine's own.
 
-use automation::options::{DebugOptions, DisplayOptions, Pending, Plan, Policy, Select};
-use automation::{Engine, Operation, OperationKind, Options, Source};
+use pulumi_auto::options::{DebugOptions, DisplayOptions, Pending, Plan, Policy, Select};
+use pulumi_auto::{Engine, Operation, OperationKind, Options, Source};
 
 use crate::support::world::World;
 

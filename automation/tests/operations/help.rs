@@ -1,6 +1,6 @@
 //! The table of flags against what the CLI itself says.
 
-use automation::{Engine, Operation, OperationKind, Source};
+use pulumi_auto::{Engine, Operation, OperationKind, Source};
 
 use crate::flags::all;
 use crate::support::world::World;

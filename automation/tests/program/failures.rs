@@ -4,7 +4,7 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use automation::{CancellationToken, Error, Options, ProgramError, ResourceOptions, Value, program};
+use pulumi_auto::{CancellationToken, Error, Options, ProgramError, ResourceOptions, Value, program};
 use serde_json::json;
 
 use crate::support::world::{World, eventually};

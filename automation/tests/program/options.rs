@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use automation::{Alias, AliasParent, CustomTimeouts, Input, Options, ResourceOptions, program};
+use pulumi_auto::{Alias, AliasParent, CustomTimeouts, Input, Options, ResourceOptions, program};
 use serde_json::json;
 
 use crate::support::cloud::Properties;

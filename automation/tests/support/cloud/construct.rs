@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use automation::Value;
-use automation::value::{from_struct, to_struct};
+use pulumi_auto::Value;
+use pulumi_auto::value::{from_struct, to_struct};
 use pulumi_gestalt_proto::pulumi::pulumirpc as rpc;
 use rpc::resource_monitor_client::ResourceMonitorClient;
 use tonic::Status;

@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use automation::Value;
-use automation::value::{from_struct, to_struct};
 use prost::Message;
 use prost_types::Struct;
+use pulumi_auto::Value;
+use pulumi_auto::value::{from_struct, to_struct};
 use pulumi_gestalt_proto::pulumi::pulumirpc as rpc;
 use rpc::diff_response::DiffChanges;
 use rpc::resource_provider_server::{ResourceProvider, ResourceProviderServer};
