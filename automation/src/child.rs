@@ -6,7 +6,7 @@ use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::Command;
 
-use pulumi_gestalt_proto::pulumi::pulumirpc as rpc;
+use crate::wire as rpc;
 use rpc::engine_client::EngineClient;
 use tonic::transport::{Channel, Endpoint};
 

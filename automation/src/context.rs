@@ -19,7 +19,7 @@ mod transform;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-use pulumi_gestalt_proto::pulumi::pulumirpc as rpc;
+use crate::wire as rpc;
 use rpc::engine_client::EngineClient;
 use rpc::resource_monitor_client::ResourceMonitorClient;
 use tonic::transport::Channel;

@@ -15,7 +15,7 @@ use crate::source::Source;
 use crate::wire::language_runtime_server::{LanguageRuntime, LanguageRuntimeServer};
 use crate::wire::{
     GetRequiredPackagesRequest, GetRequiredPackagesResponse, MAX_MESSAGE, PackageDependency,
-    PackageParameterization, RunRequest, RunResponse, RuntimePluginInfo,
+    PackageParameterization, PluginInfo, RunRequest, RunResponse,
 };
 
 /// What is known of the program after the CLI has ended.
@@ -78,11 +78,8 @@ impl LanguageRuntime for Runtime {
         Ok(Response::new(GetRequiredPackagesResponse { packages }))
     }
 
-    async fn get_plugin_info(
-        &self,
-        _: Request<()>,
-    ) -> std::result::Result<Response<RuntimePluginInfo>, Status> {
-        Ok(Response::new(RuntimePluginInfo { version: env!("CARGO_PKG_VERSION").to_owned() }))
+    async fn get_plugin_info(&self, _: Request<()>) -> std::result::Result<Response<PluginInfo>, Status> {
+        Ok(Response::new(PluginInfo { version: env!("CARGO_PKG_VERSION").to_owned() }))
     }
 
     async fn run(&self, request: Request<RunRequest>) -> std::result::Result<Response<RunResponse>, Status> {

@@ -14,6 +14,7 @@ mod loopback;
 mod network;
 mod paths;
 mod process;
+mod proto;
 mod pulumi;
 mod server;
 mod system;
@@ -47,6 +48,7 @@ enum Command {
     Tidy(tidy::Arguments),
     Tools(tools::Arguments),
     Pulumi(pulumi::Arguments),
+    Proto(proto::Arguments),
     Image(image::Arguments),
 }
 
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         Command::Tidy(arguments) => tidy::run(&arguments),
         Command::Tools(arguments) => tools::run(&arguments),
         Command::Pulumi(arguments) => pulumi::run(&arguments),
+        Command::Proto(arguments) => proto::run(&arguments),
         Command::Image(arguments) => image::run(&arguments),
     };
     match result {

@@ -12,6 +12,8 @@
 
 mod memory;
 mod noop;
+#[path = "../../tests/support/cloud/rpc.rs"]
+mod rpc;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

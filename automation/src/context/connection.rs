@@ -2,7 +2,7 @@
 
 use std::error::Error as _;
 
-use pulumi_gestalt_proto::pulumi::pulumirpc as rpc;
+use crate::wire as rpc;
 use rpc::engine_client::EngineClient;
 use rpc::resource_monitor_client::ResourceMonitorClient;
 use tokio::sync::watch;

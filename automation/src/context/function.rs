@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use pulumi_gestalt_proto::pulumi::pulumirpc as rpc;
+use crate::wire as rpc;
 
 use super::Context;
 use super::connection::refused;
@@ -100,6 +100,7 @@ impl Context {
         };
         let response = self.inner.monitor.clone().invoke(request).await.map_err(refused)?.into_inner();
         check(token, response.failures)?;
+        returned.unknown = response.unknown;
         returned.values = results(response.r#return.as_ref(), secret);
         Ok(returned)
     }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::wire as rpc;
 use prost::Message;
-use pulumi_gestalt_proto::pulumi::pulumirpc as rpc;
 use rpc::register_resource_request::ResourceHooksBinding;
 
 use super::Context;
@@ -91,6 +91,7 @@ impl Context {
             name: name.to_owned(),
             callback: Some(self.callbacks().await?.add(handler)),
             on_dry_run: on_preview,
+            ignore_errors: false,
         };
         self.inner.monitor.clone().register_resource_hook(request).await.map_err(refused)?;
         Ok(Hook(name.to_owned()))

@@ -1,6 +1,6 @@
 //! Messages to the user through the engine.
 
-use pulumi_gestalt_proto::pulumi::pulumirpc as rpc;
+use crate::wire as rpc;
 
 use super::Context;
 use super::connection::refused;

@@ -127,6 +127,8 @@ pub struct CustomTimeouts {
     pub update: Option<Duration>,
     /// To delete it.
     pub delete: Option<Duration>,
+    /// To read it; older engines have no limit for that.
+    pub read: Option<Duration>,
 }
 
 /// A provider that a program has configured itself (Pulumi: *explicit provider*); see

@@ -1,6 +1,6 @@
 //! Provider packages: those a program declares beforehand, and parameterized ones.
 
-use pulumi_gestalt_proto::pulumi::pulumirpc as rpc;
+use crate::wire as rpc;
 
 use super::Context;
 use super::connection::refused;
@@ -48,7 +48,6 @@ impl Context {
             version: package.version,
             download_url: package.download_url,
             parameterization,
-            ..Default::default()
         };
         let response = self.inner.monitor.clone().register_package(request).await.map_err(refused)?;
         Ok(PackageReference(response.into_inner().r#ref))

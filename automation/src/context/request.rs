@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
+use crate::wire as rpc;
 use prost_types::Struct;
-use pulumi_gestalt_proto::pulumi::pulumirpc as rpc;
 use rpc::alias::{self, Spec, spec};
 use rpc::register_resource_request::{CustomTimeouts as WireTimeouts, PropertyDependencies};
 
@@ -192,6 +192,7 @@ pub(super) fn timeouts_to_wire(timeouts: CustomTimeouts) -> Option<WireTimeouts>
         create: text(timeouts.create).unwrap_or_default(),
         update: text(timeouts.update).unwrap_or_default(),
         delete: text(timeouts.delete).unwrap_or_default(),
+        read: text(timeouts.read).unwrap_or_default(),
     })
 }
 
@@ -201,6 +202,7 @@ pub(super) fn timeouts_from_wire(timeouts: Option<&WireTimeouts>) -> CustomTimeo
         create: duration(&timeouts.create),
         update: duration(&timeouts.update),
         delete: duration(&timeouts.delete),
+        read: duration(&timeouts.read),
     }
 }
 

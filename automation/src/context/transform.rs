@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::wire as rpc;
 use futures_util::future::BoxFuture;
 use prost::Message;
-use pulumi_gestalt_proto::pulumi::pulumirpc as rpc;
 
 use super::Context;
 use super::callbacks::{Handler, Server};

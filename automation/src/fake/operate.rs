@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use pulumi_gestalt_proto::pulumi::pulumirpc as rpc;
+use crate::wire as rpc;
 use rpc::engine_server::EngineServer;
 use rpc::resource_monitor_server::ResourceMonitorServer;
 use tokio::net::TcpListener;

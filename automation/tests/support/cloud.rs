@@ -23,6 +23,7 @@
 //! `NAME-member` of its own `label`, and gives its `memberAddress`.
 
 mod construct;
+mod rpc;
 mod service;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

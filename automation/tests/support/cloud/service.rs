@@ -8,12 +8,11 @@ use prost::Message;
 use prost_types::Struct;
 use pulumi_auto::Value;
 use pulumi_auto::value::{from_struct, to_struct};
-use pulumi_gestalt_proto::pulumi::pulumirpc as rpc;
-use rpc::diff_response::DiffChanges;
-use rpc::resource_provider_server::{ResourceProvider, ResourceProviderServer};
 use tonic::{Request, Response, Status};
 
-use super::{Properties, Seen, Shared, construct};
+use super::{Properties, Seen, Shared, construct, rpc};
+use rpc::diff_response::DiffChanges;
+use rpc::resource_provider_server::{ResourceProvider, ResourceProviderServer};
 
 const MAX_MESSAGE: usize = 400 << 20;
 
@@ -104,7 +103,7 @@ impl ResourceProvider for Service {
             accept_secrets: true,
             accept_resources: true,
             accept_outputs: true,
-            supports_autonaming_configuration: false,
+            ..Default::default()
         }))
     }
 
