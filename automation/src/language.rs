@@ -9,6 +9,7 @@ use tonic::{Request, Response, Status};
 use crate::child;
 use crate::context::{Context, Package};
 use crate::error::{Error, Result};
+use crate::gather::Observed;
 use crate::loopback::Loopback;
 use crate::program::{Outputs, Program, ProgramError, panic_message};
 use crate::source::Source;
@@ -18,22 +19,21 @@ use crate::wire::{
     PackageParameterization, PluginInfo, RunRequest, RunResponse,
 };
 
-/// What is known of the program after the CLI has ended.
-#[derive(Default)]
-pub(crate) struct Observed {
-    /// Of the last run that reached its end.
-    pub outputs: Option<Outputs>,
-    /// The program's own failure, in its own words.
-    pub error: Option<String>,
-}
-
 pub(crate) struct Server {
     server: Loopback,
     observed: Arc<Mutex<Observed>>,
 }
 
 impl Server {
-    pub async fn start(source: Source) -> Result<Self> {
+    /// None for a program that the engine starts by itself.
+    pub async fn of(source: &Source) -> Result<Option<Self>> {
+        match source {
+            Source::Project => Ok(None),
+            source => Self::start(source.clone()).await.map(Some),
+        }
+    }
+
+    async fn start(source: Source) -> Result<Self> {
         let observed = Arc::new(Mutex::new(Observed::default()));
         let service = LanguageRuntimeServer::new(Runtime { source, observed: Arc::clone(&observed) })
             .max_decoding_message_size(MAX_MESSAGE)

@@ -44,6 +44,11 @@
 //! [`host`] and [`fake`], what they report ([`event`]) and what goes wrong ([`error`]).
 //!
 #![deny(missing_docs)]
+// What one feature needs is unused without it; with all of them nothing may be.
+#![cfg_attr(
+    not(all(feature = "cli", feature = "host", feature = "inline", feature = "git")),
+    allow(dead_code, unused_imports)
+)]
 #![doc = include_str!("../CAPABILITIES.md")]
 
 pub mod config;
@@ -52,37 +57,57 @@ pub mod options;
 pub mod stack;
 pub mod workspace;
 
+#[cfg(feature = "inline")]
 pub mod context;
+#[cfg(feature = "inline")]
 pub mod program;
 pub mod source;
 pub mod value;
 
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod event;
+#[cfg(feature = "fake")]
 pub mod fake;
+#[cfg(feature = "host")]
 pub mod host;
 
 pub mod error;
 pub mod versions;
 
+#[cfg(feature = "cli")]
 mod argv;
+#[cfg(feature = "inline")]
 mod child;
 mod classify;
+#[cfg(any(feature = "cli", feature = "fake"))]
 mod deadline;
+#[cfg(feature = "cli")]
 mod environment;
+#[cfg(feature = "cli")]
 mod folder;
+#[cfg(any(feature = "cli", feature = "inline"))]
 mod gather;
+#[cfg(any(feature = "cli", feature = "git"))]
 mod group;
+#[cfg(feature = "inline")]
 mod language;
+#[cfg(all(feature = "cli", not(feature = "inline")))]
+#[path = "language/none.rs"]
+mod language;
+#[cfg(any(feature = "cli", feature = "inline"))]
 mod loopback;
+#[cfg(feature = "cli")]
 mod patience;
 #[cfg(test)]
 mod recorder;
 mod wire;
 mod yaml;
 
+#[cfg(feature = "cli")]
 pub use cli::{Cli, MINIMUM_VERSION};
 pub use config::{ConfigOptions, ConfigValue};
+#[cfg(feature = "inline")]
 pub use context::{
     Alias, AliasParent, Context, CustomTimeouts, ErrorHook, Hook, Hooks, InvokeOptions, Package,
     PackageReference, Parameterization, ProviderReference, Resource, ResourceArgs, ResourceOptions, Returned,
@@ -91,11 +116,16 @@ pub use context::{
 pub use engine::{Backend, Command, Engine, Operation, OperationKind, OperationResult, Passphrase, Place};
 pub use error::{Diagnostic, Error, FailedOperation, Result};
 pub use event::{EngineEvent, EventKind, StepMetadata};
+#[cfg(feature = "fake")]
 pub use fake::FakeEngine;
+#[cfg(feature = "host")]
 pub use host::Host;
 pub use options::Options;
+#[cfg(feature = "inline")]
 pub use program::{InvalidArgument, Outputs, Program, ProgramError, program};
-pub use source::{ChildProgram, Source};
+#[cfg(feature = "inline")]
+pub use source::ChildProgram;
+pub use source::Source;
 pub use stack::{Deployment, Repair, Stack, Summary, Update, UpdateInfo};
 pub use value::{Archive, ArchiveEntry, ArchiveSource, Asset, AssetSource, Input, ResourceReference, Value};
 pub use workspace::Workspace;

@@ -1,7 +1,9 @@
 //! Pulumi's wire: the types and services of `proto/`, and how every gRPC endpoint here is set up.
 
+#[cfg(any(feature = "cli", feature = "inline"))]
 mod generated;
 
+#[cfg(any(feature = "cli", feature = "inline"))]
 pub use generated::*;
 
 /// The engine's own limit. tonic's default of 4 MiB would refuse large programs.

@@ -12,6 +12,7 @@ mod down;
 mod image;
 mod loopback;
 mod network;
+mod package;
 mod paths;
 mod process;
 mod proto;
@@ -47,6 +48,7 @@ enum Command {
     Bench(bench::Arguments),
     Tidy(tidy::Arguments),
     Tools(tools::Arguments),
+    PackageCheck(package::Arguments),
     Pulumi(pulumi::Arguments),
     Proto(proto::Arguments),
     Image(image::Arguments),
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Tidy(arguments) => tidy::run(&arguments),
         Command::Tools(arguments) => tools::run(&arguments),
+        Command::PackageCheck(arguments) => package::run(&arguments),
         Command::Pulumi(arguments) => pulumi::run(&arguments),
         Command::Proto(arguments) => proto::run(&arguments),
         Command::Image(arguments) => image::run(&arguments),

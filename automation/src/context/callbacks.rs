@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use crate::wire as rpc;
 use futures_util::future::BoxFuture;
-use rpc::callbacks_server::{Callbacks, CallbacksServer};
 use tonic::{Request, Response, Status};
 
 use crate::loopback::Loopback;
 use crate::program::ProgramError;
+use crate::wire as rpc;
 use crate::wire::MAX_MESSAGE;
+use rpc::callbacks_server::{Callbacks, CallbacksServer};
 
 /// A function from one encoded message to another.
 pub(super) type Handler =

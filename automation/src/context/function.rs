@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::wire as rpc;
-
 use super::Context;
 use super::connection::refused;
 use super::options::{ProviderReference, ResourceOptions};
@@ -14,6 +12,7 @@ use super::resource::{Resource, package_of, providers_of};
 use crate::program::{InvalidArgument, ProgramError};
 use crate::value::Input;
 use crate::value::{self, Value};
+use crate::wire as rpc;
 
 /// The argument of a method that is the resource itself.
 const SELF: &str = "__self__";

@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::wire as rpc;
 use prost::Message;
-use rpc::register_resource_request::ResourceHooksBinding;
 
 use super::Context;
 use super::callbacks::Handler;
@@ -13,6 +11,8 @@ use super::connection::refused;
 use super::transform::unreadable;
 use crate::program::ProgramError;
 use crate::value::{self, Value};
+use crate::wire as rpc;
+use rpc::register_resource_request::ResourceHooksBinding;
 
 /// A function to be called around steps, known to the engine by its name (Pulumi: *resource hook*).
 #[derive(Debug, Clone, PartialEq, Eq)]

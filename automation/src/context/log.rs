@@ -1,10 +1,9 @@
 //! Messages to the user through the engine.
 
-use crate::wire as rpc;
-
 use super::Context;
 use super::connection::refused;
 use crate::program::ProgramError;
+use crate::wire as rpc;
 
 /// How important a message is (Pulumi: *log severity*).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

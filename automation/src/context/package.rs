@@ -1,10 +1,9 @@
 //! Provider packages: those a program declares beforehand, and parameterized ones.
 
-use crate::wire as rpc;
-
 use super::Context;
 use super::connection::refused;
 use crate::program::ProgramError;
+use crate::wire as rpc;
 
 /// A provider package that a program uses (Pulumi: *package dependency*).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

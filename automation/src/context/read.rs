@@ -1,13 +1,12 @@
 //! Resources that exist and are not managed by the stack.
 
-use crate::wire as rpc;
-
 use super::Context;
 use super::connection::refused;
 use super::register::applied;
 use super::resource::{Resource, ResourceArgs, package_of, providers_of};
 use crate::program::ProgramError;
 use crate::value;
+use crate::wire as rpc;
 
 impl Context {
     /// Reads what exists in the cloud under this id (Pulumi: `get`). It becomes an external resource of

@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::wire as rpc;
-
 use super::Context;
 use super::connection::refused;
 use super::options::ResourceOptions;
@@ -12,6 +10,7 @@ use super::resource::{Resource, ResourceArgs, providers_of};
 use crate::program::{Outputs, ProgramError};
 use crate::value::Input;
 use crate::value::{self, Value};
+use crate::wire as rpc;
 
 impl Context {
     /// Registers a custom resource and waits until the engine has applied it (Pulumi: *custom resource*).

@@ -3,10 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use crate::wire as rpc;
 use prost_types::Struct;
-use rpc::alias::{self, Spec, spec};
-use rpc::register_resource_request::{CustomTimeouts as WireTimeouts, PropertyDependencies};
 
 use super::connection::Features;
 use super::family::Family;
@@ -15,6 +12,9 @@ use super::options::{Alias, AliasParent, CustomTimeouts};
 use super::resource::{ResourceArgs, package_of, providers_of};
 use crate::value::Input;
 use crate::value::{Value, to_struct, to_wire};
+use crate::wire as rpc;
+use rpc::alias::{self, Spec, spec};
+use rpc::register_resource_request::{CustomTimeouts as WireTimeouts, PropertyDependencies};
 
 /// Who does what a resource stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

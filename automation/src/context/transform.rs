@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::wire as rpc;
 use futures_util::future::BoxFuture;
 use prost::Message;
 
@@ -17,6 +16,7 @@ use super::request::{alias_from_wire, alias_to_wire, timeouts_from_wire, timeout
 use crate::program::ProgramError;
 use crate::value::Input;
 use crate::value::{self, Value};
+use crate::wire as rpc;
 
 /// A registration that can still be changed.
 #[derive(Debug, Clone)]

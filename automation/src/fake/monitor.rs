@@ -3,9 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::wire as rpc;
-use rpc::engine_server::Engine as EngineService;
-use rpc::resource_monitor_server::ResourceMonitor;
 use tonic::{Request, Response, Status};
 
 use super::run::{Run, urn};
@@ -13,7 +10,10 @@ use super::state::Resource;
 use super::{FakeEngine, StepScript};
 use crate::event::{DiagnosticEvent, EventKind};
 use crate::value::{self, Value};
+use crate::wire as rpc;
 use crate::wire::STACK_TYPE;
+use rpc::engine_server::Engine as EngineService;
+use rpc::resource_monitor_server::ResourceMonitor;
 
 /// Serves one run of a program.
 #[derive(Clone)]
