@@ -49,6 +49,7 @@ struct Inner {
 
 /// What was asked of the engine.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum Call {
     /// A command.
     Command(Command),

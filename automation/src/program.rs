@@ -64,6 +64,7 @@ where
 
 /// An argument that a provider finds fault with.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct InvalidArgument {
     /// The argument's path; may be empty.
     pub property: String,

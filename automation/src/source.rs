@@ -14,6 +14,7 @@ mod child;
 
 /// The program of an operation.
 #[derive(Clone)]
+#[non_exhaustive]
 pub enum Source {
     /// Runs in this process.
     #[cfg(feature = "inline")]

@@ -39,6 +39,7 @@ pub struct Stack {
 
 /// What an operation did, or would do.
 #[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Summary {
     /// Steps by their operation: `create`, `same`, ...
     pub changes: BTreeMap<String, u64>,
@@ -68,6 +69,7 @@ impl Summary {
 
 /// The result of [`Stack::up`].
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Update {
     /// The stack's outputs; secrets are [`Value::Secret`]. Those of a program that did not run in this
     /// process are hidden as `Secret(Unknown)`: [`Stack::outputs`] tells them.

@@ -45,7 +45,9 @@ async fn made(stack: &Stack) -> Vec<String> {
 }
 
 fn told() -> EventKind {
-    EventKind::Progress(Progress { id: "told".to_owned(), ..Progress::default() })
+    let mut progress = Progress::default();
+    progress.id = "told".to_owned();
+    EventKind::Progress(progress)
 }
 
 #[tokio::test]

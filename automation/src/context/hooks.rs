@@ -44,6 +44,7 @@ pub struct Hooks {
 
 /// A step around which a hook is called. What does not exist at that point of the step is empty.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Step {
     /// Of the resource.
     pub urn: String,

@@ -7,6 +7,7 @@ use crate::wire as rpc;
 
 /// How important a message is (Pulumi: *log severity*).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Severity {
     /// Shown only when asked for.
     Debug,

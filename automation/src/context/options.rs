@@ -67,6 +67,7 @@ pub struct ResourceOptions {
 
 /// What a resource was before (Pulumi: *alias*).
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Alias {
     /// Its whole URN.
     Urn(String),
@@ -87,6 +88,7 @@ pub enum Alias {
 
 /// What an aliased resource was a part of.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum AliasParent {
     /// Of what it is a part of now.
     #[default]

@@ -20,6 +20,7 @@ use crate::wire as rpc;
 
 /// A registration that can still be changed.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Transformed {
     /// `package:module:Type`; a change has no effect.
     pub resource_type: String,
@@ -73,6 +74,7 @@ impl fmt::Debug for Transform {
 
 /// A call of a provider's function that can still be changed.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct TransformedInvoke {
     /// `package:module:function`; a change has no effect.
     pub token: String,
