@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use tracing::Instrument as _;
+use tracing::field::Empty;
+
 use crate::engine::{Backend, Command, Operation, OperationKind, OperationResult};
 use crate::error::{Error, Result};
 use crate::event::StepMetadata;
@@ -131,11 +134,26 @@ impl Stack {
         options: &Options,
     ) -> Result<OperationResult> {
         let operation = Operation { kind, stack: &self.name, program, args, options };
-        self.workspace.engine().operate(self.workspace.place(), &operation).await
+        let span = tracing::info_span!("operation", stack = self.name, ?kind, outcome = Empty);
+        let result = self.workspace.engine().operate(self.workspace.place(), &operation);
+        let result = result.instrument(span.clone()).await;
+        // Without one when the future was dropped.
+        span.record("outcome", outcome(&result));
+        result
     }
 
     pub(crate) async fn command(&self, command: Command) -> Result<String> {
         self.workspace.command(&command).await
+    }
+}
+
+/// In one word, for a log; the error tells the rest to the caller.
+fn outcome(result: &Result<OperationResult>) -> &'static str {
+    match result {
+        Ok(_) => "done",
+        Err(Error::Canceled) => "cancelled",
+        Err(Error::TimedOut { .. }) => "timed out",
+        Err(_) => "failed",
     }
 }
 
