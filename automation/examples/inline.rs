@@ -1,7 +1,7 @@
 //! An inline program: previewed, applied, looked at and destroyed. It needs no provider.
 //!
 //! ```sh
-//! cargo run -p automation --example inline -- "$(command -v pulumi)"
+//! cargo run -p pulumi-auto --example inline -- "$(command -v pulumi)"
 //! ```
 
 // A program of a person, not a library.
@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 
-use automation::{
+use pulumi_auto::{
     Cli, Context, EventKind, Input, Options, Outputs, ProgramError, ResourceOptions, Workspace, program,
 };
 
@@ -33,7 +33,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let plan = stack.preview(program(shop), &Options::default()).await?;
     println!("would do: {:?}", plan.changes);
 
-    let (events, mut listener) = tokio::sync::mpsc::channel::<automation::EngineEvent>(4096);
+    let (events, mut listener) = tokio::sync::mpsc::channel::<pulumi_auto::EngineEvent>(4096);
     let watch = tokio::spawn(async move {
         while let Some(event) = listener.recv().await {
             if let EventKind::ResourceOutputs(step) = event.kind {

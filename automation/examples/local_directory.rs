@@ -1,13 +1,13 @@
 //! Previews the stack of a project that is already there, with the state, home and passphrase you name.
 //!
 //! ```sh
-//! cargo run -p automation --example local_directory -- FOLDER STACK BACKEND_FOLDER PASSPHRASE_FILE
+//! cargo run -p pulumi-auto --example local_directory -- FOLDER STACK BACKEND_FOLDER PASSPHRASE_FILE
 //! ```
 
 // A program of a person, not a library.
 #![allow(clippy::print_stdout)]
 
-use automation::{Backend, Cli, Options, Source, Workspace};
+use pulumi_auto::{Backend, Cli, Options, Source, Workspace};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -1,13 +1,13 @@
 //! A project with a program of its own, here in YAML: the engine starts its language host.
 //!
 //! ```sh
-//! cargo run -p automation --example yaml -- "$(command -v pulumi)"
+//! cargo run -p pulumi-auto --example yaml -- "$(command -v pulumi)"
 //! ```
 
 // A program of a person, not a library.
 #![allow(clippy::print_stdout)]
 
-use automation::{Backend, Cli, Options, Source, Workspace};
+use pulumi_auto::{Backend, Cli, Options, Source, Workspace};
 
 const PROJECT: &str = "name: greeting
 runtime: yaml

@@ -54,6 +54,7 @@ pub(crate) fn arguments(operation: &Operation<'_>) -> Result<Vec<String>> {
     }
     argv.push(match operation.program {
         Source::Project => "--exec-kind=auto.local".to_owned(),
+        #[cfg(feature = "inline")]
         Source::Inline(_) | Source::Child(_) => "--exec-kind=auto.inline".to_owned(),
     });
     for row in rows(operation.options) {

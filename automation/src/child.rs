@@ -6,13 +6,13 @@ use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::Command;
 
-use pulumi_gestalt_proto::pulumi::pulumirpc as rpc;
-use rpc::engine_client::EngineClient;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::program::ProgramError;
 use crate::source::ChildProgram;
+use crate::wire as rpc;
 use crate::wire::RunRequest;
+use rpc::engine_client::EngineClient;
 
 /// Until the executable ends. Dropped before, it is killed: the engine has gone or wants no more.
 pub(crate) async fn run(child: &ChildProgram, request: &RunRequest) -> Result<(), ProgramError> {

@@ -19,10 +19,11 @@ mod transform;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-use pulumi_gestalt_proto::pulumi::pulumirpc as rpc;
+use tonic::transport::Channel;
+
+use crate::wire as rpc;
 use rpc::engine_client::EngineClient;
 use rpc::resource_monitor_client::ResourceMonitorClient;
-use tonic::transport::Channel;
 
 use self::config::Config;
 use self::connection::{Features, Requests, refused};

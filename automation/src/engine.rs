@@ -48,6 +48,7 @@ impl<E: Engine + ?Sized> Engine for Arc<E> {
 
 /// Where state lives.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Backend {
     /// A folder of this machine; locks of dead processes can be proven and removed.
     Folder(PathBuf),
@@ -67,6 +68,7 @@ impl Backend {
 
 /// What all stacks of a [`crate::Workspace`] share.
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct Place {
     /// The project's name.
     pub project: String,
@@ -112,6 +114,7 @@ impl std::fmt::Debug for Place {
 
 /// Where the passphrase is that encrypts the stacks' secrets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Passphrase {
     /// None is offered: for a secrets provider that needs none. What needs one is [`crate::Error::Secrets`].
     #[default]
@@ -208,6 +211,7 @@ impl Command {
 
 /// What an operation does to its stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum OperationKind {
     /// `up`
     Up,
@@ -253,6 +257,7 @@ impl OperationKind {
 
 /// One operation on one stack.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Operation<'a> {
     /// What is done.
     pub kind: OperationKind,
@@ -266,8 +271,16 @@ pub struct Operation<'a> {
     pub options: &'a Options,
 }
 
-/// What an operation left behind.
+impl<'a> Operation<'a> {
+    /// With no arguments of its own.
+    pub fn new(kind: OperationKind, stack: &'a str, program: Source, options: &'a Options) -> Self {
+        Self { kind, stack, program, args: Vec::new(), options }
+    }
+}
+
+/// What an operation left behind. An engine of one's own begins with the default.
 #[derive(Debug, Default)]
+#[non_exhaustive]
 pub struct OperationResult {
     /// Absent when the engine ended before it could sum up.
     pub summary: Option<SummaryEvent>,

@@ -7,6 +7,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// An error-level message of the engine or a provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Diagnostic {
     /// The resource it is about; empty for the whole operation.
     pub urn: String,
@@ -14,8 +15,16 @@ pub struct Diagnostic {
     pub message: String,
 }
 
+impl Diagnostic {
+    /// About this resource; about the whole operation when `urn` is empty.
+    pub fn new(urn: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { urn: urn.into(), message: message.into() }
+    }
+}
+
 /// A step that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FailedOperation {
     /// `create`, `update`, `delete`, ...
     pub op: String,
@@ -25,8 +34,16 @@ pub struct FailedOperation {
     pub outcome_unknown: bool,
 }
 
+impl FailedOperation {
+    /// One of which it is known that nothing has happened.
+    pub fn new(op: impl Into<String>, urn: impl Into<String>) -> Self {
+        Self { op: op.into(), urn: urn.into(), outcome_unknown: false }
+    }
+}
+
 /// Why something was not done. `message` is always the engine's own reason, for people.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// No `pulumi`, or no engine host, at this path or on PATH.
     #[error("no Pulumi engine at {}", path.display())]

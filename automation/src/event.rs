@@ -8,6 +8,7 @@ pub use kinds::*;
 
 /// One event. `sequence` and `timestamp` (Unix seconds) are the engine's.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct EngineEvent {
     /// Counts up within an operation.
     pub sequence: i64,
@@ -19,6 +20,7 @@ pub struct EngineEvent {
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum EventKind {
     /// The last event of an operation, however it ended.
     Cancel,

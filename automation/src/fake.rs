@@ -5,8 +5,8 @@
 //! It passes the conformance suite of the real engine (`tests/conformance`).
 //!
 //! ```
-//! # use automation::{FakeEngine, Workspace};
-//! # async fn run() -> automation::Result<()> {
+//! # use pulumi_auto::{FakeEngine, Workspace};
+//! # async fn run() -> pulumi_auto::Result<()> {
 //! let engine = FakeEngine::new();
 //! engine.fail("database", "quota used up");
 //! let stack = Workspace::temporary(engine.clone(), "shop")?.stack("dev");
@@ -49,6 +49,7 @@ struct Inner {
 
 /// What was asked of the engine.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum Call {
     /// A command.
     Command(Command),

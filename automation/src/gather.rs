@@ -6,12 +6,20 @@ use std::collections::BTreeMap;
 use crate::engine::OperationResult;
 use crate::event::{EngineEvent, EventKind, StepMetadata, SummaryEvent};
 use crate::options::Options;
-use crate::program::Outputs;
-use crate::value::Value;
+use crate::value::{Input, Value};
 use crate::wire::STACK_TYPE;
 
 /// What events show in place of a secret.
 const BLINDED: &str = "[secret]";
+
+/// What is known of the program after the CLI has ended.
+#[derive(Default)]
+pub(crate) struct Observed {
+    /// Of the last run that reached its end.
+    pub outputs: Option<BTreeMap<String, Input>>,
+    /// The program's own failure, in its own words.
+    pub error: Option<String>,
+}
 
 #[derive(Default)]
 pub(crate) struct Gathered {
@@ -40,7 +48,12 @@ impl Gathered {
         }
     }
 
-    pub fn finish(self, inline: Option<Outputs>, stdout: String, stderr: String) -> OperationResult {
+    pub fn finish(
+        self,
+        inline: Option<BTreeMap<String, Input>>,
+        stdout: String,
+        stderr: String,
+    ) -> OperationResult {
         let inline =
             inline.map(|outputs| outputs.into_iter().map(|(name, input)| (name, input.value)).collect());
         OperationResult {

@@ -9,23 +9,15 @@ use tonic::{Request, Response, Status};
 use crate::child;
 use crate::context::{Context, Package};
 use crate::error::{Error, Result};
+use crate::gather::Observed;
 use crate::loopback::Loopback;
 use crate::program::{Outputs, Program, ProgramError, panic_message};
 use crate::source::Source;
 use crate::wire::language_runtime_server::{LanguageRuntime, LanguageRuntimeServer};
 use crate::wire::{
     GetRequiredPackagesRequest, GetRequiredPackagesResponse, MAX_MESSAGE, PackageDependency,
-    PackageParameterization, RunRequest, RunResponse, RuntimePluginInfo,
+    PackageParameterization, PluginInfo, RunRequest, RunResponse,
 };
-
-/// What is known of the program after the CLI has ended.
-#[derive(Default)]
-pub(crate) struct Observed {
-    /// Of the last run that reached its end.
-    pub outputs: Option<Outputs>,
-    /// The program's own failure, in its own words.
-    pub error: Option<String>,
-}
 
 pub(crate) struct Server {
     server: Loopback,
@@ -33,7 +25,15 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub async fn start(source: Source) -> Result<Self> {
+    /// None for a program that the engine starts by itself.
+    pub async fn of(source: &Source) -> Result<Option<Self>> {
+        match source {
+            Source::Project => Ok(None),
+            source => Self::start(source.clone()).await.map(Some),
+        }
+    }
+
+    async fn start(source: Source) -> Result<Self> {
         let observed = Arc::new(Mutex::new(Observed::default()));
         let service = LanguageRuntimeServer::new(Runtime { source, observed: Arc::clone(&observed) })
             .max_decoding_message_size(MAX_MESSAGE)
@@ -78,11 +78,8 @@ impl LanguageRuntime for Runtime {
         Ok(Response::new(GetRequiredPackagesResponse { packages }))
     }
 
-    async fn get_plugin_info(
-        &self,
-        _: Request<()>,
-    ) -> std::result::Result<Response<RuntimePluginInfo>, Status> {
-        Ok(Response::new(RuntimePluginInfo { version: env!("CARGO_PKG_VERSION").to_owned() }))
+    async fn get_plugin_info(&self, _: Request<()>) -> std::result::Result<Response<PluginInfo>, Status> {
+        Ok(Response::new(PluginInfo { version: env!("CARGO_PKG_VERSION").to_owned() }))
     }
 
     async fn run(&self, request: Request<RunRequest>) -> std::result::Result<Response<RunResponse>, Status> {

@@ -29,8 +29,8 @@ pub trait Program: Send + Sync {
 /// A closure as a program.
 ///
 /// ```no_run
-/// # use automation::{Input, Outputs, ResourceArgs};
-/// let program = automation::program(|context| async move {
+/// # use pulumi_auto::{Input, Outputs, ResourceArgs};
+/// let program = pulumi_auto::program(|context| async move {
 ///     let args = ResourceArgs {
 ///         resource_type: "random:index/randomPet:RandomPet".to_owned(),
 ///         name: "pet".to_owned(),
@@ -64,6 +64,7 @@ where
 
 /// An argument that a provider finds fault with.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct InvalidArgument {
     /// The argument's path; may be empty.
     pub property: String,

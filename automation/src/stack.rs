@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use tracing::Instrument as _;
+use tracing::field::Empty;
+
 use crate::engine::{Backend, Command, Operation, OperationKind, OperationResult};
 use crate::error::{Error, Result};
 use crate::event::StepMetadata;
@@ -39,6 +42,7 @@ pub struct Stack {
 
 /// What an operation did, or would do.
 #[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Summary {
     /// Steps by their operation: `create`, `same`, ...
     pub changes: BTreeMap<String, u64>,
@@ -68,6 +72,7 @@ impl Summary {
 
 /// The result of [`Stack::up`].
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Update {
     /// The stack's outputs; secrets are [`Value::Secret`]. Those of a program that did not run in this
     /// process are hidden as `Secret(Unknown)`: [`Stack::outputs`] tells them.
@@ -129,11 +134,26 @@ impl Stack {
         options: &Options,
     ) -> Result<OperationResult> {
         let operation = Operation { kind, stack: &self.name, program, args, options };
-        self.workspace.engine().operate(self.workspace.place(), &operation).await
+        let span = tracing::info_span!("operation", stack = self.name, ?kind, outcome = Empty);
+        let result = self.workspace.engine().operate(self.workspace.place(), &operation);
+        let result = result.instrument(span.clone()).await;
+        // Without one when the future was dropped.
+        span.record("outcome", outcome(&result));
+        result
     }
 
     pub(crate) async fn command(&self, command: Command) -> Result<String> {
         self.workspace.command(&command).await
+    }
+}
+
+/// In one word, for a log; the error tells the rest to the caller.
+fn outcome(result: &Result<OperationResult>) -> &'static str {
+    match result {
+        Ok(_) => "done",
+        Err(Error::Canceled) => "cancelled",
+        Err(Error::TimedOut { .. }) => "timed out",
+        Err(_) => "failed",
     }
 }
 

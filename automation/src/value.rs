@@ -15,6 +15,7 @@ pub use wire::{from_struct, to_struct};
 
 /// A property value (Pulumi: *property value*).
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum Value {
     /// Nothing; in a list or object, or an output that has no value.
     Null,

@@ -1,8 +1,10 @@
-//! The generated types of `proto/runtime.proto` and how every gRPC endpoint here is set up.
+//! Pulumi's wire: the types and services of `proto/`, and how every gRPC endpoint here is set up.
 
-#![allow(clippy::all, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#[cfg(any(feature = "cli", feature = "inline"))]
+mod generated;
 
-tonic::include_proto!("pulumirpc");
+#[cfg(any(feature = "cli", feature = "inline"))]
+pub use generated::*;
 
 /// The engine's own limit. tonic's default of 4 MiB would refuse large programs.
 pub const MAX_MESSAGE: usize = 400 << 20;

@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::stack::Stack;
 
 mod account;
+#[cfg(feature = "git")]
 mod git;
 mod plugins;
 mod project;
@@ -19,6 +20,7 @@ mod settings;
 mod stacks;
 
 pub use account::{TokenInformation, WhoAmI};
+#[cfg(feature = "git")]
 pub use git::GitSource;
 pub use plugins::{PluginInfo, PluginSource};
 pub use project::{InstallOptions, NewOptions};

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use automation::workspace::GitSource;
-use automation::{Backend, Error, FakeEngine, Workspace};
+use pulumi_auto::workspace::GitSource;
+use pulumi_auto::{Backend, Error, FakeEngine, Workspace};
 
 /// Says to a copy of this program which repository it is to open.
 const ROLE: &str = "AUTOMATION_TEST_URL";

@@ -3,7 +3,7 @@
 // Clippy's leave for tests ends at functions that are not tests themselves.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use automation::{Backend, Cli, Host, Input, Options, Outputs, Workspace, program};
+use pulumi_auto::{Backend, Cli, Host, Input, Options, Outputs, Workspace, program};
 
 #[path = "support/postgres.rs"]
 mod postgres;
@@ -20,7 +20,7 @@ async fn a_stack_in_a_database_is_served_by_the_host_and_read_by_the_cli() {
     // Without a CLI, so that nothing can be given to it.
     let host = Host::open(tools::pilot_engine()).await.expect("run `cargo xtask tools`");
     let at = |name: &str| folder.path().join(name);
-    let open = |engine: std::sync::Arc<dyn automation::Engine>| {
+    let open = |engine: std::sync::Arc<dyn pulumi_auto::Engine>| {
         let backend = Backend::Url(server.url());
         Workspace::inline(engine, "shop", at("project"), at("home"), backend).unwrap().with_empty_passphrase()
     };

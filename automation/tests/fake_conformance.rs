@@ -9,9 +9,9 @@ mod conformance;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use automation::fake::HoldGuard;
-use automation::{FakeEngine, Workspace};
 use conformance::{Subject, conformance};
+use pulumi_auto::fake::HoldGuard;
+use pulumi_auto::{FakeEngine, Workspace};
 
 struct Fake {
     engine: FakeEngine,

@@ -6,9 +6,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use automation::event::Progress;
-use automation::fake::Call;
-use automation::{
+use pulumi_auto::event::Progress;
+use pulumi_auto::fake::Call;
+use pulumi_auto::{
     Command, EngineEvent, Error, EventKind, FakeEngine, OperationKind, Options, Outputs, Program,
     ResourceArgs, Stack, Workspace, program,
 };
@@ -45,7 +45,9 @@ async fn made(stack: &Stack) -> Vec<String> {
 }
 
 fn told() -> EventKind {
-    EventKind::Progress(Progress { id: "told".to_owned(), ..Progress::default() })
+    let mut progress = Progress::default();
+    progress.id = "told".to_owned();
+    EventKind::Progress(progress)
 }
 
 #[tokio::test]
@@ -176,4 +178,47 @@ async fn everything_that_was_asked_is_remembered_in_order() {
     let operation = |kind| Call::Operation { kind, stack: "dev".to_owned() };
     assert_eq!((preview, up), (&operation(OperationKind::Preview), &operation(OperationKind::Up)));
     assert_eq!(list.name(), "stack ls");
+}
+
+/// What a subscriber prints.
+#[derive(Clone, Default)]
+struct Printed(Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Printed {
+    fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend(text);
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn each_operation_is_a_span_with_its_stack_its_kind_and_what_came_of_it() {
+    let printed = Printed::default();
+    let writer = printed.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .with_span_events(tracing_subscriber::fmt::format::FmtSpan::CLOSE)
+        .finish();
+    let _default = tracing::subscriber::set_default(subscriber);
+    let engine = FakeEngine::new();
+    let stack = stack(&engine).await;
+    stack.up(things(&["a"]), &Options::default()).await.unwrap();
+    engine.fail("b", "the disk is full");
+    stack.up(things(&["b"]), &Options::default()).await.unwrap_err();
+    let cancelled = Options::default();
+    cancelled.cancel.cancel();
+    stack.preview(things(&["a"]), &cancelled).await.unwrap_err();
+    let text = String::from_utf8(printed.0.lock().unwrap().clone()).unwrap();
+    for span in [
+        r#"operation{stack="dev" kind=Up outcome="done"}"#,
+        r#"operation{stack="dev" kind=Up outcome="failed"}"#,
+        r#"operation{stack="dev" kind=Preview outcome="cancelled"}"#,
+    ] {
+        assert!(text.contains(span), "{span} is not in {text}");
+    }
 }

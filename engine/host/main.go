@@ -1,5 +1,5 @@
 // Command pilot-engine is the Pulumi engine as one process that lives on and answers a unix socket. See
-// ../protocol.json.
+// automation/protocol.json.
 package main
 
 import (

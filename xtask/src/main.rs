@@ -12,8 +12,10 @@ mod down;
 mod image;
 mod loopback;
 mod network;
+mod package;
 mod paths;
 mod process;
+mod proto;
 mod pulumi;
 mod server;
 mod system;
@@ -46,7 +48,9 @@ enum Command {
     Bench(bench::Arguments),
     Tidy(tidy::Arguments),
     Tools(tools::Arguments),
+    PackageCheck(package::Arguments),
     Pulumi(pulumi::Arguments),
+    Proto(proto::Arguments),
     Image(image::Arguments),
 }
 
@@ -58,7 +62,9 @@ fn main() -> ExitCode {
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Tidy(arguments) => tidy::run(&arguments),
         Command::Tools(arguments) => tools::run(&arguments),
+        Command::PackageCheck(arguments) => package::run(&arguments),
         Command::Pulumi(arguments) => pulumi::run(&arguments),
+        Command::Proto(arguments) => proto::run(&arguments),
         Command::Image(arguments) => image::run(&arguments),
     };
     match result {

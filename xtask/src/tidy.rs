@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{paths, process, ui};
+use crate::{paths, process, proto, ui};
 
 mod errors;
 mod files;
@@ -16,10 +16,10 @@ mod ports;
 mod quotes;
 mod wiring;
 
-/// Check formatting, lints, the import rule, file sizes, error pages, ports, the map and quoted code.
+/// Check formatting, lints, the import rule, file sizes, error pages, ports, the map, quoted and generated code.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Leave out clippy, the only check that compiles.
+    /// Leave out what compiles: clippy, and whether generated code is what its protocol gives.
     #[arg(long)]
     fast: bool,
 }
@@ -74,6 +74,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let clippy = ["clippy", "--quiet", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"];
     if !arguments.fast && !external("lints", &clippy) {
         broken.push("lints");
+    }
+    let generated = [&proto::GENERATOR[..], &["--", "--check"]].concat();
+    if !arguments.fast && !external("generated code (cargo xtask proto writes it)", &generated) {
+        broken.push("generated code");
     }
     if !broken.is_empty() {
         bail!("not tidy: {}", broken.join(", "));

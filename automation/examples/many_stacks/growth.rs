@@ -1,6 +1,6 @@
 //! How much of its operations stays in a process of the engine host.
 
-use automation::{Stack, Workspace};
+use pulumi_auto::{Stack, Workspace};
 use tokio::task::JoinSet;
 
 use super::{Arguments, memory, options, things};
@@ -14,7 +14,7 @@ pub async fn measure(
     let mut halves = Vec::new();
     let mut done = 0;
     for end in [operations / 2, operations] {
-        let mut running: JoinSet<automation::Result<()>> = JoinSet::new();
+        let mut running: JoinSet<pulumi_auto::Result<()>> = JoinSet::new();
         while done < end || !running.is_empty() {
             while done < end && running.len() < arguments.at_once as usize {
                 let stack = workspace.stack(&format!("stack-{}", done % arguments.stacks));
@@ -38,7 +38,7 @@ pub async fn measure(
 }
 
 /// Every second time a resource is made, and deleted the next time.
-async fn once(stack: Stack, resources: usize) -> automation::Result<()> {
+async fn once(stack: Stack, resources: usize) -> pulumi_auto::Result<()> {
     stack.ensure().await?;
     stack.up(things(resources), &options()).await.map(drop)
 }

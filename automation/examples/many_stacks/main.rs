@@ -3,8 +3,8 @@
 //! most memory that this process and the engine host needed.
 //!
 //! ```sh
-//! cargo run --release -p automation --example many_stacks -- --pulumi "$(command -v pulumi)"
-//! cargo run --release -p automation --example many_stacks -- --host "$(command -v pilot-engine)"
+//! cargo run --release -p pulumi-auto --example many_stacks -- --pulumi "$(command -v pulumi)"
+//! cargo run --release -p pulumi-auto --example many_stacks -- --host "$(command -v pilot-engine)"
 //! ```
 
 // A program of a person, not a library.
@@ -13,14 +13,16 @@
 mod growth;
 mod memory;
 mod noop;
+#[path = "../../tests/support/cloud/rpc.rs"]
+mod rpc;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use automation::{Cli, Engine, Host, Options, Outputs, Program, ResourceArgs, Stack, Workspace, program};
 use clap::Parser;
+use pulumi_auto::{Cli, Engine, Host, Options, Outputs, Program, ResourceArgs, Stack, Workspace, program};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -118,7 +120,7 @@ struct Cost {
     written: f64,
 }
 
-async fn life(stack: Stack, resources: usize) -> automation::Result<Vec<(&'static str, Cost)>> {
+async fn life(stack: Stack, resources: usize) -> pulumi_auto::Result<Vec<(&'static str, Cost)>> {
     let options = options();
     let mut laps = Vec::new();
     let mut began = (Instant::now(), memory::written());

@@ -1,10 +1,11 @@
 //! A provider that makes nothing and says that it did, so that only Pulumi's own work is seen.
 
-use pulumi_gestalt_proto::pulumi::pulumirpc as rpc;
-use rpc::resource_provider_server::{ResourceProvider, ResourceProviderServer};
 use tokio::net::TcpListener;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
+
+use super::rpc;
+use super::rpc::resource_provider_server::{ResourceProvider, ResourceProviderServer};
 
 /// Serves until the process ends; the port on 127.0.0.1.
 pub async fn serve() -> std::io::Result<u16> {

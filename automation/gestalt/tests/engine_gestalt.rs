@@ -6,7 +6,7 @@
 #[path = "../../tests/support/support.rs"]
 mod support;
 
-use automation::{ChildProgram, Error, EventKind, Options, Value};
+use pulumi_auto::{ChildProgram, Error, EventKind, Options, Value};
 use support::world::World;
 
 fn example() -> ChildProgram {

@@ -15,7 +15,6 @@ use crate::error::{Error, Result};
 use crate::event::EngineEvent;
 use crate::gather::Gathered;
 use crate::language;
-use crate::source::Source;
 
 /// A command without events: `stack init`, `stack export`, ... Returns what it printed.
 pub(super) async fn plain(cli: &Cli, place: &Place, command: &Command) -> Result<String> {
@@ -50,10 +49,7 @@ pub(super) async fn engine(
         turn = cli.turn() => turn,
         () = options.cancel.cancelled() => return Err(Error::Canceled),
     };
-    let host = match &operation.program {
-        Source::Project => None,
-        program => Some(language::Server::start(program.clone()).await?),
-    };
+    let host = language::Server::of(&operation.program).await?;
     let mut sink = events::Server::start().await?;
     let mut connections = vec![format!("--event-log={}", sink.url())];
     if let Some(host) = &host {

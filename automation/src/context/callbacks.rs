@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
-use pulumi_gestalt_proto::pulumi::pulumirpc as rpc;
-use rpc::callbacks_server::{Callbacks, CallbacksServer};
 use tonic::{Request, Response, Status};
 
 use crate::loopback::Loopback;
 use crate::program::ProgramError;
+use crate::wire as rpc;
 use crate::wire::MAX_MESSAGE;
+use rpc::callbacks_server::{Callbacks, CallbacksServer};
 
 /// A function from one encoded message to another.
 pub(super) type Handler =
@@ -46,7 +46,7 @@ impl Server {
             // Then nothing answers to it, and the engine says so.
             Err(_) => String::new(),
         };
-        rpc::Callback { target: self.server.address().to_string(), token }
+        rpc::Callback { target: self.server.address().to_string(), token, accepts_byte_string: false }
     }
 
     /// Lets go of every function: they may hold the context that holds this.

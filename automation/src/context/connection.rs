@@ -2,15 +2,15 @@
 
 use std::error::Error as _;
 
-use pulumi_gestalt_proto::pulumi::pulumirpc as rpc;
-use rpc::engine_client::EngineClient;
-use rpc::resource_monitor_client::ResourceMonitorClient;
 use tokio::sync::watch;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
 use crate::program::ProgramError;
+use crate::wire as rpc;
 use crate::wire::MAX_MESSAGE;
+use rpc::engine_client::EngineClient;
+use rpc::resource_monitor_client::ResourceMonitorClient;
 
 pub(super) async fn monitor(address: &str) -> Result<ResourceMonitorClient<Channel>, ProgramError> {
     let channel = endpoint(address)?.connect().await.map_err(|_| ProgramError::Ended)?;

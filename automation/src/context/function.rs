@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use pulumi_gestalt_proto::pulumi::pulumirpc as rpc;
-
 use super::Context;
 use super::connection::refused;
 use super::options::{ProviderReference, ResourceOptions};
@@ -14,6 +12,7 @@ use super::resource::{Resource, package_of, providers_of};
 use crate::program::{InvalidArgument, ProgramError};
 use crate::value::Input;
 use crate::value::{self, Value};
+use crate::wire as rpc;
 
 /// The argument of a method that is the resource itself.
 const SELF: &str = "__self__";
@@ -100,6 +99,7 @@ impl Context {
         };
         let response = self.inner.monitor.clone().invoke(request).await.map_err(refused)?.into_inner();
         check(token, response.failures)?;
+        returned.unknown = response.unknown;
         returned.values = results(response.r#return.as_ref(), secret);
         Ok(returned)
     }

@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use prost::Message;
-use pulumi_gestalt_proto::pulumi::pulumirpc as rpc;
-use rpc::register_resource_request::ResourceHooksBinding;
 
 use super::Context;
 use super::callbacks::Handler;
@@ -13,6 +11,8 @@ use super::connection::refused;
 use super::transform::unreadable;
 use crate::program::ProgramError;
 use crate::value::{self, Value};
+use crate::wire as rpc;
+use rpc::register_resource_request::ResourceHooksBinding;
 
 /// A function to be called around steps, known to the engine by its name (Pulumi: *resource hook*).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +44,7 @@ pub struct Hooks {
 
 /// A step around which a hook is called. What does not exist at that point of the step is empty.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Step {
     /// Of the resource.
     pub urn: String,
@@ -91,6 +92,7 @@ impl Context {
             name: name.to_owned(),
             callback: Some(self.callbacks().await?.add(handler)),
             on_dry_run: on_preview,
+            ignore_errors: false,
         };
         self.inner.monitor.clone().register_resource_hook(request).await.map_err(refused)?;
         Ok(Hook(name.to_owned()))

@@ -1,13 +1,13 @@
 //! Messages to the user through the engine.
 
-use pulumi_gestalt_proto::pulumi::pulumirpc as rpc;
-
 use super::Context;
 use super::connection::refused;
 use crate::program::ProgramError;
+use crate::wire as rpc;
 
 /// How important a message is (Pulumi: *log severity*).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Severity {
     /// Shown only when asked for.
     Debug,

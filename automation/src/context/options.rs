@@ -67,6 +67,7 @@ pub struct ResourceOptions {
 
 /// What a resource was before (Pulumi: *alias*).
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Alias {
     /// Its whole URN.
     Urn(String),
@@ -87,6 +88,7 @@ pub enum Alias {
 
 /// What an aliased resource was a part of.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum AliasParent {
     /// Of what it is a part of now.
     #[default]
@@ -127,6 +129,8 @@ pub struct CustomTimeouts {
     pub update: Option<Duration>,
     /// To delete it.
     pub delete: Option<Duration>,
+    /// To read it; older engines have no limit for that.
+    pub read: Option<Duration>,
 }
 
 /// A provider that a program has configured itself (Pulumi: *explicit provider*); see

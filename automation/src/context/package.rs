@@ -1,10 +1,9 @@
 //! Provider packages: those a program declares beforehand, and parameterized ones.
 
-use pulumi_gestalt_proto::pulumi::pulumirpc as rpc;
-
 use super::Context;
 use super::connection::refused;
 use crate::program::ProgramError;
+use crate::wire as rpc;
 
 /// A provider package that a program uses (Pulumi: *package dependency*).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -48,7 +47,6 @@ impl Context {
             version: package.version,
             download_url: package.download_url,
             parameterization,
-            ..Default::default()
         };
         let response = self.inner.monitor.clone().register_package(request).await.map_err(refused)?;
         Ok(PackageReference(response.into_inner().r#ref))

@@ -1,12 +1,12 @@
 //! Resources that exist and are not managed by the stack.
 
-use pulumi_gestalt_proto::pulumi::pulumirpc as rpc;
-
 use super::Context;
 use super::connection::refused;
+use super::register::applied;
 use super::resource::{Resource, ResourceArgs, package_of, providers_of};
 use crate::program::ProgramError;
 use crate::value;
+use crate::wire as rpc;
 
 impl Context {
     /// Reads what exists in the cloud under this id (Pulumi: `get`). It becomes an external resource of
@@ -41,14 +41,22 @@ impl Context {
         };
         let parent = request.parent.clone();
         let response = self.inner.monitor.clone().read_resource(request).await.map_err(refused)?.into_inner();
-        self.inner.family.add_child(&parent, &response.urn);
+        let urn = applied(response.result, response.urn)?;
+        self.inner.family.add_child(&parent, &urn);
+        let id = match response.id {
+            // Nobody was asked: the id itself, or the provider, is not known yet.
+            _ if response.unknown => String::new(),
+            // Older engines tell none.
+            found if found.is_empty() || value::is_unknown(&found) => id.to_owned(),
+            found => found,
+        };
         Ok(Resource {
-            urn: response.urn,
-            id: id.to_owned(),
+            urn,
+            id,
             outputs: value::from_struct(response.properties.as_ref()),
             output_dependencies: Default::default(),
             providers,
-            unknown: self.is_preview(),
+            unknown: self.is_preview() || response.unknown,
             custom: true,
         })
     }

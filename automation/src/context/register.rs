@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use pulumi_gestalt_proto::pulumi::pulumirpc as rpc;
-
 use super::Context;
 use super::connection::refused;
 use super::options::ResourceOptions;
@@ -12,6 +10,7 @@ use super::resource::{Resource, ResourceArgs, providers_of};
 use crate::program::{Outputs, ProgramError};
 use crate::value::Input;
 use crate::value::{self, Value};
+use crate::wire as rpc;
 
 impl Context {
     /// Registers a custom resource and waits until the engine has applied it (Pulumi: *custom resource*).
@@ -76,12 +75,7 @@ impl Context {
         let response = self.inner.monitor.clone().register_resource(request).await.map_err(refused)?;
         let response = response.into_inner();
         let urn = if response.urn.is_empty() { described } else { response.urn };
-        match rpc::Result::try_from(response.result) {
-            Ok(rpc::Result::Fail) => return Err(ProgramError::ResourceFailed { urn }),
-            Ok(rpc::Result::Skip) => return Err(ProgramError::ResourceSkipped { urn }),
-            // A result that is new to us comes with a resource all the same.
-            Ok(rpc::Result::Success) | Err(_) => {}
-        }
+        let urn = applied(response.result, urn)?;
         self.inner.family.add_child(&parent, &urn);
         let id = if value::is_unknown(&response.id) { String::new() } else { response.id };
         let custom = kind == Kind::Custom;
@@ -93,8 +87,9 @@ impl Context {
             Kind::Custom | Kind::Component => HashMap::new().into_iter(),
         };
         Ok(Resource {
-            // Without an id it was not made: a targeted operation has left it out.
-            unknown: self.is_preview() || (custom && id.is_empty()),
+            // Without an id it was not made: a targeted operation has left it out. With one it may have been
+            // skipped, and what the engine does not tell is then as it will be.
+            unknown: self.is_preview() || (custom && (response.unknown || id.is_empty())),
             urn,
             id,
             outputs: value::from_struct(response.object.as_ref()),
@@ -104,6 +99,16 @@ impl Context {
             providers,
             custom,
         })
+    }
+}
+
+/// The URN again, unless the engine says that the resource is not there to go on with.
+pub(super) fn applied(result: i32, urn: String) -> Result<String, ProgramError> {
+    match rpc::Result::try_from(result) {
+        Ok(rpc::Result::Fail) => Err(ProgramError::ResourceFailed { urn }),
+        Ok(rpc::Result::Skip) => Err(ProgramError::ResourceSkipped { urn }),
+        // A result that is new to us comes with a resource all the same.
+        Ok(rpc::Result::Success) | Err(_) => Ok(urn),
     }
 }
 

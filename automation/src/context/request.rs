@@ -4,9 +4,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use prost_types::Struct;
-use pulumi_gestalt_proto::pulumi::pulumirpc as rpc;
-use rpc::alias::{self, Spec, spec};
-use rpc::register_resource_request::{CustomTimeouts as WireTimeouts, PropertyDependencies};
 
 use super::connection::Features;
 use super::family::Family;
@@ -15,6 +12,9 @@ use super::options::{Alias, AliasParent, CustomTimeouts};
 use super::resource::{ResourceArgs, package_of, providers_of};
 use crate::value::Input;
 use crate::value::{Value, to_struct, to_wire};
+use crate::wire as rpc;
+use rpc::alias::{self, Spec, spec};
+use rpc::register_resource_request::{CustomTimeouts as WireTimeouts, PropertyDependencies};
 
 /// Who does what a resource stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -192,6 +192,7 @@ pub(super) fn timeouts_to_wire(timeouts: CustomTimeouts) -> Option<WireTimeouts>
         create: text(timeouts.create).unwrap_or_default(),
         update: text(timeouts.update).unwrap_or_default(),
         delete: text(timeouts.delete).unwrap_or_default(),
+        read: text(timeouts.read).unwrap_or_default(),
     })
 }
 
@@ -201,6 +202,7 @@ pub(super) fn timeouts_from_wire(timeouts: Option<&WireTimeouts>) -> CustomTimeo
         create: duration(&timeouts.create),
         update: duration(&timeouts.update),
         delete: duration(&timeouts.delete),
+        read: duration(&timeouts.read),
     }
 }
 

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use prost::Message;
-use pulumi_gestalt_proto::pulumi::pulumirpc as rpc;
 
 use super::Context;
 use super::callbacks::{Handler, Server};
@@ -17,9 +16,11 @@ use super::request::{alias_from_wire, alias_to_wire, timeouts_from_wire, timeout
 use crate::program::ProgramError;
 use crate::value::Input;
 use crate::value::{self, Value};
+use crate::wire as rpc;
 
 /// A registration that can still be changed.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Transformed {
     /// `package:module:Type`; a change has no effect.
     pub resource_type: String,
@@ -73,6 +74,7 @@ impl fmt::Debug for Transform {
 
 /// A call of a provider's function that can still be changed.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct TransformedInvoke {
     /// `package:module:function`; a change has no effect.
     pub token: String,

@@ -14,6 +14,7 @@ fn or_empty<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(from: D) -
 /// Something to print, with colour directives (see [`super::plain_text`]).
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
 pub struct Message {
     /// The text.
     pub message: String,
@@ -24,6 +25,7 @@ pub struct Message {
 /// A message of the engine, a provider or the program.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
 pub struct DiagnosticEvent {
     /// The resource it is about; empty for the whole operation.
     pub urn: String,
@@ -43,6 +45,7 @@ pub struct DiagnosticEvent {
 /// The beginning of an operation.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
 pub struct Prelude {
     /// The stack's configuration; secrets are blinded.
     #[serde(deserialize_with = "or_empty")]
@@ -52,6 +55,7 @@ pub struct Prelude {
 /// The sum of an operation.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
 pub struct SummaryEvent {
     /// Steps by their operation: `create`, `same`, ...
     #[serde(deserialize_with = "or_empty")]
@@ -72,6 +76,7 @@ pub struct SummaryEvent {
 /// A step of the engine and the resource it is about.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct StepMetadata {
     /// `create`, `update`, `delete`, `replace`, `same`, `refresh`, `read`, `import`, ...
     pub op: String,
@@ -129,6 +134,7 @@ impl StepMetadata {
 /// How one property differs.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
+#[non_exhaustive]
 pub struct PropertyDiff {
     /// `add`, `delete`, `update`, or one of them with `-replace`.
     #[serde(rename = "diffKind")]
@@ -140,6 +146,7 @@ pub struct PropertyDiff {
 
 /// A step that failed.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[non_exhaustive]
 pub struct StepFailure {
     /// The step.
     pub metadata: StepMetadata,
@@ -156,6 +163,7 @@ pub(super) struct WithMetadata {
 /// A policy was violated.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
 pub struct PolicyEvent {
     /// What violates it; empty for the whole stack.
     pub resource_urn: String,
@@ -176,6 +184,7 @@ pub struct PolicyEvent {
 /// A policy changed a resource's inputs.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
 pub struct PolicyRemediation {
     /// What was changed.
     pub resource_urn: String,
@@ -194,6 +203,7 @@ pub struct PolicyRemediation {
 /// What one policy pack said.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
 pub struct PolicySummary {
     /// Absent when it is about the whole stack.
     pub resource_urn: Option<String>,
@@ -212,6 +222,7 @@ pub struct PolicySummary {
 /// How far the fetching of a plugin is.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
 pub struct Progress {
     /// `plugin-download` or `plugin-install`.
     #[serde(rename = "type")]

@@ -3,9 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use pulumi_gestalt_proto::pulumi::pulumirpc as rpc;
-use rpc::engine_server::Engine as EngineService;
-use rpc::resource_monitor_server::ResourceMonitor;
 use tonic::{Request, Response, Status};
 
 use super::run::{Run, urn};
@@ -13,7 +10,10 @@ use super::state::Resource;
 use super::{FakeEngine, StepScript};
 use crate::event::{DiagnosticEvent, EventKind};
 use crate::value::{self, Value};
+use crate::wire as rpc;
 use crate::wire::STACK_TYPE;
+use rpc::engine_server::Engine as EngineService;
+use rpc::resource_monitor_server::ResourceMonitor;
 
 /// Serves one run of a program.
 #[derive(Clone)]
@@ -129,7 +129,8 @@ impl ResourceMonitor for Monitor {
         }
         let urn =
             self.with(|run| urn(&run.stack, &run.project, &request.parent, &request.r#type, &request.name));
-        Ok(Response::new(rpc::ReadResourceResponse { urn, properties: Some(value::to_struct(&properties)) }))
+        let properties = Some(value::to_struct(&properties));
+        Ok(Response::new(rpc::ReadResourceResponse { urn, id: request.id, properties, ..Default::default() }))
     }
 
     async fn signal_and_wait_for_shutdown(&self, _: Request<()>) -> Reply<()> {
@@ -146,7 +147,7 @@ impl ResourceMonitor for Monitor {
         }))
     }
 
-    async fn invoke(&self, _: Request<rpc::ResourceInvokeRequest>) -> Reply<rpc::InvokeResponse> {
+    async fn invoke(&self, _: Request<rpc::ResourceInvokeRequest>) -> Reply<rpc::ResourceInvokeResponse> {
         Err(no_providers())
     }
 

@@ -4,9 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use pulumi_gestalt_proto::pulumi::pulumirpc as rpc;
-use rpc::engine_server::EngineServer;
-use rpc::resource_monitor_server::ResourceMonitorServer;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tonic::transport::server::TcpIncoming;
@@ -23,7 +20,10 @@ use crate::gather::Gathered;
 use crate::language;
 use crate::options::Options;
 use crate::program::Outputs;
+use crate::wire as rpc;
 use crate::wire::{MAX_MESSAGE, RunRequest};
+use rpc::engine_server::EngineServer;
+use rpc::resource_monitor_server::ResourceMonitorServer;
 
 /// Marks the stack as busy until it is dropped.
 struct Busy(FakeEngine, (String, String));

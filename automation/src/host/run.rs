@@ -16,7 +16,6 @@ use crate::engine::{Command, Operation, OperationResult, Place};
 use crate::error::Result;
 use crate::gather::Gathered;
 use crate::language;
-use crate::source::Source;
 
 /// A recovery is a look at files.
 const RECOVERY: Duration = Duration::from_secs(60);
@@ -94,10 +93,7 @@ pub(super) async fn operation(
     let options = operation.options;
     let key = StackKey::new(place, operation.stack);
     pool.recoveries.settled(&key, &options.cancel).await?;
-    let program = match &operation.program {
-        Source::Project => None,
-        program => Some(language::Server::start(program.clone()).await?),
-    };
+    let program = language::Server::of(&operation.program).await?;
     let request = Request {
         place,
         command: operation.kind.command(),

@@ -1,4 +1,4 @@
-//! What goes over the socket: the messages of `engine/protocol.json`, field by field.
+//! What goes over the socket: the messages of `protocol.json`, field by field.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -188,7 +188,7 @@ mod tests {
     use super::*;
 
     fn protocol() -> Value {
-        serde_json::from_str(include_str!("../../../engine/protocol.json")).unwrap()
+        serde_json::from_str(include_str!("../../protocol.json")).unwrap()
     }
 
     /// Each example is understood and says the same when it is said again.

@@ -37,6 +37,7 @@ pub struct GitSource {
 /// How the repository is read. In an operation on Pulumi Deployments the CLI takes these secrets as
 /// arguments only, where other processes of the same user can see them.
 #[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Authentication {
     /// A personal access token.
     Token(String),

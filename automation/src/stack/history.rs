@@ -19,6 +19,7 @@ pub struct HistoryOptions {
 /// One update of a stack's history.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct UpdateInfo {
     /// `update`, `preview`, `refresh`, `destroy`, `import`, `rename`, ...
     pub kind: String,

@@ -65,6 +65,7 @@ impl Default for ImportOptions {
 
 /// The result of [`Stack::import_resources`].
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Imported {
     /// What was imported.
     pub summary: Summary,

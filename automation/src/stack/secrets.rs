@@ -8,6 +8,7 @@ use crate::workspace::{StackSettings, replace};
 
 /// What encrypts a stack's secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SecretsProvider {
     /// The passphrase in this file; surrounding white space does not count, and it is one line.
     Passphrase(PathBuf),

@@ -15,6 +15,7 @@ pub struct Asset {
 
 /// Where an [`Asset`]'s content comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum AssetSource {
     /// The content itself. Also what an asset becomes whose content the engine has left out.
     Text(String),
@@ -61,6 +62,7 @@ pub struct Archive {
 
 /// Where an [`Archive`]'s content comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ArchiveSource {
     /// Files and folders by their path in it.
     Assets(BTreeMap<String, ArchiveEntry>),
@@ -72,6 +74,7 @@ pub enum ArchiveSource {
 
 /// One entry of an [`ArchiveSource::Assets`].
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ArchiveEntry {
     /// A file.
     Asset(Asset),

@@ -7,6 +7,7 @@ use super::*;
 /// The user of the backend.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct WhoAmI {
     /// The account; of a folder or bucket backend, the user of this machine.
     pub user: String,
@@ -23,6 +24,7 @@ pub struct WhoAmI {
 /// An access token of Pulumi Cloud.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct TokenInformation {
     /// As it was named when it was made.
     pub name: String,

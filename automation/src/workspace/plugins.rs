@@ -7,6 +7,7 @@ use super::*;
 /// A plugin that is installed.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct PluginInfo {
     /// Such as `random`.
     pub name: String,

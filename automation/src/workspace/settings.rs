@@ -49,6 +49,7 @@ pub struct ProjectSettings {
 /// The language host of a project.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
+#[non_exhaustive]
 pub enum Runtime {
     /// Such as `yaml` or `nodejs`.
     Name(String),

@@ -7,6 +7,7 @@ use super::*;
 /// A stack as `pulumi stack ls` shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct StackSummary {
     /// With organisation and project where they are not this workspace's own.
     pub name: String,

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use automation::stack::{HistoryOptions, RemoveOptions};
-use automation::{ConfigOptions, ConfigValue, Error, Options};
+use pulumi_auto::stack::{HistoryOptions, RemoveOptions};
+use pulumi_auto::{ConfigOptions, ConfigValue, Error, Options};
 
 use super::Subject;
 use super::operations::{row, stack_in};

@@ -5,7 +5,7 @@
 mod cases;
 mod operations;
 
-use automation::Workspace;
+use pulumi_auto::Workspace;
 
 pub use cases::*;
 pub use operations::*;

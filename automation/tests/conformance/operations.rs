@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use automation::stack::HistoryOptions;
-use automation::{
+use pulumi_auto::stack::HistoryOptions;
+use pulumi_auto::{
     CancellationToken, Error, EventKind, Input, Options, Outputs, Program, ProgramError, ResourceArgs,
     ResourceOptions, Stack, Value, Workspace, program,
 };
@@ -25,7 +25,7 @@ fn thing(name: &str, inputs: &[(&str, Input)]) -> ResourceArgs {
 /// Things in a row, each after the one before.
 pub fn row(names: &'static [&'static str]) -> Arc<dyn Program> {
     program(move |context| async move {
-        let mut before: Option<automation::Resource> = None;
+        let mut before: Option<pulumi_auto::Resource> = None;
         for name in names {
             let mut args = thing(name, &[("label", format!("label of {name}").into())]);
             args.options.depends_on.extend(before.iter().map(|resource| resource.urn.clone()));
@@ -41,7 +41,7 @@ pub async fn stack_in(workspace: &Workspace, name: &str) -> Stack {
     stack
 }
 
-fn steps(summary: &automation::Summary) -> Vec<(&str, &str)> {
+fn steps(summary: &pulumi_auto::Summary) -> Vec<(&str, &str)> {
     summary.steps.iter().map(|step| (step.op.as_str(), step.name())).collect()
 }
 

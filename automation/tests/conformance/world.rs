@@ -1,6 +1,6 @@
 //! A world as a subject, on whatever engine it runs.
 
-use automation::Workspace;
+use pulumi_auto::Workspace;
 
 use crate::conformance::Subject;
 use crate::support::world::World;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use automation::{Error, Options, Program, Stack, program};
+use pulumi_auto::{Error, Options, Program, Stack, program};
 
 use crate::life::kill;
 use crate::support::world::{World, eventually};
@@ -18,7 +18,7 @@ fn chain() -> Arc<dyn Program> {
     })
 }
 
-fn begin(stack: &Stack) -> tokio::task::JoinHandle<automation::Result<automation::Update>> {
+fn begin(stack: &Stack) -> tokio::task::JoinHandle<pulumi_auto::Result<pulumi_auto::Update>> {
     let stack = stack.clone();
     tokio::spawn(async move { stack.up(chain(), &Options::default()).await })
 }
@@ -29,7 +29,7 @@ fn locks(world: &World, stack: &Stack) -> usize {
     entries.filter(|entry| entry.path().extension().is_some_and(|extension| extension == "json")).count()
 }
 
-async fn interrupted(running: tokio::task::JoinHandle<automation::Result<automation::Update>>) {
+async fn interrupted(running: tokio::task::JoinHandle<pulumi_auto::Result<pulumi_auto::Update>>) {
     let ended = tokio::time::timeout(Duration::from_secs(30), running).await;
     let error = ended.unwrap().unwrap().unwrap_err();
     assert!(matches!(error, Error::Interrupted { signal: 9 }), "{error:?}");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use automation::{Error, Options, Program, Stack, program};
+use pulumi_auto::{Error, Options, Program, Stack, program};
 
 use crate::support::world::World;
 use crate::things::{destroy, nothing, thing, up};

@@ -1,6 +1,6 @@
 //! kill -9 of the host at every event, of stacks in a bucket and in a database.
 
-use automation::{Backend, Workspace};
+use pulumi_auto::{Backend, Workspace};
 
 use crate::life::Lives;
 use crate::postgres::Postgres;

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use automation::stack::HistoryOptions;
-use automation::{Error, Options, Program, Stack, program};
+use pulumi_auto::stack::HistoryOptions;
+use pulumi_auto::{Error, Options, Program, Stack, program};
 use tokio::sync::mpsc;
 
 use crate::support::world::{World, eventually};
@@ -55,7 +55,7 @@ fn five(stack: &Stack) -> Arc<dyn Program> {
     program(move |context| {
         let of = of.clone();
         async move {
-            let make = |name: &str, label: automation::Input| {
+            let make = |name: &str, label: pulumi_auto::Input| {
                 let name = format!("{of}.{name}");
                 thing(&name, [("label", label), ("adopt", true.into()), ("slow", 3.0.into())])
             };
@@ -78,7 +78,7 @@ async fn killed<T>(
     world: &World,
     victim: Victim,
     moment: Moment,
-    run: impl AsyncFnOnce(&Options) -> automation::Result<T>,
+    run: impl AsyncFnOnce(&Options) -> pulumi_auto::Result<T>,
 ) -> (usize, Duration) {
     let (sender, mut events) = mpsc::channel(4096);
     let options = Options { events: Some(sender), ..Options::default() };

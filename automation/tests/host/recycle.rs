@@ -1,6 +1,6 @@
 //! A process that has served the runs that it may is recycled, and nobody sees anything of it.
 
-use automation::{Options, program};
+use pulumi_auto::{Options, program};
 
 use crate::support::world::{World, eventually};
 use crate::things::{destroy, nothing, thing, up};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use automation::{
+use pulumi_auto::{
     CancellationToken, ConfigOptions, ConfigValue, Error, Options, Outputs, Program, ResourceArgs,
     ResourceOptions, program,
 };

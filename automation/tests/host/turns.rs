@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use automation::{ConfigOptions, ConfigValue, Options, Program, Value, program};
+use pulumi_auto::{ConfigOptions, ConfigValue, Options, Program, Value, program};
 
 use crate::support::normal::normalized;
 use crate::support::world::World;
@@ -11,7 +11,7 @@ use crate::things::{destroy, properties, thing, up};
 fn shop() -> Arc<dyn Program> {
     program(|context| async move {
         let a =
-            context.register(thing("a", [("token", automation::Input::from("hush").into_secret())])).await?;
+            context.register(thing("a", [("token", pulumi_auto::Input::from("hush").into_secret())])).await?;
         context.register(thing("b", [("label", a.output("address"))])).await?;
         Ok(properties([("token", a.output("token"))]))
     })

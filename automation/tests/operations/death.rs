@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use automation::options::Printed;
-use automation::{CancellationToken, Error, Options, Stack, program};
+use pulumi_auto::options::Printed;
+use pulumi_auto::{CancellationToken, Error, Options, Stack, program};
 use tokio::sync::mpsc;
 
 use crate::support::world::World;
 use crate::things::{nothing, properties, thing};
 
-pub fn two() -> Arc<dyn automation::Program> {
+pub fn two() -> Arc<dyn pulumi_auto::Program> {
     program(|context| async move {
         let a = context.register(thing("a", [])).await?;
         context.register(thing("b", [("label", a.output("address"))])).await?;

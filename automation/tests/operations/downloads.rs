@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use automation::{Context, Options, Outputs, Package, Program, ProgramError};
+use pulumi_auto::{Context, Options, Outputs, Package, Program, ProgramError};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 
 use crate::support::world::World;

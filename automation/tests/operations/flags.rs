@@ -1,7 +1,7 @@
 //! The table of flags against the engine's own.
 
-use automation::options::{DebugOptions, DisplayOptions, Pending, Plan, Policy, Select};
-use automation::{Engine, Operation, OperationKind, Options, Source};
+use pulumi_auto::options::{DebugOptions, DisplayOptions, Pending, Plan, Policy, Select};
+use pulumi_auto::{Engine, Operation, OperationKind, Options, Source};
 
 use crate::support::world::World;
 
@@ -90,8 +90,8 @@ async fn the_engine_knows_every_flag_that_is_not_about_the_logs_of_a_process() {
         let mut options = all(kind);
         let debug = DebugOptions { disable_integrity_checking: true, debug: true, ..DebugOptions::default() };
         options.debug = debug;
-        let (place, args) = (world.workspace.place(), Vec::new());
-        let operation = Operation { kind, stack: "s", program: Source::Project, args, options: &options };
+        let place = world.workspace.place();
+        let operation = Operation::new(kind, "s", Source::Project, &options);
         // There is no such stack, and some flags do not go together; but each is one.
         let error = world.engine.operate(place, &operation).await.unwrap_err();
         assert!(!error.to_string().contains("unknown"), "{kind:?}: {error:?}");

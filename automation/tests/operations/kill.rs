@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use automation::{Error, Options};
+use pulumi_auto::{Error, Options};
 
 use crate::death::{locks, two};
 use crate::support::world::{World, eventually};

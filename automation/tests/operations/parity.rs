@@ -1,6 +1,6 @@
 //! One program, inline and in YAML: the state must not tell which of the two ran.
 
-use automation::{Backend, Input, Options, ResourceOptions, Source, Workspace, program};
+use pulumi_auto::{Backend, Input, Options, ResourceOptions, Source, Workspace, program};
 use serde_json::Value as Json;
 
 use crate::support::normal::normalized;
@@ -39,7 +39,7 @@ async fn inline_and_yaml_write_the_same_state_and_find_nothing_to_do_after_each_
     let inline = world.stack("parity").await;
     let same = || {
         program(|context| async move {
-            let numbers = automation::Value::List(vec![1.0.into(), 2.5.into()]);
+            let numbers = pulumi_auto::Value::List(vec![1.0.into(), 2.5.into()]);
             let one = context
                 .register(thing("first", [("label", "one".into()), ("numbers", numbers.into())]))
                 .await?;
@@ -48,7 +48,7 @@ async fn inline_and_yaml_write_the_same_state_and_find_nothing_to_do_after_each_
                 protect: Some(true),
                 ignore_changes: vec!["colour".to_owned()],
                 additional_secret_outputs: vec!["label".to_owned()],
-                custom_timeouts: automation::CustomTimeouts {
+                custom_timeouts: pulumi_auto::CustomTimeouts {
                     create: Some(std::time::Duration::from_secs(90)),
                     ..Default::default()
                 },

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use automation::stack::HistoryOptions;
-use automation::{Cli, Command, ConfigOptions, Error, Options, Program, Source, Stack, Workspace, program};
+use pulumi_auto::stack::HistoryOptions;
+use pulumi_auto::{Cli, Command, ConfigOptions, Error, Options, Program, Source, Stack, Workspace, program};
 
 use crate::support::world::{PROJECT, World};
 use crate::things::{nothing, thing};

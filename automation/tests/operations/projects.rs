@@ -1,6 +1,6 @@
 //! Projects with a program of their own, here in YAML.
 
-use automation::{Backend, Error, Options, Source, Value, Workspace};
+use pulumi_auto::{Backend, Error, Options, Source, Value, Workspace};
 
 use crate::support::world::World;
 

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use automation::options::{Plan, Select};
-use automation::stack::{ImportOptions, ImportResource};
-use automation::{Error, InvokeOptions, Options, ResourceArgs, Source, Value, program};
+use pulumi_auto::options::{Plan, Select};
+use pulumi_auto::stack::{ImportOptions, ImportResource};
+use pulumi_auto::{Error, InvokeOptions, Options, ResourceArgs, Source, Value, program};
 
 use crate::support::world::World;
 use crate::things::{Noted, destroy, nothing, thing, up};
 
-fn things(names: &'static [&'static str], label: &'static str) -> Arc<dyn automation::Program> {
+fn things(names: &'static [&'static str], label: &'static str) -> Arc<dyn pulumi_auto::Program> {
     program(move |context| async move {
         for name in names {
             context.register(thing(name, [("label", label.into())])).await?;

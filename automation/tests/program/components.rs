@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use automation::{ProgramError, ResourceArgs, ResourceOptions, program};
+use pulumi_auto::{ProgramError, ResourceArgs, ResourceOptions, program};
 use serde_json::json;
 
 use crate::support::world::World;
@@ -72,7 +72,7 @@ async fn explicit_providers_manage_what_is_in_a_component_also_when_a_provider_m
         let providers = to_east.into_iter().collect();
         let options = ResourceOptions { providers, ..Default::default() };
         let group = context.component("shop:index:Group", "group", options, Default::default()).await?;
-        let inside = |parent: &automation::Resource| ResourceOptions {
+        let inside = |parent: &pulumi_auto::Resource| ResourceOptions {
             parent: Some(parent.clone()),
             ..Default::default()
         };

@@ -4,7 +4,7 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use automation::{CancellationToken, Error, Options, ProgramError, ResourceOptions, Value, program};
+use pulumi_auto::{CancellationToken, Error, Options, ProgramError, ResourceOptions, Value, program};
 use serde_json::json;
 
 use crate::support::world::{World, eventually};
@@ -97,6 +97,38 @@ async fn with_continue_on_error_a_program_is_told_which_resource_failed_and_goes
     assert!(bad.ends_with("cloud:test:Thing::bad"), "{bad}");
     let state = world.state(&stack);
     assert!(state.has("good") && !state.has("bad") && !state.has("dependent") && !state.has("next"));
+}
+
+#[tokio::test]
+async fn an_update_that_is_skipped_tells_what_is_planned_and_leaves_the_rest_unknown() {
+    let mut world = World::new().await;
+    world.workspace = world.workspace.clone().with_env("PULUMI_CONTINUE_ON_ERROR", "true");
+    let stack = world.stack("skips-update").await;
+    let before = program(|context| async move {
+        let first = context.register(thing("bad", [])).await?;
+        let depends_on = [first.urn].into();
+        let options = ResourceOptions { depends_on, ..Default::default() };
+        context.register(with("dependent", [("label", "old".into())], options)).await?;
+        Ok(nothing())
+    });
+    up(&stack, before).await;
+    let seen = Noted::new();
+    let noted = seen.clone();
+    let program = program(move |context| {
+        let noted = noted.clone();
+        async move {
+            let result = context.register(thing("bad", [("fail", "the disk is full".into())])).await;
+            let Err(ProgramError::ResourceFailed { urn }) = result else { panic!("{result:?}") };
+            let options = ResourceOptions { depends_on: [urn].into(), ..Default::default() };
+            let dependent = context.register(with("dependent", [("label", "new".into())], options)).await?;
+            noted.note((dependent.output("label").value, dependent.output("later").value));
+            Ok(nothing())
+        }
+    });
+    let error = up_fails(&stack, program).await;
+    assert!(error.to_string().contains("the disk is full"), "{error}");
+    assert_eq!(seen.only(), ("new".into(), Value::Unknown));
+    assert_eq!(world.state(&stack).of("dependent")["outputs"]["label"], "old");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use automation::{
+use pulumi_auto::{
     EngineEvent, EventKind, Input, InvokeOptions, Options, ProgramError, ResourceArgs, ResourceOptions,
     Severity, Value, program,
 };
@@ -22,7 +22,7 @@ fn provider(name: &str) -> ResourceArgs {
     ResourceArgs { resource_type, name, ..ResourceArgs::default() }
 }
 
-fn parented(parent: &automation::Resource) -> ResourceOptions {
+fn parented(parent: &pulumi_auto::Resource) -> ResourceOptions {
     ResourceOptions { parent: Some(parent.clone()), ..ResourceOptions::default() }
 }
 

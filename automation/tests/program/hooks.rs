@@ -1,6 +1,6 @@
 //! Functions of the program around the steps of a resource.
 
-use automation::{Hooks, Options, ProgramError, ResourceOptions, Step, program};
+use pulumi_auto::{Hooks, Options, ProgramError, ResourceOptions, Step, program};
 
 use crate::support::world::World;
 use crate::things::{Noted, nothing, thing, up, up_fails, with};
@@ -27,7 +27,7 @@ async fn hooks_run_around_the_steps_of_a_resource_and_see_what_changes() {
                 for (name, slot) in slots {
                     let noted = noted.clone();
                     let hook = move |step: Step| {
-                        let label = |inputs: &std::collections::BTreeMap<String, automation::Value>| {
+                        let label = |inputs: &std::collections::BTreeMap<String, pulumi_auto::Value>| {
                             inputs.get("label").and_then(|value| value.as_str().map(str::to_owned))
                         };
                         noted.note((

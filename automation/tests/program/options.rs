@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use automation::{Alias, AliasParent, CustomTimeouts, Input, Options, ResourceOptions, program};
+use pulumi_auto::{Alias, AliasParent, CustomTimeouts, Input, Options, ResourceOptions, program};
 use serde_json::json;
 
 use crate::support::cloud::Properties;
@@ -21,8 +21,12 @@ async fn deletion_follows_protection_retention_dependencies_and_what_goes_with_a
     let declared = |protect: bool| {
         program(move |context| async move {
             let seconds = |seconds| Some(Duration::from_secs(seconds));
-            let custom_timeouts =
-                CustomTimeouts { create: seconds(30), update: seconds(90), delete: seconds(3600) };
+            let custom_timeouts = CustomTimeouts {
+                create: seconds(30),
+                update: seconds(90),
+                delete: seconds(3600),
+                read: seconds(5),
+            };
             let first =
                 context.register(with("first", [], ResourceOptions { custom_timeouts, ..options() })).await?;
             let depends_on = BTreeSet::from([first.urn.clone()]);
@@ -40,7 +44,7 @@ async fn deletion_follows_protection_retention_dependencies_and_what_goes_with_a
     up(&stack, declared(true)).await;
     let state = world.state(&stack);
     let first = state.of("first");
-    assert_eq!(first["customTimeouts"], json!({"create": 30, "update": 90, "delete": 3600}));
+    assert_eq!(first["customTimeouts"], json!({"create": 30, "update": 90, "delete": 3600, "read": 5}));
     assert_eq!(first["parent"], json!(state.urn("shop-deletion")));
     assert_eq!(state.of("second")["dependencies"], json!([state.urn("first")]));
     assert_eq!(state.of("guarded")["protect"], json!(true));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use automation::{
+use pulumi_auto::{
     Context, Outputs, Package, Parameterization, Program, ProgramError, ResourceArgs, ResourceOptions,
     program,
 };

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use automation::{Options, Value, program};
 use futures_util::future::{join_all, try_join_all};
+use pulumi_auto::{Options, Value, program};
 
 use crate::support::world::World;
 use crate::things::{nothing, properties, thing, up};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use automation::{Input, Options, ProgramError, Value, program};
+use pulumi_auto::{Input, Options, ProgramError, Value, program};
 
 use crate::support::world::{PROJECT, World};
 use crate::things::{Noted, nothing, properties, thing, up, up_fails};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use automation::{Error, Input, Options, Outputs, Program, ResourceArgs, ResourceOptions, Stack, Update};
+use pulumi_auto::{Error, Input, Options, Outputs, Program, ResourceArgs, ResourceOptions, Stack, Update};
 
 pub fn thing<const N: usize>(name: &str, inputs: [(&str, Input); N]) -> ResourceArgs {
     with(name, inputs, ResourceOptions::default())
@@ -35,7 +35,7 @@ pub async fn up_fails(stack: &Stack, program: Arc<dyn Program>) -> Error {
 }
 
 pub async fn destroy(stack: &Stack) {
-    stack.destroy(automation::program(|_| async { Ok(nothing()) }), &Options::default()).await.unwrap();
+    stack.destroy(pulumi_auto::program(|_| async { Ok(nothing()) }), &Options::default()).await.unwrap();
 }
 
 /// What a program has seen, for the test to look at afterwards.

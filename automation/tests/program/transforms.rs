@@ -1,6 +1,6 @@
 //! Changes to registrations and invokes on their way to the engine.
 
-use automation::{InvokeOptions, ProgramError, ResourceOptions, Transform, Transformed, Value, program};
+use pulumi_auto::{InvokeOptions, ProgramError, ResourceOptions, Transform, Transformed, Value, program};
 use serde_json::json;
 
 use crate::support::world::World;

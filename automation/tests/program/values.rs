@@ -1,6 +1,6 @@
 //! Secrets, unknowns, dependencies of single properties, files.
 
-use automation::{Archive, ArchiveEntry, Asset, Input, Options, Outputs, ResourceOptions, Value, program};
+use pulumi_auto::{Archive, ArchiveEntry, Asset, Input, Options, Outputs, ResourceOptions, Value, program};
 use serde_json::json;
 
 use crate::support::world::World;

@@ -1,6 +1,6 @@
 //! The host does it without the CLI, and gives to the CLI only what it cannot do.
 
-use automation::{ConfigOptions, ConfigValue, Error, Host, Options, Value, program};
+use pulumi_auto::{ConfigOptions, ConfigValue, Error, Host, Options, Value, program};
 
 use crate::support::service::{ORGANIZATION, TOKEN};
 use crate::support::tools::pilot_engine;
@@ -8,7 +8,7 @@ use crate::support::world::{PROJECT, World};
 use crate::things::{destroy, nothing, properties, thing, up};
 
 /// A host that has no CLI: whatever is not its own fails.
-async fn alone(world: &World) -> automation::Workspace {
+async fn alone(world: &World) -> pulumi_auto::Workspace {
     world.on(Host::open(pilot_engine()).await.unwrap())
 }
 
@@ -25,7 +25,7 @@ async fn a_whole_life_of_a_stack_starts_no_cli() {
     stack.set_tag("team", "red").await.unwrap();
     let shop = || {
         program(|context| async move {
-            let token = automation::Input::from("canary-output").into_secret();
+            let token = pulumi_auto::Input::from("canary-output").into_secret();
             let a = context.register(thing("a", [("token", token)])).await?;
             Ok(properties([("token", a.output("token"))]))
         })

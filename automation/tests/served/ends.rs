@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use automation::options::Pending;
-use automation::{Error, Options, Program, Stack, Update, program};
+use pulumi_auto::options::Pending;
+use pulumi_auto::{Error, Options, Program, Stack, Update, program};
 
 use crate::support::world::{PROJECT, World};
 use crate::things::{destroy, nothing, thing, up};
@@ -13,7 +13,7 @@ use crate::things::{destroy, nothing, thing, up};
 fn chain() -> Arc<dyn Program> {
     program(|context| async move {
         let adopted =
-            |name: &str, label: automation::Input| thing(name, [("label", label), ("adopt", true.into())]);
+            |name: &str, label: pulumi_auto::Input| thing(name, [("label", label), ("adopt", true.into())]);
         let a = context.register(adopted("a", "first".into())).await?;
         let b = context.register(adopted("b", a.output("address"))).await?;
         context.register(adopted("c", b.output("address"))).await?;
@@ -21,7 +21,7 @@ fn chain() -> Arc<dyn Program> {
     })
 }
 
-fn begin(stack: &Stack) -> tokio::task::JoinHandle<automation::Result<Update>> {
+fn begin(stack: &Stack) -> tokio::task::JoinHandle<pulumi_auto::Result<Update>> {
     let stack = stack.clone();
     tokio::spawn(async move { stack.up(chain(), &Options::default()).await })
 }

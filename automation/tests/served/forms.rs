@@ -1,6 +1,6 @@
 //! Services that take journals, and those that take whole states, are served alike, in turns with the CLI.
 
-use automation::{Options, program};
+use pulumi_auto::{Options, program};
 
 use crate::support::keep::Keep;
 use crate::support::service::{Journals, Service};

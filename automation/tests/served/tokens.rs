@@ -1,6 +1,6 @@
 //! A token is used by the run that brought it, and by nobody else.
 
-use automation::{Backend, Error, Options, Workspace, program};
+use pulumi_auto::{Backend, Error, Options, Workspace, program};
 use tokio::sync::mpsc;
 
 use crate::support::service::{Service, TOKEN};

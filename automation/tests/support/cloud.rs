@@ -23,13 +23,14 @@
 //! `NAME-member` of its own `label`, and gives its `memberAddress`.
 
 mod construct;
+mod rpc;
 mod service;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use automation::Value;
+use pulumi_auto::Value;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tonic::transport::server::TcpIncoming;

@@ -1,6 +1,6 @@
 //! The engine that the worlds of this test binary run on: the CLI.
 
-use automation::Cli;
+use pulumi_auto::Cli;
 
 pub type Driver = Cli;
 

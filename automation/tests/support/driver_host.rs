@@ -1,6 +1,6 @@
 //! The engine that the worlds of this test binary run on: the host, with processes of its own for each.
 
-use automation::{Cli, Host};
+use pulumi_auto::{Cli, Host};
 
 use super::tools::pilot_engine;
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use automation::{Backend, Workspace};
+use pulumi_auto::{Backend, Workspace};
 use serde_json::Value as Json;
 
 pub struct Keep(PathBuf);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use automation::{Backend, Workspace};
+use pulumi_auto::{Backend, Workspace};
 use serde_json::Value as Json;
 
 use super::service::{Service, TOKEN};

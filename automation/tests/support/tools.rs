@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use automation::versions::NEWEST;
+use pulumi_auto::versions::NEWEST;
 
 /// The cache's pulumi; where there is none, the one on PATH, which `cargo xtask tools` has then accepted.
 pub fn pulumi() -> PathBuf {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use automation::{Cli, Engine, Stack, Workspace};
+use pulumi_auto::{Cli, Engine, Stack, Workspace};
 use serde_json::Value as Json;
 
 use super::cloud::Cloud;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use automation::{ConfigOptions, ConfigValue};
+use pulumi_auto::{ConfigOptions, ConfigValue};
 use serde_json::json;
 
 use crate::place::{Place, up};

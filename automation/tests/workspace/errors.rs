@@ -1,6 +1,6 @@
 //! What goes wrong becomes a value that a caller can branch on.
 
-use automation::{Backend, Command, ConfigOptions, ConfigValue, Error, Options, Source, Workspace};
+use pulumi_auto::{Backend, Command, ConfigOptions, ConfigValue, Error, Options, Source, Workspace};
 
 use crate::place::{PROJECT, Place};
 use crate::support::{driver, world};

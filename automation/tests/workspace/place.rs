@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use automation::{Backend, Engine, Options, Source, Stack, Workspace};
+use pulumi_auto::{Backend, Engine, Options, Source, Stack, Workspace};
 
 use crate::support::{driver, world};
 

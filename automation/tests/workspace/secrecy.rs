@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use automation::stack::SecretsProvider;
-use automation::{Cli, ConfigOptions, ConfigValue, Error, Passphrase, Value};
+use pulumi_auto::stack::SecretsProvider;
+use pulumi_auto::{Cli, ConfigOptions, ConfigValue, Error, Passphrase, Value};
 use serde_json::json;
 
 use crate::place::{PROGRAM, Place, up};

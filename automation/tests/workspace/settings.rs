@@ -2,9 +2,9 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use automation::stack::CreateOptions;
-use automation::workspace::{InstallOptions, NewOptions, PluginSource};
-use automation::{Backend, ConfigOptions, ConfigValue, Error, FakeEngine, Workspace};
+use pulumi_auto::stack::CreateOptions;
+use pulumi_auto::workspace::{InstallOptions, NewOptions, PluginSource};
+use pulumi_auto::{Backend, ConfigOptions, ConfigValue, Error, FakeEngine, Workspace};
 use serde_json::json;
 
 use crate::place::{Place, up};

@@ -1,7 +1,7 @@
 //! The life of stacks: made, found, renamed, tagged, locked, removed.
 
-use automation::stack::{CreateOptions, RemoveOptions};
-use automation::{ConfigOptions, ConfigValue, Error};
+use pulumi_auto::stack::{CreateOptions, RemoveOptions};
+use pulumi_auto::{ConfigOptions, ConfigValue, Error};
 
 use crate::place::{PROJECT, Place, up};
 

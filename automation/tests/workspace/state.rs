@@ -1,7 +1,7 @@
 //! What a stack holds: outputs, exports, history.
 
-use automation::stack::HistoryOptions;
-use automation::{ConfigOptions, ConfigValue, Error, Options, Source, Value};
+use pulumi_auto::stack::HistoryOptions;
+use pulumi_auto::{ConfigOptions, ConfigValue, Error, Options, Source, Value};
 use serde_json::{Value as Json, json};
 
 use crate::place::{Place, up};
@@ -16,7 +16,7 @@ async fn outputs_come_with_their_secrets_in_one_run_and_are_what_the_cli_shows()
     assert_eq!(outputs["plain"], "hi".into());
     assert_eq!(outputs["secret"], Value::secret("hush"));
     assert!(outputs["nested"].has_secrets() && !outputs["number"].has_secrets());
-    let command = automation::Command::new(["stack", "output", "--json", "--show-secrets"]).stack("dev");
+    let command = pulumi_auto::Command::new(["stack", "output", "--json", "--show-secrets"]).stack("dev");
     let shown: Json = serde_json::from_str(&place.workspace.command(&command).await.unwrap()).unwrap();
     let revealed: Json = outputs.iter().map(|(name, value)| (name.clone(), value.reveal())).collect();
     assert_eq!(revealed, shown);

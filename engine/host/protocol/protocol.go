@@ -1,4 +1,4 @@
-// Package protocol holds the messages of ../protocol.json.
+// Package protocol holds the messages of automation/protocol.json.
 package protocol
 
 import (

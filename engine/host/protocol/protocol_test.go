@@ -19,7 +19,7 @@ type document struct {
 
 func read(t *testing.T) document {
 	t.Helper()
-	text, err := os.ReadFile("../../protocol.json")
+	text, err := os.ReadFile("../../../automation/protocol.json")
 	if err != nil {
 		t.Fatal(err)
 	}

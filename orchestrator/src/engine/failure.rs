@@ -65,22 +65,8 @@ pub fn problem(error: Error, typed: impl Fn(&str) -> Option<ProviderError>) -> P
         Error::Io { action, source } => {
             Problem::new(ErrorCode::DataFolderUnusable, format!("Pilot could not {action}: {source}."))
         }
-        Error::StackNotFound { .. }
-        | Error::StackExists { .. }
-        | Error::Program { .. }
-        | Error::Compilation { .. }
-        | Error::NoChangesExpected
-        | Error::Option { .. }
-        | Error::Invalid { .. }
-        | Error::Policy { .. }
-        | Error::Auth { .. }
-        | Error::Secrets { .. }
-        | Error::EngineBug { .. }
-        | Error::Command { .. }
-        | Error::Settings { .. }
-        | Error::Git { .. }
-        | Error::HostKey { .. }
-        | Error::Output { .. } => Problem::new(ErrorCode::EngineFailed, words),
+        // The rest, and what is new to us, is the engine's to tell.
+        _ => Problem::new(ErrorCode::EngineFailed, words),
     }
 }
 
@@ -91,7 +77,7 @@ mod tests {
     use super::*;
 
     fn failed(urn: &str) -> Error {
-        let failed = FailedOperation { op: "create".to_owned(), urn: urn.to_owned(), outcome_unknown: false };
+        let failed = FailedOperation::new("create", urn);
         Error::UpdateFailed {
             operation: "up".to_owned(),
             diagnostics: vec![],

@@ -3,6 +3,9 @@
 // Clippy's leave for tests ends at functions that are not tests themselves.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
+// The helpers below are shared with the crate's own tests, which know it by its public name.
+extern crate automation as pulumi_auto;
+
 #[path = "engine/world.rs"]
 mod world;
 

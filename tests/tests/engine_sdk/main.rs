@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+// The helpers below are shared with the crate's own tests, which know it by its public name.
+extern crate automation as pulumi_auto;
+
 #[path = "../../../automation/tests/support/tools.rs"]
 mod tools;
 mod world;

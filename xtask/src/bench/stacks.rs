@@ -115,7 +115,7 @@ pub fn build_ours() -> Result<PathBuf> {
     ui::note("building the example many_stacks");
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(paths::root());
-    cargo.args(["build", "--locked", "--release", "--package", "automation", "--example", "many_stacks"]);
+    cargo.args(["build", "--locked", "--release", "--package", "pulumi-auto", "--example", "many_stacks"]);
     process::run(&mut cargo)?;
     Ok(paths::programs(true).join("examples/many_stacks"))
 }

@@ -7,12 +7,15 @@ use super::{Finding, Tree};
 const LINES: usize = 400;
 const MAIN_LINES: usize = 100;
 
+/// Written by `cargo xtask proto` and long; that nobody has changed them is a check of its own.
+const GENERATED: [&str; 2] = ["automation/src/wire/generated.rs", "automation/tests/support/cloud/rpc.rs"];
+
 pub(super) fn check(tree: &Tree) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     for file in tree.rust() {
         let text = tree.text(file)?;
         let lines = text.lines().count();
-        if lines > LINES {
+        if lines > LINES && !GENERATED.contains(&file.as_str()) {
             findings
                 .push(Finding::new(file, format!("{lines} lines; the limit is {LINES}, split it by job")));
         }
@@ -62,6 +65,7 @@ mod tests {
             ("a/src/b/mod.rs", ""),
             ("a/src/c.rs", &prefixed),
             ("a/d.rs", ""),
+            (GENERATED[0], &long),
         ]);
         let places: Vec<String> = check(&tree).unwrap().into_iter().map(|finding| finding.place).collect();
         assert_eq!(places, ["a/src/lib.rs", "a/src/b/mod.rs", "a/src/c.rs:2"]);

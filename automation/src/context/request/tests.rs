@@ -136,6 +136,7 @@ proptest! {
             create: Some(Duration::from_millis(create)),
             update: update.map(Duration::from_millis),
             delete: None,
+            read: update.map(Duration::from_millis),
         };
         let read = timeouts_from_wire(timeouts_to_wire(timeouts).as_ref());
         let close = |a: Option<Duration>, b: Option<Duration>| match (a, b) {
@@ -143,7 +144,7 @@ proptest! {
             (a, b) => a == b,
         };
         prop_assert!(close(read.create, timeouts.create) && close(read.update, timeouts.update));
-        prop_assert_eq!(read.delete, None);
+        prop_assert_eq!((read.delete, read.read), (None, read.update));
     }
 
     #[test]

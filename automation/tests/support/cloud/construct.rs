@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use automation::Value;
-use automation::value::{from_struct, to_struct};
-use pulumi_gestalt_proto::pulumi::pulumirpc as rpc;
-use rpc::resource_monitor_client::ResourceMonitorClient;
+use super::rpc::resource_monitor_client::ResourceMonitorClient;
+use pulumi_auto::Value;
+use pulumi_auto::value::{from_struct, to_struct};
 use tonic::Status;
+
+use super::rpc;
 
 pub async fn group(request: rpc::ConstructRequest) -> Result<rpc::ConstructResponse, Status> {
     let endpoint = format!("http://{}", request.monitor_endpoint);

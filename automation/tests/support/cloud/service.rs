@@ -4,16 +4,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use automation::Value;
-use automation::value::{from_struct, to_struct};
 use prost::Message;
 use prost_types::Struct;
-use pulumi_gestalt_proto::pulumi::pulumirpc as rpc;
-use rpc::diff_response::DiffChanges;
-use rpc::resource_provider_server::{ResourceProvider, ResourceProviderServer};
+use pulumi_auto::Value;
+use pulumi_auto::value::{from_struct, to_struct};
 use tonic::{Request, Response, Status};
 
-use super::{Properties, Seen, Shared, construct};
+use super::{Properties, Seen, Shared, construct, rpc};
+use rpc::diff_response::DiffChanges;
+use rpc::resource_provider_server::{ResourceProvider, ResourceProviderServer};
 
 const MAX_MESSAGE: usize = 400 << 20;
 
@@ -104,7 +103,7 @@ impl ResourceProvider for Service {
             accept_secrets: true,
             accept_resources: true,
             accept_outputs: true,
-            supports_autonaming_configuration: false,
+            ..Default::default()
         }))
     }
 
