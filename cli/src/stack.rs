@@ -4,6 +4,7 @@ use std::path::{Component, Path, PathBuf};
 
 use contracts::workspace::{StackExport, StackRepair};
 use contracts::{ErrorCode, Problem};
+use orchestrator::tools::ToolPaths;
 use serde_json::json;
 
 use crate::Outcome;
@@ -22,6 +23,11 @@ pub async fn run(stack: Stack, data: &Path, ui: &mut Ui) -> Result<Outcome, Prob
             let export = client.stack(&slug).await?;
             write(&export, &out)?;
             show(&export, &out, ui);
+            // Here, because here it is used. Making workspaces does not need it.
+            if let Err(problem) = ToolPaths::default().pulumi().await {
+                ui.note(format!("  First: {}", problem.detail));
+                ui.note(format!("  -> {}", problem.action.unwrap_or_default()));
+            }
             Ok(Outcome::Done)
         }
         StackCommand::Diff { slug, exit_code } => {

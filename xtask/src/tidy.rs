@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{paths, process, ui};
+use crate::{paths, process, tools, ui};
 
 mod errors;
 mod files;
@@ -16,12 +16,15 @@ mod ports;
 mod quotes;
 mod wiring;
 
-/// Check formatting, lints, the import rule, file sizes, error pages, ports, the map and quoted code.
+/// Check formatting, lints, dependencies, the import rule, file sizes, error pages, ports, the map and quoted code.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Leave out clippy, the only check that compiles.
     #[arg(long)]
     fast: bool,
+    /// Build `cargo deny` where it is not in the tools cache. With CI=true it always is.
+    #[arg(long)]
+    deny: bool,
 }
 
 /// One broken rule: where, and what.
@@ -75,10 +78,27 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if !arguments.fast && !external("lints", &clippy) {
         broken.push("lints");
     }
+    if !dependencies(arguments.deny)? {
+        broken.push("dependencies");
+    }
     if !broken.is_empty() {
         bail!("not tidy: {}", broken.join(", "));
     }
     Ok(())
+}
+
+/// Licences, sources and duplicates, as deny.toml says.
+fn dependencies(build: bool) -> Result<bool> {
+    let in_ci = std::env::var("CI").is_ok_and(|value| value == "true");
+    let Some(program) = tools::cargo_deny(build || in_ci)? else {
+        ui::say("-  dependencies: not checked, `cargo xtask tidy --deny` builds what checks them");
+        return Ok(true);
+    };
+    let mut deny = Command::new(program);
+    deny.current_dir(paths::root()).args(["--locked", "--log-level", "error"]);
+    let good = process::run(deny.args(["check", "bans", "licenses", "sources"])).is_ok();
+    ui::say(format!("{} dependencies", if good { "ok" } else { "!!" }));
+    Ok(good)
 }
 
 fn external(name: &str, arguments: &[&str]) -> bool {
