@@ -72,7 +72,7 @@ fn build(packages: Vec<&str>, programs: &[&str], examples: &[&str], release: boo
     if release {
         cargo.arg("--release");
     }
-    let step = ui::Step::begin("building Pilot", Some("the first time about 5 min on 2 cores"));
+    let step = ui::Step::begin("building Pilot", Some("the first time about 4 min on 2 cores"));
     let mut said = Vec::new();
     let built = process::followed(&mut cargo, |line| match is_progress(line) {
         true => step.at(line.trim()),
