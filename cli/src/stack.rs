@@ -58,7 +58,7 @@ fn show_repair(repair: &StackRepair, slug: &str, ui: &mut Ui) {
     };
     ui.say(format!("Problem:  {problem}"));
     let Some(copy) = &repair.copy else {
-        ui.say("Copies:   none is good.".to_owned());
+        ui.say("Copies:   none is good.");
         ui.note(format!(
             "Without a copy the state can be written anew: `pilot stack export {slug} --out DIR`, then in DIR \
              `pulumi stack import --file FILE`."
@@ -72,7 +72,7 @@ fn show_repair(repair: &StackRepair, slug: &str, ui: &mut Ui) {
         ui.say(format!("Kept:     {kept}"));
     }
     match (repair.done, repair.exact) {
-        (true, true) => ui.note("The state is as it was.".to_owned()),
+        (true, true) => ui.note("The state is as it was."),
         (true, false) => ui.note(format!("Compare it with what is really there: `pilot stack diff {slug}`.")),
         (false, _) => ui.note(format!("Nothing was changed. `pilot stack repair {slug} --yes` does it.")),
     }

@@ -22,7 +22,7 @@ pub fn ensure(cache: &Path) -> Result<PathBuf> {
     }
     let step = ui::Step::begin(
         format!("building cargo-deny {VERSION}"),
-        Some("once for this machine; about DENY min on 2 cores"),
+        Some("once for this machine; about a minute on 2 cores"),
     );
     let staged = stage(cache)?;
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
