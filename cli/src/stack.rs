@@ -4,6 +4,7 @@ use std::path::{Component, Path, PathBuf};
 
 use contracts::workspace::{StackExport, StackRepair};
 use contracts::{ErrorCode, Problem};
+use orchestrator::tools::ToolPaths;
 use serde_json::json;
 
 use crate::Outcome;
@@ -22,6 +23,11 @@ pub async fn run(stack: Stack, data: &Path, ui: &mut Ui) -> Result<Outcome, Prob
             let export = client.stack(&slug).await?;
             write(&export, &out)?;
             show(&export, &out, ui);
+            // Here, because here it is used. Making workspaces does not need it.
+            if let Err(problem) = ToolPaths::default().pulumi().await {
+                ui.note(format!("  First: {}", problem.detail));
+                ui.note(format!("  -> {}", problem.action.unwrap_or_default()));
+            }
             Ok(Outcome::Done)
         }
         StackCommand::Diff { slug, exit_code } => {
@@ -52,7 +58,7 @@ fn show_repair(repair: &StackRepair, slug: &str, ui: &mut Ui) {
     };
     ui.say(format!("Problem:  {problem}"));
     let Some(copy) = &repair.copy else {
-        ui.say("Copies:   none is good.".to_owned());
+        ui.say("Copies:   none is good.");
         ui.note(format!(
             "Without a copy the state can be written anew: `pilot stack export {slug} --out DIR`, then in DIR \
              `pulumi stack import --file FILE`."
@@ -66,7 +72,7 @@ fn show_repair(repair: &StackRepair, slug: &str, ui: &mut Ui) {
         ui.say(format!("Kept:     {kept}"));
     }
     match (repair.done, repair.exact) {
-        (true, true) => ui.note("The state is as it was.".to_owned()),
+        (true, true) => ui.note("The state is as it was."),
         (true, false) => ui.note(format!("Compare it with what is really there: `pilot stack diff {slug}`.")),
         (false, _) => ui.note(format!("Nothing was changed. `pilot stack repair {slug} --yes` does it.")),
     }

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use contracts::assertion::{Claims, LIFETIME_SECONDS, Surface};
 use contracts::{ErrorCode, InstallationId, Problem, RuntimeId};
 use http::HeaderValue;
@@ -27,12 +29,10 @@ pub struct Signer {
 
 impl Signer {
     pub fn new(installation: InstallationId, key_pem: &str) -> Result<Self, Problem> {
-        let key = EncodingKey::from_ed_pem(key_pem.as_bytes()).map_err(|error| {
-            Problem::new(
-                ErrorCode::DataFolderUnusable,
-                format!("The assertion key is not an Ed25519 key: {error}."),
-            )
-            .with_action("Restore secrets/assertion-key.pem of the data folder from a backup.")
+        let key = key_in(key_pem).ok_or_else(|| {
+            let detail = "The assertion key is not an Ed25519 key in PEM.";
+            Problem::new(ErrorCode::DataFolderUnusable, detail)
+                .with_action("Restore secrets/assertion-key.pem of the data folder from a backup.")
         })?;
         Ok(Self { installation, key, signed: Mutex::default() })
     }
@@ -82,6 +82,16 @@ impl Signer {
     }
 }
 
+/// The key of a PEM file, if it can sign. Read here, because the feature of `jsonwebtoken` that does brings crates for
+/// every other kind of key.
+fn key_in(pem: &str) -> Option<EncodingKey> {
+    let body =
+        pem.trim().strip_prefix("-----BEGIN PRIVATE KEY-----")?.strip_suffix("-----END PRIVATE KEY-----")?;
+    let body: String = body.split_ascii_whitespace().collect();
+    let key = EncodingKey::from_ed_der(&STANDARD.decode(body).ok()?);
+    encode(&Header::new(Algorithm::EdDSA), &(), &key).is_ok().then_some(key)
+}
+
 fn internal(error: &dyn std::error::Error) -> Problem {
     Problem::new(ErrorCode::Internal, format!("The request to the instance could not be signed: {error}."))
         .with_action("Try again; if it stays, restart `pilot serve`.")
@@ -107,6 +117,20 @@ mod tests {
             ("in-1", "rt-1", "admin")
         );
         assert_eq!((claims.surface, claims.exp - claims.iat), (Surface::Api, LIFETIME_SECONDS));
+    }
+
+    #[test]
+    fn a_file_that_holds_no_key_or_another_kind_of_key_is_refused() {
+        let good = keys::private_pem();
+        let of =
+            |pem: &str| Signer::new("in-1".parse().unwrap(), pem).map(|_| ()).map_err(|problem| problem.code);
+        assert_eq!(of(&good.replace('\n', "\r\n")), Ok(()));
+        let public = good.replace("PRIVATE", "PUBLIC");
+        // The object identifier of X25519 in place of Ed25519's.
+        let other = good.replace("BQYDK2VwBCIE", "BQYDK2VuBCIE");
+        for bad in ["", "no key", &good[..good.len() / 2], &public, &other] {
+            assert_eq!(of(bad), Err(ErrorCode::DataFolderUnusable), "{bad}");
+        }
     }
 
     #[test]

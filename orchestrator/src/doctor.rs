@@ -1,6 +1,5 @@
 //! What a healthy installation needs, checked one by one, each with what to do about it.
 
-use automation::Cli;
 use contracts::Problem;
 
 use crate::boot::DataFolderBoot;
@@ -41,16 +40,7 @@ impl Check {
 /// Every check, in the order in which a create needs them.
 pub async fn run(config: &DoctorConfig) -> Vec<Check> {
     let mut checks = vec![data_folder(&config.layout)];
-    let pulumi = config.tools.pulumi().await;
-    let engine = match &pulumi {
-        Ok(cli) => Some(host(&config.tools, cli).await),
-        Err(_) => None,
-    };
-    checks.push(Check::new(
-        "pulumi",
-        pulumi.map(|cli| format!("{} at {}", cli.version(), cli.path().display())),
-    ));
-    checks.extend(engine);
+    checks.extend(engine(&config.tools).await);
     let boot = std::sync::Arc::new(DataFolderBoot::new(config.layout.clone(), None));
     let providers = match Providers::build(&config.layout, &config.tools, &config.settings, boot) {
         Ok(providers) => providers,
@@ -70,18 +60,28 @@ pub async fn run(config: &DoctorConfig) -> Vec<Check> {
 
 const SLOWER: &str = "not warm: each create, delete and preview starts the Pulumi CLI, which takes one to three \
      seconds and 100 MB more.";
+const FOR_PEOPLE: &str = "not here. No workspace needs it: stacks that `pilot stack export` writes are used with it, \
+     and `pulumi up` installs Pilot itself.";
+const BUILD: &str = "When you need it: `cargo xtask tools` builds it once, about 6 min on 2 cores.";
 
-/// Without the engine host Pilot works all the same, and this is where it says what is slower for it.
-async fn host(tools: &ToolPaths, cli: &Cli) -> Check {
-    let name = "engine".to_owned();
-    match tools.host(cli).await {
-        Ok(host) => {
-            Check { name, ok: true, detail: format!("warm, {}", host.path().display()), action: None }
-        }
-        Err(problem) => {
-            Check { name, ok: true, detail: format!("{SLOWER} {}", problem.detail), action: problem.action }
-        }
-    }
+/// What runs stacks: the engine host or the CLI. One is enough, and this is where it says what the other is for.
+async fn engine(tools: &ToolPaths) -> [Check; 2] {
+    let cli = tools.pulumi().await;
+    let host = tools.host(cli.as_ref().ok()).await;
+    let named =
+        |name: &str, detail: String, action| Check { name: name.to_owned(), ok: true, detail, action };
+    let pulumi = match (&cli, &host) {
+        (Err(_), Ok(_)) => named("pulumi", FOR_PEOPLE.to_owned(), Some(BUILD.to_owned())),
+        _ => Check::new(
+            "pulumi",
+            cli.clone().map(|cli| format!("{} at {}", cli.version(), cli.path().display())),
+        ),
+    };
+    let engine = match (host, cli) {
+        (Err(problem), Ok(_)) => named("engine", format!("{SLOWER} {}", problem.detail), problem.action),
+        (host, _) => Check::new("engine", host.map(|host| format!("warm, {}", host.path().display()))),
+    };
+    [pulumi, engine]
 }
 
 fn data_folder(layout: &Layout) -> Check {
@@ -91,4 +91,21 @@ fn data_folder(layout: &Layout) -> Check {
         Err(_) => format!("{root} will be made at the first start"),
     };
     Check { name: "data folder".to_owned(), ok: true, detail, action: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn without_anything_that_runs_stacks_both_are_missing_and_say_what_to_do() {
+        let tools = ToolPaths {
+            pulumi: Some("/nonexistent/pulumi".into()),
+            host: Some("/nonexistent/host".into()),
+            ..ToolPaths::default()
+        };
+        for check in engine(&tools).await {
+            assert!(!check.ok && check.action.is_some(), "{check:?}");
+        }
+    }
 }

@@ -3,12 +3,12 @@
 mod failure;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use automation::stack::RemoveOptions;
-use automation::{Backend, Cli, Host, Options, Program, Summary, Workspace};
+use automation::{Backend, Options, Program, Summary, Workspace};
 use contracts::plan::{Plan, PlanStep};
 use contracts::workspace::{StackExport, StackRepair};
 use contracts::{ErrorCode, InstallationId, Problem};
@@ -18,6 +18,7 @@ use stacks::{Inline, Location, PROJECT, Stack};
 
 use crate::data::Layout;
 use crate::store::WorkspaceRow;
+use crate::tools::{Driver, PULUMI_VERSION};
 use crate::wiring::Providers;
 pub use failure::provider_problem;
 
@@ -26,8 +27,8 @@ pub struct Engine {
     workspace: Workspace,
     server: Server,
     driver: Arc<dyn automation::Engine>,
-    /// For people: exported stacks are used with it.
-    cli: Cli,
+    /// Where the CLI is or will be. For people: exported stacks are used with it.
+    pulumi_folder: PathBuf,
     layout: Layout,
     plugin_folder: String,
 }
@@ -90,10 +91,10 @@ fn checked(provider: &dyn Provider, name: &str, declared: Declared) -> Result<St
 }
 
 impl Engine {
-    /// Runs stacks in the engine host where there is one, else with the CLI.
+    /// The providers are attached to whatever runs the stacks.
     pub async fn start(
-        cli: Cli,
-        host: Option<Host>,
+        driver: Driver,
+        pulumi_folder: PathBuf,
         layout: &Layout,
         registry: Registry,
         plugin_folder: String,
@@ -101,16 +102,16 @@ impl Engine {
         let server = Server::start(registry).await.map_err(|error| {
             Problem::new(ErrorCode::Internal, format!("The providers cannot be served: {error}."))
         })?;
-        let is_warm = host.is_some();
-        let driver: Arc<dyn automation::Engine> = match host {
-            Some(host) => Arc::new(host.with_idle_limit(STAY_WARM)),
-            None => Arc::new(cli.clone()),
+        let is_warm = matches!(driver, Driver::Host(_));
+        let driver: Arc<dyn automation::Engine> = match driver {
+            Driver::Host(host) => Arc::new(host.with_idle_limit(STAY_WARM)),
+            Driver::Cli(cli) => Arc::new(cli),
         };
         let workspace = open(&driver, layout, &server, &layout.pulumi())?;
         if is_warm {
             warm_up(workspace.clone());
         }
-        Ok(Self { workspace, server, driver, cli, layout: layout.clone(), plugin_folder })
+        Ok(Self { workspace, server, driver, pulumi_folder, layout: layout.clone(), plugin_folder })
     }
 
     /// Creates the Pulumi stack when it is not there, then brings it to what `stack` says.
@@ -198,10 +199,13 @@ impl Engine {
     }
 
     fn environment(&self, stack: &Stack) -> String {
-        let tools = self.cli.path().parent().map(|path| path.display().to_string()).unwrap_or_default();
         let lines = [
             "# Source this file, then use the Pulumi CLI here: . ./env.sh && pulumi preview".to_owned(),
-            format!("export PATH={}:\"$PATH\"", quoted(&tools)),
+            format!("export PATH={}:\"$PATH\"", quoted(&self.pulumi_folder.display().to_string())),
+            format!(
+                "command -v pulumi >/dev/null || echo 'Pulumi {PULUMI_VERSION} is not here yet: `cargo xtask tools` \
+                 builds it' >&2"
+            ),
             format!("export PULUMI_STACK={}", quoted(&stack.name)),
             format!(
                 "export PULUMI_CONFIG_PASSPHRASE_FILE={}",

@@ -94,17 +94,10 @@ pub async fn start(config: Config, data: DataFolder) -> Result<Running, Problem>
     providers.get(&config.default_provider)?;
     let addresses: Vec<SocketAddr> = [Some(config.listen), config.gateway].into_iter().flatten().collect();
     exposure::check(&addresses, &providers, config.unsafe_expose_local)?;
-    let cli = config.tools.pulumi().await?;
+    let (driver, pulumi_folder) = (config.tools.driver().await?, config.tools.pulumi_folder().await);
     let plugin_folder = config.tools.plugin_folder().display().to_string();
-    let host = match config.tools.host(&cli).await {
-        Ok(host) => Some(host),
-        Err(problem) => {
-            tracing::warn!(reason = %problem.detail, "running stacks with the Pulumi CLI, which is slower");
-            None
-        }
-    };
     let registry = Registry::new(providers.all());
-    let engine = Arc::new(Engine::start(cli, host, &layout, registry, plugin_folder).await?);
+    let engine = Arc::new(Engine::start(driver, pulumi_folder, &layout, registry, plugin_folder).await?);
     let shutdown = CancellationToken::new();
     let probe = readiness::client()
         .map_err(|error| Problem::new(ErrorCode::Internal, format!("No HTTP client: {error}.")))?;

@@ -3,6 +3,7 @@
 //!
 //! `synchronous = FULL`: what was answered with 202 survives a power cut.
 
+mod migrations;
 mod operations;
 mod workspaces;
 
@@ -50,7 +51,7 @@ impl Store {
             .busy_timeout(Duration::from_secs(5))
             .foreign_keys(true);
         let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
-        sqlx::migrate!("./migrations").run(&pool).await.map_err(|error| match error {
+        migrations::all().run(&pool).await.map_err(|error| match error {
             sqlx::migrate::MigrateError::Execute(error) => StoreError::from(error),
             other => StoreError::Damaged(other.to_string()),
         })?;

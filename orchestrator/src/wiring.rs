@@ -7,7 +7,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use contracts::network::{PortRange, network};
 use contracts::{ErrorCode, Problem, ProviderName};
-use provider_api::conformance::{NewBench, new_bench};
 use provider_api::{BootSource, Provider, Setting, Settings};
 use provider_cloudflare::{CloudflareConfig, CloudflareProvider, ControlKey, Identity};
 use provider_docker::{DockerConfig, DockerProvider};
@@ -164,28 +163,5 @@ fn identity(layout: &Layout) -> Option<Identity> {
         installation: layout.read_secret("installation")?.parse().ok()?,
         control_key: ControlKey::new(key.try_into().ok()?),
         gateway_key: layout.read_secret("assertion-public-key")?,
-    })
-}
-
-/// A world of its own for each case of the suite, for `pilot provider check`; `None` when a provider has none.
-pub fn bench(provider: &str, tools: &ToolPaths) -> Option<NewBench> {
-    let (instance, opencode, stand_in) = (tools.instance(), tools.opencode(), tools.beside("fly-stand-in"));
-    Some(match provider {
-        "local" => new_bench(move || {
-            let world = provider_local::conformance::World::new(&instance, &opencode);
-            std::future::ready(world.bench())
-        }),
-        "docker" => new_bench(provider_docker::conformance::bench),
-        "fly" => new_bench(move || {
-            let stand_in = stand_in.clone();
-            async move { provider_fly::conformance::bench(&stand_in).await }
-        }),
-        "cloudflare" => new_bench(move || {
-            let instance = instance.clone();
-            async move { provider_cloudflare::conformance::bench(&instance).await }
-        }),
-        "fake" => new_bench(provider_fake::conformance::bench),
-        // `pilot provider new` adds a world above this line.
-        _ => return None,
     })
 }

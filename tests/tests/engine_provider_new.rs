@@ -127,7 +127,7 @@ fn a_new_provider_compiles_keeps_every_promise_and_makes_a_workspace() {
     let tests = copy.cargo(&["test", "--locked", "-p", &format!("provider-{NAME}")]);
     assert!(tests.contains("create_twice_adopts ... ok"), "{tests}");
     copy.cargo(&["fmt", "--all", "--", "--check"]);
-    copy.cargo(&["build", "--locked", "-p", "cli", "-p", "orchestrator"]);
+    copy.cargo(&["build", "--locked", "-p", "cli", "-p", "orchestrator", "-p", "provider-check"]);
 
     let report = output(copy.pilot().args(["provider", "check", NAME, "--json"]));
     let counts: Value = serde_json::from_str(report.lines().last().unwrap()).unwrap();

@@ -44,7 +44,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     system::ensure_docker()?;
     if arguments.pilot {
         let tools = tools::ensure()?;
-        let programs = build::all(arguments.release)?;
+        let programs = build::product(arguments.release)?;
         ensure_pilot(&programs, &tools, arguments.yes)?;
         ui::say(PILOT);
         let folder = |program: &Path| program.parent().map(Path::to_owned).unwrap_or_default();
@@ -54,7 +54,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         ui::say("  pulumi login --local && pulumi stack init mine && pulumi up");
     } else {
         let opencode = tools::ensure_opencode()?;
-        let programs = build::all(arguments.release)?;
+        let programs = build::product(arguments.release)?;
         ensure(&programs, &opencode, arguments.yes)?;
         ui::say(TAG);
     }

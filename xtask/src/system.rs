@@ -35,6 +35,15 @@ pub const ENGINE: &[Need] = &[
     ("runsc", "runsc"),
 ];
 
+/// What running workspaces in containers needs.
+pub const DOCKER: &[Need] = &[
+    ("git", "git"),
+    ("cc", "build-essential"),
+    ("docker", "docker.io"),
+    ("dockerd", "docker.io"),
+    ("iptables", "iptables"),
+];
+
 /// What making a base image without a registry needs.
 pub const DEBOOTSTRAP: &[Need] = &[("debootstrap", "debootstrap")];
 

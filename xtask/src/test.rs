@@ -70,7 +70,7 @@ fn engine(targets: &targets::Targets, filter: Option<&str>, yes: bool) -> Result
     system::ensure_docker()?;
     let tools = tools::ensure()?;
     tools::ensure_for_tests()?;
-    let programs = build::all(false)?;
+    let programs = build::tested()?;
     image::ensure(&programs, &tools.opencode, yes)?;
     image::ensure_pilot(&programs, &tools, yes)?;
     let names = targets.of(Class::Engine);

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{paths, process, proto, ui};
+use crate::{paths, process, proto, tools, ui};
 
 mod errors;
 mod files;
@@ -16,12 +16,16 @@ mod ports;
 mod quotes;
 mod wiring;
 
-/// Check formatting, lints, the import rule, file sizes, error pages, ports, the map, quoted and generated code.
+/// Check formatting, lints, dependencies, the import rule, file sizes, error pages, ports, the map, quoted and
+/// generated code.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Leave out what compiles: clippy, and whether generated code is what its protocol gives.
     #[arg(long)]
     fast: bool,
+    /// Build `cargo deny` where it is not in the tools cache. With CI=true it always is.
+    #[arg(long)]
+    deny: bool,
 }
 
 /// One broken rule: where, and what.
@@ -79,10 +83,27 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if !arguments.fast && !external("generated code (cargo xtask proto writes it)", &generated) {
         broken.push("generated code");
     }
+    if !dependencies(arguments.deny)? {
+        broken.push("dependencies");
+    }
     if !broken.is_empty() {
         bail!("not tidy: {}", broken.join(", "));
     }
     Ok(())
+}
+
+/// Licences, sources and duplicates, as deny.toml says.
+fn dependencies(build: bool) -> Result<bool> {
+    let in_ci = std::env::var("CI").is_ok_and(|value| value == "true");
+    let Some(program) = tools::cargo_deny(build || in_ci)? else {
+        ui::say("-  dependencies: not checked, `cargo xtask tidy --deny` builds what checks them");
+        return Ok(true);
+    };
+    let mut deny = Command::new(program);
+    deny.current_dir(paths::root()).args(["--locked", "--log-level", "error"]);
+    let good = process::run(deny.args(["check", "bans", "licenses", "sources"])).is_ok();
+    ui::say(format!("{} dependencies", if good { "ok" } else { "!!" }));
+    Ok(good)
 }
 
 fn external(name: &str, arguments: &[&str]) -> bool {

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::{paths, process, ui};
 
+mod deny;
 pub mod go;
 mod host;
 mod languages;
@@ -20,6 +21,9 @@ mod pulumi;
 pub use host::MODULE as HOST_MODULE;
 
 /// Make sure of the Pulumi CLI with its YAML host, of the engine host, and of OpenCode.
+///
+/// `cargo xtask up` makes the last two by itself; the CLI is for stacks that `pilot stack export` writes, for
+/// `pulumi up` in this repository, and for tests.
 ///
 /// Pulumi is taken from PATH when its version is exactly the pinned one, else built once from the Go
 /// module proxy. The engine host is built once for each version of its sources, where there is Go.
@@ -69,25 +73,47 @@ pub struct Tools {
     pub opencode: PathBuf,
 }
 
+/// What a server starts.
+pub struct Running {
+    pub opencode: PathBuf,
+}
+
+/// Finds or makes what a server starts: OpenCode, and what runs stacks, which is the engine host and without
+/// Go the Pulumi CLI. A second call does nothing but look.
+pub fn ensure_to_run() -> Result<Running> {
+    let cache = made_cache()?;
+    if let (Some(_), Some(opencode)) = (host::find(&cache), opencode::find(&cache)) {
+        return Ok(Running { opencode });
+    }
+    let _lock = lock(&cache)?;
+    let stacks = || match host::ensure(&cache)? {
+        Some(host) => Ok(host),
+        None => pulumi::ensure(&cache),
+    };
+    // One builds, the other waits for the network.
+    let (_, opencode) = process::both(stacks, || opencode::ensure(&cache))?;
+    Ok(Running { opencode })
+}
+
 /// Finds or makes all tools. A second call does nothing but look.
 pub fn ensure() -> Result<Tools> {
-    let cache = paths::tools()?;
-    std::fs::create_dir_all(&cache).with_context(|| cache.display().to_string())?;
+    let cache = made_cache()?;
     if let (Some(pulumi), Some(host), Some(opencode)) =
         (pulumi::find(&cache), host::find(&cache), opencode::find(&cache))
     {
         return Ok(Tools { pulumi, host: Some(host), opencode });
     }
     let _lock = lock(&cache)?;
-    let pulumi = pulumi::ensure(&cache)?;
-    Ok(Tools { pulumi, host: host::ensure(&cache)?, opencode: opencode::ensure(&cache)? })
+    // One Go build after the other: most of their packages are the same.
+    let built = || Ok((pulumi::ensure(&cache)?, host::ensure(&cache)?));
+    let ((pulumi, host), opencode) = process::both(built, || opencode::ensure(&cache))?;
+    Ok(Tools { pulumi, host, opencode })
 }
 
 /// What only tests need: Cloudflare's runtime and client, what checks the types of the Worker, and language
 /// hosts with the runtimes of SDKs.
 pub fn ensure_for_tests() -> Result<()> {
-    let cache = paths::tools()?;
-    std::fs::create_dir_all(&cache).with_context(|| cache.display().to_string())?;
+    let cache = made_cache()?;
     let _lock = lock(&cache)?;
     npm::CLOUDFLARE.ensure(&cache)?;
     npm::WORKER_TYPES.ensure(&cache)?;
@@ -95,15 +121,37 @@ pub fn ensure_for_tests() -> Result<()> {
     Ok(())
 }
 
+fn made_cache() -> Result<PathBuf> {
+    let cache = paths::tools()?;
+    std::fs::create_dir_all(&cache).with_context(|| cache.display().to_string())?;
+    Ok(cache)
+}
+
 /// The older CLIs that were built here, as PATH lists folders.
 pub fn older() -> Result<std::ffi::OsString> {
     Ok(std::env::join_paths(older::found(&paths::tools()?))?)
 }
 
+/// `cargo deny`; with `build` also where it has to be built first.
+pub fn cargo_deny(build: bool) -> Result<Option<PathBuf>> {
+    let cache = made_cache()?;
+    if !build {
+        return Ok(deny::find(&cache));
+    }
+    let _lock = lock(&cache)?;
+    deny::ensure(&cache).map(Some)
+}
+
+/// Cloudflare's runtime and client, for the simulator.
+pub fn ensure_cloudflare() -> Result<()> {
+    let cache = made_cache()?;
+    let _lock = lock(&cache)?;
+    npm::CLOUDFLARE.ensure(&cache).map(drop)
+}
+
 /// Only OpenCode, for what needs no Pulumi.
 pub fn ensure_opencode() -> Result<PathBuf> {
-    let cache = paths::tools()?;
-    std::fs::create_dir_all(&cache).with_context(|| cache.display().to_string())?;
+    let cache = made_cache()?;
     let _lock = lock(&cache)?;
     opencode::ensure(&cache)
 }

@@ -4,12 +4,16 @@
 
 use std::io::{IsTerminal, Write};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 const HEARTBEAT: Duration = Duration::from_secs(30);
+
+/// The lines of the steps that run at the same time.
+static MOVING: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
 /// A line of result.
 pub fn say(line: impl AsRef<str>) {
@@ -17,9 +21,11 @@ pub fn say(line: impl AsRef<str>) {
     let _ = writeln!(std::io::stdout(), "{}", line.as_ref());
 }
 
-/// A line of progress.
+/// A line of progress, above whatever moves.
 pub fn note(line: impl AsRef<str>) {
-    let _ = writeln!(std::io::stderr(), "{}", line.as_ref());
+    MOVING.suspend(|| {
+        let _ = writeln!(std::io::stderr(), "{}", line.as_ref());
+    });
 }
 
 /// An error with its causes, once.
@@ -58,6 +64,8 @@ pub fn human(duration: Duration) -> String {
 /// One step under way. Dropping it without `done` marks it as failed.
 pub struct Step {
     title: String,
+    /// The newest of what it is at.
+    at: Arc<Mutex<String>>,
     began: Instant,
     bar: Option<ProgressBar>,
     heartbeat: Option<(Sender<()>, JoinHandle<()>)>,
@@ -73,8 +81,9 @@ impl Step {
             None => title.clone(),
         };
         let (mut bar, mut heartbeat) = (None, None);
+        let at = Arc::new(Mutex::new(String::new()));
         if std::io::stderr().is_terminal() {
-            let spinner = ProgressBar::new_spinner();
+            let spinner = MOVING.add(ProgressBar::new_spinner());
             if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
                 spinner.set_style(style);
             }
@@ -84,10 +93,18 @@ impl Step {
         } else {
             note(format!(".. {line}"));
             let (stop, stopped) = channel();
-            let title = title.clone();
-            heartbeat = Some((stop, std::thread::spawn(move || beat(&title, &stopped))));
+            let (title, at) = (title.clone(), Arc::clone(&at));
+            heartbeat = Some((stop, std::thread::spawn(move || beat(&title, &at, &stopped))));
         }
-        Step { title, began: Instant::now(), bar, heartbeat, finished: false }
+        Step { title, at, began: Instant::now(), bar, heartbeat, finished: false }
+    }
+
+    /// Tells what it is at now: shown on a terminal at once, elsewhere every half minute.
+    pub fn at(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.set_message(format!("{}: {text}", self.title)),
+            None => text.clone_into(&mut self.at.lock().unwrap_or_else(PoisonError::into_inner)),
+        }
     }
 
     /// Ends the step; `result` is what a person wants to know of it.
@@ -101,6 +118,7 @@ impl Step {
         }
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
+            MOVING.remove(&bar);
         }
         if let Some((stop, thread)) = self.heartbeat.take() {
             drop(stop);
@@ -117,10 +135,12 @@ impl Drop for Step {
     }
 }
 
-fn beat(title: &str, stopped: &Receiver<()>) {
+fn beat(title: &str, at: &Mutex<String>, stopped: &Receiver<()>) {
     let began = Instant::now();
     while stopped.recv_timeout(HEARTBEAT) == Err(RecvTimeoutError::Timeout) {
-        note(format!(".. {title}: still working [{}]", human(began.elapsed())));
+        let at = at.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let at = if at.is_empty() { "still working" } else { at.as_str() };
+        note(format!(".. {title}: {at} [{}]", human(began.elapsed())));
     }
 }
 

@@ -1,55 +1,39 @@
-//! `pilot provider check`: the common suite on one provider, as a report.
+//! `pilot provider check`: starts the program that has the common suite and the worlds it runs in. They are no
+//! part of `pilot`, because only who works on a provider needs them, and simulators of clouds are among them.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use contracts::{ErrorCode, Problem};
-use indicatif::{ProgressBar, ProgressStyle};
 use orchestrator::boot::DataFolderBoot;
 use orchestrator::data::Layout;
 use orchestrator::tools::ToolPaths;
-use orchestrator::wiring::{self, ProviderSettings, Providers};
-use provider_api::conformance::{CASES, Checked, Verdict};
-use serde_json::json;
+use orchestrator::wiring::{ProviderSettings, Providers};
 
 use crate::Outcome;
-use crate::ui::{Ui, duration};
+use crate::ui::Ui;
+
+/// Built beside `pilot`.
+const PROGRAM: &str = "pilot-provider-check";
 
 pub async fn run(name: &str, pattern: &str, data: &Path, ui: &mut Ui) -> Result<Outcome, Problem> {
-    let chosen = CASES.iter().filter(|case| case.name.contains(pattern)).count();
-    if chosen == 0 {
-        let detail = format!("No promise has {pattern:?} in its name.");
-        let all: Vec<&str> = CASES.iter().map(|case| case.name).collect();
-        return Err(Problem::new(ErrorCode::BadRequest, detail)
-            .with_action(format!("Use a part of one of these:\n{}", all.join("\n"))));
-    }
     let tools = ToolPaths::default();
     known(name, data, &tools)?;
-    let bench = wiring::bench(name, &tools).ok_or_else(|| {
-        let detail = format!("The provider {name} has no world in which it could be checked.");
-        Problem::new(ErrorCode::CapabilityUnsupported, detail).with_action(
-            "Give it one in `bench` of orchestrator/src/wiring.rs; docs/adding-a-provider.md says how.",
-        )
+    let program = tools.beside(PROGRAM);
+    if !program.is_file() {
+        return Err(missing(&program));
+    }
+    let mut command = tokio::process::Command::new(&program);
+    command.arg(name).args(["--case", pattern]).arg("--opencode").arg(tools.opencode());
+    if ui.json {
+        command.arg("--json");
+    }
+    let status = command.kill_on_drop(true).status().await.map_err(|error| {
+        Problem::new(ErrorCode::Internal, format!("{} cannot be started: {error}.", program.display()))
+            .with_action("Build it again in a checkout of Pilot's repository.")
     })?;
-    if !ui.json {
-        ui.say(format!("{chosen} promises of the provider {name}"));
-    }
-    let bar = ui.interactive.then(|| bar(chosen));
-    let begin = |case: &'static str| {
-        if let Some(bar) = &bar {
-            bar.set_message(words(case));
-        }
-    };
-    let report = provider_api::conformance::check(bench, pattern, begin, |checked| {
-        let Some(bar) = &bar else { return show(checked, ui) };
-        bar.suspend(|| show(checked, ui));
-        bar.inc(1);
-    })
-    .await;
-    if let Some(bar) = bar {
-        bar.finish_and_clear();
-    }
-    Ok(sum(name, &report, ui))
+    // Whatever is wrong, it has said so itself.
+    Ok(if status.success() { Outcome::Done } else { Outcome::Negative })
 }
 
 /// An error that lists the providers when there is none of this name.
@@ -59,57 +43,24 @@ fn known(name: &str, data: &Path, tools: &ToolPaths) -> Result<(), Problem> {
     Providers::build(&layout, tools, &ProviderSettings::default(), boot)?.get(name).map(drop)
 }
 
-fn words(case: &str) -> String {
-    case.replace('_', " ")
+fn missing(program: &Path) -> Problem {
+    let release =
+        if program.parent().is_some_and(|folder| folder.ends_with("release")) { " --release" } else { "" };
+    let detail =
+        format!("The program with the checks is not beside this one: there is no {}.", program.display());
+    Problem::new(ErrorCode::CapabilityUnsupported, detail).with_action(format!(
+        "In a checkout of Pilot's repository, `cargo build{release} -p provider-check -p provider-fly` builds it."
+    ))
 }
 
-fn bar(cases: usize) -> ProgressBar {
-    let bar = ProgressBar::new(cases as u64);
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {pos}/{len} {msg}") {
-        bar.set_style(style);
-    }
-    bar.enable_steady_tick(std::time::Duration::from_millis(100));
-    bar
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn show(checked: &Checked, ui: &mut Ui) {
-    let millis = checked.took.as_millis() as i64;
-    let (verdict, why) = match &checked.verdict {
-        Verdict::Passed => ("ok", None),
-        Verdict::Failed(why) => ("failed", Some(why)),
-        Verdict::NotApplicable(why) => ("notApplicable", Some(why)),
-    };
-    if ui.json {
-        ui.document(&json!({ "case": checked.name, "verdict": verdict, "why": why, "millis": millis }));
-        return;
+    #[test]
+    fn a_missing_program_is_built_for_the_profile_of_this_one() {
+        let action = |path| missing(Path::new(path)).action.unwrap();
+        assert!(action("/repo/target/debug/pilot-provider-check").contains("`cargo build -p provider-check"));
+        assert!(action("/repo/target/release/pilot-provider-check").contains("`cargo build --release -p"));
     }
-    let name = words(checked.name);
-    ui.say(match &checked.verdict {
-        Verdict::Passed => format!("ok      {name} ({})", duration(millis)),
-        Verdict::Failed(why) => {
-            format!(
-                "FAILED  {name} ({}):\n        {}",
-                duration(millis),
-                why.trim().replace('\n', "\n        ")
-            )
-        }
-        Verdict::NotApplicable(why) => format!("-       {name}: not applicable: {why}"),
-    });
-}
-
-fn sum(name: &str, report: &[Checked], ui: &mut Ui) -> Outcome {
-    let count = |is: fn(&Verdict) -> bool| report.iter().filter(|checked| is(&checked.verdict)).count();
-    let passed = count(|verdict| matches!(verdict, Verdict::Passed));
-    let failed = count(|verdict| matches!(verdict, Verdict::Failed(_)));
-    let left_out = count(|verdict| matches!(verdict, Verdict::NotApplicable(_)));
-    let millis = report.iter().map(|checked| checked.took.as_millis() as i64).sum();
-    if ui.json {
-        let counts = json!({ "provider": name, "passed": passed, "failed": failed,
-            "notApplicable": left_out, "millis": millis });
-        ui.document(&counts);
-    } else {
-        let time = duration(millis);
-        ui.say(format!("{passed} ok, {failed} failed, {left_out} not applicable, in {time}"));
-    }
-    if failed == 0 { Outcome::Done } else { Outcome::Negative }
 }

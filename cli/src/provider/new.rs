@@ -13,8 +13,10 @@ use crate::provider::template::{FILES, GOLDEN, Names};
 use crate::ui::Ui;
 
 const WIRING: &str = "orchestrator/src/wiring.rs";
+const CHECKED: &str = "tests/provider-check/Cargo.toml";
+const WORLDS: &str = "tests/provider-check/src/worlds.rs";
 /// Crates of providers/ that are not modules; and these names would say nothing.
-const RESERVED: [&str; 6] = ["api", "http", "server", "pilot", "provider", "test"];
+const RESERVED: [&str; 7] = ["api", "check", "http", "server", "pilot", "provider", "test"];
 
 /// A line above which something is added, by a text that it has and no other line.
 struct Anchor {
@@ -23,7 +25,7 @@ struct Anchor {
     added: fn(&Names) -> String,
 }
 
-const ANCHORS: [Anchor; 5] = [
+const ANCHORS: [Anchor; 6] = [
     Anchor {
         file: "Cargo.toml",
         text: "`pilot provider new` adds a member",
@@ -37,9 +39,7 @@ const ANCHORS: [Anchor; 5] = [
     Anchor {
         file: "orchestrator/Cargo.toml",
         text: "`pilot provider new` adds a provider",
-        added: |names| {
-            format!("provider-{} = {{ workspace = true, features = [\"conformance\"] }}", names.kebab)
-        },
+        added: |names| format!("provider-{}.workspace = true", names.kebab),
     },
     Anchor {
         file: WIRING,
@@ -50,7 +50,14 @@ const ANCHORS: [Anchor; 5] = [
         },
     },
     Anchor {
-        file: WIRING,
+        file: CHECKED,
+        text: "`pilot provider new` adds a world",
+        added: |names| {
+            format!("provider-{} = {{ workspace = true, features = [\"conformance\"] }}", names.kebab)
+        },
+    },
+    Anchor {
+        file: WORLDS,
         text: "`pilot provider new` adds a world",
         added: |Names { kebab, snake, .. }| {
             format!("\"{kebab}\" => new_bench(provider_{snake}::conformance::bench),")
@@ -83,7 +90,7 @@ pub async fn run(name: &str, ui: &mut Ui) -> Result<Outcome, Problem> {
     ui.note(format!(
         "Next:
   cargo test -p provider-{0}            the promises of every provider, as tests
-  cargo build && pilot provider check {0}    the same as a report
+  cargo build -p cli -p orchestrator -p provider-check && pilot provider check {0}    the same as a report
   pilot serve, and pilot ws create demo --provider {0}
 Then put your cloud in the place of src/cloud.rs, one call after the other: docs/adding-a-provider.md",
         names.kebab
@@ -154,7 +161,7 @@ fn add_above(text: &str, anchor: &str, line: &str) -> Option<String> {
 async fn prepare(root: &Path, names: &Names) -> Result<(), Problem> {
     cargo(root, &["update", "--workspace", "--offline"]).await?;
     let package = format!("provider-{}", names.kebab);
-    cargo(root, &["fmt", "-p", &package, "-p", "orchestrator"]).await
+    cargo(root, &["fmt", "-p", &package, "-p", "orchestrator", "-p", "provider-check"]).await
 }
 
 async fn cargo(root: &Path, arguments: &[&str]) -> Result<(), Problem> {

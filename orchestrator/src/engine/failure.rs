@@ -56,9 +56,8 @@ pub fn problem(error: Error, typed: impl Fn(&str) -> Option<ProviderError>) -> P
         Error::CliMissing { .. }
         | Error::CliVersion { .. }
         | Error::NeedsCli { .. }
-        | Error::NeedsHost { .. } => {
-            Problem::new(ErrorCode::PulumiMissing, words).with_action("Run `cargo xtask tools`.")
-        }
+        | Error::NeedsHost { .. } => Problem::new(ErrorCode::PulumiMissing, words)
+            .with_action("Run `cargo xtask tools`, and start the server again."),
         Error::Io { action, source } if source.kind() == std::io::ErrorKind::StorageFull => {
             crate::data::full(action)
         }

@@ -12,6 +12,7 @@ use super::{Feed, Parts};
 use crate::data::Layout;
 use crate::engine::Engine;
 use crate::store::Store;
+use crate::tools::Driver;
 use crate::wiring::Providers;
 
 /// In an empty data folder at `root`.
@@ -22,7 +23,7 @@ pub async fn parts(root: &Path) -> Parts {
     let script = format!("printf '#!/bin/sh\\necho v3.276.0\\n' > {0}; chmod +x {0}", pulumi.display());
     assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
     let (layout, cli) = (Layout { root: root.to_owned() }, automation::Cli::open(pulumi).await.unwrap());
-    let engine = Engine::start(cli, None, &layout, provider_server::Registry::default(), String::new());
+    let engine = Engine::start(Driver::Cli(cli), root.into(), &layout, Default::default(), String::new());
     Parts {
         store: Store::open(&layout.database()).await.unwrap(),
         engine: Arc::new(engine.await.unwrap()),

@@ -94,6 +94,36 @@ async fn without_the_engine_host_workspaces_work_and_doctor_says_what_is_slower(
 }
 
 #[tokio::test]
+async fn without_the_pulumi_cli_workspaces_work_and_doctor_and_exports_say_how_to_get_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let tools = folder.path().join("tools");
+    std::fs::create_dir(&tools).unwrap();
+    let host = format!("pilot-engine-{}", automation::versions::NEWEST);
+    for name in [host.as_str(), "opencode-1.18.33"] {
+        std::os::unix::fs::symlink(orchestrator_tools().join(name), tools.join(name)).unwrap();
+    }
+    let env = [("PILOT_TOOLS", tools.to_str().unwrap()), ("PATH", "/usr/bin:/bin")];
+    let world = World::start_with_env(&[], &env).await;
+    world.api.create_ready("demo", "local").await;
+    let said = world.pilot(&["doctor"]);
+    assert!(
+        said.contains("engine: warm, ") && said.contains("pulumi: not here. No workspace needs it"),
+        "{said}"
+    );
+    let out = world.data.join("exported");
+    world.pilot(&["stack", "export", "demo", "--out", out.to_str().unwrap()]);
+    let script = Command::new("sh")
+        .args(["-c", ". ./env.sh"])
+        .env("PATH", "/usr/bin:/bin")
+        .current_dir(&out)
+        .output()
+        .unwrap();
+    let said = String::from_utf8(script.stderr).unwrap();
+    assert!(script.status.success() && said.contains("`cargo xtask tools` builds it"), "{said}");
+    world.api.succeeded(&world.api.delete("demo").await).await;
+}
+
+#[tokio::test]
 async fn a_missing_opencode_is_refused_before_anything_is_made() {
     let folder = tempfile::tempdir().unwrap();
     let tools = tools_with(folder.path(), None);

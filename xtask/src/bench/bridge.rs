@@ -5,7 +5,7 @@ use anyhow::Result;
 
 use super::metric::Metric;
 use super::stacks::{self, Driver, Laps, RESOURCES};
-use crate::{system, tools, ui};
+use crate::{build, system, tools, ui};
 
 const AT_ONCE: usize = 50;
 
@@ -13,7 +13,7 @@ const AT_ONCE: usize = 50;
 pub fn run(runs: u32, yes: bool) -> Result<Vec<Metric>> {
     system::ensure(system::BASIC, yes)?;
     let tools = tools::ensure()?;
-    let (ours, peer) = (stacks::build_ours()?, stacks::build_peer()?);
+    let (ours, peer) = (build::measured()?.example("many_stacks"), stacks::build_peer()?);
     let driver = Driver::Cli(&tools.pulumi);
 
     let (mut mine, mut theirs) = (Laps::new(), Laps::new());

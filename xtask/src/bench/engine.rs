@@ -5,7 +5,7 @@ use anyhow::{Result, bail};
 
 use super::metric::{Metric, median};
 use super::stacks::{self, Driver, Laps, RESOURCES};
-use crate::{system, tools, ui};
+use crate::{build, system, tools, ui};
 
 /// How many stacks of ours stand against each one of the peer, one after the other: they are short.
 const EACH: usize = 10;
@@ -19,7 +19,7 @@ pub fn run(runs: u32, yes: bool) -> Result<Vec<Metric>> {
     system::ensure(system::BASIC, yes)?;
     let tools = tools::ensure()?;
     let Some(host) = &tools.host else { bail!("there is no engine host without Go; install it first") };
-    let (ours, peer) = (stacks::build_ours()?, stacks::build_peer()?);
+    let (ours, peer) = (build::measured()?.example("many_stacks"), stacks::build_peer()?);
     let driver = Driver::Host(host);
 
     let (mut mine, mut theirs) = (Laps::new(), Laps::new());

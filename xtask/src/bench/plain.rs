@@ -33,7 +33,8 @@ pub fn measure(boot_files: &std::path::Path) -> Result<f64> {
     while !healthy(port) {
         if began.elapsed() > LIMIT {
             let log = Command::new("docker").args(["logs", "--tail", "20", &name]).output()?;
-            bail!("the plain container is not healthy:\n{}", String::from_utf8_lossy(&log.stderr));
+            let said = [&log.stdout, &log.stderr].map(|text| String::from_utf8_lossy(text));
+            bail!("the plain container is not healthy:\n{}", said.join("\n"));
         }
         std::thread::sleep(POLL);
     }

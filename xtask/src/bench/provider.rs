@@ -1,14 +1,13 @@
 //! `provider`: what a create costs at a vendor in calls, and on Docker in time over the engine's own API.
 //! Each number comes from an example program of the provider's crate, which prints one JSON object.
 
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
 
 use super::metric::Metric;
-use crate::{build, image, paths, process, system, tools, ui};
+use crate::{build, image, process, system, tools, ui};
 
 /// The fewest calls that Fly documents for one app with a volume and a machine that runs, each safe to
 /// repeat: app, volume, a look at the volumes (their names are not unique), secrets, machine, wait.
@@ -18,16 +17,18 @@ const CLOUDFLARE_FEWEST: f64 = 1.0;
 
 /// Measures; `runs` creates on each side of Docker.
 pub fn run(runs: u32, yes: bool) -> Result<Vec<Metric>> {
-    system::ensure(system::BASIC, yes)?;
+    system::ensure(system::DOCKER, yes)?;
     system::ensure_docker()?;
-    let opencode = tools::ensure_opencode()?;
-    tools::ensure_for_tests()?;
-    let programs = build::all(true)?;
+    let ensure = || {
+        tools::ensure_cloudflare()?;
+        tools::ensure_opencode()
+    };
+    let (opencode, programs) = process::both(ensure, build::measured)?;
     image::ensure(&programs, &opencode, yes)?;
 
-    let fly = measured("provider-fly", "calls", &[])?;
-    let cloudflare = measured("provider-cloudflare", "calls", &[programs.instance().into_os_string()])?;
-    let docker = measured("provider-docker", "floor", &["--runs".into(), runs.to_string().into()])?;
+    let fly = measured(&programs, "fly_calls", &[])?;
+    let cloudflare = measured(&programs, "cloudflare_calls", &[programs.instance().into_os_string()])?;
+    let docker = measured(&programs, "floor", &["--runs".into(), runs.to_string().into()])?;
     let calls = |report: &Value, name: &str, fewest| -> Result<Metric> {
         Ok(Metric::less_is_better(name, number(report, name)?, "calls", "documented", fewest))
     };
@@ -42,20 +43,13 @@ pub fn run(runs: u32, yes: bool) -> Result<Vec<Metric>> {
     ])
 }
 
-/// Builds an example and runs it; the last line that it prints.
-fn measured(package: &str, example: &str, arguments: &[std::ffi::OsString]) -> Result<Value> {
-    let step = ui::Step::begin(format!("measuring {package}"), None);
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(paths::root()).args(["build", "--locked", "--release", "--package", package]);
-    process::run(cargo.args(["--example", example]))?;
-    let output = process::capture(Command::new(program(example)).args(arguments))?;
+/// Runs an example; the last line that it prints.
+fn measured(programs: &build::Programs, example: &str, arguments: &[std::ffi::OsString]) -> Result<Value> {
+    let step = ui::Step::begin(format!("measuring {example}"), None);
+    let output = process::capture(Command::new(programs.example(example)).args(arguments))?;
     step.done("");
     let last = output.lines().last().unwrap_or_default();
-    serde_json::from_str(last).with_context(|| format!("{package} printed no result: {last:?}"))
-}
-
-fn program(example: &str) -> PathBuf {
-    paths::programs(true).join(Path::new("examples")).join(example)
+    serde_json::from_str(last).with_context(|| format!("{example} printed no result: {last:?}"))
 }
 
 fn number(report: &Value, name: &str) -> Result<f64> {

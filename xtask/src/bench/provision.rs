@@ -9,17 +9,16 @@ use anyhow::{Context, Result};
 use super::metric::{Metric, median};
 use super::plain;
 use super::product::Product;
-use crate::{build, image, system, tools, ui};
+use crate::{build, image, process, system, tools, ui};
 
 /// Long enough for connections and buffers of the last delete to be given back.
 const SETTLE: Duration = Duration::from_secs(5);
 
 /// Measures; `runs` of each side.
 pub fn run(runs: u32, yes: bool) -> Result<Vec<Metric>> {
-    system::ensure(system::ENGINE, yes)?;
+    system::ensure(system::DOCKER, yes)?;
     system::ensure_docker()?;
-    let tools = tools::ensure()?;
-    let programs = build::all(true)?;
+    let (tools, programs) = process::both(tools::ensure_to_run, build::measured)?;
     image::ensure(&programs, &tools.opencode, yes)?;
     let data = tempfile::tempdir()?;
     let boot_files = boot_files(data.path())?;

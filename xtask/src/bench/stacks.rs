@@ -110,16 +110,6 @@ pub fn theirs(program: &Path, pulumi: &Path, run: u32) -> Result<BTreeMap<String
     serde_json::from_str(line).with_context(|| format!("the peer printed {printed:?}"))
 }
 
-/// Builds `many_stacks`.
-pub fn build_ours() -> Result<PathBuf> {
-    ui::note("building the example many_stacks");
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(paths::root());
-    cargo.args(["build", "--locked", "--release", "--package", "pulumi-auto", "--example", "many_stacks"]);
-    process::run(&mut cargo)?;
-    Ok(paths::programs(true).join("examples/many_stacks"))
-}
-
 /// Built once, from the pinned module.
 pub fn build_peer() -> Result<PathBuf> {
     let folder = paths::tools()?.join(format!("{PEER}-{}", versions::NEWEST));

@@ -28,13 +28,13 @@ pub fn ensure(cache: &Path) -> Result<Option<PathBuf>> {
         return Ok(Some(found));
     }
     if paths::on_path("go").is_none() {
-        ui::note("no Go here, so no engine host: every operation starts a Pulumi CLI, which is slower");
+        ui::note("no Go here, so no engine host: every operation starts the Pulumi CLI, which is slower");
         return Ok(None);
     }
     let staged = stage(cache)?;
     let step = ui::Step::begin(
         format!("building the engine host {}", versions::NEWEST),
-        Some("once for each version of it; about 4 min on 2 cores, 1 min after the Pulumi CLI"),
+        Some("once for each version of it; about 4 min on 2 cores"),
     );
     let version = format!("v{}", versions::NEWEST);
     go::build(MODULE, ".", Some((go::PULUMI_VERSION, &version)), &staged.path().join(PROGRAM))?;
