@@ -11,6 +11,9 @@ use crate::{build, system, tools, ui};
 const EACH: usize = 10;
 const MANY: usize = 100;
 const AT_ONCE: usize = 8;
+/// For the growth of one process, which is not recycled meanwhile.
+const OPERATIONS: usize = 10_000;
+const GROWING: usize = 200;
 const SMALL: usize = 100;
 const LARGE: usize = 1000;
 
@@ -41,6 +44,11 @@ pub fn run(runs: u32, yes: bool) -> Result<Vec<Metric>> {
     metrics.push(Metric::alone("stacks_100_failures", f64::from(report.failures), ""));
     metrics.push(Metric::alone("stacks_100_seconds", report.total_seconds, "s"));
     metrics.push(Metric::alone("host_rss_mb", report.host_peak_rss_mb, "MB"));
+
+    let step = ui::Step::begin(format!("{OPERATIONS} operations on {GROWING} stacks in one process"), None);
+    let growth = stacks::growth(&ours, &driver, OPERATIONS, GROWING, AT_ONCE)?;
+    step.done("");
+    metrics.push(Metric::alone("host_rss_per_1000_ops_mb", growth.host_rss_per_1000_ops_mb, "MB"));
 
     // In turns, so that whatever else the machine does hits both.
     let (mut small, mut large) = (Growth::default(), Growth::default());

@@ -71,13 +71,38 @@ pub fn ours(
     stacks: usize,
     at_once: usize,
 ) -> Result<Report> {
+    run_ours(program, driver, &[("--resources", resources), ("--stacks", stacks), ("--at-once", at_once)])
+}
+
+/// How the memory of one process of the engine host grows over so many operations on `stacks`.
+#[derive(Deserialize)]
+pub struct Growth {
+    pub host_rss_per_1000_ops_mb: f64,
+}
+
+/// Brings `stacks` up again and again in one process of the engine host.
+pub fn growth(
+    program: &Path,
+    driver: &Driver<'_>,
+    operations: usize,
+    stacks: usize,
+    at_once: usize,
+) -> Result<Growth> {
+    run_ours(program, driver, &[("--operations", operations), ("--stacks", stacks), ("--at-once", at_once)])
+}
+
+fn run_ours<T: serde::de::DeserializeOwned>(
+    program: &Path,
+    driver: &Driver<'_>,
+    numbers: &[(&str, usize)],
+) -> Result<T> {
     let mut command = Command::new(program);
     match driver {
         Driver::Cli(pulumi) => command.arg("--pulumi").arg(pulumi),
         Driver::Host(host) => command.arg("--host").arg(host),
     };
-    for (flag, value) in [("--resources", resources), ("--stacks", stacks), ("--at-once", at_once)] {
-        command.args([flag, &value.to_string()]);
+    for (flag, value) in numbers {
+        command.args([*flag, &value.to_string()]);
     }
     // A stack that fails says why on the standard error, for whoever reads along.
     let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
