@@ -8,7 +8,6 @@ use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::Signal;
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
@@ -120,12 +119,24 @@ pub(crate) async fn run(invocation: Invocation<'_>, cancel: &CancellationToken) 
     Ok(Exit { status, stdout: text(&mut stdout), stderr: text(&mut stderr), canceled })
 }
 
-/// A file that only this process and its child can ever see: in memory, without a name.
+/// A file that only this process and its child can ever see: without a name, and on Linux in memory.
 fn hidden(text: &str) -> std::io::Result<File> {
-    let mut file = File::from(memfd_create("pulumi-input", MemfdFlags::CLOEXEC)?);
+    let mut file = nameless()?;
     file.write_all(text.as_bytes())?;
     file.rewind()?;
     Ok(file)
+}
+
+#[cfg(target_os = "linux")]
+fn nameless() -> std::io::Result<File> {
+    use rustix::fs::{MemfdFlags, memfd_create};
+    Ok(memfd_create("pulumi-input", MemfdFlags::CLOEXEC)?.into())
+}
+
+/// No other system has files in memory; one for this user alone that has lost its name comes closest.
+#[cfg(not(target_os = "linux"))]
+fn nameless() -> std::io::Result<File> {
+    tempfile::tempfile()
 }
 
 /// A file without a name, in memory or on disk as the system's temporary folder is.
