@@ -60,10 +60,25 @@ impl Backend {
     /// As `pulumi login` takes it.
     pub fn url(&self) -> String {
         match self {
-            Backend::Folder(path) => format!("file://{}", path.display()),
+            Backend::Folder(path) => format!("file://{}", escaped(path)),
             Backend::Url(url) => url.clone(),
         }
     }
+}
+
+/// A path as that of a URL: what would end it there, and what no URL may hold, is escaped.
+fn escaped(path: &std::path::Path) -> String {
+    let mut url = String::new();
+    for part in path.as_os_str().as_encoded_bytes().utf8_chunks() {
+        for letter in part.valid().chars() {
+            match letter {
+                '%' | '?' | '#' | '\0'..=' ' | '\x7f' => url.push_str(&format!("%{:02X}", letter as u32)),
+                other => url.push(other),
+            }
+        }
+        part.invalid().iter().for_each(|byte| url.push_str(&format!("%{byte:02X}")));
+    }
+    url
 }
 
 /// What all stacks of a [`crate::Workspace`] share.

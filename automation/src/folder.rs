@@ -83,16 +83,46 @@ fn folder_of(backend: &Backend) -> Option<PathBuf> {
     match backend {
         Backend::Folder(folder) => Some(folder.clone()),
         Backend::Url(url) => {
-            let path = url.strip_prefix("file://")?.split('?').next().unwrap_or_default();
-            Path::new(path).is_absolute().then(|| path.into())
+            let path = url.strip_prefix("file://")?.split(['?', '#']).next().unwrap_or_default();
+            Path::new(path).is_absolute().then(|| unescaped(path).into())
         }
     }
+}
+
+/// A URL's path without its escapes.
+fn unescaped(path: &str) -> String {
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut rest = path.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let digits = after.get(..2).and_then(|two| std::str::from_utf8(two).ok());
+        match digits.filter(|_| *first == b'%').and_then(|two| u8::from_str_radix(two, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &after[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::recorder::Recorder;
+
+    #[test]
+    fn a_folder_of_any_name_is_the_same_one_as_a_url() {
+        for name in ["/srv/a b", "/srv/100%", "/srv/h#x", "/srv/q?y", "/srv/\u{fc}", "/srv/p%41"] {
+            let url = Backend::Folder(name.into()).url();
+            assert!(!url.contains(['?', '#', ' ']), "{url}");
+            assert_eq!(folder_of(&Backend::Url(url)), Some(name.into()));
+        }
+        assert_eq!(folder_of(&Backend::Url("file://relative".to_owned())), None);
+    }
 
     #[tokio::test]
     async fn nothing_runs_past_a_change_that_was_cut_off() {

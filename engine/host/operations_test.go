@@ -162,3 +162,54 @@ func TestANewPassphraseReplacesTheOldOne(t *testing.T) {
 	w.must("stack", "history", "--json", "--stack", "dev", "--show-secrets")
 	w.must("recover", "--stack=dev")
 }
+
+func TestNamesThatAreOtherFoldersAreRefused(t *testing.T) {
+	w := newWorld(t, things(0))
+	for _, name := range []string{".", ".."} {
+		if said := w.say("stack", "init", "--no-select", "--stack="+name); said.kind() != protocol.Invalid {
+			t.Errorf("%q: %s", name, said.text)
+		}
+	}
+}
+
+func TestARenameWritesOverNothing(t *testing.T) {
+	w := newWorld(t, things(0))
+	w.must("stack", "init", "dev", "--no-select")
+	w.must("config", "set", "--stack=dev", "--", "a", "b")
+	if said := w.say("stack", "rename", "--stack=dev", "--", "organization/shop/dev"); said.kind() != protocol.StackExists {
+		t.Error(said.text)
+	}
+	other := filepath.Join(w.place.Directory, "Pulumi.new.yaml")
+	if err := os.WriteFile(other, []byte("config: {}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if said := w.say("stack", "rename", "--stack=dev", "--", "new"); said.kind() != protocol.Invalid {
+		t.Error(said.text)
+	}
+	if text, err := os.ReadFile(other); err != nil || string(text) != "config: {}\n" {
+		t.Errorf("%s, %v", text, err)
+	}
+	if value := w.must("config", "get", "a", "--stack=dev").stdout; value != "b\n" {
+		t.Errorf("%q", value)
+	}
+}
+
+func TestARelativeFolderIsThatOfTheRun(t *testing.T) {
+	w := newWorld(t, things(1))
+	w.place.Backend = "file://states?metadata=skip"
+	w.place.Directory = filepath.Join(w.place.Directory, "50% off")
+	if err := os.MkdirAll(filepath.Join(w.place.Directory, "states"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(w.place.Directory, "Pulumi.yaml"), []byte("name: shop\nruntime: yaml\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.must("stack", "init", "dev", "--no-select")
+	w.must(up("dev")...)
+	if !strings.Contains(w.must("stack", "export", "--stack=dev").stdout, "pilot:index:Thing") {
+		t.Error("what was made is not in the state")
+	}
+	if _, err := os.Stat(filepath.Join(w.place.Directory, "states/.pulumi/stacks/shop/dev.json")); err != nil {
+		t.Error(err)
+	}
+}

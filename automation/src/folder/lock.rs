@@ -57,7 +57,9 @@ fn first_living(backend: &Path, locks: &Path, stack: &str, written: bool) -> Opt
             living = Some(unknown(format!("an unknown owner ({} cannot be read)", path.display())));
             continue;
         };
-        let who = format!("{}@{} (pid {})", lock.username, lock.hostname, lock.pid);
+        // Anybody may have written it: shown as text, and never as orders to a terminal.
+        let (user, host) = (lock.username.escape_debug(), lock.hostname.escape_debug());
+        let who = format!("{user}@{host} (pid {})", lock.pid);
         match verdict(backend, &lock) {
             Verdict::Alive => living = Some(Living { text: who, writing: false }),
             Verdict::Unknown => living = Some(unknown(who)),

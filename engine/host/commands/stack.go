@@ -13,6 +13,7 @@ import (
 	"pilot/engine/host/store"
 
 	"github.com/pulumi/pulumi/pkg/v3/backend"
+	"github.com/pulumi/pulumi/pkg/v3/backend/backenderr"
 	"github.com/pulumi/pulumi/pkg/v3/resource/deploy"
 	"github.com/pulumi/pulumi/pkg/v3/secrets"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
@@ -179,6 +180,13 @@ func stackRename(c *call) error {
 		return err
 	}
 	return c.changing(func(stack backend.Stack, _ store.Held) error {
+		if wanted.FullyQualifiedName() == stack.Ref().FullyQualifiedName() {
+			return &backenderr.StackAlreadyExistsError{StackName: wanted.String()}
+		}
+		// Nothing has happened yet.
+		if _, err := os.Lstat(c.place.SettingsPath(wanted)); err == nil {
+			return fault.Refuse("the settings of %s would be replaced: %s is there already", wanted, c.place.SettingsPath(wanted))
+		}
 		// The lock of the new name keeps others from creating it meanwhile.
 		return c.locked(wanted, func(store.Held) error {
 			renamed, err := backend.RenameStack(c, stack, tokens.QName(c.rest[0]))

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"path/filepath"
 	"strings"
 
@@ -71,7 +72,7 @@ func (s *Stores) Open(run *run.Run, directory string) (*Place, error) {
 	if from.Backend == "" {
 		return nil, fault.Refuse("the place has no backend")
 	}
-	place := &Place{Directory: directory, URL: from.Backend}
+	place := &Place{Directory: directory, URL: absolute(from.Backend, directory)}
 	place.Sink = diag.DefaultSink(run.Stdout, run.Stderr, diag.FormatOptions{Color: colors.Never})
 	if err := place.readProject(from.Project); err != nil {
 		return nil, err
@@ -87,9 +88,9 @@ func (s *Stores) Open(run *run.Run, directory string) (*Place, error) {
 		place.Store, place.Secrets = opened, secret.OfService(from.Passphrase, opened.Client())
 		return place, nil
 	}
-	key := from.Backend + "\x00" + place.Project.Name.String()
+	key := place.URL + "\x00" + place.Project.Name.String()
 	opened, err := s.open.Get(key, func() (*state.Store, error) {
-		return state.Open(ctx, from.Backend, named, s.history)
+		return state.Open(ctx, place.URL, named, s.history)
 	})
 	if err != nil {
 		return nil, layout(err)
@@ -151,7 +152,15 @@ func (p *Place) Reference(name string) (backend.StackReference, error) {
 			return nil, backenderr.NoStackSelectedError{}
 		}
 	}
-	return p.Backend().ParseStackReference(name)
+	ref, err := p.Backend().ParseStackReference(name)
+	if err != nil {
+		return nil, err
+	}
+	// Folders are made of the name, and these two are others.
+	if short := ref.Name().String(); short == "." || short == ".." {
+		return nil, fault.Refuse("a stack cannot be named %q", short)
+	}
+	return ref, nil
 }
 
 // Stack finds an existing stack.
@@ -182,4 +191,15 @@ func (p *Place) Snapshot(ctx context.Context, stack backend.Stack) (*deploy.Snap
 // Quiet is a sink for what nobody reads.
 func Quiet() diag.Sink {
 	return diag.DefaultSink(io.Discard, io.Discard, diag.FormatOptions{Color: colors.Never})
+}
+
+// absolute makes the path of a folder that of the run, and not of where this process was started.
+func absolute(backend, directory string) string {
+	const scheme = "file://"
+	rest, is := strings.CutPrefix(backend, scheme)
+	if !is || strings.HasPrefix(rest, "/") || strings.HasPrefix(rest, "~") {
+		return backend
+	}
+	inside := url.URL{Path: filepath.ToSlash(directory) + "/"}
+	return scheme + inside.EscapedPath() + rest
 }

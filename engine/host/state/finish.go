@@ -195,8 +195,27 @@ func (j *Journal) wholeLog(ctx context.Context, entries []apitype.JournalEntry) 
 	return r.log, nil
 }
 
+// overtaken is an error when the state is no longer the one that the change began with: somebody took the lock away, and
+// another process wrote. What it wrote stays, and the next Lock puts our journal aside. A state that is merely gone is
+// written again, since all of it is known.
+func (h *Held) overtaken(ctx context.Context, base checkpoint) (gone bool, err error) {
+	current, err := loadCheckpoint(ctx, h.store.files, h.keys)
+	if err != nil {
+		return false, err
+	}
+	if current.exists() && current.sum != base.sumOrNone() {
+		return false, fmt.Errorf("%s was written by others meanwhile: somebody has taken the lock away; what this change "+
+			"has done is in %s", current.key, h.keys.journal)
+	}
+	return !current.exists(), nil
+}
+
 // commit makes a journal a checkpoint. Killed at any point, it can be done again from the journal.
 func (h *Held) commit(ctx context.Context, log *groupLog, base checkpoint, data []byte, next committed) error {
+	gone, err := h.overtaken(ctx, base)
+	if err != nil {
+		return errors.Join(err, log.close())
+	}
 	body, err := marshal(record{Committed: &next})
 	if err != nil {
 		return err
@@ -209,7 +228,7 @@ func (h *Held) commit(ctx context.Context, log *groupLog, base checkpoint, data 
 		return err
 	}
 	storage := h.store.files
-	if base.exists() {
+	if base.exists() && !gone {
 		if err := storage.copy(ctx, base.key, base.key+".bak"); err != nil {
 			return err
 		}
@@ -217,7 +236,7 @@ func (h *Held) commit(ctx context.Context, log *groupLog, base checkpoint, data 
 	if err := storage.write(ctx, h.keys.checkpoint, data, true); err != nil {
 		return err
 	}
-	if base.exists() && base.key != h.keys.checkpoint {
+	if base.exists() && !gone && base.key != h.keys.checkpoint {
 		if err := storage.remove(ctx, base.key); err != nil {
 			return err
 		}

@@ -14,7 +14,8 @@ type groupLog struct {
 	syncing bool // one goroutine syncs for all
 	// err is the first failure. After a failed write the file may end in a part of a line, and after a failed sync
 	// nobody knows what is on the disk; so nothing is appended any more.
-	err error
+	err    error
+	closed bool
 }
 
 func newGroupLog(out appender, lines int) *groupLog {
@@ -73,4 +74,13 @@ func (l *groupLog) fail(err error) {
 	}
 }
 
-func (l *groupLog) close() error { return l.out.Close() }
+// close may be called again: what ends a change badly closes what it finds.
+func (l *groupLog) close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return nil
+	}
+	l.closed = true
+	return l.out.Close()
+}

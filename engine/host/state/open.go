@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"os/user"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -52,19 +53,26 @@ func openFiles(ctx context.Context, address string) (storage files, name string,
 	return &bucket{blobs: blobs}, address, nil
 }
 
+// openFolder reads the address as the stock backend and the library under it do: the user's home is that of the
+// system, and what is left is the path of a URL, with its escapes.
 func openFolder(rest string) (files, string, error) {
 	path, _, _ := strings.Cut(rest, "?")
-	var err error
 	if path == "~" || strings.HasPrefix(path, "~/") {
-		home, err := os.UserHomeDir()
+		own, err := user.Current()
 		if err != nil {
 			return nil, "", err
 		}
-		path = filepath.Join(home, path[1:])
+		path = filepath.Join(own.HomeDir, path[1:])
 	}
-	if path, err = filepath.Abs(filepath.FromSlash(path)); err != nil {
+	path, err := filepath.Abs(filepath.FromSlash(path))
+	if err != nil {
 		return nil, "", err
 	}
+	parsed, err := url.Parse(fileScheme + filepath.ToSlash(path))
+	if err != nil {
+		return nil, "", fmt.Errorf("the backend's URL: %w", err)
+	}
+	path = filepath.FromSlash(parsed.Path)
 	name := path
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		name = real

@@ -2,6 +2,7 @@ package state
 
 import (
 	"net/url"
+	"os"
 	"testing"
 )
 
@@ -22,6 +23,30 @@ func TestTheParametersOfOldAddressesOfS3BecomeWhatTheStockBackendMakesOfThem(t *
 		modernS3(made)
 		if plain, _ := url.QueryUnescape(made.String()); plain != want {
 			t.Errorf("%s became %s", given, plain)
+		}
+	}
+}
+
+func TestAFolderIsTheOneThatTheStockBackendOpens(t *testing.T) {
+	for _, c := range []struct{ made, address string }{
+		{"plain", "plain"}, {"a b", "a b"}, {"a b", "a%20b"}, {"100%", "100%25"}, {"\u00fc", "%C3%BC"}, {"h", "h#part"},
+		{"q", "q?metadata=skip"}, {"x?y", "x%3Fy"}, {"x#y", "x%23y"},
+	} {
+		b := &bench{T: t, ctx: t.Context(), dir: t.TempDir()}
+		b.must(os.Mkdir(b.dir+"/"+c.made, 0o700))
+		b.url = fileScheme + b.dir + "/" + c.address
+		b.store = b.open()
+		b.ref = b.parse("dev")
+		b.create()
+		b.up("a")
+		b.wantURNs(ids("a")...)
+		found, err := os.ReadDir(b.dir)
+		b.must(err)
+		if len(found) != 1 {
+			t.Errorf("%s: there are %v", c.address, found)
+		}
+		if _, err := os.Stat(b.dir + "/" + c.made + "/" + b.keys().history); err != nil {
+			t.Errorf("%s: %v", c.address, err)
 		}
 	}
 }

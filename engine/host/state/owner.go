@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"strconv"
 	"strings"
 	"sync"
 )
@@ -30,7 +31,15 @@ type owner struct {
 	Flock bool `json:"flock"`
 }
 
-func (o owner) String() string { return fmt.Sprintf("%s@%s (pid %d)", o.Username, o.Hostname, o.Pid) }
+func (o owner) String() string {
+	return fmt.Sprintf("%s@%s (pid %d)", printable(o.Username), printable(o.Hostname), o.Pid)
+}
+
+// printable shows what anybody may have written into a lock file as text, and never as orders to a terminal.
+func printable(text string) string {
+	quoted := strconv.Quote(text)
+	return quoted[1 : len(quoted)-1]
+}
 
 // verdict is what is known of the owner of a lock.
 type verdict string

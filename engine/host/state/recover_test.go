@@ -83,6 +83,34 @@ func TestAJournalOfAWriterThatLivesIsNotTouched(t *testing.T) {
 	b.lock().Release()
 }
 
+func TestAChangeThatWasOvertakenOverwritesNothingAndSaysSo(t *testing.T) {
+	b := newBench(t)
+	b.up("a")
+	c := b.begin()
+	b.must(c.make("b"))
+	b.stockWrite(b.keys().checkpoint, b.importedBy("other"))
+	err := c.finish()
+	if err == nil || !strings.Contains(err.Error(), "written by others meanwhile") {
+		t.Fatalf("the error is %v", err)
+	}
+	b.wantURNs(ids("other")...)
+	h := b.lock()
+	defer h.Release()
+	if w := h.Warnings(); len(w) != 1 || !strings.Contains(w[0], "was not brought in and is kept in") {
+		t.Fatalf("the warnings are %q", w)
+	}
+}
+
+func TestAStateThatVanishedDuringAChangeIsWrittenAsAWhole(t *testing.T) {
+	b := newBench(t)
+	b.up("a")
+	c := b.begin()
+	b.must(c.make("b"))
+	b.must(os.Remove(b.file(b.keys().checkpoint)))
+	b.must(c.finish())
+	b.wantURNs(ids("b", "a")...)
+}
+
 func TestAJournalOfTheFirstFormIsBroughtIn(t *testing.T) {
 	b := newBench(t)
 	b.up("a")
