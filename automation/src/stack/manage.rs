@@ -24,7 +24,7 @@ pub struct RemoveOptions {
     /// Also the copies of its state that a folder or bucket backend keeps.
     pub remove_backups: bool,
     /// In a folder backend, also what a removal that was interrupted has left of a stack that is gone: its
-    /// settings file, files beside its state (with `remove_backups` their copies too) and empty folders. A
+    /// settings file, files beside its state (with `remove_backups` their copies too), logs and empty folders. A
     /// stack that is gone has no lock, so this is for who alone makes and removes stacks of this name.
     pub remove_leftovers: bool,
 }
@@ -154,6 +154,18 @@ impl Stack {
         if !options.preserve_config {
             let _ = std::fs::remove_file(self.workspace.stack_settings_path(&self.name));
         }
+        self.remove_logs();
+    }
+
+    /// The CLI keeps a log of each operation in its home, which outlives the stack.
+    fn remove_logs(&self) {
+        let place = self.workspace.place();
+        let logs = place.home.join("logs");
+        for entry in std::fs::read_dir(&logs).into_iter().flatten().flatten() {
+            if is_log_of(&entry.file_name().to_string_lossy(), &place.project, self.short_name()) {
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
     }
 
     /// False when the name says another project.
@@ -192,6 +204,20 @@ const STATE_EXTENSIONS: [&str; 3] = ["json", "json.gz", "json.zst"];
 
 /// What a backend keeps beside a file: its attributes, and a write that was cut off.
 const SIDE_FILES: [&str; 2] = ["attrs", "tmp"];
+
+/// `ORGANIZATION+PROJECT+STACK-TIME.log`: the time is digits and one letter, so that no other stack's name passes for it.
+fn is_log_of(file: &str, project: &str, stack: &str) -> bool {
+    let time = file.split_once('+').and_then(|(_, rest)| {
+        rest.strip_prefix(project)?
+            .strip_prefix('+')?
+            .strip_prefix(stack)?
+            .strip_prefix('-')?
+            .strip_suffix(".log")
+    });
+    let (date, clock) = time.and_then(|time| time.split_once('T')).unwrap_or_default();
+    let digits = |text: &str, count| text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits(date, 8) && digits(clock, 6)
+}
 
 #[cfg(test)]
 mod tests {
@@ -308,6 +334,22 @@ mod tests {
         };
         let kept: Vec<String> = before.into_iter().filter(|file| !is_own(file)).collect();
         assert_eq!(files(&root), kept);
+    }
+
+    #[test]
+    fn a_log_belongs_to_the_stack_of_exactly_its_name() {
+        let is = |file: &str| is_log_of(file, "shop", "dev");
+        assert!(is("organization+shop+dev-20261129T033952.log"));
+        for other in [
+            "organization+shop+dev-eu-20261129T033952.log",
+            "organization+shop+dev-20261129T033952-20261129T033952.log",
+            "organization+shop+dev.eu-20261129T033952.log",
+            "organization+shopping+dev-20261129T033952.log",
+            "organization+shop+dev-20261129T033952.txt",
+            "dev-20261129T033952.log",
+        ] {
+            assert!(!is(other), "{other}");
+        }
     }
 
     #[tokio::test]

@@ -183,6 +183,11 @@ func stackRename(c *call) error {
 		if wanted.FullyQualifiedName() == stack.Ref().FullyQualifiedName() {
 			return &backenderr.StackAlreadyExistsError{StackName: wanted.String()}
 		}
+		if taken, err := c.place.Backend().GetStack(c, wanted); err != nil {
+			return err
+		} else if taken != nil {
+			return &backenderr.StackAlreadyExistsError{StackName: wanted.String()}
+		}
 		// Nothing has happened yet.
 		if _, err := os.Lstat(c.place.SettingsPath(wanted)); err == nil {
 			return fault.Refuse("the settings of %s would be replaced: %s is there already", wanted, c.place.SettingsPath(wanted))

@@ -11,6 +11,7 @@ mod world;
 
 use std::time::Duration;
 
+use automation::stack::RemoveOptions;
 use automation::{Error, EventKind, Options, Value};
 use provider_api::{Declaration, Declared, Expr};
 use world::{World, normalized};
@@ -53,8 +54,9 @@ async fn a_stack_is_created_kept_and_destroyed_in_order() {
 
     stack.destroy(world.program("rt-order", two_resources()), &Options::default()).await.unwrap();
     assert_eq!(world.cloud.log()[2..], ["delete second", "delete first"]);
-    stack.remove().await.unwrap();
-    stack.remove().await.unwrap();
+    let entirely = RemoveOptions { remove_backups: true, remove_leftovers: true, ..RemoveOptions::default() };
+    stack.remove_with(&entirely).await.unwrap();
+    stack.remove_with(&entirely).await.unwrap();
     assert_eq!(world.state_files("rt-order"), Vec::<String>::new());
 }
 

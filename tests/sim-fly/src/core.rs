@@ -80,6 +80,12 @@ impl Core {
         look(&self.shared().world)
     }
 
+    /// Returns when all that was noted so far is on the disk, or never will be.
+    pub async fn settled(&self) {
+        let last = self.shared().journal.last();
+        self.on_disk.clone().wait(last).await;
+    }
+
     /// Changes the objects, and returns when the journal has it on the disk.
     ///
     /// # Errors

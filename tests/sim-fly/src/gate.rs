@@ -105,6 +105,8 @@ impl Gate {
             answered.map(|response| dated(response, &request_id))
         };
         let answered = clock::skewed(skew, bend::lagging(lag, work)).await;
+        // What an answer shows is true also after a kill.
+        core.settled().await;
         record.status = answered.as_ref().map_or(0, |response| response.status().as_u16());
         core.seen.add(record);
         answered

@@ -116,6 +116,11 @@ impl Journal {
         number
     }
 
+    /// The number of the last entry; 0 when there is none.
+    pub fn last(&self) -> u64 {
+        self.next - 1
+    }
+
     pub fn on_disk(&self) -> OnDisk {
         OnDisk(self.on_disk.clone())
     }
