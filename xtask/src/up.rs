@@ -18,7 +18,7 @@ const DEMO: &str = "demo";
 
 /// Start Pilot on this machine with a workspace `demo`, and print its link.
 ///
-/// Builds what is missing (the first run takes about 6 minutes on 2 cores, later ones seconds), starts
+/// Builds what is missing (the first run takes about 10 minutes of processor time, later ones seconds), starts
 /// `pilot serve` on loopback, creates or starts the workspace, and waits until it is ready.
 #[derive(clap::Args)]
 pub struct Arguments {

@@ -170,13 +170,13 @@ mod tests {
     #[tokio::test]
     async fn the_lock_of_a_process_that_is_proven_dead_is_removed_with_its_owner_file() {
         let world = World::new();
-        let (lock, file) = (world.lock("a.json", &dead()), dead());
-        let _ = lock;
-        let path = world.lock("b.json", &file);
-        let owner_file = world.announce(&file);
+        let (unannounced, announced) = (dead(), dead());
+        let kept = world.lock("a.json", &unannounced);
+        let removed = world.lock("b.json", &announced);
+        let owner_file = world.announce(&announced);
         // Of the first nothing is proven.
         assert!(world.settle().await.is_err());
-        assert!(!path.exists() && !owner_file.exists() && lock.exists());
+        assert!(!removed.exists() && !owner_file.exists() && kept.exists());
     }
 
     #[tokio::test]

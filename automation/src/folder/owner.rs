@@ -199,14 +199,14 @@ mod tests {
 
     #[derive(Deserialize)]
     struct Table {
-        here: Owner2,
+        here: Told,
         cases: Vec<Case>,
     }
 
     /// As the table has it: without a pid.
     #[derive(Clone, Deserialize)]
     #[serde(rename_all = "camelCase")]
-    struct Owner2 {
+    struct Told {
         boot_id: String,
         pid_namespace: String,
         #[serde(default)]
@@ -216,7 +216,7 @@ mod tests {
     #[derive(Deserialize)]
     struct Case {
         name: String,
-        owner: Option<Owner2>,
+        owner: Option<Told>,
         process: Option<u64>,
         flock: Option<Flock>,
         storage: String,

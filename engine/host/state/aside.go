@@ -16,6 +16,26 @@ func aside(key, why string) string {
 	return key + "." + why + "-" + time.Now().UTC().Format("20060102T150405.000000000Z")
 }
 
+// keepState keeps a copy of a state that cannot be used, and gives where.
+func (s *Store) keepState(ctx context.Context, key string) (kept string, err error) {
+	kept = aside(key, "corrupt")
+	if err := s.files.copy(ctx, key, kept); err != nil {
+		return "", err
+	}
+	s.trimAside(ctx, key, "corrupt")
+	return kept, nil
+}
+
+// keepLog takes a journal out of use, and gives where it is kept.
+func (s *Store) keepLog(ctx context.Context, key string) (kept string, err error) {
+	kept = aside(key, "superseded")
+	if err := s.files.moveLog(ctx, key, kept); err != nil {
+		return "", err
+	}
+	s.trimAside(ctx, key, "superseded")
+	return kept, nil
+}
+
 // trimAside removes the oldest of such files beyond the number to keep. What cannot be removed now is so the next time.
 func (s *Store) trimAside(ctx context.Context, key, why string) {
 	dir, prefix := path.Dir(key), path.Base(key)+"."+why+"-"

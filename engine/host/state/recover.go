@@ -185,13 +185,12 @@ func listed(title string, items []string) string {
 
 // setAside keeps a journal that does not belong to the state: somebody else wrote or removed that meanwhile.
 func (h *Held) setAside(ctx context.Context, f findings) error {
-	aside := aside(h.keys.journal, "superseded")
-	if err := h.store.files.moveLog(ctx, h.keys.journal, aside); err != nil {
+	kept, err := h.store.keepLog(ctx, h.keys.journal)
+	if err != nil {
 		return err
 	}
-	h.store.trimAside(ctx, h.keys.journal, "superseded")
 	h.warn("%s died during a change, and the state was changed by others since; its journal was not brought in and is "+
-		"kept in %s. Refresh the stack", f.live.header.owner(), aside)
+		"kept in %s. Refresh the stack", f.live.header.owner(), kept)
 	return nil
 }
 
@@ -203,11 +202,10 @@ func (h *Held) putAside(ctx context.Context) error {
 		return err
 	}
 	if current.exists() {
-		kept := aside(current.key, "corrupt")
-		if err := s.files.copy(ctx, current.key, kept); err != nil {
+		kept, err := s.keepState(ctx, current.key)
+		if err != nil {
 			return err
 		}
-		s.trimAside(ctx, current.key, "corrupt")
 		h.warn("the state that was damaged is kept in %s", kept)
 	}
 	if _, err := s.files.readLog(ctx, k.journal); errors.Is(err, fs.ErrNotExist) {
@@ -215,11 +213,10 @@ func (h *Held) putAside(ctx context.Context) error {
 	} else if err != nil {
 		return err
 	}
-	kept := aside(k.journal, "superseded")
-	if err := s.files.moveLog(ctx, k.journal, kept); err != nil {
+	kept, err := s.keepLog(ctx, k.journal)
+	if err != nil {
 		return err
 	}
-	s.trimAside(ctx, k.journal, "superseded")
 	h.warn("the journal of a change that was cut off is kept in %s", kept)
 	return nil
 }

@@ -79,11 +79,9 @@ func (s *Store) Repair(ctx context.Context, ref backend.StackReference, apply bo
 // restore puts a copy in the place of the checkpoint, and gives where the damaged one is kept.
 func (s *Store) restore(ctx context.Context, k keys, f findings, chosen *spare) (kept string, err error) {
 	if f.current.exists() {
-		kept = aside(f.current.key, "corrupt")
-		if err := s.files.copy(ctx, f.current.key, kept); err != nil {
+		if kept, err = s.keepState(ctx, f.current.key); err != nil {
 			return "", err
 		}
-		s.trimAside(ctx, f.current.key, "corrupt")
 	}
 	key := k.checkpoint
 	if compressed := path.Ext(chosen.key); compressed == ".gz" || compressed == ".zst" {
