@@ -127,7 +127,11 @@ fn by_words(ended: &Ended<'_>) -> Option<Error> {
         return Some(Error::StackExists { stack: stack() });
     }
     if text.contains("the stack is currently locked by") || text.contains("[409] Conflict") {
-        return Some(Error::ConcurrentUpdate { stack: stack(), owner: lock_owner(&text) });
+        return Some(Error::ConcurrentUpdate {
+            stack: stack(),
+            owner: lock_owner(&text),
+            unproven: !text.contains("[409] Conflict"),
+        });
     }
     if text.contains("no stack named") && text.contains("found") {
         return Some(Error::StackNotFound { stack: stack() });
@@ -137,6 +141,9 @@ fn by_words(ended: &Ended<'_>) -> Option<Error> {
     }
     if text.contains("incorrect passphrase") || text.contains("passphrase must be set") {
         return Some(Error::Secrets { message: message(ended.stderr, ended.stdout) });
+    }
+    if text.contains("no space left on device") {
+        return Some(Error::StorageFull { message: message(ended.stderr, ended.stdout) });
     }
     let unreadable =
         ["failed to load checkpoint", "could not deserialize deployment", "unmarshalling checkpoint"];

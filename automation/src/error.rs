@@ -72,12 +72,15 @@ pub enum Error {
         stack: String,
     },
     /// Another update holds the stack's lock.
-    #[error("stack {stack} is locked by {owner}")]
+    #[error("stack {stack} is locked by {owner}{}", way_out(*unproven, stack))]
     ConcurrentUpdate {
         /// Its name.
         stack: String,
-        /// Who holds it, as the lock tells it.
+        /// Who holds it, as the lock tells it: `user@host (pid 12)`.
         owner: String,
+        /// Whether that process still runs cannot be told from here. If it does not, [`crate::Stack::cancel`] frees
+        /// the stack.
+        unproven: bool,
     },
     /// The engine ran and something in it failed.
     #[error("{operation} failed: {}", summary(diagnostics))]
@@ -185,6 +188,14 @@ pub enum Error {
         stack: String,
         /// The reason, and why the run itself failed if it did.
         message: String,
+        /// What keeps the stacks has no space left.
+        storage_full: bool,
+    },
+    /// What keeps the stacks has no space left. Nothing was begun, or all that was done is in the state.
+    #[error("there is no space left for the stacks' state: {message}")]
+    StorageFull {
+        /// Where.
+        message: String,
     },
     /// A panic or an internal error of the engine.
     #[error("the engine failed in itself: {message}")]
@@ -283,6 +294,16 @@ fn host_key(host: &str, changed: bool) -> String {
              known_hosts, for example by connecting once with `ssh`"
         ),
     }
+}
+
+fn way_out(unproven: bool, stack: &str) -> String {
+    if !unproven {
+        return String::new();
+    }
+    format!(
+        ", and whether that process still runs cannot be told from here; if it does not, `pulumi cancel {stack}` frees \
+         the stack"
+    )
 }
 
 /// The messages without those that only repeat that something failed.

@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     fn busy() -> Result<()> {
-        Err(Error::ConcurrentUpdate { stack: "dev".to_owned(), owner: "another".to_owned() })
+        Err(Error::ConcurrentUpdate { stack: "dev".to_owned(), owner: "another".to_owned(), unproven: false })
     }
 
     #[tokio::test]

@@ -65,7 +65,7 @@ fn any_other_failure_keeps_the_code_and_the_error_line() {
 
 /// What Pulumi 3.255.0 wrote for each case, captured from the real CLI unless a comment says otherwise; the
 /// first word after the code is the variant that it must become.
-const CAPTURED: [(&str, i32, &str, &str); 26] = [
+const CAPTURED: [(&str, i32, &str, &str); 27] = [
     ("stack export", 6, "StackNotFound", "error: no stack named 'nope' found\n"),
     ("stack init", 1, "StackExists", "error: stack 'organization/p/dev' already exists\n"),
     ("stack rename", 1, "StackExists", "error: a stack named dev already exists\n"),
@@ -94,6 +94,13 @@ const CAPTURED: [(&str, i32, &str, &str); 26] = [
          PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE environment variables\n",
     ),
     ("config", 1, "Secrets", "error: incorrect passphrase\n"),
+    (
+        "up",
+        1,
+        "StorageFull",
+        "error: blob (key \".pulumi/locks/organization/p/dev/1.json\") (code=Unknown): write \
+         /s/.pulumi/locks/organization/p/dev/1.json.18.tmp: no space left on device\n",
+    ),
     (
         "up",
         1,

@@ -160,7 +160,7 @@ impl Scope<'_> {
         let state = self.state(inner, name)?;
         if state.busy {
             let owner = "another operation of this process".to_owned();
-            return Err(Error::ConcurrentUpdate { stack: name.to_owned(), owner });
+            return Err(Error::ConcurrentUpdate { stack: name.to_owned(), owner, unproven: false });
         }
         let left = state.resources.iter().any(|resource| resource.kind != crate::wire::STACK_TYPE);
         if left && !parsed.has("--force") {

@@ -115,7 +115,7 @@ async fn take(fake: &FakeEngine, key: &(String, String), options: &Options) -> R
         }
         if tokio::time::Instant::now() >= deadline {
             let owner = "another operation of this process".to_owned();
-            return Err(Error::ConcurrentUpdate { stack: key.1.clone(), owner });
+            return Err(Error::ConcurrentUpdate { stack: key.1.clone(), owner, unproven: false });
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

@@ -18,24 +18,26 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub(super) async fn settle(backend: &Path, locks: &Path, stack: &str, deadline: Instant) -> Result<()> {
     let began = Instant::now();
     loop {
-        let Some(owner) = first_living(backend, locks, stack, began.elapsed() >= WRITING) else {
+        let Some(living) = first_living(backend, locks, began.elapsed() >= WRITING) else {
             return Ok(());
         };
         // One that is being written gets its time, whatever the deadline.
-        if Instant::now() >= deadline && !(owner.writing && began.elapsed() < WRITING) {
-            return Err(Error::ConcurrentUpdate { stack: stack.to_owned(), owner: owner.text });
+        if Instant::now() >= deadline && !(living.writing && began.elapsed() < WRITING) {
+            let (stack, Living { owner, unproven, .. }) = (stack.to_owned(), living);
+            return Err(Error::ConcurrentUpdate { stack, owner, unproven });
         }
         tokio::time::sleep(PAUSE).await;
     }
 }
 
 struct Living {
-    text: String,
+    owner: String,
+    unproven: bool,
     writing: bool,
 }
 
 /// The owner of a lock that may be alive; dead ones are removed on the way.
-fn first_living(backend: &Path, locks: &Path, stack: &str, written: bool) -> Option<Living> {
+fn first_living(backend: &Path, locks: &Path, written: bool) -> Option<Living> {
     let entries = std::fs::read_dir(locks).ok()?;
     let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     paths.retain(|path| path.extension().is_some_and(|end| end == "json") || is_unfinished(path));
@@ -46,23 +48,23 @@ fn first_living(backend: &Path, locks: &Path, stack: &str, written: bool) -> Opt
                 tracing::warn!(lock = %path.display(), "removing a lock that was never finished");
                 let _ = std::fs::remove_file(&path);
             } else {
-                let text = format!("an unknown owner ({} is being written)", path.display());
-                living = Some(Living { text, writing: true });
+                let owner = format!("an unknown owner ({} is being written)", path.display());
+                living = Some(Living { owner, unproven: false, writing: true });
             }
             continue;
         }
         let Ok(text) = std::fs::read_to_string(&path) else { continue };
-        let unknown = |who: String| Living { text: unproven(&who, stack), writing: false };
+        let of = |owner: String, unproven: bool| Some(Living { owner, unproven, writing: false });
         let Ok(lock) = serde_json::from_str::<Owner>(&text) else {
-            living = Some(unknown(format!("an unknown owner ({} cannot be read)", path.display())));
+            living = of(format!("an unknown owner ({} cannot be read)", path.display()), true);
             continue;
         };
         // Anybody may have written it: shown as text, and never as orders to a terminal.
         let (user, host) = (lock.username.escape_debug(), lock.hostname.escape_debug());
         let who = format!("{user}@{host} (pid {})", lock.pid);
         match verdict(backend, &lock) {
-            Verdict::Alive => living = Some(Living { text: who, writing: false }),
-            Verdict::Unknown => living = Some(unknown(who)),
+            Verdict::Alive => living = of(who, false),
+            Verdict::Unknown => living = of(who, true),
             Verdict::Dead => {
                 tracing::warn!(lock = %path.display(), pid = lock.pid, "removing the lock of a dead process");
                 let _ = std::fs::remove_file(&path);
@@ -73,14 +75,6 @@ fn first_living(backend: &Path, locks: &Path, stack: &str, written: bool) -> Opt
         }
     }
     living
-}
-
-/// What to do about an owner of whom nothing can be proven.
-fn unproven(who: &str, stack: &str) -> String {
-    format!(
-        "{who}, and whether that process still runs cannot be told from here; if it does not, `pulumi cancel {stack}` \
-         frees the stack"
-    )
 }
 
 /// Of all owner files that may be the lock's: it is dead only if each of them is.
@@ -196,8 +190,12 @@ mod tests {
         let elsewhere = Owner { hostname: "elsewhere".to_owned(), ..dead() };
         for (name, owner) in [("a.json", dead()), ("b.json", elsewhere)] {
             let path = world.lock(name, &owner);
-            let error = world.settle().await.unwrap_err().to_string();
-            assert!(path.exists() && error.contains("`pulumi cancel s`"), "{error}");
+            let error = world.settle().await.unwrap_err();
+            assert!(path.exists() && error.to_string().contains("`pulumi cancel s`"), "{error}");
+            let Error::ConcurrentUpdate { owner: told, unproven: true, .. } = error else {
+                panic!("{error}")
+            };
+            assert_eq!(told, format!("{}@{} (pid {})", owner.username, owner.hostname, owner.pid));
             std::fs::remove_file(path).unwrap();
         }
     }

@@ -19,8 +19,7 @@ impl Failed<'_> {
         let Self { stack, command, outcome, failures, program_error } = self;
         let Outcome { ended, stdout, mut stderr, canceled } = outcome;
         let stack = || stack.to_owned();
-        let Fault { kind, message, owner } =
-            ended.fault.unwrap_or(Fault { kind: FaultKind::Failed, message: String::new(), owner: None });
+        let Fault { kind, message, owner, unproven, storage_full } = ended.fault.unwrap_or_default();
         // A cancel does not hide that what was done is not in the state.
         if canceled && kind != FaultKind::StateUnwritten {
             return Error::Canceled;
@@ -31,6 +30,7 @@ impl Failed<'_> {
             FaultKind::ConcurrentUpdate => Error::ConcurrentUpdate {
                 stack: stack(),
                 owner: owner.unwrap_or_else(|| "another update".to_owned()),
+                unproven,
             },
             FaultKind::EngineBug => Error::EngineBug { message },
             FaultKind::Invalid => Error::Invalid { command: command.to_owned(), message },
@@ -44,7 +44,8 @@ impl Failed<'_> {
             FaultKind::StackNotFound => Error::StackNotFound { stack: stack() },
             FaultKind::StateCorrupt => Error::StateCorrupt { stack: stack(), message },
             FaultKind::StateNewer => Error::StateNewer { stack: stack(), message },
-            FaultKind::StateUnwritten => Error::StateUnwritten { stack: stack(), message },
+            FaultKind::StateUnwritten => Error::StateUnwritten { stack: stack(), message, storage_full },
+            FaultKind::Failed if storage_full => Error::StorageFull { message },
             FaultKind::Failed => {
                 // The CLI prints its reason; the host may tell it in the fault alone.
                 if !message.is_empty() && !stderr.contains(message.trim()) {
@@ -75,7 +76,8 @@ mod tests {
 
     fn error(kind: FaultKind, code: i32, stderr: &str) -> Error {
         let owner = (kind == FaultKind::ConcurrentUpdate).then(|| "me@here (pid 12)".to_owned());
-        let fault = Some(Fault { kind, message: "why".to_owned(), owner });
+        let fault =
+            Some(Fault { kind, message: "why".to_owned(), owner, unproven: true, storage_full: false });
         let outcome =
             Outcome { ended: wire::Ended { code, fault }, stderr: stderr.to_owned(), ..Outcome::default() };
         let (failures, program_error) = (Failures::default(), None);
@@ -89,7 +91,7 @@ mod tests {
         assert!(matches!(error(FaultKind::Canceled), Error::Canceled));
         let locked = error(FaultKind::ConcurrentUpdate);
         assert!(
-            matches!(&locked, Error::ConcurrentUpdate { stack, owner } if stack == "dev" && owner == "me@here (pid 12)")
+            matches!(&locked, Error::ConcurrentUpdate { stack, owner, unproven: true } if stack == "dev" && owner == "me@here (pid 12)")
         );
         assert!(matches!(error(FaultKind::EngineBug), Error::EngineBug { .. }));
         assert!(matches!(error(FaultKind::Invalid), Error::Invalid { command, .. } if command == "up"));
@@ -110,7 +112,8 @@ mod tests {
     #[test]
     fn a_cancel_does_not_hide_a_state_that_was_not_written() {
         let ended = |kind| {
-            let fault = Some(Fault { kind, message: "disk full".to_owned(), owner: None });
+            let fault =
+                Some(Fault { kind, message: "disk full".to_owned(), storage_full: true, ..Fault::default() });
             let outcome =
                 Outcome { ended: wire::Ended { code: 255, fault }, canceled: true, ..Outcome::default() };
             let (failures, program_error) = (Failures::default(), None);
@@ -118,7 +121,7 @@ mod tests {
         };
         let told = ended(FaultKind::StateUnwritten);
         assert!(
-            matches!(&told, Error::StateUnwritten { stack, message } if stack == "dev" && message == "disk full"),
+            matches!(&told, Error::StateUnwritten { stack, message, storage_full: true } if stack == "dev" && message == "disk full"),
             "{told:?}"
         );
         assert!(matches!(ended(FaultKind::Failed), Error::Canceled));

@@ -107,23 +107,30 @@ pub(super) struct Ended {
     pub fault: Option<Fault>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct Fault {
     pub kind: FaultKind,
     pub message: String,
     /// Who holds the lock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
+    /// It may be dead.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unproven: bool,
+    /// What keeps the stacks has no space left.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub storage_full: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum FaultKind {
     Auth,
     Canceled,
     ConcurrentUpdate,
     EngineBug,
+    #[default]
     Failed,
     Invalid,
     NeedsCli,

@@ -210,7 +210,7 @@ pub async fn two_operations_on_one_stack_exclude_each_other(subject: impl Subjec
     subject.reached("a").await;
     let impatient = Options { lock_timeout: Duration::ZERO, ..Options::default() };
     let error = stack.up(row(&["a"]), &impatient).await.unwrap_err();
-    let Error::ConcurrentUpdate { stack: named, owner } = error else { panic!("{error:?}") };
+    let Error::ConcurrentUpdate { stack: named, owner, .. } = error else { panic!("{error:?}") };
     assert_eq!(named, "busy");
     assert!(!owner.is_empty());
     subject.release("a");

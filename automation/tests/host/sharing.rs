@@ -155,3 +155,27 @@ async fn fifty_stacks_at_once_keep_to_themselves() {
     assert_eq!(world.workspace.stacks(false).await.unwrap().len(), 50);
     assert_eq!(world.cloud.ids().len(), 50);
 }
+
+#[tokio::test]
+async fn two_hosts_that_set_configuration_at_the_same_time_keep_what_both_have_set() {
+    let world = World::new().await;
+    let first = world.stack("shared").await;
+    // A copy with a setting of its own has processes of its own.
+    let other = world.engine.clone().with_runs(4);
+    let second = world.on(other.clone()).stack("shared");
+    let options = ConfigOptions::default();
+    let mut setting = tokio::task::JoinSet::new();
+    for at in 0..10 {
+        for (who, stack) in [("first", first.clone()), ("second", second.clone())] {
+            let options = options.clone();
+            setting.spawn(
+                async move { stack.set_config(&format!("{who}{at}"), at.to_string(), &options).await },
+            );
+        }
+    }
+    while let Some(set) = setting.join_next().await {
+        set.unwrap().unwrap();
+    }
+    assert!(world.engine.processes() != other.processes() && !other.processes().is_empty());
+    assert_eq!(first.get_all_config(&options).await.unwrap().len(), 20);
+}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"syscall"
 
 	"pilot/engine/host/protocol"
 	"pilot/engine/host/secret"
@@ -87,9 +88,18 @@ func Of(err error, asked bool) (int, *protocol.Fault) {
 	fault := &protocol.Fault{Kind: kind(err, asked), Message: message(err)}
 	var locked *state.Locked
 	if errors.As(err, &locked) {
-		fault.Owner = locked.Told()
+		fault.Owner, fault.Unproven = locked.Owner, locked.Unproven
 	}
+	fault.StorageFull = isFull(err)
 	return code(err, fault.Kind), fault
+}
+
+// isFull is about the state alone: why the run itself failed may be another disk.
+func isFull(err error) bool {
+	if unwritten := new(Unwritten); errors.As(err, &unwritten) {
+		err = unwritten.Err
+	}
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
 
 func kind(err error, asked bool) protocol.Kind {

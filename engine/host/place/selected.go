@@ -85,7 +85,11 @@ func (p *Place) Select(name string) error {
 	if err != nil {
 		return err
 	}
-	defer edits.lock(path)()
+	release, err := edits.lock(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer release()
 	selected, err := readSelection(path)
 	if err != nil {
 		// Nobody can read it, so nothing is lost.
@@ -101,9 +105,6 @@ func (p *Place) Select(name string) error {
 			return err
 		}
 		return nil
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
 	}
 	temporary, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path))
 	if err != nil {

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 
 	"pilot/engine/host/fault"
 
@@ -61,13 +60,17 @@ func (p *Place) NoEnvironments(settings *Settings) error {
 	return fault.Refuse("backend %s does not support environments", p.Backend().Name())
 }
 
-// Edit excludes other edits of a stack's settings while this process reads, changes and writes them.
+// Edit reads, changes and writes a stack's settings, while no other host edits them.
 func (p *Place) Edit(ref backend.StackReference, file string, change func(*Settings) error) error {
 	path := p.Path(file)
 	if path == "" {
 		path = p.SettingsPath(ref)
 	}
-	defer edits.lock(path)()
+	release, err := edits.lock(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer release()
 	settings, err := p.Settings(ref, file)
 	if err != nil {
 		return err
@@ -141,38 +144,4 @@ func (p *Place) manager(
 	return p.Secrets.Manager(ctx, settings.ProjectStack, stack, func() (*deploy.Snapshot, error) {
 		return p.Snapshot(ctx, stack)
 	})
-}
-
-// locks holds a mutex for each path that is being edited.
-type locks struct {
-	mutex sync.Mutex
-	paths map[string]*counted
-}
-
-type counted struct {
-	sync.Mutex
-	users int
-}
-
-var edits = &locks{paths: map[string]*counted{}}
-
-// lock waits for the path; what it returns lets go of it.
-func (l *locks) lock(path string) func() {
-	l.mutex.Lock()
-	found, known := l.paths[path]
-	if !known {
-		found = &counted{}
-		l.paths[path] = found
-	}
-	found.users++
-	l.mutex.Unlock()
-	found.Lock()
-	return func() {
-		found.Unlock()
-		l.mutex.Lock()
-		defer l.mutex.Unlock()
-		if found.users--; found.users == 0 {
-			delete(l.paths, path)
-		}
-	}
 }

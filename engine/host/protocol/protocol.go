@@ -83,7 +83,11 @@ type Ended struct {
 type Fault struct {
 	Kind    Kind   `json:"kind"`
 	Message string `json:"message"`
-	Owner   string `json:"owner,omitempty"`
+	// Owner holds the lock; Unproven says that it may be dead.
+	Owner    string `json:"owner,omitempty"`
+	Unproven bool   `json:"unproven,omitempty"`
+	// StorageFull: what keeps the stacks has no space left.
+	StorageFull bool `json:"storageFull,omitempty"`
 }
 
 // Kind tells faults apart.

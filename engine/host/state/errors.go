@@ -12,15 +12,14 @@ type Locked struct {
 	Unproven bool
 }
 
-func (e *Locked) Error() string { return "the stack is locked by " + e.Told() }
-
-// Told names the owner and, where nothing is proven of it, the way out.
-func (e *Locked) Told() string {
-	if !e.Unproven {
-		return e.Owner
+// Error names the owner and, where nothing is proven of it, the way out.
+func (e *Locked) Error() string {
+	text := "the stack is locked by " + e.Owner
+	if e.Unproven {
+		text += fmt.Sprintf(", and whether that process still runs cannot be told from here; if it does not, "+
+			"`pulumi cancel %s` frees the stack", e.Stack)
 	}
-	return fmt.Sprintf("%s, and whether that process still runs cannot be told from here; if it does not, "+
-		"`pulumi cancel %s` frees the stack", e.Owner, e.Stack)
+	return text
 }
 
 // Corrupt says that the state of a stack cannot be read. Nothing was changed.

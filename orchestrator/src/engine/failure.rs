@@ -19,9 +19,6 @@ pub fn provider_problem(error: ProviderError) -> Problem {
 /// `typed` finds the provider's own error behind a failed step.
 pub fn problem(error: Error, typed: impl Fn(&str) -> Option<ProviderError>) -> Problem {
     let words = error.to_string();
-    if words.contains("no space left on device") {
-        return crate::data::full("Pulumi's state");
-    }
     match error {
         Error::UpdateFailed { failed_operations, .. } => {
             // All are taken, so that none is left behind; the first is the one to show.
@@ -31,10 +28,14 @@ pub fn problem(error: Error, typed: impl Fn(&str) -> Option<ProviderError>) -> P
                 .map(provider_problem)
                 .unwrap_or_else(|| Problem::new(ErrorCode::EngineFailed, words))
         }
-        Error::ConcurrentUpdate { owner, .. } => {
-            Problem::new(ErrorCode::StackLocked, format!("The stack is locked by {owner}.")).with_action(
-                "Wait for that run to end. If it surely is dead, `pulumi cancel` frees the stack.",
-            )
+        Error::ConcurrentUpdate { owner, unproven, .. } => {
+            let action = if unproven {
+                "Whether that process still runs cannot be told from here. Wait for its end; if it surely is dead, \
+                 `pulumi cancel` frees the stack."
+            } else {
+                "Wait for that run to end."
+            };
+            Problem::new(ErrorCode::StackLocked, format!("The stack is locked by {owner}.")).with_action(action)
         }
         Error::StateCorrupt { .. } => Problem::new(ErrorCode::StateCorrupt, words).with_action(
             "Nothing was changed. `pilot stack repair NAME` shows the good copies of the state.",
@@ -43,6 +44,9 @@ pub fn problem(error: Error, typed: impl Fn(&str) -> Option<ProviderError>) -> P
             .with_action("Nothing was changed. Use a Pilot with that version of Pulumi, or a newer one."),
         Error::UnfinishedUpdate { .. } => Problem::new(ErrorCode::StackUnfinished, words)
             .with_action("Build the engine host with `cargo xtask tools`, and start the server again."),
+        Error::StorageFull { .. } | Error::StateUnwritten { storage_full: true, .. } => {
+            crate::data::full("Pulumi's state")
+        }
         Error::StateUnwritten { .. } => Problem::new(ErrorCode::EngineFailed, words).with_action(
             "What was done is kept in the stack's journal. Mend what keeps the state from being written, then \
              try again.",
@@ -96,11 +100,16 @@ mod tests {
         let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
         let error = Error::Io { action: "write", source: full };
         assert_eq!(problem(error, |_| None).code, ErrorCode::StoreFull);
-        let words = Error::Command {
-            command: "up".to_owned(),
-            code: 1,
-            message: "saving: write x: no space left on device".to_owned(),
-        };
-        assert_eq!(problem(words, |_| None).code, ErrorCode::StoreFull);
+        let message = || "write x: no space left on device".to_owned();
+        let full = Error::StorageFull { message: message() };
+        assert_eq!(problem(full, |_| None).code, ErrorCode::StoreFull);
+        let unwritten =
+            Error::StateUnwritten { stack: "demo".to_owned(), message: message(), storage_full: true };
+        assert_eq!(problem(unwritten, |_| None).code, ErrorCode::StoreFull);
+        // The disk of a provider is not that of the state.
+        let diagnostics = vec![automation::Diagnostic::new("urn", message())];
+        let failed =
+            Error::UpdateFailed { operation: "up".to_owned(), diagnostics, failed_operations: vec![] };
+        assert_eq!(problem(failed, |_| None).code, ErrorCode::EngineFailed);
     }
 }
