@@ -164,8 +164,12 @@ async fn two_hosts_that_set_configuration_at_the_same_time_keep_what_both_have_s
     let other = world.engine.clone().with_runs(4);
     let second = world.on(other.clone()).stack("shared");
     let options = ConfigOptions::default();
+    // Both are up when it begins.
+    for stack in [&first, &second] {
+        assert!(stack.get_all_config(&options).await.unwrap().is_empty());
+    }
     let mut setting = tokio::task::JoinSet::new();
-    for at in 0..10 {
+    for at in 0..20 {
         for (who, stack) in [("first", first.clone()), ("second", second.clone())] {
             let options = options.clone();
             setting.spawn(
@@ -177,5 +181,5 @@ async fn two_hosts_that_set_configuration_at_the_same_time_keep_what_both_have_s
         set.unwrap().unwrap();
     }
     assert!(world.engine.processes() != other.processes() && !other.processes().is_empty());
-    assert_eq!(first.get_all_config(&options).await.unwrap().len(), 20);
+    assert_eq!(first.get_all_config(&options).await.unwrap().len(), 40);
 }
