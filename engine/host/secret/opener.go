@@ -47,6 +47,13 @@ func NewOpener(from protocol.Passphrase) *Opener {
 	return opener
 }
 
+// noFile is the absence of a passphrase that was to come from a file. The file system's own words name it.
+type noFile struct{ err error }
+
+func (n *noFile) Error() string { return "the passphrase cannot be read: " + n.err.Error() }
+
+func (n *noFile) Unwrap() []error { return []error{ErrAbsent, n.err} }
+
 // phrase is read each time, because a file may be replaced.
 func (o *Opener) phrase() (string, error) {
 	switch o.from.Kind {
@@ -55,7 +62,7 @@ func (o *Opener) phrase() (string, error) {
 	case protocol.PassphraseFile:
 		text, err := os.ReadFile(o.from.Path)
 		if err != nil {
-			return "", fmt.Errorf("passphrase must be set: its file cannot be read: %w", errors.Join(ErrAbsent, err))
+			return "", &noFile{err}
 		}
 		return strings.TrimSpace(string(text)), nil
 	case protocol.PassphraseAbsent:

@@ -84,7 +84,8 @@ func (s *Store) check(ctx context.Context, k keys, f findings, change bool) erro
 			return err
 		}
 		if len(history) > 0 {
-			return corrupt(k.checkpoint + ": it is missing, and the stack's history is there")
+			return corrupt(k.checkpoint + ": it is missing, and the stack's history is there (a stack that is to be gone has no " +
+				k.history + " either)")
 		}
 		return nil
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pulumi/pulumi/pkg/v3/backend"
+	"github.com/pulumi/pulumi/pkg/v3/backend/backenderr"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/version"
 )
 
@@ -47,6 +48,9 @@ func (s *Store) Repair(ctx context.Context, ref backend.StackReference, apply bo
 	}
 	var corrupt *Corrupt
 	if err := s.check(ctx, k, f, true); err == nil {
+		if !f.current.exists() && f.live == nil {
+			return nil, backenderr.StackNotFoundError{StackName: ref.String()}
+		}
 		return &Repair{}, nil
 	} else if !errors.As(err, &corrupt) {
 		return nil, err

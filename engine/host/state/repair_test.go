@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/pulumi/pulumi/pkg/v3/backend/backenderr"
 )
 
 // damage writes into the checkpoint in place, as a bad disk does: the links to the file have the damage too.
@@ -54,6 +56,15 @@ func (b *bench) repair(apply bool) *Repair {
 	done, err := b.store.Repair(b.ctx, b.ref, apply)
 	b.must(err)
 	return done
+}
+
+func TestAStackThatNeverWasIsNotFoundByARepair(t *testing.T) {
+	b := newBench(t)
+	never, err := b.store.Backend().ParseStackReference("never")
+	b.must(err)
+	if _, err := b.store.Repair(b.ctx, never, false); !errors.As(err, new(backenderr.StackNotFoundError)) {
+		t.Errorf("%v", err)
+	}
 }
 
 func TestATruncatedCheckpointIsRefusedAndRepairedWithoutLoss(t *testing.T) {
