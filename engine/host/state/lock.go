@@ -92,7 +92,9 @@ func (h *Held) Release() {
 		return
 	}
 	h.released = true
-	h.store.backend.Unlock(context.Background(), h.ref)
+	ctx, done := context.WithTimeout(context.Background(), callDeadline)
+	defer done()
+	h.store.backend.Unlock(ctx, h.ref)
 	h.store.give(h.keys)
 }
 
@@ -141,7 +143,7 @@ func (s *Store) lockFile(ctx context.Context, ref backend.StackReference, k keys
 	if err := s.clearDeadLocks(ctx, k); err != nil {
 		return err
 	}
-	err := s.backend.Lock(ctx, ref)
+	err := s.stockLock(ctx, ref)
 	if err == nil {
 		return nil
 	}
@@ -150,6 +152,13 @@ func (s *Store) lockFile(ctx context.Context, ref backend.StackReference, k keys
 		return again
 	}
 	return fmt.Errorf("lock the stack: %w", err)
+}
+
+// stockLock has a deadline, as our own calls have: it lists, reads and writes a few small objects.
+func (s *Store) stockLock(ctx context.Context, ref backend.StackReference) error {
+	ctx, done := context.WithTimeout(ctx, callDeadline)
+	defer done()
+	return s.backend.Lock(ctx, ref)
 }
 
 // writing is how long the writing of a lock may take: it is a hundred bytes.

@@ -28,7 +28,7 @@ func (h *Held) Sync(ctx context.Context) error {
 		}
 	}
 	// The stock lock ignores its own file, so this is a renewal where the file is still there.
-	if err := s.backend.Lock(ctx, h.ref); err != nil {
+	if err := s.stockLock(ctx, h.ref); err != nil {
 		if other := s.clearDeadLocks(ctx, k); other != nil {
 			return other
 		}
