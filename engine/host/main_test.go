@@ -19,7 +19,7 @@ import (
 
 func TestAStackLivesFromInitToRemoval(t *testing.T) {
 	w := newWorld(t, things(3))
-	if said := w.must("stack", "init", "dev", "--no-select"); said.stdout != "Created stack 'dev'\n" {
+	if said := w.must("stack", "init", "dev", "--no-select"); said.stdout != "" {
 		t.Error(said.stdout)
 	}
 	if said := w.say("stack", "init", "dev", "--no-select"); said.kind() != protocol.StackExists {
@@ -40,9 +40,6 @@ func TestAStackLivesFromInitToRemoval(t *testing.T) {
 	}
 	w.must("preview", "--stack=dev", "--expect-no-changes")
 	w.must("refresh", "--yes", "--skip-preview", "--stack=dev")
-	if said := w.must("stack", "output", "--json", "--stack", "dev"); !strings.Contains(said.stdout, "shop.example") {
-		t.Error(said.stdout)
-	}
 	var exported struct {
 		Version    int
 		Deployment struct{ Resources []json.RawMessage }
@@ -99,17 +96,17 @@ func TestConfigurationIsKeptAndSecretsAreEncrypted(t *testing.T) {
 	if *all["shop:token"].Value != hush || *all["shop:outer"].Value != `{"inner":7}` {
 		t.Errorf("%+v", all)
 	}
-	if said := w.must("config", "get", "--stack", "dev", "--", "plain"); said.stdout != hush+"\n" {
-		t.Errorf("%q", said.stdout)
+	if value := w.entry(w.place, "dev", "plain"); value != hush {
+		t.Errorf("%q", value)
 	}
 	w.must("config", "rm-all", "--stack", "dev", "--", "plain", "outer")
-	if said := w.say("config", "get", "--stack", "dev", "--", "plain"); !strings.Contains(said.stderr,
+	if said := w.say("config", "get", "--json", "--stack", "dev", "--", "plain"); !strings.Contains(said.stderr,
 		"configuration key 'plain' not found for stack 'dev'") {
 		t.Error(said.text)
 	}
 	w.must(append(up("dev"), "--config=given=1")...)
-	if said := w.must("config", "get", "--stack", "dev", "given"); said.stdout != "1\n" {
-		t.Error(said.stdout)
+	if value := w.entry(w.place, "dev", "given"); value != "1" {
+		t.Error(value)
 	}
 }
 
@@ -176,9 +173,8 @@ func TestPlacesWithDifferentPassphrasesDoNotMix(t *testing.T) {
 					t.Errorf("%v: %s", args, said.text)
 				}
 			}
-			said := w.send(context.Background(), w.request(at, nil, "config", "get", "--stack", "dev", "token"))
-			if said.stdout != at.Directory+"\n" {
-				t.Error(said.text)
+			if value := w.entry(at, "dev", "token"); value != at.Directory {
+				t.Error(value)
 			}
 		})
 	}
@@ -335,19 +331,46 @@ func TestRunsGetTheProviderOfTheirOwnPlace(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotKnownIsInvalid(t *testing.T) {
+func TestWhatTheHostDoesNotHaveIsTheCLIsBeforeAnythingHappens(t *testing.T) {
+	w := newWorld(t, things(0))
+	w.must("stack", "init", "dev", "--no-select")
+	before := w.must("stack", "export", "--stack", "dev").stdout
+	for words, message := range map[string]string{
+		"frob":                                   "`frob` is not a command",
+		"stack frob":                             "`stack frob` is not a command",
+		"plugin ls":                              "`plugin` is not a command",
+		"config env ls":                          "`config env` is not a command",
+		"up --frob --stack dev":                  "`up` has no option \"frob\"",
+		"up --remote --stack dev":                "`up` has no option \"remote\"",
+		"up --disable-integrity-checking":        "`up` has no option \"disable-integrity-checking\"",
+		"up --verbose=3":                         "`up` has no option \"verbose\"",
+		"preview --json --stack dev":             "`preview` has no option \"json\"",
+		"preview --import-file=x --stack dev":    "`preview` has no option \"import-file\"",
+		"stack init --copy-config-from=dev new":  "`stack init` has no option \"copy-config-from\"",
+		"stack export --file=x --stack dev":      "`stack export` has no option \"file\"",
+		"config --stack dev":                     "`config` answers in JSON",
+		"config set --type=int --stack dev -- a": "`config set` has no option \"type\"",
+	} {
+		said := w.say(strings.Fields(words)...)
+		if said.kind() != protocol.NeedsCLI || !strings.Contains(said.ended.Fault.Message, message) {
+			t.Errorf("%s: %s", words, said.text)
+		}
+	}
+	if after := w.must("stack", "export", "--stack", "dev").stdout; after != before {
+		t.Errorf("before\n%s\nafter\n%s", before, after)
+	}
+}
+
+func TestWhatDoesNotFitTogetherIsInvalid(t *testing.T) {
 	w := newWorld(t, things(0))
 	for words, message := range map[string]string{
-		"up --frob --yes":                "unknown flag: --frob",
-		"up --yes --parallel=x":          "invalid argument",
-		"frob":                           `unknown command "frob" for "pulumi"`,
-		"stack frob":                     `unknown command "frob" for "pulumi stack"`,
-		"plugin ls":                      "the CLI does",
-		"up --yes --remote":              "Pulumi Cloud",
-		"config env ls":                  "the CLI does",
-		"stack rm --yes a b":             "accepts at most 1 arg(s), received 2",
-		"preview --target a --exclude b": "none of the others",
-		"up --stack dev":                 "--yes",
+		"up --parallel=x":                        "the options of `up`",
+		"up more":                                "`up` takes no arguments",
+		"stack rm --yes --stack=a b":             "`stack rm` takes 0 arguments, and was given 1",
+		"stack rename --stack=a":                 "`stack rename` takes 1 arguments, and was given 0",
+		"preview --target=a --exclude=b":         "only one of target and exclude",
+		"destroy --target=a --exclude-protected": "only one of target and exclude-protected",
+		"up --color=pink":                        "unsupported color option",
 	} {
 		said := w.say(strings.Fields(words)...)
 		if said.kind() != protocol.Invalid || !strings.Contains(said.ended.Fault.Message, message) {

@@ -97,8 +97,8 @@ func takeTurns(t *testing.T, w *world, path string) {
 		}
 	}
 	for key, value := range map[string]string{"ours": "hush", "theirs": "quiet"} {
-		theirs, ours := w.cliAt(path, "config", "get", "--stack", "dev", key), w.must("config", "get", "--stack", "dev", key).stdout
-		if strings.TrimSpace(theirs) != value || strings.TrimSpace(ours) != value {
+		theirs, ours := w.cliAt(path, "config", "get", "--stack", "dev", key), w.entry(w.place, "dev", key)
+		if strings.TrimSpace(theirs) != value || ours != value {
 			t.Errorf("%s is %q to the CLI and %q to the host", key, theirs, ours)
 		}
 	}

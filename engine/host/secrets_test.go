@@ -51,7 +51,6 @@ func TestNoLineOfASecretOfSeveralLinesIsTold(t *testing.T) {
 	}
 	check("preview", "--stack=dev", "--diff")
 	check(up("dev")...)
-	check("preview", "--stack=dev", "--json")
 	fails = true
 	check(append(up("dev"), "--diff", "--show-sames")...)
 }

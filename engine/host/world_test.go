@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -238,11 +240,77 @@ func (a answer) kind() protocol.Kind {
 	return a.ended.Fault.Kind
 }
 
+// request takes a command line of the CLI apart, so that tests say the same to both.
 func (w *world) request(at protocol.Place, input *string, args ...string) protocol.Run {
-	return protocol.Run{
-		ID: fmt.Sprint(w.next.Add(1)), Place: at, Args: args, Input: input,
-		Program: &protocol.Program{Address: w.program},
+	run := protocol.Run{
+		ID: fmt.Sprint(w.next.Add(1)), Place: at, Input: input, Program: &protocol.Program{Address: w.program},
 	}
+	options := map[string]any{}
+	for len(args) > 0 {
+		name, value, valued := strings.Cut(strings.TrimPrefix(args[0], "--"), "=")
+		switch {
+		case args[0] == "--":
+			run.Arguments, args = append(run.Arguments, args[1:]...), args[:1]
+		case !strings.HasPrefix(args[0], "--") && len(options) == 0 && run.Stack == "" && wordsOf(run.Command, args[0]):
+			run.Command = strings.TrimSpace(run.Command + " " + args[0])
+		case !strings.HasPrefix(args[0], "--"):
+			run.Arguments = append(run.Arguments, args[0])
+		case name == "stack" && !valued:
+			run.Stack, args = args[1], args[1:]
+		case name == "stack":
+			run.Stack = value
+		case name == "non-interactive", name == "skip-preview", name == "yes" && !asksPeople(run.Command):
+			// The CLI's alone.
+		case strings.HasPrefix(name, "target") || name == "exclude" || name == "config" || name == "plaintext" && valued:
+			list, _ := options[name].([]string)
+			options[name] = append(list, value)
+		case !valued:
+			options[name] = true
+		default:
+			options[name] = value
+			if number, err := strconv.Atoi(value); err == nil {
+				options[name] = number
+			}
+		}
+		args = args[1:]
+	}
+	// The CLI has its stack as an argument, too.
+	if run.Command == "stack init" || run.Command == "stack rm" || run.Command == "stack select" {
+		if run.Stack == "" && len(run.Arguments) > 0 {
+			run.Stack, run.Arguments = run.Arguments[0], nil
+		}
+	}
+	// What people type is what a program gives as the input.
+	if run.Command == "config set" {
+		if len(run.Arguments) == 2 {
+			run.Input, run.Arguments = &run.Arguments[1], run.Arguments[:1]
+		}
+		options["raw"] = true
+		if options["secret"] == nil {
+			options["plaintext"] = true
+		}
+	}
+	run.Options, _ = json.Marshal(options)
+	return run
+}
+
+// wordsOf is true for a word that goes on the name of a command.
+func wordsOf(command, word string) bool {
+	switch command {
+	case "":
+		return true
+	case "stack":
+		return true
+	case "config":
+		return slices.Contains([]string{"get", "set", "set-all", "rm", "rm-all", "cp", "refresh", "env"}, word)
+	case "stack tag":
+		return true
+	}
+	return false
+}
+
+func asksPeople(command string) bool {
+	return slices.Contains([]string{"stack rm", "stack repair", "cancel"}, command)
 }
 
 func (w *world) send(ctx context.Context, run protocol.Run) answer {
@@ -311,6 +379,17 @@ func (w *world) must(args ...string) answer {
 		w.Fatalf("%v: %+v\n%s%s", args, *said.ended.Fault, said.stdout, said.stderr)
 	}
 	return said
+}
+
+// entry is one of the configuration, with its secret.
+func (w *world) entry(at protocol.Place, stack, key string) string {
+	w.Helper()
+	said := w.send(context.Background(), w.request(at, nil, "config", "get", "--json", "--stack", stack, "--", key))
+	var told struct{ Value string }
+	if err := json.Unmarshal([]byte(said.stdout), &told); err != nil {
+		w.Errorf("%v: %s", err, said.text)
+	}
+	return told.Value
 }
 
 func (w *world) cancel(id string, force bool) bool {

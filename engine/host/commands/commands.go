@@ -1,12 +1,12 @@
-// Package commands does what needs no engine: stacks, configuration and states.
+// Package commands does what needs no engine: stacks, configuration and states. What it answers is JSON, for programs;
+// what people read, and what is rare, the CLI does.
 package commands
 
 import (
 	"context"
-	"strings"
+	"encoding/json"
 
 	"pilot/engine/host/fault"
-	"pilot/engine/host/flags"
 	"pilot/engine/host/operate"
 	"pilot/engine/host/place"
 	"pilot/engine/host/run"
@@ -14,157 +14,119 @@ import (
 	"pilot/engine/host/store"
 
 	"github.com/pulumi/pulumi/pkg/v3/backend"
+	"github.com/pulumi/pulumi/pkg/v3/backend/backenderr"
 )
 
 // call is one command being done.
 type call struct {
 	context.Context
-	run    *run.Run
-	stores *place.Stores
-	place  *place.Place
-	// args are those after the command's words, and rest those that are no flags.
-	args, rest []string
-	flags      *flags.Set
-	// stack is what `--stack` says.
-	stack string
+	run   *run.Run
+	place *place.Place
 }
 
-// command is found by its words; where two words say the same, both are here.
+// command is what a call does, by its name.
 type command struct {
 	work func(*call) error
 	turn server.Turn
+	// takes is how many arguments there are; many is any number.
+	takes int
 }
+
+const many = -1
 
 var known = map[string]command{
-	"stack init": {work: stackInit}, "stack new": {work: stackInit}, "stack create": {work: stackInit},
-	"stack ls": {work: stackList}, "stack list": {work: stackList},
-	"stack rm": {work: stackRemove}, "stack remove": {work: stackRemove}, "stack delete": {work: stackRemove},
-	"stack rename":   {work: stackRename},
-	"stack select":   {work: stackSelect},
-	"stack unselect": {work: stackUnselect},
-	"stack export":   {work: stackExport},
-	"stack repair":   {work: stackRepair},
-	"stack import":   {work: stackImport},
-	"stack output":   {work: stackOutput},
-	"stack history":  {work: stackHistory}, "stack hist": {work: stackHistory},
-	"stack change-secrets-provider": {work: changeSecrets},
-	"stack tag get":                 {work: tagGet},
-	"stack tag ls":                  {work: tagList}, "stack tag list": {work: tagList},
-	"stack tag set": {work: tagSet},
-	"stack tag rm":  {work: tagRemove}, "stack tag remove": {work: tagRemove}, "stack tag delete": {work: tagRemove},
-	"config":     {work: configList},
-	"config get": {work: configGet}, "config set": {work: configSet}, "config set-all": {work: configSetAll},
-	"config rm": {work: configRemove}, "config remove": {work: configRemove}, "config delete": {work: configRemove},
-	"config rm-all": {work: configRemoveAll}, "config remove-all": {work: configRemoveAll},
-	"config delete-all": {work: configRemoveAll},
-	"config refresh":    {work: configRefresh},
-	"config cp":         {work: configCopy}, "config copy": {work: configCopy},
-	"cancel":  {work: cancel, turn: server.Now},
-	"whoami":  {work: whoami},
-	"recover": {work: recoverState},
+	"stack init":                    {work: with(stackInit)},
+	"stack ls":                      {work: with(stackList)},
+	"stack rm":                      {work: with(stackRemove)},
+	"stack rename":                  {work: with(stackRename), takes: 1},
+	"stack select":                  {work: with(stackSelect)},
+	"stack export":                  {work: with(stackExport)},
+	"stack import":                  {work: with(stackImport)},
+	"stack repair":                  {work: with(stackRepair)},
+	"stack history":                 {work: with(stackHistory)},
+	"stack change-secrets-provider": {work: with(changeSecrets), takes: 1},
+	"config":                        {work: with(configList)},
+	"config get":                    {work: with(configGet), takes: 1},
+	"config set":                    {work: with(configSet), takes: 1},
+	"config set-all":                {work: with(configSetAll)},
+	"config rm":                     {work: with(configRemove), takes: 1},
+	"config rm-all":                 {work: with(configRemove), takes: many},
+	"cancel":                        {work: with(cancel), turn: server.Now},
+	"whoami":                        {work: with(whoami)},
+	"recover":                       {work: with(recoverState)},
 }
 
-// elsewhere are the CLI's commands that need the CLI: they install, log in or talk to Pulumi Cloud.
-var elsewhere = []string{
-	"about", "ai", "api", "auth", "cloud", "completion", "config env", "console", "convert", "deployment", "do",
-	"env", "esc", "events", "gen-completion", "import", "install", "insights", "login", "logout", "logs", "neo", "new", "org",
-	"package", "plugin", "policy", "project", "schema", "stack", "stack graph", "stack get", "stack migrate",
-	"stack schedule", "stack webhook", "stack drift", "state", "template", "version", "view-trace", "watch",
+// with reads a command's options and opens its place.
+func with[T any](work func(*call, T) error) func(*call) error {
+	return func(c *call) error {
+		var options T
+		if err := c.run.Decode(&options); err != nil {
+			return err
+		}
+		return work(c, options)
+	}
 }
 
-// Find gives what the words name, among operations as well.
-func Find(stores *place.Stores) func(args []string) (server.Command, error) {
-	return func(args []string) (server.Command, error) {
-		if operation, found := operate.Find(stores, args); found {
+// none is for commands without options.
+type none struct{}
+
+// Find gives what has this name, among operations as well.
+func Find(stores *place.Stores) func(name string) (server.Command, error) {
+	return func(name string) (server.Command, error) {
+		if operation, found := operate.Find(stores, name); found {
 			return operation, nil
 		}
-		words := leading(args)
-		for count := len(words); count > 0; count-- {
-			name := strings.Join(words[:count], " ")
-			if found, is := known[name]; is && !isElsewhere(words, count) {
-				rest := args[count:]
-				return server.Command{Turn: found.turn, Work: func(run *run.Run) error {
-					return found.work(&call{
-						Context: context.WithoutCancel(run.Stop.Force()), run: run, stores: stores, args: rest,
-						flags: flags.New(name),
-					})
-				}}, nil
+		found, is := known[name]
+		if !is {
+			return server.Command{}, fault.LeaveToCLI("`%s` is not a command of the engine host", name)
+		}
+		return server.Command{Turn: found.turn, Work: func(run *run.Run) error {
+			if found.takes != many && len(run.Arguments) != found.takes {
+				return fault.Refuse("`%s` takes %d arguments, and was given %d", name, found.takes, len(run.Arguments))
 			}
-		}
-		return server.Command{}, unknown(words)
-	}
-}
-
-// leading are the words before the first flag, at most as many as a command has.
-func leading(args []string) []string {
-	for at, arg := range args {
-		if at == 3 || strings.HasPrefix(arg, "-") {
-			return args[:at]
-		}
-	}
-	return args
-}
-
-// isElsewhere is true when more words name a command of the CLI's.
-func isElsewhere(words []string, than int) bool {
-	for count := len(words); count > than; count-- {
-		for _, name := range elsewhere {
-			if name == strings.Join(words[:count], " ") {
-				return true
+			opened, err := stores.Open(run)
+			if err != nil {
+				return err
 			}
-		}
+			return found.work(&call{context.WithoutCancel(run.Stop.Force()), run, opened})
+		}}, nil
 	}
-	return false
 }
 
-func unknown(words []string) error {
-	for count := len(words); count > 0; count-- {
-		name := strings.Join(words[:count], " ")
-		for _, other := range elsewhere {
-			if name == other && (name != "stack" || len(words) == 1) {
-				return fault.Refuse("the engine host does not do `pulumi %s`: the CLI does", name)
-			}
-		}
-	}
-	if len(words) == 0 {
-		return fault.Refuse("no command is given")
-	}
-	if len(words) > 1 && words[0] == "stack" {
-		return fault.Refuse("unknown command %q for %q", words[1], "pulumi stack")
-	}
-	return fault.Refuse("unknown command %q for %q", words[0], "pulumi")
+// asJSON is of commands that answer: the text for people is the CLI's.
+type asJSON struct {
+	JSON bool `json:"json"`
 }
 
-// parse reads the flags and opens the place.
-func (c *call) parse(least, most int) (err error) {
-	if c.rest, err = c.flags.Parse(c.args, least, most); err != nil {
-		return err
-	}
-	c.place, err = c.stores.Open(c.run, c.flags.Directory)
-	return err
+// answer writes JSON without escapes for the sake of HTML.
+func (c *call) answer(value any) error {
+	encoder := json.NewEncoder(c.run.Stdout)
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(value)
 }
 
-// named adds `--stack`.
-func (c *call) named() *call {
-	c.flags.StringVarP(&c.stack, "stack", "s", "", "")
-	return c
+func (a asJSON) answer(c *call, value any) error {
+	if !a.JSON {
+		return fault.LeaveToCLI("`%s` answers in JSON here", c.run.Command)
+	}
+	return c.answer(value)
 }
 
-// stackOrArgument takes the stack's name from the flag or the first argument.
-func (c *call) stackOrArgument() error {
-	if len(c.rest) == 0 {
-		return nil
+// confirmed is of commands that ask people first.
+type confirmed struct {
+	Yes bool `json:"yes"`
+}
+
+func (c confirmed) check() error {
+	if !c.Yes {
+		return backenderr.NonInteractiveRequiresYesError{}
 	}
-	if c.stack != "" {
-		return fault.Refuse("only one of --stack or argument stack name may be specified, not both")
-	}
-	c.stack = c.rest[0]
 	return nil
 }
 
 // reading finds the stack and makes sure that its state can be read.
 func (c *call) reading() (backend.Stack, error) {
-	ref, err := c.place.Reference(c.stack)
+	ref, err := c.place.Reference(c.run.Stack)
 	if err != nil {
 		return nil, err
 	}
@@ -178,7 +140,7 @@ func (c *call) reading() (backend.Stack, error) {
 
 // found finds the stack for what does not read its state.
 func (c *call) found() (backend.Stack, error) {
-	ref, err := c.place.Reference(c.stack)
+	ref, err := c.place.Reference(c.run.Stack)
 	if err != nil {
 		return nil, err
 	}
@@ -187,7 +149,7 @@ func (c *call) found() (backend.Stack, error) {
 
 // changing finds the stack and holds its lock while it is changed; what is written reaches the disk.
 func (c *call) changing(change func(stack backend.Stack, held store.Held) error) error {
-	ref, err := c.place.Reference(c.stack)
+	ref, err := c.place.Reference(c.run.Stack)
 	if err != nil {
 		return err
 	}

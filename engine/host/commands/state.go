@@ -4,113 +4,62 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"strings"
 
 	"pilot/engine/host/fault"
 	"pilot/engine/host/state"
 	"pilot/engine/host/store"
 
 	"github.com/pulumi/pulumi/pkg/v3/backend"
-	"github.com/pulumi/pulumi/pkg/v3/backend/backenderr"
 	"github.com/pulumi/pulumi/pkg/v3/resource/deploy"
 	"github.com/pulumi/pulumi/pkg/v3/resource/stack"
 	"github.com/pulumi/pulumi/pkg/v3/secrets/passphrase"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 )
 
-func needYes() error { return backenderr.NonInteractiveRequiresYesError{} }
-
-func firstLine(text string) string {
-	line, _, _ := strings.Cut(text, "\n")
-	return strings.TrimSpace(line)
+type exportOptions struct {
+	ShowSecrets bool `json:"show-secrets"`
 }
 
-func stackExport(c *call) error {
-	c.named()
-	file := c.flags.String("file", "", "")
-	old := c.flags.String("version", "", "")
-	shown := c.flags.Bool("show-secrets", false, "")
-	if err := c.parse(0, 0); err != nil {
-		return err
-	}
+func stackExport(c *call, options exportOptions) error {
 	found, err := c.reading()
 	if err != nil {
 		return err
 	}
-	deployment, err := c.deployment(found, *old)
+	deployment, err := backend.ExportStackDeployment(c, found)
 	if err != nil {
 		return err
 	}
-	if *shown {
+	if options.ShowSecrets {
 		snapshot, err := stack.DeserializeUntypedDeployment(c, deployment, c.place.Secrets)
 		if err != nil {
-			return stack.FormatDeploymentDeserializationError(err, c.stack)
+			return stack.FormatDeploymentDeserializationError(err, c.run.Stack)
 		}
-		options := &stack.SerializeOptions{ShowSecrets: true, Pretty: true}
+		options := &stack.SerializeOptions{ShowSecrets: true}
 		if deployment, err = stack.SerializeUntypedDeployment(c, snapshot, options); err != nil {
 			return err
 		}
 	}
-	to := c.run.Stdout
-	if *file != "" {
-		// A state may hold secrets.
-		opened, err := os.OpenFile(c.place.Path(*file), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-		if err != nil {
-			return fmt.Errorf("could not open file: %w", err)
-		}
-		defer opened.Close()
-		to = opened
-	}
-	return writeJSON(to, deployment, "    ")
+	return c.answer(deployment)
 }
 
-func (c *call) deployment(found backend.Stack, version string) (*apitype.UntypedDeployment, error) {
-	if version == "" {
-		return backend.ExportStackDeployment(c, found)
-	}
-	exporter, can := found.Backend().(backend.SpecificDeploymentExporter)
-	if !can {
-		return nil, fmt.Errorf("the current backend (%s) does not provide the ability to export previous deployments",
-			found.Backend().Name())
-	}
-	return exporter.ExportDeploymentForVersion(c, found, version)
+type importOptions struct {
+	Force bool `json:"force"`
 }
 
-func writeJSON(to io.Writer, value any, indent string) error {
-	text := &strings.Builder{}
-	encoder := json.NewEncoder(text)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", indent)
-	if err := encoder.Encode(value); err != nil {
-		return err
+func stackImport(c *call, options importOptions) error {
+	if c.run.Input == nil {
+		return fault.Refuse("a deployment must be given as input")
 	}
-	_, err := io.WriteString(to, text.String())
-	return err
-}
-
-func stackImport(c *call) error {
-	c.named()
-	force := c.flags.BoolP("force", "f", false, "")
-	file := c.flags.String("file", "", "")
-	if err := c.parse(0, 0); err != nil {
-		return err
-	}
-	text, err := c.input(*file)
-	if err != nil {
-		return err
-	}
-	ref, err := c.place.Reference(c.stack)
+	ref, err := c.place.Reference(c.run.Stack)
 	if err != nil {
 		return err
 	}
 	return c.overwriting(ref, c.onStack(ref, func(found backend.Stack, _ store.Held) error {
-		snapshot, err := c.imported(found, text)
+		snapshot, err := c.imported(found, []byte(*c.run.Input))
 		if err != nil {
 			return err
 		}
-		if err := c.checkImport(found, snapshot, *force); err != nil {
+		if err := c.checkImport(found, snapshot, options.Force); err != nil {
 			return err
 		}
 		for _, operation := range snapshot.PendingOperations {
@@ -121,23 +70,8 @@ func stackImport(c *call) error {
 		if err := c.writeState(found, snapshot); err != nil {
 			return fmt.Errorf("could not import deployment: %w", err)
 		}
-		fmt.Fprintln(c.run.Stdout, "Import complete.")
 		return nil
 	}))
-}
-
-func (c *call) input(file string) ([]byte, error) {
-	if file != "" {
-		text, err := os.ReadFile(c.place.Path(file))
-		if err != nil {
-			return nil, fmt.Errorf("could not open file: %w", err)
-		}
-		return text, nil
-	}
-	if c.run.Input == nil {
-		return nil, fault.Refuse("a deployment must be given as input or with --file")
-	}
-	return []byte(*c.run.Input), nil
 }
 
 // imported reads the state that is to be. What is wrong with it is wrong with the request.
@@ -195,11 +129,8 @@ func (c *call) writeState(found backend.Stack, snapshot *deploy.Snapshot) error 
 }
 
 // recoverState brings in what a process that died has left; a stack that somebody works on has nothing of the kind.
-func recoverState(c *call) error {
-	if err := c.named().parse(0, 0); err != nil {
-		return err
-	}
-	ref, err := c.place.Reference(c.stack)
+func recoverState(c *call, _ none) error {
+	ref, err := c.place.Reference(c.run.Stack)
 	if err != nil {
 		return err
 	}
@@ -210,23 +141,18 @@ func recoverState(c *call) error {
 	return err
 }
 
-// stackRepair tells, as JSON, which good copy of a damaged state there is, and with --yes puts it in its place.
-func stackRepair(c *call) error {
-	c.named()
-	yes := c.flags.BoolP("yes", "y", false, "")
-	if err := c.parse(0, 0); err != nil {
-		return err
-	}
-	ref, err := c.place.Reference(c.stack)
+// stackRepair tells which good copy of a damaged state there is, and with yes puts it in its place.
+func stackRepair(c *call, options confirmed) error {
+	ref, err := c.place.Reference(c.run.Stack)
 	if err != nil {
 		return err
 	}
-	if *yes {
+	if options.Yes {
 		c.run.Changes(c.place.Key(ref))
 	}
-	repair, err := c.place.Store.Repair(c, ref, *yes)
+	repair, err := c.place.Store.Repair(c, ref, options.Yes)
 	if err != nil {
 		return err
 	}
-	return writeJSON(c.run.Stdout, repair, "  ")
+	return c.answer(repair)
 }

@@ -37,7 +37,7 @@ type LeftToCLI struct{ Reason string }
 func (l *LeftToCLI) Error() string { return "the engine host leaves this to the CLI: " + l.Reason }
 
 // LeaveToCLI makes a LeftToCLI.
-func LeaveToCLI(reason string) error { return &LeftToCLI{reason} }
+func LeaveToCLI(format string, args ...any) error { return &LeftToCLI{fmt.Sprintf(format, args...)} }
 
 // Bug is a panic.
 type Bug struct{ Panic, Stack string }

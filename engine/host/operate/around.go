@@ -27,9 +27,9 @@ func caught(err *error) {
 // before does what an operation needs first. It is done when nothing is left to do.
 func (o *operation) before(ctx context.Context) (done bool, err error) {
 	switch {
-	case o.clearPending || len(o.importPending) > 0:
+	case o.ClearPending || len(o.ImportPending) > 0:
 		return false, o.pending(ctx)
-	case o.excludeProtected:
+	case o.ExcludeProtected:
 		return o.spareProtected(ctx)
 	}
 	return false, nil
@@ -55,10 +55,10 @@ func (o *operation) spareProtected(ctx context.Context) (bool, error) {
 		}
 	}
 	for urn := range spared {
-		o.excludes = append(o.excludes, string(urn))
+		o.Excludes = append(o.Excludes, string(urn))
 	}
 	o.spared = len(spared)
-	if o.spared == len(snapshot.Resources) && !o.quiet() {
+	if o.spared == len(snapshot.Resources) {
 		fmt.Fprintf(o.run.Stdout, "There were no unprotected resources to destroy. There are still %d"+
 			" protected resources associated with this stack.\n", o.spared)
 	}
@@ -76,8 +76,8 @@ func (o *operation) pending(ctx context.Context) error {
 		return err
 	}
 	ids := map[string]string{}
-	for at := 0; at < len(o.importPending); at += 2 {
-		ids[o.importPending[at]] = o.importPending[at+1]
+	for at := 0; at < len(o.ImportPending); at += 2 {
+		ids[o.ImportPending[at]] = o.ImportPending[at+1]
 	}
 	changed := false
 	kept := snapshot.PendingOperations[:0:0]
@@ -91,7 +91,7 @@ func (o *operation) pending(ctx context.Context) error {
 			operation.Resource.ID, operation.Type = resource.ID(id), pkgresource.OperationTypeImporting
 			delete(ids, urn)
 			changed = true
-		} else if o.clearPending {
+		} else if o.ClearPending {
 			changed = true
 			continue
 		}
@@ -142,16 +142,14 @@ func (o *operation) after(ctx context.Context, made *deploy.Plan, failed error) 
 
 func (o *operation) afterDestroy(ctx context.Context) error {
 	say := func(format string, args ...any) {
-		if !o.quiet() {
-			fmt.Fprintf(o.run.Stdout, format, args...)
-		}
+		fmt.Fprintf(o.run.Stdout, format, args...)
 	}
 	switch {
 	case o.spared > 0:
 		say("All unprotected resources were destroyed. There are still %d protected resources"+
 			" associated with this stack.\n", o.spared)
-	case len(o.targets) > 0 || o.dry():
-	case !o.remove:
+	case len(o.Targets) > 0 || o.dry():
+	case !o.Remove:
 		say("The resources in the stack have been deleted, but the history and configuration "+
 			"associated with the stack are still maintained. \nIf you want to remove the stack "+
 			"completely, run `pulumi stack rm %s`.\n", o.ref)

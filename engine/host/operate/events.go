@@ -1,7 +1,6 @@
 package operate
 
 import (
-	"encoding/json"
 	"strings"
 	"time"
 
@@ -30,7 +29,6 @@ type pass struct {
 	stack    tokens.StackName
 	project  tokens.PackageName
 	dry      bool
-	json     bool
 	options  display.Options
 	redactor *redactor
 	// record keeps what people may want to see later.
@@ -40,17 +38,12 @@ type pass struct {
 func (p *pass) start() *stream {
 	s := &stream{events: make(chan engine.Event), pumped: make(chan struct{}), printed: make(chan bool)}
 	show := make(chan engine.Event)
-	if p.json {
-		close(s.printed)
-	} else {
-		p.options.Stdout, p.options.Stderr = p.run.Stdout, p.run.Stderr
-		go func() {
-			// What cannot be printed must not end the process.
-			defer func() { _ = recover() }()
-			display.ShowEvents(strings.ToLower(p.label), p.kind, p.stack, p.project, "", show, s.printed,
-				p.options, p.dry)
-		}()
-	}
+	p.options.Stdout, p.options.Stderr = p.run.Stdout, p.run.Stderr
+	go func() {
+		// What cannot be printed must not end the process.
+		defer func() { _ = recover() }()
+		display.ShowEvents(strings.ToLower(p.label), p.kind, p.stack, p.project, "", show, s.printed, p.options, p.dry)
+	}()
 	go p.pump(s, show)
 	return s
 }
@@ -89,11 +82,6 @@ func (p *pass) emit(event engine.Event, sequence int) {
 	p.run.Emit(told)
 	if p.lasts(event) {
 		p.record(told)
-	}
-	if p.json && !event.Internal() {
-		encoder := json.NewEncoder(p.run.Stdout)
-		encoder.SetEscapeHTML(false)
-		_ = encoder.Encode(told)
 	}
 }
 

@@ -46,6 +46,14 @@ type operation struct {
 	stdout, stderr io.Writer
 }
 
+// Operations as bits, so that several can be named at once.
+const (
+	forUp = 1 << iota
+	forPreview
+	forRefresh
+	forDestroy
+)
+
 var kinds = map[int]struct {
 	name   string
 	update apitype.UpdateKind
@@ -58,32 +66,24 @@ var kinds = map[int]struct {
 	forDestroy: {"destroy", apitype.DestroyUpdate, "destroy"},
 }
 
-// Names are the words of each operation.
-var names = map[string]int{
-	"up": forUp, "update": forUp, "preview": forPreview, "pre": forPreview, "refresh": forRefresh,
-	"destroy": forDestroy, "down": forDestroy, "dn": forDestroy,
-}
-
-// Find gives the operation that the words name.
-func Find(stores *place.Stores, args []string) (server.Command, bool) {
-	if len(args) == 0 {
-		return server.Command{}, false
+// Find gives the operation of this name.
+func Find(stores *place.Stores, name string) (server.Command, bool) {
+	for kind, about := range kinds {
+		if about.name == name {
+			return server.Command{Turn: server.Long, Work: func(run *run.Run) error {
+				return work(stores, run, kind)
+			}}, true
+		}
 	}
-	kind, known := names[args[0]]
-	if !known {
-		return server.Command{}, false
-	}
-	return server.Command{Turn: server.Long, Work: func(run *run.Run) error {
-		return work(stores, run, kind)
-	}}, true
+	return server.Command{}, false
 }
 
 func work(stores *place.Stores, run *run.Run, kind int) error {
-	options, err := parse(kind, kinds[kind].name, run.Args[1:])
+	options, err := parse(run)
 	if err != nil {
 		return err
 	}
-	opened, err := stores.Open(run, options.set.Directory)
+	opened, err := stores.Open(run)
 	if err != nil {
 		return err
 	}
@@ -105,13 +105,13 @@ func isLocked(err error) bool {
 }
 
 // dry is true when nothing may change.
-func (o *operation) dry() bool { return o.kind == forPreview || o.previewOnly }
+func (o *operation) dry() bool { return o.kind == forPreview || o.PreviewOnly }
 
 func (o *operation) do() error {
 	// State is read and written until the end, also when the run is to end: it is short.
 	ctx := context.WithoutCancel(o.run.Stop.Force())
 	var err error
-	if o.ref, err = o.place.Reference(o.options.stack); err != nil {
+	if o.ref, err = o.place.Reference(o.run.Stack); err != nil {
 		return err
 	}
 	if o.dry() {
@@ -144,20 +144,11 @@ func (o *operation) do() error {
 	if err != nil {
 		return err
 	}
-	if !o.dry() && !o.skipPreview {
-		plan, _, err := o.pass(ctx, options, true)
-		if err != nil {
-			return err
-		}
-		if o.strict {
-			options.Plan = plan
-		}
-	}
 	plan, changes, err := o.pass(ctx, options, o.dry())
 	if err := o.after(ctx, plan, err); err != nil {
 		return err
 	}
-	if o.expectNoChanges && changes != nil && engine.HasChanges(changes) {
+	if o.ExpectNoChanges && changes != nil && engine.HasChanges(changes) {
 		return backenderr.NoChangesExpectedError{Operation: kinds[o.kind].cancelled}
 	}
 	return nil
@@ -169,7 +160,7 @@ func (o *operation) pass(
 ) (*deploy.Plan, display.ResourceChanges, error) {
 	update, err := o.place.Store.Begin(ctx, o.held, store.Change{
 		Kind: kinds[o.kind].update, Dry: dry, Stack: o.stack, Root: o.place.Root, Project: o.place.Project,
-		Config: o.settings, Message: o.message, Environment: o.environment(), Options: options,
+		Config: o.settings, Message: o.Message, Environment: o.environment(), Options: options,
 		Lost: o.run.Stop.InOrder, Adopts: o.run.Place.Adopts,
 	})
 	if err != nil {
@@ -199,12 +190,10 @@ func (o *operation) within(
 	}
 	kind := kinds[o.kind].update
 	label := backend.ActionLabel(kind, dry)
-	if !o.quiet() {
-		fmt.Fprintf(o.run.Stdout, "%s (%s):\n", label, o.ref)
-	}
+	fmt.Fprintf(o.run.Stdout, "%s (%s):\n", label, o.ref)
 	decrypter := &later{Decrypter: o.secrets.Decrypter()}
 	registry := o.place.Backend().GetReadOnlyCloudRegistry()
-	options.HostFactory = hosts(registry, o.run.Place.Attached, o.client, func() {
+	options.HostFactory = hosts(registry, o.run.Place.Attached, o.program(), func() {
 		decrypter.told.Store(true)
 	})
 	info := engine.UpdateInfo{
@@ -229,7 +218,7 @@ func (o *operation) within(
 	}
 	shown := pass{
 		run: o.run, kind: kind, label: label, stack: o.ref.Name(), project: o.place.Project.Name, dry: dry,
-		json: o.json, options: printed, redactor: o.redactor, record: update.Record,
+		options: printed, redactor: o.redactor, record: update.Record,
 	}
 	stream := shown.start()
 	engineContext.Events = stream.events
@@ -275,7 +264,7 @@ func (o *operation) history(start int64, changes display.ResourceChanges, err er
 		result = backend.FailedResult
 	}
 	return backend.UpdateInfo{
-		Kind: kinds[o.kind].update, StartTime: start, EndTime: time.Now().Unix(), Message: o.message,
+		Kind: kinds[o.kind].update, StartTime: start, EndTime: time.Now().Unix(), Message: o.Message,
 		Environment: o.environment(), Config: o.settings, Result: result, ResourceChanges: changes,
 	}
 }

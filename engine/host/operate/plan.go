@@ -12,23 +12,23 @@ import (
 
 // readPlan reads the file that `--plan` names.
 func (o *operation) readPlan() (*deploy.Plan, error) {
-	text, err := os.ReadFile(o.place.Path(o.plan))
+	text, err := os.ReadFile(o.place.Path(o.Plan))
 	if err != nil {
 		return nil, err
 	}
 	var saved apitype.DeploymentPlanV1
 	if err := json.Unmarshal(text, &saved); err != nil {
-		return nil, fmt.Errorf("reading the plan %s: %w", o.plan, err)
+		return nil, fmt.Errorf("reading the plan %s: %w", o.Plan, err)
 	}
 	return stack.DeserializePlan(saved, o.secrets.Decrypter())
 }
 
 // writePlan writes the file that `--save-plan` names, if it names one.
 func (o *operation) writePlan(made *deploy.Plan) error {
-	if o.savePlan == "" {
+	if o.SavePlan == "" {
 		return nil
 	}
-	saved, err := stack.SerializePlan(made, o.secrets.Encrypter(), o.showSecrets)
+	saved, err := stack.SerializePlan(made, o.secrets.Encrypter(), o.ShowSecrets)
 	if err != nil {
 		return err
 	}
@@ -36,12 +36,10 @@ func (o *operation) writePlan(made *deploy.Plan) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(o.place.Path(o.savePlan), append(text, '\n'), 0o644); err != nil { //nolint:gosec // as the CLI
+	if err := os.WriteFile(o.place.Path(o.SavePlan), append(text, '\n'), 0o644); err != nil { //nolint:gosec // as the CLI
 		return err
 	}
-	if !o.quiet() {
-		fmt.Fprintf(o.run.Stdout, "Update plan written to '%s'\nRun `pulumi up --plan='%[1]s'` to constrain "+
-			"the update to the operations planned by this preview\n", o.savePlan)
-	}
+	fmt.Fprintf(o.run.Stdout, "Update plan written to '%s'\nRun `pulumi up --plan='%[1]s'` to constrain "+
+		"the update to the operations planned by this preview\n", o.SavePlan)
 	return nil
 }

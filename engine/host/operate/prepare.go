@@ -20,7 +20,6 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/config"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/version"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
-	"github.com/spf13/pflag"
 )
 
 // project replaces the runtime by the program that the request brings.
@@ -31,22 +30,27 @@ func (o *operation) project() error {
 		}
 	}
 	if o.run.Program != nil {
-		o.client = o.run.Program.Address
-	}
-	if o.client != "" {
-		o.place.Project.Runtime = workspace.NewProjectRuntimeInfo(inline, map[string]any{"address": o.client})
+		o.place.Project.Runtime = workspace.NewProjectRuntimeInfo(inline, map[string]any{"address": o.program()})
 	}
 	return plugin.ValidatePulumiVersionRange(o.place.Project.RequiredPulumiVersion, version.Version)
 }
 
+// program is where the request's own serves, if it brings one.
+func (o *operation) program() string {
+	if o.run.Program == nil {
+		return ""
+	}
+	return o.run.Program.Address
+}
+
 // configure saves the configuration that the flags bring, reads all of it and opens the secrets.
 func (o *operation) configure(ctx context.Context) error {
-	if len(o.config) > 0 {
+	if len(o.Config) > 0 {
 		if err := o.saveConfig(); err != nil {
 			return fmt.Errorf("saving config: %w", err)
 		}
 	}
-	settings, err := o.place.Settings(o.ref, o.configFile)
+	settings, err := o.place.Settings(o.ref, o.ConfigFile)
 	if err != nil {
 		return fmt.Errorf("getting stack configuration: %w", err)
 	}
@@ -79,8 +83,8 @@ func (o *operation) configure(ctx context.Context) error {
 func (o *operation) validate(ctx context.Context) error {
 	apply, what := pkgworkspace.ValidateStackConfigAndApplyProjectConfig, "validating"
 	// A program that does not run needs no configuration.
-	idle := o.kind&(forRefresh|forDestroy) != 0 && !o.runProgram
-	if o.skipValidation || idle {
+	idle := o.kind&(forRefresh|forDestroy) != 0 && !o.RunProgram
+	if o.SkipValidation || idle {
 		apply, what = pkgworkspace.ApplyProjectConfig, "applying"
 	}
 	err := apply(ctx, o.ref.Name().String(), o.place.Project, esc.Value{}, o.settings,
@@ -93,17 +97,17 @@ func (o *operation) validate(ctx context.Context) error {
 
 func (o *operation) saveConfig() error {
 	given := config.Map{}
-	for _, pair := range o.config {
+	for _, pair := range o.Config {
 		name, value, _ := strings.Cut(pair, "=")
-		key, err := o.place.ConfigKey(name, o.configPath)
+		key, err := o.place.ConfigKey(name, o.ConfigPath)
 		if err != nil {
 			return err
 		}
-		if err := given.Set(key, config.NewValue(value), o.configPath); err != nil {
+		if err := given.Set(key, config.NewValue(value), o.ConfigPath); err != nil {
 			return err
 		}
 	}
-	return o.place.Edit(o.ref, o.configFile, func(settings *place.Settings) error {
+	return o.place.Edit(o.ref, o.ConfigFile, func(settings *place.Settings) error {
 		for key, value := range given {
 			settings.Config[key] = value
 		}
@@ -113,31 +117,25 @@ func (o *operation) saveConfig() error {
 
 // engineOptions says how the engine does it.
 func (o *operation) engineOptions() (engine.UpdateOptions, error) {
-	refresh, err := o.refreshes(o.place.Project)
-	if err != nil {
-		return engine.UpdateOptions{}, err
-	}
-	targets := append(append([]string{}, o.targets...), o.targetReplace...)
-	replace := append(append([]string{}, o.replace...), o.targetReplace...)
+	targets := append(append([]string{}, o.Targets...), o.TargetReplace...)
+	replace := append(append([]string{}, o.Replace...), o.TargetReplace...)
 	options := engine.UpdateOptions{
-		Parallel:             o.parallel,
-		Debug:                o.debug,
-		Refresh:              refresh,
-		RefreshProgram:       o.runProgram && o.kind != forDestroy,
-		DestroyProgram:       o.runProgram && o.kind == forDestroy,
+		Parallel:             o.Parallel,
+		Debug:                o.Debug,
+		Refresh:              o.refreshes(o.place.Project),
+		RefreshProgram:       o.RunProgram && o.kind != forDestroy,
+		DestroyProgram:       o.RunProgram && o.kind == forDestroy,
 		ReplaceTargets:       deploy.NewUrnTargets(replace),
 		Targets:              deploy.NewUrnTargets(targets),
-		Excludes:             deploy.NewUrnTargets(o.excludes),
-		TargetDependents:     o.targetDependents,
-		ExcludeDependents:    o.excludeDependents,
-		ContinueOnError:      o.continueOnError,
-		ShowSecrets:          o.showSecrets,
-		AttachDebugger:       o.debuggers,
-		ExecKind:             o.execKind,
-		Strict:               o.strict,
-		GeneratePlan:         o.savePlan != "" || o.strict || env.Experimental.Value(),
-		LocalPolicyPacks:     engine.MakeLocalPolicyPacks(o.paths(o.policies), o.paths(o.policyConfigs)),
-		SkipPluginPreInstall: o.skipPreInstall,
+		Excludes:             deploy.NewUrnTargets(o.Excludes),
+		TargetDependents:     o.TargetDependents,
+		ExcludeDependents:    o.ExcludeDependents,
+		ContinueOnError:      o.ContinueOnError,
+		ShowSecrets:          o.ShowSecrets,
+		ExecKind:             o.ExecKind,
+		GeneratePlan:         o.SavePlan != "" || env.Experimental.Value(),
+		LocalPolicyPacks:     engine.MakeLocalPolicyPacks(o.paths(o.Policies), o.paths(o.PolicyConfigs)),
+		SkipPluginPreInstall: o.SkipPluginInstall,
 		CloudCredentialEnv:   o.credentials(),
 
 		ParallelDiff:              env.ParallelDiff.Value(),
@@ -148,6 +146,7 @@ func (o *operation) engineOptions() (engine.UpdateOptions, error) {
 		DisableOutputValues:       env.DisableOutputValues.Value(),
 		Experimental:              env.Experimental.Value(),
 	}
+	var err error
 	if o.kind&(forUp|forPreview) != 0 {
 		naming := autonaming.StackContext{
 			Organization: string(o.organization()), Project: o.place.Project.Name.String(), Stack: o.ref.Name().String(),
@@ -157,7 +156,7 @@ func (o *operation) engineOptions() (engine.UpdateOptions, error) {
 			return options, fmt.Errorf("getting autonaming config: %w", err)
 		}
 	}
-	if o.plan != "" {
+	if o.Plan != "" {
 		options.Plan, err = o.readPlan()
 	}
 	return options, err
@@ -184,7 +183,7 @@ func (o *operation) paths(relative []string) []string {
 // environment is what the history keeps about how a change was made. The repository of the project is
 // left out: reading it takes longer than most changes.
 func (o *operation) environment() map[string]string {
-	kind := o.execKind
+	kind := o.ExecKind
 	if kind != "auto.inline" && kind != "auto.local" {
 		kind = "cli"
 	}
@@ -193,18 +192,14 @@ func (o *operation) environment() map[string]string {
 		"pulumi.os":               runtime.GOOS,
 		"pulumi.arch":             runtime.GOARCH,
 		backend.ExecutionKind:     kind,
-		backend.UpdatePlan:        strconv.FormatBool(o.plan != ""),
+		backend.UpdatePlan:        strconv.FormatBool(o.Plan != ""),
 		backend.StackEnvironments: "[]",
 	}
-	if o.execAgent != "" {
-		about[backend.ExecutionAgent] = o.execAgent
+	if o.ExecAgent != "" {
+		about[backend.ExecutionAgent] = o.ExecAgent
 	}
-	o.set.Visit(func(flag *pflag.Flag) {
-		value := "set"
-		if flag.Value.Type() == "bool" {
-			value = flag.Value.String()
-		}
-		about["pulumi.flag."+flag.Name] = value
-	})
+	for name, value := range o.run.Given() {
+		about["pulumi.flag."+name] = value
+	}
 	return about
 }

@@ -61,11 +61,8 @@ func NewStores(history int) *Stores {
 }
 
 // Open makes a run's place.
-func (s *Stores) Open(run *run.Run, directory string) (*Place, error) {
-	from := run.Place
-	if directory == "" {
-		directory = from.Directory
-	}
+func (s *Stores) Open(run *run.Run) (*Place, error) {
+	from, directory := run.Place, run.Place.Directory
 	if !filepath.IsAbs(directory) {
 		return nil, fault.Refuse("the place's directory is not an absolute path: %q", directory)
 	}

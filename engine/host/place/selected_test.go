@@ -16,7 +16,7 @@ func project(t *testing.T, directory string) *Place {
 	asked := &run.Run{Stop: run.NewStop(), Stdout: t.Output(), Stderr: t.Output(), Run: protocol.Run{
 		Place: protocol.Place{Directory: directory, Backend: "file://" + t.TempDir()},
 	}}
-	opened, err := NewStores(0).Open(asked, "")
+	opened, err := NewStores(0).Open(asked)
 	if err != nil {
 		t.Fatal(err)
 	}

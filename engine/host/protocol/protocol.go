@@ -9,7 +9,7 @@ import (
 )
 
 // Version is that of protocol.json.
-const Version = 1
+const Version = 2
 
 // Routes of the socket.
 const (
@@ -26,13 +26,16 @@ type Health struct {
 	Running  int    `json:"running"`
 }
 
-// Run is one command in the words of the CLI.
+// Run is one command of the CLI, taken apart: its words, its stack, its options by the names of their flags, and data.
 type Run struct {
-	ID      string   `json:"id"`
-	Place   Place    `json:"place"`
-	Args    []string `json:"args"`
-	Input   *string  `json:"input,omitempty"`
-	Program *Program `json:"program,omitempty"`
+	ID        string          `json:"id"`
+	Place     Place           `json:"place"`
+	Command   string          `json:"command"`
+	Stack     string          `json:"stack,omitempty"`
+	Options   json.RawMessage `json:"options,omitempty"`
+	Arguments []string        `json:"arguments,omitempty"`
+	Input     *string         `json:"input,omitempty"`
+	Program   *Program        `json:"program,omitempty"`
 }
 
 // Place is where stacks are and what opens them.

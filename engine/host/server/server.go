@@ -28,7 +28,7 @@ const Grace = 60 * time.Second
 // last is how long a run may take to end by force.
 const last = 5 * time.Second
 
-// Command is found by a run's words.
+// Command is found by its name.
 type Command struct {
 	// Work does it.
 	Work func(*run.Run) error
@@ -50,7 +50,7 @@ const (
 
 // Server is the handler of all routes.
 type Server struct {
-	find   func(args []string) (Command, error)
+	find   func(name string) (Command, error)
 	table  *run.Table
 	turns  map[Turn]*semaphore.Weighted
 	routes *http.ServeMux
@@ -58,7 +58,7 @@ type Server struct {
 }
 
 // New makes a server on which at most `most` runs of a queue work at once.
-func New(find func(args []string) (Command, error), most int) *Server {
+func New(find func(name string) (Command, error), most int) *Server {
 	server := &Server{
 		find:   find,
 		table:  run.NewTable(),
@@ -171,7 +171,7 @@ func leave(client context.Context, stop *run.Stop) func() {
 
 // work waits for the run's turn and does it. A bug of the engine ends this run only.
 func (s *Server) work(work *run.Run) (err error) {
-	command, err := s.find(work.Args)
+	command, err := s.find(work.Command)
 	if err != nil {
 		return err
 	}

@@ -21,9 +21,9 @@ import (
 // host serves one kind of work.
 func host(t *testing.T, most int, turn Turn, work func(*run.Run) error) (*httptest.Server, *Server) {
 	t.Helper()
-	answering := New(func(args []string) (Command, error) {
-		if args[0] != "work" {
-			return Command{}, fault.Refuse("unknown command %q for %q", args[0], "pulumi")
+	answering := New(func(name string) (Command, error) {
+		if name != "work" {
+			return Command{}, fault.Refuse("unknown command %q", name)
 		}
 		return Command{Work: work, Turn: turn}, nil
 	}, most)
@@ -35,9 +35,9 @@ func host(t *testing.T, most int, turn Turn, work func(*run.Run) error) (*httpte
 	return serving, answering
 }
 
-func ask(t *testing.T, serving *httptest.Server, id string, args ...string) (protocol.Ended, string) {
+func ask(t *testing.T, serving *httptest.Server, id, name string) (protocol.Ended, string) {
 	t.Helper()
-	body, err := json.Marshal(protocol.Run{ID: id, Args: args})
+	body, err := json.Marshal(protocol.Run{ID: id, Command: name})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,7 +196,7 @@ func TestAClientThatHearsOfTheEndFindsTheStackFree(t *testing.T) {
 			t.Error("it still counts as changed")
 		}
 	}}
-	body := strings.NewReader(`{"id":"one","args":["work"]}`)
+	body := strings.NewReader(`{"id":"one","command":"work"}`)
 	answering.ServeHTTP(client, httptest.NewRequest(http.MethodPost, "/v1/run", body))
 	if !heard {
 		t.Errorf("no end: %s", client.Body)
@@ -222,7 +222,7 @@ func TestAPanicEndsItsOwnRunOnly(t *testing.T) {
 func TestAnUnknownCommandIsInvalid(t *testing.T) {
 	serving, _ := host(t, 1, Short, nil)
 	last, said := ask(t, serving, "1", "frob")
-	if last.Fault.Kind != protocol.Invalid || said != "error: unknown command \"frob\" for \"pulumi\"\n" {
+	if last.Fault.Kind != protocol.Invalid || said != "error: unknown command \"frob\"\n" {
 		t.Errorf("%+v: %s", last, said)
 	}
 }
@@ -245,7 +245,7 @@ func TestASecondRunOfTheSameIdIsRefused(t *testing.T) {
 	all.Go(func() { ask(t, serving, "same", "work") })
 	eventually(t, "no run", func() bool { return answering.table.Count() == 1 })
 	var why protocol.Fault
-	if status := post(t, serving, "/v1/run", `{"id":"same","args":["work"]}`, &why); status != 400 {
+	if status := post(t, serving, "/v1/run", `{"id":"same","command":"work"}`, &why); status != 400 {
 		t.Errorf("%d", status)
 	}
 	close(free)
