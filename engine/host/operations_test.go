@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -205,5 +206,65 @@ func TestARelativeFolderIsThatOfTheRun(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(w.place.Directory, "states/.pulumi/stacks/shop/dev.json")); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestAStateInPlainTextWithoutASecretsProviderIsEncryptedWithTheStacksOwn(t *testing.T) {
+	w := newWorld(t, func(ctx *pulumi.Context) error {
+		ctx.Export("pin", pulumi.ToSecret(pulumi.String("hush")))
+		return nil
+	})
+	w.must("stack", "init", "dev", "--no-select")
+	w.must(up("dev")...)
+	var exported map[string]any
+	shown := w.must("stack", "export", "--show-secrets", "--stack=dev").stdout
+	if err := json.Unmarshal([]byte(shown), &exported); err != nil || !strings.Contains(shown, "hush") {
+		t.Fatal(err, shown)
+	}
+	delete(exported["deployment"].(map[string]any), "secrets_providers")
+	text, err := json.Marshal(exported)
+	if err != nil {
+		t.Fatal(err)
+	}
+	given := string(text)
+	run := w.request(w.place, &given, "stack", "import", "--stack=dev")
+	if said := w.send(context.Background(), run); said.ended.Fault != nil {
+		t.Fatal(said.text)
+	}
+	if kept := w.must("stack", "export", "--stack=dev").stdout; strings.Contains(kept, "hush") {
+		t.Error(kept)
+	}
+	w.must(append(up("dev"), "--expect-no-changes")...)
+}
+
+func TestConfigurationThatItsFileWouldNotKeepIsRefused(t *testing.T) {
+	w := newWorld(t, things(0))
+	w.must("stack", "init", "dev", "--no-select")
+	set := func(text string, how string) answer {
+		return w.send(context.Background(), w.request(w.place, &text, "config", "set", "--stack=dev", how, "--", "k"))
+	}
+	for _, text := range []string{"\n x\n", "\n", "a\nb\n", " \n", "\r\n", "\tx", "# no comment", "'", "\u2028", "\u0085", "~", "0x1f"} {
+		said := set(text, "--plaintext")
+		if said.kind() == protocol.Invalid {
+			if !strings.HasPrefix(text, "\n") {
+				t.Errorf("%q: %s", text, said.text)
+			}
+			continue
+		}
+		if value := w.entry(w.place, "dev", "k"); value != text {
+			t.Errorf("%q became %q", text, value)
+		}
+	}
+	if said := set("\n x\n", "--secret"); said.ended.Fault != nil || w.entry(w.place, "dev", "k") != "\n x\n" {
+		t.Error(said.text)
+	}
+}
+
+func TestNumbersInConfigurationKeepTheirDigits(t *testing.T) {
+	w := newWorld(t, things(0))
+	w.must("stack", "init", "dev", "--no-select")
+	w.must("config", "set", "--stack=dev", "--path", "--", "a.b", "9007199254740993")
+	if said := w.must("config", "get", "--json", "--stack=dev", "--", "a"); !strings.Contains(said.stdout, `{"b":9007199254740993}`) {
+		t.Error(said.stdout)
 	}
 }

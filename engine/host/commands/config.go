@@ -12,9 +12,10 @@ import (
 
 // configValue is one entry as JSON; a secret that is not shown has no value.
 type configValue struct {
-	Value       *string `json:"value,omitempty"`
-	ObjectValue any     `json:"objectValue,omitempty"`
-	Secret      bool    `json:"secret"`
+	Value *string `json:"value,omitempty"`
+	// ObjectValue is the same as JSON, with every digit of its numbers.
+	ObjectValue json.RawMessage `json:"objectValue,omitempty"`
+	Secret      bool            `json:"secret"`
 }
 
 // settingsFile is of all `config` commands.
@@ -95,20 +96,20 @@ func configList(c *call, options configOptions) error {
 	for key, value := range all {
 		if value.Secure() && !options.ShowSecrets {
 			told[key.String()] = configValue{Secret: true}
-		} else if told[key.String()], err = opened(value, values[key]); err != nil {
-			return err
+		} else {
+			told[key.String()] = opened(value, values[key])
 		}
 	}
 	return options.answer(c, told)
 }
 
 // opened is an entry that is shown.
-func opened(value config.Value, text string) (configValue, error) {
+func opened(value config.Value, text string) configValue {
 	told := configValue{Value: &text, Secret: value.Secure()}
 	if value.Object() {
-		return told, json.Unmarshal([]byte(text), &told.ObjectValue)
+		told.ObjectValue = json.RawMessage(text)
 	}
-	return told, nil
+	return told
 }
 
 type getOptions struct {
@@ -146,9 +147,5 @@ func configGet(c *call, options getOptions) error {
 	if err != nil {
 		return fmt.Errorf("could not decrypt configuration value: %w", err)
 	}
-	told, err := opened(value, text)
-	if err != nil {
-		return err
-	}
-	return options.answer(c, told)
+	return options.answer(c, opened(value, text))
 }

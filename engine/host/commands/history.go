@@ -67,9 +67,7 @@ func entry(update backend.UpdateInfo, decrypter config.Decrypter) (historyEntry,
 				// One that cannot be read, because its passphrase was another, does not hide the others.
 				text = "ERROR_UNABLE_TO_DECRYPT"
 			} else if text != "" && value.Object() {
-				if err := json.Unmarshal([]byte(text), &told.ObjectValue); err != nil {
-					return made, err
-				}
+				told.ObjectValue = json.RawMessage(text)
 			}
 			told.Value = &text
 		}

@@ -67,6 +67,9 @@ func stackImport(c *call, options importOptions) error {
 				operation.Type, operation.Resource.URN)
 		}
 		snapshot.PendingOperations = nil
+		if err := c.reencrypted(found, snapshot); err != nil {
+			return err
+		}
 		if err := c.writeState(found, snapshot); err != nil {
 			return fmt.Errorf("could not import deployment: %w", err)
 		}
@@ -91,6 +94,19 @@ func (c *call) imported(found backend.Stack, text []byte) (*deploy.Snapshot, err
 		return nil, fault.Refuse("%s", stack.FormatDeploymentDeserializationError(err, found.Ref().Name().String()))
 	}
 	return snapshot, nil
+}
+
+// reencrypted gives a state that brings no secrets provider, as one with its secrets in plain text may, the stack's own.
+func (c *call) reencrypted(found backend.Stack, snapshot *deploy.Snapshot) error {
+	if snapshot.SecretsManager != nil {
+		return nil
+	}
+	settings, err := c.place.Settings(found.Ref(), "")
+	if err != nil {
+		return err
+	}
+	snapshot.SecretsManager, err = c.place.Manager(c, found, settings)
+	return err
 }
 
 // checkImport warns when it is forced, and else refuses what would be dangerous.

@@ -20,7 +20,8 @@ import (
 // Settings is a stack's settings file.
 type Settings struct {
 	*workspace.ProjectStack
-	path string
+	project *workspace.Project
+	path    string
 }
 
 // SettingsPath is where a stack's settings are.
@@ -46,7 +47,7 @@ func (p *Place) Settings(ref backend.StackReference, file string) (*Settings, er
 	if read.Config == nil {
 		read.Config = config.Map{}
 	}
-	return &Settings{read, path}, nil
+	return &Settings{read, p.Project, path}, nil
 }
 
 // NoEnvironments refuses settings that refer to environments: only services have these, and only the CLI opens them.
@@ -100,6 +101,9 @@ func (s *Settings) save() error {
 	if err := s.ProjectStack.Save(temporary.Name()); err != nil {
 		return fmt.Errorf("save stack config: %w", err)
 	}
+	if err := s.keptIn(temporary.Name()); err != nil {
+		return err
+	}
 	mode := os.FileMode(0o644)
 	if before, err := os.Stat(path); err == nil {
 		mode = before.Mode().Perm()
@@ -111,6 +115,20 @@ func (s *Settings) save() error {
 		return err
 	}
 	return os.Rename(temporary.Name(), path)
+}
+
+// keptIn reads back what was written: Pulumi's YAML loses the first line break of a text that begins with one.
+func (s *Settings) keptIn(path string) error {
+	written, err := workspace.LoadProjectStack(nil, s.project, path)
+	if err != nil {
+		return fmt.Errorf("save stack config: %w", err)
+	}
+	for key, value := range s.Config {
+		if written.Config[key] != value {
+			return fault.Refuse("the settings file does not keep the value of %s as it is: make it a secret", key)
+		}
+	}
+	return nil
 }
 
 // Manager opens a stack's secrets by its settings, and saves these when they did not say what opens

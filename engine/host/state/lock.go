@@ -43,42 +43,52 @@ type Held struct {
 //
 // The errors are *Locked, *Corrupt and *Newer.
 func (s *Store) Lock(ctx context.Context, ref backend.StackReference) (*Held, error) {
-	h, err := s.hold(ctx, ref)
-	if err != nil {
-		return nil, err
-	}
-	if err := h.settle(ctx); err != nil {
-		h.Release()
-		return nil, err
-	}
-	return h, nil
+	return s.holding(ctx, ref, (*Held).settle)
 }
 
 // Overwrite is Lock for who replaces the whole state: what is there need not be readable, and is kept aside then, as is
 // a journal that was to continue it. What a newer version wrote is refused here, too.
 func (s *Store) Overwrite(ctx context.Context, ref backend.StackReference) (*Held, error) {
+	return s.holding(ctx, ref, func(h *Held, ctx context.Context) error {
+		err := h.settle(ctx)
+		if errors.As(err, new(*Corrupt)) {
+			return h.putAside(ctx)
+		}
+		return err
+	})
+}
+
+// holding takes the lock and keeps it if all is well then. A panic, too, lets go of it.
+func (s *Store) holding(
+	ctx context.Context, ref backend.StackReference, prepare func(*Held, context.Context) error,
+) (held *Held, err error) {
 	h, err := s.hold(ctx, ref)
 	if err != nil {
 		return nil, err
 	}
-	if err = h.settle(ctx); errors.As(err, new(*Corrupt)) {
-		err = h.putAside(ctx)
-	}
-	if err != nil {
-		h.Release()
+	defer func() {
+		if held == nil {
+			h.Release()
+		}
+	}()
+	if err := prepare(h, ctx); err != nil {
 		return nil, err
 	}
 	return h, nil
 }
 
 // hold takes the lock, and does not look at the state.
-func (s *Store) hold(ctx context.Context, ref backend.StackReference) (*Held, error) {
+func (s *Store) hold(ctx context.Context, ref backend.StackReference) (held *Held, err error) {
 	h := &Held{store: s, ref: ref, keys: keysOf(ref), since: time.Now()}
 	if !s.take(h.keys) {
 		return nil, &Locked{Owner: self().String(), Stack: h.keys.name}
 	}
+	defer func() {
+		if held == nil {
+			s.give(h.keys)
+		}
+	}()
 	if err := s.lockFile(ctx, ref, h.keys); err != nil {
-		s.give(h.keys)
 		return nil, err
 	}
 	return h, nil

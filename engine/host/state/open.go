@@ -27,7 +27,7 @@ func openFiles(ctx context.Context, address string) (storage files, name string,
 	if rest, ok := strings.CutPrefix(address, fileScheme); ok {
 		return openFolder(rest)
 	}
-	parsed, err := url.Parse(address)
+	parsed, err := url.Parse(ownURL(address))
 	if err != nil {
 		return nil, "", fmt.Errorf("the backend's URL: %w", err)
 	}

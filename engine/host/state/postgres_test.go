@@ -1,7 +1,9 @@
 package state
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -11,6 +13,13 @@ import (
 	"strconv"
 	"syscall"
 	"testing"
+	"time"
+
+	"github.com/pulumi/pulumi/pkg/v3/backend"
+	"github.com/pulumi/pulumi/pkg/v3/backend/diy"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/diag"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/diag/colors"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
 )
 
 // postgres starts a server of the test's own on a free port, and gives its URL.
@@ -100,4 +109,79 @@ func TestAPostgresBackendKeepsAndBringsInChanges(t *testing.T) {
 	if found, err := b.store.files.list(b.ctx, parts(b.keys().journal)); err != nil || len(found) > 0 {
 		t.Fatalf("the journal is still there: %v %v", found, err)
 	}
+}
+
+func TestManyStacksAtOnceInOneTableAllEnd(t *testing.T) {
+	b := &bench{T: t, ctx: t.Context(), url: postgres(t)}
+	b.store = b.open()
+	const stacks = 24
+	ended := make(chan error, stacks)
+	for at := range stacks {
+		ref := b.parse(fmt.Sprintf("s%d", at))
+		go func() {
+			held, err := b.store.Lock(b.ctx, ref)
+			if err == nil {
+				if _, err = b.store.Backend().CreateStack(b.ctx, ref, "", nil, nil); err == nil {
+					err = held.Sync(b.ctx)
+				}
+				held.Release()
+			}
+			ended <- err
+		}()
+	}
+	timeout := time.After(time.Minute)
+	for range stacks {
+		select {
+		case err := <-ended:
+			b.must(err)
+		case <-timeout:
+			t.Fatal("they wait for each other")
+		}
+	}
+	if found, _, err := b.store.Backend().ListStacks(b.ctx, backend.ListStacksFilter{}, nil); err != nil || len(found) != stacks {
+		t.Errorf("%d stacks, %v", len(found), err)
+	}
+}
+
+func TestNamesThatDifferByALetterOfPatternsAreOtherStacksOfATable(t *testing.T) {
+	b := &bench{T: t, ctx: t.Context(), url: postgres(t)}
+	b.store = b.open()
+	for _, name := range []string{"a_b", "a-b", "axb"} {
+		b.ref = b.parse(name)
+		b.create()
+		b.up("a")
+	}
+	b.ref = b.parse("a_b")
+	b.up("b")
+	for name, updates := range map[string]int{"a_b": 2, "a-b": 1, "axb": 1} {
+		history, err := b.store.Backend().GetHistory(b.ctx, b.parse(name), 0, 0)
+		b.must(err)
+		if len(history) != updates {
+			t.Errorf("%s has %d updates", name, len(history))
+		}
+	}
+	found, _, err := b.store.Backend().ListStacks(b.ctx, backend.ListStacksFilter{}, nil)
+	if b.must(err); len(found) != 3 {
+		t.Errorf("%d stacks", len(found))
+	}
+	if url := b.store.Backend().URL(); url != b.url {
+		t.Errorf("people know it as %s", url)
+	}
+	// What one driver writes, Pulumi's own reads.
+	theirs, err := diy.New(b.ctx, diag.DefaultSink(io.Discard, io.Discard, diag.FormatOptions{Color: colors.Never}), b.url,
+		&workspace.Project{Name: testProject})
+	b.must(err)
+	stack, err := theirs.GetStack(b.ctx, b.parse("a-b"))
+	if b.must(err); stack == nil {
+		t.Error("the stock driver finds no a-b")
+	}
+}
+
+func TestAPanicWhileALockIsTakenLetsGoOfIt(t *testing.T) {
+	b := newBench(t)
+	func() {
+		defer func() { _ = recover() }()
+		_, _ = b.store.holding(b.ctx, b.ref, func(*Held, context.Context) error { panic("nobody thought of this") })
+	}()
+	b.lock().Release()
 }

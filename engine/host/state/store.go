@@ -28,6 +28,14 @@ type stock interface {
 	Unlock(ctx context.Context, ref backend.StackReference)
 }
 
+// named is a backend under the URL that people know.
+type named struct {
+	stock
+	url string
+}
+
+func (n named) URL() string { return n.url }
+
 // Open gives the store of a backend URL (file://, s3://, gs://, azblob://, postgres://) for a project. It keeps the
 // history to a number of entries for each stack; 0 keeps all.
 func Open(ctx context.Context, url string, project *workspace.Project, keepHistory int) (*Store, error) {
@@ -39,7 +47,7 @@ func Open(ctx context.Context, url string, project *workspace.Project, keepHisto
 		return nil, err
 	}
 	sink := diag.DefaultSink(io.Discard, os.Stderr, diag.FormatOptions{Color: colors.Never})
-	opened, err := diy.New(ctx, sink, url, project)
+	opened, err := diy.New(ctx, sink, ownURL(url), project)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +55,7 @@ func Open(ctx context.Context, url string, project *workspace.Project, keepHisto
 	if !is {
 		return nil, errors.New("this version of Pulumi's backend cannot release a lock: the engine host needs another one")
 	}
-	return &Store{backend: unlocking, files: storage, name: name, keepHistory: keepHistory}, nil
+	return &Store{backend: named{unlocking, url}, files: storage, name: name, keepHistory: keepHistory}, nil
 }
 
 // Backend is the stock backend, for create, list, remove, rename, tags, export, import and history.
