@@ -2,7 +2,8 @@
 //! any number of operations at once.
 //!
 //! It does what [`crate::Cli`] does, with the same commands, options, events and errors, and without
-//! starting a process for each command. What it does not know, it says before anything has happened, and the CLI does it. What follows from sharing a process is dealt with here: runs with
+//! starting a process for each command. What it does not know, it says before anything has happened, and
+//! the CLI does it. What follows from sharing a process is dealt with here: runs with
 //! different environments get processes of their own, and when a process dies, the runs in it fail, the
 //! stacks they were working on are recovered, and the next call starts another one. A process that
 //! takes too much memory is recycled while it works.
