@@ -107,7 +107,7 @@ impl Engine for Cli {
     }
 
     async fn command(&self, place: &Place, command: &Command) -> Result<String> {
-        if command.args.starts_with(&OF_THE_HOST.map(str::to_owned)) {
+        if command.words == OF_THE_HOST {
             return Err(Error::NeedsHost { command: command.name() });
         }
         let Some(stack) = &command.locks else {
@@ -121,13 +121,13 @@ impl Engine for Cli {
 
     async fn operate(&self, place: &Place, operation: &Operation<'_>) -> Result<OperationResult> {
         // Before it waits for anything: what cannot be done is refused at once.
-        let args = argv::arguments(operation)?;
+        let command = argv::of_cli_operation(operation)?;
         if operation.kind.is_preview() {
-            return run::engine(self, place, operation, args).await;
+            return run::engine(self, place, operation, &command).await;
         }
         let options = operation.options;
         locking(place, operation.stack, options.lock_timeout, &options.cancel, || {
-            run::engine(self, place, operation, args.clone())
+            run::engine(self, place, operation, &command)
         })
         .await
     }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde_json::Value as Json;
 
 use crate::error::Result;
 use crate::event::{StepMetadata, SummaryEvent};
@@ -140,12 +141,17 @@ pub enum Passphrase {
     Empty,
 }
 
-/// A command with its arguments as the `pulumi` CLI takes them.
+/// A command of the `pulumi` CLI in its parts. An engine reads them as they are; only [`crate::Cli`] makes arguments of
+/// them.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Command {
-    /// The words after `pulumi`.
+    /// What names it, such as `["stack", "init"]`.
+    pub words: Vec<String>,
+    /// By the CLI's flag, without dashes: true or false, a number, a text, or a list of texts where the flag is repeated.
+    pub options: BTreeMap<String, Json>,
+    /// What it is about besides, such as a key. Data, whatever it begins with.
     pub args: Vec<String>,
-    /// What the command reads, if anything: secrets go this way and never into `args`.
+    /// What the command reads, if anything: secrets go this way and never into `args` or `options`.
     pub input: Option<String>,
     /// The stack whose lock it takes.
     pub locks: Option<String>,
@@ -154,41 +160,55 @@ pub struct Command {
 /// Leaves the input out, because it may be a secret.
 impl std::fmt::Debug for Command {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Command").field("args", &self.args).field("locks", &self.locks).finish()
+        formatter
+            .debug_struct("Command")
+            .field("words", &self.words)
+            .field("options", &self.options)
+            .field("args", &self.args)
+            .field("locks", &self.locks)
+            .finish()
     }
 }
 
 impl Command {
-    /// Starts with these words, such as `["stack", "ls"]`.
+    /// The command of these words, such as `["stack", "ls"]`.
     pub fn new<const N: usize>(words: [&str; N]) -> Self {
-        Self { args: words.map(str::to_owned).to_vec(), ..Self::default() }
+        Self { words: words.map(str::to_owned).to_vec(), ..Self::default() }
+    }
+
+    /// Sets an option that is on or off, when it is wanted.
+    pub fn flag(self, name: &str, wanted: bool) -> Self {
+        self.option(name, wanted.then_some(true))
+    }
+
+    /// Sets an option when there is a value.
+    pub fn option(mut self, name: &str, value: Option<impl Into<Json>>) -> Self {
+        if let Some(value) = value {
+            self.options.insert(name.to_owned(), value.into());
+        }
+        self
+    }
+
+    /// Sets an option to all of these values, when there are any.
+    pub fn values(self, name: &str, values: impl IntoIterator<Item = impl Into<Json>>) -> Self {
+        let values: Vec<Json> = values.into_iter().map(Into::into).collect();
+        self.option(name, (!values.is_empty()).then_some(values))
+    }
+
+    /// Sets the option `stack`.
+    pub fn stack(self, name: &str) -> Self {
+        self.option("stack", Some(name))
     }
 
     /// Adds one argument.
-    pub fn arg(mut self, arg: impl Into<String>) -> Self {
-        self.args.push(arg.into());
-        self
+    pub fn arg(self, arg: impl Into<String>) -> Self {
+        self.args([arg])
     }
 
-    /// Adds `flag value` when there is a value.
-    pub fn option(mut self, flag: &str, value: Option<impl Into<String>>) -> Self {
-        if let Some(value) = value {
-            self.args.extend([flag.to_owned(), value.into()]);
-        }
+    /// Adds arguments.
+    pub fn args(mut self, args: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
         self
-    }
-
-    /// Adds the flag when it is wanted.
-    pub fn flag(mut self, flag: &str, wanted: bool) -> Self {
-        if wanted {
-            self.args.push(flag.to_owned());
-        }
-        self
-    }
-
-    /// Adds `--stack NAME`.
-    pub fn stack(self, name: &str) -> Self {
-        self.option("--stack", Some(name))
     }
 
     /// What the command reads.
@@ -203,24 +223,20 @@ impl Command {
         self
     }
 
-    /// The stack that it is about, for errors; empty when there is none.
-    pub(crate) fn about(&self) -> &str {
-        let named = self.args.iter().position(|arg| arg == "--stack").and_then(|at| self.args.get(at + 1));
-        named.or(self.locks.as_ref()).map(String::as_str).unwrap_or_default()
+    /// True when the option is on.
+    pub fn is_set(&self, option: &str) -> bool {
+        self.options.get(option) == Some(&Json::Bool(true))
     }
 
-    /// The words before the first flag, for messages: `stack init`.
+    /// The stack that it is about; empty when there is none.
+    pub fn about(&self) -> &str {
+        let named = self.options.get("stack").and_then(Json::as_str);
+        named.or(self.locks.as_deref()).unwrap_or_default()
+    }
+
+    /// Its words as one text, for messages: `stack init`.
     pub fn name(&self) -> String {
-        let words = self.args.iter().take(3).take_while(|word| !word.starts_with('-'));
-        let known = ["stack", "config", "plugin", "org", "policy", "env", "tag"];
-        let mut name: Vec<&str> = Vec::new();
-        for word in words {
-            name.push(word);
-            if !known.contains(&word.as_str()) {
-                break;
-            }
-        }
-        name.join(" ")
+        self.words.join(" ")
     }
 }
 
@@ -280,16 +296,16 @@ pub struct Operation<'a> {
     pub stack: &'a str,
     /// Where the program comes from.
     pub program: Source,
-    /// Arguments that only this kind has, such as the file of an import.
-    pub args: Vec<String>,
+    /// Options and arguments that only this kind has, such as the file of an import.
+    pub own: Command,
     /// How it is done.
     pub options: &'a Options,
 }
 
 impl<'a> Operation<'a> {
-    /// With no arguments of its own.
+    /// With nothing of its own.
     pub fn new(kind: OperationKind, stack: &'a str, program: Source, options: &'a Options) -> Self {
-        Self { kind, stack, program, args: Vec::new(), options }
+        Self { kind, stack, program, own: Command::default(), options }
     }
 }
 

@@ -134,7 +134,7 @@ pub enum Error {
         /// Such as `plugin install`.
         command: String,
         /// Why the host does not do it.
-        reason: &'static str,
+        reason: String,
     },
     /// Only the engine host does this, and another engine was asked.
     #[error("pulumi has no `{command}`: the engine host does it")]

@@ -1,8 +1,9 @@
 //! The engine host as an [`Engine`]: `pilot-engine`, a process that keeps Pulumi's engine warm and runs
 //! any number of operations at once.
 //!
-//! It does what [`crate::Cli`] does, with the same options, arguments, events and errors, and without
-//! starting a process for each command. What follows from sharing a process is dealt with here: runs with
+//! It does what [`crate::Cli`] does, with the same commands, options, events and errors, and without
+//! starting a process for each command. What it does not know, it says before anything has happened, and
+//! the CLI does it. What follows from sharing a process is dealt with here: runs with
 //! different environments get processes of their own, and when a process dies, the runs in it fail, the
 //! stacks they were working on are recovered, and the next call starts another one. A process that
 //! takes too much memory is recycled while it works.
@@ -161,7 +162,7 @@ impl Host {
         self.pool.processes()
     }
 
-    fn cli(&self, command: String, reason: &'static str) -> Result<&Cli> {
+    fn cli(&self, command: String, reason: String) -> Result<&Cli> {
         self.cli.as_ref().ok_or(Error::NeedsCli { command, reason })
     }
 
@@ -185,8 +186,8 @@ impl Engine for Host {
         match self.own_command(place, command).await {
             Err(Error::NeedsCli { reason, .. }) => {
                 let cli = self.cli(command.name(), reason)?;
-                if let Some(stack) = &command.locks {
-                    self.finish_journal(place, stack).await?;
+                if !command.about().is_empty() {
+                    self.finish_journal(place, command.about()).await?;
                 }
                 cli.command(place, command).await
             }
@@ -209,7 +210,7 @@ impl Engine for Host {
 }
 
 impl Host {
-    /// Before the CLI changes a stack: what a host that died has begun is brought into the state, which the CLI would
+    /// Before the CLI is given a stack: what a host that died has begun is brought into the state, which the CLI would
     /// run past.
     async fn finish_journal(&self, place: &Place, stack: &str) -> Result<()> {
         if !route::keeps_journals(place) || !folder::may_be_unfinished(place, stack) {
@@ -223,7 +224,7 @@ impl Host {
 impl Host {
     async fn own_command(&self, place: &Place, command: &Command) -> Result<String> {
         if let Some(reason) = route::command(place, command) {
-            return Err(Error::NeedsCli { command: command.name(), reason });
+            return Err(Error::NeedsCli { command: command.name(), reason: reason.to_owned() });
         }
         let (env, never) = (self.env(place), CancellationToken::new());
         let Some(stack) = &command.locks else {
@@ -235,14 +236,14 @@ impl Host {
 
     async fn own_operation(&self, place: &Place, operation: &Operation<'_>) -> Result<OperationResult> {
         // Before it waits for anything: what cannot be done is refused at once.
-        let args = argv::arguments(operation)?;
+        let command = argv::of_operation(operation)?;
         if let Some(reason) = route::operation(place, operation) {
-            return Err(Error::NeedsCli { command: operation.kind.command().to_owned(), reason });
+            return Err(Error::NeedsCli { command: command.name(), reason: reason.to_owned() });
         }
         let options = operation.options;
         let mut env = self.env(place);
         env.extend(environment::of_run(options));
-        let run = || run::operation(&self.pool, &env, place, operation, args.clone());
+        let run = || run::operation(&self.pool, &env, place, operation, &command);
         if operation.kind.is_preview() {
             return run().await;
         }

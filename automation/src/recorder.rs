@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 
+use crate::argv;
 use crate::engine::{Command, Engine, Operation, OperationResult, Place};
 use crate::error::{Error, Result};
 use crate::workspace::Workspace;
@@ -44,9 +45,9 @@ impl Recorder {
         self.inner.lock().unwrap().commands.iter().map(|(_, command)| command.clone()).collect()
     }
 
-    /// The command lines, each as one text.
+    /// The commands as the CLI would take them, each as one text.
     pub fn lines(&self) -> Vec<String> {
-        self.commands().iter().map(|command| command.args.join(" ")).collect()
+        self.commands().iter().map(|command| argv::of_command(command).join(" ")).collect()
     }
 
     pub fn places(&self) -> Vec<Place> {

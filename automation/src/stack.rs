@@ -94,46 +94,51 @@ impl Stack {
 
     /// Brings the stack to what the program says; `pulumi up`.
     pub async fn up(&self, program: impl Into<Source>, options: &Options) -> Result<Update> {
-        let mut finished = self.operate(OperationKind::Up, program.into(), Vec::new(), options).await?;
+        let mut finished =
+            self.operate(OperationKind::Up, program.into(), Command::default(), options).await?;
         let outputs = finished.outputs.take().unwrap_or_default();
         Ok(Update { outputs, summary: summarize(finished) })
     }
 
     /// Plans what `up` would do and changes nothing; `pulumi preview`. Takes no lock.
     pub async fn preview(&self, program: impl Into<Source>, options: &Options) -> Result<Summary> {
-        self.operate(OperationKind::Preview, program.into(), Vec::new(), options).await.map(summarize)
+        self.operate(OperationKind::Preview, program.into(), Command::default(), options).await.map(summarize)
     }
 
     /// Brings the state to what the providers say; `pulumi refresh`. The program is not run unless
     /// [`Options::run_program`] says so.
     pub async fn refresh(&self, program: impl Into<Source>, options: &Options) -> Result<Summary> {
-        self.operate(OperationKind::Refresh, program.into(), Vec::new(), options).await.map(summarize)
+        self.operate(OperationKind::Refresh, program.into(), Command::default(), options).await.map(summarize)
     }
 
     /// What a refresh would change in the state; `pulumi refresh --preview-only`. Takes no lock.
     pub async fn preview_refresh(&self, program: impl Into<Source>, options: &Options) -> Result<Summary> {
-        self.operate(OperationKind::PreviewRefresh, program.into(), Vec::new(), options).await.map(summarize)
+        self.operate(OperationKind::PreviewRefresh, program.into(), Command::default(), options)
+            .await
+            .map(summarize)
     }
 
     /// Deletes every resource; `pulumi destroy`. The stack itself stays unless [`Options::remove`] says
     /// otherwise. The program is not run unless [`Options::run_program`] says so.
     pub async fn destroy(&self, program: impl Into<Source>, options: &Options) -> Result<Summary> {
-        self.operate(OperationKind::Destroy, program.into(), Vec::new(), options).await.map(summarize)
+        self.operate(OperationKind::Destroy, program.into(), Command::default(), options).await.map(summarize)
     }
 
     /// What a destroy would delete; `pulumi destroy --preview-only`. Takes no lock.
     pub async fn preview_destroy(&self, program: impl Into<Source>, options: &Options) -> Result<Summary> {
-        self.operate(OperationKind::PreviewDestroy, program.into(), Vec::new(), options).await.map(summarize)
+        self.operate(OperationKind::PreviewDestroy, program.into(), Command::default(), options)
+            .await
+            .map(summarize)
     }
 
     pub(crate) async fn operate(
         &self,
         kind: OperationKind,
         program: Source,
-        args: Vec<String>,
+        own: Command,
         options: &Options,
     ) -> Result<OperationResult> {
-        let operation = Operation { kind, stack: &self.name, program, args, options };
+        let operation = Operation { kind, stack: &self.name, program, own, options };
         let span = tracing::info_span!("operation", stack = self.name, ?kind, outcome = Empty);
         let result = self.workspace.engine().operate(self.workspace.place(), &operation);
         let result = result.instrument(span.clone()).await;

@@ -174,7 +174,7 @@ async fn everything_that_was_asked_is_remembered_in_order() {
     stack.workspace().command(&Command::new(["stack", "ls"])).await.unwrap();
     let calls = engine.calls();
     let [Call::Command(create), preview, up, Call::Command(list)] = &calls[..] else { panic!("{calls:?}") };
-    assert_eq!(create.args[..3], ["stack", "init", "dev"]);
+    assert_eq!((create.name().as_str(), create.about()), ("stack init", "dev"));
     let operation = |kind| Call::Operation { kind, stack: "dev".to_owned() };
     assert_eq!((preview, up), (&operation(OperationKind::Preview), &operation(OperationKind::Up)));
     assert_eq!(list.name(), "stack ls");

@@ -1,65 +1,64 @@
-//! The arguments of an operation that Pulumi Deployments runs.
+//! The options of an operation that Pulumi Deployments runs.
 
-use crate::options::{Authentication, Remote};
+use crate::engine::Command;
+use crate::options::{Authentication, EnvVar, Remote, RemoteGit};
 
-pub(crate) fn arguments(remote: &Remote) -> Vec<String> {
-    let mut argv = vec!["--remote".to_owned()];
-    let mut add = |flag: &str, value: &str| argv.push(format!("--{flag}={value}"));
-    for variable in &remote.env {
-        let flag = if variable.secret { "remote-env-secret" } else { "remote-env" };
-        add(flag, &format!("{}={}", variable.name, variable.value));
+pub(super) fn add(command: Command, remote: &Remote) -> Command {
+    let pairs = |secret| {
+        let of_kind = remote.env.iter().filter(move |variable| variable.secret == secret);
+        of_kind.map(|EnvVar { name, value, .. }| format!("{name}={value}"))
+    };
+    let command = command
+        .flag("remote", true)
+        .values("remote-env", pairs(false))
+        .values("remote-env-secret", pairs(true))
+        .values("remote-pre-run-command", remote.pre_run_commands.iter().cloned())
+        .option("remote-inherit-settings", remote.inherit_settings)
+        .option("remote-agent-pool-id", remote.agent_pool.as_deref())
+        .flag("remote-skip-install-dependencies", remote.skip_install_dependencies);
+    let command = match &remote.executor_image {
+        Some(image) => command
+            .option("remote-executor-image", Some(image.image.as_str()))
+            .option("remote-executor-image-username", image.username.as_deref())
+            .option("remote-executor-image-password", image.password.as_deref()),
+        None => command,
+    };
+    match &remote.git {
+        Some(git) => of_git(command, git),
+        None => command,
     }
-    for command in &remote.pre_run_commands {
-        add("remote-pre-run-command", command);
-    }
-    if let Some(inherit) = remote.inherit_settings {
-        add("remote-inherit-settings", &inherit.to_string());
-    }
-    if let Some(image) = &remote.executor_image {
-        add("remote-executor-image", &image.image);
-        optional(&mut add, "remote-executor-image-username", image.username.as_deref());
-        optional(&mut add, "remote-executor-image-password", image.password.as_deref());
-    }
-    optional(&mut add, "remote-agent-pool-id", remote.agent_pool.as_deref());
-    if let Some(git) = &remote.git {
-        optional(&mut add, "remote-git-branch", git.branch.as_deref());
-        optional(&mut add, "remote-git-commit", git.commit.as_deref());
-        optional(&mut add, "remote-git-repo-dir", git.project_path.as_deref());
-        match &git.auth {
-            None => {}
-            Some(Authentication::Token(token)) => add("remote-git-auth-access-token", token),
-            Some(Authentication::SshKey { key, passphrase }) => {
-                add("remote-git-auth-ssh-private-key", key);
-                optional(&mut add, "remote-git-auth-password", passphrase.as_deref());
-            }
-            Some(Authentication::SshKeyFile { path, passphrase }) => {
-                add("remote-git-auth-ssh-private-key-path", path);
-                optional(&mut add, "remote-git-auth-password", passphrase.as_deref());
-            }
-            Some(Authentication::Password { user, password }) => {
-                add("remote-git-auth-username", user);
-                add("remote-git-auth-password", password);
-            }
-        }
-    }
-    if remote.skip_install_dependencies {
-        argv.push("--remote-skip-install-dependencies".to_owned());
-    }
-    // The repository is the one positional argument.
-    argv.extend(remote.git.iter().map(|git| git.url.clone()).filter(|url| !url.is_empty()));
-    argv
 }
 
-fn optional(add: &mut impl FnMut(&str, &str), flag: &str, value: Option<&str>) {
-    if let Some(value) = value {
-        add(flag, value);
-    }
+fn of_git(command: Command, git: &RemoteGit) -> Command {
+    let command = command
+        .option("remote-git-branch", git.branch.as_deref())
+        .option("remote-git-commit", git.commit.as_deref())
+        .option("remote-git-repo-dir", git.project_path.as_deref())
+        // The repository is the one argument.
+        .args((!git.url.is_empty()).then_some(git.url.as_str()));
+    let (flag, value, password) = match &git.auth {
+        None => return command,
+        Some(Authentication::Token(token)) => ("access-token", token, None),
+        Some(Authentication::SshKey { key, passphrase }) => ("ssh-private-key", key, passphrase.as_deref()),
+        Some(Authentication::SshKeyFile { path, passphrase }) => {
+            ("ssh-private-key-path", path, passphrase.as_deref())
+        }
+        Some(Authentication::Password { user, password }) => ("username", user, Some(password.as_str())),
+    };
+    command
+        .option(&format!("remote-git-auth-{flag}"), Some(value.as_str()))
+        .option("remote-git-auth-password", password)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::options::{EnvVar, ExecutorImage, RemoteGit};
+    use crate::argv::of_command;
+    use crate::options::ExecutorImage;
+
+    fn arguments(remote: &Remote) -> Vec<String> {
+        of_command(&add(Command::default(), remote))
+    }
 
     fn authenticated(auth: Authentication) -> Vec<String> {
         let git = RemoteGit { auth: Some(auth), ..RemoteGit::default() };
@@ -90,13 +89,14 @@ mod tests {
             "--remote",
             "--remote-env=A=1",
             "--remote-env-secret=T=s",
-            "--remote-pre-run-command=make",
-            "--remote-inherit-settings=false",
+            "--remote-git-auth-password=p",
+            "--remote-git-auth-username=me",
             "--remote-git-branch=refs/heads/main",
             "--remote-git-repo-dir=infra",
-            "--remote-git-auth-username=me",
-            "--remote-git-auth-password=p",
+            "--remote-inherit-settings=false",
+            "--remote-pre-run-command=make",
             "--remote-skip-install-dependencies",
+            "--",
             "https://example.com/r.git",
         ];
         assert_eq!(arguments(&remote), expected);
@@ -118,18 +118,18 @@ mod tests {
             arguments(&remote(image(Some("me"), Some("p")))),
             [
                 "--remote",
-                "--remote-executor-image=registry.example.com/runner:3",
-                "--remote-executor-image-username=me",
-                "--remote-executor-image-password=p",
                 "--remote-agent-pool-id=pool-7",
+                "--remote-executor-image=registry.example.com/runner:3",
+                "--remote-executor-image-password=p",
+                "--remote-executor-image-username=me",
             ]
         );
         assert_eq!(
             arguments(&remote(image(None, None))),
             [
                 "--remote",
-                "--remote-executor-image=registry.example.com/runner:3",
-                "--remote-agent-pool-id=pool-7"
+                "--remote-agent-pool-id=pool-7",
+                "--remote-executor-image=registry.example.com/runner:3"
             ]
         );
     }
@@ -142,7 +142,7 @@ mod tests {
         let key = authenticated(Authentication::SshKey { key: "KEY".to_owned(), passphrase });
         assert_eq!(
             key,
-            ["--remote", "--remote-git-auth-ssh-private-key=KEY", "--remote-git-auth-password=open"]
+            ["--remote", "--remote-git-auth-password=open", "--remote-git-auth-ssh-private-key=KEY"]
         );
         let file = Authentication::SshKeyFile { path: "/keys/id".to_owned(), passphrase: None };
         assert_eq!(authenticated(file), ["--remote", "--remote-git-auth-ssh-private-key-path=/keys/id"]);

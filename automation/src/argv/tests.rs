@@ -2,7 +2,7 @@ use super::*;
 use crate::options::{DebugOptions, DisplayOptions, Pending, Plan, Policy, Select};
 
 /// Every option with a value that makes an argument. A new field does not compile until it is here.
-pub(crate) fn everything() -> Options {
+fn everything() -> Options {
     let (yes, text) = (true, || "x".to_owned());
     let (list, paths) = (|| vec![text()], || vec![std::path::PathBuf::from("x")]);
     Options {
@@ -67,15 +67,15 @@ pub(crate) fn everything() -> Options {
 }
 
 #[test]
-fn every_option_makes_an_argument_when_it_is_set() {
+fn every_option_has_a_value_when_it_is_set() {
     let all = everything();
     let silent: Vec<_> =
-        rows(&all).into_iter().filter(|row| row.args.is_empty()).map(|row| row.option).collect();
+        rows(&all).into_iter().filter(|row| row.value.is_none()).map(|row| row.option).collect();
     assert!(silent.is_empty(), "{silent:?}");
 }
 
 fn argv(kind: OperationKind, options: &Options) -> Result<Vec<String>> {
-    arguments(&Operation { kind, stack: "s", program: crate::Source::Project, args: Vec::new(), options })
+    of_cli_operation(&Operation::new(kind, "s", Source::Project, options)).map(|command| of_command(&command))
 }
 
 /// What follows the arguments that every operation has.
@@ -84,39 +84,31 @@ fn check(kind: OperationKind, options: &Options, expected: &[&str]) {
     let known = [
         "--yes",
         "--skip-preview",
-        "--non-interactive",
-        "--color=never",
-        "--suppress-progress",
         "--exec-kind=auto.local",
+        "--color=never",
+        "--stack=s",
+        "--suppress-progress",
     ];
     let extra: Vec<&str> = argv[1..].iter().map(String::as_str).filter(|arg| !known.contains(arg)).collect();
-    assert_eq!(extra[0], "--stack=s");
-    assert_eq!(&extra[1..], expected);
+    assert_eq!(extra, expected);
 }
 
 #[test]
 fn changes_are_confirmed_in_advance_and_previews_are_not() {
     let options = Options::default();
+    let line = |kind| argv(kind, &options).unwrap().join(" ");
+    let all = "--color=never --exec-kind=auto.local";
     assert_eq!(
-        argv(OperationKind::Up, &options).unwrap(),
-        [
-            "up",
-            "--yes",
-            "--skip-preview",
-            "--non-interactive",
-            "--stack=s",
-            "--exec-kind=auto.local",
-            "--color=never",
-            "--suppress-progress"
-        ]
+        line(OperationKind::Up),
+        format!("up {all} --skip-preview --stack=s --suppress-progress --yes")
     );
     // `--yes` and `--preview-only` exclude each other.
-    assert_eq!(
-        argv(OperationKind::PreviewRefresh, &options).unwrap()[..4],
-        ["refresh", "--preview-only", "--non-interactive", "--stack=s"]
-    );
-    assert_eq!(argv(OperationKind::Preview, &options).unwrap()[..2], ["preview", "--non-interactive"]);
-    assert_eq!(argv(OperationKind::PreviewDestroy, &options).unwrap()[..2], ["destroy", "--preview-only"]);
+    for (kind, word) in
+        [(OperationKind::PreviewRefresh, "refresh"), (OperationKind::PreviewDestroy, "destroy")]
+    {
+        assert_eq!(line(kind), format!("{word} {all} --preview-only --stack=s --suppress-progress"));
+    }
+    assert_eq!(line(OperationKind::Preview), format!("preview {all} --stack=s --suppress-progress"));
 }
 
 #[test]
@@ -142,7 +134,7 @@ fn selections_repeat_their_flag() {
     check(
         OperationKind::Up,
         &options,
-        &["--parallel=4", "--target=a", "--target=b", "--target-dependents", "--replace=c"],
+        &["--parallel=4", "--replace=c", "--target=a", "--target=b", "--target-dependents"],
     );
 }
 
@@ -191,4 +183,71 @@ fn progress_and_colours_are_printed_on_request() {
     let argv = argv(OperationKind::Up, &options).unwrap();
     assert!(!argv.contains(&"--suppress-progress".to_owned()));
     assert!(argv.contains(&"--color=always".to_owned()) && argv.contains(&"--diff".to_owned()));
+}
+
+#[test]
+fn a_command_becomes_arguments_in_which_data_stays_data() {
+    let command = Command::new(["stack", "rename"])
+        .stack("-a")
+        .option("off", Some(false))
+        .option("count", Some(0))
+        .option("json", Some(serde_json::json!({"k": "v"})))
+        .values("each", ["x", "--y"])
+        .values("none", [""; 0])
+        .flag("unset", false)
+        .option("absent", None::<&str>)
+        .args(["--z", "b"]);
+    assert_eq!(
+        of_command(&command),
+        [
+            "stack",
+            "rename",
+            "--count=0",
+            "--each=x",
+            "--each=--y",
+            r#"--json={"k":"v"}"#,
+            "--off=false",
+            "--stack=-a",
+            "--",
+            "--z",
+            "b"
+        ]
+    );
+}
+
+#[test]
+fn each_option_of_an_operation_is_the_hosts_or_one_that_only_the_cli_has() {
+    let protocol: Json = serde_json::from_str(include_str!("../../protocol.json")).unwrap();
+    let of_host = protocol["operations"]["options"].as_object().unwrap();
+    let everything = rows(&everything());
+    let of_cli = everything.iter().filter(|row| !of_host.contains_key(row.flag)).map(|row| row.option);
+    let expected = [
+        "plan.import_file",
+        "display.json",
+        "debug.log_to_stderr",
+        "debug.verbosity",
+        "debug.log_flow",
+        "debug.tracing",
+        "debug.disable_integrity_checking",
+        "debug.attach_debugger",
+    ];
+    assert_eq!(of_cli.collect::<Vec<_>>(), expected);
+    let said_by_kind = ["exec-kind", "preview-only", "skip-plugin-pre-install"];
+    for (flag, type_of) in of_host {
+        let row = everything.iter().find(|row| row.flag == flag);
+        let value = row.and_then(|row| row.value.as_ref());
+        assert!(value.is_some() || said_by_kind.contains(&flag.as_str()), "nobody sets {flag}");
+        assert!(value.is_none_or(|value| is_of_type(value, type_of)), "{flag} is no {type_of}");
+    }
+}
+
+/// In the words of the protocol.
+fn is_of_type(value: &Json, type_of: &Json) -> bool {
+    match value {
+        Json::Bool(_) => type_of == "boolean",
+        Json::Number(_) => type_of == "number",
+        Json::String(_) => type_of == "string",
+        Json::Array(values) => type_of == "strings" && values.iter().all(Json::is_string),
+        _ => false,
+    }
 }

@@ -18,7 +18,7 @@ use crate::language;
 
 /// A command without events: `stack init`, `stack export`, ... Returns what it printed.
 pub(super) async fn plain(cli: &Cli, place: &Place, command: &Command) -> Result<String> {
-    let args = argv::of_command(command);
+    let args = arguments(command);
     let invocation = Invocation {
         path: cli.path(),
         args: &args,
@@ -37,12 +37,19 @@ pub(super) async fn plain(cli: &Cli, place: &Place, command: &Command) -> Result
     Err(classify(ended(command.about(), &name, &exit, None), Failures::default()))
 }
 
-/// An engine operation with its event stream; `args` are those of [`argv::arguments`].
+/// Nobody is there to be asked.
+fn arguments(command: &Command) -> Vec<String> {
+    let mut args = argv::of_command(command);
+    args.insert(command.words.len(), "--non-interactive".to_owned());
+    args
+}
+
+/// An engine operation with its event stream; `command` is that of [`argv::of_cli_operation`].
 pub(super) async fn engine(
     cli: &Cli,
     place: &Place,
     operation: &Operation<'_>,
-    mut args: Vec<String>,
+    command: &Command,
 ) -> Result<OperationResult> {
     let options = operation.options;
     let _turn = tokio::select! {
@@ -51,11 +58,9 @@ pub(super) async fn engine(
     };
     let host = language::Server::of(&operation.program).await?;
     let mut sink = events::Server::start().await?;
-    let mut connections = vec![format!("--event-log={}", sink.url())];
-    if let Some(host) = &host {
-        connections.push(format!("--client={}", host.address()));
-    }
-    args.splice(1..1, connections);
+    let client = host.as_ref().map(|host| host.address().to_string());
+    let connected = command.clone().option("event-log", Some(sink.url())).option("client", client);
+    let args = arguments(&connected);
     let mut env = cli.env(place);
     env.extend(environment::of_run(options));
     let invocation = Invocation {

@@ -69,27 +69,24 @@ impl Scope<'_> {
     fn together(&self, entries: &[(&String, &ConfigValue)]) -> Vec<Command> {
         let mut commands = Vec::new();
         for chunk in chunks(entries) {
-            let mut command = self.command(["config", "set-all"]);
-            if self.options.path {
-                command = command.arg("--path");
-                for (key, value) in chunk {
-                    command = command.arg(format!("--plaintext={key}={}", value.value));
-                }
+            let command = self.command(["config", "set-all"]);
+            commands.push(if self.options.path {
+                let pairs = chunk.iter().map(|(key, value)| format!("{key}={}", value.value));
+                command.flag("path", true).values("plaintext", pairs)
             } else {
                 let all: Map<String, Json> =
                     chunk.iter().map(|(key, value)| ((*key).clone(), json!(value))).collect();
-                command = command.arg(format!("--json={}", Json::Object(all)));
-            }
-            commands.push(command);
+                command.option("json", Some(Json::Object(all).to_string()))
+            });
         }
         commands
     }
 
     /// One text through the standard input.
     fn set(&self, key: &str, value: &ConfigValue, path: bool) -> Command {
-        let kind = if value.secret { "--secret" } else { "--plaintext" };
-        let command = self.command(["config", "set"]).arg("--raw").arg(kind).flag("--path", path);
-        command.arg("--").arg(key).input(value.value.as_str())
+        let kind = if value.secret { "secret" } else { "plaintext" };
+        let command = self.command(["config", "set"]).flag("raw", true).flag(kind, true).flag("path", path);
+        command.arg(key).input(value.value.as_str())
     }
 
     /// A list or map, leaf by leaf, after what was there is gone.
@@ -101,7 +98,7 @@ impl Scope<'_> {
             command: "config set".to_owned(),
             message: format!("{at} is empty, and an empty list, map or null cannot be hidden"),
         })?;
-        let mut commands = vec![self.command(["config", "rm"]).flag("--path", path).arg("--").arg(key)];
+        let mut commands = vec![self.command(["config", "rm"]).flag("path", path).arg(key)];
         for (path, text) in leaves {
             let leaf = ConfigValue { value: text, secret: value.secret, object: None };
             commands.push(self.set(&path, &leaf, true));

@@ -8,103 +8,58 @@ use crate::engine::{Command, Place};
 use crate::error::{Error, Result};
 
 pub(super) fn run(inner: &mut Inner, place: &Place, command: &Command) -> Result<String> {
-    let words: Vec<&str> = command.args.iter().map(String::as_str).collect();
-    let parsed = Parsed::of(&words);
-    let place = Scope { project: &place.project };
-    match parsed.words.as_slice() {
-        ["stack", "init", name] => place.init(inner, name),
-        ["stack", "select", ..] => place.select(inner, parsed.stack()),
-        ["stack", "ls"] => place.list(inner),
-        ["stack", "rm"] => place.remove(inner, &parsed),
-        ["stack", "rename", to] => place.rename(inner, parsed.stack(), to),
-        ["stack", "export"] => place
-            .state(inner, parsed.stack())
-            .map(|state| state.export(parsed.has("--show-secrets")).to_string()),
+    let words: Vec<&str> = command.words.iter().map(String::as_str).collect();
+    let args: Vec<&str> = command.args.iter().map(String::as_str).collect();
+    let (scope, stack) = (Scope { project: &place.project }, command.about());
+    match (words.as_slice(), args.as_slice()) {
+        (["stack", "init"], []) => scope.init(inner, stack),
+        (["stack", "select"], []) => scope.select(inner, stack),
+        (["stack", "ls"], []) => scope.list(inner),
+        (["stack", "rm"], []) => scope.remove(inner, command),
+        (["stack", "rename"], [to]) => scope.rename(inner, stack, to),
+        (["stack", "export"], []) => {
+            scope.state(inner, stack).map(|state| state.export(command.is_set("show-secrets")).to_string())
+        }
         // Nothing damages a state that is in memory alone.
-        ["stack", "repair"] => place.state(inner, parsed.stack()).map(|_| json!({}).to_string()),
-        ["stack", "import"] => place.import(inner, &parsed, command),
-        ["stack", "history"] => place.history(inner, &parsed),
-        ["stack", "tag", "get", key] => {
-            let tags = &place.state(inner, parsed.stack())?.tags;
+        (["stack", "repair"], []) => scope.state(inner, stack).map(|_| json!({}).to_string()),
+        (["stack", "import"], []) => scope.import(inner, command),
+        (["stack", "history"], []) => scope.history(inner, command),
+        (["stack", "tag", "get"], [key]) => {
+            let tags = &scope.state(inner, stack)?.tags;
             tags.get(*key).cloned().ok_or_else(|| invalid(command, &format!("stack tag {key:?} not found")))
         }
-        ["stack", "tag", "set", key, value] => {
-            let tags = &mut place.state(inner, parsed.stack())?.tags;
+        (["stack", "tag", "set"], [key, value]) => {
+            let tags = &mut scope.state(inner, stack)?.tags;
             tags.insert((*key).to_owned(), (*value).to_owned());
             Ok(String::new())
         }
-        ["stack", "tag", "rm", key] => {
-            place.state(inner, parsed.stack())?.tags.remove(*key);
+        (["stack", "tag", "rm"], [key]) => {
+            scope.state(inner, stack)?.tags.remove(*key);
             Ok(String::new())
         }
-        ["stack", "tag", "ls"] => Ok(json!(place.state(inner, parsed.stack())?.tags).to_string()),
-        ["config", "set", key, value @ ..] => place.set(inner, &parsed, key, value, command),
-        ["config", "get", key] => place.get(inner, &parsed, key, command),
-        ["config", "set-all"] => place.set_all(inner, &parsed),
-        ["config", "rm" | "rm-all", keys @ ..] => {
-            let config = &mut place.state(inner, parsed.stack())?.config;
+        (["stack", "tag", "ls"], []) => Ok(json!(scope.state(inner, stack)?.tags).to_string()),
+        (["config", "set"], [key]) => scope.set(inner, key, command),
+        (["config", "get"], [key]) => scope.get(inner, key, command),
+        (["config", "set-all"], []) => scope.set_all(inner, command),
+        (["config", "rm" | "rm-all"], keys) => {
+            let config = &mut scope.state(inner, stack)?.config;
             for key in keys {
-                config.remove(&place.full(key));
+                config.remove(&scope.full(key));
             }
             Ok(String::new())
         }
-        ["config"] => place.configuration(inner, &parsed),
-        ["cancel", ..] => {
-            let name = parsed.words.get(1).copied().unwrap_or_else(|| parsed.stack());
-            place.state(inner, name)?.busy = false;
+        (["config"], []) => scope.configuration(inner, command),
+        (["cancel"], []) => {
+            scope.state(inner, stack)?.busy = false;
             Ok(String::new())
         }
-        ["whoami"] => Ok(json!({"user": "fake", "organizations": [], "url": "fake://"}).to_string()),
+        (["whoami"], []) => Ok(json!({"user": "fake", "organizations": [], "url": "fake://"}).to_string()),
         _ => Err(invalid(command, "the fake engine does not know this command")),
     }
 }
 
 fn invalid(command: &Command, message: &str) -> Error {
     Error::Invalid { command: command.name(), message: message.to_owned() }
-}
-
-/// A command line in parts. What follows `--` is data.
-struct Parsed<'a> {
-    words: Vec<&'a str>,
-    flags: Vec<(&'a str, Option<&'a str>)>,
-}
-
-/// Flags whose value is the next word.
-const VALUED: [&str; 5] = ["--stack", "--config-file", "--copy-config-from", "--file", "--secrets-provider"];
-
-impl<'a> Parsed<'a> {
-    fn of(args: &[&'a str]) -> Self {
-        let (mut words, mut flags) = (Vec::new(), Vec::new());
-        let mut args = args.iter().copied();
-        while let Some(arg) = args.next() {
-            if arg == "--" {
-                words.extend(args.by_ref());
-            } else if let Some((flag, value)) = arg.split_once('=').filter(|_| arg.starts_with("--")) {
-                flags.push((flag, Some(value)));
-            } else if VALUED.contains(&arg) {
-                flags.push((arg, args.next()));
-            } else if arg.starts_with("--") {
-                flags.push((arg, None));
-            } else {
-                words.push(arg);
-            }
-        }
-        Self { words, flags }
-    }
-
-    fn has(&self, flag: &str) -> bool {
-        self.flags.iter().any(|(name, _)| *name == flag)
-    }
-
-    fn value(&self, flag: &str) -> Option<&'a str> {
-        self.flags.iter().find(|(name, _)| *name == flag).and_then(|(_, value)| *value)
-    }
-
-    /// The stack that the command is about; the real CLI's last word counts as well.
-    fn stack(&self) -> &'a str {
-        let last = || self.words.get(2).copied();
-        self.value("--stack").or_else(last).unwrap_or_default()
-    }
 }
 
 struct Scope<'a> {
@@ -155,15 +110,15 @@ impl Scope<'_> {
         Ok(Json::Array(stacks).to_string())
     }
 
-    fn remove(&self, inner: &mut Inner, parsed: &Parsed<'_>) -> Result<String> {
-        let name = parsed.stack();
+    fn remove(&self, inner: &mut Inner, command: &Command) -> Result<String> {
+        let name = command.about();
         let state = self.state(inner, name)?;
         if state.busy {
             let owner = "another operation of this process".to_owned();
             return Err(Error::ConcurrentUpdate { stack: name.to_owned(), owner, unproven: false });
         }
         let left = state.resources.iter().any(|resource| resource.kind != crate::wire::STACK_TYPE);
-        if left && !parsed.has("--force") {
+        if left && !command.is_set("force") {
             let message = format!("'{name}' still has resources; removal rejected");
             return Err(Error::Command { command: "stack rm".to_owned(), code: 1, message });
         }
@@ -183,81 +138,63 @@ impl Scope<'_> {
         Ok(String::new())
     }
 
-    fn import(&self, inner: &mut Inner, parsed: &Parsed<'_>, command: &Command) -> Result<String> {
-        let text = match (parsed.value("--file"), &command.input) {
-            (Some(file), _) => std::fs::read_to_string(file).map_err(Error::io("read the deployment"))?,
-            (None, Some(input)) => input.clone(),
-            (None, None) => return Err(invalid(command, "there is no deployment to import")),
-        };
-        let deployment = serde_json::from_str(&text).map_err(|error| invalid(command, &error.to_string()))?;
-        let state = self.state(inner, parsed.stack())?;
+    fn import(&self, inner: &mut Inner, command: &Command) -> Result<String> {
+        let text =
+            command.input.as_deref().ok_or_else(|| invalid(command, "there is no deployment to import"))?;
+        let deployment = serde_json::from_str(text).map_err(|error| invalid(command, &error.to_string()))?;
+        let state = self.state(inner, command.about())?;
         state.import(&deployment).map_err(|message| invalid(command, &message))?;
         Ok(String::new())
     }
 
     /// The newest first, in pages.
-    fn history(&self, inner: &mut Inner, parsed: &Parsed<'_>) -> Result<String> {
-        let number = |flag| parsed.value(flag).and_then(|text: &str| text.parse::<usize>().ok());
+    fn history(&self, inner: &mut Inner, command: &Command) -> Result<String> {
+        let number = |option| command.options.get(option).and_then(Json::as_u64).unwrap_or(0) as usize;
         // Zero is all.
-        let size = number("--page-size").filter(|size| *size > 0).unwrap_or(usize::MAX);
-        let page = number("--page").unwrap_or(1).max(1);
-        let history = &self.state(inner, parsed.stack())?.history;
+        let size = Some(number("page-size")).filter(|size| *size > 0).unwrap_or(usize::MAX);
+        let page = number("page").max(1);
+        let history = &self.state(inner, command.about())?.history;
         let shown: Vec<&Json> =
             history.iter().rev().skip((page - 1).saturating_mul(size)).take(size).collect();
         Ok(json!(shown).to_string())
     }
 
-    fn set(
-        &self,
-        inner: &mut Inner,
-        parsed: &Parsed<'_>,
-        key: &str,
-        value: &[&str],
-        command: &Command,
-    ) -> Result<String> {
-        let value = match (value, &command.input) {
-            ([value], _) => (*value).to_owned(),
-            ([], Some(input)) => input.clone(),
-            _ => return Err(invalid(command, "a key takes exactly one value")),
-        };
-        let entry = (value, parsed.has("--secret"));
-        self.state(inner, parsed.stack())?.config.insert(self.full(key), entry);
+    fn set(&self, inner: &mut Inner, key: &str, command: &Command) -> Result<String> {
+        let value = command.input.clone().ok_or_else(|| invalid(command, "there is no value to set"))?;
+        let config = &mut self.state(inner, command.about())?.config;
+        config.insert(self.full(key), (value, command.is_set("secret")));
         Ok(String::new())
     }
 
-    fn set_all(&self, inner: &mut Inner, parsed: &Parsed<'_>) -> Result<String> {
+    fn set_all(&self, inner: &mut Inner, command: &Command) -> Result<String> {
         let mut entries = Vec::new();
-        for (flag, value) in &parsed.flags {
-            match (*flag, value) {
-                ("--json", Some(json)) => {
-                    let parsed = crate::config::parse_json(json)?;
-                    entries.extend(parsed.into_iter().map(|(key, entry)| (key, entry.value, entry.secret)));
-                }
-                ("--plaintext", Some(pair)) => {
-                    let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-                    entries.push((key.to_owned(), value.to_owned(), false));
-                }
-                _ => {}
-            }
+        if let Some(json) = command.options.get("json").and_then(Json::as_str) {
+            let parsed = crate::config::parse_json(json)?;
+            entries.extend(parsed.into_iter().map(|(key, entry)| (key, entry.value, entry.secret)));
         }
-        let config = &mut self.state(inner, parsed.stack())?.config;
+        let pairs = command.options.get("plaintext").and_then(Json::as_array).into_iter().flatten();
+        for pair in pairs.filter_map(Json::as_str) {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            entries.push((key.to_owned(), value.to_owned(), false));
+        }
+        let config = &mut self.state(inner, command.about())?.config;
         config.extend(entries.into_iter().map(|(key, value, secret)| (self.full(&key), (value, secret))));
         Ok(String::new())
     }
 
-    fn get(&self, inner: &mut Inner, parsed: &Parsed<'_>, key: &str, command: &Command) -> Result<String> {
+    fn get(&self, inner: &mut Inner, key: &str, command: &Command) -> Result<String> {
         let full = self.full(key);
-        let config = &self.state(inner, parsed.stack())?.config;
+        let config = &self.state(inner, command.about())?.config;
         let (value, secret) = config
             .get(&full)
             .ok_or_else(|| invalid(command, &format!("configuration key {key:?} not found")))?;
         Ok(json!({"name": full, "value": value, "secret": secret}).to_string())
     }
 
-    fn configuration(&self, inner: &mut Inner, parsed: &Parsed<'_>) -> Result<String> {
-        let config = &self.state(inner, parsed.stack())?.config;
+    fn configuration(&self, inner: &mut Inner, command: &Command) -> Result<String> {
+        let config = &self.state(inner, command.about())?.config;
         let all = config.iter().map(|(key, (value, secret))| {
-            let shown = match *secret && !parsed.has("--show-secrets") {
+            let shown = match *secret && !command.is_set("show-secrets") {
                 true => json!({"secret": true}),
                 false => json!({"value": value, "secret": secret}),
             };

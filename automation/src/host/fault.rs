@@ -34,10 +34,7 @@ impl Failed<'_> {
             },
             FaultKind::EngineBug => Error::EngineBug { message },
             FaultKind::Invalid => Error::Invalid { command: command.to_owned(), message },
-            FaultKind::NeedsCli => Error::NeedsCli {
-                command: command.to_owned(),
-                reason: "the stack needs what only the CLI has",
-            },
+            FaultKind::NeedsCli => Error::NeedsCli { command: command.to_owned(), reason: message },
             FaultKind::NoChangesExpected => Error::NoChangesExpected,
             FaultKind::Secrets => Error::Secrets { message },
             FaultKind::StackExists => Error::StackExists { stack: stack() },

@@ -17,7 +17,7 @@ use super::recycle;
 use super::unsettled::StackKey;
 use super::wire::{Cancel, Ended, Line, Program, Run, Where};
 use crate::deadline;
-use crate::engine::Place;
+use crate::engine::{Command, Place};
 use crate::error::{Error, Result};
 use crate::event::EngineEvent;
 use crate::options::Printed;
@@ -32,13 +32,9 @@ const MAX_ATTEMPTS: usize = 3;
 /// What is asked of the host.
 pub(super) struct Request<'a> {
     pub place: &'a Place,
-    /// For messages.
-    pub command: &'a str,
-    pub args: Vec<String>,
-    pub input: Option<&'a str>,
+    /// Its lock is that of the stack whose state it writes.
+    pub command: &'a Command,
     pub program: Option<std::net::SocketAddr>,
-    /// The stack whose state it writes.
-    pub writes: Option<StackKey>,
     pub cancel: &'a CancellationToken,
     pub timeout: Option<Duration>,
     /// Receives what is printed while it runs.
@@ -93,8 +89,9 @@ pub(super) async fn send(
             () = request.cancel.cancelled() => return Err(Error::Canceled),
             () = tokio::time::sleep_until(deadline) => return Err(timed_out()),
         };
-        let (writes, is_operation) = (request.writes.is_some(), request.is_operation);
-        let running = Running { pool, env, lease, number: pool.next_run(), writes, is_operation, well: None };
+        let (writes, is_operation) = (request.command.locks.is_some(), request.is_operation);
+        let running =
+            Running { pool, env, lease, number: pool.next_run(), writes, is_operation, ended: None };
         match running.run(request, deadline, &mut observe).await {
             Err(Stop::Error(error)) => return Err(error),
             Err(Stop::Failure(Failure::Unreachable(reason))) => unreachable = reason,
@@ -121,16 +118,16 @@ struct Running<'a> {
     number: u64,
     writes: bool,
     is_operation: bool,
-    /// Whether it ended as it should, once it has ended.
-    well: Option<bool>,
+    /// Whether it succeeded, once it has ended.
+    ended: Option<bool>,
 }
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         let process = &self.lease.0;
-        match self.well {
+        match self.ended {
             _ if !self.writes => {}
-            Some(well) => process.unsettled.end(self.number, well),
+            Some(succeeded) => process.unsettled.end(self.number, succeeded),
             None => process.unsettled.abandon(self.number),
         }
         if self.is_operation {
@@ -147,15 +144,20 @@ impl Running<'_> {
         observe: &mut impl FnMut(EngineEvent),
     ) -> std::result::Result<Outcome, Stop> {
         let (launch, process) = (&self.pool.launch, Arc::clone(&self.lease.0));
+        let mut options = request.command.options.clone();
+        let stack = options.remove("stack").and_then(|stack| stack.as_str().map(str::to_owned));
         let message = Run {
             id: self.number.to_string(),
             place: Where::of(request.place),
-            args: request.args.clone(),
-            input: request.input.map(str::to_owned),
+            command: request.command.name(),
+            stack,
+            options,
+            arguments: request.command.args.clone(),
+            input: request.command.input.clone(),
             program: request.program.map(|address| Program { address: address.to_string() }),
         };
-        if let Some(key) = &request.writes {
-            process.unsettled.begin(self.number, key.clone(), request.place);
+        if let Some(stack) = &request.command.locks {
+            process.unsettled.begin(self.number, StackKey::new(request.place, stack), request.place);
         }
         let mut outcome = Outcome::default();
         let mut ending =
@@ -191,10 +193,10 @@ impl Running<'_> {
         match &ended {
             Ok(ended) => {
                 process.prove();
-                self.well = Some(ended.code == 0);
+                self.ended = Some(ended.code == 0);
             }
             // It has never begun.
-            Err(Stop::Failure(Failure::Unreachable(_) | Failure::Refused(_))) => self.well = Some(false),
+            Err(Stop::Failure(Failure::Unreachable(_) | Failure::Refused(_))) => self.ended = Some(false),
             Err(_) => {}
         }
         // What came to its end after all is told as it is.
@@ -240,7 +242,7 @@ async fn read(
             // A listener that went away or is behind does not matter to the run.
             let _ = request.output.map(|output| output.try_send(printed));
         };
-        match parse(&line, request.command).map_err(Stop::Error)? {
+        match parse(&line, &request.command.name()).map_err(Stop::Error)? {
             Line::Event(event) => observe(EngineEvent::parse(event.get())),
             Line::Stdout(text) => {
                 outcome.stdout.push_str(&text);

@@ -10,7 +10,6 @@ use super::pool::Pool;
 use super::process::Environment;
 use super::request::{Outcome, Request, send};
 use super::unsettled::StackKey;
-use crate::argv;
 use crate::classify::Failures;
 use crate::engine::{Command, Operation, OperationResult, Place};
 use crate::error::Result;
@@ -27,51 +26,45 @@ pub(super) async fn command(
     place: &Place,
     command: &Command,
 ) -> Result<String> {
-    let (name, never) = (command.name(), CancellationToken::new());
+    let never = CancellationToken::new();
     // Also when nothing is written: what a recovery is about to change is not worth reading.
     pool.recoveries.settled(&StackKey::new(place, command.about()), &never).await?;
     let request = Request {
         place,
-        command: &name,
-        args: argv::of_command(command),
-        input: command.input.as_deref(),
+        command,
         program: None,
-        writes: command.locks.as_ref().map(|stack| StackKey::new(place, stack)),
         cancel: &never,
         timeout: place.timeout,
         output: None,
         is_operation: false,
     };
-    simple(pool, env, &request, command.about()).await
+    simple(pool, env, &request).await
 }
 
 /// Puts right what a process that died has left of a stack's state.
 pub(super) async fn recover(pool: &Arc<Pool>, env: &Environment, place: &Place, stack: &str) -> Result<()> {
     let request = Request {
         place,
-        command: "recover",
-        args: vec!["recover".to_owned(), format!("--stack={stack}")],
-        input: None,
+        // A recovery that kills its host must not be begun again and again, so it does not say what it locks.
+        command: &Command::new(["recover"]).stack(stack),
         program: None,
-        // A recovery that kills its host must not be begun again and again.
-        writes: None,
         cancel: &CancellationToken::new(),
         timeout: Some(RECOVERY),
         output: None,
         is_operation: false,
     };
-    simple(pool, env, &request, stack).await.map(drop)
+    simple(pool, env, &request).await.map(drop)
 }
 
-async fn simple(pool: &Arc<Pool>, env: &Environment, request: &Request<'_>, stack: &str) -> Result<String> {
+async fn simple(pool: &Arc<Pool>, env: &Environment, request: &Request<'_>) -> Result<String> {
+    let (stack, name) = (request.command.about(), request.command.name());
     let mut failures = Failures::default();
     let outcome = send(pool, env, request, |event| failures.observe(&event)).await?;
     log_warnings(stack, &outcome);
     if outcome.ended.code == 0 {
         return Ok(outcome.stdout);
     }
-    let command = request.command;
-    Err(Failed { stack, command, outcome, failures, program_error: None }.into_error())
+    Err(Failed { stack, command: &name, outcome, failures, program_error: None }.into_error())
 }
 
 /// The host tells on its error output what it had to put right, such as a damaged state; whoever operates it wants to
@@ -82,13 +75,13 @@ fn log_warnings(stack: &str, outcome: &Outcome) {
     }
 }
 
-/// An engine operation; `args` are those of [`argv::arguments`].
+/// An engine operation; `command` is that of [`crate::argv::of_operation`].
 pub(super) async fn operation(
     pool: &Arc<Pool>,
     env: &Environment,
     place: &Place,
     operation: &Operation<'_>,
-    args: Vec<String>,
+    command: &Command,
 ) -> Result<OperationResult> {
     let options = operation.options;
     let key = StackKey::new(place, operation.stack);
@@ -96,11 +89,8 @@ pub(super) async fn operation(
     let program = language::Server::of(&operation.program).await?;
     let request = Request {
         place,
-        command: operation.kind.command(),
-        args,
-        input: None,
+        command,
         program: program.as_ref().map(language::Server::address),
-        writes: (!operation.kind.is_preview()).then_some(key),
         cancel: &options.cancel,
         timeout: options.timeout,
         output: options.output.as_ref(),

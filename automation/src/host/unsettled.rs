@@ -41,12 +41,12 @@ impl Unsettled {
         self.entries().insert(run, Entry { key, place: place.clone(), abandoned: false });
     }
 
-    /// The run has ended. One that did well has the stack's lock behind it: what was abandoned on the same
+    /// The run has ended. One that succeeded has the stack's lock behind it: what was abandoned on the same
     /// stack before has ended, too.
-    pub fn end(&self, run: u64, well: bool) {
+    pub fn end(&self, run: u64, succeeded: bool) {
         let mut entries = self.entries();
         if let Some(ended) = entries.remove(&run)
-            && well
+            && succeeded
         {
             entries.retain(|_, entry| !entry.abandoned || entry.key != ended.key);
         }

@@ -10,7 +10,7 @@ use super::route;
 use crate::engine::{Backend, Passphrase, Place};
 
 /// The version of the protocol that is spoken here; a host of another one is refused.
-pub(super) const PROTOCOL: u32 = 1;
+pub(super) const PROTOCOL: u32 = 2;
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -34,8 +34,15 @@ pub(super) struct Ready {
 pub(super) struct Run {
     pub id: String,
     pub place: Where,
-    /// The words after `pulumi`.
-    pub args: Vec<String>,
+    /// Its words.
+    pub command: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stack: Option<String>,
+    /// By the CLI's flags, without `stack`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub options: BTreeMap<String, serde_json::Value>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub arguments: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -11,11 +11,9 @@ impl Stack {
     /// One entry, secrets in plain text; none when it is not set. `pulumi config get`.
     pub async fn get_config(&self, key: &str, options: &ConfigOptions) -> Result<Option<ConfigValue>> {
         let command = config_command(["config", "get"], &self.name, options)
-            .arg("--json")
-            .flag("--path", options.path)
-            .arg("--")
-            .arg(key);
-        match self.workspace.json(&command).await {
+            .flag("json", true)
+            .flag("path", options.path);
+        match self.workspace.json(&command.arg(key)).await {
             Ok(value) => Ok(Some(value)),
             Err(error) if is_absent_key(&error) => Ok(None),
             Err(error) => Err(error),
@@ -26,7 +24,7 @@ impl Stack {
     /// The project's own defaults are among them.
     pub async fn get_all_config(&self, options: &ConfigOptions) -> Result<BTreeMap<String, ConfigValue>> {
         let command = config_command(["config"], &self.name, options);
-        self.workspace.json(&command.arg("--show-secrets").arg("--json")).await
+        self.workspace.json(&command.flag("json", true).flag("show-secrets", true)).await
     }
 
     /// Sets one entry; `pulumi config set`, which reads the value from its standard input. Any text is
@@ -41,12 +39,10 @@ impl Stack {
         if value.object.is_some() {
             return self.set_all_config(&BTreeMap::from([(key.to_owned(), value)]), options).await;
         }
-        let kind = if value.secret { "--secret" } else { "--plaintext" };
         let command = config_command(["config", "set"], &self.name, options)
-            .arg("--raw")
-            .arg(kind)
-            .flag("--path", options.path)
-            .arg("--")
+            .flag("raw", true)
+            .flag(if value.secret { "secret" } else { "plaintext" }, true)
+            .flag("path", options.path)
             .arg(key)
             .input(value.value);
         self.command(command).await.map(drop)
@@ -76,7 +72,7 @@ impl Stack {
     /// Removes one entry, set or not; `pulumi config rm`.
     pub async fn remove_config(&self, key: &str, options: &ConfigOptions) -> Result<()> {
         let command = config_command(["config", "rm"], &self.name, options);
-        self.command(command.flag("--path", options.path).arg("--").arg(key)).await.map(drop)
+        self.command(command.flag("path", options.path).arg(key)).await.map(drop)
     }
 
     /// Removes entries, set or not; `pulumi config rm-all`.
@@ -84,16 +80,14 @@ impl Stack {
         if keys.is_empty() {
             return Ok(());
         }
-        let mut command =
-            config_command(["config", "rm-all"], &self.name, options).flag("--path", options.path).arg("--");
-        command.args.extend(keys.iter().map(|key| (*key).to_owned()));
-        self.command(command).await.map(drop)
+        let command = config_command(["config", "rm-all"], &self.name, options).flag("path", options.path);
+        self.command(command.args(keys.iter().copied())).await.map(drop)
     }
 
     /// Makes the settings file what it was in the last update, and returns every entry;
     /// `pulumi config refresh --force`, then [`Stack::get_all_config`].
     pub async fn refresh_config(&self, options: &ConfigOptions) -> Result<BTreeMap<String, ConfigValue>> {
-        let command = config_command(["config", "refresh"], &self.name, options).arg("--force");
+        let command = config_command(["config", "refresh"], &self.name, options).flag("force", true);
         self.command(command).await?;
         self.get_all_config(options).await
     }
@@ -105,11 +99,8 @@ pub(crate) fn config_command<const N: usize>(
     stack: &str,
     options: &ConfigOptions,
 ) -> Command {
-    let command = Command::new(words).stack(stack);
-    match &options.file {
-        Some(file) => command.arg(format!("--config-file={}", file.display())),
-        None => command,
-    }
+    let file = options.file.as_ref().map(|file| file.display().to_string());
+    Command::new(words).stack(stack).option("config-file", file)
 }
 
 #[cfg(test)]
@@ -134,13 +125,13 @@ mod tests {
         assert_eq!(
             recorder.lines(),
             [
-                "config get --stack dev --config-file=/x.yaml --json --path -- -k",
-                "config --stack dev --show-secrets --json",
-                "config set --stack dev --raw --secret -- --secret",
-                "config rm --stack dev -- a",
-                "config rm-all --stack dev --config-file=/x.yaml --path -- a.b -c",
-                "config refresh --stack dev --force",
-                "config --stack dev --show-secrets --json",
+                "config get --config-file=/x.yaml --json --path --stack=dev -- -k",
+                "config --json --show-secrets --stack=dev",
+                "config set --raw --secret --stack=dev -- --secret",
+                "config rm --stack=dev -- a",
+                "config rm-all --config-file=/x.yaml --path --stack=dev -- a.b -c",
+                "config refresh --force --stack=dev",
+                "config --json --show-secrets --stack=dev",
             ]
         );
         assert_eq!(recorder.commands()[2].input.as_deref(), Some("hush"));

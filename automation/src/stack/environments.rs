@@ -6,7 +6,7 @@ use super::*;
 impl Stack {
     /// The environments in the order in which they are imported; `pulumi config env ls`.
     pub async fn environments(&self) -> Result<Vec<String>> {
-        let command = Command::new(["config", "env", "ls", "--json"]).stack(&self.name);
+        let command = Command::new(["config", "env", "ls"]).flag("json", true).stack(&self.name);
         let environments: Option<_> = self.workspace.json(&command).await?;
         Ok(environments.unwrap_or_default())
     }
@@ -16,15 +16,14 @@ impl Stack {
         if environments.is_empty() {
             return Ok(());
         }
-        let mut command = Command::new(["config", "env", "add", "--yes"]).stack(&self.name).arg("--");
-        command.args.extend(environments.iter().map(|name| (*name).to_owned()));
-        self.command(command).await.map(drop)
+        let command = Command::new(["config", "env", "add"]).flag("yes", true).stack(&self.name);
+        self.command(command.args(environments.iter().copied())).await.map(drop)
     }
 
     /// Removes one environment; `pulumi config env rm`.
     pub async fn remove_environment(&self, environment: &str) -> Result<()> {
-        let command = Command::new(["config", "env", "rm", "--yes"]).stack(&self.name);
-        self.command(command.arg("--").arg(environment)).await.map(drop)
+        let command = Command::new(["config", "env", "rm"]).flag("yes", true).stack(&self.name);
+        self.command(command.arg(environment)).await.map(drop)
     }
 }
 
@@ -43,9 +42,9 @@ mod tests {
         assert_eq!(
             recorder.lines(),
             [
-                "config env ls --json --stack dev",
-                "config env add --yes --stack dev -- a/b c",
-                "config env rm --yes --stack dev -- c",
+                "config env ls --json --stack=dev",
+                "config env add --stack=dev --yes -- a/b c",
+                "config env rm --stack=dev --yes -- c",
             ]
         );
     }

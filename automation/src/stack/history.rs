@@ -55,14 +55,13 @@ fn or_nothing<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<BTreeMa
 impl Stack {
     /// The updates, the latest first; `pulumi stack history`.
     pub async fn history(&self, options: &HistoryOptions) -> Result<Vec<UpdateInfo>> {
-        let mut command = Command::new(["stack", "history", "--json"])
-            .flag("--show-secrets", options.show_secrets)
-            .stack(&self.name);
-        // Zero is all; the CLI's own default is 10.
-        command = command.arg(format!("--page-size={}", options.page_size.unwrap_or(0)));
-        if let Some(page) = options.page {
-            command = command.arg(format!("--page={page}"));
-        }
+        let command = Command::new(["stack", "history"])
+            .flag("json", true)
+            .flag("show-secrets", options.show_secrets)
+            .stack(&self.name)
+            // Zero is all; the CLI's own default is 10.
+            .option("page-size", Some(options.page_size.unwrap_or(0)))
+            .option("page", options.page);
         let updates: Option<Vec<UpdateInfo>> = self.workspace.json(&command).await?;
         Ok(updates.unwrap_or_default())
     }
@@ -108,9 +107,9 @@ mod tests {
         assert_eq!(
             recorder.lines(),
             [
-                "stack history --json --show-secrets --stack dev --page-size=2 --page=3",
-                "stack history --json --stack dev --page-size=1 --page=1",
-                "stack history --json --stack dev --page-size=0",
+                "stack history --json --page=3 --page-size=2 --show-secrets --stack=dev",
+                "stack history --json --page=1 --page-size=1 --stack=dev",
+                "stack history --json --page-size=0 --stack=dev",
             ]
         );
     }

@@ -111,24 +111,20 @@ impl Stack {
     ) -> Result<Imported> {
         let folder = tempfile::tempdir().map_err(Error::io("make a folder for the import"))?;
         let code: PathBuf = folder.path().join("code");
-        let mut args = vec![format!("--protect={}", import.protect)];
-        args.push(format!("--generate-code={}", import.generate_code));
-        if import.generate_code {
-            args.push(format!("--out={}", code.display()));
-        }
-        match &import.converter {
-            Some((converter, rest)) => {
-                args.push(format!("--from={converter}"));
-                args.push("--".to_owned());
-                args.extend(rest.iter().cloned());
-            }
+        let out = import.generate_code.then(|| code.display().to_string());
+        let own = Command::default()
+            .option("protect", Some(import.protect))
+            .option("generate-code", Some(import.generate_code))
+            .option("out", out);
+        let own = match &import.converter {
+            Some((converter, rest)) => own.option("from", Some(converter.as_str())).args(rest),
             None => {
                 let path = folder.path().join("import.json");
                 write_file(&path, &ImportFile { name_table: &import.names, resources })?;
-                args.push(format!("--file={}", path.display()));
+                own.option("file", Some(path.display().to_string()))
             }
-        }
-        let finished = self.operate(kind, Source::Project, args, options).await?;
+        };
+        let finished = self.operate(kind, Source::Project, own, options).await?;
         Ok(Imported { summary: summarize(finished), code: std::fs::read_to_string(&code).ok() })
     }
 }

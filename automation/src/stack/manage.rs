@@ -37,14 +37,13 @@ impl Stack {
 
     /// As [`Stack::create`], with options.
     pub async fn create_with(&self, options: &CreateOptions) -> Result<()> {
-        let mut command = Command::new(["stack", "init", self.name.as_str()])
-            .arg("--no-select")
-            .option("--secrets-provider", self.workspace.place().secrets_provider.as_ref())
-            .option("--copy-config-from", options.copy_config_from.as_ref())
-            .flag("--remote-config", options.remote_config);
-        for team in &options.teams {
-            command = command.option("--teams", Some(team));
-        }
+        let command = Command::new(["stack", "init"])
+            .flag("no-select", true)
+            .stack(&self.name)
+            .option("secrets-provider", self.workspace.place().secrets_provider.as_deref())
+            .option("copy-config-from", options.copy_config_from.as_deref())
+            .flag("remote-config", options.remote_config)
+            .values("teams", options.teams.iter().cloned());
         self.command(command.locking(&self.name)).await.map(drop)
     }
 
@@ -80,7 +79,7 @@ impl Stack {
     /// [`Error::StackExists`] when there is one of that name. The CLI also selects it. Tags go with it in a
     /// folder backend; the CLI of 3.255 forgets those in a bucket.
     pub async fn rename(&self, name: &str) -> Result<Stack> {
-        let command = Command::new(["stack", "rename"]).stack(&self.name).arg("--").arg(name);
+        let command = Command::new(["stack", "rename"]).stack(&self.name).arg(name);
         self.command(command.locking(&self.name)).await.map_err(|error| match error {
             Error::StackExists { .. } => Error::StackExists { stack: name.to_owned() },
             other => other,
@@ -99,10 +98,11 @@ impl Stack {
 
     /// As [`Stack::remove`], with options.
     pub async fn remove_with(&self, options: &RemoveOptions) -> Result<()> {
-        let command = Command::new(["stack", "rm", "--yes"])
-            .flag("--remove-backups", options.remove_backups)
-            .flag("--force", options.force)
-            .flag("--preserve-config", options.preserve_config)
+        let command = Command::new(["stack", "rm"])
+            .flag("yes", true)
+            .flag("remove-backups", options.remove_backups)
+            .flag("force", options.force)
+            .flag("preserve-config", options.preserve_config)
             .stack(&self.name);
         match self.command(command.locking(&self.name)).await {
             Ok(_) | Err(Error::StackNotFound { .. }) => {}
@@ -117,7 +117,7 @@ impl Stack {
     /// Releases the stack's lock, whoever holds it; `pulumi cancel`. In Pulumi Cloud the update that runs
     /// is told to end; a folder or bucket backend only forgets it, and the process that runs it goes on.
     pub async fn cancel(&self) -> Result<()> {
-        self.command(Command::new(["cancel", "--yes"]).stack(&self.name)).await.map(drop)
+        self.command(Command::new(["cancel"]).flag("yes", true).stack(&self.name)).await.map(drop)
     }
 
     /// The name without organisation and project.
@@ -249,13 +249,13 @@ mod tests {
         assert_eq!(
             recorder.lines(),
             [
-                "stack init dev --no-select --secrets-provider awskms://alias/a --copy-config-from old \
-                 --remote-config --teams ops",
-                "stack select --stack dev",
-                "stack rename --stack dev -- -prod",
-                "stack rm --yes --stack dev",
-                "stack rm --yes --remove-backups --force --preserve-config --stack dev",
-                "cancel --yes --stack dev",
+                "stack init --copy-config-from=old --no-select --remote-config --secrets-provider=awskms://alias/a \
+                 --stack=dev --teams=ops",
+                "stack select --stack=dev",
+                "stack rename --stack=dev -- -prod",
+                "stack rm --stack=dev --yes",
+                "stack rm --force --preserve-config --remove-backups --stack=dev --yes",
+                "cancel --stack=dev --yes",
             ]
         );
         let locks: Vec<bool> = recorder.commands().iter().map(|command| command.locks.is_some()).collect();

@@ -42,7 +42,7 @@ impl Stack {
     }
 
     async fn run_repair(&self, apply: bool) -> Result<Repair> {
-        let command = Command::new(["stack", "repair"]).flag("--yes", apply).stack(&self.name);
+        let command = Command::new(["stack", "repair"]).flag("yes", apply).stack(&self.name);
         self.workspace.json(&command.locking(&self.name)).await
     }
 }
@@ -61,6 +61,6 @@ mod tests {
         let repair = stack.preview_repair().await.unwrap();
         assert_eq!((repair.copy.as_deref(), repair.exact, repair.done), (Some("s.json.bak"), true, false));
         assert_eq!(stack.repair().await.unwrap(), Repair::default());
-        assert_eq!(recorder.lines(), ["stack repair --stack dev", "stack repair --yes --stack dev"]);
+        assert_eq!(recorder.lines(), ["stack repair --stack=dev", "stack repair --stack=dev --yes"]);
     }
 }

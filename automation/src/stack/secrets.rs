@@ -45,7 +45,7 @@ impl Stack {
             }
         };
         let mut command = Command::new(["stack", "change-secrets-provider"]).stack(&self.name);
-        command = command.arg("--").arg(name).locking(&self.name);
+        command = command.arg(name).locking(&self.name);
         // From passphrase to passphrase the CLI takes the old one from its environment and reads the new
         // one; from any other provider it takes the new one from its environment and reads nothing.
         let settings = self.workspace.stack_settings(&self.name)?.unwrap_or_default();
@@ -128,7 +128,7 @@ mod tests {
         std::fs::write(&file, " new one \n").unwrap();
         let provider = SecretsProvider::Passphrase(file.clone());
         let changed = workspace.stack("dev").change_secrets_provider(&provider).await.unwrap();
-        assert_eq!(recorder.lines(), ["stack change-secrets-provider --stack dev -- passphrase"]);
+        assert_eq!(recorder.lines(), ["stack change-secrets-provider --stack=dev -- passphrase"]);
         assert_eq!(recorder.commands()[0].input.as_deref(), Some("new one\n"));
         assert_eq!(recorder.places()[0].passphrase, Passphrase::Absent);
         assert_eq!(changed.workspace().place().passphrase, Passphrase::File(file));
@@ -154,7 +154,7 @@ mod tests {
         let stack = recorder.workspace().stack("dev");
         let changed =
             stack.change_secrets_provider(&SecretsProvider::Url("awskms://a".into())).await.unwrap();
-        assert_eq!(recorder.lines(), ["stack change-secrets-provider --stack dev -- awskms://a"]);
+        assert_eq!(recorder.lines(), ["stack change-secrets-provider --stack=dev -- awskms://a"]);
         assert_eq!(recorder.commands()[0].input, None);
         assert_eq!(changed.workspace().place().secrets_provider.as_deref(), Some("awskms://a"));
     }

@@ -99,14 +99,13 @@ impl Stack {
     }
 
     async fn run_export(&self, show_secrets: bool) -> Result<Deployment> {
-        let command =
-            Command::new(["stack", "export"]).flag("--show-secrets", show_secrets).stack(&self.name);
+        let command = Command::new(["stack", "export"]).flag("show-secrets", show_secrets).stack(&self.name);
         self.workspace.json(&command).await
     }
 
     async fn run_import_state(&self, deployment: &Deployment, force: bool) -> Result<()> {
         let command = Command::new(["stack", "import"])
-            .flag("--force", force)
+            .flag("force", force)
             .stack(&self.name)
             .input(deployment.to_string())
             .locking(&self.name);
@@ -134,9 +133,9 @@ mod tests {
         assert_eq!(
             recorder.lines(),
             [
-                "stack export --show-secrets --stack dev",
-                "stack import --stack dev",
-                "stack import --force --stack dev"
+                "stack export --show-secrets --stack=dev",
+                "stack import --stack=dev",
+                "stack import --force --stack=dev"
             ]
         );
         let command = &recorder.commands()[1];

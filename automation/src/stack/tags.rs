@@ -6,7 +6,7 @@ use crate::classify::is_absent_key;
 impl Stack {
     /// One tag; none when it is not set. `pulumi stack tag get`.
     pub async fn tag(&self, name: &str) -> Result<Option<String>> {
-        let command = Command::new(["stack", "tag", "get"]).stack(&self.name).arg("--").arg(name);
+        let command = Command::new(["stack", "tag", "get"]).stack(&self.name).arg(name);
         match self.command(command).await {
             Ok(printed) => Ok(Some(printed.strip_suffix('\n').unwrap_or(&printed).to_owned())),
             Err(error) if is_absent_key(&error) => Ok(None),
@@ -16,21 +16,21 @@ impl Stack {
 
     /// Every tag; `pulumi stack tag ls`.
     pub async fn tags(&self) -> Result<BTreeMap<String, String>> {
-        let command = Command::new(["stack", "tag", "ls", "--json"]).stack(&self.name);
+        let command = Command::new(["stack", "tag", "ls"]).flag("json", true).stack(&self.name);
         let tags: Option<_> = self.workspace.json(&command).await?;
         Ok(tags.unwrap_or_default())
     }
 
     /// Sets one tag; `pulumi stack tag set`.
     pub async fn set_tag(&self, name: &str, value: &str) -> Result<()> {
-        let command = Command::new(["stack", "tag", "set"]).stack(&self.name);
-        self.command(command.arg("--").arg(name).arg(value)).await.map(drop)
+        let command = Command::new(["stack", "tag", "set"]).stack(&self.name).args([name, value]);
+        self.command(command.locking(&self.name)).await.map(drop)
     }
 
     /// Removes one tag, set or not; `pulumi stack tag rm`.
     pub async fn remove_tag(&self, name: &str) -> Result<()> {
-        let command = Command::new(["stack", "tag", "rm"]).stack(&self.name).arg("--").arg(name);
-        self.command(command).await.map(drop)
+        let command = Command::new(["stack", "tag", "rm"]).stack(&self.name).arg(name);
+        self.command(command.locking(&self.name)).await.map(drop)
     }
 }
 
@@ -49,10 +49,10 @@ mod tests {
         assert_eq!(
             recorder.lines(),
             [
-                "stack tag get --stack dev -- -k",
-                "stack tag ls --json --stack dev",
-                "stack tag set --stack dev -- k -v",
-                "stack tag rm --stack dev -- k",
+                "stack tag get --stack=dev -- -k",
+                "stack tag ls --json --stack=dev",
+                "stack tag set --stack=dev -- k -v",
+                "stack tag rm --stack=dev -- k",
             ]
         );
     }

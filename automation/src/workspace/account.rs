@@ -39,7 +39,7 @@ pub struct TokenInformation {
 impl Workspace {
     /// The user of the backend; `pulumi whoami`. [`Error::Auth`] when nobody is logged in.
     pub async fn whoami(&self) -> Result<WhoAmI> {
-        self.json(&Command::new(["whoami", "--json"])).await
+        self.json(&Command::new(["whoami"]).flag("json", true)).await
     }
 
     /// The organisation of stack names that name none; `pulumi org get-default`. None when there is no
@@ -53,7 +53,7 @@ impl Workspace {
     /// Makes an organisation the default of this workspace's home folder; `pulumi org set-default`. Pulumi
     /// Cloud only.
     pub async fn set_default_organization(&self, name: &str) -> Result<()> {
-        self.command(&Command::new(["org", "set-default"]).arg("--").arg(name)).await.map(drop)
+        self.command(&Command::new(["org", "set-default"]).arg(name)).await.map(drop)
     }
 }
 

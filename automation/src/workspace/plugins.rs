@@ -65,31 +65,28 @@ impl PluginSource {
 impl Workspace {
     /// Installs a plugin; `pulumi plugin install`.
     pub async fn install_plugin(&self, plugin: &PluginSource) -> Result<()> {
-        let mut command = Command::new(["plugin", "install"])
-            .option("--server", plugin.server.as_ref())
-            .option("--file", plugin.file.as_ref().map(|file| file.display().to_string()))
-            .option("--checksum", plugin.checksum.as_ref())
-            .flag("--exact", plugin.exact)
-            .flag("--reinstall", plugin.reinstall)
-            .arg("--")
-            .arg(&plugin.kind)
-            .arg(&plugin.name);
-        command.args.extend(plugin.version.clone());
+        let command = Command::new(["plugin", "install"])
+            .option("server", plugin.server.as_deref())
+            .option("file", plugin.file.as_ref().map(|file| file.display().to_string()))
+            .option("checksum", plugin.checksum.as_deref())
+            .flag("exact", plugin.exact)
+            .flag("reinstall", plugin.reinstall)
+            .args([&plugin.kind, &plugin.name])
+            .args(plugin.version.as_deref());
         self.command(&command).await.map(drop)
     }
 
     /// Removes a provider's plugin, or all its versions; `pulumi plugin rm resource`. One that is not there
     /// is a success.
     pub async fn remove_plugin(&self, name: &str, version: Option<&str>) -> Result<()> {
-        let mut command = Command::new(["plugin", "rm", "--yes"]).arg("--").arg("resource").arg(name);
-        command.args.extend(version.map(str::to_owned));
-        self.command(&command).await.map(drop)
+        let command = Command::new(["plugin", "rm"]).flag("yes", true).args(["resource", name]);
+        self.command(&command.args(version)).await.map(drop)
     }
 
     /// The plugins in Pulumi's home folder, or those that the project uses;
     /// `pulumi plugin ls [--project]`.
     pub async fn plugins(&self, of_project: bool) -> Result<Vec<PluginInfo>> {
-        let command = Command::new(["plugin", "ls", "--json"]).flag("--project", of_project);
+        let command = Command::new(["plugin", "ls"]).flag("json", true).flag("project", of_project);
         let plugins: Option<_> = self.json(&command).await?;
         Ok(plugins.unwrap_or_default())
     }
@@ -123,7 +120,7 @@ mod tests {
             recorder.lines(),
             [
                 "plugin install -- resource random v4.16.0",
-                "plugin install --server https://m.example --exact --reinstall -- resource random v4.16.0",
+                "plugin install --exact --reinstall --server=https://m.example -- resource random v4.16.0",
                 "plugin rm --yes -- resource random v4.16.0",
                 "plugin rm --yes -- resource random",
                 "plugin ls --json --project",

@@ -60,42 +60,36 @@ impl Workspace {
     /// Installs the plugins and dependencies of the project; `pulumi install`. Returns what it prints.
     pub async fn install(&self, options: &InstallOptions) -> Result<String> {
         let command = Command::new(["install"])
-            .flag("--use-language-version-tools", options.use_language_version_tools)
-            .flag("--no-plugins", options.no_plugins)
-            .flag("--no-dependencies", options.no_dependencies)
-            .flag("--reinstall", options.reinstall)
-            .option("--parallel", options.parallel.map(|count| count.to_string()));
+            .flag("use-language-version-tools", options.use_language_version_tools)
+            .flag("no-plugins", options.no_plugins)
+            .flag("no-dependencies", options.no_dependencies)
+            .flag("reinstall", options.reinstall)
+            .option("parallel", options.parallel);
         self.command(&command).await
     }
 
     /// Makes a project; `pulumi new --yes`. Returns what it prints. [`Workspace::local`] opens the result
     /// when it is in a folder of its own.
     pub async fn new_project(&self, options: &NewOptions) -> Result<String> {
-        let mut command = Command::new(["new", "--yes"])
-            .option("--name", options.name.as_ref())
-            .option("--description", options.description.as_ref())
-            .option("--dir", options.dir.as_ref().map(|dir| dir.display().to_string()))
-            .option("--stack", options.stack.as_ref())
-            .option("--secrets-provider", options.secrets_provider.as_ref());
-        for entry in &options.config {
-            command = command.option("--config", Some(entry));
-        }
-        command = command.flag("--config-path", options.config_path);
-        for entry in &options.runtime_options {
-            command = command.option("--runtime-options", Some(entry));
-        }
-        command = command
-            .flag("--force", options.force)
-            .flag("--generate-only", options.generate_only)
-            .flag("--offline", options.offline)
-            .flag("--template-mode", options.template_mode)
-            .option("--ai", options.ai.as_ref())
-            .option("--language", options.language.as_ref())
-            .flag("--list-templates", options.list_templates)
-            .flag("--remote-stack-config", options.remote_stack_config);
-        if let Some(template) = &options.template {
-            command = command.arg("--").arg(template);
-        }
+        let command = Command::new(["new"])
+            .flag("yes", true)
+            .option("name", options.name.as_deref())
+            .option("description", options.description.as_deref())
+            .option("dir", options.dir.as_ref().map(|dir| dir.display().to_string()))
+            .option("stack", options.stack.as_deref())
+            .option("secrets-provider", options.secrets_provider.as_deref())
+            .values("config", options.config.iter().cloned())
+            .flag("config-path", options.config_path)
+            .values("runtime-options", options.runtime_options.iter().cloned())
+            .flag("force", options.force)
+            .flag("generate-only", options.generate_only)
+            .flag("offline", options.offline)
+            .flag("template-mode", options.template_mode)
+            .option("ai", options.ai.as_deref())
+            .option("language", options.language.as_deref())
+            .flag("list-templates", options.list_templates)
+            .flag("remote-stack-config", options.remote_stack_config)
+            .args(options.template.as_deref());
         self.command(&command).await
     }
 }
@@ -118,7 +112,7 @@ mod tests {
         };
         recorder.workspace().install(&all).await.unwrap();
         let line =
-            "install --use-language-version-tools --no-plugins --no-dependencies --reinstall --parallel 2";
+            "install --no-dependencies --no-plugins --parallel=2 --reinstall --use-language-version-tools";
         assert_eq!(recorder.lines(), ["install", line]);
     }
 
@@ -146,10 +140,10 @@ mod tests {
             remote_stack_config: true,
         };
         recorder.workspace().new_project(&options).await.unwrap();
-        let expected = "new --yes --name shop --description A shop --dir sub --stack dev \
-            --secrets-provider passphrase --config a=1 --config b=2 --config-path --runtime-options c=3 --force \
-            --generate-only --offline --template-mode --ai a shop --language YAML --list-templates \
-            --remote-stack-config -- yaml";
+        let expected = "new --ai=a shop --config=a=1 --config=b=2 --config-path --description=A shop --dir=sub \
+            --force --generate-only --language=YAML --list-templates --name=shop --offline \
+            --remote-stack-config --runtime-options=c=3 --secrets-provider=passphrase --stack=dev \
+            --template-mode --yes -- yaml";
         assert_eq!(recorder.lines(), [expected]);
     }
 }

@@ -47,7 +47,7 @@ impl Workspace {
     /// or bucket backend reads the state of each.
     pub async fn stacks(&self, all: bool) -> Result<Vec<StackSummary>> {
         let stacks: Option<_> =
-            self.json(&Command::new(["stack", "ls", "--json"]).flag("--all", all)).await?;
+            self.json(&Command::new(["stack", "ls"]).flag("json", true).flag("all", all)).await?;
         Ok(stacks.unwrap_or_default())
     }
 
@@ -81,7 +81,7 @@ mod tests {
         assert_eq!((stacks[1].last_update.as_deref(), stacks[1].resource_count), (None, None));
         assert_eq!(workspace.selected().await.unwrap().as_deref(), Some("dev"));
         assert_eq!(workspace.selected().await.unwrap(), None);
-        assert_eq!(recorder.lines()[..2], ["stack ls --json --all", "stack ls --json"]);
+        assert_eq!(recorder.lines()[..2], ["stack ls --all --json", "stack ls --json"]);
     }
 
     #[tokio::test]

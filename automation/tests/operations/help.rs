@@ -1,6 +1,6 @@
 //! The table of flags against what the CLI itself says.
 
-use pulumi_auto::{Engine, Operation, OperationKind, Source};
+use pulumi_auto::{Command, Engine, Operation, OperationKind, Source};
 
 use crate::flags::all;
 use crate::support::world::World;
@@ -16,10 +16,9 @@ async fn the_cli_knows_every_flag_that_the_table_gives_to_its_commands() {
         OperationKind::Import,
     ] {
         // With `--help` the flags are parsed and nothing is done.
-        let args = vec!["--help".to_owned()];
         let options = all(kind);
         let mut operation = Operation::new(kind, "s", Source::Project, &options);
-        operation.args = args;
+        operation.own = Command::default().flag("help", true);
         let help = world.cli.operate(world.workspace.place(), &operation).await.unwrap();
         assert!(help.stdout.contains("Usage:"), "{}", help.stdout);
     }

@@ -64,8 +64,8 @@ async fn a_broken_state_file_and_refused_arguments_are_told_apart() {
     }
     for command in [
         Command::new(["frobnicate"]),
-        Command::new(["stack", "ls", "--whatever"]),
-        Command::new(["stack", "init", "a", "b"]),
+        Command::new(["stack", "ls"]).flag("whatever", true),
+        Command::new(["stack", "init"]).args(["a", "b"]),
         // Nobody says yes: code 2.
         Command::new(["destroy"]).stack("dev"),
     ] {

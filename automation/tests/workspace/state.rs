@@ -16,7 +16,10 @@ async fn outputs_come_with_their_secrets_in_one_run_and_are_what_the_cli_shows()
     assert_eq!(outputs["plain"], "hi".into());
     assert_eq!(outputs["secret"], Value::secret("hush"));
     assert!(outputs["nested"].has_secrets() && !outputs["number"].has_secrets());
-    let command = pulumi_auto::Command::new(["stack", "output", "--json", "--show-secrets"]).stack("dev");
+    let command = pulumi_auto::Command::new(["stack", "output"])
+        .flag("json", true)
+        .flag("show-secrets", true)
+        .stack("dev");
     let shown: Json = serde_json::from_str(&place.workspace.command(&command).await.unwrap()).unwrap();
     let revealed: Json = outputs.iter().map(|(name, value)| (name.clone(), value.reveal())).collect();
     assert_eq!(revealed, shown);

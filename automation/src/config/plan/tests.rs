@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::argv::of_command;
 
 fn plan(entries: &[(&str, ConfigValue)], options: &ConfigOptions) -> Result<Vec<Command>> {
     let entries = entries.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
@@ -8,7 +9,7 @@ fn plan(entries: &[(&str, ConfigValue)], options: &ConfigOptions) -> Result<Vec<
 }
 
 fn lines(commands: &[Command]) -> Vec<String> {
-    commands.iter().map(|command| command.args.join(" ")).collect()
+    commands.iter().map(|command| of_command(command).join(" ")).collect()
 }
 
 const PATH: ConfigOptions = ConfigOptions { path: true, file: None };
@@ -24,8 +25,8 @@ fn plain_entries_share_a_command_and_each_secret_has_its_own_input() {
     assert_eq!(
         lines(&commands),
         [
-            r#"config set-all --stack dev --json={"a":{"secret":false,"value":"-x"},"b":{"objectValue":{"c":[1]},"secret":false,"value":"{\"c\":[1]}"}}"#,
-            "config set --stack dev --raw --secret -- pin",
+            r#"config set-all --json={"a":{"secret":false,"value":"-x"},"b":{"objectValue":{"c":[1]},"secret":false,"value":"{\"c\":[1]}"}} --stack=dev"#,
+            "config set --raw --secret --stack=dev -- pin",
         ]
     );
     assert_eq!(commands[1].input.as_deref(), Some("hush"));
@@ -39,8 +40,8 @@ fn paths_go_as_pairs_unless_a_pair_could_be_misread() {
     assert_eq!(
         lines(&commands),
         [
-            "config set-all --stack dev --config-file=other.yaml --path --plaintext=a.b=1 --plaintext=n[0]=x=y",
-            "config set --stack dev --config-file=other.yaml --raw --plaintext --path -- c=d",
+            "config set-all --config-file=other.yaml --path --plaintext=a.b=1 --plaintext=n[0]=x=y --stack=dev",
+            "config set --config-file=other.yaml --path --plaintext --raw --stack=dev -- c=d",
         ]
     );
 }
@@ -52,10 +53,10 @@ fn a_secret_map_is_set_leaf_by_leaf_after_the_old_one_is_gone() {
     assert_eq!(
         lines(&commands),
         [
-            "config rm --stack dev -- a.b",
-            r#"config set --stack dev --raw --secret --path -- ["a.b"]["k\"ey"][0]"#,
-            r#"config set --stack dev --raw --secret --path -- ["a.b"]["k\"ey"][1]"#,
-            r#"config set --stack dev --raw --secret --path -- ["a.b"]["n"]"#,
+            "config rm --stack=dev -- a.b",
+            r#"config set --path --raw --secret --stack=dev -- ["a.b"]["k\"ey"][0]"#,
+            r#"config set --path --raw --secret --stack=dev -- ["a.b"]["k\"ey"][1]"#,
+            r#"config set --path --raw --secret --stack=dev -- ["a.b"]["n"]"#,
         ]
     );
     let inputs: Vec<_> = commands.iter().map(|command| command.input.as_deref()).collect();
@@ -78,11 +79,11 @@ fn keys_with_a_namespace_keep_it_in_paths() {
 fn large_values_never_become_arguments_and_many_are_spread() {
     let large = "x".repeat(200 * 1024);
     let commands = plan(&[("large", large.as_str().into())], &ConfigOptions::default()).unwrap();
-    assert_eq!(lines(&commands), ["config set --stack dev --raw --plaintext -- large"]);
+    assert_eq!(lines(&commands), ["config set --plaintext --raw --stack=dev -- large"]);
     let many: BTreeMap<_, _> = (0..40).map(|n| (format!("k{n:02}"), "y".repeat(9000).into())).collect();
     let commands = write_commands("dev", &many, &ConfigOptions::default()).unwrap();
     assert!(commands.len() > 3);
-    assert!(commands.iter().all(|command| command.args.iter().all(|arg| arg.len() <= ARGUMENT_LIMIT)));
+    assert!(commands.iter().all(|command| of_command(command).iter().all(|arg| arg.len() <= ARGUMENT_LIMIT)));
 }
 
 #[test]
@@ -119,7 +120,7 @@ proptest! {
     ) {
         let options = ConfigOptions { path, file: None };
         for command in write_commands("dev", &entries, &options).unwrap() {
-            prop_assert!(!command.args.iter().any(|arg| arg.contains("SECRET")), "{:?}", command);
+            prop_assert!(!of_command(&command).iter().any(|arg| arg.contains("SECRET")), "{:?}", command);
         }
     }
 
@@ -130,8 +131,7 @@ proptest! {
         let commands = write_commands("dev", &entries, &ConfigOptions::default()).unwrap();
         let mut seen = BTreeMap::new();
         for command in commands {
-            let json = command.args.iter().find_map(|arg| arg.strip_prefix("--json=")).unwrap();
-            seen.extend(parse_json(json).unwrap());
+            seen.extend(parse_json(command.options["json"].as_str().unwrap()).unwrap());
         }
         prop_assert_eq!(seen, entries);
     }

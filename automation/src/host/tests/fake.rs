@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::super::wire::{Cancel, Run};
+use super::super::wire::{Cancel, PROTOCOL, Run};
 use crate::engine::{Engine as _, Operation, OperationKind, OperationResult, Place};
 use crate::error::Result;
 use crate::options::Options;
@@ -78,7 +78,7 @@ impl Fake {
         let told = Arc::new(Told {
             script: Box::new(script),
             folder: folder.path().to_owned(),
-            protocol: Mutex::new(1),
+            protocol: Mutex::new(PROTOCOL),
             runs: Mutex::default(),
             cancels: Mutex::default(),
             closed: Mutex::default(),
@@ -120,7 +120,7 @@ impl Fake {
 
     /// Commands that the host was asked to run.
     pub fn asked(&self) -> Vec<String> {
-        self.told.runs.lock().unwrap().iter().map(|run| run.args[0].clone()).collect()
+        self.told.runs.lock().unwrap().iter().map(|run| run.command.clone()).collect()
     }
 }
 
@@ -203,13 +203,7 @@ pub fn place() -> Place {
 }
 
 pub async fn up(host: &Host, place: &Place, options: &Options) -> Result<OperationResult> {
-    let operation = Operation {
-        kind: OperationKind::Up,
-        stack: "dev",
-        program: Source::Project,
-        args: Vec::new(),
-        options,
-    };
+    let operation = Operation::new(OperationKind::Up, "dev", Source::Project, options);
     host.operate(place, &operation).await
 }
 

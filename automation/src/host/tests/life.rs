@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use super::super::wire::PROTOCOL;
 use super::fake::{Fake, Step, done, eventually, place, say, up};
 use crate::Host;
 use crate::engine::{Command, Engine as _};
@@ -50,7 +51,7 @@ async fn each_environment_has_a_process_of_its_own() {
 
 #[tokio::test]
 async fn a_death_fails_the_runs_in_it_and_their_stacks_are_recovered_first() {
-    let fake = Fake::new(|run| match run.args[0].as_str() {
+    let fake = Fake::new(|run| match run.command.as_str() {
         "up" => vec![say(json!({"stdout": "working\n"})), Step::Die, Step::Hang],
         _ => vec![done()],
     });
@@ -58,22 +59,22 @@ async fn a_death_fails_the_runs_in_it_and_their_stacks_are_recovered_first() {
     let error = up(&host, &place, &Options::default()).await.unwrap_err();
     assert!(matches!(error, Error::Interrupted { signal: 9 }), "{error:?}");
     host.command(&place, &Command::new(["stack", "export"]).stack("dev")).await.unwrap();
-    assert_eq!(fake.asked(), ["up", "recover", "stack"]);
-    let recover = fake.told.runs.lock().unwrap()[1].args.clone();
-    assert_eq!(recover, ["recover", "--stack=dev"]);
+    assert_eq!(fake.asked(), ["up", "recover", "stack export"]);
+    let recover = fake.told.runs.lock().unwrap()[1].clone();
+    assert_eq!((recover.stack.as_deref(), recover.options.len()), (Some("dev"), 0));
     assert_eq!(fake.began().len(), 2);
 }
 
 #[tokio::test]
 async fn a_stack_is_recovered_once_also_when_that_kills_the_host() {
-    let fake = Fake::new(|run| match run.args[0].as_str() {
+    let fake = Fake::new(|run| match run.command.as_str() {
         "up" | "recover" => vec![Step::Die, Step::Hang],
         _ => vec![done()],
     });
     let (host, place) = (fake.host("").await, place());
     up(&host, &place, &Options::default()).await.unwrap_err();
     host.command(&place, &Command::new(["stack", "export"]).stack("dev")).await.unwrap();
-    assert_eq!(fake.asked(), ["up", "recover", "stack"]);
+    assert_eq!(fake.asked(), ["up", "recover", "stack export"]);
 }
 
 #[tokio::test]
@@ -84,7 +85,7 @@ async fn a_process_that_died_while_nobody_used_it_is_replaced_in_silence() {
     fake.told.kill();
     eventually("the death is known", || host.processes().is_empty()).await;
     host.command(&place, &list()).await.unwrap();
-    assert_eq!((fake.began().len(), fake.asked()), (2, vec!["stack".to_owned(), "stack".to_owned()]));
+    assert_eq!((fake.began().len(), fake.asked()), (2, vec!["stack ls".to_owned(); 2]));
 }
 
 #[tokio::test]
@@ -134,10 +135,10 @@ async fn a_host_that_does_not_start_is_tried_with_pauses_and_told_in_its_own_wor
 #[tokio::test]
 async fn a_host_of_another_protocol_is_refused() {
     let fake = Fake::new(|_| vec![done()]);
-    *fake.told.protocol.lock().unwrap() = 2;
+    *fake.told.protocol.lock().unwrap() = PROTOCOL + 1;
     let error = fake.host("").await.command(&place(), &list()).await.unwrap_err();
     let Error::CliVersion { found, needed } = &error else { panic!("{error:?}") };
-    assert!(found.contains("protocol 2") && needed.contains("protocol 1"), "{error}");
+    assert!(found.contains("protocol 3") && needed.contains("protocol 2"), "{error}");
     assert_eq!(fake.began().len(), 1);
 }
 

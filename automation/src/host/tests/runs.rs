@@ -23,10 +23,12 @@ async fn a_command_sends_its_words_and_its_input_and_returns_what_is_printed() {
     assert_eq!(host.version(), "v3.276.0");
     let mut place = place();
     place.attached.insert("cloud".to_owned(), 14999);
-    let command = Command::new(["config", "set"]).stack("dev").arg("--").arg("token").input("hush");
+    let command =
+        Command::new(["config", "set"]).stack("dev").flag("secret", true).arg("token").input("hush");
     assert_eq!(host.command(&place, &command).await.unwrap(), "a\nb\n");
     let run = fake.told.runs.lock().unwrap()[0].clone();
-    assert_eq!(run.args, ["config", "set", "--stack", "dev", "--non-interactive", "--", "token"]);
+    assert_eq!((run.command.as_str(), run.stack.as_deref()), ("config set", Some("dev")));
+    assert_eq!((json!(run.options), run.arguments), (json!({"secret": true}), vec!["token".to_owned()]));
     assert_eq!((run.input.as_deref(), run.place.attached["cloud"]), (Some("hush"), 14999));
     assert_eq!(run.place.backend, place.backend.url());
 }
@@ -139,7 +141,7 @@ async fn a_success_within_the_grace_is_a_success() {
 
 #[tokio::test]
 async fn a_run_that_does_not_end_at_all_costs_its_process() {
-    let fake = Fake::new(|run| if run.args[0] == "up" { vec![Step::Hang] } else { vec![done()] });
+    let fake = Fake::new(|run| if run.command == "up" { vec![Step::Hang] } else { vec![done()] });
     let mut host = fake.host("").await;
     host = host.with_launch(|launch| {
         (launch.grace, launch.last) = (Duration::from_millis(100), Duration::from_millis(100));
@@ -165,17 +167,26 @@ async fn a_dropped_run_closes_its_connection() {
 
 #[tokio::test]
 async fn what_the_host_does_not_do_needs_the_cli() {
-    let fake = Fake::new(|_| vec![done()]);
+    let why = "it does not know `plugin ls`";
+    let fault = json!({"kind": "needs_cli", "message": why});
+    let fake = Fake::new(move |_| vec![say(json!({"ended": {"code": 255, "fault": fault}}))]);
     let (host, mut place) = (fake.host("").await, place());
-    let error = host.command(&place, &Command::new(["plugin", "ls", "--json"])).await.unwrap_err();
-    assert!(matches!(&error, Error::NeedsCli { command, .. } if command == "plugin ls"), "{error:?}");
+    let error = host.command(&place, &Command::new(["plugin", "ls"])).await.unwrap_err();
+    assert!(
+        matches!(&error, Error::NeedsCli { command, reason } if command == "plugin ls" && reason == why),
+        "{error:?}"
+    );
+    assert_eq!(fake.asked(), ["plugin ls"]);
+    // Nobody says yes, so that the CLI refuses it: the host would do it.
+    let error = host.command(&place, &Command::new(["destroy"]).stack("dev")).await.unwrap_err();
+    assert!(matches!(&error, Error::NeedsCli { command, .. } if command == "destroy"), "{error:?}");
     let options = Options { remote: Some(Remote::default()), ..Options::default() };
     let error = up(&host, &place, &options).await.unwrap_err();
     assert!(matches!(error, Error::NeedsCli { .. }), "{error:?}");
     place.backend = Backend::Url("https://api.pulumi.com".to_owned());
     let error = host.command(&place, &Command::new(["stack", "ls"])).await.unwrap_err();
     assert!(matches!(error, Error::NeedsCli { .. }), "{error:?}");
-    assert_eq!(fake.began(), Vec::<String>::new());
+    assert_eq!(fake.asked().len(), 1, "what a request cannot say is not sent");
 }
 
 #[tokio::test]
