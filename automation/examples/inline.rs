@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 
 use pulumi_auto::{
-    Cli, Context, EventKind, Input, Options, Outputs, ProgramError, ResourceOptions, Workspace, program,
+    Cli, Context, EventKind, Input, Outputs, ProgramError, ResourceOptions, Workspace, program,
 };
 
 async fn shop(context: Context) -> Result<Outputs, ProgramError> {
@@ -30,7 +30,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let stack = Workspace::temporary(Cli::open(pulumi).await?, "shop")?.with_empty_passphrase().stack("dev");
     stack.create().await?;
 
-    let plan = stack.preview(program(shop), &Options::default()).await?;
+    let plan = stack.preview(program(shop)).await?;
     println!("would do: {:?}", plan.changes);
 
     let (events, mut listener) = tokio::sync::mpsc::channel::<pulumi_auto::EngineEvent>(4096);
@@ -41,14 +41,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             }
         }
     });
-    let options = Options { events: Some(events), ..Options::default() };
-    let update = stack.up(program(shop), &options).await?;
-    drop(options);
+    let update = stack.up(program(shop)).events(events).await?;
     watch.await?;
     for (name, value) in &update.outputs {
         println!("{name} = {}", if value.has_secrets() { "[secret]".into() } else { value.reveal() });
     }
-    stack.destroy(program(shop), &Options::default()).await?;
+    stack.destroy(program(shop)).await?;
     stack.remove().await?;
     Ok(())
 }

@@ -7,7 +7,7 @@
 // A program of a person, not a library.
 #![allow(clippy::print_stdout)]
 
-use pulumi_auto::{Backend, Cli, Options, Source, Workspace};
+use pulumi_auto::{Backend, Cli, Source, Workspace};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -20,7 +20,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let workspace =
         Workspace::local(Cli::open("pulumi").await?, folder, home.path(), state)?.with_empty_passphrase();
     let stack = workspace.with_passphrase_file(passphrase).stack(stack);
-    let plan = stack.preview(Source::Project, &Options::default()).await?;
+    let plan = stack.preview(Source::Project).await?;
     for step in &plan.steps {
         println!("{:<10} {}", step.op, step.urn);
     }

@@ -7,7 +7,7 @@
 // A program of a person, not a library.
 #![allow(clippy::print_stdout)]
 
-use pulumi_auto::{Backend, Cli, Options, Source, Workspace};
+use pulumi_auto::{Backend, Cli, Source, Workspace};
 
 const PROJECT: &str = "name: greeting
 runtime: yaml
@@ -31,9 +31,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .with_empty_passphrase()
         .stack("dev");
     stack.create().await?;
-    let update = stack.up(Source::Project, &Options::default()).await?;
+    let update = stack.up(Source::Project).await?;
     println!("{}", update.outputs["text"].reveal());
-    stack.destroy(Source::Project, &Options::default()).await?;
+    stack.destroy(Source::Project).await?;
     stack.remove().await?;
     Ok(())
 }

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+use crate::setters::setters;
+
 mod plan;
 
 pub(crate) use plan::{parse_json, write_commands};
@@ -69,6 +71,7 @@ impl From<String> for ConfigValue {
 
 /// Where configuration is read and written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ConfigOptions {
     /// Keys are paths into lists and maps: `outer.inner`, `names[0]`, `["a.b"].c` (the CLI's `--path`).
     pub path: bool,
@@ -76,3 +79,5 @@ pub struct ConfigOptions {
     /// the workspace's folder.
     pub file: Option<PathBuf>,
 }
+
+setters!(ConfigOptions { path(bool), file(Option<PathBuf>) });

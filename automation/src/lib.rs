@@ -1,13 +1,13 @@
 //! Pulumi's Automation API for Rust: create, preview, update, refresh, import and destroy stacks from async code.
 //!
 //! A [`Workspace`] is one project and its state backend. A [`Stack`] of it is brought `up`, previewed, refreshed,
-//! destroyed, exported. Its program is a [`Source`]: an async Rust [`Program`] that runs in this process, an executable
+//! destroyed, exported: each is a [`Request`] that is told how to run and then awaited. Its program is a [`Source`]: an async Rust [`Program`] that runs in this process, an executable
 //! of its own, or what the project's folder names. An [`Engine`] runs it, and it is always Pulumi's own: through the
 //! `pulumi` program ([`Cli`]) or through a process that keeps it warm ([`Host`]). [`FakeEngine`] keeps everything in
 //! memory, for the tests of whoever uses this crate.
 //!
 //! ```no_run
-//! use pulumi_auto::{Cli, Context, Input, Options, Outputs, ProgramError, ResourceOptions, Workspace, program};
+//! use pulumi_auto::{Cli, Context, Input, Outputs, ProgramError, ResourceOptions, Workspace, program};
 //!
 //! async fn shop(context: Context) -> Result<Outputs, ProgramError> {
 //!     let options = ResourceOptions::default();
@@ -20,9 +20,9 @@
 //! let workspace = Workspace::temporary(Cli::open("pulumi").await?, "shop")?;
 //! let stack = workspace.with_empty_passphrase().stack("dev");
 //! stack.create().await?;
-//! let update = stack.up(program(shop), &Options::default()).await?;
+//! let update = stack.up(program(shop)).message("the first").parallel(4).await?;
 //! assert_eq!(update.summary.changes["create"], 2);
-//! stack.destroy(program(shop), &Options::default()).await?;
+//! stack.destroy(program(shop)).await?;
 //! # Ok(()) }
 //! ```
 //!
@@ -131,6 +131,7 @@ mod loopback;
 mod patience;
 #[cfg(test)]
 mod recorder;
+mod setters;
 mod wire;
 mod yaml;
 
@@ -156,7 +157,7 @@ pub use program::{InvalidArgument, Outputs, Program, ProgramError, program};
 #[cfg(feature = "inline")]
 pub use source::ChildProgram;
 pub use source::Source;
-pub use stack::{Deployment, Repair, Stack, Summary, Update, UpdateInfo};
+pub use stack::{Deployment, Repair, Request, Stack, Summary, Update, UpdateInfo};
 pub use value::{Archive, ArchiveEntry, ArchiveSource, Asset, AssetSource, Input, ResourceReference, Value};
 pub use workspace::Workspace;
 

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::event::EngineEvent;
+use crate::setters::setters;
 
 mod remote;
 
@@ -17,6 +18,7 @@ pub use remote::{Authentication, EnvVar, ExecutorImage, GitSource as RemoteGit, 
 /// How an operation runs. The default waits a moment for another's lock, reports no events and cannot
 /// be cancelled but by dropping its future.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Options {
     /// Receives the engine's events while the operation runs. A slow or absent reader holds nothing up and
     /// fills no memory: an event that finds the queue full is left out, and a gap in
@@ -107,6 +109,85 @@ impl Default for Options {
     }
 }
 
+/// The setters of [`Options`] and of a request that holds some, so that both have the same.
+macro_rules! option_setters {
+    ([$($generic:ident)?] $owner:ty, [$($path:ident.)*]) => {
+        $crate::setters::setters!([$($generic)?] $owner, Options [$($path.)*] {
+            events(Option<mpsc::Sender<EngineEvent>>),
+            output(Option<mpsc::Sender<Printed>>),
+            cancel(CancellationToken),
+            lock_timeout(Duration),
+            timeout(Option<Duration>),
+            parallel(Option<u32>),
+            message(Option<String>),
+            refresh(bool),
+            run_program(Option<bool>),
+            expect_no_changes(bool),
+            continue_on_error(bool),
+            remove(bool),
+            config_file(Option<PathBuf>),
+            config_path(bool),
+            skip_config_validation(bool),
+            install_plugins(bool),
+            select(Select),
+            plan(Plan),
+            policy(Policy),
+            pending(Pending),
+            display(DisplayOptions),
+            debug(DebugOptions),
+            remote(Option<Remote>),
+        });
+        $crate::setters::setters!([$($generic)?] $owner, Select [$($path.)*select.] {
+            targets(Vec<String>),
+            target_dependents(bool),
+            excludes(Vec<String>),
+            exclude_dependents(bool),
+            replace(Vec<String>),
+            target_replace(Vec<String>),
+            exclude_protected(bool),
+        });
+        $crate::setters::setters!([$($generic)?] $owner, DisplayOptions [$($path.)*display.] {
+            diff(bool),
+            color(Option<String>),
+            show_secrets(bool),
+        });
+        $crate::setters::setters!([$($generic)?] $owner, DebugOptions [$($path.)*debug.] {
+            user_agent(Option<String>),
+            attach_debugger(Vec<String>),
+        });
+
+        impl<$($generic)?> $owner {
+            /// One more of [`Select::targets`].
+            pub fn target(mut self, urn: impl Into<String>) -> Self {
+                self.$($path.)*select.targets.push(urn.into());
+                self
+            }
+
+            /// One more of [`Select::excludes`].
+            pub fn exclude(mut self, urn: impl Into<String>) -> Self {
+                self.$($path.)*select.excludes.push(urn.into());
+                self
+            }
+
+            /// One more entry of [`Options::config`].
+            pub fn config(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+                self.$($path.)*config.push((key.into(), value.into()));
+                self
+            }
+
+            /// One more variable of [`DebugOptions::env`].
+            pub fn env(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+                self.$($path.)*debug.env.insert(key.into(), value.into());
+                self
+            }
+        }
+    };
+}
+
+pub(crate) use option_setters;
+
+option_setters!([] Options, []);
+
 /// A piece of what an operation prints.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Printed {
@@ -118,6 +199,7 @@ pub enum Printed {
 
 /// Which resources an operation is about, as URNs; `*` and `**` stand for parts of one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Select {
     /// Only these.
     pub targets: Vec<String>,
@@ -135,8 +217,19 @@ pub struct Select {
     pub exclude_protected: bool,
 }
 
+setters!(Select {
+    targets(Vec<String>),
+    target_dependents(bool),
+    excludes(Vec<String>),
+    exclude_dependents(bool),
+    replace(Vec<String>),
+    target_replace(Vec<String>),
+    exclude_protected(bool),
+});
+
 /// Update plans.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Plan {
     /// In `preview`: write what would be done to this file.
     pub save: Option<PathBuf>,
@@ -146,8 +239,11 @@ pub struct Plan {
     pub import_file: Option<PathBuf>,
 }
 
+setters!(Plan { save(Option<PathBuf>), apply(Option<PathBuf>), import_file(Option<PathBuf>) });
+
 /// Policy packs of this machine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Policy {
     /// Folders.
     pub packs: Vec<PathBuf>,
@@ -155,8 +251,11 @@ pub struct Policy {
     pub configs: Vec<PathBuf>,
 }
 
+setters!(Policy { packs(Vec<PathBuf>), configs(Vec<PathBuf>) });
+
 /// Creates that an interrupted operation left in the state without an answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Pending {
     /// In `refresh`: forget them.
     pub clear: bool,
@@ -166,8 +265,11 @@ pub struct Pending {
     pub import: Vec<(String, String)>,
 }
 
+setters!(Pending { clear(bool), skip(bool), import(Vec<(String, String)>) });
+
 /// What is printed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DisplayOptions {
     /// A diff of every changed property.
     pub diff: bool,
@@ -199,8 +301,26 @@ pub struct DisplayOptions {
     pub json: bool,
 }
 
+setters!(DisplayOptions {
+    diff(bool),
+    color(Option<String>),
+    suppress_outputs(bool),
+    progress(bool),
+    suppress_permalink(bool),
+    show_sames(bool),
+    show_replacement_steps(bool),
+    show_reads(bool),
+    show_full_output(bool),
+    show_policy_remediations(bool),
+    show_config(bool),
+    show_secrets(bool),
+    show_urns(bool),
+    json(bool),
+});
+
 /// Logs of the engine itself, for those who debug it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DebugOptions {
     /// Log to the standard error instead of files.
     pub log_to_stderr: bool,
@@ -221,3 +341,15 @@ pub struct DebugOptions {
     /// More environment variables for this run.
     pub env: BTreeMap<String, String>,
 }
+
+setters!(DebugOptions {
+    log_to_stderr(bool),
+    verbosity(Option<u8>),
+    log_flow(bool),
+    tracing(Option<String>),
+    debug(bool),
+    disable_integrity_checking(bool),
+    attach_debugger(Vec<String>),
+    user_agent(Option<String>),
+    env(BTreeMap<String, String>),
+});

@@ -1,4 +1,4 @@
-//! A stack and the operations on it. Each method is one run of the engine.
+//! A stack and the operations on it. Each is one run of the engine.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,6 +21,7 @@ mod import;
 mod manage;
 mod outputs;
 mod repair;
+mod request;
 mod secrets;
 mod state;
 mod tags;
@@ -30,6 +31,8 @@ pub use history::{HistoryOptions, UpdateInfo};
 pub use import::{ImportOptions, ImportResource, Imported};
 pub use manage::{CreateOptions, RemoveOptions};
 pub use repair::Repair;
+pub use request::Request;
+use request::Work;
 pub use secrets::SecretsProvider;
 pub use state::Deployment;
 
@@ -93,42 +96,52 @@ impl Stack {
     }
 
     /// Brings the stack to what the program says; `pulumi up`.
-    pub async fn up(&self, program: impl Into<Source>, options: &Options) -> Result<Update> {
-        let mut finished =
-            self.operate(OperationKind::Up, program.into(), Command::default(), options).await?;
-        let outputs = finished.outputs.take().unwrap_or_default();
-        Ok(Update { outputs, summary: summarize(finished) })
+    pub fn up(&self, program: impl Into<Source>) -> Request<Update> {
+        self.request(OperationKind::Up, program.into(), |mut finished, _| {
+            let outputs = finished.outputs.take().unwrap_or_default();
+            Update { outputs, summary: summarize(finished) }
+        })
     }
 
     /// Plans what `up` would do and changes nothing; `pulumi preview`. Takes no lock.
-    pub async fn preview(&self, program: impl Into<Source>, options: &Options) -> Result<Summary> {
-        self.operate(OperationKind::Preview, program.into(), Command::default(), options).await.map(summarize)
+    pub fn preview(&self, program: impl Into<Source>) -> Request<Summary> {
+        self.summary_of(OperationKind::Preview, program.into())
     }
 
     /// Brings the state to what the providers say; `pulumi refresh`. The program is not run unless
     /// [`Options::run_program`] says so.
-    pub async fn refresh(&self, program: impl Into<Source>, options: &Options) -> Result<Summary> {
-        self.operate(OperationKind::Refresh, program.into(), Command::default(), options).await.map(summarize)
+    pub fn refresh(&self, program: impl Into<Source>) -> Request<Summary> {
+        self.summary_of(OperationKind::Refresh, program.into())
     }
 
     /// What a refresh would change in the state; `pulumi refresh --preview-only`. Takes no lock.
-    pub async fn preview_refresh(&self, program: impl Into<Source>, options: &Options) -> Result<Summary> {
-        self.operate(OperationKind::PreviewRefresh, program.into(), Command::default(), options)
-            .await
-            .map(summarize)
+    pub fn preview_refresh(&self, program: impl Into<Source>) -> Request<Summary> {
+        self.summary_of(OperationKind::PreviewRefresh, program.into())
     }
 
     /// Deletes every resource; `pulumi destroy`. The stack itself stays unless [`Options::remove`] says
     /// otherwise. The program is not run unless [`Options::run_program`] says so.
-    pub async fn destroy(&self, program: impl Into<Source>, options: &Options) -> Result<Summary> {
-        self.operate(OperationKind::Destroy, program.into(), Command::default(), options).await.map(summarize)
+    pub fn destroy(&self, program: impl Into<Source>) -> Request<Summary> {
+        self.summary_of(OperationKind::Destroy, program.into())
     }
 
     /// What a destroy would delete; `pulumi destroy --preview-only`. Takes no lock.
-    pub async fn preview_destroy(&self, program: impl Into<Source>, options: &Options) -> Result<Summary> {
-        self.operate(OperationKind::PreviewDestroy, program.into(), Command::default(), options)
-            .await
-            .map(summarize)
+    pub fn preview_destroy(&self, program: impl Into<Source>) -> Request<Summary> {
+        self.summary_of(OperationKind::PreviewDestroy, program.into())
+    }
+
+    fn summary_of(&self, kind: OperationKind, program: Source) -> Request<Summary> {
+        self.request(kind, program, |finished, _| summarize(finished))
+    }
+
+    fn request<T>(
+        &self,
+        kind: OperationKind,
+        program: Source,
+        finish: fn(OperationResult, Option<String>) -> T,
+    ) -> Request<T> {
+        let (stack, options) = (self.clone(), Options::default());
+        Request { stack, kind, work: Work::Program(program), options, finish }
     }
 
     pub(crate) async fn operate(

@@ -102,8 +102,7 @@ impl Server {
     }
 
     async fn open(&self, env: BTreeMap<String, String>) -> Result<Workspace, Error> {
-        open(GitSource { url: self.url(), env, ..GitSource::default() }, self.folder.path().join("home"))
-            .await
+        open(GitSource::new(self.url()).env(env), self.folder.path().join("home")).await
     }
 }
 
@@ -125,7 +124,7 @@ fn on_a_terminal(test: &str, url: &str, env: BTreeMap<String, String>) -> (bool,
 }
 
 fn role() -> Option<GitSource> {
-    std::env::var(ROLE).ok().map(|url| GitSource { url, ..GitSource::default() })
+    std::env::var(ROLE).ok().map(|url| GitSource::new(url))
 }
 
 #[tokio::test]
@@ -183,7 +182,7 @@ async fn a_server_that_says_nothing_costs_no_more_than_the_timeout() {
     let (address, timeout) = (silent.local_addr().unwrap(), Duration::from_millis(500));
     for scheme in ["ssh", "http"] {
         let url = format!("{scheme}://{address}/a.git");
-        let source = GitSource { url: url.clone(), timeout: Some(timeout), ..GitSource::default() };
+        let source = GitSource::new(url.clone()).timeout(timeout);
         let error = open(source, folder.path().join("home")).await.unwrap_err();
         assert!(matches!(error, Error::TimedOut { timeout: told } if told == timeout), "{error:?}");
         eventually("nothing of the fetch is left", || {

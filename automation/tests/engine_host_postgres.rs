@@ -3,7 +3,7 @@
 // Clippy's leave for tests ends at functions that are not tests themselves.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use pulumi_auto::{Backend, Cli, Host, Input, Options, Outputs, Workspace, program};
+use pulumi_auto::{Backend, Cli, Host, Input, Outputs, Workspace, program};
 
 #[path = "support/postgres.rs"]
 mod postgres;
@@ -30,12 +30,12 @@ async fn a_stack_in_a_database_is_served_by_the_host_and_read_by_the_cli() {
     let (by_host, by_cli) =
         (open(std::sync::Arc::new(host)).stack("dev"), open(std::sync::Arc::new(cli)).stack("dev"));
     by_host.create().await.unwrap();
-    by_host.up(says("one"), &Options::default()).await.unwrap();
+    by_host.up(says("one")).await.unwrap();
     assert_eq!(by_cli.outputs().await.unwrap()["said"], "one".into());
-    by_cli.up(says("two"), &Options::default()).await.unwrap();
+    by_cli.up(says("two")).await.unwrap();
     assert_eq!(by_host.outputs().await.unwrap()["said"], "two".into());
-    assert!(by_host.up(says("two"), &Options::default()).await.unwrap().summary.is_unchanged());
-    by_host.destroy(says("two"), &Options::default()).await.unwrap();
+    assert!(by_host.up(says("two")).await.unwrap().summary.is_unchanged());
+    by_host.destroy(says("two")).await.unwrap();
     by_host.remove().await.unwrap();
     assert!(by_cli.workspace().stacks(true).await.unwrap().is_empty());
 }

@@ -32,7 +32,7 @@ fn things(names: &'static [&'static str]) -> Arc<dyn Program> {
 }
 
 fn within(limit: Duration) -> Options {
-    Options { timeout: Some(limit), ..Options::default() }
+    Options::default().timeout(limit)
 }
 
 /// The names in the state, without the stack's own.
@@ -59,7 +59,7 @@ async fn a_lost_step_is_a_failure_of_which_nobody_knows_what_it_did() {
             true => engine.lose("b", words),
             false => engine.fail("b", words),
         }
-        let error = stack.up(things(&["a", "b", "c"]), &Options::default()).await.unwrap_err();
+        let error = stack.up(things(&["a", "b", "c"])).await.unwrap_err();
         assert!(error.to_string().contains(words), "{error}");
         let Error::UpdateFailed { failed_operations, .. } = error else { panic!("{error:?}") };
         assert_eq!(failed_operations.len(), 1);
@@ -71,9 +71,9 @@ async fn a_lost_step_is_a_failure_of_which_nobody_knows_what_it_did() {
         assert_eq!(made(&stack).await, ["a"]);
     }
     // Each script is for one step.
-    stack.up(things(&["a", "b", "c"]), &Options::default()).await.unwrap();
+    stack.up(things(&["a", "b", "c"])).await.unwrap();
     engine.lose("c", "the line went dead");
-    let error = stack.destroy(things(&[]), &Options::default()).await.unwrap_err();
+    let error = stack.destroy(things(&[])).await.unwrap_err();
     let Error::UpdateFailed { failed_operations, .. } = error else { panic!("{error:?}") };
     assert_eq!((failed_operations[0].op.as_str(), failed_operations[0].outcome_unknown), ("delete", true));
     assert_eq!(made(&stack).await, ["a", "b", "c"]);
@@ -85,11 +85,11 @@ async fn a_delayed_step_takes_its_time_and_no_more_than_the_operation_has() {
     let stack = stack(&engine).await;
     let (short, began) = (Duration::from_millis(200), Instant::now());
     engine.delay("a", short);
-    stack.up(things(&["a"]), &Options::default()).await.unwrap();
+    stack.up(things(&["a"])).await.unwrap();
     assert!(began.elapsed() >= short);
 
     engine.delay("b", Duration::from_secs(3600));
-    let error = stack.up(things(&["a", "b"]), &within(short)).await.unwrap_err();
+    let error = stack.up(things(&["a", "b"])).with(&within(short)).await.unwrap_err();
     assert!(matches!(error, Error::TimedOut { timeout } if timeout == short), "{error:?}");
     assert_eq!(made(&stack).await, ["a"]);
 }
@@ -101,7 +101,7 @@ async fn the_limit_is_for_the_whole_operation_and_not_for_each_step() {
     let names = &["a", "b", "c", "d", "e", "f", "g", "h"];
     names.iter().for_each(|name| engine.delay(name, Duration::from_millis(200)));
     let limit = Duration::from_millis(600);
-    let error = stack.up(things(names), &within(limit)).await.unwrap_err();
+    let error = stack.up(things(names)).with(&within(limit)).await.unwrap_err();
     assert!(matches!(error, Error::TimedOut { .. }), "{error:?}");
 }
 
@@ -113,7 +113,7 @@ async fn a_held_step_waits_until_it_is_released_or_its_holder_is_gone() {
         let held = engine.hold("a");
         let running = tokio::spawn({
             let stack = stack.clone();
-            async move { stack.up(things(&["a"]), &Options::default()).await }
+            async move { stack.up(things(&["a"])).await }
         });
         held.reached().await;
         assert!(!running.is_finished());
@@ -122,7 +122,7 @@ async fn a_held_step_waits_until_it_is_released_or_its_holder_is_gone() {
             false => drop(held),
         }
         running.await.unwrap().unwrap();
-        stack.destroy(things(&[]), &Options::default()).await.unwrap();
+        stack.destroy(things(&[])).await.unwrap();
     }
 }
 
@@ -132,10 +132,10 @@ async fn an_operation_can_end_with_any_error_after_any_events() {
     let stack = stack(&engine).await;
     engine.end_with(OperationKind::Refresh, vec![told(), told()], Error::Interrupted { signal: 9 });
     let (events, mut heard) = mpsc::channel::<EngineEvent>(4096);
-    let options = Options { events: Some(events), ..Options::default() };
+    let options = Options::default().events(events);
     // An operation of another kind does not use it up.
-    stack.up(things(&["a"]), &Options::default()).await.unwrap();
-    let error = stack.refresh(things(&[]), &options).await.unwrap_err();
+    stack.up(things(&["a"])).await.unwrap();
+    let error = stack.refresh(things(&[])).with(&options).await.unwrap_err();
     assert!(matches!(error, Error::Interrupted { signal: 9 }), "{error:?}");
     let mut sequences = Vec::new();
     while let Ok(event) = heard.try_recv() {
@@ -143,7 +143,7 @@ async fn an_operation_can_end_with_any_error_after_any_events() {
         sequences.push(event.sequence);
     }
     assert_eq!(sequences, [1, 2]);
-    stack.refresh(things(&[]), &options).await.unwrap();
+    stack.refresh(things(&[])).with(&options).await.unwrap();
 }
 
 #[tokio::test]
@@ -152,8 +152,8 @@ async fn events_that_are_added_come_first_and_count_on() {
     let stack = stack(&engine).await;
     engine.emit(OperationKind::Up, vec![told(), told()]);
     let (events, mut heard) = mpsc::channel::<EngineEvent>(4096);
-    let options = Options { events: Some(events), ..Options::default() };
-    let update = stack.up(things(&["a"]), &options).await.unwrap();
+    let options = Options::default().events(events);
+    let update = stack.up(things(&["a"])).with(&options).await.unwrap();
     assert_eq!(update.summary.changes["create"], 2, "the stack and a");
     let mut seen = Vec::new();
     while let Ok(event) = heard.try_recv() {
@@ -169,8 +169,8 @@ async fn events_that_are_added_come_first_and_count_on() {
 async fn everything_that_was_asked_is_remembered_in_order() {
     let engine = FakeEngine::new();
     let stack = stack(&engine).await;
-    stack.preview(things(&["a"]), &Options::default()).await.unwrap();
-    stack.up(things(&["a"]), &Options::default()).await.unwrap();
+    stack.preview(things(&["a"])).await.unwrap();
+    stack.up(things(&["a"])).await.unwrap();
     stack.workspace().command(&Command::new(["stack", "ls"])).await.unwrap();
     let calls = engine.calls();
     let [Call::Command(create), preview, up, Call::Command(list)] = &calls[..] else { panic!("{calls:?}") };
@@ -207,12 +207,12 @@ async fn each_operation_is_a_span_with_its_stack_its_kind_and_what_came_of_it() 
     let _default = tracing::subscriber::set_default(subscriber);
     let engine = FakeEngine::new();
     let stack = stack(&engine).await;
-    stack.up(things(&["a"]), &Options::default()).await.unwrap();
+    stack.up(things(&["a"])).await.unwrap();
     engine.fail("b", "the disk is full");
-    stack.up(things(&["b"]), &Options::default()).await.unwrap_err();
+    stack.up(things(&["b"])).await.unwrap_err();
     let cancelled = Options::default();
     cancelled.cancel.cancel();
-    stack.preview(things(&["a"]), &cancelled).await.unwrap_err();
+    stack.preview(things(&["a"])).with(&cancelled).await.unwrap_err();
     let text = String::from_utf8(printed.0.lock().unwrap().clone()).unwrap();
     for span in [
         r#"operation{stack="dev" kind=Up outcome="done"}"#,
@@ -221,4 +221,23 @@ async fn each_operation_is_a_span_with_its_stack_its_kind_and_what_came_of_it() 
     ] {
         assert!(text.contains(span), "{span} is not in {text}");
     }
+}
+
+#[tokio::test]
+async fn a_request_runs_when_it_is_awaited_as_it_was_told_last() {
+    let engine = FakeEngine::new();
+    let stack = Workspace::temporary(engine.clone(), "shop").unwrap().stack("dev");
+    stack.create().await.unwrap();
+    let kept = Options::default().message("kept").parallel(2);
+    let told = stack.up(things(&["a"])).message("before").with(&kept).target("urn:a").target("urn:b");
+    let said = format!("{told:?}");
+    assert!(said.contains("parallel: Some(2)") && said.contains(r#"["urn:a", "urn:b"]"#), "{said}");
+    let operations =
+        || engine.calls().into_iter().filter(|call| matches!(call, Call::Operation { .. })).count();
+    assert_eq!(operations(), 0);
+    // It borrows nothing, so that a task can have it.
+    tokio::spawn(told.into_future()).await.unwrap().unwrap();
+    assert_eq!((operations(), stack.last_update().await.unwrap().unwrap().message.as_str()), (1, "kept"));
+    stack.destroy(things(&[])).options(kept).message("last").await.unwrap();
+    assert_eq!(stack.last_update().await.unwrap().unwrap().message, "last");
 }

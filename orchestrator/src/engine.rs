@@ -118,7 +118,7 @@ impl Engine {
     pub async fn apply(&self, stack: &Stack, options: &Options) -> Result<Summary, Problem> {
         let handle = self.workspace.stack(&stack.name);
         handle.ensure().await.map_err(|error| self.problem(error))?;
-        let update = handle.up(program(stack), options).await;
+        let update = handle.up(program(stack)).with(options).await;
         crate::metrics::provider_busy(self.server.busy());
         Ok(update.map_err(|error| self.problem(error))?.summary)
     }
@@ -127,7 +127,7 @@ impl Engine {
     /// success.
     pub async fn destroy(&self, stack: &Stack, options: &Options) -> Result<(), Problem> {
         let handle = self.workspace.stack(&stack.name);
-        let destroyed = handle.destroy(program(stack), options).await;
+        let destroyed = handle.destroy(program(stack)).with(options).await;
         // A create whose engine was killed may still be making something that no state will know.
         let settled = tokio::time::timeout(SETTLE, self.server.settled(&stack.name)).await;
         crate::metrics::provider_busy(self.server.busy());
@@ -146,8 +146,7 @@ impl Engine {
     /// What applying would change, compared with what is really there.
     pub async fn plan(&self, stack: &Stack) -> Result<Plan, Problem> {
         let handle = self.workspace.stack(&stack.name);
-        let options = Options { refresh: true, ..engine_options() };
-        let summary = handle.preview(program(stack), &options).await;
+        let summary = handle.preview(program(stack)).options(engine_options()).refresh(true).await;
         Ok(to_plan(stack, summary.map_err(|error| self.problem(error))?))
     }
 
@@ -159,7 +158,7 @@ impl Engine {
         let workspace = open(&self.driver, &self.layout, &self.server, scratch.path())?;
         let handle = workspace.stack(&stack.name);
         handle.create().await.map_err(|error| self.problem(error))?;
-        let summary = handle.preview(program(stack), &engine_options()).await;
+        let summary = handle.preview(program(stack)).options(engine_options()).await;
         Ok(to_plan(stack, summary.map_err(|error| self.problem(error))?))
     }
 
@@ -259,12 +258,12 @@ fn open(
 
 /// Runtimes are never used again, and Pilot alone makes and removes their stacks.
 fn entirely() -> RemoveOptions {
-    RemoveOptions { remove_backups: true, remove_leftovers: true, ..RemoveOptions::default() }
+    RemoveOptions::default().remove_backups(true).remove_leftovers(true)
 }
 
 /// What Pilot wants of every operation: an end, and no downloads, because every provider is attached.
 pub fn engine_options() -> Options {
-    Options { timeout: Some(ENGINE_TIMEOUT), install_plugins: false, ..Options::default() }
+    Options::default().timeout(ENGINE_TIMEOUT).install_plugins(false)
 }
 
 fn settings_file(stack: &Stack) -> String {

@@ -47,12 +47,10 @@ fn arguments(resource: &Declaration, made: &HashMap<&str, Resource>) -> Resource
         resource_type: resource.token.clone(),
         name: resource.name.clone(),
         inputs,
-        options: ResourceOptions {
-            depends_on: depends_on.map(|resource| resource.urn.clone()).collect(),
-            retain_on_delete: resource.retain_on_delete.then_some(true),
-            delete_before_replace: resource.delete_before_replace.then_some(true),
-            ..ResourceOptions::default()
-        },
+        options: ResourceOptions::default()
+            .depends_on(depends_on.map(|resource| resource.urn.clone()))
+            .retain_on_delete(resource.retain_on_delete.then_some(true))
+            .delete_before_replace(resource.delete_before_replace.then_some(true)),
     }
 }
 

@@ -40,7 +40,7 @@ pub async fn measure(
 /// Every second time a resource is made, and deleted the next time.
 async fn once(stack: Stack, resources: usize) -> pulumi_auto::Result<()> {
     stack.ensure().await?;
-    stack.up(things(resources), &options()).await.map(drop)
+    stack.up(things(resources)).with(&options()).await.map(drop)
 }
 
 fn host_resident() -> f64 {

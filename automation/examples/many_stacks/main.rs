@@ -131,11 +131,11 @@ async fn life(stack: Stack, resources: usize) -> pulumi_auto::Result<Vec<(&'stat
     };
     stack.create().await?;
     lap("create");
-    stack.up(things(resources), &options).await?;
+    stack.up(things(resources)).with(&options).await?;
     lap("up");
-    stack.up(things(resources), &options).await?;
+    stack.up(things(resources)).with(&options).await?;
     lap("up_again");
-    stack.destroy(things(0), &options).await?;
+    stack.destroy(things(0)).with(&options).await?;
     lap("destroy");
     stack.remove().await?;
     Ok(laps)
@@ -143,7 +143,7 @@ async fn life(stack: Stack, resources: usize) -> pulumi_auto::Result<Vec<(&'stat
 
 /// What it needs serves already, so nothing is looked for on the network.
 fn options() -> Options {
-    Options { install_plugins: false, ..Options::default() }
+    Options::default().install_plugins(false)
 }
 
 fn middle(mut values: Vec<f64>) -> f64 {

@@ -17,16 +17,16 @@ fn example() -> ChildProgram {
 async fn a_gestalt_program_is_previewed_applied_and_destroyed_like_any_other() {
     let world = World::new().await;
     let stack = world.stack("gestalt").await;
-    let plan = stack.preview(example(), &Options::default()).await.unwrap();
+    let plan = stack.preview(example()).await.unwrap();
     assert_eq!(plan.changes["create"], 3);
-    let update = stack.up(example(), &Options::default()).await.unwrap();
+    let update = stack.up(example()).await.unwrap();
     assert_eq!(update.outputs["both"], Value::from("address-of-first, address-of-first"));
     let state = world.state(&stack);
     assert_eq!(state.of("second")["inputs"]["label"], "address-of-first");
     assert_eq!(state.of("second")["inputs"]["size"], 2.0);
-    let again = stack.up(example(), &Options::default()).await.unwrap();
+    let again = stack.up(example()).await.unwrap();
     assert!(again.summary.is_unchanged(), "{:?}", again.summary);
-    stack.destroy(example(), &Options::default()).await.unwrap();
+    stack.destroy(example()).await.unwrap();
     assert_eq!(world.cloud.ids(), Vec::<String>::new());
 }
 
@@ -35,11 +35,10 @@ async fn a_child_that_fails_is_told_by_its_last_words_and_its_output_is_shown() 
     let world = World::new().await;
     let stack = world.stack("child").await;
     let script = "echo working; echo no such region >&2; exit 3";
-    let child =
-        ChildProgram { args: vec!["-c".to_owned(), script.to_owned()], ..ChildProgram::new("/bin/sh") };
+    let child = ChildProgram::new("/bin/sh").args(["-c", script]);
     let (events, mut seen) = tokio::sync::mpsc::channel(4096);
-    let options = Options { events: Some(events), ..Options::default() };
-    let error = stack.up(child, &options).await.unwrap_err();
+    let options = Options::default().events(events);
+    let error = stack.up(child).with(&options).await.unwrap_err();
     let Error::Program { message } = &error else { panic!("{error:?}") };
     assert!(message.contains("no such region") && message.contains("exit status: 3"), "{message}");
     drop(options);
@@ -51,6 +50,6 @@ async fn a_child_that_fails_is_told_by_its_last_words_and_its_output_is_shown() 
     }
     assert!(lines.iter().any(|line| line.contains("working")), "{lines:?}");
     let missing = ChildProgram::new("/nowhere/program");
-    let error = stack.up(missing, &Options::default()).await.unwrap_err();
+    let error = stack.up(missing).await.unwrap_err();
     assert!(error.to_string().contains("/nowhere/program does not start"), "{error}");
 }

@@ -10,6 +10,7 @@ use super::register::has_unknowns;
 use super::request::Run;
 use super::resource::{Resource, package_of, providers_of};
 use crate::program::{InvalidArgument, ProgramError};
+use crate::setters::setters;
 use crate::value::Input;
 use crate::value::{self, Value};
 use crate::wire as rpc;
@@ -19,6 +20,7 @@ const SELF: &str = "__self__";
 
 /// How a function is called (Pulumi: *invoke options*).
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct InvokeOptions {
     /// Whose providers to use.
     pub parent: Option<Resource>,
@@ -33,6 +35,15 @@ pub struct InvokeOptions {
     /// Of [`Context::package`], for a parameterized provider.
     pub package: Option<PackageReference>,
 }
+
+setters!(InvokeOptions {
+    parent(Option<Resource>),
+    provider(Option<ProviderReference>),
+    depends_on(BTreeSet<String>),
+    version(Option<String>),
+    plugin_download_url(Option<String>),
+    package(Option<PackageReference>),
+});
 
 /// What a function or method has returned.
 #[derive(Debug, Clone)]

@@ -10,6 +10,7 @@ use super::callbacks::Handler;
 use super::connection::refused;
 use super::transform::unreadable;
 use crate::program::ProgramError;
+use crate::setters::setters;
 use crate::value::{self, Value};
 use crate::wire as rpc;
 use rpc::register_resource_request::ResourceHooksBinding;
@@ -25,6 +26,7 @@ pub struct ErrorHook(String);
 /// Which functions are called when, in order. A failure before a step fails the step; one after it is a
 /// warning. Those around a delete run only in operations that run the program. (Pulumi: `hooks`)
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Hooks {
     /// Before it is made.
     pub before_create: Vec<Hook>,
@@ -41,6 +43,16 @@ pub struct Hooks {
     /// After any of these failed.
     pub on_error: Vec<ErrorHook>,
 }
+
+setters!(Hooks {
+    before_create(Vec<Hook>),
+    after_create(Vec<Hook>),
+    before_update(Vec<Hook>),
+    after_update(Vec<Hook>),
+    before_delete(Vec<Hook>),
+    after_delete(Vec<Hook>),
+    on_error(Vec<ErrorHook>),
+});
 
 /// A step around which a hook is called. What does not exist at that point of the step is empty.
 #[derive(Debug, Clone, PartialEq)]

@@ -8,12 +8,14 @@ use super::hooks::Hooks;
 use super::package::PackageReference;
 use super::resource::Resource;
 use super::transform::Transform;
+use crate::setters::setters;
 use crate::value::Input;
 use crate::value::UNKNOWN_ID;
 
 /// Everything that can be asked for a resource besides its inputs (Pulumi: *resource options*). The
 /// default asks for nothing. URNs are those of [`Resource::urn`].
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct ResourceOptions {
     /// The resource it is a part of; the stack itself when absent. Part of the URN. (`parent`)
     pub parent: Option<Resource>,
@@ -64,6 +66,31 @@ pub struct ResourceOptions {
     /// Changes to its own registration and to those of what is in it, in order. (`transforms`)
     pub transforms: Vec<Transform>,
 }
+
+setters!(ResourceOptions {
+    parent(Option<Resource>),
+    depends_on(BTreeSet<String>),
+    protect(Option<bool>),
+    aliases(Vec<Alias>),
+    ignore_changes(Vec<String>),
+    replace_on_changes(Vec<String>),
+    delete_before_replace(Option<bool>),
+    retain_on_delete(Option<bool>),
+    deleted_with(Option<String>),
+    replace_with(Vec<String>),
+    replacement_trigger(Option<Input>),
+    import_id(Option<String>),
+    custom_timeouts(CustomTimeouts),
+    provider(Option<ProviderReference>),
+    providers(Vec<ProviderReference>),
+    version(Option<String>),
+    plugin_download_url(Option<String>),
+    additional_secret_outputs(Vec<String>),
+    hide_diffs(Vec<String>),
+    package(Option<PackageReference>),
+    hooks(Hooks),
+    transforms(Vec<Transform>),
+});
 
 /// What a resource was before (Pulumi: *alias*).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,6 +149,7 @@ impl Alias {
 
 /// How long the provider may take; absent means as long as it takes (Pulumi: `customTimeouts`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct CustomTimeouts {
     /// To make it.
     pub create: Option<Duration>,
@@ -132,6 +160,13 @@ pub struct CustomTimeouts {
     /// To read it; older engines have no limit for that.
     pub read: Option<Duration>,
 }
+
+setters!(CustomTimeouts {
+    create(Option<Duration>),
+    update(Option<Duration>),
+    delete(Option<Duration>),
+    read(Option<Duration>),
+});
 
 /// A provider that a program has configured itself (Pulumi: *explicit provider*); see
 /// [`Resource::as_provider`].

@@ -3,10 +3,12 @@
 use super::Context;
 use super::connection::refused;
 use crate::program::ProgramError;
+use crate::setters::setters;
 use crate::wire as rpc;
 
 /// A provider package that a program uses (Pulumi: *package dependency*).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Package {
     /// Of the provider's plugin.
     pub name: String,
@@ -18,8 +20,18 @@ pub struct Package {
     pub parameterization: Option<Parameterization>,
 }
 
+setters!(Package { download_url(String), parameterization(Option<Parameterization>) });
+
+impl Package {
+    /// This version of the provider's plugin.
+    pub fn new(name: impl Into<String>, version: impl Into<String>) -> Self {
+        Self { name: name.into(), version: version.into(), ..Self::default() }
+    }
+}
+
 /// What makes one plugin into another package (Pulumi: *parameterization*).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Parameterization {
     /// Of the package it becomes.
     pub name: String,
@@ -27,6 +39,13 @@ pub struct Parameterization {
     pub version: String,
     /// For the plugin alone to understand.
     pub value: Vec<u8>,
+}
+
+impl Parameterization {
+    /// The package of this name and version.
+    pub fn new(name: impl Into<String>, version: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
+        Self { name: name.into(), version: version.into(), value: value.into() }
+    }
 }
 
 /// A package that the engine knows, for one run (Pulumi: `packageRef`).

@@ -1,7 +1,10 @@
 //! Operations that Pulumi Deployments runs in Pulumi Cloud, from a git repository.
 
+use crate::setters::setters;
+
 /// Where the program is and what it needs; every stack name must be fully qualified.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Remote {
     /// Where the program is; absent: as the deployment settings say.
     pub git: Option<GitSource>,
@@ -19,8 +22,19 @@ pub struct Remote {
     pub agent_pool: Option<String>,
 }
 
+setters!(Remote {
+    git(Option<GitSource>),
+    env(Vec<EnvVar>),
+    pre_run_commands(Vec<String>),
+    skip_install_dependencies(bool),
+    inherit_settings(Option<bool>),
+    executor_image(Option<ExecutorImage>),
+    agent_pool(Option<String>),
+});
+
 /// A program in a git repository.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct GitSource {
     /// The address of the repository.
     pub url: String,
@@ -32,6 +46,20 @@ pub struct GitSource {
     pub project_path: Option<String>,
     /// How the repository is read, if it is not public.
     pub auth: Option<Authentication>,
+}
+
+setters!(GitSource {
+    branch(Option<String>),
+    commit(Option<String>),
+    project_path(Option<String>),
+    auth(Option<Authentication>),
+});
+
+impl GitSource {
+    /// The repository at this address; a branch or a commit is to be named yet.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self { url: url.into(), ..Self::default() }
+    }
 }
 
 /// How the repository is read. In an operation on Pulumi Deployments the CLI takes these secrets as
@@ -78,6 +106,7 @@ impl std::fmt::Debug for Authentication {
 
 /// An environment variable of the remote run.
 #[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct EnvVar {
     /// Its name.
     pub name: String,
@@ -85,6 +114,18 @@ pub struct EnvVar {
     pub value: String,
     /// Pulumi Cloud keeps it encrypted.
     pub secret: bool,
+}
+
+impl EnvVar {
+    /// In plain text.
+    pub fn new(name: impl Into<String>, value: impl Into<String>) -> Self {
+        Self { name: name.into(), value: value.into(), secret: false }
+    }
+
+    /// Kept encrypted.
+    pub fn secret(name: impl Into<String>, value: impl Into<String>) -> Self {
+        Self { secret: true, ..Self::new(name, value) }
+    }
 }
 
 impl std::fmt::Debug for EnvVar {
@@ -96,6 +137,7 @@ impl std::fmt::Debug for EnvVar {
 
 /// The image that runs the operation.
 #[derive(Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ExecutorImage {
     /// As `docker pull` takes it.
     pub image: String,
@@ -103,6 +145,15 @@ pub struct ExecutorImage {
     pub username: Option<String>,
     /// For its registry.
     pub password: Option<String>,
+}
+
+setters!(ExecutorImage { username(Option<String>), password(Option<String>) });
+
+impl ExecutorImage {
+    /// A public image.
+    pub fn new(image: impl Into<String>) -> Self {
+        Self { image: image.into(), ..Self::default() }
+    }
 }
 
 /// Hides the password.

@@ -4,9 +4,11 @@ use serde::{Deserialize, Deserializer};
 
 use super::*;
 use crate::config::ConfigValue;
+use crate::setters::setters;
 
 /// Which part of a history is read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct HistoryOptions {
     /// Updates in a page; all in one page when absent.
     pub page_size: Option<u32>,
@@ -15,6 +17,8 @@ pub struct HistoryOptions {
     /// Show secret configuration in plain text.
     pub show_secrets: bool,
 }
+
+setters!(HistoryOptions { page_size(Option<u32>), page(Option<u32>), show_secrets(bool) });
 
 /// One update of a stack's history.
 #[derive(Debug, Clone, PartialEq, Deserialize)]

@@ -5,10 +5,12 @@ use std::io::Write as _;
 use serde::Serialize;
 
 use super::*;
+use crate::setters::setters;
 
 /// A resource that exists and is to be owned by the stack from now on.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct ImportResource {
     /// `package:module:Type`
     #[serde(rename = "type")]
@@ -44,8 +46,28 @@ pub struct ImportResource {
     pub remote: bool,
 }
 
+setters!(ImportResource {
+    id(Option<String>),
+    parent(Option<String>),
+    provider(Option<String>),
+    version(Option<String>),
+    plugin_download_url(Option<String>),
+    logical_name(Option<String>),
+    properties(Vec<String>),
+    component(bool),
+    remote(bool),
+});
+
+impl ImportResource {
+    /// A resource of this type and name; its id is to be given yet, unless it is a component.
+    pub fn new(resource_type: impl Into<String>, name: impl Into<String>) -> Self {
+        Self { resource_type: resource_type.into(), name: name.into(), ..Self::default() }
+    }
+}
+
 /// What an import does besides importing.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct ImportOptions {
     /// URNs by the names that [`ImportResource::parent`] and `provider` use.
     pub names: BTreeMap<String, String>,
@@ -56,6 +78,13 @@ pub struct ImportOptions {
     /// In place of the given resources: a converter such as `terraform`, and what it is to read.
     pub converter: Option<(String, Vec<String>)>,
 }
+
+setters!(ImportOptions {
+    names(BTreeMap<String, String>),
+    protect(bool),
+    generate_code(bool),
+    converter(Option<(String, Vec<String>)>),
+});
 
 impl Default for ImportOptions {
     fn default() -> Self {
@@ -80,35 +109,49 @@ struct ImportFile<'a> {
     resources: &'a [ImportResource],
 }
 
+/// All that an import needs.
+pub(super) struct Import {
+    resources: Vec<ImportResource>,
+    options: ImportOptions,
+}
+
 impl Stack {
     /// Takes resources that exist into the stack; `pulumi import`. [`Error::UpdateFailed`] when a
     /// provider does not find one.
-    pub async fn import_resources(
+    pub fn import_resources(
         &self,
         resources: &[ImportResource],
         import: &ImportOptions,
-        options: &Options,
-    ) -> Result<Imported> {
-        self.run_import(OperationKind::Import, resources, import, options).await
+    ) -> Request<Imported> {
+        self.import_request(OperationKind::Import, resources, import)
     }
 
     /// What [`Stack::import_resources`] would do; `pulumi import --preview-only`.
-    pub async fn preview_import(
-        &self,
-        resources: &[ImportResource],
-        import: &ImportOptions,
-        options: &Options,
-    ) -> Result<Imported> {
-        self.run_import(OperationKind::PreviewImport, resources, import, options).await
+    pub fn preview_import(&self, resources: &[ImportResource], import: &ImportOptions) -> Request<Imported> {
+        self.import_request(OperationKind::PreviewImport, resources, import)
     }
 
-    async fn run_import(
+    fn import_request(
         &self,
         kind: OperationKind,
         resources: &[ImportResource],
         import: &ImportOptions,
+    ) -> Request<Imported> {
+        let work = Work::Import(Import { resources: resources.to_vec(), options: import.clone() });
+        let finish = |finished, code| Imported { summary: summarize(finished), code };
+        Request { stack: self.clone(), kind, work, options: Options::default(), finish }
+    }
+}
+
+impl Import {
+    /// Also returns the program text, if there is one.
+    pub async fn run(
+        self,
+        stack: &Stack,
+        kind: OperationKind,
         options: &Options,
-    ) -> Result<Imported> {
+    ) -> Result<(OperationResult, Option<String>)> {
+        let import = &self.options;
         let folder = tempfile::tempdir().map_err(Error::io("make a folder for the import"))?;
         let code: PathBuf = folder.path().join("code");
         let out = import.generate_code.then(|| code.display().to_string());
@@ -120,12 +163,12 @@ impl Stack {
             Some((converter, rest)) => own.option("from", Some(converter.as_str())).args(rest),
             None => {
                 let path = folder.path().join("import.json");
-                write_file(&path, &ImportFile { name_table: &import.names, resources })?;
+                write_file(&path, &ImportFile { name_table: &import.names, resources: &self.resources })?;
                 own.option("file", Some(path.display().to_string()))
             }
         };
-        let finished = self.operate(kind, Source::Project, own, options).await?;
-        Ok(Imported { summary: summarize(finished), code: std::fs::read_to_string(&code).ok() })
+        let finished = stack.operate(kind, Source::Project, own, options).await?;
+        Ok((finished, std::fs::read_to_string(&code).ok()))
     }
 }
 

@@ -1,10 +1,12 @@
 //! Making, finding, renaming and removing stacks.
 
 use super::*;
+use crate::setters::setters;
 use crate::workspace::StackSummary;
 
 /// How a stack is created besides by its name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CreateOptions {
     /// Begin with the configuration of this stack; its secrets are encrypted anew.
     pub copy_config_from: Option<String>,
@@ -14,8 +16,11 @@ pub struct CreateOptions {
     pub remote_config: bool,
 }
 
+setters!(CreateOptions { copy_config_from(Option<String>), teams(Vec<String>), remote_config(bool) });
+
 /// How a stack is removed. The default is that of `pulumi stack rm`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RemoveOptions {
     /// Also when it still has resources; they stay where they are and are forgotten.
     pub force: bool,
@@ -28,6 +33,8 @@ pub struct RemoveOptions {
     /// stack that is gone has no lock, so this is for who alone makes and removes stacks of this name.
     pub remove_leftovers: bool,
 }
+
+setters!(RemoveOptions { force(bool), preserve_config(bool), remove_backups(bool), remove_leftovers(bool) });
 
 impl Stack {
     /// Creates the stack; `pulumi stack init --no-select`. [`Error::StackExists`] when there is one.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::options::Authentication;
+use crate::setters::setters;
 
 mod auth;
 mod fetch;
@@ -12,6 +13,7 @@ use refs::Target;
 
 /// A project in a git repository.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct GitSource {
     /// Anything that `git fetch` takes: `https://...`, `ssh://...`, `user@host:path`, a folder. It is an
     /// argument of a process: no place for a password, which belongs into `auth`.
@@ -37,6 +39,24 @@ pub struct GitSource {
     /// Where to put it, created if it is not there and empty if it is. A temporary folder when absent,
     /// removed with the last copy of the workspace and of its stacks.
     pub folder: Option<PathBuf>,
+}
+
+setters!(GitSource {
+    project_path(Option<String>),
+    branch(Option<String>),
+    commit(Option<String>),
+    shallow(bool),
+    auth(Option<Authentication>),
+    env(BTreeMap<String, String>),
+    timeout(Option<Duration>),
+    folder(Option<PathBuf>),
+});
+
+impl GitSource {
+    /// The repository at this address, at its own `HEAD`.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self { url: url.into(), ..Self::default() }
+    }
 }
 
 impl Workspace {

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::*;
+use crate::setters::setters;
 
 /// A plugin that is installed.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -27,6 +28,7 @@ pub struct PluginInfo {
 
 /// A plugin to install.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PluginSource {
     /// `resource` by default.
     pub kind: String,
@@ -45,6 +47,14 @@ pub struct PluginSource {
     /// Install it again if it is there.
     pub reinstall: bool,
 }
+
+setters!(PluginSource {
+    server(Option<String>),
+    file(Option<PathBuf>),
+    checksum(Option<String>),
+    exact(bool),
+    reinstall(bool),
+});
 
 impl PluginSource {
     /// A provider of this version.

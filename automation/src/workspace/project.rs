@@ -1,9 +1,11 @@
 //! A project's folder: made from a template, and given what its program needs.
 
 use super::*;
+use crate::setters::setters;
 
 /// What `pulumi install` does.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct InstallOptions {
     /// Set up the language's own runtime with tools such as `mise` or `pyenv` first.
     pub use_language_version_tools: bool,
@@ -17,8 +19,17 @@ pub struct InstallOptions {
     pub parallel: Option<u32>,
 }
 
+setters!(InstallOptions {
+    use_language_version_tools(bool),
+    no_plugins(bool),
+    no_dependencies(bool),
+    reinstall(bool),
+    parallel(Option<u32>),
+});
+
 /// What `pulumi new` makes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct NewOptions {
     /// A template's name, its URL, or its folder.
     pub template: Option<String>,
@@ -55,6 +66,26 @@ pub struct NewOptions {
     /// Keep the stack's configuration in Pulumi Cloud instead of a file.
     pub remote_stack_config: bool,
 }
+
+setters!(NewOptions {
+    template(Option<String>),
+    name(Option<String>),
+    description(Option<String>),
+    dir(Option<PathBuf>),
+    stack(Option<String>),
+    secrets_provider(Option<String>),
+    config(Vec<String>),
+    config_path(bool),
+    runtime_options(Vec<String>),
+    force(bool),
+    generate_only(bool),
+    offline(bool),
+    template_mode(bool),
+    ai(Option<String>),
+    language(Option<String>),
+    list_templates(bool),
+    remote_stack_config(bool),
+});
 
 impl Workspace {
     /// Installs the plugins and dependencies of the project; `pulumi install`. Returns what it prints.

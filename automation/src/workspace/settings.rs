@@ -11,6 +11,7 @@ use crate::yaml;
 /// `Pulumi.yaml`. What this crate has no field for is kept in `other`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct ProjectSettings {
     /// Part of every stack's full name and of every URN.
     pub name: String,
@@ -65,6 +66,7 @@ pub enum Runtime {
 
 /// Where the plain CLI finds the state. A [`Workspace`] has a backend of its own and does not look here.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ProjectBackend {
     /// As `pulumi login` takes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -95,6 +97,7 @@ impl ProjectSettings {
 
 /// `Pulumi.<stack>.yaml`. What this crate has no field for is kept in `other`.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct StackSettings {
     /// What encrypts the secrets, such as `awskms://...`; absent for a passphrase.
     #[serde(rename = "secretsprovider", default, skip_serializing_if = "Option::is_none")]

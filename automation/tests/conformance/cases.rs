@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use pulumi_auto::stack::{HistoryOptions, RemoveOptions};
-use pulumi_auto::{ConfigOptions, ConfigValue, Error, Options};
+use pulumi_auto::{ConfigOptions, ConfigValue, Error};
 
 use super::Subject;
 use super::operations::{row, stack_in};
@@ -21,7 +21,7 @@ pub async fn a_stack_exists_once_until_it_is_removed(subject: impl Subject) {
 
 pub async fn what_is_not_there_is_not_found(subject: impl Subject) {
     let stack = subject.workspace().stack("nowhere");
-    let error = stack.up(row(&["a"]), &Options::default()).await.unwrap_err();
+    let error = stack.up(row(&["a"])).await.unwrap_err();
     assert!(matches!(&error, Error::StackNotFound { stack } if stack == "nowhere"), "{error:?}");
     let error = stack.export().await.unwrap_err();
     assert!(matches!(&error, Error::StackNotFound { .. }), "{error:?}");
@@ -31,12 +31,12 @@ pub async fn a_renamed_stack_keeps_its_state_and_frees_its_name(subject: impl Su
     let workspace = subject.workspace();
     let stack = stack_in(&workspace, "old").await;
     let other = stack_in(&workspace, "taken").await;
-    stack.up(row(&["a"]), &Options::default()).await.unwrap();
+    stack.up(row(&["a"])).await.unwrap();
     let error = stack.rename("taken").await.unwrap_err();
     assert!(matches!(error, Error::StackExists { stack } if stack == "taken"));
     let renamed = stack.rename("new").await.unwrap();
     assert_eq!(renamed.name(), "new");
-    assert!(renamed.up(row(&["a"]), &Options::default()).await.unwrap().summary.is_unchanged());
+    assert!(renamed.up(row(&["a"])).await.unwrap().summary.is_unchanged());
     let names: Vec<_> = workspace.stacks(false).await.unwrap().into_iter().map(|stack| stack.name).collect();
     assert_eq!(names, ["new", "taken"]);
     other.remove().await.unwrap();
@@ -72,20 +72,20 @@ pub async fn tags_are_kept_and_removed(subject: impl Subject) {
 pub async fn a_state_that_was_exported_can_be_imported(subject: impl Subject) {
     let workspace = subject.workspace();
     let stack = stack_in(&workspace, "state").await;
-    stack.up(row(&["a", "b"]), &Options::default()).await.unwrap();
+    stack.up(row(&["a", "b"])).await.unwrap();
     let kept = stack.export().await.unwrap();
-    stack.up(row(&["a"]), &Options::default()).await.unwrap();
+    stack.up(row(&["a"])).await.unwrap();
     stack.import(&kept).await.unwrap();
-    let again = stack.up(row(&["a", "b"]), &Options::default()).await.unwrap();
+    let again = stack.up(row(&["a", "b"])).await.unwrap();
     assert!(again.summary.is_unchanged(), "{:?}", again.summary);
 }
 
 pub async fn a_stack_with_resources_is_removed_by_force_only(subject: impl Subject) {
     let stack = stack_in(&subject.workspace(), "full").await;
-    stack.up(row(&["a"]), &Options::default()).await.unwrap();
+    stack.up(row(&["a"])).await.unwrap();
     let error = stack.remove().await.unwrap_err();
     assert!(error.to_string().contains("still has resources"), "{error}");
-    stack.remove_with(&RemoveOptions { force: true, ..RemoveOptions::default() }).await.unwrap();
+    stack.remove_with(&RemoveOptions::default().force(true)).await.unwrap();
     assert!(matches!(stack.export().await.unwrap_err(), Error::StackNotFound { .. }));
 }
 
@@ -93,18 +93,18 @@ pub async fn a_stack_with_resources_is_removed_by_force_only(subject: impl Subje
 pub async fn a_removal_leaves_stacks_whose_names_begin_the_same(subject: impl Subject) {
     let workspace = subject.workspace();
     let longer = stack_in(&workspace, "dev.eu").await;
-    longer.up(row(&["a"]), &Options::default()).await.unwrap();
-    longer.up(row(&["a", "b"]), &Options::default()).await.unwrap();
-    let all = RemoveOptions { remove_backups: true, remove_leftovers: true, ..RemoveOptions::default() };
+    longer.up(row(&["a"])).await.unwrap();
+    longer.up(row(&["a", "b"])).await.unwrap();
+    let all = RemoveOptions::default().remove_backups(true).remove_leftovers(true);
     for options in [&RemoveOptions::default(), &all] {
         // Once it is not there, once it is.
         workspace.stack("dev").remove_with(options).await.unwrap();
         let shorter = stack_in(&workspace, "dev").await;
-        shorter.up(row(&["a"]), &Options::default()).await.unwrap();
-        shorter.remove_with(&RemoveOptions { force: true, ..options.clone() }).await.unwrap();
+        shorter.up(row(&["a"])).await.unwrap();
+        shorter.remove_with(&options.clone().force(true)).await.unwrap();
         let history = longer.history(&HistoryOptions::default()).await.unwrap();
         assert!(history.len() >= 2, "{history:?}");
-        assert!(longer.up(row(&["a", "b"]), &Options::default()).await.unwrap().summary.is_unchanged());
+        assert!(longer.up(row(&["a", "b"])).await.unwrap().summary.is_unchanged());
         longer.import(&longer.export().await.unwrap()).await.unwrap();
     }
 }

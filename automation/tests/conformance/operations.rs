@@ -58,11 +58,11 @@ async fn state_of(stack: &Stack) -> serde_json::Value {
 
 pub async fn up_makes_what_the_program_says_and_then_finds_nothing_to_do(subject: impl Subject) {
     let stack = stack_in(&subject.workspace(), "up").await;
-    let first = stack.up(row(&["a", "b"]), &Options::default()).await.unwrap();
+    let first = stack.up(row(&["a", "b"])).await.unwrap();
     assert_eq!(first.summary.changes, BTreeMap::from([("create".to_owned(), 3)]));
     assert_eq!(steps(&first.summary), [("create", "a"), ("create", "b")]);
     assert_eq!(first.outputs, BTreeMap::from([("count".to_owned(), Value::Number(2.0))]));
-    let again = stack.up(row(&["a", "b"]), &Options::default()).await.unwrap();
+    let again = stack.up(row(&["a", "b"])).await.unwrap();
     assert!(again.summary.is_unchanged(), "{:?}", again.summary);
     assert_eq!(again.summary.changes["same"], 3);
     assert_eq!(again.outputs, first.outputs);
@@ -70,8 +70,8 @@ pub async fn up_makes_what_the_program_says_and_then_finds_nothing_to_do(subject
 
 pub async fn what_the_program_no_longer_says_is_deleted(subject: impl Subject) {
     let stack = stack_in(&subject.workspace(), "shrink").await;
-    stack.up(row(&["a", "b", "c"]), &Options::default()).await.unwrap();
-    let update = stack.up(row(&["a"]), &Options::default()).await.unwrap();
+    stack.up(row(&["a", "b", "c"])).await.unwrap();
+    let update = stack.up(row(&["a"])).await.unwrap();
     assert_eq!(update.summary.changes["delete"], 2);
     let deleted: Vec<_> = steps(&update.summary).into_iter().filter(|(op, _)| *op == "delete").collect();
     assert_eq!(deleted, [("delete", "c"), ("delete", "b")]);
@@ -80,11 +80,11 @@ pub async fn what_the_program_no_longer_says_is_deleted(subject: impl Subject) {
 
 pub async fn a_preview_plans_and_changes_nothing(subject: impl Subject) {
     let stack = stack_in(&subject.workspace(), "preview").await;
-    let plan = stack.preview(row(&["a", "b"]), &Options::default()).await.unwrap();
+    let plan = stack.preview(row(&["a", "b"])).await.unwrap();
     assert_eq!(steps(&plan), [("create", "a"), ("create", "b")]);
     assert_eq!(names(&state_of(&stack).await), Vec::<String>::new());
-    stack.up(row(&["a"]), &Options::default()).await.unwrap();
-    let plan = stack.preview_destroy(row(&["a"]), &Options::default()).await.unwrap();
+    stack.up(row(&["a"])).await.unwrap();
+    let plan = stack.preview_destroy(row(&["a"])).await.unwrap();
     assert_eq!(steps(&plan), [("delete", "a")]);
     assert_eq!(names(&state_of(&stack).await), ["a"]);
 }
@@ -102,7 +102,7 @@ pub async fn outputs_keep_their_values_and_their_secrecy(subject: impl Subject) 
             ]))
         })
     };
-    let update = stack.up(outputs(), &Options::default()).await.unwrap();
+    let update = stack.up(outputs()).await.unwrap();
     let expected = BTreeMap::from([
         ("token".to_owned(), Value::secret("canary-8d2")),
         ("size".to_owned(), Value::Number(2.0)),
@@ -115,18 +115,18 @@ pub async fn outputs_keep_their_values_and_their_secrecy(subject: impl Subject) 
 
 pub async fn changes_where_none_are_expected_are_an_error(subject: impl Subject) {
     let stack = stack_in(&subject.workspace(), "unchanged").await;
-    stack.up(row(&["a"]), &Options::default()).await.unwrap();
-    let strict = Options { expect_no_changes: true, ..Options::default() };
-    stack.preview(row(&["a"]), &strict).await.unwrap();
-    let error = stack.preview(row(&["a", "b"]), &strict).await.unwrap_err();
+    stack.up(row(&["a"])).await.unwrap();
+    let strict = Options::default().expect_no_changes(true);
+    stack.preview(row(&["a"])).with(&strict).await.unwrap();
+    let error = stack.preview(row(&["a", "b"])).with(&strict).await.unwrap_err();
     assert!(matches!(error, Error::NoChangesExpected), "{error:?}");
 }
 
 pub async fn events_come_in_the_order_of_the_operation(subject: impl Subject) {
     let stack = stack_in(&subject.workspace(), "events").await;
     let (sender, mut events) = mpsc::channel(4096);
-    let options = Options { events: Some(sender), ..Options::default() };
-    stack.up(row(&["a"]), &options).await.unwrap();
+    let options = Options::default().events(sender);
+    stack.up(row(&["a"])).with(&options).await.unwrap();
     drop(options);
     let mut told = Vec::new();
     while let Some(event) = events.recv().await {
@@ -152,11 +152,11 @@ pub async fn a_program_that_fails_or_panics_is_told_in_its_own_words(subject: im
         context.register(thing("a", &[])).await?;
         Err(ProgramError::Failed("no such region".to_owned()))
     });
-    let error = stack.up(fails, &Options::default()).await.unwrap_err();
+    let error = stack.up(fails).await.unwrap_err();
     assert!(matches!(&error, Error::Program { message } if message == "no such region"), "{error:?}");
     assert_eq!(names(&state_of(&stack).await), ["a"]);
     let panics = program(|_| async { panic!("a bug in the program") });
-    let error = stack.up(panics, &Options::default()).await.unwrap_err();
+    let error = stack.up(panics).await.unwrap_err();
     assert!(error.to_string().contains("a bug in the program"), "{error}");
     assert_eq!(names(&state_of(&stack).await), ["a"]);
 }
@@ -172,7 +172,7 @@ pub async fn a_refused_resource_names_itself_and_the_rest_stays(subject: impl Su
             Ok(Outputs::new())
         })
     };
-    let error = stack.up(two(&[("fail", "quota used up")]), &Options::default()).await.unwrap_err();
+    let error = stack.up(two(&[("fail", "quota used up")])).await.unwrap_err();
     let Error::UpdateFailed { diagnostics, failed_operations, operation } = &error else {
         panic!("{error:?}")
     };
@@ -182,7 +182,7 @@ pub async fn a_refused_resource_names_itself_and_the_rest_stays(subject: impl Su
     assert_eq!(failed, ["create"]);
     assert!(failed_operations[0].urn.ends_with("cloud:test:Thing::b"));
     assert_eq!(names(&state_of(&stack).await), ["a"]);
-    let update = stack.up(two(&[]), &Options::default()).await.unwrap();
+    let update = stack.up(two(&[])).await.unwrap();
     assert_eq!(update.summary.changes["create"], 1);
 }
 
@@ -195,7 +195,7 @@ pub async fn a_conflict_in_a_providers_words_is_a_failed_update(subject: impl Su
         context.register(thing("a", &[("fail", words.into())])).await?;
         Ok(Outputs::new())
     });
-    let error = stack.up(program, &Options::default()).await.unwrap_err();
+    let error = stack.up(program).await.unwrap_err();
     let Error::UpdateFailed { diagnostics, .. } = &error else { panic!("{error:?}") };
     assert!(diagnostics.iter().any(|line| line.message.contains(words)), "{diagnostics:?}");
 }
@@ -205,23 +205,23 @@ pub async fn two_operations_on_one_stack_exclude_each_other(subject: impl Subjec
     subject.hold("a");
     let first = {
         let stack = stack.clone();
-        tokio::spawn(async move { stack.up(row(&["a"]), &Options::default()).await })
+        tokio::spawn(async move { stack.up(row(&["a"])).await })
     };
     subject.reached("a").await;
-    let impatient = Options { lock_timeout: Duration::ZERO, ..Options::default() };
-    let error = stack.up(row(&["a"]), &impatient).await.unwrap_err();
+    let impatient = Options::default().lock_timeout(Duration::ZERO);
+    let error = stack.up(row(&["a"])).with(&impatient).await.unwrap_err();
     let Error::ConcurrentUpdate { stack: named, owner, .. } = error else { panic!("{error:?}") };
     assert_eq!(named, "busy");
     assert!(!owner.is_empty());
     subject.release("a");
     first.await.unwrap().unwrap();
-    stack.up(row(&["a"]), &impatient).await.unwrap();
+    stack.up(row(&["a"])).with(&impatient).await.unwrap();
 }
 
 pub async fn a_cancelled_operation_frees_the_stack(subject: impl Subject) {
     let stack = stack_in(&subject.workspace(), "cancel").await;
     let cancel = CancellationToken::new();
-    let options = Options { cancel: cancel.clone(), ..Options::default() };
+    let options = Options::default().cancel(cancel.clone());
     let began = Arc::new(tokio::sync::Notify::new());
     let began_in = Arc::clone(&began);
     let endless = program(move |context| {
@@ -234,13 +234,13 @@ pub async fn a_cancelled_operation_frees_the_stack(subject: impl Subject) {
     });
     let running = {
         let stack = stack.clone();
-        tokio::spawn(async move { stack.up(endless, &options).await })
+        tokio::spawn(async move { stack.up(endless).with(&options).await })
     };
     began.notified().await;
     cancel.cancel();
     let error = running.await.unwrap().unwrap_err();
     assert!(matches!(error, Error::Canceled), "{error:?}");
-    let update = stack.up(row(&["a"]), &Options::default()).await.unwrap();
+    let update = stack.up(row(&["a"])).await.unwrap();
     assert_eq!(update.summary.changes.get("create"), None, "what was made before is still known");
 }
 
@@ -248,19 +248,19 @@ pub async fn an_operation_that_takes_too_long_is_ended(subject: impl Subject) {
     let stack = stack_in(&subject.workspace(), "slow").await;
     let endless = program(|_| async { std::future::pending().await });
     let limit = Duration::from_secs(3);
-    let options = Options { timeout: Some(limit), ..Options::default() };
-    let error = stack.up(endless, &options).await.unwrap_err();
+    let options = Options::default().timeout(limit);
+    let error = stack.up(endless).with(&options).await.unwrap_err();
     assert!(matches!(error, Error::TimedOut { timeout: told } if told == limit), "{error:?}");
-    stack.up(row(&["a"]), &Options::default()).await.unwrap();
+    stack.up(row(&["a"])).await.unwrap();
 }
 
 pub async fn destroy_deletes_dependents_first_and_leaves_an_empty_stack(subject: impl Subject) {
     let stack = stack_in(&subject.workspace(), "destroy").await;
-    stack.up(row(&["a", "b", "c"]), &Options::default()).await.unwrap();
-    let destroyed = stack.destroy(row(&[]), &Options::default()).await.unwrap();
+    stack.up(row(&["a", "b", "c"])).await.unwrap();
+    let destroyed = stack.destroy(row(&[])).await.unwrap();
     assert_eq!(steps(&destroyed), [("delete", "c"), ("delete", "b"), ("delete", "a")]);
     assert_eq!(names(&state_of(&stack).await), Vec::<String>::new());
-    let again = stack.destroy(row(&[]), &Options::default()).await.unwrap();
+    let again = stack.destroy(row(&[])).await.unwrap();
     assert_eq!(again.changes.get("delete"), None);
     stack.remove().await.unwrap();
 }
@@ -273,8 +273,8 @@ pub async fn a_protected_resource_is_not_destroyed(subject: impl Subject) {
         context.register(args).await?;
         Ok(Outputs::new())
     });
-    stack.up(guarded, &Options::default()).await.unwrap();
-    let error = stack.destroy(row(&[]), &Options::default()).await.unwrap_err();
+    stack.up(guarded).await.unwrap();
+    let error = stack.destroy(row(&[])).await.unwrap_err();
     let Error::UpdateFailed { diagnostics, .. } = &error else { panic!("{error:?}") };
     assert!(diagnostics.iter().any(|line| line.message.contains("protect")), "{diagnostics:?}");
     assert_eq!(names(&state_of(&stack).await), ["a"]);
@@ -291,16 +291,16 @@ pub async fn components_are_parents_in_the_urn(subject: impl Subject) {
         context.register_outputs(&group, Outputs::from([("done".to_owned(), true.into())])).await?;
         Ok(Outputs::from([("urn".to_owned(), Input::from(member.urn))]))
     });
-    let update = stack.up(family, &Options::default()).await.unwrap();
+    let update = stack.up(family).await.unwrap();
     let urn = update.outputs["urn"].as_str().unwrap();
     assert!(urn.ends_with("::app:web:Group$cloud:test:Thing::member"), "{urn}");
 }
 
 pub async fn history_tells_what_was_done_the_newest_first(subject: impl Subject) {
     let stack = stack_in(&subject.workspace(), "history").await;
-    let noted = |message: &str| Options { message: Some(message.to_owned()), ..Options::default() };
-    stack.up(row(&["a"]), &noted("it's \"first\"")).await.unwrap();
-    stack.destroy(row(&[]), &noted("last")).await.unwrap();
+    let noted = |message: &str| Options::default().message(message.to_owned());
+    stack.up(row(&["a"])).with(&noted("it's \"first\"")).await.unwrap();
+    stack.destroy(row(&[])).with(&noted("last")).await.unwrap();
     let history = stack.history(&HistoryOptions::default()).await.unwrap();
     let told: Vec<_> = history.iter().map(|info| (info.kind.as_str(), info.message.as_str())).collect();
     assert_eq!(told, [("destroy", "last"), ("update", "it's \"first\"")]);
@@ -320,7 +320,7 @@ pub async fn many_stacks_at_once_do_not_see_each_other(subject: impl Subject) {
                 let made = context.register(thing("a", &[("label", format!("{number}").into())])).await?;
                 Ok(Outputs::from([("label".to_owned(), made.output("label"))]))
             });
-            let update = stack.up(own, &Options::default()).await.unwrap();
+            let update = stack.up(own).await.unwrap();
             assert_eq!(update.outputs["label"], Value::from(format!("{number}")));
         });
     }

@@ -20,7 +20,7 @@ fn chain() -> Arc<dyn Program> {
 
 fn begin(stack: &Stack) -> tokio::task::JoinHandle<pulumi_auto::Result<pulumi_auto::Update>> {
     let stack = stack.clone();
-    tokio::spawn(async move { stack.up(chain(), &Options::default()).await })
+    tokio::spawn(async move { stack.up(chain()).await })
 }
 
 fn locks(world: &World, stack: &Stack) -> usize {
@@ -130,11 +130,11 @@ async fn the_cli_never_runs_past_what_a_host_that_died_with_its_program_has_begu
     copy(&then, &state);
 
     let by_cli = world.on(world.cli.clone()).stack("both");
-    let error = by_cli.up(chain(), &Options::default()).await.unwrap_err();
+    let error = by_cli.up(chain()).await.unwrap_err();
     assert!(matches!(&error, Error::UnfinishedUpdate { journal: told, .. } if *told == journal), "{error:?}");
     let mut options = Options::default();
     options.debug.tracing = Some(format!("file:{}", world.folder().join("trace").display()));
-    let update = stack.up(chain(), &options).await.unwrap();
+    let update = stack.up(chain()).with(&options).await.unwrap();
     assert_eq!(update.summary.changes["same"], 2, "the stack and a are known: {:?}", update.summary.changes);
     assert!(world.folder().join("trace").exists(), "the CLI did it");
     assert_eq!(world.cloud.calls().iter().filter(|call| *call == "create a").count(), 1);
@@ -156,6 +156,6 @@ async fn a_create_that_was_cut_off_stays_pending_until_its_package_says_that_it_
     let adopting = world.workspace.clone().with_adopting_package("cloud").stack("pending");
     // Of what was made already nothing is made, so nothing is settled.
     up(&adopting, chain()).await;
-    adopting.destroy(chain(), &Options::default()).await.unwrap();
+    adopting.destroy(chain()).await.unwrap();
     assert_eq!(pending(&adopting).await, 0);
 }

@@ -58,14 +58,14 @@ async fn a_damaged_state_is_refused_until_a_person_repairs_it_and_nothing_is_mad
     refuses(&world, &stack).await;
     assert!(stack.repair().await.unwrap().done);
     assert_eq!(aside(&world), [broken.into_bytes()]);
-    let strict = Options { expect_no_changes: true, ..Options::default() };
-    assert!(stack.up(two(), &strict).await.unwrap().summary.is_unchanged());
+    let strict = Options::default().expect_no_changes(true);
+    assert!(stack.up(two()).with(&strict).await.unwrap().summary.is_unchanged());
     assert_eq!((world.cloud.changes(), world.cloud.ids()), (Vec::new(), ids));
     let state = world.state(&stack);
     assert!(state.has("a") && state.has("b"));
     // Also the CLI can read it, and what is there can be deleted.
     let by_cli = world.on(world.cli.clone()).stack("cut");
-    assert!(by_cli.up(two(), &strict).await.unwrap().summary.is_unchanged());
+    assert!(by_cli.up(two()).with(&strict).await.unwrap().summary.is_unchanged());
     assert!(matches!(by_cli.repair().await, Err(Error::NeedsHost { .. })));
     destroy(&stack).await;
     assert_eq!(world.cloud.ids(), [""; 0]);
@@ -74,11 +74,10 @@ async fn a_damaged_state_is_refused_until_a_person_repairs_it_and_nothing_is_mad
 /// Reads and changes alike, without a trace.
 async fn refuses(world: &World, stack: &Stack) {
     let before = files(&world.folder().join("state/.pulumi/stacks"));
-    let options = Options::default();
     for failed in [
-        stack.up(two(), &options).await.map(drop),
-        stack.preview(two(), &options).await.map(drop),
-        stack.destroy(two(), &options).await.map(drop),
+        stack.up(two()).await.map(drop),
+        stack.preview(two()).await.map(drop),
+        stack.destroy(two()).await.map(drop),
         stack.export().await.map(drop),
         stack.outputs().await.map(drop),
         world.workspace.stacks(false).await.map(drop),
@@ -98,10 +97,9 @@ async fn a_state_of_a_newer_pulumi_is_refused_by_readers_and_changes_and_left_as
     let newer = good.replacen("\"manifest\":", "\"novel\":[],\"manifest\":", 1);
     assert_ne!(newer, good);
     std::fs::write(&file, &newer).unwrap();
-    let options = Options::default();
     for failed in [
-        stack.up(two(), &options).await.map(drop),
-        stack.destroy(two(), &options).await.map(drop),
+        stack.up(two()).await.map(drop),
+        stack.destroy(two()).await.map(drop),
         stack.outputs().await.map(drop),
         stack.repair().await.map(drop),
     ] {
@@ -142,11 +140,10 @@ async fn a_stack_whose_every_copy_is_broken_is_left_alone_with_all_that_it_has()
     }
     let (before, ids) = (files(&state), world.cloud.ids());
     world.cloud.forget_log();
-    let options = Options::default();
     for failed in [
-        stack.up(two(), &options).await.map(drop),
-        stack.preview(two(), &options).await.map(drop),
-        stack.destroy(two(), &options).await.map(drop),
+        stack.up(two()).await.map(drop),
+        stack.preview(two()).await.map(drop),
+        stack.destroy(two()).await.map(drop),
     ] {
         assert!(matches!(&failed, Err(Error::StateCorrupt { stack, .. }) if stack == "frozen"), "{failed:?}");
     }

@@ -81,7 +81,7 @@ async fn killed<T>(
     run: impl AsyncFnOnce(&Options) -> pulumi_auto::Result<T>,
 ) -> (usize, Duration) {
     let (sender, mut events) = mpsc::channel(4096);
-    let options = Options { events: Some(sender), ..Options::default() };
+    let options = Options::default().events(sender);
     let killer = async {
         let mut seen = 0;
         let deadline = match moment {
@@ -168,7 +168,8 @@ impl Lives<'_> {
         let history = async || {
             stack.history(&HistoryOptions::default()).await.unwrap().into_iter().map(|u| u.start_time)
         };
-        let first = killed(world, victim, in_up, async |options| stack.up(five(&stack), options).await).await;
+        let first =
+            killed(world, victim, in_up, async |options| stack.up(five(&stack)).with(options).await).await;
         (self.freed)(world);
         up(&stack, five(&stack)).await;
         let exported = stack.export().await.unwrap();
@@ -183,9 +184,10 @@ impl Lives<'_> {
         assert!(before.len() >= 2, "{moments}: {before:?}");
 
         let second =
-            killed(world, victim, in_destroy, async |options| stack.destroy(none(), options).await).await;
+            killed(world, victim, in_destroy, async |options| stack.destroy(none()).with(options).await)
+                .await;
         (self.freed)(world);
-        stack.destroy(none(), &Options::default()).await.unwrap();
+        stack.destroy(none()).await.unwrap();
         assert_eq!(there(world, &stack), [""; 0], "{moments}");
         let after: Vec<_> = history().await.collect();
         assert!(after.len() > before.len() && after.ends_with(&before), "{moments}: {before:?}, {after:?}");

@@ -31,10 +31,10 @@ async fn the_engine_is_recycled_between_two_of_many_runs() {
         held
     });
     world.cloud.until("create", "b").await;
-    let strict = Options { expect_no_changes: true, ..Options::default() };
+    let strict = Options::default().expect_no_changes(true);
     let mut runs = 0;
     while world.engine.processes() == old {
-        stack.preview(one(), &strict).await.unwrap();
+        stack.preview(one()).with(&strict).await.unwrap();
         runs += 1;
         assert!(runs < 10 * MANY, "it is never recycled");
     }

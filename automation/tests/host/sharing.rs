@@ -28,7 +28,7 @@ fn of_region(name: &'static str) -> Arc<dyn Program> {
             ..Default::default()
         };
         let provider = context.register(provider).await?.as_provider();
-        context.register(with(name, [], ResourceOptions { provider, ..Default::default() })).await?;
+        context.register(with(name, [], ResourceOptions::default().provider(provider))).await?;
         Ok(nothing())
     })
 }
@@ -70,7 +70,7 @@ async fn a_wrong_passphrase_is_refused_also_where_the_right_one_was_used() {
     let other = world.workspace.clone().with_passphrase_file(wrong).stack("locked");
     for failed in [
         other.get_config("pin", &plain).await.map(drop),
-        other.up(one("a"), &Options::default()).await.map(drop),
+        other.up(one("a")).await.map(drop),
         other.set_config("pin", ConfigValue::secret("x"), &plain).await,
     ] {
         assert!(matches!(&failed, Err(Error::Secrets { .. })), "{failed:?}");
@@ -87,8 +87,8 @@ async fn a_cancelled_run_leaves_the_others_alone() {
     world.cloud.hold("x");
     world.cloud.hold("y");
     let cancel = CancellationToken::new();
-    let options = Options { cancel: cancel.clone(), ..Options::default() };
-    let first = tokio::spawn(async move { ended.up(one("x"), &options).await.map(|_| ended) });
+    let options = Options::default().cancel(cancel.clone());
+    let first = tokio::spawn(async move { ended.up(one("x")).with(&options).await.map(|_| ended) });
     let second = tokio::spawn(async move { up(&kept, one("y")).await });
     world.cloud.until("create", "x").await;
     world.cloud.until("create", "y").await;
@@ -111,7 +111,7 @@ async fn a_dropped_run_ends_in_order_and_frees_its_stack() {
     world.cloud.hold("x");
     let running = {
         let stack = stack.clone();
-        tokio::spawn(async move { stack.up(one("x"), &Options::default()).await })
+        tokio::spawn(async move { stack.up(one("x")).await })
     };
     world.cloud.until("create", "x").await;
     running.abort();
@@ -119,8 +119,8 @@ async fn a_dropped_run_ends_in_order_and_frees_its_stack() {
     // The engine waits for the create, because what it makes must not be lost.
     world.cloud.release("x");
     eventually("what was made is recorded", || world.state(&stack).has("x")).await;
-    let patient = Options { lock_timeout: Duration::from_secs(30), ..Options::default() };
-    assert!(stack.up(one("x"), &patient).await.unwrap().summary.changes["same"] >= 2);
+    let patient = Options::default().lock_timeout(Duration::from_secs(30));
+    assert!(stack.up(one("x")).with(&patient).await.unwrap().summary.changes["same"] >= 2);
     assert_eq!(world.cloud.ids(), ["x-1"]);
     assert_eq!(world.engine.processes().len(), 1);
 }
@@ -142,8 +142,8 @@ async fn fifty_stacks_at_once_keep_to_themselves() {
                 let made = context.register(thing("a", [("label", label.into())])).await?;
                 Ok(Outputs::from([("label".to_owned(), made.output("label"))]))
             });
-            let options = Options { timeout: Some(Duration::from_secs(300)), ..Options::default() };
-            let update = stack.up(own, &options).await.unwrap();
+            let options = Options::default().timeout(Duration::from_secs(300));
+            let update = stack.up(own).with(&options).await.unwrap();
             assert_eq!(update.outputs["label"], number.to_string().into());
             assert_eq!(update.summary.changes["create"], 2);
         });

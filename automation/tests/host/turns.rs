@@ -23,11 +23,11 @@ async fn neither_finds_a_change_after_the_other() {
     let by_host = world.stack("turns").await;
     let by_cli = world.on(world.cli.clone()).stack("turns");
     assert_eq!(up(&by_host, shop()).await.summary.changes["create"], 3);
-    let strict = Options { expect_no_changes: true, ..Options::default() };
-    assert!(by_cli.up(shop(), &strict).await.unwrap().summary.is_unchanged());
-    assert!(by_host.up(shop(), &strict).await.unwrap().summary.is_unchanged());
-    by_cli.refresh(shop(), &strict).await.unwrap();
-    by_host.refresh(shop(), &strict).await.unwrap();
+    let strict = Options::default().expect_no_changes(true);
+    assert!(by_cli.up(shop()).with(&strict).await.unwrap().summary.is_unchanged());
+    assert!(by_host.up(shop()).with(&strict).await.unwrap().summary.is_unchanged());
+    by_cli.refresh(shop()).with(&strict).await.unwrap();
+    by_host.refresh(shop()).with(&strict).await.unwrap();
     let token = Value::secret("hush");
     assert_eq!(
         (&by_cli.outputs().await.unwrap()["token"], &by_host.outputs().await.unwrap()["token"]),

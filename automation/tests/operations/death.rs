@@ -31,13 +31,13 @@ async fn a_listener_that_never_listens_holds_nothing_up() {
     let (events, mut deaf) = mpsc::channel(16);
     let (output, gone) = mpsc::channel(1);
     drop(gone);
-    let options = Options { events: Some(events), output: Some(output), ..Options::default() };
+    let options = Options::default().events(events).output(output);
     let crowd = program(|context| async move {
         let things = (0..100).map(|number| context.register(thing(&format!("t{number}"), [])));
         futures_util::future::try_join_all(things).await?;
         Ok(nothing())
     });
-    let update = stack.up(crowd, &options).await.unwrap();
+    let update = stack.up(crowd).with(&options).await.unwrap();
     assert_eq!(update.summary.changes["create"], 101);
     let kept: Vec<i64> = std::iter::from_fn(|| deaf.try_recv().ok()).map(|event| event.sequence).collect();
     assert_eq!(kept.len(), 16, "no more than the queue holds are kept");
@@ -50,11 +50,11 @@ async fn what_the_engine_prints_arrives_while_it_works() {
     let stack = world.stack("talks").await;
     world.cloud.hold("b");
     let (output, mut printed) = mpsc::channel(4096);
-    let mut options = Options { output: Some(output), ..Options::default() };
+    let mut options = Options::default().output(output);
     options.display.progress = true;
     let running = {
         let stack = stack.clone();
-        tokio::spawn(async move { stack.up(two(), &options).await })
+        tokio::spawn(async move { stack.up(two()).with(&options).await })
     };
     let mut seen = String::new();
     while !seen.contains("cloud:test:Thing a") {
@@ -75,14 +75,14 @@ async fn cancelling_lets_a_create_end_and_records_it() {
     let world = World::new().await;
     let stack = world.stack("cancelled").await;
     let cancel = CancellationToken::new();
-    let options = Options { cancel: cancel.clone(), ..Options::default() };
+    let options = Options::default().cancel(cancel.clone());
     let slow = program(|context| async move {
         context.register(thing("slow", [("slow", 1500.0.into())])).await?;
         Ok(properties([("never", "reached".into())]))
     });
     let running = {
         let stack = stack.clone();
-        tokio::spawn(async move { stack.up(slow, &options).await })
+        tokio::spawn(async move { stack.up(slow).with(&options).await })
     };
     world.cloud.until("create", "slow").await;
     cancel.cancel();
@@ -97,13 +97,13 @@ async fn an_operation_that_takes_too_long_ends_in_order_and_keeps_what_was_being
     let world = World::new().await;
     let stack = world.stack("late").await;
     let limit = Duration::from_secs(3);
-    let options = Options { timeout: Some(limit), ..Options::default() };
+    let options = Options::default().timeout(limit);
     let slow = program(|context| async move {
         context.register(thing("slow", [("slow", 4000.0.into())])).await?;
         context.register(thing("after", [])).await?;
         Ok(nothing())
     });
-    let error = stack.up(slow, &options).await.unwrap_err();
+    let error = stack.up(slow).with(&options).await.unwrap_err();
     assert!(matches!(error, Error::TimedOut { timeout: told } if told == limit), "{error:?}");
     let state = world.state(&stack);
     assert_eq!((state.has("slow"), state.has("after")), (true, false));
@@ -120,15 +120,15 @@ async fn a_lock_of_another_machine_is_waited_for_as_long_as_it_may_take() {
     std::fs::write(&lock, r#"{"pid": 1, "username": "me", "hostname": "elsewhere"}"#).unwrap();
     let patience = Duration::from_millis(200);
     let impatient = world.workspace.clone().with_lock_timeout(patience).stack("locked");
-    let options = Options { lock_timeout: patience, ..Options::default() };
-    for waiting in [impatient.remove().await, stack.up(two(), &options).await.map(drop)] {
+    let options = Options::default().lock_timeout(patience);
+    for waiting in [impatient.remove().await, stack.up(two()).with(&options).await.map(drop)] {
         let Err(Error::ConcurrentUpdate { owner, .. }) = &waiting else { panic!("{waiting:?}") };
         assert!(owner.contains("elsewhere"), "{owner}");
     }
-    let patient = Options { lock_timeout: Duration::from_secs(60), ..Options::default() };
+    let patient = Options::default().lock_timeout(Duration::from_secs(60));
     let running = {
         let stack = stack.clone();
-        tokio::spawn(async move { stack.up(two(), &patient).await })
+        tokio::spawn(async move { stack.up(two()).with(&patient).await })
     };
     std::fs::remove_file(lock).unwrap();
     assert_eq!(running.await.unwrap().unwrap().summary.changes["create"], 3);
@@ -142,6 +142,6 @@ async fn a_lock_that_was_cut_off_in_its_making_holds_nobody_up() {
     std::fs::create_dir_all(&folder).unwrap();
     // What a kill leaves between the two halves of a write.
     std::fs::write(folder.join("x.json.18f.tmp"), "").unwrap();
-    stack.up(two(), &Options::default()).await.unwrap();
+    stack.up(two()).await.unwrap();
     assert_eq!(std::fs::read_dir(folder).unwrap().count(), 0);
 }

@@ -22,7 +22,7 @@ impl Program for Declares {
 
     fn packages(&self) -> Vec<Package> {
         let (name, version) = ("far".to_owned(), "1.0.0".to_owned());
-        vec![Package { name, version, download_url: self.download_url.clone(), ..Package::default() }]
+        vec![Package::new(name, version).download_url(self.download_url.clone())]
     }
 }
 
@@ -50,10 +50,10 @@ async fn plugins_are_downloaded_unless_that_is_switched_off() {
     let stack = world.stack("downloads").await;
     let (download_url, asked) = empty_server().await;
     let declares: Arc<dyn Program> = Arc::new(Declares { download_url });
-    let options = Options { install_plugins: false, ..Options::default() };
-    stack.up(Arc::clone(&declares), &options).await.unwrap();
+    let options = Options::default().install_plugins(false);
+    stack.up(Arc::clone(&declares)).with(&options).await.unwrap();
     assert_eq!(asked.all(), Vec::<String>::new());
     // One that is missing matters only when it is used.
-    stack.up(declares, &Options::default()).await.unwrap();
+    stack.up(declares).await.unwrap();
     assert!(asked.all()[0].contains("pulumi-resource-far-v1.0.0"), "{:?}", asked.all());
 }

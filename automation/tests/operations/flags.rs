@@ -11,70 +11,63 @@ pub fn all(kind: OperationKind) -> Options {
     let (refresh, destroy) = (kind == OperationKind::Refresh, kind == OperationKind::Destroy);
     let (program, import) = (up || preview, kind == OperationKind::Import);
     let some = |wanted: bool| if wanted { vec!["x".to_owned()] } else { Vec::new() };
-    Options {
-        parallel: Some(2),
-        message: Some("why".to_owned()),
-        refresh: program || destroy,
-        run_program: (!import).then_some(true),
-        expect_no_changes: program || refresh,
-        continue_on_error: up || destroy,
-        remove: destroy,
-        config_file: Some("file.yaml".into()),
-        config: if import { Vec::new() } else { vec![("a".to_owned(), "b".to_owned())] },
-        config_path: !import,
-        skip_config_validation: !import,
-        select: Select {
-            targets: some(!import),
-            target_dependents: !import,
-            excludes: some(!import),
-            exclude_dependents: program || refresh,
-            replace: some(program),
-            target_replace: some(program),
-            exclude_protected: destroy,
-        },
-        plan: Plan {
-            save: preview.then(|| "plan.json".into()),
-            apply: up.then(|| "plan.json".into()),
-            import_file: preview.then(|| "import.json".into()),
-        },
-        policy: Policy {
-            packs: if program { vec!["pack".into()] } else { Vec::new() },
-            configs: if program { vec!["config".into()] } else { Vec::new() },
-        },
-        pending: Pending {
-            clear: refresh,
-            skip: refresh,
-            import: if refresh { vec![("urn".to_owned(), "id".to_owned())] } else { Vec::new() },
-        },
-        display: DisplayOptions {
-            diff: true,
-            color: Some("never".to_owned()),
-            suppress_outputs: true,
-            progress: false,
-            suppress_permalink: true,
-            show_sames: !import,
-            show_replacement_steps: !import,
-            show_reads: program,
-            show_full_output: program || destroy,
-            show_policy_remediations: program,
-            show_config: program || destroy,
-            show_secrets: program,
-            show_urns: true,
-            json: true,
-        },
-        debug: DebugOptions {
-            log_to_stderr: true,
-            verbosity: Some(1),
-            log_flow: true,
-            tracing: Some("file:trace".to_owned()),
-            debug: true,
-            disable_integrity_checking: true,
-            attach_debugger: some(program),
-            user_agent: Some("test".to_owned()),
-            ..DebugOptions::default()
-        },
-        ..Options::default()
-    }
+    let select = Select::default()
+        .targets(some(!import))
+        .target_dependents(!import)
+        .excludes(some(!import))
+        .exclude_dependents(program || refresh)
+        .replace(some(program))
+        .target_replace(some(program))
+        .exclude_protected(destroy);
+    let plan = match kind {
+        OperationKind::Up => Plan::default().apply("plan.json"),
+        OperationKind::Preview => Plan::default().save("plan.json").import_file("import.json"),
+        _ => Plan::default(),
+    };
+    let policy = Policy::default().packs(some(program)).configs(some(program));
+    let settled = refresh.then(|| ("urn".to_owned(), "id".to_owned()));
+    let pending = Pending::default().clear(refresh).skip(refresh).import(settled);
+    let display = DisplayOptions::default()
+        .diff(true)
+        .color("never")
+        .suppress_outputs(true)
+        .suppress_permalink(true)
+        .show_sames(!import)
+        .show_replacement_steps(!import)
+        .show_reads(program)
+        .show_full_output(program || destroy)
+        .show_policy_remediations(program)
+        .show_config(program || destroy)
+        .show_secrets(program)
+        .show_urns(true)
+        .json(true);
+    let debug = DebugOptions::default()
+        .log_to_stderr(true)
+        .verbosity(1)
+        .log_flow(true)
+        .tracing("file:trace")
+        .debug(true)
+        .disable_integrity_checking(true)
+        .attach_debugger(some(program))
+        .user_agent("test");
+    let options = Options::default()
+        .parallel(2)
+        .message("why")
+        .refresh(program || destroy)
+        .run_program((!import).then_some(true))
+        .expect_no_changes(program || refresh)
+        .continue_on_error(up || destroy)
+        .remove(destroy)
+        .config_file("file.yaml")
+        .config_path(!import)
+        .skip_config_validation(!import)
+        .select(select)
+        .plan(plan)
+        .policy(policy)
+        .pending(pending)
+        .display(display)
+        .debug(debug);
+    if import { options } else { options.config("a", "b") }
 }
 
 #[tokio::test]
@@ -88,7 +81,7 @@ async fn the_engine_knows_every_flag_that_is_not_about_the_logs_of_a_process() {
         OperationKind::Import,
     ] {
         let mut options = all(kind);
-        let debug = DebugOptions { disable_integrity_checking: true, debug: true, ..DebugOptions::default() };
+        let debug = DebugOptions::default().disable_integrity_checking(true).debug(true);
         options.debug = debug;
         let place = world.workspace.place();
         let operation = Operation::new(kind, "s", Source::Project, &options);

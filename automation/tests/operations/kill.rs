@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pulumi_auto::{Error, Options};
+use pulumi_auto::Error;
 
 use crate::death::{locks, two};
 use crate::support::world::{World, eventually};
@@ -33,7 +33,7 @@ async fn a_cli_that_is_killed_is_an_error_and_the_next_run_takes_over_its_lock()
     world.cloud.hold("b");
     let running = {
         let stack = stack.clone();
-        tokio::spawn(async move { stack.up(two(), &Options::default()).await })
+        tokio::spawn(async move { stack.up(two()).await })
     };
     world.cloud.until("create", "b").await;
     assert_eq!(locks(&world, &stack), 1);
@@ -59,7 +59,7 @@ async fn a_dropped_operation_ends_in_order_and_keeps_what_was_being_made() {
     world.cloud.hold("b");
     let running = {
         let stack = stack.clone();
-        tokio::spawn(async move { stack.up(two(), &Options::default()).await })
+        tokio::spawn(async move { stack.up(two()).await })
     };
     world.cloud.until("create", "b").await;
     running.abort();

@@ -43,17 +43,14 @@ async fn inline_and_yaml_write_the_same_state_and_find_nothing_to_do_after_each_
             let one = context
                 .register(thing("first", [("label", "one".into()), ("numbers", numbers.into())]))
                 .await?;
-            let options = ResourceOptions {
-                depends_on: [one.urn.clone()].into(),
-                protect: Some(true),
-                ignore_changes: vec!["colour".to_owned()],
-                additional_secret_outputs: vec!["label".to_owned()],
-                custom_timeouts: pulumi_auto::CustomTimeouts {
-                    create: Some(std::time::Duration::from_secs(90)),
-                    ..Default::default()
-                },
-                ..ResourceOptions::default()
-            };
+            let options = ResourceOptions::default()
+                .depends_on([one.urn.clone()])
+                .protect(true)
+                .ignore_changes(["colour"])
+                .additional_secret_outputs(["label"])
+                .custom_timeouts(
+                    pulumi_auto::CustomTimeouts::default().create(std::time::Duration::from_secs(90)),
+                );
             let token = Input::from("canary").into_secret();
             let two = context.register(with(
                 "second",
@@ -78,12 +75,12 @@ async fn inline_and_yaml_write_the_same_state_and_find_nothing_to_do_after_each_
         .with_passphrase_file(world.folder().join("passphrase"))
         .with_attached_provider("cloud", world.cloud.port())
         .stack("parity");
-    let strict = Options { expect_no_changes: true, ..Options::default() };
-    yaml.preview(Source::Project, &strict).await.unwrap();
-    yaml.up(Source::Project, &Options::default()).await.unwrap();
+    let strict = Options::default().expect_no_changes(true);
+    yaml.preview(Source::Project).with(&strict).await.unwrap();
+    yaml.up(Source::Project).await.unwrap();
     let from_yaml = normalized(&world.state(&inline).0);
     pretty_eq(&from_inline, &from_yaml);
-    inline.preview(same(), &strict).await.unwrap();
+    inline.preview(same()).with(&strict).await.unwrap();
 }
 
 fn pretty_eq(left: &Json, right: &Json) {

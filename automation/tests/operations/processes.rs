@@ -79,13 +79,13 @@ async fn every_operation_and_every_command_is_one_process() {
     let (options, plain) = (Options::default(), ConfigOptions::default());
     let stack = watched.workspace.create_stack("one").await.unwrap();
     watched.run("stack init one");
-    stack.preview(one(), &options).await.unwrap();
+    stack.preview(one()).with(&options).await.unwrap();
     watched.run("preview");
-    stack.up(one(), &options).await.unwrap();
+    stack.up(one()).with(&options).await.unwrap();
     watched.run("up");
-    stack.preview_refresh(one(), &options).await.unwrap();
+    stack.preview_refresh(one()).with(&options).await.unwrap();
     watched.run("refresh");
-    stack.refresh(one(), &options).await.unwrap();
+    stack.refresh(one()).with(&options).await.unwrap();
     watched.run("refresh");
     stack.outputs().await.unwrap();
     watched.run("stack export");
@@ -113,9 +113,9 @@ async fn every_operation_and_every_command_is_one_process() {
     watched.run("stack select");
     let stack = stack.rename("two").await.unwrap();
     watched.run("stack rename");
-    stack.preview_destroy(one(), &options).await.unwrap();
+    stack.preview_destroy(one()).with(&options).await.unwrap();
     watched.run("destroy");
-    stack.destroy(one(), &options).await.unwrap();
+    stack.destroy(one()).with(&options).await.unwrap();
     watched.run("destroy");
     stack.remove().await.unwrap();
     watched.run("stack rm");
@@ -140,9 +140,7 @@ async fn the_environment_is_what_the_driver_the_workspace_and_the_run_say_and_no
     let workspace = watched.workspace.clone().without_env("SHOP_GONE");
     let stack = workspace.create_stack("environment").await.unwrap();
     let of_command = environment(watched.told());
-    let mut options = Options::default();
-    options.debug.env = BTreeMap::from([("SHOP_RUN".to_owned(), "7".to_owned())]);
-    stack.up(one(), &options).await.unwrap();
+    stack.up(one()).env("SHOP_RUN", "7").await.unwrap();
     let of_run = environment(watched.told());
     stack.export().await.unwrap();
     let after = environment(watched.told());
@@ -174,8 +172,7 @@ async fn as_many_processes_run_at_once_as_are_allowed() {
     let names = ["left", "right", "middle"];
     let made = names.map(|name| watched.workspace.create_stack(name));
     let stacks: Vec<Stack> = futures_util::future::try_join_all(made).await.unwrap();
-    let options = Options::default();
-    let ups = stacks.iter().map(|stack| stack.up(one(), &options));
+    let ups = stacks.iter().map(|stack| stack.up(one()).into_future());
     futures_util::future::try_join_all(ups).await.unwrap();
     let told = watched.told();
     assert_eq!(told, ["begin", "end"].repeat(2 * names.len()));
@@ -197,8 +194,8 @@ async fn a_command_takes_no_longer_than_its_limit_and_waits_for_a_lock_as_long_a
     let error = workspace.command(&Command::new(["whoami"])).await.unwrap_err();
     assert!(matches!(error, Error::TimedOut { timeout: told } if told == limit), "{error:?}");
     let stack = workspace.stack("slow");
-    let options = Options { timeout: Some(limit), ..Options::default() };
-    let error = stack.up(Source::Project, &options).await.unwrap_err();
+    let options = Options::default().timeout(limit);
+    let error = stack.up(Source::Project).with(&options).await.unwrap_err();
     assert!(matches!(error, Error::TimedOut { timeout: told } if told == limit), "{error:?}");
 
     let locks = world.folder().join("state/.pulumi/locks/organization").join(PROJECT).join("slow");

@@ -1,6 +1,6 @@
 //! Projects with a program of their own, here in YAML.
 
-use pulumi_auto::{Backend, Error, Options, Source, Value, Workspace};
+use pulumi_auto::{Backend, Error, Source, Value, Workspace};
 
 use crate::support::world::World;
 
@@ -33,21 +33,19 @@ async fn a_project_of_its_own_runs_and_its_outputs_come_with_the_events() {
     let stack = workspace.stack("yaml");
     stack.create().await.unwrap();
 
-    let without = stack.up(Source::Project, &Options::default()).await.unwrap_err();
+    let without = stack.up(Source::Project).await.unwrap_err();
     assert!(without.to_string().contains("colour"), "{without}");
     assert!(!matches!(without, Error::EngineBug { .. }), "{without:?}");
 
-    let config = vec![("colour".to_owned(), "red".to_owned())];
-    let options = Options { config, ..Options::default() };
-    let update = stack.up(Source::Project, &options).await.unwrap();
+    let update = stack.up(Source::Project).config("colour", "red").await.unwrap();
     assert_eq!(update.outputs["plain"], Value::from("red"));
     assert_eq!(update.summary.changes["create"], 1);
     for secret in ["hidden", "nested"] {
         assert_eq!(update.outputs[secret], Value::Secret(Box::new(Value::Unknown)), "{secret}");
     }
-    let again = stack.up(Source::Project, &Options::default()).await.unwrap();
+    let again = stack.up(Source::Project).await.unwrap();
     assert!(again.summary.is_unchanged(), "{:?}", again.summary);
     assert_eq!(again.outputs, update.outputs);
-    stack.destroy(Source::Project, &Options::default()).await.unwrap();
+    stack.destroy(Source::Project).await.unwrap();
     stack.remove().await.unwrap();
 }

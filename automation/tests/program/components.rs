@@ -17,10 +17,9 @@ async fn parts_are_named_after_their_component_and_stand_for_it_in_dependencies(
     let program = program(move |context| {
         let noted = noted.clone();
         async move {
-            let inside = |parent| ResourceOptions { parent: Some(parent), ..Default::default() };
+            let inside = |parent| ResourceOptions::default().parent(parent);
             let inputs = properties([("size", 2.into())]);
-            let guarded =
-                ResourceOptions { retain_on_delete: Some(true), protect: Some(true), ..Default::default() };
+            let guarded = ResourceOptions::default().retain_on_delete(true).protect(true);
             let outer = context.component("shop:index:Front", "front", guarded, inputs).await?;
             let inner = context
                 .component("shop:index:Shelf", "shelf", inside(outer.clone()), Default::default())
@@ -32,7 +31,7 @@ async fn parts_are_named_after_their_component_and_stand_for_it_in_dependencies(
                 .await?;
             noted.note(context.register_outputs(&outer, nothing()).await);
             let depends_on = BTreeSet::from([outer.urn.clone()]);
-            context.register(with("after", [], ResourceOptions { depends_on, ..Default::default() })).await?;
+            context.register(with("after", [], ResourceOptions::default().depends_on(depends_on))).await?;
             Ok(nothing())
         }
     });
@@ -67,18 +66,15 @@ async fn explicit_providers_manage_what_is_in_a_component_also_when_a_provider_m
         let west = context.register(provider("west")).await?;
         let (to_east, to_west) = (east.as_provider(), west.as_provider());
         context.register(thing("by-default", [])).await?;
-        let own = ResourceOptions { provider: to_west.clone(), ..Default::default() };
+        let own = ResourceOptions::default().provider(to_west.clone());
         context.register(with("own", [], own.clone())).await?;
-        let providers = to_east.into_iter().collect();
-        let options = ResourceOptions { providers, ..Default::default() };
+        let providers = to_east;
+        let options = ResourceOptions::default().providers(providers);
         let group = context.component("shop:index:Group", "group", options, Default::default()).await?;
-        let inside = |parent: &pulumi_auto::Resource| ResourceOptions {
-            parent: Some(parent.clone()),
-            ..Default::default()
-        };
+        let inside = |parent: &pulumi_auto::Resource| ResourceOptions::default().parent(parent.clone());
         let part = context.register(with("part", [], inside(&group))).await?;
         context.register(with("part-of-part", [], inside(&part))).await?;
-        let stubborn = ResourceOptions { provider: to_west, ..inside(&group) };
+        let stubborn = inside(&group).provider(to_west);
         context.register(with("stubborn", [], stubborn)).await?;
         let remote = ResourceArgs {
             resource_type: "cloud:test:Group".to_owned(),

@@ -77,9 +77,9 @@ async fn with_continue_on_error_a_program_is_told_which_resource_failed_and_goes
         async move {
             let result = context.register(thing("bad", [("fail", "the disk is full".into())])).await;
             let Err(ProgramError::ResourceFailed { urn }) = &result else { panic!("{result:?}") };
-            let depends_on = [urn.clone()].into();
+            let depends_on = [urn.clone()];
             noted.note(result.map(drop));
-            let dependent = ResourceOptions { depends_on, ..Default::default() };
+            let dependent = ResourceOptions::default().depends_on(depends_on);
             // It is skipped: nothing is known of it, and what needs it is skipped as well.
             let dependent = context.register(with("dependent", [], dependent)).await?;
             assert_eq!(dependent.output("address").value, Value::Unknown);
@@ -106,8 +106,8 @@ async fn an_update_that_is_skipped_tells_what_is_planned_and_leaves_the_rest_unk
     let stack = world.stack("skips-update").await;
     let before = program(|context| async move {
         let first = context.register(thing("bad", [])).await?;
-        let depends_on = [first.urn].into();
-        let options = ResourceOptions { depends_on, ..Default::default() };
+        let depends_on = [first.urn];
+        let options = ResourceOptions::default().depends_on(depends_on);
         context.register(with("dependent", [("label", "old".into())], options)).await?;
         Ok(nothing())
     });
@@ -119,7 +119,7 @@ async fn an_update_that_is_skipped_tells_what_is_planned_and_leaves_the_rest_unk
         async move {
             let result = context.register(thing("bad", [("fail", "the disk is full".into())])).await;
             let Err(ProgramError::ResourceFailed { urn }) = result else { panic!("{result:?}") };
-            let options = ResourceOptions { depends_on: [urn].into(), ..Default::default() };
+            let options = ResourceOptions::default().depends_on([urn]);
             let dependent = context.register(with("dependent", [("label", "new".into())], options)).await?;
             noted.note((dependent.output("label").value, dependent.output("later").value));
             Ok(nothing())
@@ -171,8 +171,8 @@ async fn a_program_that_never_returns_is_dropped_when_the_operation_is_cancelled
             pending().await
         }
     });
-    let options = Options { cancel: cancel.clone(), ..Options::default() };
-    let (result, ()) = tokio::join!(stack.up(endless, &options), async {
+    let options = Options::default().cancel(cancel.clone());
+    let (result, ()) = tokio::join!(stack.up(endless).with(&options), async {
         world.cloud.until("create", "a").await;
         cancel.cancel();
     });
@@ -185,6 +185,6 @@ async fn a_program_that_never_returns_is_dropped_when_the_operation_is_cancelled
             .await?;
         Ok(nothing())
     });
-    let patient = Options { timeout: Some(Duration::from_secs(60)), ..Options::default() };
-    stack.up(after, &patient).await.unwrap();
+    let patient = Options::default().timeout(Duration::from_secs(60));
+    stack.up(after).with(&patient).await.unwrap();
 }

@@ -23,7 +23,7 @@ fn provider(name: &str) -> ResourceArgs {
 }
 
 fn parented(parent: &pulumi_auto::Resource) -> ResourceOptions {
-    ResourceOptions { parent: Some(parent.clone()), ..ResourceOptions::default() }
+    ResourceOptions::default().parent(parent.clone())
 }
 
 /// Names of the provider instances that this was asked of, in order.
@@ -67,7 +67,7 @@ async fn functions_and_methods_return_values_or_typed_errors() {
             Ok(properties([("echoed", echoed.output("name"))]))
         }
     });
-    stack.preview(program.clone(), &Options::default()).await.unwrap();
+    stack.preview(program.clone()).await.unwrap();
     // The address is unknown, so there is nothing to look up yet.
     let lookups = world.cloud.log().into_iter().filter(|seen| seen.name == "cloud:test:lookup");
     assert_eq!(
@@ -135,18 +135,15 @@ async fn functions_and_methods_ask_the_provider_that_their_options_name() {
     let program = program(|context| async move {
         let (east, west) =
             (context.register(provider("east")).await?, context.register(provider("west")).await?);
-        let providers = east.as_provider().into_iter().collect();
-        let options = ResourceOptions { providers, ..ResourceOptions::default() };
+        let providers = east.as_provider();
+        let options = ResourceOptions::default().providers(providers);
         let group = context.component("shop:index:Group", "group", options, nothing()).await?;
         let part = context.register(with("part", [], parented(&group))).await?;
         let other = context.register(thing("other", [])).await?;
-        let inside = || InvokeOptions { parent: Some(group.clone()), ..InvokeOptions::default() };
-        let explicit = || InvokeOptions { provider: west.as_provider(), ..inside() };
-        let other_default = || InvokeOptions {
-            version: Some("1.0.0".to_owned()),
-            plugin_download_url: Some("http://127.0.0.1:9/plugins".to_owned()),
-            ..InvokeOptions::default()
-        };
+        let inside = || InvokeOptions::default().parent(group.clone());
+        let explicit = || inside().provider(west.as_provider());
+        let other_default =
+            || InvokeOptions::default().version("1.0.0").plugin_download_url("http://127.0.0.1:9/plugins");
         let (echo, greet) = ("cloud:test:echo", "cloud:test:Thing/greet");
         for options in [InvokeOptions::default(), inside(), explicit(), other_default()] {
             context.invoke(echo, nothing(), options).await?;
@@ -185,8 +182,7 @@ async fn what_functions_and_methods_return_comes_from_what_their_options_name() 
     let program = program(|context| async move {
         let a = context.register(thing("a", [])).await?;
         let b = context.register(thing("b", [])).await?;
-        let after =
-            || InvokeOptions { depends_on: BTreeSet::from([a.urn.clone()]), ..InvokeOptions::default() };
+        let after = || InvokeOptions::default().depends_on(BTreeSet::from([a.urn.clone()]));
         let found = context.invoke("cloud:test:lookup", lookup("x"), after()).await?;
         let to = properties([("to", "you".into())]);
         let hello = context.call("cloud:test:Thing/greet", Some(&b), to, after()).await?;
@@ -215,15 +211,14 @@ async fn a_function_is_not_called_before_what_it_depends_on_exists() {
         context.register(with("inside", [], parented(&group))).await?;
         let a = context.register(thing("a", [])).await?;
         for (name, urn) in [("direct", &a.urn), ("whole", &group.urn)] {
-            let options =
-                InvokeOptions { depends_on: BTreeSet::from([urn.clone()]), ..InvokeOptions::default() };
+            let options = InvokeOptions::default().depends_on(BTreeSet::from([urn.clone()]));
             let found = context.invoke("cloud:test:lookup", lookup("x"), options).await?;
             context.register(thing(name, [("found", found.output("address"))])).await?;
         }
         Ok(nothing())
     });
     let lookups = || world.cloud.log().iter().filter(|seen| seen.name == "cloud:test:lookup").count();
-    stack.preview(program.clone(), &Options::default()).await.unwrap();
+    stack.preview(program.clone()).await.unwrap();
     assert_eq!(lookups(), 0, "there is nothing to look at yet");
     for name in ["direct", "whole"] {
         assert_eq!(world.cloud.last("check", name).inputs["found"], Value::Unknown);
@@ -231,7 +226,7 @@ async fn a_function_is_not_called_before_what_it_depends_on_exists() {
     up(&stack, program.clone()).await;
     assert_eq!(lookups(), 2);
     assert_eq!(world.state(&stack).of("whole")["inputs"]["found"], json!("address-of-x"));
-    stack.preview(program, &Options::default()).await.unwrap();
+    stack.preview(program).await.unwrap();
     assert_eq!(lookups(), 4, "it exists now, also for a preview");
 }
 
@@ -245,10 +240,10 @@ async fn a_read_asks_the_provider_of_its_options_or_of_its_parent() {
     let program = program(|context| async move {
         let (east, west) =
             (context.register(provider("east")).await?, context.register(provider("west")).await?);
-        let providers = east.as_provider().into_iter().collect();
-        let options = ResourceOptions { providers, ..ResourceOptions::default() };
+        let providers = east.as_provider();
+        let options = ResourceOptions::default().providers(providers);
         let group = context.component("shop:index:Group", "group", options, nothing()).await?;
-        let explicit = ResourceOptions { provider: west.as_provider(), ..parented(&group) };
+        let explicit = parented(&group).provider(west.as_provider());
         context.read("vpc-1", thing("plain", [])).await?;
         context.read("vpc-2", with("inside", [], parented(&group))).await?;
         let own = context.read("vpc-3", with("own", [], explicit)).await?;
@@ -282,8 +277,8 @@ async fn messages_arrive_as_diagnostics_and_an_error_makes_the_operation_fail() 
         Err(ProgramError::Bail)
     });
     let (events, mut received) = mpsc::channel::<EngineEvent>(4096);
-    let options = Options { events: Some(events), ..Options::default() };
-    let error = stack.up(program, &options).await.unwrap_err();
+    let options = Options::default().events(events);
+    let error = stack.up(program).with(&options).await.unwrap_err();
     assert!(error.to_string().contains("no quota for this"), "{error}");
     assert!(!error.to_string().contains("gave up"), "{error}");
     drop(options);

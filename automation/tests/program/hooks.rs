@@ -1,6 +1,6 @@
 //! Functions of the program around the steps of a resource.
 
-use pulumi_auto::{Hooks, Options, ProgramError, ResourceOptions, Step, program};
+use pulumi_auto::{Hooks, ProgramError, ResourceOptions, Step, program};
 
 use crate::support::world::World;
 use crate::things::{Noted, nothing, thing, up, up_fails, with};
@@ -40,7 +40,7 @@ async fn hooks_run_around_the_steps_of_a_resource_and_see_what_changes() {
                     };
                     slot.push(context.hook(name, false, hook).await?);
                 }
-                let options = ResourceOptions { hooks, ..Default::default() };
+                let options = ResourceOptions::default().hooks(hooks);
                 if let Some(label) = label {
                     context.register(with("a", [("label", label.into())], options)).await?;
                 }
@@ -48,7 +48,7 @@ async fn hooks_run_around_the_steps_of_a_resource_and_see_what_changes() {
             }
         })
     };
-    stack.preview(declared(Some("one")), &Options::default()).await.unwrap();
+    stack.preview(declared(Some("one"))).await.unwrap();
     assert!(seen.all().is_empty());
     for label in [Some("one"), Some("two"), None] {
         up(&stack, declared(label)).await;
@@ -71,9 +71,8 @@ async fn a_hook_can_refuse_a_step_and_ask_for_another_try_of_a_failed_one() {
     let stack = world.stack("refuse").await;
     let refuses = program(|context| async move {
         let refuse = |_| async { Err(ProgramError::Failed("not on a Friday".to_owned())) };
-        let hooks =
-            Hooks { before_create: vec![context.hook("refuse", false, refuse).await?], ..Hooks::default() };
-        context.register(with("a", [], ResourceOptions { hooks, ..Default::default() })).await?;
+        let hooks = Hooks::default().before_create([context.hook("refuse", false, refuse).await?]);
+        context.register(with("a", [], ResourceOptions::default().hooks(hooks))).await?;
         Ok(nothing())
     });
     let error = up_fails(&stack, refuses).await;
@@ -90,9 +89,8 @@ async fn a_hook_can_refuse_a_step_and_ask_for_another_try_of_a_failed_one() {
                 let again = noted.all().len() < 3;
                 async move { Ok(again) }
             };
-            let hooks =
-                Hooks { on_error: vec![context.error_hook("retry", retry).await?], ..Hooks::default() };
-            let options = ResourceOptions { hooks, ..Default::default() };
+            let hooks = Hooks::default().on_error([context.error_hook("retry", retry).await?]);
+            let options = ResourceOptions::default().hooks(hooks);
             context.register(with("b", [("fail", "busy".into())], options)).await?;
             context.register(thing("c", [])).await?;
             Ok(nothing())

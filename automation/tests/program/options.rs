@@ -1,9 +1,8 @@
 //! Every resource option, seen in state, in the order of things, or by the provider.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use pulumi_auto::{Alias, AliasParent, CustomTimeouts, Input, Options, ResourceOptions, program};
+use pulumi_auto::{Alias, AliasParent, CustomTimeouts, Input, ResourceOptions, program};
 use serde_json::json;
 
 use crate::support::cloud::Properties;
@@ -21,23 +20,18 @@ async fn deletion_follows_protection_retention_dependencies_and_what_goes_with_a
     let declared = |protect: bool| {
         program(move |context| async move {
             let seconds = |seconds| Some(Duration::from_secs(seconds));
-            let custom_timeouts = CustomTimeouts {
-                create: seconds(30),
-                update: seconds(90),
-                delete: seconds(3600),
-                read: seconds(5),
-            };
+            let custom_timeouts = CustomTimeouts::default()
+                .create(seconds(30))
+                .update(seconds(90))
+                .delete(seconds(3600))
+                .read(seconds(5));
             let first =
-                context.register(with("first", [], ResourceOptions { custom_timeouts, ..options() })).await?;
-            let depends_on = BTreeSet::from([first.urn.clone()]);
+                context.register(with("first", [], options().custom_timeouts(custom_timeouts))).await?;
             let second =
-                context.register(with("second", [], ResourceOptions { depends_on, ..options() })).await?;
-            let protect = Some(protect);
-            context.register(with("guarded", [], ResourceOptions { protect, ..options() })).await?;
-            let retain_on_delete = Some(true);
-            context.register(with("kept", [], ResourceOptions { retain_on_delete, ..options() })).await?;
-            let deleted_with = Some(second.urn.clone());
-            context.register(with("along", [], ResourceOptions { deleted_with, ..options() })).await?;
+                context.register(with("second", [], options().depends_on([first.urn.clone()]))).await?;
+            context.register(with("guarded", [], options().protect(protect))).await?;
+            context.register(with("kept", [], options().retain_on_delete(true))).await?;
+            context.register(with("along", [], options().deleted_with(second.urn))).await?;
             Ok(nothing())
         })
     };
@@ -52,7 +46,7 @@ async fn deletion_follows_protection_retention_dependencies_and_what_goes_with_a
     assert_eq!(state.of("along")["deletedWith"], json!(state.urn("second")));
     assert_eq!(world.cloud.last("create", "first").timeout, 30.0);
 
-    let refused = stack.destroy(declared(true), &Options::default()).await.unwrap_err();
+    let refused = stack.destroy(declared(true)).await.unwrap_err();
     assert!(refused.to_string().contains("protected"), "{refused}");
     assert!(world.cloud.ids().contains(&"guarded-1".to_owned()));
 
@@ -77,24 +71,14 @@ async fn a_change_is_ignored_replaces_or_updates_as_the_options_say() {
             let inputs = || [("label", Input::from(label)), ("other", Input::from("o"))];
             let paths = || vec!["label".to_owned()];
             context.register(thing("updated", inputs())).await?;
-            context
-                .register(with(
-                    "ignoring",
-                    inputs(),
-                    ResourceOptions { ignore_changes: paths(), ..options() },
-                ))
-                .await?;
-            let replacing = ResourceOptions { replace_on_changes: paths(), ..options() };
+            context.register(with("ignoring", inputs(), options().ignore_changes(paths()))).await?;
+            let replacing = options().replace_on_changes(paths());
             let replaced = context.register(with("replaced", inputs(), replacing)).await?;
-            let gap = ResourceOptions {
-                replace_on_changes: paths(),
-                delete_before_replace: Some(true),
-                ..options()
-            };
+            let gap = options().replace_on_changes(paths()).delete_before_replace(true);
             context.register(with("gap", inputs(), gap)).await?;
-            let following = ResourceOptions { replace_with: vec![replaced.urn.clone()], ..options() };
+            let following = options().replace_with([replaced.urn.clone()]);
             context.register(with("following", [], following)).await?;
-            let triggered = ResourceOptions { replacement_trigger: Some(label.into()), ..options() };
+            let triggered = options().replacement_trigger(Input::from(label));
             context.register(with("triggered", [], triggered)).await?;
             Ok(nothing())
         })
@@ -139,11 +123,11 @@ async fn a_resource_that_was_named_typed_or_placed_differently_is_found_again_by
     let after = program(move |context| {
         let urn = urn.clone();
         async move {
-            let aliases = |alias| ResourceOptions { aliases: vec![alias], ..options() };
+            let aliases = |alias| options().aliases([alias]);
             context.register(with("new-name", [], aliases(Alias::name("old-name")))).await?;
             let group = context.component("shop:index:Group", "group", options(), Default::default()).await?;
             let parent = Some(group.clone());
-            let moved = ResourceOptions { parent, ..aliases(Alias::parent(AliasParent::Stack)) };
+            let moved = aliases(Alias::parent(AliasParent::Stack)).parent(parent);
             context.register(with("moved", [], moved)).await?;
             context.register(with("any-urn", [], aliases(Alias::Urn(urn)))).await?;
             context.register(with("typed", [], aliases(Alias::resource_type("cloud:test:Older")))).await?;
@@ -171,9 +155,8 @@ async fn what_exists_is_imported_and_changed_to_what_the_inputs_say() {
     }
     let import = program(|context| async move {
         for (name, id, label) in [("agrees", "vpc-7", "found"), ("differs", "vpc-8", "wanted")] {
-            let import_id = Some(id.to_owned());
             let inputs = [("label", label.into())];
-            context.register(with(name, inputs, ResourceOptions { import_id, ..options() })).await?;
+            context.register(with(name, inputs, options().import_id(id))).await?;
         }
         Ok(nothing())
     });

@@ -18,17 +18,13 @@ struct Declares;
 impl Program for Declares {
     async fn run(&self, context: &Context) -> Result<Outputs, ProgramError> {
         context.register(thing("plain", [])).await?;
-        let parameterization = Parameterization {
-            name: "special".to_owned(),
-            version: "2.0.0".to_owned(),
-            value: b"for the plugin".to_vec(),
-        };
-        let package = Package { parameterization: Some(parameterization), ..cloud() };
+        let parameterization = Parameterization::new("special", "2.0.0", b"for the plugin".to_vec());
+        let package = cloud().parameterization(parameterization);
         let package = Some(context.package(package).await?);
         let special = ResourceArgs {
             resource_type: "special:test:Thing".to_owned(),
             name: "special".to_owned(),
-            options: ResourceOptions { package, ..Default::default() },
+            options: ResourceOptions::default().package(package),
             ..Default::default()
         };
         context.register(special).await?;
@@ -41,7 +37,7 @@ impl Program for Declares {
 }
 
 fn cloud() -> Package {
-    Package { name: "cloud".to_owned(), version: "1.0.0".to_owned(), ..Package::default() }
+    Package::new("cloud", "1.0.0")
 }
 
 #[tokio::test]
@@ -61,12 +57,10 @@ async fn a_version_or_a_download_address_chooses_another_default_provider() {
     let world = World::new().await;
     let stack = world.stack("versions").await;
     let program = program(|context| async move {
-        let options = ResourceOptions {
-            version: Some("1.0.0".to_owned()),
-            plugin_download_url: Some("http://127.0.0.1:9/plugins".to_owned()),
-            hide_diffs: vec!["label".to_owned()],
-            ..Default::default()
-        };
+        let options = ResourceOptions::default()
+            .version("1.0.0")
+            .plugin_download_url("http://127.0.0.1:9/plugins")
+            .hide_diffs(["label"]);
         context.register(with("a", [], options)).await?;
         context.register(thing("b", [])).await?;
         Ok(nothing())

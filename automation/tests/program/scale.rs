@@ -61,8 +61,8 @@ async fn a_thousand_resources_are_registered_side_by_side() {
         Ok(nothing())
     });
     let begun = Instant::now();
-    let options = Options { timeout: Some(Duration::from_secs(60)), ..Options::default() };
-    let update = stack.up(program, &options).await.unwrap();
+    let options = Options::default().timeout(Duration::from_secs(60));
+    let update = stack.up(program).with(&options).await.unwrap();
     assert_eq!(update.summary.changes.get("create"), Some(&1001), "{:?}", update.summary.changes);
     assert!(begun.elapsed() < Duration::from_secs(60));
 }

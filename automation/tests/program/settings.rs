@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use pulumi_auto::{Input, Options, ProgramError, Value, program};
+use pulumi_auto::{Input, ProgramError, Value, program};
 
 use crate::support::world::{PROJECT, World};
 use crate::things::{Noted, nothing, properties, thing, up, up_fails};
@@ -50,7 +50,7 @@ async fn configuration_is_decrypted_for_the_program_and_secrets_stay_marked() {
             Ok(nothing())
         }
     });
-    stack.preview(program, &Options::default()).await.unwrap();
+    stack.preview(program).await.unwrap();
     let [absent, invalid] = &done.all()[..] else { panic!() };
     assert_eq!(absent, &Err(ProgramError::ConfigMissing { key: "shop:absent".to_owned() }));
     let Err(error @ ProgramError::ConfigInvalid { .. }) = invalid else { panic!("{invalid:?}") };
@@ -86,7 +86,7 @@ async fn another_stacks_outputs_are_read_with_their_secrecy() {
             ]))
         }
     });
-    reader.preview(reads.clone(), &Options::default()).await.unwrap();
+    reader.preview(reads.clone()).await.unwrap();
     let update = up(&reader, reads).await;
     assert_eq!(update.outputs["plain"], "visible".into());
     assert_eq!(update.outputs["token"], Value::secret("canary-1"));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use pulumi_auto::{Error, Input, Options, Outputs, Program, ResourceArgs, ResourceOptions, Stack, Update};
+use pulumi_auto::{Error, Input, Outputs, Program, ResourceArgs, ResourceOptions, Stack, Update};
 
 pub fn thing<const N: usize>(name: &str, inputs: [(&str, Input); N]) -> ResourceArgs {
     with(name, inputs, ResourceOptions::default())
@@ -27,15 +27,15 @@ pub fn nothing() -> Outputs {
 }
 
 pub async fn up(stack: &Stack, program: Arc<dyn Program>) -> Update {
-    stack.up(program, &Options::default()).await.unwrap()
+    stack.up(program).await.unwrap()
 }
 
 pub async fn up_fails(stack: &Stack, program: Arc<dyn Program>) -> Error {
-    stack.up(program, &Options::default()).await.unwrap_err()
+    stack.up(program).await.unwrap_err()
 }
 
 pub async fn destroy(stack: &Stack) {
-    stack.destroy(pulumi_auto::program(|_| async { Ok(nothing()) }), &Options::default()).await.unwrap();
+    stack.destroy(pulumi_auto::program(|_| async { Ok(nothing()) })).await.unwrap();
 }
 
 /// What a program has seen, for the test to look at afterwards.

@@ -32,12 +32,12 @@ async fn transforms_change_inputs_and_options_of_one_resource_of_a_component_and
             });
             context.transform(protect).await?;
             context.transform(labelled("+stack")).await?;
-            let own = |label| ResourceOptions { transforms: vec![labelled(label)], ..Default::default() };
+            let own = |label| ResourceOptions::default().transforms([labelled(label)]);
             let inputs = [("label", "x".into()), ("from", before.output("address"))];
             context.register(with("own", inputs, own("+own"))).await?;
             let group =
                 context.component("shop:index:Group", "group", own("+group"), Default::default()).await?;
-            let inside = ResourceOptions { parent: Some(group.clone()), ..Default::default() };
+            let inside = ResourceOptions::default().parent(group.clone());
             context.register(with("part", [], inside)).await?;
             context.register_outputs(&group, nothing()).await?;
             context
@@ -79,7 +79,7 @@ async fn a_transform_that_fails_or_panics_fails_the_registration_as_an_error_val
             let fails = Transform::new(|_| async { Err(ProgramError::Failed("not with me".to_owned())) });
             let panics = Transform::new(|_| async { panic!("a bug in the transform") });
             for (name, transform) in [("a", fails), ("b", panics)] {
-                let options = ResourceOptions { transforms: vec![transform], ..Default::default() };
+                let options = ResourceOptions::default().transforms([transform]);
                 noted.note(context.register(with(name, [], options)).await.map(drop));
             }
             context.register(thing("c", [])).await?;

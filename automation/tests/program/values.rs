@@ -1,6 +1,6 @@
 //! Secrets, unknowns, dependencies of single properties, files.
 
-use pulumi_auto::{Archive, ArchiveEntry, Asset, Input, Options, Outputs, ResourceOptions, Value, program};
+use pulumi_auto::{Archive, ArchiveEntry, Asset, Input, Outputs, ResourceOptions, Value, program};
 use serde_json::json;
 
 use crate::support::world::World;
@@ -10,8 +10,7 @@ use crate::things::{Noted, nothing, properties, thing, up, with};
 async fn secrets_are_encrypted_in_state_and_come_back_as_secrets() {
     let world = World::new().await;
     let stack = world.stack("secrets").await;
-    let options =
-        ResourceOptions { additional_secret_outputs: vec!["address".to_owned()], ..Default::default() };
+    let options = ResourceOptions::default().additional_secret_outputs(["address"]);
     let program = program(move |context| {
         let options = options.clone();
         async move {
@@ -80,7 +79,7 @@ async fn what_only_a_create_can_tell_is_unknown_in_a_preview_and_each_property_k
             Ok(properties([("one", b.output("one"))]))
         }
     });
-    stack.preview(program.clone(), &Options::default()).await.unwrap();
+    stack.preview(program.clone()).await.unwrap();
     assert_eq!(seen.only(), (Value::Unknown, "known".into(), String::new()));
     let checked = world.cloud.last("check", "b").inputs;
     assert_eq!(checked["one"], Value::Unknown);

@@ -1,6 +1,6 @@
 //! The host does it without the CLI, and gives to the CLI only what it cannot do.
 
-use pulumi_auto::{ConfigOptions, ConfigValue, Error, Host, Options, Value, program};
+use pulumi_auto::{ConfigOptions, ConfigValue, Error, Host, Value, program};
 
 use crate::support::service::{ORGANIZATION, TOKEN};
 use crate::support::tools::pilot_engine;
@@ -30,10 +30,9 @@ async fn a_whole_life_of_a_stack_starts_no_cli() {
             Ok(properties([("token", a.output("token"))]))
         })
     };
-    let options = Options::default();
-    assert_eq!(stack.preview(shop(), &options).await.unwrap().changes["create"], 2);
+    assert_eq!(stack.preview(shop()).await.unwrap().changes["create"], 2);
     up(&stack, shop()).await;
-    stack.refresh(shop(), &options).await.unwrap();
+    stack.refresh(shop()).await.unwrap();
     assert_eq!(stack.outputs().await.unwrap()["token"], Value::secret("canary-output"));
     stack.import(&stack.export().await.unwrap()).await.unwrap();
     assert!(up(&stack, shop()).await.summary.is_unchanged());
@@ -76,7 +75,7 @@ async fn a_resource_that_fails_makes_the_update_a_failed_one_with_its_events() {
         context.register(thing("b", [("fail", "no quota".into())])).await?;
         Ok(nothing())
     });
-    let error = stack.up(broken, &Options::default()).await.unwrap_err();
+    let error = stack.up(broken).await.unwrap_err();
     assert!(matches!(error, Error::UpdateFailed { .. }), "{error:?}");
     let updates = world.keep.0.updates(PROJECT, "failing");
     assert_eq!((updates[0].0.as_str(), updates[0].1.as_str()), ("update", "failed"));
@@ -92,7 +91,7 @@ async fn what_refers_to_environments_is_given_to_the_cli_before_anything_has_hap
     let settings = workspace.directory().join("Pulumi.esc.yaml");
     std::fs::write(settings, "environment:\n  - shared/base\n").unwrap();
     let empty = program(|_| async { Ok(nothing()) });
-    let error = stack.up(empty, &Options::default()).await.unwrap_err();
+    let error = stack.up(empty).await.unwrap_err();
     assert!(matches!(&error, Error::NeedsCli { command, .. } if command == "up"), "{error:?}");
     let error = stack.get_all_config(&ConfigOptions::default()).await.unwrap_err();
     assert!(matches!(error, Error::NeedsCli { .. }), "{error:?}");

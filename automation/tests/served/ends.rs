@@ -23,7 +23,7 @@ fn chain() -> Arc<dyn Program> {
 
 fn begin(stack: &Stack) -> tokio::task::JoinHandle<pulumi_auto::Result<Update>> {
     let stack = stack.clone();
-    tokio::spawn(async move { stack.up(chain(), &Options::default()).await })
+    tokio::spawn(async move { stack.up(chain()).await })
 }
 
 /// Kills the host while it makes `b`.
@@ -39,8 +39,8 @@ async fn killed(world: &World, stack: &Stack) {
 }
 
 async fn refused(stack: &Stack) {
-    let impatient = Options { lock_timeout: Duration::ZERO, ..Options::default() };
-    let error = stack.up(chain(), &impatient).await.unwrap_err();
+    let impatient = Options::default().lock_timeout(Duration::ZERO);
+    let error = stack.up(chain()).with(&impatient).await.unwrap_err();
     assert!(matches!(&error, Error::ConcurrentUpdate { stack, .. } if stack == "killed"), "{error:?}");
 }
 
@@ -59,8 +59,8 @@ async fn whole(world: &World, stack: &Stack, left_as: &str) {
     assert_eq!(results, [left_as, "succeeded"]);
     // A service keeps a create that was cut off in mind until somebody says what became of it.
     assert_eq!(exported.pending_operations().len(), 1);
-    let pending = Pending { clear: true, ..Pending::default() };
-    stack.refresh(chain(), &Options { pending, ..Options::default() }).await.unwrap();
+    let pending = Pending::default().clear(true);
+    stack.refresh(chain()).pending(pending).await.unwrap();
     assert!(stack.export().await.unwrap().pending_operations().is_empty());
     destroy(stack).await;
     assert_eq!(world.cloud.ids(), [""; 0]);

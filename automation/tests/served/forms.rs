@@ -18,13 +18,13 @@ async fn in_turns(journals: Journals, asked_by: &[&str]) {
             Ok(nothing())
         })
     };
-    let strict = Options { expect_no_changes: true, ..Options::default() };
+    let strict = Options::default().expect_no_changes(true);
     for (label, first, second) in [("one", &by_host, &by_cli), ("two", &by_cli, &by_host)] {
         up(first, shop(label)).await;
-        second.preview(shop(label), &strict).await.unwrap();
-        assert!(second.up(shop(label), &strict).await.unwrap().summary.is_unchanged());
+        second.preview(shop(label)).with(&strict).await.unwrap();
+        assert!(second.up(shop(label)).with(&strict).await.unwrap().summary.is_unchanged());
     }
-    by_cli.refresh(shop("two"), &strict).await.unwrap();
+    by_cli.refresh(shop("two")).with(&strict).await.unwrap();
     destroy(&by_host).await;
     assert_eq!(world.cloud.ids(), [""; 0]);
     let updates = world.keep.0.updates(PROJECT, "forms");

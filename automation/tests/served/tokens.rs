@@ -47,12 +47,12 @@ async fn a_token_is_in_no_output_event_file_or_environment() {
     let stack = world.stack("hushed").await;
     let (events, mut seen) = mpsc::channel(4096);
     let (printed, mut heard) = mpsc::channel(4096);
-    let options = Options { events: Some(events), output: Some(printed), ..Options::default() };
+    let options = Options::default().events(events).output(printed);
     let broken = program(|context| async move {
         context.register(thing("a", [("fail", "no quota".into())])).await?;
         Ok(nothing())
     });
-    let error = stack.up(broken, &options).await.unwrap_err();
+    let error = stack.up(broken).with(&options).await.unwrap_err();
     drop(options);
     up(&stack, program(|_| async { Ok(nothing()) })).await;
     let mut told = format!("{error:?} {error} {:?}", world.workspace);

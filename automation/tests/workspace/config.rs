@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::place::{Place, up};
 
 fn path() -> ConfigOptions {
-    ConfigOptions { path: true, file: None }
+    ConfigOptions::default().path(true)
 }
 
 #[tokio::test]
@@ -113,7 +113,7 @@ async fn another_settings_file_is_used_and_a_refresh_restores_the_last_update() 
     let plain = ConfigOptions::default();
     let file = place.folder().join("other.yaml");
     std::fs::copy(place.workspace.stack_settings_path("dev"), &file).unwrap();
-    let other = ConfigOptions { path: false, file: Some(file.clone()) };
+    let other = ConfigOptions::default().path(false).file(file.clone());
     stack.set_config("pin", "other", &other).await.unwrap();
     assert_eq!(stack.get_config("pin", &other).await.unwrap(), Some("other".into()));
     stack.set_config("pin", "own", &plain).await.unwrap();

@@ -1,6 +1,6 @@
 //! What goes wrong becomes a value that a caller can branch on.
 
-use pulumi_auto::{Backend, Command, ConfigOptions, ConfigValue, Error, Options, Source, Workspace};
+use pulumi_auto::{Backend, Command, ConfigOptions, ConfigValue, Error, Source, Workspace};
 
 use crate::place::{PROJECT, Place};
 use crate::support::{driver, world};
@@ -18,7 +18,7 @@ async fn a_wrong_or_missing_passphrase_is_an_error_about_secrets() {
         other.get_config("pin", &plain).await.map(drop),
         other.get_all_config(&plain).await.map(drop),
         other.set_config("pin", ConfigValue::secret("x"), &plain).await,
-        other.up(Source::Project, &Options::default()).await.map(drop),
+        other.up(Source::Project).await.map(drop),
     ] {
         assert!(matches!(&failed, Err(Error::Secrets { .. })), "{failed:?}");
     }
@@ -57,9 +57,7 @@ async fn a_broken_state_file_and_refused_arguments_are_told_apart() {
     let stack = place.workspace.create_stack("dev").await.unwrap();
     let file = place.folder().join("state/.pulumi/stacks").join(PROJECT).join("dev.json");
     std::fs::write(&file, r#"{"version": 3, "checkpoint": {"#).unwrap();
-    for failed in
-        [stack.export().await.map(drop), stack.up(Source::Project, &Options::default()).await.map(drop)]
-    {
+    for failed in [stack.export().await.map(drop), stack.up(Source::Project).await.map(drop)] {
         assert!(matches!(&failed, Err(Error::StateCorrupt { stack, .. }) if stack == "dev"), "{failed:?}");
     }
     for command in [

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use pulumi_auto::{Backend, Engine, Options, Source, Stack, Workspace};
+use pulumi_auto::{Backend, Engine, Source, Stack, Workspace};
 
 use crate::support::{driver, world};
 
@@ -59,5 +59,5 @@ impl Place {
 }
 
 pub async fn up(stack: &Stack) {
-    stack.up(Source::Project, &Options::default()).await.unwrap();
+    stack.up(Source::Project).await.unwrap();
 }

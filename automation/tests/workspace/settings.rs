@@ -60,10 +60,7 @@ async fn a_folder_knows_its_user_and_refuses_what_only_the_cloud_has() {
         stack.environments().await.map(drop),
         stack.add_environments(&["a/b"]).await,
         stack.remove_environment("a/b").await,
-        workspace
-            .stack("x")
-            .create_with(&CreateOptions { teams: vec!["ops".into()], ..Default::default() })
-            .await,
+        workspace.stack("x").create_with(&CreateOptions::default().teams(["ops"])).await,
     ] {
         assert!(matches!(&refused, Err(Error::Command { .. })), "{refused:?}");
     }
@@ -77,7 +74,7 @@ async fn a_plugin_is_installed_from_a_file_listed_and_removed() {
     let program = place.folder().join("pulumi-resource-thing");
     std::fs::write(&program, "#!/bin/sh\n").unwrap();
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let thing = PluginSource { file: Some(program), ..PluginSource::resource("thing", "v1.2.3") };
+    let thing = PluginSource::resource("thing", "v1.2.3").file(program);
     workspace.install_plugin(&thing).await.unwrap();
     let plugins = workspace.plugins(false).await.unwrap();
     assert_eq!(plugins.len(), 1);
@@ -102,16 +99,14 @@ async fn a_project_is_made_from_a_template_and_installed() {
     )
     .unwrap();
     let made = place.folder().join("made");
-    let options = NewOptions {
-        template: Some(template.display().to_string()),
-        name: Some("made".to_owned()),
-        description: Some("From a template".to_owned()),
-        dir: Some(made.clone()),
-        stack: Some("dev".to_owned()),
-        config: vec!["made:a=1".to_owned()],
-        offline: true,
-        ..NewOptions::default()
-    };
+    let options = NewOptions::default()
+        .template(template.display().to_string())
+        .name("made")
+        .description("From a template")
+        .dir(made.clone())
+        .stack("dev")
+        .config(["made:a=1"])
+        .offline(true);
     workspace.new_project(&options).await.unwrap();
     let at = workspace.place();
     let opened = Workspace::local(world::cli().await, &made, &at.home, at.backend.clone()).unwrap();

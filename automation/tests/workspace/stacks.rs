@@ -17,7 +17,7 @@ async fn stacks_are_created_listed_selected_and_found() {
     assert!(matches!(error, Error::StackExists { stack } if stack == "dev"));
     workspace.upsert_stack("dev").await.unwrap();
     dev.set_config("pin", ConfigValue::secret("hush"), &ConfigOptions::default()).await.unwrap();
-    let copied = CreateOptions { copy_config_from: Some("dev".to_owned()), ..CreateOptions::default() };
+    let copied = CreateOptions::default().copy_config_from("dev");
     let prod = workspace.stack("prod");
     prod.create_with(&copied).await.unwrap();
     let pin = prod.get_config("pin", &ConfigOptions::default()).await.unwrap();
@@ -83,7 +83,7 @@ async fn a_stack_with_resources_is_removed_by_force_only() {
         "{error}"
     );
     let settings = place.workspace.stack_settings_path("dev");
-    let keep = RemoveOptions { force: true, preserve_config: true, ..RemoveOptions::default() };
+    let keep = RemoveOptions::default().force(true).preserve_config(true);
     stack.remove_with(&keep).await.unwrap();
     assert!(settings.exists() && place.workspace.stacks(false).await.unwrap().is_empty());
     stack.create().await.unwrap();

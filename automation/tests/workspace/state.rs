@@ -34,7 +34,7 @@ async fn an_export_can_be_imported_and_a_broken_one_only_by_force() {
     let plain = stack.export_with_secrets().await.unwrap();
     assert_eq!((plain.version(), plain.resources().len()), (3, 1));
     assert!(plain.to_string().contains("hush") && !sealed.to_string().contains("hush"));
-    stack.destroy(Source::Project, &Options::default()).await.unwrap();
+    stack.destroy(Source::Project).await.unwrap();
     assert!(stack.export().await.unwrap().resources().is_empty());
     stack.import(&plain).await.unwrap();
     assert_eq!(stack.outputs().await.unwrap()["secret"], Value::secret("hush"));
@@ -59,13 +59,13 @@ async fn a_history_tells_what_happened_in_pages() {
     assert_eq!(stack.last_update().await.unwrap(), None);
     stack.set_config("pin", ConfigValue::secret("hush"), &ConfigOptions::default()).await.unwrap();
     let message = "it's \"so\" --yes";
-    let options = Options { message: Some(message.to_owned()), ..Options::default() };
-    stack.up(Source::Project, &options).await.unwrap();
-    stack.destroy(Source::Project, &Options::default()).await.unwrap();
+    let options = Options::default().message(message.to_owned());
+    stack.up(Source::Project).with(&options).await.unwrap();
+    stack.destroy(Source::Project).await.unwrap();
     let all = stack.history(&HistoryOptions::default()).await.unwrap();
     let kinds: Vec<&str> = all.iter().map(|update| update.kind.as_str()).collect();
     assert_eq!(kinds, ["destroy", "update"]);
-    let second = HistoryOptions { page_size: Some(1), page: Some(2), show_secrets: true };
+    let second = HistoryOptions::default().page_size(1).page(2).show_secrets(true);
     let first = stack.history(&second).await.unwrap().remove(0);
     assert_eq!((first.message.as_str(), first.result.as_deref()), (message, Some("succeeded")));
     assert_eq!(first.resource_changes.unwrap()["create"], 1);
@@ -73,6 +73,6 @@ async fn a_history_tells_what_happened_in_pages() {
     assert_eq!(first.environment["exec.kind"], "auto.local");
     assert!(first.end_time.unwrap() >= first.start_time && first.start_time.starts_with("20"));
     assert!(all[1].config["shop:pin"].secret && all[1].config["shop:pin"].value.is_empty());
-    let beyond = HistoryOptions { page: Some(9), page_size: Some(5), show_secrets: false };
+    let beyond = HistoryOptions::default().page(9).page_size(5).show_secrets(false);
     assert!(stack.history(&beyond).await.unwrap().is_empty());
 }

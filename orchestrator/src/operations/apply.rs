@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use automation::Options;
 use contracts::operation::Severity;
 use contracts::{ErrorCode, Problem};
 use stacks::Stack;
@@ -17,7 +16,7 @@ const ATTEMPTS: u32 = 3;
 pub async fn apply(run: &Arc<Run>, stack: &Stack, refresh: bool) -> Result<(), Problem> {
     let mut attempt = 1;
     loop {
-        let options = Options { refresh, ..run.engine_options() };
+        let options = run.engine_options().refresh(refresh);
         let result = run.parts.engine.apply(stack, &options).await;
         match result {
             Ok(_) => return Ok(()),

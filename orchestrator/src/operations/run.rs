@@ -140,13 +140,11 @@ impl Run {
                 run.pass_on(event);
             }
         });
-        Options {
-            events: Some(sender),
-            cancel: self.cancel.clone(),
-            lock_timeout: LOCK_TIMEOUT,
-            timeout: Some(ENGINE_TIMEOUT),
-            ..engine_options()
-        }
+        engine_options()
+            .events(sender)
+            .cancel(self.cancel.clone())
+            .lock_timeout(LOCK_TIMEOUT)
+            .timeout(ENGINE_TIMEOUT)
     }
 
     pub async fn finish(&self, state: OperationState, error: Option<Problem>, at: Timestamp) {

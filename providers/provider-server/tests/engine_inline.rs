@@ -36,9 +36,9 @@ async fn a_stack_is_created_kept_and_destroyed_in_order() {
     let world = World::new().await;
     let stack = world.stack("rt-order").await;
     let (events, mut listener) = tokio::sync::mpsc::channel(4096);
-    let options = Options { events: Some(events), ..Options::default() };
+    let options = Options::default().events(events);
 
-    let update = stack.up(world.program("rt-order", two_resources()), &options).await.unwrap();
+    let update = stack.up(world.program("rt-order", two_resources())).with(&options).await.unwrap();
     assert_eq!(update.summary.changes["create"], 3);
     assert_eq!(update.outputs["address"], Value::from("address-of-second"));
     assert_eq!(world.cloud.log(), ["create first", "create second"]);
@@ -49,12 +49,12 @@ async fn a_stack_is_created_kept_and_destroyed_in_order() {
     assert!(kinds.iter().any(|kind| matches!(kind, EventKind::ResourcePre(step) if step.name() == "home")));
     assert!(matches!(kinds.last(), Some(EventKind::Cancel)), "{kinds:?}");
 
-    let again = stack.up(world.program("rt-order", two_resources()), &Options::default()).await.unwrap();
+    let again = stack.up(world.program("rt-order", two_resources())).await.unwrap();
     assert!(again.summary.is_unchanged(), "{:?}", again.summary);
 
-    stack.destroy(world.program("rt-order", two_resources()), &Options::default()).await.unwrap();
+    stack.destroy(world.program("rt-order", two_resources())).await.unwrap();
     assert_eq!(world.cloud.log()[2..], ["delete second", "delete first"]);
-    let entirely = RemoveOptions { remove_backups: true, remove_leftovers: true, ..RemoveOptions::default() };
+    let entirely = RemoveOptions::default().remove_backups(true).remove_leftovers(true);
     stack.remove_with(&entirely).await.unwrap();
     stack.remove_with(&entirely).await.unwrap();
     assert_eq!(world.state_files("rt-order"), Vec::<String>::new());
@@ -64,8 +64,7 @@ async fn a_stack_is_created_kept_and_destroyed_in_order() {
 async fn a_preview_plans_with_unknowns_and_touches_nothing() {
     let world = World::new().await;
     let stack = world.stack("rt-preview").await;
-    let plan =
-        stack.preview(world.program("rt-preview", two_resources()), &Options::default()).await.unwrap();
+    let plan = stack.preview(world.program("rt-preview", two_resources())).await.unwrap();
     let names: Vec<_> = plan.steps.iter().map(|step| (step.op.as_str(), step.name())).collect();
     assert_eq!(names, [("create", "home"), ("create", "instance")]);
     assert_eq!(world.cloud.log(), Vec::<String>::new());
@@ -75,7 +74,7 @@ async fn a_preview_plans_with_unknowns_and_touches_nothing() {
 async fn yaml_and_inline_of_one_stack_agree_in_plan_and_in_state() {
     let world = World::new().await;
     let inline = world.stack("rt-parity").await;
-    inline.up(world.program("rt-parity", two_resources()), &Options::default()).await.unwrap();
+    inline.up(world.program("rt-parity", two_resources())).await.unwrap();
     let from_inline = inline.export().await.unwrap();
 
     let project = world.yaml_project("rt-parity", two_resources());
@@ -86,8 +85,7 @@ async fn yaml_and_inline_of_one_stack_agree_in_plan_and_in_state() {
 
     let from_yaml = inline.export().await.unwrap();
     pretty_eq(&normalized(from_inline.json()), &normalized(from_yaml.json()));
-    let after =
-        inline.preview(world.program("rt-parity", two_resources()), &Options::default()).await.unwrap();
+    let after = inline.preview(world.program("rt-parity", two_resources())).await.unwrap();
     assert!(after.is_unchanged(), "{:?}", after.changes);
 }
 
@@ -100,7 +98,7 @@ fn pretty_eq(left: &serde_json::Value, right: &serde_json::Value) {
 async fn a_secret_is_in_no_file_of_the_state() {
     let world = World::new().await;
     let stack = world.stack("rt-secret").await;
-    stack.up(world.program("rt-secret", two_resources()), &Options::default()).await.unwrap();
+    stack.up(world.program("rt-secret", two_resources())).await.unwrap();
     assert!(!world.grep_state("canary-3f9"));
     assert!(world.grep_state("ciphertext"));
 }
@@ -112,7 +110,7 @@ async fn a_providers_refusal_arrives_with_its_words_its_step_and_its_code() {
     let mut declared = two_resources();
     declared.resources[1] = Declaration::new("instance", "pilot:test:Thing").input("label", "refuse");
     declared.outputs.clear();
-    let error = stack.up(world.program("rt-refused", declared), &Options::default()).await.unwrap_err();
+    let error = stack.up(world.program("rt-refused", declared)).await.unwrap_err();
     let Error::UpdateFailed { failed_operations, .. } = &error else { panic!("{error}") };
     assert!(error.to_string().contains("provider_capacity: the test cloud is full"), "{error}");
     assert!(failed_operations[0].urn.ends_with("::instance"));
@@ -129,10 +127,10 @@ async fn a_partial_failure_keeps_the_resource_so_that_it_can_be_deleted() {
         resources: vec![Declaration::new("half", "pilot:test:Thing").input("label", "partial")],
         ..Declared::default()
     };
-    stack.up(world.program("rt-partial", declared.clone()), &Options::default()).await.unwrap_err();
+    stack.up(world.program("rt-partial", declared.clone())).await.unwrap_err();
     let state = stack.export().await.unwrap().to_string();
     assert!(state.contains("id-of-partial"), "{state}");
-    stack.destroy(world.program("rt-partial", declared), &Options::default()).await.unwrap();
+    stack.destroy(world.program("rt-partial", declared)).await.unwrap();
     assert_eq!(world.cloud.log(), ["create partial", "delete partial"]);
 }
 
@@ -154,11 +152,11 @@ async fn cancelling_lets_the_step_under_way_end_and_be_recorded() {
         cloud.until_logged("begin slow").await;
         cancel.cancel();
     });
-    let error = stack.up(world.program("rt-cancel", declared.clone()), &options).await.unwrap_err();
+    let error = stack.up(world.program("rt-cancel", declared.clone())).with(&options).await.unwrap_err();
     assert!(matches!(error, Error::Canceled), "{error}");
     let state = stack.export().await.unwrap().to_string();
     assert!(state.contains("id-of-slow") && !state.contains("id-of-never"), "{state}");
-    stack.destroy(world.program("rt-cancel", declared), &Options::default()).await.unwrap();
+    stack.destroy(world.program("rt-cancel", declared)).await.unwrap();
 }
 
 #[tokio::test]
@@ -171,11 +169,11 @@ async fn a_second_update_of_a_locked_stack_names_the_owner() {
     };
     let first = {
         let (stack, program) = (stack.clone(), world.program("rt-locked", declared.clone()));
-        tokio::spawn(async move { stack.up(program, &Options::default()).await })
+        tokio::spawn(async move { stack.up(program).await })
     };
     world.cloud.until_logged("begin slow").await;
-    let options = Options { lock_timeout: Duration::ZERO, ..Options::default() };
-    let error = stack.up(world.program("rt-locked", declared), &options).await.unwrap_err();
+    let options = Options::default().lock_timeout(Duration::ZERO);
+    let error = stack.up(world.program("rt-locked", declared)).with(&options).await.unwrap_err();
     let Error::ConcurrentUpdate { owner, .. } = error else { panic!("{error}") };
     assert!(owner.contains("(pid "), "{owner}");
     first.await.unwrap().unwrap();
@@ -186,7 +184,7 @@ async fn a_program_that_panics_or_fails_is_a_typed_error() {
     let world = World::new().await;
     let stack = world.stack("rt-program").await;
     for (program, words) in world::broken_programs() {
-        let error = stack.up(program, &Options::default()).await.unwrap_err();
+        let error = stack.up(program).await.unwrap_err();
         let Error::Program { message } = &error else { panic!("{error}") };
         assert!(message.contains(words), "{message}");
     }
@@ -212,7 +210,7 @@ async fn an_operation_that_takes_too_long_is_ended_with_its_own_error() {
         resources: vec![Declaration::new("slow", "pilot:test:Thing").input("label", "slow")],
         ..Declared::default()
     };
-    let options = Options { timeout: Some(Duration::from_millis(900)), ..Options::default() };
-    let error = stack.up(world.program("rt-limit", declared), &options).await.unwrap_err();
+    let options = Options::default().timeout(Duration::from_millis(900));
+    let error = stack.up(world.program("rt-limit", declared)).with(&options).await.unwrap_err();
     assert!(matches!(error, Error::TimedOut { .. }), "{error}");
 }
