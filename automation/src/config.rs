@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 
 mod plan;
 
-pub(crate) use plan::{parse_json, write_commands};
+pub(crate) use plan::{config_command, parse_json, write_commands};
 
 /// One entry of a stack's configuration.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
