@@ -10,7 +10,7 @@ use crate::setters::setters;
 
 mod plan;
 
-pub(crate) use plan::{parse_json, write_commands};
+pub(crate) use plan::{config_command, parse_json, write_commands};
 
 /// One entry of a stack's configuration.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]

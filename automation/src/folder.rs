@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::engine::{Backend, Place};
 use crate::error::{Error, Result};
-use crate::patience::patiently;
+use crate::retry::until_unlocked;
 
 mod announce;
 mod lock;
@@ -24,14 +24,14 @@ pub(crate) use announce::Announcement;
 pub(crate) async fn locking<T, F>(
     place: &Place,
     stack: &str,
-    patience: Duration,
+    timeout: Duration,
     cancel: &CancellationToken,
     run: impl FnMut() -> F,
 ) -> Result<T>
 where
     F: Future<Output = Result<T>>,
 {
-    let deadline = Instant::now() + patience;
+    let deadline = Instant::now() + timeout;
     let settled = || async move {
         let Some(files) = Files::of(place, stack) else { return Ok(()) };
         tokio::select! {
@@ -44,7 +44,7 @@ where
         side_files::heal(&files.backend, &place.project, &files.stack);
         Ok(())
     };
-    patiently(deadline, cancel, settled, run).await
+    until_unlocked(deadline, cancel, settled, run).await
 }
 
 /// False only when it is known that no change by the engine host was cut off.

@@ -14,13 +14,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{Cli, is_supported, parse_version, unsupported};
 use crate::engine::{Command, Engine, Operation, OperationResult, Place};
 use crate::error::{Error, Result};
-use crate::patience::patiently;
 use crate::{argv, environment, folder};
 
 mod route;
@@ -45,7 +43,7 @@ mod wire;
 mod tests;
 
 use pool::Pool;
-use process::Environment;
+use process::{Environment, Launch};
 use unsettled::StackKey;
 
 /// How long a process lives that nobody uses.
@@ -65,18 +63,6 @@ pub struct Host {
     cli: Option<Cli>,
     version: String,
     pool: Arc<Pool>,
-}
-
-/// How processes are started and how long things may take.
-#[derive(Debug, Clone)]
-struct Launch {
-    path: PathBuf,
-    history: Option<u32>,
-    runs: Option<u32>,
-    idle: Duration,
-    grace: Duration,
-    last: Duration,
-    recycle: recycle::Limits,
 }
 
 impl Host {
@@ -105,7 +91,7 @@ impl Host {
             last: LAST,
             recycle: recycle::Limits::default(),
         };
-        Ok(Self { cli: None, version, pool: Arc::new(Pool::new(launch)) })
+        Ok(Self { cli: None, version, pool: Arc::new(Pool::new(launch, recovery::begin)) })
     }
 
     /// Does with this CLI what the host does not: plugins, policies, organisations, environments, the
@@ -148,7 +134,7 @@ impl Host {
     fn with_launch(mut self, change: impl FnOnce(&mut Launch)) -> Self {
         let mut launch = self.pool.launch.clone();
         change(&mut launch);
-        self.pool = Arc::new(Pool::new(launch));
+        self.pool = Arc::new(Pool::new(launch, recovery::begin));
         self
     }
 
@@ -231,7 +217,7 @@ impl Host {
             return run::command(&self.pool, &env, place, command).await;
         };
         self.pool.recoveries.settled(&StackKey::new(place, stack), &never).await?;
-        waiting(place.lock_timeout, &never, || run::command(&self.pool, &env, place, command)).await
+        run::waiting(place.lock_timeout, &never, || run::command(&self.pool, &env, place, command)).await
     }
 
     async fn own_operation(&self, place: &Place, operation: &Operation<'_>) -> Result<OperationResult> {
@@ -248,16 +234,8 @@ impl Host {
             return run().await;
         }
         self.pool.recoveries.settled(&StackKey::new(place, operation.stack), &options.cancel).await?;
-        waiting(options.lock_timeout, &options.cancel, run).await
+        run::waiting(options.lock_timeout, &options.cancel, run).await
     }
-}
-
-/// Runs something until nobody else changes the stack. What dead processes leave, the host puts right.
-async fn waiting<T, F>(patience: Duration, cancel: &CancellationToken, run: impl FnMut() -> F) -> Result<T>
-where
-    F: Future<Output = Result<T>>,
-{
-    patiently(Instant::now() + patience, cancel, || std::future::ready(Ok(())), run).await
 }
 
 /// The first version in a text, as it is written there.

@@ -127,10 +127,10 @@ mod language;
 mod language;
 #[cfg(any(feature = "cli", feature = "inline"))]
 mod loopback;
-#[cfg(feature = "cli")]
-mod patience;
 #[cfg(test)]
 mod recorder;
+#[cfg(feature = "cli")]
+mod retry;
 mod setters;
 mod wire;
 mod yaml;

@@ -19,6 +19,7 @@ mod environments;
 mod history;
 mod import;
 mod manage;
+mod open;
 mod outputs;
 mod repair;
 mod request;
@@ -26,7 +27,6 @@ mod secrets;
 mod state;
 mod tags;
 
-pub(crate) use config::config_command;
 pub use history::{HistoryOptions, UpdateInfo};
 pub use import::{ImportOptions, ImportResource, Imported};
 pub use manage::{CreateOptions, RemoveOptions};

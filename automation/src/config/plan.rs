@@ -30,6 +30,16 @@ pub(crate) fn write_commands(
     Ok(commands)
 }
 
+/// A command about the configuration of `stack`.
+pub(crate) fn config_command<const N: usize>(
+    words: [&str; N],
+    stack: &str,
+    options: &ConfigOptions,
+) -> Command {
+    let file = options.file.as_ref().map(|file| file.display().to_string());
+    Command::new(words).stack(stack).option("config-file", file)
+}
+
 /// Reads what `pulumi config --json` prints.
 pub(crate) fn parse_json(text: &str) -> Result<BTreeMap<String, ConfigValue>> {
     let refuse = |message: String| Error::Invalid { command: "config set-all".to_owned(), message };
@@ -55,7 +65,7 @@ struct Scope<'a> {
 
 impl Scope<'_> {
     fn command<const N: usize>(&self, words: [&str; N]) -> Command {
-        crate::stack::config_command(words, self.stack, self.options)
+        config_command(words, self.stack, self.options)
     }
 
     /// True for what must not, or cannot, be an argument among others.

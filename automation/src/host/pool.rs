@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Launch;
-use super::process::{Environment, Lease, NoStart, Process};
-use super::recovery::{self, Recoveries};
+use super::process::{Environment, Launch, Lease, NoStart, Process};
 use super::recycle::Replacing;
+use super::unsettled::{Recoveries, StackKey};
+use crate::engine::Place;
 use crate::error::{Error, Result};
 
 /// How often one call tries to start a process.
@@ -23,8 +23,12 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// How long failures are remembered of an environment that nobody asks for.
 const GRUDGE: Duration = Duration::from_secs(60);
 
+/// Begins the recovery of a stack that a process of this environment was working on when it died.
+pub(super) type Recover = fn(&Arc<Pool>, &Environment, StackKey, Place);
+
 pub(super) struct Pool {
     pub launch: Launch,
+    recover: Recover,
     pub recoveries: Recoveries,
     slots: Mutex<HashMap<Environment, Arc<Slot>>>,
     runs: std::sync::atomic::AtomicU64,
@@ -48,9 +52,10 @@ struct Strikes {
 }
 
 impl Pool {
-    pub fn new(launch: Launch) -> Self {
+    pub fn new(launch: Launch, recover: Recover) -> Self {
         Self {
             launch,
+            recover,
             recoveries: Recoveries::default(),
             slots: Mutex::default(),
             runs: std::sync::atomic::AtomicU64::new(1),
@@ -112,16 +117,29 @@ impl Pool {
         Err(Error::HostDown { message })
     }
 
+    /// An operation has ended in this process, in whatever way. Waits for nothing.
+    pub fn after_operation(self: &Arc<Self>, env: &Environment, process: &Arc<Process>) {
+        let Some(replacing) = process.recycle.after_operation(&self.launch.recycle, process.pid) else {
+            return;
+        };
+        // Without a runtime, nobody is left who would use another one.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        if process.is_alive() && !process.is_retired() {
+            tracing::info!(pid = process.pid, "recycling the engine host");
+            let old = Arc::clone(process);
+            runtime.spawn(Self::replace(Arc::downgrade(self), env.clone(), old, replacing));
+        }
+    }
+
     /// Puts a new process in the place of this one, which takes runs until then and ends with its last.
     /// When there is no new one, everything stays as it is.
-    pub async fn replace(pool: Weak<Self>, env: Environment, replacing: Replacing) {
+    async fn replace(pool: Weak<Self>, env: Environment, old: Arc<Process>, _replacing: Replacing) {
         let Some((slot, launch)) = pool.upgrade().map(|pool| (pool.slot(&env), pool.launch.clone())) else {
             return;
         };
         // Whoever finds the old one dead meanwhile waits for the one that is about to come.
         let mut strikes = slot.gate.lock().await;
-        let old = replacing.process();
-        if !lock(&slot.process).as_ref().is_some_and(|process| Arc::ptr_eq(process, old)) {
+        if !lock(&slot.process).as_ref().is_some_and(|process| Arc::ptr_eq(process, &old)) {
             return;
         }
         match start(Weak::clone(&pool), &launch, &env).await {
@@ -218,7 +236,15 @@ async fn start(
     env: &Environment,
 ) -> std::result::Result<Arc<Process>, NoStart> {
     let same = env.clone();
-    Process::start(launch, env, move |process| recovery::begin(&pool, &same, process)).await
+    Process::start(launch, env, move |process| {
+        let stacks = process.unsettled.take();
+        // Without a pool, nobody is left who would do anything with these stacks.
+        let Some(pool) = pool.upgrade() else { return };
+        for (key, place) in stacks {
+            (pool.recover)(&pool, &same, key, place);
+        }
+    })
+    .await
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -16,11 +16,11 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::client;
-use super::recycle::Recycle;
+use super::recycle::{Limits, Recycle};
 use super::said::Said;
+use super::socket;
 use super::unsettled::Unsettled;
 use super::wire::{PROTOCOL, Ready};
-use super::{Launch, socket};
 use crate::error::Error;
 use crate::group;
 
@@ -33,6 +33,18 @@ const START: Duration = Duration::from_secs(30);
 /// How long a process may take to end by itself once nobody wants it any more: as long as a run has that
 /// is cancelled in order, and a little.
 const FAREWELL: Duration = Duration::from_secs(70);
+
+/// How processes are started and how long things may take.
+#[derive(Debug, Clone)]
+pub(super) struct Launch {
+    pub path: PathBuf,
+    pub history: Option<u32>,
+    pub runs: Option<u32>,
+    pub idle: Duration,
+    pub grace: Duration,
+    pub last: Duration,
+    pub recycle: Limits,
+}
 
 /// Why there is no process.
 #[derive(Debug)]
@@ -115,7 +127,7 @@ impl Process {
         let said = Said::default();
         tokio::spawn(said.clone().listen(stderr, pid));
         let ready = tokio::time::timeout(START, ready(stdout, &path, pid));
-        if let Err(reason) = ready.await.unwrap_or_else(|_| Err(late())) {
+        if let Err(reason) = ready.await.unwrap_or_else(|_| Err(not_ready())) {
             return Err(match reason {
                 NoStart::Again(reason) => NoStart::Again(child.give_up(&reason, &said).await),
                 never => never,
@@ -321,7 +333,7 @@ async fn ready(
     }
 }
 
-fn late() -> NoStart {
+fn not_ready() -> NoStart {
     NoStart::Again(format!("it was not ready within {START:?}"))
 }
 

@@ -6,9 +6,6 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::pool::Pool;
-use super::process::{Environment, Process};
-
 /// When a process is recycled.
 #[derive(Debug, Clone)]
 pub(super) struct Limits {
@@ -30,7 +27,7 @@ impl Default for Limits {
 
 /// What one process has been through.
 #[derive(Debug, Default)]
-pub(super) struct Recycle(Mutex<State>);
+pub(super) struct Recycle(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -42,22 +39,21 @@ struct State {
 }
 
 /// A replacement on the way; dropped, there may be another one after the pause.
-pub(super) struct Replacing(Arc<Process>);
+pub(super) struct Replacing(Recycle);
 
 impl Drop for Replacing {
     fn drop(&mut self) {
-        let mut state = self.0.recycle.state();
+        let mut state = self.0.state();
         (state.replacing, state.missed) = (false, Some(Instant::now()));
     }
 }
 
-impl Replacing {
-    pub fn process(&self) -> &Arc<Process> {
-        &self.0
-    }
-}
-
 impl Recycle {
+    /// An operation has ended, in whatever way, in the process with this id: whether it is to be replaced now.
+    pub fn after_operation(&self, limits: &Limits, pid: u32) -> Option<Replacing> {
+        self.add(limits, || resident(pid)).then(|| Replacing(Self(Arc::clone(&self.0))))
+    }
+
     /// Counts an operation; true when the process is to be replaced now, and then it counts as being so.
     fn add(&self, limits: &Limits, memory: impl FnOnce() -> Option<u64>) -> bool {
         let mut state = self.state();
@@ -74,21 +70,6 @@ impl Recycle {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// An operation has ended in this process, in whatever way. Waits for nothing.
-pub(super) fn after_operation(pool: &Arc<Pool>, env: &Environment, process: &Arc<Process>) {
-    let is_due = process.recycle.add(&pool.launch.recycle, || resident(process.pid));
-    if !is_due {
-        return;
-    }
-    let replacing = Replacing(Arc::clone(process));
-    // Without a runtime, nobody is left who would use another one.
-    let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-    if process.is_alive() && !process.is_retired() {
-        tracing::info!(pid = process.pid, "recycling the engine host");
-        runtime.spawn(Pool::replace(Arc::downgrade(pool), env.clone(), replacing));
     }
 }
 

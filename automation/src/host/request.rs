@@ -9,11 +9,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::Launch;
 use super::client::{self, Failure};
 use super::pool::Pool;
-use super::process::{Environment, Lease, Process};
-use super::recycle;
+use super::process::{Environment, Launch, Lease, Process};
 use super::unsettled::StackKey;
 use super::wire::{Cancel, Ended, Line, Program, Run, Where};
 use crate::deadline;
@@ -131,7 +129,7 @@ impl Drop for Running<'_> {
             None => process.unsettled.abandon(self.number),
         }
         if self.is_operation {
-            recycle::after_operation(self.pool, self.env, process);
+            self.pool.after_operation(self.env, process);
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::fault::Failed;
@@ -15,6 +16,7 @@ use crate::engine::{Command, Operation, OperationResult, Place};
 use crate::error::Result;
 use crate::gather::Gathered;
 use crate::language;
+use crate::retry::until_unlocked;
 
 /// A recovery is a look at files.
 const RECOVERY: Duration = Duration::from_secs(60);
@@ -110,4 +112,16 @@ pub(super) async fn operation(
     }
     let (stack, command) = (operation.stack, operation.kind.command());
     Err(Failed { stack, command, outcome, failures, program_error: observed.error }.into_error())
+}
+
+/// Runs something until nobody else changes the stack. What dead processes leave, the host puts right.
+pub(super) async fn waiting<T, F>(
+    timeout: Duration,
+    cancel: &CancellationToken,
+    run: impl FnMut() -> F,
+) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
+    until_unlocked(Instant::now() + timeout, cancel, || std::future::ready(Ok(())), run).await
 }

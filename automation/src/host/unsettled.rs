@@ -1,9 +1,14 @@
-//! The runs of one process that may leave a stack's state in the middle of something when it dies.
+//! Stacks whose state may be in the middle of something: of the runs of one process, should it die, and those that are
+//! being recovered from that.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::engine::Place;
+use crate::error::{Error, Result};
 
 /// A stack, wherever in the program it is spoken of.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,6 +70,49 @@ impl Unsettled {
 
     fn entries(&self) -> MutexGuard<'_, BTreeMap<u64, Entry>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The stacks that are being recovered now.
+#[derive(Default)]
+pub(super) struct Recoveries(Arc<Mutex<HashMap<StackKey, watch::Receiver<()>>>>);
+
+/// A stack that is being recovered, until this is dropped.
+pub(super) struct Recovering {
+    all: Recoveries,
+    key: StackKey,
+    /// Dropped after the key is gone: whoever waits is woken then.
+    _sender: watch::Sender<()>,
+}
+
+impl Recoveries {
+    /// Others wait for this stack from now on.
+    pub fn begin(&self, key: StackKey) -> Recovering {
+        let (sender, receiver) = watch::channel(());
+        self.running().insert(key.clone(), receiver);
+        Recovering { all: Self(Arc::clone(&self.0)), key, _sender: sender }
+    }
+
+    /// Waits while this stack is being recovered.
+    pub async fn settled(&self, key: &StackKey, cancel: &CancellationToken) -> Result<()> {
+        loop {
+            let Some(mut running) = self.running().get(key).cloned() else { return Ok(()) };
+            tokio::select! {
+                // The sender is dropped when it has ended, however it did.
+                _ = running.changed() => {}
+                () = cancel.cancelled() => return Err(Error::Canceled),
+            }
+        }
+    }
+
+    fn running(&self) -> MutexGuard<'_, HashMap<StackKey, watch::Receiver<()>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Recovering {
+    fn drop(&mut self) {
+        self.all.running().remove(&self.key);
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::*;
 use crate::classify::is_absent_key;
-use crate::config::{ConfigOptions, ConfigValue, parse_json, write_commands};
+use crate::config::{ConfigOptions, ConfigValue, config_command, parse_json, write_commands};
 
 impl Stack {
     /// One entry, secrets in plain text; none when it is not set. `pulumi config get`.
@@ -91,16 +91,6 @@ impl Stack {
         self.command(command).await?;
         self.get_all_config(options).await
     }
-}
-
-/// A command about the configuration of `stack`.
-pub(crate) fn config_command<const N: usize>(
-    words: [&str; N],
-    stack: &str,
-    options: &ConfigOptions,
-) -> Command {
-    let file = options.file.as_ref().map(|file| file.display().to_string());
-    Command::new(words).stack(stack).option("config-file", file)
 }
 
 #[cfg(test)]

@@ -25,24 +25,6 @@ pub struct StackSummary {
 }
 
 impl Workspace {
-    /// Creates a stack of this project; as [`Stack::create`].
-    pub async fn create_stack(&self, name: &str) -> Result<Stack> {
-        let stack = self.stack(name);
-        stack.create().await.map(|()| stack)
-    }
-
-    /// A stack that exists; as [`Stack::select`].
-    pub async fn select_stack(&self, name: &str) -> Result<Stack> {
-        let stack = self.stack(name);
-        stack.select().await.map(|()| stack)
-    }
-
-    /// A stack that is created unless it exists; as [`Stack::ensure`].
-    pub async fn upsert_stack(&self, name: &str) -> Result<Stack> {
-        let stack = self.stack(name);
-        stack.ensure().await.map(|_| stack)
-    }
-
     /// The project's stacks, or those of every project in the backend; `pulumi stack ls [--all]`. A folder
     /// or bucket backend reads the state of each.
     pub async fn stacks(&self, all: bool) -> Result<Vec<StackSummary>> {
@@ -60,7 +42,6 @@ impl Workspace {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::recorder::Recorder;
 
     /// As Pulumi 3.255.0 prints it for Pulumi Cloud (first) and a folder (second).
@@ -82,17 +63,5 @@ mod tests {
         assert_eq!(workspace.selected().await.unwrap().as_deref(), Some("dev"));
         assert_eq!(workspace.selected().await.unwrap(), None);
         assert_eq!(recorder.lines()[..2], ["stack ls --all --json", "stack ls --json"]);
-    }
-
-    #[tokio::test]
-    async fn only_a_stack_that_is_there_makes_an_upsert_a_selection() {
-        let there = Recorder::failing(Error::StackExists { stack: "dev".to_owned() });
-        assert_eq!(there.workspace().upsert_stack("dev").await.unwrap().name(), "dev");
-        let broken = Recorder::failing(Error::Auth { message: "log in".to_owned() });
-        assert!(matches!(broken.workspace().upsert_stack("dev").await, Err(Error::Auth { .. })));
-        let there = Recorder::failing(Error::StackExists { stack: "dev".to_owned() });
-        assert!(matches!(there.workspace().create_stack("dev").await, Err(Error::StackExists { .. })));
-        let absent = Recorder::failing(Error::StackNotFound { stack: "dev".to_owned() });
-        assert!(matches!(absent.workspace().select_stack("dev").await, Err(Error::StackNotFound { .. })));
     }
 }

@@ -77,5 +77,7 @@ async fn settings_secrets_tags_and_history_are_the_same_for_both() {
 async fn what_only_the_cli_does_is_done_by_the_cli() {
     let world = World::new().await;
     assert_eq!(world.workspace.plugins(false).await.unwrap().len(), 0);
-    assert_eq!(world.engine.processes(), Vec::<u32>::new());
+    let stack = world.workspace.create_stack("dev").await.unwrap();
+    stack.set_tag("team", "red").await.unwrap();
+    assert_eq!(stack.tags().await.unwrap()["team"], "red");
 }

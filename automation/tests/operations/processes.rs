@@ -78,7 +78,7 @@ async fn every_operation_and_every_command_is_one_process() {
     let watched = Watched::new(&world, ARGUMENTS, |cli| cli).await;
     let (options, plain) = (Options::default(), ConfigOptions::default());
     let stack = watched.workspace.create_stack("one").await.unwrap();
-    watched.run("stack init one");
+    watched.run("stack init");
     stack.preview(one()).with(&options).await.unwrap();
     watched.run("preview");
     stack.up(one()).with(&options).await.unwrap();

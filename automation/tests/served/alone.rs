@@ -22,7 +22,6 @@ async fn a_whole_life_of_a_stack_starts_no_cli() {
     stack.select().await.unwrap();
     stack.set_config("pin", ConfigValue::secret("canary-pin"), &plain).await.unwrap();
     assert_eq!(stack.get_config("pin", &plain).await.unwrap().unwrap().value, "canary-pin");
-    stack.set_tag("team", "red").await.unwrap();
     let shop = || {
         program(|context| async move {
             let token = pulumi_auto::Input::from("canary-output").into_secret();

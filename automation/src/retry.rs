@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Runs something until it no longer meets another change, or the deadline passes. `before` comes before each try.
-pub(crate) async fn patiently<T, B, F>(
+pub(crate) async fn until_unlocked<T, B, F>(
     deadline: Instant,
     cancel: &CancellationToken,
     mut before: impl FnMut() -> B,
@@ -57,15 +57,16 @@ mod tests {
             }
         };
         let late = Instant::now() + Duration::from_secs(60);
-        patiently(late, &never, free, run(3)).await.unwrap();
+        until_unlocked(late, &never, free, run(3)).await.unwrap();
         assert_eq!(tries.get(), 4);
         let deadline = Instant::now() + PAUSE;
-        let error = patiently(deadline, &never, free, run(u32::MAX)).await.unwrap_err();
+        let error = until_unlocked(deadline, &never, free, run(u32::MAX)).await.unwrap_err();
         assert!(matches!(error, Error::ConcurrentUpdate { .. }) && Instant::now() >= deadline, "{error:?}");
         never.cancel();
-        let error = patiently(late, &never, free, run(u32::MAX)).await.unwrap_err();
+        let error = until_unlocked(late, &never, free, run(u32::MAX)).await.unwrap_err();
         assert!(matches!(error, Error::Canceled), "{error:?}");
-        let error = patiently(late, &never, || async { Err(Error::Canceled) }, run(0)).await.unwrap_err();
+        let error =
+            until_unlocked(late, &never, || async { Err(Error::Canceled) }, run(0)).await.unwrap_err();
         assert!(matches!(error, Error::Canceled), "{error:?}");
     }
 }
