@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
-use crate::program::ProgramError;
+use crate::program_error::ProgramError;
 use crate::wire as rpc;
 use crate::wire::MAX_MESSAGE;
 use rpc::engine_client::EngineClient;

@@ -9,7 +9,7 @@ use super::Context;
 use super::callbacks::Handler;
 use super::connection::refused;
 use super::transform::unreadable;
-use crate::program::ProgramError;
+use crate::program_error::ProgramError;
 use crate::setters::setters;
 use crate::value::{self, Value};
 use crate::wire as rpc;

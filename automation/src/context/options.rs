@@ -1,24 +1,24 @@
 //! How a resource is to be treated, besides what it is.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
 use super::hooks::Hooks;
 use super::package::PackageReference;
-use super::resource::Resource;
+use super::parent::Parent;
 use super::transform::Transform;
 use crate::setters::setters;
 use crate::value::Input;
 use crate::value::UNKNOWN_ID;
 
 /// Everything that can be asked for a resource besides its inputs (Pulumi: *resource options*). The
-/// default asks for nothing. URNs are those of [`Resource::urn`].
+/// default asks for nothing. URNs are those of [`crate::Resource::urn`].
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct ResourceOptions {
     /// The resource it is a part of; the stack itself when absent. Part of the URN. (`parent`)
-    pub parent: Option<Resource>,
+    pub parent: Option<Parent>,
     /// URNs of what must exist before it and be deleted after it, besides what its inputs come from. A
     /// component stands for everything in it. (`dependsOn`)
     pub depends_on: BTreeSet<String>,
@@ -61,6 +61,11 @@ pub struct ResourceOptions {
     pub hide_diffs: Vec<String>,
     /// Of [`crate::Context::package`], for a parameterized provider. (`packageRef`)
     pub package: Option<PackageReference>,
+    /// Of an explicit provider: environment variables that its plugin finds under another name, the new name first.
+    /// (`envVarMappings`)
+    pub env_var_mappings: BTreeMap<String, String>,
+    /// Where the program asks for it, for what the engine and its policies print.
+    pub source_position: Option<SourcePosition>,
     /// Functions that the engine calls around its steps. (`hooks`)
     pub hooks: Hooks,
     /// Changes to its own registration and to those of what is in it, in order. (`transforms`)
@@ -68,7 +73,7 @@ pub struct ResourceOptions {
 }
 
 setters!(ResourceOptions {
-    parent(Option<Resource>),
+    parent(Option<Parent>),
     depends_on(BTreeSet<String>),
     protect(Option<bool>),
     aliases(Vec<Alias>),
@@ -88,6 +93,8 @@ setters!(ResourceOptions {
     additional_secret_outputs(Vec<String>),
     hide_diffs(Vec<String>),
     package(Option<PackageReference>),
+    env_var_mappings(BTreeMap<String, String>),
+    source_position(Option<SourcePosition>),
     hooks(Hooks),
     transforms(Vec<Transform>),
 });
@@ -147,6 +154,25 @@ impl Alias {
     }
 }
 
+/// A place in the source of a program (Pulumi: *source position*).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SourcePosition {
+    /// `file://` and an absolute path.
+    pub uri: String,
+    /// Counts from 1.
+    pub line: i32,
+    /// Counts from 1; 0 when it is not known.
+    pub column: i32,
+}
+
+impl SourcePosition {
+    /// A place in a file, by its absolute path.
+    pub fn new(path: &str, line: i32, column: i32) -> Self {
+        Self { uri: format!("file://{path}"), line, column }
+    }
+}
+
 /// How long the provider may take; absent means as long as it takes (Pulumi: `customTimeouts`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -169,7 +195,7 @@ setters!(CustomTimeouts {
 });
 
 /// A provider that a program has configured itself (Pulumi: *explicit provider*); see
-/// [`Resource::as_provider`].
+/// [`crate::Resource::as_provider`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProviderReference {
     package: String,

@@ -13,7 +13,7 @@ use super::connection::refused;
 use super::hooks::{hooks_from_wire, hooks_to_wire};
 use super::options::{ProviderReference, ResourceOptions};
 use super::request::{alias_from_wire, alias_to_wire, timeouts_from_wire, timeouts_to_wire};
-use crate::program::ProgramError;
+use crate::program_error::ProgramError;
 use crate::value::Input;
 use crate::value::{self, Value};
 use crate::wire as rpc;
