@@ -35,11 +35,12 @@ pub use self::log::Severity;
 pub use self::options::{
     Alias, AliasParent, CustomTimeouts, ProviderReference, ResourceOptions, SourcePosition,
 };
+pub use self::options::{Transform, Transformed};
 pub use self::package::{Package, PackageReference, Parameterization};
 pub use self::parent::Parent;
 pub use self::resource::{Resource, ResourceArgs};
 pub use self::stack_reference::StackReference;
-pub use self::transform::{Transform, Transformed, TransformedInvoke};
+pub use self::transform::TransformedInvoke;
 use crate::program_error::ProgramError;
 use crate::value::Outputs;
 use crate::wire::{RunRequest, STACK_TYPE};

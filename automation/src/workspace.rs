@@ -9,7 +9,6 @@ use serde::de::DeserializeOwned;
 
 use crate::engine::{Backend, Command, Engine, Passphrase, Place};
 use crate::error::{Error, Result};
-use crate::stack::Stack;
 
 mod account;
 #[cfg(feature = "git")]
@@ -197,11 +196,6 @@ impl Workspace {
     pub fn with_lock_timeout(mut self, timeout: Duration) -> Self {
         self.place.lock_timeout = timeout;
         self
-    }
-
-    /// A stack of this project. Nothing is read or created yet.
-    pub fn stack(&self, name: &str) -> Stack {
-        Stack { workspace: self.clone(), name: name.to_owned() }
     }
 
     /// The project's name.

@@ -52,6 +52,10 @@ impl Features {
     }
 }
 
+pub(super) fn unreadable(error: prost::DecodeError) -> ProgramError {
+    ProgramError::Refused(format!("the engine sent what cannot be read: {error}"))
+}
+
 /// The engine closes the monitor when a resource fails or the user cancels; the reason is in its own
 /// diagnostics then. So it is when the connection itself breaks. A provider that is unavailable is another
 /// matter: the engine passes its words on.

@@ -2,15 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
+
+use futures_util::future::BoxFuture;
 
 use super::hooks::Hooks;
 use super::package::PackageReference;
 use super::parent::Parent;
-use super::transform::Transform;
+use crate::program_error::ProgramError;
 use crate::setters::setters;
-use crate::value::Input;
-use crate::value::UNKNOWN_ID;
+use crate::value::{Input, UNKNOWN_ID, Value};
 
 /// Everything that can be asked for a resource besides its inputs (Pulumi: *resource options*). The
 /// default asks for nothing. URNs are those of [`crate::Resource::urn`].
@@ -98,6 +100,51 @@ setters!(ResourceOptions {
     hooks(Hooks),
     transforms(Vec<Transform>),
 });
+
+/// A registration that can still be changed.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Transformed {
+    /// `package:module:Type`; a change has no effect.
+    pub resource_type: String,
+    /// A change has no effect.
+    pub name: String,
+    /// False for a component; a change has no effect.
+    pub custom: bool,
+    /// URN; a change has no effect.
+    pub parent: String,
+    /// Those with dependencies are [`Value::Output`]s.
+    pub inputs: BTreeMap<String, Value>,
+    /// `parent`, `package` and `transforms` are empty and stay as they are.
+    pub options: ResourceOptions,
+}
+
+/// An async function that changes registrations (Pulumi: *transform*). Cheap to clone.
+#[derive(Clone)]
+pub struct Transform(Arc<dyn Fn(Transformed) -> BoxFuture<'static, Changed> + Send + Sync>);
+
+type Changed = Result<Transformed, ProgramError>;
+
+impl Transform {
+    /// The function returns what is to be registered instead; an error fails the registration.
+    pub fn new<F, Fut>(change: F) -> Self
+    where
+        F: Fn(Transformed) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Changed> + Send + 'static,
+    {
+        Self(Arc::new(move |args| Box::pin(change(args))))
+    }
+
+    pub(super) fn apply(&self, registration: Transformed) -> BoxFuture<'static, Changed> {
+        (self.0)(registration)
+    }
+}
+
+impl fmt::Debug for Transform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Transform")
+    }
+}
 
 /// What a resource was before (Pulumi: *alias*).
 #[derive(Debug, Clone, PartialEq, Eq)]

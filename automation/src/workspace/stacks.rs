@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::*;
+use crate::stack::Stack;
 
 /// A stack as `pulumi stack ls` shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -25,6 +26,11 @@ pub struct StackSummary {
 }
 
 impl Workspace {
+    /// A stack of this project. Nothing is read or created yet.
+    pub fn stack(&self, name: &str) -> Stack {
+        Stack { workspace: self.clone(), name: name.to_owned() }
+    }
+
     /// Creates a stack of this project; as [`Stack::create`].
     pub async fn create_stack(&self, name: &str) -> Result<Stack> {
         let stack = self.stack(name);
