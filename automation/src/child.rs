@@ -8,7 +8,7 @@ use tokio::process::Command;
 
 use tonic::transport::{Channel, Endpoint};
 
-use crate::program::ProgramError;
+use crate::program_error::ProgramError;
 use crate::source::ChildProgram;
 use crate::wire as rpc;
 use crate::wire::RunRequest;

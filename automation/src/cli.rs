@@ -41,6 +41,15 @@ impl Cli {
     /// Asks the executable for its version; about 0.3 s. [`Error::CliMissing`] when it does not start,
     /// [`Error::CliVersion`] when it is not one that this crate works with.
     pub async fn open(path: impl Into<PathBuf>) -> Result<Self> {
+        let cli = Self::open_any_version(path).await?;
+        match parse_version(&cli.version) {
+            Some(version) if is_supported(version) => Ok(cli),
+            _ => Err(unsupported(cli.version)),
+        }
+    }
+
+    /// As [`Cli::open`], and takes a version that this crate was never tried with: what it does then is not known.
+    pub async fn open_any_version(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
         let output = tokio::process::Command::new(&path)
             .arg("version")
@@ -51,10 +60,7 @@ impl Cli {
             .await
             .map_err(|_| Error::CliMissing { path: path.clone() })?;
         let found = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-        match parse_version(&found) {
-            Some(version) if is_supported(version) => Ok(Self { path, version: found, slots: None }),
-            _ => Err(unsupported(found)),
-        }
+        Ok(Self { path, version: found, slots: None })
     }
 
     /// At most this many processes of this copy and its clones run at once; the others wait in order,
@@ -171,5 +177,7 @@ mod tests {
     async fn a_program_that_is_not_pulumi_is_refused_by_its_version() {
         let error = Cli::open("echo").await.unwrap_err();
         assert!(matches!(error, Error::CliVersion { .. }), "{error}");
+        // It prints its argument.
+        assert_eq!(Cli::open_any_version("echo").await.unwrap().version(), "version");
     }
 }

@@ -9,6 +9,7 @@ mod hooks;
 mod log;
 mod options;
 mod package;
+mod parent;
 mod read;
 mod register;
 mod request;
@@ -31,12 +32,17 @@ use self::family::Family;
 pub use self::function::{InvokeOptions, Returned};
 pub use self::hooks::{ErrorHook, Hook, Hooks, Step};
 pub use self::log::Severity;
-pub use self::options::{Alias, AliasParent, CustomTimeouts, ProviderReference, ResourceOptions};
+pub use self::options::{
+    Alias, AliasParent, CustomTimeouts, ProviderReference, ResourceOptions, SourcePosition,
+};
+pub use self::options::{Transform, Transformed};
 pub use self::package::{Package, PackageReference, Parameterization};
+pub use self::parent::Parent;
 pub use self::resource::{Resource, ResourceArgs};
 pub use self::stack_reference::StackReference;
-pub use self::transform::{Transform, Transformed, TransformedInvoke};
-use crate::program::{Outputs, ProgramError};
+pub use self::transform::TransformedInvoke;
+use crate::program_error::ProgramError;
+use crate::value::Outputs;
 use crate::wire::{RunRequest, STACK_TYPE};
 
 /// What a [`crate::Program`] registers resources with. Cheap to clone; all clones are of the same run,

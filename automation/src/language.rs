@@ -11,8 +11,10 @@ use crate::context::{Context, Package};
 use crate::error::{Error, Result};
 use crate::gather::Observed;
 use crate::loopback::Loopback;
-use crate::program::{Outputs, Program, ProgramError, panic_message};
+use crate::program::{Program, panic_message};
+use crate::program_error::ProgramError;
 use crate::source::Source;
+use crate::value::Outputs;
 use crate::wire::language_runtime_server::{LanguageRuntime, LanguageRuntimeServer};
 use crate::wire::{
     GetRequiredPackagesRequest, GetRequiredPackagesResponse, MAX_MESSAGE, PackageDependency,

@@ -72,7 +72,8 @@
 //! what they ask for, [`config`] what a stack is told. Then [`source`], [`mod@program`] and [`context`]:
 //! what runs and how it speaks to the engine, in the words of [`value`]. Last the engines, [`cli`],
 //! [`host`] and [`fake`], what they report ([`event`]) and what goes wrong ([`error`]). The environment of this process
-//! counts only for `git` without credentials of its own, and where [`Workspace::inherit_env`] says so.
+//! counts only for `git` without credentials of its own, and where [`Workspace::inherit_env`] or
+//! [`Login::of_user`] says so.
 
 #![deny(missing_docs)]
 // What one feature needs is unused without it; with all of them nothing may be.
@@ -127,6 +128,8 @@ mod language;
 mod language;
 #[cfg(any(feature = "cli", feature = "inline"))]
 mod loopback;
+#[cfg(feature = "inline")]
+mod program_error;
 #[cfg(test)]
 mod recorder;
 #[cfg(feature = "cli")]
@@ -141,8 +144,8 @@ pub use config::{ConfigOptions, ConfigValue};
 #[cfg(feature = "inline")]
 pub use context::{
     Alias, AliasParent, Context, CustomTimeouts, ErrorHook, Hook, Hooks, InvokeOptions, Package,
-    PackageReference, Parameterization, ProviderReference, Resource, ResourceArgs, ResourceOptions, Returned,
-    Severity, StackReference, Step, Transform, Transformed, TransformedInvoke,
+    PackageReference, Parameterization, Parent, ProviderReference, Resource, ResourceArgs, ResourceOptions,
+    Returned, Severity, SourcePosition, StackReference, Step, Transform, Transformed, TransformedInvoke,
 };
 pub use engine::{Backend, Command, Engine, Operation, OperationKind, OperationResult, Passphrase, Place};
 pub use error::{Diagnostic, Error, FailedOperation, Result};
@@ -153,12 +156,16 @@ pub use fake::FakeEngine;
 pub use host::Host;
 pub use options::Options;
 #[cfg(feature = "inline")]
-pub use program::{InvalidArgument, Outputs, Program, ProgramError, program};
+pub use program::{Program, program};
+#[cfg(feature = "inline")]
+pub use program_error::{InvalidArgument, ProgramError};
 #[cfg(feature = "inline")]
 pub use source::ChildProgram;
 pub use source::Source;
-pub use stack::{Deployment, Repair, Request, Stack, Summary, Update, UpdateInfo};
-pub use value::{Archive, ArchiveEntry, ArchiveSource, Asset, AssetSource, Input, ResourceReference, Value};
-pub use workspace::Workspace;
+pub use stack::{Deployment, RemoteStack, Repair, Request, Stack, Summary, Update, UpdateInfo};
+pub use value::{
+    Archive, ArchiveEntry, ArchiveSource, Asset, AssetSource, Input, Outputs, ResourceReference, Value,
+};
+pub use workspace::{Login, Workspace};
 
 pub use tokio_util::sync::CancellationToken;

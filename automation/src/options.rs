@@ -74,7 +74,7 @@ pub struct Options {
     pub display: DisplayOptions,
     /// Logs of the engine itself.
     pub debug: DebugOptions,
-    /// Run it on Pulumi Deployments, in Pulumi Cloud, instead of here.
+    /// Run it on Pulumi Deployments, in Pulumi Cloud, instead of here; [`crate::RemoteStack`] sets it.
     pub remote: Option<Remote>,
 }
 
@@ -135,7 +135,6 @@ macro_rules! option_setters {
             pending(Pending),
             display(DisplayOptions),
             debug(DebugOptions),
-            remote(Option<Remote>),
         });
         $crate::setters::setters!([$($generic)?] $owner, Select [$($path.)*select.] {
             targets(Vec<String>),

@@ -23,6 +23,9 @@ macro_rules! setters {
     (@one $said:ident $path:tt $name:ident Option<PathBuf>) => {
         $crate::setters::setters!(@set $said $path $name (value: impl Into<PathBuf>) Some(value.into()));
     };
+    (@one $said:ident $path:tt $name:ident Option<Parent>) => {
+        $crate::setters::setters!(@set $said $path $name (value: impl Into<Parent>) Some(value.into()));
+    };
     (@one $said:ident $path:tt $name:ident Option<$inner:ty>) => {
         $crate::setters::setters!(@set $said $path $name (value: impl Into<Option<$inner>>) value.into());
     };

@@ -21,6 +21,7 @@ mod import;
 mod manage;
 mod open;
 mod outputs;
+mod remote;
 mod repair;
 mod request;
 mod secrets;
@@ -30,6 +31,7 @@ mod tags;
 pub use history::{HistoryOptions, UpdateInfo};
 pub use import::{ImportOptions, ImportResource, Imported};
 pub use manage::{CreateOptions, RemoveOptions};
+pub use remote::RemoteStack;
 pub use repair::Repair;
 pub use request::Request;
 use request::Work;
@@ -82,6 +84,15 @@ pub struct Update {
     pub outputs: BTreeMap<String, Value>,
     /// What was done.
     pub summary: Summary,
+    pub(crate) stack: Stack,
+}
+
+impl Update {
+    /// The entry of this update in the stack's history: version, times, configuration. It is asked for now, which is one
+    /// more command; the latest entry is told, so that of another run if there has been one since.
+    pub async fn info(&self) -> Result<Option<UpdateInfo>> {
+        self.stack.last_update().await
+    }
 }
 
 impl Stack {
@@ -97,9 +108,9 @@ impl Stack {
 
     /// Brings the stack to what the program says; `pulumi up`.
     pub fn up(&self, program: impl Into<Source>) -> Request<Update> {
-        self.request(OperationKind::Up, program.into(), |mut finished, _| {
+        self.request(OperationKind::Up, program.into(), |stack, mut finished, _| {
             let outputs = finished.outputs.take().unwrap_or_default();
-            Update { outputs, summary: summarize(finished) }
+            Update { outputs, summary: summarize(finished), stack }
         })
     }
 
@@ -131,14 +142,14 @@ impl Stack {
     }
 
     fn summary_of(&self, kind: OperationKind, program: Source) -> Request<Summary> {
-        self.request(kind, program, |finished, _| summarize(finished))
+        self.request(kind, program, |_, finished, _| summarize(finished))
     }
 
     fn request<T>(
         &self,
         kind: OperationKind,
         program: Source,
-        finish: fn(OperationResult, Option<String>) -> T,
+        finish: fn(Stack, OperationResult, Option<String>) -> T,
     ) -> Request<T> {
         let (stack, options) = (self.clone(), Options::default());
         Request { stack, kind, work: Work::Program(program), options, finish }
@@ -154,7 +165,8 @@ impl Stack {
         let operation = Operation { kind, stack: &self.name, program, own, options };
         let span = tracing::info_span!("operation", stack = self.name, ?kind, outcome = Empty);
         let result = self.workspace.engine().operate(self.workspace.place(), &operation);
-        let result = result.instrument(span.clone()).await;
+        let result =
+            self.workspace.observed(kind.command(), &self.name, result.instrument(span.clone())).await;
         // Without one when the future was dropped.
         span.record("outcome", outcome(&result));
         result

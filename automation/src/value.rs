@@ -13,6 +13,9 @@ pub use reference::ResourceReference;
 pub(crate) use wire::{SECRET, SIGNATURE_KEY, UNKNOWN_ID, from_wire, is_unknown, to_wire};
 pub use wire::{from_struct, to_struct};
 
+/// The outputs of a stack by name.
+pub type Outputs = BTreeMap<String, Input>;
+
 /// A property value (Pulumi: *property value*).
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]

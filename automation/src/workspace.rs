@@ -13,6 +13,8 @@ use crate::error::{Error, Result};
 mod account;
 #[cfg(feature = "git")]
 mod git;
+mod login;
+mod observer;
 mod plugins;
 mod project;
 mod settings;
@@ -21,6 +23,9 @@ mod stacks;
 pub use account::{TokenInformation, WhoAmI};
 #[cfg(feature = "git")]
 pub use git::GitSource;
+pub use login::Login;
+pub(crate) use observer::Observer;
+pub use observer::Ran;
 pub use plugins::{PluginInfo, PluginSource};
 pub use project::{InstallOptions, NewOptions};
 pub(crate) use settings::replace;
@@ -31,6 +36,7 @@ pub use stacks::StackSummary;
 #[derive(Debug, Clone)]
 pub struct Workspace {
     engine: Arc<dyn Engine>,
+    observer: Option<Observer>,
     pub(crate) place: Place,
 }
 
@@ -114,7 +120,7 @@ impl Workspace {
             lock_timeout: Duration::from_secs(2),
             keep: None,
         };
-        Ok(Self { engine: Arc::new(engine), place })
+        Ok(Self { engine: Arc::new(engine), observer: None, place })
     }
 
     /// Encrypt secrets with the passphrase in this file.
@@ -219,7 +225,7 @@ impl Workspace {
 
     /// Runs any command of the engine in this workspace and returns what it prints.
     pub async fn command(&self, command: &Command) -> Result<String> {
-        self.engine.command(&self.place, command).await
+        self.observed(&command.name(), command.about(), self.engine.command(&self.place, command)).await
     }
 
     /// As [`Workspace::command`], for a command that prints JSON.

@@ -124,7 +124,7 @@ fn on_a_terminal(test: &str, url: &str, env: BTreeMap<String, String>) -> (bool,
 }
 
 fn role() -> Option<GitSource> {
-    std::env::var(ROLE).ok().map(|url| GitSource::new(url))
+    std::env::var(ROLE).ok().map(GitSource::new)
 }
 
 #[tokio::test]

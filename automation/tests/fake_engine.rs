@@ -238,6 +238,12 @@ async fn a_request_runs_when_it_is_awaited_as_it_was_told_last() {
     // It borrows nothing, so that a task can have it.
     tokio::spawn(told.into_future()).await.unwrap().unwrap();
     assert_eq!((operations(), stack.last_update().await.unwrap().unwrap().message.as_str()), (1, "kept"));
+    let update = stack.up(things(&["a"])).message("told").await.unwrap();
+    let info = update.info().await.unwrap().unwrap();
+    assert_eq!(
+        (info.kind.as_str(), info.message.as_str(), info.result.as_deref()),
+        ("update", "told", Some("succeeded"))
+    );
     stack.destroy(things(&[])).options(kept).message("last").await.unwrap();
     assert_eq!(stack.last_update().await.unwrap().unwrap().message, "last");
 }

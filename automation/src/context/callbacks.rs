@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use tonic::{Request, Response, Status};
 
 use crate::loopback::Loopback;
-use crate::program::ProgramError;
+use crate::program_error::ProgramError;
 use crate::wire as rpc;
 use crate::wire::MAX_MESSAGE;
 use rpc::callbacks_server::{Callbacks, CallbacksServer};

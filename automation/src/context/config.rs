@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use serde::de::DeserializeOwned;
 
 use super::Context;
-use crate::program::ProgramError;
+use crate::program_error::ProgramError;
 use crate::value::Input;
 use crate::value::Value;
 

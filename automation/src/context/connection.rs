@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
-use crate::program::ProgramError;
+use crate::program_error::ProgramError;
 use crate::wire as rpc;
 use crate::wire::MAX_MESSAGE;
 use rpc::engine_client::EngineClient;
@@ -50,6 +50,10 @@ impl Features {
             tokio::try_join!(supports("outputValues"), supports("resourceReferences"))?;
         Ok(Self { output_values, resource_references })
     }
+}
+
+pub(super) fn unreadable(error: prost::DecodeError) -> ProgramError {
+    ProgramError::Refused(format!("the engine sent what cannot be read: {error}"))
 }
 
 /// The engine closes the monitor when a resource fails or the user cancels; the reason is in its own

@@ -6,10 +6,11 @@ use super::Context;
 use super::connection::refused;
 use super::options::{ProviderReference, ResourceOptions};
 use super::package::PackageReference;
+use super::parent::Parent;
 use super::register::has_unknowns;
 use super::request::Run;
 use super::resource::{Resource, package_of, providers_of};
-use crate::program::{InvalidArgument, ProgramError};
+use crate::program_error::{InvalidArgument, ProgramError};
 use crate::setters::setters;
 use crate::value::Input;
 use crate::value::{self, Value};
@@ -23,7 +24,7 @@ const SELF: &str = "__self__";
 #[non_exhaustive]
 pub struct InvokeOptions {
     /// Whose providers to use.
-    pub parent: Option<Resource>,
+    pub parent: Option<Parent>,
     /// The provider to ask; else the parent's, else the package's default provider.
     pub provider: Option<ProviderReference>,
     /// URNs the result comes from besides the arguments. A function is not called before they exist. (`dependsOn`)
@@ -37,7 +38,7 @@ pub struct InvokeOptions {
 }
 
 setters!(InvokeOptions {
-    parent(Option<Resource>),
+    parent(Option<Parent>),
     provider(Option<ProviderReference>),
     depends_on(BTreeSet<String>),
     version(Option<String>),

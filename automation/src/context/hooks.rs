@@ -7,9 +7,8 @@ use prost::Message;
 
 use super::Context;
 use super::callbacks::Handler;
-use super::connection::refused;
-use super::transform::unreadable;
-use crate::program::ProgramError;
+use super::connection::{refused, unreadable};
+use crate::program_error::ProgramError;
 use crate::setters::setters;
 use crate::value::{self, Value};
 use crate::wire as rpc;

@@ -2,7 +2,7 @@
 
 use super::Context;
 use super::connection::refused;
-use crate::program::ProgramError;
+use crate::program_error::ProgramError;
 use crate::wire as rpc;
 
 /// How important a message is (Pulumi: *log severity*).

@@ -1,24 +1,26 @@
 //! How a resource is to be treated, besides what it is.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
+
+use futures_util::future::BoxFuture;
 
 use super::hooks::Hooks;
 use super::package::PackageReference;
-use super::resource::Resource;
-use super::transform::Transform;
+use super::parent::Parent;
+use crate::program_error::ProgramError;
 use crate::setters::setters;
-use crate::value::Input;
-use crate::value::UNKNOWN_ID;
+use crate::value::{Input, UNKNOWN_ID, Value};
 
 /// Everything that can be asked for a resource besides its inputs (Pulumi: *resource options*). The
-/// default asks for nothing. URNs are those of [`Resource::urn`].
+/// default asks for nothing. URNs are those of [`crate::Resource::urn`].
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct ResourceOptions {
     /// The resource it is a part of; the stack itself when absent. Part of the URN. (`parent`)
-    pub parent: Option<Resource>,
+    pub parent: Option<Parent>,
     /// URNs of what must exist before it and be deleted after it, besides what its inputs come from. A
     /// component stands for everything in it. (`dependsOn`)
     pub depends_on: BTreeSet<String>,
@@ -61,6 +63,11 @@ pub struct ResourceOptions {
     pub hide_diffs: Vec<String>,
     /// Of [`crate::Context::package`], for a parameterized provider. (`packageRef`)
     pub package: Option<PackageReference>,
+    /// Of an explicit provider: environment variables that its plugin finds under another name, the new name first.
+    /// (`envVarMappings`)
+    pub env_var_mappings: BTreeMap<String, String>,
+    /// Where the program asks for it, for what the engine and its policies print.
+    pub source_position: Option<SourcePosition>,
     /// Functions that the engine calls around its steps. (`hooks`)
     pub hooks: Hooks,
     /// Changes to its own registration and to those of what is in it, in order. (`transforms`)
@@ -68,7 +75,7 @@ pub struct ResourceOptions {
 }
 
 setters!(ResourceOptions {
-    parent(Option<Resource>),
+    parent(Option<Parent>),
     depends_on(BTreeSet<String>),
     protect(Option<bool>),
     aliases(Vec<Alias>),
@@ -88,9 +95,56 @@ setters!(ResourceOptions {
     additional_secret_outputs(Vec<String>),
     hide_diffs(Vec<String>),
     package(Option<PackageReference>),
+    env_var_mappings(BTreeMap<String, String>),
+    source_position(Option<SourcePosition>),
     hooks(Hooks),
     transforms(Vec<Transform>),
 });
+
+/// A registration that can still be changed.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Transformed {
+    /// `package:module:Type`; a change has no effect.
+    pub resource_type: String,
+    /// A change has no effect.
+    pub name: String,
+    /// False for a component; a change has no effect.
+    pub custom: bool,
+    /// URN; a change has no effect.
+    pub parent: String,
+    /// Those with dependencies are [`Value::Output`]s.
+    pub inputs: BTreeMap<String, Value>,
+    /// `parent`, `package` and `transforms` are empty and stay as they are.
+    pub options: ResourceOptions,
+}
+
+/// An async function that changes registrations (Pulumi: *transform*). Cheap to clone.
+#[derive(Clone)]
+pub struct Transform(Arc<dyn Fn(Transformed) -> BoxFuture<'static, Changed> + Send + Sync>);
+
+type Changed = Result<Transformed, ProgramError>;
+
+impl Transform {
+    /// The function returns what is to be registered instead; an error fails the registration.
+    pub fn new<F, Fut>(change: F) -> Self
+    where
+        F: Fn(Transformed) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Changed> + Send + 'static,
+    {
+        Self(Arc::new(move |args| Box::pin(change(args))))
+    }
+
+    pub(super) fn apply(&self, registration: Transformed) -> BoxFuture<'static, Changed> {
+        (self.0)(registration)
+    }
+}
+
+impl fmt::Debug for Transform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Transform")
+    }
+}
 
 /// What a resource was before (Pulumi: *alias*).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -147,6 +201,25 @@ impl Alias {
     }
 }
 
+/// A place in the source of a program (Pulumi: *source position*).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SourcePosition {
+    /// `file://` and an absolute path.
+    pub uri: String,
+    /// Counts from 1.
+    pub line: i32,
+    /// Counts from 1; 0 when it is not known.
+    pub column: i32,
+}
+
+impl SourcePosition {
+    /// A place in a file, by its absolute path.
+    pub fn new(path: &str, line: i32, column: i32) -> Self {
+        Self { uri: format!("file://{path}"), line, column }
+    }
+}
+
 /// How long the provider may take; absent means as long as it takes (Pulumi: `customTimeouts`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -169,7 +242,7 @@ setters!(CustomTimeouts {
 });
 
 /// A provider that a program has configured itself (Pulumi: *explicit provider*); see
-/// [`Resource::as_provider`].
+/// [`crate::Resource::as_provider`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProviderReference {
     package: String,

@@ -2,7 +2,7 @@
 
 use super::Context;
 use super::connection::refused;
-use crate::program::ProgramError;
+use crate::program_error::ProgramError;
 use crate::setters::setters;
 use crate::wire as rpc;
 
@@ -18,9 +18,11 @@ pub struct Package {
     pub download_url: String,
     /// For a plugin that is made into another package by a parameter.
     pub parameterization: Option<Parameterization>,
+    /// For a plugin whose own package a parameter adds to.
+    pub extension: Option<Parameterization>,
 }
 
-setters!(Package { download_url(String), parameterization(Option<Parameterization>) });
+setters!(Package { download_url(String), parameterization(Option<Parameterization>), extension(Option<Parameterization>) });
 
 impl Package {
     /// This version of the provider's plugin.
@@ -56,18 +58,19 @@ impl Context {
     /// Makes a package known to the engine, for [`super::ResourceOptions::package`]. Needed for
     /// parameterized packages only.
     pub async fn package(&self, package: Package) -> Result<PackageReference, ProgramError> {
-        let parameterization = package.parameterization.map(|parameterization| rpc::Parameterization {
-            name: parameterization.name,
-            version: parameterization.version,
-            value: parameterization.value,
-        });
         let request = rpc::RegisterPackageRequest {
             name: package.name,
             version: package.version,
             download_url: package.download_url,
-            parameterization,
+            parameterization: package.parameterization.map(to_wire),
+            extension: package.extension.map(to_wire),
         };
         let response = self.inner.monitor.clone().register_package(request).await.map_err(refused)?;
         Ok(PackageReference(response.into_inner().r#ref))
     }
+}
+
+fn to_wire(parameterization: Parameterization) -> rpc::Parameterization {
+    let Parameterization { name, version, value } = parameterization;
+    rpc::Parameterization { name, version, value }
 }

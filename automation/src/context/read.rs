@@ -4,7 +4,7 @@ use super::Context;
 use super::connection::refused;
 use super::register::applied;
 use super::resource::{Resource, ResourceArgs, package_of, providers_of};
-use crate::program::ProgramError;
+use crate::program_error::ProgramError;
 use crate::value;
 use crate::wire as rpc;
 

@@ -7,8 +7,9 @@ use super::connection::refused;
 use super::options::ResourceOptions;
 use super::request::Kind;
 use super::resource::{Resource, ResourceArgs, providers_of};
-use crate::program::{Outputs, ProgramError};
+use crate::program_error::ProgramError;
 use crate::value::Input;
+use crate::value::Outputs;
 use crate::value::{self, Value};
 use crate::wire as rpc;
 

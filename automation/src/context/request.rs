@@ -8,7 +8,7 @@ use prost_types::Struct;
 use super::connection::Features;
 use super::family::Family;
 use super::hooks::hooks_to_wire;
-use super::options::{Alias, AliasParent, CustomTimeouts};
+use super::options::{Alias, AliasParent, CustomTimeouts, SourcePosition};
 use super::resource::{ResourceArgs, package_of, providers_of};
 use crate::value::Input;
 use crate::value::{Value, to_struct, to_wire};
@@ -93,6 +93,8 @@ impl Run<'_> {
             plugin_download_url: options.plugin_download_url.unwrap_or_default(),
             additional_secret_outputs: options.additional_secret_outputs,
             hide_diffs: options.hide_diffs,
+            env_var_mappings: options.env_var_mappings.into_iter().collect(),
+            source_position: options.source_position.map(position_to_wire),
             package_ref: options.package.map(|package| package.0).unwrap_or_default(),
             transforms,
             hooks: hooks_to_wire(options.hooks),
@@ -149,6 +151,10 @@ fn as_ids(value: Value) -> Value {
         }
         plain => plain,
     }
+}
+
+fn position_to_wire(position: SourcePosition) -> rpc::SourcePosition {
+    rpc::SourcePosition { uri: position.uri, line: position.line, column: position.column }
 }
 
 pub(super) fn alias_to_wire(alias: &Alias) -> rpc::Alias {

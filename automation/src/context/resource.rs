@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::options::{ProviderReference, ResourceOptions};
+use super::parent::Parent;
 use crate::value::Input;
 use crate::value::{ResourceReference, Value};
 
@@ -37,6 +38,18 @@ pub struct Resource {
     /// True when an output that is missing may still come.
     pub(super) unknown: bool,
     pub(super) custom: bool,
+}
+
+impl From<&Resource> for Parent {
+    fn from(resource: &Resource) -> Self {
+        Self { urn: resource.urn.clone(), providers: resource.providers.clone() }
+    }
+}
+
+impl From<Resource> for Parent {
+    fn from(resource: Resource) -> Self {
+        Self { urn: resource.urn, providers: resource.providers }
+    }
 }
 
 impl Resource {
@@ -144,8 +157,11 @@ mod tests {
             BTreeMap::from([("a".to_owned(), "old".to_owned()), ("b".to_owned(), "b".to_owned())]);
         let own = resource("pulumi:providers:a", "1").as_provider().unwrap();
         let expected = own.reference().to_owned();
-        let options =
-            ResourceOptions { parent: Some(parent), provider: Some(own), ..ResourceOptions::default() };
+        let options = ResourceOptions {
+            parent: Some(parent.into()),
+            provider: Some(own),
+            ..ResourceOptions::default()
+        };
         let providers = providers_of(&options);
         assert_eq!((providers["a"].as_str(), providers["b"].as_str()), (expected.as_str(), "b"));
     }

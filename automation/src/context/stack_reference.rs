@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Context;
 use super::resource::{Resource, ResourceArgs};
-use crate::program::ProgramError;
+use crate::program_error::ProgramError;
 use crate::value::Input;
 use crate::value::Value;
 

@@ -1,76 +1,20 @@
 //! Changes to registrations and invokes on their way to the engine.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
 use prost::Message;
 
 use super::Context;
 use super::callbacks::{Handler, Server};
-use super::connection::refused;
+use super::connection::{refused, unreadable};
 use super::hooks::{hooks_from_wire, hooks_to_wire};
-use super::options::{ProviderReference, ResourceOptions};
+use super::options::{ProviderReference, ResourceOptions, Transform, Transformed};
 use super::request::{alias_from_wire, alias_to_wire, timeouts_from_wire, timeouts_to_wire};
-use crate::program::ProgramError;
+use crate::program_error::ProgramError;
 use crate::value::Input;
 use crate::value::{self, Value};
 use crate::wire as rpc;
-
-/// A registration that can still be changed.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Transformed {
-    /// `package:module:Type`; a change has no effect.
-    pub resource_type: String,
-    /// A change has no effect.
-    pub name: String,
-    /// False for a component; a change has no effect.
-    pub custom: bool,
-    /// URN; a change has no effect.
-    pub parent: String,
-    /// Those with dependencies are [`Value::Output`]s.
-    pub inputs: BTreeMap<String, Value>,
-    /// `parent`, `package` and `transforms` are empty and stay as they are.
-    pub options: ResourceOptions,
-}
-
-/// An async function that changes registrations (Pulumi: *transform*). Cheap to clone.
-#[derive(Clone)]
-pub struct Transform(Arc<dyn Fn(Transformed) -> BoxFuture<'static, Changed<Transformed>> + Send + Sync>);
-
-type Changed<T> = Result<T, ProgramError>;
-
-impl Transform {
-    /// The function returns what is to be registered instead; an error fails the registration.
-    pub fn new<F, Fut>(change: F) -> Self
-    where
-        F: Fn(Transformed) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Changed<Transformed>> + Send + 'static,
-    {
-        Self(Arc::new(move |args| Box::pin(change(args))))
-    }
-
-    fn handler(&self) -> Handler {
-        let change = Arc::clone(&self.0);
-        Arc::new(move |bytes| {
-            let change = Arc::clone(&change);
-            Box::pin(async move {
-                let request = rpc::TransformRequest::decode(bytes.as_slice()).map_err(unreadable)?;
-                let original = request.options.clone().unwrap_or_default();
-                let changed = change(from_wire(request)).await?;
-                Ok(to_wire(changed, original).encode_to_vec())
-            })
-        })
-    }
-}
-
-impl fmt::Debug for Transform {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Transform")
-    }
-}
 
 /// A call of a provider's function that can still be changed.
 #[derive(Debug, Clone)]
@@ -92,7 +36,7 @@ impl Context {
     /// Changes every registration of the stack from now on (Pulumi: *stack transform*). The transforms of
     /// a resource itself come first, those of the stack last.
     pub async fn transform(&self, transform: Transform) -> Result<(), ProgramError> {
-        let callback = self.callbacks().await?.add(transform.handler());
+        let callback = self.callbacks().await?.add(handler(&transform));
         self.inner.monitor.clone().register_stack_transform(callback).await.map_err(refused)?;
         Ok(())
     }
@@ -101,7 +45,7 @@ impl Context {
     pub async fn transform_invokes<F, Fut>(&self, change: F) -> Result<(), ProgramError>
     where
         F: Fn(TransformedInvoke) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Changed<TransformedInvoke>> + Send + 'static,
+        Fut: Future<Output = Result<TransformedInvoke, ProgramError>> + Send + 'static,
     {
         let change = Arc::new(change);
         let handler: Handler = Arc::new(move |bytes| {
@@ -126,7 +70,7 @@ impl Context {
             return Ok(Vec::new());
         }
         let server = self.callbacks().await?;
-        Ok(transforms.iter().map(|transform| server.add(transform.handler())).collect())
+        Ok(transforms.iter().map(|transform| server.add(handler(transform))).collect())
     }
 
     pub(super) async fn callbacks(&self) -> Result<&Server, ProgramError> {
@@ -134,8 +78,17 @@ impl Context {
     }
 }
 
-pub(super) fn unreadable(error: prost::DecodeError) -> ProgramError {
-    ProgramError::Refused(format!("the engine sent what cannot be read: {error}"))
+fn handler(transform: &Transform) -> Handler {
+    let transform = transform.clone();
+    Arc::new(move |bytes| {
+        let transform = transform.clone();
+        Box::pin(async move {
+            let request = rpc::TransformRequest::decode(bytes.as_slice()).map_err(unreadable)?;
+            let original = request.options.clone().unwrap_or_default();
+            let changed = transform.apply(from_wire(request)).await?;
+            Ok(to_wire(changed, original).encode_to_vec())
+        })
+    })
 }
 
 fn some(text: String) -> Option<String> {

@@ -19,7 +19,7 @@ use crate::event::{EventKind, Prelude, SummaryEvent};
 use crate::gather::Gathered;
 use crate::language;
 use crate::options::Options;
-use crate::program::Outputs;
+use crate::value::Outputs;
 use crate::wire as rpc;
 use crate::wire::{MAX_MESSAGE, RunRequest};
 use rpc::engine_server::EngineServer;

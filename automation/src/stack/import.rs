@@ -138,7 +138,7 @@ impl Stack {
         import: &ImportOptions,
     ) -> Request<Imported> {
         let work = Work::Import(Import { resources: resources.to_vec(), options: import.clone() });
-        let finish = |finished, code| Imported { summary: summarize(finished), code };
+        let finish = |_, finished, code| Imported { summary: summarize(finished), code };
         Request { stack: self.clone(), kind, work, options: Options::default(), finish }
     }
 }

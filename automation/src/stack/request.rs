@@ -10,9 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::import::Import;
 use super::*;
 use crate::event::EngineEvent;
-use crate::options::{
-    DebugOptions, DisplayOptions, Pending, Plan, Policy, Printed, Remote, Select, option_setters,
-};
+use crate::options::{DebugOptions, DisplayOptions, Pending, Plan, Policy, Printed, Select, option_setters};
 
 /// One operation on one stack, such as [`Stack::up`] makes it. Awaited, it runs; until then nothing happens. What it
 /// does not understand is [`Error::Option`] with the option's name.
@@ -29,7 +27,7 @@ pub struct Request<T> {
     pub(super) kind: OperationKind,
     pub(super) work: Work,
     pub(super) options: Options,
-    pub(super) finish: fn(OperationResult, Option<String>) -> T,
+    pub(super) finish: fn(Stack, OperationResult, Option<String>) -> T,
 }
 
 /// What an operation works with.
@@ -39,9 +37,10 @@ pub(super) enum Work {
 }
 
 impl<T> Request<T> {
-    /// All options at once, in place of those that were set before.
+    /// All options at once, in place of those that were set before. Those of a [`RemoteStack`] keep its source.
     pub fn options(mut self, options: Options) -> Self {
-        self.options = options;
+        let remote = self.options.remote.take().or(options.remote.clone());
+        self.options = Options { remote, ..options };
         self
     }
 
@@ -55,11 +54,11 @@ impl<T> Request<T> {
         match work {
             Work::Program(program) => {
                 let finished = stack.operate(kind, program, Command::default(), &options).await?;
-                Ok(finish(finished, None))
+                Ok(finish(stack, finished, None))
             }
             Work::Import(import) => {
                 let (finished, code) = import.run(&stack, kind, &options).await?;
-                Ok(finish(finished, code))
+                Ok(finish(stack, finished, code))
             }
         }
     }

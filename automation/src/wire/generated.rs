@@ -1187,6 +1187,16 @@ pub struct SupportsFeatureResponse {
     #[prost(bool, tag = "1")]
     pub has_support: bool,
 }
+/// Where in the program's source something was asked for.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SourcePosition {
+    #[prost(string, tag = "1")]
+    pub uri: ::prost::alloc::string::String,
+    #[prost(int32, tag = "2")]
+    pub line: i32,
+    #[prost(int32, tag = "3")]
+    pub column: i32,
+}
 /// A resource as the program wants it.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct RegisterResourceRequest {
@@ -1252,6 +1262,8 @@ pub struct RegisterResourceRequest {
     pub replacement_trigger: ::core::option::Option<::prost_types::Value>,
     #[prost(bool, tag = "28")]
     pub alias_specs: bool,
+    #[prost(message, optional, tag = "29")]
+    pub source_position: ::core::option::Option<SourcePosition>,
     #[prost(message, repeated, tag = "31")]
     pub transforms: ::prost::alloc::vec::Vec<Callback>,
     #[prost(bool, tag = "32")]
@@ -1765,6 +1777,9 @@ pub struct RegisterPackageRequest {
     pub download_url: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "5")]
     pub parameterization: ::core::option::Option<Parameterization>,
+    /// Adds to the package of the plugin, instead of making it another one.
+    #[prost(message, optional, tag = "6")]
+    pub extension: ::core::option::Option<Parameterization>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RegisterPackageResponse {

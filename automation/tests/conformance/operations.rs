@@ -286,7 +286,7 @@ pub async fn components_are_parents_in_the_urn(subject: impl Subject) {
         let group =
             context.component("app:web:Group", "group", ResourceOptions::default(), BTreeMap::new()).await?;
         let mut args = thing("member", &[]);
-        args.options.parent = Some(group.clone());
+        args.options.parent = Some((&group).into());
         let member = context.register(args).await?;
         context.register_outputs(&group, Outputs::from([("done".to_owned(), true.into())])).await?;
         Ok(Outputs::from([("urn".to_owned(), Input::from(member.urn))]))

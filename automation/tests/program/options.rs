@@ -126,8 +126,7 @@ async fn a_resource_that_was_named_typed_or_placed_differently_is_found_again_by
             let aliases = |alias| options().aliases([alias]);
             context.register(with("new-name", [], aliases(Alias::name("old-name")))).await?;
             let group = context.component("shop:index:Group", "group", options(), Default::default()).await?;
-            let parent = Some(group.clone());
-            let moved = aliases(Alias::parent(AliasParent::Stack)).parent(parent);
+            let moved = aliases(Alias::parent(AliasParent::Stack)).parent(&group);
             context.register(with("moved", [], moved)).await?;
             context.register(with("any-urn", [], aliases(Alias::Urn(urn)))).await?;
             context.register(with("typed", [], aliases(Alias::resource_type("cloud:test:Older")))).await?;

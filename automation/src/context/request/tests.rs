@@ -114,9 +114,22 @@ fn a_parent_that_is_a_resource_is_sent_by_its_urn() {
         unknown: false,
         custom: false,
     };
-    let options = ResourceOptions { parent: Some(parent), ..Default::default() };
+    let options = ResourceOptions { parent: Some(parent.into()), ..Default::default() };
     let args = ResourceArgs { options, ..Default::default() };
     assert_eq!(run(ALL, &family).register(Kind::Custom, args, Vec::new()).parent, "urn:parent");
+}
+
+#[test]
+fn variables_of_a_provider_and_the_place_in_the_source_are_sent_as_they_are() {
+    let family = Family::default();
+    let options = ResourceOptions::default()
+        .env_var_mappings([("CLOUD_TOKEN", "CLOUD_TOKEN_WEST")])
+        .source_position(SourcePosition::new("/shop/main.rs", 7, 3));
+    let args = ResourceArgs { options, ..Default::default() };
+    let request = run(ALL, &family).register(Kind::Custom, args, Vec::new());
+    assert_eq!(request.env_var_mappings["CLOUD_TOKEN"], "CLOUD_TOKEN_WEST");
+    let position = request.source_position.unwrap();
+    assert_eq!((position.uri.as_str(), position.line, position.column), ("file:///shop/main.rs", 7, 3));
 }
 
 #[test]
