@@ -139,7 +139,9 @@ fn by_words(ended: &Ended<'_>) -> Option<Error> {
     if text.contains("already exists") && ["stack '", "a stack named "].iter().any(|at| text.contains(at)) {
         return Some(Error::StackExists { stack: stack() });
     }
-    if text.contains("incorrect passphrase") || text.contains("passphrase must be set") {
+    let passphrase =
+        ["incorrect passphrase", "passphrase must be set", "unable to read PULUMI_CONFIG_PASSPHRASE_FILE"];
+    if passphrase.iter().any(|words| text.contains(words)) {
         return Some(Error::Secrets { message: message(ended.stderr, ended.stdout) });
     }
     if text.contains("no space left on device") {
@@ -211,17 +213,23 @@ fn update_failed(command: &str, failures: Failures) -> Error {
     }
 }
 
-/// The CLI's own reason: its `error:` lines, else the end of what it wrote.
+/// The CLI's own reason: its `error:` lines with those that are indented below them, else the end of what it wrote.
 fn message(stderr: &str, stdout: &str) -> String {
     let source = if stderr.trim().is_empty() { stdout } else { stderr };
     let plain = plain_text(source);
-    let errors: Vec<&str> =
-        plain.lines().filter_map(|line| line.trim().strip_prefix("error:")).map(str::trim).collect();
-    if !errors.is_empty() {
-        return errors.join("; ");
+    let lines: Vec<&str> = plain.lines().filter(|line| !line.trim().is_empty()).collect();
+    let (mut errors, mut within) = (Vec::new(), false);
+    for line in &lines {
+        let begins = line.trim().strip_prefix("error:");
+        within = begins.is_some() || (within && line.starts_with([' ', '\t']));
+        if within {
+            errors.push(begins.unwrap_or(line).trim());
+        }
     }
-    let lines: Vec<&str> = plain.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    lines[lines.len().saturating_sub(5)..].join("; ")
+    if errors.is_empty() {
+        errors = lines[lines.len().saturating_sub(5)..].iter().map(|line| line.trim()).collect();
+    }
+    errors.join("; ")
 }
 
 /// The CLI lists lock files as `<url>: created by user@host (pid N) at TIME`.

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 mod kinds;
 
+pub(crate) use kinds::name_in;
 pub use kinds::*;
 
 /// One event. `sequence` and `timestamp` (Unix seconds) are the engine's.

@@ -8,9 +8,7 @@ require github.com/pulumi/pulumi/pkg/v3 v3.276.0
 
 require (
 	github.com/blang/semver v3.5.1+incompatible
-	github.com/ccojocar/zxcvbn-go v1.0.1
 	github.com/johannesboyne/gofakes3 v1.2.0
-	github.com/kballard/go-shellquote v0.0.0-20180428030007-95032a82bc51
 	github.com/pulumi/pulumi/sdk/v3 v3.276.0
 	github.com/spf13/pflag v1.0.10
 	gocloud.dev v0.46.1-0.20260810195832-b5401c07b5f1
@@ -140,6 +138,7 @@ require (
 	github.com/jedib0t/go-pretty/v6 v6.7.10 // indirect
 	github.com/jonboulle/clockwork v0.4.0 // indirect
 	github.com/json-iterator/go v1.1.12 // indirect
+	github.com/kballard/go-shellquote v0.0.0-20180428030007-95032a82bc51 // indirect
 	github.com/kevinburke/ssh_config v1.6.0 // indirect
 	github.com/klauspost/compress v1.20.2 // indirect
 	github.com/kylelemons/godebug v1.1.0 // indirect

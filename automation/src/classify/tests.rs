@@ -63,9 +63,18 @@ fn any_other_failure_keeps_the_code_and_the_error_line() {
     assert_eq!((code, message.as_str()), (1, "something else"));
 }
 
+#[test]
+fn the_reasons_below_an_error_line_are_part_of_it() {
+    let stderr = "error: 2 errors occurred:\n    * resource 'a' is from a different stack (x != y)\n    * it is \
+                  dangerous\n\nnoise\n";
+    let Error::Command { message, .. } = check(1, stderr) else { panic!() };
+    let expected = "2 errors occurred:; * resource 'a' is from a different stack (x != y); * it is dangerous";
+    assert_eq!(message, expected);
+}
+
 /// What Pulumi 3.255.0 wrote for each case, captured from the real CLI unless a comment says otherwise; the
 /// first word after the code is the variant that it must become.
-const CAPTURED: [(&str, i32, &str, &str); 27] = [
+const CAPTURED: [(&str, i32, &str, &str); 28] = [
     ("stack export", 6, "StackNotFound", "error: no stack named 'nope' found\n"),
     ("stack init", 1, "StackExists", "error: stack 'organization/p/dev' already exists\n"),
     ("stack rename", 1, "StackExists", "error: a stack named dev already exists\n"),
@@ -94,6 +103,13 @@ const CAPTURED: [(&str, i32, &str, &str); 27] = [
          PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE environment variables\n",
     ),
     ("config", 1, "Secrets", "error: incorrect passphrase\n"),
+    (
+        "stack export",
+        1,
+        "Secrets",
+        "error: could not deserialize deployment: constructing secrets manager of type \"passphrase\": unable to read \
+         PULUMI_CONFIG_PASSPHRASE_FILE: open /no/such: no such file or directory\n",
+    ),
     (
         "up",
         1,

@@ -75,7 +75,7 @@ impl Resource {
 
     /// The resource's name, the last part of its URN.
     pub fn name(&self) -> &str {
-        self.urn.rsplit("::").next().unwrap_or_default()
+        crate::event::name_in(&self.urn)
     }
 
     /// `package:module:Type`, without the types of what it is a part of.

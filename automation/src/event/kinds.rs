@@ -108,10 +108,15 @@ pub struct StepMetadata {
     pub new: Option<Value>,
 }
 
+/// `urn:pulumi:STACK::PROJECT::TYPE::NAME`.
+pub(crate) fn name_in(urn: &str) -> &str {
+    urn.splitn(4, "::").nth(3).unwrap_or(urn)
+}
+
 impl StepMetadata {
-    /// The logical name, the last part of the URN.
+    /// The logical name: all of the URN behind its type, which may hold `::` itself.
     pub fn name(&self) -> &str {
-        self.urn.rsplit("::").next().unwrap_or(&self.urn)
+        name_in(&self.urn)
     }
 
     /// The step alone, which is small whatever the resource holds.
@@ -237,4 +242,17 @@ pub struct Progress {
     pub total: i64,
     /// It is complete.
     pub done: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_name_may_hold_what_parts_a_urn() {
+        let name =
+            |name: &str| super::name_in(&format!("urn:pulumi:dev::shop::a:b:C$d:e:F::{name}")).to_owned();
+        for text in ["web", "a::b::c", ":", ""] {
+            assert_eq!(name(text), text);
+        }
+        assert_eq!(super::name_in("no urn"), "no urn");
+    }
 }

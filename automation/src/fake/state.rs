@@ -101,7 +101,7 @@ pub(super) struct Resource {
 
 impl Resource {
     pub fn name(&self) -> &str {
-        self.urn.rsplit("::").next().unwrap_or_default()
+        crate::event::name_in(&self.urn)
     }
 
     pub fn json(&self, show_secrets: bool) -> Json {

@@ -62,6 +62,11 @@ impl Stack {
         match self.create().await {
             Ok(()) => Ok(true),
             Err(Error::StackExists { .. }) => Ok(false),
+            // Of many that create it at once, the CLI may trip over a lock that is gone again: one of them has made it.
+            Err(error @ Error::Command { .. }) => match self.info().await {
+                Ok(_) => Ok(false),
+                Err(_) => Err(error),
+            },
             Err(error) => Err(error),
         }
     }
@@ -121,8 +126,9 @@ impl Stack {
         Ok(())
     }
 
-    /// Releases the stack's lock, whoever holds it; `pulumi cancel`. In Pulumi Cloud the update that runs
-    /// is told to end; a folder or bucket backend only forgets it, and the process that runs it goes on.
+    /// Releases the stack's lock, whoever holds it; `pulumi cancel`. In Pulumi Cloud the update that runs is told to
+    /// end, and so is one of the same engine host, for whose end it waits up to 30 s. Of any other run a folder or
+    /// bucket backend only forgets the lock, and the process that runs it goes on.
     pub async fn cancel(&self) -> Result<()> {
         self.command(Command::new(["cancel"]).flag("yes", true).stack(&self.name)).await.map(drop)
     }
