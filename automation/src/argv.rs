@@ -1,7 +1,7 @@
 //! From options to commands: one table, so that what an operation does not know is refused here and not by the words of
 //! a usage message. And from commands to the arguments of the CLI.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value as Json;
 
@@ -200,8 +200,8 @@ fn path(option: &'static str, known: u8, flag: &'static str, path: Option<&PathB
     value(option, known, flag, path.map(shown))
 }
 
-fn shown(path: &PathBuf) -> String {
-    path.display().to_string()
+fn shown(path: impl AsRef<Path>) -> String {
+    path.as_ref().display().to_string()
 }
 
 #[cfg(test)]
