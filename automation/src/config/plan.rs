@@ -18,6 +18,7 @@ pub(crate) fn write_commands(
     entries: &BTreeMap<String, ConfigValue>,
     options: &ConfigOptions,
 ) -> Result<Vec<Command>> {
+    entries.iter().try_for_each(|(key, value)| value.is_kept(key))?;
     let scope = Scope { stack, options };
     let (single, shared): (Vec<_>, Vec<_>) = entries.iter().partition(|(key, value)| scope.alone(key, value));
     let mut commands = scope.together(&shared);
@@ -28,6 +29,18 @@ pub(crate) fn write_commands(
         }
     }
     Ok(commands)
+}
+
+impl ConfigValue {
+    /// Pulumi writes texts of several lines in a form of YAML that loses a line break at the beginning.
+    pub(crate) fn is_kept(&self, key: &str) -> Result<()> {
+        if self.secret || !self.value.starts_with('\n') {
+            return Ok(());
+        }
+        let message =
+            format!("Pulumi's settings lose the line break with which {key} begins; make it a secret");
+        Err(Error::Invalid { command: "config set".to_owned(), message })
+    }
 }
 
 /// A command about the configuration of `stack`.

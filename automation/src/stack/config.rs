@@ -27,8 +27,9 @@ impl Stack {
         self.workspace.json(&command.flag("json", true).flag("show-secrets", true)).await
     }
 
-    /// Sets one entry; `pulumi config set`, which reads the value from its standard input. Any text is
-    /// kept as it is: empty, with line breaks, beginning with a dash.
+    /// Sets one entry; `pulumi config set`, which reads the value from its standard input. Any text is kept as it is:
+    /// empty, with line breaks, beginning with a dash. One that begins with a line break must be a secret, else it is
+    /// [`Error::Invalid`]: Pulumi's settings files lose that.
     pub async fn set_config(
         &self,
         key: &str,
@@ -36,6 +37,7 @@ impl Stack {
         options: &ConfigOptions,
     ) -> Result<()> {
         let value = value.into();
+        value.is_kept(key)?;
         if value.object.is_some() {
             return self.set_all_config(&BTreeMap::from([(key.to_owned(), value)]), options).await;
         }

@@ -136,3 +136,16 @@ proptest! {
         prop_assert_eq!(seen, entries);
     }
 }
+
+#[test]
+fn a_text_that_the_settings_would_not_keep_is_refused() {
+    let set = |value: ConfigValue| {
+        let entries = BTreeMap::from([("k".to_owned(), value)]);
+        write_commands("dev", &entries, &ConfigOptions::default()).map(drop)
+    };
+    let refused = set("\n x\n".into());
+    assert!(matches!(&refused, Err(Error::Invalid { message, .. }) if message.contains("make it a secret")));
+    for kept in ["x\n".into(), "".into(), " \n".into(), ConfigValue::secret("\n x")] {
+        set(kept).unwrap();
+    }
+}
