@@ -3,8 +3,10 @@ package place
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"pilot/engine/host/fault"
@@ -117,8 +119,11 @@ func (s *Settings) save() error {
 	return os.Rename(temporary.Name(), path)
 }
 
-// keptIn reads back what was written: Pulumi's YAML loses the first line break of a text that begins with one.
+// keptIn reads back texts of several lines: Pulumi's YAML loses the first line break of one that begins with it.
 func (s *Settings) keptIn(path string) error {
+	if !slices.ContainsFunc(slices.Collect(maps.Values(s.Config)), severalLines) {
+		return nil
+	}
 	written, err := workspace.LoadProjectStack(nil, s.project, path)
 	if err != nil {
 		return fmt.Errorf("save stack config: %w", err)
@@ -129,6 +134,11 @@ func (s *Settings) keptIn(path string) error {
 		}
 	}
 	return nil
+}
+
+func severalLines(value config.Value) bool {
+	text, err := value.Value(config.NopDecrypter)
+	return err != nil || strings.Contains(text, "\n")
 }
 
 // Manager opens a stack's secrets by its settings, and saves these when they did not say what opens
