@@ -240,7 +240,7 @@ async fn read(
             // A listener that went away or is behind does not matter to the run.
             let _ = request.output.map(|output| output.try_send(printed));
         };
-        match parse(&line, &request.command.name()).map_err(Stop::Error)? {
+        match parse(&line, request.command).map_err(Stop::Error)? {
             Line::Event(event) => observe(EngineEvent::parse(event.get())),
             Line::Stdout(text) => {
                 outcome.stdout.push_str(&text);
@@ -256,12 +256,12 @@ async fn read(
     Err(Stop::Failure(Failure::Broken("it has no end".to_owned())))
 }
 
-fn parse<'a>(line: &'a Bytes, command: &str) -> Result<Line<'a>> {
+fn parse<'a>(line: &'a Bytes, command: &Command) -> Result<Line<'a>> {
     serde_json::from_slice(line).map_err(|error| {
         // The parser's words could quote a secret.
         let message =
             format!("a line of the engine host is none of the protocol, at column {}", error.column());
-        Error::Output { command: command.to_owned(), message }
+        Error::Output { command: command.name(), message }
     })
 }
 
