@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"runtime/debug"
 	"syscall"
 
 	"pilot/engine/host/ambient"
@@ -49,6 +50,10 @@ func parse(args []string) (*options, error) {
 	return o, flags.Parse(args)
 }
 
+// heapGrowth is how far the heap grows between collections, in percent of what is in use. Little is in use, so
+// that this costs about 15 MB, and saves a tenth of the time of short runs.
+const heapGrowth = 300
+
 func start() error {
 	options, err := parse(os.Args[1:])
 	if err != nil {
@@ -63,6 +68,9 @@ func start() error {
 	}
 	credentials := options.socket + ".credentials"
 	ambient.Set()
+	if _, chosen := os.LookupEnv("GOGC"); !chosen {
+		debug.SetGCPercent(heapGrowth)
+	}
 	if err := service.Private(credentials); err != nil {
 		return err
 	}

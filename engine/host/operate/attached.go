@@ -17,12 +17,10 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/diag"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/env"
-	"github.com/pulumi/pulumi/sdk/v3/go/common/util/rpcutil"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 )
 
@@ -81,11 +79,14 @@ func (h *host) Provider(
 	if err != nil {
 		return nil, fmt.Errorf("attached provider %s at port %d: %w", wanted.Name, port, err)
 	}
+	if wanted.Version == nil {
+		return opened, nil
+	}
 	info, err := opened.GetPluginInfo(ctx.Request())
 	if err != nil {
 		return nil, errors.Join(err, opened.Close())
 	}
-	if wanted.Version != nil && (info.Version == nil || !info.Version.GTE(*wanted.Version)) {
+	if info.Version == nil || !info.Version.GTE(*wanted.Version) {
 		ctx.Diag.Warningf(diag.Message("", "the attached provider %s is of version %v, and %v is expected"),
 			wanted.Name, info.Version, wanted.Version)
 	}
@@ -93,12 +94,11 @@ func (h *host) Provider(
 }
 
 func (h *host) attach(ctx *plugin.Context, name string, port uint16) (*provider, error) {
-	dial := append(rpcutil.TracingInterceptorDialOptions(),
-		grpc.WithTransportCredentials(insecure.NewCredentials()), rpcutil.GrpcChannelOptions())
+	var more []grpc.DialOption
 	if ctx.DialOptions != nil {
-		dial = append(dial, ctx.DialOptions(map[string]any{"mode": "client", "kind": "resource", "name": name})...)
+		more = ctx.DialOptions(map[string]any{"mode": "client", "kind": "resource", "name": name})
 	}
-	connection, err := grpc.NewClient(fmt.Sprintf("127.0.0.1:%d", port), dial...)
+	connection, err := dial(fmt.Sprintf("127.0.0.1:%d", port), more...)
 	if err != nil {
 		return nil, err
 	}

@@ -5,10 +5,7 @@ import (
 	"fmt"
 
 	"github.com/pulumi/pulumi/pkg/v3/resource/plugin"
-	"github.com/pulumi/pulumi/sdk/v3/go/common/util/rpcutil"
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 )
 
 // inline is the runtime of programs that the request brings. The engine has such a one, `client`, but it
@@ -23,9 +20,7 @@ func (h *host) LanguageRuntime(ctx *plugin.Context, name string) (plugin.Languag
 	h.mutex.Lock()
 	defer h.mutex.Unlock()
 	if h.program == nil {
-		dial := append(rpcutil.TracingInterceptorDialOptions(),
-			grpc.WithTransportCredentials(insecure.NewCredentials()), rpcutil.GrpcChannelOptions())
-		connection, err := grpc.NewClient(h.address, dial...)
+		connection, err := dial(h.address)
 		if err != nil {
 			return nil, fmt.Errorf("could not connect to the program: %w", err)
 		}

@@ -126,7 +126,7 @@ func (b *bucket) list(ctx context.Context, dir string) ([]file, error) {
 	}
 }
 
-func (b *bucket) flush(context.Context, []string, time.Time) error { return nil }
+func (b *bucket) flush(context.Context, string, string, time.Time) error { return nil }
 
 func (b *bucket) tree(ctx context.Context, dir string) ([]string, error) {
 	objects := b.blobs.List(&blob.ListOptions{Prefix: dir + "/"})

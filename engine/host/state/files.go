@@ -18,8 +18,9 @@ type files interface {
 	remove(ctx context.Context, key string) error
 	// list gives the files directly in a folder, sorted by name. A folder that is not there is empty.
 	list(ctx context.Context, dir string) ([]file, error)
-	// flush brings to the disk what others wrote into these folders since a moment.
-	flush(ctx context.Context, dirs []string, since time.Time) error
+	// flush brings to the disk what others wrote since a moment: the names in a folder, and its files whose names begin
+	// so.
+	flush(ctx context.Context, dir, prefix string, since time.Time) error
 
 	// tree gives the keys of all files below a folder, at any depth.
 	tree(ctx context.Context, dir string) ([]string, error)

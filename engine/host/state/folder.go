@@ -5,8 +5,10 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -132,30 +134,31 @@ func (d *folder) list(_ context.Context, dir string) ([]file, error) {
 	return found, nil
 }
 
-func (d *folder) flush(_ context.Context, dirs []string, since time.Time) error {
-	for _, dir := range dirs {
-		entries, err := os.ReadDir(d.path(dir))
-		if errors.Is(err, fs.ErrNotExist) {
+func (d *folder) flush(_ context.Context, dir, prefix string, since time.Time) error {
+	entries, err := os.ReadDir(d.path(dir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if entry.IsDir() || !strings.HasPrefix(entry.Name(), prefix) {
 			continue
 		}
-		if err != nil {
+		info, err := entry.Info()
+		if err != nil || info.ModTime().Before(since) {
+			continue
+		}
+		key := path.Join(dir, entry.Name())
+		if err := d.step("flush", key, 0); err != nil {
 			return err
 		}
-		for _, entry := range entries {
-			info, err := entry.Info()
-			if err != nil || entry.IsDir() || info.ModTime().Before(since) {
-				continue
-			}
-			err = syncDir(filepath.Join(d.path(dir), entry.Name()))
-			if err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return err
-			}
-		}
-		if err := syncDir(d.path(dir)); err != nil {
+		if err := syncDir(d.path(key)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
-	return nil
+	return syncDir(d.path(dir))
 }
 
 func (d *folder) tree(_ context.Context, dir string) ([]string, error) {

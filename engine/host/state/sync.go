@@ -12,10 +12,15 @@ import (
 // another process came in between, the error is *Locked.
 func (h *Held) Sync(ctx context.Context) error {
 	s, k := h.store, h.keys
-	dirs := []string{root, k.stacks, k.history, path.Dir(k.history), k.backups}
 	// File systems keep times to a few milliseconds.
-	if err := s.files.flush(ctx, dirs, h.since.Add(-time.Second)); err != nil {
-		return fmt.Errorf("bring the state to the disk: %w", err)
+	since := h.since.Add(-time.Second)
+	for _, written := range []struct{ dir, prefix string }{
+		{root, "meta.yaml"}, {k.stacks, k.name + "."}, {k.history, ""}, {path.Dir(k.history), k.name}, {k.backups, ""},
+	} {
+		// By name, not by time alone: others write into the same folders.
+		if err := s.files.flush(ctx, written.dir, written.prefix, since); err != nil {
+			return fmt.Errorf("bring the state to the disk: %w", err)
+		}
 	}
 	current, err := loadCheckpoint(ctx, s.files, k)
 	if err != nil {

@@ -104,12 +104,18 @@ fn run_ours<T: serde::de::DeserializeOwned>(
     for (flag, value) in numbers {
         command.args([*flag, &value.to_string()]);
     }
+    settle();
     // A stack that fails says why on the standard error, for whoever reads along.
     let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
     let output = output.with_context(|| format!("cannot start {}", program.display()))?;
     let printed = String::from_utf8_lossy(&output.stdout);
     serde_json::from_str(&printed)
         .with_context(|| format!("many_stacks ended with {} and printed {printed:?}", output.status))
+}
+
+/// What one side has left to be written is not paid for by the other.
+fn settle() {
+    rustix::fs::sync();
 }
 
 /// One run of the peer; the seconds of each operation.
@@ -130,6 +136,7 @@ pub fn theirs(program: &Path, pulumi: &Path, run: u32) -> Result<BTreeMap<String
         .env("PULUMI_SKIP_UPDATE_CHECK", "true")
         .env("PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION", "true")
         .env("PULUMI_DIY_BACKEND_NO_LEGACY_WARNING", "true");
+    settle();
     let printed = process::capture(&mut command)?;
     let line = printed.lines().last().unwrap_or_default();
     serde_json::from_str(line).with_context(|| format!("the peer printed {printed:?}"))
