@@ -21,6 +21,9 @@ use crate::engine::{Command, Engine, Operation, OperationResult, Place};
 use crate::error::{Error, Result};
 use crate::{argv, environment, folder};
 
+mod install;
+pub use install::HostInstall;
+
 mod route;
 
 mod run;

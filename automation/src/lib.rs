@@ -139,7 +139,7 @@ mod wire;
 mod yaml;
 
 #[cfg(feature = "cli")]
-pub use cli::{Cli, MINIMUM_VERSION};
+pub use cli::{Cli, CliInstall, MINIMUM_VERSION};
 pub use config::{ConfigOptions, ConfigValue};
 #[cfg(feature = "inline")]
 pub use context::{
@@ -153,7 +153,7 @@ pub use event::{EngineEvent, EventKind, StepMetadata};
 #[cfg(feature = "fake")]
 pub use fake::FakeEngine;
 #[cfg(feature = "host")]
-pub use host::Host;
+pub use host::{Host, HostInstall};
 pub use options::Options;
 #[cfg(feature = "inline")]
 pub use program::{Program, program};

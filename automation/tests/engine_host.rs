@@ -11,6 +11,8 @@ mod support;
 mod crash;
 #[path = "host/damage.rs"]
 mod damage;
+#[path = "host/install.rs"]
+mod install;
 #[path = "host/kept.rs"]
 mod kept;
 #[path = "host/kills.rs"]
