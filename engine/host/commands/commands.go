@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 
+	"pilot/engine/host/deadline"
 	"pilot/engine/host/fault"
 	"pilot/engine/host/operate"
 	"pilot/engine/host/place"
@@ -88,7 +89,10 @@ func Find(stores *place.Stores) func(name string) (server.Command, error) {
 			if err != nil {
 				return err
 			}
-			return found.work(&call{context.WithoutCancel(run.Stop.Force()), run, opened})
+			ctx := context.WithoutCancel(run.Stop.Force())
+			return deadline.Within(ctx, deadline.Command, name, func(ctx context.Context) error {
+				return found.work(&call{ctx, run, opened})
+			})
 		}}, nil
 	}
 }

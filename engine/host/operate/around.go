@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime/debug"
 
+	"pilot/engine/host/deadline"
 	"pilot/engine/host/fault"
 
 	"github.com/pulumi/pulumi/pkg/v3/backend"
@@ -113,7 +114,9 @@ func (o *operation) write(ctx context.Context, snapshot *deploy.Snapshot) error 
 	if err != nil {
 		return fmt.Errorf("serializing deployment: %w", err)
 	}
-	imported := backend.ImportStackDeployment(ctx, o.stack, deployment)
+	imported := deadline.Within(ctx, deadline.Call, o.ref.String(), func(ctx context.Context) error {
+		return backend.ImportStackDeployment(ctx, o.stack, deployment)
+	})
 	// Also where it failed: the lock is to be taken again.
 	if err := errors.Join(imported, o.held.Sync(ctx)); err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"pilot/engine/host/deadline"
 	"pilot/engine/host/fault"
 	"pilot/engine/host/memo"
 	"pilot/engine/host/run"
@@ -162,7 +163,11 @@ func (p *Place) Reference(name string) (backend.StackReference, error) {
 
 // Stack finds an existing stack.
 func (p *Place) Stack(ctx context.Context, ref backend.StackReference) (backend.Stack, error) {
-	stack, err := p.Backend().GetStack(ctx, ref)
+	var stack backend.Stack
+	err := deadline.Within(ctx, deadline.Call, ref.String(), func(ctx context.Context) (err error) {
+		stack, err = p.Backend().GetStack(ctx, ref)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -182,7 +187,12 @@ func (p *Place) Key(ref backend.StackReference) string {
 
 // Snapshot reads a stack's state with this place's secrets.
 func (p *Place) Snapshot(ctx context.Context, stack backend.Stack) (*deploy.Snapshot, error) {
-	return stack.Snapshot(ctx, p.Secrets)
+	var read *deploy.Snapshot
+	err := deadline.Within(ctx, deadline.Call, stack.Ref().String(), func(ctx context.Context) (err error) {
+		read, err = stack.Snapshot(ctx, p.Secrets)
+		return err
+	})
+	return read, err
 }
 
 // Quiet is a sink for what nobody reads.

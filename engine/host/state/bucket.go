@@ -1,15 +1,19 @@
 package state
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"pilot/engine/host/deadline"
 
 	"gocloud.dev/blob"
 	"gocloud.dev/gcerrors"
@@ -20,27 +24,10 @@ type bucket struct {
 	blobs *blob.Bucket
 	// before is called before every call that changes the bucket; an error stops it there. Tests count and break here.
 	before func(step, key string, bytes int) error
-	// deadline is for one call; 0 is callDeadline.
-	deadline time.Duration
 }
 
-// callDeadline is for one call: long enough for a large state over a slow line, and short of forever. Calls go on when
-// a run is to end, also by force, so nothing else would end one to a server that has stopped to answer.
-const callDeadline = 2 * time.Minute
-
-// call gives one call its deadline.
 func (b *bucket) call(ctx context.Context, key string, do func(context.Context) error) error {
-	deadline := b.deadline
-	if deadline == 0 {
-		deadline = callDeadline
-	}
-	limited, done := context.WithTimeout(ctx, deadline)
-	defer done()
-	err := do(limited)
-	if err != nil && ctx.Err() == nil && limited.Err() != nil {
-		return fmt.Errorf("%s: the storage did not answer within %s: %w", key, deadline, err)
-	}
-	return err
+	return deadline.Within(ctx, deadline.Call, key, do)
 }
 
 func (b *bucket) step(step, key string, bytes int) error {
@@ -106,8 +93,18 @@ func (b *bucket) remove(ctx context.Context, key string) error {
 }
 
 func (b *bucket) list(ctx context.Context, dir string) ([]file, error) {
-	objects := b.blobs.List(&blob.ListOptions{Prefix: dir + "/", Delimiter: "/"})
 	var found []file
+	err := b.each(ctx, dir, "/", func(object *blob.ListObject) {
+		if !object.IsDir {
+			found = append(found, file{name: path.Base(object.Key), modified: object.ModTime})
+		}
+	})
+	return found, err
+}
+
+// each gives the objects below a folder, up to a delimiter in what follows.
+func (b *bucket) each(ctx context.Context, dir, delimiter string, take func(*blob.ListObject)) error {
+	objects := b.blobs.List(&blob.ListOptions{Prefix: dir + "/", Delimiter: delimiter})
 	for {
 		var object *blob.ListObject
 		err := b.call(ctx, dir, func(ctx context.Context) (err error) {
@@ -115,32 +112,21 @@ func (b *bucket) list(ctx context.Context, dir string) ([]file, error) {
 			return err
 		})
 		if errors.Is(err, io.EOF) {
-			return found, nil
+			return nil
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if !object.IsDir {
-			found = append(found, file{name: path.Base(object.Key), modified: object.ModTime})
-		}
+		take(object)
 	}
 }
 
 func (b *bucket) flush(context.Context, string, string, time.Time) error { return nil }
 
 func (b *bucket) tree(ctx context.Context, dir string) ([]string, error) {
-	objects := b.blobs.List(&blob.ListOptions{Prefix: dir + "/"})
 	var found []string
-	for {
-		object, err := objects.Next(ctx)
-		if errors.Is(err, io.EOF) {
-			return found, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		found = append(found, object.Key)
-	}
+	err := b.each(ctx, dir, "", func(object *blob.ListObject) { found = append(found, object.Key) })
+	return found, err
 }
 
 func (b *bucket) local() bool { return false }
@@ -170,6 +156,11 @@ func (b *bucket) readLog(ctx context.Context, key string) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
+		// What replaceLog was about to remove when its process died is in the first object already.
+		first, _, _ := bytes.Cut(data, []byte{'\n'})
+		if number, _, _, ok := parseFrame(first); ok && number <= bytes.Count(all, []byte{'\n'}) {
+			continue
+		}
 		all = append(all, data...)
 	}
 	return all, nil
@@ -197,11 +188,16 @@ func (b *bucket) openLog(ctx context.Context, key string, keep int64) (appender,
 	return log, nil
 }
 
+// replaceLog puts all into the first object, which takes one call, before the others go.
 func (b *bucket) replaceLog(ctx context.Context, key string, data []byte) error {
-	if err := b.removeLog(ctx, key); err != nil {
+	if err := b.write(ctx, part(key, 1), data, true); err != nil {
 		return err
 	}
-	return b.write(ctx, part(key, 1), data, true)
+	found, err := b.list(ctx, parts(key))
+	if err != nil {
+		return err
+	}
+	return b.removeParts(ctx, key, slices.DeleteFunc(found, func(f file) bool { return f.name == path.Base(part(key, 1)) }))
 }
 
 func (b *bucket) retireLog(ctx context.Context, key, _ string) error { return b.removeLog(ctx, key) }
@@ -223,6 +219,10 @@ func (b *bucket) removeLog(ctx context.Context, key string) error {
 	if err != nil {
 		return err
 	}
+	return b.removeParts(ctx, key, found)
+}
+
+func (b *bucket) removeParts(ctx context.Context, key string, found []file) error {
 	for _, f := range found {
 		if err := b.remove(ctx, parts(key)+"/"+f.name); err != nil {
 			return err

@@ -168,3 +168,41 @@ func TestAMissingObjectOfAJournalIsSeen(t *testing.T) {
 		}
 	})
 }
+
+func TestAJournalInABucketIsThereWheneverItsReplacementIsCutOff(t *testing.T) {
+	onBuckets(t, func(t *testing.T, bench func() *bench) {
+		lines := func(n int) (frames [][]byte) {
+			for i := range n {
+				frames = append(frames, appendFrame(nil, i+1, 0, []byte(`{}`)))
+			}
+			return frames
+		}
+		for n := 0; ; n++ {
+			b := bench()
+			storage, key := b.objects(), b.keys().journal
+			for i, line := range lines(4) {
+				b.must(storage.write(b.ctx, part(key, i+1), line, true))
+			}
+			steps := 0
+			storage.before = func(string, string, int) error {
+				if steps++; steps > n {
+					return errPower
+				}
+				return nil
+			}
+			err := storage.replaceLog(b.ctx, key, bytes.Join(lines(5), nil))
+			data, read := storage.readLog(b.ctx, key)
+			b.must(read)
+			found, _, damage := parseFrames(data)
+			if damage != nil || len(found) < 4 {
+				t.Fatalf("after step %d: %d lines, %v", n, len(found), damage)
+			}
+			if err == nil {
+				if len(found) != 5 {
+					t.Fatalf("%d lines", len(found))
+				}
+				return
+			}
+		}
+	})
+}

@@ -6,6 +6,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"pilot/engine/host/deadline"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
 )
 
 func TestStorageThatDoesNotAnswerEndsEachCall(t *testing.T) {
@@ -20,12 +24,15 @@ func TestStorageThatDoesNotAnswerEndsEachCall(t *testing.T) {
 	} {
 		t.Setenv(name, value)
 	}
-	opened, _, err := openFiles(t.Context(), "s3://b?s3ForcePathStyle=true&endpoint=http://"+mute.Addr().String())
+	before := deadline.Call
+	t.Cleanup(func() { deadline.Call = before })
+	deadline.Call = 50 * time.Millisecond
+	url := "s3://b?s3ForcePathStyle=true&endpoint=http://" + mute.Addr().String()
+	opened, _, err := openFiles(t.Context(), url)
 	if err != nil {
 		t.Fatal(err)
 	}
 	b := opened.(*bucket)
-	b.deadline = 50 * time.Millisecond
 	// As of a run that is to end by force: its writes go on.
 	forced, force := context.WithCancel(t.Context())
 	force()
@@ -36,6 +43,11 @@ func TestStorageThatDoesNotAnswerEndsEachCall(t *testing.T) {
 		"copy":   func() error { return b.copy(ctx, "k", "l") },
 		"remove": func() error { return b.remove(ctx, "k") },
 		"list":   func() error { _, err := b.list(ctx, "d"); return err },
+		"tree":   func() error { _, err := b.tree(ctx, "d"); return err },
+		"open": func() error {
+			_, err := Open(ctx, url, &workspace.Project{Name: testProject}, 0)
+			return err
+		},
 	}
 	for name, call := range calls {
 		ended := make(chan error, 1)

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"time"
 
+	"pilot/engine/host/deadline"
+
 	"github.com/pulumi/pulumi/pkg/v3/backend"
 )
 
@@ -102,7 +104,7 @@ func (h *Held) Release() {
 		return
 	}
 	h.released = true
-	ctx, done := context.WithTimeout(context.Background(), callDeadline)
+	ctx, done := context.WithTimeout(context.Background(), deadline.Call)
 	defer done()
 	h.store.backend.Unlock(ctx, h.ref)
 	h.store.give(h.keys)
@@ -166,7 +168,7 @@ func (s *Store) lockFile(ctx context.Context, ref backend.StackReference, k keys
 
 // stockLock has a deadline, as our own calls have: it lists, reads and writes a few small objects.
 func (s *Store) stockLock(ctx context.Context, ref backend.StackReference) error {
-	ctx, done := context.WithTimeout(ctx, callDeadline)
+	ctx, done := context.WithTimeout(ctx, deadline.Call)
 	defer done()
 	return s.backend.Lock(ctx, ref)
 }

@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 
+	"pilot/engine/host/deadline"
+
 	"github.com/pulumi/pulumi/pkg/v3/backend"
 	"github.com/pulumi/pulumi/pkg/v3/backend/diy"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/diag"
@@ -47,7 +49,11 @@ func Open(ctx context.Context, url string, project *workspace.Project, keepHisto
 		return nil, err
 	}
 	sink := diag.DefaultSink(io.Discard, os.Stderr, diag.FormatOptions{Color: colors.Never})
-	opened, err := diy.New(ctx, sink, ownURL(url), project)
+	var opened diy.Backend
+	err = deadline.Without(deadline.Call, "open the backend", func() (err error) {
+		opened, err = diy.New(ctx, sink, ownURL(url), project)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
