@@ -77,6 +77,9 @@ pub(crate) fn classify(ended: Ended<'_>, failures: Failures) -> Error {
     if let Some(signal) = ended.signal {
         return Error::Interrupted { signal };
     }
+    if let Some(message) = panicked(&ended) {
+        return Error::EngineBug { message };
+    }
     match ended.code {
         Some(2) => return Error::Invalid { command: ended.command.to_owned(), message: message() },
         Some(3) => return Error::Auth { message: message() },
@@ -114,6 +117,13 @@ pub(crate) fn classify(ended: Ended<'_>, failures: Failures) -> Error {
         return update_failed(ended.command, failures);
     }
     Error::Command { command: ended.command.to_owned(), code: ended.code.unwrap_or(-1), message: message() }
+}
+
+/// A process of Go that breaks down ends with a code that the CLI uses for other things, and says why in Go's own way.
+fn panicked(ended: &Ended<'_>) -> Option<String> {
+    let (_, said) = ended.stderr.rsplit_once("panic: ").filter(|(_, said)| said.contains("\ngoroutine "))?;
+    let reason = said.lines().next().unwrap_or_default();
+    (ended.code == Some(2)).then(|| reason.trim_end_matches(" [recovered]").to_owned())
 }
 
 /// What the CLI says before the engine begins, or where there is none. Its codes do not tell these apart.

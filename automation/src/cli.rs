@@ -37,8 +37,14 @@ pub struct Cli {
     slots: Option<Arc<Semaphore>>,
 }
 
+/// Where an executable is, whatever folder a process is later started in.
+pub(crate) fn found(path: PathBuf) -> Result<PathBuf> {
+    which::which(&path).map_err(|_| Error::CliMissing { path })
+}
+
 impl Cli {
-    /// Asks the executable for its version; about 0.3 s. [`Error::CliMissing`] when it does not start,
+    /// Asks the executable for its version; about 0.3 s. A mere name is looked for in the `PATH` of this process, once:
+    /// later runs start what was found. [`Error::CliMissing`] when there is none, or it does not start,
     /// [`Error::CliVersion`] when it is not one that this crate works with.
     pub async fn open(path: impl Into<PathBuf>) -> Result<Self> {
         let cli = Self::open_any_version(path).await?;
@@ -50,9 +56,11 @@ impl Cli {
 
     /// As [`Cli::open`], and takes a version that this crate was never tried with: what it does then is not known.
     pub async fn open_any_version(path: impl Into<PathBuf>) -> Result<Self> {
-        let path = path.into();
+        let path = found(path.into())?;
         let output = tokio::process::Command::new(&path)
             .arg("version")
+            .env_clear()
+            .env("PATH", environment::PATH)
             .env("PULUMI_SKIP_UPDATE_CHECK", "true")
             .stdin(Stdio::null())
             .kill_on_drop(true)
@@ -171,6 +179,23 @@ mod tests {
     async fn a_missing_cli_is_a_typed_error() {
         let error = Cli::open("/nonexistent/pulumi").await.unwrap_err();
         assert!(matches!(error, Error::CliMissing { .. }));
+    }
+
+    #[tokio::test]
+    async fn what_was_opened_by_name_or_by_a_relative_path_is_what_runs_in_any_folder() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let named = Cli::open_any_version("echo").await.unwrap();
+        assert!(named.path().is_absolute(), "{:?}", named.path());
+
+        let folder = tempfile::tempdir_in(".").unwrap();
+        let relative = folder.path().strip_prefix(std::env::current_dir().unwrap()).unwrap().join("pulumi");
+        std::fs::write(&relative, "#!/bin/sh\necho v3.276.0\n").unwrap();
+        std::fs::set_permissions(&relative, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let cli = Cli::open(&relative).await.unwrap();
+        assert!(cli.path().is_absolute(), "{:?}", cli.path());
+        let workspace = crate::Workspace::temporary(cli, "shop").unwrap();
+        // It runs in the project's folder.
+        assert!(workspace.command(&Command::new(["version"])).await.unwrap().contains("v3.276.0"));
     }
 
     #[tokio::test]

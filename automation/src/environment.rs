@@ -9,6 +9,9 @@ use crate::options::Options;
 /// Keeps the engine from installing plugins when they are needed.
 const NO_DOWNLOADS: &str = "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION";
 
+/// Where programs are looked for where nothing is inherited.
+pub(crate) const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
 /// What every engine gets. `tools` is the folder of the CLI: language hosts are beside it.
 pub(crate) fn of_engine(place: &Place, tools: Option<&Path>) -> Vec<(OsString, OsString)> {
     let inherited = place.inherited.iter().filter(|(key, _)| !is_said(place, key));
@@ -20,7 +23,7 @@ pub(crate) fn of_engine(place: &Place, tools: Option<&Path>) -> Vec<(OsString, O
     if tools.is_some() {
         path.push(":");
     }
-    path.push(of_user("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into()));
+    path.push(of_user("PATH").unwrap_or_else(|| PATH.into()));
     set("PATH", path);
     set("HOME", of_user("HOME").unwrap_or_else(|| place.home.clone().into()));
     set("PULUMI_HOME", place.home.clone().into());

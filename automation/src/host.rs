@@ -16,7 +16,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::{Cli, is_supported, parse_version, unsupported};
+use crate::cli::{self, Cli, is_supported, parse_version, unsupported};
 use crate::engine::{Command, Engine, Operation, OperationResult, Place};
 use crate::error::{Error, Result};
 use crate::{argv, environment, folder};
@@ -69,10 +69,10 @@ pub struct Host {
 }
 
 impl Host {
-    /// Asks the executable for its version. [`Error::CliMissing`] when it does not start,
+    /// Asks the executable for its version. A mere name is looked for in the `PATH` of this process. [`Error::CliMissing`] when it does not start,
     /// [`Error::CliVersion`] when its engine is not one that this crate works with.
     pub async fn open(path: impl Into<PathBuf>) -> Result<Self> {
-        let path = path.into();
+        let path = cli::found(path.into())?;
         let output = tokio::process::Command::new(&path)
             .arg("--version")
             .stdin(Stdio::null())

@@ -32,6 +32,11 @@ pub(crate) use settings::replace;
 pub use settings::{ProjectBackend, ProjectSettings, Runtime, StackSettings};
 pub use stacks::StackSummary;
 
+/// As it is seen from the current folder of this process.
+fn absolute(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
+}
+
 /// Everything a stack's operations share. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Workspace {
@@ -42,7 +47,8 @@ pub struct Workspace {
 
 impl Workspace {
     /// A project for inline programs, in `directory`. `Pulumi.yaml` and the stacks' settings files are
-    /// kept there; `home` is Pulumi's own folder (plugins, selection). Both are created. A `Pulumi.yaml` that is
+    /// kept there; `home` is Pulumi's own folder (plugins, selection). Both are created, and relative ones are in the
+    /// current folder of this process, now. A `Pulumi.yaml` that is
     /// there already is read and never written: [`Error::Settings`] when it cannot be read or is of another
     /// project.
     pub fn inline(
@@ -100,10 +106,17 @@ impl Workspace {
         home: PathBuf,
         backend: Backend,
     ) -> Result<Self> {
-        std::fs::create_dir_all(&directory).map_err(Error::io("create the project folder"))?;
-        std::fs::create_dir_all(&home).map_err(Error::io("create Pulumi's home folder"))?;
+        let made = |path: &Path, what| std::fs::create_dir_all(path).map_err(Error::io(what));
+        // Engines run elsewhere, and the process may go to another folder: each path means the same from here on.
+        let (directory, home) = (absolute(directory), absolute(home));
+        let backend = match backend {
+            Backend::Folder(folder) => Backend::Folder(absolute(folder)),
+            url => url,
+        };
+        made(&directory, "create the project folder")?;
+        made(&home, "create Pulumi's home folder")?;
         if let Backend::Folder(folder) = &backend {
-            std::fs::create_dir_all(folder).map_err(Error::io("create the state folder"))?;
+            made(folder, "create the state folder")?;
         }
         let place = Place {
             project: project.to_owned(),
@@ -125,7 +138,7 @@ impl Workspace {
 
     /// Encrypt secrets with the passphrase in this file.
     pub fn with_passphrase_file(mut self, path: impl Into<PathBuf>) -> Self {
-        self.place.passphrase = Passphrase::File(path.into());
+        self.place.passphrase = Passphrase::File(absolute(path.into()));
         self
     }
 
@@ -254,6 +267,22 @@ mod tests {
         assert!(folder.join("project/Pulumi.yaml").exists() && state.starts_with(&folder));
         drop(stack);
         assert!(!folder.exists());
+    }
+
+    #[test]
+    fn relative_folders_and_files_are_those_of_this_process() {
+        let here = std::env::current_dir().unwrap();
+        let folder = tempfile::tempdir_in(".").unwrap();
+        let root = folder.path().strip_prefix(&here).unwrap();
+        let state = Backend::Folder(root.join("state"));
+        let engine = Recorder::default();
+        let workspace =
+            Workspace::inline(engine, "shop", root.join("project"), root.join("home"), state).unwrap();
+        let place = workspace.with_passphrase_file(root.join("phrase")).place;
+        let of_process = |name: &str| here.join(root).join(name);
+        assert_eq!((place.directory, place.home), (of_process("project"), of_process("home")));
+        assert_eq!(place.backend, Backend::Folder(of_process("state")));
+        assert_eq!(place.passphrase, Passphrase::File(of_process("phrase")));
     }
 
     #[tokio::test]

@@ -6,6 +6,15 @@ fn check(code: i32, stderr: &str) -> Error {
 }
 
 #[test]
+fn a_cli_that_breaks_down_is_no_configuration_that_is_wrong() {
+    let stderr = "Updating:\npanic: fatal: An assertion has failed [recovered]\n\tpanic: fatal: An assertion has failed\n\n\
+                  goroutine 1 [running]:\nmain.main()\n";
+    let Error::EngineBug { message } = check(2, stderr) else { panic!("it broke down") };
+    assert_eq!(message, "fatal: An assertion has failed");
+    assert!(matches!(check(2, "error: panic: not in Go's way"), Error::Invalid { .. }));
+}
+
+#[test]
 fn a_lock_conflict_names_its_owner() {
     let stderr = "error: the stack is currently locked by 1 lock(s). Either wait for the other process(es) \
                   to end or delete the lock file with `pulumi cancel`.\n  \

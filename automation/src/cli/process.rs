@@ -158,12 +158,10 @@ struct Guard {
     announcement: Option<Announcement>,
 }
 
-/// One that was killed has left its lock, and its owner file proves it dead.
+/// One that was killed, or broke down, has left its lock.
 fn ended(status: &std::io::Result<ExitStatus>, announcement: Option<Announcement>) {
-    if let (Ok(status), Some(announcement)) = (status, announcement)
-        && status.code().is_some()
-    {
-        announcement.withdraw();
+    if let (Ok(_), Some(announcement)) = (status, announcement) {
+        announcement.ended();
     }
 }
 

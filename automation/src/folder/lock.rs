@@ -30,6 +30,17 @@ pub(super) async fn settle(backend: &Path, locks: &Path, stack: &str, deadline: 
     }
 }
 
+/// True where a process of this machine has a lock here.
+pub(super) fn is_of(locks: &Path, pid: i32) -> bool {
+    let me = Owner::of(pid);
+    let mut entries = std::fs::read_dir(locks).into_iter().flatten().flatten();
+    entries.any(|entry| {
+        let text = std::fs::read_to_string(entry.path()).unwrap_or_default();
+        serde_json::from_str::<Owner>(&text)
+            .is_ok_and(|lock| (lock.pid, lock.hostname) == (me.pid, me.hostname.clone()))
+    })
+}
+
 struct Living {
     owner: String,
     unproven: bool,

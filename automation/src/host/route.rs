@@ -26,6 +26,10 @@ pub(super) fn token(place: &Place) -> Option<&str> {
     place.env.get(TOKEN).map(String::as_str).or_else(inherited)
 }
 
+/// Options of the CLI as variables: it would do something else, or leave something out.
+const OPTION: &str = "PULUMI_OPTION_";
+const BY_VARIABLE: &str = "a variable PULUMI_OPTION_* is an option that only the CLI reads";
+
 /// True for the variables that no process of the host gets, because they travel.
 pub(super) fn travels(place: &Place, variable: &std::ffi::OsStr) -> bool {
     variable == TOKEN && token(place).is_some()
@@ -82,6 +86,9 @@ pub(super) fn operation(place: &Place, operation: &Operation<'_>) -> Option<&'st
     if options.debug.env.keys().any(|key| TRAVELLING.contains(&key.as_str())) {
         return Some("the operation's environment replaces what the workspace says");
     }
+    if options.debug.env.keys().any(|key| key.starts_with(OPTION)) {
+        return Some(BY_VARIABLE);
+    }
     of_place(place)
 }
 
@@ -93,6 +100,11 @@ fn of_place(place: &Place) -> Option<&'static str> {
     }
     if is_service && token(place).is_none() {
         return Some("the CLI is logged in to the service, and the workspace has no access token of its own");
+    }
+    let mut options =
+        place.inherited.keys().filter_map(|key| key.to_str()).chain(place.env.keys().map(String::as_str));
+    if options.any(|key| key.starts_with(OPTION)) {
+        return Some(BY_VARIABLE);
     }
     let mut inherited = place.inherited.keys().filter_map(|key| key.to_str());
     if inherited.any(|key| is_unsaid(place, key)) {
@@ -137,6 +149,13 @@ mod tests {
         place.inherited = [("PULUMI_CONFIG_PASSPHRASE".into(), "x".into())].into();
         assert!(!to_cli(&place), "the request says another");
         place.env.insert("PULUMI_CONFIG_PASSPHRASE".to_owned(), "x".to_owned());
+        assert!(to_cli(&place));
+
+        place.env = [("PULUMI_OPTION_TARGET".to_owned(), "x".to_owned())].into();
+        assert!(to_cli(&place));
+        place.env.clear();
+        assert!(!to_cli(&place));
+        place.inherited.insert("PULUMI_OPTION_PREVIEW_ONLY".into(), "true".into());
         assert!(to_cli(&place));
     }
 }

@@ -1,13 +1,12 @@
 //! What goes over the socket: the messages of `protocol.json`, field by field.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::route;
-use crate::engine::{Backend, Passphrase, Place};
+use crate::engine::{Passphrase, Place};
 
 /// The version of the protocol that is spoken here; a host of another one is refused.
 pub(super) const PROTOCOL: u32 = 2;
@@ -165,23 +164,16 @@ pub(super) struct Cancelled {
 }
 
 impl Where {
-    /// The host has one working directory for all of its runs, so every path is made absolute here.
     pub fn of(place: &Place) -> Self {
-        let backend = match &place.backend {
-            Backend::Folder(folder) => Backend::Folder(absolute(folder)),
-            url => url.clone(),
-        };
-        let directory = absolute(&place.directory);
         let passphrase = match &place.passphrase {
             Passphrase::Empty => Kept::Empty,
-            // The CLI looks for it from the project's folder.
-            Passphrase::File(path) => Kept::File { path: directory.join(path).display().to_string() },
+            Passphrase::File(path) => Kept::File { path: path.display().to_string() },
             Passphrase::Absent => Kept::Absent,
         };
         Self {
             project: place.project.clone(),
-            directory: directory.display().to_string(),
-            backend: backend.url(),
+            directory: place.directory.display().to_string(),
+            backend: place.backend.url(),
             access_token: route::token(place).map(|token| Token(token.to_owned())),
             passphrase,
             secrets_provider: place.secrets_provider.clone(),
@@ -189,10 +181,6 @@ impl Where {
             adopts: place.adopts.clone(),
         }
     }
-}
-
-fn absolute(path: &Path) -> std::path::PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 #[cfg(test)]
