@@ -19,6 +19,7 @@ mod install;
 mod process;
 mod run;
 mod tail;
+mod turn;
 
 pub use install::CliInstall;
 
@@ -88,9 +89,9 @@ impl Cli {
         &self.version
     }
 
-    /// Waits for a turn; it lasts as long as what is returned.
-    async fn turn(&self) -> Option<OwnedSemaphorePermit> {
-        // It is never closed, so every wait ends with a turn.
+    /// Waits for leave to start a process; it lasts as long as what is returned.
+    async fn slot(&self) -> Option<OwnedSemaphorePermit> {
+        // It is never closed, so every wait ends with leave.
         Arc::clone(self.slots.as_ref()?).acquire_owned().await.ok()
     }
 

@@ -65,7 +65,7 @@ pub enum EventKind {
 impl EngineEvent {
     /// Never fails: what cannot be read becomes [`EventKind::Other`].
     pub fn parse(json: &str) -> Self {
-        let mut fields: serde_json::Map<String, Value> = serde_json::from_str(json).unwrap_or_default();
+        let mut fields: serde_json::Map<String, Value> = crate::json::read(json).unwrap_or_default();
         let number = |value: Option<Value>| value.as_ref().and_then(Value::as_i64).unwrap_or_default();
         let sequence = number(fields.remove("sequence"));
         let timestamp = number(fields.remove("timestamp"));

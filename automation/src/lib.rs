@@ -121,6 +121,7 @@ mod folder;
 mod gather;
 #[cfg(any(feature = "cli", feature = "git"))]
 mod group;
+mod json;
 #[cfg(feature = "inline")]
 mod language;
 #[cfg(all(feature = "cli", not(feature = "inline")))]

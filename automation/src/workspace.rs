@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::engine::{Backend, Command, Engine, Passphrase, Place};
 use crate::error::{Error, Result};
+use crate::json;
 
 mod account;
 #[cfg(feature = "git")]
@@ -244,7 +245,7 @@ impl Workspace {
     /// As [`Workspace::command`], for a command that prints JSON.
     pub(crate) async fn json<T: DeserializeOwned>(&self, command: &Command) -> Result<T> {
         let printed = self.command(command).await?;
-        serde_json::from_str(&printed).map_err(|error| {
+        json::read(&printed).map_err(|error| {
             // The parser's words could quote a secret.
             let message = format!("it is not the JSON that was expected, see line {}", error.line());
             Error::Output { command: command.name(), message }

@@ -6,6 +6,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::json::MAX_DEPTH;
+
 /// Reads one document, which must be a mapping; an empty one has no entries.
 pub(crate) fn read(text: &str) -> Result<Map<String, Value>, String> {
     // Nothing but comments is no document, and the parser says so with an error.
@@ -13,7 +15,9 @@ pub(crate) fn read(text: &str) -> Result<Map<String, Value>, String> {
     if text.lines().all(blank) {
         return Ok(Map::new());
     }
-    match serde_saphyr::from_str::<Value>(text).map_err(|error| error.to_string())? {
+    let budget = serde_saphyr::budget! { max_depth: MAX_DEPTH, flow_nesting_limit: MAX_DEPTH };
+    let options = serde_saphyr::options! { budget: budget };
+    match serde_saphyr::from_str_with_options::<Value>(text, options).map_err(|error| error.to_string())? {
         Value::Object(map) => Ok(map),
         Value::Null => Ok(Map::new()),
         _ => Err("it is not a mapping".to_owned()),

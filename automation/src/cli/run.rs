@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::process::{self, Exit, Invocation};
-use super::{Cli, events};
+use super::{Cli, events, turn};
 use crate::argv;
 use crate::classify::{Ended, Failures, classify};
 use crate::deadline;
@@ -28,7 +28,8 @@ pub(super) async fn plain(cli: &Cli, place: &Place, command: &Command) -> Result
         output: None,
         locks: command.locks.as_deref().map(|stack| (place, stack)),
     };
-    let _turn = cli.turn().await;
+    let _slot = cli.slot().await;
+    let _turn = turn::of_command(place, command).await;
     let exit = limited(invocation, &CancellationToken::new(), place.timeout).await?;
     if exit.success() {
         return Ok(exit.stdout);
@@ -52,8 +53,8 @@ pub(super) async fn engine(
     command: &Command,
 ) -> Result<OperationResult> {
     let options = operation.options;
-    let _turn = tokio::select! {
-        turn = cli.turn() => turn,
+    let _slot = tokio::select! {
+        slot = cli.slot() => slot,
         () = options.cancel.cancelled() => return Err(Error::Canceled),
     };
     let host = language::Server::of(&operation.program).await?;
@@ -72,6 +73,11 @@ pub(super) async fn engine(
         output: options.output.as_ref(),
         locks: (!operation.kind.is_preview()).then_some((place, operation.stack)),
     };
+    let mut settings = tokio::select! {
+        turn = turn::of_stack(place, operation.stack) => Some(turn),
+        () = options.cancel.cancelled() => return Err(Error::Canceled),
+    };
+    let read = deadline::after(Some(turn::AT_MOST));
     let mut gathered = Gathered::default();
     let mut failures = Failures::default();
     let mut take = |event: EngineEvent| {
@@ -84,7 +90,11 @@ pub(super) async fn engine(
         loop {
             tokio::select! {
                 exit = &mut run => break exit?,
-                Some(event) = sink.events.recv() => take(event),
+                Some(event) = sink.events.recv() => {
+                    settings = None;
+                    take(event);
+                }
+                () = tokio::time::sleep_until(read), if settings.is_some() => settings = None,
             }
         }
     };

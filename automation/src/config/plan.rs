@@ -60,7 +60,7 @@ pub(crate) fn parse_json(text: &str) -> Result<BTreeMap<String, ConfigValue>> {
     let place = |error: serde_json::Error| {
         refuse(format!("it is not JSON of entries, see line {} column {}", error.line(), error.column()))
     };
-    let entries: Map<String, Json> = serde_json::from_str(text).map_err(place)?;
+    let entries: Map<String, Json> = crate::json::read(text).map_err(place)?;
     let entry = |(key, value): (String, Json)| {
         if !value["value"].is_string() {
             return Err(refuse(format!("the entry {key} has no value")));

@@ -51,7 +51,7 @@ impl Context {
                 false => error.to_string(),
             },
         };
-        serde_json::from_str(text).map(Some).map_err(invalid)
+        crate::json::read(text).map(Some).map_err(invalid)
     }
 
     /// One value, read from its JSON text, as an input: secret when it is secret in the configuration.

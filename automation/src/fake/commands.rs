@@ -141,7 +141,7 @@ impl Scope<'_> {
     fn import(&self, inner: &mut Inner, command: &Command) -> Result<String> {
         let text =
             command.input.as_deref().ok_or_else(|| invalid(command, "there is no deployment to import"))?;
-        let deployment = serde_json::from_str(text).map_err(|error| invalid(command, &error.to_string()))?;
+        let deployment = crate::json::read(text).map_err(|error| invalid(command, &error.to_string()))?;
         let state = self.state(inner, command.about())?;
         state.import(&deployment).map_err(|message| invalid(command, &message))?;
         Ok(String::new())

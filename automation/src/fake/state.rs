@@ -175,7 +175,7 @@ fn from_json(json: &Json) -> Value {
             let hidden =
                 || map.get("ciphertext").and_then(Json::as_str).map(|text| text.chars().rev().collect());
             let text = plain.or_else(hidden).unwrap_or_default();
-            Value::secret(Value::from(serde_json::from_str::<Json>(&text).unwrap_or_default()))
+            Value::secret(Value::from(crate::json::read::<Json>(&text).unwrap_or_default()))
         }
         Json::Object(map) => {
             Value::Object(map.iter().map(|(key, value)| (key.clone(), from_json(value))).collect())

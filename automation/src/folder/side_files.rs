@@ -21,7 +21,7 @@ pub(crate) fn heal(backend: &Path, project: &str, stack: &str) {
 fn heal_side_file(folder: &Path, of: &str) {
     let path = folder.join(format!("{of}.attrs"));
     let Ok(content) = std::fs::read(&path) else { return };
-    if serde_json::from_slice::<serde_json::Value>(&content).is_err() {
+    if serde_json::from_slice::<serde::de::IgnoredAny>(&content).is_err() {
         tracing::warn!(file = %path.display(), "removing a broken side file of the state");
         let _ = std::fs::remove_file(path);
     }

@@ -58,7 +58,7 @@ fn wire(json: &Json) -> std::result::Result<WireValue, String> {
 fn secret(plaintext: Option<&Json>) -> std::result::Result<WireValue, String> {
     let Some(Json::String(text)) = plaintext else { return Ok(crate::value::to_wire(&Value::Unknown)) };
     // The parser's words could quote the secret.
-    let inner = serde_json::from_str(text).map_err(|_| "a secret output is not JSON".to_owned())?;
+    let inner = crate::json::read(text).map_err(|_| "a secret output is not JSON".to_owned())?;
     wire(&inner)
 }
 

@@ -193,11 +193,7 @@ fn load<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
 }
 
 fn parse(path: &Path, text: &str) -> std::result::Result<Map<String, Json>, String> {
-    if is_json(path) {
-        serde_json::from_str(text).map_err(|error| error.to_string())
-    } else {
-        yaml::read(text)
-    }
+    if is_json(path) { crate::json::read(text).map_err(|error| error.to_string()) } else { yaml::read(text) }
 }
 
 fn is_json(path: &Path) -> bool {
