@@ -113,6 +113,7 @@ impl Context {
             object: Some(prost_types::Struct::default()),
             accept_secrets: true,
             accept_resources: true,
+            accepts_byte_string: true,
             supports_result_reporting: true,
             ..Default::default()
         };

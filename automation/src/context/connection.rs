@@ -1,5 +1,6 @@
 //! The program's ends of the engine's two services, and what the engine at the other end can do.
 
+use std::collections::BTreeMap;
 use std::error::Error as _;
 
 use tokio::sync::watch;
@@ -7,8 +8,10 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
 use crate::program_error::ProgramError;
+use crate::value::Value;
 use crate::wire as rpc;
 use crate::wire::MAX_MESSAGE;
+use rpc::ResourceMonitorFeature as Feature;
 use rpc::engine_client::EngineClient;
 use rpc::resource_monitor_client::ResourceMonitorClient;
 
@@ -30,25 +33,35 @@ fn endpoint(address: &str) -> Result<Endpoint, ProgramError> {
         .map_err(|error| ProgramError::Refused(format!("the engine's address is unusable: {error}")))
 }
 
-/// The abilities that a user can switch off; every engine of a supported version has the others.
+/// The abilities that a user can switch off or that are newer than the oldest supported version.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Features {
     pub output_values: bool,
     pub resource_references: bool,
+    pub byte_strings: bool,
 }
 
 impl Features {
     pub async fn ask(monitor: &ResourceMonitorClient<Channel>) -> Result<Self, ProgramError> {
-        let supports = |id: &str| {
-            let (mut monitor, request) = (monitor.clone(), rpc::SupportsFeatureRequest { id: id.to_owned() });
-            async move {
-                let answer = monitor.supports_feature(request).await.map_err(refused)?;
-                Ok::<_, ProgramError>(answer.into_inner().has_support)
-            }
-        };
-        let (output_values, resource_references) =
-            tokio::try_join!(supports("outputValues"), supports("resourceReferences"))?;
-        Ok(Self { output_values, resource_references })
+        let info = monitor.clone().get_deployment_info(()).await.map_err(refused)?.into_inner();
+        let has = |feature: Feature| info.supported_features.contains(&feature.into());
+        Ok(Self {
+            output_values: has(Feature::OutputValues),
+            resource_references: has(Feature::ResourceReferences),
+            byte_strings: has(Feature::ByteString),
+        })
+    }
+
+    /// An error for a value that would reach this engine as something else.
+    pub fn check(self, property: &str, value: &Value) -> Result<(), ProgramError> {
+        match self.byte_strings || !value.has_bytes() {
+            true => Ok(()),
+            false => Err(ProgramError::BytesUnsupported { property: property.to_owned() }),
+        }
+    }
+
+    pub fn check_all(self, properties: &BTreeMap<String, Value>) -> Result<(), ProgramError> {
+        properties.iter().try_for_each(|(property, value)| self.check(property, value))
     }
 }
 

@@ -59,9 +59,11 @@ impl Context {
         }
         // The engine does not take output values here.
         let plain = outputs.into_iter().map(|(name, input)| (name, input.value.without_dependencies()));
+        let plain = plain.collect();
+        self.inner.features.check_all(&plain)?;
         let request = rpc::RegisterResourceOutputsRequest {
             urn: urn.to_owned(),
-            outputs: Some(value::to_struct(&plain.collect())),
+            outputs: Some(value::to_struct(&plain)),
         };
         self.inner.monitor.clone().register_resource_outputs(request).await.map_err(refused)?;
         Ok(())
@@ -71,7 +73,7 @@ impl Context {
         let _underway = self.inner.requests.begin();
         let providers = providers_of(&args.options);
         let transforms = self.callbacks_of(&args.options.transforms).await?;
-        let request = self.inner.request().register(kind, args, transforms);
+        let request = self.inner.request().register(kind, args, transforms)?;
         let (parent, described) = (request.parent.clone(), format!("{}::{}", request.r#type, request.name));
         let response = self.inner.monitor.clone().register_resource(request).await.map_err(refused)?;
         let response = response.into_inner();

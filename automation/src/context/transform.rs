@@ -7,7 +7,7 @@ use prost::Message;
 
 use super::Context;
 use super::callbacks::{Handler, Server};
-use super::connection::{refused, unreadable};
+use super::connection::{Features, refused, unreadable};
 use super::hooks::{hooks_from_wire, hooks_to_wire};
 use super::options::{ProviderReference, ResourceOptions, Transform, Transformed};
 use super::request::{alias_from_wire, alias_to_wire, timeouts_from_wire, timeouts_to_wire};
@@ -36,7 +36,7 @@ impl Context {
     /// Changes every registration of the stack from now on (Pulumi: *stack transform*). The transforms of
     /// a resource itself come first, those of the stack last.
     pub async fn transform(&self, transform: Transform) -> Result<(), ProgramError> {
-        let callback = self.callbacks().await?.add(handler(&transform));
+        let callback = self.callbacks().await?.add(handler(&transform, self.inner.features));
         self.inner.monitor.clone().register_stack_transform(callback).await.map_err(refused)?;
         Ok(())
     }
@@ -47,13 +47,14 @@ impl Context {
         F: Fn(TransformedInvoke) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<TransformedInvoke, ProgramError>> + Send + 'static,
     {
-        let change = Arc::new(change);
+        let (change, features) = (Arc::new(change), self.inner.features);
         let handler: Handler = Arc::new(move |bytes| {
             let change = Arc::clone(&change);
             Box::pin(async move {
                 let request = rpc::TransformInvokeRequest::decode(bytes.as_slice()).map_err(unreadable)?;
                 let original = request.options.clone().unwrap_or_default();
                 let changed = change(invoke_from_wire(request)).await?;
+                features.check_all(&changed.args)?;
                 Ok(invoke_to_wire(changed, original).encode_to_vec())
             })
         });
@@ -70,7 +71,7 @@ impl Context {
             return Ok(Vec::new());
         }
         let server = self.callbacks().await?;
-        Ok(transforms.iter().map(|transform| server.add(handler(transform))).collect())
+        Ok(transforms.iter().map(|transform| server.add(handler(transform, self.inner.features))).collect())
     }
 
     pub(super) async fn callbacks(&self) -> Result<&Server, ProgramError> {
@@ -78,7 +79,7 @@ impl Context {
     }
 }
 
-fn handler(transform: &Transform) -> Handler {
+fn handler(transform: &Transform, features: Features) -> Handler {
     let transform = transform.clone();
     Arc::new(move |bytes| {
         let transform = transform.clone();
@@ -86,6 +87,10 @@ fn handler(transform: &Transform) -> Handler {
             let request = rpc::TransformRequest::decode(bytes.as_slice()).map_err(unreadable)?;
             let original = request.options.clone().unwrap_or_default();
             let changed = transform.apply(from_wire(request)).await?;
+            features.check_all(&changed.inputs)?;
+            if let Some(trigger) = &changed.options.replacement_trigger {
+                features.check("replacementTrigger", &trigger.value)?;
+            }
             Ok(to_wire(changed, original).encode_to_vec())
         })
     })

@@ -12,6 +12,7 @@ use crate::event::{DiagnosticEvent, EventKind};
 use crate::value::{self, Value};
 use crate::wire as rpc;
 use crate::wire::STACK_TYPE;
+use rpc::ResourceMonitorFeature as Feature;
 use rpc::engine_server::Engine as EngineService;
 use rpc::resource_monitor_server::ResourceMonitor;
 
@@ -52,13 +53,11 @@ impl Monitor {
 
 #[tonic::async_trait]
 impl ResourceMonitor for Monitor {
-    async fn supports_feature(
-        &self,
-        request: Request<rpc::SupportsFeatureRequest>,
-    ) -> Reply<rpc::SupportsFeatureResponse> {
-        let known = ["secrets", "resourceReferences", "outputValues"];
-        let has_support = known.contains(&request.get_ref().id.as_str());
-        Ok(Response::new(rpc::SupportsFeatureResponse { has_support }))
+    async fn get_deployment_info(&self, _: Request<()>) -> Reply<rpc::DeploymentInfo> {
+        let features =
+            [Feature::Secrets, Feature::ResourceReferences, Feature::OutputValues, Feature::ByteString];
+        let supported_features = features.map(i32::from).to_vec();
+        Ok(Response::new(rpc::DeploymentInfo { supported_features }))
     }
 
     async fn register_resource(
@@ -182,7 +181,8 @@ fn no_callbacks() -> Status {
 
 /// The engine keeps the values of outputs and not where they came from.
 fn plain(properties: BTreeMap<String, Value>) -> BTreeMap<String, Value> {
-    properties.into_iter().filter(|(_, value)| *value != Value::Null).collect()
+    let values = properties.into_iter().map(|(name, value)| (name, value.without_dependencies()));
+    values.filter(|(_, value)| *value != Value::Null).collect()
 }
 
 #[tonic::async_trait]

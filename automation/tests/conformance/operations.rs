@@ -113,6 +113,33 @@ pub async fn outputs_keep_their_values_and_their_secrecy(subject: impl Subject) 
     assert!(!state_of(&stack).await.to_string().contains("canary-8d2"));
 }
 
+pub async fn text_that_is_not_utf_8_comes_back_byte_for_byte(subject: impl Subject) {
+    let stack = stack_in(&subject.workspace(), "bytes").await;
+    let key = || Value::bytes([0xff, 0x00, 0x8f]);
+    let nested = move || BTreeMap::from([("list".to_owned(), Value::List(vec!["plain".into(), key()]))]);
+    let keys = || {
+        program(move |context| async move {
+            let inputs =
+                [("key", key().into()), ("hidden", Value::secret(key()).into()), ("nested", nested().into())];
+            let made = context.register(thing("a", &inputs)).await?;
+            assert_eq!(made.output("key").value, key());
+            let again = context.register(thing("b", &[("key", made.output("key"))])).await?;
+            let outputs = [("key", &again), ("hidden", &made), ("nested", &made)];
+            Ok(outputs.into_iter().map(|(name, from)| (name.to_owned(), from.output(name))).collect())
+        })
+    };
+    let update = stack.up(keys()).await.unwrap();
+    let expected = BTreeMap::from([
+        ("key".to_owned(), key()),
+        ("hidden".to_owned(), Value::secret(key())),
+        ("nested".to_owned(), Value::Object(nested())),
+    ]);
+    assert_eq!(update.outputs, expected);
+    assert_eq!(stack.outputs().await.unwrap(), expected);
+    stack.import(&stack.export().await.unwrap()).await.unwrap();
+    assert!(stack.up(keys()).await.unwrap().summary.is_unchanged());
+}
+
 pub async fn changes_where_none_are_expected_are_an_error(subject: impl Subject) {
     let stack = stack_in(&subject.workspace(), "unchanged").await;
     stack.up(row(&["a"])).await.unwrap();
