@@ -904,6 +904,8 @@ pub struct PackageDependency {
     pub server: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "6")]
     pub parameterization: ::core::option::Option<PackageParameterization>,
+    #[prost(message, optional, tag = "7")]
+    pub extension: ::core::option::Option<PackageParameterization>,
 }
 /// What makes one package of a plugin that serves many.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
