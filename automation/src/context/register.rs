@@ -53,14 +53,14 @@ impl Context {
     }
 
     pub(super) async fn outputs(&self, urn: &str, outputs: Outputs) -> Result<(), ProgramError> {
-        let first = self.inner.with_outputs.lock().is_ok_and(|mut urns| urns.insert(urn.to_owned()));
-        if !first {
-            return Err(ProgramError::OutputsRegistered { urn: urn.to_owned() });
-        }
         // The engine does not take output values here.
         let plain = outputs.into_iter().map(|(name, input)| (name, input.value.without_dependencies()));
         let plain = plain.collect();
         self.inner.features.check_all(&plain)?;
+        let first = self.inner.with_outputs.lock().is_ok_and(|mut urns| urns.insert(urn.to_owned()));
+        if !first {
+            return Err(ProgramError::OutputsRegistered { urn: urn.to_owned() });
+        }
         let request = rpc::RegisterResourceOutputsRequest {
             urn: urn.to_owned(),
             outputs: Some(value::to_struct(&plain)),
