@@ -8,6 +8,7 @@ use tokio::process::Command;
 
 use tonic::transport::{Channel, Endpoint};
 
+use crate::context::unreachable;
 use crate::program_error::ProgramError;
 use crate::source::ChildProgram;
 use crate::wire as rpc;
@@ -24,7 +25,7 @@ pub(crate) async fn run(child: &ChildProgram, request: &RunRequest) -> Result<()
         .map_err(|error| failed("has no engine to log to", &error))?
         .connect()
         .await
-        .map_err(|_| ProgramError::Ended)?;
+        .map_err(|error| unreachable(&error))?;
     let mut process = Command::new(&child.path)
         .args(&child.args)
         .current_dir(&request.pwd)

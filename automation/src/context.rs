@@ -27,6 +27,7 @@ use rpc::engine_client::EngineClient;
 use rpc::resource_monitor_client::ResourceMonitorClient;
 
 use self::config::Config;
+pub(crate) use self::connection::unreachable;
 use self::connection::{Features, Requests, refused};
 use self::family::Family;
 pub use self::function::{InvokeOptions, Returned};
@@ -110,9 +111,10 @@ impl Context {
         let root = rpc::RegisterResourceRequest {
             r#type: STACK_TYPE.to_owned(),
             name: format!("{}-{}", request.project, request.stack),
-            object: Some(prost_types::Struct::default()),
+            object: Some(rpc::Struct::default()),
             accept_secrets: true,
             accept_resources: true,
+            accepts_byte_string: true,
             supports_result_reporting: true,
             ..Default::default()
         };

@@ -2,6 +2,9 @@
 //! resource monitor in this process; stacks, state and configuration are kept in memory; no provider is
 //! asked, a resource's outputs are its inputs. What goes wrong, and when, is scripted.
 //!
+//! Transforms, hooks and functions are refused, because it calls nobody back and has no providers. Aliases,
+//! `ignore_changes`, `replace_on_changes` and timeouts are not looked at: a resource is known by its URN alone.
+//!
 //! It passes the conformance suite of the real engine (`tests/conformance`).
 //!
 //! ```

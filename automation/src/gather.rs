@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::engine::OperationResult;
 use crate::event::{EngineEvent, EventKind, StepMetadata, SummaryEvent};
 use crate::options::Options;
-use crate::value::{Input, Value};
+use crate::value::{Input, Value, from_state};
 use crate::wire::STACK_TYPE;
 
 /// What events show in place of a secret.
@@ -71,7 +71,8 @@ fn revealed(value: &serde_json::Value) -> Value {
     if holds_secret(value) {
         return Value::Secret(Box::new(Value::Unknown));
     }
-    Value::from(value.clone())
+    // What is broken in it is shown as it is.
+    from_state(value).unwrap_or_else(|_| Value::from(value.clone()))
 }
 
 fn holds_secret(value: &serde_json::Value) -> bool {
@@ -92,11 +93,13 @@ mod tests {
         let mut gathered = Gathered::default();
         let event = EngineEvent::parse(
             r#"{"resOutputsEvent":{"metadata":{"op":"same","urn":"u","type":"pulumi:pulumi:Stack",
-                "new":{"outputs":{"plain":1,"deep":{"token":"[secret]"}}}}}}"#,
+                "new":{"outputs":{"plain":1,"deep":{"token":"[secret]"},"key":{
+                "4dabf18193072939515e22adb298388d":"803fd3297a5875dc03ca845dda5d2a98","value":"/wA="}}}}}}"#,
         );
         gathered.take(event, &Options::default());
         let outputs = gathered.finish(None, String::new(), String::new()).outputs.unwrap();
         assert_eq!(outputs["plain"], Value::Number(1.0));
+        assert_eq!(outputs["key"], Value::Bytes(vec![0xff, 0]));
         assert_eq!(outputs["deep"], Value::Secret(Box::new(Value::Unknown)));
     }
 }

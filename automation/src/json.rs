@@ -3,7 +3,7 @@
 use serde::de::{DeserializeOwned, Error as _};
 
 /// How deep values may be nested, wherever they are read: more than people write, and little enough for any stack.
-pub(crate) const MAX_DEPTH: usize = 512;
+pub(crate) const MAX_DEPTH: usize = 256;
 
 /// Reads one document.
 pub(crate) fn read<T: DeserializeOwned>(text: &str) -> serde_json::Result<T> {
@@ -57,7 +57,7 @@ mod tests {
             |levels: usize| format!("{}1{}", r#"{"a":["#.repeat(levels / 2), "]}".repeat(levels / 2));
         assert_eq!(read::<Value>(&nested(MAX_DEPTH)).unwrap().to_string(), nested(MAX_DEPTH));
         let error = read::<Value>(&nested(MAX_DEPTH + 2)).unwrap_err();
-        assert_eq!(error.to_string(), "it is nested deeper than 512 levels");
+        assert_eq!(error.to_string(), "it is nested deeper than 256 levels");
         assert!(read::<Value>("[1] 2").is_err());
     }
 

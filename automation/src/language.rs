@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 use tonic::{Request, Response, Status};
 
 use crate::child;
-use crate::context::{Context, Package};
+use crate::context::{Context, Package, Parameterization};
 use crate::error::{Error, Result};
 use crate::gather::Observed;
 use crate::loopback::Loopback;
@@ -140,17 +140,15 @@ async fn inline(program: &dyn Program, request: &RunRequest) -> std::result::Res
 }
 
 fn package(package: Package) -> PackageDependency {
-    let parameterization = package.parameterization.map(|parameterization| PackageParameterization {
-        name: parameterization.name,
-        version: parameterization.version,
-        value: parameterization.value,
-    });
+    let to_wire =
+        |Parameterization { name, version, value }| PackageParameterization { name, version, value };
     PackageDependency {
         name: package.name,
         kind: "resource".to_owned(),
         version: package.version,
         server: package.download_url,
-        parameterization,
+        parameterization: package.parameterization.map(to_wire),
+        extension: package.extension.map(to_wire),
     }
 }
 

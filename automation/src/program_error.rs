@@ -48,6 +48,14 @@ pub enum ProgramError {
         /// Never empty.
         failures: Vec<InvalidArgument>,
     },
+    /// Text that is not UTF-8, for an engine of a version that does not know it.
+    #[error(
+        "property {property} holds text that is not UTF-8, which this version of Pulumi does not take; newer ones do"
+    )]
+    BytesUnsupported {
+        /// Of the resource, function or method; `replacementTrigger` is the option.
+        property: String,
+    },
     /// A component's outputs were registered a second time.
     #[error("the outputs of {urn} have been registered already")]
     OutputsRegistered {

@@ -3,15 +3,32 @@
 mod asset;
 mod input;
 mod reference;
+mod state;
 mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+
 pub use asset::{Archive, ArchiveEntry, ArchiveSource, Asset, AssetSource};
 pub use input::Input;
 pub use reference::ResourceReference;
-pub(crate) use wire::{SECRET, SIGNATURE_KEY, UNKNOWN_ID, from_wire, is_unknown, to_wire};
-pub use wire::{from_struct, to_struct};
+pub(crate) use state::from_state;
+#[cfg(feature = "fake")]
+pub(crate) use state::number_in_state;
+pub(crate) use wire::{BYTE_STRING, SECRET, SIGNATURE_KEY, UNKNOWN_ID, from_wire, is_unknown, to_wire};
+pub(crate) use wire::{properties_of, struct_of};
+
+/// As providers and engines exchange properties, for whoever serves a provider.
+pub fn to_struct(properties: &BTreeMap<String, Value>) -> prost_types::Struct {
+    struct_of(properties).into()
+}
+
+/// The properties that a provider was given; an absent struct has none.
+pub fn from_struct(object: Option<&prost_types::Struct>) -> BTreeMap<String, Value> {
+    object.map(|object| properties_of(Some(&object.clone().into()))).unwrap_or_default()
+}
 
 /// The outputs of a stack by name.
 pub type Outputs = BTreeMap<String, Input>;
@@ -28,6 +45,8 @@ pub enum Value {
     Number(f64),
     /// UTF-8 text.
     String(String),
+    /// Text that is not UTF-8 (Pulumi: *byte string*). [`Value::bytes`] makes one.
+    Bytes(Vec<u8>),
     /// An array.
     List(Vec<Value>),
     /// A map with text keys.
@@ -61,6 +80,12 @@ impl Value {
         }
     }
 
+    /// Text of these bytes: as [`Value::String`] when they are UTF-8, as the engine has it, else as
+    /// [`Value::Bytes`].
+    pub fn bytes(bytes: impl Into<Vec<u8>>) -> Self {
+        String::from_utf8(bytes.into()).map_or_else(|other| Value::Bytes(other.into_bytes()), Value::String)
+    }
+
     /// The same value without any mark of secrecy in it. For code that is trusted with the secret and keeps
     /// the mark elsewhere; [`Input::map`] does both.
     pub fn expose_secrets(self) -> Self {
@@ -91,6 +116,11 @@ impl Value {
         self.any(&|value| matches!(value, Value::Secret(_)))
     }
 
+    /// True when the value or anything in it is text that is not UTF-8.
+    pub fn has_bytes(&self) -> bool {
+        self.any(&|value| matches!(value, Value::Bytes(bytes) if str::from_utf8(bytes).is_err()))
+    }
+
     /// The URNs of every [`Value::Output`] in it.
     pub fn dependencies(&self) -> BTreeSet<String> {
         let mut found = BTreeSet::new();
@@ -116,13 +146,15 @@ impl Value {
     }
 
     /// Plain JSON: secrets become their plain value, unknowns become null. For code that is trusted
-    /// with the secret; never for logs. An asset, archive or resource becomes an object of its parts.
+    /// with the secret; never for logs. An asset, archive or resource becomes an object of its parts, and
+    /// text that is not UTF-8 one with its `base64`.
     pub fn reveal(&self) -> serde_json::Value {
         match self {
             Value::Null | Value::Unknown => serde_json::Value::Null,
             Value::Bool(flag) => (*flag).into(),
             Value::Number(number) => json_number(*number),
             Value::String(text) => text.clone().into(),
+            Value::Bytes(bytes) => serde_json::json!({"base64": BASE64.encode(bytes)}),
             Value::List(items) => items.iter().map(Value::reveal).collect(),
             Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), value.reveal())).collect(),
             Value::Secret(inner) | Value::Output { value: inner, .. } => inner.reveal(),
@@ -147,6 +179,25 @@ impl Value {
         match self {
             Value::String(text) => Some(text),
             Value::Secret(inner) | Value::Output { value: inner, .. } => inner.reveal_str(),
+            _ => None,
+        }
+    }
+
+    /// The bytes of a text that is not secret, UTF-8 or not.
+    pub fn as_bytes(&self) -> Option<&[u8]> {
+        match self {
+            Value::Secret(_) => None,
+            Value::Output { value: inner, .. } => inner.as_bytes(),
+            text => text.reveal_bytes(),
+        }
+    }
+
+    /// The bytes of a text, also of a secret. For code that is trusted with the secret; never for logs.
+    pub fn reveal_bytes(&self) -> Option<&[u8]> {
+        match self {
+            Value::String(text) => Some(text.as_bytes()),
+            Value::Bytes(bytes) => Some(bytes),
+            Value::Secret(inner) | Value::Output { value: inner, .. } => inner.reveal_bytes(),
             _ => None,
         }
     }
@@ -276,6 +327,19 @@ mod tests {
     fn whole_numbers_are_revealed_as_integers() {
         assert_eq!(Value::Number(8080.0).reveal(), serde_json::json!(8080));
         assert_eq!(Value::Number(0.5).reveal(), serde_json::json!(0.5));
+    }
+
+    #[test]
+    fn bytes_are_plain_text_when_they_are_utf_8_and_else_known_at_any_depth() {
+        assert_eq!(Value::bytes("é"), Value::from("é"));
+        let bytes = Value::bytes([0xff, 0]);
+        assert_eq!((bytes.as_bytes(), bytes.as_str()), (Some(&[0xff, 0][..]), None));
+        assert_eq!(bytes.reveal(), serde_json::json!({"base64": "/wA="}));
+        let hidden = Value::secret(bytes);
+        assert_eq!((hidden.as_bytes(), hidden.reveal_bytes()), (None, Some(&[0xff, 0][..])));
+        assert!(Value::List(vec![output(hidden, "urn:a")]).has_bytes());
+        // However it was made, the engine sees text.
+        assert!(!Value::Bytes(b"plain".to_vec()).has_bytes());
     }
 
     #[test]

@@ -99,7 +99,7 @@ fn function_name(line: &str) -> Option<&str> {
 /// The cases in the list of the suite: a name alone on a line.
 fn cases_of(suite: &str) -> Vec<String> {
     let is_name = |line: &&str| {
-        line.contains('_') && line.chars().all(|letter| letter == '_' || letter.is_ascii_lowercase())
+        line.contains('_') && line.chars().all(|letter| matches!(letter, '_' | 'a'..='z' | '0'..='9'))
     };
     suite.lines().map(str::trim).filter(is_name).map(str::to_owned).collect()
 }

@@ -46,7 +46,7 @@ impl Server {
             // Then nothing answers to it, and the engine says so.
             Err(_) => String::new(),
         };
-        rpc::Callback { target: self.server.address().to_string(), token, accepts_byte_string: false }
+        rpc::Callback { target: self.server.address().to_string(), token, accepts_byte_string: true }
     }
 
     /// Lets go of every function: they may hold the context that holds this.

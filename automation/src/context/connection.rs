@@ -1,22 +1,42 @@
 //! The program's ends of the engine's two services, and what the engine at the other end can do.
 
+use std::collections::BTreeMap;
 use std::error::Error as _;
+use std::io::ErrorKind;
 
 use tokio::sync::watch;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
 use crate::program_error::ProgramError;
+use crate::value::Value;
 use crate::wire as rpc;
 use crate::wire::MAX_MESSAGE;
+use rpc::ResourceMonitorFeature as Feature;
 use rpc::engine_client::EngineClient;
 use rpc::resource_monitor_client::ResourceMonitorClient;
 
 pub(super) async fn monitor(address: &str) -> Result<ResourceMonitorClient<Channel>, ProgramError> {
-    let channel = endpoint(address)?.connect().await.map_err(|_| ProgramError::Ended)?;
+    let channel = endpoint(address)?.connect().await.map_err(|error| unreachable(&error))?;
     Ok(ResourceMonitorClient::new(channel)
         .max_decoding_message_size(MAX_MESSAGE)
         .max_encoding_message_size(MAX_MESSAGE))
+}
+
+/// An engine that has gone has told why. Of what else keeps the program from reaching it, nobody knows.
+pub(crate) fn unreachable(error: &(dyn std::error::Error + 'static)) -> ProgramError {
+    let causes = std::iter::successors(Some(error), |&error| error.source());
+    match causes.filter_map(|cause| cause.downcast_ref::<std::io::Error>()).last() {
+        Some(cause) if cause.raw_os_error().is_some() && !is_gone(cause.kind()) => {
+            ProgramError::Failed(format!("the engine cannot be reached: {cause}"))
+        }
+        _ => ProgramError::Ended,
+    }
+}
+
+fn is_gone(kind: ErrorKind) -> bool {
+    use ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, NotConnected};
+    matches!(kind, BrokenPipe | ConnectionAborted | ConnectionRefused | ConnectionReset | NotConnected)
 }
 
 /// Connected when it is first used: most programs never log.
@@ -30,25 +50,35 @@ fn endpoint(address: &str) -> Result<Endpoint, ProgramError> {
         .map_err(|error| ProgramError::Refused(format!("the engine's address is unusable: {error}")))
 }
 
-/// The abilities that a user can switch off; every engine of a supported version has the others.
+/// The abilities that a user can switch off or that are newer than the oldest supported version.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Features {
     pub output_values: bool,
     pub resource_references: bool,
+    pub byte_strings: bool,
 }
 
 impl Features {
     pub async fn ask(monitor: &ResourceMonitorClient<Channel>) -> Result<Self, ProgramError> {
-        let supports = |id: &str| {
-            let (mut monitor, request) = (monitor.clone(), rpc::SupportsFeatureRequest { id: id.to_owned() });
-            async move {
-                let answer = monitor.supports_feature(request).await.map_err(refused)?;
-                Ok::<_, ProgramError>(answer.into_inner().has_support)
-            }
-        };
-        let (output_values, resource_references) =
-            tokio::try_join!(supports("outputValues"), supports("resourceReferences"))?;
-        Ok(Self { output_values, resource_references })
+        let info = monitor.clone().get_deployment_info(()).await.map_err(refused)?.into_inner();
+        let has = |feature: Feature| info.supported_features.contains(&feature.into());
+        Ok(Self {
+            output_values: has(Feature::OutputValues),
+            resource_references: has(Feature::ResourceReferences),
+            byte_strings: has(Feature::ByteString),
+        })
+    }
+
+    /// An error for a value that would reach this engine as something else.
+    pub fn check(self, property: &str, value: &Value) -> Result<(), ProgramError> {
+        match self.byte_strings || !value.has_bytes() {
+            true => Ok(()),
+            false => Err(ProgramError::BytesUnsupported { property: property.to_owned() }),
+        }
+    }
+
+    pub fn check_all(self, properties: &BTreeMap<String, Value>) -> Result<(), ProgramError> {
+        properties.iter().try_for_each(|(property, value)| self.check(property, value))
     }
 }
 
@@ -106,6 +136,17 @@ mod tests {
         assert!(matches!(refused(Status::cancelled("by the user")), ProgramError::Ended));
         assert!(matches!(refused(Status::unavailable("the cloud is down")), ProgramError::Refused(_)));
         assert!(matches!(refused(Status::unknown("no such type")), ProgramError::Refused(_)));
+    }
+
+    #[tokio::test]
+    async fn an_engine_that_cannot_be_reached_is_told_from_one_that_is_gone() {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        drop(listener);
+        assert_eq!(monitor(&address).await.map(drop), Err(ProgramError::Ended));
+        let many = std::io::Error::from_raw_os_error(rustix::io::Errno::MFILE.raw_os_error());
+        let ProgramError::Failed(message) = unreachable(&many) else { panic!("it is not gone") };
+        assert!(message.contains("Too many open files"), "{message}");
     }
 
     #[tokio::test]

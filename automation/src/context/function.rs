@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::Context;
 use super::connection::refused;
-use super::options::{ProviderReference, ResourceOptions};
+use super::options::{ProviderReference, ResourceOptions, SourcePosition};
 use super::package::PackageReference;
 use super::parent::Parent;
 use super::register::has_unknowns;
-use super::request::Run;
+use super::request::{Run, place_to_wire};
 use super::resource::{Resource, package_of, providers_of};
 use crate::program_error::{InvalidArgument, ProgramError};
 use crate::setters::setters;
@@ -35,6 +35,8 @@ pub struct InvokeOptions {
     pub plugin_download_url: Option<String>,
     /// Of [`Context::package`], for a parameterized provider.
     pub package: Option<PackageReference>,
+    /// Where the program asks for it. Of a method: what it makes is told as made from here.
+    pub source_position: Option<SourcePosition>,
 }
 
 setters!(InvokeOptions {
@@ -44,6 +46,7 @@ setters!(InvokeOptions {
     version(Option<String>),
     plugin_download_url(Option<String>),
     package(Option<PackageReference>),
+    source_position(Option<SourcePosition>),
 });
 
 /// What a function or method has returned.
@@ -92,21 +95,25 @@ impl Context {
         let plain =
             args.iter().map(|(name, input)| (name.clone(), input.value.clone().without_dependencies()));
         let plain = plain.collect();
-        let mut dependencies = run.encode(args).dependencies;
+        let mut dependencies = run.encode(args)?.dependencies;
         dependencies.extend(options.depends_on.iter().cloned());
         let mut returned =
             Returned { values: BTreeMap::new(), dependencies, by_property: HashMap::new(), secret, unknown };
         if unknown {
             return Ok(returned);
         }
+        let (source_position, stack_trace) = place_to_wire(options.source_position.clone());
         let request = rpc::ResourceInvokeRequest {
             tok: token.to_owned(),
-            args: Some(value::to_struct(&plain)),
+            args: Some(value::struct_of(&plain)),
             provider: provider(token, &options),
             version: options.version.unwrap_or_default(),
             plugin_download_url: options.plugin_download_url.unwrap_or_default(),
             package_ref: options.package.map(|package| package.0).unwrap_or_default(),
+            source_position,
+            stack_trace,
             accept_resources: true,
+            accepts_byte_string: true,
             ..Default::default()
         };
         let response = self.inner.monitor.clone().invoke(request).await.map_err(refused)?.into_inner();
@@ -139,7 +146,7 @@ impl Context {
             args.insert(SELF.to_owned(), Input::from(resource.reference().value));
         }
         let secret = has_secrets(&args);
-        let mut encoded = self.inner.request().encode(args);
+        let mut encoded = self.inner.request().encode(args)?;
         if let Some(resource) = of {
             encoded.by_property.insert(SELF.to_owned(), BTreeSet::from([resource.urn.clone()]));
             encoded.dependencies.insert(resource.urn.clone());
@@ -150,6 +157,7 @@ impl Context {
         let inherited = || of.and_then(|of| of.providers.get(package_of(token)).cloned()).unwrap_or_default();
         let provider =
             Some(provider(token, &options)).filter(|own| !own.is_empty()).unwrap_or_else(inherited);
+        let (source_position, stack_trace) = place_to_wire(options.source_position.clone());
         let request = rpc::ResourceCallRequest {
             tok: token.to_owned(),
             args: Some(encoded.object),
@@ -158,6 +166,9 @@ impl Context {
             version: options.version.unwrap_or_default(),
             plugin_download_url: options.plugin_download_url.unwrap_or_default(),
             package_ref: options.package.map(|package| package.0).unwrap_or_default(),
+            source_position,
+            stack_trace,
+            accepts_byte_string: true,
             ..Default::default()
         };
         let response = self.inner.monitor.clone().call(request).await.map_err(refused)?.into_inner();
@@ -176,8 +187,8 @@ impl Context {
 }
 
 /// What was made of a secret argument is secret.
-fn results(returned: Option<&prost_types::Struct>, secret: bool) -> BTreeMap<String, Value> {
-    let values = value::from_struct(returned).into_iter();
+fn results(returned: Option<&rpc::Struct>, secret: bool) -> BTreeMap<String, Value> {
+    let values = value::properties_of(returned).into_iter();
     values.map(|(name, value)| (name, if secret { Value::secret(value) } else { value })).collect()
 }
 

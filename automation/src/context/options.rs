@@ -66,7 +66,7 @@ pub struct ResourceOptions {
     /// Of an explicit provider: environment variables that its plugin finds under another name, the new name first.
     /// (`envVarMappings`)
     pub env_var_mappings: BTreeMap<String, String>,
-    /// Where the program asks for it, for what the engine and its policies print.
+    /// Where the program asks for it, for what the engine and its policies print; kept in the state.
     pub source_position: Option<SourcePosition>,
     /// Functions that the engine calls around its steps. (`hooks`)
     pub hooks: Hooks,

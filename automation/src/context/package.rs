@@ -18,7 +18,9 @@ pub struct Package {
     pub download_url: String,
     /// For a plugin that is made into another package by a parameter.
     pub parameterization: Option<Parameterization>,
-    /// For a plugin whose own package a parameter adds to.
+    /// For a plugin whose own package a parameter adds to (Pulumi: *extension parameterization*). The provider of
+    /// the package is told of it before the first resource, function or method that names it, and the state keeps it
+    /// as long as a resource does. Pulumi 3.248 does not know extensions and takes no notice of them.
     pub extension: Option<Parameterization>,
 }
 
@@ -56,7 +58,7 @@ pub struct PackageReference(pub(super) String);
 
 impl Context {
     /// Makes a package known to the engine, for [`super::ResourceOptions::package`]. Needed for
-    /// parameterized packages only.
+    /// parameterized packages and extensions only.
     pub async fn package(&self, package: Package) -> Result<PackageReference, ProgramError> {
         let request = rpc::RegisterPackageRequest {
             name: package.name,

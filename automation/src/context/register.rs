@@ -53,15 +53,17 @@ impl Context {
     }
 
     pub(super) async fn outputs(&self, urn: &str, outputs: Outputs) -> Result<(), ProgramError> {
+        // The engine does not take output values here.
+        let plain = outputs.into_iter().map(|(name, input)| (name, input.value.without_dependencies()));
+        let plain = plain.collect();
+        self.inner.features.check_all(&plain)?;
         let first = self.inner.with_outputs.lock().is_ok_and(|mut urns| urns.insert(urn.to_owned()));
         if !first {
             return Err(ProgramError::OutputsRegistered { urn: urn.to_owned() });
         }
-        // The engine does not take output values here.
-        let plain = outputs.into_iter().map(|(name, input)| (name, input.value.without_dependencies()));
         let request = rpc::RegisterResourceOutputsRequest {
             urn: urn.to_owned(),
-            outputs: Some(value::to_struct(&plain.collect())),
+            outputs: Some(value::struct_of(&plain)),
         };
         self.inner.monitor.clone().register_resource_outputs(request).await.map_err(refused)?;
         Ok(())
@@ -71,7 +73,7 @@ impl Context {
         let _underway = self.inner.requests.begin();
         let providers = providers_of(&args.options);
         let transforms = self.callbacks_of(&args.options.transforms).await?;
-        let request = self.inner.request().register(kind, args, transforms);
+        let request = self.inner.request().register(kind, args, transforms)?;
         let (parent, described) = (request.parent.clone(), format!("{}::{}", request.r#type, request.name));
         let response = self.inner.monitor.clone().register_resource(request).await.map_err(refused)?;
         let response = response.into_inner();
@@ -93,7 +95,7 @@ impl Context {
             unknown: self.is_preview() || (custom && (response.unknown || id.is_empty())),
             urn,
             id,
-            outputs: value::from_struct(response.object.as_ref()),
+            outputs: value::properties_of(response.object.as_ref()),
             output_dependencies: output_dependencies
                 .map(|(name, dependencies)| (name, dependencies.urns.into_iter().collect()))
                 .collect(),

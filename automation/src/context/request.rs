@@ -3,15 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use prost_types::Struct;
-
 use super::connection::Features;
 use super::family::Family;
 use super::hooks::hooks_to_wire;
 use super::options::{Alias, AliasParent, CustomTimeouts, SourcePosition};
 use super::resource::{ResourceArgs, package_of, providers_of};
+use crate::program_error::ProgramError;
 use crate::value::Input;
-use crate::value::{Value, to_struct, to_wire};
+use crate::value::{Value, struct_of, to_wire};
 use crate::wire as rpc;
 use rpc::alias::{self, Spec, spec};
 use rpc::register_resource_request::{CustomTimeouts as WireTimeouts, PropertyDependencies};
@@ -37,7 +36,7 @@ pub(super) struct Run<'a> {
 
 /// Inputs on the wire, with what they come from.
 pub(super) struct Encoded {
-    pub object: Struct,
+    pub object: rpc::Struct,
     pub dependencies: BTreeSet<String>,
     pub by_property: HashMap<String, BTreeSet<String>>,
 }
@@ -48,10 +47,12 @@ impl Run<'_> {
         kind: Kind,
         args: ResourceArgs,
         transforms: Vec<rpc::Callback>,
-    ) -> rpc::RegisterResourceRequest {
+    ) -> Result<rpc::RegisterResourceRequest, ProgramError> {
         let providers = providers_of(&args.options);
         let options = args.options;
-        let encoded = self.encode(args.inputs);
+        let encoded = self.encode(args.inputs)?;
+        let trigger = options.replacement_trigger.map(|trigger| self.value("replacementTrigger", trigger));
+        let (source_position, stack_trace) = place_to_wire(options.source_position);
         let mut dependencies = encoded.dependencies;
         dependencies.extend(self.family.expand(options.depends_on));
         // Sent for every property: without an entry the engine takes all dependencies for it.
@@ -65,7 +66,7 @@ impl Run<'_> {
                 providers.get(package_of(&args.resource_type)).cloned().unwrap_or_default()
             }
         };
-        rpc::RegisterResourceRequest {
+        Ok(rpc::RegisterResourceRequest {
             r#type: args.resource_type,
             name: args.name,
             parent: options.parent.map_or_else(|| self.root.to_owned(), |parent| parent.urn),
@@ -86,7 +87,7 @@ impl Run<'_> {
             retain_on_delete: options.retain_on_delete,
             deleted_with: options.deleted_with.unwrap_or_default(),
             replace_with: options.replace_with,
-            replacement_trigger: options.replacement_trigger.map(|trigger| to_wire(&self.value(trigger).0)),
+            replacement_trigger: trigger.transpose()?.map(|(trigger, _)| to_wire(&trigger)),
             import_id: options.import_id.unwrap_or_default(),
             custom_timeouts: timeouts_to_wire(options.custom_timeouts),
             version: options.version.unwrap_or_default(),
@@ -94,32 +95,35 @@ impl Run<'_> {
             additional_secret_outputs: options.additional_secret_outputs,
             hide_diffs: options.hide_diffs,
             env_var_mappings: options.env_var_mappings.into_iter().collect(),
-            source_position: options.source_position.map(position_to_wire),
+            source_position,
+            stack_trace,
             package_ref: options.package.map(|package| package.0).unwrap_or_default(),
             transforms,
             hooks: hooks_to_wire(options.hooks),
             accept_secrets: true,
             accept_resources: true,
+            accepts_byte_string: true,
             supports_partial_values: true,
             supports_result_reporting: true,
             ..Default::default()
-        }
+        })
     }
 
-    pub fn encode(&self, inputs: BTreeMap<String, Input>) -> Encoded {
+    pub fn encode(&self, inputs: BTreeMap<String, Input>) -> Result<Encoded, ProgramError> {
         let (mut object, mut dependencies) = (BTreeMap::new(), BTreeSet::new());
         let mut by_property = HashMap::new();
         for (name, input) in inputs {
-            let (value, urns) = self.value(input);
+            let (value, urns) = self.value(&name, input)?;
             dependencies.extend(urns.iter().cloned());
             by_property.insert(name.clone(), urns);
             object.insert(name, value);
         }
-        Encoded { object: to_struct(&object), dependencies, by_property }
+        Ok(Encoded { object: struct_of(&object), dependencies, by_property })
     }
 
     /// The value in the form that this engine takes, and everything it comes from.
-    fn value(&self, input: Input) -> (Value, BTreeSet<String>) {
+    fn value(&self, property: &str, input: Input) -> Result<(Value, BTreeSet<String>), ProgramError> {
+        self.features.check(property, &input.value)?;
         let Input { value, mut dependencies } = input;
         let inner = value.dependencies();
         let all_inside = dependencies.is_subset(&inner);
@@ -133,7 +137,7 @@ impl Run<'_> {
                 Value::Output { value: Box::new(value.without_dependencies()), dependencies: urns.clone() }
             }
         };
-        (value, urns)
+        Ok((value, urns))
     }
 }
 
@@ -153,8 +157,14 @@ fn as_ids(value: Value) -> Value {
     }
 }
 
-fn position_to_wire(position: SourcePosition) -> rpc::SourcePosition {
-    rpc::SourcePosition { uri: position.uri, line: position.line, column: position.column }
+/// The position, and a trace with it as its only frame: what the engine keeps is the one or the other.
+pub(super) fn place_to_wire(
+    place: Option<SourcePosition>,
+) -> (Option<rpc::SourcePosition>, Option<rpc::StackTrace>) {
+    let position =
+        place.map(|SourcePosition { uri, line, column }| rpc::SourcePosition { uri, line, column });
+    let frame = position.clone().map(|position| rpc::StackFrame { pc: Some(position) });
+    (position, frame.map(|frame| rpc::StackTrace { frames: vec![frame] }))
 }
 
 pub(super) fn alias_to_wire(alias: &Alias) -> rpc::Alias {

@@ -7,7 +7,7 @@ use prost::Message;
 
 use super::Context;
 use super::callbacks::{Handler, Server};
-use super::connection::{refused, unreadable};
+use super::connection::{Features, refused, unreadable};
 use super::hooks::{hooks_from_wire, hooks_to_wire};
 use super::options::{ProviderReference, ResourceOptions, Transform, Transformed};
 use super::request::{alias_from_wire, alias_to_wire, timeouts_from_wire, timeouts_to_wire};
@@ -36,7 +36,7 @@ impl Context {
     /// Changes every registration of the stack from now on (Pulumi: *stack transform*). The transforms of
     /// a resource itself come first, those of the stack last.
     pub async fn transform(&self, transform: Transform) -> Result<(), ProgramError> {
-        let callback = self.callbacks().await?.add(handler(&transform));
+        let callback = self.callbacks().await?.add(handler(&transform, self.inner.features));
         self.inner.monitor.clone().register_stack_transform(callback).await.map_err(refused)?;
         Ok(())
     }
@@ -47,13 +47,14 @@ impl Context {
         F: Fn(TransformedInvoke) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<TransformedInvoke, ProgramError>> + Send + 'static,
     {
-        let change = Arc::new(change);
+        let (change, features) = (Arc::new(change), self.inner.features);
         let handler: Handler = Arc::new(move |bytes| {
             let change = Arc::clone(&change);
             Box::pin(async move {
                 let request = rpc::TransformInvokeRequest::decode(bytes.as_slice()).map_err(unreadable)?;
                 let original = request.options.clone().unwrap_or_default();
                 let changed = change(invoke_from_wire(request)).await?;
+                features.check_all(&changed.args)?;
                 Ok(invoke_to_wire(changed, original).encode_to_vec())
             })
         });
@@ -70,7 +71,7 @@ impl Context {
             return Ok(Vec::new());
         }
         let server = self.callbacks().await?;
-        Ok(transforms.iter().map(|transform| server.add(handler(transform))).collect())
+        Ok(transforms.iter().map(|transform| server.add(handler(transform, self.inner.features))).collect())
     }
 
     pub(super) async fn callbacks(&self) -> Result<&Server, ProgramError> {
@@ -78,7 +79,7 @@ impl Context {
     }
 }
 
-fn handler(transform: &Transform) -> Handler {
+fn handler(transform: &Transform, features: Features) -> Handler {
     let transform = transform.clone();
     Arc::new(move |bytes| {
         let transform = transform.clone();
@@ -86,6 +87,10 @@ fn handler(transform: &Transform) -> Handler {
             let request = rpc::TransformRequest::decode(bytes.as_slice()).map_err(unreadable)?;
             let original = request.options.clone().unwrap_or_default();
             let changed = transform.apply(from_wire(request)).await?;
+            features.check_all(&changed.inputs)?;
+            if let Some(trigger) = &changed.options.replacement_trigger {
+                features.check("replacementTrigger", &trigger.value)?;
+            }
             Ok(to_wire(changed, original).encode_to_vec())
         })
     })
@@ -103,7 +108,7 @@ fn from_wire(request: rpc::TransformRequest) -> Transformed {
         name: request.name,
         custom: request.custom,
         parent: request.parent,
-        inputs: value::from_struct(request.properties.as_ref()),
+        inputs: value::properties_of(request.properties.as_ref()),
         options: ResourceOptions {
             depends_on: options.depends_on.into_iter().collect(),
             protect: options.protect,
@@ -134,7 +139,7 @@ fn to_wire(changed: Transformed, original: rpc::TransformResourceOptions) -> rpc
     let options = changed.options;
     let providers = options.providers.iter();
     rpc::TransformResponse {
-        properties: Some(value::to_struct(&changed.inputs)),
+        properties: Some(value::struct_of(&changed.inputs)),
         options: Some(rpc::TransformResourceOptions {
             depends_on: options.depends_on.into_iter().collect(),
             protect: options.protect,
@@ -166,7 +171,7 @@ fn invoke_from_wire(request: rpc::TransformInvokeRequest) -> TransformedInvoke {
     let options = request.options.unwrap_or_default();
     TransformedInvoke {
         token: request.token,
-        args: value::from_struct(request.args.as_ref()),
+        args: value::properties_of(request.args.as_ref()),
         provider: ProviderReference::parse(&options.provider),
         version: options.version,
         plugin_download_url: options.plugin_download_url,
@@ -178,7 +183,7 @@ fn invoke_to_wire(
     original: rpc::TransformInvokeOptions,
 ) -> rpc::TransformInvokeResponse {
     rpc::TransformInvokeResponse {
-        args: Some(value::to_struct(&changed.args)),
+        args: Some(value::struct_of(&changed.args)),
         options: Some(rpc::TransformInvokeOptions {
             provider: changed.provider.map(|provider| provider.to_string()).unwrap_or_default(),
             version: changed.version,
@@ -205,7 +210,7 @@ mod tests {
         };
         let inputs = BTreeMap::from([("secret".to_owned(), Value::secret("x"))]);
         let request = rpc::TransformRequest {
-            properties: Some(value::to_struct(&inputs)),
+            properties: Some(value::struct_of(&inputs)),
             options: Some(options.clone()),
             ..Default::default()
         };

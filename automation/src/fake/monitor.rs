@@ -12,6 +12,7 @@ use crate::event::{DiagnosticEvent, EventKind};
 use crate::value::{self, Value};
 use crate::wire as rpc;
 use crate::wire::STACK_TYPE;
+use rpc::ResourceMonitorFeature as Feature;
 use rpc::engine_server::Engine as EngineService;
 use rpc::resource_monitor_server::ResourceMonitor;
 
@@ -52,13 +53,11 @@ impl Monitor {
 
 #[tonic::async_trait]
 impl ResourceMonitor for Monitor {
-    async fn supports_feature(
-        &self,
-        request: Request<rpc::SupportsFeatureRequest>,
-    ) -> Reply<rpc::SupportsFeatureResponse> {
-        let known = ["secrets", "resourceReferences", "outputValues"];
-        let has_support = known.contains(&request.get_ref().id.as_str());
-        Ok(Response::new(rpc::SupportsFeatureResponse { has_support }))
+    async fn get_deployment_info(&self, _: Request<()>) -> Reply<rpc::DeploymentInfo> {
+        let features =
+            [Feature::Secrets, Feature::ResourceReferences, Feature::OutputValues, Feature::ByteString];
+        let supported_features = features.map(i32::from).to_vec();
+        Ok(Response::new(rpc::DeploymentInfo { supported_features }))
     }
 
     async fn register_resource(
@@ -66,7 +65,10 @@ impl ResourceMonitor for Monitor {
         request: Request<rpc::RegisterResourceRequest>,
     ) -> Reply<rpc::RegisterResourceResponse> {
         let request = request.into_inner();
-        let inputs = plain(value::from_struct(request.object.as_ref()));
+        let inputs = plain(value::properties_of(request.object.as_ref()));
+        if !request.transforms.is_empty() {
+            return Err(no_callbacks());
+        }
         let resource = self.with(|run| Resource {
             urn: urn(&run.stack, &run.project, &request.parent, &request.r#type, &request.name),
             kind: request.r#type.clone(),
@@ -93,7 +95,7 @@ impl ResourceMonitor for Monitor {
         Ok(Response::new(rpc::RegisterResourceResponse {
             urn: done.urn,
             id: done.id,
-            object: Some(value::to_struct(&done.outputs)),
+            object: Some(value::struct_of(&done.outputs)),
             ..Default::default()
         }))
     }
@@ -103,7 +105,7 @@ impl ResourceMonitor for Monitor {
         request: Request<rpc::RegisterResourceOutputsRequest>,
     ) -> Reply<()> {
         let request = request.into_inner();
-        let outputs = value::from_struct(request.outputs.as_ref());
+        let outputs = value::properties_of(request.outputs.as_ref());
         self.with(|run| run.outputs(&request.urn, outputs))
             .ok_or_else(|| Status::invalid_argument(format!("no resource {} was registered", request.urn)))?;
         Ok(Response::new(()))
@@ -114,7 +116,7 @@ impl ResourceMonitor for Monitor {
         request: Request<rpc::ReadResourceRequest>,
     ) -> Reply<rpc::ReadResourceResponse> {
         let request = request.into_inner();
-        let mut properties = value::from_struct(request.properties.as_ref());
+        let mut properties = value::properties_of(request.properties.as_ref());
         if request.r#type == "pulumi:pulumi:StackReference" {
             let name = request.id.rsplit('/').next().unwrap_or_default().to_owned();
             let project = self.with(|run| run.project.clone());
@@ -129,7 +131,7 @@ impl ResourceMonitor for Monitor {
         }
         let urn =
             self.with(|run| urn(&run.stack, &run.project, &request.parent, &request.r#type, &request.name));
-        let properties = Some(value::to_struct(&properties));
+        let properties = Some(value::struct_of(&properties));
         Ok(Response::new(rpc::ReadResourceResponse { urn, id: request.id, properties, ..Default::default() }))
     }
 
@@ -182,7 +184,8 @@ fn no_callbacks() -> Status {
 
 /// The engine keeps the values of outputs and not where they came from.
 fn plain(properties: BTreeMap<String, Value>) -> BTreeMap<String, Value> {
-    properties.into_iter().filter(|(_, value)| *value != Value::Null).collect()
+    let values = properties.into_iter().map(|(name, value)| (name, value.without_dependencies()));
+    values.filter(|(_, value)| *value != Value::Null).collect()
 }
 
 #[tonic::async_trait]

@@ -71,6 +71,12 @@ impl Run {
                 format!("fake-{}", self.ids)
             }
         };
+        // What a program has made itself has the outputs of before until the program gives new ones.
+        if !resource.custom
+            && let Some(old) = old
+        {
+            resource.outputs.clone_from(&old.outputs);
+        }
         *self.changes.entry(op.to_owned()).or_default() += 1;
         if resource.kind != STACK_TYPE {
             self.step(&resource, op, EventKind::ResourceOutputs);

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Map, Value as Json, json};
 
 use crate::engine::OperationKind;
 use crate::options::Options;
-use crate::value::Value;
-
-const SIGNATURE_KEY: &str = "4dabf18193072939515e22adb298388d";
-const SECRET_SIGNATURE: &str = "1b47061264138c4ac30d75fd1eb44270";
+use crate::value::{BYTE_STRING, SECRET, SIGNATURE_KEY, Value, from_state, number_in_state};
 
 #[derive(Clone, Default)]
 pub(super) struct StackState {
@@ -153,13 +152,18 @@ impl Resource {
 fn to_json(value: &Value, show_secrets: bool) -> Json {
     match value {
         Value::Secret(inner) => {
-            let text = inner.reveal().to_string();
+            let text = to_json(inner, true).to_string();
             let (key, text) = match show_secrets {
                 true => ("plaintext", text),
                 false => ("ciphertext", text.chars().rev().collect()),
             };
-            json!({SIGNATURE_KEY: SECRET_SIGNATURE, key: text})
+            json!({SIGNATURE_KEY: SECRET, key: text})
         }
+        // Also the zero below nothing, which is no whole number.
+        Value::Number(number) if !number.is_finite() || (*number == 0.0 && number.is_sign_negative()) => {
+            number_in_state(*number)
+        }
+        Value::Bytes(bytes) => json!({SIGNATURE_KEY: BYTE_STRING, "value": BASE64.encode(bytes)}),
         Value::List(items) => items.iter().map(|item| to_json(item, show_secrets)).collect(),
         Value::Object(map) => {
             map.iter().map(|(key, value)| (key.clone(), to_json(value, show_secrets))).collect()
@@ -170,13 +174,14 @@ fn to_json(value: &Value, show_secrets: bool) -> Json {
 
 fn from_json(json: &Json) -> Value {
     match json {
-        Json::Object(map) if map.get(SIGNATURE_KEY).and_then(Json::as_str) == Some(SECRET_SIGNATURE) => {
+        Json::Object(map) if map.get(SIGNATURE_KEY).and_then(Json::as_str) == Some(SECRET) => {
             let plain = map.get("plaintext").and_then(Json::as_str).map(str::to_owned);
             let hidden =
                 || map.get("ciphertext").and_then(Json::as_str).map(|text| text.chars().rev().collect());
             let text = plain.or_else(hidden).unwrap_or_default();
-            Value::secret(Value::from(crate::json::read::<Json>(&text).unwrap_or_default()))
+            Value::secret(from_json(&crate::json::read(&text).unwrap_or_default()))
         }
+        Json::Object(map) if map.contains_key(SIGNATURE_KEY) => from_state(json).unwrap_or(Value::Null),
         Json::Object(map) => {
             Value::Object(map.iter().map(|(key, value)| (key.clone(), from_json(value))).collect())
         }
@@ -192,7 +197,7 @@ pub(super) fn blinded(properties: &BTreeMap<String, Value>) -> Json {
             Value::Secret(_) => json!("[secret]"),
             Value::List(items) => items.iter().map(blind).collect(),
             Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), blind(value))).collect(),
-            plain => plain.reveal(),
+            plain => to_json(plain, false),
         }
     }
     properties.iter().map(|(key, value)| (key.clone(), blind(value))).collect()
@@ -208,6 +213,10 @@ mod tests {
         let inputs = BTreeMap::from([
             ("token".to_owned(), Value::secret("canary")),
             ("list".to_owned(), Value::List(vec![Value::Bool(true), Value::secret(1.0)])),
+            (
+                "bytes".to_owned(),
+                Value::List(vec![Value::bytes([0xff]), Value::secret(Value::bytes([0xfe]))]),
+            ),
         ]);
         state.resources.push(Resource {
             urn: "urn:pulumi:s::p::t:m:T::n".to_owned(),

@@ -1,10 +1,9 @@
 //! A stack's outputs, read from its state.
 
-use prost_types::{ListValue, Struct, Value as WireValue, value::Kind as WireKind};
 use serde_json::Value as Json;
 
 use super::*;
-use crate::value::{SECRET, SIGNATURE_KEY, from_wire};
+use crate::value::from_state;
 use crate::wire::STACK_TYPE;
 
 impl Stack {
@@ -26,40 +25,7 @@ fn outputs_of(deployment: &Deployment) -> std::result::Result<BTreeMap<String, V
         .find(|resource| resource["type"] == STACK_TYPE && resource["delete"] != Json::Bool(true));
     let outputs = root.and_then(|root| root["outputs"].as_object());
     let Some(outputs) = outputs else { return Ok(BTreeMap::new()) };
-    outputs.iter().map(|(name, value)| Ok((name.clone(), from_wire(&wire(value)?)))).collect()
-}
-
-/// State files encode values as the wire does, but for secrets: those hold JSON text, or, in a state that
-/// was exported without them, a ciphertext. The latter is told as a secret that is not known.
-fn wire(json: &Json) -> std::result::Result<WireValue, String> {
-    let kind = match json {
-        Json::Null => WireKind::NullValue(0),
-        Json::Bool(flag) => WireKind::BoolValue(*flag),
-        Json::Number(number) => WireKind::NumberValue(number.as_f64().unwrap_or(f64::NAN)),
-        Json::String(text) => WireKind::StringValue(text.clone()),
-        Json::Array(items) => WireKind::ListValue(ListValue {
-            values: items.iter().map(wire).collect::<std::result::Result<_, _>>()?,
-        }),
-        Json::Object(map) => {
-            let mut fields = BTreeMap::new();
-            for (key, value) in map {
-                fields.insert(key.clone(), wire(value)?);
-            }
-            if map.get(SIGNATURE_KEY).is_some_and(|signature| signature == SECRET) {
-                fields.retain(|key, _| key == SIGNATURE_KEY);
-                fields.insert("value".to_owned(), secret(map.get("plaintext"))?);
-            }
-            WireKind::StructValue(Struct { fields })
-        }
-    };
-    Ok(WireValue { kind: Some(kind) })
-}
-
-fn secret(plaintext: Option<&Json>) -> std::result::Result<WireValue, String> {
-    let Some(Json::String(text)) = plaintext else { return Ok(crate::value::to_wire(&Value::Unknown)) };
-    // The parser's words could quote the secret.
-    let inner = crate::json::read(text).map_err(|_| "a secret output is not JSON".to_owned())?;
-    wire(&inner)
+    outputs.iter().map(|(name, value)| Ok((name.clone(), from_state(value)?))).collect()
 }
 
 #[cfg(test)]
@@ -68,6 +34,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::value::{BYTE_STRING, SECRET, SIGNATURE_KEY};
 
     fn state(outputs: Json) -> Deployment {
         let root = json!({"type": STACK_TYPE, "urn": "u", "outputs": outputs});
@@ -88,6 +55,28 @@ mod tests {
         let inner = BTreeMap::from([("a".to_owned(), 1.into()), ("b".to_owned(), Value::secret("deep"))]);
         let list = Value::List(vec![Value::secret(inner)]);
         assert_eq!(outputs, BTreeMap::from([("plain".to_owned(), plain), ("list".to_owned(), list)]));
+    }
+
+    #[test]
+    fn numbers_that_json_does_not_have_come_back_too() {
+        let signed =
+            |bits: &str| json!({SIGNATURE_KEY: "8ad145fe-0d11-4827-bfd7-1abcbf086f5c", "value": bits});
+        let infinite = signed("7ff0000000000000");
+        let state =
+            state(json!({"nan": signed("7ff8000000000000"), "hidden": sealed(&infinite), "bad": infinite}));
+        let outputs = outputs_of(&state).unwrap();
+        assert!(matches!(outputs["nan"], Value::Number(number) if number.is_nan()));
+        assert_eq!(outputs["hidden"], Value::secret(f64::INFINITY));
+        assert_eq!(outputs["bad"], f64::INFINITY.into());
+    }
+
+    #[test]
+    fn text_that_is_not_utf_8_comes_back_as_bytes() {
+        let signed = json!({SIGNATURE_KEY: BYTE_STRING, "value": "/wA="});
+        let outputs =
+            outputs_of(&state(json!({"plain": signed.clone(), "hidden": sealed(&signed)}))).unwrap();
+        assert_eq!(outputs["plain"], Value::Bytes(vec![0xff, 0]));
+        assert_eq!(outputs["hidden"], Value::secret(Value::Bytes(vec![0xff, 0])));
     }
 
     #[test]

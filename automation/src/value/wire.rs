@@ -5,12 +5,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use prost_types::{ListValue, Struct, Value as WireValue, value::Kind};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::{Archive, ArchiveEntry, ArchiveSource, Asset, AssetSource, ResourceReference, Value};
+use crate::wire::{Kind, ListValue, Struct, Value as WireValue};
 
 pub(crate) const SIGNATURE_KEY: &str = "4dabf18193072939515e22adb298388d";
 pub(crate) const SECRET: &str = "1b47061264138c4ac30d75fd1eb44270";
+pub(crate) const BYTE_STRING: &str = "803fd3297a5875dc03ca845dda5d2a98";
 const OUTPUT: &str = "d0e6a833031e9bbcd3f4e8bde6ca49a4";
 const RESOURCE: &str = "5cf8f73096256a8f31e491e813e4eb8e";
 const ASSET: &str = "c44067f5952c0a294b673a41bacd8c17";
@@ -37,12 +40,12 @@ pub(crate) fn is_unknown(text: &str) -> bool {
 pub(crate) const UNKNOWN_ID: &str = UNKNOWN;
 
 /// Encodes an object's properties.
-pub fn to_struct(properties: &BTreeMap<String, Value>) -> Struct {
+pub(crate) fn struct_of(properties: &BTreeMap<String, Value>) -> Struct {
     Struct { fields: properties.iter().map(|(key, value)| (key.clone(), to_wire(value))).collect() }
 }
 
 /// Decodes an object's properties; an absent struct has none.
-pub fn from_struct(object: Option<&Struct>) -> BTreeMap<String, Value> {
+pub(crate) fn properties_of(object: Option<&Struct>) -> BTreeMap<String, Value> {
     object
         .map(|object| object.fields.iter().map(|(key, value)| (key.clone(), from_wire(value))).collect())
         .unwrap_or_default()
@@ -54,8 +57,12 @@ pub(crate) fn to_wire(value: &Value) -> WireValue {
         Value::Bool(flag) => wire(Kind::BoolValue(*flag)),
         Value::Number(number) => wire(Kind::NumberValue(*number)),
         Value::String(string) => text(string),
+        Value::Bytes(bytes) => match str::from_utf8(bytes) {
+            Ok(string) => text(string),
+            Err(_) => signed(BYTE_STRING, [("value", text(&BASE64.encode(bytes)))]),
+        },
         Value::List(items) => list(items.iter().map(to_wire)),
-        Value::Object(map) => wire(Kind::StructValue(to_struct(map))),
+        Value::Object(map) => wire(Kind::StructValue(struct_of(map))),
         Value::Unknown => text(UNKNOWN),
         Value::Secret(inner) => signed(SECRET, [("value", to_wire(inner))]),
         Value::Output { value, dependencies } if dependencies.is_empty() => to_wire(value),
@@ -151,12 +158,22 @@ impl Fields<'_> {
     fn read(&self) -> Value {
         match self.text(SIGNATURE_KEY) {
             Some(SECRET) => Value::Secret(Box::new(self.value().unwrap_or(Value::Null))),
+            Some(BYTE_STRING) => self.bytes().unwrap_or_else(|| self.object()),
             Some(OUTPUT) => self.output(),
             Some(RESOURCE) => Value::Resource(self.reference()),
             Some(ASSET) => Value::Asset(self.asset()),
             Some(ARCHIVE) => Value::Archive(self.archive()),
-            _ => Value::Object(from_struct(Some(self.0))),
+            _ => self.object(),
         }
+    }
+
+    fn object(&self) -> Value {
+        Value::Object(properties_of(Some(self.0)))
+    }
+
+    fn bytes(&self) -> Option<Value> {
+        let encoded = self.0.fields.get("value").and_then(as_text)?;
+        BASE64.decode(encoded).ok().map(Value::bytes)
     }
 
     fn output(&self) -> Value {

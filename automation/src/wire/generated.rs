@@ -205,7 +205,7 @@ pub struct SetRootResourceResponse {}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct StartDebuggingRequest {
     #[prost(message, optional, tag = "1")]
-    pub config: ::core::option::Option<::prost_types::Struct>,
+    pub config: ::core::option::Option<crate::wire::Struct>,
     #[prost(string, tag = "2")]
     pub message: ::prost::alloc::string::String,
 }
@@ -904,6 +904,8 @@ pub struct PackageDependency {
     pub server: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "6")]
     pub parameterization: ::core::option::Option<PackageParameterization>,
+    #[prost(message, optional, tag = "7")]
+    pub extension: ::core::option::Option<PackageParameterization>,
 }
 /// What makes one package of a plugin that serves many.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1176,16 +1178,11 @@ pub mod language_runtime_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
-/// Asked by name: a feature that the engine does not know is one that it does not have.
+/// The rest of it is what the language host was told already.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct SupportsFeatureRequest {
-    #[prost(string, tag = "1")]
-    pub id: ::prost::alloc::string::String,
-}
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct SupportsFeatureResponse {
-    #[prost(bool, tag = "1")]
-    pub has_support: bool,
+pub struct DeploymentInfo {
+    #[prost(enumeration = "ResourceMonitorFeature", repeated, tag = "8")]
+    pub supported_features: ::prost::alloc::vec::Vec<i32>,
 }
 /// Where in the program's source something was asked for.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1196,6 +1193,17 @@ pub struct SourcePosition {
     pub line: i32,
     #[prost(int32, tag = "3")]
     pub column: i32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StackFrame {
+    #[prost(message, optional, tag = "1")]
+    pub pc: ::core::option::Option<SourcePosition>,
+}
+/// The innermost frame first.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct StackTrace {
+    #[prost(message, repeated, tag = "1")]
+    pub frames: ::prost::alloc::vec::Vec<StackFrame>,
 }
 /// A resource as the program wants it.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1209,7 +1217,7 @@ pub struct RegisterResourceRequest {
     #[prost(bool, tag = "4")]
     pub custom: bool,
     #[prost(message, optional, tag = "5")]
-    pub object: ::core::option::Option<::prost_types::Struct>,
+    pub object: ::core::option::Option<crate::wire::Struct>,
     #[prost(bool, optional, tag = "6")]
     pub protect: ::core::option::Option<bool>,
     #[prost(string, repeated, tag = "7")]
@@ -1259,7 +1267,7 @@ pub struct RegisterResourceRequest {
     #[prost(string, repeated, tag = "38")]
     pub replace_with: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(message, optional, tag = "39")]
-    pub replacement_trigger: ::core::option::Option<::prost_types::Value>,
+    pub replacement_trigger: ::core::option::Option<crate::wire::Value>,
     #[prost(bool, tag = "28")]
     pub alias_specs: bool,
     #[prost(message, optional, tag = "29")]
@@ -1272,6 +1280,8 @@ pub struct RegisterResourceRequest {
     pub package_ref: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "34")]
     pub hooks: ::core::option::Option<register_resource_request::ResourceHooksBinding>,
+    #[prost(message, optional, tag = "35")]
+    pub stack_trace: ::core::option::Option<StackTrace>,
     #[prost(string, repeated, tag = "37")]
     pub hide_diffs: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(map = "string, string", tag = "41")]
@@ -1328,7 +1338,7 @@ pub struct RegisterResourceResponse {
     #[prost(string, tag = "2")]
     pub id: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "3")]
-    pub object: ::core::option::Option<::prost_types::Struct>,
+    pub object: ::core::option::Option<crate::wire::Struct>,
     #[prost(bool, tag = "4")]
     pub stable: bool,
     #[prost(string, repeated, tag = "5")]
@@ -1357,7 +1367,7 @@ pub struct RegisterResourceOutputsRequest {
     #[prost(string, tag = "1")]
     pub urn: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "2")]
-    pub outputs: ::core::option::Option<::prost_types::Struct>,
+    pub outputs: ::core::option::Option<crate::wire::Struct>,
 }
 /// What a resource was before, so that it is not made again.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1410,7 +1420,7 @@ pub struct ReadResourceRequest {
     #[prost(string, tag = "4")]
     pub parent: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "5")]
-    pub properties: ::core::option::Option<::prost_types::Struct>,
+    pub properties: ::core::option::Option<crate::wire::Struct>,
     #[prost(string, repeated, tag = "6")]
     pub dependencies: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(string, tag = "7")]
@@ -1425,8 +1435,12 @@ pub struct ReadResourceRequest {
     pub accept_resources: bool,
     #[prost(string, tag = "13")]
     pub plugin_download_url: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "14")]
+    pub source_position: ::core::option::Option<SourcePosition>,
     #[prost(string, tag = "16")]
     pub package_ref: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "17")]
+    pub stack_trace: ::core::option::Option<StackTrace>,
     #[prost(bool, tag = "19")]
     pub accepts_byte_string: bool,
 }
@@ -1436,7 +1450,7 @@ pub struct ReadResourceResponse {
     #[prost(string, tag = "1")]
     pub urn: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "2")]
-    pub properties: ::core::option::Option<::prost_types::Struct>,
+    pub properties: ::core::option::Option<crate::wire::Struct>,
     #[prost(enumeration = "Result", tag = "3")]
     pub result: i32,
     #[prost(bool, tag = "4")]
@@ -1450,7 +1464,7 @@ pub struct ResourceInvokeRequest {
     #[prost(string, tag = "1")]
     pub tok: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "2")]
-    pub args: ::core::option::Option<::prost_types::Struct>,
+    pub args: ::core::option::Option<crate::wire::Struct>,
     #[prost(string, tag = "3")]
     pub provider: ::prost::alloc::string::String,
     #[prost(string, tag = "4")]
@@ -1459,8 +1473,12 @@ pub struct ResourceInvokeRequest {
     pub accept_resources: bool,
     #[prost(string, tag = "6")]
     pub plugin_download_url: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "7")]
+    pub source_position: ::core::option::Option<SourcePosition>,
     #[prost(string, tag = "9")]
     pub package_ref: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "10")]
+    pub stack_trace: ::core::option::Option<StackTrace>,
     #[prost(bool, tag = "12")]
     pub accepts_byte_string: bool,
     #[prost(string, repeated, tag = "13")]
@@ -1474,7 +1492,7 @@ pub struct ResourceInvokeRequest {
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ResourceInvokeResponse {
     #[prost(message, optional, tag = "1")]
-    pub r#return: ::core::option::Option<::prost_types::Struct>,
+    pub r#return: ::core::option::Option<crate::wire::Struct>,
     #[prost(message, repeated, tag = "2")]
     pub failures: ::prost::alloc::vec::Vec<CheckFailure>,
     #[prost(bool, tag = "3")]
@@ -1486,7 +1504,7 @@ pub struct ResourceCallRequest {
     #[prost(string, tag = "1")]
     pub tok: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "2")]
-    pub args: ::core::option::Option<::prost_types::Struct>,
+    pub args: ::core::option::Option<crate::wire::Struct>,
     #[prost(map = "string, message", tag = "3")]
     pub arg_dependencies: ::std::collections::HashMap<
         ::prost::alloc::string::String,
@@ -1498,8 +1516,12 @@ pub struct ResourceCallRequest {
     pub version: ::prost::alloc::string::String,
     #[prost(string, tag = "13")]
     pub plugin_download_url: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "15")]
+    pub source_position: ::core::option::Option<SourcePosition>,
     #[prost(string, tag = "17")]
     pub package_ref: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "18")]
+    pub stack_trace: ::core::option::Option<StackTrace>,
     #[prost(bool, tag = "20")]
     pub accepts_byte_string: bool,
     #[prost(bool, tag = "21")]
@@ -1516,7 +1538,7 @@ pub mod resource_call_request {
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CallResponse {
     #[prost(message, optional, tag = "1")]
-    pub r#return: ::core::option::Option<::prost_types::Struct>,
+    pub r#return: ::core::option::Option<crate::wire::Struct>,
     #[prost(message, repeated, tag = "3")]
     pub failures: ::prost::alloc::vec::Vec<CheckFailure>,
     #[prost(map = "string, message", tag = "2")]
@@ -1551,14 +1573,14 @@ pub struct TransformRequest {
     #[prost(string, tag = "4")]
     pub parent: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "5")]
-    pub properties: ::core::option::Option<::prost_types::Struct>,
+    pub properties: ::core::option::Option<crate::wire::Struct>,
     #[prost(message, optional, tag = "6")]
     pub options: ::core::option::Option<TransformResourceOptions>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct TransformResponse {
     #[prost(message, optional, tag = "1")]
-    pub properties: ::core::option::Option<::prost_types::Struct>,
+    pub properties: ::core::option::Option<crate::wire::Struct>,
     #[prost(message, optional, tag = "2")]
     pub options: ::core::option::Option<TransformResourceOptions>,
 }
@@ -1606,7 +1628,7 @@ pub struct TransformResourceOptions {
     #[prost(string, repeated, tag = "19")]
     pub replace_with: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(message, optional, tag = "20")]
-    pub replacement_trigger: ::core::option::Option<::prost_types::Value>,
+    pub replacement_trigger: ::core::option::Option<crate::wire::Value>,
 }
 /// A function on its way to be called.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1614,14 +1636,14 @@ pub struct TransformInvokeRequest {
     #[prost(string, tag = "1")]
     pub token: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "2")]
-    pub args: ::core::option::Option<::prost_types::Struct>,
+    pub args: ::core::option::Option<crate::wire::Struct>,
     #[prost(message, optional, tag = "3")]
     pub options: ::core::option::Option<TransformInvokeOptions>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct TransformInvokeResponse {
     #[prost(message, optional, tag = "1")]
-    pub args: ::core::option::Option<::prost_types::Struct>,
+    pub args: ::core::option::Option<crate::wire::Struct>,
     #[prost(message, optional, tag = "2")]
     pub options: ::core::option::Option<TransformInvokeOptions>,
 }
@@ -1681,7 +1703,7 @@ pub struct ResourceOptions {
     #[prost(string, repeated, tag = "19")]
     pub replace_with: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(message, optional, tag = "20")]
-    pub replacement_trigger: ::core::option::Option<::prost_types::Value>,
+    pub replacement_trigger: ::core::option::Option<crate::wire::Value>,
     #[prost(string, tag = "21")]
     pub parent: ::prost::alloc::string::String,
 }
@@ -1697,13 +1719,13 @@ pub struct ResourceHookRequest {
     #[prost(string, tag = "4")]
     pub r#type: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "5")]
-    pub new_inputs: ::core::option::Option<::prost_types::Struct>,
+    pub new_inputs: ::core::option::Option<crate::wire::Struct>,
     #[prost(message, optional, tag = "6")]
-    pub old_inputs: ::core::option::Option<::prost_types::Struct>,
+    pub old_inputs: ::core::option::Option<crate::wire::Struct>,
     #[prost(message, optional, tag = "7")]
-    pub new_outputs: ::core::option::Option<::prost_types::Struct>,
+    pub new_outputs: ::core::option::Option<crate::wire::Struct>,
     #[prost(message, optional, tag = "8")]
-    pub old_outputs: ::core::option::Option<::prost_types::Struct>,
+    pub old_outputs: ::core::option::Option<crate::wire::Struct>,
     #[prost(message, optional, tag = "9")]
     pub old_options: ::core::option::Option<ResourceOptions>,
     #[prost(message, optional, tag = "10")]
@@ -1727,11 +1749,11 @@ pub struct ErrorHookRequest {
     #[prost(string, tag = "4")]
     pub r#type: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "5")]
-    pub new_inputs: ::core::option::Option<::prost_types::Struct>,
+    pub new_inputs: ::core::option::Option<crate::wire::Struct>,
     #[prost(message, optional, tag = "6")]
-    pub old_inputs: ::core::option::Option<::prost_types::Struct>,
+    pub old_inputs: ::core::option::Option<crate::wire::Struct>,
     #[prost(message, optional, tag = "7")]
-    pub old_outputs: ::core::option::Option<::prost_types::Struct>,
+    pub old_outputs: ::core::option::Option<crate::wire::Struct>,
     #[prost(string, tag = "8")]
     pub failed_operation: ::prost::alloc::string::String,
     #[prost(string, repeated, tag = "9")]
@@ -1826,6 +1848,39 @@ impl Result {
         }
     }
 }
+/// What this engine can do, as far as it is asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ResourceMonitorFeature {
+    Secrets = 0,
+    ResourceReferences = 1,
+    OutputValues = 2,
+    ByteString = 13,
+}
+impl ResourceMonitorFeature {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Secrets => "RESOURCE_MONITOR_FEATURE_SECRETS",
+            Self::ResourceReferences => "RESOURCE_MONITOR_FEATURE_RESOURCE_REFERENCES",
+            Self::OutputValues => "RESOURCE_MONITOR_FEATURE_OUTPUT_VALUES",
+            Self::ByteString => "RESOURCE_MONITOR_FEATURE_BYTE_STRING",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "RESOURCE_MONITOR_FEATURE_SECRETS" => Some(Self::Secrets),
+            "RESOURCE_MONITOR_FEATURE_RESOURCE_REFERENCES" => Some(Self::ResourceReferences),
+            "RESOURCE_MONITOR_FEATURE_OUTPUT_VALUES" => Some(Self::OutputValues),
+            "RESOURCE_MONITOR_FEATURE_BYTE_STRING" => Some(Self::ByteString),
+            _ => None,
+        }
+    }
+}
 /// Generated client implementations.
 pub mod resource_monitor_client {
     #![allow(unused_variables, dead_code, missing_docs, clippy::wildcard_imports, clippy::let_unit_value)]
@@ -1911,18 +1966,18 @@ pub mod resource_monitor_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        pub async fn supports_feature(
+        pub async fn get_deployment_info(
             &mut self,
-            request: impl tonic::IntoRequest<super::SupportsFeatureRequest>,
-        ) -> std::result::Result<tonic::Response<super::SupportsFeatureResponse>, tonic::Status> {
+            request: impl tonic::IntoRequest<()>,
+        ) -> std::result::Result<tonic::Response<super::DeploymentInfo>, tonic::Status> {
             self.inner
                 .ready()
                 .await
                 .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/pulumirpc.ResourceMonitor/SupportsFeature");
+            let path = http::uri::PathAndQuery::from_static("/pulumirpc.ResourceMonitor/GetDeploymentInfo");
             let mut req = request.into_request();
-            req.extensions_mut().insert(GrpcMethod::new("pulumirpc.ResourceMonitor", "SupportsFeature"));
+            req.extensions_mut().insert(GrpcMethod::new("pulumirpc.ResourceMonitor", "GetDeploymentInfo"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn invoke(
@@ -2099,10 +2154,10 @@ pub mod resource_monitor_server {
     /// Generated trait containing gRPC methods that should be implemented for use with ResourceMonitorServer.
     #[async_trait]
     pub trait ResourceMonitor: std::marker::Send + std::marker::Sync + 'static {
-        async fn supports_feature(
+        async fn get_deployment_info(
             &self,
-            request: tonic::Request<super::SupportsFeatureRequest>,
-        ) -> std::result::Result<tonic::Response<super::SupportsFeatureResponse>, tonic::Status>;
+            request: tonic::Request<()>,
+        ) -> std::result::Result<tonic::Response<super::DeploymentInfo>, tonic::Status>;
         async fn invoke(
             &self,
             request: tonic::Request<super::ResourceInvokeRequest>,
@@ -2219,21 +2274,16 @@ pub mod resource_monitor_server {
         }
         fn call(&mut self, req: http::Request<B>) -> Self::Future {
             match req.uri().path() {
-                "/pulumirpc.ResourceMonitor/SupportsFeature" => {
+                "/pulumirpc.ResourceMonitor/GetDeploymentInfo" => {
                     #[allow(non_camel_case_types)]
-                    struct SupportsFeatureSvc<T: ResourceMonitor>(pub Arc<T>);
-                    impl<T: ResourceMonitor> tonic::server::UnaryService<super::SupportsFeatureRequest>
-                        for SupportsFeatureSvc<T>
-                    {
-                        type Response = super::SupportsFeatureResponse;
+                    struct GetDeploymentInfoSvc<T: ResourceMonitor>(pub Arc<T>);
+                    impl<T: ResourceMonitor> tonic::server::UnaryService<()> for GetDeploymentInfoSvc<T> {
+                        type Response = super::DeploymentInfo;
                         type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::SupportsFeatureRequest>,
-                        ) -> Self::Future {
+                        fn call(&mut self, request: tonic::Request<()>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
-                                <T as ResourceMonitor>::supports_feature(&inner, request).await
+                                <T as ResourceMonitor>::get_deployment_info(&inner, request).await
                             };
                             Box::pin(fut)
                         }
@@ -2244,7 +2294,7 @@ pub mod resource_monitor_server {
                     let max_encoding_message_size = self.max_encoding_message_size;
                     let inner = self.inner.clone();
                     let fut = async move {
-                        let method = SupportsFeatureSvc(inner);
+                        let method = GetDeploymentInfoSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

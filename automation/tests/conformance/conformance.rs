@@ -45,6 +45,9 @@ macro_rules! conformance {
             what_the_program_no_longer_says_is_deleted
             a_preview_plans_and_changes_nothing
             outputs_keep_their_values_and_their_secrecy
+            text_that_is_not_utf_8_comes_back_byte_for_byte
+            deep_values_and_numbers_that_json_does_not_have_come_back
+            a_program_that_fails_leaves_the_outputs_of_before
             changes_where_none_are_expected_are_an_error
             events_come_in_the_order_of_the_operation
             a_program_that_fails_or_panics_is_told_in_its_own_words

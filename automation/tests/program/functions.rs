@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use pulumi_auto::{
     EngineEvent, EventKind, Input, InvokeOptions, Options, ProgramError, ResourceArgs, ResourceOptions,
-    Severity, Value, program,
+    Severity, SourcePosition, Value, program,
 };
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -126,6 +126,35 @@ async fn what_exists_is_read_and_left_alone() {
     assert_eq!(world.cloud.ids(), ["vpc-7"]);
     let error = up_fails(&stack, read("vpc-8")).await;
     assert!(error.to_string().contains("vpc-8"), "{error}");
+}
+
+#[tokio::test]
+async fn a_read_and_a_method_are_known_by_their_place_in_the_source() {
+    let world = World::new().await;
+    let stack = world.stack("places").await;
+    world.cloud.plant("vpc-7", Properties::new());
+    let source = world.workspace.directory().join("main.rs").display().to_string();
+    let program = program(move |context| {
+        let place = |line| SourcePosition::new(&source, line, 0);
+        let (read, made) = (place(3), place(4));
+        async move {
+            let options = ResourceOptions::default().source_position(read);
+            context.read("vpc-7", with("vpc", [], options)).await?;
+            for place in [None, Some(made)] {
+                let options = InvokeOptions::default().source_position(place);
+                context.invoke("cloud:test:echo", nothing(), options.clone()).await?;
+                context.call("cloud:test:Thing/greet", None, nothing(), options).await?;
+            }
+            Ok(nothing())
+        }
+    });
+    up(&stack, program).await;
+    let state = world.state(&stack);
+    let place = json!("project:///main.rs#3");
+    assert_eq!(state.of("vpc")["sourcePosition"], place, "{}", state.of("vpc"));
+    assert_eq!(state.of("vpc")["stackTrace"], json!([{"sourcePosition": place}]));
+    let calls = world.cloud.log().into_iter().filter(|seen| seen.call == "call");
+    assert_eq!(calls.map(|seen| seen.traced).collect::<Vec<_>>(), [false, true]);
 }
 
 #[tokio::test]

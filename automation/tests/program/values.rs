@@ -1,8 +1,12 @@
 //! Secrets, unknowns, dependencies of single properties, files.
 
-use pulumi_auto::{Archive, ArchiveEntry, Asset, Input, Outputs, ResourceOptions, Value, program};
+use pulumi_auto::{
+    Archive, ArchiveEntry, Asset, Hooks, Input, InvokeOptions, Outputs, ResourceOptions, Step, Transform,
+    Transformed, Value, program,
+};
 use serde_json::json;
 
+use crate::support::cloud::Properties;
 use crate::support::world::World;
 use crate::things::{Noted, nothing, properties, thing, up, with};
 
@@ -206,4 +210,46 @@ async fn a_program_may_leave_tasks_behind_that_still_register() {
     });
     up(&stack, program).await;
     assert!(world.state(&stack).has("late"));
+}
+
+#[tokio::test]
+async fn text_that_is_not_utf_8_passes_through_functions_reads_transforms_and_hooks() {
+    let world = World::new().await;
+    let stack = world.stack("bytes").await;
+    let key = || Value::bytes([0xff, 0x00]);
+    world.cloud.plant("vpc-7", Properties::from([("key".to_owned(), key())]));
+    let seen = Noted::new();
+    let noted = seen.clone();
+    let program = program(move |context| {
+        let noted = noted.clone();
+        async move {
+            let hooked = noted.clone();
+            let hook = move |step: Step| {
+                hooked.note(("hook", step.new_inputs["key"].clone()));
+                async { Ok(()) }
+            };
+            let transformed = noted.clone();
+            let transform = Transform::new(move |resource: Transformed| {
+                transformed.note(("transform", resource.inputs["key"].clone()));
+                async { Ok(resource) }
+            });
+            let hooks = Hooks::default().before_create([context.hook("key", false, hook).await?]);
+            let vpc = context.read("vpc-7", thing("vpc", [])).await?;
+            noted.note(("read", vpc.output("key").value));
+            let args = properties([("key", vpc.output("key"))]);
+            let echoed = context.invoke("cloud:test:echo", args, InvokeOptions::default()).await?;
+            noted.note(("invoke", echoed.output("key").value));
+            let options = ResourceOptions::default().hooks(hooks).transforms([transform]);
+            context.register(with("a", [("key", echoed.output("key"))], options)).await?;
+            Ok(nothing())
+        }
+    });
+    up(&stack, program).await;
+    let plain = seen.all().into_iter().map(|(by, value)| (by, value.without_dependencies()));
+    assert_eq!(plain.collect::<Vec<_>>(), ["read", "invoke", "transform", "hook"].map(|by| (by, key())));
+    assert_eq!(world.cloud.last("create", "a").inputs["key"], key());
+    let signature = json!("803fd3297a5875dc03ca845dda5d2a98");
+    let state = world.state(&stack);
+    let saved = json!({"4dabf18193072939515e22adb298388d": signature, "value": "/wA="});
+    assert_eq!(state.of("a")["outputs"]["key"], saved);
 }

@@ -52,6 +52,8 @@ pub struct Seen {
     /// Of create, update and delete, in seconds; 0 for none.
     pub timeout: f64,
     pub preview: bool,
+    /// Of a call: the engine knows from where in the program.
+    pub traced: bool,
     /// Which provider instance was asked: each has a connection of its own.
     pub connection: Option<SocketAddr>,
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -53,12 +54,22 @@ func replay(base contents, entries []apitype.JournalEntry, end outcome) (out api
 	}
 	out.Deployment.Manifest.Time = end.time
 	out.Deployment.PendingOperations = pendingAfter(out.Deployment, entries, end)
+	dropExtensions(out.Deployment)
 	// The replayer learns of such strings from the entries only; those of the base may be inside secrets.
 	if slices.Contains(base.features, byteString) && !slices.Contains(out.Features, byteString) {
 		out.Features = slices.Sorted(slices.Values(append(out.Features, byteString)))
 		out.Version = apitype.DeploymentSchemaVersionLatest
 	}
 	return out, nil
+}
+
+// dropExtensions leaves those that are referred to, as the CLI does; the replayer carries all of them on for ever.
+func dropExtensions(d *apitype.DeploymentV3) {
+	maps.DeleteFunc(d.Extensions, func(ref apitype.ExtensionRef, _ apitype.Extension) bool {
+		refers := func(r apitype.ResourceV3) bool { return r.ExtensionRef == ref }
+		pending := func(op apitype.OperationV2) bool { return refers(op.Resource) }
+		return !slices.ContainsFunc(d.Resources, refers) && !slices.ContainsFunc(d.PendingOperations, pending)
+	})
 }
 
 // adopt says whether the create of a resource, called again, finds what it has made before. What Pulumi makes itself,

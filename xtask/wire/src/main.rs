@@ -27,6 +27,8 @@ struct Target {
     servers: &'static [&'static str],
     /// Servers that only the engine in memory has.
     fakes: &'static [&'static str],
+    /// The module of deeper values than prost has.
+    values: Option<&'static str>,
 }
 
 const TARGETS: [Target; 2] = [
@@ -36,6 +38,7 @@ const TARGETS: [Target; 2] = [
         clients: &["Engine", "ResourceMonitor"],
         servers: &["Callbacks", "Events", "LanguageRuntime"],
         fakes: &["Engine", "ResourceMonitor"],
+        values: Some("crate::wire"),
     },
     Target {
         file: "tests/support/cloud/rpc.rs",
@@ -43,6 +46,7 @@ const TARGETS: [Target; 2] = [
         clients: &["ResourceMonitor"],
         servers: &["ResourceProvider"],
         fakes: &[],
+        values: None,
     },
 ];
 
@@ -76,6 +80,10 @@ fn generate(target: &'static Target, folder: &Path) -> Result<String> {
     std::fs::create_dir_all(&out)?;
     let mut config = prost_build::Config::new();
     config.out_dir(&out).service_generator(Box::new(Sides::of(target)));
+    if let Some(values) = target.values {
+        config.extern_path(".google.protobuf.Struct", format!("{values}::Struct"));
+        config.extern_path(".google.protobuf.Value", format!("{values}::Value"));
+    }
     let code = config.compile_fds(files).and_then(|()| std::fs::read_to_string(out.join("pulumirpc.rs")));
     std::fs::remove_dir_all(&out)?;
     Ok(format!("{HEADER}{}", code?))

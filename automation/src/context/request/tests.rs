@@ -4,8 +4,8 @@ use super::*;
 use crate::context::options::ResourceOptions;
 use crate::context::resource::Resource;
 
-const ALL: Features = Features { output_values: true, resource_references: true };
-const NONE: Features = Features { output_values: false, resource_references: false };
+const ALL: Features = Features { output_values: true, resource_references: true, byte_strings: true };
+const NONE: Features = Features { output_values: false, resource_references: false, byte_strings: false };
 
 fn run(features: Features, family: &Family) -> Run<'_> {
     Run { root: "urn:root", features, family }
@@ -16,8 +16,8 @@ fn from(value: Value, urn: &str) -> Input {
 }
 
 fn one(features: Features, family: &Family, input: Input) -> (Value, BTreeSet<String>) {
-    let encoded = run(features, family).encode(BTreeMap::from([("p".to_owned(), input)]));
-    let value = crate::value::from_struct(Some(&encoded.object))["p"].clone();
+    let encoded = run(features, family).encode(BTreeMap::from([("p".to_owned(), input)])).unwrap();
+    let value = crate::value::properties_of(Some(&encoded.object))["p"].clone();
     (value, encoded.by_property["p"].clone())
 }
 
@@ -52,13 +52,28 @@ fn an_engine_that_does_not_take_references_gets_the_id() {
 }
 
 #[test]
+fn an_engine_that_does_not_take_bytes_is_not_sent_any_and_the_error_names_the_property() {
+    let family = Family::default();
+    let bytes = || Input::from(Value::List(vec![Value::secret(Value::bytes([0xff]))]));
+    assert_eq!(one(ALL, &family, bytes()).0, bytes().value);
+    let none = run(NONE, &family);
+    let refused = |property: &str| Err(ProgramError::BytesUnsupported { property: property.to_owned() });
+    assert_eq!(none.encode(BTreeMap::from([("key".to_owned(), bytes())])).map(drop), refused("key"));
+    let options = ResourceOptions::default().replacement_trigger(bytes());
+    let args = ResourceArgs { options, ..Default::default() };
+    assert_eq!(none.register(Kind::Custom, args, Vec::new()).map(drop), refused("replacementTrigger"));
+    // What is UTF-8 after all is plain text.
+    assert_eq!(one(NONE, &family, Value::Bytes(b"plain".to_vec()).into()).0, "plain".into());
+}
+
+#[test]
 fn a_dependency_on_a_component_reaches_the_wire_as_what_is_in_it() {
     let family = Family::default();
     family.add_component("urn:c");
     family.add_child("urn:c", "urn:child");
     let options = ResourceOptions { depends_on: BTreeSet::from(["urn:c".to_owned()]), ..Default::default() };
     let args = ResourceArgs { options, ..Default::default() };
-    let request = run(ALL, &family).register(Kind::Custom, args, Vec::new());
+    let request = run(ALL, &family).register(Kind::Custom, args, Vec::new()).unwrap();
     assert_eq!(request.dependencies, ["urn:child"]);
     assert_eq!(request.parent, "urn:root");
 }
@@ -77,9 +92,9 @@ fn a_provider_manages_its_own_package_only_and_components_hand_it_on() {
     };
     let reference = provider("cloud").reference().to_owned();
     let run = run(ALL, &family);
-    assert_eq!(run.register(Kind::Custom, args("cloud:test:Thing"), Vec::new()).provider, reference);
-    assert_eq!(run.register(Kind::Custom, args("other:test:Thing"), Vec::new()).provider, "");
-    let component = run.register(Kind::Component, args("my:Group"), Vec::new());
+    assert_eq!(run.register(Kind::Custom, args("cloud:test:Thing"), Vec::new()).unwrap().provider, reference);
+    assert_eq!(run.register(Kind::Custom, args("other:test:Thing"), Vec::new()).unwrap().provider, "");
+    let component = run.register(Kind::Component, args("my:Group"), Vec::new()).unwrap();
     assert_eq!((component.provider.as_str(), &component.providers["cloud"]), ("", &reference));
 }
 
@@ -94,7 +109,7 @@ fn false_is_sent_as_false_and_absent_as_absent() {
             ..Default::default()
         };
         let args = ResourceArgs { options, ..Default::default() };
-        let request = run(ALL, &family).register(Kind::Custom, args, Vec::new());
+        let request = run(ALL, &family).register(Kind::Custom, args, Vec::new()).unwrap();
         assert!(!request.delete_before_replace);
         (request.protect, request.retain_on_delete, request.delete_before_replace_defined)
     };
@@ -116,7 +131,7 @@ fn a_parent_that_is_a_resource_is_sent_by_its_urn() {
     };
     let options = ResourceOptions { parent: Some(parent.into()), ..Default::default() };
     let args = ResourceArgs { options, ..Default::default() };
-    assert_eq!(run(ALL, &family).register(Kind::Custom, args, Vec::new()).parent, "urn:parent");
+    assert_eq!(run(ALL, &family).register(Kind::Custom, args, Vec::new()).unwrap().parent, "urn:parent");
 }
 
 #[test]
@@ -126,10 +141,11 @@ fn variables_of_a_provider_and_the_place_in_the_source_are_sent_as_they_are() {
         .env_var_mappings([("CLOUD_TOKEN", "CLOUD_TOKEN_WEST")])
         .source_position(SourcePosition::new("/shop/main.rs", 7, 3));
     let args = ResourceArgs { options, ..Default::default() };
-    let request = run(ALL, &family).register(Kind::Custom, args, Vec::new());
+    let request = run(ALL, &family).register(Kind::Custom, args, Vec::new()).unwrap();
     assert_eq!(request.env_var_mappings["CLOUD_TOKEN"], "CLOUD_TOKEN_WEST");
     let position = request.source_position.unwrap();
     assert_eq!((position.uri.as_str(), position.line, position.column), ("file:///shop/main.rs", 7, 3));
+    assert_eq!(request.stack_trace.unwrap().frames, [rpc::StackFrame { pc: Some(position) }]);
 }
 
 #[test]

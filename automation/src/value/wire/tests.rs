@@ -48,6 +48,7 @@ fn any_value() -> impl Strategy<Value = Value> {
         any::<bool>().prop_map(Value::Bool),
         (-1e9..1e9f64).prop_map(Value::Number),
         "[a-z]{0,8}".prop_map(Value::String),
+        vec(any::<u8>(), 0..8).prop_map(Value::bytes),
         any_asset().prop_map(Value::Asset),
         any_archive().prop_map(Value::Archive),
         any_reference().prop_map(Value::Resource),
@@ -67,7 +68,7 @@ proptest! {
     #[test]
     fn every_value_survives_the_wire(value in any_value()) {
         let properties = BTreeMap::from([("p".to_owned(), value)]);
-        prop_assert_eq!(from_struct(Some(&to_struct(&properties))), properties);
+        prop_assert_eq!(properties_of(Some(&struct_of(&properties))), properties);
     }
 
     #[test]
@@ -76,6 +77,17 @@ proptest! {
         prop_assert!(plain.dependencies().is_empty());
         let sent = format!("{:?}", to_wire(&plain));
         prop_assert!(!sent.contains(OUTPUT));
+    }
+}
+
+#[test]
+fn text_that_is_not_utf_8_is_signed_on_the_wire_and_other_text_is_plain() {
+    let sent = signed(BYTE_STRING, [("value", text("/wA="))]);
+    assert_eq!(to_wire(&Value::Bytes(vec![0xff, 0])), sent);
+    assert_eq!(from_wire(&sent), Value::Bytes(vec![0xff, 0]));
+    assert_eq!(to_wire(&Value::Bytes(b"plain".to_vec())), text("plain"));
+    for encoded in ["", "cGxhaW4="] {
+        assert!(matches!(from_wire(&signed(BYTE_STRING, [("value", text(encoded))])), Value::String(_)));
     }
 }
 

@@ -38,16 +38,11 @@ pub struct CallbackInvokeResponse {
     #[prost(bytes = "vec", tag = "1")]
     pub response: ::prost::alloc::vec::Vec<u8>,
 }
-/// Asked by name: a feature that the engine does not know is one that it does not have.
+/// The rest of it is what the language host was told already.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct SupportsFeatureRequest {
-    #[prost(string, tag = "1")]
-    pub id: ::prost::alloc::string::String,
-}
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct SupportsFeatureResponse {
-    #[prost(bool, tag = "1")]
-    pub has_support: bool,
+pub struct DeploymentInfo {
+    #[prost(enumeration = "ResourceMonitorFeature", repeated, tag = "8")]
+    pub supported_features: ::prost::alloc::vec::Vec<i32>,
 }
 /// Where in the program's source something was asked for.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -58,6 +53,17 @@ pub struct SourcePosition {
     pub line: i32,
     #[prost(int32, tag = "3")]
     pub column: i32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StackFrame {
+    #[prost(message, optional, tag = "1")]
+    pub pc: ::core::option::Option<SourcePosition>,
+}
+/// The innermost frame first.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct StackTrace {
+    #[prost(message, repeated, tag = "1")]
+    pub frames: ::prost::alloc::vec::Vec<StackFrame>,
 }
 /// A resource as the program wants it.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -134,6 +140,8 @@ pub struct RegisterResourceRequest {
     pub package_ref: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "34")]
     pub hooks: ::core::option::Option<register_resource_request::ResourceHooksBinding>,
+    #[prost(message, optional, tag = "35")]
+    pub stack_trace: ::core::option::Option<StackTrace>,
     #[prost(string, repeated, tag = "37")]
     pub hide_diffs: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(map = "string, string", tag = "41")]
@@ -287,8 +295,12 @@ pub struct ReadResourceRequest {
     pub accept_resources: bool,
     #[prost(string, tag = "13")]
     pub plugin_download_url: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "14")]
+    pub source_position: ::core::option::Option<SourcePosition>,
     #[prost(string, tag = "16")]
     pub package_ref: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "17")]
+    pub stack_trace: ::core::option::Option<StackTrace>,
     #[prost(bool, tag = "19")]
     pub accepts_byte_string: bool,
 }
@@ -321,8 +333,12 @@ pub struct ResourceInvokeRequest {
     pub accept_resources: bool,
     #[prost(string, tag = "6")]
     pub plugin_download_url: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "7")]
+    pub source_position: ::core::option::Option<SourcePosition>,
     #[prost(string, tag = "9")]
     pub package_ref: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "10")]
+    pub stack_trace: ::core::option::Option<StackTrace>,
     #[prost(bool, tag = "12")]
     pub accepts_byte_string: bool,
     #[prost(string, repeated, tag = "13")]
@@ -360,8 +376,12 @@ pub struct ResourceCallRequest {
     pub version: ::prost::alloc::string::String,
     #[prost(string, tag = "13")]
     pub plugin_download_url: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "15")]
+    pub source_position: ::core::option::Option<SourcePosition>,
     #[prost(string, tag = "17")]
     pub package_ref: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "18")]
+    pub stack_trace: ::core::option::Option<StackTrace>,
     #[prost(bool, tag = "20")]
     pub accepts_byte_string: bool,
     #[prost(bool, tag = "21")]
@@ -688,6 +708,39 @@ impl Result {
         }
     }
 }
+/// What this engine can do, as far as it is asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ResourceMonitorFeature {
+    Secrets = 0,
+    ResourceReferences = 1,
+    OutputValues = 2,
+    ByteString = 13,
+}
+impl ResourceMonitorFeature {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Secrets => "RESOURCE_MONITOR_FEATURE_SECRETS",
+            Self::ResourceReferences => "RESOURCE_MONITOR_FEATURE_RESOURCE_REFERENCES",
+            Self::OutputValues => "RESOURCE_MONITOR_FEATURE_OUTPUT_VALUES",
+            Self::ByteString => "RESOURCE_MONITOR_FEATURE_BYTE_STRING",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "RESOURCE_MONITOR_FEATURE_SECRETS" => Some(Self::Secrets),
+            "RESOURCE_MONITOR_FEATURE_RESOURCE_REFERENCES" => Some(Self::ResourceReferences),
+            "RESOURCE_MONITOR_FEATURE_OUTPUT_VALUES" => Some(Self::OutputValues),
+            "RESOURCE_MONITOR_FEATURE_BYTE_STRING" => Some(Self::ByteString),
+            _ => None,
+        }
+    }
+}
 /// Generated client implementations.
 pub mod resource_monitor_client {
     #![allow(unused_variables, dead_code, missing_docs, clippy::wildcard_imports, clippy::let_unit_value)]
@@ -773,18 +826,18 @@ pub mod resource_monitor_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        pub async fn supports_feature(
+        pub async fn get_deployment_info(
             &mut self,
-            request: impl tonic::IntoRequest<super::SupportsFeatureRequest>,
-        ) -> std::result::Result<tonic::Response<super::SupportsFeatureResponse>, tonic::Status> {
+            request: impl tonic::IntoRequest<()>,
+        ) -> std::result::Result<tonic::Response<super::DeploymentInfo>, tonic::Status> {
             self.inner
                 .ready()
                 .await
                 .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/pulumirpc.ResourceMonitor/SupportsFeature");
+            let path = http::uri::PathAndQuery::from_static("/pulumirpc.ResourceMonitor/GetDeploymentInfo");
             let mut req = request.into_request();
-            req.extensions_mut().insert(GrpcMethod::new("pulumirpc.ResourceMonitor", "SupportsFeature"));
+            req.extensions_mut().insert(GrpcMethod::new("pulumirpc.ResourceMonitor", "GetDeploymentInfo"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn invoke(
@@ -1138,6 +1191,8 @@ pub struct CallRequest {
     pub organization: ::prost::alloc::string::String,
     #[prost(bool, tag = "17")]
     pub accepts_output_values: bool,
+    #[prost(string, tag = "18")]
+    pub stack_trace_handle: ::prost::alloc::string::String,
 }
 /// Nested message and enum types in `CallRequest`.
 pub mod call_request {

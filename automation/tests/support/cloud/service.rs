@@ -103,6 +103,7 @@ impl ResourceProvider for Service {
             accept_secrets: true,
             accept_resources: true,
             accept_outputs: true,
+            accepts_byte_string: true,
             ..Default::default()
         }))
     }
@@ -282,7 +283,8 @@ impl ResourceProvider for Service {
         let request = request.into_inner();
         let seen = self.seen("call", &request.tok, request.args.as_ref(), peer);
         let args = seen.inputs.clone();
-        self.0.note(Seen { name: request.tok.clone(), ..seen });
+        let traced = !request.stack_trace_handle.is_empty();
+        self.0.note(Seen { name: request.tok.clone(), traced, ..seen });
         let to = text(&args, "to").unwrap_or_default();
         if to == "nobody" {
             let failure =
