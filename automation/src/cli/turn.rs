@@ -22,8 +22,11 @@ const OF_SETTINGS: [&[&str]; 5] = [
     &["stack", "change-secrets-provider"],
 ];
 
+/// By project folder and stack.
+type Files = HashMap<(PathBuf, String), Weak<Turns<()>>>;
+
 /// Of this process: others are not known here.
-static FILES: LazyLock<Mutex<HashMap<(PathBuf, String), Weak<Turns<()>>>>> = LazyLock::new(Mutex::default);
+static FILES: LazyLock<Mutex<Files>> = LazyLock::new(Mutex::default);
 
 /// The turn of a command, if it needs one.
 pub(super) async fn of_command(place: &Place, command: &Command) -> Option<OwnedMutexGuard<()>> {

@@ -18,12 +18,12 @@ pub(crate) fn from_state(json: &Json) -> Result<Value, String> {
 
 fn wire(json: &Json) -> Result<WireValue, String> {
     let kind = match json {
-        Json::Null => Kind::NullValue(0),
-        Json::Bool(flag) => Kind::BoolValue(*flag),
-        Json::Number(number) => Kind::NumberValue(number.as_f64().unwrap_or(f64::NAN)),
-        Json::String(text) => Kind::StringValue(text.clone()),
+        Json::Null => Kind::Null(0),
+        Json::Bool(flag) => Kind::Bool(*flag),
+        Json::Number(number) => Kind::Number(number.as_f64().unwrap_or(f64::NAN)),
+        Json::String(text) => Kind::Text(text.clone()),
         Json::Array(items) => {
-            Kind::ListValue(ListValue { values: items.iter().map(wire).collect::<Result<_, _>>()? })
+            Kind::List(ListValue { values: items.iter().map(wire).collect::<Result<_, _>>()? })
         }
         Json::Object(map) => {
             let mut fields = BTreeMap::new();
@@ -37,7 +37,7 @@ fn wire(json: &Json) -> Result<WireValue, String> {
                 fields.retain(|key, _| key == SIGNATURE_KEY);
                 fields.insert("value".to_owned(), secret(map.get("plaintext"))?);
             }
-            Kind::StructValue(Struct { fields })
+            Kind::Object(Struct { fields })
         }
     };
     Ok(WireValue { kind: Some(kind) })
@@ -47,7 +47,7 @@ fn wire(json: &Json) -> Result<WireValue, String> {
 fn float(bits: Option<&Json>) -> Result<WireValue, String> {
     let bits = bits.and_then(Json::as_str).and_then(|bits| u64::from_str_radix(bits, 16).ok());
     let number = f64::from_bits(bits.ok_or("a number cannot be read")?);
-    Ok(WireValue { kind: Some(Kind::NumberValue(number)) })
+    Ok(WireValue { kind: Some(Kind::Number(number)) })
 }
 
 /// What a state has for a number.

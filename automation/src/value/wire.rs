@@ -53,16 +53,16 @@ pub(crate) fn properties_of(object: Option<&Struct>) -> BTreeMap<String, Value> 
 
 pub(crate) fn to_wire(value: &Value) -> WireValue {
     match value {
-        Value::Null => wire(Kind::NullValue(0)),
-        Value::Bool(flag) => wire(Kind::BoolValue(*flag)),
-        Value::Number(number) => wire(Kind::NumberValue(*number)),
+        Value::Null => wire(Kind::Null(0)),
+        Value::Bool(flag) => wire(Kind::Bool(*flag)),
+        Value::Number(number) => wire(Kind::Number(*number)),
         Value::String(string) => text(string),
         Value::Bytes(bytes) => match str::from_utf8(bytes) {
             Ok(string) => text(string),
             Err(_) => signed(BYTE_STRING, [("value", text(&BASE64.encode(bytes)))]),
         },
         Value::List(items) => list(items.iter().map(to_wire)),
-        Value::Object(map) => wire(Kind::StructValue(struct_of(map))),
+        Value::Object(map) => wire(Kind::Object(struct_of(map))),
         Value::Unknown => text(UNKNOWN),
         Value::Secret(inner) => signed(SECRET, [("value", to_wire(inner))]),
         Value::Output { value, dependencies } if dependencies.is_empty() => to_wire(value),
@@ -72,7 +72,7 @@ pub(crate) fn to_wire(value: &Value) -> WireValue {
                 plain => (false, plain),
             };
             let dependencies = list(dependencies.iter().map(|urn| text(urn)));
-            let fields = [("secret", wire(Kind::BoolValue(secret))), ("dependencies", dependencies)];
+            let fields = [("secret", wire(Kind::Bool(secret))), ("dependencies", dependencies)];
             // Without a value it is one that is not known yet.
             let value = (*plain != Value::Unknown).then(|| ("value", to_wire(plain)));
             signed(OUTPUT, fields.into_iter().chain(value))
@@ -111,7 +111,7 @@ fn archive_to_wire(archive: &Archive) -> WireValue {
                 ArchiveEntry::Asset(asset) => (name.clone(), asset_to_wire(asset)),
                 ArchiveEntry::Archive(archive) => (name.clone(), archive_to_wire(archive)),
             });
-            ("assets", wire(Kind::StructValue(Struct { fields: fields.collect() })))
+            ("assets", wire(Kind::Object(Struct { fields: fields.collect() })))
         }
     };
     signed(ARCHIVE, [content].into_iter().chain(hash(&archive.hash)))
@@ -124,15 +124,15 @@ fn hash(hash: &str) -> Option<(&'static str, WireValue)> {
 fn signed(signature: &str, fields: impl IntoIterator<Item = (&'static str, WireValue)>) -> WireValue {
     let fields = fields.into_iter().map(|(key, value)| (key.to_owned(), value));
     let fields = fields.chain([(SIGNATURE_KEY.to_owned(), text(signature))]).collect();
-    wire(Kind::StructValue(Struct { fields }))
+    wire(Kind::Object(Struct { fields }))
 }
 
 fn list(items: impl Iterator<Item = WireValue>) -> WireValue {
-    wire(Kind::ListValue(ListValue { values: items.collect() }))
+    wire(Kind::List(ListValue { values: items.collect() }))
 }
 
 fn text(text: &str) -> WireValue {
-    wire(Kind::StringValue(text.to_owned()))
+    wire(Kind::Text(text.to_owned()))
 }
 
 fn wire(kind: Kind) -> WireValue {
@@ -141,13 +141,13 @@ fn wire(kind: Kind) -> WireValue {
 
 pub(crate) fn from_wire(value: &WireValue) -> Value {
     match &value.kind {
-        None | Some(Kind::NullValue(_)) => Value::Null,
-        Some(Kind::BoolValue(flag)) => Value::Bool(*flag),
-        Some(Kind::NumberValue(number)) => Value::Number(*number),
-        Some(Kind::StringValue(text)) if is_unknown(text) => Value::Unknown,
-        Some(Kind::StringValue(text)) => Value::String(text.clone()),
-        Some(Kind::ListValue(list)) => Value::List(list.values.iter().map(from_wire).collect()),
-        Some(Kind::StructValue(object)) => Fields(object).read(),
+        None | Some(Kind::Null(_)) => Value::Null,
+        Some(Kind::Bool(flag)) => Value::Bool(*flag),
+        Some(Kind::Number(number)) => Value::Number(*number),
+        Some(Kind::Text(text)) if is_unknown(text) => Value::Unknown,
+        Some(Kind::Text(text)) => Value::String(text.clone()),
+        Some(Kind::List(list)) => Value::List(list.values.iter().map(from_wire).collect()),
+        Some(Kind::Object(object)) => Fields(object).read(),
     }
 }
 
@@ -178,12 +178,10 @@ impl Fields<'_> {
 
     fn output(&self) -> Value {
         let plain = self.value().unwrap_or(Value::Unknown);
-        let secret = matches!(self.kind("secret"), Some(Kind::BoolValue(true)));
+        let secret = matches!(self.kind("secret"), Some(Kind::Bool(true)));
         let value = Box::new(if secret { Value::Secret(Box::new(plain)) } else { plain });
         let dependencies: BTreeSet<String> = match self.kind("dependencies") {
-            Some(Kind::ListValue(list)) => {
-                list.values.iter().filter_map(as_text).map(str::to_owned).collect()
-            }
+            Some(Kind::List(list)) => list.values.iter().filter_map(as_text).map(str::to_owned).collect(),
             _ => BTreeSet::new(),
         };
         if dependencies.is_empty() { *value } else { Value::Output { value, dependencies } }
@@ -223,7 +221,7 @@ impl Fields<'_> {
     }
 
     fn entries(&self) -> BTreeMap<String, ArchiveEntry> {
-        let Some(Kind::StructValue(entries)) = self.kind("assets") else { return BTreeMap::new() };
+        let Some(Kind::Object(entries)) = self.kind("assets") else { return BTreeMap::new() };
         let entries = entries.fields.iter().filter_map(|(name, entry)| match from_wire(entry) {
             Value::Asset(asset) => Some((name.clone(), ArchiveEntry::Asset(asset))),
             Value::Archive(archive) => Some((name.clone(), ArchiveEntry::Archive(archive))),
@@ -253,7 +251,7 @@ impl Fields<'_> {
 
 fn as_text(value: &WireValue) -> Option<&str> {
     match &value.kind {
-        Some(Kind::StringValue(text)) => Some(text),
+        Some(Kind::Text(text)) => Some(text),
         _ => None,
     }
 }

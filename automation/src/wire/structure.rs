@@ -37,22 +37,22 @@ pub struct Value {
 pub enum Kind {
     /// Nothing.
     #[prost(int32, tag = "1")]
-    NullValue(i32),
+    Null(i32),
     /// A number.
     #[prost(double, tag = "2")]
-    NumberValue(f64),
+    Number(f64),
     /// Text.
     #[prost(string, tag = "3")]
-    StringValue(String),
+    Text(String),
     /// A truth value.
     #[prost(bool, tag = "4")]
-    BoolValue(bool),
+    Bool(bool),
     /// An object.
     #[prost(message, tag = "5")]
-    StructValue(Struct),
+    Object(Struct),
     /// A list.
     #[prost(message, tag = "6")]
-    ListValue(ListValue),
+    List(ListValue),
 }
 
 impl Message for Value {
@@ -97,12 +97,12 @@ impl From<Value> for prost_types::Value {
     fn from(value: Value) -> Self {
         use prost_types::value::Kind as Theirs;
         let kind = value.kind.map(|kind| match kind {
-            Kind::NullValue(null) => Theirs::NullValue(null),
-            Kind::NumberValue(number) => Theirs::NumberValue(number),
-            Kind::StringValue(text) => Theirs::StringValue(text),
-            Kind::BoolValue(flag) => Theirs::BoolValue(flag),
-            Kind::StructValue(object) => Theirs::StructValue(object.into()),
-            Kind::ListValue(list) => Theirs::ListValue(prost_types::ListValue {
+            Kind::Null(null) => Theirs::NullValue(null),
+            Kind::Number(number) => Theirs::NumberValue(number),
+            Kind::Text(text) => Theirs::StringValue(text),
+            Kind::Bool(flag) => Theirs::BoolValue(flag),
+            Kind::Object(object) => Theirs::StructValue(object.into()),
+            Kind::List(list) => Theirs::ListValue(prost_types::ListValue {
                 values: list.values.into_iter().map(Into::into).collect(),
             }),
         });
@@ -120,13 +120,13 @@ impl From<prost_types::Value> for Value {
     fn from(value: prost_types::Value) -> Self {
         use prost_types::value::Kind as Theirs;
         let kind = value.kind.map(|kind| match kind {
-            Theirs::NullValue(null) => Kind::NullValue(null),
-            Theirs::NumberValue(number) => Kind::NumberValue(number),
-            Theirs::StringValue(text) => Kind::StringValue(text),
-            Theirs::BoolValue(flag) => Kind::BoolValue(flag),
-            Theirs::StructValue(object) => Kind::StructValue(object.into()),
+            Theirs::NullValue(null) => Kind::Null(null),
+            Theirs::NumberValue(number) => Kind::Number(number),
+            Theirs::StringValue(text) => Kind::Text(text),
+            Theirs::BoolValue(flag) => Kind::Bool(flag),
+            Theirs::StructValue(object) => Kind::Object(object.into()),
             Theirs::ListValue(list) => {
-                Kind::ListValue(ListValue { values: list.values.into_iter().map(Into::into).collect() })
+                Kind::List(ListValue { values: list.values.into_iter().map(Into::into).collect() })
             }
         });
         Self { kind }
@@ -158,10 +158,8 @@ mod tests {
         let mut object = Struct::default();
         for level in 0..levels {
             let kind = match level % 2 {
-                0 => Kind::StructValue(object),
-                _ => Kind::ListValue(ListValue {
-                    values: vec![Value { kind: Some(Kind::StructValue(object)) }],
-                }),
+                0 => Kind::Object(object),
+                _ => Kind::List(ListValue { values: vec![Value { kind: Some(Kind::Object(object)) }] }),
             };
             object = Struct { fields: [("a".to_owned(), Value { kind: Some(kind) })].into() };
         }
@@ -183,14 +181,14 @@ mod tests {
         use prost_types::value::Kind as Theirs;
         let of = |kind| Value { kind: Some(kind) };
         let values = vec![
-            of(Kind::NullValue(0)),
-            of(Kind::NumberValue(-0.5)),
-            of(Kind::StringValue("\u{fc}".to_owned())),
-            of(Kind::BoolValue(true)),
-            of(Kind::StructValue(nested(3))),
+            of(Kind::Null(0)),
+            of(Kind::Number(-0.5)),
+            of(Kind::Text("\u{fc}".to_owned())),
+            of(Kind::Bool(true)),
+            of(Kind::Object(nested(3))),
             Value::default(),
         ];
-        let ours = Struct { fields: [("l".to_owned(), of(Kind::ListValue(ListValue { values })))].into() };
+        let ours = Struct { fields: [("l".to_owned(), of(Kind::List(ListValue { values })))].into() };
         let bytes = ours.encode_to_vec();
         let theirs = prost_types::Struct::decode(&*bytes).unwrap();
         assert!(matches!(&theirs.fields["l"].kind, Some(Theirs::ListValue(list)) if list.values.len() == 6));

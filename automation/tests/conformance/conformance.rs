@@ -4,11 +4,13 @@
 
 mod cases;
 mod operations;
+mod values;
 
 use pulumi_auto::Workspace;
 
 pub use cases::*;
 pub use operations::*;
+pub use values::*;
 
 /// An engine under test with a world of its own.
 #[async_trait::async_trait]

@@ -8,8 +8,10 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 use sides::Sides;
+use targets::{TARGETS, Target};
 
 mod sides;
+mod targets;
 
 const HEADER: &str = "\
 // Written by `cargo xtask proto` from automation/proto. Change those files and never this one.
@@ -17,38 +19,6 @@ const HEADER: &str = "\
 #![allow(dead_code, missing_docs, clippy::all, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 ";
-
-/// One file of code.
-struct Target {
-    /// Below `automation/`.
-    file: &'static str,
-    protos: &'static [&'static str],
-    clients: &'static [&'static str],
-    servers: &'static [&'static str],
-    /// Servers that only the engine in memory has.
-    fakes: &'static [&'static str],
-    /// The module of deeper values than prost has.
-    values: Option<&'static str>,
-}
-
-const TARGETS: [Target; 2] = [
-    Target {
-        file: "src/wire/generated.rs",
-        protos: &["callback.proto", "engine.proto", "events.proto", "language.proto", "resource.proto"],
-        clients: &["Engine", "ResourceMonitor"],
-        servers: &["Callbacks", "Events", "LanguageRuntime"],
-        fakes: &["Engine", "ResourceMonitor"],
-        values: Some("crate::wire"),
-    },
-    Target {
-        file: "tests/support/cloud/rpc.rs",
-        protos: &["provider.proto"],
-        clients: &["ResourceMonitor"],
-        servers: &["ResourceProvider"],
-        fakes: &[],
-        values: None,
-    },
-];
 
 fn main() -> Result<()> {
     let check = match std::env::args().skip(1).collect::<Vec<_>>().as_slice() {

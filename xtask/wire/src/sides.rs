@@ -2,7 +2,7 @@
 
 use prost_build::{Service, ServiceGenerator};
 
-use crate::Target;
+use crate::targets::Target;
 
 /// Writes for each service only the sides that are spoken.
 pub struct Sides {

@@ -100,7 +100,7 @@ fn all_seven_unknown_strings_are_understood() {
 
 #[test]
 fn an_output_value_without_a_value_is_unknown_and_keeps_its_secrecy() {
-    let sent = signed(OUTPUT, [("secret", wire(Kind::BoolValue(true)))]);
+    let sent = signed(OUTPUT, [("secret", wire(Kind::Bool(true)))]);
     assert_eq!(from_wire(&sent), Value::Secret(Box::new(Value::Unknown)));
 }
 
@@ -110,9 +110,9 @@ fn an_unknown_secret_output_is_sent_without_a_value_and_with_its_dependencies() 
         value: Box::new(Value::Secret(Box::new(Value::Unknown))),
         dependencies: BTreeSet::from(["urn:a".to_owned()]),
     };
-    let Some(Kind::StructValue(sent)) = to_wire(&value).kind else { panic!("no object") };
+    let Some(Kind::Object(sent)) = to_wire(&value).kind else { panic!("no object") };
     assert!(!sent.fields.contains_key("value"));
-    assert_eq!(sent.fields["secret"], wire(Kind::BoolValue(true)));
+    assert_eq!(sent.fields["secret"], wire(Kind::Bool(true)));
     assert_eq!(sent.fields["dependencies"], list([text("urn:a")].into_iter()));
 }
 
