@@ -30,10 +30,14 @@ impl Copy {
         let listed = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
         let listed = output(Command::new("git").current_dir(source).args(listed));
         let files: BTreeSet<&str> =
-            listed.split('\0').filter(|file| !file.is_empty() && source.join(file).is_file()).collect();
+            listed.split('\0').filter(|file| !file.is_empty() && source.join(file).exists()).collect();
         for file in &files {
             let (from, to) = (source.join(file), copy.repository.join(file));
             fs::create_dir_all(to.parent().unwrap()).unwrap();
+            if let Ok(target) = fs::read_link(&from) {
+                std::os::unix::fs::symlink(target, &to).unwrap();
+                continue;
+            }
             fs::copy(&from, &to).unwrap();
             let times = fs::FileTimes::new().set_modified(fs::metadata(&from).unwrap().modified().unwrap());
             fs::File::options().append(true).open(&to).unwrap().set_times(times).unwrap();

@@ -57,7 +57,8 @@ pub async fn deep_values_and_numbers_that_json_does_not_have_come_back(subject: 
     same(&stack.outputs().await.unwrap());
     let reader = stack_in(&workspace, "reader").await;
     let read = program(|context| async move {
-        let other = context.stack_reference("organization/shop/deep").await?;
+        let name = format!("{}/shop/deep", context.organization());
+        let other = context.stack_reference(&name).await?;
         Ok(Outputs::from([("deep".to_owned(), other.require_output("deep")?)]))
     });
     assert_eq!(reader.up(read).await.unwrap().outputs["deep"], outputs["deep"]);
