@@ -92,6 +92,20 @@ Examples:
 The `local` provider runs workspaces as processes of your own account, without isolation. It is only
 served on loopback addresses unless you pass --unsafe-expose-local.";
 
+/// What the provider modules are made from, beside the variables that `pilot provider ls` names.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Providing {
+    /// Ports for `local` instances, such as 20000-20099 [default: 14300-14999]
+    #[arg(long, value_name = "FIRST-LAST")]
+    pub instance_ports: Option<PortRange>,
+    /// The Docker engine for the `docker` provider [default: the local socket]
+    #[arg(long, env = "DOCKER_HOST", value_name = "HOST")]
+    pub docker_host: Option<String>,
+    /// The image of `docker` instances [default: pilot-instance with this version's tag]
+    #[arg(long, value_name = "IMAGE")]
+    pub image: Option<String>,
+}
+
 #[derive(Debug, clap::Args)]
 pub struct Serve {
     /// Where browsers and API clients connect [default: 127.0.0.1:14080]
@@ -121,15 +135,8 @@ pub struct Serve {
     /// How long an instance may take to become ready
     #[arg(long, default_value = "120", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub ready_timeout: u64,
-    /// Ports for `local` instances, such as 20000-20099 [default: 14300-14999]
-    #[arg(long, value_parser = port_range, value_name = "FIRST-LAST")]
-    pub instance_ports: Option<PortRange>,
-    /// The Docker engine for the `docker` provider [default: the local socket]
-    #[arg(long, env = "DOCKER_HOST", value_name = "HOST")]
-    pub docker_host: Option<String>,
-    /// The image of `docker` instances [default: pilot-instance with this version's tag]
-    #[arg(long, value_name = "IMAGE")]
-    pub image: Option<String>,
+    #[command(flatten)]
+    pub providing: Providing,
     /// What is logged to stderr: error, warn, info, debug, trace, or a filter such as gateway=debug
     #[arg(long, env = "PILOT_LOG", default_value = "info", value_parser = log_filter, value_name = "FILTER")]
     pub log: String,
@@ -142,15 +149,6 @@ pub struct Serve {
 fn log_filter(text: &str) -> Result<String, String> {
     let parsed = tracing_subscriber::EnvFilter::try_new(text);
     parsed.map(|_| text.to_owned()).map_err(|error| error.to_string())
-}
-
-fn port_range(text: &str) -> Result<PortRange, String> {
-    let parsed = text.split_once('-').and_then(|(first, last)| {
-        Some(PortRange { first: first.trim().parse().ok()?, last: last.trim().parse().ok()? })
-    });
-    parsed
-        .filter(|range| range.first > 0 && range.first <= range.last)
-        .ok_or_else(|| "expected FIRST-LAST, such as 20000-20099".to_owned())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -270,7 +268,7 @@ pub struct Remove {
     /// Return as soon as the request is accepted
     #[arg(long)]
     pub no_wait: bool,
-    /// Do not ask (a terminal is asked, a program is not)
+    /// Do not ask; a program, which cannot be asked, must say so
     #[arg(long, short)]
     pub yes: bool,
 }
@@ -343,6 +341,8 @@ pub enum StackCommand {
 pub struct Doctor {
     #[command(flatten)]
     pub connection: Connection,
+    #[command(flatten)]
+    pub providing: Providing,
 }
 
 #[derive(Debug, clap::Args)]

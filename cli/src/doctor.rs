@@ -12,6 +12,7 @@ use serde_json::json;
 use crate::Outcome;
 use crate::args::Doctor;
 use crate::connection::connect;
+use crate::serve::provider_settings;
 use crate::ui::Ui;
 
 pub async fn run(doctor: Doctor, data: PathBuf, ui: &mut Ui) -> Result<Outcome, Problem> {
@@ -19,7 +20,7 @@ pub async fn run(doctor: Doctor, data: PathBuf, ui: &mut Ui) -> Result<Outcome, 
     let config = DoctorConfig {
         layout: Layout { root: data },
         tools: Default::default(),
-        settings: Default::default(),
+        settings: provider_settings(&doctor.providing),
     };
     let mut checks = orchestrator::doctor::run(&config).await;
     checks.push(server);

@@ -23,7 +23,7 @@ use tracing_subscriber::EnvFilter;
 use url::Url;
 
 use crate::Outcome;
-use crate::args::{LogFormat, Role, Serve};
+use crate::args::{LogFormat, Providing, Role, Serve};
 use crate::endpoints::{Endpoint, Endpoints};
 use crate::ui::Ui;
 
@@ -120,12 +120,17 @@ fn orchestrator_config(serve: &Serve, listen: SocketAddr, gateway: SocketAddr) -
         unsafe_expose_local: serve.unsafe_expose_local,
         ready_timeout: Duration::from_secs(serve.ready_timeout),
         tools: defaults.tools,
-        settings: ProviderSettings {
-            docker_host: serve.docker_host.clone(),
-            image: serve.image.clone(),
-            instance_ports: serve.instance_ports,
-            variables: Variables::of_this_process(),
-        },
+        settings: provider_settings(&serve.providing),
+    }
+}
+
+/// The same for everything that judges or uses the providers.
+pub fn provider_settings(given: &Providing) -> ProviderSettings {
+    ProviderSettings {
+        docker_host: given.docker_host.clone(),
+        image: given.image.clone(),
+        instance_ports: given.instance_ports,
+        variables: Variables::of_this_process(),
     }
 }
 

@@ -79,7 +79,12 @@ async fn change(
 
 async fn delete(client: &Client, remove: Remove, ui: &mut Ui) -> Result<Outcome, Problem> {
     let slug = parse(&remove.slug)?;
-    if ui.interactive && !remove.yes {
+    if !remove.yes && !ui.interactive {
+        let detail = format!("Nobody can be asked here whether {slug} and all its files are to be deleted.");
+        return Err(Problem::new(ErrorCode::BadRequest, detail)
+            .with_action("Say `--yes` to delete without a question."));
+    }
+    if !remove.yes {
         let workspace = client.workspace(&slug).await?;
         let question = format!("Delete {slug} ({}) with all its files?", workspace.provider);
         if !ui.confirm(&question) {

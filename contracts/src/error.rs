@@ -50,6 +50,7 @@ macro_rules! error_codes {
 error_codes! {
     // The request.
     BadRequest "bad_request" 400 final "The request is malformed";
+    TooLarge "too_large" 413 final "The request is too large";
     UnknownField "unknown_field" 400 final "The request has a field that does not exist";
     InvalidSlug "invalid_slug" 400 final "The slug is not a valid name";
     SlugTaken "slug_taken" 409 final "Another workspace has this slug";
@@ -62,8 +63,9 @@ error_codes! {
     MethodNotAllowed "method_not_allowed" 405 final "The address does not take this method";
     WorkspaceNotFound "workspace_not_found" 404 final "There is no such workspace";
     OperationNotFound "operation_not_found" 404 final "There is no such operation";
+    WorkspaceStopped "workspace_stopped" 409 final "The workspace is stopped";
     OperationInProgress "operation_in_progress" 409 retry "The workspace is busy with another operation";
-    IdempotencyConflict "idempotency_conflict" 422 final "The idempotency key was used for another request";
+    IdempotencyConflict "idempotency_conflict" 409 final "The idempotency key was used for another request";
     Unauthorized "unauthorized" 401 final "A login is needed";
     Forbidden "forbidden" 403 final "This caller may not do this";
     LoginLinkInvalid "login_link_invalid" 401 final "The login link is used up or expired";
@@ -112,8 +114,11 @@ error_codes! {
     AlreadyRunning "already_running" 409 final "Another Pilot uses this data folder";
     InsecureListen "insecure_listen" 400 final "Listening there would expose unisolated workspaces";
     DataFolderUnusable "data_folder_unusable" 500 final "The data folder cannot be used";
+    SecretsMissing "secrets_missing" 503 final "A secret of this installation is missing or another one";
     StoreFull "store_full" 507 retry "The data folder has no room";
     StoreUnavailable "store_unavailable" 503 retry "The store does not answer";
+    StoreNewer "store_newer" 503 final "A newer Pilot wrote the store";
+    RecordUnreadable "record_unreadable" 500 final "A stored record cannot be read";
     Internal "internal" 500 retry "Something went wrong inside Pilot";
 }
 

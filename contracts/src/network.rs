@@ -44,7 +44,7 @@ impl std::str::FromStr for PortRange {
     fn from_str(text: &str) -> Result<Self, String> {
         let parsed = text.split_once('-').and_then(|(first, last)| {
             let (first, last) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
-            (first <= last).then_some(Self { first, last })
+            (0 < first && first <= last).then_some(Self { first, last })
         });
         parsed.ok_or_else(|| format!("{text:?} is not a range of ports like 14300-14399"))
     }

@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Write as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -76,6 +77,9 @@ impl DataFolder {
             std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700)).map_err(unusable)?;
         }
         let lock = lock(&layout.root)?;
+        if layout.database().exists() {
+            irreplaceable(&layout)?;
+        }
         let installation = secret(&layout, "installation", || Ok(InstallationId::random().to_string()))?;
         let session_key = secret(&layout, "session-key", || Ok(URL_SAFE_NO_PAD.encode(random_bytes())))?;
         let assertion_key_pem = secret(&layout, "assertion-key.pem", new_assertion_key)?;
@@ -101,6 +105,16 @@ impl DataFolder {
         &self.layout
     }
 
+    /// What tells the secrets that the store depends on from those of another installation, without giving them away.
+    pub fn secrets_digest(&self) -> String {
+        let mut digest = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
+        for name in IRREPLACEABLE {
+            digest.update(self.layout.read_secret(name).unwrap_or_default().as_bytes());
+            digest.update(b"\0");
+        }
+        URL_SAFE_NO_PAD.encode(digest.finish())
+    }
+
     pub fn installation(&self) -> &InstallationId {
         &self.installation
     }
@@ -124,12 +138,22 @@ impl DataFolder {
     }
 }
 
+/// How long the lock may be in the hands of who does not want it.
+const STARTING: Duration = Duration::from_millis(500);
+
 fn lock(root: &Path) -> Result<File, Problem> {
     let path = root.join("lock");
     let mut options = OpenOptions::new();
     let file = options.create(true).truncate(false).read(true).write(true).mode(0o600).open(&path);
     let mut file = file.map_err(|error| unusable(root, &error))?;
-    match file.try_lock() {
+    let began = Instant::now();
+    let mut locked = file.try_lock();
+    // A process that this one is just starting has the lock as well, until it is another program.
+    while matches!(locked, Err(TryLockError::WouldBlock)) && began.elapsed() < STARTING {
+        std::thread::sleep(Duration::from_millis(20));
+        locked = file.try_lock();
+    }
+    match locked {
         Ok(()) => {
             let _ = file.set_len(0);
             let _ = writeln!(file, "{}", std::process::id());
@@ -144,6 +168,36 @@ fn lock(root: &Path) -> Result<File, Problem> {
         Err(TryLockError::Error(error)) => Err(unusable(root, &error)),
     }
 }
+
+/// What everything outside is marked with, and what the stacks' states are encrypted with.
+const IRREPLACEABLE: [&str; 2] = ["installation", "pulumi-passphrase"];
+
+/// Beside a database, these are there or the server does not start: new ones would make everything foreign.
+fn irreplaceable(layout: &Layout) -> Result<(), Problem> {
+    for name in IRREPLACEABLE {
+        if layout.read_secret(name).is_none() {
+            let path = layout.secret(name);
+            let detail = format!(
+                "{} is missing or empty, and {} is there.",
+                path.display(),
+                layout.database().display()
+            );
+            return Err(Problem::new(ErrorCode::SecretsMissing, detail).with_action(RESTORE));
+        }
+    }
+    Ok(())
+}
+
+/// The database was made with other secrets.
+pub(crate) fn other_secrets(layout: &Layout) -> Problem {
+    let [installation, passphrase] = IRREPLACEABLE.map(|name| layout.secret(name).display().to_string());
+    let detail =
+        format!("{} was made with another {installation} or {passphrase}.", layout.database().display());
+    Problem::new(ErrorCode::SecretsMissing, detail).with_action(RESTORE)
+}
+
+const RESTORE: &str =
+    "Restore the folder `secrets` from a backup of this data folder, then start the server again.";
 
 /// Reads the secret, or makes it: written whole and synced before it has its name.
 fn secret(
@@ -241,6 +295,36 @@ mod tests {
             let mode = entry.unwrap().metadata().unwrap().permissions().mode();
             assert_eq!(mode & 0o077, 0);
         }
+    }
+
+    #[test]
+    fn beside_a_database_no_secret_that_it_depends_on_is_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = DataFolder::open(folder.path()).unwrap().layout().clone();
+        std::fs::write(layout.database(), "x").unwrap();
+        for name in IRREPLACEABLE {
+            let kept = std::fs::read(layout.secret(name)).unwrap();
+            std::fs::write(layout.secret(name), "\n").unwrap();
+            let problem = DataFolder::open(folder.path()).err().unwrap();
+            assert_eq!(problem.code, ErrorCode::SecretsMissing);
+            assert!(problem.detail.contains(name), "{problem}");
+            assert_eq!(std::fs::read_to_string(layout.secret(name)).unwrap(), "\n");
+            std::fs::write(layout.secret(name), kept).unwrap();
+        }
+        std::fs::remove_file(layout.secret("session-key")).unwrap();
+        assert!(DataFolder::open(folder.path()).is_ok(), "sessions end, and that is all");
+    }
+
+    #[test]
+    fn secrets_are_told_apart_without_being_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = DataFolder::open(folder.path()).unwrap();
+        let digest = |text: &str| {
+            std::fs::write(data.layout().secret("pulumi-passphrase"), text).unwrap();
+            data.secrets_digest()
+        };
+        assert_eq!(digest("one"), digest("one\n"));
+        assert_ne!(digest("one"), digest("two"));
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub struct Engine {
     pulumi_folder: PathBuf,
     layout: Layout,
     plugin_folder: String,
+    /// Of the providers, for whoever runs an exported stack.
+    settings: Vec<(String, String)>,
 }
 
 /// How long the engine host stays when nobody needs it: starting it takes longer than a create.
@@ -98,6 +100,7 @@ impl Engine {
         layout: &Layout,
         registry: Registry,
         plugin_folder: String,
+        settings: Vec<(String, String)>,
     ) -> Result<Self, Problem> {
         let server = Server::start(registry).await.map_err(|error| {
             Problem::new(ErrorCode::Internal, format!("The providers cannot be served: {error}."))
@@ -111,7 +114,7 @@ impl Engine {
         if is_warm {
             warm_up(workspace.clone());
         }
-        Ok(Self { workspace, server, driver, pulumi_folder, layout: layout.clone(), plugin_folder })
+        Ok(Self { workspace, server, driver, pulumi_folder, layout: layout.clone(), plugin_folder, settings })
     }
 
     /// Creates the Pulumi stack when it is not there, then brings it to what `stack` says.
@@ -198,7 +201,7 @@ impl Engine {
     }
 
     fn environment(&self, stack: &Stack) -> String {
-        let lines = [
+        let mut lines = vec![
             "# Source this file, then use the Pulumi CLI here: . ./env.sh && pulumi preview".to_owned(),
             format!("export PATH={}:\"$PATH\"", quoted(&self.pulumi_folder.display().to_string())),
             format!(
@@ -206,6 +209,8 @@ impl Engine {
                  builds it' >&2"
             ),
             format!("export PULUMI_STACK={}", quoted(&stack.name)),
+            "# One that is set would count before the file.".to_owned(),
+            "unset PULUMI_CONFIG_PASSPHRASE".to_owned(),
             format!(
                 "export PULUMI_CONFIG_PASSPHRASE_FILE={}",
                 quoted(&self.layout.secret("pulumi-passphrase").display().to_string())
@@ -214,6 +219,7 @@ impl Engine {
             "export PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION=true".to_owned(),
             "export PULUMI_SKIP_UPDATE_CHECK=true".to_owned(),
         ];
+        lines.extend(self.settings.iter().map(|(name, value)| format!("export {name}={}", quoted(value))));
         lines.join("\n") + "\n"
     }
 

@@ -138,6 +138,9 @@ fn write_problem(problem: &Problem, request_id: &str) -> Response {
         (status.unwrap_or(axum::http::StatusCode::INTERNAL_SERVER_ERROR), axum::Json(&problem))
             .into_response();
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(headers::PROBLEM_JSON));
+    if problem.status == 401 {
+        response.headers_mut().insert("www-authenticate", HeaderValue::from_static("Bearer"));
+    }
     if problem.retryable && matches!(problem.status, 429 | 503) {
         response.headers_mut().insert("retry-after", HeaderValue::from_static("1"));
     }

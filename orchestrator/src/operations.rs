@@ -10,6 +10,7 @@ mod shared;
 #[cfg(test)]
 pub(crate) mod stand_in;
 mod start;
+mod steady;
 mod stop;
 
 use std::collections::HashMap;
@@ -31,6 +32,7 @@ use crate::wiring::Providers;
 pub use feed::{Feed, OperationStream};
 use run::Run;
 pub use shared::Applied as SharedStacks;
+pub(crate) use steady::steady;
 
 /// How many operations run at once. Each is a CLI process and a booting instance.
 const AT_ONCE: usize = 8;

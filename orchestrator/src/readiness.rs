@@ -9,7 +9,7 @@ use contracts::{ErrorCode, Problem};
 use provider_api::{Provider, RunStatus, RuntimeRef};
 use tokio::time::Instant;
 
-use crate::engine::provider_problem;
+use crate::operations::steady;
 
 const INTERVAL: Duration = Duration::from_millis(40);
 /// How often the provider is asked whether the instance still runs; cheaper questions go in between.
@@ -69,7 +69,7 @@ async fn wait(
 ) -> Result<Endpoint, Problem> {
     let lifecycle = target.provider.lifecycle();
     let deadline = Instant::now() + target.timeout;
-    let mut endpoint = lifecycle.endpoint(target.runtime).await.map_err(provider_problem)?;
+    let mut endpoint = steady(deadline, || lifecycle.endpoint(target.runtime)).await?;
     let mut asked = 0;
     loop {
         match probe(client, &endpoint).await {
@@ -86,9 +86,9 @@ async fn wait(
         }
         asked += 1;
         if asked % STATUS_EVERY == 0 {
-            match lifecycle.status(target.runtime).await.map_err(provider_problem)? {
+            match steady(deadline, || lifecycle.status(target.runtime)).await? {
                 RunStatus::Running => {
-                    endpoint = lifecycle.endpoint(target.runtime).await.map_err(provider_problem)?
+                    endpoint = steady(deadline, || lifecycle.endpoint(target.runtime)).await?
                 }
                 stopped => return Err(stopped_while_booting(target, stopped).await),
             }

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::boot::DataFolderBoot;
-use crate::data::DataFolder;
+use crate::data::{DataFolder, other_secrets};
 use crate::engine::Engine;
 use crate::http::{self, Api, Tokens};
 use crate::lifecycle::Lifecycle;
@@ -24,10 +24,14 @@ use crate::tools::ToolPaths;
 use crate::wiring::{ProviderSettings, Providers};
 use crate::{exposure, metrics, readiness};
 
-/// How long running operations get to end by themselves before the process leaves them to the next.
-const DRAIN: Duration = Duration::from_secs(20);
+/// How long running operations get to end by themselves before the process leaves them to the next: longer than the engine
+/// waits for providers that are in the middle of a create, since those are in this process.
+const DRAIN: Duration = Duration::from_secs(75);
 
 /// Everything that can be decided from outside.
+/// How long the last events may take to be stored.
+const FLUSH: Duration = Duration::from_secs(2);
+
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The lifecycle API.
@@ -88,6 +92,9 @@ pub async fn start(config: Config, data: DataFolder) -> Result<Running, Problem>
         None => None,
     };
     let store = Store::open(&layout.database()).await?;
+    if !store.belongs_to(&data.secrets_digest()).await? {
+        return Err(other_secrets(&layout));
+    }
     let boot = Arc::new(DataFolderBoot::new(layout.clone(), Some(store.clone())));
     let providers =
         Providers::build(&layout, &config.tools, &config.settings, boot)?.only(&config.providers)?;
@@ -97,7 +104,10 @@ pub async fn start(config: Config, data: DataFolder) -> Result<Running, Problem>
     let (driver, pulumi_folder) = (config.tools.driver().await?, config.tools.pulumi_folder().await);
     let plugin_folder = config.tools.plugin_folder().display().to_string();
     let registry = Registry::new(providers.all());
-    let engine = Arc::new(Engine::start(driver, pulumi_folder, &layout, registry, plugin_folder).await?);
+    let engine = Arc::new(
+        Engine::start(driver, pulumi_folder, &layout, registry, plugin_folder, config.settings.exported())
+            .await?,
+    );
     let shutdown = CancellationToken::new();
     let probe = readiness::client()
         .map_err(|error| Problem::new(ErrorCode::Internal, format!("No HTTP client: {error}.")))?;
@@ -106,7 +116,7 @@ pub async fn start(config: Config, data: DataFolder) -> Result<Running, Problem>
         engine: Arc::clone(&engine),
         providers: providers.clone(),
         installation: data.installation().clone(),
-        feed: Feed::default(),
+        feed: Feed::new(store.clone()),
         ready_timeout: config.ready_timeout,
         shutdown: shutdown.clone(),
         probe: probe.clone(),
@@ -129,8 +139,13 @@ pub async fn start(config: Config, data: DataFolder) -> Result<Running, Problem>
     if resumed > 0 {
         tracing::info!(resumed, "operations of an earlier process go on");
     }
-    let reconciler =
-        Reconciler { store: store.clone(), providers, installation: data.installation().clone(), probe };
+    let reconciler = Arc::new(Reconciler {
+        store: store.clone(),
+        providers,
+        installation: data.installation().clone(),
+        probe,
+        lifecycle: Arc::clone(&lifecycle),
+    });
     let background = tokio::spawn(reconciler.run());
     let api = http::router(Api { lifecycle: Arc::clone(&lifecycle), tokens: Arc::new(tokens) });
     let mut servers = vec![serve(listener, api, shutdown.clone())];
@@ -160,6 +175,9 @@ impl Running {
         self.background.abort();
         if tokio::time::timeout(DRAIN, self.runner.drained()).await.is_err() {
             tracing::warn!("some operations did not end in time; the next start resumes them");
+        }
+        if tokio::time::timeout(FLUSH, self.runner.feed().flushed()).await.is_err() {
+            tracing::warn!("some events could not be stored");
         }
         for server in self.servers {
             server.abort();

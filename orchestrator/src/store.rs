@@ -3,8 +3,10 @@
 //!
 //! `synchronous = FULL`: what was answered with 202 survives a power cut.
 
+mod events;
 mod migrations;
 mod operations;
+mod rows;
 mod workspaces;
 
 use std::path::Path;
@@ -28,6 +30,8 @@ pub enum StoreError {
     KeyTaken,
     #[error("a stored value cannot be read: {0}")]
     Damaged(String),
+    #[error("a newer Pilot wrote it")]
+    Newer,
     #[error(transparent)]
     Database(sqlx::Error),
 }
@@ -53,12 +57,23 @@ impl Store {
         let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
         migrations::all().run(&pool).await.map_err(|error| match error {
             sqlx::migrate::MigrateError::Execute(error) => StoreError::from(error),
+            sqlx::migrate::MigrateError::VersionMissing(_) => StoreError::Newer,
             other => StoreError::Damaged(other.to_string()),
         })?;
         Ok(Self { pool })
     }
 
     /// One trivial read; for readiness.
+    /// True for the secrets of the first start; of an installation that never said, these are they.
+    pub async fn belongs_to(&self, secrets: &str) -> Result<bool> {
+        sqlx::query("INSERT INTO installation (name, value) VALUES ('secrets', ?) ON CONFLICT DO NOTHING")
+            .bind(secrets)
+            .execute(&self.pool)
+            .await?;
+        let found = sqlx::query_scalar::<_, String>("SELECT value FROM installation WHERE name = 'secrets'");
+        Ok(found.fetch_one(&self.pool).await? == secrets)
+    }
+
     pub async fn ping(&self) -> Result<()> {
         sqlx::query("SELECT 1").execute(&self.pool).await?;
         Ok(())
@@ -102,7 +117,11 @@ impl From<StoreError> for Problem {
             ),
             StoreError::Damaged(message) => {
                 tracing::error!(%message, "damaged store");
-                Problem::new(ErrorCode::StoreUnavailable, "The store holds a value that cannot be read.")
+                unreadable(&message)
+            }
+            StoreError::Newer => {
+                Problem::new(ErrorCode::StoreNewer, "The database was changed by a newer version of Pilot.")
+                    .with_action("Start that version, or restore the data folder from a backup of before.")
             }
             StoreError::Database(error) => {
                 tracing::error!(%error, "store");
@@ -113,14 +132,15 @@ impl From<StoreError> for Problem {
 }
 
 /// Enums and structs are stored as the JSON that the API shows.
+/// What a record that cannot be read is shown with.
+fn unreadable(message: &str) -> Problem {
+    Problem::new(
+        ErrorCode::RecordUnreadable,
+        format!("The database holds what this version cannot read: {message}."),
+    )
+    .with_action("Use the version of Pilot that wrote it, or restore the data folder from a backup.")
+}
+
 fn to_json<T: serde::Serialize>(value: &T) -> Result<String> {
     serde_json::to_string(value).map_err(|error| StoreError::Damaged(error.to_string()))
-}
-
-fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T> {
-    serde_json::from_str(text).map_err(|error| StoreError::Damaged(format!("{text}: {error}")))
-}
-
-fn optional<T: serde::de::DeserializeOwned>(text: Option<String>) -> Result<Option<T>> {
-    text.as_deref().map(from_json).transpose()
 }

@@ -32,6 +32,23 @@ pub struct ProviderSettings {
     pub variables: Variables,
 }
 
+impl ProviderSettings {
+    /// What another program needs to have the same providers, but for values that are secret.
+    pub fn exported(&self) -> Vec<(String, String)> {
+        let own = [("PILOT_DOCKER_HOST", &self.docker_host), ("PILOT_IMAGE", &self.image)];
+        let own = own.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?)));
+        let cloudflare = CloudflareProvider::settings();
+        let modules: [(&str, &[Setting]); 4] = [
+            ("docker", provider_docker::SETTINGS),
+            ("fly", &provider_fly::SETTINGS),
+            ("cloudflare", &cloudflare),
+            ("fake", provider_fake::SETTINGS),
+        ];
+        let of_modules = modules.into_iter().flat_map(|(name, known)| self.variables.open(name, known));
+        own.chain(of_modules).collect()
+    }
+}
+
 /// `PILOT_*` of an environment, credentials among them.
 #[derive(Clone, Default)]
 pub struct Variables(BTreeMap<String, String>);
@@ -64,6 +81,22 @@ impl Variables {
             let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
             refuse(format!("Settings of the provider {name} cannot be read: {}.", texts.join("; ")))
         })
+    }
+}
+
+impl Variables {
+    /// Those of a module that hold no secret. The path of a file that holds one is none.
+    fn open(&self, provider: &str, known: &[Setting]) -> Vec<(String, String)> {
+        let Ok(name) = provider.parse::<ProviderName>() else { return Vec::new() };
+        let variables = known.iter().flat_map(|setting| {
+            let variable = setting.variable(&name);
+            let file = format!("{variable}_FILE");
+            [Some(variable).filter(|_| !setting.secret), Some(file)]
+        });
+        let given = |variable: String| {
+            self.0.get_key_value(&variable).map(|(key, value)| (key.clone(), value.clone()))
+        };
+        variables.flatten().filter_map(given).collect()
     }
 }
 
@@ -100,9 +133,12 @@ impl Providers {
             boot: Arc::clone(&boot),
         }));
         let given = |name, known| settings.variables.settings(name, known);
+        let hosts = given("docker", provider_docker::SETTINGS)?;
+        // What is given and cannot be meant is told at the start, and not by the first create.
+        provider_docker::check(&hosts).map_err(crate::engine::provider_problem)?;
         let docker = Arc::new(DockerProvider::new(DockerConfig {
             host: settings.docker_host.clone(),
-            settings: given("docker", provider_docker::SETTINGS)?,
+            settings: hosts,
             image: settings.image.clone().unwrap_or_else(|| INSTANCE_IMAGE.to_owned()),
             boot: Arc::clone(&boot),
             publish: std::net::Ipv4Addr::LOCALHOST.into(),
@@ -164,4 +200,44 @@ fn identity(layout: &Layout) -> Option<Identity> {
         control_key: ControlKey::new(key.try_into().ok()?),
         gateway_key: layout.read_secret("assertion-public-key")?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::boot::DataFolderBoot;
+
+    fn given(variables: &[(&str, &str)]) -> ProviderSettings {
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        ProviderSettings {
+            docker_host: Some("unix:///run/user/1000/docker.sock".to_owned()),
+            variables: variables.collect(),
+            ..ProviderSettings::default()
+        }
+    }
+
+    #[test]
+    fn another_program_gets_every_setting_but_the_secrets() {
+        let settings = given(&[
+            ("PILOT_DOCKER_SUBNETS", "10.213.0.0/16"),
+            ("PILOT_FLY_API_TOKEN", "canary-3f1"),
+            ("PILOT_CLOUDFLARE_API_TOKEN_FILE", "/run/secrets/cloudflare"),
+            ("PILOT_LOG", "debug"),
+        ]);
+        let exported = settings.exported();
+        let names: Vec<&str> = exported.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["PILOT_DOCKER_HOST", "PILOT_DOCKER_SUBNETS", "PILOT_CLOUDFLARE_API_TOKEN_FILE"]);
+        assert!(!format!("{exported:?}").contains("canary-3f1"));
+    }
+
+    #[test]
+    fn settings_that_cannot_be_meant_end_the_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout { root: folder.path().to_owned() };
+        let boot = Arc::new(DataFolderBoot::new(layout.clone(), None));
+        let settings = ProviderSettings { docker_host: None, ..given(&[("PILOT_DOCKER_HOSTS", "x=bad")]) };
+        let problem = Providers::build(&layout, &ToolPaths::default(), &settings, boot).err().unwrap();
+        assert_eq!(problem.code, ErrorCode::ProviderNotConfigured);
+        assert!(problem.detail.contains("x:"), "{problem}");
+    }
 }

@@ -102,10 +102,20 @@ async fn stop_and_delete_end_with_what_became_of_the_workspace() {
     let done = event(2, 1, r#""type":"done","state":"succeeded""#);
     script.lock().unwrap().streams = vec![event(1, 0, r#""type":"phase","phase":"queued""#) + &done];
     assert_eq!(pilot(at, "ws stop demo").await.out, "demo is stopped after 1.0 s.\n");
-    assert_eq!(pilot(at, "ws rm demo").await.out, "demo is deleted after 1.0 s.\n");
+    assert_eq!(pilot(at, "ws rm demo --yes").await.out, "demo is deleted after 1.0 s.\n");
     let json = pilot(at, "ws rm demo --json --yes").await;
     let last: Value = serde_json::from_str(json.out.lines().last().unwrap()).unwrap();
     assert_eq!(last["type"], "done");
+}
+
+#[tokio::test]
+async fn nothing_is_deleted_where_nobody_can_be_asked() {
+    let (at, script) = server().await;
+    for command in ["ws rm demo", "ws rm demo --json"] {
+        let refused = pilot(at, command).await;
+        assert!(format!("{}{}", refused.out, refused.err).contains("--yes"), "{command}");
+    }
+    assert!(script.lock().unwrap().asked.is_empty());
 }
 
 #[tokio::test]

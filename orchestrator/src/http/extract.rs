@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use contracts::{ErrorCode, OperationId, Problem, Slug, headers};
 use http::request::Parts;
 use serde::de::DeserializeOwned;
@@ -67,6 +67,33 @@ async fn path_text<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<Strin
     Ok(text)
 }
 
+/// A name in the path.
+pub struct NamePath(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for NamePath {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        path_text(parts, state).await.map(Self)
+    }
+}
+
+/// The parameters behind the path.
+pub struct Parameters<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let query = Query::<T>::from_request_parts(parts, state).await;
+        let Query(parameters) = query.map_err(|error| {
+            Problem::new(ErrorCode::BadRequest, format!("{}.", error.body_text()))
+                .with_action("`/openapi.json` describes every parameter.")
+        })?;
+        Ok(Self(parameters))
+    }
+}
+
 /// A JSON body. Names the field when one is unknown.
 pub struct Body<T>(pub T);
 
@@ -75,7 +102,12 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
         let bytes = Bytes::from_request(request, state).await;
-        let bytes = bytes.map_err(|error| Problem::new(ErrorCode::BadRequest, format!("{error}.")))?;
+        let bytes = bytes.map_err(|error| match error.status() {
+            http::StatusCode::PAYLOAD_TOO_LARGE => {
+                Problem::new(ErrorCode::TooLarge, "The body has more than 2 MB.")
+            }
+            _ => Problem::new(ErrorCode::BadRequest, format!("{error}.")),
+        })?;
         Ok(Self(serde_json::from_slice(&bytes).map_err(|error| refusal(&error))?))
     }
 }

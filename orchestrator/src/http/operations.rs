@@ -34,7 +34,7 @@ pub async fn events(
     let operation = api.lifecycle.operation(&id).await?;
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
     let after = last.and_then(|text| text.parse().ok()).unwrap_or(0);
-    let stream = api.lifecycle.runner.feed().subscribe(&operation, after);
+    let stream = api.lifecycle.runner.feed().subscribe(&operation.id, after).await.map_err(Problem::from)?;
     let events = futures_util::stream::unfold(stream, |mut stream| async move {
         let event = stream.next().await?;
         let data = serde_json::to_string(&event).unwrap_or_default();

@@ -1,7 +1,7 @@
 //! Everything that is about the installation and not about one workspace.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use contracts::workspace::{ProviderInfo, Route, Torn};
 use contracts::{ErrorCode, Problem};
@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
-use super::extract::SlugPath;
+use super::extract::{NamePath, SlugPath};
 use super::{Answer, Api, detached};
 
 #[derive(Serialize, ToSchema)]
@@ -28,7 +28,7 @@ pub async fn providers(State(api): State<Api>) -> Json<ProviderList> {
 /// next create makes it again.
 #[utoipa::path(delete, path = "/v1/providers/{name}/shared", params(("name" = String, Path)),
     responses((status = 200, body = Torn), (status = "default", body = Problem)))]
-pub async fn teardown(State(api): State<Api>, Path(name): Path<String>) -> Answer<Json<Torn>> {
+pub async fn teardown(State(api): State<Api>, NamePath(name): NamePath) -> Answer<Json<Torn>> {
     Ok(Json(detached(async move { api.lifecycle.teardown(&name).await }).await?))
 }
 
@@ -51,7 +51,7 @@ pub async fn ready(State(api): State<Api>) -> Answer<Json<serde_json::Value>> {
 }
 
 /// The page that explains an error code.
-pub async fn error_page(Path(code): Path<String>) -> Answer<Response> {
+pub async fn error_page(NamePath(code): NamePath) -> Answer<Response> {
     let code: ErrorCode = code
         .trim_end_matches(".md")
         .parse()

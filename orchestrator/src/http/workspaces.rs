@@ -1,7 +1,7 @@
 //! `/v1/workspaces`: what a workspace is and how it changes.
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use contracts::Problem;
 use contracts::plan::Plan;
 use contracts::workspace::{
@@ -10,7 +10,7 @@ use contracts::workspace::{
 use http::StatusCode;
 use serde::Deserialize;
 
-use super::extract::{Body, Caller, SlugPath};
+use super::extract::{Body, Caller, Parameters, SlugPath};
 use super::{Answer, Api};
 
 const DEFAULT_LOG_BYTES: usize = 16 * 1024;
@@ -131,7 +131,7 @@ pub struct LogQuery {
 pub async fn logs(
     State(api): State<Api>,
     SlugPath(slug): SlugPath,
-    Query(query): Query<LogQuery>,
+    Parameters(query): Parameters<LogQuery>,
 ) -> Answer<Json<LogTail>> {
     let bytes = query.bytes.unwrap_or(DEFAULT_LOG_BYTES).min(MAX_LOG_BYTES);
     Ok(Json(api.lifecycle.logs(&slug, bytes).await?))

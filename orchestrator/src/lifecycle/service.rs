@@ -87,7 +87,7 @@ impl Lifecycle {
         }
         if row.observed == Observed::Stopped {
             let detail = format!("The workspace {slug} is stopped, so it has no memory to keep.");
-            return Err(Problem::new(ErrorCode::WorkspaceNotReady, detail)
+            return Err(Problem::new(ErrorCode::WorkspaceStopped, detail)
                 .with_action(format!("Start it with `pilot ws start {slug}` first.")));
         }
         self.change(slug, OperationKind::Suspend, Desired::Suspended, caller).await
@@ -108,7 +108,8 @@ impl Lifecycle {
     }
 
     pub async fn get(&self, slug: &Slug) -> Result<Workspace, Problem> {
-        Ok(self.view(self.row(slug).await?))
+        let row = self.store.workspace_shown(slug).await?;
+        row.map(|row| self.view(row)).ok_or_else(|| not_found(slug))
     }
 
     pub async fn operation(&self, id: &OperationId) -> Result<Operation, Problem> {
@@ -191,6 +192,11 @@ impl Lifecycle {
         caller: &Caller,
     ) -> Result<Accepted, Problem> {
         let _one_at_a_time = self.accepting.lock().await;
+        // Before the slug: it may be that of a successor by now.
+        let digest = format!("{kind:?} {slug}");
+        if let Some(accepted) = self.repeated(caller, &digest).await? {
+            return Ok(accepted);
+        }
         let row = self.row(slug).await?;
         let unfinished = self.store.unfinished_of(&row.runtime_id).await?;
         if let Some(same) = unfinished.iter().find(|operation| operation.kind == kind) {
@@ -204,7 +210,10 @@ impl Lifecycle {
             return Err(Problem::new(ErrorCode::OperationInProgress, detail)
                 .with_action(format!("Wait for it with `pilot op watch {}`, then try again.", other.id)));
         }
-        let operation = new_operation(&row, kind, caller);
+        let operation = NewOperation {
+            idempotency: caller.idempotency_key.clone().map(|key| (key, digest)),
+            ..new_operation(&row, kind, caller)
+        };
         let operation = self.store.request_change(&row.runtime_id, desired, &operation).await?;
         for other in &unfinished {
             self.runner.cancel(&other.id);
@@ -234,10 +243,7 @@ impl Lifecycle {
     }
 
     async fn row(&self, slug: &Slug) -> Result<WorkspaceRow, Problem> {
-        self.store.workspace(slug).await?.ok_or_else(|| {
-            Problem::new(ErrorCode::WorkspaceNotFound, format!("There is no workspace {slug}."))
-                .with_action("`pilot ws ls` lists those that exist.")
-        })
+        self.store.workspace(slug).await?.ok_or_else(|| not_found(slug))
     }
 
     fn compile(&self, row: &WorkspaceRow) -> Result<stacks::Stack, Problem> {
@@ -264,6 +270,11 @@ impl Lifecycle {
             created_at: row.created_at,
         }
     }
+}
+
+fn not_found(slug: &Slug) -> Problem {
+    Problem::new(ErrorCode::WorkspaceNotFound, format!("There is no workspace {slug}."))
+        .with_action("`pilot ws ls` lists those that exist.")
 }
 
 fn slug_taken(slug: &Slug) -> Problem {

@@ -1,201 +1,353 @@
-//! The event streams of operations: kept in memory while they run and for a while after. What must
-//! survive a restart (state, phases, error) is in the operation's row, from which a stream can be
-//! made again.
+//! The event stream of every operation. An event is told once it is stored, under a number that never starts anew, so
+//! that a reader goes on where it was, also over a restart of the server.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use contracts::OperationId;
 use contracts::operation::{Operation, OperationEvent, OperationEventBody, Phase};
 use jiff::Timestamp;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 
-/// How many ended operations keep their full stream.
-const KEPT: usize = 256;
+use crate::store::{Result, Store};
 
-/// Cheap to clone.
-#[derive(Clone, Default)]
+/// So many are stored at once, and read at once.
+const BATCH: usize = 256;
+
+/// Between two attempts of a store that does not take events.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// An operation that has ended tells its last event within this, or that was lost with its process.
+const LAST: Duration = Duration::from_secs(1);
+
+/// How long a reader relies on being woken.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// Cheap to clone; clones share one writer.
+#[derive(Clone)]
 pub struct Feed {
-    inner: Arc<Mutex<Inner>>,
+    store: Store,
+    /// Without a bound: an operation whose store takes nothing waits at its own next write.
+    queue: mpsc::UnboundedSender<Entry>,
+    readers: Readers,
 }
 
-#[derive(Default)]
-struct Inner {
-    logs: HashMap<OperationId, Arc<Log>>,
-    ended: VecDeque<OperationId>,
+enum Entry {
+    /// An operation goes on in this process.
+    Open(Box<Operation>),
+    Event(OperationId, Timestamp, OperationEventBody),
+    Flush(oneshot::Sender<()>),
 }
 
-struct Log {
-    events: Mutex<Vec<OperationEvent>>,
-    length: watch::Sender<usize>,
-}
-
-/// One reader's place in a stream. It ends after the `done` event.
+/// One reader's place in an operation's events.
 pub struct OperationStream {
-    log: Arc<Log>,
-    length: watch::Receiver<usize>,
-    position: usize,
+    store: Store,
+    id: OperationId,
+    position: u64,
+    read: VecDeque<OperationEvent>,
+    more: watch::Receiver<()>,
     done: bool,
 }
 
 impl Feed {
-    /// Begins the stream of a submitted operation with the phases that it has reached already.
+    /// Begins to store what is published.
+    pub fn new(store: Store) -> Self {
+        let (queue, entries) = mpsc::unbounded_channel();
+        let readers = Readers::default();
+        tokio::spawn(
+            Writer { store: store.clone(), readers: readers.clone(), last: HashMap::new() }.run(entries),
+        );
+        Self { store, queue, readers }
+    }
+
+    /// Call before the first event of this process.
     pub fn open(&self, operation: &Operation) {
-        self.log_of(operation);
+        self.send(Entry::Open(Box::new(operation.clone())));
     }
 
     pub fn publish(&self, id: &OperationId, body: OperationEventBody) {
-        let done = matches!(body, OperationEventBody::Done { .. });
-        let mut inner = lock(&self.inner);
-        let Some(log) = inner.logs.get(id) else { return };
-        log.push(Timestamp::now(), body);
-        if done {
-            inner.ended.push_back(id.clone());
-            if inner.ended.len() > KEPT
-                && let Some(oldest) = inner.ended.pop_front()
-            {
-                inner.logs.remove(&oldest);
+        self.send(Entry::Event(id.clone(), Timestamp::now(), body));
+    }
+
+    /// Until everything published is stored.
+    pub async fn flushed(&self) {
+        let (stored, waiting) = oneshot::channel();
+        self.send(Entry::Flush(stored));
+        let _ = waiting.await;
+    }
+
+    /// The events after that number. A number that no event has is that of another numbering: then it is all of them.
+    pub async fn subscribe(&self, id: &OperationId, after: u64) -> Result<OperationStream> {
+        // First, so that nothing is stored unseen in between.
+        let more = self.readers.join(id);
+        let position = if after <= self.store.last_event(id).await? { after } else { 0 };
+        let (store, id) = (self.store.clone(), id.clone());
+        Ok(OperationStream { store, id, position, read: VecDeque::new(), more, done: false })
+    }
+
+    /// The writer lives as long as the process.
+    fn send(&self, entry: Entry) {
+        let _ = self.queue.send(entry);
+    }
+}
+
+struct Writer {
+    store: Store,
+    readers: Readers,
+    /// The numbers of the last events of what runs here.
+    last: HashMap<OperationId, u64>,
+}
+
+impl Writer {
+    async fn run(mut self, mut entries: mpsc::UnboundedReceiver<Entry>) {
+        let mut batch = Vec::new();
+        while entries.recv_many(&mut batch, BATCH).await > 0 {
+            while let Err(error) = self.store_all(&batch).await {
+                tracing::warn!(%error, "events wait for the store");
+                // What was numbered and not stored is numbered anew.
+                self.last.clear();
+                tokio::time::sleep(RETRY).await;
+            }
+            for entry in batch.drain(..) {
+                match entry {
+                    Entry::Flush(stored) => drop(stored.send(())),
+                    Entry::Event(id, _, OperationEventBody::Done { .. }) => drop(self.last.remove(&id)),
+                    _ => {}
+                }
             }
         }
     }
 
-    /// A stream after event number `after`; for an operation of an earlier process one made from its
-    /// row.
-    pub fn subscribe(&self, operation: &Operation, after: u64) -> OperationStream {
-        let log = self.log_of(operation);
-        let known = lock(&log.events).len();
-        // A number from before a restart may be beyond what is known now: then everything is new.
-        let position = usize::try_from(after).ok().filter(|after| *after <= known).unwrap_or(0);
-        OperationStream { length: log.length.subscribe(), log, position, done: false }
+    async fn store_all(&mut self, batch: &[Entry]) -> Result<()> {
+        let mut events = Vec::new();
+        for entry in batch {
+            match entry {
+                // An operation that an older version began has told nothing yet.
+                Entry::Open(operation) if self.last_of(&operation.id).await? == 0 => {
+                    for event in phases(operation) {
+                        events.push(self.numbered(&operation.id, event.at, event.body).await?);
+                    }
+                }
+                Entry::Event(id, at, body) => events.push(self.numbered(id, *at, body.clone()).await?),
+                Entry::Open(_) | Entry::Flush(_) => {}
+            }
+        }
+        if events.is_empty() {
+            return Ok(());
+        }
+        self.store.append_events(&events).await?;
+        self.readers.wake(events.iter().map(|(id, _)| id));
+        Ok(())
     }
 
-    /// The operation's log. One that has not ended is kept: what is published later must reach a reader
-    /// who came before the runner.
-    fn log_of(&self, operation: &Operation) -> Arc<Log> {
-        let mut inner = lock(&self.inner);
-        if let Some(log) = inner.logs.get(&operation.id) {
-            return Arc::clone(log);
-        }
-        let log = Arc::new(from_row(operation));
-        if !operation.state.is_final() {
-            inner.logs.insert(operation.id.clone(), Arc::clone(&log));
-        }
-        log
+    async fn numbered(
+        &mut self,
+        id: &OperationId,
+        at: Timestamp,
+        body: OperationEventBody,
+    ) -> Result<(OperationId, OperationEvent)> {
+        let sequence = self.last_of(id).await? + 1;
+        self.last.insert(id.clone(), sequence);
+        Ok((id.clone(), OperationEvent { sequence, at, body }))
     }
-}
 
-impl Log {
-    fn push(&self, at: Timestamp, body: OperationEventBody) {
-        let mut events = lock(&self.events);
-        let sequence = events.len() as u64 + 1;
-        events.push(OperationEvent { sequence, at, body });
-        let length = events.len();
-        drop(events);
-        self.length.send_replace(length);
+    async fn last_of(&mut self, id: &OperationId) -> Result<u64> {
+        if let Some(&last) = self.last.get(id) {
+            return Ok(last);
+        }
+        let last = self.store.last_event(id).await?;
+        self.last.insert(id.clone(), last);
+        Ok(last)
     }
 }
 
 impl OperationStream {
-    /// The next event; `None` after `done`.
+    /// None after the last one, and when the store cannot be read: whoever reads on asks again.
     pub async fn next(&mut self) -> Option<OperationEvent> {
-        if self.done {
-            return None;
-        }
         loop {
-            let event = lock(&self.log.events).get(self.position).cloned();
-            if let Some(event) = event {
-                self.position += 1;
+            if self.done {
+                return None;
+            }
+            if let Some(event) = self.read.pop_front() {
+                self.position = event.sequence;
                 self.done = matches!(event.body, OperationEventBody::Done { .. });
                 return Some(event);
             }
-            let position = self.position;
-            self.length.wait_for(|length| *length > position).await.ok()?;
+            match self.fill().await {
+                Ok(true) => {}
+                Ok(false) => return None,
+                Err(error) => {
+                    tracing::warn!(%error, operation = %self.id, "events cannot be read");
+                    return None;
+                }
+            }
         }
     }
-}
 
-fn from_row(operation: &Operation) -> Log {
-    let log = Log { events: Mutex::default(), length: watch::channel(0).0 };
-    replay_phases(&log, operation);
-    if operation.state.is_final() {
-        let at = operation.phases.finished.unwrap_or_else(Timestamp::now);
-        log.push(at, OperationEventBody::Done { state: operation.state, error: operation.error.clone() });
-    }
-    log
-}
-
-fn replay_phases(log: &Log, operation: &Operation) {
-    for phase in Phase::ALL {
-        if let Some(at) = operation.phases.get(phase) {
-            log.push(at, OperationEventBody::Phase { phase });
+    /// Waits for more; false when there will be none.
+    async fn fill(&mut self) -> Result<bool> {
+        loop {
+            self.more.borrow_and_update();
+            let Some(operation) = self.store.operation(&self.id).await? else { return Ok(false) };
+            if self.load().await? {
+                return Ok(true);
+            }
+            let patience = if operation.state.is_final() { LAST } else { LOOK };
+            let woken = tokio::time::timeout(patience, self.more.changed()).await.is_ok();
+            if operation.state.is_final() && !woken && !self.load().await? {
+                self.read.extend(end_of(&operation, self.position));
+            }
+            if !self.read.is_empty() {
+                return Ok(true);
+            }
         }
     }
+
+    async fn load(&mut self) -> Result<bool> {
+        self.read.extend(self.store.events_after(&self.id, self.position, BATCH as u32).await?);
+        Ok(!self.read.is_empty())
+    }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+/// Of an operation whose process died between its end and the telling of it, or that an older version ran.
+fn end_of(operation: &Operation, position: u64) -> Vec<OperationEvent> {
+    let mut events = if position == 0 { phases(operation) } else { Vec::new() };
+    let at = operation.phases.finished.unwrap_or_else(Timestamp::now);
+    let body = OperationEventBody::Done { state: operation.state, error: operation.error.clone() };
+    events.push(OperationEvent { sequence: position + events.len() as u64 + 1, at, body });
+    events
+}
+
+/// The phases that its row has.
+fn phases(operation: &Operation) -> Vec<OperationEvent> {
+    let reached = Phase::ALL.into_iter().filter_map(|phase| Some((phase, operation.phases.get(phase)?)));
+    let numbered = reached.zip(1..);
+    numbered
+        .map(|((phase, at), sequence)| OperationEvent {
+            sequence,
+            at,
+            body: OperationEventBody::Phase { phase },
+        })
+        .collect()
+}
+
+/// Who waits for events of which operation.
+#[derive(Clone, Default)]
+struct Readers(Arc<Mutex<HashMap<OperationId, watch::Sender<()>>>>);
+
+impl Readers {
+    fn join(&self, id: &OperationId) -> watch::Receiver<()> {
+        let mut readers = self.lock();
+        readers.retain(|_, waiting| waiting.receiver_count() > 0);
+        readers.entry(id.clone()).or_insert_with(|| watch::channel(()).0).subscribe()
+    }
+
+    fn wake<'a>(&self, ids: impl Iterator<Item = &'a OperationId>) {
+        let readers = self.lock();
+        for waiting in ids.filter_map(|id| readers.get(id)) {
+            waiting.send_replace(());
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<OperationId, watch::Sender<()>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use contracts::operation::{OperationKind, OperationState, Phases};
+    use contracts::operation::{OperationKind, OperationState};
 
     use super::*;
+    use crate::store::{NewOperation, WorkspaceRow};
 
-    fn operation(state: OperationState) -> Operation {
-        let mut phases = Phases::default();
-        phases.reach(Phase::Queued, Timestamp::UNIX_EPOCH);
-        Operation {
-            id: OperationId::random(),
-            kind: OperationKind::Create,
-            slug: "demo".parse().unwrap(),
-            runtime_id: "rt-1".parse().unwrap(),
-            state,
-            phases,
-            error: None,
-            request_id: "req-1".to_owned(),
-        }
+    struct World {
+        _folder: tempfile::TempDir,
+        store: Store,
+        operation: Operation,
     }
 
-    async fn collect(mut stream: OperationStream) -> Vec<u64> {
-        let mut sequences = Vec::new();
-        while let Some(event) = stream.next().await {
-            sequences.push(event.sequence);
+    impl World {
+        async fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let store = Store::open(&folder.path().join("pilot.db")).await.unwrap();
+            let row =
+                WorkspaceRow::new("demo".parse().unwrap(), "local".parse().unwrap(), "small".to_owned());
+            let new = NewOperation {
+                id: OperationId::random(),
+                kind: OperationKind::Create,
+                runtime_id: row.runtime_id.clone(),
+                slug: row.slug.clone(),
+                request_id: "req-1".to_owned(),
+                idempotency: None,
+            };
+            let operation = store.insert_workspace(&row, &new).await.unwrap();
+            Self { _folder: folder, store, operation }
         }
-        sequences
+
+        async fn ends(&mut self) {
+            self.operation.state = OperationState::Succeeded;
+            self.store.save_operation(&self.operation).await.unwrap();
+        }
+
+        async fn collect(&self, feed: &Feed, after: u64) -> Vec<u64> {
+            let mut stream = feed.subscribe(&self.operation.id, after).await.unwrap();
+            let mut sequences = Vec::new();
+            while let Some(event) = stream.next().await {
+                sequences.push(event.sequence);
+            }
+            sequences
+        }
+
+        /// What a process does from there on.
+        fn planned(&self, feed: &Feed) {
+            feed.open(&self.operation);
+            feed.publish(&self.operation.id, OperationEventBody::Phase { phase: Phase::Planned });
+        }
+
+        fn done(&self, feed: &Feed) {
+            let body = OperationEventBody::Done { state: OperationState::Succeeded, error: None };
+            feed.publish(&self.operation.id, body);
+        }
     }
 
     #[tokio::test]
     async fn a_reader_sees_every_event_once_and_the_stream_ends_with_done() {
-        let (feed, operation) = (Feed::default(), operation(OperationState::Queued));
-        feed.open(&operation);
-        let early = tokio::spawn(collect(feed.subscribe(&operation, 0)));
-        tokio::task::yield_now().await;
-        feed.publish(&operation.id, OperationEventBody::Phase { phase: Phase::Planned });
-        feed.publish(
-            &operation.id,
-            OperationEventBody::Done { state: OperationState::Succeeded, error: None },
-        );
-        assert_eq!(early.await.unwrap(), [1, 2, 3]);
-        assert_eq!(collect(feed.subscribe(&operation, 2)).await, [3]);
+        let world = World::new().await;
+        let feed = Feed::new(world.store.clone());
+        let (early, ()) = tokio::join!(world.collect(&feed, 0), async {
+            world.planned(&feed);
+            feed.flushed().await;
+            world.done(&feed);
+        });
+        assert_eq!(early, [1, 2, 3]);
+        assert_eq!(world.collect(&feed, 2).await, [3]);
     }
 
     #[tokio::test]
-    async fn a_reader_who_comes_before_the_runner_sees_the_end() {
-        let (feed, operation) = (Feed::default(), operation(OperationState::Queued));
-        let stream = feed.subscribe(&operation, 0);
-        feed.open(&operation);
-        feed.publish(
-            &operation.id,
-            OperationEventBody::Done { state: OperationState::Succeeded, error: None },
-        );
-        assert_eq!(collect(stream).await, [1, 2]);
+    async fn numbers_go_on_where_an_earlier_process_left_off() {
+        let mut world = World::new().await;
+        let first = Feed::new(world.store.clone());
+        world.planned(&first);
+        first.flushed().await;
+        let second = Feed::new(world.store.clone());
+        world.planned(&second);
+        world.done(&second);
+        world.ends().await;
+        assert_eq!(world.collect(&second, 2).await, [3, 4], "a reader of the first goes on");
+        assert_eq!(world.collect(&second, 0).await, [1, 2, 3, 4], "and the whole can be read later");
+        assert_eq!(world.collect(&second, 40).await, [1, 2, 3, 4], "a number of no event begins again");
     }
 
     #[tokio::test]
-    async fn an_operation_of_an_earlier_process_has_a_stream_from_its_row() {
-        let ended = operation(OperationState::Failed);
-        assert_eq!(collect(Feed::default().subscribe(&ended, 0)).await, [1, 2]);
-        assert_eq!(collect(Feed::default().subscribe(&ended, 40)).await, [1, 2]);
+    async fn an_operation_that_ended_without_telling_has_an_end_all_the_same() {
+        let mut world = World::new().await;
+        let feed = Feed::new(world.store.clone());
+        world.ends().await;
+        assert_eq!(world.collect(&feed, 0).await, [1, 2], "of an older version");
+        world.planned(&feed);
+        feed.flushed().await;
+        assert_eq!(world.collect(&feed, 0).await, [1, 2, 3], "of a process that died at the end");
     }
 }

@@ -23,13 +23,15 @@ pub async fn parts(root: &Path) -> Parts {
     let script = format!("printf '#!/bin/sh\\necho v3.276.0\\n' > {0}; chmod +x {0}", pulumi.display());
     assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
     let (layout, cli) = (Layout { root: root.to_owned() }, automation::Cli::open(pulumi).await.unwrap());
-    let engine = Engine::start(Driver::Cli(cli), root.into(), &layout, Default::default(), String::new());
+    let engine =
+        Engine::start(Driver::Cli(cli), root.into(), &layout, Default::default(), String::new(), Vec::new());
+    let store = Store::open(&layout.database()).await.unwrap();
     Parts {
-        store: Store::open(&layout.database()).await.unwrap(),
+        feed: Feed::new(store.clone()),
+        store,
         engine: Arc::new(engine.await.unwrap()),
         providers: Providers::of([]),
         installation: InstallationId::random(),
-        feed: Feed::default(),
         ready_timeout: Duration::ZERO,
         shutdown: CancellationToken::new(),
         probe: crate::readiness::client().unwrap(),

@@ -3,13 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use contracts::identity::HealthStatus;
 use contracts::operation::{Phase, Severity};
+use contracts::workspace::Observed;
 use contracts::{ErrorCode, Problem};
 use provider_api::{ProviderError, RunStatus};
+use tokio::time::Instant;
 
 use super::apply::apply;
 use super::run::{Run, canceled};
 use super::shared;
+use super::steady::steady;
 use crate::engine::provider_problem;
 use crate::lifecycle::state::Event;
 use crate::readiness::{self, Target};
@@ -20,8 +24,13 @@ const PROVIDER_LIMIT: Duration = Duration::from_secs(180);
 
 pub async fn run(run: &Arc<Run>) -> Result<(), Problem> {
     let row = run.row().await?;
+    // The route of one that runs stays while nobody knows better.
+    let status = status(run, &row).await?;
+    if status == RunStatus::Running && row.observed == Observed::Ready && answers(run, &row).await {
+        run.reach(Phase::Booted).await?;
+        return run.reach(Phase::Ready).await;
+    }
     run.observe(Event::StartStarted, None).await?;
-    let status = run.provider(&row)?.lifecycle().status(&run.runtime()).await.map_err(provider_problem)?;
     if status == RunStatus::Absent {
         // Someone removed it, or its create never came so far: the stack says how to make it again.
         run.say(Severity::Warning, "The instance is gone; making it again from its stack.");
@@ -31,11 +40,26 @@ pub async fn run(run: &Arc<Run>) -> Result<(), Problem> {
     boot(run, &row).await
 }
 
+/// What is there, as soon as the provider can tell.
+async fn status(run: &Run, row: &WorkspaceRow) -> Result<RunStatus, Problem> {
+    let (provider, runtime) = (run.provider(row)?, run.runtime());
+    let (lifecycle, deadline) = (provider.lifecycle(), Instant::now() + PROVIDER_LIMIT);
+    cancellable(run, steady(deadline, || lifecycle.status(&runtime))).await
+}
+
+async fn answers(run: &Run, row: &WorkspaceRow) -> bool {
+    let Some(endpoint) = &row.endpoint else { return false };
+    let health = readiness::probe(&run.parts.probe, endpoint).await;
+    health.is_some_and(|health| {
+        health.status == HealthStatus::Ok && health.identity.runtime_id == row.runtime_id
+    })
+}
+
 /// From "it exists" to "it answers". The route is published with the state `ready`, in one commit.
 pub async fn boot(run: &Arc<Run>, row: &WorkspaceRow) -> Result<(), Problem> {
     let provider = run.provider(row)?;
     let (lifecycle, runtime) = (provider.lifecycle(), run.runtime());
-    match lifecycle.status(&runtime).await.map_err(provider_problem)? {
+    match status(run, row).await? {
         RunStatus::Running => {}
         RunStatus::Suspended => limited("resume", lifecycle.resume(&runtime)).await?,
         RunStatus::Stopped { .. } | RunStatus::Absent => limited("start", lifecycle.start(&runtime)).await?,

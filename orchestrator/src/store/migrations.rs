@@ -13,7 +13,12 @@ macro_rules! migration {
     };
 }
 
-const MIGRATIONS: [(&str, &str, &str); 2] = [migration!("0001", "initial"), migration!("0002", "regions")];
+const MIGRATIONS: [(&str, &str, &str); 4] = [
+    migration!("0001", "initial"),
+    migration!("0002", "regions"),
+    migration!("0003", "installation"),
+    migration!("0004", "events"),
+];
 
 /// All of them.
 pub fn all() -> Migrator {
@@ -58,6 +63,14 @@ mod tests {
             })
             .collect();
         let is = |version, words: &str, digest: &str| (version, words.to_owned(), digest.to_owned());
-        assert_eq!(known, [is(1, "initial", "3b4feb9b"), is(2, "regions", "61aef746")]);
+        assert_eq!(
+            known,
+            [
+                is(1, "initial", "3b4feb9b"),
+                is(2, "regions", "61aef746"),
+                is(3, "installation", "82c31cad"),
+                is(4, "events", "3349ddca")
+            ]
+        );
     }
 }

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, Sqlite, Transaction};
 
-use super::workspaces::name;
-use super::{Result, Store, from_json, optional, to_json};
+use super::rows::Columns;
+use super::{Result, Store, StoreError, to_json};
 
 /// An operation to be accepted.
 #[derive(Debug, Clone)]
@@ -56,7 +56,7 @@ impl NewOperation {
 impl Store {
     pub async fn operation(&self, id: &OperationId) -> Result<Option<Operation>> {
         let row = sqlx::query("SELECT * FROM operations WHERE id = ?").bind(id.as_str());
-        row.fetch_optional(&self.pool).await?.map(read).transpose()
+        row.fetch_optional(&self.pool).await?.as_ref().map(read).transpose()
     }
 
     /// The operation that an idempotency key was used for, and the digest of that request.
@@ -64,20 +64,28 @@ impl Store {
         let row = sqlx::query("SELECT * FROM operations WHERE idempotency_key = ?").bind(key);
         let Some(row) = row.fetch_optional(&self.pool).await? else { return Ok(None) };
         let digest = row.try_get::<Option<String>, _>("request_digest")?.unwrap_or_default();
-        Ok(Some((read(row)?, digest)))
+        Ok(Some((read(&row)?, digest)))
     }
 
     /// Accepted and not ended, oldest first: what a restarted orchestrator must finish.
     pub async fn unfinished_operations(&self) -> Result<Vec<Operation>> {
         let query = sqlx::query("SELECT * FROM operations WHERE state IN ('queued', 'running') ORDER BY id");
-        query.fetch_all(&self.pool).await?.into_iter().map(read).collect()
+        Ok(readable(&query.fetch_all(&self.pool).await?))
     }
 
     pub async fn unfinished_of(&self, runtime: &RuntimeId) -> Result<Vec<Operation>> {
         let query = sqlx::query(
             "SELECT * FROM operations WHERE runtime_id = ? AND state IN ('queued', 'running') ORDER BY id",
         );
-        query.bind(runtime.as_str()).fetch_all(&self.pool).await?.into_iter().map(read).collect()
+        Ok(readable(&query.bind(runtime.as_str()).fetch_all(&self.pool).await?))
+    }
+
+    /// How often an operation of this kind has failed on the runtime.
+    pub async fn failures_of(&self, runtime: &RuntimeId, kind: OperationKind) -> Result<u32> {
+        let count = sqlx::query_scalar::<_, u32>(
+            "SELECT COUNT(*) FROM operations WHERE runtime_id = ? AND kind = ? AND state = 'failed'",
+        );
+        Ok(count.bind(runtime.as_str()).bind(to_json(&kind)?).fetch_one(&self.pool).await?)
     }
 
     /// Writes state, phases and error as they are now.
@@ -104,16 +112,24 @@ fn state_name(state: OperationState) -> &'static str {
     }
 }
 
-fn read(row: SqliteRow) -> Result<Operation> {
-    let text = |column: &str| row.try_get::<String, _>(column);
+fn read(row: &SqliteRow) -> Result<Operation> {
+    let row = Columns(row);
+    let state = format!("\"{}\"", row.text("state")?);
     Ok(Operation {
-        id: name(text("id")?)?,
-        kind: from_json(&text("kind")?)?,
-        slug: name(text("slug")?)?,
-        runtime_id: name(text("runtime_id")?)?,
-        state: from_json(&format!("\"{}\"", text("state")?))?,
-        phases: from_json(&text("phases")?)?,
-        error: optional(row.try_get::<Option<String>, _>("error")?)?,
-        request_id: text("request_id")?,
+        id: row.parsed("id")?,
+        kind: row.json("kind")?,
+        slug: row.parsed("slug")?,
+        runtime_id: row.parsed("runtime_id")?,
+        state: serde_json::from_str(&state)
+            .map_err(|error| StoreError::Damaged(format!("the column state: {error}")))?,
+        phases: row.json("phases")?,
+        error: row.maybe_json("error")?,
+        request_id: row.text("request_id")?,
     })
+}
+
+/// Those that can be read; the log has the others.
+fn readable(rows: &[SqliteRow]) -> Vec<Operation> {
+    let skipped = |error: &StoreError| tracing::error!(%error, "an operation's record cannot be read");
+    rows.iter().filter_map(|row| read(row).inspect_err(skipped).ok()).collect()
 }

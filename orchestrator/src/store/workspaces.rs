@@ -4,10 +4,9 @@ use contracts::operation::Operation;
 use contracts::workspace::{Desired, Endpoint, GitSource, Observed};
 use contracts::{OperationId, Problem, ProviderName, RuntimeId, Slug};
 use jiff::Timestamp;
-use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
 
-use super::{NewOperation, Result, Store, StoreError, from_json, optional, to_json};
+use super::rows::{read, shown};
+use super::{NewOperation, Result, Store, to_json};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkspaceRow {
@@ -106,17 +105,23 @@ impl Store {
 
     pub async fn workspace(&self, slug: &Slug) -> Result<Option<WorkspaceRow>> {
         let row = sqlx::query("SELECT * FROM workspaces WHERE slug = ?").bind(slug.as_str());
-        row.fetch_optional(&self.pool).await?.map(read).transpose()
+        row.fetch_optional(&self.pool).await?.as_ref().map(read).transpose()
+    }
+
+    /// As [`Store::workspaces`] has it: also one that cannot be read.
+    pub async fn workspace_shown(&self, slug: &Slug) -> Result<Option<WorkspaceRow>> {
+        let row = sqlx::query("SELECT * FROM workspaces WHERE slug = ?").bind(slug.as_str());
+        Ok(row.fetch_optional(&self.pool).await?.as_ref().and_then(shown))
     }
 
     pub async fn workspace_of(&self, runtime: &RuntimeId) -> Result<Option<WorkspaceRow>> {
         let row = sqlx::query("SELECT * FROM workspaces WHERE runtime_id = ?").bind(runtime.as_str());
-        row.fetch_optional(&self.pool).await?.map(read).transpose()
+        row.fetch_optional(&self.pool).await?.as_ref().map(read).transpose()
     }
 
     pub async fn workspaces(&self) -> Result<Vec<WorkspaceRow>> {
         let rows = sqlx::query("SELECT * FROM workspaces ORDER BY slug").fetch_all(&self.pool).await?;
-        rows.into_iter().map(read).collect()
+        Ok(rows.iter().filter_map(shown).collect())
     }
 
     /// Moves a workspace from the state the caller saw to the next; false when another was faster.
@@ -144,32 +149,4 @@ impl Store {
             .await?;
         Ok(())
     }
-}
-
-fn read(row: SqliteRow) -> Result<WorkspaceRow> {
-    let text = |column: &str| row.try_get::<String, _>(column);
-    let maybe = |column: &str| row.try_get::<Option<String>, _>(column);
-    let time = |column: &str| -> Result<Timestamp> {
-        text(column)?.parse().map_err(|error: jiff::Error| StoreError::Damaged(error.to_string()))
-    };
-    Ok(WorkspaceRow {
-        runtime_id: name(text("runtime_id")?)?,
-        slug: name(text("slug")?)?,
-        provider: name(text("provider")?)?,
-        size: text("size")?,
-        region: maybe("region")?,
-        git: optional(maybe("git")?)?,
-        generation: row.try_get::<i64, _>("generation")? as u64,
-        desired: from_json(&text("desired")?)?,
-        observed: from_json(&text("observed")?)?,
-        since: time("since")?,
-        endpoint: optional(maybe("endpoint")?)?,
-        error: optional(maybe("error")?)?,
-        operation: maybe("operation")?.map(name).transpose()?,
-        created_at: time("created_at")?,
-    })
-}
-
-pub(super) fn name<T: std::str::FromStr<Err: std::fmt::Display>>(text: String) -> Result<T> {
-    text.parse().map_err(|error: T::Err| StoreError::Damaged(error.to_string()))
 }

@@ -43,7 +43,7 @@ use provider_api::{
 use crate::hosts::Hosts;
 use crate::lifecycle::DockerLifecycle;
 
-pub use settings::SETTINGS;
+pub use settings::{SETTINGS, check};
 
 /// Which engine, which image, and where instances are reached.
 #[derive(Clone)]

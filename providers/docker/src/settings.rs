@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use contracts::ErrorCode;
 use provider_api::{ProviderError, Result, Setting, Settings};
 
+use crate::confine::Confinement;
 use crate::subnet::Pool;
 
 /// Every setting; see the description of each.
@@ -91,6 +92,13 @@ impl Host {
         };
         Ok(Self { name: "local".to_owned(), address, publish })
     }
+}
+
+/// Whether what is given can be meant. No host is asked.
+pub fn check(settings: &Settings) -> Result<()> {
+    hosts(settings)?;
+    subnets(settings)?;
+    Confinement::read(settings).map(drop)
 }
 
 /// The configured hosts; `None` when there are none.

@@ -55,9 +55,47 @@ async fn a_repeated_idempotency_key_answers_with_the_first_operation() {
     let again: Value = create(json!({"slug": "demo"})).await.json().await.unwrap();
     assert_eq!(first["operation"]["id"], again["operation"]["id"]);
     let other = create(json!({"slug": "other"})).await;
-    assert_eq!(other.status(), 422);
+    assert_eq!(other.status(), 409);
     assert_eq!(other.json::<Value>().await.unwrap()["code"], "idempotency_conflict");
     world.api.ended(&first["operation"]).await;
+}
+
+#[tokio::test]
+async fn a_delete_that_is_repeated_late_never_hits_a_successor_of_the_name() {
+    let world = World::start().await;
+    let delete = async || {
+        let request =
+            world.api.request(Method::DELETE, "/v1/workspaces/demo").header("idempotency-key", "k1");
+        request.send().await.unwrap()
+    };
+    let first = world.api.create(json!({"slug": "demo"})).await;
+    world.api.succeeded(&first).await;
+    let deleted: Value = delete().await.json().await.unwrap();
+    world.api.succeeded(&deleted["operation"]).await;
+    let second = world.api.create(json!({"slug": "demo"})).await;
+    world.api.succeeded(&second).await;
+    let late = delete().await;
+    assert_eq!(late.status(), 409);
+    assert_eq!(late.json::<Value>().await.unwrap()["code"], "idempotency_conflict");
+    assert_eq!(world.api.get("/v1/workspaces/demo").await["state"], "ready");
+}
+
+#[tokio::test]
+async fn every_refusal_is_a_problem_document() {
+    let world = World::start().await;
+    let large = "x".repeat(3 << 20);
+    for (method, path, body, status, code) in [
+        (Method::GET, "/v1/workspaces/demo/logs?bytes=-1", "", 400, "bad_request"),
+        (Method::GET, "/v1/workspaces/demo/logs?bytes=1&bytes=2", "", 400, "bad_request"),
+        (Method::DELETE, "/v1/providers/%FF/shared", "", 400, "bad_request"),
+        (Method::GET, "/docs/errors/%FF", "", 400, "bad_request"),
+        (Method::POST, "/v1/workspaces", large.as_str(), 413, "too_large"),
+    ] {
+        let response = world.api.request(method.clone(), path).body(body.to_owned()).send().await.unwrap();
+        assert_eq!(response.status(), status, "{method} {path}");
+        assert_eq!(response.headers()["content-type"], "application/problem+json", "{method} {path}");
+        assert_eq!(response.json::<Value>().await.unwrap()["code"], code, "{method} {path}");
+    }
 }
 
 #[tokio::test]

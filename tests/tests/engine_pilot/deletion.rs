@@ -40,6 +40,29 @@ async fn a_slug_is_free_again_after_a_delete_and_asking_twice_is_one_operation()
 }
 
 #[tokio::test]
+async fn a_delete_that_failed_is_tried_again_by_itself_until_nothing_is_left() {
+    let world = World::start().await;
+    let workspace = world.api.create_ready("demo", "local").await;
+    let runtime = workspace["runtimeId"].as_str().unwrap();
+    let state = world.data.join(format!("pulumi/state/.pulumi/stacks/pilot/{runtime}.json"));
+    let good = std::fs::read(&state).unwrap();
+    std::fs::write(&state, "{").unwrap();
+    let ended = world.api.ended(&world.api.delete("demo").await).await;
+    assert_eq!(
+        (&ended["state"], &ended["error"]["code"]),
+        (&json!("failed"), &json!("state_corrupt")),
+        "{ended:#}"
+    );
+    std::fs::write(&state, good).unwrap();
+    eventually("the end of the workspace", Duration::from_secs(90), || async {
+        let now = world.api.request(reqwest::Method::GET, "/v1/workspaces/demo").send().await.unwrap();
+        (now.status() == 404).then_some(())
+    })
+    .await;
+    world.witness.nothing_is_left(runtime);
+}
+
+#[tokio::test]
 async fn an_instance_that_was_killed_by_hand_is_noticed_and_can_be_started_again() {
     let world = World::start().await;
     world.api.create_ready("demo", "local").await;

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 
+use crate::support::api::Api;
 use crate::support::eventually;
+use crate::support::sse::Events;
 use crate::support::world::World;
 
 /// Moments of a create, in the order in which they are reached.
@@ -79,6 +81,32 @@ async fn wait_for(world: &World, operation: &Value, moment: Moment) {
     };
     // The moment of the kill is the test's input, not something that it waits for.
     tokio::time::sleep(Duration::from_millis(after)).await;
+}
+
+#[tokio::test]
+async fn a_reader_of_an_operation_goes_on_where_it_was_over_a_restart() {
+    let mut world = World::start().await;
+    let operation = world.api.create(json!({"slug": "demo", "provider": "local"})).await;
+    let path = format!("/v1/operations/{}/events", operation["id"].as_str().unwrap());
+    let read = async |api: &Api, after: u64| {
+        let request = api.request(reqwest::Method::GET, &path).header("last-event-id", after.to_string());
+        Events::new(request.send().await.unwrap())
+    };
+    let numbers = |seen: Vec<(Instant, Value)>| -> Vec<u64> {
+        seen.iter().map(|(_, event)| event["sequence"].as_u64().unwrap()).collect()
+    };
+    let before = read(&world.api, 0).await.until("plan", |event| event["phase"] == "planned").await;
+    let mut seen = numbers(before);
+    world.kill();
+    world.serve().await;
+    let last = *seen.last().unwrap();
+    let after = read(&world.api, last).await.until("end", |event| event["type"] == "done").await;
+    seen.extend(numbers(after));
+    let all: Vec<u64> = (1..=seen.len() as u64).collect();
+    assert_eq!(seen, all, "none twice, none left out");
+    world.api.succeeded(&operation).await;
+    let later = read(&world.api, 0).await.until("end", |event| event["type"] == "done").await;
+    assert_eq!(numbers(later), all, "and the whole can be read when it is over");
 }
 
 #[tokio::test]

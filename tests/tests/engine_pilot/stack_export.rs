@@ -99,10 +99,17 @@ async fn a_preview_of_a_create_plans_every_resource_and_makes_none() {
     assert_eq!(world.witness.traces(plan["stack"].as_str().unwrap()), Vec::<String>::new());
 }
 
-/// As a person would: source the environment, then use the CLI.
+/// As a person would, in a shell that has a passphrase of another project: source the environment, then use the CLI.
 fn pulumi(folder: &Path, args: &str) -> Output {
     let script = format!(". ./env.sh && pulumi {args} --non-interactive --color never");
-    Command::new("sh").arg("-c").arg(script).current_dir(folder).output().unwrap()
+    let mut shell = Command::new("sh");
+    shell
+        .arg("-c")
+        .arg(script)
+        .env("PULUMI_CONFIG_PASSPHRASE", "another")
+        .current_dir(folder)
+        .output()
+        .unwrap()
 }
 
 fn text(output: &Output) -> String {

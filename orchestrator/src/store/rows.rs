@@ -1,0 +1,189 @@
+//! Rows as they are read. One that this version cannot read hides no other.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use contracts::workspace::{Desired, Observed};
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
+
+use super::workspaces::WorkspaceRow;
+use super::{Result, StoreError, unreadable};
+
+/// One row's columns; errors name the column.
+pub(super) struct Columns<'a>(pub &'a SqliteRow);
+
+impl Columns<'_> {
+    pub fn text(&self, column: &str) -> Result<String> {
+        self.0.try_get(column).map_err(|error| damaged(column, error))
+    }
+
+    pub fn maybe(&self, column: &str) -> Result<Option<String>> {
+        self.0.try_get(column).map_err(|error| damaged(column, error))
+    }
+
+    pub fn number(&self, column: &str) -> Result<i64> {
+        self.0.try_get(column).map_err(|error| damaged(column, error))
+    }
+
+    pub fn parsed<T: FromStr<Err: Display>>(&self, column: &str) -> Result<T> {
+        self.text(column)?.parse().map_err(|error| damaged(column, error))
+    }
+
+    pub fn json<T: DeserializeOwned>(&self, column: &str) -> Result<T> {
+        serde_json::from_str(&self.text(column)?).map_err(|error| damaged(column, error))
+    }
+
+    pub fn maybe_json<T: DeserializeOwned>(&self, column: &str) -> Result<Option<T>> {
+        let text = self.maybe(column)?;
+        text.map(|text| serde_json::from_str(&text)).transpose().map_err(|error| damaged(column, error))
+    }
+}
+
+/// Without the value, which may be a secret.
+fn damaged(column: &str, error: impl Display) -> StoreError {
+    StoreError::Damaged(format!("the column {column}: {error}"))
+}
+
+pub(super) fn read(row: &SqliteRow) -> Result<WorkspaceRow> {
+    let row = Columns(row);
+    Ok(WorkspaceRow {
+        runtime_id: row.parsed("runtime_id")?,
+        slug: row.parsed("slug")?,
+        provider: row.parsed("provider")?,
+        size: row.text("size")?,
+        region: row.maybe("region")?,
+        git: row.maybe_json("git")?,
+        generation: row.number("generation")? as u64,
+        desired: row.json("desired")?,
+        observed: row.json("observed")?,
+        since: row.parsed("since")?,
+        endpoint: row.maybe_json("endpoint")?,
+        error: row.maybe_json("error")?,
+        operation: row
+            .maybe("operation")?
+            .map(|id| id.parse())
+            .transpose()
+            .map_err(|error| damaged("operation", error))?,
+        created_at: row.parsed("created_at")?,
+    })
+}
+
+/// For people: what cannot be read has failed, and says why. Nothing where not even its names can be read; the log has it.
+pub(super) fn shown(row: &SqliteRow) -> Option<WorkspaceRow> {
+    let error = match read(row) {
+        Ok(row) => return Some(row),
+        Err(error) => error,
+    };
+    tracing::error!(%error, "a workspace's record cannot be read");
+    let columns = Columns(row);
+    let message = match &error {
+        StoreError::Damaged(message) => message.clone(),
+        other => other.to_string(),
+    };
+    Some(WorkspaceRow {
+        runtime_id: columns.parsed("runtime_id").ok()?,
+        slug: columns.parsed("slug").ok()?,
+        provider: columns.parsed("provider").ok()?,
+        size: columns.text("size").unwrap_or_default(),
+        region: columns.maybe("region").unwrap_or_default(),
+        git: None,
+        generation: columns.number("generation").unwrap_or_default() as u64,
+        desired: columns.json("desired").unwrap_or(Desired::Running),
+        observed: Observed::Failed,
+        since: columns.parsed("since").unwrap_or(Timestamp::UNIX_EPOCH),
+        endpoint: None,
+        error: Some(unreadable(&message)),
+        operation: None,
+        created_at: columns.parsed("created_at").unwrap_or(Timestamp::UNIX_EPOCH),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use contracts::ErrorCode;
+    use contracts::operation::OperationKind;
+
+    use super::*;
+    use crate::store::{NewOperation, Store};
+
+    struct World {
+        _folder: tempfile::TempDir,
+        store: Store,
+        rows: Vec<WorkspaceRow>,
+    }
+
+    impl World {
+        async fn with<const N: usize>(slugs: [&str; N]) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let store = Store::open(&folder.path().join("pilot.db")).await.unwrap();
+            let mut rows = Vec::new();
+            for slug in slugs {
+                let row =
+                    WorkspaceRow::new(slug.parse().unwrap(), "local".parse().unwrap(), "small".to_owned());
+                let operation = NewOperation {
+                    id: contracts::OperationId::random(),
+                    kind: OperationKind::Create,
+                    runtime_id: row.runtime_id.clone(),
+                    slug: row.slug.clone(),
+                    request_id: "r".to_owned(),
+                    idempotency: None,
+                };
+                store.insert_workspace(&row, &operation).await.unwrap();
+                rows.push(row);
+            }
+            Self { _folder: folder, store, rows }
+        }
+
+        async fn set(&self, sql: &'static str) {
+            sqlx::query(sql).execute(&self.store.pool).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_row_that_cannot_be_read_is_shown_as_failed_and_hides_no_other() {
+        let world = World::with(["a", "b"]).await;
+        world.set("UPDATE workspaces SET observed = '\"new\"' WHERE slug = 'a'").await;
+        let rows = world.store.workspaces().await.unwrap();
+        assert_eq!(rows.iter().map(|row| row.slug.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+        let error = rows[0].error.as_ref().unwrap();
+        assert_eq!((rows[0].observed, error.code), (Observed::Failed, ErrorCode::RecordUnreadable));
+        assert!(error.detail.contains("the column observed"), "{error}");
+        assert_eq!(rows[1].error, None);
+        let shown = world.store.workspace_shown(&world.rows[0].slug).await.unwrap().unwrap();
+        assert_eq!(shown.observed, Observed::Failed);
+        // What would change it is refused.
+        assert!(matches!(world.store.workspace(&world.rows[0].slug).await, Err(StoreError::Damaged(_))));
+    }
+
+    #[tokio::test]
+    async fn an_operation_that_cannot_be_read_keeps_none_of_the_others_from_going_on() {
+        let world = World::with(["a", "b"]).await;
+        world.set("UPDATE operations SET kind = '\"novel\"' WHERE slug = 'a'").await;
+        let unfinished = world.store.unfinished_operations().await.unwrap();
+        assert_eq!(unfinished.iter().map(|one| one.slug.as_str()).collect::<Vec<_>>(), ["b"]);
+    }
+
+    #[tokio::test]
+    async fn a_database_of_a_newer_pilot_is_called_so() {
+        let world = World::with(["a"]).await;
+        world
+            .set(
+                "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+                 VALUES (9999, 'of the future', TRUE, x'00', 1)",
+            )
+            .await;
+        let path = world._folder.path().join("pilot.db");
+        assert!(matches!(Store::open(&path).await.err(), Some(StoreError::Newer)));
+    }
+
+    #[tokio::test]
+    async fn a_database_belongs_to_the_secrets_of_its_first_start() {
+        let world = World::with([]).await;
+        assert!(world.store.belongs_to("one").await.unwrap());
+        assert!(!world.store.belongs_to("two").await.unwrap());
+        assert!(world.store.belongs_to("one").await.unwrap());
+    }
+}
