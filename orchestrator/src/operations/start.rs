@@ -14,6 +14,7 @@ use super::apply::apply;
 use super::run::{Run, canceled};
 use super::shared;
 use super::steady::steady;
+use super::stop::GRACE;
 use crate::engine::provider_problem;
 use crate::lifecycle::state::Event;
 use crate::readiness::{self, Target};
@@ -31,6 +32,10 @@ pub async fn run(run: &Arc<Run>) -> Result<(), Problem> {
         return run.reach(Phase::Ready).await;
     }
     run.observe(Event::StartStarted, None).await?;
+    if status == RunStatus::Running && has_given_up(run, &row).await? {
+        run.say(Severity::Info, "Its last boot failed, so it boots anew.");
+        limited("stop", run.provider(&row)?.lifecycle().stop(&run.runtime(), GRACE)).await?;
+    }
     if status == RunStatus::Absent {
         // Someone removed it, or its create never came so far: the stack says how to make it again.
         run.say(Severity::Warning, "The instance is gone; making it again from its stack.");
@@ -53,6 +58,15 @@ async fn answers(run: &Run, row: &WorkspaceRow) -> bool {
     health.is_some_and(|health| {
         health.status == HealthStatus::Ok && health.identity.runtime_id == row.runtime_id
     })
+}
+
+/// An instance whose boot has failed says so until it ends: waiting for it tries nothing again.
+async fn has_given_up(run: &Run, row: &WorkspaceRow) -> Result<bool, Problem> {
+    let Ok(endpoint) = run.provider(row)?.lifecycle().endpoint(&run.runtime()).await else {
+        return Ok(false);
+    };
+    let health = readiness::probe(&run.parts.probe, &endpoint).await;
+    Ok(health.is_some_and(|health| health.status == HealthStatus::Failed))
 }
 
 /// From "it exists" to "it answers". The route is published with the state `ready`, in one commit.

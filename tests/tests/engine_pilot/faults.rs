@@ -41,6 +41,23 @@ async fn a_git_repository_or_ref_that_does_not_exist_is_named() {
 }
 
 #[tokio::test]
+async fn a_start_after_a_failed_clone_clones_again_as_its_error_says() {
+    let world = World::start().await;
+    let (repo, folder) = (Repo::new(), tempfile::tempdir().unwrap());
+    let later = folder.path().join("later");
+    let git = json!({"url": format!("file://{}", later.display())});
+    let error = failed_create(&world, json!({"slug": "demo", "git": git})).await;
+    assert_eq!(error["code"], "git_not_found", "{error:#}");
+    std::os::unix::fs::symlink(repo.path(), &later).unwrap();
+    world.api.succeeded(&world.api.change("demo", "start").await).await;
+    let workspace = world.api.workspace("demo").await;
+    assert_eq!(workspace["state"], "ready", "{workspace:#}");
+    let home = world.data.join("local").join(workspace["runtimeId"].as_str().unwrap());
+    let found = std::process::Command::new("find").arg(home).args(["-name", "README.md"]).output().unwrap();
+    assert!(!found.stdout.is_empty(), "the repository is there");
+}
+
+#[tokio::test]
 async fn a_git_host_that_does_not_answer_is_told_from_a_missing_repository() {
     let world = World::start().await;
     // A port that was free a moment ago: nothing listens there.
