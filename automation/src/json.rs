@@ -5,8 +5,16 @@ use serde::de::{DeserializeOwned, Error as _};
 /// How deep values may be nested, wherever they are read: more than people write, and little enough for any stack.
 pub(crate) const MAX_DEPTH: usize = 256;
 
+/// How deep the parser goes by itself, at least.
+const PARSERS_DEPTH: usize = 127;
+
 /// Reads one document.
 pub(crate) fn read<T: DeserializeOwned>(text: &str) -> serde_json::Result<T> {
+    match serde_json::from_str(text) {
+        // Only what the parser itself has refused is looked at once more.
+        Err(_) if depth(text) > PARSERS_DEPTH => {}
+        read => return read,
+    }
     if depth(text) > MAX_DEPTH {
         return Err(serde_json::Error::custom(format!("it is nested deeper than {MAX_DEPTH} levels")));
     }

@@ -27,7 +27,7 @@ pub fn to_struct(properties: &BTreeMap<String, Value>) -> prost_types::Struct {
 
 /// The properties that a provider was given; an absent struct has none.
 pub fn from_struct(object: Option<&prost_types::Struct>) -> BTreeMap<String, Value> {
-    object.map(|object| properties_of(Some(&object.clone().into()))).unwrap_or_default()
+    object.map(|object| properties_of(Some(&object.into()))).unwrap_or_default()
 }
 
 /// The outputs of a stack by name.

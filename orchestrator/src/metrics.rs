@@ -24,10 +24,7 @@ async fn upkeep(handle: PrometheusHandle) {
 pub fn install() -> PrometheusHandle {
     static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
     let install = || {
-        let recorder = match PrometheusBuilder::new().set_buckets(&SECONDS) {
-            Ok(builder) => builder.build_recorder(),
-            Err(_) => PrometheusBuilder::new().build_recorder(),
-        };
+        let recorder = PrometheusBuilder::new().set_buckets(&SECONDS).unwrap_or_default().build_recorder();
         let handle = recorder.handle();
         tokio::spawn(upkeep(handle.clone()));
         if metrics::set_global_recorder(recorder).is_err() {

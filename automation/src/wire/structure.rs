@@ -110,23 +110,23 @@ impl From<Value> for prost_types::Value {
     }
 }
 
-impl From<prost_types::Struct> for Struct {
-    fn from(object: prost_types::Struct) -> Self {
-        Self { fields: object.fields.into_iter().map(|(key, value)| (key, value.into())).collect() }
+impl From<&prost_types::Struct> for Struct {
+    fn from(object: &prost_types::Struct) -> Self {
+        Self { fields: object.fields.iter().map(|(key, value)| (key.clone(), value.into())).collect() }
     }
 }
 
-impl From<prost_types::Value> for Value {
-    fn from(value: prost_types::Value) -> Self {
+impl From<&prost_types::Value> for Value {
+    fn from(value: &prost_types::Value) -> Self {
         use prost_types::value::Kind as Theirs;
-        let kind = value.kind.map(|kind| match kind {
-            Theirs::NullValue(null) => Kind::Null(null),
-            Theirs::NumberValue(number) => Kind::Number(number),
-            Theirs::StringValue(text) => Kind::Text(text),
-            Theirs::BoolValue(flag) => Kind::Bool(flag),
+        let kind = value.kind.as_ref().map(|kind| match kind {
+            Theirs::NullValue(null) => Kind::Null(*null),
+            Theirs::NumberValue(number) => Kind::Number(*number),
+            Theirs::StringValue(text) => Kind::Text(text.clone()),
+            Theirs::BoolValue(flag) => Kind::Bool(*flag),
             Theirs::StructValue(object) => Kind::Object(object.into()),
             Theirs::ListValue(list) => {
-                Kind::List(ListValue { values: list.values.into_iter().map(Into::into).collect() })
+                Kind::List(ListValue { values: list.values.iter().map(Into::into).collect() })
             }
         });
         Self { kind }
@@ -194,7 +194,7 @@ mod tests {
         assert!(matches!(&theirs.fields["l"].kind, Some(Theirs::ListValue(list)) if list.values.len() == 6));
         assert_eq!(theirs.encode_to_vec(), bytes);
         assert_eq!(theirs, ours.clone().into());
-        assert_eq!(Struct::from(theirs), ours);
+        assert_eq!(Struct::from(&theirs), ours);
         assert_eq!(Struct::decode(&*bytes).unwrap(), ours);
     }
 }

@@ -208,7 +208,7 @@ func (o *operation) within(
 	defer ended()
 	engineContext := &engine.Context{
 		Cancel:        stop,
-		BackendClient: backend.NewBackendClient(o.place.Backend(), o.place.Secrets),
+		BackendClient: references{backend.NewBackendClient(o.place.Backend(), o.place.Secrets)},
 		PluginManager: plugins{
 			Context: pluginstorage.Instance, attached: o.run.Place.Attached, credentials: options.CloudCredentialEnv,
 		},

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"pilot/engine/host/deadline"
 	"pilot/engine/host/place"
 
 	"github.com/pulumi/pulumi/pkg/v3/backend"
@@ -56,11 +57,14 @@ func (o *operation) configure(ctx context.Context) error {
 	}
 	if o.kind == forDestroy && o.place.File == "" {
 		// The project may be gone already; the last change knows what its configuration was.
-		latest, err := backend.GetLatestConfiguration(ctx, o.stack)
+		err := deadline.Within(ctx, deadline.Call, o.ref.String(), func(ctx context.Context) error {
+			latest, err := backend.GetLatestConfiguration(ctx, o.stack)
+			settings.Config = latest.Config
+			return err
+		})
 		if err != nil {
 			return fmt.Errorf("getting stack configuration: %w", err)
 		}
-		settings.Config = latest.Config
 	}
 	if err := o.place.NoEnvironments(settings); err != nil {
 		return fmt.Errorf("getting stack configuration: opening environment: %w", err)

@@ -189,10 +189,10 @@ impl OperationStream {
     async fn fill(&mut self) -> Result<bool> {
         loop {
             self.more.borrow_and_update();
-            let Some(operation) = self.store.operation(&self.id).await? else { return Ok(false) };
             if self.load().await? {
                 return Ok(true);
             }
+            let Some(operation) = self.store.operation(&self.id).await? else { return Ok(false) };
             let patience = if operation.state.is_final() { LAST } else { LOOK };
             let woken = tokio::time::timeout(patience, self.more.changed()).await.is_ok();
             if operation.state.is_final() && !woken && !self.load().await? {

@@ -42,7 +42,7 @@ impl Columns<'_> {
     }
 }
 
-/// Without the value, which may be a secret.
+/// Not the whole value: it may be long. The parser quotes a word of it at most.
 fn damaged(column: &str, error: impl Display) -> StoreError {
     StoreError::Damaged(format!("the column {column}: {error}"))
 }

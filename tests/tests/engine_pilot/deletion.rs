@@ -63,6 +63,17 @@ async fn a_delete_that_failed_is_tried_again_by_itself_until_nothing_is_left() {
 }
 
 #[tokio::test]
+async fn a_start_of_what_answers_leaves_it_and_its_route_alone() {
+    let world = World::start().await;
+    let before = world.api.create_ready("demo", "local").await;
+    let leaders = world.witness.leaders();
+    world.api.succeeded(&world.api.change("demo", "start").await).await;
+    let after = world.api.workspace("demo").await;
+    assert_eq!((&after["state"], &after["since"]), (&json!("ready"), &before["since"]), "{after:#}");
+    assert_eq!(world.witness.leaders(), leaders);
+}
+
+#[tokio::test]
 async fn an_instance_that_was_killed_by_hand_is_noticed_and_can_be_started_again() {
     let world = World::start().await;
     world.api.create_ready("demo", "local").await;
