@@ -6,10 +6,8 @@ mod generated;
 #[cfg(any(feature = "cli", feature = "inline"))]
 pub use generated::*;
 
-#[cfg(any(feature = "cli", feature = "inline"))]
 mod structure;
 
-#[cfg(any(feature = "cli", feature = "inline"))]
 pub use structure::{Kind, ListValue, Struct, Value};
 
 /// The engine's own limit. tonic's default of 4 MiB would refuse large programs.
