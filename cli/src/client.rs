@@ -8,7 +8,7 @@ use contracts::workspace::{
     Accepted, CreateWorkspace, LogTail, ProviderInfo, RepairStack, StackExport, StackRepair, Torn, Workspace,
     WorkspaceList,
 };
-use contracts::{ErrorCode, OperationId, Problem, Slug, headers};
+use contracts::{ErrorCode, OperationId, Problem, Slug, WorkspaceRef, headers};
 use reqwest::{Method, RequestBuilder, Response};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -86,14 +86,14 @@ impl Client {
         }
     }
 
-    pub async fn change(&self, slug: &Slug, change: Change) -> Result<Accepted, Problem> {
-        let post = |verb: &str| self.request(Method::POST, &format!("/v1/workspaces/{slug}/{verb}"));
+    pub async fn change(&self, name: &WorkspaceRef, change: Change) -> Result<Accepted, Problem> {
+        let post = |verb: &str| self.request(Method::POST, &format!("/v1/workspaces/{name}/{verb}"));
         let request = match change {
             Change::Start => post("start"),
             Change::Stop => post("stop"),
             Change::Suspend => post("suspend"),
             Change::Resume => post("resume"),
-            Change::Delete => self.request(Method::DELETE, &format!("/v1/workspaces/{slug}")),
+            Change::Delete => self.request(Method::DELETE, &format!("/v1/workspaces/{name}")),
         };
         self.json(request.timeout(ANSWER_TIMEOUT)).await
     }
@@ -102,25 +102,25 @@ impl Client {
         self.get("/v1/workspaces").await
     }
 
-    pub async fn workspace(&self, slug: &Slug) -> Result<Workspace, Problem> {
-        self.get(&format!("/v1/workspaces/{slug}")).await
+    pub async fn workspace(&self, name: &WorkspaceRef) -> Result<Workspace, Problem> {
+        self.get(&format!("/v1/workspaces/{name}")).await
     }
 
-    pub async fn logs(&self, slug: &Slug, bytes: u64) -> Result<LogTail, Problem> {
-        self.get(&format!("/v1/workspaces/{slug}/logs?bytes={bytes}")).await
+    pub async fn logs(&self, name: &WorkspaceRef, bytes: u64) -> Result<LogTail, Problem> {
+        self.get(&format!("/v1/workspaces/{name}/logs?bytes={bytes}")).await
     }
 
-    pub async fn stack(&self, slug: &Slug) -> Result<StackExport, Problem> {
-        self.get(&format!("/v1/workspaces/{slug}/stack")).await
+    pub async fn stack(&self, name: &WorkspaceRef) -> Result<StackExport, Problem> {
+        self.get(&format!("/v1/workspaces/{name}/stack")).await
     }
 
-    pub async fn repair(&self, slug: &Slug, apply: bool) -> Result<StackRepair, Problem> {
-        let request = self.request(Method::POST, &format!("/v1/workspaces/{slug}/stack/repair"));
+    pub async fn repair(&self, name: &WorkspaceRef, apply: bool) -> Result<StackRepair, Problem> {
+        let request = self.request(Method::POST, &format!("/v1/workspaces/{name}/stack/repair"));
         self.json(request.json(&RepairStack { apply }).timeout(PREVIEW_TIMEOUT)).await
     }
 
-    pub async fn drift(&self, slug: &Slug) -> Result<Plan, Problem> {
-        let request = self.request(Method::POST, &format!("/v1/workspaces/{slug}/preview"));
+    pub async fn drift(&self, name: &WorkspaceRef) -> Result<Plan, Problem> {
+        let request = self.request(Method::POST, &format!("/v1/workspaces/{name}/preview"));
         self.json(request.timeout(PREVIEW_TIMEOUT)).await
     }
 

@@ -39,7 +39,7 @@ pub async fn run(stack: Stack, data: &Path, ui: &mut Ui) -> Result<Outcome, Prob
         StackCommand::Repair { slug, yes } => {
             let slug = ws::parse(&slug)?;
             let repair = client.repair(&slug, yes).await?;
-            show_repair(&repair, slug.as_str(), ui);
+            show_repair(&repair, &slug.to_string(), ui);
             let is_left = repair.problem.is_some() && !repair.done;
             Ok(if is_left { Outcome::Negative } else { Outcome::Done })
         }

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use contracts::plan::Plan;
 use contracts::workspace::{Accepted, CreateWorkspace, GitSource, Workspace};
-use contracts::{ErrorCode, Problem, Slug};
+use contracts::{ErrorCode, Problem, WorkspaceRef};
 use serde::Serialize;
 
 use crate::Outcome;
@@ -41,9 +41,9 @@ pub async fn run(ws: Ws, data: &Path, ui: &mut Ui) -> Result<Outcome, Problem> {
     }
 }
 
-/// The same rule and the same words as the server's.
-pub fn parse(slug: &str) -> Result<Slug, Problem> {
-    slug.parse().map_err(|error: contracts::ids::InvalidName| {
+/// A name or an id, by the same rule and in the same words as the server's.
+pub fn parse(name: &str) -> Result<WorkspaceRef, Problem> {
+    name.parse().map_err(|error: contracts::ids::InvalidName| {
         Problem::new(ErrorCode::InvalidSlug, format!("{error}."))
             .with_action("`pilot ws ls` lists the workspaces.")
     })
@@ -68,12 +68,12 @@ async fn create_workspace(client: &Client, create: Create, ui: &mut Ui) -> Resul
 
 async fn change(
     client: &Client,
-    slug: &Slug,
+    name: &WorkspaceRef,
     change: Change,
     no_wait: bool,
     ui: &mut Ui,
 ) -> Result<Outcome, Problem> {
-    let accepted = client.change(slug, change).await?;
+    let accepted = client.change(name, change).await?;
     finish(client, &accepted, no_wait, ui).await
 }
 
@@ -103,6 +103,8 @@ async fn finish(
     ui: &mut Ui,
 ) -> Result<Outcome, Problem> {
     let (slug, id) = (&accepted.workspace.slug, &accepted.operation.id);
+    // A successor of the name is not what was asked for.
+    let name = WorkspaceRef::Id(accepted.workspace.id.clone());
     if ui.json {
         ui.document(&AcceptedLine { kind: "accepted", accepted });
     }
@@ -116,7 +118,7 @@ async fn finish(
         return Ok(Outcome::Interrupted);
     };
     let after = total.map(|total| format!(" after {total}")).unwrap_or_default();
-    match client.workspace(slug).await {
+    match client.workspace(&name).await {
         Ok(workspace) if ui.json => ui.document(&workspace),
         Ok(workspace) => ui.say(summary(&workspace, &after)),
         // A deleted workspace is not found, which is what was asked for.
@@ -172,8 +174,8 @@ async fn list(client: &Client, expect_none: bool, ui: &mut Ui) -> Result<Outcome
     Ok(Outcome::Done)
 }
 
-async fn get(client: &Client, slug: &Slug, ui: &mut Ui) -> Result<Outcome, Problem> {
-    let workspace = client.workspace(slug).await?;
+async fn get(client: &Client, name: &WorkspaceRef, ui: &mut Ui) -> Result<Outcome, Problem> {
+    let workspace = client.workspace(name).await?;
     if ui.json {
         ui.document(&workspace);
         return Ok(Outcome::Done);
@@ -184,6 +186,7 @@ async fn get(client: &Client, slug: &Slug, ui: &mut Ui) -> Result<Outcome, Probl
     });
     let lines = [
         ("name", Some(workspace.slug.to_string())),
+        ("id", Some(workspace.id.to_string())),
         ("state", Some(format!("{} (for {})", word(&workspace.state), age(&workspace)))),
         ("wanted", Some(word(&workspace.desired))),
         ("provider", Some(workspace.provider.to_string())),
@@ -204,8 +207,8 @@ async fn get(client: &Client, slug: &Slug, ui: &mut Ui) -> Result<Outcome, Probl
     Ok(Outcome::Done)
 }
 
-async fn logs(client: &Client, slug: &Slug, bytes: u64, ui: &mut Ui) -> Result<Outcome, Problem> {
-    let tail = client.logs(slug, bytes).await?;
+async fn logs(client: &Client, name: &WorkspaceRef, bytes: u64, ui: &mut Ui) -> Result<Outcome, Problem> {
+    let tail = client.logs(name, bytes).await?;
     match ui.json {
         true => ui.document(&tail),
         false => ui.say(tail.text.trim_end_matches('\n')),
@@ -213,10 +216,10 @@ async fn logs(client: &Client, slug: &Slug, bytes: u64, ui: &mut Ui) -> Result<O
     Ok(Outcome::Done)
 }
 
-async fn open(client: &Client, slug: &Slug, browser: bool, ui: &mut Ui) -> Result<Outcome, Problem> {
+async fn open(client: &Client, name: &WorkspaceRef, browser: bool, ui: &mut Ui) -> Result<Outcome, Problem> {
     // The gateway makes links for any name; a typing error should show here and not in the browser.
-    let workspace = client.workspace(slug).await?;
-    let link = client.login_link(slug).await?;
+    let workspace = client.workspace(name).await?;
+    let link = client.login_link(&workspace.slug).await?;
     if ui.json {
         ui.document(&link);
         return Ok(Outcome::Done);

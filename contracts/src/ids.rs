@@ -72,6 +72,10 @@ name_type!(
     Slug, "slug", slug_rule
 );
 name_type!(
+    /// The identity of a workspace, for ever: a later one of the same name has another. Never a valid slug.
+    WorkspaceId, "workspace id", |text| label_rule(text, "ws_")
+);
+name_type!(
     /// The identity of one runtime, for ever. It names the Pulumi stack and every external object.
     RuntimeId, "runtime id", |text| label_rule(text, "rt-")
 );
@@ -87,6 +91,49 @@ name_type!(
     /// A provider module's name, as in `--provider docker`.
     ProviderName, "provider name", |text| label_rule(text, "")
 );
+
+/// A workspace as a request names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WorkspaceRef {
+    /// This one and no successor.
+    Id(WorkspaceId),
+    /// Whichever has the name now.
+    Slug(Slug),
+}
+
+impl FromStr for WorkspaceRef {
+    type Err = InvalidName;
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        if text.starts_with("ws_") { text.parse().map(Self::Id) } else { text.parse().map(Self::Slug) }
+    }
+}
+
+impl fmt::Display for WorkspaceRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => id.fmt(f),
+            Self::Slug(slug) => slug.fmt(f),
+        }
+    }
+}
+
+impl From<WorkspaceId> for WorkspaceRef {
+    fn from(id: WorkspaceId) -> Self {
+        Self::Id(id)
+    }
+}
+
+impl From<Slug> for WorkspaceRef {
+    fn from(slug: Slug) -> Self {
+        Self::Slug(slug)
+    }
+}
+
+impl WorkspaceId {
+    pub fn random() -> Self {
+        Self(format!("ws_{}", short_random()))
+    }
+}
 
 impl RuntimeId {
     pub fn random() -> Self {
@@ -178,6 +225,16 @@ mod tests {
         assert!(RuntimeId::random().as_str().parse::<RuntimeId>().is_ok());
         assert!(OperationId::random().as_str().parse::<OperationId>().is_ok());
         assert!(InstallationId::random().as_str().parse::<InstallationId>().is_ok());
+        assert!(WorkspaceId::random().as_str().parse::<WorkspaceId>().is_ok());
+    }
+
+    #[test]
+    fn a_workspace_is_named_by_its_id_or_its_slug_and_no_text_is_both() {
+        let id = WorkspaceId::random();
+        assert_eq!(id.as_str().parse(), Ok(WorkspaceRef::Id(id.clone())));
+        assert!(id.as_str().parse::<Slug>().is_err());
+        assert_eq!("demo".parse(), Ok(WorkspaceRef::Slug("demo".parse().unwrap())));
+        assert!("ws_".parse::<WorkspaceRef>().is_err() && "My App".parse::<WorkspaceRef>().is_err());
     }
 
     proptest! {

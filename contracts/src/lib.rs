@@ -18,5 +18,5 @@ pub mod headers;
 pub mod network;
 
 pub use error::ErrorCode;
-pub use ids::{InstallationId, OperationId, ProviderName, RuntimeId, Slug};
+pub use ids::{InstallationId, OperationId, ProviderName, RuntimeId, Slug, WorkspaceId, WorkspaceRef};
 pub use problem::Problem;

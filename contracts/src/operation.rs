@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::ids::{OperationId, RuntimeId, Slug};
+use crate::ids::{OperationId, RuntimeId, Slug, WorkspaceId};
 use crate::problem::Problem;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -44,6 +44,9 @@ impl OperationState {
 pub struct Operation {
     pub id: OperationId,
     pub kind: OperationKind,
+    /// Which workspace, for ever.
+    pub workspace_id: WorkspaceId,
+
     pub slug: Slug,
     pub runtime_id: RuntimeId,
     pub state: OperationState,

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::ids::{OperationId, ProviderName, RuntimeId, Slug};
+use crate::ids::{OperationId, ProviderName, RuntimeId, Slug, WorkspaceId};
 use crate::operation::Operation;
 use crate::problem::Problem;
 
@@ -88,6 +88,8 @@ impl Observed {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Workspace {
+    /// For ever its own: a later workspace of this name has another.
+    pub id: WorkspaceId,
     pub slug: Slug,
     pub runtime_id: RuntimeId,
     pub provider: ProviderName,

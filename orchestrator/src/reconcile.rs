@@ -81,7 +81,7 @@ impl Reconciler {
                 }
                 let request_id = format!("again-{}", row.runtime_id);
                 let caller = Caller { request_id, idempotency_key: None };
-                self.lifecycle.delete(&row.slug, &caller).await.map(drop)
+                self.lifecycle.delete(&row.id.clone().into(), &caller).await.map(drop)
             }
             _ => Ok(()),
         }

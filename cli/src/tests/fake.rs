@@ -135,7 +135,7 @@ pub fn create_events() -> Vec<String> {
 
 pub fn workspace(state: &str) -> Value {
     json!({
-        "slug": "demo", "runtimeId": "rt-1", "provider": "local", "size": "host", "desired": "running",
+        "id": "ws_1", "slug": "demo", "runtimeId": "rt-1", "provider": "local", "size": "host", "desired": "running",
         "state": state, "since": format!("{AT}0Z"), "url": "http://demo.localhost:1/", "operation": OPERATION,
         "createdAt": format!("{AT}0Z"),
     })
@@ -143,7 +143,7 @@ pub fn workspace(state: &str) -> Value {
 
 fn operation() -> Value {
     json!({
-        "id": OPERATION, "kind": "create", "slug": "demo", "runtimeId": "rt-1", "state": "succeeded",
+        "id": OPERATION, "kind": "create", "workspaceId": "ws_1", "slug": "demo", "runtimeId": "rt-1", "state": "succeeded",
         "phases": {"queued": format!("{AT}0Z"), "ready": format!("{AT}5Z")}, "requestId": "req-1",
     })
 }

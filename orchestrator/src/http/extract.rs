@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
-use contracts::{ErrorCode, OperationId, Problem, Slug, headers};
+use contracts::{ErrorCode, OperationId, Problem, WorkspaceRef, headers};
 use http::request::Parts;
 use serde::de::DeserializeOwned;
 
@@ -35,15 +35,15 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     }
 }
 
-/// The slug in the path.
-pub struct SlugPath(pub Slug);
+/// The workspace in the path, by its id or its slug.
+pub struct WorkspacePath(pub WorkspaceRef);
 
-impl<S: Send + Sync> FromRequestParts<S> for SlugPath {
+impl<S: Send + Sync> FromRequestParts<S> for WorkspacePath {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
         let text = path_text(parts, state).await?;
-        Ok(Self(request::slug(&text)?))
+        Ok(Self(request::workspace(&text)?))
     }
 }
 

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
-use super::extract::{NamePath, SlugPath};
+use super::extract::{NamePath, WorkspacePath};
 use super::{Answer, Api, detached};
 
 #[derive(Serialize, ToSchema)]
@@ -33,10 +33,10 @@ pub async fn teardown(State(api): State<Api>, NamePath(name): NamePath) -> Answe
 }
 
 /// Where a workspace's traffic goes; for gateways.
-#[utoipa::path(get, path = "/v1/resolve/{slug}", params(("slug" = String, Path)),
+#[utoipa::path(get, path = "/v1/resolve/{workspace}", params(("workspace" = String, Path, description = "Its id or its slug")),
     responses((status = 200, body = Route), (status = "default", body = Problem)))]
-pub async fn resolve(State(api): State<Api>, SlugPath(slug): SlugPath) -> Answer<Json<Route>> {
-    Ok(Json(api.lifecycle.resolve(&slug).await?))
+pub async fn resolve(State(api): State<Api>, WorkspacePath(name): WorkspacePath) -> Answer<Json<Route>> {
+    Ok(Json(api.lifecycle.resolve(&name).await?))
 }
 
 /// Alive: the process answers.

@@ -10,7 +10,7 @@ use contracts::workspace::{
 use http::StatusCode;
 use serde::Deserialize;
 
-use super::extract::{Body, Caller, Parameters, SlugPath};
+use super::extract::{Body, Caller, Parameters, WorkspacePath};
 use super::{Answer, Api};
 
 const DEFAULT_LOG_BYTES: usize = 16 * 1024;
@@ -44,52 +44,72 @@ pub async fn list(State(api): State<Api>) -> Answer<Json<WorkspaceList>> {
 }
 
 /// One workspace.
-#[utoipa::path(get, path = "/v1/workspaces/{slug}", params(("slug" = String, Path)),
+#[utoipa::path(get, path = "/v1/workspaces/{workspace}", params(("workspace" = String, Path, description = "Its id or its slug")),
     responses((status = 200, body = Workspace), (status = "default", body = Problem)))]
-pub async fn get(State(api): State<Api>, SlugPath(slug): SlugPath) -> Answer<Json<Workspace>> {
-    Ok(Json(api.lifecycle.get(&slug).await?))
+pub async fn get(State(api): State<Api>, WorkspacePath(name): WorkspacePath) -> Answer<Json<Workspace>> {
+    Ok(Json(api.lifecycle.get(&name).await?))
 }
 
 /// Delete a workspace and all its data. Cancels what runs for it.
-#[utoipa::path(delete, path = "/v1/workspaces/{slug}", params(("slug" = String, Path)),
+#[utoipa::path(delete, path = "/v1/workspaces/{workspace}", params(("workspace" = String, Path, description = "Its id or its slug")),
     responses((status = 202, body = Accepted), (status = "default", body = Problem)))]
-pub async fn delete(State(api): State<Api>, SlugPath(slug): SlugPath, caller: Caller) -> AcceptedAnswer {
-    detached(async move { api.lifecycle.delete(&slug, &caller.0).await }).await
+pub async fn delete(
+    State(api): State<Api>,
+    WorkspacePath(name): WorkspacePath,
+    caller: Caller,
+) -> AcceptedAnswer {
+    detached(async move { api.lifecycle.delete(&name, &caller.0).await }).await
 }
 
 /// Start a stopped workspace. Starting one that runs is a success.
-#[utoipa::path(post, path = "/v1/workspaces/{slug}/start", params(("slug" = String, Path)),
+#[utoipa::path(post, path = "/v1/workspaces/{workspace}/start", params(("workspace" = String, Path, description = "Its id or its slug")),
     responses((status = 202, body = Accepted), (status = "default", body = Problem)))]
-pub async fn start(State(api): State<Api>, SlugPath(slug): SlugPath, caller: Caller) -> AcceptedAnswer {
-    detached(async move { api.lifecycle.start(&slug, &caller.0).await }).await
+pub async fn start(
+    State(api): State<Api>,
+    WorkspacePath(name): WorkspacePath,
+    caller: Caller,
+) -> AcceptedAnswer {
+    detached(async move { api.lifecycle.start(&name, &caller.0).await }).await
 }
 
 /// Stop a workspace; its data stays.
-#[utoipa::path(post, path = "/v1/workspaces/{slug}/stop", params(("slug" = String, Path)),
+#[utoipa::path(post, path = "/v1/workspaces/{workspace}/stop", params(("workspace" = String, Path, description = "Its id or its slug")),
     responses((status = 202, body = Accepted), (status = "default", body = Problem)))]
-pub async fn stop(State(api): State<Api>, SlugPath(slug): SlugPath, caller: Caller) -> AcceptedAnswer {
-    detached(async move { api.lifecycle.stop(&slug, &caller.0).await }).await
+pub async fn stop(
+    State(api): State<Api>,
+    WorkspacePath(name): WorkspacePath,
+    caller: Caller,
+) -> AcceptedAnswer {
+    detached(async move { api.lifecycle.stop(&name, &caller.0).await }).await
 }
 
 /// Suspend a workspace: its memory stays, its processors are free. For providers that can.
-#[utoipa::path(post, path = "/v1/workspaces/{slug}/suspend", params(("slug" = String, Path)),
+#[utoipa::path(post, path = "/v1/workspaces/{workspace}/suspend", params(("workspace" = String, Path, description = "Its id or its slug")),
     responses((status = 202, body = Accepted), (status = "default", body = Problem)))]
-pub async fn suspend(State(api): State<Api>, SlugPath(slug): SlugPath, caller: Caller) -> AcceptedAnswer {
-    detached(async move { api.lifecycle.suspend(&slug, &caller.0).await }).await
+pub async fn suspend(
+    State(api): State<Api>,
+    WorkspacePath(name): WorkspacePath,
+    caller: Caller,
+) -> AcceptedAnswer {
+    detached(async move { api.lifecycle.suspend(&name, &caller.0).await }).await
 }
 
 /// Resume a suspended workspace. One that is stopped is started.
-#[utoipa::path(post, path = "/v1/workspaces/{slug}/resume", params(("slug" = String, Path)),
+#[utoipa::path(post, path = "/v1/workspaces/{workspace}/resume", params(("workspace" = String, Path, description = "Its id or its slug")),
     responses((status = 202, body = Accepted), (status = "default", body = Problem)))]
-pub async fn resume(State(api): State<Api>, SlugPath(slug): SlugPath, caller: Caller) -> AcceptedAnswer {
-    detached(async move { api.lifecycle.resume(&slug, &caller.0).await }).await
+pub async fn resume(
+    State(api): State<Api>,
+    WorkspacePath(name): WorkspacePath,
+    caller: Caller,
+) -> AcceptedAnswer {
+    detached(async move { api.lifecycle.resume(&name, &caller.0).await }).await
 }
 
 /// What applying the workspace's stack again would change: its drift. Changes nothing.
-#[utoipa::path(post, path = "/v1/workspaces/{slug}/preview", params(("slug" = String, Path)),
+#[utoipa::path(post, path = "/v1/workspaces/{workspace}/preview", params(("workspace" = String, Path, description = "Its id or its slug")),
     responses((status = 200, body = Plan), (status = "default", body = Problem)))]
-pub async fn drift(State(api): State<Api>, SlugPath(slug): SlugPath) -> Answer<Json<Plan>> {
-    Ok(Json(api.lifecycle.drift(&slug).await?))
+pub async fn drift(State(api): State<Api>, WorkspacePath(name): WorkspacePath) -> Answer<Json<Plan>> {
+    Ok(Json(api.lifecycle.drift(&name).await?))
 }
 
 /// What a create would do. Changes nothing.
@@ -100,23 +120,23 @@ pub async fn preview(State(api): State<Api>, Body(body): Body<CreateWorkspace>) 
 }
 
 /// The workspace's stack as a Pulumi YAML project.
-#[utoipa::path(get, path = "/v1/workspaces/{slug}/stack", params(("slug" = String, Path)),
+#[utoipa::path(get, path = "/v1/workspaces/{workspace}/stack", params(("workspace" = String, Path, description = "Its id or its slug")),
     responses((status = 200, body = StackExport), (status = "default", body = Problem)))]
-pub async fn stack(State(api): State<Api>, SlugPath(slug): SlugPath) -> Answer<Json<StackExport>> {
-    Ok(Json(api.lifecycle.export(&slug).await?))
+pub async fn stack(State(api): State<Api>, WorkspacePath(name): WorkspacePath) -> Answer<Json<StackExport>> {
+    Ok(Json(api.lifecycle.export(&name).await?))
 }
 
 /// Which good copy of a damaged state of the workspace's stack there is; with `apply`, it takes the state's place, and the
 /// damaged file is kept.
-#[utoipa::path(post, path = "/v1/workspaces/{slug}/stack/repair", params(("slug" = String, Path)),
+#[utoipa::path(post, path = "/v1/workspaces/{workspace}/stack/repair", params(("workspace" = String, Path, description = "Its id or its slug")),
     request_body = RepairStack,
     responses((status = 200, body = StackRepair), (status = "default", body = Problem)))]
 pub async fn repair(
     State(api): State<Api>,
-    SlugPath(slug): SlugPath,
+    WorkspacePath(name): WorkspacePath,
     Body(body): Body<RepairStack>,
 ) -> Answer<Json<StackRepair>> {
-    Ok(Json(api.lifecycle.repair(&slug, body.apply).await?))
+    Ok(Json(api.lifecycle.repair(&name, body.apply).await?))
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]
@@ -126,13 +146,13 @@ pub struct LogQuery {
 }
 
 /// The end of the instance's log.
-#[utoipa::path(get, path = "/v1/workspaces/{slug}/logs", params(("slug" = String, Path), LogQuery),
+#[utoipa::path(get, path = "/v1/workspaces/{workspace}/logs", params(("workspace" = String, Path, description = "Its id or its slug"), LogQuery),
     responses((status = 200, body = LogTail), (status = "default", body = Problem)))]
 pub async fn logs(
     State(api): State<Api>,
-    SlugPath(slug): SlugPath,
+    WorkspacePath(name): WorkspacePath,
     Parameters(query): Parameters<LogQuery>,
 ) -> Answer<Json<LogTail>> {
     let bytes = query.bytes.unwrap_or(DEFAULT_LOG_BYTES).min(MAX_LOG_BYTES);
-    Ok(Json(api.lifecycle.logs(&slug, bytes).await?))
+    Ok(Json(api.lifecycle.logs(&name, bytes).await?))
 }

@@ -1,7 +1,7 @@
 //! From what a client sent to what can be accepted. All checks that need no I/O.
 
 use contracts::workspace::{CreateWorkspace, GitSource};
-use contracts::{ErrorCode, Problem, Slug};
+use contracts::{ErrorCode, Problem, Slug, WorkspaceRef};
 use provider_api::{Description, Provider};
 use std::sync::Arc;
 use url::Url;
@@ -39,6 +39,16 @@ pub fn slug(text: &str) -> Result<Slug, Problem> {
         Problem::new(ErrorCode::InvalidSlug, format!("{error}."))
             .with_action("Choose a name like `demo` or `my-app2`: it becomes a part of a host name.")
     })
+}
+
+/// By its id or its slug.
+pub fn workspace(text: &str) -> Result<WorkspaceRef, Problem> {
+    if text.starts_with("ws_") {
+        return text.parse().map_err(|error: contracts::ids::InvalidName| {
+            Problem::new(ErrorCode::WorkspaceNotFound, format!("{error}."))
+        });
+    }
+    slug(text).map(WorkspaceRef::Slug)
 }
 
 fn size(wanted: Option<String>, provider: &Description) -> Result<String, Problem> {

@@ -11,7 +11,7 @@ use contracts::workspace::{
     Accepted, CreateWorkspace, Desired, LogTail, Observed, ProviderInfo, Route, StackExport, StackRepair,
     Torn, Workspace,
 };
-use contracts::{ErrorCode, InstallationId, OperationId, Problem, ProviderName, Slug};
+use contracts::{ErrorCode, InstallationId, OperationId, Problem, ProviderName, Slug, WorkspaceRef};
 use provider_api::RuntimeRef;
 
 use super::request::{self, ValidCreate};
@@ -57,7 +57,7 @@ impl Lifecycle {
         };
         let _one_at_a_time = self.accepting.lock().await;
         match self.store.insert_workspace(&row, &operation).await {
-            Ok(operation) => self.accept(&row.slug, operation).await,
+            Ok(operation) => self.accept(&row.id.into(), operation).await,
             // The same request may have been sent twice at once, and this one was the slower.
             Err(error @ (StoreError::SlugTaken | StoreError::KeyTaken)) => {
                 let refusal =
@@ -68,48 +68,49 @@ impl Lifecycle {
         }
     }
 
-    pub async fn start(&self, slug: &Slug, caller: &Caller) -> Result<Accepted, Problem> {
-        self.change(slug, OperationKind::Start, Desired::Running, caller).await
+    pub async fn start(&self, name: &WorkspaceRef, caller: &Caller) -> Result<Accepted, Problem> {
+        self.change(name, OperationKind::Start, Desired::Running, caller).await
     }
 
-    pub async fn stop(&self, slug: &Slug, caller: &Caller) -> Result<Accepted, Problem> {
-        self.change(slug, OperationKind::Stop, Desired::Stopped, caller).await
+    pub async fn stop(&self, name: &WorkspaceRef, caller: &Caller) -> Result<Accepted, Problem> {
+        self.change(name, OperationKind::Stop, Desired::Stopped, caller).await
     }
 
     /// Keeps the instance's memory, where the provider can.
-    pub async fn suspend(&self, slug: &Slug, caller: &Caller) -> Result<Accepted, Problem> {
-        let row = self.row(slug).await?;
+    pub async fn suspend(&self, name: &WorkspaceRef, caller: &Caller) -> Result<Accepted, Problem> {
+        let row = self.row(name).await?;
         if !self.providers.get(row.provider.as_str())?.describe().suspend {
             let detail = format!("The provider {} cannot suspend workspaces.", row.provider);
             return Err(Problem::new(ErrorCode::CapabilityUnsupported, detail).with_action(format!(
-                "`pilot ws stop {slug}` stops it; `pilot provider ls` shows who can."
+                "`pilot ws stop {}` stops it; `pilot provider ls` shows who can.",
+                row.slug
             )));
         }
         if row.observed == Observed::Stopped {
-            let detail = format!("The workspace {slug} is stopped, so it has no memory to keep.");
+            let detail = format!("The workspace {} is stopped, so it has no memory to keep.", row.slug);
             return Err(Problem::new(ErrorCode::WorkspaceStopped, detail)
-                .with_action(format!("Start it with `pilot ws start {slug}` first.")));
+                .with_action(format!("Start it with `pilot ws start {}` first.", row.slug)));
         }
-        self.change(slug, OperationKind::Suspend, Desired::Suspended, caller).await
+        self.change(name, OperationKind::Suspend, Desired::Suspended, caller).await
     }
 
     /// Goes on with what was suspended; starts what is stopped.
-    pub async fn resume(&self, slug: &Slug, caller: &Caller) -> Result<Accepted, Problem> {
-        self.change(slug, OperationKind::Resume, Desired::Running, caller).await
+    pub async fn resume(&self, name: &WorkspaceRef, caller: &Caller) -> Result<Accepted, Problem> {
+        self.change(name, OperationKind::Resume, Desired::Running, caller).await
     }
 
     /// Legal at any time: what runs for the workspace is cancelled first.
-    pub async fn delete(&self, slug: &Slug, caller: &Caller) -> Result<Accepted, Problem> {
-        self.change(slug, OperationKind::Delete, Desired::Deleted, caller).await
+    pub async fn delete(&self, name: &WorkspaceRef, caller: &Caller) -> Result<Accepted, Problem> {
+        self.change(name, OperationKind::Delete, Desired::Deleted, caller).await
     }
 
     pub async fn list(&self) -> Result<Vec<Workspace>, Problem> {
         Ok(self.store.workspaces().await?.into_iter().map(|row| self.view(row)).collect())
     }
 
-    pub async fn get(&self, slug: &Slug) -> Result<Workspace, Problem> {
-        let row = self.store.workspace_shown(slug).await?;
-        row.map(|row| self.view(row)).ok_or_else(|| not_found(slug))
+    pub async fn get(&self, name: &WorkspaceRef) -> Result<Workspace, Problem> {
+        let row = self.store.workspace_shown(name).await?;
+        row.map(|row| self.view(row)).ok_or_else(|| not_found(name))
     }
 
     pub async fn operation(&self, id: &OperationId) -> Result<Operation, Problem> {
@@ -118,39 +119,39 @@ impl Lifecycle {
             .ok_or_else(|| Problem::new(ErrorCode::OperationNotFound, format!("There is no operation {id}.")))
     }
 
-    pub async fn resolve(&self, slug: &Slug) -> Result<Route, Problem> {
-        let row = self.row(slug).await?;
+    pub async fn resolve(&self, name: &WorkspaceRef) -> Result<Route, Problem> {
+        let row = self.row(name).await?;
         Ok(Route { slug: row.slug, runtime_id: row.runtime_id, state: row.observed, endpoint: row.endpoint })
     }
 
     /// What applying the workspace's stack again would change: its drift.
-    pub async fn drift(&self, slug: &Slug) -> Result<Plan, Problem> {
-        let row = self.row(slug).await?;
+    pub async fn drift(&self, name: &WorkspaceRef) -> Result<Plan, Problem> {
+        let row = self.row(name).await?;
         self.engine.plan(&self.compile(&row)?).await
     }
 
     /// What a create would do.
     pub async fn preview(&self, body: CreateWorkspace) -> Result<Plan, Problem> {
         let valid = request::validate(body, &self.providers, self.default_provider.as_str())?;
-        if self.store.workspace(&valid.slug).await?.is_some() {
+        if self.store.workspace(&valid.slug.clone().into()).await?.is_some() {
             return Err(slug_taken(&valid.slug));
         }
         self.engine.plan_new(&self.compile(&new_row(valid))?).await
     }
 
-    pub async fn export(&self, slug: &Slug) -> Result<StackExport, Problem> {
-        let row = self.row(slug).await?;
+    pub async fn export(&self, name: &WorkspaceRef) -> Result<StackExport, Problem> {
+        let row = self.row(name).await?;
         self.engine.export(&self.compile(&row)?)
     }
 
     /// Looks for a good copy of a damaged state, and with `apply` puts it in its place.
-    pub async fn repair(&self, slug: &Slug, apply: bool) -> Result<StackRepair, Problem> {
-        let row = self.row(slug).await?;
+    pub async fn repair(&self, name: &WorkspaceRef, apply: bool) -> Result<StackRepair, Problem> {
+        let row = self.row(name).await?;
         self.engine.repair(&self.compile(&row)?, apply).await
     }
 
-    pub async fn logs(&self, slug: &Slug, bytes: usize) -> Result<LogTail, Problem> {
-        let row = self.row(slug).await?;
+    pub async fn logs(&self, name: &WorkspaceRef, bytes: usize) -> Result<LogTail, Problem> {
+        let row = self.row(name).await?;
         let provider = self.providers.get(row.provider.as_str())?;
         let Some(logs) = provider.logs() else {
             let detail = format!("The provider {} keeps no logs.", row.provider);
@@ -186,18 +187,18 @@ impl Lifecycle {
 
     async fn change(
         &self,
-        slug: &Slug,
+        name: &WorkspaceRef,
         kind: OperationKind,
         desired: Desired,
         caller: &Caller,
     ) -> Result<Accepted, Problem> {
         let _one_at_a_time = self.accepting.lock().await;
         // Before the slug: it may be that of a successor by now.
-        let digest = format!("{kind:?} {slug}");
+        let digest = format!("{kind:?} {name}");
         if let Some(accepted) = self.repeated(caller, &digest).await? {
             return Ok(accepted);
         }
-        let row = self.row(slug).await?;
+        let row = self.row(name).await?;
         let unfinished = self.store.unfinished_of(&row.runtime_id).await?;
         if let Some(same) = unfinished.iter().find(|operation| operation.kind == kind) {
             // Asked twice: the answer is the operation that is already on its way.
@@ -206,7 +207,8 @@ impl Lifecycle {
         if kind != OperationKind::Delete
             && let Some(other) = unfinished.first()
         {
-            let detail = format!("{slug} is busy: operation {} ({:?}) has not ended.", other.id, other.kind);
+            let detail =
+                format!("{} is busy: operation {} ({:?}) has not ended.", row.slug, other.id, other.kind);
             return Err(Problem::new(ErrorCode::OperationInProgress, detail)
                 .with_action(format!("Wait for it with `pilot op watch {}`, then try again.", other.id)));
         }
@@ -218,11 +220,11 @@ impl Lifecycle {
         for other in &unfinished {
             self.runner.cancel(&other.id);
         }
-        self.accept(slug, operation).await
+        self.accept(&row.id.into(), operation).await
     }
 
-    async fn accept(&self, slug: &Slug, operation: Operation) -> Result<Accepted, Problem> {
-        let workspace = self.get(slug).await;
+    async fn accept(&self, name: &WorkspaceRef, operation: Operation) -> Result<Accepted, Problem> {
+        let workspace = self.get(name).await;
         self.runner.submit(operation.clone());
         Ok(Accepted { workspace: workspace?, operation })
     }
@@ -242,8 +244,8 @@ impl Lifecycle {
         Ok(Some(Accepted { workspace: self.view(row), operation }))
     }
 
-    async fn row(&self, slug: &Slug) -> Result<WorkspaceRow, Problem> {
-        self.store.workspace(slug).await?.ok_or_else(|| not_found(slug))
+    async fn row(&self, name: &WorkspaceRef) -> Result<WorkspaceRow, Problem> {
+        self.store.workspace(name).await?.ok_or_else(|| not_found(name))
     }
 
     fn compile(&self, row: &WorkspaceRow) -> Result<stacks::Stack, Problem> {
@@ -255,6 +257,7 @@ impl Lifecycle {
         let url =
             self.gateway.get().map(|gateway| format!("http://{}.{domain}:{}/", row.slug, gateway.port()));
         Workspace {
+            id: row.id,
             slug: row.slug,
             runtime_id: row.runtime_id,
             provider: row.provider,
@@ -272,8 +275,8 @@ impl Lifecycle {
     }
 }
 
-fn not_found(slug: &Slug) -> Problem {
-    Problem::new(ErrorCode::WorkspaceNotFound, format!("There is no workspace {slug}."))
+fn not_found(name: &WorkspaceRef) -> Problem {
+    Problem::new(ErrorCode::WorkspaceNotFound, format!("There is no workspace {name}."))
         .with_action("`pilot ws ls` lists those that exist.")
 }
 
@@ -294,6 +297,7 @@ fn new_operation(row: &WorkspaceRow, kind: OperationKind, caller: &Caller) -> Ne
     NewOperation {
         id: OperationId::random(),
         kind,
+        workspace_id: row.id.clone(),
         runtime_id: row.runtime_id.clone(),
         slug: row.slug.clone(),
         request_id: caller.request_id.clone(),
@@ -356,7 +360,8 @@ mod tests {
         let row = row("demo");
         let create = new_operation(&row, OperationKind::Create, &caller);
         lifecycle.store.insert_workspace(&row, &create).await.unwrap();
-        let asked = (0..16).map(|_| lifecycle.delete(&row.slug, &caller));
+        let name = row.slug.clone().into();
+        let asked = (0..16).map(|_| lifecycle.delete(&name, &caller));
         let answers = futures_util::future::join_all(asked).await;
         let ids: std::collections::HashSet<_> =
             answers.into_iter().map(|answer| answer.unwrap().operation.id).collect();

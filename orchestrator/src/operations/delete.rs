@@ -85,6 +85,7 @@ mod tests {
         let operation = Operation {
             id: OperationId::random(),
             kind: OperationKind::Delete,
+            workspace_id: contracts::WorkspaceId::random(),
             slug: "demo".parse().unwrap(),
             runtime_id: RuntimeId::random(),
             state: OperationState::Running,

@@ -277,6 +277,7 @@ mod tests {
             let new = NewOperation {
                 id: OperationId::random(),
                 kind: OperationKind::Create,
+                workspace_id: row.id.clone(),
                 runtime_id: row.runtime_id.clone(),
                 slug: row.slug.clone(),
                 request_id: "req-1".to_owned(),

@@ -13,11 +13,12 @@ macro_rules! migration {
     };
 }
 
-const MIGRATIONS: [(&str, &str, &str); 4] = [
+const MIGRATIONS: [(&str, &str, &str); 5] = [
     migration!("0001", "initial"),
     migration!("0002", "regions"),
     migration!("0003", "installation"),
     migration!("0004", "events"),
+    migration!("0005", "runtimes"),
 ];
 
 /// All of them.
@@ -69,7 +70,8 @@ mod tests {
                 is(1, "initial", "3b4feb9b"),
                 is(2, "regions", "61aef746"),
                 is(3, "installation", "82c31cad"),
-                is(4, "events", "3349ddca")
+                is(4, "events", "3349ddca"),
+                is(5, "runtimes", "06762483")
             ]
         );
     }

@@ -1,7 +1,7 @@
 //! Rows of operations.
 
 use contracts::operation::{Operation, OperationKind, OperationState, Phase, Phases};
-use contracts::{OperationId, Problem, RuntimeId, Slug};
+use contracts::{OperationId, Problem, RuntimeId, Slug, WorkspaceId};
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, Sqlite, Transaction};
@@ -14,6 +14,7 @@ use super::{Result, Store, StoreError, to_json};
 pub struct NewOperation {
     pub id: OperationId,
     pub kind: OperationKind,
+    pub workspace_id: WorkspaceId,
     pub runtime_id: RuntimeId,
     pub slug: Slug,
     pub request_id: String,
@@ -28,6 +29,7 @@ impl NewOperation {
         let operation = Operation {
             id: self.id.clone(),
             kind: self.kind,
+            workspace_id: self.workspace_id.clone(),
             slug: self.slug.clone(),
             runtime_id: self.runtime_id.clone(),
             state: OperationState::Queued,
@@ -36,11 +38,12 @@ impl NewOperation {
             request_id: self.request_id.clone(),
         };
         sqlx::query(
-            "INSERT INTO operations (id, kind, runtime_id, slug, state, phases, error, request_id, idempotency_key,
-             request_digest) VALUES (?, ?, ?, ?, 'queued', ?, NULL, ?, ?, ?)",
+            "INSERT INTO operations (id, kind, workspace_id, runtime_id, slug, state, phases, error, request_id,
+             idempotency_key, request_digest) VALUES (?, ?, ?, ?, ?, 'queued', ?, NULL, ?, ?, ?)",
         )
         .bind(operation.id.as_str())
         .bind(to_json(&operation.kind)?)
+        .bind(operation.workspace_id.as_str())
         .bind(operation.runtime_id.as_str())
         .bind(operation.slug.as_str())
         .bind(to_json(&operation.phases)?)
@@ -118,6 +121,7 @@ fn read(row: &SqliteRow) -> Result<Operation> {
     Ok(Operation {
         id: row.parsed("id")?,
         kind: row.json("kind")?,
+        workspace_id: row.parsed("workspace_id")?,
         slug: row.parsed("slug")?,
         runtime_id: row.parsed("runtime_id")?,
         state: serde_json::from_str(&state)

@@ -50,6 +50,7 @@ fn damaged(column: &str, error: impl Display) -> StoreError {
 pub(super) fn read(row: &SqliteRow) -> Result<WorkspaceRow> {
     let row = Columns(row);
     Ok(WorkspaceRow {
+        id: row.parsed("id")?,
         runtime_id: row.parsed("runtime_id")?,
         slug: row.parsed("slug")?,
         provider: row.parsed("provider")?,
@@ -84,6 +85,7 @@ pub(super) fn shown(row: &SqliteRow) -> Option<WorkspaceRow> {
         other => other.to_string(),
     };
     Some(WorkspaceRow {
+        id: columns.parsed("id").ok()?,
         runtime_id: columns.parsed("runtime_id").ok()?,
         slug: columns.parsed("slug").ok()?,
         provider: columns.parsed("provider").ok()?,
@@ -126,6 +128,7 @@ mod tests {
                 let operation = NewOperation {
                     id: contracts::OperationId::random(),
                     kind: OperationKind::Create,
+                    workspace_id: row.id.clone(),
                     runtime_id: row.runtime_id.clone(),
                     slug: row.slug.clone(),
                     request_id: "r".to_owned(),
@@ -145,17 +148,20 @@ mod tests {
     #[tokio::test]
     async fn a_row_that_cannot_be_read_is_shown_as_failed_and_hides_no_other() {
         let world = World::with(["a", "b"]).await;
-        world.set("UPDATE workspaces SET observed = '\"new\"' WHERE slug = 'a'").await;
+        world.set("UPDATE runtimes SET observed = '\"new\"' WHERE id = (SELECT runtime_id FROM workspaces WHERE slug = 'a')").await;
         let rows = world.store.workspaces().await.unwrap();
         assert_eq!(rows.iter().map(|row| row.slug.as_str()).collect::<Vec<_>>(), ["a", "b"]);
         let error = rows[0].error.as_ref().unwrap();
         assert_eq!((rows[0].observed, error.code), (Observed::Failed, ErrorCode::RecordUnreadable));
         assert!(error.detail.contains("the column observed"), "{error}");
         assert_eq!(rows[1].error, None);
-        let shown = world.store.workspace_shown(&world.rows[0].slug).await.unwrap().unwrap();
+        let shown = world.store.workspace_shown(&world.rows[0].slug.clone().into()).await.unwrap().unwrap();
         assert_eq!(shown.observed, Observed::Failed);
         // What would change it is refused.
-        assert!(matches!(world.store.workspace(&world.rows[0].slug).await, Err(StoreError::Damaged(_))));
+        assert!(matches!(
+            world.store.workspace(&world.rows[0].id.clone().into()).await,
+            Err(StoreError::Damaged(_))
+        ));
     }
 
     #[tokio::test]
@@ -185,5 +191,43 @@ mod tests {
         assert!(world.store.belongs_to("one").await.unwrap());
         assert!(!world.store.belongs_to("two").await.unwrap());
         assert!(world.store.belongs_to("one").await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_database_from_before_runtimes_has_the_same_workspaces_afterwards() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pilot.db");
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+        let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+        let migrations = crate::store::migrations::all();
+        let before = migrations.iter().take_while(|one| one.version < 5).cloned().collect::<Vec<_>>();
+        sqlx::migrate::Migrator::with_migrations(before).run(&pool).await.unwrap();
+        for sql in [
+            "INSERT INTO workspaces (runtime_id, slug, provider, size, git, generation, desired, observed, since,
+             endpoint, error, operation, created_at, region) VALUES ('rt-7', 'demo', 'fly', 'small',
+             '{\"url\":\"https://example.com/x.git\"}', 3, '\"running\"', '\"ready\"', '2026-11-28T10:00:00Z',
+             '{\"host\":\"10.0.0.7\",\"port\":3000}', NULL, 'op-1', '2026-11-27T10:00:00Z', 'lhr')",
+            "INSERT INTO operations (id, kind, runtime_id, slug, state, phases, request_id)
+             VALUES ('op-1', '\"start\"', 'rt-7', 'demo', 'queued', '{}', 'req-1')",
+        ] {
+            sqlx::query(sql).execute(&pool).await.unwrap();
+        }
+        pool.close().await;
+
+        let store = Store::open(&path).await.unwrap();
+        let rows = store.workspaces().await.unwrap();
+        let [row] = rows.as_slice() else { panic!("{rows:?}") };
+        assert_eq!((row.id.as_str(), row.slug.as_str(), row.runtime_id.as_str()), ("ws_7", "demo", "rt-7"));
+        assert_eq!(
+            (row.provider.as_str(), row.size.as_str(), row.region.as_deref()),
+            ("fly", "small", Some("lhr"))
+        );
+        assert_eq!((row.generation, row.desired, row.observed), (3, Desired::Running, Observed::Ready));
+        assert_eq!(row.endpoint.as_ref().unwrap().to_string(), "10.0.0.7:3000");
+        assert_eq!(row.git.as_ref().unwrap().url, "https://example.com/x.git");
+        assert_eq!(row.since.to_string(), "2026-11-28T10:00:00Z");
+        let unfinished = store.unfinished_operations().await.unwrap();
+        assert_eq!((unfinished.len(), &unfinished[0].workspace_id), (1, &row.id));
+        assert_eq!(store.workspace(&row.id.clone().into()).await.unwrap().as_ref(), Some(row));
     }
 }

@@ -2,14 +2,16 @@
 
 use contracts::operation::Operation;
 use contracts::workspace::{Desired, Endpoint, GitSource, Observed};
-use contracts::{OperationId, Problem, ProviderName, RuntimeId, Slug};
+use contracts::{OperationId, Problem, ProviderName, RuntimeId, Slug, WorkspaceId, WorkspaceRef};
 use jiff::Timestamp;
+use sqlx::sqlite::SqliteRow;
 
 use super::rows::{read, shown};
 use super::{NewOperation, Result, Store, to_json};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkspaceRow {
+    pub id: WorkspaceId,
     pub runtime_id: RuntimeId,
     pub slug: Slug,
     pub provider: ProviderName,
@@ -31,6 +33,7 @@ impl WorkspaceRow {
     pub fn new(slug: Slug, provider: ProviderName, size: String) -> Self {
         let now = Timestamp::now();
         Self {
+            id: WorkspaceId::random(),
             runtime_id: RuntimeId::random(),
             slug,
             provider,
@@ -57,24 +60,42 @@ pub struct Change {
     pub error: Option<Problem>,
 }
 
+/// A workspace with its runtime.
+macro_rules! joined {
+    () => {
+        "SELECT w.id, w.slug, w.git, w.desired, w.runtime_id, w.operation, w.created_at, r.provider, r.size, r.region,
+         r.generation, r.observed, r.since, r.endpoint, r.error
+         FROM workspaces w JOIN runtimes r ON r.id = w.runtime_id"
+    };
+}
+
 impl Store {
     /// The workspace and its create operation, in one commit.
     pub async fn insert_workspace(&self, row: &WorkspaceRow, operation: &NewOperation) -> Result<Operation> {
         let mut transaction = self.pool.begin().await?;
         sqlx::query(
-            "INSERT INTO workspaces (runtime_id, slug, provider, size, region, git, generation, desired, observed,
-             since, endpoint, error, operation, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, ?, ?)",
+            "INSERT INTO runtimes (id, provider, size, region, generation, observed, since, created_at)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(row.runtime_id.as_str())
-        .bind(row.slug.as_str())
         .bind(row.provider.as_str())
         .bind(&row.size)
         .bind(&row.region)
-        .bind(row.git.as_ref().map(to_json).transpose()?)
         .bind(row.generation as i64)
-        .bind(to_json(&row.desired)?)
         .bind(to_json(&row.observed)?)
         .bind(row.since.to_string())
+        .bind(row.created_at.to_string())
+        .execute(&mut *transaction)
+        .await?;
+        sqlx::query(
+            "INSERT INTO workspaces (id, slug, git, desired, runtime_id, operation, created_at)
+             VALUES (?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(row.id.as_str())
+        .bind(row.slug.as_str())
+        .bind(row.git.as_ref().map(to_json).transpose()?)
+        .bind(to_json(&row.desired)?)
+        .bind(row.runtime_id.as_str())
         .bind(operation.id.as_str())
         .bind(row.created_at.to_string())
         .execute(&mut *transaction)
@@ -103,32 +124,40 @@ impl Store {
         Ok(operation)
     }
 
-    pub async fn workspace(&self, slug: &Slug) -> Result<Option<WorkspaceRow>> {
-        let row = sqlx::query("SELECT * FROM workspaces WHERE slug = ?").bind(slug.as_str());
-        row.fetch_optional(&self.pool).await?.as_ref().map(read).transpose()
+    pub async fn workspace(&self, name: &WorkspaceRef) -> Result<Option<WorkspaceRow>> {
+        self.named(name).await?.as_ref().map(read).transpose()
     }
 
     /// As [`Store::workspaces`] has it: also one that cannot be read.
-    pub async fn workspace_shown(&self, slug: &Slug) -> Result<Option<WorkspaceRow>> {
-        let row = sqlx::query("SELECT * FROM workspaces WHERE slug = ?").bind(slug.as_str());
-        Ok(row.fetch_optional(&self.pool).await?.as_ref().and_then(shown))
+    pub async fn workspace_shown(&self, name: &WorkspaceRef) -> Result<Option<WorkspaceRow>> {
+        Ok(self.named(name).await?.as_ref().and_then(shown))
+    }
+
+    async fn named(&self, name: &WorkspaceRef) -> Result<Option<SqliteRow>> {
+        let query = match name {
+            WorkspaceRef::Id(id) => sqlx::query(concat!(joined!(), " WHERE w.id = ?")).bind(id.as_str()),
+            WorkspaceRef::Slug(slug) => {
+                sqlx::query(concat!(joined!(), " WHERE w.slug = ?")).bind(slug.as_str())
+            }
+        };
+        Ok(query.fetch_optional(&self.pool).await?)
     }
 
     pub async fn workspace_of(&self, runtime: &RuntimeId) -> Result<Option<WorkspaceRow>> {
-        let row = sqlx::query("SELECT * FROM workspaces WHERE runtime_id = ?").bind(runtime.as_str());
+        let row = sqlx::query(concat!(joined!(), " WHERE r.id = ?")).bind(runtime.as_str());
         row.fetch_optional(&self.pool).await?.as_ref().map(read).transpose()
     }
 
     pub async fn workspaces(&self) -> Result<Vec<WorkspaceRow>> {
-        let rows = sqlx::query("SELECT * FROM workspaces ORDER BY slug").fetch_all(&self.pool).await?;
+        let rows = sqlx::query(concat!(joined!(), " ORDER BY w.slug")).fetch_all(&self.pool).await?;
         Ok(rows.iter().filter_map(shown).collect())
     }
 
     /// Moves a workspace from the state the caller saw to the next; false when another was faster.
     pub async fn observe(&self, runtime: &RuntimeId, seen: Observed, change: &Change) -> Result<bool> {
         let changed = sqlx::query(
-            "UPDATE workspaces SET since = CASE WHEN observed = ?1 THEN since ELSE ?2 END, observed = ?1,
-             endpoint = ?3, error = ?4 WHERE runtime_id = ?5 AND observed = ?6",
+            "UPDATE runtimes SET since = CASE WHEN observed = ?1 THEN since ELSE ?2 END, observed = ?1,
+             endpoint = ?3, error = ?4 WHERE id = ?5 AND observed = ?6",
         )
         .bind(to_json(&change.observed)?)
         .bind(Timestamp::now().to_string())
@@ -143,10 +172,11 @@ impl Store {
 
     /// The last step of a delete.
     pub async fn remove_workspace(&self, runtime: &RuntimeId) -> Result<()> {
-        sqlx::query("DELETE FROM workspaces WHERE runtime_id = ?")
-            .bind(runtime.as_str())
-            .execute(&self.pool)
-            .await?;
-        Ok(())
+        let mut transaction = self.pool.begin().await?;
+        for statement in ["DELETE FROM workspaces WHERE runtime_id = ?", "DELETE FROM runtimes WHERE id = ?"]
+        {
+            sqlx::query(statement).bind(runtime.as_str()).execute(&mut *transaction).await?;
+        }
+        Ok(transaction.commit().await?)
     }
 }

@@ -81,6 +81,27 @@ async fn a_delete_that_is_repeated_late_never_hits_a_successor_of_the_name() {
 }
 
 #[tokio::test]
+async fn a_request_by_id_never_hits_a_successor_of_the_name() {
+    let world = World::start().await;
+    let first = world.api.create_ready("demo", "local").await;
+    let id = first["id"].as_str().unwrap();
+    assert_eq!(world.api.workspace(id).await, first, "an id names what the slug names");
+    world.api.succeeded(&world.api.delete("demo").await).await;
+    let second = world.api.create_ready("demo", "local").await;
+    assert_ne!(first["id"], second["id"]);
+    for (method, path) in [
+        (Method::GET, format!("/v1/workspaces/{id}")),
+        (Method::POST, format!("/v1/workspaces/{id}/stop")),
+        (Method::DELETE, format!("/v1/workspaces/{id}")),
+    ] {
+        let late = world.api.request(method, &path).send().await.unwrap();
+        assert_eq!(late.status(), 404, "{path}");
+        assert_eq!(late.json::<Value>().await.unwrap()["code"], "workspace_not_found", "{path}");
+    }
+    assert_eq!(world.api.workspace("demo").await["state"], "ready");
+}
+
+#[tokio::test]
 async fn every_refusal_is_a_problem_document() {
     let world = World::start().await;
     let large = "x".repeat(3 << 20);
