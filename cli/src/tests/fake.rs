@@ -191,7 +191,7 @@ async fn list(State(script): State<Shared>) -> Json<Value> {
 
 async fn get(State(script): State<Shared>, Path(slug): Path<String>) -> Response {
     let script = script.lock().unwrap();
-    if script.deleted || slug != "demo" {
+    if script.deleted || !["demo", "ws_1"].contains(&slug.as_str()) {
         let problem = Problem::new(ErrorCode::WorkspaceNotFound, format!("There is no workspace {slug}."))
             .with_action("`pilot ws ls` lists the workspaces.")
             .with_request_id("req-7");
