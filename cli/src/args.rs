@@ -1,5 +1,6 @@
 //! What can be typed. The help texts teach by example; values are checked here and nowhere else.
 
+mod op;
 mod provider;
 
 use std::net::SocketAddr;
@@ -9,6 +10,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use contracts::network::PortRange;
 use url::Url;
 
+pub use op::{Op, OpCommand};
 pub use provider::{Provider, ProviderCommand};
 
 const EXAMPLES: &str = "\
@@ -135,6 +137,9 @@ pub struct Serve {
     /// How long an instance may take to become ready
     #[arg(long, default_value = "120", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub ready_timeout: u64,
+    /// What follows when an instance is not as it is desired: it is made so, or only shown
+    #[arg(long, env = "PILOT_REPAIR", value_enum, default_value = "auto")]
+    pub repair: Repair,
     #[command(flatten)]
     pub providing: Providing,
     /// What is logged to stderr: error, warn, info, debug, trace, or a filter such as gateway=debug
@@ -155,6 +160,14 @@ fn log_filter(text: &str) -> Result<String, String> {
 pub enum LogFormat {
     Text,
     Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Repair {
+    /// Start again what died, stop what should not run
+    Auto,
+    /// Show it; people decide
+    Report,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -271,28 +284,6 @@ pub struct Remove {
     /// Do not ask; a program, which cannot be asked, must say so
     #[arg(long, short)]
     pub yes: bool,
-}
-
-#[derive(Debug, clap::Args)]
-pub struct Op {
-    #[command(flatten)]
-    pub connection: Connection,
-    #[command(subcommand)]
-    pub command: OpCommand,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum OpCommand {
-    /// Show one operation
-    Get {
-        /// As `pilot ws get` and `--no-wait` show it
-        id: String,
-    },
-    /// Follow an operation to its end, from its beginning
-    Watch {
-        /// As `pilot ws get` and `--no-wait` show it
-        id: String,
-    },
 }
 
 #[derive(Debug, clap::Args)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use contracts::operation::Operation;
+use contracts::operation::{Operation, OperationList, OperationState};
 use contracts::plan::Plan;
 use contracts::workspace::{
     Accepted, CreateWorkspace, LogTail, ProviderInfo, RepairStack, StackExport, StackRepair, Torn, Workspace,
@@ -136,6 +136,24 @@ impl Client {
     pub async fn teardown(&self, provider: &str) -> Result<Torn, Problem> {
         let request = self.request(Method::DELETE, &format!("/v1/providers/{provider}/shared"));
         self.json(request.timeout(TEARDOWN_TIMEOUT)).await
+    }
+
+    pub async fn operations(
+        &self,
+        workspace: Option<&str>,
+        state: Option<OperationState>,
+        limit: u32,
+    ) -> Result<OperationList, Problem> {
+        let mut query = vec![("limit", limit.to_string())];
+        query.extend(workspace.map(|workspace| ("workspace", workspace.to_owned())));
+        query.extend(state.map(|state| ("state", state.as_str().to_owned())));
+        let request = self.request(Method::GET, "/v1/operations").query(&query);
+        self.json(request.timeout(ANSWER_TIMEOUT)).await
+    }
+
+    pub async fn cancel(&self, id: &OperationId) -> Result<Operation, Problem> {
+        let request = self.request(Method::POST, &format!("/v1/operations/{id}/cancel"));
+        self.json(request.timeout(ANSWER_TIMEOUT)).await
     }
 
     pub async fn operation(&self, id: &OperationId) -> Result<Operation, Problem> {

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use contracts::operation::{Operation, Phase};
+use contracts::operation::{Operation, OperationList, OperationState, Phase};
 use contracts::{ErrorCode, OperationId, Problem};
 
 use crate::Outcome;
 use crate::args::{Op, OpCommand};
+use crate::client::Client;
 use crate::connection::connect;
 use crate::ui::{Ui, duration};
 use crate::watch::{Watched, watch};
@@ -14,6 +15,12 @@ use crate::watch::{Watched, watch};
 pub async fn run(op: Op, data: &Path, ui: &mut Ui) -> Result<Outcome, Problem> {
     let client = connect(&op.connection, data).await?;
     match op.command {
+        OpCommand::Ls { workspace, state, limit } => {
+            let list = client.operations(workspace.as_deref(), state, limit).await?;
+            table(&list, ui);
+            Ok(Outcome::Done)
+        }
+        OpCommand::Cancel { id, no_wait } => cancel(&client, &parse(&id)?, no_wait, ui).await,
         OpCommand::Get { id } => {
             let operation = client.operation(&parse(&id)?).await?;
             show(&operation, ui);
@@ -33,10 +40,59 @@ pub async fn run(op: Op, data: &Path, ui: &mut Ui) -> Result<Outcome, Problem> {
     }
 }
 
+async fn cancel(client: &Client, id: &OperationId, no_wait: bool, ui: &mut Ui) -> Result<Outcome, Problem> {
+    let operation = client.cancel(id).await?;
+    if operation.state == OperationState::Running && !no_wait {
+        // Its end is what was asked for, so it is no failure here.
+        match watch(client, &operation, ui).await {
+            Ok(Watched::Interrupted) => return Ok(Outcome::Interrupted),
+            Err(problem) if problem.code != ErrorCode::Canceled => return Err(problem),
+            Ok(Watched::Succeeded(_)) | Err(_) => {}
+        }
+    }
+    let operation = client.operation(id).await?;
+    match ui.json {
+        true => ui.document(&operation),
+        false => {
+            ui.say(format!("{} ({:?} of {}): {}.", id, operation.kind, operation.slug, ended(&operation)))
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+fn ended(operation: &Operation) -> &'static str {
+    match operation.state {
+        OperationState::Canceled => "cancelled",
+        OperationState::Queued | OperationState::Running => "will end as soon as it can",
+        OperationState::Succeeded => "had succeeded already",
+        OperationState::Failed => "had failed already",
+    }
+}
+
+fn table(list: &OperationList, ui: &mut Ui) {
+    if ui.json {
+        ui.document(list);
+        return;
+    }
+    let now = jiff::Timestamp::now().as_millisecond();
+    let row = |operation: &Operation| {
+        let age = operation.phases.queued.map(|at| duration(now - at.as_millisecond())).unwrap_or_default();
+        let code = operation.error.as_ref().map(|problem| problem.code.to_string()).unwrap_or_default();
+        let kind = format!("{:?}", operation.kind).to_lowercase();
+        let state = operation.state.as_str().to_owned();
+        vec![operation.id.to_string(), kind, operation.slug.to_string(), state, age, code]
+    };
+    let rows: Vec<_> = list.operations.iter().map(row).collect();
+    ui.table(&["ID", "KIND", "WORKSPACE", "STATE", "AGE", "ERROR"], &rows);
+    if list.next.is_some() {
+        ui.note("There are more: --limit shows them.");
+    }
+}
+
 fn parse(id: &str) -> Result<OperationId, Problem> {
     id.parse().map_err(|error: contracts::ids::InvalidName| {
         Problem::new(ErrorCode::BadRequest, format!("{error}."))
-            .with_action("`pilot ws get SLUG` shows a workspace's operation.")
+            .with_action("`pilot op ls` lists operations.")
     })
 }
 

@@ -119,6 +119,10 @@ fn orchestrator_config(serve: &Serve, listen: SocketAddr, gateway: SocketAddr) -
         providers: serve.providers.clone(),
         unsafe_expose_local: serve.unsafe_expose_local,
         ready_timeout: Duration::from_secs(serve.ready_timeout),
+        repair: match serve.repair {
+            crate::args::Repair::Auto => orchestrator::reconcile::Repair::Auto,
+            crate::args::Repair::Report => orchestrator::reconcile::Repair::Report,
+        },
         tools: defaults.tools,
         settings: provider_settings(&serve.providing),
     }

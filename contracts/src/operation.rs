@@ -26,11 +26,30 @@ pub enum OperationState {
     Running,
     Succeeded,
     Failed,
-    /// A delete took over before this operation ended.
+    /// A delete or a person ended it before its time.
     Canceled,
 }
 
 impl OperationState {
+    pub const ALL: [OperationState; 5] = [
+        OperationState::Queued,
+        OperationState::Running,
+        OperationState::Succeeded,
+        OperationState::Failed,
+        OperationState::Canceled,
+    ];
+
+    /// As JSON has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            OperationState::Queued => "queued",
+            OperationState::Running => "running",
+            OperationState::Succeeded => "succeeded",
+            OperationState::Failed => "failed",
+            OperationState::Canceled => "canceled",
+        }
+    }
+
     pub fn is_final(self) -> bool {
         match self {
             OperationState::Queued | OperationState::Running => false,
@@ -46,7 +65,6 @@ pub struct Operation {
     pub kind: OperationKind,
     /// Which workspace, for ever.
     pub workspace_id: WorkspaceId,
-
     pub slug: Slug,
     pub runtime_id: RuntimeId,
     pub state: OperationState,
@@ -55,6 +73,16 @@ pub struct Operation {
     pub error: Option<Problem>,
     /// The request that asked for it, to find it in the logs.
     pub request_id: String,
+}
+
+/// Some of the operations, the newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OperationList {
+    pub operations: Vec<Operation>,
+    /// Where the next page begins: its `cursor`. Absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// When each phase was reached. A phase that does not apply to the kind stays absent.

@@ -21,6 +21,9 @@ pub struct Problem {
     pub action: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
+    /// Seconds after which to try again, where somebody has said that; as in the header `Retry-After`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u64>,
 }
 
 impl Problem {
@@ -34,11 +37,18 @@ impl Problem {
             retryable: code.retryable(),
             action: None,
             request_id: None,
+            retry_after: None,
         }
     }
 
     pub fn with_action(mut self, action: impl Into<String>) -> Self {
         self.action = Some(action.into());
+        self
+    }
+
+    pub fn with_retry_after(mut self, wait: std::time::Duration) -> Self {
+        // Not sooner than was said.
+        self.retry_after = Some(wait.as_millis().div_ceil(1000) as u64);
         self
     }
 

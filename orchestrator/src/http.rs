@@ -53,7 +53,9 @@ pub fn router(api: Api) -> axum::Router {
         .routes(routes!(workspaces::stack))
         .routes(routes!(workspaces::repair))
         .routes(routes!(workspaces::logs))
+        .routes(routes!(operations::list))
         .routes(routes!(operations::get))
+        .routes(routes!(operations::cancel))
         .routes(routes!(operations::events))
         .routes(routes!(system::providers))
         .routes(routes!(system::teardown))
@@ -141,8 +143,8 @@ fn write_problem(problem: &Problem, request_id: &str) -> Response {
     if problem.status == 401 {
         response.headers_mut().insert("www-authenticate", HeaderValue::from_static("Bearer"));
     }
-    if problem.retryable && matches!(problem.status, 429 | 503) {
-        response.headers_mut().insert("retry-after", HeaderValue::from_static("1"));
+    if problem.retryable && (problem.retry_after.is_some() || matches!(problem.status, 429 | 503)) {
+        response.headers_mut().insert("retry-after", problem.retry_after.unwrap_or(1).into());
     }
     response
 }

@@ -1,10 +1,13 @@
-//! Runs accepted operations to their end: in order for each runtime, several runtimes at once, each as
-//! durable as its row in the store.
+//! Runs accepted operations to their end: one of a runtime at a time, several runtimes at once, each as durable as its row
+//! in the store. Whoever runs one can be gone at any moment; another then takes it over.
 
 mod apply;
+mod claimer;
 mod create;
 mod delete;
+mod ending;
 mod feed;
+mod room;
 mod run;
 mod shared;
 #[cfg(test)]
@@ -13,29 +16,25 @@ mod start;
 mod steady;
 mod stop;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use contracts::operation::{Operation, OperationKind, OperationState};
-use contracts::{ErrorCode, InstallationId, OperationId, Problem, RuntimeId};
-use jiff::Timestamp;
-use tokio::sync::Semaphore;
+use contracts::operation::{OperationKind, OperationState};
+use contracts::{ErrorCode, InstallationId, OperationId, Problem};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::engine::Engine;
 use crate::lifecycle::state::Event;
-use crate::store::Store;
+use crate::store::{Change, Store};
 use crate::wiring::Providers;
 
+use claimer::Claimer;
+use ending::Why;
 pub use feed::{Feed, OperationStream};
 use run::Run;
 pub use shared::Applied as SharedStacks;
 pub(crate) use steady::steady;
-
-/// How many operations run at once. Each is a CLI process and a booting instance.
-const AT_ONCE: usize = 8;
 
 /// What every operation needs.
 pub struct Parts {
@@ -45,7 +44,7 @@ pub struct Parts {
     pub installation: InstallationId,
     pub feed: Feed,
     pub ready_timeout: Duration,
-    /// The process is stopping: operations are left as they are, the next process resumes them.
+    /// The process is stopping: operations are left as they are, another process goes on with them.
     pub shutdown: CancellationToken,
     pub probe: reqwest::Client,
     pub shared: SharedStacks,
@@ -55,79 +54,36 @@ pub struct Parts {
 #[derive(Clone)]
 pub struct Runner {
     parts: Arc<Parts>,
-    slots: Arc<Semaphore>,
-    turns: Arc<Mutex<Turns>>,
+    claimer: Arc<Claimer>,
     tasks: TaskTracker,
-}
-
-#[derive(Default)]
-struct Turns {
-    cancel: HashMap<OperationId, CancellationToken>,
-    /// Cancelled when the last operation submitted for the runtime has ended.
-    ended: HashMap<RuntimeId, CancellationToken>,
 }
 
 impl Runner {
     pub fn new(parts: Parts) -> Self {
-        Self {
-            parts: Arc::new(parts),
-            slots: Arc::new(Semaphore::new(AT_ONCE)),
-            turns: Arc::default(),
-            tasks: TaskTracker::new(),
-        }
+        let parts = Arc::new(parts);
+        Self { claimer: Arc::new(Claimer::new(Arc::clone(&parts))), parts, tasks: TaskTracker::new() }
     }
 
     pub fn feed(&self) -> &Feed {
         &self.parts.feed
     }
 
-    /// Takes over everything that an earlier process accepted and did not finish.
-    pub async fn resume(&self) -> Result<usize, Problem> {
-        let unfinished = self.parts.store.unfinished_operations().await?;
-        let count = unfinished.len();
-        for operation in &unfinished {
-            self.submit(operation.clone());
-        }
-        // A delete that was accepted meant to cancel what came before it.
-        for delete in unfinished.iter().filter(|operation| operation.kind == OperationKind::Delete) {
-            for earlier in unfinished.iter().take_while(|operation| operation.id != delete.id) {
-                if earlier.runtime_id == delete.runtime_id {
-                    self.cancel(&earlier.id);
-                }
-            }
-        }
-        Ok(count)
+    /// Of this process, among those that share the store.
+    pub fn name(&self) -> String {
+        self.claimer.name()
     }
 
-    /// Runs an operation that is in the store, after those submitted before it for the same runtime.
-    pub fn submit(&self, operation: Operation) {
-        // The end of the process cancels every operation, a delete only those before it.
-        let (cancel, ended) = (self.parts.shutdown.child_token(), CancellationToken::new());
-        let before = {
-            let mut turns = self.turns();
-            turns.cancel.insert(operation.id.clone(), cancel.clone());
-            turns.ended.insert(operation.runtime_id.clone(), ended.clone())
-        };
-        self.parts.feed.open(&operation);
-        let runner = self.clone();
-        self.tasks.spawn(async move {
-            // However this ends, those behind it get their turn.
-            let ended = ended.drop_guard();
-            if let Some(before) = before {
-                before.cancelled().await;
+    /// Begins to take what is to be done, also what an earlier process has left.
+    pub async fn start(&self) -> Result<(), Problem> {
+        if self.parts.store.is_alone() {
+            let left = self.parts.store.release_all().await?;
+            if left > 0 {
+                tracing::info!(left, "operations of an earlier process go on");
             }
-            let (id, runtime) = (operation.id.clone(), operation.runtime_id.clone());
-            if let Ok(_slot) = runner.slots.clone().acquire_owned().await {
-                runner.drive(operation, cancel).await;
-            }
-            drop(ended);
-            let mut turns = runner.turns();
-            turns.cancel.remove(&id);
-            // Only when nothing was submitted behind this one.
-            if turns.ended.get(&runtime).is_some_and(CancellationToken::is_cancelled) {
-                turns.ended.remove(&runtime);
-            }
-        });
+        }
+        self.tasks.spawn(Arc::clone(&self.claimer).renew_all());
+        self.tasks.spawn(Arc::clone(&self.claimer).claim_all(self.tasks.clone()));
+        Ok(())
     }
 
     /// Removes what all runtimes of a provider share; `false` when that is nothing.
@@ -135,68 +91,81 @@ impl Runner {
         shared::remove(&self.parts, provider).await
     }
 
-    /// Asks a submitted operation to end; nothing happens when it has ended.
+    /// Tells an operation that runs here that its end was asked for: the others hear of it from the store.
     pub fn cancel(&self, id: &OperationId) {
-        if let Some(cancel) = self.turns().cancel.get(id) {
-            cancel.cancel();
-        }
+        self.claimer.end(id, Why::Asked);
     }
 
-    /// Waits until nothing runs. `Parts::shutdown` must be cancelled before.
+    /// Waits until nothing runs, and gives back what has not ended. `Parts::shutdown` must be cancelled before.
     pub async fn drained(&self) {
         self.tasks.close();
         self.tasks.wait().await;
-    }
-
-    fn turns(&self) -> MutexGuard<'_, Turns> {
-        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    async fn drive(&self, operation: Operation, cancel: CancellationToken) {
-        if self.parts.shutdown.is_cancelled() {
-            return;
+        if let Err(error) = self.parts.store.release(&self.claimer.name()).await {
+            tracing::warn!(%error, "what is unfinished was not given back; another waits for its lease");
         }
-        let started = std::time::Instant::now();
-        let run = Arc::new(Run::new(Arc::clone(&self.parts), operation, cancel.clone()));
-        // A task of its own, so that a panic in one operation is that operation's failure only.
-        let result = tokio::spawn(execute(Arc::clone(&run))).await.unwrap_or_else(|panic| {
-            tracing::error!(%panic, operation = %run.id(), "an operation panicked");
-            Err(Problem::new(
-                ErrorCode::Internal,
-                "The operation ended unexpectedly; the log has the reason.",
-            ))
-        });
-        let (state, error) = match result {
-            Ok(()) => (OperationState::Succeeded, None),
-            // The end of the process cancels as well; then the next process goes on where this one was.
-            Err(_) if cancel.is_cancelled() && self.parts.shutdown.is_cancelled() => return,
-            Err(problem) if cancel.is_cancelled() => (OperationState::Canceled, Some(canceled(problem))),
-            Err(problem) => (OperationState::Failed, Some(problem)),
-        };
-        let error = error.map(|problem| problem.with_request_id(run.request_id()));
-        if let (OperationState::Failed, Some(problem)) = (state, &error) {
-            run.observe_failure(Event::OperationFailed, problem).await;
-        }
-        run.finish(state, error, Timestamp::now()).await;
-        crate::metrics::operation_ended(run.kind(), state, started.elapsed());
     }
 }
 
-async fn execute(run: Arc<Run>) -> Result<(), Problem> {
-    run.begin().await?;
+/// Runs one that was claimed until it has ended or is another's.
+async fn drive(run: Arc<Run>) {
+    let started = std::time::Instant::now();
+    // A task of its own, so that a panic in one operation is that operation's failure only.
+    let result = tokio::spawn(execute(Arc::clone(&run))).await.unwrap_or_else(|panic| {
+        tracing::error!(%panic, operation = %run.id(), "an operation panicked");
+        Err(Problem::new(ErrorCode::Internal, "The operation ended unexpectedly; the log has the reason."))
+    });
+    let (state, problem) = match (result, run.ending.why()) {
+        (Ok(removed), _) => return run.succeed(removed, started).await,
+        (Err(_), Some(Why::Shutdown)) => return,
+        (Err(_), Some(Why::Fenced)) => {
+            tracing::warn!(operation = %run.id(), "fenced: another orchestrator goes on with the operation");
+            return;
+        }
+        (Err(problem), Some(Why::Asked)) => (OperationState::Canceled, canceled(problem)),
+        (Err(problem), None) => (OperationState::Failed, problem),
+    };
+    let event = match state == OperationState::Canceled || is_open(&problem) {
+        true => Event::ContactLost,
+        false => Event::OperationFailed,
+    };
+    let problem = problem.with_request_id(run.request_id());
+    let change = Change { event, endpoint: None, error: Some(problem.clone()) };
+    run.fail(state, problem, change, started).await;
+}
+
+/// True when nothing of the runtime is left.
+async fn execute(run: Arc<Run>) -> Result<bool, Problem> {
+    run.begin()?;
     match run.kind() {
-        OperationKind::Create => create::run(&run).await,
+        OperationKind::Create => create::run(&run).await?,
         // What was suspended goes on where it was; what was not is started.
-        OperationKind::Start | OperationKind::Resume => start::run(&run).await,
-        OperationKind::Stop => stop::run(&run).await,
-        OperationKind::Suspend => stop::suspend(&run).await,
-        OperationKind::Delete => delete::run(&run).await,
+        OperationKind::Start | OperationKind::Resume => start::run(&run).await?,
+        OperationKind::Stop => stop::run(&run).await?,
+        OperationKind::Suspend => stop::suspend(&run).await?,
+        OperationKind::Delete => {
+            delete::run(&run).await?;
+            return Ok(true);
+        }
     }
+    Ok(false)
+}
+
+/// What is true outside after such a failure is for the reconciler to see.
+fn is_open(problem: &Problem) -> bool {
+    matches!(
+        problem.code,
+        ErrorCode::ProviderTimeout
+            | ErrorCode::ProviderUnreachable
+            | ErrorCode::ProviderUnreadable
+            | ErrorCode::DockerUnavailable
+            | ErrorCode::EngineInterrupted
+            | ErrorCode::InstanceNotReady
+    )
 }
 
 fn canceled(problem: Problem) -> Problem {
     match problem.code {
         ErrorCode::Canceled => problem,
-        _ => Problem::new(ErrorCode::Canceled, format!("Cancelled by a delete, after: {}", problem.detail)),
+        _ => Problem::new(ErrorCode::Canceled, format!("Cancelled, after: {}", problem.detail)),
     }
 }

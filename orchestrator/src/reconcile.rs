@@ -1,31 +1,56 @@
-//! Looks at what should be ready and says so when it is not: an instance that someone killed, a
-//! container that came back at another port, a host that does not answer. A delete that failed is tried again.
+//! Looks at everything, again and again, and does what is missing for what is desired to be true: an instance that died is
+//! started again, what runs and should not is stopped, a delete that failed goes on. What nobody can see is left as it is.
+
+mod decide;
+mod look;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use contracts::identity::HealthStatus;
 use contracts::operation::OperationKind;
-use contracts::workspace::{Desired, Endpoint, Observed};
-use contracts::{ErrorCode, InstallationId, Problem};
+use contracts::workspace::{Desired, Observed};
+use contracts::{InstallationId, OperationId, Problem};
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
-use provider_api::{RunStatus, RuntimeRef};
 
 use crate::lifecycle::Lifecycle;
 use crate::lifecycle::service::Caller;
 use crate::lifecycle::state::{Event, next};
-use crate::readiness;
-use crate::store::{Change, Store, WorkspaceRow};
+use crate::store::{Change, Kept, Store, WorkspaceRow};
 use crate::wiring::Providers;
+use decide::{Decision, decide};
 
 const INTERVAL: Duration = Duration::from_secs(10);
+
+/// What is not to run is looked at every so many rounds: nothing waits for it.
+const RESTING: u32 = 6;
+
+/// What has ended is cleared away every so many rounds.
+const PRUNE: u32 = 360;
+
+/// One of several orchestrators goes round; another does when it has not for so long.
+const LEASE: Duration = Duration::from_secs(30);
 
 /// So many are looked at side by side: one that does not answer keeps nobody waiting.
 const AT_ONCE: usize = 32;
 
-/// A delete that failed is tried again after the first of these, then after twice as long each time, up to the second.
+/// What did not help is tried again after the first of these, then after twice as long each time, up to the second.
 const AGAIN: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(60 * 60)];
+
+/// Attempts of so long ago are forgotten.
+const MEMORY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The principal of what is done here.
+const RECONCILER: &str = "reconciler";
+
+/// What follows when something is not as it is desired.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repair {
+    /// It is made so.
+    Auto,
+    /// It is shown, and people decide. Deletes go on all the same.
+    Report,
+}
 
 pub struct Reconciler {
     pub store: Store,
@@ -33,24 +58,38 @@ pub struct Reconciler {
     pub installation: InstallationId,
     pub probe: reqwest::Client,
     pub lifecycle: Arc<Lifecycle>,
+    pub repair: Repair,
+    /// Of this process, among those that share the store.
+    pub name: String,
 }
 
 impl Reconciler {
-    /// Goes round for ever; ends when dropped.
+    /// Goes round for ever; ends when dropped. Whatever happens in a round, there is a next one.
     pub async fn run(self: Arc<Self>) {
+        let mut rounds = 0;
         loop {
-            if let Err(problem) = self.round().await {
-                tracing::warn!(%problem, "reconcile");
+            let this = Arc::clone(&self);
+            match tokio::spawn(async move { this.round(rounds).await }).await {
+                Ok(Ok(())) => {}
+                Ok(Err(problem)) => tracing::warn!(%problem, "reconcile"),
+                Err(panic) => tracing::error!(%panic, "reconcile"),
             }
+            rounds = rounds.wrapping_add(1);
             tokio::time::sleep(INTERVAL).await;
         }
     }
 
-    async fn round(self: &Arc<Self>) -> Result<(), Problem> {
+    async fn round(self: &Arc<Self>, round: u32) -> Result<(), Problem> {
+        if self.store.lease(RECONCILER, &self.name, LEASE).await?.is_none() {
+            return Ok(());
+        }
         let rows = self.store.workspaces().await?;
         crate::metrics::workspaces(&rows);
+        let rows = rows
+            .into_iter()
+            .filter(|row| row.desired == Desired::Running || round.is_multiple_of(RESTING) || is_open(row));
         // Each in a task of its own, so that neither an error nor a panic keeps the others from their turn.
-        let looks = rows.into_iter().map(|row| {
+        let looks = rows.map(|row| {
             let (this, slug) = (Arc::clone(self), row.slug.clone());
             let look = tokio::spawn(async move { this.converge(&row).await });
             async move { (slug, look.await) }
@@ -63,96 +102,84 @@ impl Reconciler {
                 Err(panic) => tracing::error!(%slug, %panic, "reconcile"),
             }
         }
+        if round.is_multiple_of(PRUNE) {
+            while self.store.prune(Kept::default()).await? {}
+        }
         Ok(())
     }
 
     async fn converge(&self, row: &WorkspaceRow) -> Result<(), Problem> {
-        match (row.desired, row.observed) {
-            (Desired::Running, Observed::Ready | Observed::Degraded | Observed::Unknown) => {
-                match self.store.unfinished_of(&row.runtime_id).await?.is_empty() {
-                    true => self.look(row).await,
-                    false => Ok(()),
-                }
-            }
-            (Desired::Deleted, Observed::Failed) => {
-                let failures = self.store.failures_of(&row.runtime_id, OperationKind::Delete).await?;
-                if since(row) < pause(failures) {
-                    return Ok(());
-                }
-                let request_id = format!("again-{}", row.runtime_id);
-                let caller = Caller { request_id, idempotency_key: None };
-                self.lifecycle.delete(&row.id.clone().into(), &caller).await.map(drop)
-            }
-            _ => Ok(()),
-        }
-    }
-
-    async fn look(&self, row: &WorkspaceRow) -> Result<(), Problem> {
-        let (event, endpoint, error) = self.see(row).await;
-        let Ok(observed) = next(row.observed, event) else { return Ok(()) };
-        if (observed, &endpoint, &error) == (row.observed, &row.endpoint, &row.error) {
+        if !self.store.unfinished_of(&row.runtime_id).await?.is_empty() {
             return Ok(());
         }
-        tracing::info!(slug = %row.slug, from = ?row.observed, to = ?observed, "observed");
-        // False when an operation was faster: then its word counts.
-        self.store.observe(&row.runtime_id, row.observed, &Change { observed, endpoint, error }).await?;
-        Ok(())
+        let decision = match row.desired {
+            // There is nothing to see that would change what follows.
+            Desired::Deleted => Decision { note: None, want: Some(OperationKind::Delete) },
+            _ => decide(row.desired, row.observed, row.error.as_ref(), look::look(self, row).await),
+        };
+        if let Some((event, endpoint, error)) = decision.note {
+            let endpoint = match event {
+                // Whoever has the way goes on using it while nobody knows better.
+                Event::ContactLost => row.endpoint.clone(),
+                _ => endpoint,
+            };
+            let Ok(observed) = next(row.observed, event) else { return Ok(()) };
+            if (observed, &endpoint, &error) != (row.observed, &row.endpoint, &row.error) {
+                tracing::info!(slug = %row.slug, from = ?row.observed, to = ?observed, "observed");
+                // False when something was faster: then its word counts, and the next round sees.
+                if !self
+                    .store
+                    .observe(&row.runtime_id, row.revision, &Change { event, endpoint, error })
+                    .await?
+                {
+                    return Ok(());
+                }
+            }
+        }
+        match decision.want {
+            Some(kind) => self.want(row, kind).await,
+            None => Ok(()),
+        }
     }
 
-    async fn see(&self, row: &WorkspaceRow) -> (Event, Option<Endpoint>, Option<Problem>) {
-        let unhealthy = |code, detail: String| {
-            let action = format!("`pilot ws start {}` starts it again.", row.slug);
-            (Event::BecameUnhealthy, None, Some(Problem::new(code, detail).with_action(action)))
-        };
-        let Ok(provider) = self.providers.get(row.provider.as_str()) else {
-            return unhealthy(
-                ErrorCode::UnknownProvider,
-                format!("The provider {} is not configured.", row.provider),
-            );
-        };
-        let runtime =
-            RuntimeRef { runtime_id: row.runtime_id.clone(), installation: self.installation.clone() };
-        let lifecycle = provider.lifecycle();
-        match lifecycle.status(&runtime).await {
-            Ok(RunStatus::Running) => {}
-            Ok(RunStatus::Stopped { .. } | RunStatus::Suspended | RunStatus::Absent) => {
-                return unhealthy(
-                    ErrorCode::InstanceFailed,
-                    "The instance is not running any more.".to_owned(),
-                );
-            }
-            // Not reachable is not gone.
-            Err(error) => {
-                return (
-                    Event::ContactLost,
-                    row.endpoint.clone(),
-                    Some(crate::engine::provider_problem(error)),
-                );
-            }
+    async fn want(&self, row: &WorkspaceRow, kind: OperationKind) -> Result<(), Problem> {
+        if self.repair == Repair::Report && kind != OperationKind::Delete {
+            return Ok(());
         }
-        let Ok(endpoint) = lifecycle.endpoint(&runtime).await else {
-            return unhealthy(ErrorCode::UpstreamUnreachable, "The instance has no address.".to_owned());
-        };
-        match readiness::probe(&self.probe, &endpoint).await {
-            Some(health) if health.identity.runtime_id != row.runtime_id => {
-                unhealthy(ErrorCode::UpstreamUnreachable, format!("Another instance answers at {endpoint}."))
-            }
-            Some(health) if health.status == HealthStatus::Ok => (Event::BecameReady, Some(endpoint), None),
-            // The backend says itself, and to users, that OpenCode is on its way: traffic may go there.
-            Some(health) => {
-                let detail = health.detail.unwrap_or_else(|| "OpenCode does not answer.".to_owned());
-                let problem = Problem::new(ErrorCode::OpencodeUnavailable, detail);
-                (Event::BecameUnhealthy, Some(endpoint), Some(problem))
-            }
-            None => unhealthy(ErrorCode::UpstreamUnreachable, "The instance does not answer.".to_owned()),
+        let attempts = self.store.attempts_of(&row.runtime_id, kind, RECONCILER, MEMORY).await?;
+        if attempts.since_last.unwrap_or_else(|| since(row)) < pause(attempts.count) {
+            return Ok(());
         }
+        tracing::info!(slug = %row.slug, ?kind, attempt = attempts.count + 1, "making it as it is desired");
+        let caller = Caller {
+            principal: RECONCILER.to_owned(),
+            request_id: OperationId::random().as_str().replacen("op-", "reconciler-", 1),
+            idempotency_key: None,
+        };
+        let name = row.id.clone().into();
+        match kind {
+            OperationKind::Stop => self.lifecycle.stop(&name, &caller).await,
+            OperationKind::Suspend => self.lifecycle.suspend(&name, &caller).await,
+            OperationKind::Resume => self.lifecycle.resume(&name, &caller).await,
+            OperationKind::Delete => self.lifecycle.delete(&name, &caller).await,
+            OperationKind::Create | OperationKind::Start => self.lifecycle.start(&name, &caller).await,
+        }
+        .map(drop)
     }
 }
 
-/// Before the next attempt, after so many failures.
-fn pause(failures: u32) -> Duration {
+/// Something of it is not known or not done.
+fn is_open(row: &WorkspaceRow) -> bool {
+    !matches!(row.observed, Observed::Stopped | Observed::Suspended)
+}
+
+/// Before the next attempt, after so many. What was never tried is not waited for, but for what has just failed.
+fn pause(attempts: u32) -> Duration {
     let [first, most] = AGAIN;
-    first.saturating_mul(2u32.saturating_pow(failures.saturating_sub(1))).min(most)
+    match attempts {
+        0 => Duration::ZERO,
+        many => first.saturating_mul(2u32.saturating_pow(many - 1)).min(most),
+    }
 }
 
 /// How long it has been as it is; none where the clock went back.
@@ -165,9 +192,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_delete_that_goes_on_failing_is_tried_less_and_less_often_and_never_given_up() {
-        let seconds = |failures| pause(failures).as_secs();
-        assert_eq!([1, 2, 3, 10].map(seconds), [10, 20, 40, 3600]);
+    fn what_does_not_help_is_tried_less_and_less_often_and_never_given_up() {
+        let seconds = |attempts| pause(attempts).as_secs();
+        assert_eq!([0, 1, 2, 3, 10].map(seconds), [0, 10, 20, 40, 3600]);
         assert_eq!(seconds(u32::MAX), 3600);
     }
 }

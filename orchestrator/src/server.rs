@@ -18,7 +18,7 @@ use crate::engine::Engine;
 use crate::http::{self, Api, Tokens};
 use crate::lifecycle::Lifecycle;
 use crate::operations::{Feed, Parts, Runner};
-use crate::reconcile::Reconciler;
+use crate::reconcile::{Reconciler, Repair};
 use crate::store::Store;
 use crate::tools::ToolPaths;
 use crate::wiring::{ProviderSettings, Providers};
@@ -28,10 +28,10 @@ use crate::{exposure, metrics, readiness};
 /// waits for providers that are in the middle of a create, since those are in this process.
 const DRAIN: Duration = Duration::from_secs(75);
 
-/// Everything that can be decided from outside.
 /// How long the last events may take to be stored.
 const FLUSH: Duration = Duration::from_secs(2);
 
+/// Everything that can be decided from outside.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The lifecycle API.
@@ -48,6 +48,8 @@ pub struct Config {
     pub unsafe_expose_local: bool,
     /// How long an instance may take to become ready.
     pub ready_timeout: Duration,
+    /// What follows when something is not as it is desired.
+    pub repair: Repair,
     pub tools: ToolPaths,
     pub settings: ProviderSettings,
 }
@@ -64,6 +66,7 @@ impl Default for Config {
             providers: Vec::new(),
             unsafe_expose_local: false,
             ready_timeout: Duration::from_secs(120),
+            repair: Repair::Auto,
             tools: ToolPaths::default(),
             settings: ProviderSettings::default(),
         }
@@ -128,23 +131,21 @@ pub async fn start(config: Config, data: DataFolder) -> Result<Running, Problem>
         providers: providers.clone(),
         engine,
         runner: runner.clone(),
-        accepting: tokio::sync::Mutex::default(),
         installation: data.installation().clone(),
         default_provider,
         gateway: OnceLock::new(),
     });
     let tokens = Tokens { admin: data.admin_token().to_owned(), gateway: data.gateway_token().to_owned() };
     let handle = metrics::install();
-    let resumed = runner.resume().await?;
-    if resumed > 0 {
-        tracing::info!(resumed, "operations of an earlier process go on");
-    }
+    runner.start().await?;
     let reconciler = Arc::new(Reconciler {
         store: store.clone(),
         providers,
         installation: data.installation().clone(),
         probe,
         lifecycle: Arc::clone(&lifecycle),
+        repair: config.repair,
+        name: runner.name(),
     });
     let background = tokio::spawn(reconciler.run());
     let api = http::router(Api { lifecycle: Arc::clone(&lifecycle), tokens: Arc::new(tokens) });

@@ -1,39 +1,67 @@
-//! The durable truth: workspaces and operations in SQLite. An operation row that has not ended is the
-//! queue entry, so intent and queue are one commit.
-//!
-//! `synchronous = FULL`: what was answered with 202 survives a power cut.
+//! The durable truth: workspaces, what runs them, and operations. An operation's row that has not ended is the queue entry,
+//! so intent and queue are one commit. One file of SQLite, or a PostgreSQL that several processes share.
 
+mod claims;
+mod database;
 mod events;
+mod leases;
 mod migrations;
 mod operations;
+mod postgres;
+mod prune;
+mod requests;
 mod rows;
+mod sqlite;
 mod workspaces;
 
 use std::path::Path;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use contracts::operation::Operation;
 use contracts::{ErrorCode, Problem};
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
+use futures_util::future::BoxFuture;
+use sqlx::AnyConnection;
+use tokio::sync::{broadcast, watch};
 
-pub use operations::NewOperation;
-pub use workspaces::{Change, WorkspaceRow};
+use crate::lifecycle::state::IllegalTransition;
+use database::{Database, Job, Wakes};
+use postgres::Postgres;
+use sqlite::Sqlite;
 
-#[derive(Debug, thiserror::Error)]
+pub use claims::{Change, Claimed, End, Hold, Step};
+pub use leases::Lease;
+pub use operations::Query;
+pub use prune::Kept;
+pub use requests::{NewOperation, Wanted};
+pub use workspaces::WorkspaceRow;
+
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
-    #[error("the disk of the data folder is full")]
+    #[error("the disk of the store is full")]
     Full,
     #[error("the slug is taken")]
     SlugTaken,
     #[error("the idempotency key is in use")]
     KeyTaken,
+    /// What is asked for has no place behind this one.
+    #[error("the workspace is busy with the operation {}", .0.id)]
+    Busy(Box<Operation>),
+    #[error("it is gone")]
+    Gone,
+    /// Another process goes on with the operation.
+    #[error("the operation was taken over")]
+    Fenced,
+    #[error(transparent)]
+    Illegal(#[from] IllegalTransition),
     #[error("a stored value cannot be read: {0}")]
     Damaged(String),
     #[error("a newer Pilot wrote it")]
     Newer,
+    /// The server of the database cannot be reached at present.
+    #[error("the database is away: {0}")]
+    Away(Arc<sqlx::Error>),
     #[error(transparent)]
-    Database(sqlx::Error),
+    Database(Arc<sqlx::Error>),
 }
 
 pub type Result<T> = std::result::Result<T, StoreError>;
@@ -41,68 +69,120 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 /// Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
-    pool: SqlitePool,
+    database: Arc<dyn Database>,
+    wakes: Wakes,
 }
 
 impl Store {
-    /// Opens the database, makes it at first, and brings its tables up to date.
+    /// Opens the file, makes it at first, and brings its tables up to date.
     pub async fn open(path: &Path) -> Result<Self> {
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(Duration::from_secs(5))
-            .foreign_keys(true);
-        let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
-        migrations::all().run(&pool).await.map_err(|error| match error {
-            sqlx::migrate::MigrateError::Execute(error) => StoreError::from(error),
-            sqlx::migrate::MigrateError::VersionMissing(_) => StoreError::Newer,
-            other => StoreError::Damaged(other.to_string()),
-        })?;
-        Ok(Self { pool })
+        Ok(Self { database: Arc::new(Sqlite::open(path).await?), wakes: Wakes::new() })
+    }
+
+    /// Joins those who share the database at a `postgres://` address.
+    pub async fn join(url: &str) -> Result<Self> {
+        let wakes = Wakes::new();
+        Ok(Self { database: Arc::new(Postgres::open(url, wakes.clone()).await?), wakes })
+    }
+
+    /// No other process can have it, so that none can take over what this one runs.
+    pub fn is_alone(&self) -> bool {
+        self.database.is_alone()
+    }
+
+    /// Changes whenever there may be something to run or to end.
+    pub fn work(&self) -> watch::Receiver<()> {
+        self.wakes.work.subscribe()
+    }
+
+    /// Ids of operations that told something in another process.
+    pub fn told(&self) -> broadcast::Receiver<String> {
+        self.wakes.events.subscribe()
+    }
+
+    /// True for the secrets of the first start; of an installation that never said, these are they.
+    pub async fn belongs_to(&self, secrets: &str) -> Result<bool> {
+        let secrets = secrets.to_owned();
+        self.write(move |connection| {
+            Box::pin(async move {
+                sqlx::query(
+                    "INSERT INTO installation (name, value) VALUES ('secrets', $1) ON CONFLICT DO NOTHING",
+                )
+                .bind(&secrets)
+                .execute(&mut *connection)
+                .await?;
+                let found =
+                    sqlx::query_scalar::<_, String>("SELECT value FROM installation WHERE name = 'secrets'");
+                Ok(found.fetch_one(connection).await? == secrets)
+            })
+        })
+        .await
     }
 
     /// One trivial read; for readiness.
-    /// True for the secrets of the first start; of an installation that never said, these are they.
-    pub async fn belongs_to(&self, secrets: &str) -> Result<bool> {
-        sqlx::query("INSERT INTO installation (name, value) VALUES ('secrets', ?) ON CONFLICT DO NOTHING")
-            .bind(secrets)
-            .execute(&self.pool)
-            .await?;
-        let found = sqlx::query_scalar::<_, String>("SELECT value FROM installation WHERE name = 'secrets'");
-        Ok(found.fetch_one(&self.pool).await? == secrets)
-    }
-
     pub async fn ping(&self) -> Result<()> {
-        sqlx::query("SELECT 1").execute(&self.pool).await?;
+        sqlx::query("SELECT 1").execute(self.database.pool()).await?;
         Ok(())
     }
 
-    /// Waits for open transactions and writes the log back.
     pub async fn close(&self) {
-        self.pool.close().await;
+        self.database.close().await;
+    }
+
+    /// What the job gives, once it is durable. What fails changes nothing.
+    async fn write<T, F>(&self, job: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut AnyConnection) -> BoxFuture<'c, Result<T>> + Send + 'static,
+    {
+        let slot = Arc::new(Mutex::new(None));
+        let given = Arc::clone(&slot);
+        let job: Job = Box::new(move |connection| {
+            let running = job(connection);
+            Box::pin(async move {
+                let result = running.await;
+                let done = result.as_ref().map(drop).map_err(StoreError::clone);
+                *given.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+                done
+            })
+        });
+        self.database.write(job).await?;
+        let result = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
+        result.unwrap_or(Err(StoreError::from(sqlx::Error::WorkerCrashed)))
+    }
+
+    async fn now(&self, connection: &mut AnyConnection) -> Result<i64> {
+        Ok(sqlx::query_scalar(self.database.now()).fetch_one(connection).await?)
     }
 }
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         let Some(database) = error.as_database_error() else {
-            return StoreError::Database(error);
+            return match error {
+                sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::Tls(_) => {
+                    StoreError::Away(Arc::new(error))
+                }
+                _ => StoreError::Database(Arc::new(error)),
+            };
         };
-        let message = database.message().to_owned();
-        // SQLite's primary result code is the low byte: 13 is SQLITE_FULL.
-        let code = database.code().and_then(|code| code.parse::<u32>().ok()).unwrap_or_default();
-        if code & 0xff == 13 {
+        let code = database.code().unwrap_or_default();
+        // SQLite's primary result code is the low byte: 13 is SQLITE_FULL. PostgreSQL has five characters.
+        if code == "53100" || (code.len() < 5 && code.parse().is_ok_and(|code: u32| code & 0xff == 13)) {
             return StoreError::Full;
         }
-        if message.contains("workspaces.slug") {
+        // Class 57P and 08: the server ends, starts, or has hung up.
+        if code.starts_with("57P") || code.starts_with("08") {
+            return StoreError::Away(Arc::new(error));
+        }
+        let (message, constraint) = (database.message(), database.constraint().unwrap_or_default());
+        if message.contains("workspaces.slug") || constraint == "workspaces_slug" {
             return StoreError::SlugTaken;
         }
-        if message.contains("operations.idempotency_key") {
+        if message.contains("keys.principal") || constraint == "keys_pkey" {
             return StoreError::KeyTaken;
         }
-        StoreError::Database(error)
+        StoreError::Database(Arc::new(error))
     }
 }
 
@@ -115,6 +195,15 @@ impl From<StoreError> for Problem {
                 ErrorCode::IdempotencyConflict,
                 "The idempotency key was used for another request.",
             ),
+            StoreError::Busy(other) => busy(&other),
+            StoreError::Gone => Problem::new(ErrorCode::WorkspaceNotFound, "The workspace is gone."),
+            StoreError::Fenced => {
+                Problem::new(ErrorCode::Fenced, "Another orchestrator has taken the operation over.")
+                    .with_action("Nothing to do: it goes on there.")
+            }
+            StoreError::Illegal(illegal) => {
+                Problem::new(ErrorCode::OperationInProgress, format!("{illegal}."))
+            }
             StoreError::Damaged(message) => {
                 tracing::error!(%message, "damaged store");
                 unreadable(&message)
@@ -123,7 +212,7 @@ impl From<StoreError> for Problem {
                 Problem::new(ErrorCode::StoreNewer, "The database was changed by a newer version of Pilot.")
                     .with_action("Start that version, or restore the data folder from a backup of before.")
             }
-            StoreError::Database(error) => {
+            StoreError::Away(error) | StoreError::Database(error) => {
                 tracing::error!(%error, "store");
                 Problem::new(ErrorCode::StoreUnavailable, "The store did not answer; the log has the reason.")
             }
@@ -131,7 +220,12 @@ impl From<StoreError> for Problem {
     }
 }
 
-/// Enums and structs are stored as the JSON that the API shows.
+fn busy(other: &Operation) -> Problem {
+    let detail = format!("{} is busy: operation {} ({:?}) has not ended.", other.slug, other.id, other.kind);
+    Problem::new(ErrorCode::OperationInProgress, detail)
+        .with_action(format!("Wait for it with `pilot op watch {}`, then try again.", other.id))
+}
+
 /// What a record that cannot be read is shown with.
 fn unreadable(message: &str) -> Problem {
     Problem::new(
@@ -141,6 +235,7 @@ fn unreadable(message: &str) -> Problem {
     .with_action("Use the version of Pilot that wrote it, or restore the data folder from a backup.")
 }
 
+/// Enums and structs are stored as the JSON that the API shows.
 fn to_json<T: serde::Serialize>(value: &T) -> Result<String> {
     serde_json::to_string(value).map_err(|error| StoreError::Damaged(error.to_string()))
 }

@@ -44,6 +44,15 @@ impl Postgres {
         assert!(status.unwrap().success(), "{program} {args:?}");
     }
 
+    /// As after a crash of the machine: nobody is told.
+    #[allow(dead_code)]
+    pub fn restart(&self) {
+        let folder = self.folder.path().display().to_string();
+        let options = format!("-p {} -c listen_addresses=127.0.0.1 -k {folder}", self.port);
+        let log = self.folder.path().join("log").display().to_string();
+        self.run("pg_ctl", &["-w", "-m", "immediate", "-l", &log, "-o", &options, "restart"]);
+    }
+
     pub fn url(&self) -> String {
         format!("postgres://pilot@127.0.0.1:{}/postgres?sslmode=disable", self.port)
     }

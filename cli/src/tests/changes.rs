@@ -126,3 +126,23 @@ async fn an_operation_can_be_watched_again() {
     let shown = pilot(at, "op get op-1").await;
     assert_eq!(shown.out, "op-1 Create of demo: Succeeded\n  queued     0 ms\n  ready      5.0 s\n");
 }
+
+#[tokio::test]
+async fn a_cancel_waits_for_the_end_it_has_asked_for() {
+    let (at, script) = server().await;
+    script.lock().unwrap().running = true;
+    let canceled = r#"{"type":"/docs/errors/canceled","title":"T","status":409,"code":"canceled","detail":"Cancelled.","retryable":false}"#;
+    let done = event(1, 2, &format!(r#""type":"done","state":"canceled","error":{canceled}"#));
+    script.lock().unwrap().streams = vec![done];
+    let shown = pilot(at, "op cancel op-1").await;
+    assert_eq!(shown.result, Ok(Outcome::Done));
+    assert_eq!(shown.out, "op-1 (Create of demo): cancelled.\n");
+    assert!(script.lock().unwrap().asked.contains(&"POST /v1/operations/op-1/cancel".to_owned()));
+}
+
+#[tokio::test]
+async fn a_cancel_of_what_has_ended_says_how_that_was() {
+    let (at, _) = server().await;
+    let shown = pilot(at, "op cancel op-1").await;
+    assert_eq!(shown.out, "op-1 (Create of demo): had succeeded already.\n");
+}

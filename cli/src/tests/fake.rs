@@ -32,6 +32,9 @@ pub struct Script {
     pub state: &'static str,
     pub drift: bool,
     pub damage: bool,
+    /// The operation runs, and then it was asked to end.
+    pub running: bool,
+    pub canceled: bool,
 }
 
 pub type Shared = Arc<Mutex<Script>>;
@@ -51,7 +54,9 @@ pub async fn server() -> (SocketAddr, Shared) {
         .route("/v1/workspaces/{slug}/preview", routing::post(plan))
         .route("/v1/preview", routing::post(plan))
         .route("/v1/providers", routing::get(providers))
-        .route("/v1/operations/{id}", routing::get(|| async { Json(operation()) }))
+        .route("/v1/operations", routing::get(operations))
+        .route("/v1/operations/{id}", routing::get(show_operation))
+        .route("/v1/operations/{id}/cancel", routing::post(cancel))
         .route("/v1/operations/{id}/events", routing::get(events))
         .route("/api/auth/links", routing::post(link))
         .layer(axum::middleware::from_fn_with_state(script.clone(), remember))
@@ -146,6 +151,34 @@ fn operation() -> Value {
         "id": OPERATION, "kind": "create", "workspaceId": "ws_1", "slug": "demo", "runtimeId": "rt-1", "state": "succeeded",
         "phases": {"queued": format!("{AT}0Z"), "ready": format!("{AT}5Z")}, "requestId": "req-1",
     })
+}
+
+async fn operations() -> Json<Value> {
+    let mut failed = operation();
+    failed["state"] = json!("failed");
+    failed["error"] = json!(Problem::new(ErrorCode::GitNotFound, "No ref nope."));
+    Json(json!({"operations": [operation(), failed], "next": "op-0"}))
+}
+
+async fn show_operation(State(script): State<Shared>) -> Json<Value> {
+    let script = script.lock().unwrap();
+    let mut operation = operation();
+    match (script.running, script.canceled) {
+        (true, false) => operation["state"] = json!("running"),
+        (true, true) => operation["state"] = json!("canceled"),
+        _ => {}
+    }
+    Json(operation)
+}
+
+async fn cancel(State(script): State<Shared>) -> Response {
+    let mut operation = operation();
+    let mut script = script.lock().unwrap();
+    if script.running {
+        operation["state"] = json!("running");
+    }
+    script.canceled = true;
+    (StatusCode::ACCEPTED, Json(operation)).into_response()
 }
 
 fn accepted(script: &Script) -> Response {

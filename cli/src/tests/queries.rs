@@ -120,3 +120,16 @@ async fn every_code_can_be_explained_without_a_server() {
     let unknown = pilot_with(data, "explain nope", &[]).await;
     assert_eq!(unknown.result.unwrap_err().code, ErrorCode::NotFound);
 }
+
+#[tokio::test]
+async fn operations_are_a_table_with_what_went_wrong_and_a_word_that_there_are_more() {
+    let (at, script) = server().await;
+    let shown = pilot(at, "op ls --workspace demo --state failed -n 2").await;
+    let lines: Vec<Vec<&str>> = shown.out.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines[0], ["ID", "KIND", "WORKSPACE", "STATE", "AGE", "ERROR"]);
+    assert_eq!(lines[1][..4], ["op-1", "create", "demo", "succeeded"]);
+    assert_eq!((lines[2][3], *lines[2].last().unwrap()), ("failed", "git_not_found"));
+    assert!(shown.err.contains("--limit"), "{}", shown.err);
+    let asked = script.lock().unwrap().asked.pop().unwrap();
+    assert_eq!(asked, "GET /v1/operations?limit=2&workspace=demo&state=failed");
+}

@@ -10,6 +10,9 @@ pub fn provider_problem(error: ProviderError) -> Problem {
     if let Some(id) = &error.request_id {
         problem.detail = format!("{} (the provider's request {id})", problem.detail);
     }
+    if let Some(wait) = error.retry_after {
+        problem = problem.with_retry_after(wait);
+    }
     match error.action {
         Some(action) => problem.with_action(action),
         None => problem,

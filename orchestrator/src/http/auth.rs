@@ -9,6 +9,9 @@ use subtle::ConstantTimeEq as _;
 
 use super::{Api, Failure};
 
+/// Who holds the admin token, as it is named in the audit.
+pub const ADMIN: &str = "admin";
+
 pub struct Tokens {
     pub admin: String,
     pub gateway: String,

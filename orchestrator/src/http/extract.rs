@@ -8,7 +8,7 @@ use contracts::{ErrorCode, OperationId, Problem, WorkspaceRef, headers};
 use http::request::Parts;
 use serde::de::DeserializeOwned;
 
-use super::Failure;
+use super::{Failure, auth};
 use crate::lifecycle::{request, service};
 
 /// The id of the request, made or taken over by the outermost layer.
@@ -31,7 +31,8 @@ impl<S: Sync> FromRequestParts<S> for Caller {
                 return Err(Problem::new(ErrorCode::BadRequest, detail).into());
             }
         };
-        Ok(Self(service::Caller { request_id, idempotency_key: key }))
+        let principal = auth::ADMIN.to_owned();
+        Ok(Self(service::Caller { principal, request_id, idempotency_key: key }))
     }
 }
 

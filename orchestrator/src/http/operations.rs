@@ -6,13 +6,71 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::Sse;
 use axum::response::sse::{Event, KeepAlive};
-use contracts::Problem;
-use contracts::operation::{Operation, OperationEvent};
+use contracts::operation::{Operation, OperationEvent, OperationKind, OperationList, OperationState};
+use contracts::{ErrorCode, Problem};
 use futures_util::Stream;
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
+use serde::Deserialize;
 
-use super::extract::OperationPath;
-use super::{Answer, Api};
+use super::extract::{OperationPath, Parameters};
+use super::{Answer, Api, detached};
+use crate::lifecycle::request;
+use crate::store::Query;
+
+/// How many a page has when nobody says, and at most.
+const PAGE: [u32; 2] = [50, 500];
+
+#[derive(Deserialize, utoipa::IntoParams)]
+pub struct ListQuery {
+    /// Only those of a workspace, by its id or its slug.
+    workspace: Option<String>,
+    /// Only those in this state.
+    state: Option<OperationState>,
+    /// Only those of this kind.
+    kind: Option<OperationKind>,
+    /// How many at most; 50 by default, 500 at most.
+    limit: Option<u32>,
+    /// The `next` of the page before.
+    cursor: Option<String>,
+}
+
+/// Operations, the newest first.
+#[utoipa::path(get, path = "/v1/operations", params(ListQuery),
+    responses((status = 200, body = OperationList), (status = "default", body = Problem)))]
+pub async fn list(
+    State(api): State<Api>,
+    Parameters(query): Parameters<ListQuery>,
+) -> Answer<Json<OperationList>> {
+    let [usual, most] = PAGE;
+    let limit = query.limit.unwrap_or(usual).clamp(1, most);
+    let workspace = match &query.workspace {
+        Some(name) => Some(api.lifecycle.id_of(&request::workspace(name)?).await?),
+        None => None,
+    };
+    let before = query.cursor.as_deref().map(str::parse).transpose().map_err(|_| {
+        Problem::new(ErrorCode::BadRequest, "The cursor is not one that a list has given as `next`.")
+    })?;
+    let (state, kind) = (query.state, query.kind);
+    // One more than is shown tells whether there is another page.
+    let wanted = Query { workspace, state, kind, owner: None, before, most: limit + 1 };
+    let mut operations = api.lifecycle.operations(&wanted).await?;
+    let more = operations.len() > limit as usize;
+    operations.truncate(limit as usize);
+    let next = operations.last().filter(|_| more).map(|last| last.id.to_string());
+    Ok(Json(OperationList { operations, next }))
+}
+
+/// Ask an operation to end, in whatever phase it is; what was desired before it is desired again. One that has ended stays as
+/// it is. `GET` shows when it has ended.
+#[utoipa::path(post, path = "/v1/operations/{id}/cancel", params(("id" = String, Path)),
+    responses((status = 202, body = Operation), (status = "default", body = Problem)))]
+pub async fn cancel(
+    State(api): State<Api>,
+    OperationPath(id): OperationPath,
+) -> Answer<(StatusCode, Json<Operation>)> {
+    let operation = detached(async move { api.lifecycle.cancel(&id).await }).await?;
+    Ok((StatusCode::ACCEPTED, Json(operation)))
+}
 
 /// One operation.
 #[utoipa::path(get, path = "/v1/operations/{id}", params(("id" = String, Path)),

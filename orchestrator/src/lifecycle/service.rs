@@ -11,13 +11,15 @@ use contracts::workspace::{
     Accepted, CreateWorkspace, Desired, LogTail, Observed, ProviderInfo, Route, StackExport, StackRepair,
     Torn, Workspace,
 };
-use contracts::{ErrorCode, InstallationId, OperationId, Problem, ProviderName, Slug, WorkspaceRef};
+use contracts::{
+    ErrorCode, InstallationId, OperationId, Problem, ProviderName, Slug, WorkspaceId, WorkspaceRef,
+};
 use provider_api::RuntimeRef;
 
 use super::request::{self, ValidCreate};
 use crate::engine::Engine;
 use crate::operations::Runner;
-use crate::store::{NewOperation, Store, StoreError, WorkspaceRow};
+use crate::store::{NewOperation, Query, Store, StoreError, WorkspaceRow};
 use crate::wiring::Providers;
 
 /// What the lifecycle API does, without HTTP.
@@ -26,9 +28,6 @@ pub struct Lifecycle {
     pub providers: Providers,
     pub engine: Arc<Engine>,
     pub runner: Runner,
-    /// Held from the checks of a change to its hand-over: so what was checked is still true when it is
-    /// committed, and a delete finds everything that it has to cancel.
-    pub accepting: tokio::sync::Mutex<()>,
     pub installation: InstallationId,
     pub default_provider: ProviderName,
     /// Where browsers reach the gateway, once it is known.
@@ -38,6 +37,8 @@ pub struct Lifecycle {
 /// Who asked, for the log and for repeated requests.
 #[derive(Debug, Clone)]
 pub struct Caller {
+    /// Whose keys are whose, and who is named where it is kept who asked.
+    pub principal: String,
     pub request_id: String,
     pub idempotency_key: Option<String>,
 }
@@ -51,13 +52,9 @@ impl Lifecycle {
         let valid = request::validate(body, &self.providers, self.default_provider.as_str())?;
         valid.provider.ready().await.map_err(crate::engine::provider_problem)?;
         let row = new_row(valid);
-        let operation = NewOperation {
-            idempotency: caller.idempotency_key.clone().map(|key| (key, digest.clone())),
-            ..new_operation(&row, OperationKind::Create, caller)
-        };
-        let _one_at_a_time = self.accepting.lock().await;
+        let operation = new_operation(OperationKind::Create, caller, &digest);
         match self.store.insert_workspace(&row, &operation).await {
-            Ok(operation) => self.accept(&row.id.into(), operation).await,
+            Ok(operation) => self.accepted(&row.id.into(), operation).await,
             // The same request may have been sent twice at once, and this one was the slower.
             Err(error @ (StoreError::SlugTaken | StoreError::KeyTaken)) => {
                 let refusal =
@@ -115,6 +112,25 @@ impl Lifecycle {
 
     pub async fn operation(&self, id: &OperationId) -> Result<Operation, Problem> {
         let operation = self.store.operation(id).await?;
+        operation
+            .ok_or_else(|| Problem::new(ErrorCode::OperationNotFound, format!("There is no operation {id}.")))
+    }
+
+    pub async fn id_of(&self, name: &WorkspaceRef) -> Result<WorkspaceId, Problem> {
+        match name {
+            WorkspaceRef::Id(id) => Ok(id.clone()),
+            WorkspaceRef::Slug(_) => Ok(self.get(name).await?.id),
+        }
+    }
+
+    pub async fn operations(&self, query: &Query) -> Result<Vec<Operation>, Problem> {
+        Ok(self.store.operations(query).await?)
+    }
+
+    /// Asks an operation to end, in whatever phase it is. What was desired before it is desired again.
+    pub async fn cancel(&self, id: &OperationId) -> Result<Operation, Problem> {
+        let operation = self.store.cancel(id).await?;
+        self.runner.cancel(id);
         operation
             .ok_or_else(|| Problem::new(ErrorCode::OperationNotFound, format!("There is no operation {id}.")))
     }
@@ -192,47 +208,38 @@ impl Lifecycle {
         desired: Desired,
         caller: &Caller,
     ) -> Result<Accepted, Problem> {
-        let _one_at_a_time = self.accepting.lock().await;
         // Before the slug: it may be that of a successor by now.
         let digest = format!("{kind:?} {name}");
         if let Some(accepted) = self.repeated(caller, &digest).await? {
             return Ok(accepted);
         }
         let row = self.row(name).await?;
-        let unfinished = self.store.unfinished_of(&row.runtime_id).await?;
-        if let Some(same) = unfinished.iter().find(|operation| operation.kind == kind) {
-            // Asked twice: the answer is the operation that is already on its way.
-            return Ok(Accepted { workspace: self.view(row), operation: same.clone() });
-        }
-        if kind != OperationKind::Delete
-            && let Some(other) = unfinished.first()
-        {
-            let detail =
-                format!("{} is busy: operation {} ({:?}) has not ended.", row.slug, other.id, other.kind);
-            return Err(Problem::new(ErrorCode::OperationInProgress, detail)
-                .with_action(format!("Wait for it with `pilot op watch {}`, then try again.", other.id)));
-        }
-        let operation = NewOperation {
-            idempotency: caller.idempotency_key.clone().map(|key| (key, digest)),
-            ..new_operation(&row, kind, caller)
+        let wanted = self.store.request(&row.id, desired, &new_operation(kind, caller, &digest)).await;
+        let wanted = match wanted {
+            // The same request may have been sent twice at once, and this one was the slower.
+            Err(StoreError::KeyTaken) => {
+                let repeated = self.repeated(caller, &digest).await?;
+                return repeated.ok_or_else(|| StoreError::KeyTaken.into());
+            }
+            Err(StoreError::Gone) => return Err(not_found(name)),
+            wanted => wanted?,
         };
-        let operation = self.store.request_change(&row.runtime_id, desired, &operation).await?;
-        for other in &unfinished {
-            self.runner.cancel(&other.id);
+        if let Some(other) = &wanted.cancelled {
+            self.runner.cancel(other);
         }
-        self.accept(&row.id.into(), operation).await
+        self.accepted(&row.id.into(), wanted.operation).await
     }
 
-    async fn accept(&self, name: &WorkspaceRef, operation: Operation) -> Result<Accepted, Problem> {
-        let workspace = self.get(name).await;
-        self.runner.submit(operation.clone());
-        Ok(Accepted { workspace: workspace?, operation })
+    async fn accepted(&self, name: &WorkspaceRef, operation: Operation) -> Result<Accepted, Problem> {
+        Ok(Accepted { workspace: self.get(name).await?, operation })
     }
 
     /// The first answer again, when this key was used for this request before.
     async fn repeated(&self, caller: &Caller, digest: &str) -> Result<Option<Accepted>, Problem> {
         let Some(key) = &caller.idempotency_key else { return Ok(None) };
-        let Some((operation, used_for)) = self.store.operation_of_key(key).await? else { return Ok(None) };
+        let Some((operation, used_for)) = self.store.operation_of_key(&caller.principal, key).await? else {
+            return Ok(None);
+        };
         if used_for != digest {
             return Err(StoreError::KeyTaken.into());
         }
@@ -293,15 +300,13 @@ fn new_row(valid: ValidCreate) -> WorkspaceRow {
     }
 }
 
-fn new_operation(row: &WorkspaceRow, kind: OperationKind, caller: &Caller) -> NewOperation {
+fn new_operation(kind: OperationKind, caller: &Caller, digest: &str) -> NewOperation {
     NewOperation {
         id: OperationId::random(),
         kind,
-        workspace_id: row.id.clone(),
-        runtime_id: row.runtime_id.clone(),
-        slug: row.slug.clone(),
         request_id: caller.request_id.clone(),
-        idempotency: None,
+        principal: caller.principal.clone(),
+        idempotency: caller.idempotency_key.clone().map(|key| (key, digest.to_owned())),
     }
 }
 
@@ -320,10 +325,23 @@ mod tests {
             engine: Arc::clone(&parts.engine),
             installation: parts.installation.clone(),
             runner: Runner::new(parts),
-            accepting: tokio::sync::Mutex::default(),
             default_provider: "test".parse().unwrap(),
             gateway: OnceLock::new(),
         }
+    }
+
+    fn caller(key: Option<&str>) -> Caller {
+        let idempotency_key = key.map(str::to_owned);
+        Caller { principal: "admin".to_owned(), request_id: "req-1".to_owned(), idempotency_key }
+    }
+
+    /// As the end of a delete does.
+    async fn remove(store: &Store) {
+        let claimed = store.claim("me", std::time::Duration::from_secs(9), &[]).await.unwrap().unwrap();
+        let (operation, runtime) = (claimed.operation.id, claimed.operation.runtime_id);
+        let (state, phases) = (contracts::operation::OperationState::Succeeded, claimed.operation.phases);
+        let end = crate::store::End { state, phases, error: None, change: None, removed: true };
+        store.finish(&crate::store::Hold { operation, runtime, fence: claimed.fence }, end).await.unwrap();
     }
 
     fn row(slug: &str) -> WorkspaceRow {
@@ -334,10 +352,9 @@ mod tests {
     async fn a_key_stands_for_its_own_workspace_even_when_another_has_the_slug_now() {
         let folder = tempfile::tempdir().unwrap();
         let lifecycle = lifecycle(folder.path()).await;
-        let caller = Caller { request_id: "req-1".to_owned(), idempotency_key: Some("key".to_owned()) };
+        let caller = caller(Some("key"));
         let (first, second) = (row("demo"), row("demo"));
-        let mut operation = new_operation(&first, OperationKind::Create, &caller);
-        operation.idempotency = Some(("key".to_owned(), "digest".to_owned()));
+        let operation = new_operation(OperationKind::Create, &caller, "digest");
         lifecycle.store.insert_workspace(&first, &operation).await.unwrap();
         let repeated = lifecycle.repeated(&caller, "digest").await.unwrap().unwrap();
         assert_eq!(
@@ -345,8 +362,9 @@ mod tests {
             (first.runtime_id.clone(), operation.id)
         );
 
-        lifecycle.store.remove_workspace(&first.runtime_id).await.unwrap();
-        let other = new_operation(&second, OperationKind::Create, &caller);
+        remove(&lifecycle.store).await;
+        let mut other = new_operation(OperationKind::Create, &caller, "digest");
+        other.idempotency = None;
         lifecycle.store.insert_workspace(&second, &other).await.unwrap();
         let problem = lifecycle.repeated(&caller, "digest").await.unwrap_err();
         assert_eq!(problem.code, ErrorCode::IdempotencyConflict);
@@ -356,9 +374,9 @@ mod tests {
     async fn the_same_change_asked_for_many_times_at_once_is_one_operation() {
         let folder = tempfile::tempdir().unwrap();
         let lifecycle = lifecycle(folder.path()).await;
-        let caller = Caller { request_id: "req-1".to_owned(), idempotency_key: None };
+        let caller = caller(None);
         let row = row("demo");
-        let create = new_operation(&row, OperationKind::Create, &caller);
+        let create = new_operation(OperationKind::Create, &caller, "");
         lifecycle.store.insert_workspace(&row, &create).await.unwrap();
         let name = row.slug.clone().into();
         let asked = (0..16).map(|_| lifecycle.delete(&name, &caller));

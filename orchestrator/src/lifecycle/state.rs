@@ -13,11 +13,15 @@ pub enum Event {
     StartStarted,
     /// The instance answered as users need it.
     BecameReady,
-    /// The instance exists and does not answer.
-    BecameUnhealthy,
     StopStarted,
     StopFinished,
     SuspendFinished,
+    /// It was seen so by whoever looks from time to time.
+    FoundReady,
+    /// It does not answer as it should.
+    FoundUnwell,
+    FoundStopped,
+    FoundSuspended,
     /// A call timed out: the truth is not known.
     ContactLost,
     /// An operation ended with an error.
@@ -27,20 +31,29 @@ pub enum Event {
 }
 
 impl Event {
-    pub const ALL: [Event; 12] = [
+    pub const ALL: [Event; 15] = [
         Event::CreateStarted,
         Event::Applied,
         Event::StartStarted,
         Event::BecameReady,
-        Event::BecameUnhealthy,
         Event::StopStarted,
         Event::StopFinished,
         Event::SuspendFinished,
+        Event::FoundReady,
+        Event::FoundUnwell,
+        Event::FoundStopped,
+        Event::FoundSuspended,
         Event::ContactLost,
         Event::OperationFailed,
         Event::DeleteStarted,
         Event::DeleteFinished,
     ];
+
+    /// Seen from outside, and no step of an operation.
+    fn is_found(self) -> bool {
+        use Event::*;
+        matches!(self, FoundReady | FoundUnwell | FoundStopped | FoundSuspended | ContactLost)
+    }
 }
 
 /// The event cannot happen in this state.
@@ -62,20 +75,21 @@ pub fn next(state: Observed, event: Event) -> Result<Observed, IllegalTransition
         }
         Event::Applied => only(state, &[Provisioning], Booting),
         Event::StartStarted => {
-            only(state, &[Stopped, Suspended, Failed, Unknown, Degraded, Ready, Booting], Booting)
+            only(state, &[Absent, Stopped, Suspended, Failed, Unknown, Degraded, Ready, Booting], Booting)
         }
         Event::BecameReady => only(state, &[Booting, Degraded, Unknown, Ready], Ready),
-        Event::BecameUnhealthy => only(state, &[Ready, Degraded, Unknown], Degraded),
+        // Whoever looks may find this whatever the last word was.
+        Event::FoundReady => Some(Ready),
+        Event::FoundStopped => Some(Stopped),
+        Event::FoundSuspended => Some(Suspended),
+        Event::ContactLost => Some(Unknown),
+        // Why it failed says more.
+        Event::FoundUnwell => (state != Failed).then_some(Degraded),
         Event::StopStarted => {
             only(state, &[Ready, Degraded, Booting, Unknown, Failed, Stopping, Stopped, Suspended], Stopping)
         }
         Event::StopFinished => only(state, &[Stopping], Stopped),
         Event::SuspendFinished => only(state, &[Stopping], Suspended),
-        Event::ContactLost => only(
-            state,
-            &[Provisioning, Booting, Ready, Degraded, Stopping, Stopped, Suspended, Unknown],
-            Unknown,
-        ),
         Event::OperationFailed => {
             only(state, &[Absent, Provisioning, Booting, Stopping, Deleting, Unknown, Failed], Failed)
         }
@@ -87,11 +101,12 @@ fn only(state: Observed, from: &[Observed], to: Observed) -> Option<Observed> {
     from.contains(&state).then_some(to)
 }
 
-/// The whole machine as a Mermaid diagram, for the documentation.
+/// What operations do, as a Mermaid diagram for the documentation. What a look finds leads there from everywhere, so it is
+/// left out.
 pub fn diagram() -> String {
     let mut lines = vec!["stateDiagram-v2".to_owned(), "    [*] --> Absent".to_owned()];
     for state in Observed::ALL {
-        for event in Event::ALL {
+        for event in Event::ALL.into_iter().filter(|event| !event.is_found()) {
             match next(state, event) {
                 Ok(reached) if reached != state => {
                     lines.push(format!("    {state:?} --> {reached:?}: {event:?}"))
@@ -115,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_workspace_that_answered_becomes_ready() {
+    fn an_operation_makes_only_a_workspace_ready_that_answered() {
         for state in Observed::ALL {
             let ready = next(state, Event::BecameReady).is_ok();
             let may =

@@ -5,33 +5,88 @@ use std::time::Duration;
 
 use contracts::operation::Severity;
 use contracts::{ErrorCode, Problem};
+use rand::RngExt as _;
 use stacks::Stack;
 
-use super::run::Run;
+use super::run::{Run, canceled};
 
-/// How often an apply is tried when it was interrupted or its outcome is unknown.
-const ATTEMPTS: u32 = 3;
+/// Between two attempts; a third of it more or less, so that many that failed together do not come together again.
+const PAUSES: [Duration; 4] =
+    [Duration::from_millis(500), Duration::from_secs(2), Duration::from_secs(8), Duration::from_secs(20)];
+
+/// Nobody is asked to wait longer than this, whatever a vendor says.
+const LONGEST: Duration = Duration::from_secs(120);
 
 /// Applies the stack; `refresh` looks first at what is really there.
 pub async fn apply(run: &Arc<Run>, stack: &Stack, refresh: bool) -> Result<(), Problem> {
-    let mut attempt = 1;
-    loop {
+    again(run, || async {
         let options = run.engine_options().refresh(refresh);
-        let result = run.parts.engine.apply(stack, &options).await;
-        match result {
-            Ok(_) => return Ok(()),
-            Err(problem) if attempt < ATTEMPTS && worth_repeating(&problem) => {
-                run.check_cancelled()?;
-                run.say(Severity::Warning, format!("{} Trying again.", problem.detail));
-                tokio::time::sleep(Duration::from_millis(200) * 2u32.pow(attempt)).await;
-                attempt += 1;
-            }
-            Err(problem) => return Err(problem),
-        }
-    }
+        run.parts.engine.apply(stack, &options).await.map(drop)
+    })
+    .await
 }
 
-/// Creates are find-or-create, so repeating one that may have happened makes no second object.
-fn worth_repeating(problem: &Problem) -> bool {
-    matches!(problem.code, ErrorCode::EngineInterrupted | ErrorCode::ProviderTimeout)
+/// Deletes all that the stack has made.
+pub async fn destroy(run: &Arc<Run>, stack: &Stack) -> Result<(), Problem> {
+    again(run, || async { run.parts.engine.destroy(stack, &run.engine_options()).await }).await
+}
+
+/// Creates are find-or-create and deletes find what is left, so that repeating one that may have happened makes no second
+/// object and misses none. Who waits for the next attempt gives its place to another.
+async fn again<F>(run: &Arc<Run>, mut attempt: impl FnMut() -> F) -> Result<(), Problem>
+where
+    F: Future<Output = Result<(), Problem>>,
+{
+    for pause in PAUSES {
+        let problem = match attempt().await {
+            Ok(()) => return Ok(()),
+            Err(problem) if passes(&problem) => problem,
+            Err(problem) => return Err(problem),
+        };
+        run.check_cancelled()?;
+        let pause = wait(pause, problem.retry_after);
+        run.say(Severity::Warning, format!("{} Trying again in {pause:.1?}.", problem.detail));
+        run.only_waits();
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = run.ending.token().cancelled() => return Err(canceled()),
+        }
+        run.works().await?;
+    }
+    attempt().await
+}
+
+/// What may be over soon, by its code.
+fn passes(problem: &Problem) -> bool {
+    matches!(
+        problem.code,
+        ErrorCode::EngineInterrupted
+            | ErrorCode::ProviderTimeout
+            | ErrorCode::ProviderUnreachable
+            | ErrorCode::ProviderUnreadable
+            | ErrorCode::ProviderRateLimited
+            | ErrorCode::DockerUnavailable
+            | ErrorCode::StackLocked
+    )
+}
+
+fn wait(pause: Duration, said: Option<u64>) -> Duration {
+    let pause = pause.mul_f64(rand::rng().random_range(0.67..1.33));
+    let said = said.map(Duration::from_secs).unwrap_or_default();
+    pause.max(said).min(LONGEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_vendors_own_word_on_when_to_come_again_counts_within_reason() {
+        let second = Duration::from_secs(1);
+        for _ in 0..100 {
+            assert!((second.mul_f64(0.66)..second.mul_f64(1.34)).contains(&wait(second, None)));
+        }
+        assert_eq!(wait(second, Some(30)), 30 * second);
+        assert_eq!(wait(second, Some(3600)), LONGEST);
+    }
 }

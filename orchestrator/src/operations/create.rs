@@ -13,12 +13,10 @@ use crate::lifecycle::state::Event;
 
 pub async fn run(run: &Arc<Run>) -> Result<(), Problem> {
     let row = run.row().await?;
-    run.observe(Event::CreateStarted, None).await?;
     let stack = run.compile(&row)?;
-    run.reach(Phase::Planned).await?;
+    run.step(Some(Event::CreateStarted), Some(Phase::Planned), None).await?;
     shared::ensure(run, &row).await?;
     apply(run, &stack, false).await?;
-    run.observe(Event::Applied, None).await?;
-    run.reach(Phase::Applied).await?;
+    run.step(Some(Event::Applied), Some(Phase::Applied), None).await?;
     boot(run, &row).await
 }

@@ -7,25 +7,20 @@ use contracts::{ErrorCode, Problem};
 use provider_api::{DeleteRequest, Expr, OwnedObject, Properties, Provider};
 use stacks::Stack;
 
+use super::apply::destroy;
 use super::run::Run;
 use crate::engine::provider_problem;
 use crate::lifecycle::state::Event;
 
 pub async fn run(run: &Arc<Run>) -> Result<(), Problem> {
-    let row = match run.row().await {
-        // A process that ended after the last step and before it could say so was here before.
-        Err(gone) if gone.code == ErrorCode::WorkspaceNotFound => return Ok(()),
-        row => row?,
-    };
+    let row = run.row().await?;
     run.observe(Event::DeleteStarted, None).await?;
     let provider = run.provider(&row)?;
     let stack = run.compile(&row)?;
     run.reach(Phase::Planned).await?;
-    run.parts.engine.destroy(&stack, &run.engine_options()).await?;
+    destroy(run, &stack).await?;
     run.reach(Phase::Applied).await?;
-    sweep(run, provider.as_ref(), &stack).await?;
-    run.observe(Event::DeleteFinished, None).await?;
-    Ok(run.parts.store.remove_workspace(&row.runtime_id).await?)
+    sweep(run, provider.as_ref(), &stack).await
 }
 
 /// A create that was killed can have made objects that Pulumi's state does not know. They are found by
@@ -68,33 +63,4 @@ async fn leftovers(run: &Run, provider: &dyn Provider) -> Result<Vec<OwnedObject
     let runtime = run.runtime();
     let owned = inventory.list_owned(&runtime.installation).await.map_err(provider_problem)?;
     Ok(owned.into_iter().filter(|object| object.runtime_id == runtime.runtime_id).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use contracts::operation::{Operation, OperationKind, OperationState, Phases};
-    use contracts::{OperationId, RuntimeId};
-    use tokio_util::sync::CancellationToken;
-
-    use super::*;
-    use crate::operations::stand_in;
-
-    #[tokio::test]
-    async fn a_delete_that_was_interrupted_after_its_last_step_is_a_success() {
-        let folder = tempfile::tempdir().unwrap();
-        let operation = Operation {
-            id: OperationId::random(),
-            kind: OperationKind::Delete,
-            workspace_id: contracts::WorkspaceId::random(),
-            slug: "demo".parse().unwrap(),
-            runtime_id: RuntimeId::random(),
-            state: OperationState::Running,
-            phases: Phases::default(),
-            error: None,
-            request_id: "req-1".to_owned(),
-        };
-        let parts = Arc::new(stand_in::parts(folder.path()).await);
-        let run = Arc::new(Run::new(parts, operation, CancellationToken::new()));
-        assert_eq!(super::run(&run).await, Ok(()));
-    }
 }

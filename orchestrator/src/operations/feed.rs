@@ -8,7 +8,7 @@ use std::time::Duration;
 use contracts::OperationId;
 use contracts::operation::{Operation, OperationEvent, OperationEventBody, Phase};
 use jiff::Timestamp;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::store::{Result, Store};
 
@@ -58,6 +58,7 @@ impl Feed {
         tokio::spawn(
             Writer { store: store.clone(), readers: readers.clone(), last: HashMap::new() }.run(entries),
         );
+        tokio::spawn(readers.clone().hear(store.told()));
         Self { store, queue, readers }
     }
 
@@ -250,6 +251,17 @@ impl Readers {
         }
     }
 
+    /// What is told in other processes. What is missed is found by those who look from time to time.
+    async fn hear(self, mut told: broadcast::Receiver<String>) {
+        loop {
+            match told.recv().await {
+                Ok(id) => self.wake(id.parse().iter()),
+                Err(broadcast::error::RecvError::Lagged(_)) => {}
+                Err(broadcast::error::RecvError::Closed) => return,
+            }
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<OperationId, watch::Sender<()>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -260,7 +272,7 @@ mod tests {
     use contracts::operation::{OperationKind, OperationState};
 
     use super::*;
-    use crate::store::{NewOperation, WorkspaceRow};
+    use crate::store::{End, Hold, NewOperation, WorkspaceRow};
 
     struct World {
         _folder: tempfile::TempDir,
@@ -277,10 +289,8 @@ mod tests {
             let new = NewOperation {
                 id: OperationId::random(),
                 kind: OperationKind::Create,
-                workspace_id: row.id.clone(),
-                runtime_id: row.runtime_id.clone(),
-                slug: row.slug.clone(),
                 request_id: "req-1".to_owned(),
+                principal: "admin".to_owned(),
                 idempotency: None,
             };
             let operation = store.insert_workspace(&row, &new).await.unwrap();
@@ -288,8 +298,18 @@ mod tests {
         }
 
         async fn ends(&mut self) {
+            let lease = Duration::from_secs(9);
+            let claimed = self.store.claim("me", lease, &[]).await.unwrap().unwrap();
             self.operation.state = OperationState::Succeeded;
-            self.store.save_operation(&self.operation).await.unwrap();
+            let (operation, runtime) = (claimed.operation.id, claimed.operation.runtime_id);
+            let end = End {
+                state: OperationState::Succeeded,
+                phases: claimed.operation.phases,
+                error: None,
+                change: None,
+                removed: false,
+            };
+            self.store.finish(&Hold { operation, runtime, fence: claimed.fence }, end).await.unwrap();
         }
 
         async fn collect(&self, feed: &Feed, after: u64) -> Vec<u64> {

@@ -1,7 +1,7 @@
 //! One operation while it runs: its row, its event stream, its workspace's state.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use automation::{EngineEvent, EventKind, Options};
 use contracts::operation::{Operation, OperationEventBody, OperationKind, OperationState, Phase, Severity};
@@ -10,12 +10,13 @@ use contracts::{ErrorCode, OperationId, Problem};
 use jiff::Timestamp;
 use provider_api::{Provider, RuntimeRef};
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
 use super::Parts;
+use super::ending::{Ending, Why};
+use super::room::{Place, Room};
 use crate::engine::engine_options;
-use crate::lifecycle::state::{Event, next};
-use crate::store::{Change, StoreError, WorkspaceRow};
+use crate::lifecycle::state::Event;
+use crate::store::{Change, End, Hold, Step, StoreError, WorkspaceRow};
 
 /// How long an operation waits for a living Pulumi run that an earlier process left behind.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
@@ -31,18 +32,28 @@ const STORE_RETRY: Duration = Duration::from_millis(500);
 
 pub struct Run {
     pub parts: Arc<Parts>,
-    /// Cancelled by a delete of the workspace or by the end of the process.
-    pub cancel: CancellationToken,
+    pub ending: Ending,
+    hold: Hold,
     operation: Mutex<Operation>,
+    /// Where it works; it has no place there while it only waits.
+    room: Room,
+    place: Mutex<Option<Place>>,
 }
 
 impl Run {
-    pub fn new(parts: Arc<Parts>, operation: Operation, cancel: CancellationToken) -> Self {
-        Self { parts, cancel, operation: Mutex::new(operation) }
+    pub fn new(
+        parts: Arc<Parts>,
+        operation: Operation,
+        hold: Hold,
+        ending: Ending,
+        room: Room,
+        place: Option<Place>,
+    ) -> Self {
+        Self { parts, ending, hold, operation: Mutex::new(operation), room, place: Mutex::new(place) }
     }
 
     pub fn id(&self) -> OperationId {
-        self.operation().id.clone()
+        self.hold.operation.clone()
     }
 
     pub fn kind(&self) -> OperationKind {
@@ -54,23 +65,47 @@ impl Run {
     }
 
     pub fn runtime(&self) -> RuntimeRef {
-        let runtime_id = self.operation().runtime_id.clone();
-        RuntimeRef { runtime_id, installation: self.parts.installation.clone() }
+        RuntimeRef { runtime_id: self.hold.runtime.clone(), installation: self.parts.installation.clone() }
     }
 
-    pub async fn begin(&self) -> Result<(), Problem> {
-        self.operation().state = OperationState::Running;
-        self.check_cancelled()?;
+    pub fn begin(&self) -> Result<(), Problem> {
         let (id, kind, request_id) = (self.id(), self.kind(), self.request_id());
-        tracing::info!(operation = %id, ?kind, runtime = %self.runtime().runtime_id, requestId = request_id, "operation begins");
-        self.save().await
+        tracing::info!(
+            operation = %id, ?kind, runtime = %self.hold.runtime, fence = self.hold.fence, requestId = request_id,
+            "operation begins"
+        );
+        self.check_cancelled()
     }
 
+    /// A phase is reached.
     pub async fn reach(&self, phase: Phase) -> Result<(), Problem> {
+        self.step(None, Some(phase), None).await
+    }
+
+    /// Something happened to the runtime. `endpoint` is where traffic may go from now on.
+    pub async fn observe(&self, event: Event, endpoint: Option<Endpoint>) -> Result<(), Problem> {
+        self.step(Some(event), None, endpoint).await
+    }
+
+    /// Both, in one commit.
+    pub async fn step(
+        &self,
+        event: Option<Event>,
+        phase: Option<Phase>,
+        endpoint: Option<Endpoint>,
+    ) -> Result<(), Problem> {
         self.check_cancelled()?;
-        self.operation().phases.reach(phase, Timestamp::now());
-        self.save().await?;
-        self.publish(OperationEventBody::Phase { phase });
+        let phases = phase.map(|phase| {
+            let mut operation = self.operation();
+            operation.phases.reach(phase, Timestamp::now());
+            operation.phases.clone()
+        });
+        let change = event.map(|event| Change { event, endpoint, error: None });
+        let step = Step { phases, change };
+        self.patiently(|| self.parts.store.advance(&self.hold, step.clone())).await?;
+        if let Some(phase) = phase {
+            self.publish(OperationEventBody::Phase { phase });
+        }
         Ok(())
     }
 
@@ -78,8 +113,23 @@ impl Run {
         self.publish(OperationEventBody::Message { severity, text: text.into() });
     }
 
+    /// From here on it only waits, and another may work.
+    pub fn only_waits(&self) {
+        *self.place.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// From here on it works again, once there is a place.
+    pub async fn works(&self) -> Result<(), Problem> {
+        let place = tokio::select! {
+            place = self.room.enter() => place,
+            () = self.ending.token().cancelled() => return Err(canceled()),
+        };
+        *self.place.lock().unwrap_or_else(PoisonError::into_inner) = place;
+        Ok(())
+    }
+
     pub fn check_cancelled(&self) -> Result<(), Problem> {
-        if self.cancel.is_cancelled() {
+        if self.ending.token().is_cancelled() {
             return Err(canceled());
         }
         Ok(())
@@ -87,8 +137,8 @@ impl Run {
 
     /// The workspace's row; an error when it is gone, which only a finished delete can cause.
     pub async fn row(&self) -> Result<WorkspaceRow, Problem> {
-        let runtime = self.runtime().runtime_id;
-        let row = self.parts.store.workspace_of(&runtime).await?;
+        let runtime = &self.hold.runtime;
+        let row = self.parts.store.workspace_of(runtime).await?;
         row.ok_or_else(|| Problem::new(ErrorCode::WorkspaceNotFound, format!("Runtime {runtime} is gone.")))
     }
 
@@ -98,37 +148,6 @@ impl Run {
 
     pub fn compile(&self, row: &WorkspaceRow) -> Result<stacks::Stack, Problem> {
         crate::engine::stack_of(row, &self.parts.providers, &self.parts.installation)
-    }
-
-    /// Moves the workspace on. `endpoint` is where traffic may go from now on.
-    pub async fn observe(&self, event: Event, endpoint: Option<Endpoint>) -> Result<(), Problem> {
-        self.transition(event, endpoint, None).await
-    }
-
-    /// Records why an operation failed; logged and left when the state does not allow it.
-    pub async fn observe_failure(&self, event: Event, problem: &Problem) {
-        if let Err(error) = self.transition(event, None, Some(problem.clone())).await {
-            tracing::warn!(operation = %self.id(), %error, "the failure could not be shown on the workspace");
-        }
-    }
-
-    async fn transition(
-        &self,
-        event: Event,
-        endpoint: Option<Endpoint>,
-        error: Option<Problem>,
-    ) -> Result<(), Problem> {
-        loop {
-            let row = self.row().await?;
-            let observed = next(row.observed, event)
-                .map_err(|illegal| Problem::new(ErrorCode::OperationInProgress, format!("{illegal}.")))?;
-            let change = Change { observed, endpoint: endpoint.clone(), error: error.clone() };
-            let written =
-                self.patiently(|| self.parts.store.observe(&row.runtime_id, row.observed, &change)).await?;
-            if written {
-                return Ok(());
-            }
-        }
     }
 
     /// The options of an engine operation, and the task that passes its events on.
@@ -142,21 +161,48 @@ impl Run {
         });
         engine_options()
             .events(sender)
-            .cancel(self.cancel.clone())
+            .cancel(self.ending.token().clone())
             .lock_timeout(LOCK_TIMEOUT)
             .timeout(ENGINE_TIMEOUT)
     }
 
-    pub async fn finish(&self, state: OperationState, error: Option<Problem>, at: Timestamp) {
-        {
+    /// Its work is done; `removed` when nothing of the runtime is left.
+    pub async fn succeed(&self, removed: bool, started: Instant) {
+        let change = removed.then(|| Change::of(Event::DeleteFinished));
+        self.finish(OperationState::Succeeded, None, change, removed, started).await;
+    }
+
+    /// It ends without; the runtime is seen as `change` says, where its state allows that.
+    pub async fn fail(&self, state: OperationState, problem: Problem, change: Change, started: Instant) {
+        self.finish(state, Some(problem), Some(change), false, started).await;
+    }
+
+    async fn finish(
+        &self,
+        state: OperationState,
+        error: Option<Problem>,
+        change: Option<Change>,
+        removed: bool,
+        started: Instant,
+    ) {
+        let phases = {
             let mut operation = self.operation();
-            operation.state = state;
-            operation.error = error.clone();
-            operation.phases.finished = Some(at);
-        }
+            operation.phases.finished = Some(Timestamp::now());
+            operation.phases.clone()
+        };
+        let end = End { state, phases, error: error.clone(), change, removed };
         // An end that is not on record would block the workspace, so it is tried until it is.
-        while let Err(problem) = self.save().await {
-            tracing::error!(operation = %self.id(), %problem, "the end of the operation is not stored yet");
+        loop {
+            match self.parts.store.finish(&self.hold, end.clone()).await {
+                Ok(()) => break,
+                Err(StoreError::Fenced) => {
+                    tracing::warn!(operation = %self.id(), "fenced: another orchestrator goes on with the operation");
+                    return;
+                }
+                Err(error) => {
+                    tracing::error!(operation = %self.id(), %error, "the end of the operation is not stored yet")
+                }
+            }
             if self.parts.shutdown.is_cancelled() {
                 return;
             }
@@ -165,6 +211,7 @@ impl Run {
         let code = error.as_ref().map(|problem| problem.code.as_str()).unwrap_or("none");
         tracing::info!(operation = %self.id(), ?state, code, requestId = self.request_id(), "operation ended");
         self.publish(OperationEventBody::Done { state, error });
+        crate::metrics::operation_ended(self.kind(), state, started.elapsed());
     }
 
     fn pass_on(&self, event: EngineEvent) {
@@ -186,21 +233,21 @@ impl Run {
         });
     }
 
-    async fn save(&self) -> Result<(), Problem> {
-        let operation = self.operation().clone();
-        self.patiently(|| self.parts.store.save_operation(&operation)).await
-    }
-
-    /// A disk that is full is waited for: what was accepted is not given up for it.
+    /// A disk that is full and a database that is away are waited for: what was accepted is not given up for that.
     async fn patiently<T, F>(&self, mut write: impl FnMut() -> F) -> Result<T, Problem>
     where
         F: Future<Output = Result<T, StoreError>>,
     {
         loop {
             match write().await {
-                Err(StoreError::Full) if !self.parts.shutdown.is_cancelled() => {
-                    tracing::warn!(operation = %self.id(), "the store's disk is full; waiting for space");
+                Err(error @ (StoreError::Full | StoreError::Away(_))) => {
+                    self.check_cancelled()?;
+                    tracing::warn!(operation = %self.id(), %error, "waiting for the store");
                     tokio::time::sleep(STORE_RETRY).await;
+                }
+                Err(StoreError::Fenced) => {
+                    self.ending.because(Why::Fenced);
+                    return Err(StoreError::Fenced.into());
                 }
                 result => return result.map_err(Problem::from),
             }

@@ -2,7 +2,7 @@
 //! removed on demand after the last.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use contracts::operation::Severity;
 use contracts::{ErrorCode, Problem, ProviderName};
@@ -12,27 +12,38 @@ use tokio::sync::Mutex;
 
 use super::Parts;
 use super::apply::apply;
-use super::run::Run;
+use super::run::{Run, canceled};
 use crate::engine::{engine_options, shared_stack};
 use crate::store::WorkspaceRow;
 
-/// The shared stacks as this process has applied them. Held while one is applied, so that of many
-/// creates one does it and the others wait.
+/// The shared stacks as this process has applied them, each behind a lock of its provider: of many creates one applies it
+/// and the others wait.
 #[derive(Default)]
-pub struct Applied(Mutex<HashMap<ProviderName, Stack>>);
+pub struct Applied(std::sync::Mutex<HashMap<ProviderName, Arc<Mutex<Option<Stack>>>>>);
+
+impl Applied {
+    fn of(&self, provider: &ProviderName) -> Arc<Mutex<Option<Stack>>> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(all.entry(provider.clone()).or_default())
+    }
+}
 
 /// Once in the life of a process, and again when what is declared changes: then it is the same for every
 /// runtime, and costs nothing.
 pub async fn ensure(run: &Arc<Run>, row: &WorkspaceRow) -> Result<(), Problem> {
     let provider = run.provider(row)?;
     let Some(stack) = shared_stack(provider.as_ref(), &run.parts.installation)? else { return Ok(()) };
-    let mut applied = run.parts.shared.0.lock().await;
-    if applied.get(&row.provider) == Some(&stack) {
+    let one = run.parts.shared.of(&row.provider);
+    let mut applied = tokio::select! {
+        applied = one.lock() => applied,
+        () = run.ending.token().cancelled() => return Err(canceled()),
+    };
+    if applied.as_ref() == Some(&stack) {
         return Ok(());
     }
     run.say(Severity::Info, format!("Making sure of what workspaces on {} share.", row.provider));
     apply(run, &stack, false).await?;
-    applied.insert(row.provider.clone(), stack);
+    *applied = Some(stack);
     Ok(())
 }
 
@@ -41,7 +52,8 @@ pub async fn ensure(run: &Arc<Run>, row: &WorkspaceRow) -> Result<(), Problem> {
 pub async fn remove(parts: &Parts, provider: &dyn Provider) -> Result<bool, Problem> {
     let Some(stack) = shared_stack(provider, &parts.installation)? else { return Ok(false) };
     let name = provider.describe().name;
-    let mut applied = parts.shared.0.lock().await;
+    let one = parts.shared.of(&name);
+    let mut applied = one.lock().await;
     let rows = parts.store.workspaces().await?;
     let users: Vec<&str> =
         rows.iter().filter(|row| row.provider == name).map(|row| row.slug.as_str()).collect();
@@ -51,7 +63,7 @@ pub async fn remove(parts: &Parts, provider: &dyn Provider) -> Result<bool, Prob
             .with_action("Delete them with `pilot ws rm`, then try again."));
     }
     // Whatever comes of it, the next create looks again.
-    applied.remove(&name);
+    *applied = None;
     parts.engine.destroy(&stack, &engine_options()).await?;
     Ok(true)
 }

@@ -80,11 +80,11 @@ pub async fn boot(run: &Arc<Run>, row: &WorkspaceRow) -> Result<(), Problem> {
     }
     let target = Target { provider: provider.as_ref(), runtime: &runtime, timeout: run.parts.ready_timeout };
     let booted = readiness::booted(&run.parts.probe, &target);
+    run.only_waits();
     cancellable(run, booted).await?;
     run.reach(Phase::Booted).await?;
     let endpoint = cancellable(run, readiness::ready(&run.parts.probe, &target)).await?;
-    run.observe(Event::BecameReady, Some(endpoint)).await?;
-    run.reach(Phase::Ready).await
+    run.step(Some(Event::BecameReady), Some(Phase::Ready), Some(endpoint)).await
 }
 
 /// Providers end their calls by themselves; this holds when one does not.
@@ -104,6 +104,6 @@ pub async fn limited<T>(
 async fn cancellable<T>(run: &Run, work: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
     tokio::select! {
         result = work => result,
-        () = run.cancel.cancelled() => Err(canceled()),
+        () = run.ending.token().cancelled() => Err(canceled()),
     }
 }

@@ -3,27 +3,54 @@
 
 use std::borrow::Cow;
 
-use sqlx::SqlStr;
-use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::{AnyPool, SqlStr};
+
+use super::{Result, StoreError};
 
 /// One constant for each file; sqlx keeps the number, the words and a digest of the text in the database.
 macro_rules! migration {
-    ($number:literal, $words:literal) => {
-        ($number, $words, include_str!(concat!("../../migrations/", $number, "_", $words, ".sql")))
+    ($database:literal, $number:literal, $words:literal) => {
+        (
+            $number,
+            $words,
+            include_str!(concat!("../../migrations/", $database, "/", $number, "_", $words, ".sql")),
+        )
     };
 }
 
-const MIGRATIONS: [(&str, &str, &str); 5] = [
-    migration!("0001", "initial"),
-    migration!("0002", "regions"),
-    migration!("0003", "installation"),
-    migration!("0004", "events"),
-    migration!("0005", "runtimes"),
+type Named = (&'static str, &'static str, &'static str);
+
+const SQLITE: [Named; 6] = [
+    migration!("sqlite", "0001", "initial"),
+    migration!("sqlite", "0002", "regions"),
+    migration!("sqlite", "0003", "installation"),
+    migration!("sqlite", "0004", "events"),
+    migration!("sqlite", "0005", "runtimes"),
+    migration!("sqlite", "0006", "claims"),
 ];
 
-/// All of them.
-pub fn all() -> Migrator {
-    let migrations = MIGRATIONS.iter().filter_map(|(number, words, text)| {
+const POSTGRES: [Named; 1] = [migration!("postgres", "0006", "initial")];
+
+pub fn sqlite() -> Migrator {
+    migrator(&SQLITE)
+}
+
+pub fn postgres() -> Migrator {
+    migrator(&POSTGRES)
+}
+
+/// Brings the tables up to date; one process after the other, where several do.
+pub async fn run(migrator: Migrator, pool: &AnyPool) -> Result<()> {
+    migrator.run(pool).await.map_err(|error| match error {
+        MigrateError::Execute(error) => StoreError::from(error),
+        MigrateError::VersionMissing(_) => StoreError::Newer,
+        other => StoreError::Damaged(other.to_string()),
+    })
+}
+
+fn migrator(named: &[Named]) -> Migrator {
+    let migrations = named.iter().filter_map(|(number, words, text)| {
         let sql = SqlStr::from_static(text);
         Some(Migration::new(
             number.parse().ok()?,
@@ -42,22 +69,25 @@ mod tests {
 
     #[test]
     fn every_file_of_the_folder_is_a_migration() {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations");
-        let mut files: Vec<String> = std::fs::read_dir(folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        files.sort();
-        let named: Vec<String> =
-            MIGRATIONS.iter().map(|(number, words, _)| format!("{number}_{words}.sql")).collect();
-        assert_eq!(named, files);
-        assert_eq!(all().iter().count(), files.len());
+        for (database, named) in [("sqlite", SQLITE.as_slice()), ("postgres", POSTGRES.as_slice())] {
+            let folder = format!("{}/migrations/{database}", env!("CARGO_MANIFEST_DIR"));
+            let mut files: Vec<String> = std::fs::read_dir(folder)
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .collect();
+            files.sort();
+            let names: Vec<String> =
+                named.iter().map(|(number, words, _)| format!("{number}_{words}.sql")).collect();
+            assert_eq!(names, files);
+            assert_eq!(migrator(named).iter().count(), files.len());
+        }
     }
 
     #[test]
     fn what_databases_remember_of_a_migration_never_changes() {
-        let known: Vec<(i64, String, String)> = all()
+        let known: Vec<(i64, String, String)> = sqlite()
             .iter()
+            .chain(postgres().iter())
             .map(|one| {
                 let digest = one.checksum.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
                 (one.version, one.description.to_string(), digest)
@@ -71,7 +101,9 @@ mod tests {
                 is(2, "regions", "61aef746"),
                 is(3, "installation", "82c31cad"),
                 is(4, "events", "3349ddca"),
-                is(5, "runtimes", "06762483")
+                is(5, "runtimes", "06762483"),
+                is(6, "claims", "461f4a79"),
+                is(6, "initial", "3575131e"),
             ]
         );
     }

@@ -1,121 +1,94 @@
 //! Rows of operations.
 
-use contracts::operation::{Operation, OperationKind, OperationState, Phase, Phases};
-use contracts::{OperationId, Problem, RuntimeId, Slug, WorkspaceId};
-use jiff::Timestamp;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, Sqlite, Transaction};
+use std::time::Duration;
+
+use contracts::operation::{Operation, OperationKind, OperationState};
+use contracts::{OperationId, RuntimeId, WorkspaceId};
+use sqlx::any::AnyRow;
 
 use super::rows::Columns;
 use super::{Result, Store, StoreError, to_json};
 
-/// An operation to be accepted.
-#[derive(Debug, Clone)]
-pub struct NewOperation {
-    pub id: OperationId,
-    pub kind: OperationKind,
-    pub workspace_id: WorkspaceId,
-    pub runtime_id: RuntimeId,
-    pub slug: Slug,
-    pub request_id: String,
-    /// The client's key, and a digest of what it asked for with it.
-    pub idempotency: Option<(String, String)>,
+/// What was tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attempts {
+    pub count: u32,
+    pub since_last: Option<Duration>,
 }
 
-impl NewOperation {
-    pub(super) async fn insert(&self, transaction: &mut Transaction<'_, Sqlite>) -> Result<Operation> {
-        let mut phases = Phases::default();
-        phases.reach(Phase::Queued, Timestamp::now());
-        let operation = Operation {
-            id: self.id.clone(),
-            kind: self.kind,
-            workspace_id: self.workspace_id.clone(),
-            slug: self.slug.clone(),
-            runtime_id: self.runtime_id.clone(),
-            state: OperationState::Queued,
-            phases,
-            error: None,
-            request_id: self.request_id.clone(),
-        };
-        sqlx::query(
-            "INSERT INTO operations (id, kind, workspace_id, runtime_id, slug, state, phases, error, request_id,
-             idempotency_key, request_digest) VALUES (?, ?, ?, ?, ?, 'queued', ?, NULL, ?, ?, ?)",
-        )
-        .bind(operation.id.as_str())
-        .bind(to_json(&operation.kind)?)
-        .bind(operation.workspace_id.as_str())
-        .bind(operation.runtime_id.as_str())
-        .bind(operation.slug.as_str())
-        .bind(to_json(&operation.phases)?)
-        .bind(&operation.request_id)
-        .bind(self.idempotency.as_ref().map(|(key, _)| key))
-        .bind(self.idempotency.as_ref().map(|(_, digest)| digest))
-        .execute(&mut **transaction)
-        .await?;
-        Ok(operation)
-    }
+/// Which operations, and how many: the newest first.
+#[derive(Debug, Clone, Default)]
+pub struct Query {
+    pub workspace: Option<WorkspaceId>,
+    pub state: Option<OperationState>,
+    pub kind: Option<OperationKind>,
+    pub owner: Option<String>,
+    /// Only those that are older than this one.
+    pub before: Option<OperationId>,
+    pub most: u32,
 }
 
 impl Store {
     pub async fn operation(&self, id: &OperationId) -> Result<Option<Operation>> {
-        let row = sqlx::query("SELECT * FROM operations WHERE id = ?").bind(id.as_str());
-        row.fetch_optional(&self.pool).await?.as_ref().map(read).transpose()
+        let row = sqlx::query("SELECT * FROM operations WHERE id = $1").bind(id.as_str());
+        row.fetch_optional(self.database.pool()).await?.as_ref().map(read).transpose()
     }
 
-    /// The operation that an idempotency key was used for, and the digest of that request.
-    pub async fn operation_of_key(&self, key: &str) -> Result<Option<(Operation, String)>> {
-        let row = sqlx::query("SELECT * FROM operations WHERE idempotency_key = ?").bind(key);
-        let Some(row) = row.fetch_optional(&self.pool).await? else { return Ok(None) };
-        let digest = row.try_get::<Option<String>, _>("request_digest")?.unwrap_or_default();
-        Ok(Some((read(&row)?, digest)))
+    /// Those that can be read; the log has the others.
+    pub async fn operations(&self, query: &Query) -> Result<Vec<Operation>> {
+        let any = |text: Option<&str>| text.unwrap_or_default().to_owned();
+        let rows = sqlx::query(
+            "SELECT * FROM operations WHERE ($1 = '' OR workspace_id = $1) AND ($2 = '' OR state = $2)
+             AND ($3 = '' OR kind = $3) AND ($4 = '' OR owner = $4) AND ($5 = '' OR id < $5)
+             ORDER BY id DESC LIMIT $6",
+        )
+        .bind(any(query.workspace.as_ref().map(WorkspaceId::as_str)))
+        .bind(any(query.state.map(OperationState::as_str)))
+        .bind(query.kind.as_ref().map(to_json).transpose()?.unwrap_or_default())
+        .bind(any(query.owner.as_deref()))
+        .bind(any(query.before.as_ref().map(OperationId::as_str)))
+        .bind(i64::from(query.most));
+        Ok(readable(&rows.fetch_all(self.database.pool()).await?))
     }
 
-    /// Accepted and not ended, oldest first: what a restarted orchestrator must finish.
-    pub async fn unfinished_operations(&self) -> Result<Vec<Operation>> {
-        let query = sqlx::query("SELECT * FROM operations WHERE state IN ('queued', 'running') ORDER BY id");
-        Ok(readable(&query.fetch_all(&self.pool).await?))
-    }
-
+    /// Of a runtime: accepted and not ended, oldest first.
     pub async fn unfinished_of(&self, runtime: &RuntimeId) -> Result<Vec<Operation>> {
         let query = sqlx::query(
-            "SELECT * FROM operations WHERE runtime_id = ? AND state IN ('queued', 'running') ORDER BY id",
+            "SELECT * FROM operations WHERE runtime_id = $1 AND state IN ('queued', 'running') ORDER BY id",
         );
-        Ok(readable(&query.bind(runtime.as_str()).fetch_all(&self.pool).await?))
+        Ok(readable(&query.bind(runtime.as_str()).fetch_all(self.database.pool()).await?))
     }
 
-    /// How often an operation of this kind has failed on the runtime.
-    pub async fn failures_of(&self, runtime: &RuntimeId, kind: OperationKind) -> Result<u32> {
-        let count = sqlx::query_scalar::<_, u32>(
-            "SELECT COUNT(*) FROM operations WHERE runtime_id = ? AND kind = ? AND state = 'failed'",
+    /// How often somebody has asked for this kind of operation of a runtime lately, and how long ago the last ended.
+    pub async fn attempts_of(
+        &self,
+        runtime: &RuntimeId,
+        kind: OperationKind,
+        principal: &str,
+        within: Duration,
+    ) -> Result<Attempts> {
+        let mut connection = self.database.pool().acquire().await?;
+        let now = self.now(&mut connection).await?;
+        let row = sqlx::query(
+            "SELECT COUNT(*) AS count, MAX(o.finished_at) AS last FROM operations o JOIN audit a ON a.operation_id = o.id
+             WHERE o.runtime_id = $1 AND o.kind = $2 AND a.principal = $3 AND o.accepted_at > $4",
         );
-        Ok(count.bind(runtime.as_str()).bind(to_json(&kind)?).fetch_one(&self.pool).await?)
-    }
-
-    /// Writes state, phases and error as they are now.
-    pub async fn save_operation(&self, operation: &Operation) -> Result<()> {
-        sqlx::query("UPDATE operations SET state = ?, phases = ?, error = ? WHERE id = ?")
-            .bind(state_name(operation.state))
-            .bind(to_json(&operation.phases)?)
-            .bind(operation.error.as_ref().map(to_json::<Problem>).transpose()?)
-            .bind(operation.id.as_str())
-            .execute(&self.pool)
+        let row = row
+            .bind(runtime.as_str())
+            .bind(to_json(&kind)?)
+            .bind(principal)
+            .bind(now - within.as_millis() as i64)
+            .fetch_one(&mut *connection)
             .await?;
-        Ok(())
+        let columns = Columns(&row);
+        let count = u32::try_from(columns.number("count")?).unwrap_or(u32::MAX);
+        let last = columns.maybe_number("last")?;
+        let since_last = last.map(|last| Duration::from_millis(now.saturating_sub(last).max(0) as u64));
+        Ok(Attempts { count, since_last })
     }
 }
 
-/// Without JSON quotes, because the schema's index and the queries above name states.
-fn state_name(state: OperationState) -> &'static str {
-    match state {
-        OperationState::Queued => "queued",
-        OperationState::Running => "running",
-        OperationState::Succeeded => "succeeded",
-        OperationState::Failed => "failed",
-        OperationState::Canceled => "canceled",
-    }
-}
-
-fn read(row: &SqliteRow) -> Result<Operation> {
+pub(super) fn read(row: &AnyRow) -> Result<Operation> {
     let row = Columns(row);
     let state = format!("\"{}\"", row.text("state")?);
     Ok(Operation {
@@ -133,7 +106,7 @@ fn read(row: &SqliteRow) -> Result<Operation> {
 }
 
 /// Those that can be read; the log has the others.
-fn readable(rows: &[SqliteRow]) -> Vec<Operation> {
+fn readable(rows: &[AnyRow]) -> Vec<Operation> {
     let skipped = |error: &StoreError| tracing::error!(%error, "an operation's record cannot be read");
     rows.iter().filter_map(|row| read(row).inspect_err(skipped).ok()).collect()
 }

@@ -7,13 +7,13 @@ use contracts::workspace::{Desired, Observed};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
+use sqlx::any::AnyRow;
 
 use super::workspaces::WorkspaceRow;
 use super::{Result, StoreError, unreadable};
 
 /// One row's columns; errors name the column.
-pub(super) struct Columns<'a>(pub &'a SqliteRow);
+pub(super) struct Columns<'a>(pub &'a AnyRow);
 
 impl Columns<'_> {
     pub fn text(&self, column: &str) -> Result<String> {
@@ -25,6 +25,10 @@ impl Columns<'_> {
     }
 
     pub fn number(&self, column: &str) -> Result<i64> {
+        self.0.try_get(column).map_err(|error| damaged(column, error))
+    }
+
+    pub fn maybe_number(&self, column: &str) -> Result<Option<i64>> {
         self.0.try_get(column).map_err(|error| damaged(column, error))
     }
 
@@ -47,17 +51,19 @@ fn damaged(column: &str, error: impl Display) -> StoreError {
     StoreError::Damaged(format!("the column {column}: {error}"))
 }
 
-pub(super) fn read(row: &SqliteRow) -> Result<WorkspaceRow> {
+pub(super) fn read(row: &AnyRow) -> Result<WorkspaceRow> {
     let row = Columns(row);
     Ok(WorkspaceRow {
         id: row.parsed("id")?,
         runtime_id: row.parsed("runtime_id")?,
         slug: row.parsed("slug")?,
+        owner: row.text("owner")?,
         provider: row.parsed("provider")?,
         size: row.text("size")?,
         region: row.maybe("region")?,
         git: row.maybe_json("git")?,
         generation: row.number("generation")? as u64,
+        revision: row.number("revision")? as u64,
         desired: row.json("desired")?,
         observed: row.json("observed")?,
         since: row.parsed("since")?,
@@ -73,7 +79,7 @@ pub(super) fn read(row: &SqliteRow) -> Result<WorkspaceRow> {
 }
 
 /// For people: what cannot be read has failed, and says why. Nothing where not even its names can be read; the log has it.
-pub(super) fn shown(row: &SqliteRow) -> Option<WorkspaceRow> {
+pub(super) fn shown(row: &AnyRow) -> Option<WorkspaceRow> {
     let error = match read(row) {
         Ok(row) => return Some(row),
         Err(error) => error,
@@ -88,11 +94,13 @@ pub(super) fn shown(row: &SqliteRow) -> Option<WorkspaceRow> {
         id: columns.parsed("id").ok()?,
         runtime_id: columns.parsed("runtime_id").ok()?,
         slug: columns.parsed("slug").ok()?,
+        owner: columns.text("owner").unwrap_or_default(),
         provider: columns.parsed("provider").ok()?,
         size: columns.text("size").unwrap_or_default(),
         region: columns.maybe("region").unwrap_or_default(),
         git: None,
         generation: columns.number("generation").unwrap_or_default() as u64,
+        revision: columns.number("revision").unwrap_or_default() as u64,
         desired: columns.json("desired").unwrap_or(Desired::Running),
         observed: Observed::Failed,
         since: columns.parsed("since").unwrap_or(Timestamp::UNIX_EPOCH),
@@ -128,10 +136,8 @@ mod tests {
                 let operation = NewOperation {
                     id: contracts::OperationId::random(),
                     kind: OperationKind::Create,
-                    workspace_id: row.id.clone(),
-                    runtime_id: row.runtime_id.clone(),
-                    slug: row.slug.clone(),
                     request_id: "r".to_owned(),
+                    principal: "admin".to_owned(),
                     idempotency: None,
                 };
                 store.insert_workspace(&row, &operation).await.unwrap();
@@ -141,7 +147,7 @@ mod tests {
         }
 
         async fn set(&self, sql: &'static str) {
-            sqlx::query(sql).execute(&self.store.pool).await.unwrap();
+            sqlx::query(sql).execute(self.store.database.pool()).await.unwrap();
         }
     }
 
@@ -168,8 +174,21 @@ mod tests {
     async fn an_operation_that_cannot_be_read_keeps_none_of_the_others_from_going_on() {
         let world = World::with(["a", "b"]).await;
         world.set("UPDATE operations SET kind = '\"novel\"' WHERE slug = 'a'").await;
-        let unfinished = world.store.unfinished_operations().await.unwrap();
-        assert_eq!(unfinished.iter().map(|one| one.slug.as_str()).collect::<Vec<_>>(), ["b"]);
+        let lease = std::time::Duration::from_secs(9);
+        let claimed = world.store.claim("me", lease, &[]).await.unwrap().unwrap();
+        assert_eq!(claimed.operation.slug.as_str(), "b");
+        // It is another version's to run.
+        assert_eq!(world.store.claim("me", lease, &[]).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn an_operation_with_a_damaged_record_ends_and_says_so() {
+        let world = World::with(["a", "b"]).await;
+        world.set("UPDATE operations SET phases = '{' WHERE slug = 'a'").await;
+        let lease = std::time::Duration::from_secs(9);
+        assert_eq!(world.store.claim("me", lease, &[]).await.unwrap(), None);
+        let claimed = world.store.claim("me", lease, &[]).await.unwrap().unwrap();
+        assert_eq!(claimed.operation.slug.as_str(), "b");
     }
 
     #[tokio::test]
@@ -199,7 +218,7 @@ mod tests {
         let path = folder.path().join("pilot.db");
         let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path).create_if_missing(true);
         let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
-        let migrations = crate::store::migrations::all();
+        let migrations = crate::store::migrations::sqlite();
         let before = migrations.iter().take_while(|one| one.version < 5).cloned().collect::<Vec<_>>();
         sqlx::migrate::Migrator::with_migrations(before).run(&pool).await.unwrap();
         for sql in [
@@ -207,8 +226,12 @@ mod tests {
              endpoint, error, operation, created_at, region) VALUES ('rt-7', 'demo', 'fly', 'small',
              '{\"url\":\"https://example.com/x.git\"}', 3, '\"running\"', '\"ready\"', '2026-11-28T10:00:00Z',
              '{\"host\":\"10.0.0.7\",\"port\":3000}', NULL, 'op-1', '2026-11-27T10:00:00Z', 'lhr')",
+            "INSERT INTO operations (id, kind, runtime_id, slug, state, phases, request_id, idempotency_key, request_digest)
+             VALUES ('op-1', '\"create\"', 'rt-7', 'demo', 'running', '{}', 'req-1', 'key', 'digest')",
             "INSERT INTO operations (id, kind, runtime_id, slug, state, phases, request_id)
-             VALUES ('op-1', '\"start\"', 'rt-7', 'demo', 'queued', '{}', 'req-1')",
+             VALUES ('op-2', '\"start\"', 'rt-7', 'demo', 'queued', '{}', 'req-2')",
+            "INSERT INTO operations (id, kind, runtime_id, slug, state, phases, request_id)
+             VALUES ('op-3', '\"delete\"', 'rt-7', 'demo', 'queued', '{}', 'req-3')",
         ] {
             sqlx::query(sql).execute(&pool).await.unwrap();
         }
@@ -226,8 +249,14 @@ mod tests {
         assert_eq!(row.endpoint.as_ref().unwrap().to_string(), "10.0.0.7:3000");
         assert_eq!(row.git.as_ref().unwrap().url, "https://example.com/x.git");
         assert_eq!(row.since.to_string(), "2026-11-28T10:00:00Z");
-        let unfinished = store.unfinished_operations().await.unwrap();
-        assert_eq!((unfinished.len(), &unfinished[0].workspace_id), (1, &row.id));
+        // The delete that waits meant to end what runs, and what waited before it.
+        let claimed = store.claim("me", std::time::Duration::from_secs(9), &[]).await.unwrap().unwrap();
+        assert_eq!((claimed.operation.id.as_str(), &claimed.operation.workspace_id), ("op-1", &row.id));
+        assert_eq!((claimed.cancel, claimed.provider.as_str(), claimed.fence), (true, "fly", 2));
+        let waiting = store.unfinished_of(&row.runtime_id).await.unwrap();
+        assert_eq!(waiting.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(), ["op-1", "op-3"]);
+        let (operation, digest) = store.operation_of_key("admin", "key").await.unwrap().unwrap();
+        assert_eq!((operation.id.as_str(), digest.as_str()), ("op-1", "digest"));
         assert_eq!(store.workspace(&row.id.clone().into()).await.unwrap().as_ref(), Some(row));
     }
 }

@@ -78,6 +78,11 @@ pub trait Provider: Send + Sync {
         Ok(Declared::default())
     }
 
+    /// How many runtimes one program makes or deletes here at a time; those that boot do not count.
+    fn concurrency(&self) -> usize {
+        8
+    }
+
     /// What instances say, where the provider keeps it.
     fn logs(&self) -> Option<Arc<dyn Logs>> {
         None

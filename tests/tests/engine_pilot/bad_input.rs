@@ -161,10 +161,11 @@ async fn nobody_gets_in_without_a_token_and_the_gateways_token_only_resolves() {
 }
 
 #[tokio::test]
-async fn a_busy_workspace_refuses_another_change_until_it_is_done() {
+async fn a_busy_workspace_takes_one_change_that_waits_and_refuses_another_until_then() {
     let world = World::start().await;
     let create = world.api.create(json!({"slug": "demo"})).await;
-    let response = world.api.post("/v1/workspaces/demo/stop", &json!({})).await;
+    let stop = world.api.change("demo", "stop").await;
+    let response = world.api.post("/v1/workspaces/demo/start", &json!({})).await;
     assert_eq!(response.status(), 409);
     let problem: Value = response.json().await.unwrap();
     assert_eq!(
@@ -172,7 +173,8 @@ async fn a_busy_workspace_refuses_another_change_until_it_is_done() {
         (Some("operation_in_progress"), Some(true))
     );
     world.api.succeeded(&create).await;
-    world.api.succeeded(&world.api.change("demo", "stop").await).await;
+    world.api.succeeded(&stop).await;
+    world.api.succeeded(&world.api.change("demo", "start").await).await;
 }
 
 #[tokio::test]

@@ -73,14 +73,37 @@ async fn a_start_of_what_answers_leaves_it_and_its_route_alone() {
     assert_eq!(world.witness.leaders(), leaders);
 }
 
-#[tokio::test]
-async fn an_instance_that_was_killed_by_hand_is_noticed_and_can_be_started_again() {
-    let world = World::start().await;
-    world.api.create_ready("demo", "local").await;
+fn kill_all(world: &World) {
     for pid in world.witness.processes() {
         // Some end with their parent before their turn comes.
         let _ = std::process::Command::new("kill").args(["-KILL", &pid.to_string()]).output().unwrap();
     }
+}
+
+#[tokio::test]
+async fn an_instance_that_died_is_started_again_and_what_a_user_has_stopped_stays_stopped() {
+    let world = World::start().await;
+    let before = world.api.create_ready("demo", "local").await;
+    world.api.create_ready("other", "local").await;
+    world.api.succeeded(&world.api.change("other", "stop").await).await;
+    kill_all(&world);
+    let again = eventually("the instance to run again", Duration::from_secs(60), || async {
+        let now = world.api.workspace("demo").await;
+        (now["state"] == "ready" && now["operation"] != before["operation"]).then_some(now)
+    })
+    .await;
+    assert_eq!((&again["runtimeId"], &again["error"]), (&before["runtimeId"], &serde_json::Value::Null));
+    let operation = again["operation"].as_str().unwrap();
+    let operation: serde_json::Value = world.api.get(&format!("/v1/operations/{operation}")).await;
+    assert!(operation["requestId"].as_str().unwrap().starts_with("reconciler-"), "{operation:#}");
+    assert_eq!(world.api.workspace("other").await["state"], "stopped");
+}
+
+#[tokio::test]
+async fn where_losses_are_only_reported_an_instance_that_died_waits_to_be_started() {
+    let world = World::start_with(&["--repair", "report"]).await;
+    world.api.create_ready("demo", "local").await;
+    kill_all(&world);
     let seen = eventually("the loss on record", Duration::from_secs(60), || async {
         let now = world.api.workspace("demo").await;
         (now["state"] == "degraded").then_some(now)

@@ -21,6 +21,11 @@ async fn failed_create(world: &World, body: Value) -> Value {
 async fn can_be_deleted(world: &World, slug: &str) {
     let workspace = world.api.workspace(slug).await;
     assert_eq!(workspace["state"], "failed", "{workspace:#}");
+    leaves_nothing_when_deleted(world, slug).await;
+}
+
+async fn leaves_nothing_when_deleted(world: &World, slug: &str) {
+    let workspace = world.api.workspace(slug).await;
     world.api.succeeded(&world.api.delete(slug).await).await;
     world.witness.nothing_is_left(workspace["runtimeId"].as_str().unwrap());
 }
@@ -163,7 +168,65 @@ async fn an_instance_that_never_becomes_ready_shows_its_log_and_can_be_deleted()
     let error = failed_create(&world, json!({"slug": "demo"})).await;
     assert_eq!(error["code"], "instance_not_ready", "{error:#}");
     assert!(error["detail"].as_str().unwrap().contains("the model is still warming up"), "{error:#}");
-    can_be_deleted(&world, "demo").await;
+    // It may yet become ready: that it failed is not known.
+    let state = world.api.workspace("demo").await["state"].clone();
+    assert!(["unknown", "degraded"].contains(&state.as_str().unwrap()), "{state}");
+    leaves_nothing_when_deleted(&world, "demo").await;
+}
+
+#[tokio::test]
+async fn an_instance_that_becomes_ready_after_its_create_has_given_up_is_ready_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let opencode = orchestrator_tools().join("opencode-1.18.33/opencode");
+    let script = format!("#!/bin/sh\nsleep 6\nexec {} \"$@\"\n", opencode.display());
+    let tools = tools_with(folder.path(), Some(&script));
+    let env = [("PILOT_TOOLS", tools.to_str().unwrap())];
+    let world = World::start_with_env(&["--ready-timeout", "2"], &env).await;
+    let error = failed_create(&world, json!({"slug": "demo"})).await;
+    assert_eq!(error["code"], "instance_not_ready", "{error:#}");
+    let ready = eventually("the workspace to be ready", Duration::from_secs(40), || async {
+        let now = world.api.workspace("demo").await;
+        (now["state"] == "ready").then_some(now)
+    })
+    .await;
+    assert!(ready["error"].is_null(), "{ready:#}");
+    world.api.succeeded(&world.api.delete("demo").await).await;
+}
+
+#[tokio::test]
+async fn an_operation_that_is_cancelled_ends_and_what_was_desired_before_is_desired_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let tools = tools_with(folder.path(), Some("#!/bin/sh\nexec sleep 600\n"));
+    let env = [("PILOT_TOOLS", tools.to_str().unwrap())];
+    let world = World::start_with_env(&[], &env).await;
+    let create = world.api.create(json!({"slug": "demo"})).await;
+    let id = create["id"].as_str().unwrap();
+    eventually("the create to wait for its instance", Duration::from_secs(30), || async {
+        let operation: Value = world.api.get(&format!("/v1/operations/{id}")).await;
+        operation["phases"]["booted"].is_string().then_some(())
+    })
+    .await;
+    let stop = world.api.change("demo", "stop").await;
+    let waiting = stop["id"].as_str().unwrap();
+    for (id, before) in [(waiting, "running"), (id, "stopped")] {
+        let asked = world.api.post(&format!("/v1/operations/{id}/cancel"), &json!({})).await;
+        assert_eq!(asked.status(), 202);
+        let ended = world.api.ended(if id == waiting { &stop } else { &create }).await;
+        assert_eq!((&ended["state"], &ended["error"]["code"]), (&json!("canceled"), &json!("canceled")));
+        assert_eq!(world.api.workspace("demo").await["desired"], before);
+    }
+    // What is not desired to run and does is stopped.
+    eventually("the instance to be stopped", Duration::from_secs(90), || async {
+        (world.api.workspace("demo").await["state"] == "stopped").then_some(())
+    })
+    .await;
+    let listed: Value = world.api.get("/v1/operations?workspace=demo&state=canceled&limit=1").await;
+    assert_eq!(listed["operations"][0]["id"], waiting, "the newest first");
+    let next =
+        format!("/v1/operations?workspace=demo&state=canceled&cursor={}", listed["next"].as_str().unwrap());
+    let rest: Value = world.api.get(&next).await;
+    assert_eq!((&rest["operations"][0]["id"], &rest["next"]), (&json!(id), &Value::Null));
+    world.api.succeeded(&world.api.delete("demo").await).await;
 }
 
 #[tokio::test]

@@ -1,0 +1,193 @@
+//! One process's part of the work: claims what there is room for, keeps what it has, and lets go what is another's.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use contracts::OperationId;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::ending::{Ending, Why};
+use super::room::Rooms;
+use super::run::Run;
+use super::{Parts, drive};
+use crate::store::{Claimed, Hold};
+
+/// How long a claim holds without a word of the claimer. Others take over after it.
+const LEASE: Duration = Duration::from_secs(15);
+
+/// How often the word is given.
+const RENEW: Duration = Duration::from_secs(5);
+
+/// Between two looks for what was asked to end, however much is told in between.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+/// Between two looks for work that nobody has told of.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// So many are in hand at most, most of them waiting for something.
+const IN_HAND: usize = 512;
+
+pub struct Claimer {
+    name: Mutex<String>,
+    parts: Arc<Parts>,
+    rooms: Arc<Rooms>,
+    held: Mutex<HashMap<OperationId, Held>>,
+}
+
+#[derive(Clone)]
+struct Held {
+    fence: u64,
+    ending: Ending,
+    /// Cancelled when it runs here no more.
+    ended: CancellationToken,
+}
+
+impl Claimer {
+    pub fn new(parts: Arc<Parts>) -> Self {
+        Self {
+            name: Mutex::new(new_name()),
+            rooms: Arc::new(Rooms::of(&parts.providers)),
+            parts,
+            held: Mutex::default(),
+        }
+    }
+
+    /// What one of this name has claimed runs here.
+    pub fn name(&self) -> String {
+        self.name.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Tells one that runs here to end.
+    pub fn end(&self, id: &OperationId, why: Why) {
+        if let Some(held) = self.held().get(id) {
+            held.ending.because(why);
+        }
+    }
+
+    /// Takes whatever there is room for, until the process ends.
+    pub async fn claim_all(self: Arc<Self>, tasks: TaskTracker) {
+        let shutdown = &self.parts.shutdown;
+        let mut work = self.parts.store.work();
+        while !shutdown.is_cancelled() {
+            work.borrow_and_update();
+            if self.held().len() < IN_HAND {
+                match self.parts.store.claim(&self.name(), LEASE, &self.rooms.full()).await {
+                    Ok(Some(claimed)) => {
+                        Arc::clone(&self).take(claimed, &tasks);
+                        continue;
+                    }
+                    Ok(None) => {}
+                    Err(error) => tracing::warn!(%error, "no operation could be claimed"),
+                }
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                _ = work.changed() => {}
+                () = self.rooms.freed() => {}
+                () = tokio::time::sleep(IDLE) => {}
+            }
+        }
+    }
+
+    /// Prolongs what is held, and hears what is asked of it. Where nobody else can come, there is nothing to prolong.
+    pub async fn renew_all(self: Arc<Self>) {
+        if self.parts.store.is_alone() {
+            return;
+        }
+        let shutdown = &self.parts.shutdown;
+        let mut work = self.parts.store.work();
+        let mut renewed = Instant::now();
+        while !shutdown.is_cancelled() {
+            let next = renewed + RENEW;
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                _ = work.changed() => {}
+                () = tokio::time::sleep_until(next) => {}
+            }
+            match self.renew().await {
+                Ok(began) => renewed = began,
+                Err(error) if renewed.elapsed() > LEASE => {
+                    tracing::error!(%error, "no word to the store for longer than the lease; leaving all operations");
+                    self.leave_all();
+                    renewed = Instant::now();
+                }
+                Err(error) => tracing::warn!(%error, "the leases were not renewed"),
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// Others may have what was held here, so nothing of it goes on. Under a new name it may be claimed again.
+    fn leave_all(&self) {
+        *self.name.lock().unwrap_or_else(PoisonError::into_inner) = new_name();
+        self.held().values().for_each(|held| held.ending.because(Why::Fenced));
+    }
+
+    /// When the word was given that counts from now on.
+    async fn renew(&self) -> crate::store::Result<Instant> {
+        // What is claimed from here on is not in the answer.
+        let held: Vec<_> = self.held().iter().map(|(id, held)| (id.clone(), held.fence)).collect();
+        let began = Instant::now();
+        if held.is_empty() {
+            return Ok(began);
+        }
+        let ours = self.parts.store.renew(&self.name(), LEASE).await?;
+        let ours: HashMap<_, _> = ours.into_iter().map(|(id, fence, cancel)| (id, (fence, cancel))).collect();
+        for (id, fence) in held {
+            match ours.get(&id) {
+                Some((theirs, cancel)) if *theirs == fence => {
+                    if *cancel {
+                        self.end(&id, Why::Asked);
+                    }
+                }
+                _ => self.end(&id, Why::Fenced),
+            }
+        }
+        Ok(began)
+    }
+
+    fn take(self: Arc<Self>, claimed: Claimed, tasks: &TaskTracker) {
+        let Claimed { operation, provider, fence, cancel } = claimed;
+        let ending = Ending::new(&self.parts.shutdown);
+        if cancel {
+            ending.because(Why::Asked);
+        }
+        let held = Held { fence, ending: ending.clone(), ended: CancellationToken::new() };
+        // The same one, when this process lost it and has it again.
+        let before = self.held().insert(operation.id.clone(), held.clone());
+        self.parts.feed.open(&operation);
+        let (id, runtime) = (operation.id.clone(), operation.runtime_id.clone());
+        let hold = Hold { operation: id.clone(), runtime, fence };
+        let room = self.rooms.of_provider(&provider);
+        let place = room.try_enter();
+        tasks.spawn(async move {
+            let ended = held.ended.drop_guard();
+            if let Some(before) = before {
+                before.ended.cancelled().await;
+            }
+            let place = match place {
+                Some(place) => Some(place),
+                None => room.enter().await,
+            };
+            let run = Run::new(Arc::clone(&self.parts), operation, hold, ending, room, place);
+            drive(Arc::new(run)).await;
+            let mut all = self.held();
+            if all.get(&id).is_some_and(|now| now.fence == fence) {
+                all.remove(&id);
+            }
+            drop((all, ended));
+        });
+    }
+
+    fn held(&self) -> MutexGuard<'_, HashMap<OperationId, Held>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Never used again.
+fn new_name() -> String {
+    format!("orchestrator-{}", OperationId::random())
+}

@@ -1,0 +1,60 @@
+//! One look at one instance: the provider's word on whether it runs, and its own on how it is.
+
+use contracts::identity::HealthStatus;
+use contracts::workspace::Desired;
+use contracts::{ErrorCode, Problem};
+use provider_api::{RunStatus, RuntimeRef};
+
+use super::Reconciler;
+use super::decide::Seen;
+use crate::engine::provider_problem;
+use crate::readiness;
+use crate::store::WorkspaceRow;
+
+pub async fn look(reconciler: &Reconciler, row: &WorkspaceRow) -> Seen {
+    let Ok(provider) = reconciler.providers.get(row.provider.as_str()) else {
+        let detail = format!("The provider {} is not configured.", row.provider);
+        let action = "Start the server with it again. Nothing of the workspace is lost.";
+        return Seen::Hidden(Problem::new(ErrorCode::UnknownProvider, detail).with_action(action));
+    };
+    let runtime =
+        RuntimeRef { runtime_id: row.runtime_id.clone(), installation: reconciler.installation.clone() };
+    let lifecycle = provider.lifecycle();
+    match lifecycle.status(&runtime).await {
+        Ok(RunStatus::Running) => {}
+        Ok(RunStatus::Stopped { .. }) => return Seen::Stopped,
+        Ok(RunStatus::Suspended) => return Seen::Suspended,
+        Ok(RunStatus::Absent) => return Seen::Absent,
+        Err(error) => return Seen::Hidden(provider_problem(error)),
+    }
+    let unreachable = |detail: String| {
+        let action =
+            format!("`pilot ws logs {}` shows what it says; `pilot ws start` starts it anew.", row.slug);
+        let problem = Problem::new(ErrorCode::UpstreamUnreachable, detail).with_action(action);
+        Seen::Unwell(problem, None)
+    };
+    // That it runs at all is enough to know where it should not.
+    if row.desired != Desired::Running {
+        return unreachable("It runs.".to_owned());
+    }
+    let Ok(endpoint) = lifecycle.endpoint(&runtime).await else {
+        return unreachable("The instance has no address.".to_owned());
+    };
+    match readiness::probe(&reconciler.probe, &endpoint).await {
+        Some(health) if health.identity.runtime_id != row.runtime_id => {
+            unreachable(format!("Another instance answers at {endpoint}."))
+        }
+        Some(health) if health.status == HealthStatus::Ok => Seen::Answers(endpoint),
+        Some(health) => {
+            let detail = health.detail.unwrap_or_else(|| "OpenCode does not answer.".to_owned());
+            let code = health.code.unwrap_or(ErrorCode::OpencodeUnavailable);
+            let problem = Problem::new(code, detail);
+            match health.status == HealthStatus::Failed {
+                true => Seen::GaveUp(problem),
+                // The backend says itself, and to users, that OpenCode is on its way: traffic may go there.
+                false => Seen::Unwell(problem, Some(endpoint)),
+            }
+        }
+        None => unreachable("The instance does not answer.".to_owned()),
+    }
+}

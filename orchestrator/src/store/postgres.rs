@@ -1,0 +1,110 @@
+//! An installation in a PostgreSQL, of any number of processes. Each write is a transaction of its own; the server commits
+//! those together that come together.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::any::AnyPoolOptions;
+use sqlx::postgres::PgListener;
+use sqlx::{AnyConnection, AnyPool};
+
+use super::database::{Database, Job, Topic, Wakes};
+use super::{Result, migrations};
+
+const CONNECTIONS: u32 = 16;
+
+/// How long a write waits for a connection, also while the server is away.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Between two attempts to listen.
+const RETRY: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(super) struct Postgres {
+    pool: AnyPool,
+    listener: tokio::task::JoinHandle<()>,
+}
+
+impl Postgres {
+    /// Brings the tables up to date, and wakes whom other processes want to wake.
+    pub async fn open(url: &str, wakes: Wakes) -> Result<Self> {
+        sqlx::any::install_default_drivers();
+        let options = AnyPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(PATIENCE);
+        let pool = options.connect(url).await?;
+        migrations::run(migrations::postgres(), &pool).await?;
+        let listener = tokio::spawn(listen(url.to_owned(), wakes));
+        Ok(Self { pool, listener })
+    }
+}
+
+#[async_trait]
+impl Database for Postgres {
+    fn pool(&self) -> &AnyPool {
+        &self.pool
+    }
+
+    async fn write(&self, job: Job) -> Result<()> {
+        let mut transaction = self.pool.begin().await?;
+        match job(&mut transaction).await {
+            Ok(()) => transaction.commit().await?,
+            Err(_) => transaction.rollback().await?,
+        }
+        Ok(())
+    }
+
+    fn now(&self) -> &'static str {
+        "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+    }
+
+    fn locking(&self) -> &'static str {
+        " FOR UPDATE"
+    }
+
+    fn skipping(&self) -> &'static str {
+        " FOR UPDATE OF o SKIP LOCKED"
+    }
+
+    fn is_alone(&self) -> bool {
+        false
+    }
+
+    async fn tell(&self, connection: &mut AnyConnection, topic: Topic, about: &str) -> Result<()> {
+        sqlx::query("SELECT pg_notify($1, $2)").bind(topic.as_str()).bind(about).execute(connection).await?;
+        Ok(())
+    }
+
+    async fn close(&self) {
+        self.listener.abort();
+        self.pool.close().await;
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        self.listener.abort();
+    }
+}
+
+/// What is missed while nobody listens is found by those who look from time to time.
+async fn listen(url: String, wakes: Wakes) {
+    loop {
+        if let Err(error) = heard(&url, &wakes).await {
+            tracing::debug!(%error, "PostgreSQL tells nothing at present");
+        }
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+async fn heard(url: &str, wakes: &Wakes) -> std::result::Result<(), sqlx::Error> {
+    let mut listener = PgListener::connect(url).await?;
+    listener.listen_all([Topic::Work.as_str(), Topic::Events.as_str()]).await?;
+    // Something may have happened before.
+    wakes.work();
+    loop {
+        let said = listener.recv().await?;
+        match said.channel() == Topic::Events.as_str() {
+            true => drop(wakes.events.send(said.payload().to_owned())),
+            false => wakes.work(),
+        }
+    }
+}

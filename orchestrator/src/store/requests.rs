@@ -1,0 +1,270 @@
+//! What people ask for: the wish, the operation that makes it true, the key and the word of who asked are one commit.
+
+use contracts::operation::{Operation, OperationKind, OperationState, Phase, Phases};
+use contracts::workspace::Desired;
+use contracts::{ErrorCode, OperationId, Problem, WorkspaceId};
+use jiff::Timestamp;
+use sqlx::{AnyConnection, AssertSqlSafe};
+
+use super::database::Topic;
+use super::operations::read;
+use super::workspaces::WorkspaceRow;
+use super::{Result, Store, StoreError, to_json};
+
+/// An operation to be accepted.
+#[derive(Debug, Clone)]
+pub struct NewOperation {
+    pub id: OperationId,
+    pub kind: OperationKind,
+    pub request_id: String,
+    /// Who asks.
+    pub principal: String,
+    /// The client's key, and a digest of what it asked for with it.
+    pub idempotency: Option<(String, String)>,
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    pub operation: Operation,
+    /// What runs meanwhile is to end: by its id, where one was told so.
+    pub cancelled: Option<OperationId>,
+}
+
+impl Store {
+    /// The workspace and its create operation.
+    pub async fn insert_workspace(&self, row: &WorkspaceRow, new: &NewOperation) -> Result<Operation> {
+        let (store, row, new) = (self.clone(), row.clone(), new.clone());
+        let operation = self.write(move |connection| {
+            Box::pin(async move {
+                row.insert(connection, &new.id).await?;
+                store.insert(connection, &row, &new, Desired::Stopped).await
+            })
+        });
+        let operation = operation.await?;
+        self.wakes.work();
+        Ok(operation)
+    }
+
+    /// A new operation of an existing workspace and what it is for. Asked for what is on its way already, that is the answer.
+    /// A delete ends what waits and what runs; anything else waits behind what runs, and is refused where another waits.
+    pub async fn request(
+        &self,
+        workspace: &WorkspaceId,
+        desired: Desired,
+        new: &NewOperation,
+    ) -> Result<Wanted> {
+        let (store, workspace, new) = (self.clone(), workspace.clone(), new.clone());
+        let wanted = self.write(move |connection| {
+            Box::pin(async move { store.accept(connection, &workspace, desired, &new).await })
+        });
+        let wanted = wanted.await?;
+        self.wakes.work();
+        Ok(wanted)
+    }
+
+    async fn accept(
+        &self,
+        connection: &mut AnyConnection,
+        workspace: &WorkspaceId,
+        desired: Desired,
+        new: &NewOperation,
+    ) -> Result<Wanted> {
+        self.lock(connection, workspace.as_str()).await?;
+        let row = self.workspace_in(connection, workspace).await?.ok_or(StoreError::Gone)?;
+        let select = format!(
+            "SELECT * FROM operations WHERE runtime_id = $1 AND state IN ('queued', 'running') ORDER BY id{}",
+            self.database.locking()
+        );
+        let unfinished = sqlx::query(AssertSqlSafe(select)).bind(row.runtime_id.as_str());
+        let unfinished = unfinished.fetch_all(&mut *connection).await?;
+        let unfinished = unfinished.iter().map(read).collect::<Result<Vec<_>>>()?;
+        let last = unfinished.last();
+        let waiting = unfinished.iter().find(|operation| operation.state == OperationState::Queued);
+        let running = unfinished.iter().find(|operation| operation.state == OperationState::Running);
+        match (last, waiting) {
+            (Some(same), _) if same.kind == new.kind => {
+                return Ok(Wanted { operation: same.clone(), cancelled: None });
+            }
+            (_, Some(waiting)) if new.kind != OperationKind::Delete => {
+                return Err(StoreError::Busy(Box::new(waiting.clone())));
+            }
+            (Some(delete), _) if delete.kind == OperationKind::Delete => {
+                return Err(StoreError::Busy(Box::new(delete.clone())));
+            }
+            _ => {}
+        }
+        let mut cancelled = None;
+        if new.kind == OperationKind::Delete {
+            if let Some(waiting) = waiting {
+                self.never_began(connection, waiting, "a delete").await?;
+            }
+            if let Some(running) = running {
+                self.ask_to_end(connection, &running.id).await?;
+                cancelled = Some(running.id.clone());
+            }
+        }
+        sqlx::query("UPDATE workspaces SET desired = $1, operation = $2 WHERE id = $3")
+            .bind(to_json(&desired)?)
+            .bind(new.id.as_str())
+            .bind(row.id.as_str())
+            .execute(&mut *connection)
+            .await?;
+        let operation = self.insert(connection, &row, new, row.desired).await?;
+        Ok(Wanted { operation, cancelled })
+    }
+
+    /// Asks an operation to end. It gives back what was desired before, unless something else was asked for since. One that waits has ended
+    /// with this; of one that runs, whoever runs it is told. One that has ended stays as it is.
+    pub async fn cancel(&self, id: &OperationId) -> Result<Option<Operation>> {
+        let (store, id) = (self.clone(), id.clone());
+        let operation = self.write(move |connection| {
+            Box::pin(async move {
+                let of = sqlx::query_scalar::<_, String>("SELECT workspace_id FROM operations WHERE id = $1");
+                let Some(workspace) = of.bind(id.as_str()).fetch_optional(&mut *connection).await? else {
+                    return Ok(None);
+                };
+                store.lock(connection, &workspace).await?;
+                let select = format!("SELECT * FROM operations WHERE id = $1{}", store.database.locking());
+                let row = sqlx::query(AssertSqlSafe(select)).bind(id.as_str());
+                let Some(row) = row.fetch_optional(&mut *connection).await? else { return Ok(None) };
+                let operation = read(&row)?;
+                match operation.state {
+                    OperationState::Queued => store.never_began(connection, &operation, "request").await?,
+                    OperationState::Running => store.ask_to_end(connection, &id).await?,
+                    _ => return Ok(Some(operation)),
+                }
+                sqlx::query(
+                    "UPDATE workspaces SET desired = (SELECT desired_before FROM operations WHERE id = $1)
+                     WHERE id = (SELECT workspace_id FROM operations WHERE id = $1 AND desired_before IS NOT NULL)
+                     AND NOT EXISTS (SELECT 1 FROM operations n WHERE n.workspace_id = workspaces.id AND n.id > $1
+                       AND n.state <> 'canceled')",
+                )
+                .bind(id.as_str())
+                .execute(&mut *connection)
+                .await?;
+                let row = sqlx::query("SELECT * FROM operations WHERE id = $1").bind(id.as_str());
+                Ok(Some(read(&row.fetch_one(connection).await?)?))
+            })
+        });
+        let operation = operation.await?;
+        self.wakes.work();
+        Ok(operation)
+    }
+
+    /// What is decided of one workspace is decided one after the other. Always the first lock that a job takes.
+    pub(super) async fn lock(&self, connection: &mut AnyConnection, workspace: &str) -> Result<()> {
+        let lock = format!("SELECT id FROM workspaces WHERE id = $1{}", self.database.locking());
+        sqlx::query(AssertSqlSafe(lock)).bind(workspace).fetch_optional(connection).await?;
+        Ok(())
+    }
+
+    async fn ask_to_end(&self, connection: &mut AnyConnection, id: &OperationId) -> Result<()> {
+        sqlx::query("UPDATE operations SET cancel = 1 WHERE id = $1")
+            .bind(id.as_str())
+            .execute(&mut *connection)
+            .await?;
+        self.database.tell(connection, Topic::Work, id.as_str()).await
+    }
+
+    async fn never_began(
+        &self,
+        connection: &mut AnyConnection,
+        operation: &Operation,
+        by: &str,
+    ) -> Result<()> {
+        let mut phases = operation.phases.clone();
+        phases.finished = Some(Timestamp::now());
+        let problem = Problem::new(ErrorCode::Canceled, format!("Cancelled by {by}, before it began."))
+            .with_request_id(&operation.request_id);
+        let now = self.now(connection).await?;
+        sqlx::query(
+            "UPDATE operations SET state = 'canceled', phases = $1, error = $2, finished_at = $3 WHERE id = $4",
+        )
+        .bind(to_json(&phases)?)
+        .bind(to_json(&problem)?)
+        .bind(now)
+        .bind(operation.id.as_str())
+        .execute(&mut *connection)
+        .await?;
+        self.database.tell(connection, Topic::Events, operation.id.as_str()).await
+    }
+
+    async fn insert(
+        &self,
+        connection: &mut AnyConnection,
+        row: &WorkspaceRow,
+        new: &NewOperation,
+        before: Desired,
+    ) -> Result<Operation> {
+        let now = self.now(connection).await?;
+        let mut phases = Phases::default();
+        phases.reach(Phase::Queued, Timestamp::now());
+        let operation = Operation {
+            id: new.id.clone(),
+            kind: new.kind,
+            workspace_id: row.id.clone(),
+            slug: row.slug.clone(),
+            runtime_id: row.runtime_id.clone(),
+            state: OperationState::Queued,
+            phases,
+            error: None,
+            request_id: new.request_id.clone(),
+        };
+        sqlx::query(
+            "INSERT INTO operations (id, kind, workspace_id, runtime_id, slug, owner, provider, state, phases, request_id,
+             desired_before, accepted_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+        )
+        .bind(operation.id.as_str())
+        .bind(to_json(&operation.kind)?)
+        .bind(operation.workspace_id.as_str())
+        .bind(operation.runtime_id.as_str())
+        .bind(operation.slug.as_str())
+        .bind(&row.owner)
+        .bind(row.provider.as_str())
+        .bind(operation.state.as_str())
+        .bind(to_json(&operation.phases)?)
+        .bind(&operation.request_id)
+        .bind(to_json(&before)?)
+        .bind(now)
+        .execute(&mut *connection)
+        .await?;
+        if let Some((key, digest)) = &new.idempotency {
+            sqlx::query(
+                "INSERT INTO keys (principal, key, digest, operation_id, used_at) VALUES ($1, $2, $3, $4, $5)",
+            )
+            .bind(&new.principal)
+            .bind(key)
+            .bind(digest)
+            .bind(new.id.as_str())
+            .bind(now)
+            .execute(&mut *connection)
+            .await?;
+        }
+        sqlx::query(
+            "INSERT INTO audit (at, principal, action, workspace_id, slug, operation_id, request_id)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        )
+        .bind(now)
+        .bind(&new.principal)
+        .bind(to_json(&new.kind)?.trim_matches('"').to_owned())
+        .bind(row.id.as_str())
+        .bind(row.slug.as_str())
+        .bind(new.id.as_str())
+        .bind(&new.request_id)
+        .execute(&mut *connection)
+        .await?;
+        self.database.tell(connection, Topic::Work, new.id.as_str()).await?;
+        Ok(operation)
+    }
+
+    /// The operation that a key of somebody was used for, and the digest of that request.
+    pub async fn operation_of_key(&self, principal: &str, key: &str) -> Result<Option<(Operation, String)>> {
+        let row = sqlx::query(
+            "SELECT o.*, k.digest FROM keys k JOIN operations o ON o.id = k.operation_id WHERE k.principal = $1 AND k.key = $2",
+        );
+        let row = row.bind(principal).bind(key).fetch_optional(self.database.pool()).await?;
+        let Some(row) = row else { return Ok(None) };
+        Ok(Some((read(&row)?, super::rows::Columns(&row).text("digest")?)))
+    }
+}

@@ -1,0 +1,65 @@
+//! The promises of the store, kept by a PostgreSQL.
+
+// Clippy's leave for tests ends at functions that are not tests themselves.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::time::Duration;
+
+use orchestrator::store::Store;
+
+#[path = "../../automation/tests/support/postgres.rs"]
+mod postgres;
+#[path = "suite/store.rs"]
+mod suite;
+
+use postgres::Postgres;
+use suite::{all_cases, cases};
+
+async fn server() -> (Store, Postgres) {
+    let server = Postgres::start();
+    (Store::join(&server.url()).await.unwrap(), server)
+}
+
+all_cases!(server());
+
+#[tokio::test]
+async fn what_one_process_writes_wakes_another() {
+    let server = Postgres::start();
+    let (one, other) = (Store::join(&server.url()).await.unwrap(), Store::join(&server.url()).await.unwrap());
+    let (mut work, mut told) = (other.work(), other.told());
+    // It listens by now or a moment later; then it says so itself.
+    tokio::time::timeout(Duration::from_secs(10), work.changed()).await.unwrap().unwrap();
+    work.borrow_and_update();
+    let row = orchestrator::store::WorkspaceRow::new(
+        "demo".parse().unwrap(),
+        "fake".parse().unwrap(),
+        "small".to_owned(),
+    );
+    let new = orchestrator::store::NewOperation {
+        id: contracts::OperationId::random(),
+        kind: contracts::operation::OperationKind::Create,
+        request_id: "req-1".to_owned(),
+        principal: "admin".to_owned(),
+        idempotency: None,
+    };
+    one.insert_workspace(&row, &new).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(5), work.changed()).await.unwrap().unwrap();
+    one.cancel(&new.id).await.unwrap();
+    let about = tokio::time::timeout(Duration::from_secs(5), told.recv()).await.unwrap().unwrap();
+    assert_eq!(about, new.id.as_str());
+    one.close().await;
+    other.close().await;
+}
+
+#[tokio::test]
+async fn a_server_that_was_away_is_found_again() {
+    let server = Postgres::start();
+    let store = Store::join(&server.url()).await.unwrap();
+    server.restart();
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while let Err(error) = store.ping().await {
+        assert!(std::time::Instant::now() < deadline, "{error}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    store.close().await;
+}
