@@ -189,12 +189,18 @@ fn irreplaceable(layout: &Layout) -> Result<(), Problem> {
 }
 
 /// The database was made with other secrets.
-pub(crate) fn other_secrets(layout: &Layout) -> Problem {
+pub(crate) fn other_secrets(layout: &Layout, is_shared: bool) -> Problem {
     let [installation, passphrase] = IRREPLACEABLE.map(|name| layout.secret(name).display().to_string());
-    let detail =
-        format!("{} was made with another {installation} or {passphrase}.", layout.database().display());
-    Problem::new(ErrorCode::SecretsMissing, detail).with_action(RESTORE)
+    let (database, action) = match is_shared {
+        true => ("The shared database".to_owned(), SHARE),
+        false => (layout.database().display().to_string(), RESTORE),
+    };
+    let detail = format!("{database} was made with another {installation} or {passphrase}.");
+    Problem::new(ErrorCode::SecretsMissing, detail).with_action(action)
 }
+
+const SHARE: &str = "Copy the folder `secrets` of an orchestrator of this installation into this data folder, then start \
+                     the server again.";
 
 const RESTORE: &str =
     "Restore the folder `secrets` from a backup of this data folder, then start the server again.";

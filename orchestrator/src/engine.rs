@@ -2,7 +2,7 @@
 
 mod failure;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -98,6 +98,7 @@ impl Engine {
         driver: Driver,
         pulumi_folder: PathBuf,
         layout: &Layout,
+        database: Option<String>,
         registry: Registry,
         plugin_folder: String,
         settings: Vec<(String, String)>,
@@ -110,7 +111,8 @@ impl Engine {
             Driver::Host(host) => Arc::new(host.with_idle_limit(STAY_WARM)),
             Driver::Cli(cli) => Arc::new(cli),
         };
-        let workspace = open(&driver, layout, &server, &layout.pulumi())?;
+        let state = database.map_or_else(|| folder(&layout.pulumi()), Backend::Url);
+        let workspace = open(&driver, layout, &server, &layout.pulumi(), state)?;
         if is_warm {
             warm_up(workspace.clone());
         }
@@ -158,7 +160,8 @@ impl Engine {
         let scratch = tempfile::tempdir_in(self.layout.pulumi()).map_err(|error| {
             Problem::new(ErrorCode::DataFolderUnusable, format!("No scratch folder could be made: {error}."))
         })?;
-        let workspace = open(&self.driver, &self.layout, &self.server, scratch.path())?;
+        let state = folder(scratch.path());
+        let workspace = open(&self.driver, &self.layout, &self.server, scratch.path(), state)?;
         let handle = workspace.stack(&stack.name);
         handle.create().await.map_err(|error| self.problem(error))?;
         let summary = handle.preview(program(stack)).options(engine_options()).await;
@@ -187,7 +190,7 @@ impl Engine {
     pub fn export(&self, stack: &Stack) -> Result<StackExport, Problem> {
         let location = Location {
             plugin_folder: Some(self.plugin_folder.clone()),
-            backend_url: Some(self.workspace.backend().url()),
+            backend_url: Some(without_password(&self.workspace.backend().url())),
         };
         let mut files = BTreeMap::from([
             ("Pulumi.yaml".to_owned(), stacks::render(stack, &location)),
@@ -198,6 +201,21 @@ impl Engine {
             files.insert(settings, text);
         }
         Ok(StackExport { stack: stack.name.clone(), files })
+    }
+
+    /// Removes the settings of stacks that another orchestrator has removed; `runtimes` are those that there are.
+    pub fn forget_all_but(&self, runtimes: &HashSet<&str>) {
+        let Ok(files) = std::fs::read_dir(self.workspace.directory()) else { return };
+        for file in files.flatten() {
+            let name = file.file_name();
+            let stack = name.to_str().and_then(|name| name.strip_prefix("Pulumi.")?.strip_suffix(".yaml"));
+            let is_gone = |stack: &str| stack.starts_with("rt-") && !runtimes.contains(stack);
+            if stack.is_some_and(is_gone)
+                && let Err(error) = std::fs::remove_file(file.path())
+            {
+                tracing::warn!(file = %file.path().display(), %error, "left over");
+            }
+        }
     }
 
     fn environment(&self, stack: &Stack) -> String {
@@ -238,15 +256,27 @@ fn warm_up(workspace: Workspace) {
     });
 }
 
-/// A workspace with its project and state under `root`. All of them share Pulumi's own folder, and with it
+fn folder(root: &Path) -> Backend {
+    Backend::Folder(root.join("state"))
+}
+
+/// For whoever may read it: people have the password elsewhere, such as in `PGPASSWORD`.
+pub fn without_password(address: &str) -> String {
+    let Ok(mut url) = url::Url::parse(address) else { return address.to_owned() };
+    // Refused for addresses that have none.
+    let _ = url.set_password(None);
+    url.into()
+}
+
+/// A workspace with its project under `root`. All of them share Pulumi's own folder, and with it
 /// one warm engine.
 fn open(
     driver: &Arc<dyn automation::Engine>,
     layout: &Layout,
     server: &Server,
     root: &Path,
+    state: Backend,
 ) -> Result<Workspace, Problem> {
-    let state = Backend::Folder(root.join("state"));
     let home = layout.pulumi().join("home");
     Workspace::inline(Arc::clone(driver), PROJECT, root.join("project"), home, state)
         .map(|workspace| {

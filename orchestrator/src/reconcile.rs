@@ -80,6 +80,10 @@ impl Reconciler {
     }
 
     async fn round(self: &Arc<Self>, round: u32) -> Result<(), Problem> {
+        if !self.store.is_alone() && round.is_multiple_of(PRUNE) {
+            let rows = self.store.workspaces().await?;
+            self.lifecycle.engine.forget_all_but(&rows.iter().map(|row| row.runtime_id.as_str()).collect());
+        }
         if self.store.lease(RECONCILER, &self.name, LEASE).await?.is_none() {
             return Ok(());
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use contracts::network::network;
-use contracts::{ErrorCode, Problem, ProviderName};
+use contracts::{ErrorCode, Problem};
 use provider_server::Registry;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -14,12 +14,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::boot::DataFolderBoot;
 use crate::data::{DataFolder, other_secrets};
-use crate::engine::Engine;
+use crate::engine::{Engine, without_password};
 use crate::http::{self, Api, Tokens};
 use crate::lifecycle::Lifecycle;
 use crate::operations::{Feed, Parts, Runner};
 use crate::reconcile::{Reconciler, Repair};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::tools::ToolPaths;
 use crate::wiring::{ProviderSettings, Providers};
 use crate::{exposure, metrics, readiness};
@@ -40,8 +40,10 @@ pub struct Config {
     pub admin_listen: Option<SocketAddr>,
     /// Where the gateway of this installation will listen; for the exposure check.
     pub gateway: Option<SocketAddr>,
-    /// The provider of a create that names none.
-    pub default_provider: String,
+    /// A `postgres://` that other orchestrators share, for the store and for Pulumi's state; else both are in the data folder.
+    pub database: Option<String>,
+    /// The provider of a create that names none; else the first that there is, `local` before others.
+    pub default_provider: Option<String>,
     /// The provider modules to offer; empty for all.
     pub providers: Vec<String>,
     /// Listen on any address although the `local` provider isolates nothing.
@@ -62,7 +64,8 @@ impl Default for Config {
             listen: loopback(host.orchestrator),
             admin_listen: Some(loopback(host.admin)),
             gateway: Some(loopback(host.gateway.http)),
-            default_provider: "local".to_owned(),
+            database: None,
+            default_provider: None,
             providers: Vec::new(),
             unsafe_expose_local: false,
             ready_timeout: Duration::from_secs(120),
@@ -94,22 +97,37 @@ pub async fn start(config: Config, data: DataFolder) -> Result<Running, Problem>
         Some(listen) => Some(bind(listen).await?),
         None => None,
     };
-    let store = Store::open(&layout.database()).await?;
+    let store = match &config.database {
+        Some(url) => Store::join(url).await.map_err(|error| cannot_join(url, error))?,
+        None => Store::open(&layout.database()).await?,
+    };
     if !store.belongs_to(&data.secrets_digest()).await? {
-        return Err(other_secrets(&layout));
+        return Err(other_secrets(&layout, config.database.is_some()));
     }
     let boot = Arc::new(DataFolderBoot::new(layout.clone(), Some(store.clone())));
-    let providers =
-        Providers::build(&layout, &config.tools, &config.settings, boot)?.only(&config.providers)?;
-    providers.get(&config.default_provider)?;
+    let providers = Providers::build(&layout, &config.tools, &config.settings, boot)?;
+    let providers = match (&config.database, config.providers.as_slice()) {
+        // Who names them knows that there is one orchestrator.
+        (Some(_), []) => providers.shared(),
+        (_, names) => providers.only(names)?,
+    };
+    let default_provider = providers.default(config.default_provider.as_deref())?;
     let addresses: Vec<SocketAddr> = [Some(config.listen), config.gateway].into_iter().flatten().collect();
     exposure::check(&addresses, &providers, config.unsafe_expose_local)?;
     let (driver, pulumi_folder) = (config.tools.driver().await?, config.tools.pulumi_folder().await);
     let plugin_folder = config.tools.plugin_folder().display().to_string();
     let registry = Registry::new(providers.all());
     let engine = Arc::new(
-        Engine::start(driver, pulumi_folder, &layout, registry, plugin_folder, config.settings.exported())
-            .await?,
+        Engine::start(
+            driver,
+            pulumi_folder,
+            &layout,
+            config.database.clone(),
+            registry,
+            plugin_folder,
+            config.settings.exported(),
+        )
+        .await?,
     );
     let shutdown = CancellationToken::new();
     let probe = readiness::client()
@@ -125,7 +143,6 @@ pub async fn start(config: Config, data: DataFolder) -> Result<Running, Problem>
         probe: probe.clone(),
         shared: Default::default(),
     });
-    let default_provider: ProviderName = providers.get(&config.default_provider)?.describe().name;
     let lifecycle = Arc::new(Lifecycle {
         store: store.clone(),
         providers: providers.clone(),
@@ -198,6 +215,17 @@ fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) -> 
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, Problem> {
     TcpListener::bind(address).await.map_err(|error| cannot_listen(address, &error))
+}
+
+fn cannot_join(url: &str, error: StoreError) -> Problem {
+    match error {
+        StoreError::Away(why) | StoreError::Database(why) => {
+            let detail = format!("The database {} cannot be used: {why}.", without_password(url));
+            Problem::new(ErrorCode::StoreUnavailable, detail)
+                .with_action("Check the address, and that the user may make tables there.")
+        }
+        error => error.into(),
+    }
 }
 
 fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Problem {

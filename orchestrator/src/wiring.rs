@@ -177,6 +177,25 @@ impl Providers {
         Ok(Self(self.0.into_iter().filter(|(name, _)| keep(name)).collect()))
     }
 
+    /// Those whose runtimes several orchestrators reach.
+    pub fn shared(self) -> Self {
+        Self(self.0.into_iter().filter(|(_, provider)| provider.is_shared()).collect())
+    }
+
+    /// That of a create that names none.
+    pub fn default(&self, named: Option<&str>) -> Result<ProviderName, Problem> {
+        if let Some(name) = named {
+            return Ok(self.get(name)?.describe().name);
+        }
+        let names = ["local", "docker"].into_iter().chain(self.0.keys().map(ProviderName::as_str));
+        names.flat_map(|name| self.get(name).ok()).map(|provider| provider.describe().name).next().ok_or_else(
+            || {
+                Problem::new(ErrorCode::UnknownProvider, "No provider is offered.")
+                    .with_action("Name one with `--providers`.")
+            },
+        )
+    }
+
     pub fn get(&self, name: &str) -> Result<&Arc<dyn Provider>, Problem> {
         self.0.iter().find(|(known, _)| known.as_str() == name).map(|(_, provider)| provider).ok_or_else(
             || {

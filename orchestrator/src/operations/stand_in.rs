@@ -23,8 +23,9 @@ pub async fn parts(root: &Path) -> Parts {
     let script = format!("printf '#!/bin/sh\\necho v3.276.0\\n' > {0}; chmod +x {0}", pulumi.display());
     assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
     let (layout, cli) = (Layout { root: root.to_owned() }, automation::Cli::open(pulumi).await.unwrap());
+    let driver = Driver::Cli(cli);
     let engine =
-        Engine::start(Driver::Cli(cli), root.into(), &layout, Default::default(), String::new(), Vec::new());
+        Engine::start(driver, root.into(), &layout, None, Default::default(), String::new(), Vec::new());
     let store = Store::open(&layout.database()).await.unwrap();
     Parts {
         feed: Feed::new(store.clone()),

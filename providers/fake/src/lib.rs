@@ -74,6 +74,11 @@ impl Provider for FakeProvider {
         ]
     }
 
+    /// Its cloud is in this process.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     fn lifecycle(&self) -> Arc<dyn Lifecycle> {
         Arc::new(FakeLifecycle { client: self.client.clone() })
     }

@@ -95,6 +95,11 @@ impl Provider for LocalProvider {
         ]
     }
 
+    /// They are processes of this machine, with files in this data folder.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     fn lifecycle(&self) -> Arc<dyn Lifecycle> {
         Arc::new(LocalLifecycle { host: self.host.clone() })
     }

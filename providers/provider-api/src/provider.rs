@@ -83,6 +83,11 @@ pub trait Provider: Send + Sync {
         8
     }
 
+    /// Whether another orchestrator of the installation, on another machine, reaches the same runtimes.
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     /// What instances say, where the provider keeps it.
     fn logs(&self) -> Option<Arc<dyn Logs>> {
         None

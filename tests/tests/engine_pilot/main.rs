@@ -4,6 +4,8 @@
 // Clippy's leave for tests ends at functions that are not tests themselves.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
+#[path = "../../../automation/tests/support/postgres.rs"]
+mod postgres;
 mod support;
 
 mod bad_input;
@@ -14,4 +16,5 @@ mod fake_cloud;
 mod faults;
 mod interrupted;
 mod life;
+mod replicas;
 mod stack_export;

@@ -85,6 +85,17 @@ impl World {
         Self::build(folder, data, &[], env, model).await
     }
 
+    /// An orchestrator of an installation in a database, on containers: the first, or one beside it with its secrets.
+    pub async fn start_on_database(database: &str, beside: Option<&World>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        if let Some(other) = beside {
+            copy_folder(&other.data.join("secrets"), &data.join("secrets"));
+        }
+        let model = FakeModel::start_at(docker_address()).await.unwrap();
+        Self::build(folder, data, &[], &[("PILOT_DATABASE", database)], model).await
+    }
+
     async fn build(
         folder: tempfile::TempDir,
         data: PathBuf,
@@ -181,6 +192,14 @@ impl World {
     pub fn pilot_output(&self, args: &[&str]) -> std::process::Output {
         let env = self.env.iter().map(|(key, value)| (key, value));
         Command::new(program("pilot")).arg("--data").arg(&self.data).args(args).envs(env).output().unwrap()
+    }
+}
+
+pub fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
     }
 }
 

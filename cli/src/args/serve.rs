@@ -1,0 +1,95 @@
+//! What can be decided when a server is started.
+
+use std::net::SocketAddr;
+
+use clap::ValueEnum;
+use url::Url;
+
+use super::Providing;
+
+#[derive(Debug, clap::Args)]
+pub struct Serve {
+    /// Where browsers and API clients connect [default: 127.0.0.1:14080]
+    #[arg(long, alias = "gateway", value_name = "ADDR")]
+    pub listen_gateway: Option<SocketAddr>,
+    /// The lifecycle API [default: 127.0.0.1:14010]
+    #[arg(long, alias = "orchestrator", value_name = "ADDR")]
+    pub listen_orchestrator: Option<SocketAddr>,
+    /// Metrics and liveness [default: 127.0.0.1:14090]
+    #[arg(long, alias = "admin", value_name = "ADDR")]
+    pub listen_admin: Option<SocketAddr>,
+    /// Which parts this process runs
+    #[arg(long, value_enum, default_value = "all")]
+    pub role: Role,
+    /// A PostgreSQL that several orchestrators share, postgres://USER@HOST/NAME, for the store and for Pulumi's state. A
+    /// password belongs in the variable, not on the command line [default: the data folder]
+    #[arg(long, env = "PILOT_DATABASE", hide_env_values = true, value_name = "URL", value_parser = database)]
+    pub database: Option<String>,
+    /// The provider of workspaces that name none [default: the first of --providers, else local or docker]
+    #[arg(long, value_name = "NAME")]
+    pub provider: Option<String>,
+    /// Offer only these providers [default: all]
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    pub providers: Vec<String>,
+    /// Where a gateway alone finds the orchestrator [default: the address of --listen-orchestrator]
+    #[arg(long, value_name = "URL")]
+    pub orchestrator_url: Option<Url>,
+    /// Serve `local` workspaces on addresses that others can reach: they get your account's rights
+    #[arg(long)]
+    pub unsafe_expose_local: bool,
+    /// How long an instance may take to become ready
+    #[arg(long, default_value = "120", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub ready_timeout: u64,
+    /// What follows when an instance is not as it is desired: it is made so, or only shown
+    #[arg(long, env = "PILOT_REPAIR", value_enum, default_value = "auto")]
+    pub repair: Repair,
+    #[command(flatten)]
+    pub providing: Providing,
+    /// What is logged to stderr: error, warn, info, debug, trace, or a filter such as gateway=debug
+    #[arg(long, env = "PILOT_LOG", default_value = "info", value_parser = log_filter, value_name = "FILTER")]
+    pub log: String,
+    /// How it is logged
+    #[arg(long, env = "PILOT_LOG_FORMAT", value_enum, default_value = "text")]
+    pub log_format: LogFormat,
+}
+
+/// Other people of the machine see the arguments of programs.
+fn database(text: &str) -> Result<String, String> {
+    let url = Url::parse(text).map_err(|error| error.to_string())?;
+    if !["postgres", "postgresql"].contains(&url.scheme()) {
+        return Err("it must begin with postgres://".to_owned());
+    }
+    if url.password().is_some() && std::env::args().any(|argument| argument.contains(text)) {
+        return Err(
+            "set PILOT_DATABASE instead: everybody sees a password among a program's arguments".to_owned()
+        );
+    }
+    Ok(text.replacen("postgresql://", "postgres://", 1))
+}
+
+/// Kept as text; a filter that cannot be read is wrong usage and not a silent log.
+fn log_filter(text: &str) -> Result<String, String> {
+    let parsed = tracing_subscriber::EnvFilter::try_new(text);
+    parsed.map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Repair {
+    /// Start again what died, stop what should not run
+    Auto,
+    /// Show it; people decide
+    Report,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    All,
+    Orchestrator,
+    Gateway,
+}

@@ -1,0 +1,194 @@
+//! What is kept, what it is shown as, and what is not kept for ever.
+
+use std::time::Duration;
+
+use contracts::OperationId;
+use contracts::operation::{OperationEvent, OperationEventBody, OperationKind, OperationState, Phase};
+use contracts::workspace::{Desired, Endpoint, Observed};
+use jiff::Timestamp;
+use orchestrator::lifecycle::state::Event;
+use orchestrator::store::{Change, End, Kept, NewOperation, Query, Step, Store, StoreError};
+
+use super::*;
+
+pub async fn a_cancel_gives_back_what_was_desired_before(store: &Store) {
+    let (row, create) = created(store, "a").await;
+    let create = store.cancel(&create.id).await.unwrap().unwrap();
+    assert_eq!(create.state, OperationState::Canceled, "it had not begun");
+    assert_eq!(now(store, &row).await.desired, Desired::Stopped);
+    assert_eq!(claim(store, "one").await, None);
+    let start = request(store, &row, OperationKind::Start).await.unwrap();
+    let running = claim(store, "one").await.unwrap();
+    assert_eq!(store.cancel(&start.id).await.unwrap().unwrap().state, OperationState::Running);
+    assert_eq!(now(store, &row).await.desired, Desired::Stopped);
+    // What came behind it counts, until that is cancelled as well.
+    let delete = request(store, &row, OperationKind::Delete).await.unwrap();
+    store.cancel(&start.id).await.unwrap();
+    assert_eq!(now(store, &row).await.desired, Desired::Deleted);
+    store.cancel(&delete.id).await.unwrap();
+    store.cancel(&start.id).await.unwrap();
+    assert_eq!(now(store, &row).await.desired, Desired::Stopped);
+    succeeds(store, &running).await;
+    // One that has ended stays as it is, and so does what is desired.
+    request(store, &row, OperationKind::Resume).await.unwrap();
+    assert_eq!(store.cancel(&start.id).await.unwrap().unwrap().state, OperationState::Succeeded);
+    assert_eq!(now(store, &row).await.desired, Desired::Running);
+    assert_eq!(store.cancel(&OperationId::random()).await.unwrap(), None);
+}
+
+pub async fn a_key_stands_for_one_request_of_one_principal(store: &Store) {
+    let with = |principal: &str, digest: &str| NewOperation {
+        principal: principal.to_owned(),
+        idempotency: Some(("key".to_owned(), digest.to_owned())),
+        ..new(OperationKind::Create)
+    };
+    let first = store.insert_workspace(&workspace("a"), &with("ann", "x")).await.unwrap();
+    let again = store.insert_workspace(&workspace("b"), &with("ann", "y")).await;
+    assert!(matches!(again, Err(StoreError::KeyTaken)));
+    assert_eq!(store.workspaces().await.unwrap().len(), 1, "what is refused is not there");
+    store.insert_workspace(&workspace("c"), &with("bob", "x")).await.unwrap();
+    let (operation, digest) = store.operation_of_key("ann", "key").await.unwrap().unwrap();
+    assert_eq!((operation, digest.as_str()), (first, "x"));
+    assert_eq!(store.operation_of_key("cy", "key").await.unwrap(), None);
+    let taken = store.insert_workspace(&workspace("a"), &new(OperationKind::Create)).await;
+    assert!(matches!(taken, Err(StoreError::SlugTaken)));
+}
+
+pub async fn a_step_that_a_state_does_not_allow_changes_nothing(store: &Store) {
+    let (row, _) = created(store, "a").await;
+    let claimed = claim(store, "one").await.unwrap();
+    let mut phases = claimed.operation.phases.clone();
+    phases.reach(Phase::Ready, Timestamp::now());
+    let step = Step { phases: Some(phases), change: Some(Change::of(Event::BecameReady)) };
+    assert!(matches!(store.advance(&hold(&claimed), step).await, Err(StoreError::Illegal(_))));
+    assert_eq!(store.operation(&claimed.operation.id).await.unwrap().unwrap().phases.ready, None);
+    assert_eq!(now(store, &row).await.observed, Observed::Absent);
+    for (event, observed) in [
+        (Event::CreateStarted, Observed::Provisioning),
+        (Event::Applied, Observed::Booting),
+        (Event::BecameReady, Observed::Ready),
+    ] {
+        let endpoint = (observed == Observed::Ready).then(|| Endpoint::plain("10.0.0.7", 3000));
+        let change = Some(Change { endpoint, ..Change::of(event) });
+        let seen = store.advance(&hold(&claimed), Step { phases: None, change }).await.unwrap();
+        assert_eq!(seen, Some(observed));
+    }
+    let ready = now(store, &row).await;
+    assert_eq!(ready.endpoint.unwrap().to_string(), "10.0.0.7:3000");
+    assert_eq!((ready.observed, ready.revision), (Observed::Ready, 4));
+    // An end that the state does not allow to show is an end all the same.
+    let change = Some(Change::of(Event::OperationFailed));
+    let failed = End { change, ..end(&claimed, OperationState::Failed) };
+    store.finish(&hold(&claimed), failed).await.unwrap();
+    assert_eq!(state(store, &claimed.operation.id).await, OperationState::Failed);
+    assert_eq!(now(store, &row).await.observed, Observed::Ready);
+}
+
+pub async fn what_was_seen_of_a_runtime_that_has_changed_since_is_dropped(store: &Store) {
+    let (row, _) = created(store, "a").await;
+    let lost = Change::of(Event::ContactLost);
+    let claimed = claim(store, "one").await.unwrap();
+    for event in [Event::CreateStarted, Event::Applied, Event::BecameReady] {
+        let step = Step { phases: None, change: Some(Change::of(event)) };
+        store.advance(&hold(&claimed), step).await.unwrap();
+    }
+    let seen = now(store, &row).await.revision;
+    assert!(!store.observe(&row.runtime_id, seen, &lost).await.unwrap(), "an operation has the word");
+    succeeds(store, &claimed).await;
+    assert!(!store.observe(&row.runtime_id, seen - 1, &lost).await.unwrap());
+    assert!(store.observe(&row.runtime_id, seen, &lost).await.unwrap());
+    assert_eq!(now(store, &row).await.observed, Observed::Unknown);
+    assert!(!store.observe(&row.runtime_id, seen, &lost).await.unwrap());
+}
+
+pub async fn a_removed_workspace_leaves_its_slug_its_id_and_its_words(store: &Store) {
+    let (row, create) = created(store, "a").await;
+    let claimed = claim(store, "one").await.unwrap();
+    let removed = End { removed: true, ..end(&claimed, OperationState::Succeeded) };
+    store.finish(&hold(&claimed), removed).await.unwrap();
+    assert_eq!(store.workspace(&row.id.clone().into()).await.unwrap(), None);
+    assert_eq!(store.workspace_of(&row.runtime_id).await.unwrap(), None);
+    assert_eq!(state(store, &create.id).await, OperationState::Succeeded);
+    let (successor, _) = created(store, "a").await;
+    assert_ne!(successor.id, row.id);
+    let late = store.request(&row.id, Desired::Deleted, &new(OperationKind::Delete)).await;
+    assert!(matches!(late, Err(StoreError::Gone)), "never its successor");
+    assert_eq!(store.workspaces().await.unwrap().len(), 1);
+}
+
+pub async fn operations_are_listed_newest_first_and_by_what_is_asked(store: &Store) {
+    let mut ids = Vec::new();
+    for slug in ["a", "b", "c"] {
+        ids.insert(0, created(store, slug).await.1.id);
+    }
+    let claimed = claim(store, "one").await.unwrap();
+    succeeds(store, &claimed).await;
+    let list = async |query: Query| -> Vec<OperationId> {
+        store.operations(&query).await.unwrap().into_iter().map(|operation| operation.id).collect()
+    };
+    let all = Query { most: 10, ..Query::default() };
+    assert_eq!(list(all.clone()).await, ids);
+    assert_eq!(list(Query { most: 2, ..all.clone() }).await, ids[..2]);
+    assert_eq!(list(Query { before: Some(ids[1].clone()), ..all.clone() }).await, ids[2..]);
+    let queued = Query { state: Some(OperationState::Queued), ..all.clone() };
+    assert_eq!(list(queued).await, ids[..2]);
+    let workspace = Some(claimed.operation.workspace_id);
+    assert_eq!(list(Query { workspace, ..all.clone() }).await, ids[2..]);
+    assert_eq!(list(Query { kind: Some(OperationKind::Delete), ..all }).await, []);
+}
+
+pub async fn events_are_told_in_their_order_and_a_number_is_given_once(store: &Store) {
+    let (_, operation) = created(store, "a").await;
+    let event = |sequence| {
+        let body = OperationEventBody::Phase { phase: Phase::Planned };
+        (operation.id.clone(), OperationEvent { sequence, at: Timestamp::now(), body })
+    };
+    assert_eq!(store.last_event(&operation.id).await.unwrap(), 0);
+    store.append_events(&[event(1), event(2)]).await.unwrap();
+    assert!(store.append_events(&[event(3), event(2)]).await.is_err());
+    assert_eq!(store.last_event(&operation.id).await.unwrap(), 2, "all or none");
+    store.append_events(&[event(3)]).await.unwrap();
+    let read = store.events_after(&operation.id, 1, 10).await.unwrap();
+    assert_eq!(read.iter().map(|event| event.sequence).collect::<Vec<_>>(), [2, 3]);
+    assert_eq!(store.events_after(&operation.id, 0, 2).await.unwrap().len(), 2);
+}
+
+pub async fn a_lease_has_one_holder_and_its_fence_rises_with_each(store: &Store) {
+    let first = store.lease("sweeper", "one", LEASE).await.unwrap().unwrap();
+    assert_eq!(store.lease("sweeper", "two", LEASE).await.unwrap(), None);
+    assert_eq!(store.lease("sweeper", "one", SHORT).await.unwrap(), Some(first.clone()));
+    tokio::time::sleep(2 * SHORT).await;
+    let second = store.lease("sweeper", "two", LEASE).await.unwrap().unwrap();
+    assert_eq!(second.fence, first.fence + 1);
+    store.give_back(&first).await.unwrap();
+    assert_eq!(store.lease("sweeper", "one", LEASE).await.unwrap(), None, "it was not his to give");
+    store.give_back(&second).await.unwrap();
+    assert!(store.lease("sweeper", "one", LEASE).await.unwrap().is_some());
+    assert!(store.lease("other", "two", LEASE).await.unwrap().is_some());
+}
+
+pub async fn what_is_old_or_too_much_is_pruned_and_what_counts_stays(store: &Store) {
+    let mut operations = Vec::new();
+    let (row, create) = created(store, "a").await;
+    operations.push(create.id);
+    succeeds(store, &claim(store, "one").await.unwrap()).await;
+    for kind in [OperationKind::Stop, OperationKind::Start, OperationKind::Stop, OperationKind::Start] {
+        operations.push(request(store, &row, kind).await.unwrap().id);
+        succeeds(store, &claim(store, "one").await.unwrap()).await;
+    }
+    let (_, waiting) = created(store, "b").await;
+    let left = async || {
+        let query = Query { most: 100, ..Query::default() };
+        let mut ids: Vec<_> = store.operations(&query).await.unwrap().into_iter().map(|one| one.id).collect();
+        ids.sort();
+        ids
+    };
+    assert!(!store.prune(Kept::default()).await.unwrap());
+    assert_eq!(left().await.len(), 6);
+    store.prune(Kept { operations_most: 2, ..Kept::default() }).await.unwrap();
+    assert_eq!(left().await, [&operations[2..], std::slice::from_ref(&waiting.id)].concat());
+    tokio::time::sleep(SHORT).await;
+    let none = Duration::from_millis(1);
+    store.prune(Kept { operations: none, keys: none, ..Kept::default() }).await.unwrap();
+    assert_eq!(left().await, [operations[4].clone(), waiting.id], "the last of a workspace, and what waits");
+}

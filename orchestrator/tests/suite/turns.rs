@@ -1,0 +1,182 @@
+//! Who runs what, when, and what a late word does.
+
+use std::collections::HashSet;
+
+use contracts::operation::{OperationKind, OperationState, Phase};
+use contracts::workspace::Desired;
+use contracts::{ErrorCode, OperationId, Problem};
+use jiff::Timestamp;
+use orchestrator::lifecycle::state::Event;
+use orchestrator::store::{Change, End, Step, Store, StoreError, WorkspaceRow};
+
+use super::*;
+
+pub async fn what_was_asked_for_first_runs_first_and_is_given_to_one_alone(store: &Store) {
+    let (_, first) = created(store, "a").await;
+    let (_, second) = created(store, "b").await;
+    assert!(first.id < second.id);
+    let claimed = claim(store, "one").await.unwrap();
+    assert_eq!((&claimed.operation.id, claimed.operation.state), (&first.id, OperationState::Running));
+    assert_eq!((claimed.provider.as_str(), claimed.fence, claimed.cancel), ("fake", 1, false));
+    assert_eq!(claim(store, "two").await.unwrap().operation.id, second.id);
+    assert_eq!(claim(store, "two").await, None);
+    succeeds(store, &claimed).await;
+    assert_eq!(state(store, &first.id).await, OperationState::Succeeded);
+    assert_eq!(claim(store, "two").await, None);
+}
+
+pub async fn of_one_workspace_one_operation_runs_and_one_waits(store: &Store) {
+    let (row, create) = created(store, "a").await;
+    let running = claim(store, "one").await.unwrap();
+    let stop = request(store, &row, OperationKind::Stop).await.unwrap();
+    let refused = request(store, &row, OperationKind::Start).await.unwrap_err();
+    assert!(matches!(&refused, StoreError::Busy(other) if other.id == stop.id), "{refused}");
+    assert_eq!(Problem::from(refused).code, ErrorCode::OperationInProgress);
+    assert_eq!(now(store, &row).await.desired, Desired::Stopped, "the refused one wishes nothing");
+    assert_eq!(claim(store, "one").await, None, "its turn comes after the one that runs");
+    succeeds(store, &running).await;
+    assert_eq!(state(store, &create.id).await, OperationState::Succeeded);
+    assert_eq!(claim(store, "one").await.unwrap().operation.id, stop.id);
+}
+
+pub async fn a_delete_ends_what_waits_and_asks_what_runs_to_end(store: &Store) {
+    let (row, create) = created(store, "a").await;
+    let running = claim(store, "one").await.unwrap();
+    let stop = request(store, &row, OperationKind::Stop).await.unwrap();
+    let delete = store.request(&row.id, Desired::Deleted, &new(OperationKind::Delete)).await.unwrap();
+    assert_eq!(delete.cancelled, Some(create.id.clone()));
+    let stop = store.operation(&stop.id).await.unwrap().unwrap();
+    assert_eq!((stop.state, stop.error.unwrap().code), (OperationState::Canceled, ErrorCode::Canceled));
+    assert!(stop.phases.finished.is_some());
+    assert_eq!(store.renew("one", LEASE).await.unwrap(), [(create.id.clone(), 1, true)]);
+    let late = request(store, &row, OperationKind::Start).await.unwrap_err();
+    assert!(matches!(&late, StoreError::Busy(other) if other.id == delete.operation.id), "{late}");
+    store.finish(&hold(&running), end(&running, OperationState::Canceled)).await.unwrap();
+    assert_eq!(claim(store, "one").await.unwrap().operation.id, delete.operation.id);
+}
+
+pub async fn asked_twice_for_the_same_the_answer_is_the_same_operation(store: &Store) {
+    let (row, _) = created(store, "a").await;
+    let first = request(store, &row, OperationKind::Delete).await.unwrap();
+    assert_eq!(request(store, &row, OperationKind::Delete).await.unwrap(), first);
+    let running = claim(store, "one").await.unwrap();
+    assert_eq!(request(store, &row, OperationKind::Delete).await.unwrap().id, running.operation.id);
+}
+
+pub async fn what_a_claimer_has_left_is_taken_over_and_its_late_words_change_nothing(store: &Store) {
+    let (row, _) = created(store, "a").await;
+    let zombie = store.claim("zombie", SHORT, &[]).await.unwrap().unwrap();
+    assert_eq!(claim(store, "heir").await, None, "not before its lease is over");
+    tokio::time::sleep(2 * SHORT).await;
+    assert_eq!(claim(store, "zombie").await, None, "nobody takes over from himself");
+    let heir = claim(store, "heir").await.unwrap();
+    assert_eq!((&heir.operation.id, heir.fence), (&zombie.operation.id, zombie.fence + 1));
+    assert_eq!(store.renew("zombie", LEASE).await.unwrap(), []);
+
+    let before = (now(store, &row).await, store.operation(&zombie.operation.id).await.unwrap());
+    let mut phases = zombie.operation.phases.clone();
+    phases.reach(Phase::Applied, Timestamp::now());
+    let step = Step { phases: Some(phases), change: Some(Change::of(Event::CreateStarted)) };
+    assert!(matches!(store.advance(&hold(&zombie), step).await, Err(StoreError::Fenced)));
+    let removed = End { removed: true, ..end(&zombie, OperationState::Succeeded) };
+    assert!(matches!(store.finish(&hold(&zombie), removed).await, Err(StoreError::Fenced)));
+    assert_eq!((now(store, &row).await, store.operation(&zombie.operation.id).await.unwrap()), before);
+
+    store
+        .advance(&hold(&heir), Step { phases: None, change: Some(Change::of(Event::CreateStarted)) })
+        .await
+        .unwrap();
+    succeeds(store, &heir).await;
+    let again = store.finish(&hold(&heir), end(&heir, OperationState::Failed)).await;
+    assert!(matches!(again, Err(StoreError::Fenced)), "an end is said once");
+    // The fence stays: what comes later is not mistaken for what the zombie had.
+    request(store, &row, OperationKind::Stop).await.unwrap();
+    assert_eq!(claim(store, "zombie").await.unwrap().fence, heir.fence);
+}
+
+pub async fn a_claimer_that_gives_its_word_keeps_what_it_has_and_hears_what_is_asked_of_it(store: &Store) {
+    created(store, "a").await;
+    let claimed = store.claim("one", SHORT, &[]).await.unwrap().unwrap();
+    let id = claimed.operation.id.clone();
+    assert_eq!(store.renew("one", LEASE).await.unwrap(), [(id.clone(), 1, false)]);
+    tokio::time::sleep(2 * SHORT).await;
+    assert_eq!(claim(store, "two").await, None);
+    assert_eq!(store.cancel(&id).await.unwrap().unwrap().state, OperationState::Running);
+    assert_eq!(store.renew("one", LEASE).await.unwrap(), [(id, 1, true)]);
+    succeeds(store, &claimed).await;
+    assert_eq!(store.renew("one", LEASE).await.unwrap(), []);
+}
+
+pub async fn a_claimer_that_ends_keeps_nobody_waiting(store: &Store) {
+    created(store, "a").await;
+    let claimed = claim(store, "one").await.unwrap();
+    store.release("one").await.unwrap();
+    let next = claim(store, "two").await.unwrap();
+    assert_eq!((next.operation.id, next.fence), (claimed.operation.id, 2));
+}
+
+pub async fn the_owner_for_whom_the_fewest_run_has_the_next_turn(store: &Store) {
+    for (slug, owner) in [("a1", "ann"), ("a2", "ann"), ("a3", "ann"), ("b1", "bob"), ("b2", "bob")] {
+        let row = WorkspaceRow { owner: owner.to_owned(), ..workspace(slug) };
+        store.insert_workspace(&row, &new(OperationKind::Create)).await.unwrap();
+    }
+    let mut turns = Vec::new();
+    for _ in 0..5 {
+        turns.push(claim(store, "one").await.unwrap().operation.slug.to_string());
+    }
+    assert_eq!(turns, ["a1", "b1", "a2", "b2", "a3"]);
+}
+
+pub async fn a_provider_without_room_keeps_no_other_waiting(store: &Store) {
+    created(store, "a").await;
+    let other = WorkspaceRow { provider: "docker".parse().unwrap(), ..workspace("b") };
+    store.insert_workspace(&other, &new(OperationKind::Create)).await.unwrap();
+    let full = ["fake".to_owned(), "fly".to_owned()];
+    let claimed = store.claim("one", LEASE, &full).await.unwrap().unwrap();
+    assert_eq!(claimed.operation.slug.as_str(), "b");
+    assert_eq!(store.claim("one", LEASE, &full).await.unwrap(), None);
+    assert_eq!(claim(store, "one").await.unwrap().operation.slug.as_str(), "a");
+}
+
+pub async fn many_claimers_at_once_share_what_there_is_and_run_nothing_twice(store: &Store) {
+    for index in 0..60 {
+        created(store, &format!("w{index}")).await;
+    }
+    let claimers = (0..8).map(|index| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            let mut mine = Vec::new();
+            while let Some(claimed) = claim(&store, &format!("c{index}")).await {
+                mine.push(claimed.operation.id.clone());
+                succeeds(&store, &claimed).await;
+            }
+            mine
+        })
+    });
+    let all: Vec<OperationId> =
+        futures_util::future::join_all(claimers).await.into_iter().flat_map(Result::unwrap).collect();
+    // One that looked while another had its hands on a row may have left early, and nothing is left over.
+    let mut left = Vec::new();
+    while let Some(claimed) = claim(store, "last").await {
+        left.push(claimed.operation.id);
+    }
+    let each: HashSet<_> = all.iter().chain(&left).collect();
+    assert_eq!((each.len(), all.len() + left.len()), (60, 60));
+}
+
+pub async fn many_requests_at_once_for_one_workspace_are_one_running_and_one_waiting(store: &Store) {
+    let (row, create) = created(store, "a").await;
+    let running = claim(store, "one").await.unwrap();
+    let kinds = [OperationKind::Stop, OperationKind::Start, OperationKind::Suspend, OperationKind::Resume];
+    let asked = (0..16).map(|index| {
+        let (store, row) = (store.clone(), row.clone());
+        tokio::spawn(async move { request(&store, &row, kinds[index % 4]).await })
+    });
+    let answers = futures_util::future::join_all(asked).await;
+    let accepted: HashSet<_> =
+        answers.into_iter().filter_map(|answer| answer.unwrap().ok()).map(|one| one.id).collect();
+    assert_eq!(accepted.len(), 1, "the others were refused, or had the same answer");
+    let unfinished = store.unfinished_of(&row.runtime_id).await.unwrap();
+    assert_eq!((unfinished.len(), &unfinished[0].id), (2, &create.id));
+    succeeds(store, &running).await;
+}

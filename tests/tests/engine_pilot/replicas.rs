@@ -1,0 +1,77 @@
+//! Several orchestrators of one installation: they share a PostgreSQL and the providers, and nothing else.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::postgres::Postgres;
+use crate::support::eventually;
+use crate::support::sse::Events;
+use crate::support::world::{World, program};
+
+#[tokio::test]
+async fn two_orchestrators_show_and_change_the_same_workspaces() {
+    let server = Postgres::start();
+    let one = World::start_on_database(&server.url(), None).await;
+    let other = World::start_on_database(&server.url(), Some(&one)).await;
+    let create = one.api.create(json!({"slug": "demo"})).await;
+    let path = format!("/v1/operations/{}/events", create["id"].as_str().unwrap());
+    let mut events = Events::new(other.api.request(Method::GET, &path).send().await.unwrap());
+    // Told in one process, heard in the other.
+    events.until("end", |event| event["type"] == "done").await;
+    other.api.succeeded(&create).await;
+    let workspace = one.api.workspace("demo").await;
+    assert_eq!((&workspace["state"], &workspace["provider"]), (&json!("ready"), &json!("docker")));
+    assert_eq!(other.api.workspace("demo").await["id"], workspace["id"]);
+    other.api.succeeded(&other.api.change("demo", "stop").await).await;
+    assert_eq!(one.api.workspace("demo").await["state"], "stopped");
+    let taken = one.api.post("/v1/workspaces", &json!({"slug": "demo"})).await;
+    assert_eq!(taken.status(), 409);
+    let plan: Value = other.api.post("/v1/workspaces/demo/preview", &json!({})).await.json().await.unwrap();
+    assert_eq!(plan["changes"].as_object().unwrap().keys().collect::<Vec<_>>(), ["same"], "{plan:#}");
+    let files: Value = other.api.get("/v1/workspaces/demo/stack").await;
+    assert!(files["files"]["Pulumi.yaml"].as_str().unwrap().contains("postgres://"), "{files:#}");
+    one.api.succeeded(&one.api.delete("demo").await).await;
+    assert_eq!(other.witness.docker_objects(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_an_orchestrator_that_died_has_begun_another_finishes_and_nothing_is_doubled() {
+    let server = Postgres::start();
+    let mut one = World::start_on_database(&server.url(), None).await;
+    let create = one.api.create(json!({"slug": "demo"})).await;
+    let id = create["id"].as_str().unwrap().to_owned();
+    eventually("the create to be planned", Duration::from_secs(30), || async {
+        let operation: Value = one.api.get(&format!("/v1/operations/{id}")).await;
+        operation["phases"]["planned"].is_string().then_some(())
+    })
+    .await;
+    let other = World::start_on_database(&server.url(), Some(&one)).await;
+    one.kill();
+    other.api.succeeded(&create).await;
+    let workspace = other.api.workspace("demo").await;
+    assert_eq!(workspace["state"], "ready", "{workspace:#}");
+    assert_eq!(other.witness.containers().len(), 1);
+    other.api.succeeded(&other.api.delete("demo").await).await;
+    assert_eq!(other.witness.docker_objects(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn an_orchestrator_with_other_secrets_is_refused_and_told_where_to_get_them() {
+    let server = Postgres::start();
+    let one = World::start_on_database(&server.url(), None).await;
+    let folder = tempfile::tempdir().unwrap();
+    let output = std::process::Command::new(program("pilot"))
+        .arg("--data")
+        .arg(folder.path())
+        .args(["serve", "--listen-gateway", "127.0.0.1:0", "--listen-orchestrator", "127.0.0.1:0"])
+        .args(["--listen-admin", "127.0.0.1:0"])
+        .env("PILOT_DATABASE", server.url())
+        .output()
+        .unwrap();
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && words.contains("secrets_missing"), "{words}");
+    assert!(words.contains("Copy the folder `secrets`"), "{words}");
+    assert!(one.api.is_ready().await);
+}
