@@ -44,6 +44,8 @@ const COMMAND_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// How long an operation may take that does not say less.
 const ENGINE_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
+const AN_HOUR: Duration = Duration::from_secs(60 * 60);
+
 /// How long a delete waits for provider work that an ended engine has left behind.
 const SETTLE: Duration = Duration::from_secs(120);
 
@@ -210,7 +212,10 @@ impl Engine {
             let name = file.file_name();
             let stack = name.to_str().and_then(|name| name.strip_prefix("Pulumi.")?.strip_suffix(".yaml"));
             let is_gone = |stack: &str| stack.starts_with("rt-") && !runtimes.contains(stack);
+            // One that is being made is younger than the list of runtimes may be.
+            let age = file.metadata().and_then(|file| file.modified()).ok().and_then(|at| at.elapsed().ok());
             if stack.is_some_and(is_gone)
+                && age.is_some_and(|age| age > AN_HOUR)
                 && let Err(error) = std::fs::remove_file(file.path())
             {
                 tracing::warn!(file = %file.path().display(), %error, "left over");
