@@ -110,8 +110,7 @@ impl Reconciler {
                 format!("The provider {} is not configured.", row.provider),
             );
         };
-        let runtime =
-            RuntimeRef { runtime_id: row.runtime_id.clone(), installation: self.installation.clone() };
+        let runtime = RuntimeRef::new(row.runtime_id.clone(), self.installation.clone());
         let lifecycle = provider.lifecycle();
         match lifecycle.status(&runtime).await {
             Ok(RunStatus::Running) => {}

@@ -17,7 +17,7 @@ pub async fn apply(run: &Arc<Run>, stack: &Stack, refresh: bool) -> Result<(), P
     let mut attempt = 1;
     loop {
         let options = run.engine_options().refresh(refresh);
-        let result = run.parts.engine.apply(stack, &options).await;
+        let result = run.parts.engine.apply(stack, &options, None).await;
         match result {
             Ok(_) => return Ok(()),
             Err(problem) if attempt < ATTEMPTS && worth_repeating(&problem) => {

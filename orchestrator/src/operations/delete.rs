@@ -21,7 +21,7 @@ pub async fn run(run: &Arc<Run>) -> Result<(), Problem> {
     let provider = run.provider(&row)?;
     let stack = run.compile(&row)?;
     run.reach(Phase::Planned).await?;
-    run.parts.engine.destroy(&stack, &run.engine_options()).await?;
+    run.parts.engine.destroy(&stack, &run.engine_options(), None).await?;
     run.reach(Phase::Applied).await?;
     sweep(run, provider.as_ref(), &stack).await?;
     run.observe(Event::DeleteFinished, None).await?;
@@ -48,6 +48,7 @@ async fn sweep(run: &Run, provider: &dyn Provider, stack: &Stack) -> Result<(), 
             urn: format!("{}/{}", stack.name, declared.name),
             inputs: known.collect(),
             outputs: Properties::new(),
+            fence: run.runtime().fence,
         };
         resource.delete(request).await.map_err(provider_problem)?;
     }

@@ -55,7 +55,7 @@ impl Run {
 
     pub fn runtime(&self) -> RuntimeRef {
         let runtime_id = self.operation().runtime_id.clone();
-        RuntimeRef { runtime_id, installation: self.parts.installation.clone() }
+        RuntimeRef { runtime_id, installation: self.parts.installation.clone(), fence: None }
     }
 
     pub async fn begin(&self) -> Result<(), Problem> {
