@@ -92,6 +92,7 @@ macro_rules! __for_each_conformance_case {
         Nothing a_stale_generation_is_fenced_and_leaves_the_object_as_it_is;
         Nothing a_generation_that_an_update_made_stale_is_fenced;
         Nothing a_write_with_a_lower_fence_is_refused_and_changes_nothing;
+        Nothing what_a_successor_has_finished_is_refused_to_who_began_it;
         Nothing every_write_keeps_a_higher_fence;
         Suspend a_suspend_and_a_resume_keep_a_higher_fence;
         Nothing a_take_over_alone_changes_no_resource;

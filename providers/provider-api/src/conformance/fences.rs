@@ -73,6 +73,19 @@ pub async fn a_write_with_a_lower_fence_is_refused_and_changes_nothing(bench: &B
     assert_eq!(bench.owned().await, [], "what keeps the fence goes with the runtime");
 }
 
+pub async fn what_a_successor_has_finished_is_refused_to_who_began_it(bench: &Bench) {
+    let mut stack = bench.stack().under(Some(5));
+    let mut names = stack.names();
+    let last = names.pop().expect("a resource");
+    for name in names {
+        stack.create(&name).await.unwrap();
+    }
+    // An engine that finds the first ones in its state makes the last alone.
+    stack = stack.under(Some(6));
+    stack.create(&last).await.unwrap();
+    is_too_late(bench, &stack, 5).await;
+}
+
 pub async fn every_write_keeps_a_higher_fence(bench: &Bench) {
     let mut stack = bench.stack().under(Some(1));
     stack.up().await;
