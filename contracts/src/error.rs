@@ -100,7 +100,7 @@ error_codes! {
     ProviderNotConfigured "provider_not_configured" 503 final "The provider is not configured";
     CredentialsRejected "credentials_rejected" 502 final "The provider refuses the credentials";
     ForeignObject "foreign_object" 409 final "The object belongs to somebody else";
-    Fenced "fenced" 409 final "A newer generation owns the object";
+    Fenced "fenced" 409 final "A newer operation owns the object";
     ProviderCapacity "provider_capacity" 503 retry "The provider has no room for the instance";
     Canceled "canceled" 409 final "The operation was cancelled";
 

@@ -121,9 +121,16 @@ impl Engine {
         Ok(Self { workspace, server, driver, pulumi_folder, layout: layout.clone(), plugin_folder, settings })
     }
 
-    /// Creates the Pulumi stack when it is not there, then brings it to what `stack` says.
-    pub async fn apply(&self, stack: &Stack, options: &Options) -> Result<Summary, Problem> {
+    /// Creates the Pulumi stack when it is not there, then brings it to what `stack` says. `fence` is the
+    /// operation's.
+    pub async fn apply(
+        &self,
+        stack: &Stack,
+        options: &Options,
+        fence: Option<u64>,
+    ) -> Result<Summary, Problem> {
         let handle = self.workspace.stack(&stack.name);
+        let _fenced = self.server.fenced(&stack.name, fence);
         handle.ensure().await.map_err(|error| self.problem(error))?;
         let update = handle.up(program(stack)).with(options).await;
         crate::metrics::provider_busy(self.server.busy());
@@ -131,9 +138,10 @@ impl Engine {
     }
 
     /// Deletes every resource and then the Pulumi stack itself, with its history. Nothing there is a
-    /// success.
-    pub async fn destroy(&self, stack: &Stack, options: &Options) -> Result<(), Problem> {
+    /// success. `fence` is the operation's.
+    pub async fn destroy(&self, stack: &Stack, options: &Options, fence: Option<u64>) -> Result<(), Problem> {
         let handle = self.workspace.stack(&stack.name);
+        let _fenced = self.server.fenced(&stack.name, fence);
         let destroyed = handle.destroy(program(stack)).with(options).await;
         // A create whose engine was killed may still be making something that no state will know.
         let settled = tokio::time::timeout(SETTLE, self.server.settled(&stack.name)).await;

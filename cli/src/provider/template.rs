@@ -14,6 +14,7 @@ pub const FILES: &[(&str, &str)] = &[
     ("src/cloud/instance.rs", include_str!("../../../providers/fake/src/cloud/instance.rs")),
     ("src/conformance.rs", include_str!("../../../providers/fake/src/conformance.rs")),
     ("src/declare.rs", include_str!("../../../providers/fake/src/declare.rs")),
+    ("src/fence.rs", include_str!("../../../providers/fake/src/fence.rs")),
     ("src/lib.rs", include_str!("../../../providers/fake/src/lib.rs")),
     ("src/lifecycle.rs", include_str!("../../../providers/fake/src/lifecycle.rs")),
     ("src/machine.rs", include_str!("../../../providers/fake/src/machine.rs")),

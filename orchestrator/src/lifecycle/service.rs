@@ -173,7 +173,7 @@ impl Lifecycle {
             let detail = format!("The provider {} keeps no logs.", row.provider);
             return Err(Problem::new(ErrorCode::CapabilityUnsupported, detail));
         };
-        let runtime = RuntimeRef { runtime_id: row.runtime_id, installation: self.installation.clone() };
+        let runtime = RuntimeRef::new(row.runtime_id, self.installation.clone());
         let text = logs.tail(&runtime, bytes).await.map_err(crate::engine::provider_problem)?;
         Ok(LogTail { text })
     }

@@ -21,14 +21,16 @@ const LONGEST: Duration = Duration::from_secs(120);
 pub async fn apply(run: &Arc<Run>, stack: &Stack, refresh: bool) -> Result<(), Problem> {
     again(run, || async {
         let options = run.engine_options().refresh(refresh);
-        run.parts.engine.apply(stack, &options).await.map(drop)
+        run.parts.engine.apply(stack, &options, run.fence_of(stack)).await.map(drop)
     })
     .await
 }
 
 /// Deletes all that the stack has made.
 pub async fn destroy(run: &Arc<Run>, stack: &Stack) -> Result<(), Problem> {
-    again(run, || async { run.parts.engine.destroy(stack, &run.engine_options()).await }).await
+    let destroy =
+        || async { run.parts.engine.destroy(stack, &run.engine_options(), run.fence_of(stack)).await };
+    again(run, destroy).await
 }
 
 /// Creates are find-or-create and deletes find what is left, so that repeating one that may have happened makes no second

@@ -43,6 +43,7 @@ async fn sweep(run: &Run, provider: &dyn Provider, stack: &Stack) -> Result<(), 
             urn: format!("{}/{}", stack.name, declared.name),
             inputs: known.collect(),
             outputs: Properties::new(),
+            fence: run.runtime().fence,
         };
         resource.delete(request).await.map_err(provider_problem)?;
     }

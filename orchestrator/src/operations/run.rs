@@ -65,7 +65,13 @@ impl Run {
     }
 
     pub fn runtime(&self) -> RuntimeRef {
-        RuntimeRef { runtime_id: self.hold.runtime.clone(), installation: self.parts.installation.clone() }
+        let (runtime_id, installation) = (self.hold.runtime.clone(), self.parts.installation.clone());
+        RuntimeRef { runtime_id, installation, fence: Some(self.hold.fence) }
+    }
+
+    /// What others share has none: their operations are not about one runtime.
+    pub fn fence_of(&self, stack: &stacks::Stack) -> Option<u64> {
+        (stack.name == self.hold.runtime.as_str()).then_some(self.hold.fence)
     }
 
     pub fn begin(&self) -> Result<(), Problem> {

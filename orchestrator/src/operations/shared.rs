@@ -64,6 +64,6 @@ pub async fn remove(parts: &Parts, provider: &dyn Provider) -> Result<bool, Prob
     }
     // Whatever comes of it, the next create looks again.
     *applied = None;
-    parts.engine.destroy(&stack, &engine_options()).await?;
+    parts.engine.destroy(&stack, &engine_options(), None).await?;
     Ok(true)
 }

@@ -17,8 +17,7 @@ pub async fn look(reconciler: &Reconciler, row: &WorkspaceRow) -> Seen {
         let action = "Start the server with it again. Nothing of the workspace is lost.";
         return Seen::Hidden(Problem::new(ErrorCode::UnknownProvider, detail).with_action(action));
     };
-    let runtime =
-        RuntimeRef { runtime_id: row.runtime_id.clone(), installation: reconciler.installation.clone() };
+    let runtime = RuntimeRef::new(row.runtime_id.clone(), reconciler.installation.clone());
     let lifecycle = provider.lifecycle();
     match lifecycle.status(&runtime).await {
         Ok(RunStatus::Running) => {}

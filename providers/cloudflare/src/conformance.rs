@@ -205,7 +205,7 @@ pub async fn apply_shared(
             inputs.insert(name, value);
         }
         let resource = provider.resources().into_iter().find(|each| each.schema().token == declaration.token);
-        let request = CreateRequest { urn: declaration.name.clone(), inputs, timeout: None };
+        let request = CreateRequest { urn: declaration.name.clone(), inputs, timeout: None, fence: None };
         made.push((declaration.name, resource.unwrap().create(request).await?));
     }
     Ok(made.into_iter().map(|(_, created)| created).collect())

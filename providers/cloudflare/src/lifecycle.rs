@@ -26,14 +26,16 @@ pub(crate) struct CloudflareLifecycle {
 impl Lifecycle for CloudflareLifecycle {
     async fn start(&self, runtime: &RuntimeRef) -> Result<()> {
         let files = self.cloud.config.boot.boot_files(&runtime.runtime_id).await?;
-        let body = json!({"installation": runtime.installation, "boot": boot(&files)});
+        let (installation, fence) = (&runtime.installation, runtime.fence);
+        let body = json!({"installation": installation, "fence": fence, "boot": boot(&files)});
         let path = format!("/{}/start", runtime.runtime_id);
         self.cloud.control("start the runtime", Method::POST, &path, Some(body)).await?;
         Ok(())
     }
 
     async fn stop(&self, runtime: &RuntimeRef, grace: Duration) -> Result<()> {
-        let body = json!({"installation": runtime.installation, "graceMs": grace.as_millis()});
+        let (installation, fence) = (&runtime.installation, runtime.fence);
+        let body = json!({"installation": installation, "fence": fence, "graceMs": grace.as_millis()});
         let path = format!("/{}/stop", runtime.runtime_id);
         self.cloud.control("stop the runtime", Method::POST, &path, Some(body)).await?;
         Ok(())

@@ -97,10 +97,12 @@ impl RuntimeResource {
         Ok(outputs)
     }
 
-    fn body(inputs: &Inputs) -> Value {
+    /// `fence` is null for who has none.
+    fn body(inputs: &Inputs, fence: Option<u64>) -> Value {
         json!({
             "installation": inputs.installation,
             "generation": inputs.generation,
+            "fence": fence,
             "spec": inputs.spec,
             "env": Self::env(inputs),
         })
@@ -145,7 +147,7 @@ impl Resource for RuntimeResource {
     async fn create(&self, request: CreateRequest) -> Result<Created> {
         let inputs: Inputs = parse(&request.inputs)?;
         let files = self.cloud.config.boot.boot_files(&inputs.runtime_id).await?;
-        let mut body = Self::body(&inputs);
+        let mut body = Self::body(&inputs, request.fence);
         body["boot"] = boot(&files);
         body["start"] = true.into();
         let (id, path) = (inputs.runtime_id.to_string(), format!("/{}", inputs.runtime_id));
@@ -180,13 +182,19 @@ impl Resource for RuntimeResource {
     async fn update(&self, request: UpdateRequest) -> Result<Properties> {
         let inputs: Inputs = parse(&request.new_inputs)?;
         let path = format!("/{}", inputs.runtime_id);
-        self.cloud.control("change the runtime", Method::PUT, &path, Some(Self::body(&inputs))).await?;
+        self.cloud
+            .control("change the runtime", Method::PUT, &path, Some(Self::body(&inputs, request.fence)))
+            .await?;
         self.outputs(&inputs).await
     }
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
         let inputs: Inputs = parse(&request.inputs)?;
-        let body = json!({"installation": inputs.installation, "generation": inputs.generation});
+        let body = json!({
+            "installation": inputs.installation,
+            "generation": inputs.generation,
+            "fence": request.fence,
+        });
         let path = format!("/{}", inputs.runtime_id);
         self.cloud.control("delete the runtime", Method::DELETE, &path, Some(body)).await?;
         Ok(())

@@ -237,7 +237,7 @@ async fn clocks_that_differ_too_much_are_named_and_nothing_is_done() {
 async fn a_missing_worker_is_not_a_missing_runtime() {
     let world = world::start().await;
     let provider = world.provider();
-    let runtime = RuntimeRef { runtime_id: RuntimeId::random(), installation: world.installation.clone() };
+    let runtime = RuntimeRef::new(RuntimeId::random(), world.installation.clone());
     let error = provider.lifecycle().status(&runtime).await.unwrap_err();
     assert_eq!(error.code, ErrorCode::ProviderNotConfigured, "{error:?}");
     end(world).await;

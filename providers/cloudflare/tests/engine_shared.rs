@@ -42,6 +42,7 @@ async fn delete(provider: &Arc<dyn Provider>, kind: &str, created: &Created) {
         urn: kind.to_owned(),
         inputs: inputs(provider, kind, created),
         outputs: created.outputs.clone(),
+        fence: None,
     };
     // Twice: what is gone is a success.
     resource(provider, kind).delete(request.clone()).await.unwrap();
@@ -166,7 +167,8 @@ async fn the_shared_objects_of_another_installation_are_never_touched() {
     for (kind, created) in ["Worker", "Application"].into_iter().zip(&made) {
         let mut claimed = inputs(&provider, kind, created);
         claimed.insert("installation".to_owned(), other.as_str().into());
-        let request = CreateRequest { urn: kind.to_owned(), inputs: claimed.clone(), timeout: None };
+        let request =
+            CreateRequest { urn: kind.to_owned(), inputs: claimed.clone(), timeout: None, fence: None };
         let error = resource(&provider, kind).create(request).await.unwrap_err();
         assert_eq!(error.code, ErrorCode::ForeignObject, "{error:?}");
         let request = DeleteRequest {
@@ -174,6 +176,7 @@ async fn the_shared_objects_of_another_installation_are_never_touched() {
             urn: kind.to_owned(),
             inputs: claimed,
             outputs: created.outputs.clone(),
+            fence: None,
         };
         let error = resource(&provider, kind).delete(request).await.unwrap_err();
         assert_eq!(error.code, ErrorCode::ForeignObject, "{error:?}");

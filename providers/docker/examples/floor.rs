@@ -88,7 +88,7 @@ async fn nap(bench: &Bench, stack: &Stack) -> (Duration, Duration) {
 
 /// The calls that nobody can do without: network, volume, container, boot files, start.
 async fn raw(bench: &Bench, docker: &Docker, model: &ContainerInspectResponse) -> Duration {
-    let runtime = RuntimeRef { runtime_id: RuntimeId::random(), installation: bench.installation.clone() };
+    let runtime = RuntimeRef::new(RuntimeId::random(), bench.installation.clone());
     let (name, volume) = (name(&runtime), format!("{}-home", name(&runtime)));
     let config = model.config.clone().unwrap();
     let mut labels = config.labels.clone().unwrap();

@@ -212,7 +212,9 @@ async fn base_image(docker: &Docker) -> String {
 #[async_trait]
 impl Hands for World {
     async fn objects(&self, runtime: &RuntimeRef) -> Vec<String> {
-        let found = self.labelled("runtime", runtime.runtime_id.as_str()).await;
+        let mut found = self.labelled("runtime", runtime.runtime_id.as_str()).await;
+        // What keeps the fence is no resource.
+        found.retain(|(_, id)| !id.contains("-fence-"));
         found.into_iter().map(|(kind, id)| format!("{kind} {id}")).collect()
     }
 

@@ -22,7 +22,7 @@ use crate::engine::Engine;
 use crate::hosts::Hosts;
 use crate::network::Owned;
 use crate::placement::Need;
-use crate::{generation, names};
+use crate::{fence, generation, names};
 
 pub(crate) use machine::{Machine, inspect, owner, published_port, status, why_it_ended};
 pub(crate) use spec::Inputs;
@@ -92,7 +92,7 @@ impl Resource for ContainerResource {
         let boot = self.hosts.config.boot.boot_files(&inputs.runtime_id).await?;
         let _lock = self.hosts.locks.lock(&inputs.runtime_id).await;
         let engine = self.hosts.of(&inputs.runtime_id).await?;
-        let machine = Machine::new(&engine, inputs.runtime());
+        let machine = Machine::new(&engine, inputs.runtime().under(request.fence));
         let need = Need { memory_mib: inputs.memory_mib, cpu_millis: inputs.cpu_millis };
         self.hosts.admit(&engine, &inputs.runtime_id, need).await?;
         machine.ensure(&inputs).await?;
@@ -130,8 +130,8 @@ impl Resource for ContainerResource {
         let inputs: Inputs = parse(&request.new_inputs)?;
         let _lock = self.hosts.locks.lock(&inputs.runtime_id).await;
         let engine = self.hosts.of(&inputs.runtime_id).await?;
-        let machine = Machine::new(&engine, inputs.runtime());
-        let port = machine.limit(&inputs).await?;
+        let machine = Machine::new(&engine, inputs.runtime().under(request.fence));
+        let port = machine.update(&inputs).await?;
         let before = request.old_outputs.get("port").and_then(serde_port);
         Ok(Self::outputs(&engine, &inputs, port.or(before)))
     }
@@ -140,9 +140,11 @@ impl Resource for ContainerResource {
         let inputs: Inputs = parse(&request.inputs)?;
         let _lock = self.hosts.locks.lock(&inputs.runtime_id).await;
         let engine = self.hosts.of(&inputs.runtime_id).await?;
-        let machine = Machine::new(&engine, inputs.runtime());
-        machine.fence(inputs.generation).await?;
-        machine.remove().await
+        let machine = Machine::new(&engine, inputs.runtime().under(request.fence));
+        machine.must_be_newest(inputs.generation).await?;
+        machine.pass().await?;
+        machine.remove().await?;
+        fence::forget(&engine, &inputs.runtime()).await
     }
 }
 

@@ -8,7 +8,7 @@ use bollard::models::ContainerInspectResponse;
 use bollard::query_parameters::{DownloadFromContainerOptionsBuilder, UploadToContainerOptionsBuilder};
 use contracts::ErrorCode;
 use futures_util::TryStreamExt;
-use provider_api::{ProviderError, Result, RuntimeRef};
+use provider_api::{Late, ProviderError, Result, RuntimeRef};
 
 use crate::engine::Engine;
 use crate::failure::Failure;
@@ -18,14 +18,14 @@ const FOLDER: &str = "/etc";
 const FILE: &str = "pilot-generation";
 
 /// Passes unless the object itself, made at `own`, or the runtime's container has seen a newer one.
-pub(crate) async fn fence(
+pub(crate) async fn must_be_newest(
     engine: &Engine,
-    (kind, name): (&str, &str),
+    object: (&str, &str),
     own: u64,
     (runtime, ours): (&RuntimeRef, u64),
 ) -> Result<()> {
     match own.max(newest(engine, runtime).await?) {
-        theirs if theirs > ours => Err(ProviderError::fenced(kind, name, ours, theirs)),
+        theirs if theirs > ours => Err(ProviderError::fenced(Late::Generation, object, ours, theirs)),
         _ => Ok(()),
     }
 }
@@ -34,7 +34,9 @@ pub(crate) async fn fence(
 pub(crate) async fn newest(engine: &Engine, runtime: &RuntimeRef) -> Result<u64> {
     let name = names::name(&runtime.runtime_id);
     match container::inspect(engine, &name).await? {
-        Some(found) if container::owner(&found).as_ref() == Some(runtime) => of(engine, &found).await,
+        Some(found) if container::owner(&found).is_some_and(|owner| owner.is(runtime)) => {
+            of(engine, &found).await
+        }
         _ => Ok(0),
     }
 }

@@ -22,7 +22,7 @@ use crate::failure::Failure;
 use crate::locks::Locks;
 use crate::placement::{Need, Room, choose, no_room};
 use crate::settings::{self, Host};
-use crate::{DockerConfig, container, declare, names};
+use crate::{DockerConfig, container, declare, fence, names};
 
 const MIB: i64 = 1024 * 1024;
 /// For so long a place is kept for a runtime whose container is not made yet.
@@ -238,7 +238,10 @@ async fn has_other(engine: &Engine, runtime: &RuntimeId) -> Result<bool> {
     let label = format!("{}={runtime}", names::RUNTIME);
     let filters = HashMap::from([("label".to_owned(), vec![label])]);
     let options = ListNetworksOptionsBuilder::default().filters(&filters).build();
-    Ok(!engine.ask("list networks", docker.list_networks(Some(options))).await?.is_empty())
+    if !engine.ask("list networks", docker.list_networks(Some(options))).await?.is_empty() {
+        return Ok(true);
+    }
+    fence::has_any(engine, runtime).await
 }
 
 fn is_of(labels: &HashMap<String, String>, runtime: &RuntimeId) -> bool {

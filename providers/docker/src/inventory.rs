@@ -48,7 +48,8 @@ async fn of_host(engine: &Engine, installation: &InstallationId) -> Result<Vec<O
     let options = ListVolumesOptionsBuilder::default().filters(&filters).build();
     let volumes = engine.ask("list volumes", docker.list_volumes(Some(options))).await?;
     for volume in volumes.volumes.unwrap_or_default() {
-        add("volume", &volume.labels, Some(volume.name));
+        let kind = if names::is_register(&volume.name) { "fence" } else { "volume" };
+        add(kind, &volume.labels, Some(volume.name));
     }
     Ok(owned)
 }

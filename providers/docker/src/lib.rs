@@ -14,6 +14,7 @@ mod declare;
 mod engine;
 mod exec;
 mod failure;
+mod fence;
 mod generation;
 mod hosts;
 mod inventory;

@@ -23,26 +23,33 @@ impl Lifecycle for DockerLifecycle {
         let engine = self.hosts.of(&runtime.runtime_id).await?;
         let machine = Machine::new(&engine, runtime.clone());
         machine.find().await?.ok_or_else(|| machine.missing())?;
+        machine.pass().await?;
         machine.run(&files).await.map(drop)
     }
 
     async fn stop(&self, runtime: &RuntimeRef, grace: Duration) -> Result<()> {
         let _lock = self.hosts.locks.lock(&runtime.runtime_id).await;
         let engine = self.hosts.of(&runtime.runtime_id).await?;
-        Machine::new(&engine, runtime.clone()).stop(grace).await
+        let machine = Machine::new(&engine, runtime.clone());
+        machine.pass().await?;
+        machine.stop(grace).await
     }
 
     async fn suspend(&self, runtime: &RuntimeRef) -> Result<()> {
         let _lock = self.hosts.locks.lock(&runtime.runtime_id).await;
         let engine = self.hosts.of(&runtime.runtime_id).await?;
-        Machine::new(&engine, runtime.clone()).suspend().await
+        let machine = Machine::new(&engine, runtime.clone());
+        machine.pass().await?;
+        machine.suspend().await
     }
 
     async fn resume(&self, runtime: &RuntimeRef) -> Result<()> {
         let goes_on = {
             let _lock = self.hosts.locks.lock(&runtime.runtime_id).await;
             let engine = self.hosts.of(&runtime.runtime_id).await?;
-            Machine::new(&engine, runtime.clone()).resume().await?
+            let machine = Machine::new(&engine, runtime.clone());
+            machine.pass().await?;
+            machine.resume().await?
         };
         if goes_on { Ok(()) } else { self.start(runtime).await }
     }

@@ -9,6 +9,8 @@ pub(crate) const INSTALLATION: &str = "pilot.installation";
 pub(crate) const RUNTIME: &str = "pilot.runtime";
 /// The generation at which the object was made; labels cannot change later, see `generation`.
 pub(crate) const GENERATION: &str = "pilot.generation";
+/// The fence with which the object was made; see `fence`.
+const FENCE: &str = "pilot.fence";
 
 /// The name of the runtime's network and of its container.
 pub(crate) fn name(runtime: &RuntimeId) -> String {
@@ -19,6 +21,16 @@ pub(crate) fn volume_name(runtime: &RuntimeId) -> String {
     format!("pilot-{runtime}-home")
 }
 
+/// The volume that keeps this fence.
+pub(crate) fn register(runtime: &RuntimeId, fence: u64) -> String {
+    format!("pilot-{runtime}-fence-{fence}")
+}
+
+/// Whether a volume of ours keeps a fence; a home does not.
+pub(crate) fn is_register(name: &str) -> bool {
+    name.rsplit_once("-fence-").is_some_and(|(_, fence)| fence.parse::<u64>().is_ok())
+}
+
 /// Whose name or volume name this is.
 pub(crate) fn runtime(name: &str) -> Option<RuntimeId> {
     let name = name.strip_prefix("pilot-")?;
@@ -26,11 +38,19 @@ pub(crate) fn runtime(name: &str) -> Option<RuntimeId> {
 }
 
 pub(crate) fn labels(runtime: &RuntimeRef, generation: u64) -> HashMap<String, String> {
-    HashMap::from([
+    let mut labels = register_labels(runtime);
+    labels.insert(GENERATION.to_owned(), generation.to_string());
+    labels
+}
+
+/// A register is of no generation.
+pub(crate) fn register_labels(runtime: &RuntimeRef) -> HashMap<String, String> {
+    let mut labels = HashMap::from([
         (INSTALLATION.to_owned(), runtime.installation.to_string()),
         (RUNTIME.to_owned(), runtime.runtime_id.to_string()),
-        (GENERATION.to_owned(), generation.to_string()),
-    ])
+    ]);
+    labels.extend(runtime.fence.map(|fence| (FENCE.to_owned(), fence.to_string())));
+    labels
 }
 
 /// Filters for a list call: everything of the installation.
@@ -40,10 +60,11 @@ pub(crate) fn owned_by(installation: &InstallationId) -> HashMap<String, Vec<Str
 
 /// Whose an object is, when its labels say so completely.
 pub(crate) fn owner(labels: &HashMap<String, String>) -> Option<RuntimeRef> {
-    Some(RuntimeRef {
-        runtime_id: labels.get(RUNTIME)?.parse().ok()?,
-        installation: labels.get(INSTALLATION)?.parse().ok()?,
-    })
+    Some(RuntimeRef::new(labels.get(RUNTIME)?.parse().ok()?, labels.get(INSTALLATION)?.parse().ok()?))
+}
+
+pub(crate) fn fence(labels: &HashMap<String, String>) -> Option<u64> {
+    labels.get(FENCE)?.parse().ok()
 }
 
 pub(crate) fn generation(labels: &HashMap<String, String>) -> u64 {
@@ -58,7 +79,7 @@ pub(crate) fn must_own(
     runtime: &RuntimeRef,
 ) -> Result<()> {
     let message = match owner(labels) {
-        Some(owner) if owner == *runtime => return Ok(()),
+        Some(owner) if owner.is(runtime) => return Ok(()),
         Some(owner) => format!(
             "the {kind} {name} belongs to {} of the installation {}, so it is not touched",
             owner.runtime_id, owner.installation
@@ -74,7 +95,7 @@ mod tests {
     use super::*;
 
     fn runtime(installation: &str) -> RuntimeRef {
-        RuntimeRef { runtime_id: "rt-1".parse().unwrap(), installation: installation.parse().unwrap() }
+        RuntimeRef::new("rt-1".parse().unwrap(), installation.parse().unwrap())
     }
 
     #[test]
@@ -91,5 +112,14 @@ mod tests {
                 .contains("not made by Pilot")
         );
         assert_eq!(generation(&ours), 4);
+    }
+
+    #[test]
+    fn a_register_is_told_from_a_home_and_an_object_says_the_fence_that_made_it() {
+        let id = "rt-1".parse().unwrap();
+        assert!(is_register(&register(&id, 12)));
+        assert!(!is_register(&volume_name(&id)) && !is_register("pilot-rt-1-fence-of"));
+        assert_eq!(fence(&labels(&runtime("in-a").under(Some(3)), 1)), Some(3));
+        assert_eq!(fence(&labels(&runtime("in-a"), 1)), None);
     }
 }

@@ -19,7 +19,7 @@ use crate::declare::NETWORK;
 use crate::engine::Engine;
 use crate::failure::{Answer, Failure};
 use crate::hosts::Hosts;
-use crate::{generation, names};
+use crate::{fence, generation, names};
 
 /// A stopping container leaves its network a moment after it is gone.
 const DETACH: Duration = Duration::from_secs(15);
@@ -40,7 +40,7 @@ pub(crate) struct Owned {
 
 impl Owned {
     pub fn runtime(&self) -> RuntimeRef {
-        RuntimeRef { runtime_id: self.runtime_id.clone(), installation: self.installation.clone() }
+        RuntimeRef::new(self.runtime_id.clone(), self.installation.clone())
     }
 
     /// From the labels of an object that is being imported.
@@ -68,16 +68,22 @@ impl Owned {
         Ok(Some(ReadState { id: request.id, inputs, outputs }))
     }
 
-    /// Passes when the object with these labels may be changed: it is ours, and of no newer generation.
+    /// Passes when an operation with this fence may make or change the object. What is there already, with
+    /// these labels, must be ours and of no newer generation.
     pub async fn admit(
         &self,
         engine: &Engine,
         object: (&str, &str),
-        labels: &HashMap<String, String>,
+        labels: Option<&HashMap<String, String>>,
+        fence: Option<u64>,
     ) -> Result<()> {
-        let runtime = self.runtime();
-        names::must_own(object.0, object.1, labels, &runtime)?;
-        generation::fence(engine, object, names::generation(labels), (&runtime, self.generation)).await
+        let runtime = self.runtime().under(fence);
+        if let Some(labels) = labels {
+            names::must_own(object.0, object.1, labels, &runtime)?;
+            let (own, ours) = (names::generation(labels), self.generation);
+            generation::must_be_newest(engine, object, own, (&runtime, ours)).await?;
+        }
+        fence::pass(engine, &runtime, object, labels).await
     }
 
     pub fn outputs(&self, name: &str) -> Properties {
@@ -102,10 +108,12 @@ impl Owned {
 
 impl NetworkResource {
     /// A subnet that another network has is passed over.
-    async fn make(&self, engine: &Engine, name: &str, inputs: &Owned) -> Answer<()> {
-        let Some(pool) = engine.subnets else { return self.try_make(engine, name, inputs, None).await };
-        for subnet in pool.subnets(inputs.runtime_id.as_str()) {
-            match self.try_make(engine, name, inputs, Some(subnet)).await {
+    async fn make(&self, engine: &Engine, body: &NetworkCreateRequest, runtime: &RuntimeId) -> Answer<()> {
+        let Some(pool) = engine.subnets else { return self.try_make(engine, body.clone()).await };
+        for subnet in pool.subnets(runtime.as_str()) {
+            let config = vec![IpamConfig { subnet: Some(subnet), ..Default::default() }];
+            let ipam = Some(Ipam { config: Some(config), ..Default::default() });
+            match self.try_make(engine, NetworkCreateRequest { ipam, ..body.clone() }).await {
                 Err(Failure::Other(error)) if error.message.contains("overlaps") => {}
                 answer => return answer,
             }
@@ -116,31 +124,23 @@ impl NetworkResource {
             .into())
     }
 
-    async fn try_make(
-        &self,
-        engine: &Engine,
-        name: &str,
-        inputs: &Owned,
-        subnet: Option<String>,
-    ) -> Answer<()> {
+    async fn try_make(&self, engine: &Engine, body: NetworkCreateRequest) -> Answer<()> {
         let docker = engine.docker().await?;
-        let ipam = subnet.map(|subnet| Ipam {
-            config: Some(vec![IpamConfig { subnet: Some(subnet), ..Default::default() }]),
-            ..Default::default()
-        });
-        let body = NetworkCreateRequest {
+        engine.ask("create the network", docker.create_network(body)).await.map(drop)
+    }
+
+    fn body(name: &str, labels: HashMap<String, String>) -> NetworkCreateRequest {
+        NetworkCreateRequest {
             name: name.to_owned(),
             driver: Some("bridge".to_owned()),
-            ipam,
             // Nothing else belongs on this bridge; should something get there, it is not reached.
             options: Some(HashMap::from([(
                 "com.docker.network.bridge.enable_icc".to_owned(),
                 "false".to_owned(),
             )])),
-            labels: Some(names::labels(&inputs.runtime(), inputs.generation)),
+            labels: Some(labels),
             ..Default::default()
-        };
-        engine.ask("create the network", docker.create_network(body)).await.map(drop)
+        }
     }
 
     async fn remove(&self, engine: &Engine, id: &str) -> Result<()> {
@@ -190,6 +190,12 @@ pub(crate) async fn settle(engine: &Engine, runtime: &RuntimeRef) -> Result<Opti
     Ok(found.into_iter().next())
 }
 
+/// Whether a network of the runtime is there.
+pub(crate) async fn is_there(engine: &Engine, runtime: &RuntimeRef) -> Result<bool> {
+    let found = find(engine, &names::name(&runtime.runtime_id)).await?;
+    Ok(found.iter().any(|network| names::owner(&labels(network)).is_some_and(|owner| owner.is(runtime))))
+}
+
 fn labels(network: &Network) -> HashMap<String, String> {
     network.labels.clone().unwrap_or_default()
 }
@@ -210,13 +216,15 @@ impl Resource for NetworkResource {
         let name = names::name(&inputs.runtime_id);
         let _lock = self.hosts.locks.lock(&inputs.runtime_id).await;
         let engine = self.hosts.place(&inputs.runtime_id).await?;
-        let runtime = inputs.runtime();
-        match settle(&engine, &runtime).await? {
-            Some(found) => inputs.admit(&engine, ("network", &name), &labels(&found)).await?,
-            None => match self.make(&engine, &name, &inputs).await {
+        let runtime = inputs.runtime().under(request.fence);
+        let found = settle(&engine, &runtime).await?.map(|found| labels(&found));
+        inputs.admit(&engine, ("network", &name), found.as_ref(), request.fence).await?;
+        if found.is_none() {
+            let body = Self::body(&name, names::labels(&runtime, inputs.generation));
+            match self.make(&engine, &body, &inputs.runtime_id).await {
                 Ok(()) | Err(Failure::Conflict(_)) => drop(settle(&engine, &runtime).await?),
                 Err(other) => return Err(other.into()),
-            },
+            }
         }
         Ok(Created { id: name.clone(), outputs: inputs.outputs(&name) })
     }
@@ -231,9 +239,8 @@ impl Resource for NetworkResource {
     async fn update(&self, request: UpdateRequest) -> Result<Properties> {
         let inputs: Owned = parse(&request.new_inputs)?;
         let engine = self.hosts.of(&inputs.runtime_id).await?;
-        if let Some(found) = find(&engine, &request.id).await?.first() {
-            inputs.admit(&engine, ("network", &request.id), &labels(found)).await?;
-        }
+        let found = find(&engine, &request.id).await?.first().map(labels);
+        inputs.admit(&engine, ("network", &request.id), found.as_ref(), request.fence).await?;
         Ok(inputs.outputs(&request.id))
     }
 
@@ -242,10 +249,14 @@ impl Resource for NetworkResource {
         let name = names::name(&inputs.runtime_id);
         let _lock = self.hosts.locks.lock(&inputs.runtime_id).await;
         let engine = self.hosts.of(&inputs.runtime_id).await?;
-        for network in find(&engine, &name).await? {
-            inputs.admit(&engine, ("network", &name), &labels(&network)).await?;
+        let found = find(&engine, &name).await?;
+        // Of several, all are looked at before the first goes.
+        for network in &found {
+            inputs.admit(&engine, ("network", &name), Some(&labels(network)), request.fence).await?;
+        }
+        for network in &found {
             self.remove(&engine, network.id.as_deref().unwrap_or(&name)).await?;
         }
-        Ok(())
+        fence::forget(&engine, &inputs.runtime()).await
     }
 }

@@ -1,6 +1,7 @@
 //! `pilot:docker:Volume`: the instance's home, the only user data. No change of image or size touches
 //! it; only an explicit delete removes it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,8 +18,8 @@ use crate::declare::VOLUME;
 use crate::engine::Engine;
 use crate::failure::{Answer, Failure};
 use crate::hosts::Hosts;
-use crate::names;
 use crate::network::Owned;
+use crate::{fence, names};
 
 /// A container that is being removed still holds its volume for a moment.
 const RELEASE: Duration = Duration::from_secs(15);
@@ -35,15 +36,29 @@ impl VolumeResource {
     }
 
     /// Docker answers with the existing volume when there is one, whoever's it is.
-    async fn make(&self, engine: &Engine, name: &str, inputs: &Owned) -> Answer<Volume> {
+    async fn make(&self, engine: &Engine, name: &str, labels: HashMap<String, String>) -> Answer<Volume> {
         let docker = engine.docker().await?;
         let body = VolumeCreateRequest {
             name: Some(name.to_owned()),
             driver: Some("local".to_owned()),
-            labels: Some(names::labels(&inputs.runtime(), inputs.generation)),
+            labels: Some(labels),
             ..Default::default()
         };
         engine.ask("create the volume", docker.create_volume(body)).await
+    }
+
+    async fn remove(&self, engine: &Engine, name: &str) -> Result<()> {
+        let docker = engine.docker().await?;
+        let deadline = tokio::time::Instant::now() + RELEASE;
+        loop {
+            let removal = docker.remove_volume(name, None::<RemoveVolumeOptions>);
+            match engine.ask("remove the volume", removal).await {
+                Ok(()) | Err(Failure::Absent(_)) => return Ok(()),
+                Err(Failure::Conflict(_)) if tokio::time::Instant::now() < deadline => {}
+                Err(other) => return Err(other.into()),
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 }
 
@@ -63,11 +78,16 @@ impl Resource for VolumeResource {
         let name = names::volume_name(&inputs.runtime_id);
         let _lock = self.hosts.locks.lock(&inputs.runtime_id).await;
         let engine = self.hosts.place(&inputs.runtime_id).await?;
-        let volume = match Failure::optional(self.find(&engine, &name).await)? {
-            Some(existing) => existing,
-            None => self.make(&engine, &name, &inputs).await?,
-        };
-        inputs.admit(&engine, ("volume", &name), &volume.labels).await?;
+        let found = Failure::optional(self.find(&engine, &name).await)?.map(|found| found.labels);
+        inputs.admit(&engine, ("volume", &name), found.as_ref(), request.fence).await?;
+        if found.is_none() {
+            let labels = names::labels(&inputs.runtime().under(request.fence), inputs.generation);
+            let made = self.make(&engine, &name, labels.clone()).await?.labels;
+            // Somebody else was faster.
+            if made != labels {
+                inputs.admit(&engine, ("volume", &name), Some(&made), request.fence).await?;
+            }
+        }
         Ok(Created { id: name.clone(), outputs: inputs.outputs(&name) })
     }
 
@@ -80,9 +100,8 @@ impl Resource for VolumeResource {
     async fn update(&self, request: UpdateRequest) -> Result<Properties> {
         let inputs: Owned = parse(&request.new_inputs)?;
         let engine = self.hosts.of(&inputs.runtime_id).await?;
-        if let Some(found) = Failure::optional(self.find(&engine, &request.id).await)? {
-            inputs.admit(&engine, ("volume", &request.id), &found.labels).await?;
-        }
+        let found = Failure::optional(self.find(&engine, &request.id).await)?.map(|found| found.labels);
+        inputs.admit(&engine, ("volume", &request.id), found.as_ref(), request.fence).await?;
         Ok(inputs.outputs(&request.id))
     }
 
@@ -91,18 +110,10 @@ impl Resource for VolumeResource {
         let name = names::volume_name(&inputs.runtime_id);
         let _lock = self.hosts.locks.lock(&inputs.runtime_id).await;
         let engine = self.hosts.of(&inputs.runtime_id).await?;
-        let Some(volume) = Failure::optional(self.find(&engine, &name).await)? else { return Ok(()) };
-        inputs.admit(&engine, ("volume", &name), &volume.labels).await?;
-        let docker = engine.docker().await?;
-        let deadline = tokio::time::Instant::now() + RELEASE;
-        loop {
-            let removal = docker.remove_volume(&name, None::<RemoveVolumeOptions>);
-            match engine.ask("remove the volume", removal).await {
-                Ok(()) | Err(Failure::Absent(_)) => return Ok(()),
-                Err(Failure::Conflict(_)) if tokio::time::Instant::now() < deadline => {}
-                Err(other) => return Err(other.into()),
-            }
-            tokio::time::sleep(PAUSE).await;
+        if let Some(volume) = Failure::optional(self.find(&engine, &name).await)? {
+            inputs.admit(&engine, ("volume", &name), Some(&volume.labels), request.fence).await?;
+            self.remove(&engine, &name).await?;
         }
+        fence::forget(&engine, &inputs.runtime()).await
     }
 }

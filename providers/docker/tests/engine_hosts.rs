@@ -45,6 +45,33 @@ async fn said(provider: &Arc<dyn Provider>, runtime: &RuntimeRef, command: &[&st
 const FIRST: &str = "one=unix:///var/run/docker.sock";
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_keeps_a_fence_is_found_on_its_host_when_nothing_else_is_left_there() {
+    let world = World::new().await;
+    let second = SecondEngine::start().await;
+    second.load(&world.docker, world::IMAGE).await;
+    let fleet = provider(&world, &hosts(&format!("{FIRST},two={}", second.socket())));
+    let second_only = provider(&world, &hosts(&format!("two={}", second.socket())));
+    run(world.bench(), |bench| async move {
+        let runtime = bench.stack().spec.runtime_id;
+        let mut pinned = bench.stack_of(&second_only, &bench.installation, runtime.clone()).under(Some(5));
+        pinned.create("network").await.unwrap();
+        pinned.under(Some(6)).update("network").await.unwrap();
+        let docker = second.docker().await;
+        docker.remove_network(&world::name(&pinned.runtime())).await.unwrap();
+        let owned = async || {
+            let inventory = fleet.inventory().unwrap().list_owned(&bench.installation).await.unwrap();
+            inventory.into_iter().map(|object| object.kind).collect::<Vec<_>>()
+        };
+        assert_eq!(owned().await, ["fence"]);
+        let mut stack = bench.stack_of(&fleet, &bench.installation, runtime);
+        stack.state = pinned.state.clone();
+        stack.delete("network").await.unwrap();
+        assert_eq!(owned().await, Vec::<String>::new());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_runtime_stays_on_its_host_and_is_neither_gone_nor_doubled_while_that_is_away() {
     let world = World::new().await;
     let mut second = SecondEngine::start().await;

@@ -159,7 +159,7 @@ async fn a_service_that_does_not_answer_fails_with_its_log_and_stays_owned() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let inputs = service.inputs(json!({"healthUrl": format!("http://{free}/health")}));
     let timeout = Some(std::time::Duration::from_secs(1));
-    let request = CreateRequest { urn: "u".to_owned(), inputs: inputs.clone(), timeout };
+    let request = CreateRequest { urn: "u".to_owned(), inputs: inputs.clone(), timeout, fence: None };
     let error = service.resource("Service").create(request).await.unwrap_err();
     assert_eq!(error.code, ErrorCode::InstanceNotReady);
     assert!(error.message.contains("nothing answers") && error.message.contains("up"), "{error}");

@@ -9,6 +9,7 @@ pub mod cloud;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod declare;
+mod fence;
 mod lifecycle;
 mod machine;
 mod owner;

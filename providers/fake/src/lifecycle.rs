@@ -13,6 +13,7 @@ use provider_api::{
 
 use crate::client::Client;
 use crate::cloud::{Machine, Phase};
+use crate::fence;
 use crate::owner::{self, Labels, Owner};
 
 pub(crate) struct FakeLifecycle {
@@ -56,18 +57,21 @@ impl FakeLifecycle {
 #[async_trait]
 impl Lifecycle for FakeLifecycle {
     async fn start(&self, runtime: &RuntimeRef) -> Result<()> {
+        fence::pass(&self.client, runtime).await?;
         let (name, _) = self.existing(runtime).await?;
         let boot = self.client.boot_files(&runtime.runtime_id).await?;
         self.client.ask("start the machine", self.client.cloud().start_machine(&name, &boot)).await
     }
 
     async fn stop(&self, runtime: &RuntimeRef, _grace: Duration) -> Result<()> {
+        fence::pass(&self.client, runtime).await?;
         let Some(_) = self.find(runtime).await? else { return Ok(()) };
         let name = owner::machine_name(&runtime.runtime_id);
         self.client.look("stop the machine", self.client.cloud().stop_machine(&name)).await.map(drop)
     }
 
     async fn suspend(&self, runtime: &RuntimeRef) -> Result<()> {
+        fence::pass(&self.client, runtime).await?;
         let (name, found) = self.existing(runtime).await?;
         if found.phase == Phase::Suspended {
             return Ok(());

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::client::{Client, restless};
 use crate::cloud::{Machine, Spec};
 use crate::declare::MACHINE;
+use crate::fence;
 use crate::owner::{self, Owner};
 use crate::volume::{ATTEMPTS, common_inputs};
 
@@ -74,15 +75,18 @@ impl MachineResource {
 
     /// Find, adopt if it is ours and fits, else create; on a conflict find again. One that differs in more
     /// than its size is replaced.
-    async fn ensure(&self, inputs: &Inputs) -> Result<()> {
-        let (name, owner, spec) = (owner::machine_name(&inputs.runtime_id), inputs.owner(), inputs.spec());
+    async fn ensure(&self, inputs: &Inputs, fence: Option<u64>) -> Result<()> {
+        let (name, spec) = (owner::machine_name(&inputs.runtime_id), inputs.spec());
+        let owner = inputs.owner().under(fence);
+        fence::pass(&self.client, &owner.runtime).await?;
         let cloud = self.client.cloud();
         for _ in 0..ATTEMPTS {
             let done = match self.find(&name).await? {
                 Some(found) => {
                     owner.may_change("machine", &name, &found.labels)?;
                     if found.spec.fits(&spec) {
-                        let change = cloud.change_machine(&name, found.version, owner.labels(), &spec.size);
+                        let labels = owner.labels_over(&found.labels);
+                        let change = cloud.change_machine(&name, found.version, labels, &spec.size);
                         self.client.change("change the machine", change).await?
                     } else {
                         let delete = cloud.delete_machine(&name, found.version);
@@ -130,7 +134,7 @@ impl Resource for MachineResource {
     async fn create(&self, request: CreateRequest) -> Result<Created> {
         let inputs: Inputs = parse(&request.inputs)?;
         let boot = self.client.boot_files(&inputs.runtime_id).await?;
-        self.ensure(&inputs).await?;
+        self.ensure(&inputs, request.fence).await?;
         let name = owner::machine_name(&inputs.runtime_id);
         // From here on the machine exists and must stay owned, whatever happens to it.
         let start = self.client.cloud().start_machine(&name, &boot);
@@ -151,12 +155,13 @@ impl Resource for MachineResource {
 
     async fn update(&self, request: UpdateRequest) -> Result<Properties> {
         let inputs: Inputs = parse(&request.new_inputs)?;
-        self.ensure(&inputs).await?;
+        self.ensure(&inputs, request.fence).await?;
         Ok(inputs.outputs())
     }
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
-        let owner = parse::<Inputs>(&request.inputs)?.owner();
+        let owner = parse::<Inputs>(&request.inputs)?.owner().under(request.fence);
+        fence::pass(&self.client, &owner.runtime).await?;
         for _ in 0..ATTEMPTS {
             let Some(found) = self.find(&request.id).await? else { return Ok(()) };
             owner.may_change("machine", &request.id, &found.labels)?;

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::client::{Client, restless};
 use crate::cloud::Volume;
 use crate::declare::VOLUME;
+use crate::fence;
 use crate::owner::{self, Owner};
 
 pub(crate) const ATTEMPTS: usize = 10;
@@ -71,14 +72,15 @@ impl VolumeResource {
     }
 
     /// Find, adopt if it is ours, else create; on a conflict find again.
-    async fn ensure(&self, inputs: &Inputs) -> Result<()> {
-        let (name, owner) = (owner::volume_name(&inputs.runtime_id), inputs.owner());
+    async fn ensure(&self, inputs: &Inputs, fence: Option<u64>) -> Result<()> {
+        let (name, owner) = (owner::volume_name(&inputs.runtime_id), inputs.owner().under(fence));
+        fence::pass(&self.client, &owner.runtime).await?;
         let cloud = self.client.cloud();
         for _ in 0..ATTEMPTS {
             let done = match self.find(&name).await? {
                 Some(found) => {
                     owner.may_change("volume", &name, &found.labels)?;
-                    let relabel = cloud.label_volume(&name, found.version, owner.labels());
+                    let relabel = cloud.label_volume(&name, found.version, owner.labels_over(&found.labels));
                     self.client.change("label the volume", relabel).await?
                 }
                 None => {
@@ -111,7 +113,7 @@ impl Resource for VolumeResource {
 
     async fn create(&self, request: CreateRequest) -> Result<Created> {
         let inputs: Inputs = parse(&request.inputs)?;
-        self.ensure(&inputs).await?;
+        self.ensure(&inputs, request.fence).await?;
         Ok(Created { id: owner::volume_name(&inputs.runtime_id), outputs: inputs.outputs() })
     }
 
@@ -127,12 +129,13 @@ impl Resource for VolumeResource {
 
     async fn update(&self, request: UpdateRequest) -> Result<Properties> {
         let inputs: Inputs = parse(&request.new_inputs)?;
-        self.ensure(&inputs).await?;
+        self.ensure(&inputs, request.fence).await?;
         Ok(inputs.outputs())
     }
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
-        let owner = parse::<Inputs>(&request.inputs)?.owner();
+        let owner = parse::<Inputs>(&request.inputs)?.owner().under(request.fence);
+        fence::pass(&self.client, &owner.runtime).await?;
         for _ in 0..ATTEMPTS {
             let Some(found) = self.find(&request.id).await? else { return Ok(()) };
             owner.may_change("volume", &request.id, &found.labels)?;

@@ -32,9 +32,9 @@ fn outputs(owned: &Owned) -> Properties {
 }
 
 impl AppResource {
-    /// Makes the app, or finds the one that is there and in which no newer generation works.
-    async fn ensure(&self, owned: &Owned) -> Result<()> {
-        let runtime = &owned.runtime();
+    /// Makes the app, or finds the one that is there and in which no newer generation or higher fence works.
+    async fn ensure(&self, owned: &Owned, fence: Option<u64>) -> Result<()> {
+        let runtime = &owned.runtime().under(fence);
         let app = self.find_or_make(runtime).await?;
         names::must_own("app", &app.name, names::owner_by_network(&app.network), runtime)?;
         self.fly.app_seen(runtime);
@@ -44,7 +44,7 @@ impl AppResource {
             }
             return Ok(());
         }
-        Instance::new(&self.fly, runtime).must_be_newest(owned.generation).await
+        Instance::new(&self.fly, runtime).may_write(owned.generation).await
     }
 
     async fn find_or_make(&self, runtime: &RuntimeRef) -> Result<wire::App> {
@@ -116,7 +116,7 @@ impl Resource for AppResource {
     async fn create(&self, request: CreateRequest) -> Result<Created> {
         let owned: Owned = parse(&request.inputs)?;
         let (name, outputs) = (names::app(&owned.runtime_id), outputs(&owned));
-        self.ensure(&owned).await?;
+        self.ensure(&owned, request.fence).await?;
         // From here on the app exists and must stay owned.
         let partial = |error: ProviderError| error.partial(&name, outputs.clone());
         self.ensure_address(&name).await.map_err(partial)?;
@@ -143,20 +143,21 @@ impl Resource for AppResource {
 
     async fn update(&self, request: UpdateRequest) -> Result<Properties> {
         let owned: Owned = parse(&request.new_inputs)?;
-        self.fly.app_is_ours(&owned.runtime()).await?;
-        Instance::new(&self.fly, &owned.runtime()).must_be_newest(owned.generation).await?;
+        let runtime = owned.runtime().under(request.fence);
+        self.fly.app_is_ours(&runtime).await?;
+        Instance::new(&self.fly, &runtime).may_write(owned.generation).await?;
         Ok(outputs(&owned))
     }
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
         let owned: Owned = parse(&request.inputs)?;
-        let (runtime, name) = (owned.runtime(), names::app(&owned.runtime_id));
+        let (runtime, name) = (owned.runtime().under(request.fence), names::app(&owned.runtime_id));
         // Everything in it goes too, so a hint is not enough to know whose it is.
         self.fly.app_gone(&runtime);
         if !self.fly.app_is_ours(&runtime).await? {
             return Ok(());
         }
-        Instance::new(&self.fly, &runtime).must_be_newest(owned.generation).await?;
+        Instance::new(&self.fly, &runtime).may_write(owned.generation).await?;
         self.fly.app_gone(&runtime);
         failure::optional(self.fly.client()?.delete_app(&name).await, "delete the app").map(drop)
     }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use contracts::ErrorCode;
-use provider_api::{ProviderError, Result, RuntimeRef};
+use provider_api::{Late, ProviderError, Result, RuntimeRef};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
@@ -69,19 +69,40 @@ impl<'a> Instance<'a> {
         Ok(machine)
     }
 
-    /// Refuses when a newer generation of the spec has a machine: it says for the whole app which one is
-    /// in force.
-    pub async fn must_be_newest(&self, generation: u64) -> Result<()> {
-        self.find().await?.map_or(Ok(()), |machine| self.must_not_be_newer(&machine, generation))
+    /// Refuses when a newer generation of the spec or a higher fence has the machine: it says for the whole app
+    /// which ones are in force.
+    pub async fn may_write(&self, generation: u64) -> Result<()> {
+        match self.find().await? {
+            Some(machine) => self.may_change(&machine, generation).await,
+            None => Ok(()),
+        }
     }
 
-    /// Refuses to act on a machine that a newer generation of the spec has made or changed.
-    pub fn must_not_be_newer(&self, machine: &wire::Machine, generation: u64) -> Result<()> {
+    /// Refuses to act on a machine that a newer generation of the spec has made or changed, or that has seen a
+    /// higher fence.
+    pub async fn may_change(&self, machine: &wire::Machine, generation: u64) -> Result<()> {
         let theirs = names::generation(&machine.metadata());
-        match theirs > generation {
-            true => Err(ProviderError::fenced("machine", &machine.id, generation, theirs)),
-            false => Ok(()),
+        if theirs > generation {
+            let object = ("machine", machine.id.as_str());
+            return Err(ProviderError::fenced(Late::Generation, object, generation, theirs));
         }
+        self.pass(machine).await
+    }
+
+    /// Refuses when the machine has seen a higher fence, and makes it tell of one that is higher than all before:
+    /// its metadata changes without a new version of it.
+    pub async fn pass(&self, machine: &wire::Machine) -> Result<()> {
+        let seen = self.not_late(machine)?;
+        let Some(ours) = self.runtime.fence.filter(|ours| Some(*ours) > seen) else { return Ok(()) };
+        let raised = json!(names::raised(&machine.metadata(), ours));
+        let kept = self.client()?.patch_metadata(&self.app, machine, raised).await;
+        kept.map_err(|failure| failure::error(failure, "keep the fence at the machine"))
+    }
+
+    fn not_late(&self, machine: &wire::Machine) -> Result<Option<u64>> {
+        let seen = names::fence(&machine.metadata());
+        provider_api::fence::pass(self.runtime.fence, seen, ("machine", &machine.id))?;
+        Ok(seen)
     }
 
     /// Starts it, with new boot files when they have changed. What is suspended goes on where it was.
@@ -94,6 +115,7 @@ impl<'a> Instance<'a> {
         let client = self.client()?;
         loop {
             let machine = self.must_find().await?;
+            self.pass(&machine).await?;
             match machine.state.as_str() {
                 "started" => return Ok(()),
                 "suspended" => {}
@@ -126,6 +148,7 @@ impl<'a> Instance<'a> {
         let deadline = Instant::now() + grace + self.fly.timing.settle;
         loop {
             let Some(machine) = self.find().await? else { return Ok(()) };
+            self.pass(&machine).await?;
             match machine.state.as_str() {
                 "stopped" | "created" | "failed" | "destroying" => return Ok(()),
                 "started" | "suspended" => {}
@@ -147,6 +170,7 @@ impl<'a> Instance<'a> {
         let deadline = Instant::now() + self.fly.timing.settle;
         loop {
             let machine = self.must_find().await?;
+            self.pass(&machine).await?;
             match machine.state.as_str() {
                 "suspended" => return Ok(()),
                 "started" => {}
@@ -185,11 +209,29 @@ impl<'a> Instance<'a> {
         let client = self.client()?;
         let leased = client.lease(&self.app, &machine.id).await;
         let nonce = leased.map_err(|failure| failure::error(failure, "take the machine's lease"))?;
-        let updated = client.update_machine(&self.app, machine, body, &nonce).await;
+        let updated = self.update_leased(machine, body, &nonce).await;
         // It ends by itself in half a minute.
         if let Err(failure) = client.release(&self.app, &machine.id, &nonce).await {
             tracing::debug!(%failure, machine = machine.id, "a lease was left to run out");
         }
+        updated
+    }
+
+    /// An update takes the place of all metadata, so the fence is looked at once more.
+    async fn update_leased(
+        &self,
+        machine: &wire::Machine,
+        mut body: serde_json::Value,
+        nonce: &str,
+    ) -> Result<wire::Machine> {
+        let client = self.client()?;
+        let now = client.machine(&self.app, &machine.id).await;
+        let now = now.map_err(|failure| failure::error(failure, "read the machine"))?;
+        let highest = self.not_late(&now)?.max(self.runtime.fence);
+        if let Some((key, value)) = highest.map(names::seen) {
+            body["config"]["metadata"][key] = value.into();
+        }
+        let updated = client.update_machine(&self.app, machine, body, nonce).await;
         updated.map_err(|failure| failure::error(failure, "update the machine"))
     }
 

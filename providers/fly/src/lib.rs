@@ -16,9 +16,12 @@
 //! | instance | placements if `probeCapacity`, secrets, create, wait |
 //!
 //! That is 6 inside the network and 8 with an address. A program that did not make or see the app itself
-//! reads it once more, to be sure whose it is, and lists its volumes before it makes one. Start: read, start, wait; two more when the boot files
-//! have changed. Suspend, stop: read, act, wait. All of them keep to Fly's published rate for each
+//! reads it once more, to be sure whose it is, and lists its volumes before it makes one. Start: read, start, wait; four more when the boot files
+//! have changed. Suspend, stop: read, act, wait. One more of each when the fence rises. All of them keep to Fly's published rate for each
 //! action and object before Fly has to refuse.
+//!
+//! The machine's metadata keeps the generation and the highest fence for the whole app, so both are kept from the
+//! machine's beginning to its end; without one, an app and a volume say whose they are and nothing else.
 //!
 //! Fly has no API for logs, so there are none. A new, empty volume belongs to root, so the machine's first
 //! process is root's: the instance's init gives the home to its user and goes on as that user.

@@ -68,7 +68,7 @@ impl MachineResource {
     ) -> Result<wire::Machine> {
         self.probe(inputs).await?;
         let version = instance.put_secrets(delivery).await?;
-        let mut body = inputs.body(delivery, self.fly.reach()?);
+        let mut body = inputs.body(delivery, self.fly.reach()?, instance.runtime.fence);
         body["min_secrets_version"] = version.into();
         let failure = match self.fly.client()?.create_machine(&inputs.app, body).await {
             Ok(machine) => return instance.accept(machine),
@@ -84,7 +84,7 @@ impl MachineResource {
         loop {
             match instance.find().await? {
                 Some(machine) => {
-                    instance.must_not_be_newer(&machine, inputs.owned.generation)?;
+                    instance.may_change(&machine, inputs.owned.generation).await?;
                     return Ok(machine);
                 }
                 None if Instant::now() < deadline => sleep(PAUSE).await,
@@ -111,7 +111,7 @@ impl MachineResource {
         }
         let delivery = self.delivery(inputs).await?;
         let version = instance.put_secrets(&delivery).await?;
-        let mut body = inputs.body(&delivery, self.fly.reach()?);
+        let mut body = inputs.body(&delivery, self.fly.reach()?, instance.runtime.fence);
         body["min_secrets_version"] = version.into();
         // Whether an instance runs is not decided by its inputs.
         let runs = machine.state == "started";
@@ -163,7 +163,7 @@ impl Resource for MachineResource {
 
     async fn create(&self, request: CreateRequest) -> Result<Created> {
         let inputs: Inputs = parse(&request.inputs)?;
-        let runtime = inputs.owned.runtime();
+        let runtime = inputs.owned.runtime().under(request.fence);
         let delivery = self.delivery(&inputs).await?;
         // Secrets are only given to an app that is surely ours.
         self.fly.app_is_ours(&runtime).await?;
@@ -202,18 +202,18 @@ impl Resource for MachineResource {
 
     async fn update(&self, request: UpdateRequest) -> Result<Properties> {
         let inputs: Inputs = parse(&request.new_inputs)?;
-        let instance = Instance::new(&self.fly, &inputs.owned.runtime());
+        let instance = Instance::new(&self.fly, &inputs.owned.runtime().under(request.fence));
         let machine = instance.must_find().await?;
-        instance.must_not_be_newer(&machine, inputs.owned.generation)?;
+        instance.may_change(&machine, inputs.owned.generation).await?;
         let machine = self.adapt(&instance, machine, &inputs).await?;
         Ok(inputs.outputs(&machine.id))
     }
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
         let inputs: Inputs = parse(&request.inputs)?;
-        let instance = Instance::new(&self.fly, &inputs.owned.runtime());
+        let instance = Instance::new(&self.fly, &inputs.owned.runtime().under(request.fence));
         let Some(machine) = instance.find().await? else { return Ok(()) };
-        instance.must_not_be_newer(&machine, inputs.owned.generation)?;
+        instance.may_change(&machine, inputs.owned.generation).await?;
         instance.destroy(&machine).await
     }
 }

@@ -16,6 +16,11 @@ const OF: &str = "-of-";
 pub(crate) const INSTALLATION: &str = "pilot_installation";
 pub(crate) const RUNTIME: &str = "pilot_runtime";
 pub(crate) const GENERATION: &str = "pilot_generation";
+/// Before a fence, in a key. Each fence is a key of its own and the highest counts, so that of two programs that
+/// write at the same moment neither can lower it: Fly merges keys and compares nothing.
+const FENCE: &str = "pilot_fence_";
+/// What is empty would remove the key.
+const SEEN: &str = "seen";
 
 /// The one volume of an app. Its name is not unique: the oldest counts.
 pub(crate) const VOLUME: &str = "home";
@@ -34,22 +39,38 @@ pub(crate) fn network(runtime: &RuntimeRef) -> String {
 /// Whose app has this network; `None` for one that Pilot did not make.
 pub(crate) fn owner_by_network(network: &str) -> Option<RuntimeRef> {
     let (runtime, installation) = network.strip_prefix(APP)?.split_once(OF)?;
-    Some(RuntimeRef { runtime_id: runtime.parse().ok()?, installation: installation.parse().ok()? })
+    Some(RuntimeRef::new(runtime.parse().ok()?, installation.parse().ok()?))
 }
 
 pub(crate) fn metadata(runtime: &RuntimeRef, generation: u64) -> BTreeMap<String, String> {
-    BTreeMap::from([
+    let mut metadata = BTreeMap::from([
         (INSTALLATION.to_owned(), runtime.installation.to_string()),
         (RUNTIME.to_owned(), runtime.runtime_id.to_string()),
         (GENERATION.to_owned(), generation.to_string()),
-    ])
+    ]);
+    metadata.extend(runtime.fence.map(seen));
+    metadata
+}
+
+/// The highest fence that these tell of.
+pub(crate) fn fence(metadata: &BTreeMap<String, String>) -> Option<u64> {
+    metadata.keys().filter_map(|key| key.strip_prefix(FENCE)?.parse().ok()).max()
+}
+
+/// Key and value that tell of this fence.
+pub(crate) fn seen(fence: u64) -> (String, String) {
+    (format!("{FENCE}{fence}"), SEEN.to_owned())
+}
+
+/// What tells of this fence, and removes the lower ones that are there.
+pub(crate) fn raised(metadata: &BTreeMap<String, String>, fence: u64) -> BTreeMap<String, Option<String>> {
+    let lower = metadata.keys().filter(|key| key.starts_with(FENCE)).map(|key| (key.clone(), None));
+    let (key, value) = seen(fence);
+    lower.chain([(key, Some(value))]).collect()
 }
 
 pub(crate) fn owner(metadata: &BTreeMap<String, String>) -> Option<RuntimeRef> {
-    Some(RuntimeRef {
-        runtime_id: metadata.get(RUNTIME)?.parse().ok()?,
-        installation: metadata.get(INSTALLATION)?.parse().ok()?,
-    })
+    Some(RuntimeRef::new(metadata.get(RUNTIME)?.parse().ok()?, metadata.get(INSTALLATION)?.parse().ok()?))
 }
 
 pub(crate) fn generation(metadata: &BTreeMap<String, String>) -> u64 {
@@ -87,7 +108,7 @@ pub(crate) fn must_own(
     runtime: &RuntimeRef,
 ) -> Result<()> {
     match owner {
-        Some(owner) if owner == *runtime => Ok(()),
+        Some(owner) if owner.is(runtime) => Ok(()),
         other => {
             let owner =
                 other.map(|owner| format!("{} of the installation {}", owner.runtime_id, owner.installation));
@@ -101,21 +122,37 @@ mod tests {
     use super::*;
 
     fn runtime() -> RuntimeRef {
-        RuntimeRef {
-            runtime_id: "rt-0123456789abcdef".parse().unwrap(),
-            installation: "in-fedcba9876543210".parse().unwrap(),
-        }
+        RuntimeRef::new("rt-0123456789abcdef".parse().unwrap(), "in-fedcba9876543210".parse().unwrap())
     }
 
     #[test]
     fn names_are_valid_at_fly_and_tell_their_owner() {
         let runtime = runtime();
         assert_eq!(app(&runtime.runtime_id), "pilot-rt-0123456789abcdef");
-        assert_eq!(owner_by_network(&network(&runtime)), Some(runtime.clone()));
-        assert_eq!(owner_by_network("default"), None);
-        assert_eq!(owner(&metadata(&runtime, 3)), Some(runtime));
+        assert!(owner_by_network(&network(&runtime)).unwrap().is(&runtime));
+        assert!(owner_by_network("default").is_none());
+        assert!(owner(&metadata(&runtime, 3)).unwrap().is(&runtime));
         let file = |content: &[u8]| BootFile { path: "a".to_owned(), content: content.to_vec() };
         let id = "rt-1".parse().unwrap();
         assert_ne!(secret(&id, &file(b"1")), secret(&id, &file(b"2")));
+    }
+
+    #[test]
+    fn the_highest_fence_counts_in_whichever_order_two_programs_write() {
+        let before = metadata(&runtime().under(Some(4)), 1);
+        assert_eq!((fence(&before), fence(&metadata(&runtime(), 1))), (Some(4), None));
+        for order in [[5, 16], [16, 5]] {
+            let mut now = before.clone();
+            for written in order {
+                for (key, value) in raised(&before, written) {
+                    match value {
+                        Some(value) => now.insert(key, value),
+                        None => now.remove(&key),
+                    };
+                }
+            }
+            assert_eq!(fence(&now), Some(16), "{now:?}");
+            assert!(!now.contains_key(&seen(4).0), "what is lower goes");
+        }
     }
 }

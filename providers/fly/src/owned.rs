@@ -18,7 +18,7 @@ impl Owned {
     }
 
     pub fn runtime(&self) -> RuntimeRef {
-        RuntimeRef { runtime_id: self.runtime_id.clone(), installation: self.installation.clone() }
+        RuntimeRef::new(self.runtime_id.clone(), self.installation.clone())
     }
 
     pub fn schema() -> Vec<Property> {

@@ -90,15 +90,16 @@ impl VolumeResource {
         Ok(first)
     }
 
-    async fn must_be_newest(&self, inputs: &Inputs) -> Result<()> {
-        Instance::new(&self.fly, &inputs.owned.runtime()).must_be_newest(inputs.owned.generation).await
+    async fn may_write(&self, inputs: &Inputs, fence: Option<u64>) -> Result<()> {
+        let runtime = inputs.owned.runtime().under(fence);
+        Instance::new(&self.fly, &runtime).may_write(inputs.owned.generation).await
     }
 
-    async fn ensure(&self, inputs: &Inputs) -> Result<wire::Volume> {
+    async fn ensure(&self, inputs: &Inputs, fence: Option<u64>) -> Result<wire::Volume> {
         if !self.fly.take_empty_app(&inputs.owned.runtime()) {
             let found = self.list_new(&inputs.app).await?;
             if !found.is_empty() {
-                self.must_be_newest(inputs).await?;
+                self.may_write(inputs, fence).await?;
             }
             if let Some(volume) = self.settle(&inputs.app, found).await? {
                 return Ok(volume);
@@ -180,7 +181,7 @@ impl Resource for VolumeResource {
         let inputs: Inputs = parse(&request.inputs)?;
         // When the app is not seen yet, making the volume waits for it.
         self.fly.app_is_ours(&inputs.owned.runtime()).await?;
-        let volume = self.ensure(&inputs).await?;
+        let volume = self.ensure(&inputs, request.fence).await?;
         Ok(Created { id: owned::id(&inputs.app, &volume.id), outputs: inputs.outputs(&volume.id) })
     }
 
@@ -215,7 +216,7 @@ impl Resource for VolumeResource {
     async fn update(&self, request: UpdateRequest) -> Result<Properties> {
         let inputs: Inputs = parse(&request.new_inputs)?;
         self.fly.app_is_ours(&inputs.owned.runtime()).await?;
-        self.must_be_newest(&inputs).await?;
+        self.may_write(&inputs, request.fence).await?;
         let volumes = self.list(&inputs.app).await?.unwrap_or_default();
         let id = owned::split(&request.id).map_or(request.id.as_str(), |(_, id)| id);
         let Some(volume) = volumes.iter().find(|volume| volume.id == id) else {
@@ -236,7 +237,7 @@ impl Resource for VolumeResource {
         if !self.fly.app_is_ours(&inputs.owned.runtime()).await? {
             return Ok(());
         }
-        self.must_be_newest(&inputs).await?;
+        self.may_write(&inputs, request.fence).await?;
         let deadline = Deadline::now() + self.fly.timing.settle;
         for volume in self.list(&inputs.app).await?.unwrap_or_default() {
             loop {

@@ -59,7 +59,7 @@ async fn each_step_makes_the_calls_of_the_table_and_no_more() {
     lifecycle.stop(&runtime, grace).await.unwrap();
     world.boot.change();
     let calls = seen(&world, async { lifecycle.start(&runtime).await.unwrap() }).await;
-    let update = ["secret_update", "lease_acquire", "machine_update", "lease_release"];
+    let update = ["secret_update", "lease_acquire", "machine_get", "machine_update", "lease_release"];
     assert_eq!(calls, [&["machine_get"][..], &update, &["machine_wait"]].concat());
 
     let calls = seen(&world, async { assert!(lifecycle.status(&runtime).await.is_ok()) }).await;
@@ -69,6 +69,28 @@ async fn each_step_makes_the_calls_of_the_table_and_no_more() {
     let home = ["machine_list", "volume_list", "volume_delete"];
     let app = ["app_get", "machine_list", "app_delete"];
     assert_eq!(calls, [&instance[..], &home, &app].concat());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fence_costs_one_call_more_when_it_rises_and_none_before_and_after() {
+    let mut world = World::with(|settings| settings.runner = RunnerKind::Records).await;
+    world.extra.push(("PILOT_FLY_REACH", "internal".to_owned()));
+    let provider = world.provider();
+    let mut stack = stack(&world, &provider).under(Some(5));
+    let (lifecycle, grace) = (provider.lifecycle(), Duration::from_secs(5));
+
+    let calls = seen(&world, async { stack.up().await }).await;
+    assert!(!calls.contains(&"metadata_patch".to_owned()), "a new machine is made with it: {calls:?}");
+    let first = stack.runtime();
+    let calls = seen(&world, async { lifecycle.stop(&first, grace).await.unwrap() }).await;
+    assert_eq!(calls, ["machine_get", "machine_stop", "machine_wait"]);
+    let second = stack.under(Some(6)).runtime();
+    let calls = seen(&world, async { lifecycle.start(&second).await.unwrap() }).await;
+    assert_eq!(calls, ["machine_get", "metadata_patch", "machine_start", "machine_wait"]);
+    let calls = seen(&world, async { lifecycle.stop(&second, grace).await.unwrap() }).await;
+    assert_eq!(calls, ["machine_get", "machine_stop", "machine_wait"]);
+    let calls = seen(&world, async { drop(lifecycle.start(&first).await.unwrap_err()) }).await;
+    assert_eq!(calls, ["machine_get"], "a late call asks, and does nothing");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,7 @@
 //! Paths of this machine's programs stay out; they come from the configuration at each start.
 
 use contracts::{ErrorCode, InstallationId, RuntimeId};
-use provider_api::{ProviderError, Result, RuntimeRef};
+use provider_api::{Late, ProviderError, Result, RuntimeRef};
 use serde::{Deserialize, Serialize};
 
 use crate::files;
@@ -57,13 +57,18 @@ impl Definition {
     }
 
     /// Passes unless a newer generation defined the process. Call with the runtime's lock held.
-    pub fn fence(layout: &Layout, runtime: &RuntimeId, generation: u64) -> Result<()> {
+    pub fn must_be_newest(layout: &Layout, runtime: &RuntimeId, generation: u64) -> Result<()> {
         match Self::load(layout, runtime)? {
             Some(newer) if newer.generation > generation => {
-                Err(ProviderError::fenced("process", runtime.as_str(), generation, newer.generation))
+                let process = ("process", runtime.as_str());
+                Err(ProviderError::fenced(Late::Generation, process, generation, newer.generation))
             }
             _ => Ok(()),
         }
+    }
+
+    pub fn owner(&self) -> RuntimeRef {
+        RuntimeRef::new(self.runtime.clone(), self.installation.clone())
     }
 
     pub fn store(&self, layout: &Layout) -> Result<()> {

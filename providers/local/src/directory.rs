@@ -29,13 +29,13 @@ struct Inputs {
 
 impl Inputs {
     fn runtime(&self) -> RuntimeRef {
-        RuntimeRef { runtime_id: self.runtime_id.clone(), installation: self.installation.clone() }
+        RuntimeRef::new(self.runtime_id.clone(), self.installation.clone())
     }
 }
 
 impl Directory {
-    async fn make(&self, inputs: Inputs) -> Result<Properties> {
-        let (runtime, generation) = (inputs.runtime(), inputs.generation);
+    async fn make(&self, inputs: Inputs, fence: Option<u64>) -> Result<Properties> {
+        let (runtime, generation) = (inputs.runtime().under(fence), inputs.generation);
         self.host.run(move |host| host.make_folder(&runtime, generation)).await?;
         Ok(self.outputs(&inputs))
     }
@@ -74,7 +74,7 @@ impl Resource for Directory {
     async fn create(&self, request: CreateRequest) -> Result<Created> {
         let inputs: Inputs = parse(&request.inputs)?;
         let id = inputs.runtime_id.to_string();
-        Ok(Created { id, outputs: self.make(inputs).await? })
+        Ok(Created { id, outputs: self.make(inputs, request.fence).await? })
     }
 
     async fn read(&self, request: ReadRequest) -> Result<Option<ReadState>> {
@@ -92,12 +92,12 @@ impl Resource for Directory {
     }
 
     async fn update(&self, request: UpdateRequest) -> Result<Properties> {
-        self.make(parse(&request.new_inputs)?).await
+        self.make(parse(&request.new_inputs)?, request.fence).await
     }
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
         let inputs: Inputs = parse(&request.inputs)?;
-        let (runtime, generation) = (inputs.runtime(), inputs.generation);
+        let (runtime, generation) = (inputs.runtime().under(request.fence), inputs.generation);
         self.host.run(move |host| host.remove_folder(&runtime, generation)).await
     }
 }

@@ -79,10 +79,7 @@ impl Host {
     pub async fn imported(self: &Arc<Self>, id: &str) -> Result<Option<RuntimeRef>> {
         let Ok(runtime) = id.parse::<RuntimeId>() else { return Ok(None) };
         let marker = self.run(move |host| host.layout.read_marker(&runtime)).await?;
-        Ok(marker.map(|Marker { owner, .. }| RuntimeRef {
-            runtime_id: owner.runtime,
-            installation: owner.installation,
-        }))
+        Ok(marker.map(|Marker { owner, .. }| RuntimeRef::new(owner.runtime, owner.installation)))
     }
 
     pub fn lock(&self, runtime: &RuntimeRef) -> Result<Lock> {
@@ -93,9 +90,12 @@ impl Host {
     pub fn make_folder(&self, runtime: &RuntimeRef, generation: u64) -> Result<()> {
         let _lock = self.lock(runtime)?;
         self.layout.look(runtime)?;
-        self.layout.fence(&runtime.runtime_id, generation)?;
-        let marker = Marker { owner: Owner::from(runtime), generation };
-        if self.layout.read_marker(&runtime.runtime_id)?.as_ref() != Some(&marker) {
+        self.layout.must_be_newest(&runtime.runtime_id, generation)?;
+        self.layout.pass(runtime)?;
+        let found = self.layout.read_marker(&runtime.runtime_id)?;
+        let fence = found.as_ref().and_then(|found| found.fence).max(runtime.fence);
+        let marker = Marker { owner: Owner::from(runtime), generation, fence };
+        if found.as_ref() != Some(&marker) {
             files::make_folder(&self.layout.folder(&runtime.runtime_id))?;
             files::write_json(&self.layout.marker(&runtime.runtime_id), &marker)?;
         }
@@ -114,7 +114,8 @@ impl Host {
     pub fn remove_folder(&self, runtime: &RuntimeRef, generation: u64) -> Result<()> {
         let lock = self.lock(runtime)?;
         let folder = self.layout.look(runtime)?;
-        self.layout.fence(&runtime.runtime_id, generation)?;
+        self.layout.must_be_newest(&runtime.runtime_id, generation)?;
+        self.layout.pass(runtime)?;
         match folder {
             Folder::Absent => self.end(runtime)?,
             Folder::Blank | Folder::Ours => {
@@ -127,9 +128,13 @@ impl Host {
 
     /// Defines the process and makes it run. An error with `Partial` means that the definition and its
     /// ports exist.
-    pub fn make_process(self: &Arc<Self>, wanted: &Definition, boot: &[BootFile]) -> Result<Definition> {
-        let runtime =
-            RuntimeRef { runtime_id: wanted.runtime.clone(), installation: wanted.installation.clone() };
+    pub fn make_process(
+        self: &Arc<Self>,
+        wanted: &Definition,
+        fence: Option<u64>,
+        boot: &[BootFile],
+    ) -> Result<Definition> {
+        let runtime = wanted.owner().under(fence);
         let _lock = self.lock(&runtime)?;
         self.programs_are_present()?;
         if self.layout.look(&runtime)? != Folder::Ours {
@@ -139,7 +144,8 @@ impl Host {
                 "Create the runtime's directory first; `pulumi up` or a repair of the workspace does.",
             ));
         }
-        Definition::fence(&self.layout, &runtime.runtime_id, wanted.generation)?;
+        Definition::must_be_newest(&self.layout, &runtime.runtime_id, wanted.generation)?;
+        self.layout.pass(&runtime)?;
         let ports = match Definition::load(&self.layout, &runtime.runtime_id)? {
             Some(existing) => existing.ports(),
             None => {
@@ -158,12 +164,12 @@ impl Host {
     }
 
     /// Takes over a changed definition; a running process follows at its next start.
-    pub fn redefine(&self, wanted: &Definition) -> Result<Definition> {
-        let runtime =
-            RuntimeRef { runtime_id: wanted.runtime.clone(), installation: wanted.installation.clone() };
+    pub fn redefine(&self, wanted: &Definition, fence: Option<u64>) -> Result<Definition> {
+        let runtime = wanted.owner().under(fence);
         let _lock = self.lock(&runtime)?;
         self.layout.look(&runtime)?;
-        Definition::fence(&self.layout, &runtime.runtime_id, wanted.generation)?;
+        Definition::must_be_newest(&self.layout, &runtime.runtime_id, wanted.generation)?;
+        self.layout.pass(&runtime)?;
         let mut definition = wanted.clone();
         definition.set_ports(self.definition(&runtime)?.ports());
         definition.store(&self.layout)?;
@@ -173,7 +179,8 @@ impl Host {
     pub fn remove_process(&self, runtime: &RuntimeRef, generation: u64) -> Result<()> {
         let lock = self.lock(runtime)?;
         let folder = self.layout.look(runtime)?;
-        Definition::fence(&self.layout, &runtime.runtime_id, generation)?;
+        Definition::must_be_newest(&self.layout, &runtime.runtime_id, generation)?;
+        self.layout.pass(runtime)?;
         self.tree(runtime).stop(FAREWELL)?;
         files::remove_file(&self.layout.definition(&runtime.runtime_id))?;
         self.end(runtime)?;
@@ -186,6 +193,7 @@ impl Host {
         let _lock = self.lock(runtime)?;
         self.programs_are_present()?;
         self.layout.look(runtime)?;
+        self.layout.pass(runtime)?;
         let mut definition = self.definition(runtime)?;
         self.make_run(runtime, &mut definition, boot)
     }
@@ -196,6 +204,7 @@ impl Host {
             return self.tree(runtime).stop(grace);
         }
         let _lock = self.lock(runtime)?;
+        self.layout.pass(runtime)?;
         self.tree(runtime).stop(grace)
     }
 

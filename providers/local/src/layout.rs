@@ -1,7 +1,8 @@
 //! Where a runtime's files are, and whose they are.
 //!
 //! ```text
-//! <root>/<runtime>/owner.json      which installation owns the folder; written first, removed last
+//! <root>/<runtime>/owner.json      which installation owns the folder, and the highest fence; written
+//!                                  first, removed last
 //! <root>/<runtime>/home/           the instance's home: the only user data
 //! <root>/<runtime>/process.json    the definition from which the process is started
 //! <root>/<runtime>/instance.log
@@ -14,7 +15,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use contracts::{ErrorCode, InstallationId, RuntimeId};
-use provider_api::{ProviderError, Result, RuntimeRef};
+use provider_api::{Late, ProviderError, Result, RuntimeRef};
 use serde::{Deserialize, Serialize};
 
 use crate::files::{self, unusable};
@@ -32,6 +33,9 @@ pub(crate) struct Marker {
     #[serde(flatten)]
     pub owner: Owner,
     pub generation: u64,
+    /// The highest that the runtime has seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fence: Option<u64>,
 }
 
 /// Whose something is; the content of a port claim.
@@ -90,14 +94,28 @@ impl Layout {
     }
 
     /// Passes unless a newer generation owns the folder. Call with the runtime's lock held.
-    pub fn fence(&self, runtime: &RuntimeId, generation: u64) -> Result<()> {
+    pub fn must_be_newest(&self, runtime: &RuntimeId, generation: u64) -> Result<()> {
         match self.read_marker(runtime)? {
             Some(marker) if marker.generation > generation => {
                 let name = self.folder(runtime).display().to_string();
-                Err(ProviderError::fenced("directory", &name, generation, marker.generation))
+                let directory = ("directory", name.as_str());
+                Err(ProviderError::fenced(Late::Generation, directory, generation, marker.generation))
             }
             _ => Ok(()),
         }
+    }
+
+    /// Passes unless the runtime has seen a higher fence, and keeps one that is higher than all before. Call
+    /// with the runtime's lock held, before anything is changed: then nothing comes between.
+    pub fn pass(&self, runtime: &RuntimeRef) -> Result<()> {
+        let Some(marker) = self.read_marker(&runtime.runtime_id)? else { return Ok(()) };
+        let name = self.folder(&runtime.runtime_id).display().to_string();
+        provider_api::fence::pass(runtime.fence, marker.fence, ("directory", &name))?;
+        if runtime.fence <= marker.fence {
+            return Ok(());
+        }
+        let marker = Marker { fence: runtime.fence, ..marker };
+        files::write_json(&self.marker(&runtime.runtime_id), &marker)
     }
 
     pub fn ports(&self) -> PathBuf {

@@ -168,7 +168,7 @@ mod tests {
     use super::*;
 
     fn runtime(name: &str) -> RuntimeRef {
-        RuntimeRef { runtime_id: name.parse().unwrap(), installation: "in-1".parse().unwrap() }
+        RuntimeRef::new(name.parse().unwrap(), "in-1".parse().unwrap())
     }
 
     /// Eight neighbouring ports that nothing listens on.

@@ -35,7 +35,7 @@ struct Inputs {
 
 impl Inputs {
     fn runtime(&self) -> RuntimeRef {
-        RuntimeRef { runtime_id: self.runtime_id.clone(), installation: self.installation.clone() }
+        RuntimeRef::new(self.runtime_id.clone(), self.installation.clone())
     }
 
     /// Without ports, which the machine gives.
@@ -124,7 +124,8 @@ impl Resource for Process {
                 .with_action("Use the same data folder as the Pilot that owns the workspace."));
         }
         let boot = self.host.config.boot.boot_files(&inputs.runtime_id).await?;
-        let definition = self.host.run(move |host| host.make_process(&inputs.definition(), &boot)).await?;
+        let (wanted, fence) = (inputs.definition(), request.fence);
+        let definition = self.host.run(move |host| host.make_process(&wanted, fence, &boot)).await?;
         Ok(Created { id: definition.runtime.to_string(), outputs: outputs(&self.host, &definition) })
     }
 
@@ -150,13 +151,14 @@ impl Resource for Process {
 
     async fn update(&self, request: UpdateRequest) -> Result<Properties> {
         let inputs: Inputs = parse(&request.new_inputs)?;
-        let definition = self.host.run(move |host| host.redefine(&inputs.definition())).await?;
+        let (wanted, fence) = (inputs.definition(), request.fence);
+        let definition = self.host.run(move |host| host.redefine(&wanted, fence)).await?;
         Ok(outputs(&self.host, &definition))
     }
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
         let inputs: Inputs = parse(&request.inputs)?;
-        let (runtime, generation) = (inputs.runtime(), inputs.generation);
+        let (runtime, generation) = (inputs.runtime().under(request.fence), inputs.generation);
         self.host.run(move |host| host.remove_process(&runtime, generation)).await
     }
 }

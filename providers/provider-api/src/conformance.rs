@@ -21,6 +21,7 @@ mod stack;
 mod changes;
 mod extras;
 mod faults;
+mod fences;
 mod lifecycle;
 mod offers;
 mod owners;

@@ -26,6 +26,24 @@ pub enum Outcome {
     },
 }
 
+/// By which number a call is too late.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Late {
+    /// Of the spec: it was changed since.
+    Generation,
+    /// Of the operation: another program has taken it over, or begun the next.
+    Fence,
+}
+
+impl std::fmt::Display for Late {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Late::Generation => "generation",
+            Late::Fence => "fence",
+        })
+    }
+}
+
 /// `message` says what happened and why; `action` what the reader can do.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
@@ -62,10 +80,10 @@ impl ProviderError {
         Self { outcome: Outcome::Unknown, ..Self::new(code, message) }
     }
 
-    /// This generation of the spec is older than what made the object: another program owns it now.
-    pub fn fenced(kind: &str, name: &str, ours: u64, theirs: u64) -> Self {
+    /// Another program owns the object now: it has seen a higher number of this kind than the call has.
+    pub fn fenced(late: Late, (kind, name): (&str, &str), ours: u64, theirs: u64) -> Self {
         let message = format!(
-            "the {kind} {name} is of generation {theirs} and was left alone: this call is of generation {ours}"
+            "the {kind} {name} was left alone: this call has the {late} {ours}, and the {late} {theirs} was there before"
         );
         Self::new(ErrorCode::Fenced, message)
             .with_action("Nothing to do: the newer operation goes on. `pilot ws get` shows it.")

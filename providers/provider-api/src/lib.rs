@@ -5,6 +5,7 @@
 //! - [`Lifecycle`] starts, stops and suspends what exists; it never goes through Pulumi.
 //! - [`Logs`], [`Exec`], [`Snapshots`] and [`Inventory`] are optional abilities.
 //! - [`Setting`] is what an operator gives a module: where its cloud is, and with which credentials.
+//! - [`fence`] says what a module owes to orchestrators that take operations over from each other.
 //! - `conformance` (a feature of this crate) is the suite that every provider's tests run.
 //!
 //! A provider never sees Pulumi's wire, the store or HTTP. Credentials reach it through its own
@@ -16,6 +17,7 @@
 pub mod conformance;
 pub mod declare;
 pub mod error;
+pub mod fence;
 pub mod lifecycle;
 pub mod provider;
 pub mod resource;
@@ -23,7 +25,7 @@ pub mod schema;
 pub mod settings;
 
 pub use declare::{Declaration, Declared, Expr};
-pub use error::{Outcome, ProviderError, Result};
+pub use error::{Late, Outcome, ProviderError, Result};
 pub use lifecycle::{
     Exec, Executed, Inventory, Lifecycle, Logs, OwnedObject, RunStatus, RuntimeRef, Snapshot, Snapshots,
 };

@@ -8,13 +8,34 @@ use contracts::{ErrorCode, InstallationId, RuntimeId};
 
 use crate::error::{ProviderError, Result};
 
-/// Which runtime, of which installation. Objects of another installation are never touched.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Which runtime, of which installation, and who speaks for it. Objects of another installation are never
+/// touched. Not compared by `==`: whether two are the same runtime is told by [`RuntimeRef::is`].
+#[derive(Debug, Clone)]
 pub struct RuntimeRef {
     /// Which runtime.
     pub runtime_id: RuntimeId,
     /// Whose.
     pub installation: InstallationId,
+    /// Of the operation that this call is a part of, see [`crate::fence`]. `None` for who speaks for no
+    /// operation, as a read and a person do: never refused for it.
+    pub fence: Option<u64>,
+}
+
+impl RuntimeRef {
+    /// For who speaks for no operation.
+    pub fn new(runtime_id: RuntimeId, installation: InstallationId) -> Self {
+        Self { runtime_id, installation, fence: None }
+    }
+
+    /// The same runtime, for an operation with this fence.
+    pub fn under(self, fence: Option<u64>) -> Self {
+        Self { fence, ..self }
+    }
+
+    /// Whether both are the same runtime of the same installation, whoever speaks for it.
+    pub fn is(&self, other: &RuntimeRef) -> bool {
+        (&self.runtime_id, &self.installation) == (&other.runtime_id, &other.installation)
+    }
 }
 
 /// What was seen of a runtime.
@@ -35,6 +56,10 @@ pub enum RunStatus {
 
 /// Every method is idempotent and safe to repeat. A cancelled call may still take effect; `status`
 /// tells. An error with an unknown outcome means exactly that.
+///
+/// `start`, `stop`, `suspend` and `resume` are writes: each is refused with `fenced`, and changes nothing, when
+/// a write with a higher fence was finished before it arrived, and each makes a higher fence known, also when
+/// there is nothing else to do. [`crate::fence`] has the whole promise. `status` and `endpoint` are for everybody.
 #[async_trait]
 pub trait Lifecycle: Send + Sync {
     /// Boot files are delivered anew. Starting what runs is a success, and so is starting what is

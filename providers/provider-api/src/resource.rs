@@ -51,6 +51,8 @@ pub struct CreateRequest {
     pub inputs: Properties,
     /// The engine's limit for this call, when the user set one.
     pub timeout: Option<Duration>,
+    /// Of the operation that this call is a part of, see [`crate::fence`]. It is no input.
+    pub fence: Option<u64>,
 }
 
 /// `outputs` holds every property of the schema, inputs included.
@@ -97,6 +99,8 @@ pub struct UpdateRequest {
     pub old_outputs: Properties,
     /// As the program has them now.
     pub new_inputs: Properties,
+    /// Of the operation that this call is a part of, see [`crate::fence`]. It is no input.
+    pub fence: Option<u64>,
 }
 
 /// Something to delete.
@@ -110,11 +114,17 @@ pub struct DeleteRequest {
     pub inputs: Properties,
     /// What came back from it.
     pub outputs: Properties,
+    /// Of the operation that this call is a part of, see [`crate::fence`]. It is no input.
+    pub fence: Option<u64>,
 }
 
 /// Every method may be called again after a crash with the same arguments, and more than one process
 /// may have done so before: look first, then act. Calls run detached from the engine's connection, so
 /// they are never dropped half-way; they end by themselves or at their own deadline.
+///
+/// `create`, `update` and `delete` are refused with `fenced`, and change nothing, when a write of the same
+/// runtime with a higher fence was finished before they arrived; each makes a higher fence known, also when
+/// there is nothing else to do. [`crate::fence`] has the whole promise.
 #[async_trait]
 pub trait Resource: Send + Sync {
     /// The type's shape. Called often; keep it cheap.

@@ -21,7 +21,16 @@ enum Flaw {
     DeclaresAtRandom,
     ForgetsToStop,
     StopsInsteadOfSuspend,
+    IgnoresFences,
+    StartsWithoutAWordOfItsFence,
     Logs(String),
+}
+
+impl Flaw {
+    /// What the module hears of a call's fence.
+    fn said(&self, fence: Option<u64>) -> Option<u64> {
+        if *self == Flaw::IgnoresFences { None } else { fence }
+    }
 }
 
 struct Flawed {
@@ -79,7 +88,8 @@ impl Resource for FlawedResource {
 
     async fn create(&self, request: CreateRequest) -> Result<Created> {
         let inputs = request.inputs.clone();
-        match self.inner.create(request).await {
+        let fence = self.flaw.said(request.fence);
+        match self.inner.create(CreateRequest { fence, ..request }).await {
             Err(_) if self.flaw == Flaw::AdoptsWhateverIsThere => {
                 Ok(Created { id: "whatever".to_owned(), outputs: inputs })
             }
@@ -95,11 +105,13 @@ impl Resource for FlawedResource {
     }
 
     async fn update(&self, request: UpdateRequest) -> Result<Properties> {
-        self.inner.update(request).await
+        let fence = self.flaw.said(request.fence);
+        self.inner.update(UpdateRequest { fence, ..request }).await
     }
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
-        match self.inner.delete(request).await {
+        let fence = self.flaw.said(request.fence);
+        match self.inner.delete(DeleteRequest { fence, ..request }).await {
             Err(_) if self.flaw == Flaw::SwallowsErrorsOfDelete => Ok(()),
             other => other,
         }
@@ -111,23 +123,32 @@ struct FlawedLifecycle {
     flaw: Flaw,
 }
 
+impl FlawedLifecycle {
+    fn spoken(&self, runtime: &RuntimeRef) -> RuntimeRef {
+        runtime.clone().under(self.flaw.said(runtime.fence))
+    }
+}
+
 #[async_trait]
 impl Lifecycle for FlawedLifecycle {
     async fn start(&self, runtime: &RuntimeRef) -> Result<()> {
-        self.inner.start(runtime).await
+        match self.flaw {
+            Flaw::StartsWithoutAWordOfItsFence => self.inner.start(&runtime.clone().under(None)).await,
+            _ => self.inner.start(&self.spoken(runtime)).await,
+        }
     }
 
     async fn stop(&self, runtime: &RuntimeRef, grace: Duration) -> Result<()> {
         match self.flaw {
             Flaw::ForgetsToStop => Ok(()),
-            _ => self.inner.stop(runtime, grace).await,
+            _ => self.inner.stop(&self.spoken(runtime), grace).await,
         }
     }
 
     async fn suspend(&self, runtime: &RuntimeRef) -> Result<()> {
         match self.flaw {
             Flaw::StopsInsteadOfSuspend => self.inner.stop(runtime, Duration::ZERO).await,
-            _ => self.inner.suspend(runtime).await,
+            _ => self.inner.suspend(&self.spoken(runtime)).await,
         }
     }
 
@@ -174,6 +195,10 @@ async fn each_flaw_breaks_its_promise_and_what_is_not_offered_is_not_applicable(
         (Flaw::DeclaresAtRandom, "a_declaration_is_the_same_every_time_and_passes_its_own_check"),
         (Flaw::ForgetsToStop, "only_a_persistent_home_outlives_a_stop"),
         (Flaw::StopsInsteadOfSuspend, "a_suspended_instance_goes_on_with_its_files_and_memory"),
+        (Flaw::IgnoresFences, "a_write_with_a_lower_fence_is_refused_and_changes_nothing"),
+        (Flaw::IgnoresFences, "every_write_keeps_a_higher_fence"),
+        (Flaw::IgnoresFences, "a_suspend_and_a_resume_keep_a_higher_fence"),
+        (Flaw::StartsWithoutAWordOfItsFence, "a_write_with_a_lower_fence_is_refused_and_changes_nothing"),
         (Flaw::Logs(String::new()), "the_credential_is_never_shown"),
     ] {
         for flaw in [Flaw::None, flaw] {

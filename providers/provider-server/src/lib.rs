@@ -10,10 +10,12 @@ mod config;
 mod convert;
 mod detached;
 mod failure;
+mod fences;
 mod lookup;
 mod rpc;
 mod schema;
 
+pub use fences::Fenced;
 pub use registry::Registry;
 pub use server::{Server, run_plugin};
 

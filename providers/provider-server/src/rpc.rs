@@ -30,6 +30,7 @@ use tonic::{Request, Response, Status};
 
 use crate::detached::Detached;
 use crate::failure::Failures;
+use crate::fences::Fences;
 use crate::{Registry, config, lookup};
 
 mod steps;
@@ -42,11 +43,17 @@ pub struct Service {
     configured: Mutex<HashMap<SocketAddr, Registry>>,
     failures: Arc<Failures>,
     detached: Arc<Detached>,
+    fences: Arc<Fences>,
 }
 
 impl Service {
-    pub fn new(registry: Registry, failures: Arc<Failures>, detached: Arc<Detached>) -> Self {
-        Self { registry, configured: Mutex::default(), failures, detached }
+    pub fn new(
+        registry: Registry,
+        failures: Arc<Failures>,
+        detached: Arc<Detached>,
+        fences: Arc<Fences>,
+    ) -> Self {
+        Self { registry, configured: Mutex::default(), failures, detached, fences }
     }
 
     fn registry<T>(&self, request: &Request<T>) -> Registry {

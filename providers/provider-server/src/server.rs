@@ -14,6 +14,7 @@ use tonic::transport::server::TcpIncoming;
 use crate::Registry;
 use crate::detached::Detached;
 use crate::failure::Failures;
+use crate::fences::{Fenced, Fences};
 use crate::rpc::Service;
 
 /// The engine's own limit.
@@ -27,6 +28,7 @@ pub struct Server {
     address: SocketAddr,
     failures: Arc<Failures>,
     detached: Arc<Detached>,
+    fences: Arc<Fences>,
     task: JoinHandle<()>,
 }
 
@@ -37,7 +39,9 @@ impl Server {
         let address = listener.local_addr()?;
         let failures = Arc::new(Failures::default());
         let detached = Arc::new(Detached::default());
-        let service = Service::new(registry, Arc::clone(&failures), Arc::clone(&detached));
+        let fences = Arc::new(Fences::default());
+        let service =
+            Service::new(registry, Arc::clone(&failures), Arc::clone(&detached), Arc::clone(&fences));
         let service = ResourceProviderServer::new(service)
             .max_decoding_message_size(MAX_MESSAGE)
             .max_encoding_message_size(MAX_MESSAGE);
@@ -49,7 +53,7 @@ impl Server {
                 tracing::error!(%error, "provider server ended");
             }
         });
-        Ok(Self { address, failures, detached, task })
+        Ok(Self { address, failures, detached, fences, task })
     }
 
     /// For attaching.
@@ -60,6 +64,12 @@ impl Server {
     /// The typed error behind the engine's words, once, for the resource of this URN.
     pub fn take_failure(&self, urn: &str) -> Option<ProviderError> {
         self.failures.take(urn)
+    }
+
+    /// For the time of one operation of an engine: what it asks of the modules for this stack has this fence,
+    /// see [`provider_api::fence`]. Stacks of which nothing is said have none.
+    pub fn fenced(&self, stack: &str, fence: Option<u64>) -> Fenced {
+        self.fences.say(stack, fence)
     }
 
     /// Waits until nothing is under way for this stack: an engine that was killed leaves work behind.

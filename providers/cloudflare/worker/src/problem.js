@@ -9,7 +9,7 @@ export const CODES = {
   unauthorized: [401, false, "A login is needed"],
   not_found: [404, false, "There is nothing at this address"],
   foreign_object: [409, false, "The object belongs to somebody else"],
-  fenced: [409, false, "A newer generation owns the object"],
+  fenced: [409, false, "A newer operation owns the object"],
   workspace_not_ready: [503, true, "The workspace is not ready"],
   upstream_unreachable: [502, true, "The instance does not answer"],
   instance_failed: [502, false, "The instance stopped while booting"],

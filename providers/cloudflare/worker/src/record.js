@@ -17,6 +17,7 @@ import { Refusal } from "./problem.js";
  * @property {Record<string, unknown>} spec the provider's own inputs; given back as they came
  * @property {Record<string, string>} env of the container
  * @property {Wanted} wanted
+ * @property {number} [fence] the highest that a change had
  * @property {number} [exitCode] of a container that ended
  */
 
@@ -54,11 +55,12 @@ export function bootFiles(value) {
 }
 
 /**
- * Passes when the call may change what is remembered: same owner, and a generation that is not older.
- * @param {Owner} ours
+ * Passes when the call may change what is remembered: same owner, a generation that is not older, and a fence
+ * that is not lower. A call without one speaks for no operation.
+ * @param {Pick<Runtime, "owner" | "fence">} record
  * @param {Record<string, unknown>} call
  */
-export function mayChange(ours, call) {
+export function mayChange({ owner: ours, fence: seen }, call) {
   if (call.installation !== ours.installation) {
     const why = `the runtime ${ours.runtime} belongs to the installation ${ours.installation}, so it is not touched`;
     throw new Refusal("foreign_object", why, { owner: ours.installation });
@@ -68,4 +70,28 @@ export function mayChange(ours, call) {
     const why = `the call is of generation ${generation}, and ${ours.runtime} is at ${ours.generation} already`;
     throw new Refusal("fenced", why, { generation: ours.generation });
   }
+  const fence = fenceOf(call);
+  if (fence !== undefined && seen !== undefined && fence < seen) {
+    const why = `the call has the fence ${fence}, and ${ours.runtime} has seen ${seen} already`;
+    throw new Refusal("fenced", why, { fence: seen });
+  }
+}
+
+/**
+ * The highest fence after this call, as a part of what is remembered.
+ * @param {Pick<Runtime, "fence"> | undefined} record
+ * @param {Record<string, unknown>} call
+ * @returns {Pick<Runtime, "fence">}
+ */
+export function highest(record, call) {
+  const [fence, seen] = [fenceOf(call), record?.fence];
+  if (fence === undefined && seen === undefined) return {};
+  return { fence: Math.max(fence ?? 0, seen ?? 0) };
+}
+
+/** @param {Record<string, unknown>} call */
+function fenceOf({ fence }) {
+  if (fence === undefined || fence === null) return undefined;
+  if (!Number.isSafeInteger(fence)) throw new Refusal("bad_request", "the fence is no whole number");
+  return Number(fence);
 }

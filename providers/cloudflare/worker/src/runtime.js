@@ -5,7 +5,7 @@ import { DurableObject } from "cloudflare:workers";
 
 import { exitCode, platformRefusal } from "./platform.js";
 import { problem, Refusal } from "./problem.js";
-import { bootFiles, mayChange, owner, strings } from "./record.js";
+import { bootFiles, highest, mayChange, owner, strings } from "./record.js";
 
 /** @import { BootFiles, Runtime as Record_ } from "./record.js" */
 
@@ -65,13 +65,14 @@ export class Runtime extends DurableObject {
   ensure(call) {
     return this.#alone(async () => {
       const sent = owner(call);
-      if (this.#record) mayChange(this.#record.owner, call);
+      if (this.#record) mayChange(this.#record, call);
       const { storage } = this.ctx;
       // The index first: a runtime that exists is always listed.
       await this.#index.enter(sent.runtime);
       const env = strings(call.env ?? {}, "env");
       const spec = /** @type {Record<string, unknown>} */ (call.spec ?? {});
-      await this.#remember({ wanted: "stopped", ...this.#record, owner: sent, spec, env });
+      const fence = highest(this.#record, call);
+      await this.#remember({ wanted: "stopped", ...this.#record, ...fence, owner: sent, spec, env });
       if (call.boot !== undefined) await storage.put("boot", bootFiles(call.boot));
       if (call.start === true) await this.#start();
       return this.#shown();
@@ -81,9 +82,9 @@ export class Runtime extends DurableObject {
   /** @param {Record<string, unknown>} call */
   start(call) {
     return this.#alone(async () => {
-      mayChange(this.#known(call).owner, call);
+      mayChange(this.#known(call), call);
       if (call.boot !== undefined) await this.ctx.storage.put("boot", bootFiles(call.boot));
-      await this.#start();
+      await this.#start(call);
       return this.#shown();
     });
   }
@@ -92,9 +93,9 @@ export class Runtime extends DurableObject {
   stop(call) {
     return this.#alone(async () => {
       if (!this.#record) return this.#shown();
-      mayChange(this.#record.owner, call);
+      mayChange(this.#record, call);
       // The intent first, so that no alarm starts it again.
-      await this.#remember({ ...this.#record, wanted: "stopped" });
+      await this.#remember({ ...this.#record, ...highest(this.#record, call), wanted: "stopped" });
       await this.#end(Math.min(Number(call.graceMs ?? 0), LONGEST_GRACE_MS));
       return this.#shown();
     });
@@ -103,7 +104,7 @@ export class Runtime extends DurableObject {
   /** @param {Record<string, unknown>} call */
   remove(call) {
     return this.#alone(async () => {
-      if (this.#record) mayChange(this.#record.owner, call);
+      if (this.#record) mayChange(this.#record, call);
       await this.#end(0);
       this.#record = undefined;
       await this.ctx.storage.deleteAlarm();
@@ -175,9 +176,10 @@ export class Runtime extends DurableObject {
     return isMissing && (this.#record?.exitCode ?? 0) === 0;
   }
 
-  async #start() {
-    const { exitCode: _, ...record } = this.#known({});
-    await this.#remember({ ...record, wanted: "running" });
+  /** @param {Record<string, unknown>} [call] that wants it; none does when the platform ended it */
+  async #start(call = {}) {
+    const { exitCode: _, ...record } = this.#known(call);
+    await this.#remember({ ...record, ...highest(record, call), wanted: "running" });
     await this.ctx.storage.setAlarm(Date.now() + ALARM_MS);
     const container = this.#container;
     if (!container.running) {

@@ -2,14 +2,26 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { exitCode, platformRefusal } from "../src/platform.js";
-import { bootFiles, mayChange, owner } from "../src/record.js";
+import { bootFiles, highest, mayChange, owner } from "../src/record.js";
 
 const OURS = { installation: "in-1", runtime: "rt-1", generation: 3 };
 
 test("only its installation may change a runtime, with a generation that is not older", () => {
-  for (const generation of [undefined, 3, 4]) mayChange(OURS, { installation: "in-1", generation });
-  assert.throws(() => mayChange(OURS, { installation: "in-1", generation: 2 }), { code: "fenced" });
-  assert.throws(() => mayChange(OURS, { installation: "in-2", generation: 9 }), { code: "foreign_object" });
+  const record = { owner: OURS };
+  for (const generation of [undefined, 3, 4]) mayChange(record, { installation: "in-1", generation });
+  assert.throws(() => mayChange(record, { installation: "in-1", generation: 2 }), { code: "fenced" });
+  assert.throws(() => mayChange(record, { installation: "in-2", generation: 9 }), { code: "foreign_object" });
+});
+
+test("a fence that is lower than the highest before is refused, and who has none is not", () => {
+  const record = { owner: OURS, fence: 5 };
+  for (const fence of [undefined, null, 5, 6]) mayChange(record, { installation: "in-1", fence });
+  assert.throws(() => mayChange(record, { installation: "in-1", fence: 4 }), { code: "fenced" });
+  assert.throws(() => mayChange(record, { installation: "in-1", fence: "6" }), { code: "bad_request" });
+  assert.deepEqual(highest(record, { fence: 4 }), { fence: 5 });
+  assert.deepEqual(highest(record, { fence: 6 }), { fence: 6 });
+  assert.deepEqual(highest(undefined, { fence: 1 }), { fence: 1 });
+  assert.deepEqual(highest(undefined, { fence: null }), {});
 });
 
 test("a call without its labels, or with boot files that do not fit, is malformed", () => {

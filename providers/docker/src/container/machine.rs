@@ -9,12 +9,12 @@ use bollard::query_parameters::{
     StartContainerOptions, StopContainerOptionsBuilder,
 };
 use contracts::ErrorCode;
-use provider_api::{BootFile, ProviderError, Result, RunStatus, RuntimeRef};
+use provider_api::{BootFile, Late, ProviderError, Result, RunStatus, RuntimeRef};
 
 use crate::container::spec::{Inputs, backend_port};
 use crate::engine::{Engine, within};
 use crate::failure::{Answer, Failure};
-use crate::{boot, generation, logs, names, network};
+use crate::{boot, fence, generation, logs, names, network};
 
 const ATTEMPTS: u32 = 5;
 /// What a container gets to end by itself before it is removed.
@@ -70,11 +70,18 @@ impl<'a> Machine<'a> {
         Ok(found)
     }
 
+    /// What every write asks before it acts, see [`fence::pass`].
+    pub async fn pass(&self) -> Result<()> {
+        fence::pass(self.engine, &self.runtime, ("container", &self.name), None).await
+    }
+
     /// The container if there is one of ours; an error when it has seen a newer generation.
-    pub async fn fence(&self, ours: u64) -> Result<Option<ContainerInspectResponse>> {
+    pub async fn must_be_newest(&self, ours: u64) -> Result<Option<ContainerInspectResponse>> {
         let Some(found) = self.find().await? else { return Ok(None) };
         match generation::of(self.engine, &found).await? {
-            theirs if theirs > ours => Err(ProviderError::fenced("container", &self.name, ours, theirs)),
+            theirs if theirs > ours => {
+                Err(ProviderError::fenced(Late::Generation, ("container", &self.name), ours, theirs))
+            }
             _ => Ok(Some(found)),
         }
     }
@@ -83,10 +90,12 @@ impl<'a> Machine<'a> {
     /// is replaced; it holds no user data.
     pub async fn ensure(&self, inputs: &Inputs) -> Result<()> {
         for _ in 0..ATTEMPTS {
-            if let Some(found) = self.fence(inputs.generation).await? {
+            let found = self.must_be_newest(inputs.generation).await?;
+            self.pass().await?;
+            if let Some(found) = found {
                 match Inputs::of(&found) {
                     Some(existing) if inputs.fits(&existing) && is_whole(&found) => {
-                        return self.limit(inputs).await.map(drop);
+                        return self.limit(&found, inputs).await;
                     }
                     _ => self.remove().await?,
                 }
@@ -109,23 +118,29 @@ impl<'a> Machine<'a> {
         let volume = docker.inspect_volume(&inputs.volume);
         self.engine.ask("find the home volume", volume).await.map_err(ProviderError::from)?;
         let options = CreateContainerOptionsBuilder::default().name(&self.name).build();
-        let body = inputs.body(self.engine, self.engine.oci_runtime().await?);
+        let body = inputs.body(self.engine, self.engine.oci_runtime().await?, self.runtime.fence);
         self.engine.ask("create the container", docker.create_container(Some(options), body)).await.map(drop)
     }
 
     /// Changes limits and generation in place, and returns the port while it runs.
-    pub async fn limit(&self, inputs: &Inputs) -> Result<Option<u16>> {
-        let found = self.fence(inputs.generation).await?.ok_or_else(|| self.missing())?;
-        if generation::of(self.engine, &found).await? < inputs.generation {
-            generation::record(self.engine, self.id(&found), inputs.generation).await?;
+    pub async fn update(&self, inputs: &Inputs) -> Result<Option<u16>> {
+        let found = self.must_be_newest(inputs.generation).await?.ok_or_else(|| self.missing())?;
+        self.pass().await?;
+        self.limit(&found, inputs).await?;
+        Ok(published_port(&found))
+    }
+
+    async fn limit(&self, found: &ContainerInspectResponse, inputs: &Inputs) -> Result<()> {
+        if generation::of(self.engine, found).await? < inputs.generation {
+            generation::record(self.engine, self.id(found), inputs.generation).await?;
         }
-        let differs = Inputs::of(&found).is_none_or(|existing| !inputs.has_limits_of(&existing));
+        let differs = Inputs::of(found).is_none_or(|existing| !inputs.has_limits_of(&existing));
         if differs {
             let docker = self.engine.docker().await?;
-            let change = docker.update_container(self.id(&found), inputs.limits());
+            let change = docker.update_container(self.id(found), inputs.limits());
             self.engine.ask("change the container's limits", change).await?;
         }
-        Ok(published_port(&found))
+        Ok(())
     }
 
     /// Delivers the boot files, starts it if it does not run or lets it go on if it is suspended, and

@@ -47,7 +47,7 @@ pub(crate) struct Inputs {
 
 impl Inputs {
     pub fn runtime(&self) -> RuntimeRef {
-        RuntimeRef { runtime_id: self.runtime_id.clone(), installation: self.installation.clone() }
+        RuntimeRef::new(self.runtime_id.clone(), self.installation.clone())
     }
 
     /// The inputs that would make this container; `None` when it is not one of Pilot's.
@@ -97,7 +97,12 @@ impl Inputs {
         }
     }
 
-    pub fn body(&self, engine: &Engine, oci_runtime: Option<String>) -> ContainerCreateBody {
+    pub fn body(
+        &self,
+        engine: &Engine,
+        oci_runtime: Option<String>,
+        fence: Option<u64>,
+    ) -> ContainerCreateBody {
         let ports = &network().instance;
         let mut env = vec![
             format!("HOME={HOME}"),
@@ -113,7 +118,7 @@ impl Inputs {
             image: Some(self.image.clone()),
             user: Some(format!("{USER}:{USER}")),
             env: Some(env),
-            labels: Some(names::labels(&self.runtime(), self.generation)),
+            labels: Some(names::labels(&self.runtime().under(fence), self.generation)),
             exposed_ports: Some(vec![backend_port()]),
             host_config: Some(engine.confinement.apply(self.host_config(engine), oci_runtime)),
             ..Default::default()

@@ -129,7 +129,7 @@ impl SecondEngine {
         folder.display().to_string()
     }
 
-    async fn docker(&self) -> Docker {
+    pub async fn docker(&self) -> Docker {
         Docker::connect_with_host(&self.socket()).unwrap().negotiate_version().await.unwrap()
     }
 

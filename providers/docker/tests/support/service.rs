@@ -61,7 +61,9 @@ impl Service {
     pub async fn create(&self, kind: &str, inputs: &Properties) -> Result<Created> {
         let resource = self.resource(kind);
         assert_eq!(resource.check(inputs), []);
-        resource.create(CreateRequest { urn: "u".to_owned(), inputs: inputs.clone(), timeout: None }).await
+        resource
+            .create(CreateRequest { urn: "u".to_owned(), inputs: inputs.clone(), timeout: None, fence: None })
+            .await
     }
 
     /// Volume and service of these inputs.
@@ -91,13 +93,15 @@ impl Service {
             old_inputs: self.inputs(json!({})),
             old_outputs: Properties::new(),
             new_inputs: new.clone(),
+            fence: None,
         };
         self.resource("Service").update(request).await
     }
 
     pub async fn delete(&self, kind: &str, inputs: Properties) -> Result<()> {
         let outputs = inputs.clone();
-        let request = DeleteRequest { id: self.name.clone(), urn: "u".to_owned(), inputs, outputs };
+        let request =
+            DeleteRequest { id: self.name.clone(), urn: "u".to_owned(), inputs, outputs, fence: None };
         self.resource(kind).delete(request).await
     }
 

@@ -54,7 +54,7 @@ impl Inputs {
     }
 
     /// What creates or updates the machine.
-    pub fn body(&self, delivery: &Delivery, reach: Reach) -> Value {
+    pub fn body(&self, delivery: &Delivery, reach: Reach, fence: Option<u64>) -> Value {
         let ports = &network().instance;
         // A proxy comes from outside over IPv4, a neighbour in the private network over IPv6.
         let any = if reach == Reach::Internal { "[::]" } else { "0.0.0.0" };
@@ -72,7 +72,7 @@ impl Inputs {
             "image": self.image,
             "guest": {"cpu_kind": "shared", "cpus": self.cpus, "memory_mb": self.memory_mib},
             "env": env,
-            "metadata": names::metadata(&self.owned.runtime(), self.owned.generation),
+            "metadata": names::metadata(&self.owned.runtime().under(fence), self.owned.generation),
             "mounts": [{"volume": self.volume, "path": HOME}],
             "services": services(reach, ports.backend),
             "files": delivery.files,

@@ -64,10 +64,14 @@ pub async fn a_create_whose_answer_was_lost_is_adopted(bench: &Bench) {
     for seed in SEEDS {
         let mut stack = bench.stack();
         faults(bench).lose_answers(LOST, seed).await;
+        let mut fence = 0;
         for name in stack.names() {
-            // Each attempt knows nothing of the one before, like an engine that was killed.
+            // Each attempt knows nothing of the one before, like a program that takes over from one that
+            // was killed.
             let mut created = None;
             for _ in 0..ATTEMPTS {
+                fence += 1;
+                stack = stack.under(Some(fence));
                 created = stack.create(&name).await.ok();
                 if created.is_some() {
                     break;
@@ -90,8 +94,14 @@ pub async fn a_delete_whose_answer_was_lost_is_finished(bench: &Bench) {
     let mut stack = bench.stack();
     stack.up().await;
     faults(bench).lose_answers(LOST, 4).await;
+    let mut fence = 0;
     for name in stack.names().iter().rev() {
-        repeat(&format!("to delete {name}"), async || stack.delete(name).await).await;
+        let delete = || {
+            fence += 1;
+            let later = stack.under(Some(fence));
+            async move { later.delete(name).await }
+        };
+        repeat(&format!("to delete {name}"), delete).await;
     }
     faults(bench).heal().await;
     is_gone(bench, &stack).await;

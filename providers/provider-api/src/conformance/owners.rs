@@ -8,7 +8,7 @@ use crate::conformance::{Bench, Stack};
 use crate::{Outcome, ProviderError, Result, RuntimeSpec};
 
 /// A refusal that changed nothing, names what is refused and says what to do.
-fn refused<T>(what: &str, result: Result<T>, code: ErrorCode) -> ProviderError {
+pub(super) fn refused<T>(what: &str, result: Result<T>, code: ErrorCode) -> ProviderError {
     let Err(error) = result else { panic!("{what} must be refused as {code}") };
     assert_eq!((error.code, &error.outcome), (code, &Outcome::NothingHappened), "{what}: {error}");
     assert!(error.action.is_some(), "{what}: the error says what to do");

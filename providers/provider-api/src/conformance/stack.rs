@@ -19,6 +19,8 @@ pub struct Stack {
     pub spec: RuntimeSpec,
     /// Its resources.
     pub declared: Declared,
+    /// Which fence all calls have.
+    pub fence: Option<u64>,
     /// By logical name; the inputs as they were sent, and what came back.
     pub state: BTreeMap<String, (Properties, Created)>,
 }
@@ -27,12 +29,18 @@ impl Stack {
     /// Nothing is made yet.
     pub fn new(provider: Arc<dyn Provider>, spec: RuntimeSpec) -> Self {
         let declared = provider.declare(&spec).expect("the spec is declarable");
-        Self { provider, spec, declared, state: BTreeMap::new() }
+        Self { provider, spec, declared, fence: None, state: BTreeMap::new() }
     }
 
     /// What lifecycle calls name.
     pub fn runtime(&self) -> RuntimeRef {
-        RuntimeRef { runtime_id: self.spec.runtime_id.clone(), installation: self.spec.installation.clone() }
+        let (runtime, installation) = (self.spec.runtime_id.clone(), self.spec.installation.clone());
+        RuntimeRef::new(runtime, installation).under(self.fence)
+    }
+
+    /// The same stack with what is known of it, in an operation with this fence.
+    pub fn under(&self, fence: Option<u64>) -> Self {
+        Self { fence, ..self.clone() }
     }
 
     /// Logical names in the order in which they are declared, which providers keep creatable.
@@ -78,7 +86,8 @@ impl Stack {
     /// Creates one resource, or adopts it.
     pub async fn create(&mut self, name: &str) -> Result<Created> {
         let inputs = self.inputs(name);
-        let request = CreateRequest { urn: self.urn(name), inputs: inputs.clone(), timeout: None };
+        let request =
+            CreateRequest { urn: self.urn(name), inputs: inputs.clone(), timeout: None, fence: self.fence };
         let created = self.resource(name).create(request).await?;
         self.state.insert(name.to_owned(), (inputs, created.clone()));
         Ok(created)
@@ -105,6 +114,7 @@ impl Stack {
             urn: self.urn(name),
             inputs: inputs.clone(),
             outputs: created.outputs.clone(),
+            fence: self.fence,
         };
         self.resource(name).delete(request).await
     }
@@ -153,8 +163,13 @@ impl Stack {
                 self.update(&name).await.unwrap_or_else(|error| panic!("update {name}: {error}"));
                 continue;
             }
-            let delete =
-                DeleteRequest { id: old.id, urn: self.urn(&name), inputs: old_inputs, outputs: old.outputs };
+            let delete = DeleteRequest {
+                id: old.id,
+                urn: self.urn(&name),
+                inputs: old_inputs,
+                outputs: old.outputs,
+                fence: self.fence,
+            };
             if self.declaration(&name).delete_before_replace {
                 resource.delete(delete).await.unwrap_or_else(|error| panic!("delete {name}: {error}"));
             } else {
@@ -178,6 +193,7 @@ impl Stack {
             old_inputs,
             old_outputs: created.outputs,
             new_inputs: new_inputs.clone(),
+            fence: self.fence,
         };
         let outputs = self.resource(name).update(request).await?;
         self.state.insert(name.to_owned(), (new_inputs, Created { id: created.id, outputs }));

@@ -84,7 +84,8 @@ impl Service {
             return Ok(rpc::CreateResponse { properties, ..Default::default() });
         }
         let timeout = limit(request.timeout);
-        let create = CreateRequest { urn: request.urn.clone(), inputs: inputs.plain(), timeout };
+        let fence = self.fences.of(&request.urn);
+        let create = CreateRequest { urn: request.urn.clone(), inputs: inputs.plain(), timeout, fence };
         let work = async move { of.resource.create(create).await };
         let result = self.detached.run(&request.urn, timeout, work).await;
         let created = self.settle(&request.urn, result, &inputs, &of.schema)?;
@@ -132,6 +133,7 @@ impl Service {
             old_inputs: Marked::read(request.old_inputs.as_ref()).plain(),
             old_outputs: olds.plain(),
             new_inputs: inputs.plain(),
+            fence: self.fences.of(&request.urn),
         };
         let work = async move { of.resource.update(update).await };
         let result = self.detached.run(&request.urn, limit(request.timeout), work).await;
@@ -152,6 +154,7 @@ impl Service {
             urn: request.urn.clone(),
             inputs: inputs.plain(),
             outputs: Marked::read(request.properties.as_ref()).plain(),
+            fence: self.fences.of(&request.urn),
         };
         let work = async move { of.resource.delete(delete).await };
         let result = self.detached.run(&request.urn, limit(request.timeout), work).await;

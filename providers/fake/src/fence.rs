@@ -1,0 +1,56 @@
+//! The highest fence that a runtime has seen, and what it refuses.
+//!
+//! The volume keeps it for the whole runtime, because it is made first and goes last. The machine keeps it when
+//! somebody has removed its volume by hand.
+
+use provider_api::{Result, RuntimeRef};
+
+use crate::client::{Client, restless};
+use crate::owner::{self, Labels, Owner};
+use crate::volume::ATTEMPTS;
+
+/// What every write asks before it acts: passes unless the runtime has seen a higher fence, and keeps one
+/// that is higher than all before. An object that is not this runtime's says nothing here.
+pub(crate) async fn pass(client: &Client, runtime: &RuntimeRef) -> Result<()> {
+    if runtime.fence.is_none() {
+        return Ok(());
+    }
+    let (volume, machine) =
+        (owner::volume_name(&runtime.runtime_id), owner::machine_name(&runtime.runtime_id));
+    let cloud = client.cloud();
+    for _ in 0..ATTEMPTS {
+        let home = client.look("look at the volume", cloud.volume(&volume)).await?;
+        let home = home.and_then(|home| Some((owned(&home.labels, runtime)?, home)));
+        let found = client.look("look at the machine", cloud.machine(&machine)).await?;
+        let found = found.and_then(|found| Some((owned(&found.labels, runtime)?, found)));
+        let of_home = home.as_ref().and_then(|(owner, _)| owner.runtime.fence);
+        let seen = found.as_ref().and_then(|(owner, _)| owner.runtime.fence).max(of_home);
+        provider_api::fence::pass(runtime.fence, seen, ("machine", &machine))?;
+        if runtime.fence == seen {
+            return Ok(());
+        }
+        let kept = match (home, found) {
+            (Some((owner, home)), _) => {
+                let labels = owner.under(runtime.fence).labels();
+                let keep = cloud.label_volume(&volume, home.version, labels);
+                client.change("keep the fence", keep).await?
+            }
+            (None, Some((owner, found))) => {
+                let labels = owner.under(runtime.fence).labels();
+                let keep = cloud.change_machine(&machine, found.version, labels, &found.spec.size);
+                client.change("keep the fence", keep).await?
+            }
+            // What is made next is labelled with it.
+            (None, None) => Some(()),
+        };
+        if kept.is_some() {
+            return Ok(());
+        }
+    }
+    Err(restless("volume", &volume))
+}
+
+/// The owner, if it is this runtime.
+fn owned(labels: &Labels, runtime: &RuntimeRef) -> Option<Owner> {
+    Owner::of(labels).filter(|owner| owner.runtime.is(runtime))
+}

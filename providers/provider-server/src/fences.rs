@@ -1,0 +1,98 @@
+//! Which fence each stack is worked on with, as the host of this server says it for each operation.
+//!
+//! An engine that was told to stop may send one more call after its operation is over. It has the operation's
+//! fence all the same, until the next operation on the stack says another: without one it would never be refused.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// No engine sends a call so long after its operation.
+const LINGER: Duration = Duration::from_secs(60 * 60);
+
+#[derive(Default)]
+pub struct Fences {
+    stacks: Mutex<HashMap<String, Said>>,
+}
+
+/// What was said last of a stack.
+struct Said {
+    fence: Option<u64>,
+    /// The same for the guard of this operation alone.
+    of: Arc<()>,
+    over: Option<Instant>,
+}
+
+/// One operation of an engine on one stack, with one fence. It ends when this is dropped.
+#[must_use = "the operation is over when this is dropped"]
+pub struct Fenced {
+    fences: Arc<Fences>,
+    stack: String,
+    of: Arc<()>,
+}
+
+impl Fences {
+    /// From now on the calls for this stack have this fence.
+    pub fn say(self: &Arc<Self>, stack: &str, fence: Option<u64>) -> Fenced {
+        let of = Arc::new(());
+        let mut stacks = self.stacks();
+        stacks.retain(|_, said| said.over.is_none_or(|over| over.elapsed() < LINGER));
+        stacks.insert(stack.to_owned(), Said { fence, of: Arc::clone(&of), over: None });
+        Fenced { fences: Arc::clone(self), stack: stack.to_owned(), of }
+    }
+
+    /// What a call for the resource of this URN is to have.
+    pub fn of(&self, urn: &str) -> Option<u64> {
+        self.stacks().get(stack_of(urn)?)?.fence
+    }
+
+    fn stacks(&self) -> std::sync::MutexGuard<'_, HashMap<String, Said>> {
+        self.stacks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Fenced {
+    fn drop(&mut self) {
+        if let Some(said) = self.fences.stacks().get_mut(&self.stack)
+            && Arc::ptr_eq(&said.of, &self.of)
+        {
+            said.over = Some(Instant::now());
+        }
+    }
+}
+
+/// `urn:pulumi:stack::project::type::name`
+fn stack_of(urn: &str) -> Option<&str> {
+    urn.strip_prefix("urn:pulumi:")?.split("::").next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const URN: &str = "urn:pulumi:rt-1::pilot::pilot:fake:Volume::home";
+
+    #[test]
+    fn a_call_has_the_fence_of_its_stacks_last_operation_and_of_no_other_stack() {
+        let fences = Arc::new(Fences::default());
+        assert_eq!(fences.of(URN), None);
+        let first = fences.say("rt-1", Some(4));
+        let _other = fences.say("rt-12", Some(9));
+        assert_eq!(fences.of(URN), Some(4));
+        drop(first);
+        assert_eq!(fences.of(URN), Some(4), "what its engine still sends is as late as the operation");
+        let _without = fences.say("rt-1", None);
+        assert_eq!(fences.of(URN), None);
+        assert_eq!(fences.of("no urn"), None);
+    }
+
+    #[test]
+    fn the_end_of_an_operation_that_was_followed_by_another_ends_nothing() {
+        let fences = Arc::new(Fences::default());
+        let first = fences.say("rt-1", Some(4));
+        let _second = fences.say("rt-1", Some(5));
+        drop(first);
+        assert_eq!(fences.of(URN), Some(5));
+        assert!(fences.stacks()["rt-1"].over.is_none());
+    }
+}
