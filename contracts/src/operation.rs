@@ -16,6 +16,10 @@ pub enum OperationKind {
     /// Keeps memory; for providers that can.
     Suspend,
     Resume,
+    /// Stop and start: the instance boots anew.
+    Restart,
+    /// Makes what exists outside as the stack says: repairs drift.
+    Apply,
     Delete,
 }
 

@@ -142,6 +142,8 @@ async fn execute(run: Arc<Run>) -> Result<bool, Problem> {
         OperationKind::Start | OperationKind::Resume => start::run(&run).await?,
         OperationKind::Stop => stop::run(&run).await?,
         OperationKind::Suspend => stop::suspend(&run).await?,
+        OperationKind::Restart => start::anew(&run).await?,
+        OperationKind::Apply => create::again(&run).await?,
         OperationKind::Delete => {
             delete::run(&run).await?;
             return Ok(true);

@@ -166,7 +166,9 @@ impl Reconciler {
             OperationKind::Suspend => self.lifecycle.suspend(&name, &caller).await,
             OperationKind::Resume => self.lifecycle.resume(&name, &caller).await,
             OperationKind::Delete => self.lifecycle.delete(&name, &caller).await,
-            OperationKind::Create | OperationKind::Start => self.lifecycle.start(&name, &caller).await,
+            OperationKind::Create | OperationKind::Start | OperationKind::Restart | OperationKind::Apply => {
+                self.lifecycle.start(&name, &caller).await
+            }
         }
         .map(drop)
     }

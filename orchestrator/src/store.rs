@@ -33,7 +33,7 @@ pub use leases::Lease;
 pub use operations::Query;
 pub use prune::Kept;
 pub use requests::{NewOperation, Wanted};
-pub use workspaces::WorkspaceRow;
+pub use workspaces::{Sort, WorkspaceQuery, WorkspaceRow};
 
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
@@ -98,6 +98,11 @@ impl Store {
     /// Ids of operations that told something in another process.
     pub fn told(&self) -> broadcast::Receiver<String> {
         self.wakes.events.subscribe()
+    }
+
+    /// Ids of runtimes of which something else is known now; what is no id means that some were missed.
+    pub fn changed(&self) -> broadcast::Receiver<String> {
+        self.wakes.routes.subscribe()
     }
 
     /// True for the secrets of the first start; of an installation that never said, these are they.

@@ -1,4 +1,4 @@
-//! Who may call what: the admin token everything, the gateway's token only `resolve`.
+//! Who may call what: the admin token everything, the gateway's token only what routing needs.
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -29,10 +29,19 @@ pub async fn require(State(api): State<Api>, request: Request, next: Next) -> Re
     if !same(token, &api.tokens.gateway) {
         return refuse(ErrorCode::Unauthorized, "The token is not known to this installation.");
     }
-    if request.uri().path().starts_with("/v1/resolve/") {
+    if is_for_gateways(request.uri().path()) {
         return next.run(request).await;
     }
-    refuse(ErrorCode::Forbidden, "The gateway's token may only resolve routes.")
+    refuse(
+        ErrorCode::Forbidden,
+        "The gateway's token may only resolve and watch routes, and wake workspaces.",
+    )
+}
+
+fn is_for_gateways(path: &str) -> bool {
+    path.starts_with("/v1/resolve/")
+        || path == "/v1/routes"
+        || (path.starts_with("/v1/workspaces/") && path.ends_with("/wake"))
 }
 
 fn same(given: &str, expected: &str) -> bool {

@@ -85,9 +85,11 @@ pub fn next(state: Observed, event: Event) -> Result<Observed, IllegalTransition
         Event::ContactLost => Some(Unknown),
         // Why it failed says more.
         Event::FoundUnwell => (state != Failed).then_some(Degraded),
-        Event::StopStarted => {
-            only(state, &[Ready, Degraded, Booting, Unknown, Failed, Stopping, Stopped, Suspended], Stopping)
-        }
+        Event::StopStarted => only(
+            state,
+            &[Absent, Ready, Degraded, Booting, Unknown, Failed, Stopping, Stopped, Suspended],
+            Stopping,
+        ),
         Event::StopFinished => only(state, &[Stopping], Stopped),
         Event::SuspendFinished => only(state, &[Stopping], Suspended),
         Event::OperationFailed => {

@@ -157,8 +157,8 @@ impl Store {
 
     /// Writes what an operation has done; what its runtime is then seen as.
     pub async fn advance(&self, hold: &Hold, step: Step) -> Result<Option<Observed>> {
-        let (store, hold) = (self.clone(), hold.clone());
-        self.write(move |connection| {
+        let (store, hold, runtime) = (self.clone(), hold.clone(), hold.runtime.clone());
+        let observed = self.write(move |connection| {
             Box::pin(async move {
                 store.must_hold(connection, &hold).await?;
                 if let Some(phases) = &step.phases {
@@ -173,13 +173,17 @@ impl Store {
                     None => Ok(None),
                 }
             })
-        })
-        .await
+        });
+        let observed = observed.await?;
+        if observed.is_some() {
+            self.wakes.route(runtime.as_str());
+        }
+        Ok(observed)
     }
 
     /// The operation's last word. What its end makes of the runtime is written with it, where its state allows that.
     pub async fn finish(&self, hold: &Hold, end: End) -> Result<()> {
-        let (store, hold) = (self.clone(), hold.clone());
+        let (store, hold, runtime) = (self.clone(), hold.clone(), hold.runtime.clone());
         let finished = self.write(move |connection| {
             Box::pin(async move {
                 if end.removed {
@@ -210,11 +214,13 @@ impl Store {
                 }
                 if end.removed {
                     remove(connection, &hold.runtime, now).await?;
+                    store.database.tell(connection, Topic::Routes, hold.runtime.as_str()).await?;
                 }
                 store.database.tell(connection, Topic::Work, "").await
             })
         });
         finished.await?;
+        self.wakes.route(runtime.as_str());
         // What waited behind it has its turn.
         self.wakes.work();
         Ok(())
@@ -222,8 +228,9 @@ impl Store {
 
     /// What somebody saw who runs nothing for it; false when something has happened since.
     pub async fn observe(&self, runtime: &RuntimeId, revision: u64, change: &Change) -> Result<bool> {
-        let (store, runtime, change) = (self.clone(), runtime.clone(), change.clone());
-        self.write(move |connection| {
+        let (store, id, change) = (self.clone(), runtime.clone(), change.clone());
+        let noted = self.write(move |connection| {
+            let runtime = id;
             Box::pin(async move {
                 let same = format!(
                     "SELECT id FROM runtimes WHERE id = $1 AND revision = $2 AND NOT EXISTS (SELECT 1 FROM operations
@@ -236,8 +243,12 @@ impl Store {
                 }
                 store.change(connection, &runtime, &change).await.map(|_| true)
             })
-        })
-        .await
+        });
+        let noted = noted.await?;
+        if noted {
+            self.wakes.route(runtime.as_str());
+        }
+        Ok(noted)
     }
 
     async fn must_hold(&self, connection: &mut AnyConnection, hold: &Hold) -> Result<()> {
@@ -275,6 +286,7 @@ impl Store {
         .execute(&mut *connection)
         .await?;
         self.meter(connection, runtime, observed).await?;
+        self.database.tell(connection, Topic::Routes, runtime.as_str()).await?;
         Ok(observed)
     }
 
@@ -317,7 +329,7 @@ impl Store {
 }
 
 /// Those that this version can run: one beside it may be newer.
-const KINDS: &str = r#","create","start","stop","suspend","resume","delete","#;
+const KINDS: &str = r#","create","start","stop","suspend","resume","restart","apply","delete","#;
 
 /// `$1`: providers without room, `$2`: the claimer, `$3`: now, `$4`: kinds.
 const CLAIMABLE: &str = "WITH busy AS (SELECT owner, COUNT(*) AS n FROM operations WHERE state = 'running' GROUP BY owner)

@@ -21,16 +21,18 @@ macro_rules! migration {
 
 type Named = (&'static str, &'static str, &'static str);
 
-const SQLITE: [Named; 6] = [
+const SQLITE: [Named; 7] = [
     migration!("sqlite", "0001", "initial"),
     migration!("sqlite", "0002", "regions"),
     migration!("sqlite", "0003", "installation"),
     migration!("sqlite", "0004", "events"),
     migration!("sqlite", "0005", "runtimes"),
     migration!("sqlite", "0006", "claims"),
+    migration!("sqlite", "0007", "labels"),
 ];
 
-const POSTGRES: [Named; 1] = [migration!("postgres", "0006", "initial")];
+const POSTGRES: [Named; 2] =
+    [migration!("postgres", "0006", "initial"), migration!("postgres", "0007", "labels")];
 
 pub fn sqlite() -> Migrator {
     migrator(&SQLITE)

@@ -97,14 +97,18 @@ async fn listen(url: String, wakes: Wakes) {
 
 async fn heard(url: &str, wakes: &Wakes) -> std::result::Result<(), sqlx::Error> {
     let mut listener = PgListener::connect(url).await?;
-    listener.listen_all([Topic::Work.as_str(), Topic::Events.as_str()]).await?;
+    listener.listen_all([Topic::Work, Topic::Events, Topic::Routes].map(Topic::as_str)).await?;
     // Something may have happened before.
     wakes.work();
+    wakes.route("");
     loop {
         let said = listener.recv().await?;
-        match said.channel() == Topic::Events.as_str() {
-            true => drop(wakes.events.send(said.payload().to_owned())),
-            false => wakes.work(),
+        match said.channel() {
+            channel if channel == Topic::Events.as_str() => {
+                let _ = wakes.events.send(said.payload().to_owned());
+            }
+            channel if channel == Topic::Routes.as_str() => wakes.route(said.payload()),
+            _ => wakes.work(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use contracts::operation::{Operation, OperationKind, OperationState, Phase, Phases};
 use contracts::workspace::Desired;
-use contracts::{ErrorCode, OperationId, Problem, WorkspaceId};
+use contracts::{ErrorCode, OperationId, Problem, Slug, WorkspaceId};
 use jiff::Timestamp;
 use sqlx::{AnyConnection, AssertSqlSafe};
 
@@ -34,14 +34,16 @@ pub struct Wanted {
 impl Store {
     /// The workspace and its create operation.
     pub async fn insert_workspace(&self, row: &WorkspaceRow, new: &NewOperation) -> Result<Operation> {
-        let (store, row, new) = (self.clone(), row.clone(), new.clone());
+        let (store, row, new, runtime) = (self.clone(), row.clone(), new.clone(), row.runtime_id.clone());
         let operation = self.write(move |connection| {
             Box::pin(async move {
                 row.insert(connection, &new.id).await?;
+                store.database.tell(connection, Topic::Routes, row.runtime_id.as_str()).await?;
                 store.insert(connection, &row, &new, Desired::Stopped).await
             })
         });
         let operation = operation.await?;
+        self.wakes.route(runtime.as_str());
         self.wakes.work();
         Ok(operation)
     }
@@ -112,6 +114,37 @@ impl Store {
             .await?;
         let operation = self.insert(connection, &row, new, row.desired).await?;
         Ok(Wanted { operation, cancelled })
+    }
+
+    /// Another name for a workspace that is not to be deleted.
+    pub async fn rename(
+        &self,
+        row: &WorkspaceRow,
+        slug: &Slug,
+        principal: &str,
+        request_id: &str,
+    ) -> Result<()> {
+        let (store, row, slug) = (self.clone(), row.clone(), slug.clone());
+        let (principal, request_id, runtime) =
+            (principal.to_owned(), request_id.to_owned(), row.runtime_id.clone());
+        let renamed = self.write(move |connection| {
+            Box::pin(async move {
+                let renamed = sqlx::query(
+                    "UPDATE workspaces SET slug = $1 WHERE id = $2 AND deleted_at IS NULL AND desired <> $3",
+                );
+                let renamed =
+                    renamed.bind(slug.as_str()).bind(row.id.as_str()).bind(to_json(&Desired::Deleted)?);
+                if renamed.execute(&mut *connection).await?.rows_affected() == 0 {
+                    return Err(StoreError::Gone);
+                }
+                let row = WorkspaceRow { slug, ..row };
+                store.note(connection, &row, "rename", "", (&principal, &request_id)).await?;
+                store.database.tell(connection, Topic::Routes, row.runtime_id.as_str()).await
+            })
+        });
+        renamed.await?;
+        self.wakes.route(runtime.as_str());
+        Ok(())
     }
 
     /// Asks an operation to end. It gives back what was desired before, unless something else was asked for since. One that waits has ended
@@ -241,21 +274,37 @@ impl Store {
             .execute(&mut *connection)
             .await?;
         }
+        let action = to_json(&new.kind)?;
+        let asked = (new.principal.as_str(), new.request_id.as_str());
+        self.note(connection, row, action.trim_matches('"'), new.id.as_str(), asked).await?;
+        self.database.tell(connection, Topic::Work, new.id.as_str()).await?;
+        Ok(operation)
+    }
+
+    /// Who asked, and with which request, for what.
+    async fn note(
+        &self,
+        connection: &mut AnyConnection,
+        row: &WorkspaceRow,
+        action: &str,
+        operation: &str,
+        (principal, request_id): (&str, &str),
+    ) -> Result<()> {
+        let now = self.now(connection).await?;
         sqlx::query(
             "INSERT INTO audit (at, principal, action, workspace_id, slug, operation_id, request_id)
              VALUES ($1, $2, $3, $4, $5, $6, $7)",
         )
         .bind(now)
-        .bind(&new.principal)
-        .bind(to_json(&new.kind)?.trim_matches('"').to_owned())
+        .bind(principal)
+        .bind(action)
         .bind(row.id.as_str())
         .bind(row.slug.as_str())
-        .bind(new.id.as_str())
-        .bind(&new.request_id)
-        .execute(&mut *connection)
+        .bind(operation)
+        .bind(request_id)
+        .execute(connection)
         .await?;
-        self.database.tell(connection, Topic::Work, new.id.as_str()).await?;
-        Ok(operation)
+        Ok(())
     }
 
     /// The operation that a key of somebody was used for, and the digest of that request.
