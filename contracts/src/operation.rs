@@ -21,6 +21,8 @@ pub enum OperationKind {
     /// Makes what exists outside as the stack says: repairs drift.
     Apply,
     Delete,
+    /// Releases a workspace whose provider is gone for good; what exists outside stays there.
+    Forget,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]

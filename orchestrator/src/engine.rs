@@ -55,15 +55,38 @@ pub fn stack_of(
     providers: &Providers,
     installation: &InstallationId,
 ) -> Result<Stack, Problem> {
-    let spec = RuntimeSpec {
+    compile(providers.get(row.provider.as_str())?.as_ref(), &spec_of(row, installation))
+}
+
+fn spec_of(row: &WorkspaceRow, installation: &InstallationId) -> RuntimeSpec {
+    RuntimeSpec {
         runtime_id: row.runtime_id.clone(),
         installation: installation.clone(),
         generation: row.generation,
         size: row.size.clone(),
         region: row.region.clone(),
         git: row.git.clone(),
+    }
+}
+
+/// The same for a delete: a size or a region that the provider does not offer any more keeps nothing from going. What is
+/// deleted is what the state has and what the labels find.
+pub fn stack_to_delete(
+    row: &WorkspaceRow,
+    provider: &dyn Provider,
+    installation: &InstallationId,
+) -> Result<Stack, Problem> {
+    let spec = spec_of(row, installation);
+    let (described, refused) = match compile(provider, &spec) {
+        Ok(stack) => return Ok(stack),
+        Err(refused) => (provider.describe(), refused),
     };
-    compile(providers.get(row.provider.as_str())?.as_ref(), &spec)
+    let size = described.sizes.first().map(|size| size.name.clone()).unwrap_or_default();
+    let region = described.regions.first().map(|region| region.name.clone());
+    let regions = [spec.region.clone(), region];
+    let offered =
+        regions.into_iter().map(|region| RuntimeSpec { size: size.clone(), region, ..spec.clone() });
+    offered.into_iter().find_map(|spec| compile(provider, &spec).ok()).ok_or(refused)
 }
 
 /// A provider's declarations for a runtime as a stack.
@@ -156,6 +179,21 @@ impl Engine {
             Err(error) => return Err(self.problem(error)),
         }
         handle.remove_with(&entirely()).await.map_err(|error| self.problem(error))
+    }
+
+    /// Removes a stack and leaves what it lists where it is; that, by type and id.
+    pub async fn forget(&self, name: &str) -> Result<Vec<String>, Problem> {
+        let handle = self.workspace.stack(name);
+        let listed = match handle.export().await {
+            Ok(deployment) => listed(&deployment),
+            Err(automation::Error::StackNotFound { .. }) => Vec::new(),
+            // What cannot be read is forgotten all the same.
+            Err(error) => vec![format!("what its state lists, which cannot be read ({error})")],
+        };
+        match handle.remove_with(&entirely().force(true)).await {
+            Ok(()) | Err(automation::Error::StackNotFound { .. }) => Ok(listed),
+            Err(error) => Err(self.problem(error)),
+        }
     }
 
     /// What applying would change, compared with what is really there.
@@ -333,6 +371,14 @@ fn to_plan(stack: &Stack, summary: Summary) -> Plan {
     Plan { stack: stack.name.clone(), steps: steps.collect(), changes: summary.changes }
 }
 
+fn listed(deployment: &automation::stack::Deployment) -> Vec<String> {
+    let named = deployment.resources().iter().filter_map(|resource| {
+        let (kind, id) = (resource["type"].as_str()?, resource["id"].as_str()?);
+        (!kind.starts_with("pulumi:")).then(|| format!("{kind} {id}"))
+    });
+    named.collect()
+}
+
 /// For a shell: single quotes keep everything but themselves.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
@@ -348,5 +394,25 @@ mod tests {
         let script = format!("printf %s {}", quoted(odd));
         let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
         assert_eq!(String::from_utf8(output.stdout).unwrap(), odd);
+    }
+
+    #[test]
+    fn a_size_or_region_that_is_not_offered_any_more_keeps_nothing_from_being_deleted() {
+        let root = tempfile::tempdir().unwrap();
+        let layout = Layout { root: root.path().to_owned() };
+        let boot = Arc::new(crate::boot::DataFolderBoot::new(layout.clone(), None));
+        let (tools, settings) = (Default::default(), Default::default());
+        let providers = Providers::build(&layout, &tools, &settings, boot).unwrap();
+        let installation = InstallationId::random();
+        for name in ["fake", "fly", "docker", "cloudflare", "local"] {
+            let slug = "demo".parse().unwrap();
+            let mut row = WorkspaceRow::new(slug, name.parse().unwrap(), "of-before".to_owned());
+            row.region = Some("of-before".to_owned());
+            let Ok(provider) = providers.get(name) else { continue };
+            let stack = stack_to_delete(&row, provider.as_ref(), &installation).unwrap();
+            assert_eq!(stack.name, row.runtime_id.as_str(), "{name}");
+        }
+        let row = WorkspaceRow::new("demo".parse().unwrap(), "fake".parse().unwrap(), "of-before".to_owned());
+        assert!(stack_of(&row, &providers, &installation).is_err(), "what is made is judged");
     }
 }

@@ -148,6 +148,10 @@ async fn execute(run: Arc<Run>) -> Result<bool, Problem> {
             delete::run(&run).await?;
             return Ok(true);
         }
+        OperationKind::Forget => {
+            delete::forget(&run).await?;
+            return Ok(true);
+        }
     }
     Ok(false)
 }

@@ -165,7 +165,7 @@ impl Reconciler {
             OperationKind::Stop => self.lifecycle.stop(&name, &caller).await,
             OperationKind::Suspend => self.lifecycle.suspend(&name, &caller).await,
             OperationKind::Resume => self.lifecycle.resume(&name, &caller).await,
-            OperationKind::Delete => self.lifecycle.delete(&name, &caller).await,
+            OperationKind::Delete | OperationKind::Forget => self.lifecycle.delete(&name, &caller).await,
             OperationKind::Create | OperationKind::Start | OperationKind::Restart | OperationKind::Apply => {
                 self.lifecycle.start(&name, &caller).await
             }

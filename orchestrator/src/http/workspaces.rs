@@ -99,15 +99,30 @@ pub async fn get(State(api): State<Api>, WorkspacePath(name): WorkspacePath) -> 
     Ok(Json(api.lifecycle.get(&name).await?))
 }
 
+#[derive(Deserialize, utoipa::IntoParams)]
+pub struct DeleteQuery {
+    /// Without its provider, which is gone for good: what exists there stays, and the operation's events name it.
+    #[serde(default)]
+    forget: bool,
+}
+
 /// Delete a workspace and all its data. Cancels what runs for it.
-#[utoipa::path(delete, path = "/v1/workspaces/{workspace}", params(("workspace" = String, Path, description = "Its id or its slug")),
+#[utoipa::path(delete, path = "/v1/workspaces/{workspace}",
+    params(("workspace" = String, Path, description = "Its id or its slug"), DeleteQuery),
     responses((status = 202, body = Accepted), (status = "default", body = Problem)))]
 pub async fn delete(
     State(api): State<Api>,
     WorkspacePath(name): WorkspacePath,
+    Parameters(query): Parameters<DeleteQuery>,
     caller: Caller,
 ) -> AcceptedAnswer {
-    detached(async move { api.lifecycle.delete(&name, &caller.0).await }).await
+    detached(async move {
+        match query.forget {
+            true => api.lifecycle.forget(&name, &caller.0).await,
+            false => api.lifecycle.delete(&name, &caller.0).await,
+        }
+    })
+    .await
 }
 
 /// Start a stopped workspace. Starting one that runs is a success.

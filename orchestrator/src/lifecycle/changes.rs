@@ -119,6 +119,11 @@ impl Lifecycle {
         Ok(Woken { route: self.resolve(name).await?, operation })
     }
 
+    /// Releases it without its provider, which is gone for good.
+    pub async fn forget(&self, name: &WorkspaceRef, caller: &Caller) -> Result<Accepted, Problem> {
+        self.change(name, OperationKind::Forget, Desired::Deleted, caller).await
+    }
+
     async fn change(
         &self,
         name: &WorkspaceRef,

@@ -329,7 +329,7 @@ impl Store {
 }
 
 /// Those that this version can run: one beside it may be newer.
-const KINDS: &str = r#","create","start","stop","suspend","resume","restart","apply","delete","#;
+const KINDS: &str = r#","create","start","stop","suspend","resume","restart","apply","delete","forget","#;
 
 /// `$1`: providers without room, `$2`: the claimer, `$3`: now, `$4`: kinds.
 const CLAIMABLE: &str = "WITH busy AS (SELECT owner, COUNT(*) AS n FROM operations WHERE state = 'running' GROUP BY owner)

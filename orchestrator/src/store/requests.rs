@@ -23,6 +23,11 @@ pub struct NewOperation {
     pub idempotency: Option<(String, String)>,
 }
 
+/// What comes after it has nothing to work on, and what is under way has no use any more.
+fn ends_others(kind: OperationKind) -> bool {
+    matches!(kind, OperationKind::Delete | OperationKind::Forget)
+}
+
 /// What became of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
@@ -88,18 +93,19 @@ impl Store {
             (Some(same), _) if same.kind == new.kind => {
                 return Ok(Wanted { operation: same.clone(), cancelled: None });
             }
-            (_, Some(waiting)) if new.kind != OperationKind::Delete => {
+            (_, Some(waiting)) if !ends_others(new.kind) => {
                 return Err(StoreError::Busy(Box::new(waiting.clone())));
             }
-            (Some(delete), _) if delete.kind == OperationKind::Delete => {
+            // A delete that does not come to its end can be followed by giving it up.
+            (Some(delete), _) if ends_others(delete.kind) && new.kind != OperationKind::Forget => {
                 return Err(StoreError::Busy(Box::new(delete.clone())));
             }
             _ => {}
         }
         let mut cancelled = None;
-        if new.kind == OperationKind::Delete {
+        if ends_others(new.kind) {
             if let Some(waiting) = waiting {
-                self.never_began(connection, waiting, "a delete").await?;
+                self.never_began(connection, waiting, "what was asked for since").await?;
             }
             if let Some(running) = running {
                 self.ask_to_end(connection, &running.id).await?;

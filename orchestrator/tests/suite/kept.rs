@@ -7,7 +7,9 @@ use contracts::operation::{OperationEvent, OperationEventBody, OperationKind, Op
 use contracts::workspace::{Desired, Endpoint, Observed};
 use jiff::Timestamp;
 use orchestrator::lifecycle::state::Event;
-use orchestrator::store::{Change, End, Kept, NewOperation, Query, Step, Store, StoreError};
+use orchestrator::store::{
+    Change, End, Kept, NewOperation, Query, Sort, Step, Store, StoreError, WorkspaceQuery, WorkspaceRow,
+};
 
 use super::*;
 
@@ -135,6 +137,83 @@ pub async fn operations_are_listed_newest_first_and_by_what_is_asked(store: &Sto
     let workspace = Some(claimed.operation.workspace_id);
     assert_eq!(list(Query { workspace, ..all.clone() }).await, ids[2..]);
     assert_eq!(list(Query { kind: Some(OperationKind::Delete), ..all }).await, []);
+}
+
+pub async fn workspaces_are_paged_sorted_and_found_by_what_is_known_of_them(store: &Store) {
+    let label = |value: &str| [("team".to_owned(), value.to_owned())].into_iter().collect();
+    for (slug, owner, value) in
+        [("b", "ann", "x%"), ("a", "bob", "xy"), ("d", "ann", "x\"y"), ("c", "bob", "_")]
+    {
+        let row = WorkspaceRow { owner: owner.to_owned(), labels: label(value), ..workspace(slug) };
+        store.insert_workspace(&row, &new(OperationKind::Create)).await.unwrap();
+    }
+    let list = async |query: WorkspaceQuery| -> Vec<String> {
+        let rows = store.workspaces_by(&query).await.unwrap();
+        rows.into_iter().map(|row| row.slug.to_string()).collect()
+    };
+    let all = WorkspaceQuery { most: 10, ..WorkspaceQuery::default() };
+    assert_eq!(list(all.clone()).await, ["a", "b", "c", "d"]);
+    assert_eq!(list(WorkspaceQuery { sort: Sort::Oldest, ..all.clone() }).await, ["b", "a", "d", "c"]);
+    assert_eq!(list(WorkspaceQuery { sort: Sort::Newest, ..all.clone() }).await, ["c", "d", "a", "b"]);
+    for sort in [Sort::Slug, Sort::Oldest, Sort::Newest] {
+        let (mut seen, mut after) = (Vec::new(), None);
+        loop {
+            let page = WorkspaceQuery { sort, after: after.clone(), most: 1, ..WorkspaceQuery::default() };
+            let rows = store.workspaces_by(&page).await.unwrap();
+            let Some(row) = rows.first() else { break };
+            seen.push(row.slug.to_string());
+            after = Some(sort.cursor(row));
+        }
+        assert_eq!(seen, list(WorkspaceQuery { sort, ..all.clone() }).await, "{sort:?}");
+    }
+    assert_eq!(list(WorkspaceQuery { owner: Some("ann".to_owned()), ..all.clone() }).await, ["b", "d"]);
+    for (value, slug) in [("x%", "b"), ("xy", "a"), ("x\"y", "d"), ("_", "c")] {
+        let label = Some(("team".to_owned(), value.to_owned()));
+        assert_eq!(list(WorkspaceQuery { label, ..all.clone() }).await, [slug], "and no pattern: {value}");
+    }
+    let absent = WorkspaceQuery { state: Some(Observed::Absent), ..all.clone() };
+    assert_eq!(list(absent).await.len(), 4);
+    assert_eq!(list(WorkspaceQuery { state: Some(Observed::Ready), ..all.clone() }).await.len(), 0);
+    assert_eq!(list(WorkspaceQuery { provider: Some("fly".to_owned()), ..all }).await.len(), 0);
+}
+
+pub async fn a_renamed_workspace_is_the_same_under_another_name(store: &Store) {
+    let (row, _) = created(store, "a").await;
+    let (other, _) = created(store, "b").await;
+    let rename = async |row: &WorkspaceRow, slug: &str| {
+        store.rename(row, &slug.parse().unwrap(), "admin", "req-1").await
+    };
+    assert!(matches!(rename(&row, "b").await, Err(StoreError::SlugTaken)));
+    rename(&row, "c").await.unwrap();
+    assert_eq!(now(store, &row).await, WorkspaceRow { slug: "c".parse().unwrap(), ..now(store, &row).await });
+    assert_eq!(now(store, &row).await.slug.as_str(), "c");
+    rename(&other, "a").await.unwrap();
+    request(store, &row, OperationKind::Delete).await.unwrap();
+    assert!(matches!(rename(&row, "d").await, Err(StoreError::Gone)), "not one that goes");
+}
+
+pub async fn whoever_watches_is_told_of_which_runtime_something_else_is_known(store: &Store) {
+    let mut changed = store.changed();
+    let (row, _) = created(store, "a").await;
+    let claimed = claim(store, "one").await.unwrap();
+    store
+        .advance(&hold(&claimed), Step { phases: None, change: Some(Change::of(Event::CreateStarted)) })
+        .await
+        .unwrap();
+    let removed = End { removed: true, ..end(&claimed, OperationState::Succeeded) };
+    store.finish(&hold(&claimed), removed).await.unwrap();
+    for _ in 0..3 {
+        let heard = tokio::time::timeout(Duration::from_secs(5), async {
+            loop {
+                // What is no id says that something may have been missed.
+                let id = changed.recv().await.unwrap();
+                if !id.is_empty() {
+                    return id;
+                }
+            }
+        });
+        assert_eq!(heard.await.unwrap(), row.runtime_id.as_str());
+    }
 }
 
 pub async fn events_are_told_in_their_order_and_a_number_is_given_once(store: &Store) {

@@ -50,6 +50,9 @@ macro_rules! all_cases {
             what_was_seen_of_a_runtime_that_has_changed_since_is_dropped
             a_removed_workspace_leaves_its_slug_its_id_and_its_words
             operations_are_listed_newest_first_and_by_what_is_asked
+            workspaces_are_paged_sorted_and_found_by_what_is_known_of_them
+            a_renamed_workspace_is_the_same_under_another_name
+            whoever_watches_is_told_of_which_runtime_something_else_is_known
             events_are_told_in_their_order_and_a_number_is_given_once
             a_lease_has_one_holder_and_its_fence_rises_with_each
             what_is_old_or_too_much_is_pruned_and_what_counts_stays

@@ -46,7 +46,7 @@ pub struct World {
     pub api: Api,
     pub witness: Witness,
     _model: FakeModel,
-    options: Vec<String>,
+    pub options: Vec<String>,
     env: Vec<(String, String)>,
     server: Option<Child>,
     _folder: tempfile::TempDir,
