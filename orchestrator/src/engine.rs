@@ -181,6 +181,11 @@ impl Engine {
         handle.remove_with(&entirely()).await.map_err(|error| self.problem(error))
     }
 
+    /// Whoever had the lock of the stack writes nothing of it any more: the state is in a database, which sees to that.
+    pub async fn break_lock(&self, name: &str) -> Result<(), Problem> {
+        self.workspace.stack(name).cancel().await.map_err(|error| self.problem(error))
+    }
+
     /// Removes a stack and leaves what it lists where it is; that, by type and id.
     pub async fn forget(&self, name: &str) -> Result<Vec<String>, Problem> {
         let handle = self.workspace.stack(name);

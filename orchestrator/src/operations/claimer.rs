@@ -92,20 +92,18 @@ impl Claimer {
         }
     }
 
-    /// Prolongs what is held, and hears what is asked of it. Where nobody else can come, there is nothing to prolong.
+    /// Prolongs what is held, and hears what is asked of it, until it is aborted. Where nobody else can come, there is nothing
+    /// to prolong.
     pub async fn renew_all(self: Arc<Self>) {
         if self.parts.store.is_alone() {
             return;
         }
-        let shutdown = &self.parts.shutdown;
         let mut work = self.parts.store.work();
         let mut renewed = Instant::now();
-        while !shutdown.is_cancelled() {
-            let next = renewed + RENEW;
+        loop {
             tokio::select! {
-                () = shutdown.cancelled() => return,
                 _ = work.changed() => {}
-                () = tokio::time::sleep_until(next) => {}
+                () = tokio::time::sleep_until(renewed + RENEW) => {}
             }
             match self.renew().await {
                 Ok(began) => renewed = began,
@@ -150,7 +148,7 @@ impl Claimer {
     }
 
     fn take(self: Arc<Self>, claimed: Claimed, tasks: &TaskTracker) {
-        let Claimed { operation, provider, fence, cancel } = claimed;
+        let Claimed { operation, provider, fence, inherited, cancel } = claimed;
         let ending = Ending::new(&self.parts.shutdown);
         if cancel {
             ending.because(Why::Asked);
@@ -172,7 +170,7 @@ impl Claimer {
                 Some(place) => Some(place),
                 None => room.enter().await,
             };
-            let run = Run::new(Arc::clone(&self.parts), operation, hold, ending, room, place);
+            let run = Run::new(Arc::clone(&self.parts), (operation, hold, inherited), ending, room, place);
             drive(Arc::new(run)).await;
             let mut all = self.held();
             if all.get(&id).is_some_and(|now| now.fence == fence) {

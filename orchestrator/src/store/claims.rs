@@ -27,6 +27,8 @@ pub struct Claimed {
     pub operation: Operation,
     pub provider: String,
     pub fence: u64,
+    /// Another had it before and left it.
+    pub inherited: bool,
     /// Somebody has asked for its end already.
     pub cancel: bool,
 }
@@ -84,6 +86,7 @@ impl Store {
                     Ok(operation) => operation,
                     Err(error) => return store.give_up(connection, &id, &error).await.map(|()| None),
                 };
+                let inherited = operation.state == OperationState::Running;
                 let fence = match operation.state {
                     OperationState::Running => raise(connection, &operation.runtime_id, held).await?,
                     _ => fence(connection, &operation.runtime_id).await?,
@@ -99,7 +102,7 @@ impl Store {
                 .bind(operation.id.as_str())
                 .execute(connection)
                 .await?;
-                Ok(Some(Claimed { operation, provider, fence: fence as u64, cancel }))
+                Ok(Some(Claimed { operation, provider, fence: fence as u64, inherited, cancel }))
             })
         })
         .await

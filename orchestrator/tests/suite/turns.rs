@@ -71,6 +71,7 @@ pub async fn what_a_claimer_has_left_is_taken_over_and_its_late_words_change_not
     assert_eq!(claim(store, "zombie").await, None, "nobody takes over from himself");
     let heir = claim(store, "heir").await.unwrap();
     assert_eq!((&heir.operation.id, heir.fence), (&zombie.operation.id, zombie.fence + 1));
+    assert!(heir.inherited && !zombie.inherited);
     assert_eq!(store.renew("zombie", LEASE).await.unwrap(), []);
 
     let before = (now(store, &row).await, store.operation(&zombie.operation.id).await.unwrap());
