@@ -8,6 +8,7 @@ pub mod ids;
 
 pub mod operation;
 pub mod plan;
+pub mod why;
 pub mod workspace;
 
 pub mod error;

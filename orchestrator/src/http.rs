@@ -53,6 +53,7 @@ pub fn router(api: Api) -> axum::Router {
         .routes(routes!(workspaces::apply))
         .routes(routes!(workspaces::rename))
         .routes(routes!(workspaces::wake))
+        .routes(routes!(workspaces::why))
         .routes(routes!(workspaces::drift))
         .routes(routes!(workspaces::preview))
         .routes(routes!(workspaces::stack))

@@ -7,7 +7,7 @@ use contracts::operation::{OperationKind, OperationState};
 use contracts::workspace::Observed;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
-use crate::store::WorkspaceRow;
+use crate::store::{Queue, WorkspaceRow};
 
 /// Of a probe, a request, an apply and a slow boot. With buckets the memory has a bound whatever is measured.
 const SECONDS: [f64; 13] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 300.0];
@@ -32,6 +32,12 @@ pub fn install() -> PrometheusHandle {
         }
         metrics::describe_counter!("pilot_operations_total", "Operations that ended, by kind and state.");
         metrics::describe_histogram!("pilot_operation_seconds", "How long operations took, by kind.");
+        metrics::describe_gauge!("pilot_operations_queued", "Operations that wait for their turn.");
+        metrics::describe_gauge!("pilot_operations_running", "Operations that run.");
+        metrics::describe_gauge!(
+            "pilot_queue_oldest_seconds",
+            "How long the oldest has waited for its turn."
+        );
         metrics::describe_gauge!("pilot_workspaces", "Workspaces by observed state.");
         metrics::describe_histogram!("pilot_http_seconds", "API requests by route, method and status.");
         metrics::describe_gauge!("pilot_provider_busy_seconds", "How long providers were at work, in sum.");
@@ -51,6 +57,12 @@ pub fn workspaces(rows: &[WorkspaceRow]) {
         let count = rows.iter().filter(|row| row.observed == state).count();
         metrics::gauge!("pilot_workspaces", "state" => label(&state)).set(count as f64);
     }
+}
+
+pub fn queue(queue: &Queue) {
+    metrics::gauge!("pilot_operations_queued").set(queue.queued as f64);
+    metrics::gauge!("pilot_operations_running").set(queue.running as f64);
+    metrics::gauge!("pilot_queue_oldest_seconds").set(queue.oldest.as_secs_f64());
 }
 
 pub fn http(route: &str, method: &str, status: u16, took: Duration) {

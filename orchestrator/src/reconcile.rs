@@ -3,6 +3,7 @@
 
 mod decide;
 mod look;
+pub mod why;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,6 +85,7 @@ impl Reconciler {
             let rows = self.store.workspaces().await?;
             self.lifecycle.engine.forget_all_but(&rows.iter().map(|row| row.runtime_id.as_str()).collect());
         }
+        crate::metrics::queue(&self.store.queue().await?);
         if self.store.lease(RECONCILER, &self.name, LEASE).await?.is_none() {
             return Ok(());
         }
@@ -150,11 +152,10 @@ impl Reconciler {
         if self.repair == Repair::Report && kind != OperationKind::Delete {
             return Ok(());
         }
-        let attempts = self.store.attempts_of(&row.runtime_id, kind, RECONCILER, MEMORY).await?;
-        if attempts.since_last.unwrap_or_else(|| since(row)) < pause(attempts.count) {
+        if !until_next(&self.store, row, kind).await?.is_zero() {
             return Ok(());
         }
-        tracing::info!(slug = %row.slug, ?kind, attempt = attempts.count + 1, "making it as it is desired");
+        tracing::info!(slug = %row.slug, ?kind, "making it as it is desired");
         let caller = Caller {
             principal: RECONCILER.to_owned(),
             request_id: OperationId::random().as_str().replacen("op-", "reconciler-", 1),
@@ -177,6 +178,13 @@ impl Reconciler {
 /// Something of it is not known or not done.
 fn is_open(row: &WorkspaceRow) -> bool {
     !matches!(row.observed, Observed::Stopped | Observed::Suspended)
+}
+
+/// How long it is until the next attempt of what is missing.
+async fn until_next(store: &Store, row: &WorkspaceRow, kind: OperationKind) -> Result<Duration, Problem> {
+    let attempts = store.attempts_of(&row.runtime_id, kind, RECONCILER, MEMORY).await?;
+    let since = attempts.since_last.unwrap_or_else(|| since(row));
+    Ok(pause(attempts.count).saturating_sub(since))
 }
 
 /// Before the next attempt, after so many. What was never tried is not waited for, but for what has just failed.

@@ -1,6 +1,7 @@
 //! The durable truth: workspaces, what runs them, and operations. An operation's row that has not ended is the queue entry,
 //! so intent and queue are one commit. One file of SQLite, or a PostgreSQL that several processes share.
 
+mod audit;
 mod claims;
 mod database;
 mod events;
@@ -30,7 +31,7 @@ use sqlite::Sqlite;
 
 pub use claims::{Change, Claimed, End, Hold, Step};
 pub use leases::Lease;
-pub use operations::Query;
+pub use operations::{Query, Queue};
 pub use prune::Kept;
 pub use requests::{NewOperation, Wanted};
 pub use workspaces::{Sort, WorkspaceQuery, WorkspaceRow};

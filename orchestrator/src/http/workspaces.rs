@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use contracts::plan::Plan;
+use contracts::why::Why;
 use contracts::workspace::{
     Accepted, CreateWorkspace, LogTail, Observed, RenameWorkspace, RepairStack, StackExport, StackRepair,
     Woken, Workspace, WorkspaceList,
@@ -97,6 +98,13 @@ pub async fn list(
     responses((status = 200, body = Workspace), (status = "default", body = Problem)))]
 pub async fn get(State(api): State<Api>, WorkspacePath(name): WorkspacePath) -> Answer<Json<Workspace>> {
     Ok(Json(api.lifecycle.get(&name).await?))
+}
+
+/// Why a workspace is as it is: who wants it so, what was tried, and what comes next.
+#[utoipa::path(get, path = "/v1/workspaces/{workspace}/why", params(("workspace" = String, Path, description = "Its id or its slug")),
+    responses((status = 200, body = Why), (status = "default", body = Problem)))]
+pub async fn why(State(api): State<Api>, WorkspacePath(name): WorkspacePath) -> Answer<Json<Why>> {
+    Ok(Json(api.lifecycle.why(&name).await?))
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]

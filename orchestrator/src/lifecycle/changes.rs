@@ -214,6 +214,7 @@ mod tests {
             installation: parts.installation.clone(),
             runner: Runner::new(parts),
             default_provider: "test".parse().unwrap(),
+            repair: crate::reconcile::Repair::Auto,
             gateway: OnceLock::new(),
         }
     }

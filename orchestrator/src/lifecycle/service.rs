@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use contracts::network::network;
 use contracts::operation::Operation;
 use contracts::plan::Plan;
+use contracts::why::Why;
 use contracts::workspace::{
     CreateWorkspace, LogTail, ProviderInfo, Route, StackExport, StackRepair, Torn, Workspace, WorkspaceList,
 };
@@ -18,6 +19,7 @@ use super::changes::new_row;
 use super::request;
 use crate::engine::Engine;
 use crate::operations::Runner;
+use crate::reconcile::Repair;
 use crate::store::{Query, Store, WorkspaceQuery, WorkspaceRow};
 use crate::wiring::Providers;
 
@@ -29,6 +31,8 @@ pub struct Lifecycle {
     pub runner: Runner,
     pub installation: InstallationId,
     pub default_provider: ProviderName,
+    /// What follows when something is not as it is desired.
+    pub repair: Repair,
     /// Where browsers reach the gateway, once it is known.
     pub gateway: OnceLock<SocketAddr>,
 }
@@ -75,6 +79,19 @@ impl Lifecycle {
 
     pub async fn operations(&self, query: &Query) -> Result<Vec<Operation>, Problem> {
         Ok(self.store.operations(query).await?)
+    }
+
+    /// What it is, who wants it so, what was tried and what comes next.
+    pub async fn why(&self, name: &WorkspaceRef) -> Result<Why, Problem> {
+        const MOST: u32 = 10;
+        let row = self.store.workspace_shown(name).await?.ok_or_else(|| not_found(name))?;
+        let query = Query { workspace: Some(row.id.clone()), most: MOST, ..Query::default() };
+        Ok(Why {
+            asked: self.store.asked(&row.id, MOST).await?,
+            operations: self.store.operations(&query).await?,
+            next: crate::reconcile::why::next(&self.store, &row, self.repair).await?,
+            workspace: self.view(row),
+        })
     }
 
     pub async fn resolve(&self, name: &WorkspaceRef) -> Result<Route, Problem> {

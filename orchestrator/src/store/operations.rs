@@ -16,6 +16,14 @@ pub struct Attempts {
     pub since_last: Option<Duration>,
 }
 
+/// How much there is to do, and how long the oldest has waited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Queue {
+    pub queued: u64,
+    pub running: u64,
+    pub oldest: Duration,
+}
+
 /// Which operations, and how many: the newest first.
 #[derive(Debug, Clone, Default)]
 pub struct Query {
@@ -49,6 +57,26 @@ impl Store {
         .bind(any(query.before.as_ref().map(OperationId::as_str)))
         .bind(i64::from(query.most));
         Ok(readable(&rows.fetch_all(self.database.pool()).await?))
+    }
+
+    /// What is to be done, in all processes.
+    pub async fn queue(&self) -> Result<Queue> {
+        let mut connection = self.database.pool().acquire().await?;
+        let now = self.now(&mut connection).await?;
+        let row = sqlx::query(
+            "SELECT COUNT(CASE WHEN state = 'queued' THEN 1 END) AS queued,
+             COUNT(CASE WHEN state = 'running' THEN 1 END) AS running,
+             MIN(CASE WHEN state = 'queued' THEN accepted_at END) AS oldest
+             FROM operations WHERE state IN ('queued', 'running')",
+        );
+        let row = row.fetch_one(&mut *connection).await?;
+        let columns = Columns(&row);
+        let oldest = columns.maybe_number("oldest")?.unwrap_or(now);
+        Ok(Queue {
+            queued: columns.number("queued")? as u64,
+            running: columns.number("running")? as u64,
+            oldest: Duration::from_millis(now.saturating_sub(oldest).max(0) as u64),
+        })
     }
 
     /// Of a runtime: accepted and not ended, oldest first.

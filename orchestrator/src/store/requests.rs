@@ -287,32 +287,6 @@ impl Store {
         Ok(operation)
     }
 
-    /// Who asked, and with which request, for what.
-    async fn note(
-        &self,
-        connection: &mut AnyConnection,
-        row: &WorkspaceRow,
-        action: &str,
-        operation: &str,
-        (principal, request_id): (&str, &str),
-    ) -> Result<()> {
-        let now = self.now(connection).await?;
-        sqlx::query(
-            "INSERT INTO audit (at, principal, action, workspace_id, slug, operation_id, request_id)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)",
-        )
-        .bind(now)
-        .bind(principal)
-        .bind(action)
-        .bind(row.id.as_str())
-        .bind(row.slug.as_str())
-        .bind(operation)
-        .bind(request_id)
-        .execute(connection)
-        .await?;
-        Ok(())
-    }
-
     /// The operation that a key of somebody was used for, and the digest of that request.
     pub async fn operation_of_key(&self, principal: &str, key: &str) -> Result<Option<(Operation, String)>> {
         let row = sqlx::query(

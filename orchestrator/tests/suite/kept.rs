@@ -177,6 +177,25 @@ pub async fn workspaces_are_paged_sorted_and_found_by_what_is_known_of_them(stor
     assert_eq!(list(WorkspaceQuery { provider: Some("fly".to_owned()), ..all }).await.len(), 0);
 }
 
+pub async fn it_is_known_what_is_to_be_done_and_who_asked_for_it(store: &Store) {
+    let queue = async || {
+        let queue = store.queue().await.unwrap();
+        (queue.queued, queue.running)
+    };
+    assert_eq!(queue().await, (0, 0));
+    let (row, create) = created(store, "a").await;
+    created(store, "b").await;
+    claim(store, "one").await.unwrap();
+    tokio::time::sleep(SHORT).await;
+    assert_eq!(queue().await, (1, 1));
+    assert!(store.queue().await.unwrap().oldest >= SHORT);
+    store.rename(&row, &"c".parse().unwrap(), "ann", "req-2").await.unwrap();
+    let asked = store.asked(&row.id, 10).await.unwrap();
+    let words: Vec<_> = asked.iter().map(|one| (one.principal.as_str(), one.action.as_str())).collect();
+    assert_eq!(words, [("ann", "rename"), ("admin", "create")]);
+    assert_eq!((&asked[0].operation, &asked[1].operation), (&None, &Some(create.id)));
+}
+
 pub async fn a_renamed_workspace_is_the_same_under_another_name(store: &Store) {
     let (row, _) = created(store, "a").await;
     let (other, _) = created(store, "b").await;

@@ -51,6 +51,7 @@ macro_rules! all_cases {
             a_removed_workspace_leaves_its_slug_its_id_and_its_words
             operations_are_listed_newest_first_and_by_what_is_asked
             workspaces_are_paged_sorted_and_found_by_what_is_known_of_them
+            it_is_known_what_is_to_be_done_and_who_asked_for_it
             a_renamed_workspace_is_the_same_under_another_name
             whoever_watches_is_told_of_which_runtime_something_else_is_known
             events_are_told_in_their_order_and_a_number_is_given_once
