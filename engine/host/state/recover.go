@@ -52,8 +52,8 @@ func (h *Held) settle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if f.live != nil && s.lives(f.live.header) {
-		// Somebody has taken its lock away while it works.
+	if f.live != nil && !h.fence.stands() && s.lives(f.live.header) {
+		// Somebody has taken its lock away while it works. Behind a fence it can write no more.
 		return &Locked{Owner: f.live.header.owner().String(), Stack: k.name}
 	}
 	if err := s.check(ctx, k, f, true); err != nil {

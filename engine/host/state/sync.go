@@ -9,7 +9,8 @@ import (
 
 // Sync belongs behind a stock call (create, import of a state, rename, remove) under this lock: what it wrote reaches
 // the disk, and the lock is taken again, since stock calls that lock by themselves end by removing the lock file. If
-// another process came in between, the error is *Locked.
+// another process came in between, the error is *Locked. Behind a fence the lock stays, and the error is *LockLost if it
+// was taken away: the stock backend goes past some writes that are refused.
 func (h *Held) Sync(ctx context.Context) error {
 	s, k := h.store, h.keys
 	// File systems keep times to a few milliseconds.
@@ -32,8 +33,11 @@ func (h *Held) Sync(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := h.lost(); err != nil || h.fence.stands() {
+		return err
+	}
 	// The stock lock ignores its own file, so this is a renewal where the file is still there.
-	if err := s.stockLock(ctx, h.ref); err != nil {
+	if err := h.stockLock(ctx); err != nil {
 		if other := s.clearDeadLocks(ctx, k); other != nil {
 			return other
 		}
