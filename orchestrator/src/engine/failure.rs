@@ -37,6 +37,8 @@ pub fn problem(error: Error, typed: impl Fn(&str) -> Option<ProviderError>) -> P
             };
             Problem::new(ErrorCode::StackLocked, format!("The stack is locked by {owner}.")).with_action(action)
         }
+        Error::LockLost { .. } => Problem::new(ErrorCode::Fenced, words)
+            .with_action("Another process has taken this operation over and goes on with it."),
         Error::StateCorrupt { .. } => Problem::new(ErrorCode::StateCorrupt, words).with_action(
             "Nothing was changed. `pilot stack repair NAME` shows the good copies of the state.",
         ),
