@@ -9,6 +9,33 @@ import (
 	"pilot/engine/host/protocol"
 )
 
+func TestAStackOfATableLivesFromInitToRemovalBehindItsLocks(t *testing.T) {
+	w := newWorld(t, things(2))
+	w.place.Backend = pgserver.Start(t)
+	w.must("stack", "init", "dev", "--no-select")
+	w.must(up("dev")...)
+	state := w.must("stack", "export", "--stack", "dev").stdout
+	if said := w.send(t.Context(), w.request(w.place, &state, "stack", "import", "--stack", "dev")); said.ended.Fault != nil {
+		t.Fatal(said.text)
+	}
+	w.must("stack", "rename", "--stack", "dev", "--", "new")
+	w.must(append(up("new"), "--expect-no-changes")...)
+	w.must("refresh", "--yes", "--skip-preview", "--stack=new")
+	w.must("stack", "init", "dev", "--no-select")
+	w.must(append(destroy("new"), "--remove")...)
+	w.must("stack", "rm", "--yes", "dev")
+	for key := range pgserver.Rows(t, pgserver.Open(t, w.place.Backend)) {
+		for _, kind := range []string{"locks", "history", "journals"} {
+			if strings.Contains(key, "/.pulumi/"+kind+"/") {
+				t.Errorf("%s is left", key)
+			}
+		}
+		if strings.Contains(key, "/.pulumi/stacks/") && !strings.HasSuffix(key, ".json.bak") {
+			t.Errorf("%s is left", key)
+		}
+	}
+}
+
 func TestAnUpdateWhoseLockWasTakenAwayEndsAndLeavesTheStackToItsSuccessor(t *testing.T) {
 	w := newWorld(t, things(4))
 	w.place.Backend = pgserver.Start(t)

@@ -125,8 +125,22 @@ mod tests {
             matches!(&told, Error::StateUnwritten { stack, message, storage_full: true } if stack == "dev" && message == "disk full"),
             "{told:?}"
         );
-        assert!(matches!(ended(FaultKind::LockLost), Error::LockLost { .. }));
         assert!(matches!(ended(FaultKind::Failed), Error::Canceled));
+    }
+
+    #[test]
+    fn a_lock_that_was_taken_away_is_told_whatever_else_happened() {
+        for canceled in [false, true] {
+            let fault =
+                Some(Fault { kind: FaultKind::LockLost, message: "gone".to_owned(), ..Fault::default() });
+            let outcome = Outcome { ended: wire::Ended { code: 255, fault }, canceled, ..Outcome::default() };
+            let (failures, program_error) = (Failures::default(), Some("enough".to_owned()));
+            let told = Failed { stack: "dev", command: "up", outcome, failures, program_error }.into_error();
+            assert!(
+                matches!(&told, Error::LockLost { stack, message } if stack == "dev" && message == "gone"),
+                "{told:?}"
+            );
+        }
     }
 
     #[test]

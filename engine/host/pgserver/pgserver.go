@@ -73,7 +73,7 @@ func Start(t testing.TB) string {
 // Alias gives another URL of the same database: to whoever knows stores by their URL, it is another process's.
 func Alias(url string) string { return url + "&application_name=another" }
 
-// Open gives a connection to the database that a URL names.
+// Open gives a connection to the database that a URL names, by the driver that stores use.
 func Open(t testing.TB, url string) *sql.DB {
 	t.Helper()
 	db, err := sql.Open("postgres", url)

@@ -190,20 +190,30 @@ func TestStockCallsBehindALostLockChangeNothing(t *testing.T) {
 	b.must(err)
 	h := b.lock()
 	b.takeAway()
-	before := b.rows()
-	for name, call := range map[string]func() error{
-		"import": func() error { return backend.ImportStackDeployment(b.ctx, stack, deployment) },
-		"rename": func() error { _, err := backend.RenameStack(b.ctx, stack, "other"); return err },
-		"remove": func() error { _, err := h.Remove(b.ctx, stack, true, true); return err },
-		"create": func() error { _, err := b.store.Backend().CreateStack(b.ctx, b.ref, "", nil, nil); return err },
-		"sync":   func() error { return h.Sync(b.ctx) },
-	} {
-		if err := call(); !isLost(err) {
-			t.Errorf("%s: %v", name, err)
+	unchanged := func(is func(error) bool) {
+		t.Helper()
+		before := b.rows()
+		for name, call := range map[string]func() error{
+			"import": func() error { return backend.ImportStackDeployment(b.ctx, stack, deployment) },
+			"rename": func() error { _, err := backend.RenameStack(b.ctx, stack, "other"); return err },
+			"create": func() error { _, err := b.store.Backend().CreateStack(b.ctx, b.ref, "", nil, nil); return err },
+			"remove": func() error { _, err := h.Remove(b.ctx, stack, true, true); return err },
+		} {
+			if err := call(); !is(err) {
+				t.Errorf("%s: %v", name, err)
+			}
+			if err := h.Sync(b.ctx); !isLost(err) {
+				t.Errorf("sync: %v", err)
+			}
 		}
+		pgserver.Same(t, before, b.rows())
 	}
+	unchanged(isLost)
+	held := b.another().lock()
+	// The stock backend sees the other's lock first, and says so in words.
+	unchanged(func(err error) bool { return err != nil })
 	h.Release()
-	pgserver.Same(t, before, b.rows())
+	held.Release()
 }
 
 func TestARemovalThatLosesTheLockOnItsWayIsToldAndRemovesNothing(t *testing.T) {

@@ -2,7 +2,9 @@ package state
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"time"
 )
@@ -10,7 +12,7 @@ import (
 // Sync belongs behind a stock call (create, import of a state, rename, remove) under this lock: what it wrote reaches
 // the disk, and the lock is taken again, since stock calls that lock by themselves end by removing the lock file. If
 // another process came in between, the error is *Locked. Behind a fence the lock stays, and the error is *LockLost if it
-// was taken away: the stock backend goes past some writes that are refused.
+// was taken away: the stock backend goes past some writes that are refused, and tells others in its own words.
 func (h *Held) Sync(ctx context.Context) error {
 	s, k := h.store, h.keys
 	// File systems keep times to a few milliseconds.
@@ -33,8 +35,8 @@ func (h *Held) Sync(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := h.lost(); err != nil || h.fence.stands() {
-		return err
+	if h.fence.stands() {
+		return h.look(ctx)
 	}
 	// The stock lock ignores its own file, so this is a renewal where the file is still there.
 	if err := h.stockLock(ctx); err != nil {
@@ -44,4 +46,13 @@ func (h *Held) Sync(ctx context.Context) error {
 		return fmt.Errorf("lock the stack again: %w", err)
 	}
 	return nil
+}
+
+// look asks whether the lock behind which a fence stands is there still.
+func (h *Held) look(ctx context.Context) error {
+	_, err := h.store.files.read(ctx, path.Join(h.keys.locks, path.Base(h.fence.object())))
+	if errors.Is(err, fs.ErrNotExist) {
+		return h.fence.broken()
+	}
+	return err
 }

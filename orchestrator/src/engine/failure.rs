@@ -98,6 +98,12 @@ mod tests {
     }
 
     #[test]
+    fn a_stack_that_another_process_has_taken_over_is_fenced() {
+        let lost = Error::LockLost { stack: "demo".to_owned(), message: "gone".to_owned() };
+        assert_eq!(problem(lost, |_| None).code, ErrorCode::Fenced);
+    }
+
+    #[test]
     fn a_full_disk_is_told_from_any_other_failure() {
         let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
         let error = Error::Io { action: "write", source: full };
