@@ -20,7 +20,8 @@ const LONGEST: Duration = Duration::from_secs(120);
 /// Applies the stack; `refresh` looks first at what is really there.
 pub async fn apply(run: &Arc<Run>, stack: &Stack, refresh: bool) -> Result<(), Problem> {
     again(run, stack, || async {
-        let options = run.engine_options().refresh(refresh);
+        // What another was doing when it lost its claim may have come to pass.
+        let options = run.engine_options().refresh(refresh || run.inherited);
         run.parts.engine.apply(stack, &options, run.fence_of(stack)).await.map(drop)
     })
     .await

@@ -38,7 +38,7 @@ pub struct Run {
     pub ending: Ending,
     hold: Hold,
     /// Of another process, which may not know yet that it is not its own any more.
-    inherited: bool,
+    pub inherited: bool,
     operation: Mutex<Operation>,
     /// Where it works; it has no place there while it only waits.
     room: Room,
