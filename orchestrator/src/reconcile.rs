@@ -86,7 +86,7 @@ impl Reconciler {
             self.lifecycle.engine.forget_all_but(&rows.iter().map(|row| row.runtime_id.as_str()).collect());
         }
         crate::metrics::queue(&self.store.queue().await?);
-        if self.store.lease(RECONCILER, &self.name, LEASE).await?.is_none() {
+        if !self.store.is_alone() && self.store.lease(RECONCILER, &self.name, LEASE).await?.is_none() {
             return Ok(());
         }
         let rows = self.store.workspaces().await?;
