@@ -66,6 +66,7 @@ error_codes! {
     WorkspaceStopped "workspace_stopped" 409 final "The workspace is stopped";
     OperationInProgress "operation_in_progress" 409 retry "The workspace is busy with another operation";
     IdempotencyConflict "idempotency_conflict" 409 final "The idempotency key was used for another request";
+    PreconditionFailed "precondition_failed" 412 final "The workspace has changed since";
     Unauthorized "unauthorized" 401 final "A login is needed";
     Forbidden "forbidden" 403 final "This caller may not do this";
     LoginLinkInvalid "login_link_invalid" 401 final "The login link is used up or expired";

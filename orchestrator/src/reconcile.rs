@@ -160,6 +160,7 @@ impl Reconciler {
             principal: RECONCILER.to_owned(),
             request_id: OperationId::random().as_str().replacen("op-", "reconciler-", 1),
             idempotency_key: None,
+            if_match: None,
         };
         let name = row.id.clone().into();
         match kind {

@@ -49,6 +49,9 @@ pub enum StoreError {
     Busy(Box<Operation>),
     #[error("it is gone")]
     Gone,
+    /// It is not the version any more that the request is about.
+    #[error("it has changed since")]
+    Changed,
     /// Another process goes on with the operation.
     #[error("the operation was taken over")]
     Fenced,
@@ -203,6 +206,11 @@ impl From<StoreError> for Problem {
             ),
             StoreError::Busy(other) => busy(&other),
             StoreError::Gone => Problem::new(ErrorCode::WorkspaceNotFound, "The workspace is gone."),
+            StoreError::Changed => {
+                let detail = "The workspace is not the one that the request's If-Match is about.";
+                Problem::new(ErrorCode::PreconditionFailed, detail)
+                    .with_action("Look at it again, and send the ETag that it has then.")
+            }
             StoreError::Fenced => {
                 Problem::new(ErrorCode::Fenced, "Another orchestrator has taken the operation over.")
                     .with_action("Nothing to do: it goes on there.")

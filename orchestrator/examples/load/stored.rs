@@ -32,6 +32,7 @@ pub async fn measure(pilot: &Path, count: usize, metrics: &mut super::Metrics) {
                 request_id,
                 principal,
                 idempotency: None,
+                if_match: None,
             };
             store.insert_workspace(&row, &new).await.unwrap();
             // Then nobody wants it to run.

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
 use contracts::plan::Plan;
 use contracts::why::Why;
 use contracts::workspace::{
@@ -9,8 +10,8 @@ use contracts::workspace::{
     Woken, Workspace, WorkspaceList,
 };
 use contracts::{ErrorCode, Problem};
-use http::header::LOCATION;
-use http::{HeaderName, StatusCode};
+use http::header::{ETAG, IF_NONE_MATCH, LOCATION};
+use http::{HeaderMap, HeaderName, StatusCode};
 use serde::Deserialize;
 
 use super::extract::{Body, Caller, Parameters, WorkspacePath};
@@ -93,11 +94,22 @@ pub async fn list(
     Ok(Json(api.lifecycle.list(wanted).await?))
 }
 
-/// One workspace.
+/// One workspace. Its `ETag` is for `If-None-Match` here and for `If-Match` with a change.
 #[utoipa::path(get, path = "/v1/workspaces/{workspace}", params(("workspace" = String, Path, description = "Its id or its slug")),
-    responses((status = 200, body = Workspace), (status = "default", body = Problem)))]
-pub async fn get(State(api): State<Api>, WorkspacePath(name): WorkspacePath) -> Answer<Json<Workspace>> {
-    Ok(Json(api.lifecycle.get(&name).await?))
+    responses((status = 200, body = Workspace), (status = 304, description = "It is as it was"),
+              (status = "default", body = Problem)))]
+pub async fn get(
+    State(api): State<Api>,
+    WorkspacePath(name): WorkspacePath,
+    headers: HeaderMap,
+) -> Answer<Response> {
+    let (tag, workspace) = api.lifecycle.get_tagged(&name).await?;
+    let tag = format!("\"{tag}\"");
+    let known = headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+    Ok(match known == Some(tag.as_str()) {
+        true => (StatusCode::NOT_MODIFIED, [(ETAG, tag)]).into_response(),
+        false => ([(ETAG, tag)], Json(workspace)).into_response(),
+    })
 }
 
 /// Why a workspace is as it is: who wants it so, what was tried, and what comes next.

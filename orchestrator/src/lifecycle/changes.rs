@@ -82,6 +82,9 @@ impl Lifecycle {
     ) -> Result<Workspace, Problem> {
         let slug = request::slug(&body.slug)?;
         let row = self.row(name).await?;
+        if caller.if_match.as_ref().is_some_and(|wanted| *wanted != row.tag()) {
+            return Err(StoreError::Changed.into());
+        }
         match self.store.rename(&row, &slug, &caller.principal, &caller.request_id).await {
             Ok(()) => self.get(&row.id.into()).await,
             Err(StoreError::SlugTaken) => Err(slug_taken(&slug)),
@@ -192,6 +195,7 @@ fn new_operation(kind: OperationKind, caller: &Caller, digest: &str) -> NewOpera
         request_id: caller.request_id.clone(),
         principal: caller.principal.clone(),
         idempotency: caller.idempotency_key.clone().map(|key| (key, digest.to_owned())),
+        if_match: caller.if_match.clone(),
     }
 }
 
@@ -221,7 +225,12 @@ mod tests {
 
     fn caller(key: Option<&str>) -> Caller {
         let idempotency_key = key.map(str::to_owned);
-        Caller { principal: "admin".to_owned(), request_id: "req-1".to_owned(), idempotency_key }
+        Caller {
+            principal: "admin".to_owned(),
+            request_id: "req-1".to_owned(),
+            idempotency_key,
+            if_match: None,
+        }
     }
 
     /// As the end of a delete does.

@@ -44,6 +44,8 @@ pub struct Caller {
     pub principal: String,
     pub request_id: String,
     pub idempotency_key: Option<String>,
+    /// The version of the workspace that the request is about.
+    pub if_match: Option<String>,
 }
 
 impl Lifecycle {
@@ -60,8 +62,13 @@ impl Lifecycle {
     }
 
     pub async fn get(&self, name: &WorkspaceRef) -> Result<Workspace, Problem> {
-        let row = self.store.workspace_shown(name).await?;
-        row.map(|row| self.view(row)).ok_or_else(|| not_found(name))
+        Ok(self.get_tagged(name).await?.1)
+    }
+
+    /// With what tells this version from others.
+    pub async fn get_tagged(&self, name: &WorkspaceRef) -> Result<(String, Workspace), Problem> {
+        let row = self.store.workspace_shown(name).await?.ok_or_else(|| not_found(name))?;
+        Ok((row.tag(), self.view(row)))
     }
 
     pub async fn operation(&self, id: &OperationId) -> Result<Operation, Problem> {

@@ -292,6 +292,7 @@ mod tests {
                 request_id: "req-1".to_owned(),
                 principal: "admin".to_owned(),
                 idempotency: None,
+                if_match: None,
             };
             let operation = store.insert_workspace(&row, &new).await.unwrap();
             Self { _folder: folder, store, operation }

@@ -21,6 +21,8 @@ pub struct NewOperation {
     pub principal: String,
     /// The client's key, and a digest of what it asked for with it.
     pub idempotency: Option<(String, String)>,
+    /// Only of a workspace that has this tag.
+    pub if_match: Option<String>,
 }
 
 /// What comes after it has nothing to work on, and what is under way has no use any more.
@@ -79,6 +81,9 @@ impl Store {
     ) -> Result<Wanted> {
         self.lock(connection, workspace.as_str()).await?;
         let row = self.workspace_in(connection, workspace).await?.ok_or(StoreError::Gone)?;
+        if new.if_match.as_ref().is_some_and(|wanted| *wanted != row.tag()) {
+            return Err(StoreError::Changed);
+        }
         let select = format!(
             "SELECT * FROM operations WHERE runtime_id = $1 AND state IN ('queued', 'running') ORDER BY id{}",
             self.database.locking()

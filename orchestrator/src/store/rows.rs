@@ -141,6 +141,7 @@ mod tests {
                     request_id: "r".to_owned(),
                     principal: "admin".to_owned(),
                     idempotency: None,
+                    if_match: None,
                 };
                 store.insert_workspace(&row, &operation).await.unwrap();
                 rows.push(row);

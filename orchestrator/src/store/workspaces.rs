@@ -112,6 +112,12 @@ fn joined(rest: &str) -> AssertSqlSafe<String> {
 }
 
 impl WorkspaceRow {
+    /// Another one after each change of what is shown of it.
+    pub fn tag(&self) -> String {
+        let operation = self.operation.as_ref().map(OperationId::as_str).unwrap_or_default();
+        format!("{}.{}.{operation}.{:?}", self.slug, self.revision, self.desired).to_lowercase()
+    }
+
     pub(super) async fn insert(&self, connection: &mut AnyConnection, operation: &OperationId) -> Result<()> {
         sqlx::query(
             "INSERT INTO runtimes (id, provider, size, region, generation, observed, since, created_at)

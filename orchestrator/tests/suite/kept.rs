@@ -38,6 +38,19 @@ pub async fn a_cancel_gives_back_what_was_desired_before(store: &Store) {
     assert_eq!(store.cancel(&OperationId::random()).await.unwrap(), None);
 }
 
+pub async fn a_change_of_a_version_that_is_not_there_any_more_is_refused(store: &Store) {
+    let (row, create) = created(store, "a").await;
+    let tag = now(store, &row).await.tag();
+    let with = |tag: &str| NewOperation { if_match: Some(tag.to_owned()), ..new(OperationKind::Stop) };
+    store.cancel(&create.id).await.unwrap();
+    let late = store.request(&row.id, Desired::Stopped, &with(&tag)).await;
+    assert!(matches!(late, Err(StoreError::Changed)), "another is desired since");
+    assert_eq!(store.unfinished_of(&row.runtime_id).await.unwrap(), []);
+    let tag = now(store, &row).await.tag();
+    store.request(&row.id, Desired::Stopped, &with(&tag)).await.unwrap();
+    assert_ne!(now(store, &row).await.tag(), tag);
+}
+
 pub async fn a_key_stands_for_one_request_of_one_principal(store: &Store) {
     let with = |principal: &str, digest: &str| NewOperation {
         principal: principal.to_owned(),

@@ -45,6 +45,7 @@ macro_rules! all_cases {
             many_claimers_at_once_share_what_there_is_and_run_nothing_twice
             many_requests_at_once_for_one_workspace_are_one_running_and_one_waiting
             a_cancel_gives_back_what_was_desired_before
+            a_change_of_a_version_that_is_not_there_any_more_is_refused
             a_key_stands_for_one_request_of_one_principal
             a_step_that_a_state_does_not_allow_changes_nothing
             what_was_seen_of_a_runtime_that_has_changed_since_is_dropped
@@ -68,7 +69,7 @@ fn workspace(slug: &str) -> WorkspaceRow {
 
 fn new(kind: OperationKind) -> NewOperation {
     let (request_id, principal) = ("req-1".to_owned(), "admin".to_owned());
-    NewOperation { id: OperationId::random(), kind, request_id, principal, idempotency: None }
+    NewOperation { id: OperationId::random(), kind, request_id, principal, idempotency: None, if_match: None }
 }
 
 async fn created(store: &Store, slug: &str) -> (WorkspaceRow, Operation) {

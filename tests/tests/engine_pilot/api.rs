@@ -82,6 +82,24 @@ async fn a_change_says_where_its_operation_is_and_a_restart_boots_anew() {
 }
 
 #[tokio::test]
+async fn a_change_may_say_which_version_it_is_about_and_a_look_which_it_knows() {
+    let world = World::start_with(&["--provider", "fake"]).await;
+    let api = &world.api;
+    api.succeeded(&api.create(json!({"slug": "demo"})).await).await;
+    let get = || api.request(Method::GET, "/v1/workspaces/demo");
+    let tag = get().send().await.unwrap().headers()["etag"].to_str().unwrap().to_owned();
+    let same = get().header("if-none-match", &tag).send().await.unwrap();
+    assert_eq!((same.status().as_u16(), same.bytes().await.unwrap().len()), (304, 0));
+    let stop = || api.request(Method::POST, "/v1/workspaces/demo/stop");
+    let refused = stop().header("if-match", "\"older\"").send().await.unwrap();
+    assert_eq!(refused.status(), 412);
+    assert_eq!(refused.json::<Value>().await.unwrap()["code"], "precondition_failed");
+    let accepted: Value = stop().header("if-match", &tag).send().await.unwrap().json().await.unwrap();
+    api.succeeded(&accepted["operation"]).await;
+    assert_eq!(get().header("if-none-match", &tag).send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
 async fn an_apply_makes_again_what_was_removed_by_hand_and_leaves_a_stopped_workspace_stopped() {
     let world = World::start_on_docker().await;
     world.api.create_ready("demo", "docker").await;
