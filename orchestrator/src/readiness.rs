@@ -69,7 +69,9 @@ async fn wait(
 ) -> Result<Endpoint, Problem> {
     let lifecycle = target.provider.lifecycle();
     let deadline = Instant::now() + target.timeout;
-    let mut endpoint = steady(deadline, || lifecycle.endpoint(target.runtime)).await?;
+    // A look that begins in time may end: that the instance is not ready says more than that nobody could look.
+    let looked = deadline + PROBE_TIMEOUT;
+    let mut endpoint = steady(looked, || lifecycle.endpoint(target.runtime)).await?;
     let mut asked = 0;
     loop {
         match probe(client, &endpoint).await {
@@ -86,9 +88,9 @@ async fn wait(
         }
         asked += 1;
         if asked % STATUS_EVERY == 0 {
-            match steady(deadline, || lifecycle.status(target.runtime)).await? {
+            match steady(looked, || lifecycle.status(target.runtime)).await? {
                 RunStatus::Running => {
-                    endpoint = steady(deadline, || lifecycle.endpoint(target.runtime)).await?
+                    endpoint = steady(looked, || lifecycle.endpoint(target.runtime)).await?
                 }
                 stopped => return Err(stopped_while_booting(target, stopped).await),
             }
