@@ -3,9 +3,12 @@
 mod op;
 mod provider;
 mod serve;
+mod stack;
+mod ws;
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 use contracts::network::PortRange;
 use url::Url;
@@ -13,6 +16,8 @@ use url::Url;
 pub use op::{Op, OpCommand};
 pub use provider::{Provider, ProviderCommand};
 pub use serve::{LogFormat, Repair, Role, Serve};
+pub use stack::{Stack, StackCommand};
+pub use ws::{Change, Create, List, Remove, Ws, WsCommand};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -110,157 +115,6 @@ pub struct Providing {
 }
 
 #[derive(Debug, clap::Args)]
-pub struct Ws {
-    #[command(flatten)]
-    pub connection: Connection,
-    #[command(subcommand)]
-    pub command: WsCommand,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum WsCommand {
-    /// Create a workspace and wait until it is ready
-    #[command(after_help = CREATE_EXAMPLES)]
-    Create(Create),
-    /// List the workspaces
-    #[command(visible_alias = "list")]
-    Ls {
-        /// Fail when there is any, for scripts that remove Pilot
-        #[arg(long)]
-        expect_none: bool,
-    },
-    /// Show one workspace
-    Get {
-        /// The workspace's name, as `pilot ws ls` shows it
-        slug: String,
-    },
-    /// Start a stopped workspace and wait until it is ready
-    Start(Change),
-    /// Stop a workspace; its files and sessions stay
-    Stop(Change),
-    /// Suspend a workspace: it goes on where it was (`pilot provider ls` shows which providers can)
-    Suspend(Change),
-    /// Resume a suspended workspace and wait until it answers
-    Resume(Change),
-    /// Delete a workspace with its files
-    #[command(visible_alias = "delete")]
-    Rm(Remove),
-    /// Show the end of an instance's log
-    Logs {
-        /// The workspace's name, as `pilot ws ls` shows it
-        slug: String,
-        /// How much of the end, in bytes
-        #[arg(long, default_value_t = 64 * 1024, value_name = "N")]
-        bytes: u64,
-    },
-    /// Print a fresh link that logs one browser in; it works once, for ten minutes
-    Open {
-        /// The workspace's name, as `pilot ws ls` shows it
-        slug: String,
-        /// Open it in this machine's browser too (on a terminal)
-        #[arg(long)]
-        browser: bool,
-    },
-}
-
-const CREATE_EXAMPLES: &str = "\
-Examples:
-  pilot ws create demo
-  pilot ws create demo --plan            show what would be made, and make nothing
-  pilot ws create api --git https://host/team/api.git --ref main
-  pilot ws create big --provider docker --size large --no-wait";
-
-#[derive(Debug, clap::Args)]
-pub struct Create {
-    /// Its name and host name: a-z, 0-9 and '-', beginning with a letter
-    pub slug: String,
-    /// Where it runs; `pilot provider ls` shows the choices [default: the server's]
-    #[arg(long, value_name = "NAME")]
-    pub provider: Option<String>,
-    /// One of the provider's sizes [default: the provider's first]
-    #[arg(long, value_name = "NAME")]
-    pub size: Option<String>,
-    /// One of the provider's regions [default: the provider's first]
-    #[arg(long, value_name = "NAME")]
-    pub region: Option<String>,
-    /// A git repository to clone into it
-    #[arg(long, value_name = "URL")]
-    pub git: Option<String>,
-    /// The branch or tag to clone
-    #[arg(long = "ref", value_name = "REF", requires = "git")]
-    pub reference: Option<String>,
-    /// Return as soon as the request is accepted
-    #[arg(long, conflicts_with = "plan")]
-    pub no_wait: bool,
-    /// Only show the plan
-    #[arg(long)]
-    pub plan: bool,
-}
-
-#[derive(Debug, clap::Args)]
-pub struct Change {
-    /// The workspace's name, as `pilot ws ls` shows it
-    pub slug: String,
-    /// Return as soon as the request is accepted
-    #[arg(long)]
-    pub no_wait: bool,
-}
-
-#[derive(Debug, clap::Args)]
-pub struct Remove {
-    /// The workspace's name, as `pilot ws ls` shows it
-    pub slug: String,
-    /// Return as soon as the request is accepted
-    #[arg(long)]
-    pub no_wait: bool,
-    /// Do not ask; a program, which cannot be asked, must say so
-    #[arg(long, short)]
-    pub yes: bool,
-}
-
-#[derive(Debug, clap::Args)]
-pub struct Stack {
-    #[command(flatten)]
-    pub connection: Connection,
-    #[command(subcommand)]
-    pub command: StackCommand,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum StackCommand {
-    /// Write the workspace's stack as a Pulumi YAML project, ready for `pulumi preview`
-    Export {
-        /// The workspace's name, as `pilot ws ls` shows it
-        slug: String,
-        /// A new or empty folder
-        #[arg(long, value_name = "DIR")]
-        out: PathBuf,
-        /// Write into a folder that has files, over those of the same name
-        #[arg(long)]
-        force: bool,
-    },
-    /// Compare the workspace's stack with what is really there, and change nothing
-    Diff {
-        /// The workspace's name, as `pilot ws ls` shows it
-        slug: String,
-        /// Exit with 1 when something differs
-        #[arg(long)]
-        exit_code: bool,
-    },
-    /// Show which good copy of a damaged state there is, and with --yes put it in its place
-    ///
-    /// A state that cannot be read stops every change of its workspace with `state_corrupt`. The copies are the backup
-    /// beside the state, the last journal and the history. The damaged file is kept.
-    Repair {
-        /// The workspace's name, as `pilot ws ls` shows it
-        slug: String,
-        /// Put the copy in its place
-        #[arg(long, short)]
-        yes: bool,
-    },
-}
-
-#[derive(Debug, clap::Args)]
 pub struct Doctor {
     #[command(flatten)]
     pub connection: Connection,
@@ -272,6 +126,15 @@ pub struct Doctor {
 pub struct Explain {
     /// As an error shows it, such as `workspace_not_ready`
     pub code: Option<String>,
+}
+
+/// One of a type's values by its name in JSON; help, errors and completion list them all.
+fn one_of<T: Copy + Send + Sync + 'static>(
+    all: &'static [T],
+    name: fn(T) -> &'static str,
+) -> impl TypedValueParser<Value = T> {
+    let names = PossibleValuesParser::new(all.iter().map(move |value| name(*value)));
+    names.try_map(move |text| all.iter().copied().find(|value| name(*value) == text).ok_or("no such value"))
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@ use std::time::Duration;
 use contracts::operation::{Operation, OperationList, OperationState};
 use contracts::plan::Plan;
 use contracts::workspace::{
-    Accepted, CreateWorkspace, LogTail, ProviderInfo, RepairStack, StackExport, StackRepair, Torn, Workspace,
-    WorkspaceList,
+    Accepted, CreateWorkspace, LogTail, ProviderInfo, RenameWorkspace, RepairStack, StackExport, StackRepair,
+    Torn, Workspace, WorkspaceList,
 };
 use contracts::{ErrorCode, OperationId, Problem, Slug, WorkspaceRef, headers};
 use reqwest::{Method, RequestBuilder, Response};
@@ -22,6 +22,8 @@ const PREVIEW_TIMEOUT: Duration = Duration::from_secs(180);
 const TEARDOWN_TIMEOUT: Duration = Duration::from_secs(300);
 /// An event stream that says nothing for so long is opened again.
 const SILENCE: Duration = Duration::from_secs(60);
+/// How many workspaces are asked for at once: as many as the server gives.
+const PAGE: u32 = 1000;
 
 pub struct Client {
     http: reqwest::Client,
@@ -51,6 +53,8 @@ pub enum Change {
     Stop,
     Suspend,
     Resume,
+    Restart,
+    Apply,
     Delete,
 }
 
@@ -93,13 +97,32 @@ impl Client {
             Change::Stop => post("stop"),
             Change::Suspend => post("suspend"),
             Change::Resume => post("resume"),
+            Change::Restart => post("restart"),
+            Change::Apply => post("apply"),
             Change::Delete => self.request(Method::DELETE, &format!("/v1/workspaces/{name}")),
         };
         self.json(request.timeout(ANSWER_TIMEOUT)).await
     }
 
-    pub async fn workspaces(&self) -> Result<WorkspaceList, Problem> {
-        self.get("/v1/workspaces").await
+    /// All that fit, from all pages.
+    pub async fn workspaces(&self, wanted: &[(&str, String)]) -> Result<WorkspaceList, Problem> {
+        let mut all = WorkspaceList { workspaces: Vec::new(), next: None };
+        loop {
+            let request = self.request(Method::GET, "/v1/workspaces").query(&[("limit", PAGE)]);
+            let request = request.query(wanted).query(&all.next.map(|next| [("cursor", next)]));
+            let page: WorkspaceList = self.json(request.timeout(ANSWER_TIMEOUT)).await?;
+            all.workspaces.extend(page.workspaces);
+            all.next = page.next;
+            if all.next.is_none() {
+                return Ok(all);
+            }
+        }
+    }
+
+    pub async fn rename(&self, name: &WorkspaceRef, slug: &str) -> Result<Workspace, Problem> {
+        let request = self.request(Method::POST, &format!("/v1/workspaces/{name}/rename"));
+        let body = RenameWorkspace { slug: slug.to_owned() };
+        self.json(request.json(&body).timeout(ANSWER_TIMEOUT)).await
     }
 
     pub async fn workspace(&self, name: &WorkspaceRef) -> Result<Workspace, Problem> {

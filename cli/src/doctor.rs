@@ -56,7 +56,7 @@ fn show(checks: &[Check], healthy: bool, ui: &mut Ui) {
 
 /// Whether a server answers; when none does, whether its ports are free.
 async fn server(doctor: &Doctor, data: &std::path::Path) -> Check {
-    let asked = async { connect(&doctor.connection, data).await?.workspaces().await };
+    let asked = async { connect(&doctor.connection, data).await?.workspaces(&[]).await };
     match asked.await {
         Ok(list) => good(format!("runs, with {} workspaces", list.workspaces.len())),
         Err(problem) if problem.code == ErrorCode::OrchestratorUnreachable => match taken_port() {

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::Outcome;
 use crate::args::{Stack, StackCommand};
+use crate::client::Change;
 use crate::connection::connect;
 use crate::ui::Ui;
 use crate::ws;
@@ -35,6 +36,9 @@ pub async fn run(stack: Stack, data: &Path, ui: &mut Ui) -> Result<Outcome, Prob
             ws::show_plan(&plan, "No drift: what is there is what the stack says.", ui);
             let differs = exit_code && !plan.is_unchanged();
             Ok(if differs { Outcome::Negative } else { Outcome::Done })
+        }
+        StackCommand::Apply(it) => {
+            ws::change(&client, &ws::parse(&it.slug)?, Change::Apply, it.no_wait, ui).await
         }
         StackCommand::Repair { slug, yes } => {
             let slug = ws::parse(&slug)?;

@@ -1,7 +1,8 @@
 //! Whole commands against a fake server: what they send, print and return.
 
-mod fake;
+pub mod fake;
 
 mod changes;
 mod failures;
+mod listing;
 mod queries;

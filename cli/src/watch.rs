@@ -91,8 +91,13 @@ fn with_way_on(problem: Problem, operation: &Operation) -> Problem {
         _ if problem.action.is_some() => problem,
         // A delete took over: nothing stays.
         _ if problem.code == ErrorCode::Canceled => problem,
-        OperationKind::Create | OperationKind::Start | OperationKind::Resume => problem.with_action(format!(
-            "The workspace stays. When the cause is mended, `pilot ws start {slug}` tries again; `pilot ws rm {slug}` deletes it."
+        OperationKind::Create | OperationKind::Start | OperationKind::Resume | OperationKind::Restart => problem
+            .with_action(format!(
+                "The workspace stays. When the cause is mended, `pilot ws start {slug}` tries again; `pilot ws rm \
+                 {slug}` deletes it."
+            )),
+        OperationKind::Apply => problem.with_action(format!(
+            "The workspace stays. When the cause is mended, `pilot stack apply {slug}` tries again."
         )),
         OperationKind::Stop | OperationKind::Suspend | OperationKind::Delete => problem,
     }

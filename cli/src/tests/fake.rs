@@ -1,11 +1,12 @@
 //! A server that knows one workspace, and a terminal that remembers what it was shown.
 
+use std::collections::HashMap;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path as FilePath;
 use std::sync::{Arc, Mutex};
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, routing};
@@ -35,6 +36,10 @@ pub struct Script {
     /// The operation runs, and then it was asked to end.
     pub running: bool,
     pub canceled: bool,
+    /// What is listed after the one workspace; a page has two.
+    pub more: Vec<Value>,
+    /// What one workspace has beside the usual.
+    pub with: Value,
 }
 
 pub type Shared = Arc<Mutex<Script>>;
@@ -48,6 +53,9 @@ pub async fn server() -> (SocketAddr, Shared) {
         .route("/v1/workspaces", routing::get(list).post(create))
         .route("/v1/workspaces/{slug}", routing::get(get).delete(delete))
         .route("/v1/workspaces/{slug}/stop", routing::post(stop))
+        .route("/v1/workspaces/{slug}/restart", routing::post(ready))
+        .route("/v1/workspaces/{slug}/apply", routing::post(ready))
+        .route("/v1/workspaces/{slug}/rename", routing::post(rename))
         .route("/v1/workspaces/{slug}/logs", routing::get(|| async { Json(json!({"text": "one\ntwo\n"})) }))
         .route("/v1/workspaces/{slug}/stack", routing::get(stack))
         .route("/v1/workspaces/{slug}/stack/repair", routing::post(repair))
@@ -96,10 +104,10 @@ pub async fn pilot_with(data: &FilePath, line: &str, more: &[&str]) -> Shown {
 }
 
 #[derive(Clone, Default)]
-struct Memory(Arc<Mutex<Vec<u8>>>);
+pub struct Memory(Arc<Mutex<Vec<u8>>>);
 
 impl Memory {
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 }
@@ -216,10 +224,31 @@ async fn delete(State(script): State<Shared>) -> Response {
     accepted(&script)
 }
 
-async fn list(State(script): State<Shared>) -> Json<Value> {
+async fn list(State(script): State<Shared>, Query(query): Query<HashMap<String, String>>) -> Json<Value> {
     let script = script.lock().unwrap();
-    let all = if script.deleted { vec![] } else { vec![workspace(script.state)] };
-    Json(json!({ "workspaces": all }))
+    let first = if script.deleted { vec![] } else { vec![workspace(script.state)] };
+    let all: Vec<_> = first.iter().chain(&script.more).collect();
+    let start = query.get("cursor").map_or(0, |cursor| cursor.parse().unwrap());
+    let end = all.len().min(start + 2);
+    let mut page = json!({ "workspaces": all[start..end] });
+    if end < all.len() {
+        page["next"] = json!(end.to_string());
+    }
+    Json(page)
+}
+
+async fn ready(State(script): State<Shared>) -> Response {
+    let mut script = script.lock().unwrap();
+    script.state = "ready";
+    accepted(&script)
+}
+
+async fn rename(State(script): State<Shared>, Json(body): Json<Value>) -> Json<Value> {
+    let mut script = script.lock().unwrap();
+    let mut renamed = workspace(script.state);
+    renamed["slug"] = body["slug"].clone();
+    script.bodies.push(body);
+    Json(renamed)
 }
 
 async fn get(State(script): State<Shared>, Path(slug): Path<String>) -> Response {
@@ -230,7 +259,11 @@ async fn get(State(script): State<Shared>, Path(slug): Path<String>) -> Response
             .with_request_id("req-7");
         return (StatusCode::NOT_FOUND, Json(problem)).into_response();
     }
-    Json(workspace(script.state)).into_response()
+    let mut workspace = workspace(script.state);
+    if let (Value::Object(workspace), Value::Object(with)) = (&mut workspace, script.with.clone()) {
+        workspace.extend(with);
+    }
+    Json(workspace).into_response()
 }
 
 async fn events(State(script): State<Shared>, headers: HeaderMap) -> Response {
