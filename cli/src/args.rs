@@ -26,10 +26,20 @@ Examples:
   pilot ws create api --provider docker --git https://host/team/api.git --ref main
   pilot ws open demo                  print a link that logs a browser in
   pilot ws ls --json                  the same data for programs
+  pilot ws wait demo --timeout 300    wait until it is ready, in a script
   pilot stack export demo --out ./demo-stack   the workspace as a Pulumi project
   pilot explain workspace_not_ready   what an error means and what to do
 
-Exit codes: 0 done, 1 failed (the reason is printed), 2 wrong usage, 130 interrupted.";
+Exit codes:
+  0    done
+  1    the operation failed, or the answer is no
+  2    wrong usage
+  3    not found
+  4    conflict, or busy
+  5    not authorized, or forbidden
+  6    unreachable, or timed out: the same command may succeed later
+  7    the request was refused
+  130  interrupted";
 
 /// Options that every command has come after the command's own.
 const GLOBAL: usize = 500;

@@ -4,6 +4,7 @@
 //! defines and show the answer. Every failure is a problem document, printed for people or as JSON.
 
 mod args;
+mod exit;
 mod ui;
 
 mod client;
@@ -30,12 +31,14 @@ use contracts::Problem;
 use crate::args::{Args, Command};
 use crate::ui::Ui;
 
-/// How a command ended. Problems are failures too, but they are printed.
+/// How a command ended. Problems are failures too, but they are printed. What follows for the exit code: `exit`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
     Done,
     /// Nothing went wrong, but the answer is "no" (`stack diff --exit-code`, `doctor`).
     Negative,
+    /// The operation failed; its problem was printed.
+    Failed,
     /// Ctrl-C.
     Interrupted,
 }
@@ -44,15 +47,11 @@ enum Outcome {
 async fn main() -> ExitCode {
     let args = Args::parse();
     let mut ui = Ui::standard(args.json);
-    match run(args, &mut ui).await {
-        Ok(Outcome::Done) => ExitCode::SUCCESS,
-        Ok(Outcome::Negative) => ExitCode::FAILURE,
-        Ok(Outcome::Interrupted) => ExitCode::from(130),
-        Err(problem) => {
-            ui.problem(&problem);
-            ExitCode::FAILURE
-        }
+    let result = run(args, &mut ui).await;
+    if let Err(problem) = &result {
+        ui.problem(problem);
     }
+    ExitCode::from(exit::of(&result))
 }
 
 async fn run(args: Args, ui: &mut Ui) -> Result<Outcome, Problem> {

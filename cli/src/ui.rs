@@ -3,8 +3,10 @@
 use std::io::{IsTerminal, Write};
 
 use console::{Alignment, Term, measure_text_width, pad_str};
-use contracts::Problem;
+use contracts::{Code, Problem};
 use serde::Serialize;
+
+use crate::Outcome;
 
 type Sink = Box<dyn Write + Send>;
 
@@ -68,7 +70,18 @@ impl Ui {
             self.note(format!("  -> {}", action.replace('\n', "\n     ")));
         }
         let id = problem.request_id.as_ref().map(|id| format!("request {id}; ")).unwrap_or_default();
-        self.note(format!("  {id}`pilot explain {}` says more", problem.code));
+        self.note(match &problem.code {
+            Code::Known(code) => format!("  {id}`pilot explain {code}` says more"),
+            Code::Other(_) => {
+                format!("  {id}this version of pilot does not know the code: the server is newer")
+            }
+        });
+    }
+
+    /// The problem of an operation that failed: the request itself was answered.
+    pub fn failed(&mut self, problem: &Problem) -> Outcome {
+        self.problem(problem);
+        Outcome::Failed
     }
 
     /// Columns that are as wide as their widest cell. On a terminal a line fits its width: the cells of what

@@ -130,8 +130,10 @@ async fn finish(
         }
         return Ok(Outcome::Done);
     }
-    let Watched::Succeeded(total) = watch(client, &accepted.operation, ui).await? else {
-        return Ok(Outcome::Interrupted);
+    let total = match watch(client, &accepted.operation, ui).await? {
+        Watched::Succeeded(total) => total,
+        Watched::Failed(problem) => return Ok(ui.failed(&problem)),
+        Watched::Interrupted => return Ok(Outcome::Interrupted),
     };
     let after = total.map(|total| format!(" after {total}")).unwrap_or_default();
     match client.workspace(&name).await {

@@ -38,6 +38,8 @@ pub struct Script {
     pub canceled: bool,
     /// What is listed after the one workspace; a page has two.
     pub more: Vec<Value>,
+    /// What every request with a token gets, with status 409.
+    pub problem: Option<String>,
     /// What one workspace has beside the usual.
     pub with: Value,
 }
@@ -202,7 +204,11 @@ async fn remember(State(script): State<Shared>, request: Request, next: axum::mi
         let problem = Problem::new(ErrorCode::Unauthorized, "No.").with_action("Log in.");
         return (StatusCode::UNAUTHORIZED, Json(problem)).into_response();
     }
-    next.run(request).await
+    let problem = script.lock().unwrap().problem.clone();
+    match problem {
+        Some(problem) => (StatusCode::CONFLICT, problem).into_response(),
+        None => next.run(request).await,
+    }
 }
 
 async fn create(State(script): State<Shared>, headers: HeaderMap, Json(body): Json<Value>) -> Response {
