@@ -17,7 +17,7 @@ pub use op::{Op, OpCommand};
 pub use provider::{Provider, ProviderCommand};
 pub use serve::{LogFormat, Repair, Role, Serve};
 pub use stack::{Stack, StackCommand};
-pub use ws::{Change, Create, List, Remove, Ws, WsCommand};
+pub use ws::{Change, Create, Goal, List, Remove, Wait, Ws, WsCommand};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -6,3 +6,4 @@ mod changes;
 mod failures;
 mod listing;
 mod queries;
+mod waiting;

@@ -1,6 +1,7 @@
 //! `pilot ws`: workspaces.
 
 mod show;
+mod wait;
 
 use std::path::Path;
 use std::process::Stdio;
@@ -38,6 +39,7 @@ pub async fn run(ws: Ws, data: &Path, ui: &mut Ui) -> Result<Outcome, Problem> {
         WsCommand::Suspend(it) => change(&client, &parse(&it.slug)?, Change::Suspend, it.no_wait, ui).await,
         WsCommand::Resume(it) => change(&client, &parse(&it.slug)?, Change::Resume, it.no_wait, ui).await,
         WsCommand::Rename { old, new } => rename(&client, &parse(&old)?, &new, ui).await,
+        WsCommand::Wait(it) => wait::run(&client, &it, ui).await,
         WsCommand::Rm(remove) => delete(&client, remove, ui).await,
         WsCommand::Logs { slug, bytes } => logs(&client, &parse(&slug)?, bytes, ui).await,
         WsCommand::Open { slug, browser } => open(&client, &parse(&slug)?, browser, ui).await,

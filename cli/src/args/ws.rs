@@ -43,6 +43,9 @@ pub enum WsCommand {
         /// The name that it gets: a-z, 0-9 and '-', beginning with a letter
         new: String,
     },
+    /// Wait until a workspace is in a state, whoever brings it there
+    #[command(after_help = WAIT_EXAMPLES)]
+    Wait(Wait),
     /// Delete a workspace with its files
     #[command(visible_alias = "delete")]
     Rm(Remove),
@@ -166,6 +169,44 @@ pub struct Create {
     /// Only show the plan
     #[arg(long)]
     pub plan: bool,
+}
+
+const WAIT_EXAMPLES: &str = "\
+Examples:
+  pilot ws create demo --no-wait && pilot ws wait demo --timeout 300
+  pilot ws wait demo --for deleted
+
+Exit codes: 0 it is so, 1 it failed and nothing is under way, 3 there is no such workspace, 6 not in time.";
+
+#[derive(Debug, clap::Args)]
+pub struct Wait {
+    /// The workspace's name, as `pilot ws ls` shows it
+    pub slug: String,
+    /// What to wait for
+    #[arg(long = "for", value_enum, default_value = "ready", value_name = "STATE")]
+    pub goal: Goal,
+    /// How long at most
+    #[arg(long, default_value = "120", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub timeout: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Goal {
+    Ready,
+    Stopped,
+    Suspended,
+    Deleted,
+}
+
+impl Goal {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Goal::Ready => "ready",
+            Goal::Stopped => "stopped",
+            Goal::Suspended => "suspended",
+            Goal::Deleted => "deleted",
+        }
+    }
 }
 
 #[derive(Debug, clap::Args)]

@@ -1,6 +1,6 @@
 //! A server that knows one workspace, and a terminal that remembers what it was shown.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path as FilePath;
@@ -38,6 +38,8 @@ pub struct Script {
     pub canceled: bool,
     /// What is listed after the one workspace; a page has two.
     pub more: Vec<Value>,
+    /// One state for each look at the workspace; the last one stays.
+    pub states: VecDeque<&'static str>,
     /// What every request with a token gets, with status 409.
     pub problem: Option<String>,
     /// What one workspace has beside the usual.
@@ -258,7 +260,15 @@ async fn rename(State(script): State<Shared>, Json(body): Json<Value>) -> Json<V
 }
 
 async fn get(State(script): State<Shared>, Path(slug): Path<String>) -> Response {
-    let script = script.lock().unwrap();
+    let mut script = script.lock().unwrap();
+    if let Some(state) = script.states.pop_front() {
+        script.state = state;
+        script.deleted = state == "deleted";
+    }
+    if script.state == "away" {
+        let problem = Problem::new(ErrorCode::StoreUnavailable, "Away.");
+        return (StatusCode::SERVICE_UNAVAILABLE, Json(problem)).into_response();
+    }
     if script.deleted || !["demo", "ws_1"].contains(&slug.as_str()) {
         let problem = Problem::new(ErrorCode::WorkspaceNotFound, format!("There is no workspace {slug}."))
             .with_action("`pilot ws ls` lists the workspaces.")
