@@ -1,5 +1,7 @@
 //! What can be typed. The help texts teach by example; values are checked here and nowhere else.
 
+mod connection;
+mod context;
 mod op;
 mod provider;
 mod serve;
@@ -11,8 +13,11 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 use contracts::network::PortRange;
-use url::Url;
 
+use crate::contexts;
+
+pub use connection::Connection;
+pub use context::{Context, ContextCommand, Login};
 pub use op::{Op, OpCommand};
 pub use provider::{Provider, ProviderCommand};
 pub use serve::{LogFormat, Repair, Role, Serve};
@@ -29,6 +34,9 @@ Examples:
   pilot ws wait demo --timeout 300    wait until it is ready, in a script
   pilot stack export demo --out ./demo-stack   the workspace as a Pulumi project
   pilot explain workspace_not_ready   what an error means and what to do
+
+Which server: --server or PILOT_SERVER, else --context or PILOT_CONTEXT, else the server of the data folder if it runs
+(or was named by --data or PILOT_DATA), else the current context. `pilot ws --help` has all options for it.
 
 Exit codes:
   0    done
@@ -54,17 +62,33 @@ pub struct Args {
     /// The data folder: state, secrets, and where the server listens [default: ~/.local/share/pilot]
     #[arg(long, global = true, env = "PILOT_DATA", value_name = "DIR", display_order = GLOBAL)]
     data: Option<PathBuf>,
+    /// The folder of contexts.json, which `pilot login` writes [default: ~/.config/pilot]
+    #[arg(long, global = true, env = "PILOT_CONFIG", value_name = "DIR", display_order = GLOBAL)]
+    config: Option<PathBuf>,
     #[command(subcommand)]
     pub command: Command,
 }
 
 impl Args {
-    pub fn data_folder(&self) -> PathBuf {
-        let named = self.data.clone().filter(|folder| !folder.as_os_str().is_empty());
-        let folder = named.unwrap_or_else(orchestrator::data::default_data_folder);
+    pub fn folders(&self) -> Folders {
+        let named = |folder: &Option<PathBuf>| folder.clone().filter(|folder| !folder.as_os_str().is_empty());
+        let data = named(&self.data);
+        let data_is_named = data.is_some();
+        let data = data.unwrap_or_else(orchestrator::data::default_data_folder);
         // The programs that the server starts have working directories of their own.
-        std::path::absolute(&folder).unwrap_or(folder)
+        let data = std::path::absolute(&data).unwrap_or(data);
+        let config = named(&self.config).unwrap_or_else(contexts::default_folder);
+        Folders { data, data_is_named, config }
     }
+}
+
+/// Where things are kept.
+#[derive(Debug, Clone)]
+pub struct Folders {
+    pub data: PathBuf,
+    /// Somebody has said which, so that it is this folder's server that is meant and no other.
+    pub data_is_named: bool,
+    pub config: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]
@@ -80,25 +104,14 @@ pub enum Command {
     Stack(Stack),
     /// Where workspaces can run
     Provider(Provider),
+    /// Keep a server's URL and token under a name, for every later command
+    Login(Login),
+    /// The servers that `pilot login` has stored
+    Context(Context),
     /// Check this machine: tools, ports, data folder, server
     Doctor(Doctor),
     /// Explain an error code; without a code list them all
     Explain(Explain),
-}
-
-/// How to reach a running Pilot.
-#[derive(Debug, Clone, clap::Args)]
-#[command(next_help_heading = "Server")]
-pub struct Connection {
-    /// The orchestrator [default: where the server of the data folder listens, else http://127.0.0.1:14010]
-    #[arg(long, global = true, env = "PILOT_SERVER", value_name = "URL")]
-    pub server: Option<Url>,
-    /// The gateway [default: as for --server, else http://127.0.0.1:14080]
-    #[arg(long, global = true, env = "PILOT_GATEWAY", value_name = "URL")]
-    pub gateway: Option<Url>,
-    /// The admin token [default: read from secrets/admin-token of the data folder]
-    #[arg(long, global = true, env = "PILOT_TOKEN", hide_env_values = true, value_name = "TOKEN")]
-    pub token: Option<String>,
 }
 
 const SERVE_EXAMPLES: &str = "\

@@ -9,6 +9,7 @@ mod ui;
 
 mod client;
 mod connection;
+mod contexts;
 mod endpoints;
 mod sse;
 
@@ -17,6 +18,7 @@ mod watch;
 
 mod doctor;
 mod explain;
+mod login;
 mod op;
 mod provider;
 mod serve;
@@ -55,14 +57,16 @@ async fn main() -> ExitCode {
 }
 
 async fn run(args: Args, ui: &mut Ui) -> Result<Outcome, Problem> {
-    let data = args.data_folder();
+    let folders = args.folders();
     match args.command {
-        Command::Serve(serve) => serve::run(serve, data, ui).await,
-        Command::Ws(ws) => ws::run(ws, &data, ui).await,
-        Command::Op(op) => op::run(op, &data, ui).await,
-        Command::Stack(stack) => stack::run(stack, &data, ui).await,
-        Command::Provider(provider) => provider::run(provider, &data, ui).await,
-        Command::Doctor(doctor) => doctor::run(doctor, data, ui).await,
+        Command::Serve(serve) => serve::run(serve, folders.data, ui).await,
+        Command::Ws(ws) => ws::run(ws, &folders, ui).await,
+        Command::Op(op) => op::run(op, &folders, ui).await,
+        Command::Stack(stack) => stack::run(stack, &folders, ui).await,
+        Command::Provider(provider) => provider::run(provider, &folders, ui).await,
+        Command::Login(login) => login::run(login, &folders, ui).await,
+        Command::Context(context) => login::context(context, &folders, ui),
+        Command::Doctor(doctor) => doctor::run(doctor, folders, ui).await,
         Command::Explain(explain) => explain::run(&explain, ui),
     }
 }

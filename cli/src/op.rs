@@ -1,19 +1,17 @@
 //! `pilot op`: operations.
 
-use std::path::Path;
-
 use contracts::operation::{Operation, OperationList, OperationState, Phase};
 use contracts::{ErrorCode, OperationId, Problem};
 
 use crate::Outcome;
-use crate::args::{Op, OpCommand};
+use crate::args::{Folders, Op, OpCommand};
 use crate::client::Client;
 use crate::connection::connect;
 use crate::ui::{Ui, duration};
 use crate::watch::{Watched, watch};
 
-pub async fn run(op: Op, data: &Path, ui: &mut Ui) -> Result<Outcome, Problem> {
-    let client = connect(&op.connection, data).await?;
+pub async fn run(op: Op, folders: &Folders, ui: &mut Ui) -> Result<Outcome, Problem> {
+    let client = connect(&op.connection, folders).await?;
     match op.command {
         OpCommand::Ls { workspace, state, limit } => {
             let list = client.operations(workspace.as_deref(), state, limit).await?;

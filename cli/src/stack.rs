@@ -8,14 +8,14 @@ use orchestrator::tools::ToolPaths;
 use serde_json::json;
 
 use crate::Outcome;
-use crate::args::{Stack, StackCommand};
+use crate::args::{Folders, Stack, StackCommand};
 use crate::client::Change;
 use crate::connection::connect;
 use crate::ui::Ui;
 use crate::ws;
 
-pub async fn run(stack: Stack, data: &Path, ui: &mut Ui) -> Result<Outcome, Problem> {
-    let client = connect(&stack.connection, data).await?;
+pub async fn run(stack: Stack, folders: &Folders, ui: &mut Ui) -> Result<Outcome, Problem> {
+    let client = connect(&stack.connection, folders).await?;
     match stack.command {
         StackCommand::Export { slug, out, force } => {
             let slug = ws::parse(&slug)?;

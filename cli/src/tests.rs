@@ -3,7 +3,9 @@
 pub mod fake;
 
 mod changes;
+mod contexts;
 mod failures;
 mod listing;
 mod queries;
+mod tls;
 mod waiting;

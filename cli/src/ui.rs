@@ -1,6 +1,6 @@
 //! Where text goes: results to stdout, everything else to stderr. The only file that prints.
 
-use std::io::{IsTerminal, Write};
+use std::io::{BufRead, BufReader, IsTerminal, Read, Write};
 
 use console::{Alignment, Term, measure_text_width, pad_str};
 use contracts::{Code, Problem};
@@ -12,6 +12,8 @@ type Sink = Box<dyn Write + Send>;
 
 /// Between two columns of a table.
 const GAP: &str = "  ";
+/// More bytes than any token has.
+const MOST_INPUT: u64 = 64 * 1024;
 /// A column that says less than this says nothing.
 const NARROWEST: usize = 8;
 
@@ -22,6 +24,8 @@ pub struct Ui {
     pub json: bool,
     /// True when a person watches: progress may move and questions may be asked.
     pub interactive: bool,
+    /// What a person or a pipe says.
+    input: Box<dyn BufRead + Send>,
     /// How wide the terminal is that results go to; `None` when they go elsewhere.
     columns: Option<usize>,
 }
@@ -32,12 +36,18 @@ impl Ui {
         let interactive = !json && !dumb && std::io::stderr().is_terminal();
         let columns = Term::stdout().size_checked().map(|(_, columns)| usize::from(columns));
         let (out, err) = (Box::new(std::io::stdout()), Box::new(std::io::stderr()));
-        Self { out, err, json, interactive, columns }
+        Self { out, err, json, interactive, input: Box::new(BufReader::new(std::io::stdin())), columns }
     }
 
     #[cfg(test)]
     pub fn captured(json: bool, out: Sink, err: Sink) -> Self {
-        Self { out, err, json, interactive: false, columns: None }
+        Self { out, err, json, interactive: false, input: Box::new(std::io::empty()), columns: None }
+    }
+
+    #[cfg(test)]
+    pub fn hearing(mut self, input: &'static str) -> Self {
+        self.input = Box::new(input.as_bytes());
+        self
     }
 
     /// A line of the result. A reader that has gone (`| head`) is no error.
@@ -115,8 +125,21 @@ impl Ui {
     pub fn confirm(&mut self, question: &str) -> bool {
         let _ = write!(self.err, "{question} [y/N] ").and_then(|()| self.err.flush());
         let mut answer = String::new();
-        let read = std::io::stdin().read_line(&mut answer);
+        let read = self.input.read_line(&mut answer);
         read.is_ok() && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
+    }
+
+    /// Asks a person for what the terminal must not show.
+    pub fn secret(&mut self, question: &str) -> std::io::Result<String> {
+        write!(self.err, "{question}: ").and_then(|()| self.err.flush())?;
+        Term::stderr().read_secure_line()
+    }
+
+    /// All that a pipe says; a file that was meant otherwise is not read to its end.
+    pub fn piped(&mut self) -> std::io::Result<String> {
+        let mut text = String::new();
+        self.input.by_ref().take(MOST_INPUT).read_to_string(&mut text)?;
+        Ok(text)
     }
 }
 

@@ -3,7 +3,6 @@
 mod show;
 mod wait;
 
-use std::path::Path;
 use std::process::Stdio;
 
 use contracts::plan::Plan;
@@ -12,7 +11,7 @@ use contracts::{ErrorCode, Problem, WorkspaceRef};
 use serde::Serialize;
 
 use crate::Outcome;
-use crate::args::{Create, Remove, Ws, WsCommand};
+use crate::args::{Create, Folders, Remove, Ws, WsCommand};
 use crate::client::{Change, Client};
 use crate::connection::connect;
 use crate::ui::Ui;
@@ -27,8 +26,8 @@ struct AcceptedLine<'a> {
     accepted: &'a Accepted,
 }
 
-pub async fn run(ws: Ws, data: &Path, ui: &mut Ui) -> Result<Outcome, Problem> {
-    let client = connect(&ws.connection, data).await?;
+pub async fn run(ws: Ws, folders: &Folders, ui: &mut Ui) -> Result<Outcome, Problem> {
+    let client = connect(&ws.connection, folders).await?;
     match ws.command {
         WsCommand::Create(create) => create_workspace(&client, create, ui).await,
         WsCommand::Ls(wanted) => show::list(&client, &wanted, ui).await,

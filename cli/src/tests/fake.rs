@@ -50,6 +50,15 @@ pub type Shared = Arc<Mutex<Script>>;
 
 /// Starts the server; it listens on a free port as long as the test runs.
 pub async fn server() -> (SocketAddr, Shared) {
+    let (router, script) = router();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (address, script)
+}
+
+/// The server without a listener.
+pub fn router() -> (Router, Shared) {
     let script = Shared::default();
     script.lock().unwrap().state = "ready";
     let router = Router::new()
@@ -73,10 +82,7 @@ pub async fn server() -> (SocketAddr, Shared) {
         .route("/api/auth/links", routing::post(link))
         .layer(axum::middleware::from_fn_with_state(script.clone(), remember))
         .with_state(script.clone());
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    (address, script)
+    (router, script)
 }
 
 /// What a command did.
@@ -88,18 +94,32 @@ pub struct Shown {
 
 /// Runs a command line against a server, as a program would.
 pub async fn pilot(server: SocketAddr, line: &str) -> Shown {
-    let nowhere = FilePath::new("/nonexistent");
+    let data = data_with_token();
     let url = format!("http://{server}");
-    pilot_with(nowhere, line, &["--server", &url, "--gateway", &url, "--token", "secret"]).await
+    pilot_with(data.path(), line, &["--server", &url, "--gateway", &url]).await
 }
 
-/// Runs a command line with a data folder and nothing else but what the line says.
+/// A data folder whose server takes these tests' token.
+pub fn data_with_token() -> tempfile::TempDir {
+    let data = tempfile::tempdir().unwrap();
+    std::fs::create_dir(data.path().join("secrets")).unwrap();
+    std::fs::write(data.path().join("secrets/admin-token"), "secret\n").unwrap();
+    data
+}
+
+/// Runs a command line with a data folder, contexts in it, and nothing else but what the line says.
 pub async fn pilot_with(data: &FilePath, line: &str, more: &[&str]) -> Shown {
-    let words = ["pilot", "--data", data.to_str().unwrap()].into_iter();
+    pilot_hearing("", data, line, more).await
+}
+
+/// The same, with something to read on stdin.
+pub async fn pilot_hearing(input: &'static str, data: &FilePath, line: &str, more: &[&str]) -> Shown {
+    let config = data.join("config");
+    let words = ["pilot", "--data", data.to_str().unwrap(), "--config", config.to_str().unwrap()].into_iter();
     let args =
         Args::try_parse_from(words.chain(line.split_whitespace()).chain(more.iter().copied())).unwrap();
     let (out, err) = (Memory::default(), Memory::default());
-    let mut ui = Ui::captured(args.json, Box::new(out.clone()), Box::new(err.clone()));
+    let mut ui = Ui::captured(args.json, Box::new(out.clone()), Box::new(err.clone())).hearing(input);
     let result = run(args, &mut ui).await;
     if let Err(problem) = &result {
         ui.problem(problem);
