@@ -11,7 +11,7 @@ mod ws;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use contracts::network::PortRange;
 
 use crate::contexts;
@@ -22,7 +22,7 @@ pub use op::{Op, OpCommand};
 pub use provider::{Provider, ProviderCommand};
 pub use serve::{LogFormat, Repair, Role, Serve};
 pub use stack::{Stack, StackCommand};
-pub use ws::{Change, Create, Goal, List, Remove, Wait, Ws, WsCommand};
+pub use ws::{Change, Create, Goal, List, Logs, Remove, Wait, Ws, WsCommand};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -110,6 +110,9 @@ pub enum Command {
     Context(Context),
     /// Check this machine: tools, ports, data folder, server
     Doctor(Doctor),
+    /// Print a script that completes commands and options in your shell
+    #[command(after_help = COMPLETION_EXAMPLES)]
+    Completion(Completion),
     /// Explain an error code; without a code list them all
     Explain(Explain),
 }
@@ -143,6 +146,27 @@ pub struct Doctor {
     pub connection: Connection,
     #[command(flatten)]
     pub providing: Providing,
+}
+
+const COMPLETION_EXAMPLES: &str = "\
+Examples:
+  pilot completion bash > ~/.local/share/bash-completion/completions/pilot
+  pilot completion zsh > ~/.zfunc/_pilot          # ~/.zshrc: fpath+=~/.zfunc, before compinit
+  pilot completion fish > ~/.config/fish/completions/pilot.fish
+
+For this shell alone: source <(pilot completion bash)";
+
+#[derive(Debug, clap::Args)]
+pub struct Completion {
+    #[arg(value_enum)]
+    pub shell: Shell,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    Bash,
+    Zsh,
+    Fish,
 }
 
 #[derive(Debug, clap::Args)]

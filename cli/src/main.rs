@@ -16,6 +16,7 @@ mod sse;
 mod progress;
 mod watch;
 
+mod completion;
 mod doctor;
 mod explain;
 mod login;
@@ -67,6 +68,7 @@ async fn run(args: Args, ui: &mut Ui) -> Result<Outcome, Problem> {
         Command::Login(login) => login::run(login, &folders, ui).await,
         Command::Context(context) => login::context(context, &folders, ui),
         Command::Doctor(doctor) => doctor::run(doctor, folders, ui).await,
+        Command::Completion(completion) => completion::run(&completion, ui),
         Command::Explain(explain) => explain::run(&explain, ui),
     }
 }

@@ -6,6 +6,7 @@ mod changes;
 mod contexts;
 mod failures;
 mod listing;
+mod logs;
 mod queries;
 mod tls;
 mod waiting;

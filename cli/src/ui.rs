@@ -24,6 +24,8 @@ pub struct Ui {
     pub json: bool,
     /// True when a person watches: progress may move and questions may be asked.
     pub interactive: bool,
+    /// False when whoever reads the results has gone.
+    pub is_read: bool,
     /// What a person or a pipe says.
     input: Box<dyn BufRead + Send>,
     /// How wide the terminal is that results go to; `None` when they go elsewhere.
@@ -36,12 +38,28 @@ impl Ui {
         let interactive = !json && !dumb && std::io::stderr().is_terminal();
         let columns = Term::stdout().size_checked().map(|(_, columns)| usize::from(columns));
         let (out, err) = (Box::new(std::io::stdout()), Box::new(std::io::stderr()));
-        Self { out, err, json, interactive, input: Box::new(BufReader::new(std::io::stdin())), columns }
+        Self {
+            out,
+            err,
+            json,
+            interactive,
+            is_read: true,
+            input: Box::new(BufReader::new(std::io::stdin())),
+            columns,
+        }
     }
 
     #[cfg(test)]
     pub fn captured(json: bool, out: Sink, err: Sink) -> Self {
-        Self { out, err, json, interactive: false, input: Box::new(std::io::empty()), columns: None }
+        Self {
+            out,
+            err,
+            json,
+            interactive: false,
+            is_read: true,
+            input: Box::new(std::io::empty()),
+            columns: None,
+        }
     }
 
     #[cfg(test)]
@@ -52,7 +70,12 @@ impl Ui {
 
     /// A line of the result. A reader that has gone (`| head`) is no error.
     pub fn say(&mut self, line: impl AsRef<str>) {
-        let _ = writeln!(self.out, "{}", line.as_ref()).and_then(|()| self.out.flush());
+        self.text(&format!("{}\n", line.as_ref()));
+    }
+
+    /// A part of the result as it is.
+    pub fn text(&mut self, text: &str) {
+        self.is_read &= self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush()).is_ok();
     }
 
     /// A line about the work, not part of the result.

@@ -1,5 +1,6 @@
 //! `pilot ws`: workspaces.
 
+mod logs;
 mod show;
 mod wait;
 
@@ -40,7 +41,7 @@ pub async fn run(ws: Ws, folders: &Folders, ui: &mut Ui) -> Result<Outcome, Prob
         WsCommand::Rename { old, new } => rename(&client, &parse(&old)?, &new, ui).await,
         WsCommand::Wait(it) => wait::run(&client, &it, ui).await,
         WsCommand::Rm(remove) => delete(&client, remove, ui).await,
-        WsCommand::Logs { slug, bytes } => logs(&client, &parse(&slug)?, bytes, ui).await,
+        WsCommand::Logs(it) => logs::run(&client, &it, ui).await,
         WsCommand::Open { slug, browser } => open(&client, &parse(&slug)?, browser, ui).await,
     }
 }
@@ -160,15 +161,6 @@ fn summary(workspace: &Workspace, after: &str) -> String {
         }
         _ => format!("{slug} is {state}{after}."),
     }
-}
-
-async fn logs(client: &Client, name: &WorkspaceRef, bytes: u64, ui: &mut Ui) -> Result<Outcome, Problem> {
-    let tail = client.logs(name, bytes).await?;
-    match ui.json {
-        true => ui.document(&tail),
-        false => ui.say(tail.text.trim_end_matches('\n')),
-    }
-    Ok(Outcome::Done)
 }
 
 async fn open(client: &Client, name: &WorkspaceRef, browser: bool, ui: &mut Ui) -> Result<Outcome, Problem> {

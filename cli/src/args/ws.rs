@@ -49,14 +49,8 @@ pub enum WsCommand {
     /// Delete a workspace with its files
     #[command(visible_alias = "delete")]
     Rm(Remove),
-    /// Show the end of an instance's log
-    Logs {
-        /// The workspace's name, as `pilot ws ls` shows it
-        slug: String,
-        /// How much of the end, in bytes
-        #[arg(long, default_value_t = 64 * 1024, value_name = "N")]
-        bytes: u64,
-    },
+    /// Show the end of an instance's log, and with -f what comes after it
+    Logs(Logs),
     /// Print a fresh link that logs one browser in; it works once, for ten minutes
     Open {
         /// The workspace's name, as `pilot ws ls` shows it
@@ -207,6 +201,18 @@ impl Goal {
             Goal::Deleted => "deleted",
         }
     }
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Logs {
+    /// The workspace's name, as `pilot ws ls` shows it
+    pub slug: String,
+    /// Go on with what is new, until Ctrl-C (exit code 130) or until the workspace is gone
+    #[arg(long, short)]
+    pub follow: bool,
+    /// How much of the end, in bytes
+    #[arg(long, default_value_t = 64 * 1024, value_name = "N")]
+    pub bytes: u64,
 }
 
 #[derive(Debug, clap::Args)]
