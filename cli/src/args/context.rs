@@ -26,9 +26,9 @@ pub struct Login {
 
 const LOGIN_EXAMPLES: &str = "\
 Examples:
-  pilot login https://pilot.example.com:14010 --gateway https://pilot.example.com
-  ssh host cat /var/lib/pilot/secrets/admin-token | pilot login https://host:14010 --name prod --token-stdin
-  pilot login https://pilot.internal:14010 --ca company-ca.pem
+  pilot login https://pilot.example.com --gateway https://pilot.example.com
+  ssh host cat /var/lib/pilot/secrets/admin-token | pilot login https://host --name prod --token-stdin
+  pilot login https://pilot.internal --ca company-ca.pem
 
 The token is tried, then kept in contexts.json, which only you can read. The context becomes the current one.";
 
