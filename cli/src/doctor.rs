@@ -1,7 +1,6 @@
 //! `pilot doctor`: is everything there that a workspace needs? Changes nothing.
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
 
 use contracts::network::network;
 use contracts::{ErrorCode, Problem};
@@ -10,15 +9,15 @@ use orchestrator::doctor::{Check, DoctorConfig};
 use serde_json::json;
 
 use crate::Outcome;
-use crate::args::Doctor;
+use crate::args::{Doctor, Folders};
 use crate::connection::connect;
 use crate::serve::provider_settings;
 use crate::ui::Ui;
 
-pub async fn run(doctor: Doctor, data: PathBuf, ui: &mut Ui) -> Result<Outcome, Problem> {
-    let server = server(&doctor, &data).await;
+pub async fn run(doctor: Doctor, folders: Folders, ui: &mut Ui) -> Result<Outcome, Problem> {
+    let server = server(&doctor, &folders).await;
     let config = DoctorConfig {
-        layout: Layout { root: data },
+        layout: Layout { root: folders.data },
         tools: Default::default(),
         settings: provider_settings(&doctor.providing),
     };
@@ -55,10 +54,14 @@ fn show(checks: &[Check], healthy: bool, ui: &mut Ui) {
 }
 
 /// Whether a server answers; when none does, whether its ports are free.
-async fn server(doctor: &Doctor, data: &std::path::Path) -> Check {
-    let asked = async { connect(&doctor.connection, data).await?.workspaces().await };
+async fn server(doctor: &Doctor, folders: &Folders) -> Check {
+    let asked = async {
+        let client = connect(&doctor.connection, folders).await?;
+        let list = client.workspaces(&[]).await?;
+        Ok::<_, Problem>(format!("{} runs, with {} workspaces", client.server(), list.workspaces.len()))
+    };
     match asked.await {
-        Ok(list) => good(format!("runs, with {} workspaces", list.workspaces.len())),
+        Ok(detail) => good(detail),
         Err(problem) if problem.code == ErrorCode::OrchestratorUnreachable => match taken_port() {
             None => good("does not run; its ports are free".to_owned()),
             Some(port) => Check {

@@ -20,7 +20,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use contracts::operation::{OperationKind, OperationState};
-use contracts::{ErrorCode, InstallationId, OperationId, Problem};
+use contracts::{Code, ErrorCode, InstallationId, OperationId, Problem};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -168,18 +168,20 @@ async fn execute(run: Arc<Run>) -> Result<bool, Problem> {
 fn is_open(problem: &Problem) -> bool {
     matches!(
         problem.code,
-        ErrorCode::ProviderTimeout
-            | ErrorCode::ProviderUnreachable
-            | ErrorCode::ProviderUnreadable
-            | ErrorCode::DockerUnavailable
-            | ErrorCode::EngineInterrupted
-            | ErrorCode::InstanceNotReady
+        Code::Known(
+            ErrorCode::ProviderTimeout
+                | ErrorCode::ProviderUnreachable
+                | ErrorCode::ProviderUnreadable
+                | ErrorCode::DockerUnavailable
+                | ErrorCode::EngineInterrupted
+                | ErrorCode::InstanceNotReady
+        )
     )
 }
 
 fn canceled(problem: Problem) -> Problem {
-    match problem.code {
-        ErrorCode::Canceled => problem,
-        _ => Problem::new(ErrorCode::Canceled, format!("Cancelled, after: {}", problem.detail)),
+    match problem.code == ErrorCode::Canceled {
+        true => problem,
+        false => Problem::new(ErrorCode::Canceled, format!("Cancelled, after: {}", problem.detail)),
     }
 }

@@ -146,7 +146,7 @@ fn check_git(git: &GitSource) -> Result<(), Problem> {
 mod tests {
     use super::*;
 
-    fn git(url: &str, reference: Option<&str>) -> Result<(), ErrorCode> {
+    fn git(url: &str, reference: Option<&str>) -> Result<(), contracts::Code> {
         let source = GitSource { url: url.to_owned(), reference: reference.map(str::to_owned) };
         check_git(&source).map_err(|problem| problem.code)
     }
@@ -170,10 +170,14 @@ mod tests {
     fn credentials_options_and_odd_schemes_are_refused() {
         for url in ["x", "--upload-pack=evil", "ext::sh -c evil", "https://user:pw@h/x", "https://token@h/x"]
         {
-            assert_eq!(git(url, None), Err(ErrorCode::InvalidGitUrl), "{url}");
+            assert_eq!(git(url, None), Err(ErrorCode::InvalidGitUrl.into()), "{url}");
         }
         for reference in ["", "--evil", "a b", "a\nb"] {
-            assert_eq!(git("https://h/x", Some(reference)), Err(ErrorCode::InvalidGitUrl), "{reference:?}");
+            assert_eq!(
+                git("https://h/x", Some(reference)),
+                Err(ErrorCode::InvalidGitUrl.into()),
+                "{reference:?}"
+            );
         }
     }
 

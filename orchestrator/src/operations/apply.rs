@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contracts::operation::Severity;
-use contracts::{ErrorCode, Problem};
+use contracts::{Code, ErrorCode, Problem};
 use rand::RngExt as _;
 use stacks::Stack;
 
@@ -71,13 +71,15 @@ where
 fn passes(problem: &Problem) -> bool {
     matches!(
         problem.code,
-        ErrorCode::EngineInterrupted
-            | ErrorCode::ProviderTimeout
-            | ErrorCode::ProviderUnreachable
-            | ErrorCode::ProviderUnreadable
-            | ErrorCode::ProviderRateLimited
-            | ErrorCode::DockerUnavailable
-            | ErrorCode::StackLocked
+        Code::Known(
+            ErrorCode::EngineInterrupted
+                | ErrorCode::ProviderTimeout
+                | ErrorCode::ProviderUnreachable
+                | ErrorCode::ProviderUnreadable
+                | ErrorCode::ProviderRateLimited
+                | ErrorCode::DockerUnavailable
+                | ErrorCode::StackLocked
+        )
     )
 }
 
