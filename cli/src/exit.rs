@@ -35,7 +35,7 @@ fn of_problem(problem: &Problem) -> u8 {
     }
     match (problem.status, problem.retryable) {
         (404 | 410, _) => NOT_FOUND,
-        (409 | 423, _) => CONFLICT,
+        (409 | 412 | 423, _) => CONFLICT,
         (401 | 403, _) => UNAUTHORIZED,
         (408 | 429 | 502..=504, true) => UNREACHABLE,
         (400..=499 | 501, _) => REFUSED,
@@ -58,8 +58,8 @@ mod tests {
         (NOT_FOUND, "not_found workspace_not_found operation_not_found"),
         (
             CONFLICT,
-            "slug_taken provider_in_use workspace_stopped operation_in_progress idempotency_conflict stack_locked \
-             stack_unfinished state_newer foreign_object fenced canceled already_running",
+            "slug_taken provider_in_use workspace_stopped operation_in_progress idempotency_conflict \
+             precondition_failed stack_locked stack_unfinished state_newer foreign_object fenced canceled already_running",
         ),
         (UNAUTHORIZED, "unauthorized forbidden login_link_invalid provider_quota"),
         (

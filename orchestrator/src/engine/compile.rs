@@ -95,9 +95,11 @@ mod tests {
             let slug = "demo".parse().unwrap();
             let mut row = WorkspaceRow::new(slug, name.parse().unwrap(), "of-before".to_owned());
             row.region = Some("of-before".to_owned());
-            let Ok(provider) = providers.get(name) else { continue };
-            let stack = stack_to_delete(&row, provider.as_ref(), &installation).unwrap();
-            assert_eq!(stack.name, row.runtime_id.as_str(), "{name}");
+            let provider = providers.get(name).unwrap();
+            match stack_to_delete(&row, provider.as_ref(), &installation) {
+                Ok(stack) => assert_eq!(stack.name, row.runtime_id.as_str(), "{name}"),
+                Err(problem) => assert_eq!(problem.code, ErrorCode::ProviderNotConfigured, "{problem}"),
+            }
         }
         let row = WorkspaceRow::new("demo".parse().unwrap(), "fake".parse().unwrap(), "of-before".to_owned());
         assert!(stack_of(&row, &providers, &installation).is_err(), "what is made is judged");

@@ -105,7 +105,9 @@ mod tests {
                 is(4, "events", "3349ddca"),
                 is(5, "runtimes", "06762483"),
                 is(6, "claims", "461f4a79"),
+                is(7, "labels", "4695f179"),
                 is(6, "initial", "3575131e"),
+                is(7, "labels", "4695f179"),
             ]
         );
     }
