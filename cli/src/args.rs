@@ -158,6 +158,7 @@ For this shell alone: source <(pilot completion bash)";
 
 #[derive(Debug, clap::Args)]
 pub struct Completion {
+    /// Which one
     #[arg(value_enum)]
     pub shell: Shell,
 }

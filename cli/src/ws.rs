@@ -104,7 +104,9 @@ async fn delete(client: &Client, remove: Remove, ui: &mut Ui) -> Result<Outcome,
     }
     if !remove.yes {
         let workspace = client.workspace(&slug).await?;
-        let question = format!("Delete {slug} ({}) with all its files?", workspace.provider);
+        // Which context is the current one is easily forgotten.
+        let place = client.context().map(|name| format!(", context {name}")).unwrap_or_default();
+        let question = format!("Delete {slug} ({}{place}) with all its files?", workspace.provider);
         if !ui.confirm(&question) {
             ui.note("Nothing was deleted.");
             return Ok(Outcome::Negative);
