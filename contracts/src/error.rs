@@ -141,6 +141,13 @@ pub enum Code {
 }
 
 impl Code {
+    pub fn known(&self) -> Option<ErrorCode> {
+        match self {
+            Code::Known(code) => Some(*code),
+            Code::Other(_) => None,
+        }
+    }
+
     /// As JSON has it.
     pub fn as_str(&self) -> &str {
         match self {

@@ -95,7 +95,10 @@ mod tests {
     fn a_failed_step_shows_the_providers_own_code_and_action() {
         let own = ProviderError::new(ErrorCode::ImageMissing, "no image").with_action("build it");
         let problem = problem(failed("urn"), |urn| (urn == "urn").then(|| own.clone()));
-        assert_eq!((problem.code, problem.action.as_deref()), (ErrorCode::ImageMissing, Some("build it")));
+        assert_eq!(
+            (problem.code, problem.action.as_deref()),
+            (ErrorCode::ImageMissing.into(), Some("build it"))
+        );
     }
 
     #[test]

@@ -148,7 +148,7 @@ mod tests {
 
     fn git(url: &str, reference: Option<&str>) -> Result<(), ErrorCode> {
         let source = GitSource { url: url.to_owned(), reference: reference.map(str::to_owned) };
-        check_git(&source).map_err(|problem| problem.code)
+        check_git(&source).map_err(|problem| problem.code.known().unwrap())
     }
 
     #[test]

@@ -46,7 +46,10 @@ pub async fn a_delete_ends_what_waits_and_asks_what_runs_to_end(store: &Store) {
     let delete = store.request(&row.id, Desired::Deleted, &new(OperationKind::Delete)).await.unwrap();
     assert_eq!(delete.cancelled, Some(create.id.clone()));
     let stop = store.operation(&stop.id).await.unwrap().unwrap();
-    assert_eq!((stop.state, stop.error.unwrap().code), (OperationState::Canceled, ErrorCode::Canceled));
+    assert_eq!(
+        (stop.state, stop.error.unwrap().code),
+        (OperationState::Canceled, ErrorCode::Canceled.into())
+    );
     assert!(stop.phases.finished.is_some());
     assert_eq!(store.renew("one", LEASE).await.unwrap(), [(create.id.clone(), 1, true)]);
     let late = request(store, &row, OperationKind::Start).await.unwrap_err();
