@@ -35,8 +35,12 @@ Examples:
   pilot stack export demo --out ./demo-stack   the workspace as a Pulumi project
   pilot explain workspace_not_ready   what an error means and what to do
 
-Which server: --server or PILOT_SERVER, else --context or PILOT_CONTEXT, else the server of the data folder if it runs
-(or was named by --data or PILOT_DATA), else the current context. `pilot ws --help` has all options for it.
+Which server:
+  1. --server or PILOT_SERVER
+  2. --context or PILOT_CONTEXT
+  3. that of the data folder, if it runs or the folder was named (--data, PILOT_DATA)
+  4. that of the current context (`pilot login`, `pilot context use`)
+`pilot ws --help` has all options for it.
 
 Exit codes:
   0    done
@@ -158,6 +162,7 @@ For this shell alone: source <(pilot completion bash)";
 
 #[derive(Debug, clap::Args)]
 pub struct Completion {
+    /// Which one
     #[arg(value_enum)]
     pub shell: Shell,
 }

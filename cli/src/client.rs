@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::connection::is_loopback;
 use failure::{innermost, not_pilot, refused_token, unreachable};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -92,6 +93,16 @@ impl Client {
             Problem::new(ErrorCode::Internal, format!("No HTTP client could be made: {}.", innermost(&error)))
         })?;
         Ok(Self { http, target, token })
+    }
+
+    /// Whether it is on this machine.
+    pub fn is_here(&self) -> bool {
+        is_loopback(&self.target.server)
+    }
+
+    /// The context that it is from.
+    pub fn context(&self) -> Option<&str> {
+        self.target.context.as_deref()
     }
 
     /// Where it is and who has chosen that, for people.

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::Outcome;
 use crate::args::{Doctor, Folders};
-use crate::connection::connect;
+use crate::connection::{connect, is_loopback};
 use crate::serve::provider_settings;
 use crate::ui::Ui;
 
@@ -53,27 +53,33 @@ fn show(checks: &[Check], healthy: bool, ui: &mut Ui) {
     });
 }
 
-/// Whether a server answers; when none does, whether its ports are free.
+/// Whether the server that commands would talk to answers; when it is this machine's and does not, whether its ports
+/// are free.
 async fn server(doctor: &Doctor, folders: &Folders) -> Check {
-    let asked = async {
-        let client = connect(&doctor.connection, folders).await?;
-        let list = client.workspaces(&[]).await?;
-        Ok::<_, Problem>(format!("{} runs, with {} workspaces", client.server(), list.workspaces.len()))
-    };
-    match asked.await {
-        Ok(detail) => good(detail),
-        Err(problem) if problem.code == ErrorCode::OrchestratorUnreachable => match taken_port() {
-            None => good("does not run; its ports are free".to_owned()),
-            Some(port) => Check {
-                name: "server".to_owned(),
-                ok: false,
-                detail: format!("does not run, and another program uses its port {port}"),
-                action: Some("End that program, or use other ports: `pilot serve --help`.".to_owned()),
-            },
-        },
+    let client = match connect(&doctor.connection, folders).await {
+        Ok(client) => client,
         Err(problem) => {
-            Check { name: "server".to_owned(), ok: false, detail: problem.detail, action: problem.action }
+            let is_here = doctor.connection.server.as_ref().is_none_or(is_loopback);
+            return away(problem, is_here);
         }
+    };
+    match client.workspaces(&[]).await {
+        Ok(list) => good(format!("{} runs, with {} workspaces", client.server(), list.workspaces.len())),
+        Err(problem) => away(problem, client.is_here()),
+    }
+}
+
+fn away(problem: Problem, is_here: bool) -> Check {
+    let bad = |detail, action| Check { name: "server".to_owned(), ok: false, detail, action };
+    if problem.code != ErrorCode::OrchestratorUnreachable || !is_here {
+        return bad(problem.detail, problem.action);
+    }
+    match taken_port() {
+        None => good("does not run; its ports are free".to_owned()),
+        Some(port) => bad(
+            format!("does not run, and another program uses its port {port}"),
+            Some("End that program, or use other ports: `pilot serve --help`.".to_owned()),
+        ),
     }
 }
 

@@ -106,9 +106,13 @@ async fn delete(client: &Client, remove: Remove, ui: &mut Ui) -> Result<Outcome,
     }
     if !remove.yes {
         let workspace = client.workspace(&slug).await?;
+        // Which context is the current one is easily forgotten.
+        let place = client.context().map(|name| format!(", context {name}")).unwrap_or_default();
         let question = match remove.forget {
-            true => format!("Forget {slug}, and leave whatever there is of it at {}?", workspace.provider),
-            false => format!("Delete {slug} ({}) with all its files?", workspace.provider),
+            true => {
+                format!("Forget {slug}, and leave whatever there is of it at {}{place}?", workspace.provider)
+            }
+            false => format!("Delete {slug} ({}{place}) with all its files?", workspace.provider),
         };
         if !ui.confirm(&question) {
             ui.note("Nothing was deleted.");

@@ -51,10 +51,7 @@ pub struct RuntimeHealth {
 
 /// The code of a newer instance says nothing here; its `detail` does.
 fn known<'de, D: Deserializer<'de>>(from: D) -> Result<Option<ErrorCode>, D::Error> {
-    Ok(match Option::<Code>::deserialize(from)? {
-        Some(Code::Known(code)) => Some(code),
-        Some(Code::Other(_)) | None => None,
-    })
+    Ok(Option::<Code>::deserialize(from)?.and_then(|code| code.known()))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -132,7 +132,11 @@ impl Engine {
 
     /// Whoever had the lock of the stack writes nothing of it any more: the state is in a database, which sees to that.
     pub async fn break_lock(&self, name: &str) -> Result<(), Problem> {
-        self.workspace.stack(name).cancel().await.map_err(|error| self.problem(error))
+        match self.workspace.stack(name).cancel().await {
+            // Who makes a stack holds its lock before there is one; the lock is gone all the same.
+            Ok(()) | Err(automation::Error::StackNotFound { .. }) => Ok(()),
+            Err(error) => Err(self.problem(error)),
+        }
     }
 
     /// Removes a stack and leaves what it lists where it is; that, by type and id.

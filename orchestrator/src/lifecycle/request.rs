@@ -146,9 +146,9 @@ fn check_git(git: &GitSource) -> Result<(), Problem> {
 mod tests {
     use super::*;
 
-    fn git(url: &str, reference: Option<&str>) -> Result<(), contracts::Code> {
+    fn git(url: &str, reference: Option<&str>) -> Result<(), ErrorCode> {
         let source = GitSource { url: url.to_owned(), reference: reference.map(str::to_owned) };
-        check_git(&source).map_err(|problem| problem.code)
+        check_git(&source).map_err(|problem| problem.code.known().unwrap())
     }
 
     #[test]
@@ -170,12 +170,12 @@ mod tests {
     fn credentials_options_and_odd_schemes_are_refused() {
         for url in ["x", "--upload-pack=evil", "ext::sh -c evil", "https://user:pw@h/x", "https://token@h/x"]
         {
-            assert_eq!(git(url, None), Err(ErrorCode::InvalidGitUrl.into()), "{url}");
+            assert_eq!(git(url, None), Err(ErrorCode::InvalidGitUrl), "{url}");
         }
         for reference in ["", "--evil", "a b", "a\nb"] {
             assert_eq!(
                 git("https://h/x", Some(reference)),
-                Err(ErrorCode::InvalidGitUrl.into()),
+                Err(ErrorCode::InvalidGitUrl),
                 "{reference:?}"
             );
         }

@@ -161,10 +161,8 @@ mod tests {
         let rows = world.store.workspaces().await.unwrap();
         assert_eq!(rows.iter().map(|row| row.slug.as_str()).collect::<Vec<_>>(), ["a", "b"]);
         let error = rows[0].error.as_ref().unwrap();
-        assert_eq!(
-            (rows[0].observed, error.code.clone()),
-            (Observed::Failed, ErrorCode::RecordUnreadable.into())
-        );
+        assert_eq!(rows[0].observed, Observed::Failed);
+        assert_eq!(error.code, ErrorCode::RecordUnreadable);
         assert!(error.detail.contains("the column observed"), "{error}");
         assert_eq!(rows[1].error, None);
         let shown = world.store.workspace_shown(&world.rows[0].slug.clone().into()).await.unwrap().unwrap();
