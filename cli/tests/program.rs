@@ -1,5 +1,7 @@
 //! The program as scripts and shells use it: exit codes, variables, signals, and what completes it.
 
+#![allow(clippy::unwrap_used)]
+
 use std::process::{Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

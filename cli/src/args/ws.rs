@@ -48,7 +48,7 @@ pub enum WsCommand {
         /// The name that it gets: a-z, 0-9 and '-', beginning with a letter
         new: String,
     },
-    /// Wait until a workspace is in a state, whoever brings it there
+    /// Wait until a workspace is in a state and nothing is under way, whoever brings it there
     #[command(after_help = WAIT_EXAMPLES)]
     Wait(Wait),
     /// Delete a workspace with its files

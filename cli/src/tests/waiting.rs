@@ -3,7 +3,7 @@
 use contracts::{ErrorCode, Problem};
 use serde_json::{Value, json};
 
-use crate::tests::fake::{pilot, server};
+use crate::tests::fake::{Shared, pilot, server};
 use crate::{Outcome, exit};
 
 #[tokio::test]
@@ -14,7 +14,8 @@ async fn a_wait_ends_when_the_workspace_is_as_it_is_wanted() {
     assert_eq!(shown.out, "demo is ready. `pilot ws open demo` prints a link to it.\n");
     assert_eq!((shown.err.as_str(), exit::of(&shown.result)), ("", exit::DONE));
     let asked = script.lock().unwrap().asked.clone();
-    assert_eq!(asked, ["GET /v1/workspaces/demo", "GET /v1/workspaces/ws_1", "GET /v1/workspaces/ws_1"]);
+    let by_id = "GET /v1/workspaces/ws_1";
+    assert_eq!(asked, ["GET /v1/workspaces/demo", by_id, by_id, "GET /v1/operations/op-1"]);
     script.lock().unwrap().states = ["stopping", "stopped"].into();
     let json: Value =
         serde_json::from_str(&pilot(at, "ws wait demo --for stopped --json").await.out).unwrap();
@@ -49,9 +50,29 @@ async fn a_failure_ends_the_wait_unless_something_is_under_way() {
     let shown = pilot(at, "ws wait demo").await;
     assert_eq!((exit::of(&shown.result), shown.result), (exit::FAILED, Ok(Outcome::Failed)));
     assert!(shown.err.contains("No ref nope."), "{}", shown.err);
-    script.lock().unwrap().running = true;
-    script.lock().unwrap().states = ["failed", "failed", "ready"].into();
+    until_ready(&script, &["failed", "failed", "ready"]);
     assert_eq!(pilot(at, "ws wait demo").await.result, Ok(Outcome::Done));
+}
+
+/// The operation runs until all these states were seen.
+fn until_ready(script: &Shared, states: &[&'static str]) {
+    script.lock().unwrap().running = true;
+    script.lock().unwrap().states = states.iter().copied().collect();
+    let script = script.clone();
+    tokio::spawn(async move {
+        while !script.lock().unwrap().states.is_empty() {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        script.lock().unwrap().running = false;
+    });
+}
+
+#[tokio::test]
+async fn what_is_ready_until_its_restart_begins_is_not_ready_yet() {
+    let (at, script) = server().await;
+    until_ready(&script, &["ready", "ready", "stopping", "booting", "ready"]);
+    assert_eq!(pilot(at, "ws wait demo").await.result, Ok(Outcome::Done));
+    assert!(script.lock().unwrap().states.is_empty(), "it was waited for the last one");
 }
 
 #[tokio::test]

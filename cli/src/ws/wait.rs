@@ -54,12 +54,14 @@ async fn until(
     let mut lost = None;
     while let Ok(look) = timeout_at(deadline, client.workspace(&name)).await {
         match look {
-            Ok(workspace) if is_reached(wait.goal, workspace.state) => {
-                return Ok(Ended::Reached(Box::new(workspace)));
-            }
             Ok(workspace) => {
-                if let Some(problem) = hopeless(client, &workspace, wait.goal).await {
-                    return Ok(Ended::Failed(problem));
+                let is_final =
+                    is_reached(wait.goal, workspace.state) || has_failed(wait.goal, workspace.state);
+                if is_final && is_settled(client, &workspace).await {
+                    return Ok(match workspace.state {
+                        Observed::Failed => Ended::Failed(failure(workspace)),
+                        _ => Ended::Reached(Box::new(workspace)),
+                    });
                 }
                 waiting.say(&format!("{} is {}", workspace.slug, workspace.state.as_str()));
                 // A successor of the name is not what is waited for.
@@ -93,27 +95,33 @@ fn is_reached(goal: Goal, state: Observed) -> bool {
     }
 }
 
-/// Why it stays as it is: it failed, and nothing is under way for it.
-async fn hopeless(client: &Client, workspace: &Workspace, goal: Goal) -> Option<Problem> {
-    if workspace.state != Observed::Failed || goal == Goal::Deleted {
-        return None;
+/// A delete goes on from there.
+fn has_failed(goal: Goal, state: Observed) -> bool {
+    state == Observed::Failed && goal != Goal::Deleted
+}
+
+/// Whether it stays so: what was asked for already, such as a restart of what is ready, is still to come.
+async fn is_settled(client: &Client, workspace: &Workspace) -> bool {
+    let Some(id) = &workspace.operation else { return true };
+    match client.operation(id).await {
+        Ok(operation) => operation.state.is_final(),
+        // One that ended long ago is not kept.
+        Err(problem) => problem.code == ErrorCode::OperationNotFound,
     }
-    if let Some(id) = &workspace.operation {
-        // What cannot be seen may be under way.
-        if !client.operation(id).await.is_ok_and(|operation| operation.state.is_final()) {
-            return None;
-        }
-    }
-    let slug = &workspace.slug;
-    Some(workspace.error.clone().unwrap_or_else(|| {
+}
+
+fn failure(workspace: Workspace) -> Problem {
+    let slug = workspace.slug;
+    workspace.error.unwrap_or_else(|| {
         Problem::new(ErrorCode::InstanceFailed, format!("{slug} failed, and nothing is under way for it."))
             .with_action(format!("`pilot ws start {slug}` tries again."))
-    }))
+    })
 }
 
 fn timed_out(wait: &Wait, seen: Option<Observed>) -> Problem {
     let (slug, goal) = (&wait.slug, wait.goal.as_str());
-    let state = seen.map(|state| format!(": it is {}", state.as_str())).unwrap_or_default();
+    let more = |state| if is_reached(wait.goal, state) { ", and an operation is under way" } else { "" };
+    let state = seen.map(|state| format!(": it is {}{}", state.as_str(), more(state))).unwrap_or_default();
     Problem::new(ErrorCode::TimedOut, format!("{slug} was not {goal} after {} s{state}.", wait.timeout))
         .with_action(format!(
             "`pilot ws get {slug}` shows more, `pilot op ls --workspace {slug}` what is under way; --timeout waits longer."
