@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -67,4 +69,25 @@ func TestAnUpdateWhoseLockWasTakenAwayEndsAndLeavesTheStackToItsSuccessor(t *tes
 		t.Errorf("its successor has made %d", made)
 	}
 	pgserver.Same(t, left, pgserver.Rows(t, db))
+}
+
+func TestACancelFreesTheLockOfWhoWasMakingAStackThatIsNotThereYet(t *testing.T) {
+	w := newWorld(t, things(1))
+	w.must("stack", "init", "other", "--no-select")
+	// As a process leaves it that dies, or sleeps, between the lock and the first state.
+	locks := filepath.Join(strings.TrimPrefix(w.place.Backend, "file://"), ".pulumi", "locks", "organization", "shop", "dev")
+	if err := os.MkdirAll(locks, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	lock := filepath.Join(locks, "0a1b.json")
+	if err := os.WriteFile(lock, []byte(`{"pid":1,"username":"x","hostname":"elsewhere","timestamp":"2026-11-29T00:00:00Z"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if said := w.say("cancel", "--yes", "--stack", "dev"); said.kind() != protocol.StackNotFound {
+		t.Error(said.text)
+	}
+	if _, err := os.Stat(lock); !os.IsNotExist(err) {
+		t.Error("the lock is left", err)
+	}
+	w.must("stack", "init", "dev", "--no-select")
 }
