@@ -173,11 +173,7 @@ mod tests {
             assert_eq!(git(url, None), Err(ErrorCode::InvalidGitUrl), "{url}");
         }
         for reference in ["", "--evil", "a b", "a\nb"] {
-            assert_eq!(
-                git("https://h/x", Some(reference)),
-                Err(ErrorCode::InvalidGitUrl),
-                "{reference:?}"
-            );
+            assert_eq!(git("https://h/x", Some(reference)), Err(ErrorCode::InvalidGitUrl), "{reference:?}");
         }
     }
 
