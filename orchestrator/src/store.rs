@@ -180,8 +180,9 @@ impl From<sqlx::Error> for StoreError {
         if code == "53100" || (code.len() < 5 && code.parse().is_ok_and(|code: u32| code & 0xff == 13)) {
             return StoreError::Full;
         }
-        // Class 57P and 08: the server ends, starts, or has hung up.
-        if code.starts_with("57P") || code.starts_with("08") {
+        // The server ends, starts, has hung up, or did not get a lock or to an end in time; or two waited for each other.
+        const AWAY: [&str; 7] = ["57P", "08", "55P03", "57014", "25P03", "40P01", "40001"];
+        if code.len() == 5 && AWAY.iter().any(|class| code.starts_with(class)) {
             return StoreError::Away(Arc::new(error));
         }
         let (message, constraint) = (database.message(), database.constraint().unwrap_or_default());

@@ -32,7 +32,7 @@ impl<S: Sync> FromRequestParts<S> for Caller {
                 return Err(Problem::new(ErrorCode::BadRequest, detail).into());
             }
         };
-        let principal = auth::ADMIN.to_owned();
+        let principal = parts.extensions.get::<auth::Principal>().map_or(auth::ADMIN, |who| who.0).to_owned();
         let if_match = parts.headers.get(IF_MATCH).and_then(|value| value.to_str().ok());
         // A star is any version.
         let if_match = if_match.map(|tag| tag.trim_matches('"').to_owned()).filter(|tag| tag != "*");

@@ -32,11 +32,11 @@ impl Lifecycle {
     }
 
     pub async fn start(&self, name: &WorkspaceRef, caller: &Caller) -> Result<Accepted, Problem> {
-        self.change(name, OperationKind::Start, Desired::Running, caller).await
+        self.change(name, OperationKind::Start, Some(Desired::Running), caller).await
     }
 
     pub async fn stop(&self, name: &WorkspaceRef, caller: &Caller) -> Result<Accepted, Problem> {
-        self.change(name, OperationKind::Stop, Desired::Stopped, caller).await
+        self.change(name, OperationKind::Stop, Some(Desired::Stopped), caller).await
     }
 
     /// Keeps the instance's memory, where the provider can.
@@ -54,23 +54,22 @@ impl Lifecycle {
             return Err(Problem::new(ErrorCode::WorkspaceStopped, detail)
                 .with_action(format!("Start it with `pilot ws start {}` first.", row.slug)));
         }
-        self.change(name, OperationKind::Suspend, Desired::Suspended, caller).await
+        self.change(name, OperationKind::Suspend, Some(Desired::Suspended), caller).await
     }
 
     /// Goes on with what was suspended; starts what is stopped.
     pub async fn resume(&self, name: &WorkspaceRef, caller: &Caller) -> Result<Accepted, Problem> {
-        self.change(name, OperationKind::Resume, Desired::Running, caller).await
+        self.change(name, OperationKind::Resume, Some(Desired::Running), caller).await
     }
 
     /// Stops and starts it.
     pub async fn restart(&self, name: &WorkspaceRef, caller: &Caller) -> Result<Accepted, Problem> {
-        self.change(name, OperationKind::Restart, Desired::Running, caller).await
+        self.change(name, OperationKind::Restart, Some(Desired::Running), caller).await
     }
 
     /// Makes what exists outside as the stack says. What is desired stays.
     pub async fn apply(&self, name: &WorkspaceRef, caller: &Caller) -> Result<Accepted, Problem> {
-        let desired = self.row(name).await?.desired;
-        self.change(name, OperationKind::Apply, desired, caller).await
+        self.change(name, OperationKind::Apply, None, caller).await
     }
 
     /// Gives it another name. Its id, its runtime and its files stay; browsers find it at the new name.
@@ -82,10 +81,8 @@ impl Lifecycle {
     ) -> Result<Workspace, Problem> {
         let slug = request::slug(&body.slug)?;
         let row = self.row(name).await?;
-        if caller.if_match.as_ref().is_some_and(|wanted| *wanted != row.tag()) {
-            return Err(StoreError::Changed.into());
-        }
-        match self.store.rename(&row, &slug, &caller.principal, &caller.request_id).await {
+        let asked = (caller.principal.as_str(), caller.request_id.as_str());
+        match self.store.rename(&row, &slug, asked, caller.if_match.as_deref()).await {
             Ok(()) => self.get(&row.id.into()).await,
             Err(StoreError::SlugTaken) => Err(slug_taken(&slug)),
             Err(StoreError::Gone) => Err(not_found(name)),
@@ -95,7 +92,7 @@ impl Lifecycle {
 
     /// Legal at any time: what runs for the workspace is cancelled first.
     pub async fn delete(&self, name: &WorkspaceRef, caller: &Caller) -> Result<Accepted, Problem> {
-        self.change(name, OperationKind::Delete, Desired::Deleted, caller).await
+        self.change(name, OperationKind::Delete, Some(Desired::Deleted), caller).await
     }
 
     /// Asks an operation to end, in whatever phase it is. What was desired before it is desired again.
@@ -111,7 +108,11 @@ impl Lifecycle {
         let row = self.row(name).await?;
         let operation = match row.desired {
             Desired::Running => self.store.unfinished_of(&row.runtime_id).await?.into_iter().next(),
-            Desired::Suspended => Some(self.resume(name, caller).await?.operation),
+            Desired::Suspended => {
+                // Only what is suspended still, when it comes to that.
+                let caller = Caller { if_match: Some(row.tag()), ..caller.clone() };
+                Some(self.resume(&row.id.clone().into(), &caller).await?.operation)
+            }
             Desired::Stopped => {
                 let detail = format!("The workspace {} was stopped by its user.", row.slug);
                 return Err(Problem::new(ErrorCode::WorkspaceStopped, detail)
@@ -124,14 +125,14 @@ impl Lifecycle {
 
     /// Releases it without its provider, which is gone for good.
     pub async fn forget(&self, name: &WorkspaceRef, caller: &Caller) -> Result<Accepted, Problem> {
-        self.change(name, OperationKind::Forget, Desired::Deleted, caller).await
+        self.change(name, OperationKind::Forget, Some(Desired::Deleted), caller).await
     }
 
     async fn change(
         &self,
         name: &WorkspaceRef,
         kind: OperationKind,
-        desired: Desired,
+        desired: Option<Desired>,
         caller: &Caller,
     ) -> Result<Accepted, Problem> {
         // Before the slug: it may be that of a successor by now.
@@ -235,7 +236,7 @@ mod tests {
 
     /// As the end of a delete does.
     async fn remove(store: &Store) {
-        let claimed = store.claim("me", std::time::Duration::from_secs(9), &[]).await.unwrap().unwrap();
+        let claimed = store.claim("me", std::time::Duration::from_secs(9), &[], &[]).await.unwrap().unwrap();
         let (operation, runtime) = (claimed.operation.id, claimed.operation.runtime_id);
         let (state, phases) = (contracts::operation::OperationState::Succeeded, claimed.operation.phases);
         let end = crate::store::End { state, phases, error: None, change: None, removed: true };

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
 use contracts::network::network;
-use contracts::operation::Operation;
+use contracts::operation::{Operation, OperationList};
 use contracts::plan::Plan;
 use contracts::why::Why;
 use contracts::workspace::{
@@ -51,13 +51,7 @@ pub struct Caller {
 impl Lifecycle {
     /// A page of workspaces, and where the next begins.
     pub async fn list(&self, query: WorkspaceQuery) -> Result<WorkspaceList, Problem> {
-        let limit = query.most as usize;
-        // One more than is shown tells whether there is another page.
-        let wanted = WorkspaceQuery { most: query.most + 1, ..query };
-        let mut rows = self.store.workspaces_by(&wanted).await?;
-        let is_last = rows.len() <= limit;
-        rows.truncate(limit);
-        let next = rows.last().filter(|_| !is_last).map(|last| wanted.sort.cursor(last));
+        let (rows, next) = self.store.workspaces_by(&query).await?;
         Ok(WorkspaceList { workspaces: rows.into_iter().map(|row| self.view(row)).collect(), next })
     }
 
@@ -84,8 +78,9 @@ impl Lifecycle {
         }
     }
 
-    pub async fn operations(&self, query: &Query) -> Result<Vec<Operation>, Problem> {
-        Ok(self.store.operations(query).await?)
+    pub async fn operations(&self, query: &Query) -> Result<OperationList, Problem> {
+        let (operations, next) = self.store.operations(query).await?;
+        Ok(OperationList { operations, next: next.map(|id| id.to_string()) })
     }
 
     /// What it is, who wants it so, what was tried and what comes next.
@@ -95,7 +90,7 @@ impl Lifecycle {
         let query = Query { workspace: Some(row.id.clone()), most: MOST, ..Query::default() };
         Ok(Why {
             asked: self.store.asked(&row.id, MOST).await?,
-            operations: self.store.operations(&query).await?,
+            operations: self.store.operations(&query).await?.0,
             next: crate::reconcile::why::next(&self.store, &row, self.repair).await?,
             workspace: self.view(row),
         })

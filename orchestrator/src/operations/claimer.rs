@@ -73,8 +73,9 @@ impl Claimer {
         let mut work = self.parts.store.work();
         while !shutdown.is_cancelled() {
             work.borrow_and_update();
-            if self.held().len() < IN_HAND {
-                match self.parts.store.claim(&self.name(), LEASE, &self.rooms.full()).await {
+            if self.held().len() < IN_HAND && self.rooms.has_place() {
+                let held: Vec<_> = self.held().keys().cloned().collect();
+                match self.parts.store.claim(&self.name(), LEASE, &self.rooms.full(), &held).await {
                     Ok(Some(claimed)) => {
                         Arc::clone(&self).take(claimed, &tasks);
                         continue;
@@ -132,7 +133,8 @@ impl Claimer {
         if held.is_empty() {
             return Ok(began);
         }
-        let ours = self.parts.store.renew(&self.name(), LEASE).await?;
+        let ids: Vec<_> = held.iter().map(|(id, _)| id.clone()).collect();
+        let ours = self.parts.store.renew(&self.name(), LEASE, &ids).await?;
         let ours: HashMap<_, _> = ours.into_iter().map(|(id, fence, cancel)| (id, (fence, cancel))).collect();
         for (id, fence) in held {
             match ours.get(&id) {

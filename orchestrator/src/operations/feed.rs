@@ -300,7 +300,7 @@ mod tests {
 
         async fn ends(&mut self) {
             let lease = Duration::from_secs(9);
-            let claimed = self.store.claim("me", lease, &[]).await.unwrap().unwrap();
+            let claimed = self.store.claim("me", lease, &[], &[]).await.unwrap().unwrap();
             self.operation.state = OperationState::Succeeded;
             let (operation, runtime) = (claimed.operation.id, claimed.operation.runtime_id);
             let end = End {

@@ -162,7 +162,7 @@ impl Run {
     /// The workspace's row; an error when it is gone, which only a finished delete can cause.
     pub async fn row(&self) -> Result<WorkspaceRow, Problem> {
         let runtime = &self.hold.runtime;
-        let row = self.parts.store.workspace_of(runtime).await?;
+        let row = self.patiently(|| self.parts.store.workspace_of(runtime)).await?;
         row.ok_or_else(|| Problem::new(ErrorCode::WorkspaceNotFound, format!("Runtime {runtime} is gone.")))
     }
 

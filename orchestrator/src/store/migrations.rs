@@ -21,7 +21,7 @@ macro_rules! migration {
 
 type Named = (&'static str, &'static str, &'static str);
 
-const SQLITE: [Named; 7] = [
+const SQLITE: [Named; 8] = [
     migration!("sqlite", "0001", "initial"),
     migration!("sqlite", "0002", "regions"),
     migration!("sqlite", "0003", "installation"),
@@ -29,10 +29,14 @@ const SQLITE: [Named; 7] = [
     migration!("sqlite", "0005", "runtimes"),
     migration!("sqlite", "0006", "claims"),
     migration!("sqlite", "0007", "labels"),
+    migration!("sqlite", "0008", "times"),
 ];
 
-const POSTGRES: [Named; 2] =
-    [migration!("postgres", "0006", "initial"), migration!("postgres", "0007", "labels")];
+const POSTGRES: [Named; 3] = [
+    migration!("postgres", "0006", "initial"),
+    migration!("postgres", "0007", "labels"),
+    migration!("postgres", "0008", "times"),
+];
 
 pub fn sqlite() -> Migrator {
     migrator(&SQLITE)
@@ -106,8 +110,10 @@ mod tests {
                 is(5, "runtimes", "06762483"),
                 is(6, "claims", "461f4a79"),
                 is(7, "labels", "4695f179"),
+                is(8, "times", "6f14ed2a"),
                 is(6, "initial", "3575131e"),
                 is(7, "labels", "4695f179"),
+                is(8, "times", "94a9f50b"),
             ]
         );
     }

@@ -55,12 +55,12 @@ impl Store {
         Ok(operation)
     }
 
-    /// A new operation of an existing workspace and what it is for. Asked for what is on its way already, that is the answer.
+    /// A new operation of an existing workspace and what it is for; without, what is desired stays. Asked for what is on its way already, that is the answer.
     /// A delete ends what waits and what runs; anything else waits behind what runs, and is refused where another waits.
     pub async fn request(
         &self,
         workspace: &WorkspaceId,
-        desired: Desired,
+        desired: Option<Desired>,
         new: &NewOperation,
     ) -> Result<Wanted> {
         let (store, workspace, new) = (self.clone(), workspace.clone(), new.clone());
@@ -76,7 +76,7 @@ impl Store {
         &self,
         connection: &mut AnyConnection,
         workspace: &WorkspaceId,
-        desired: Desired,
+        desired: Option<Desired>,
         new: &NewOperation,
     ) -> Result<Wanted> {
         self.lock(connection, workspace.as_str()).await?;
@@ -85,18 +85,27 @@ impl Store {
             return Err(StoreError::Changed);
         }
         let select = format!(
-            "SELECT * FROM operations WHERE runtime_id = $1 AND state IN ('queued', 'running') ORDER BY id{}",
+            "SELECT * FROM operations WHERE runtime_id = $1 AND state IN ('queued', 'running'){}",
             self.database.locking()
         );
         let unfinished = sqlx::query(AssertSqlSafe(select)).bind(row.runtime_id.as_str());
         let unfinished = unfinished.fetch_all(&mut *connection).await?;
-        let unfinished = unfinished.iter().map(read).collect::<Result<Vec<_>>>()?;
-        let last = unfinished.last();
-        let waiting = unfinished.iter().find(|operation| operation.state == OperationState::Queued);
-        let running = unfinished.iter().find(|operation| operation.state == OperationState::Running);
-        match (last, waiting) {
+        let (mut waiting, mut running) = (None, None);
+        for row in &unfinished {
+            let (operation, is_ending) = (read(row)?, super::rows::Columns(row).number("cancel")? != 0);
+            match operation.state {
+                OperationState::Queued => waiting = Some(operation),
+                // What was asked to end is nobody's answer, and nothing to wait for but its end.
+                _ => running = Some((operation, is_ending)),
+            }
+        }
+        let ended = running.as_ref().is_some_and(|(_, is_ending)| *is_ending);
+        let last = waiting.as_ref().or(running.as_ref().filter(|_| !ended).map(|(operation, _)| operation));
+        match (last, &waiting) {
             (Some(same), _) if same.kind == new.kind => {
-                return Ok(Wanted { operation: same.clone(), cancelled: None });
+                let same = same.clone();
+                self.remember(connection, new, &same.id).await?;
+                return Ok(Wanted { operation: same, cancelled: None });
             }
             (_, Some(waiting)) if !ends_others(new.kind) => {
                 return Err(StoreError::Busy(Box::new(waiting.clone())));
@@ -107,12 +116,13 @@ impl Store {
             }
             _ => {}
         }
+        let desired = desired.unwrap_or(row.desired);
         let mut cancelled = None;
         if ends_others(new.kind) {
-            if let Some(waiting) = waiting {
+            if let Some(waiting) = &waiting {
                 self.never_began(connection, waiting, "what was asked for since").await?;
             }
-            if let Some(running) = running {
+            if let Some((running, _)) = &running {
                 self.ask_to_end(connection, &running.id).await?;
                 cancelled = Some(running.id.clone());
             }
@@ -132,14 +142,20 @@ impl Store {
         &self,
         row: &WorkspaceRow,
         slug: &Slug,
-        principal: &str,
-        request_id: &str,
+        (principal, request_id): (&str, &str),
+        if_match: Option<&str>,
     ) -> Result<()> {
         let (store, row, slug) = (self.clone(), row.clone(), slug.clone());
         let (principal, request_id, runtime) =
             (principal.to_owned(), request_id.to_owned(), row.runtime_id.clone());
+        let if_match = if_match.map(str::to_owned);
         let renamed = self.write(move |connection| {
             Box::pin(async move {
+                store.lock(connection, row.id.as_str()).await?;
+                let now = store.workspace_in(connection, &row.id).await?.ok_or(StoreError::Gone)?;
+                if if_match.is_some_and(|wanted| wanted != now.tag()) {
+                    return Err(StoreError::Changed);
+                }
                 let renamed = sqlx::query(
                     "UPDATE workspaces SET slug = $1 WHERE id = $2 AND deleted_at IS NULL AND desired <> $3",
                 );
@@ -181,7 +197,9 @@ impl Store {
                 sqlx::query(
                     "UPDATE workspaces SET desired = (SELECT desired_before FROM operations WHERE id = $1)
                      WHERE id = (SELECT workspace_id FROM operations WHERE id = $1 AND desired_before IS NOT NULL)
-                     AND NOT EXISTS (SELECT 1 FROM operations n WHERE n.workspace_id = workspaces.id AND n.id > $1
+                     AND NOT EXISTS (SELECT 1 FROM operations n, operations o WHERE o.id = $1
+                       AND n.workspace_id = workspaces.id AND (n.accepted_at > o.accepted_at
+                         OR (n.accepted_at = o.accepted_at AND n.id > o.id))
                        AND n.state <> 'canceled')",
                 )
                 .bind(id.as_str())
@@ -273,23 +291,34 @@ impl Store {
         .bind(now)
         .execute(&mut *connection)
         .await?;
-        if let Some((key, digest)) = &new.idempotency {
-            sqlx::query(
-                "INSERT INTO keys (principal, key, digest, operation_id, used_at) VALUES ($1, $2, $3, $4, $5)",
-            )
-            .bind(&new.principal)
-            .bind(key)
-            .bind(digest)
-            .bind(new.id.as_str())
-            .bind(now)
-            .execute(&mut *connection)
-            .await?;
-        }
+        self.remember(connection, new, &new.id).await?;
         let action = to_json(&new.kind)?;
         let asked = (new.principal.as_str(), new.request_id.as_str());
         self.note(connection, row, action.trim_matches('"'), new.id.as_str(), asked).await?;
         self.database.tell(connection, Topic::Work, new.id.as_str()).await?;
         Ok(operation)
+    }
+
+    /// What the client's key stands for from now on.
+    async fn remember(
+        &self,
+        connection: &mut AnyConnection,
+        new: &NewOperation,
+        operation: &OperationId,
+    ) -> Result<()> {
+        let Some((key, digest)) = &new.idempotency else { return Ok(()) };
+        let now = self.now(connection).await?;
+        sqlx::query(
+            "INSERT INTO keys (principal, key, digest, operation_id, used_at) VALUES ($1, $2, $3, $4, $5)",
+        )
+        .bind(&new.principal)
+        .bind(key)
+        .bind(digest)
+        .bind(operation.as_str())
+        .bind(now)
+        .execute(connection)
+        .await?;
+        Ok(())
     }
 
     /// The operation that a key of somebody was used for, and the digest of that request.

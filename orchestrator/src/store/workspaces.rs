@@ -10,7 +10,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe};
 use utoipa::ToSchema;
 
-use super::rows::{read, shown};
+use super::rows::{Columns, read, shown};
 use super::{Result, Store, to_json};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +78,7 @@ pub struct WorkspaceQuery {
     pub provider: Option<String>,
     pub label: Option<(String, String)>,
     pub sort: Sort,
-    /// Only those behind this one: its slug, or its time, by the order.
+    /// Only those behind this place: what a page has given as the next.
     pub after: Option<String>,
     pub most: u32,
 }
@@ -93,18 +93,16 @@ pub enum Sort {
 }
 
 impl Sort {
-    /// Where the page behind this workspace begins.
-    pub fn cursor(self, row: &WorkspaceRow) -> String {
+    /// Where the page behind this row begins, whether it can be read or not.
+    fn cursor(self, row: &AnyRow) -> Result<String> {
+        let columns = Columns(row);
         match self {
-            Sort::Slug => row.slug.to_string(),
-            Sort::Oldest | Sort::Newest => row.created_at.to_string(),
+            Sort::Slug => columns.text("slug"),
+            Sort::Oldest | Sort::Newest => {
+                Ok(format!("{}~{}", columns.text("created_at")?, columns.text("id")?))
+            }
         }
     }
-}
-
-/// Text that means itself in a pattern.
-fn literal(text: &str) -> String {
-    text.replace('!', "!!").replace('%', "!%").replace('_', "!_")
 }
 
 fn joined(rest: &str) -> AssertSqlSafe<String> {
@@ -165,7 +163,9 @@ impl Store {
     async fn named(&self, name: &WorkspaceRef) -> Result<Option<AnyRow>> {
         let query = match name {
             WorkspaceRef::Id(id) => sqlx::query(joined("WHERE w.id = $1")).bind(id.as_str()),
-            WorkspaceRef::Slug(slug) => sqlx::query(joined("WHERE w.slug = $1")).bind(slug.as_str()),
+            WorkspaceRef::Slug(slug) => {
+                sqlx::query(joined("WHERE w.slug = $1 AND w.deleted_at IS NULL")).bind(slug.as_str())
+            }
         };
         Ok(query.fetch_optional(self.database.pool()).await?)
     }
@@ -184,36 +184,65 @@ impl Store {
         row.fetch_optional(connection).await?.as_ref().map(read).transpose()
     }
 
-    /// A page of them, in the order that is asked for. What cannot be read is shown as failed.
-    pub async fn workspaces_by(&self, query: &WorkspaceQuery) -> Result<Vec<WorkspaceRow>> {
-        let any = |text: Option<&str>| text.unwrap_or_default().to_owned();
+    /// A page of them, in the order that is asked for, and where the next begins. What cannot be read is shown as failed.
+    pub async fn workspaces_by(&self, query: &WorkspaceQuery) -> Result<(Vec<WorkspaceRow>, Option<String>)> {
         let label = match &query.label {
-            Some((name, value)) => format!("%{}:{}%", literal(&to_json(name)?), literal(&to_json(value)?)),
-            None => String::new(),
+            Some((name, value)) => Some(format!("{}:{}", to_json(name)?, to_json(value)?)),
+            None => None,
         };
-        let (before, order) = match query.sort {
-            Sort::Slug => ("w.slug > $6", "w.slug"),
-            Sort::Oldest => ("w.created_at > $6", "w.created_at"),
-            Sort::Newest => ("w.created_at < $6", "w.created_at DESC"),
+        let observed = query.state.as_ref().map(to_json).transpose()?;
+        let (order, before) = match query.sort {
+            Sort::Slug => ("w.slug", "w.slug > "),
+            Sort::Oldest => ("w.created_at, w.id", "(w.created_at, w.id) > "),
+            Sort::Newest => ("w.created_at DESC, w.id DESC", "(w.created_at, w.id) < "),
         };
-        let statement = format!(
-            "{JOINED} WHERE ($1 = '' OR w.owner = $1) AND ($2 = '' OR r.observed = $2) AND ($3 = '' OR r.provider = $3)
-             AND ($4 = '' OR w.labels LIKE $4 ESCAPE '!') AND ($5 = '' OR {before}) ORDER BY {order} LIMIT $7"
-        );
-        let observed = query.state.as_ref().map(to_json).transpose()?.unwrap_or_default();
-        let rows = sqlx::query(AssertSqlSafe(statement))
-            .bind(any(query.owner.as_deref()))
-            .bind(observed)
-            .bind(any(query.provider.as_deref()))
-            .bind(label)
-            .bind(any(query.after.as_deref()))
-            .bind(any(query.after.as_deref()))
-            .bind(i64::from(query.most));
-        Ok(rows.fetch_all(self.database.pool()).await?.iter().filter_map(shown).collect())
+        // Only what is asked for: so the databases see which index helps.
+        let (mut given, mut filters) = (Vec::new(), vec!["w.deleted_at IS NULL".to_owned()]);
+        let mut filter = |text: &str, values: Vec<String>| {
+            let numbers: Vec<_> = (1..=values.len()).map(|n| format!("${}", given.len() + n)).collect();
+            filters.push(text.replace('?', &numbers.join(", ")));
+            given.extend(values);
+        };
+        let filled = [
+            ("w.owner = ?", query.owner.clone()),
+            ("r.observed = ?", observed),
+            ("r.provider = ?", query.provider.clone()),
+            // Letter by letter; a pattern would not be.
+            ("replace(w.labels, ?, '') <> w.labels", label),
+        ];
+        for (text, value) in filled {
+            value.into_iter().for_each(|value| filter(text, vec![value]));
+        }
+        if let Some(after) = &query.after {
+            match (query.sort, after.split_once('~')) {
+                (Sort::Slug, _) => filter(&format!("{before}?"), vec![after.clone()]),
+                (_, Some((at, id))) => filter(&format!("{before}(?)"), vec![at.to_owned(), id.to_owned()]),
+                (_, None) => return Ok((Vec::new(), None)),
+            }
+        }
+        let most = i64::from(query.most);
+        // One more than is shown tells whether there is another page.
+        let (filters, last) = (filters.join(" AND "), most + 1);
+        let statement = format!("{JOINED} WHERE {filters} ORDER BY {order} LIMIT {last}");
+        let mut rows = sqlx::query(AssertSqlSafe(statement));
+        for value in given {
+            rows = rows.bind(value);
+        }
+        let rows = rows.fetch_all(self.database.pool()).await?;
+        let next = match rows.len() as i64 > most {
+            true => rows
+                .get(query.most.saturating_sub(1) as usize)
+                .map(|row| query.sort.cursor(row))
+                .transpose()?,
+            false => None,
+        };
+        Ok((rows.iter().take(query.most as usize).filter_map(shown).collect(), next))
     }
 
     pub async fn workspaces(&self) -> Result<Vec<WorkspaceRow>> {
-        let rows = sqlx::query(joined("ORDER BY w.slug")).fetch_all(self.database.pool()).await?;
+        let rows = sqlx::query(joined("WHERE w.deleted_at IS NULL ORDER BY w.slug"))
+            .fetch_all(self.database.pool())
+            .await?;
         Ok(rows.iter().filter_map(shown).collect())
     }
 }

@@ -40,6 +40,9 @@ macro_rules! all_cases {
             what_a_claimer_has_left_is_taken_over_and_its_late_words_change_nothing
             a_claimer_that_gives_its_word_keeps_what_it_has_and_hears_what_is_asked_of_it
             a_claimer_that_ends_keeps_nobody_waiting
+            a_claim_whose_answer_was_lost_is_claimed_again_by_the_same
+            what_was_asked_to_end_is_nobodys_answer
+            a_key_of_who_was_answered_with_what_was_on_its_way_stands_for_that
             the_owner_for_whom_the_fewest_run_has_the_next_turn
             a_provider_without_room_keeps_no_other_waiting
             many_claimers_at_once_share_what_there_is_and_run_nothing_twice
@@ -79,7 +82,7 @@ async fn created(store: &Store, slug: &str) -> (WorkspaceRow, Operation) {
 }
 
 async fn claim(store: &Store, claimer: &str) -> Option<Claimed> {
-    store.claim(claimer, LEASE, &[]).await.unwrap()
+    store.claim(claimer, LEASE, &[], &[]).await.unwrap()
 }
 
 fn hold(claimed: &Claimed) -> Hold {
@@ -105,7 +108,7 @@ async fn request(store: &Store, row: &WorkspaceRow, kind: OperationKind) -> Resu
         OperationKind::Delete => Desired::Deleted,
         _ => Desired::Running,
     };
-    store.request(&row.id, desired, &new(kind)).await.map(|wanted| wanted.operation)
+    store.request(&row.id, Some(desired), &new(kind)).await.map(|wanted| wanted.operation)
 }
 
 async fn state(store: &Store, id: &OperationId) -> OperationState {
