@@ -82,6 +82,17 @@ pub enum Error {
         /// the stack.
         unproven: bool,
     },
+    /// Somebody took the stack's lock away while this run of the engine host had it. The state is another process's
+    /// since, and was left to it; what the run did outside after that, only the next refresh finds. In PostgreSQL
+    /// nothing is written from the moment on at which the lock is gone; elsewhere it is noticed before the state is
+    /// written.
+    #[error("the lock of stack {stack} was lost: {message}")]
+    LockLost {
+        /// Its name.
+        stack: String,
+        /// What was noticed, and why the run itself failed if it did.
+        message: String,
+    },
     /// The engine ran and something in it failed.
     #[error("{operation} failed: {}", summary(diagnostics))]
     UpdateFailed {

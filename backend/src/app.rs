@@ -13,7 +13,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use contracts::assertion::Surface;
 use contracts::identity::HealthStatus;
-use contracts::{ErrorCode, Problem};
+use contracts::{Code, ErrorCode, Problem};
 use http::header::{ACCEPT, ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use proxy::Body;
@@ -181,10 +181,10 @@ fn json<T: Serialize>(status: StatusCode, value: &T) -> Response {
 fn refuse(problem: Problem) -> Response {
     let mut response: http::Response<Body> = proxy::problem_response(&problem);
     match problem.code {
-        ErrorCode::OpencodeUnavailable => {
+        Code::Known(ErrorCode::OpencodeUnavailable) => {
             response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
         }
-        ErrorCode::MethodNotAllowed => {
+        Code::Known(ErrorCode::MethodNotAllowed) => {
             response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         }
         _ => {}

@@ -1,18 +1,28 @@
 //! What can be typed. The help texts teach by example; values are checked here and nowhere else.
 
+mod connection;
+mod context;
 mod op;
 mod provider;
 mod serve;
+mod stack;
+mod ws;
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Parser, Subcommand, ValueEnum};
 use contracts::network::PortRange;
-use url::Url;
 
+use crate::contexts;
+
+pub use connection::Connection;
+pub use context::{Context, ContextCommand, Login};
 pub use op::{Op, OpCommand};
 pub use provider::{Provider, ProviderCommand};
 pub use serve::{LogFormat, Repair, Role, Serve};
+pub use stack::{Stack, StackCommand};
+pub use ws::{Change, Create, Goal, List, Logs, Remove, Wait, Ws, WsCommand};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -21,10 +31,27 @@ Examples:
   pilot ws create api --provider docker --git https://host/team/api.git --ref main
   pilot ws open demo                  print a link that logs a browser in
   pilot ws ls --json                  the same data for programs
+  pilot ws wait demo --timeout 300    wait until it is ready, in a script
   pilot stack export demo --out ./demo-stack   the workspace as a Pulumi project
   pilot explain workspace_not_ready   what an error means and what to do
 
-Exit codes: 0 done, 1 failed (the reason is printed), 2 wrong usage, 130 interrupted.";
+Which server:
+  1. --server or PILOT_SERVER
+  2. --context or PILOT_CONTEXT
+  3. that of the data folder, if it runs or the folder was named (--data, PILOT_DATA)
+  4. that of the current context (`pilot login`, `pilot context use`)
+`pilot ws --help` has all options for it.
+
+Exit codes:
+  0    done
+  1    the operation failed, or the answer is no
+  2    wrong usage
+  3    not found
+  4    conflict, or busy
+  5    not authorized, or forbidden
+  6    unreachable, or timed out: the same command may succeed later
+  7    the request was refused
+  130  interrupted";
 
 /// Options that every command has come after the command's own.
 const GLOBAL: usize = 500;
@@ -39,17 +66,33 @@ pub struct Args {
     /// The data folder: state, secrets, and where the server listens [default: ~/.local/share/pilot]
     #[arg(long, global = true, env = "PILOT_DATA", value_name = "DIR", display_order = GLOBAL)]
     data: Option<PathBuf>,
+    /// The folder of contexts.json, which `pilot login` writes [default: ~/.config/pilot]
+    #[arg(long, global = true, env = "PILOT_CONFIG", value_name = "DIR", display_order = GLOBAL)]
+    config: Option<PathBuf>,
     #[command(subcommand)]
     pub command: Command,
 }
 
 impl Args {
-    pub fn data_folder(&self) -> PathBuf {
-        let named = self.data.clone().filter(|folder| !folder.as_os_str().is_empty());
-        let folder = named.unwrap_or_else(orchestrator::data::default_data_folder);
+    pub fn folders(&self) -> Folders {
+        let named = |folder: &Option<PathBuf>| folder.clone().filter(|folder| !folder.as_os_str().is_empty());
+        let data = named(&self.data);
+        let data_is_named = data.is_some();
+        let data = data.unwrap_or_else(orchestrator::data::default_data_folder);
         // The programs that the server starts have working directories of their own.
-        std::path::absolute(&folder).unwrap_or(folder)
+        let data = std::path::absolute(&data).unwrap_or(data);
+        let config = named(&self.config).unwrap_or_else(contexts::default_folder);
+        Folders { data, data_is_named, config }
     }
+}
+
+/// Where things are kept.
+#[derive(Debug, Clone)]
+pub struct Folders {
+    pub data: PathBuf,
+    /// Somebody has said which, so that it is this folder's server that is meant and no other.
+    pub data_is_named: bool,
+    pub config: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]
@@ -65,25 +108,17 @@ pub enum Command {
     Stack(Stack),
     /// Where workspaces can run
     Provider(Provider),
+    /// Keep a server's URL and token under a name, for every later command
+    Login(Login),
+    /// The servers that `pilot login` has stored
+    Context(Context),
     /// Check this machine: tools, ports, data folder, server
     Doctor(Doctor),
+    /// Print a script that completes commands and options in your shell
+    #[command(after_help = COMPLETION_EXAMPLES)]
+    Completion(Completion),
     /// Explain an error code; without a code list them all
     Explain(Explain),
-}
-
-/// How to reach a running Pilot.
-#[derive(Debug, Clone, clap::Args)]
-#[command(next_help_heading = "Server")]
-pub struct Connection {
-    /// The orchestrator [default: where the server of the data folder listens, else http://127.0.0.1:14010]
-    #[arg(long, global = true, env = "PILOT_SERVER", value_name = "URL")]
-    pub server: Option<Url>,
-    /// The gateway [default: as for --server, else http://127.0.0.1:14080]
-    #[arg(long, global = true, env = "PILOT_GATEWAY", value_name = "URL")]
-    pub gateway: Option<Url>,
-    /// The admin token [default: read from secrets/admin-token of the data folder]
-    #[arg(long, global = true, env = "PILOT_TOKEN", hide_env_values = true, value_name = "TOKEN")]
-    pub token: Option<String>,
 }
 
 const SERVE_EXAMPLES: &str = "\
@@ -110,157 +145,6 @@ pub struct Providing {
 }
 
 #[derive(Debug, clap::Args)]
-pub struct Ws {
-    #[command(flatten)]
-    pub connection: Connection,
-    #[command(subcommand)]
-    pub command: WsCommand,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum WsCommand {
-    /// Create a workspace and wait until it is ready
-    #[command(after_help = CREATE_EXAMPLES)]
-    Create(Create),
-    /// List the workspaces
-    #[command(visible_alias = "list")]
-    Ls {
-        /// Fail when there is any, for scripts that remove Pilot
-        #[arg(long)]
-        expect_none: bool,
-    },
-    /// Show one workspace
-    Get {
-        /// The workspace's name, as `pilot ws ls` shows it
-        slug: String,
-    },
-    /// Start a stopped workspace and wait until it is ready
-    Start(Change),
-    /// Stop a workspace; its files and sessions stay
-    Stop(Change),
-    /// Suspend a workspace: it goes on where it was (`pilot provider ls` shows which providers can)
-    Suspend(Change),
-    /// Resume a suspended workspace and wait until it answers
-    Resume(Change),
-    /// Delete a workspace with its files
-    #[command(visible_alias = "delete")]
-    Rm(Remove),
-    /// Show the end of an instance's log
-    Logs {
-        /// The workspace's name, as `pilot ws ls` shows it
-        slug: String,
-        /// How much of the end, in bytes
-        #[arg(long, default_value_t = 64 * 1024, value_name = "N")]
-        bytes: u64,
-    },
-    /// Print a fresh link that logs one browser in; it works once, for ten minutes
-    Open {
-        /// The workspace's name, as `pilot ws ls` shows it
-        slug: String,
-        /// Open it in this machine's browser too (on a terminal)
-        #[arg(long)]
-        browser: bool,
-    },
-}
-
-const CREATE_EXAMPLES: &str = "\
-Examples:
-  pilot ws create demo
-  pilot ws create demo --plan            show what would be made, and make nothing
-  pilot ws create api --git https://host/team/api.git --ref main
-  pilot ws create big --provider docker --size large --no-wait";
-
-#[derive(Debug, clap::Args)]
-pub struct Create {
-    /// Its name and host name: a-z, 0-9 and '-', beginning with a letter
-    pub slug: String,
-    /// Where it runs; `pilot provider ls` shows the choices [default: the server's]
-    #[arg(long, value_name = "NAME")]
-    pub provider: Option<String>,
-    /// One of the provider's sizes [default: the provider's first]
-    #[arg(long, value_name = "NAME")]
-    pub size: Option<String>,
-    /// One of the provider's regions [default: the provider's first]
-    #[arg(long, value_name = "NAME")]
-    pub region: Option<String>,
-    /// A git repository to clone into it
-    #[arg(long, value_name = "URL")]
-    pub git: Option<String>,
-    /// The branch or tag to clone
-    #[arg(long = "ref", value_name = "REF", requires = "git")]
-    pub reference: Option<String>,
-    /// Return as soon as the request is accepted
-    #[arg(long, conflicts_with = "plan")]
-    pub no_wait: bool,
-    /// Only show the plan
-    #[arg(long)]
-    pub plan: bool,
-}
-
-#[derive(Debug, clap::Args)]
-pub struct Change {
-    /// The workspace's name, as `pilot ws ls` shows it
-    pub slug: String,
-    /// Return as soon as the request is accepted
-    #[arg(long)]
-    pub no_wait: bool,
-}
-
-#[derive(Debug, clap::Args)]
-pub struct Remove {
-    /// The workspace's name, as `pilot ws ls` shows it
-    pub slug: String,
-    /// Return as soon as the request is accepted
-    #[arg(long)]
-    pub no_wait: bool,
-    /// Do not ask; a program, which cannot be asked, must say so
-    #[arg(long, short)]
-    pub yes: bool,
-}
-
-#[derive(Debug, clap::Args)]
-pub struct Stack {
-    #[command(flatten)]
-    pub connection: Connection,
-    #[command(subcommand)]
-    pub command: StackCommand,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum StackCommand {
-    /// Write the workspace's stack as a Pulumi YAML project, ready for `pulumi preview`
-    Export {
-        /// The workspace's name, as `pilot ws ls` shows it
-        slug: String,
-        /// A new or empty folder
-        #[arg(long, value_name = "DIR")]
-        out: PathBuf,
-        /// Write into a folder that has files, over those of the same name
-        #[arg(long)]
-        force: bool,
-    },
-    /// Compare the workspace's stack with what is really there, and change nothing
-    Diff {
-        /// The workspace's name, as `pilot ws ls` shows it
-        slug: String,
-        /// Exit with 1 when something differs
-        #[arg(long)]
-        exit_code: bool,
-    },
-    /// Show which good copy of a damaged state there is, and with --yes put it in its place
-    ///
-    /// A state that cannot be read stops every change of its workspace with `state_corrupt`. The copies are the backup
-    /// beside the state, the last journal and the history. The damaged file is kept.
-    Repair {
-        /// The workspace's name, as `pilot ws ls` shows it
-        slug: String,
-        /// Put the copy in its place
-        #[arg(long, short)]
-        yes: bool,
-    },
-}
-
-#[derive(Debug, clap::Args)]
 pub struct Doctor {
     #[command(flatten)]
     pub connection: Connection,
@@ -268,10 +152,41 @@ pub struct Doctor {
     pub providing: Providing,
 }
 
+const COMPLETION_EXAMPLES: &str = "\
+Examples:
+  pilot completion bash > ~/.local/share/bash-completion/completions/pilot
+  pilot completion zsh > ~/.zfunc/_pilot          # ~/.zshrc: fpath+=~/.zfunc, before compinit
+  pilot completion fish > ~/.config/fish/completions/pilot.fish
+
+For this shell alone: source <(pilot completion bash)";
+
+#[derive(Debug, clap::Args)]
+pub struct Completion {
+    /// Which one
+    #[arg(value_enum)]
+    pub shell: Shell,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
 #[derive(Debug, clap::Args)]
 pub struct Explain {
     /// As an error shows it, such as `workspace_not_ready`
     pub code: Option<String>,
+}
+
+/// One of a type's values by its name in JSON; help, errors and completion list them all.
+fn one_of<T: Copy + Send + Sync + 'static>(
+    all: &'static [T],
+    name: fn(T) -> &'static str,
+) -> impl TypedValueParser<Value = T> {
+    let names = PossibleValuesParser::new(all.iter().map(move |value| name(*value)));
+    names.try_map(move |text| all.iter().copied().find(|value| name(*value) == text).ok_or("no such value"))
 }
 
 #[cfg(test)]

@@ -1,18 +1,25 @@
 //! The lifecycle API and the gateway's login links, as typed calls. Every failure is a problem.
 
+mod failure;
+
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use contracts::operation::{Operation, OperationList, OperationState};
 use contracts::plan::Plan;
+use contracts::why::Why;
 use contracts::workspace::{
-    Accepted, CreateWorkspace, LogTail, ProviderInfo, RepairStack, StackExport, StackRepair, Torn, Workspace,
-    WorkspaceList,
+    Accepted, CreateWorkspace, LogTail, ProviderInfo, RenameWorkspace, RepairStack, StackExport, StackRepair,
+    Torn, Workspace, WorkspaceList,
 };
 use contracts::{ErrorCode, OperationId, Problem, Slug, WorkspaceRef, headers};
-use reqwest::{Method, RequestBuilder, Response};
+use reqwest::{Certificate, Method, RequestBuilder, Response};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use url::Url;
+
+use crate::connection::is_loopback;
+use failure::{innermost, not_pilot, refused_token, unreachable};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -22,12 +29,26 @@ const PREVIEW_TIMEOUT: Duration = Duration::from_secs(180);
 const TEARDOWN_TIMEOUT: Duration = Duration::from_secs(300);
 /// An event stream that says nothing for so long is opened again.
 const SILENCE: Duration = Duration::from_secs(60);
+/// How many workspaces are asked for at once: as many as the server gives.
+const PAGE: u32 = 1000;
 
 pub struct Client {
     http: reqwest::Client,
-    server: Url,
-    gateway: Url,
+    target: Target,
     token: Option<String>,
+}
+
+/// Where requests go.
+pub struct Target {
+    pub server: Url,
+    /// Absent when nobody has said where it is.
+    pub gateway: Option<Url>,
+    /// The only authorities that are trusted; absent for those of the machine.
+    pub ca: Option<PathBuf>,
+    /// The context it is from.
+    pub context: Option<String>,
+    /// Who has chosen it, for people.
+    pub why: String,
 }
 
 /// The answer of `GET /v1/providers`.
@@ -51,26 +72,49 @@ pub enum Change {
     Stop,
     Suspend,
     Resume,
+    Restart,
+    Apply,
     Delete,
+    /// Without its provider, which is gone for good.
+    Forget,
 }
 
 impl Client {
-    pub fn new(server: Url, gateway: Url, token: Option<String>) -> Result<Self, Problem> {
-        let http = reqwest::Client::builder()
+    pub fn new(target: Target, token: Option<String>) -> Result<Self, Problem> {
+        let mut http = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(SILENCE)
-            .build()
-            .map_err(|error| {
-                Problem::new(ErrorCode::Internal, format!("No HTTP client could be made: {error}."))
-            })?;
-        Ok(Self { http, server, gateway, token })
+            .read_timeout(SILENCE);
+        if let Some(path) = &target.ca {
+            http = http.tls_certs_only(authorities(path)?);
+        }
+        let http = http.build().map_err(|error| {
+            Problem::new(ErrorCode::Internal, format!("No HTTP client could be made: {}.", innermost(&error)))
+        })?;
+        Ok(Self { http, target, token })
+    }
+
+    /// Whether it is on this machine.
+    pub fn is_here(&self) -> bool {
+        is_loopback(&self.target.server)
+    }
+
+    /// The context that it is from.
+    pub fn context(&self) -> Option<&str> {
+        self.target.context.as_deref()
+    }
+
+    /// Where it is and who has chosen that, for people.
+    pub fn server(&self) -> String {
+        format!("{} ({})", self.target.server.as_str().trim_end_matches('/'), self.target.why)
     }
 
     /// Whether the orchestrator answers at all.
     pub async fn health(&self) -> Result<(), Problem> {
-        self.send(self.request(Method::GET, "/health").timeout(ANSWER_TIMEOUT), &self.server).await.map(drop)
+        self.send(self.request(Method::GET, "/health").timeout(ANSWER_TIMEOUT), &self.target.server)
+            .await
+            .map(drop)
     }
 
     pub async fn create(&self, request: &CreateWorkspace) -> Result<Accepted, Problem> {
@@ -93,17 +137,41 @@ impl Client {
             Change::Stop => post("stop"),
             Change::Suspend => post("suspend"),
             Change::Resume => post("resume"),
+            Change::Restart => post("restart"),
+            Change::Apply => post("apply"),
             Change::Delete => self.request(Method::DELETE, &format!("/v1/workspaces/{name}")),
+            Change::Forget => self.request(Method::DELETE, &format!("/v1/workspaces/{name}?forget=true")),
         };
         self.json(request.timeout(ANSWER_TIMEOUT)).await
     }
 
-    pub async fn workspaces(&self) -> Result<WorkspaceList, Problem> {
-        self.get("/v1/workspaces").await
+    /// All that fit, from all pages.
+    pub async fn workspaces(&self, wanted: &[(&str, String)]) -> Result<WorkspaceList, Problem> {
+        let mut all = WorkspaceList { workspaces: Vec::new(), next: None };
+        loop {
+            let request = self.request(Method::GET, "/v1/workspaces").query(&[("limit", PAGE)]);
+            let request = request.query(wanted).query(&all.next.map(|next| [("cursor", next)]));
+            let page: WorkspaceList = self.json(request.timeout(ANSWER_TIMEOUT)).await?;
+            all.workspaces.extend(page.workspaces);
+            all.next = page.next;
+            if all.next.is_none() {
+                return Ok(all);
+            }
+        }
+    }
+
+    pub async fn rename(&self, name: &WorkspaceRef, slug: &str) -> Result<Workspace, Problem> {
+        let request = self.request(Method::POST, &format!("/v1/workspaces/{name}/rename"));
+        let body = RenameWorkspace { slug: slug.to_owned() };
+        self.json(request.json(&body).timeout(ANSWER_TIMEOUT)).await
     }
 
     pub async fn workspace(&self, name: &WorkspaceRef) -> Result<Workspace, Problem> {
         self.get(&format!("/v1/workspaces/{name}")).await
+    }
+
+    pub async fn why(&self, name: &WorkspaceRef) -> Result<Why, Problem> {
+        self.get(&format!("/v1/workspaces/{name}/why")).await
     }
 
     pub async fn logs(&self, name: &WorkspaceRef, bytes: u64) -> Result<LogTail, Problem> {
@@ -166,14 +234,20 @@ impl Client {
         if after > 0 {
             request = request.header("last-event-id", after);
         }
-        self.send(request.header("accept", "text/event-stream"), &self.server).await
+        self.send(request.header("accept", "text/event-stream"), &self.target.server).await
     }
 
     pub async fn login_link(&self, slug: &Slug) -> Result<LoginLink, Problem> {
-        let request = self.http.post(join(&self.gateway, "/api/auth/links"));
+        let gateway = self.target.gateway.as_ref().ok_or_else(|| {
+            Problem::new(ErrorCode::BadRequest, format!("The gateway of {} is not known.", self.server()))
+                .with_action(
+                    "Name it with --gateway or PILOT_GATEWAY, or for good: `pilot login URL --gateway URL`.",
+                )
+        })?;
+        let request = self.http.post(join(gateway, "/api/auth/links"));
         let request = request.json(&serde_json::json!({ "slug": slug })).timeout(ANSWER_TIMEOUT);
-        let response = self.send(self.authorized(request), &self.gateway).await?;
-        self.read(response, &self.gateway).await
+        let response = self.send(self.authorized(request), gateway).await?;
+        self.read(response, gateway).await
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Problem> {
@@ -181,12 +255,12 @@ impl Client {
     }
 
     async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Problem> {
-        let response = self.send(request, &self.server).await?;
-        self.read(response, &self.server).await
+        let response = self.send(request, &self.target.server).await?;
+        self.read(response, &self.target.server).await
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.authorized(self.http.request(method, join(&self.server, path)))
+        self.authorized(self.http.request(method, join(&self.target.server, path)))
     }
 
     fn authorized(&self, request: RequestBuilder) -> RequestBuilder {
@@ -198,14 +272,16 @@ impl Client {
 
     async fn send(&self, request: RequestBuilder, to: &Url) -> Result<Response, Problem> {
         let request = request.header(headers::REQUEST_ID, headers::new_request_id());
-        let response = request.send().await.map_err(|error| unreachable(to, &error))?;
+        let response = request.send().await.map_err(|error| unreachable(to, &self.target, &error))?;
         if response.status().is_success() {
             return Ok(response);
         }
         let status = response.status();
         match response.json::<Problem>().await {
-            Ok(problem) => Err(problem),
-            Err(_) => Err(not_pilot(to, &format!("it answered {status} without a problem document"))),
+            Ok(problem) => Err(refused_token(problem, &self.target)),
+            Err(_) => {
+                Err(not_pilot(to, &self.target, &format!("it answered {status} without a problem document")))
+            }
         }
     }
 
@@ -213,9 +289,10 @@ impl Client {
         response.json().await.map_err(|error| match error.is_decode() {
             true => not_pilot(
                 from,
+                &self.target,
                 &format!("its answer is not what this version expects ({})", innermost(&error)),
             ),
-            false => unreachable(from, &error),
+            false => unreachable(from, &self.target, &error),
         })
     }
 }
@@ -224,28 +301,12 @@ fn join(base: &Url, path: &str) -> String {
     format!("{}{path}", base.as_str().trim_end_matches('/'))
 }
 
-fn unreachable(to: &Url, error: &reqwest::Error) -> Problem {
-    let to = to.as_str().trim_end_matches('/');
-    let detail = if error.is_connect() {
-        format!("Nothing answers at {to}: {}.", innermost(error))
-    } else if error.is_timeout() {
-        format!("{to} took the request and did not answer in time.")
-    } else {
-        format!("The connection to {to} broke: {}.", innermost(error))
+fn authorities(path: &Path) -> Result<Vec<Certificate>, Problem> {
+    let refuse = |why: String| {
+        Problem::new(ErrorCode::BadRequest, format!("{} is not used: {why}.", path.display()))
+            .with_action("Name a file with certificates in PEM with --ca.")
     };
-    Problem::new(ErrorCode::OrchestratorUnreachable, detail).with_action(
-        "Start Pilot with `pilot serve` (from a clone: `cargo xtask up`), or name a running one with \
-         --data, --server or PILOT_SERVER.",
-    )
-}
-
-fn not_pilot(at: &Url, why: &str) -> Problem {
-    let at = at.as_str().trim_end_matches('/');
-    Problem::new(ErrorCode::OrchestratorUnreachable, format!("{at} is not a Pilot of this version: {why}."))
-        .with_action("Check --server and --gateway, and that both sides have the same version.")
-}
-
-fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
-    let chain = std::iter::successors(Some(error), |error| error.source());
-    chain.last().map_or_else(|| error.to_string(), ToString::to_string)
+    let bytes = std::fs::read(path).map_err(|error| refuse(error.to_string()))?;
+    let found = Certificate::from_pem_bundle(&bytes).map_err(|error| refuse(innermost(&error)))?;
+    if found.is_empty() { Err(refuse("it has no certificate".to_owned())) } else { Ok(found) }
 }

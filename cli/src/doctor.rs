@@ -1,7 +1,6 @@
 //! `pilot doctor`: is everything there that a workspace needs? Changes nothing.
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
 
 use contracts::network::network;
 use contracts::{ErrorCode, Problem};
@@ -10,15 +9,15 @@ use orchestrator::doctor::{Check, DoctorConfig};
 use serde_json::json;
 
 use crate::Outcome;
-use crate::args::Doctor;
-use crate::connection::connect;
+use crate::args::{Doctor, Folders};
+use crate::connection::{connect, is_loopback};
 use crate::serve::provider_settings;
 use crate::ui::Ui;
 
-pub async fn run(doctor: Doctor, data: PathBuf, ui: &mut Ui) -> Result<Outcome, Problem> {
-    let server = server(&doctor, &data).await;
+pub async fn run(doctor: Doctor, folders: Folders, ui: &mut Ui) -> Result<Outcome, Problem> {
+    let server = server(&doctor, &folders).await;
     let config = DoctorConfig {
-        layout: Layout { root: data },
+        layout: Layout { root: folders.data },
         tools: Default::default(),
         settings: provider_settings(&doctor.providing),
     };
@@ -54,23 +53,33 @@ fn show(checks: &[Check], healthy: bool, ui: &mut Ui) {
     });
 }
 
-/// Whether a server answers; when none does, whether its ports are free.
-async fn server(doctor: &Doctor, data: &std::path::Path) -> Check {
-    let asked = async { connect(&doctor.connection, data).await?.workspaces().await };
-    match asked.await {
-        Ok(list) => good(format!("runs, with {} workspaces", list.workspaces.len())),
-        Err(problem) if problem.code == ErrorCode::OrchestratorUnreachable => match taken_port() {
-            None => good("does not run; its ports are free".to_owned()),
-            Some(port) => Check {
-                name: "server".to_owned(),
-                ok: false,
-                detail: format!("does not run, and another program uses its port {port}"),
-                action: Some("End that program, or use other ports: `pilot serve --help`.".to_owned()),
-            },
-        },
+/// Whether the server that commands would talk to answers; when it is this machine's and does not, whether its ports
+/// are free.
+async fn server(doctor: &Doctor, folders: &Folders) -> Check {
+    let client = match connect(&doctor.connection, folders).await {
+        Ok(client) => client,
         Err(problem) => {
-            Check { name: "server".to_owned(), ok: false, detail: problem.detail, action: problem.action }
+            let is_here = doctor.connection.server.as_ref().is_none_or(is_loopback);
+            return away(problem, is_here);
         }
+    };
+    match client.workspaces(&[]).await {
+        Ok(list) => good(format!("{} runs, with {} workspaces", client.server(), list.workspaces.len())),
+        Err(problem) => away(problem, client.is_here()),
+    }
+}
+
+fn away(problem: Problem, is_here: bool) -> Check {
+    let bad = |detail, action| Check { name: "server".to_owned(), ok: false, detail, action };
+    if problem.code != ErrorCode::OrchestratorUnreachable || !is_here {
+        return bad(problem.detail, problem.action);
+    }
+    match taken_port() {
+        None => good("does not run; its ports are free".to_owned()),
+        Some(port) => bad(
+            format!("does not run, and another program uses its port {port}"),
+            Some("End that program, or use other ports: `pilot serve --help`.".to_owned()),
+        ),
     }
 }
 

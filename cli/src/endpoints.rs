@@ -28,6 +28,12 @@ impl Endpoints {
         serde_json::from_slice(&bytes).unwrap_or_default()
     }
 
+    /// Whether the orchestrator that was written here runs: one that was killed could not withdraw it.
+    pub fn is_running(&self) -> bool {
+        let process = |at: &Endpoint| Path::new("/proc").join(at.pid.to_string()).exists();
+        self.orchestrator.as_ref().is_some_and(process)
+    }
+
     /// Adds what this process serves.
     pub fn publish(&self, data: &Path) -> std::io::Result<()> {
         let mut all = Self::read(data);

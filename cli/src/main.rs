@@ -4,18 +4,22 @@
 //! defines and show the answer. Every failure is a problem document, printed for people or as JSON.
 
 mod args;
+mod exit;
 mod ui;
 
 mod client;
 mod connection;
+mod contexts;
 mod endpoints;
 mod sse;
 
 mod progress;
 mod watch;
 
+mod completion;
 mod doctor;
 mod explain;
+mod login;
 mod op;
 mod provider;
 mod serve;
@@ -30,12 +34,14 @@ use contracts::Problem;
 use crate::args::{Args, Command};
 use crate::ui::Ui;
 
-/// How a command ended. Problems are failures too, but they are printed.
+/// How a command ended. Problems are failures too, but they are printed. What follows for the exit code: `exit`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
     Done,
     /// Nothing went wrong, but the answer is "no" (`stack diff --exit-code`, `doctor`).
     Negative,
+    /// The operation failed; its problem was printed.
+    Failed,
     /// Ctrl-C.
     Interrupted,
 }
@@ -44,26 +50,25 @@ enum Outcome {
 async fn main() -> ExitCode {
     let args = Args::parse();
     let mut ui = Ui::standard(args.json);
-    match run(args, &mut ui).await {
-        Ok(Outcome::Done) => ExitCode::SUCCESS,
-        Ok(Outcome::Negative) => ExitCode::FAILURE,
-        Ok(Outcome::Interrupted) => ExitCode::from(130),
-        Err(problem) => {
-            ui.problem(&problem);
-            ExitCode::FAILURE
-        }
+    let result = run(args, &mut ui).await;
+    if let Err(problem) = &result {
+        ui.problem(problem);
     }
+    ExitCode::from(exit::of(&result))
 }
 
 async fn run(args: Args, ui: &mut Ui) -> Result<Outcome, Problem> {
-    let data = args.data_folder();
+    let folders = args.folders();
     match args.command {
-        Command::Serve(serve) => serve::run(serve, data, ui).await,
-        Command::Ws(ws) => ws::run(ws, &data, ui).await,
-        Command::Op(op) => op::run(op, &data, ui).await,
-        Command::Stack(stack) => stack::run(stack, &data, ui).await,
-        Command::Provider(provider) => provider::run(provider, &data, ui).await,
-        Command::Doctor(doctor) => doctor::run(doctor, data, ui).await,
+        Command::Serve(serve) => serve::run(serve, folders.data, ui).await,
+        Command::Ws(ws) => ws::run(ws, &folders, ui).await,
+        Command::Op(op) => op::run(op, &folders, ui).await,
+        Command::Stack(stack) => stack::run(stack, &folders, ui).await,
+        Command::Provider(provider) => provider::run(provider, &folders, ui).await,
+        Command::Login(login) => login::run(login, &folders, ui).await,
+        Command::Context(context) => login::context(context, &folders, ui),
+        Command::Doctor(doctor) => doctor::run(doctor, folders, ui).await,
+        Command::Completion(completion) => completion::run(&completion, ui),
         Command::Explain(explain) => explain::run(&explain, ui),
     }
 }

@@ -1,19 +1,17 @@
 //! `pilot op`: operations.
 
-use std::path::Path;
-
 use contracts::operation::{Operation, OperationList, OperationState, Phase};
 use contracts::{ErrorCode, OperationId, Problem};
 
 use crate::Outcome;
-use crate::args::{Op, OpCommand};
+use crate::args::{Folders, Op, OpCommand};
 use crate::client::Client;
 use crate::connection::connect;
 use crate::ui::{Ui, duration};
 use crate::watch::{Watched, watch};
 
-pub async fn run(op: Op, data: &Path, ui: &mut Ui) -> Result<Outcome, Problem> {
-    let client = connect(&op.connection, data).await?;
+pub async fn run(op: Op, folders: &Folders, ui: &mut Ui) -> Result<Outcome, Problem> {
+    let client = connect(&op.connection, folders).await?;
     match op.command {
         OpCommand::Ls { workspace, state, limit } => {
             let list = client.operations(workspace.as_deref(), state, limit).await?;
@@ -28,8 +26,10 @@ pub async fn run(op: Op, data: &Path, ui: &mut Ui) -> Result<Outcome, Problem> {
         }
         OpCommand::Watch { id } => {
             let operation = client.operation(&parse(&id)?).await?;
-            let Watched::Succeeded(total) = watch(&client, &operation, ui).await? else {
-                return Ok(Outcome::Interrupted);
+            let total = match watch(&client, &operation, ui).await? {
+                Watched::Succeeded(total) => total,
+                Watched::Failed(problem) => return Ok(ui.failed(&problem)),
+                Watched::Interrupted => return Ok(Outcome::Interrupted),
             };
             if !ui.json {
                 let after = total.map(|total| format!(" after {total}")).unwrap_or_default();
@@ -44,10 +44,10 @@ async fn cancel(client: &Client, id: &OperationId, no_wait: bool, ui: &mut Ui) -
     let operation = client.cancel(id).await?;
     if operation.state == OperationState::Running && !no_wait {
         // Its end is what was asked for, so it is no failure here.
-        match watch(client, &operation, ui).await {
-            Ok(Watched::Interrupted) => return Ok(Outcome::Interrupted),
-            Err(problem) if problem.code != ErrorCode::Canceled => return Err(problem),
-            Ok(Watched::Succeeded(_)) | Err(_) => {}
+        match watch(client, &operation, ui).await? {
+            Watched::Interrupted => return Ok(Outcome::Interrupted),
+            Watched::Failed(problem) if problem.code != ErrorCode::Canceled => return Ok(ui.failed(&problem)),
+            Watched::Succeeded(_) | Watched::Failed(_) => {}
         }
     }
     let operation = client.operation(id).await?;

@@ -107,6 +107,29 @@ impl Drop for Progress {
     }
 }
 
+/// Says on a terminal what is waited for, and takes that off at its end. Elsewhere it says nothing.
+pub struct Waiting(Option<ProgressBar>);
+
+impl Waiting {
+    pub fn new(what: &str, ui: &Ui) -> Self {
+        Self(ui.interactive.then(|| spinner(&format!("waiting for {what}"))))
+    }
+
+    pub fn say(&self, what: &str) {
+        if let Some(spinner) = &self.0 {
+            spinner.set_message(what.to_owned());
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(spinner) = self.0.take() {
+            spinner.finish_and_clear();
+        }
+    }
+}
+
 fn spinner(message: &str) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
     // The template is a constant; should it ever be wrong, the default one is shown.
@@ -124,11 +147,13 @@ fn doing(kind: OperationKind, after: Option<Phase>) -> &'static str {
         (_, None) => "waiting for its turn",
         (_, Some(Phase::Ready)) => "finishing",
         (OperationKind::Delete, _) => "deleting",
+        (OperationKind::Forget, _) => "forgetting",
         (OperationKind::Stop, _) => "stopping",
         (OperationKind::Suspend, _) => "suspending",
         (OperationKind::Resume, Some(Phase::Queued | Phase::Planned)) => "resuming the instance",
-        (OperationKind::Create, Some(Phase::Queued)) => "planning",
-        (OperationKind::Create, Some(Phase::Planned)) => "applying the stack",
+        (OperationKind::Restart, Some(Phase::Queued | Phase::Planned)) => "restarting the instance",
+        (OperationKind::Create | OperationKind::Apply, Some(Phase::Queued)) => "planning",
+        (OperationKind::Create | OperationKind::Apply, Some(Phase::Planned)) => "applying the stack",
         (OperationKind::Start, Some(Phase::Queued | Phase::Planned)) => "starting the instance",
         (_, Some(Phase::Applied)) => "booting the instance",
         (_, Some(Phase::Booted)) => "waiting for OpenCode",

@@ -5,23 +5,21 @@ mod new;
 mod scaffold;
 mod template;
 
-use std::path::Path;
-
 use contracts::Problem;
 use contracts::workspace::{ProviderCapabilities, Size};
 
 use crate::Outcome;
-use crate::args::{Provider, ProviderCommand};
+use crate::args::{Folders, Provider, ProviderCommand};
 use crate::client::Client;
 use crate::connection::connect;
 use crate::ui::Ui;
 
-pub async fn run(provider: Provider, data: &Path, ui: &mut Ui) -> Result<Outcome, Problem> {
+pub async fn run(provider: Provider, folders: &Folders, ui: &mut Ui) -> Result<Outcome, Problem> {
     match provider.command {
-        ProviderCommand::Ls => list(&connect(&provider.connection, data).await?, ui).await,
-        ProviderCommand::Check { name, case } => check::run(&name, &case, data, ui).await,
+        ProviderCommand::Ls => list(&connect(&provider.connection, folders).await?, ui).await,
+        ProviderCommand::Check { name, case } => check::run(&name, &case, &folders.data, ui).await,
         ProviderCommand::Teardown { name } => {
-            teardown(&connect(&provider.connection, data).await?, &name, ui).await
+            teardown(&connect(&provider.connection, folders).await?, &name, ui).await
         }
         ProviderCommand::New { name } => new::run(&name, ui).await,
     }

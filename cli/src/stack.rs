@@ -8,13 +8,14 @@ use orchestrator::tools::ToolPaths;
 use serde_json::json;
 
 use crate::Outcome;
-use crate::args::{Stack, StackCommand};
+use crate::args::{Folders, Stack, StackCommand};
+use crate::client::Change;
 use crate::connection::connect;
 use crate::ui::Ui;
 use crate::ws;
 
-pub async fn run(stack: Stack, data: &Path, ui: &mut Ui) -> Result<Outcome, Problem> {
-    let client = connect(&stack.connection, data).await?;
+pub async fn run(stack: Stack, folders: &Folders, ui: &mut Ui) -> Result<Outcome, Problem> {
+    let client = connect(&stack.connection, folders).await?;
     match stack.command {
         StackCommand::Export { slug, out, force } => {
             let slug = ws::parse(&slug)?;
@@ -35,6 +36,9 @@ pub async fn run(stack: Stack, data: &Path, ui: &mut Ui) -> Result<Outcome, Prob
             ws::show_plan(&plan, "No drift: what is there is what the stack says.", ui);
             let differs = exit_code && !plan.is_unchanged();
             Ok(if differs { Outcome::Negative } else { Outcome::Done })
+        }
+        StackCommand::Apply(it) => {
+            ws::change(&client, &ws::parse(&it.slug)?, Change::Apply, it.no_wait, ui).await
         }
         StackCommand::Repair { slug, yes } => {
             let slug = ws::parse(&slug)?;

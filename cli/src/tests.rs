@@ -1,7 +1,12 @@
 //! Whole commands against a fake server: what they send, print and return.
 
-mod fake;
+pub mod fake;
 
 mod changes;
+mod contexts;
 mod failures;
+mod listing;
+mod logs;
 mod queries;
+mod tls;
+mod waiting;

@@ -1,11 +1,21 @@
 //! Where text goes: results to stdout, everything else to stderr. The only file that prints.
 
-use std::io::{IsTerminal, Write};
+use std::io::{BufRead, BufReader, IsTerminal, Read, Write};
 
-use contracts::Problem;
+use console::{Alignment, Term, measure_text_width, pad_str};
+use contracts::{Code, Problem};
 use serde::Serialize;
 
+use crate::Outcome;
+
 type Sink = Box<dyn Write + Send>;
+
+/// Between two columns of a table.
+const GAP: &str = "  ";
+/// More bytes than any token has.
+const MOST_INPUT: u64 = 64 * 1024;
+/// A column that says less than this says nothing.
+const NARROWEST: usize = 8;
 
 /// What the user sees.
 pub struct Ui {
@@ -14,23 +24,58 @@ pub struct Ui {
     pub json: bool,
     /// True when a person watches: progress may move and questions may be asked.
     pub interactive: bool,
+    /// False when whoever reads the results has gone.
+    pub is_read: bool,
+    /// What a person or a pipe says.
+    input: Box<dyn BufRead + Send>,
+    /// How wide the terminal is that results go to; `None` when they go elsewhere.
+    columns: Option<usize>,
 }
 
 impl Ui {
     pub fn standard(json: bool) -> Self {
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let interactive = !json && !dumb && std::io::stderr().is_terminal();
-        Self { out: Box::new(std::io::stdout()), err: Box::new(std::io::stderr()), json, interactive }
+        let columns = Term::stdout().size_checked().map(|(_, columns)| usize::from(columns));
+        let (out, err) = (Box::new(std::io::stdout()), Box::new(std::io::stderr()));
+        Self {
+            out,
+            err,
+            json,
+            interactive,
+            is_read: true,
+            input: Box::new(BufReader::new(std::io::stdin())),
+            columns,
+        }
     }
 
     #[cfg(test)]
     pub fn captured(json: bool, out: Sink, err: Sink) -> Self {
-        Self { out, err, json, interactive: false }
+        Self {
+            out,
+            err,
+            json,
+            interactive: false,
+            is_read: true,
+            input: Box::new(std::io::empty()),
+            columns: None,
+        }
+    }
+
+    #[cfg(test)]
+    pub fn hearing(mut self, input: &'static str) -> Self {
+        self.input = Box::new(input.as_bytes());
+        self
     }
 
     /// A line of the result. A reader that has gone (`| head`) is no error.
     pub fn say(&mut self, line: impl AsRef<str>) {
-        let _ = writeln!(self.out, "{}", line.as_ref()).and_then(|()| self.out.flush());
+        self.text(&format!("{}\n", line.as_ref()));
+    }
+
+    /// A part of the result as it is.
+    pub fn text(&mut self, text: &str) {
+        self.is_read &= self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush()).is_ok();
     }
 
     /// A line about the work, not part of the result.
@@ -58,10 +103,22 @@ impl Ui {
             self.note(format!("  -> {}", action.replace('\n', "\n     ")));
         }
         let id = problem.request_id.as_ref().map(|id| format!("request {id}; ")).unwrap_or_default();
-        self.note(format!("  {id}`pilot explain {}` says more", problem.code));
+        self.note(match &problem.code {
+            Code::Known(code) => format!("  {id}`pilot explain {code}` says more"),
+            Code::Other(_) => {
+                format!("  {id}this version of pilot does not know the code: the server is newer")
+            }
+        });
     }
 
-    /// Columns that are as wide as their widest cell.
+    /// The problem of an operation that failed: the request itself was answered.
+    pub fn failed(&mut self, problem: &Problem) -> Outcome {
+        self.problem(problem);
+        Outcome::Failed
+    }
+
+    /// Columns that are as wide as their widest cell. On a terminal a line fits its width: the cells of what
+    /// is widest are cut. A pipe, and the first column, which names what is to be typed next, get all of it.
     pub fn table(&mut self, head: &[&str], rows: &[Vec<String>]) {
         let head: Vec<String> = head.iter().map(|cell| (*cell).to_owned()).collect();
         let lines: Vec<&Vec<String>> = std::iter::once(&head).chain(rows).collect();
@@ -69,15 +126,21 @@ impl Ui {
             lines
                 .iter()
                 .filter_map(|line| line.get(column))
-                .map(|cell| cell.chars().count())
+                .map(|cell| measure_text_width(cell))
                 .max()
                 .unwrap_or(0)
         };
-        let widths: Vec<usize> = (0..head.len()).map(width).collect();
+        let mut widths: Vec<usize> = (0..head.len()).map(width).collect();
+        if let Some(columns) = self.columns {
+            fit(&mut widths, columns);
+        }
         for line in lines {
-            let cells: Vec<String> =
-                line.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}")).collect();
-            self.say(cells.join("  ").trim_end());
+            let cells: Vec<_> = line
+                .iter()
+                .zip(&widths)
+                .map(|(cell, &width)| pad_str(cell, width, Alignment::Left, Some("…")))
+                .collect();
+            self.say(cells.join(GAP).trim_end());
         }
     }
 
@@ -85,8 +148,33 @@ impl Ui {
     pub fn confirm(&mut self, question: &str) -> bool {
         let _ = write!(self.err, "{question} [y/N] ").and_then(|()| self.err.flush());
         let mut answer = String::new();
-        let read = std::io::stdin().read_line(&mut answer);
+        let read = self.input.read_line(&mut answer);
         read.is_ok() && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
+    }
+
+    /// Asks a person for what the terminal must not show.
+    pub fn secret(&mut self, question: &str) -> std::io::Result<String> {
+        write!(self.err, "{question}: ").and_then(|()| self.err.flush())?;
+        Term::stderr().read_secure_line()
+    }
+
+    /// All that a pipe says; a file that was meant otherwise is not read to its end.
+    pub fn piped(&mut self) -> std::io::Result<String> {
+        let mut text = String::new();
+        self.input.by_ref().take(MOST_INPUT).read_to_string(&mut text)?;
+        Ok(text)
+    }
+}
+
+/// Takes from the widest column, never the first, until a line fits or nothing can be taken.
+fn fit(widths: &mut [usize], columns: usize) {
+    let gaps = GAP.len() * widths.len().saturating_sub(1);
+    let mut over = (widths.iter().sum::<usize>() + gaps).saturating_sub(columns);
+    while over > 0 {
+        let widest = widths.iter_mut().skip(1).max().filter(|width| **width > NARROWEST);
+        let Some(widest) = widest else { return };
+        *widest -= 1;
+        over -= 1;
     }
 }
 
@@ -105,6 +193,32 @@ pub fn duration(millis: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_fits_the_terminal_and_the_first_column_stays_whole() {
+        let mut widths = [12, 30, 10, 40];
+        fit(&mut widths, 60);
+        assert_eq!((widths, widths.iter().sum::<usize>() + 3 * GAP.len()), ([12, 16, 10, 16], 60));
+        fit(&mut widths, 10);
+        assert_eq!(widths, [12, NARROWEST, NARROWEST, NARROWEST]);
+        let mut narrow = [4, 5];
+        fit(&mut narrow, 80);
+        assert_eq!(narrow, [4, 5]);
+    }
+
+    #[test]
+    fn cells_are_cut_on_a_terminal_and_never_in_a_pipe() {
+        let row = vec!["a".to_owned(), "a long long cell".to_owned(), "x".to_owned()];
+        let shown = |columns| {
+            let out = crate::tests::fake::Memory::default();
+            let mut ui = Ui::captured(false, Box::new(out.clone()), Box::new(std::io::sink()));
+            ui.columns = columns;
+            ui.table(&["NAME", "TEXT", "Z"], std::slice::from_ref(&row));
+            out.text()
+        };
+        assert_eq!(shown(Some(19)), "NAME  TEXT        Z\na     a long lo…  x\n");
+        assert!(shown(None).contains("a long long cell"));
+    }
 
     #[test]
     fn durations_read_like_a_person_says_them() {

@@ -21,11 +21,13 @@ const PAUSE: Duration = Duration::from_millis(500);
 pub enum Watched {
     /// It succeeded, after so long.
     Succeeded(Option<String>),
+    /// It ended otherwise, for this reason.
+    Failed(Problem),
     /// The person pressed Ctrl-C; the operation goes on.
     Interrupted,
 }
 
-/// Shows the operation's events until the last one. A failed operation is its own problem.
+/// Shows the operation's events until the last one.
 pub async fn watch(client: &Client, operation: &Operation, ui: &mut Ui) -> Result<Watched, Problem> {
     let mut progress = Progress::new(operation.kind, ui);
     let followed = tokio::select! {
@@ -39,8 +41,8 @@ pub async fn watch(client: &Client, operation: &Operation, ui: &mut Ui) -> Resul
     progress.end();
     match followed? {
         (OperationState::Succeeded, _) => Ok(Watched::Succeeded(progress.total())),
-        (_, Some(problem)) => Err(with_way_on(problem, operation)),
-        (state, None) => Err(without_reason(operation, state)),
+        (_, Some(problem)) => Ok(Watched::Failed(with_way_on(problem, operation))),
+        (state, None) => Ok(Watched::Failed(without_reason(operation, state))),
     }
 }
 
@@ -91,10 +93,15 @@ fn with_way_on(problem: Problem, operation: &Operation) -> Problem {
         _ if problem.action.is_some() => problem,
         // A delete took over: nothing stays.
         _ if problem.code == ErrorCode::Canceled => problem,
-        OperationKind::Create | OperationKind::Start | OperationKind::Resume => problem.with_action(format!(
-            "The workspace stays. When the cause is mended, `pilot ws start {slug}` tries again; `pilot ws rm {slug}` deletes it."
+        OperationKind::Create | OperationKind::Start | OperationKind::Resume | OperationKind::Restart => problem
+            .with_action(format!(
+                "The workspace stays. When the cause is mended, `pilot ws start {slug}` tries again; `pilot ws rm \
+                 {slug}` deletes it."
+            )),
+        OperationKind::Apply => problem.with_action(format!(
+            "The workspace stays. When the cause is mended, `pilot stack apply {slug}` tries again."
         )),
-        OperationKind::Stop | OperationKind::Suspend | OperationKind::Delete => problem,
+        OperationKind::Stop | OperationKind::Suspend | OperationKind::Delete | OperationKind::Forget => problem,
     }
 }
 

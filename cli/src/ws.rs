@@ -1,8 +1,11 @@
 //! `pilot ws`: workspaces.
 
-use std::path::Path;
+mod logs;
+mod show;
+mod wait;
+mod why;
+
 use std::process::Stdio;
-use std::time::SystemTime;
 
 use contracts::plan::Plan;
 use contracts::workspace::{Accepted, CreateWorkspace, GitSource, Workspace};
@@ -10,10 +13,10 @@ use contracts::{ErrorCode, Problem, WorkspaceRef};
 use serde::Serialize;
 
 use crate::Outcome;
-use crate::args::{Create, Remove, Ws, WsCommand};
+use crate::args::{Create, Folders, Remove, Ws, WsCommand};
 use crate::client::{Change, Client};
 use crate::connection::connect;
-use crate::ui::{Ui, duration};
+use crate::ui::Ui;
 use crate::watch::{Watched, watch};
 
 /// First line of a change with `--json`.
@@ -25,18 +28,22 @@ struct AcceptedLine<'a> {
     accepted: &'a Accepted,
 }
 
-pub async fn run(ws: Ws, data: &Path, ui: &mut Ui) -> Result<Outcome, Problem> {
-    let client = connect(&ws.connection, data).await?;
+pub async fn run(ws: Ws, folders: &Folders, ui: &mut Ui) -> Result<Outcome, Problem> {
+    let client = connect(&ws.connection, folders).await?;
     match ws.command {
         WsCommand::Create(create) => create_workspace(&client, create, ui).await,
-        WsCommand::Ls { expect_none } => list(&client, expect_none, ui).await,
-        WsCommand::Get { slug } => get(&client, &parse(&slug)?, ui).await,
+        WsCommand::Ls(wanted) => show::list(&client, &wanted, ui).await,
+        WsCommand::Get { slug } => show::one(&client, &parse(&slug)?, ui).await,
+        WsCommand::Why { slug } => why::run(&client, &parse(&slug)?, ui).await,
         WsCommand::Start(it) => change(&client, &parse(&it.slug)?, Change::Start, it.no_wait, ui).await,
         WsCommand::Stop(it) => change(&client, &parse(&it.slug)?, Change::Stop, it.no_wait, ui).await,
+        WsCommand::Restart(it) => change(&client, &parse(&it.slug)?, Change::Restart, it.no_wait, ui).await,
         WsCommand::Suspend(it) => change(&client, &parse(&it.slug)?, Change::Suspend, it.no_wait, ui).await,
         WsCommand::Resume(it) => change(&client, &parse(&it.slug)?, Change::Resume, it.no_wait, ui).await,
+        WsCommand::Rename { old, new } => rename(&client, &parse(&old)?, &new, ui).await,
+        WsCommand::Wait(it) => wait::run(&client, &it, ui).await,
         WsCommand::Rm(remove) => delete(&client, remove, ui).await,
-        WsCommand::Logs { slug, bytes } => logs(&client, &parse(&slug)?, bytes, ui).await,
+        WsCommand::Logs(it) => logs::run(&client, &it, ui).await,
         WsCommand::Open { slug, browser } => open(&client, &parse(&slug)?, browser, ui).await,
     }
 }
@@ -57,6 +64,8 @@ async fn create_workspace(client: &Client, create: Create, ui: &mut Ui) -> Resul
         size: create.size,
         region: create.region,
         git,
+        owner: create.owner,
+        labels: create.labels.into_iter().collect(),
     };
     if create.plan {
         show_plan(&client.plan(&request).await?, "Nothing would be made.", ui);
@@ -66,7 +75,8 @@ async fn create_workspace(client: &Client, create: Create, ui: &mut Ui) -> Resul
     finish(client, &accepted, create.no_wait, ui).await
 }
 
-async fn change(
+/// Asks for a change and waits for its end.
+pub async fn change(
     client: &Client,
     name: &WorkspaceRef,
     change: Change,
@@ -75,6 +85,16 @@ async fn change(
 ) -> Result<Outcome, Problem> {
     let accepted = client.change(name, change).await?;
     finish(client, &accepted, no_wait, ui).await
+}
+
+/// No operation: the new name is there when the server answers.
+async fn rename(client: &Client, old: &WorkspaceRef, new: &str, ui: &mut Ui) -> Result<Outcome, Problem> {
+    let workspace = client.rename(old, new).await?;
+    match ui.json {
+        true => ui.document(&workspace),
+        false => ui.say(format!("{old} is now {new}. `pilot ws open {new}` prints a link to it.")),
+    }
+    Ok(Outcome::Done)
 }
 
 async fn delete(client: &Client, remove: Remove, ui: &mut Ui) -> Result<Outcome, Problem> {
@@ -86,13 +106,21 @@ async fn delete(client: &Client, remove: Remove, ui: &mut Ui) -> Result<Outcome,
     }
     if !remove.yes {
         let workspace = client.workspace(&slug).await?;
-        let question = format!("Delete {slug} ({}) with all its files?", workspace.provider);
+        // Which context is the current one is easily forgotten.
+        let place = client.context().map(|name| format!(", context {name}")).unwrap_or_default();
+        let question = match remove.forget {
+            true => {
+                format!("Forget {slug}, and leave whatever there is of it at {}{place}?", workspace.provider)
+            }
+            false => format!("Delete {slug} ({}{place}) with all its files?", workspace.provider),
+        };
         if !ui.confirm(&question) {
             ui.note("Nothing was deleted.");
             return Ok(Outcome::Negative);
         }
     }
-    change(client, &slug, Change::Delete, remove.no_wait, ui).await
+    let how = if remove.forget { Change::Forget } else { Change::Delete };
+    change(client, &slug, how, remove.no_wait, ui).await
 }
 
 /// Waits for an accepted change and shows what became of the workspace.
@@ -114,8 +142,10 @@ async fn finish(
         }
         return Ok(Outcome::Done);
     }
-    let Watched::Succeeded(total) = watch(client, &accepted.operation, ui).await? else {
-        return Ok(Outcome::Interrupted);
+    let total = match watch(client, &accepted.operation, ui).await? {
+        Watched::Succeeded(total) => total,
+        Watched::Failed(problem) => return Ok(ui.failed(&problem)),
+        Watched::Interrupted => return Ok(Outcome::Interrupted),
     };
     let after = total.map(|total| format!(" after {total}")).unwrap_or_default();
     match client.workspace(&name).await {
@@ -141,79 +171,6 @@ fn summary(workspace: &Workspace, after: &str) -> String {
         }
         _ => format!("{slug} is {state}{after}."),
     }
-}
-
-async fn list(client: &Client, expect_none: bool, ui: &mut Ui) -> Result<Outcome, Problem> {
-    let list = client.workspaces().await?;
-    if expect_none && !list.workspaces.is_empty() {
-        let names: Vec<&str> = list.workspaces.iter().map(|workspace| workspace.slug.as_str()).collect();
-        let problem = Problem::new(
-            ErrorCode::ProviderInUse,
-            format!("There is to be none, and there are {}: {}.", names.len(), names.join(", ")),
-        );
-        return Err(problem.with_action("Delete each with its files: `pilot ws rm NAME`."));
-    }
-    if ui.json {
-        ui.document(&list);
-    } else if list.workspaces.is_empty() {
-        ui.note("There are no workspaces. `pilot ws create demo` makes one.");
-    } else {
-        let row = |workspace: &Workspace| {
-            vec![
-                workspace.slug.to_string(),
-                word(&workspace.state),
-                age(workspace),
-                workspace.provider.to_string(),
-                workspace.size.clone(),
-                workspace.url.clone().unwrap_or_default(),
-            ]
-        };
-        let rows: Vec<_> = list.workspaces.iter().map(row).collect();
-        ui.table(&["NAME", "STATE", "SINCE", "PROVIDER", "SIZE", "URL"], &rows);
-    }
-    Ok(Outcome::Done)
-}
-
-async fn get(client: &Client, name: &WorkspaceRef, ui: &mut Ui) -> Result<Outcome, Problem> {
-    let workspace = client.workspace(name).await?;
-    if ui.json {
-        ui.document(&workspace);
-        return Ok(Outcome::Done);
-    }
-    let git = workspace.git.as_ref().map(|git| match &git.reference {
-        Some(reference) => format!("{} ({reference})", git.url),
-        None => git.url.clone(),
-    });
-    let lines = [
-        ("name", Some(workspace.slug.to_string())),
-        ("id", Some(workspace.id.to_string())),
-        ("state", Some(format!("{} (for {})", word(&workspace.state), age(&workspace)))),
-        ("wanted", Some(word(&workspace.desired))),
-        ("provider", Some(workspace.provider.to_string())),
-        ("size", Some(workspace.size.clone())),
-        ("git", git),
-        ("url", workspace.url.clone()),
-        ("runtime", Some(workspace.runtime_id.to_string())),
-        ("operation", workspace.operation.as_ref().map(ToString::to_string)),
-    ];
-    for (name, value) in lines {
-        if let Some(value) = value {
-            ui.say(format!("{name:<10} {value}"));
-        }
-    }
-    if let Some(problem) = &workspace.error {
-        ui.say(format!("{:<10} {}", "problem", problem.to_string().replace('\n', "\n           ")));
-    }
-    Ok(Outcome::Done)
-}
-
-async fn logs(client: &Client, name: &WorkspaceRef, bytes: u64, ui: &mut Ui) -> Result<Outcome, Problem> {
-    let tail = client.logs(name, bytes).await?;
-    match ui.json {
-        true => ui.document(&tail),
-        false => ui.say(tail.text.trim_end_matches('\n')),
-    }
-    Ok(Outcome::Done)
 }
 
 async fn open(client: &Client, name: &WorkspaceRef, browser: bool, ui: &mut Ui) -> Result<Outcome, Problem> {
@@ -281,14 +238,4 @@ pub fn show_plan(plan: &Plan, unchanged: &str, ui: &mut Ui) {
 /// A state as JSON writes it.
 fn word(state: &impl Serialize) -> String {
     serde_json::to_value(state).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
-}
-
-fn age(workspace: &Workspace) -> String {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let now = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
-    // Tenths of a second are noise in a list.
-    match (now - workspace.since.as_millisecond()) / 1000 {
-        seconds @ ..60 => format!("{} s", seconds.max(0)),
-        seconds => duration(seconds.saturating_mul(1000)),
-    }
 }

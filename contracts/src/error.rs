@@ -66,6 +66,7 @@ error_codes! {
     WorkspaceStopped "workspace_stopped" 409 final "The workspace is stopped";
     OperationInProgress "operation_in_progress" 409 retry "The workspace is busy with another operation";
     IdempotencyConflict "idempotency_conflict" 409 final "The idempotency key was used for another request";
+    PreconditionFailed "precondition_failed" 412 final "The workspace has changed since";
     Unauthorized "unauthorized" 401 final "A login is needed";
     Forbidden "forbidden" 403 final "This caller may not do this";
     LoginLinkInvalid "login_link_invalid" 401 final "The login link is used up or expired";
@@ -120,9 +121,57 @@ error_codes! {
     StoreNewer "store_newer" 503 final "A newer Pilot wrote the store";
     RecordUnreadable "record_unreadable" 500 final "A stored record cannot be read";
     Internal "internal" 500 retry "Something went wrong inside Pilot";
+
+    // The way from a command to the server.
+    TimedOut "timed_out" 504 retry "It did not happen in time";
+    CertificateUntrusted "certificate_untrusted" 502 final "The server's certificate is not trusted";
 }
 
 impl std::fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A code as a document has it: one of ours, or one that only a newer Pilot knows. Servers make the former alone.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Code {
+    Known(ErrorCode),
+    Other(Box<str>),
+}
+
+impl Code {
+    /// One of ours.
+    pub fn known(&self) -> Option<ErrorCode> {
+        match self {
+            Code::Known(code) => Some(*code),
+            Code::Other(_) => None,
+        }
+    }
+
+    /// As JSON has it.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Code::Known(code) => code.as_str(),
+            Code::Other(name) => name,
+        }
+    }
+}
+
+impl From<ErrorCode> for Code {
+    fn from(code: ErrorCode) -> Self {
+        Code::Known(code)
+    }
+}
+
+impl PartialEq<ErrorCode> for Code {
+    fn eq(&self, other: &ErrorCode) -> bool {
+        matches!(self, Code::Known(code) if code == other)
+    }
+}
+
+impl std::fmt::Display for Code {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.as_str())
     }
@@ -147,6 +196,17 @@ mod tests {
             for section in ["## What happened", "## Why", "## What to do"] {
                 assert!(page.contains(section), "{code}: no section {section}");
             }
+        }
+    }
+
+    #[test]
+    fn a_code_of_a_newer_version_is_kept_as_it_was_written() {
+        for (text, code) in [
+            ("\"internal\"", Code::Known(ErrorCode::Internal)),
+            ("\"out_of_cheese\"", Code::Other("out_of_cheese".into())),
+        ] {
+            let read: Code = serde_json::from_str(text).unwrap();
+            assert_eq!((&read, serde_json::to_string(&read).unwrap().as_str()), (&code, text));
         }
     }
 

@@ -1,8 +1,9 @@
 //! What a running instance says of itself.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
+use crate::error::{Code, ErrorCode};
 use crate::ids::RuntimeId;
 
 /// Who the instance is. `runtimeLabel` is for people, `runtimeId` for machines.
@@ -44,8 +45,13 @@ pub struct RuntimeHealth {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
     /// A stable code when `status` is `failed`: the boot will not succeed without a change.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub code: Option<crate::ErrorCode>,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "known")]
+    pub code: Option<ErrorCode>,
+}
+
+/// The code of a newer instance says nothing here; its `detail` does.
+fn known<'de, D: Deserializer<'de>>(from: D) -> Result<Option<ErrorCode>, D::Error> {
+    Ok(Option::<Code>::deserialize(from)?.and_then(|code| code.known()))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -72,6 +78,18 @@ pub struct OpenCodeHealth {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_health_of_a_newer_instance_can_be_read() {
+        let health = |code: &str| -> RuntimeHealth {
+            let identity = r#"{"runtimeId":"rt-1","runtimeLabel":"demo","platform":"runtime"}"#;
+            let rest = r#""status":"failed","openCode":{"ready":false},"detail":"why""#;
+            serde_json::from_str(&format!(r#"{{"identity":{identity},{rest},"code":{code}}}"#)).unwrap()
+        };
+        assert_eq!(health("\"git_not_found\"").code, Some(ErrorCode::GitNotFound));
+        assert_eq!((health("\"newer\"").code, health("null").code), (None, None));
+        assert_eq!(health("\"newer\"").detail.as_deref(), Some("why"));
+    }
 
     #[test]
     fn identity_uses_the_json_names_of_the_specification() {

@@ -8,6 +8,7 @@ pub mod ids;
 
 pub mod operation;
 pub mod plan;
+pub mod why;
 pub mod workspace;
 
 pub mod error;
@@ -17,6 +18,6 @@ pub mod assertion;
 pub mod headers;
 pub mod network;
 
-pub use error::ErrorCode;
+pub use error::{Code, ErrorCode};
 pub use ids::{InstallationId, OperationId, ProviderName, RuntimeId, Slug, WorkspaceId, WorkspaceRef};
 pub use problem::Problem;

@@ -16,7 +16,13 @@ pub enum OperationKind {
     /// Keeps memory; for providers that can.
     Suspend,
     Resume,
+    /// Stop and start: the instance boots anew.
+    Restart,
+    /// Makes what exists outside as the stack says: repairs drift.
+    Apply,
     Delete,
+    /// Releases a workspace whose provider is gone for good; what exists outside stays there.
+    Forget,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::error::ErrorCode;
+use crate::error::{Code, ErrorCode};
 
 /// `detail` says what happened and why, `action` what to do about it. `type` is the path of the page
 /// that explains the code; the orchestrator and the gateway serve it.
@@ -14,7 +14,8 @@ pub struct Problem {
     pub kind: String,
     pub title: String,
     pub status: u16,
-    pub code: ErrorCode,
+    #[schema(value_type = ErrorCode)]
+    pub code: Code,
     pub detail: String,
     pub retryable: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -32,7 +33,7 @@ impl Problem {
             kind: format!("/docs/errors/{}", code.as_str()),
             title: code.title().to_owned(),
             status: code.status(),
-            code,
+            code: code.into(),
             detail: detail.into(),
             retryable: code.retryable(),
             action: None,
@@ -60,7 +61,7 @@ impl Problem {
 
 impl std::fmt::Display for Problem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}", self.code.as_str(), self.detail)?;
+        write!(f, "{}: {}", self.code, self.detail)?;
         match &self.action {
             Some(action) => write!(f, "\n  -> {action}"),
             None => Ok(()),

@@ -28,6 +28,21 @@ pub struct CreateWorkspace {
     /// A repository to clone into the workspace at first boot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub git: Option<GitSource>,
+    /// Whose it is: 1 to 128 printable characters without spaces. Of several owners, each has its turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// The client's own words, to find it by: at most 16, names of 1 to 63 of a-z, A-Z, 0-9, '.', '_', '/' and '-', values of
+    /// at most 128 characters.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Body of `POST /v1/workspaces/{workspace}/rename`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RenameWorkspace {
+    /// As that of a create.
+    pub slug: String,
 }
 
 /// A git repository. Credentials in the URL are refused: they would end in plain state.
@@ -69,6 +84,23 @@ pub enum Observed {
 }
 
 impl Observed {
+    /// As JSON has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Observed::Absent => "absent",
+            Observed::Provisioning => "provisioning",
+            Observed::Booting => "booting",
+            Observed::Ready => "ready",
+            Observed::Degraded => "degraded",
+            Observed::Stopping => "stopping",
+            Observed::Stopped => "stopped",
+            Observed::Suspended => "suspended",
+            Observed::Deleting => "deleting",
+            Observed::Unknown => "unknown",
+            Observed::Failed => "failed",
+        }
+    }
+
     pub const ALL: [Observed; 11] = [
         Observed::Absent,
         Observed::Provisioning,
@@ -99,6 +131,11 @@ pub struct Workspace {
     pub region: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub git: Option<GitSource>,
+    /// Absent when nobody was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
     pub desired: Desired,
     pub state: Observed,
     /// When `state` last changed.
@@ -121,6 +158,9 @@ pub struct Workspace {
 #[serde(rename_all = "camelCase")]
 pub struct WorkspaceList {
     pub workspaces: Vec<Workspace>,
+    /// Where the next page begins: its `cursor`. Absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// The 202 answer to a change: the workspace as it is now, and the operation to watch.
@@ -141,6 +181,35 @@ pub struct Route {
     /// Present when traffic can be sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<Endpoint>,
+}
+
+/// The answer to a wake.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Woken {
+    pub route: Route,
+    /// What makes it ready; absent when nothing is on its way, as for one that is ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<Operation>,
+}
+
+/// One event of `GET /v1/routes?watch`: all routes first, then each that changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum RouteEvent {
+    /// Whatever was known before is to be forgotten. Comes first, and again after a gap.
+    Snapshot { routes: Vec<Route> },
+    /// A route is new or another.
+    Changed { route: Route },
+    /// There is no such workspace any more.
+    Gone { slug: Slug },
+}
+
+/// The routes at one moment: `GET /v1/routes`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RouteList {
+    pub routes: Vec<Route>,
 }
 
 /// The address of an instance's backend, as the gateway reaches it.

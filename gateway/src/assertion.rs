@@ -129,7 +129,7 @@ mod tests {
         // The object identifier of X25519 in place of Ed25519's.
         let other = good.replace("BQYDK2VwBCIE", "BQYDK2VuBCIE");
         for bad in ["", "no key", &good[..good.len() / 2], &public, &other] {
-            assert_eq!(of(bad), Err(ErrorCode::DataFolderUnusable), "{bad}");
+            assert_eq!(of(bad), Err(ErrorCode::DataFolderUnusable.into()), "{bad}");
         }
     }
 

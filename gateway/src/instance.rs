@@ -173,7 +173,11 @@ fn not_ready(route: &Route) -> Problem {
             ("being created", "Wait; it is ready in a moment.".to_owned())
         }
         Observed::Booting => ("booting", "Wait; it is ready in a moment.".to_owned()),
-        Observed::Ready | Observed::Degraded => ("up but has no address yet", "Wait a moment.".to_owned()),
+        Observed::Ready => ("up but has no address yet", "Wait a moment.".to_owned()),
+        Observed::Degraded => (
+            "not running as it should",
+            format!("Wait: it is started again by itself. `pilot ws why {slug}` shows what is tried."),
+        ),
         Observed::Stopped => ("stopped", format!("Start it with `pilot ws start {slug}`.")),
         Observed::Suspended => ("suspended", format!("Go on with `pilot ws resume {slug}`.")),
         Observed::Stopping => {

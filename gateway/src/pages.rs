@@ -49,7 +49,7 @@ pub fn problem_page(problem: &Problem) -> Response<Body> {
         "<h1>{title}</h1><p>{detail}</p><p>{action}{waiting}</p><p class=small>{code} \u{b7} {id}</p>",
         title = escaped(&problem.title),
         detail = with_code(&problem.detail),
-        code = problem.code,
+        code = escaped(problem.code.as_str()),
         id = escaped(problem.request_id.as_deref().unwrap_or_default()),
     );
     document(status, &problem.title, &refresh, &content)

@@ -139,7 +139,7 @@ mod tests {
             "" => Scope::Control,
             slug => Scope::Workspace(slug.parse().unwrap()),
         };
-        route(&scope, &method, &path.parse().unwrap()).map_err(|problem| problem.code)
+        route(&scope, &method, &path.parse().unwrap()).map_err(|problem| problem.code.known().unwrap())
     }
 
     fn instance(slug: &str, surface: Surface, path: &str) -> Result<Destination, ErrorCode> {

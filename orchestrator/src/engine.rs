@@ -1,8 +1,10 @@
 //! Where stacks meet Pulumi: compile, apply, destroy, plan, export, and every failure as a problem.
 
+mod compile;
+mod export;
 mod failure;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,16 +12,17 @@ use std::time::Duration;
 use automation::stack::RemoveOptions;
 use automation::{Backend, Options, Program, Summary, Workspace};
 use contracts::plan::{Plan, PlanStep};
-use contracts::workspace::{StackExport, StackRepair};
-use contracts::{ErrorCode, InstallationId, Problem};
-use provider_api::{Declared, Provider, RuntimeSpec};
+use contracts::workspace::StackRepair;
+use contracts::{ErrorCode, Problem};
 use provider_server::{Registry, Server};
-use stacks::{Inline, Location, PROJECT, Stack};
+use stacks::{Inline, PROJECT, Stack};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::data::Layout;
-use crate::store::WorkspaceRow;
-use crate::tools::{Driver, PULUMI_VERSION};
-use crate::wiring::Providers;
+use crate::tools::Driver;
+pub use compile::{compile, shared_stack, stack_of, stack_to_delete};
+pub use export::without_password;
 pub use failure::provider_problem;
 
 /// The engine of one installation: one project, one state folder, the providers attached in process.
@@ -33,7 +36,19 @@ pub struct Engine {
     plugin_folder: String,
     /// Of the providers, for whoever runs an exported stack.
     settings: Vec<(String, String)>,
+    /// Places of those who only look: a preview costs what an apply costs.
+    looks: Semaphore,
 }
+
+/// So many previews run at once.
+const LOOKS: usize = 4;
+
+/// How long a preview waits for its turn, and how long it may take.
+const LOOK_PATIENCE: Duration = Duration::from_secs(60);
+const LOOK_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+
+/// What previews of stacks that are not there are planned in.
+const SCRATCH: &str = "preview-";
 
 /// How long the engine host stays when nobody needs it: starting it takes longer than a create.
 const STAY_WARM: Duration = Duration::from_secs(24 * 60 * 60);
@@ -48,51 +63,6 @@ const AN_HOUR: Duration = Duration::from_secs(60 * 60);
 
 /// How long a delete waits for provider work that an ended engine has left behind.
 const SETTLE: Duration = Duration::from_secs(120);
-
-/// The stack of a workspace: everything in its row that decides it, and no slug.
-pub fn stack_of(
-    row: &WorkspaceRow,
-    providers: &Providers,
-    installation: &InstallationId,
-) -> Result<Stack, Problem> {
-    let spec = RuntimeSpec {
-        runtime_id: row.runtime_id.clone(),
-        installation: installation.clone(),
-        generation: row.generation,
-        size: row.size.clone(),
-        region: row.region.clone(),
-        git: row.git.clone(),
-    };
-    compile(providers.get(row.provider.as_str())?.as_ref(), &spec)
-}
-
-/// A provider's declarations for a runtime as a stack.
-pub fn compile(provider: &dyn Provider, spec: &RuntimeSpec) -> Result<Stack, Problem> {
-    let declared = provider.declare(spec).map_err(provider_problem)?;
-    checked(provider, spec.runtime_id.as_str(), declared)
-}
-
-/// What all runtimes of an installation share at this provider; `None` when there is nothing.
-pub fn shared_stack(
-    provider: &dyn Provider,
-    installation: &InstallationId,
-) -> Result<Option<Stack>, Problem> {
-    let declared = provider.shared(installation).map_err(provider_problem)?;
-    if declared.resources.is_empty() {
-        return Ok(None);
-    }
-    checked(provider, &format!("shared-{}", provider.describe().name), declared).map(Some)
-}
-
-fn checked(provider: &dyn Provider, name: &str, declared: Declared) -> Result<Stack, Problem> {
-    stacks::compile(name, declared).map_err(|error| {
-        let provider = provider.describe().name;
-        Problem::new(
-            ErrorCode::Internal,
-            format!("The provider {provider} declared an unusable stack: {error}."),
-        )
-    })
-}
 
 impl Engine {
     /// The providers are attached to whatever runs the stacks.
@@ -118,7 +88,9 @@ impl Engine {
         if is_warm {
             warm_up(workspace.clone());
         }
-        Ok(Self { workspace, server, driver, pulumi_folder, layout: layout.clone(), plugin_folder, settings })
+        clear_scratch(&layout.pulumi());
+        let (layout, looks) = (layout.clone(), Semaphore::new(LOOKS));
+        Ok(Self { workspace, server, driver, pulumi_folder, layout, plugin_folder, settings, looks })
     }
 
     /// Creates the Pulumi stack when it is not there, then brings it to what `stack` says. `fence` is the
@@ -158,24 +130,63 @@ impl Engine {
         handle.remove_with(&entirely()).await.map_err(|error| self.problem(error))
     }
 
+    /// Whoever had the lock of the stack writes nothing of it any more: the state is in a database, which sees to that.
+    pub async fn break_lock(&self, name: &str) -> Result<(), Problem> {
+        match self.workspace.stack(name).cancel().await {
+            // Who makes a stack holds its lock before there is one; the lock is gone all the same.
+            Ok(()) | Err(automation::Error::StackNotFound { .. }) => Ok(()),
+            Err(error) => Err(self.problem(error)),
+        }
+    }
+
+    /// Removes a stack and leaves what it lists where it is; that, by type and id.
+    pub async fn forget(&self, name: &str) -> Result<Vec<String>, Problem> {
+        let handle = self.workspace.stack(name);
+        let listed = match handle.export().await {
+            Ok(deployment) => listed(&deployment),
+            Err(automation::Error::StackNotFound { .. }) => Vec::new(),
+            // What cannot be read is forgotten all the same.
+            Err(error) => vec![format!("what its state lists, which cannot be read ({error})")],
+        };
+        match handle.remove_with(&entirely().force(true)).await {
+            Ok(()) | Err(automation::Error::StackNotFound { .. }) => Ok(listed),
+            Err(error) => Err(self.problem(error)),
+        }
+    }
+
     /// What applying would change, compared with what is really there.
     pub async fn plan(&self, stack: &Stack) -> Result<Plan, Problem> {
+        let (_place, _asking, options) = self.looks().await?;
         let handle = self.workspace.stack(&stack.name);
-        let summary = handle.preview(program(stack)).options(engine_options()).refresh(true).await;
+        let summary = handle.preview(program(stack)).options(options).refresh(true).await;
         Ok(to_plan(stack, summary.map_err(|error| self.problem(error))?))
     }
 
     /// What creating would do; planned in a state of its own that is gone afterwards.
     pub async fn plan_new(&self, stack: &Stack) -> Result<Plan, Problem> {
-        let scratch = tempfile::tempdir_in(self.layout.pulumi()).map_err(|error| {
+        let (_place, _asking, options) = self.looks().await?;
+        let scratch = tempfile::Builder::new().prefix(SCRATCH).tempdir_in(self.layout.pulumi());
+        let scratch = scratch.map_err(|error| {
             Problem::new(ErrorCode::DataFolderUnusable, format!("No scratch folder could be made: {error}."))
         })?;
         let state = folder(scratch.path());
         let workspace = open(&self.driver, &self.layout, &self.server, scratch.path(), state)?;
         let handle = workspace.stack(&stack.name);
         handle.create().await.map_err(|error| self.problem(error))?;
-        let summary = handle.preview(program(stack)).options(engine_options()).await;
+        let summary = handle.preview(program(stack)).options(options).await;
         Ok(to_plan(stack, summary.map_err(|error| self.problem(error))?))
+    }
+
+    /// A place among those who only look, as soon as there is one. Who does not wait for the answer any more ends the work.
+    async fn looks(&self) -> Result<(SemaphorePermit<'_>, DropGuard, Options), Problem> {
+        let place = tokio::time::timeout(LOOK_PATIENCE, self.looks.acquire()).await;
+        let place = place.ok().and_then(Result::ok).ok_or_else(|| {
+            let detail = format!("{LOOKS} previews run, and none has ended within {LOOK_PATIENCE:.0?}.");
+            Problem::new(ErrorCode::EngineInterrupted, detail).with_action("Try again in a minute.")
+        })?;
+        let asking = CancellationToken::new();
+        let options = engine_options().timeout(LOOK_TIMEOUT).cancel(asking.clone());
+        Ok((place, asking.drop_guard(), options))
     }
 
     /// Looks for a good copy of a damaged state, and with `apply` puts it in its place.
@@ -196,23 +207,6 @@ impl Engine {
         })
     }
 
-    /// The stack as a project for the plain CLI, sharing state and secrets with this installation.
-    pub fn export(&self, stack: &Stack) -> Result<StackExport, Problem> {
-        let location = Location {
-            plugin_folder: Some(self.plugin_folder.clone()),
-            backend_url: Some(without_password(&self.workspace.backend().url())),
-        };
-        let mut files = BTreeMap::from([
-            ("Pulumi.yaml".to_owned(), stacks::render(stack, &location)),
-            ("env.sh".to_owned(), self.environment(stack)),
-        ]);
-        let settings = settings_file(stack);
-        if let Ok(text) = std::fs::read_to_string(self.workspace.directory().join(&settings)) {
-            files.insert(settings, text);
-        }
-        Ok(StackExport { stack: stack.name.clone(), files })
-    }
-
     /// Removes the settings of stacks that another orchestrator has removed; `runtimes` are those that there are.
     pub fn forget_all_but(&self, runtimes: &HashSet<&str>) {
         let Ok(files) = std::fs::read_dir(self.workspace.directory()) else { return };
@@ -231,29 +225,6 @@ impl Engine {
         }
     }
 
-    fn environment(&self, stack: &Stack) -> String {
-        let mut lines = vec![
-            "# Source this file, then use the Pulumi CLI here: . ./env.sh && pulumi preview".to_owned(),
-            format!("export PATH={}:\"$PATH\"", quoted(&self.pulumi_folder.display().to_string())),
-            format!(
-                "command -v pulumi >/dev/null || echo 'Pulumi {PULUMI_VERSION} is not here yet: `cargo xtask tools` \
-                 builds it' >&2"
-            ),
-            format!("export PULUMI_STACK={}", quoted(&stack.name)),
-            "# One that is set would count before the file.".to_owned(),
-            "unset PULUMI_CONFIG_PASSPHRASE".to_owned(),
-            format!(
-                "export PULUMI_CONFIG_PASSPHRASE_FILE={}",
-                quoted(&self.layout.secret("pulumi-passphrase").display().to_string())
-            ),
-            format!("export PILOT_DATA={}", quoted(&self.layout.root.display().to_string())),
-            "export PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION=true".to_owned(),
-            "export PULUMI_SKIP_UPDATE_CHECK=true".to_owned(),
-        ];
-        lines.extend(self.settings.iter().map(|(name, value)| format!("export {name}={}", quoted(value))));
-        lines.join("\n") + "\n"
-    }
-
     fn problem(&self, error: automation::Error) -> Problem {
         failure::problem(error, |urn| self.server.take_failure(urn))
     }
@@ -269,16 +240,18 @@ fn warm_up(workspace: Workspace) {
     });
 }
 
-fn folder(root: &Path) -> Backend {
-    Backend::Folder(root.join("state"))
+/// What a process that was killed has left.
+fn clear_scratch(folder: &Path) {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    for entry in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(SCRATCH)) {
+        if let Err(error) = std::fs::remove_dir_all(entry.path()) {
+            tracing::warn!(folder = %entry.path().display(), %error, "left over");
+        }
+    }
 }
 
-/// For whoever may read it: people have the password elsewhere, such as in `PGPASSWORD`.
-pub fn without_password(address: &str) -> String {
-    let Ok(mut url) = url::Url::parse(address) else { return address.to_owned() };
-    // Refused for addresses that have none.
-    let _ = url.set_password(None);
-    url.into()
+fn folder(root: &Path) -> Backend {
+    Backend::Folder(root.join("state"))
 }
 
 /// A workspace with its project under `root`. All of them share Pulumi's own folder, and with it
@@ -315,10 +288,6 @@ pub fn engine_options() -> Options {
     Options::default().timeout(ENGINE_TIMEOUT).install_plugins(false)
 }
 
-fn settings_file(stack: &Stack) -> String {
-    format!("Pulumi.{}.yaml", stack.name)
-}
-
 fn program(stack: &Stack) -> Arc<dyn Program> {
     Arc::new(Inline(stack.clone()))
 }
@@ -333,9 +302,12 @@ fn to_plan(stack: &Stack, summary: Summary) -> Plan {
     Plan { stack: stack.name.clone(), steps: steps.collect(), changes: summary.changes }
 }
 
-/// For a shell: single quotes keep everything but themselves.
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
+fn listed(deployment: &automation::stack::Deployment) -> Vec<String> {
+    let named = deployment.resources().iter().filter_map(|resource| {
+        let (kind, id) = (resource["type"].as_str()?, resource["id"].as_str()?);
+        (!kind.starts_with("pulumi:")).then(|| format!("{kind} {id}"))
+    });
+    named.collect()
 }
 
 #[cfg(test)]
@@ -343,10 +315,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_with_quotes_and_spaces_survives_the_shell() {
-        let odd = "/a b/it's $HOME";
-        let script = format!("printf %s {}", quoted(odd));
-        let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
-        assert_eq!(String::from_utf8(output.stdout).unwrap(), odd);
+    fn what_a_preview_that_was_killed_has_left_is_cleared_away_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["preview-1/state", "state", "project"] {
+            std::fs::create_dir_all(folder.path().join(name)).unwrap();
+        }
+        clear_scratch(folder.path());
+        let mut left: Vec<_> =
+            std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["project", "state"]);
     }
 }

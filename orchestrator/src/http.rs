@@ -3,6 +3,7 @@
 mod auth;
 mod extract;
 mod operations;
+mod routes;
 mod system;
 mod workspaces;
 
@@ -48,6 +49,11 @@ pub fn router(api: Api) -> axum::Router {
         .routes(routes!(workspaces::stop))
         .routes(routes!(workspaces::suspend))
         .routes(routes!(workspaces::resume))
+        .routes(routes!(workspaces::restart))
+        .routes(routes!(workspaces::apply))
+        .routes(routes!(workspaces::rename))
+        .routes(routes!(workspaces::wake))
+        .routes(routes!(workspaces::why))
         .routes(routes!(workspaces::drift))
         .routes(routes!(workspaces::preview))
         .routes(routes!(workspaces::stack))
@@ -60,6 +66,7 @@ pub fn router(api: Api) -> axum::Router {
         .routes(routes!(system::providers))
         .routes(routes!(system::teardown))
         .routes(routes!(system::resolve))
+        .routes(routes!(routes::list))
         .split_for_parts();
     let document = Arc::new(document);
     axum::Router::new()

@@ -1,7 +1,9 @@
 //! What may be asked of a workspace, and what its states are. Every change is durable before it begins.
 
+mod changes;
 pub mod request;
 pub mod service;
 pub mod state;
+pub mod watch;
 
 pub use service::Lifecycle;

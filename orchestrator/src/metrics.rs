@@ -7,10 +7,30 @@ use contracts::operation::{OperationKind, OperationState};
 use contracts::workspace::Observed;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
-use crate::store::WorkspaceRow;
+use crate::store::{Queue, WorkspaceRow};
 
 /// Of a probe, a request, an apply and a slow boot. With buckets the memory has a bound whatever is measured.
 const SECONDS: [f64; 13] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 300.0];
+
+const METHODS: [&str; 6] = ["GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE"];
+
+enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+}
+
+/// All there are; `docs/metrics.md` has the same list with their labels.
+const LIST: [(&str, Kind, &str); 8] = [
+    ("pilot_http_seconds", Kind::Histogram, "API requests by route, method and status."),
+    ("pilot_operations_total", Kind::Counter, "Operations that ended, by kind and state."),
+    ("pilot_operation_seconds", Kind::Histogram, "How long operations took, by kind."),
+    ("pilot_operations_queued", Kind::Gauge, "Operations that wait for their turn, in all processes."),
+    ("pilot_operations_running", Kind::Gauge, "Operations that run, in all processes."),
+    ("pilot_queue_oldest_seconds", Kind::Gauge, "How long the oldest has waited for its turn."),
+    ("pilot_workspaces", Kind::Gauge, "Workspaces by observed state."),
+    ("pilot_provider_busy_seconds", Kind::Gauge, "How long providers were at work, in sum."),
+];
 
 /// Samples wait until they are sorted into their buckets, whether anybody asks for them or not.
 async fn upkeep(handle: PrometheusHandle) {
@@ -30,11 +50,13 @@ pub fn install() -> PrometheusHandle {
         if metrics::set_global_recorder(recorder).is_err() {
             tracing::warn!("another metrics recorder is installed; /metrics stays empty");
         }
-        metrics::describe_counter!("pilot_operations_total", "Operations that ended, by kind and state.");
-        metrics::describe_histogram!("pilot_operation_seconds", "How long operations took, by kind.");
-        metrics::describe_gauge!("pilot_workspaces", "Workspaces by observed state.");
-        metrics::describe_histogram!("pilot_http_seconds", "API requests by route, method and status.");
-        metrics::describe_gauge!("pilot_provider_busy_seconds", "How long providers were at work, in sum.");
+        for (name, kind, help) in LIST {
+            match kind {
+                Kind::Counter => metrics::describe_counter!(name, help),
+                Kind::Gauge => metrics::describe_gauge!(name, help),
+                Kind::Histogram => metrics::describe_histogram!(name, help),
+            }
+        }
         handle
     };
     HANDLE.get_or_init(install).clone()
@@ -53,7 +75,15 @@ pub fn workspaces(rows: &[WorkspaceRow]) {
     }
 }
 
+pub fn queue(queue: &Queue) {
+    metrics::gauge!("pilot_operations_queued").set(queue.queued as f64);
+    metrics::gauge!("pilot_operations_running").set(queue.running as f64);
+    metrics::gauge!("pilot_queue_oldest_seconds").set(queue.oldest.as_secs_f64());
+}
+
 pub fn http(route: &str, method: &str, status: u16, took: Duration) {
+    // Clients may send any word; each would be kept for good.
+    let method = METHODS.into_iter().find(|known| *known == method).unwrap_or("other");
     let labels = [("route", route.to_owned()), ("method", method.to_owned()), ("status", status.to_string())];
     metrics::histogram!("pilot_http_seconds", &labels).record(took.as_secs_f64());
 }
@@ -65,4 +95,18 @@ pub fn provider_busy(so_far: Duration) {
 /// Enums by the name that the API shows.
 fn label<T: serde::Serialize>(value: &T) -> String {
     serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_has_every_metric() {
+        let page = include_str!("../../docs/metrics.md");
+        for (name, ..) in LIST {
+            assert!(page.contains(&format!("| `{name}` |")), "{name}");
+        }
+        assert_eq!(page.matches("\n| `pilot_").count(), LIST.len(), "and no other");
+    }
 }

@@ -16,11 +16,12 @@ mod start;
 mod steady;
 mod stop;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use contracts::operation::{OperationKind, OperationState};
-use contracts::{ErrorCode, InstallationId, OperationId, Problem};
+use contracts::{Code, ErrorCode, InstallationId, OperationId, Problem};
+use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -56,12 +57,15 @@ pub struct Runner {
     parts: Arc<Parts>,
     claimer: Arc<Claimer>,
     tasks: TaskTracker,
+    /// Until the last operation has ended here, also while the process ends.
+    renewal: Arc<OnceLock<AbortHandle>>,
 }
 
 impl Runner {
     pub fn new(parts: Parts) -> Self {
         let parts = Arc::new(parts);
-        Self { claimer: Arc::new(Claimer::new(Arc::clone(&parts))), parts, tasks: TaskTracker::new() }
+        let claimer = Arc::new(Claimer::new(Arc::clone(&parts)));
+        Self { claimer, parts, tasks: TaskTracker::new(), renewal: Arc::default() }
     }
 
     pub fn feed(&self) -> &Feed {
@@ -81,7 +85,8 @@ impl Runner {
                 tracing::info!(left, "operations of an earlier process go on");
             }
         }
-        self.tasks.spawn(Arc::clone(&self.claimer).renew_all());
+        let renewal = tokio::spawn(Arc::clone(&self.claimer).renew_all());
+        let _ = self.renewal.set(renewal.abort_handle());
         self.tasks.spawn(Arc::clone(&self.claimer).claim_all(self.tasks.clone()));
         Ok(())
     }
@@ -100,6 +105,9 @@ impl Runner {
     pub async fn drained(&self) {
         self.tasks.close();
         self.tasks.wait().await;
+        if let Some(renewal) = self.renewal.get() {
+            renewal.abort();
+        }
         if let Err(error) = self.parts.store.release(&self.claimer.name()).await {
             tracing::warn!(%error, "what is unfinished was not given back; another waits for its lease");
         }
@@ -142,8 +150,14 @@ async fn execute(run: Arc<Run>) -> Result<bool, Problem> {
         OperationKind::Start | OperationKind::Resume => start::run(&run).await?,
         OperationKind::Stop => stop::run(&run).await?,
         OperationKind::Suspend => stop::suspend(&run).await?,
+        OperationKind::Restart => start::anew(&run).await?,
+        OperationKind::Apply => create::again(&run).await?,
         OperationKind::Delete => {
             delete::run(&run).await?;
+            return Ok(true);
+        }
+        OperationKind::Forget => {
+            delete::forget(&run).await?;
             return Ok(true);
         }
     }
@@ -154,18 +168,20 @@ async fn execute(run: Arc<Run>) -> Result<bool, Problem> {
 fn is_open(problem: &Problem) -> bool {
     matches!(
         problem.code,
-        ErrorCode::ProviderTimeout
-            | ErrorCode::ProviderUnreachable
-            | ErrorCode::ProviderUnreadable
-            | ErrorCode::DockerUnavailable
-            | ErrorCode::EngineInterrupted
-            | ErrorCode::InstanceNotReady
+        Code::Known(
+            ErrorCode::ProviderTimeout
+                | ErrorCode::ProviderUnreachable
+                | ErrorCode::ProviderUnreadable
+                | ErrorCode::DockerUnavailable
+                | ErrorCode::EngineInterrupted
+                | ErrorCode::InstanceNotReady
+        )
     )
 }
 
 fn canceled(problem: Problem) -> Problem {
-    match problem.code {
-        ErrorCode::Canceled => problem,
-        _ => Problem::new(ErrorCode::Canceled, format!("Cancelled, after: {}", problem.detail)),
+    match problem.code == ErrorCode::Canceled {
+        true => problem,
+        false => Problem::new(ErrorCode::Canceled, format!("Cancelled, after: {}", problem.detail)),
     }
 }

@@ -3,15 +3,17 @@
 
 mod decide;
 mod look;
+pub mod why;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use contracts::operation::OperationKind;
 use contracts::workspace::{Desired, Observed};
-use contracts::{InstallationId, OperationId, Problem};
+use contracts::{ErrorCode, InstallationId, OperationId, Problem};
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::lifecycle::Lifecycle;
 use crate::lifecycle::service::Caller;
@@ -33,6 +35,9 @@ const LEASE: Duration = Duration::from_secs(30);
 
 /// So many are looked at side by side: one that does not answer keeps nobody waiting.
 const AT_ONCE: usize = 32;
+
+/// A module that does not come back from a look keeps no round from its end.
+const LOOK: Duration = Duration::from_secs(60);
 
 /// What did not help is tried again after the first of these, then after twice as long each time, up to the second.
 const AGAIN: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(60 * 60)];
@@ -69,7 +74,7 @@ impl Reconciler {
         let mut rounds = 0;
         loop {
             let this = Arc::clone(&self);
-            match tokio::spawn(async move { this.round(rounds).await }).await {
+            match AbortOnDropHandle::new(tokio::spawn(async move { this.round(rounds).await })).await {
                 Ok(Ok(())) => {}
                 Ok(Err(problem)) => tracing::warn!(%problem, "reconcile"),
                 Err(panic) => tracing::error!(%panic, "reconcile"),
@@ -84,7 +89,8 @@ impl Reconciler {
             let rows = self.store.workspaces().await?;
             self.lifecycle.engine.forget_all_but(&rows.iter().map(|row| row.runtime_id.as_str()).collect());
         }
-        if self.store.lease(RECONCILER, &self.name, LEASE).await?.is_none() {
+        crate::metrics::queue(&self.store.queue().await?);
+        if !self.holds_lease().await? {
             return Ok(());
         }
         let rows = self.store.workspaces().await?;
@@ -95,11 +101,18 @@ impl Reconciler {
         // Each in a task of its own, so that neither an error nor a panic keeps the others from their turn.
         let looks = rows.map(|row| {
             let (this, slug) = (Arc::clone(self), row.slug.clone());
-            let look = tokio::spawn(async move { this.converge(&row).await });
+            let look = AbortOnDropHandle::new(tokio::spawn(async move { this.converge(&row).await }));
             async move { (slug, look.await) }
         });
         let mut looks = futures_util::stream::iter(looks).buffer_unordered(AT_ONCE);
+        let mut leased = Instant::now();
         while let Some((slug, look)) = looks.next().await {
+            if leased.elapsed() > INTERVAL {
+                leased = Instant::now();
+                if !self.holds_lease().await? {
+                    return Ok(());
+                }
+            }
             match look {
                 Ok(Ok(())) => {}
                 Ok(Err(problem)) => tracing::warn!(%slug, %problem, "reconcile"),
@@ -112,69 +125,87 @@ impl Reconciler {
         Ok(())
     }
 
+    /// Prolongs it. Where the store is one process's own there is nobody to share with.
+    async fn holds_lease(&self) -> Result<bool, Problem> {
+        Ok(self.store.is_alone() || self.store.lease(RECONCILER, &self.name, LEASE).await?.is_some())
+    }
+
     async fn converge(&self, row: &WorkspaceRow) -> Result<(), Problem> {
+        // As it is now: a round can take a while.
+        let Some(row) = &self.store.workspace(&row.id.clone().into()).await? else { return Ok(()) };
         if !self.store.unfinished_of(&row.runtime_id).await?.is_empty() {
             return Ok(());
         }
         let decision = match row.desired {
             // There is nothing to see that would change what follows.
             Desired::Deleted => Decision { note: None, want: Some(OperationKind::Delete) },
-            _ => decide(row.desired, row.observed, row.error.as_ref(), look::look(self, row).await),
+            _ => {
+                let Ok(seen) = tokio::time::timeout(LOOK, look::look(self, row)).await else { return Ok(()) };
+                decide(row.desired, row.observed, row.error.as_ref(), seen)
+            }
         };
+        let mut tag = row.tag();
         if let Some((event, endpoint, error)) = decision.note {
-            let endpoint = match event {
-                // Whoever has the way goes on using it while nobody knows better.
-                Event::ContactLost => row.endpoint.clone(),
-                _ => endpoint,
-            };
             let Ok(observed) = next(row.observed, event) else { return Ok(()) };
+            let endpoint = if event == Event::ContactLost { row.endpoint.clone() } else { endpoint };
             if (observed, &endpoint, &error) != (row.observed, &row.endpoint, &row.error) {
                 tracing::info!(slug = %row.slug, from = ?row.observed, to = ?observed, "observed");
+                let change = Change { event, endpoint, error };
                 // False when something was faster: then its word counts, and the next round sees.
-                if !self
-                    .store
-                    .observe(&row.runtime_id, row.revision, &Change { event, endpoint, error })
-                    .await?
-                {
+                if !self.store.observe(&row.runtime_id, row.revision, &change).await? {
                     return Ok(());
                 }
+                tag = WorkspaceRow { revision: row.revision + 1, ..row.clone() }.tag();
             }
         }
         match decision.want {
-            Some(kind) => self.want(row, kind).await,
+            Some(kind) => self.want(row, kind, tag).await,
             None => Ok(()),
         }
     }
 
-    async fn want(&self, row: &WorkspaceRow, kind: OperationKind) -> Result<(), Problem> {
+    /// Of the version that was looked at: a newer wish of somebody counts more.
+    async fn want(&self, row: &WorkspaceRow, kind: OperationKind, tag: String) -> Result<(), Problem> {
         if self.repair == Repair::Report && kind != OperationKind::Delete {
             return Ok(());
         }
-        let attempts = self.store.attempts_of(&row.runtime_id, kind, RECONCILER, MEMORY).await?;
-        if attempts.since_last.unwrap_or_else(|| since(row)) < pause(attempts.count) {
+        if !until_next(&self.store, row, kind).await?.is_zero() {
             return Ok(());
         }
-        tracing::info!(slug = %row.slug, ?kind, attempt = attempts.count + 1, "making it as it is desired");
+        tracing::info!(slug = %row.slug, ?kind, "making it as it is desired");
         let caller = Caller {
             principal: RECONCILER.to_owned(),
             request_id: OperationId::random().as_str().replacen("op-", "reconciler-", 1),
             idempotency_key: None,
+            if_match: Some(tag),
         };
         let name = row.id.clone().into();
-        match kind {
+        let wanted = match kind {
             OperationKind::Stop => self.lifecycle.stop(&name, &caller).await,
             OperationKind::Suspend => self.lifecycle.suspend(&name, &caller).await,
             OperationKind::Resume => self.lifecycle.resume(&name, &caller).await,
-            OperationKind::Delete => self.lifecycle.delete(&name, &caller).await,
-            OperationKind::Create | OperationKind::Start => self.lifecycle.start(&name, &caller).await,
+            OperationKind::Delete | OperationKind::Forget => self.lifecycle.delete(&name, &caller).await,
+            OperationKind::Create | OperationKind::Start | OperationKind::Restart | OperationKind::Apply => {
+                self.lifecycle.start(&name, &caller).await
+            }
+        };
+        match wanted {
+            Err(problem) if problem.code == ErrorCode::PreconditionFailed => Ok(()),
+            wanted => wanted.map(drop),
         }
-        .map(drop)
     }
 }
 
 /// Something of it is not known or not done.
 fn is_open(row: &WorkspaceRow) -> bool {
     !matches!(row.observed, Observed::Stopped | Observed::Suspended)
+}
+
+/// How long it is until the next attempt of what is missing.
+async fn until_next(store: &Store, row: &WorkspaceRow, kind: OperationKind) -> Result<Duration, Problem> {
+    let attempts = store.attempts_of(&row.runtime_id, kind, RECONCILER, MEMORY).await?;
+    let since = attempts.since_last.unwrap_or_else(|| since(row));
+    Ok(pause(attempts.count).saturating_sub(since))
 }
 
 /// Before the next attempt, after so many. What was never tried is not waited for, but for what has just failed.

@@ -150,6 +150,7 @@ pub async fn start(config: Config, data: DataFolder) -> Result<Running, Problem>
         runner: runner.clone(),
         installation: data.installation().clone(),
         default_provider,
+        repair: config.repair,
         gateway: OnceLock::new(),
     });
     let tokens = Tokens { admin: data.admin_token().to_owned(), gateway: data.gateway_token().to_owned() };

@@ -1,6 +1,7 @@
 //! The durable truth: workspaces, what runs them, and operations. An operation's row that has not ended is the queue entry,
 //! so intent and queue are one commit. One file of SQLite, or a PostgreSQL that several processes share.
 
+mod audit;
 mod claims;
 mod database;
 mod events;
@@ -30,10 +31,10 @@ use sqlite::Sqlite;
 
 pub use claims::{Change, Claimed, End, Hold, Step};
 pub use leases::Lease;
-pub use operations::Query;
+pub use operations::{Query, Queue};
 pub use prune::Kept;
 pub use requests::{NewOperation, Wanted};
-pub use workspaces::WorkspaceRow;
+pub use workspaces::{Sort, WorkspaceQuery, WorkspaceRow};
 
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
@@ -48,6 +49,9 @@ pub enum StoreError {
     Busy(Box<Operation>),
     #[error("it is gone")]
     Gone,
+    /// It is not the version any more that the request is about.
+    #[error("it has changed since")]
+    Changed,
     /// Another process goes on with the operation.
     #[error("the operation was taken over")]
     Fenced,
@@ -98,6 +102,11 @@ impl Store {
     /// Ids of operations that told something in another process.
     pub fn told(&self) -> broadcast::Receiver<String> {
         self.wakes.events.subscribe()
+    }
+
+    /// Ids of runtimes of which something else is known now; what is no id means that some were missed.
+    pub fn changed(&self) -> broadcast::Receiver<String> {
+        self.wakes.routes.subscribe()
     }
 
     /// True for the secrets of the first start; of an installation that never said, these are they.
@@ -171,8 +180,9 @@ impl From<sqlx::Error> for StoreError {
         if code == "53100" || (code.len() < 5 && code.parse().is_ok_and(|code: u32| code & 0xff == 13)) {
             return StoreError::Full;
         }
-        // Class 57P and 08: the server ends, starts, or has hung up.
-        if code.starts_with("57P") || code.starts_with("08") {
+        // The server ends, starts, has hung up, or did not get a lock or to an end in time; or two waited for each other.
+        const AWAY: [&str; 7] = ["57P", "08", "55P03", "57014", "25P03", "40P01", "40001"];
+        if code.len() == 5 && AWAY.iter().any(|class| code.starts_with(class)) {
             return StoreError::Away(Arc::new(error));
         }
         let (message, constraint) = (database.message(), database.constraint().unwrap_or_default());
@@ -197,6 +207,11 @@ impl From<StoreError> for Problem {
             ),
             StoreError::Busy(other) => busy(&other),
             StoreError::Gone => Problem::new(ErrorCode::WorkspaceNotFound, "The workspace is gone."),
+            StoreError::Changed => {
+                let detail = "The workspace is not the one that the request's If-Match is about.";
+                Problem::new(ErrorCode::PreconditionFailed, detail)
+                    .with_action("Look at it again, and send the ETag that it has then.")
+            }
             StoreError::Fenced => {
                 Problem::new(ErrorCode::Fenced, "Another orchestrator has taken the operation over.")
                     .with_action("Nothing to do: it goes on there.")

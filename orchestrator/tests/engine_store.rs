@@ -41,6 +41,7 @@ async fn what_one_process_writes_wakes_another() {
         request_id: "req-1".to_owned(),
         principal: "admin".to_owned(),
         idempotency: None,
+        if_match: None,
     };
     one.insert_workspace(&row, &new).await.unwrap();
     tokio::time::timeout(Duration::from_secs(5), work.changed()).await.unwrap().unwrap();

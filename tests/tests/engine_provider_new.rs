@@ -126,7 +126,7 @@ fn a_new_provider_compiles_keeps_every_promise_and_makes_a_workspace() {
     let new = ["provider", "new", NAME];
     output(Command::new(built("pilot")).current_dir(&copy.repository).args(new));
     let again = Command::new(built("pilot")).current_dir(&copy.repository).args(new).output().unwrap();
-    assert_eq!(again.status.code(), Some(1), "it is there already");
+    assert_eq!(again.status.code(), Some(7), "it is there already");
 
     let tests = copy.cargo(&["test", "--locked", "-p", &format!("provider-{NAME}")]);
     assert!(tests.contains("create_twice_adopts ... ok"), "{tests}");

@@ -6,6 +6,7 @@ use anyhow::Result;
 mod bridge;
 mod engine;
 mod metric;
+mod orchestrator;
 mod plain;
 mod product;
 mod provider;
@@ -22,6 +23,9 @@ mod stacks;
 ///
 /// engine: the same with the warm engine host: create and up, an up without changes, 100 stacks at 8 at
 /// once with the host's memory, and how time and bytes written grow from 100 resources to 1,000.
+///
+/// orchestrator: how many creates are accepted and made each second, how long requests of a mixed load wait, what 10,000
+/// stored workspaces cost, and how soon a restart and a take-over are done; beside what Coder plans for.
 ///
 /// provider: how many calls one create makes at Fly and at Cloudflare, on their simulators, and how long a
 /// create on Docker takes beside the same calls of the raw API, with suspend and resume.
@@ -46,6 +50,7 @@ enum Name {
     Provision,
     Bridge,
     Engine,
+    Orchestrator,
     Provider,
 }
 
@@ -55,6 +60,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         Name::Provision => provision::run(arguments.runs, arguments.yes)?,
         Name::Bridge => bridge::run(arguments.runs, arguments.yes)?,
         Name::Engine => engine::run(arguments.runs, arguments.yes)?,
+        Name::Orchestrator => orchestrator::run(arguments.runs, arguments.yes)?,
         Name::Provider => provider::run(arguments.runs, arguments.yes)?,
     };
     metric::print(&metrics, arguments.json)

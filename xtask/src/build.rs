@@ -15,7 +15,7 @@ const PACKAGES: [&str; 3] = ["cli", "instance-image", "orchestrator"];
 /// What tests start besides: what `pilot provider check` starts, and what Fly's machines run in its world.
 const TESTED: [&str; 2] = ["pilot-provider-check", "fly-stand-in"];
 /// What benchmarks run besides.
-const MEASURED: [&str; 4] = ["many_stacks", "fly_calls", "cloudflare_calls", "floor"];
+const MEASURED: [&str; 5] = ["many_stacks", "fly_calls", "cloudflare_calls", "floor", "load"];
 
 /// The built programs of one profile.
 pub struct Programs {

@@ -34,6 +34,10 @@ impl Server {
     /// A `pilot` command on this data folder.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.pilot);
+        // Whatever else is in the environment, this server is meant.
+        for other in ["PILOT_SERVER", "PILOT_GATEWAY", "PILOT_CONTEXT", "PILOT_TOKEN"] {
+            command.env_remove(other);
+        }
         command.env("PILOT_DATA", &self.data).args(arguments);
         command
     }

@@ -20,8 +20,8 @@ impl Failed<'_> {
         let Outcome { ended, stdout, mut stderr, canceled } = outcome;
         let stack = || stack.to_owned();
         let Fault { kind, message, owner, unproven, storage_full } = ended.fault.unwrap_or_default();
-        // A cancel does not hide that what was done is not in the state.
-        if canceled && kind != FaultKind::StateUnwritten {
+        // A cancel does not hide that what was done is not in the state, nor that the stack is another's now.
+        if canceled && !matches!(kind, FaultKind::LockLost | FaultKind::StateUnwritten) {
             return Error::Canceled;
         }
         match kind {
@@ -34,6 +34,7 @@ impl Failed<'_> {
             },
             FaultKind::EngineBug => Error::EngineBug { message },
             FaultKind::Invalid => Error::Invalid { command: command.to_owned(), message },
+            FaultKind::LockLost => Error::LockLost { stack: stack(), message },
             FaultKind::NeedsCli => Error::NeedsCli { command: command.to_owned(), reason: message },
             FaultKind::NoChangesExpected => Error::NoChangesExpected,
             FaultKind::Secrets => Error::Secrets { message },
@@ -92,6 +93,9 @@ mod tests {
         );
         assert!(matches!(error(FaultKind::EngineBug), Error::EngineBug { .. }));
         assert!(matches!(error(FaultKind::Invalid), Error::Invalid { command, .. } if command == "up"));
+        assert!(
+            matches!(error(FaultKind::LockLost), Error::LockLost { stack, message } if stack == "dev" && message == "why")
+        );
         assert!(matches!(error(FaultKind::NeedsCli), Error::NeedsCli { command, .. } if command == "up"));
         assert!(matches!(error(FaultKind::NoChangesExpected), Error::NoChangesExpected));
         assert!(matches!(error(FaultKind::Secrets), Error::Secrets { .. }));
@@ -122,6 +126,21 @@ mod tests {
             "{told:?}"
         );
         assert!(matches!(ended(FaultKind::Failed), Error::Canceled));
+    }
+
+    #[test]
+    fn a_lock_that_was_taken_away_is_told_whatever_else_happened() {
+        for canceled in [false, true] {
+            let fault =
+                Some(Fault { kind: FaultKind::LockLost, message: "gone".to_owned(), ..Fault::default() });
+            let outcome = Outcome { ended: wire::Ended { code: 255, fault }, canceled, ..Outcome::default() };
+            let (failures, program_error) = (Failures::default(), Some("enough".to_owned()));
+            let told = Failed { stack: "dev", command: "up", outcome, failures, program_error }.into_error();
+            assert!(
+                matches!(&told, Error::LockLost { stack, message } if stack == "dev" && message == "gone"),
+                "{told:?}"
+            );
+        }
     }
 
     #[test]

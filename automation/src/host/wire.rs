@@ -139,6 +139,7 @@ pub(super) enum FaultKind {
     #[default]
     Failed,
     Invalid,
+    LockLost,
     NeedsCli,
     NoChangesExpected,
     Secrets,
@@ -239,6 +240,7 @@ mod tests {
             EngineBug,
             Failed,
             Invalid,
+            LockLost,
             NeedsCli,
             NoChangesExpected,
             Secrets,

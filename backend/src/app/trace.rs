@@ -7,7 +7,7 @@ use std::time::Instant;
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::Response;
-use contracts::Problem;
+use contracts::{Code, Problem};
 use http::HeaderValue;
 
 /// Takes the caller's request id or makes one, passes it on, returns it and logs the outcome.
@@ -24,7 +24,7 @@ pub(super) async fn trace(mut request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
 
     let problem = response.extensions_mut().remove::<Problem>();
-    let code = problem.as_ref().map(|problem| problem.code.as_str());
+    let code = problem.as_ref().map(|problem| problem.code.clone());
     if let Some(problem) = problem {
         response = with_id_in_body(response, problem, &id);
     }
@@ -36,7 +36,7 @@ pub(super) async fn trace(mut request: Request, next: Next) -> Response {
     if path == "/health" {
         tracing::debug!(requestId = %id, %method, path, status, ms, "request");
     } else {
-        tracing::info!(requestId = %id, %method, path, status, ms, code, "request");
+        tracing::info!(requestId = %id, %method, path, status, ms, code = code.as_ref().map(Code::as_str), "request");
     }
     response
 }

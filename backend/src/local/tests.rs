@@ -97,7 +97,7 @@ async fn an_opencode_that_just_died_is_unavailable() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let (adapter, _status) = adapter(port, Status::ok("1"));
     let problem = adapter.proxy(get("/"), "/session").await.unwrap_err();
-    assert_eq!((problem.code, problem.status), (ErrorCode::OpencodeUnavailable, 503));
+    assert_eq!((problem.code, problem.status), (ErrorCode::OpencodeUnavailable.into(), 503));
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use contracts::operation::OperationState;
 
-use super::Connection;
+use super::{Connection, one_of};
 
 #[derive(Debug, clap::Args)]
 pub struct Op {
@@ -20,8 +20,8 @@ pub enum OpCommand {
         /// Only those of this workspace
         #[arg(long, short, value_name = "SLUG")]
         workspace: Option<String>,
-        /// Only those in this state: queued, running, succeeded, failed or canceled
-        #[arg(long, short, value_parser = state)]
+        /// Only those in this state
+        #[arg(long, short, value_parser = one_of(&OperationState::ALL, OperationState::as_str))]
         state: Option<OperationState>,
         /// How many at most
         #[arg(long, short = 'n', default_value_t = 20)]
@@ -45,12 +45,4 @@ pub enum OpCommand {
         /// As `pilot ws get` and `--no-wait` show it
         id: String,
     },
-}
-
-fn state(text: &str) -> Result<OperationState, String> {
-    let known = OperationState::ALL.into_iter().find(|state| state.as_str() == text);
-    known.ok_or_else(|| {
-        let names: Vec<_> = OperationState::ALL.iter().map(|state| state.as_str()).collect();
-        format!("use one of: {}", names.join(", "))
-    })
 }

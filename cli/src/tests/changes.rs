@@ -1,6 +1,5 @@
 //! Commands that change something and wait for its end.
 
-use contracts::ErrorCode;
 use serde_json::{Value, json};
 
 use crate::Outcome;
@@ -23,6 +22,40 @@ async fn a_create_shows_each_phase_with_its_time_and_then_the_result() {
     let body =
         json!({"slug": "demo", "provider": "local", "git": {"url": "https://host/a.git", "ref": "main"}});
     assert_eq!(script.lock().unwrap().bodies, [body]);
+}
+
+#[tokio::test]
+async fn a_create_sends_whose_it_is_and_its_labels() {
+    let (at, script) = server().await;
+    let line = "ws create demo --owner ada --label team=core --label task= --no-wait";
+    assert_eq!(pilot(at, line).await.result, Ok(Outcome::Done));
+    let body = json!({"slug": "demo", "owner": "ada", "labels": {"team": "core", "task": ""}});
+    assert_eq!(script.lock().unwrap().bodies, [body]);
+}
+
+#[tokio::test]
+async fn a_restart_and_an_apply_wait_like_every_change() {
+    let (at, script) = server().await;
+    let done = event(2, 1, r#""type":"done","state":"succeeded""#);
+    script.lock().unwrap().streams = vec![event(1, 0, r#""type":"phase","phase":"queued""#) + &done];
+    for (line, path) in [("ws restart demo", "restart"), ("stack apply demo", "apply")] {
+        script.lock().unwrap().asked.clear();
+        let shown = pilot(at, line).await;
+        assert!(shown.out.starts_with("demo is ready after 1.0 s."), "{}", shown.out);
+        assert_eq!(script.lock().unwrap().asked[0], format!("POST /v1/workspaces/demo/{path}"));
+        let accepted = pilot(at, &format!("{line} --no-wait --json")).await.out;
+        assert_eq!(serde_json::from_str::<Value>(&accepted).unwrap()["type"], "accepted");
+    }
+}
+
+#[tokio::test]
+async fn a_rename_says_the_new_name_and_needs_no_waiting() {
+    let (at, script) = server().await;
+    let shown = pilot(at, "ws rename demo notes").await;
+    assert_eq!(shown.out, "demo is now notes. `pilot ws open notes` prints a link to it.\n");
+    let json: Value = serde_json::from_str(&pilot(at, "ws rename demo notes --json").await.out).unwrap();
+    assert_eq!(json["slug"], "notes");
+    assert_eq!(script.lock().unwrap().bodies, [json!({"slug": "notes"}), json!({"slug": "notes"})]);
 }
 
 #[tokio::test]
@@ -61,7 +94,8 @@ async fn a_failed_operation_is_its_problem() {
     script.lock().unwrap().streams =
         vec![event(1, 0, r#""type":"phase","phase":"queued""#) + &message + &done];
     let shown = pilot(at, "ws create demo").await;
-    assert_eq!(shown.result.unwrap_err().code, ErrorCode::GitNotFound);
+    assert_eq!(shown.result, Ok(Outcome::Failed));
+    assert!(shown.err.contains("(git_not_found)"), "{}", shown.err);
     assert!(shown.err.contains("  warning: slow\n"), "{}", shown.err);
     assert!(shown.err.contains("  No ref nope.\n  -> Name a branch.\n"), "{}", shown.err);
     let silent = script.lock().unwrap().streams[0].replace(r#","action":"Name a branch.""#, "");
@@ -145,4 +179,13 @@ async fn a_cancel_of_what_has_ended_says_how_that_was() {
     let (at, _) = server().await;
     let shown = pilot(at, "op cancel op-1").await;
     assert_eq!(shown.out, "op-1 (Create of demo): had succeeded already.\n");
+}
+
+#[tokio::test]
+async fn a_workspace_can_be_forgotten_without_its_provider() {
+    let (at, script) = server().await;
+    script.lock().unwrap().streams = vec![event(1, 2, r#""type":"done","state":"succeeded""#)];
+    let shown = pilot(at, "ws rm demo --yes --forget").await;
+    assert_eq!(shown.result, Ok(Outcome::Done));
+    assert!(script.lock().unwrap().asked.contains(&"DELETE /v1/workspaces/demo?forget=true".to_owned()));
 }

@@ -2,7 +2,8 @@
 
 use contracts::{ErrorCode, Problem};
 
-use crate::tests::fake::{pilot, pilot_with, server};
+use crate::Outcome;
+use crate::tests::fake::{data_with_token, event, pilot, pilot_with, server};
 
 async fn nowhere() -> std::net::SocketAddr {
     tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
@@ -20,7 +21,7 @@ async fn when_nothing_listens_it_says_where_and_how_to_start_it() {
     }
     let json = pilot(at, "ws ls --json").await;
     let problem: Problem = serde_json::from_str(&json.out).unwrap();
-    assert_eq!((problem.code, json.err.as_str()), (ErrorCode::OrchestratorUnreachable, ""));
+    assert_eq!((problem.code, json.err.as_str()), (ErrorCode::OrchestratorUnreachable.into(), ""));
 }
 
 #[tokio::test]
@@ -38,10 +39,8 @@ async fn a_missing_token_is_only_the_problem_when_there_is_a_server() {
 
 #[tokio::test]
 async fn the_data_folder_tells_where_its_server_is_and_the_token() {
-    let data = tempfile::tempdir().unwrap();
+    let data = data_with_token();
     let (at, _) = server().await;
-    std::fs::create_dir(data.path().join("secrets")).unwrap();
-    std::fs::write(data.path().join("secrets/admin-token"), "secret\n").unwrap();
     let endpoints = format!(r#"{{"orchestrator":{{"url":"http://{at}/","pid":1}}}}"#);
     std::fs::write(data.path().join("endpoints.json"), endpoints).unwrap();
     assert!(pilot_with(data.path(), "ws ls", &[]).await.out.contains("demo"));
@@ -57,6 +56,25 @@ async fn the_servers_problem_is_shown_as_code_reason_and_way_out() {
   request req-7; `pilot explain workspace_not_found` says more
 ";
     assert_eq!(shown.err, expected);
+}
+
+#[tokio::test]
+async fn what_a_newer_server_says_is_shown_as_it_says_it() {
+    let (at, script) = server().await;
+    let newer = r#"{"type":"/docs/errors/out_of_cheese","title":"No cheese","status":409,"code":"out_of_cheese","detail":"It is gone.","retryable":false,"action":"Buy some.","smell":1}"#;
+    script.lock().unwrap().problem = Some(newer.to_owned());
+    let shown = pilot(at, "ws get demo").await;
+    let expected = "error: No cheese (out_of_cheese)
+  It is gone.
+  -> Buy some.
+  this version of pilot does not know the code: the server is newer
+";
+    assert_eq!((shown.err.as_str(), crate::exit::of(&shown.result)), (expected, crate::exit::CONFLICT));
+    script.lock().unwrap().problem = None;
+    script.lock().unwrap().streams =
+        vec![event(1, 1, &format!(r#""type":"done","state":"failed","error":{newer}"#))];
+    let failed = pilot(at, "ws create demo").await;
+    assert_eq!((failed.result, failed.err.as_str()), (Ok(Outcome::Failed), expected));
 }
 
 #[tokio::test]
@@ -81,6 +99,4 @@ async fn another_program_behind_the_address_is_recognised() {
     tokio::spawn(async move { axum::serve(listener, other).await });
     let problem = pilot(at, "ws ls").await.result.unwrap_err();
     assert!(problem.detail.contains("is not a Pilot of this version"), "{problem}");
-    let tls = pilot_with(std::path::Path::new("/nonexistent"), "ws ls --server https://a:1", &[]).await;
-    assert_eq!(tls.result.unwrap_err().code, ErrorCode::BadRequest);
 }

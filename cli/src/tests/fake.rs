@@ -1,11 +1,12 @@
 //! A server that knows one workspace, and a terminal that remembers what it was shown.
 
+use std::collections::{HashMap, VecDeque};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path as FilePath;
 use std::sync::{Arc, Mutex};
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, routing};
@@ -35,20 +36,44 @@ pub struct Script {
     /// The operation runs, and then it was asked to end.
     pub running: bool,
     pub canceled: bool,
+    /// What is listed after the one workspace; a page has two.
+    pub more: Vec<Value>,
+    /// One state for each look at the workspace; the last one stays.
+    pub states: VecDeque<&'static str>,
+    /// One end of the log for each look; after them the usual one, or nothing at all any more.
+    pub logs: VecDeque<String>,
+    pub ends: bool,
+    /// What every request with a token gets, with status 409.
+    pub problem: Option<String>,
+    /// What one workspace has beside the usual.
+    pub with: Value,
 }
 
 pub type Shared = Arc<Mutex<Script>>;
 
 /// Starts the server; it listens on a free port as long as the test runs.
 pub async fn server() -> (SocketAddr, Shared) {
+    let (router, script) = router();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (address, script)
+}
+
+/// The server without a listener.
+pub fn router() -> (Router, Shared) {
     let script = Shared::default();
     script.lock().unwrap().state = "ready";
     let router = Router::new()
         .route("/health", routing::get(|| async { "{}" }))
         .route("/v1/workspaces", routing::get(list).post(create))
         .route("/v1/workspaces/{slug}", routing::get(get).delete(delete))
+        .route("/v1/workspaces/{slug}/why", routing::get(why))
         .route("/v1/workspaces/{slug}/stop", routing::post(stop))
-        .route("/v1/workspaces/{slug}/logs", routing::get(|| async { Json(json!({"text": "one\ntwo\n"})) }))
+        .route("/v1/workspaces/{slug}/restart", routing::post(ready))
+        .route("/v1/workspaces/{slug}/apply", routing::post(ready))
+        .route("/v1/workspaces/{slug}/rename", routing::post(rename))
+        .route("/v1/workspaces/{slug}/logs", routing::get(logs))
         .route("/v1/workspaces/{slug}/stack", routing::get(stack))
         .route("/v1/workspaces/{slug}/stack/repair", routing::post(repair))
         .route("/v1/workspaces/{slug}/preview", routing::post(plan))
@@ -61,10 +86,7 @@ pub async fn server() -> (SocketAddr, Shared) {
         .route("/api/auth/links", routing::post(link))
         .layer(axum::middleware::from_fn_with_state(script.clone(), remember))
         .with_state(script.clone());
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    (address, script)
+    (router, script)
 }
 
 /// What a command did.
@@ -76,18 +98,32 @@ pub struct Shown {
 
 /// Runs a command line against a server, as a program would.
 pub async fn pilot(server: SocketAddr, line: &str) -> Shown {
-    let nowhere = FilePath::new("/nonexistent");
+    let data = data_with_token();
     let url = format!("http://{server}");
-    pilot_with(nowhere, line, &["--server", &url, "--gateway", &url, "--token", "secret"]).await
+    pilot_with(data.path(), line, &["--server", &url, "--gateway", &url]).await
 }
 
-/// Runs a command line with a data folder and nothing else but what the line says.
+/// A data folder whose server takes these tests' token.
+pub fn data_with_token() -> tempfile::TempDir {
+    let data = tempfile::tempdir().unwrap();
+    std::fs::create_dir(data.path().join("secrets")).unwrap();
+    std::fs::write(data.path().join("secrets/admin-token"), "secret\n").unwrap();
+    data
+}
+
+/// Runs a command line with a data folder, contexts in it, and nothing else but what the line says.
 pub async fn pilot_with(data: &FilePath, line: &str, more: &[&str]) -> Shown {
-    let words = ["pilot", "--data", data.to_str().unwrap()].into_iter();
+    pilot_hearing("", data, line, more).await
+}
+
+/// The same, with something to read on stdin.
+pub async fn pilot_hearing(input: &'static str, data: &FilePath, line: &str, more: &[&str]) -> Shown {
+    let config = data.join("config");
+    let words = ["pilot", "--data", data.to_str().unwrap(), "--config", config.to_str().unwrap()].into_iter();
     let args =
         Args::try_parse_from(words.chain(line.split_whitespace()).chain(more.iter().copied())).unwrap();
     let (out, err) = (Memory::default(), Memory::default());
-    let mut ui = Ui::captured(args.json, Box::new(out.clone()), Box::new(err.clone()));
+    let mut ui = Ui::captured(args.json, Box::new(out.clone()), Box::new(err.clone())).hearing(input);
     let result = run(args, &mut ui).await;
     if let Err(problem) = &result {
         ui.problem(problem);
@@ -96,10 +132,10 @@ pub async fn pilot_with(data: &FilePath, line: &str, more: &[&str]) -> Shown {
 }
 
 #[derive(Clone, Default)]
-struct Memory(Arc<Mutex<Vec<u8>>>);
+pub struct Memory(Arc<Mutex<Vec<u8>>>);
 
 impl Memory {
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 }
@@ -194,7 +230,11 @@ async fn remember(State(script): State<Shared>, request: Request, next: axum::mi
         let problem = Problem::new(ErrorCode::Unauthorized, "No.").with_action("Log in.");
         return (StatusCode::UNAUTHORIZED, Json(problem)).into_response();
     }
-    next.run(request).await
+    let problem = script.lock().unwrap().problem.clone();
+    match problem {
+        Some(problem) => (StatusCode::CONFLICT, problem).into_response(),
+        None => next.run(request).await,
+    }
 }
 
 async fn create(State(script): State<Shared>, headers: HeaderMap, Json(body): Json<Value>) -> Response {
@@ -204,10 +244,32 @@ async fn create(State(script): State<Shared>, headers: HeaderMap, Json(body): Js
     accepted(&script)
 }
 
+async fn logs(State(script): State<Shared>) -> Response {
+    let mut script = script.lock().unwrap();
+    let text = script.logs.pop_front();
+    if text.is_none() && script.ends {
+        let problem = Problem::new(ErrorCode::WorkspaceNotFound, "There is no workspace ws_1.");
+        return (StatusCode::NOT_FOUND, Json(problem)).into_response();
+    }
+    Json(json!({"text": text.unwrap_or_else(|| "one\ntwo\n".to_owned())})).into_response()
+}
+
 async fn stop(State(script): State<Shared>) -> Response {
     let mut script = script.lock().unwrap();
     script.state = "stopped";
     accepted(&script)
+}
+
+async fn why(State(script): State<Shared>) -> Json<Value> {
+    let asked =
+        json!({"at": format!("{AT}0Z"), "principal": "reconciler", "action": "start", "requestId": "req-1"});
+    let mut failed = operation();
+    failed["state"] = json!("failed");
+    failed["error"] = json!(Problem::new(ErrorCode::ProviderCapacity, "Full."));
+    let workspace = workspace(script.lock().unwrap().state);
+    Json(
+        json!({"workspace": workspace, "asked": [asked], "operations": [failed], "next": "A start in about 20s."}),
+    )
 }
 
 async fn delete(State(script): State<Shared>) -> Response {
@@ -216,21 +278,54 @@ async fn delete(State(script): State<Shared>) -> Response {
     accepted(&script)
 }
 
-async fn list(State(script): State<Shared>) -> Json<Value> {
+async fn list(State(script): State<Shared>, Query(query): Query<HashMap<String, String>>) -> Json<Value> {
     let script = script.lock().unwrap();
-    let all = if script.deleted { vec![] } else { vec![workspace(script.state)] };
-    Json(json!({ "workspaces": all }))
+    let first = if script.deleted { vec![] } else { vec![workspace(script.state)] };
+    let all: Vec<_> = first.iter().chain(&script.more).collect();
+    let start = query.get("cursor").map_or(0, |cursor| cursor.parse().unwrap());
+    let end = all.len().min(start + 2);
+    let mut page = json!({ "workspaces": all[start..end] });
+    if end < all.len() {
+        page["next"] = json!(end.to_string());
+    }
+    Json(page)
+}
+
+async fn ready(State(script): State<Shared>) -> Response {
+    let mut script = script.lock().unwrap();
+    script.state = "ready";
+    accepted(&script)
+}
+
+async fn rename(State(script): State<Shared>, Json(body): Json<Value>) -> Json<Value> {
+    let mut script = script.lock().unwrap();
+    let mut renamed = workspace(script.state);
+    renamed["slug"] = body["slug"].clone();
+    script.bodies.push(body);
+    Json(renamed)
 }
 
 async fn get(State(script): State<Shared>, Path(slug): Path<String>) -> Response {
-    let script = script.lock().unwrap();
+    let mut script = script.lock().unwrap();
+    if let Some(state) = script.states.pop_front() {
+        script.state = state;
+        script.deleted = state == "deleted";
+    }
+    if script.state == "away" {
+        let problem = Problem::new(ErrorCode::StoreUnavailable, "Away.");
+        return (StatusCode::SERVICE_UNAVAILABLE, Json(problem)).into_response();
+    }
     if script.deleted || !["demo", "ws_1"].contains(&slug.as_str()) {
         let problem = Problem::new(ErrorCode::WorkspaceNotFound, format!("There is no workspace {slug}."))
             .with_action("`pilot ws ls` lists the workspaces.")
             .with_request_id("req-7");
         return (StatusCode::NOT_FOUND, Json(problem)).into_response();
     }
-    Json(workspace(script.state)).into_response()
+    let mut workspace = workspace(script.state);
+    if let (Value::Object(workspace), Value::Object(with)) = (&mut workspace, script.with.clone()) {
+        workspace.extend(with);
+    }
+    Json(workspace).into_response()
 }
 
 async fn events(State(script): State<Shared>, headers: HeaderMap) -> Response {

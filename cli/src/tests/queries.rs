@@ -133,3 +133,24 @@ async fn operations_are_a_table_with_what_went_wrong_and_a_word_that_there_are_m
     let asked = script.lock().unwrap().asked.pop().unwrap();
     assert_eq!(asked, "GET /v1/operations?limit=2&workspace=demo&state=failed");
 }
+
+#[tokio::test]
+async fn why_a_workspace_is_as_it_is_is_told_in_the_order_of_what_happened() {
+    let (at, script) = server().await;
+    script.lock().unwrap().state = "degraded";
+    let shown = pilot(at, "ws why demo").await;
+    let lines: Vec<&str> = shown.out.lines().collect();
+    assert!(
+        lines[0].starts_with("demo is degraded (for ") && lines[0].ends_with("and is to be running."),
+        "{}",
+        shown.out
+    );
+    assert_eq!((lines[1], lines[3]), ("Asked for:", "Done:"));
+    assert!(
+        lines[2].contains("ago") && lines[2].contains("start      by reconciler (request req-1)"),
+        "{}",
+        lines[2]
+    );
+    assert!(lines[4].contains("create     failed: provider_capacity (op-1)"), "{}", lines[4]);
+    assert_eq!(lines[5], "Next: A start in about 20s.");
+}

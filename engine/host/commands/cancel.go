@@ -14,14 +14,19 @@ func cancel(c *call, options confirmed) error {
 	if err := options.check(); err != nil {
 		return err
 	}
-	found, err := c.found()
+	ref, err := c.place.Reference(c.run.Stack)
 	if err != nil {
 		return err
 	}
-	if c.run.Table.CancelStack(c.place.Key(found.Ref())) {
-		return c.ended(c.place.Key(found.Ref()))
+	if c.run.Table.CancelStack(c.place.Key(ref)) {
+		return c.ended(c.place.Key(ref))
 	}
-	return c.place.Backend().CancelCurrentUpdate(c, found.Ref())
+	// Who makes a stack holds its lock before there is one.
+	cancelled := c.place.Backend().CancelCurrentUpdate(c, ref)
+	if _, err := c.place.Stack(c, ref); err != nil {
+		return err
+	}
+	return cancelled
 }
 
 // ended waits until no run of this host changes the stack.

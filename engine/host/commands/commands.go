@@ -5,6 +5,7 @@ package commands
 import (
 	"context"
 	"encoding/json"
+	"errors"
 
 	"pilot/engine/host/deadline"
 	"pilot/engine/host/fault"
@@ -12,6 +13,7 @@ import (
 	"pilot/engine/host/place"
 	"pilot/engine/host/run"
 	"pilot/engine/host/server"
+	"pilot/engine/host/state"
 	"pilot/engine/host/store"
 
 	"github.com/pulumi/pulumi/pkg/v3/backend"
@@ -196,7 +198,7 @@ func (c *call) holding(
 	c.run.Warn(held.Warnings())
 	err = change(held)
 	// Also a stock call that fails leaves traces.
-	if synced := held.Sync(c); err == nil {
+	if synced := held.Sync(c); err == nil || errors.As(synced, new(*state.LockLost)) {
 		err = synced
 	}
 	return err

@@ -111,6 +111,8 @@ func kind(err error, asked bool) protocol.Kind {
 	var left *LeftToCLI
 	var unwritten *Unwritten
 	switch {
+	case errors.As(err, new(*state.LockLost)):
+		return protocol.LockLost
 	case errors.As(err, &unwritten):
 		return protocol.StateUnwritten
 	case errors.As(err, &bug):
@@ -202,7 +204,7 @@ func code(err error, kind protocol.Kind) int {
 		return cmd.ExitStackNotFound
 	case protocol.NoChangesExpected:
 		return cmd.ExitNoChanges
-	case protocol.StateUnwritten:
+	case protocol.LockLost, protocol.StateUnwritten:
 		return cmd.ExitCodeError
 	}
 	return cmd.ExitCodeFor(err)

@@ -90,7 +90,7 @@ func work(stores *place.Stores, run *run.Run, kind int) error {
 	o := &operation{options: options, kind: kind, run: run, place: opened}
 	defer o.plainly()
 	err = o.do()
-	if unwritten := new(fault.Unwritten); errors.As(err, &unwritten) {
+	if errors.As(err, new(*fault.Unwritten)) || errors.As(err, new(*state.LockLost)) {
 		return o.redactor.error(err)
 	}
 	if errors.Is(err, context.Canceled) || (err != nil && run.Stop.Asked() && !isLocked(err)) {

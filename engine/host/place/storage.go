@@ -36,8 +36,9 @@ func (s storage) Overwrite(ctx context.Context, ref backend.StackReference) (sto
 
 func (s storage) Begin(_ context.Context, held store.Held, change store.Change) (store.Update, error) {
 	update := &stored{stack: change.Stack, adopts: change.Adopts}
-	if !change.Dry {
-		update.held, _ = held.(*state.Held)
+	if locked, is := held.(*state.Held); is && !change.Dry {
+		update.held = locked
+		locked.WhenLost(change.Lost)
 	}
 	return update, nil
 }

@@ -104,6 +104,7 @@ const (
 	EngineBug         Kind = "engine_bug"
 	Failed            Kind = "failed"
 	Invalid           Kind = "invalid"
+	LockLost          Kind = "lock_lost"
 	NeedsCLI          Kind = "needs_cli"
 	NoChangesExpected Kind = "no_changes_expected"
 	Secrets           Kind = "secrets"
@@ -116,8 +117,8 @@ const (
 
 // Kinds lists them in the order of protocol.json.
 var Kinds = []Kind{
-	Auth, Canceled, ConcurrentUpdate, EngineBug, Failed, Invalid, NeedsCLI, NoChangesExpected, Secrets, StackExists,
-	StackNotFound, StateCorrupt, StateNewer, StateUnwritten,
+	Auth, Canceled, ConcurrentUpdate, EngineBug, Failed, Invalid, LockLost, NeedsCLI, NoChangesExpected, Secrets,
+	StackExists, StackNotFound, StateCorrupt, StateNewer, StateUnwritten,
 }
 
 // Cancel ends a run.

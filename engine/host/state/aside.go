@@ -11,6 +11,9 @@ import (
 // keepAside is how many damaged states, and how many superseded journals, are kept of a stack: people look at the newest.
 const keepAside = 5
 
+// asideTime is the time in such a name, as a pattern.
+const asideTime = `\d{8}T\d{6}\.\d{9}Z`
+
 // aside is a name for a file that is taken out of use and kept. A later one sorts behind an earlier one.
 func aside(key, why string) string {
 	return key + "." + why + "-" + time.Now().UTC().Format("20060102T150405.000000000Z")

@@ -11,4 +11,8 @@
 // The second one costs no bytes (it is the first one, renamed) and serves twice. Its last line names the checksum of
 // the checkpoint, so that silent damage is seen. And with STACK.json.bak, the state before that change, it rebuilds the
 // checkpoint from disk blocks that the checkpoint does not share.
+//
+// The stock lock keeps others from beginning, and does not keep a holder that has lost it from going on. In a table of
+// PostgreSQL a fence does: see fence. Folders and buckets have nothing to look at the lock and write at once with; there a
+// state that others have changed is seen before it is written.
 package state

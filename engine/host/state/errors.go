@@ -22,6 +22,23 @@ func (e *Locked) Error() string {
 	return text
 }
 
+// LockLost says that somebody has taken the stack's lock away from this process while it worked on it. What has been
+// written of the stack since then is not from here.
+type LockLost struct {
+	// Stack is the fully qualified name.
+	Stack string
+	// Found is what was seen besides.
+	Found string
+}
+
+func (e *LockLost) Error() string {
+	text := fmt.Sprintf("the lock of stack %s is gone: another process works on it now", e.Stack)
+	if e.Found != "" {
+		text += ", and " + e.Found
+	}
+	return text
+}
+
 // Corrupt says that the state of a stack cannot be read. Nothing was changed.
 type Corrupt struct {
 	// Stack is the fully qualified name.

@@ -26,6 +26,9 @@ func (j *Journal) Finish(ctx context.Context, info backend.UpdateInfo) error {
 	ctx = context.WithoutCancel(ctx)
 	r := j.recorder
 	entries, elidable := r.seal()
+	if err := j.held.lost(); err != nil {
+		return errors.Join(err, r.close())
+	}
 	err := j.save(ctx, entries, elidable, info)
 	if broken := new(integrityError); err != nil && !errors.As(err, &broken) {
 		return errors.Join(fmt.Errorf("save the state: %w", err), r.close())
@@ -195,7 +198,7 @@ func (j *Journal) wholeLog(ctx context.Context, entries []apitype.JournalEntry) 
 	return r.log, nil
 }
 
-// overtaken is an error when the state is no longer the one that the change began with: somebody took the lock away, and
+// overtaken is *LockLost when the state is no longer the one that the change began with: somebody took the lock away, and
 // another process wrote. What it wrote stays, and the next Lock puts our journal aside. A state that is merely gone is
 // written again, since all of it is known.
 func (h *Held) overtaken(ctx context.Context, base checkpoint) (gone bool, err error) {
@@ -204,8 +207,11 @@ func (h *Held) overtaken(ctx context.Context, base checkpoint) (gone bool, err e
 		return false, err
 	}
 	if current.exists() && current.sum != base.sumOrNone() {
-		return false, fmt.Errorf("%s was written by others meanwhile: somebody has taken the lock away; what this change "+
-			"has done is in %s", current.key, h.keys.journal)
+		lost := &LockLost{Stack: h.keys.stack, Found: current.key + " was written by others meanwhile"}
+		if !h.fence.stands() {
+			lost.Found += "; what this change has done is in " + h.keys.journal
+		}
+		return false, lost
 	}
 	return !current.exists(), nil
 }

@@ -279,6 +279,7 @@ func stockLock(o owner) []byte {
 // kill lets go of a lock without an end: the lock file stays, with the number of a process that is gone.
 func (b *bench) kill(h *Held) {
 	b.Helper()
+	h.fence.lower()
 	b.store.give(h.keys)
 	found, err := b.store.files.list(b.ctx, h.keys.locks)
 	b.must(err)

@@ -11,25 +11,35 @@ import (
 	"testing"
 )
 
-const childDir = "PILOT_TEST_STATE_CHILD"
+const (
+	childDir = "PILOT_TEST_STATE_CHILD"
+	childURL = "PILOT_TEST_STATE_CHILD_URL"
+)
 
-// TestMain lets the test program be the process that is killed.
+// lockWasLost is what a child ends with whose every write was refused at the end.
+const lockWasLost = 3
+
+// TestMain lets the test program be the process that is killed, or stopped.
 func TestMain(m *testing.M) {
-	if dir := os.Getenv(childDir); dir != "" {
-		makeForever(dir)
+	dir, url := os.Getenv(childDir), os.Getenv(childURL)
+	if dir != "" || url != "" {
+		makeForever(dir, url)
 	}
 	os.Exit(m.Run())
 }
 
 // makeForever makes things and tells their names, each after its success is in the journal.
-func makeForever(dir string) {
-	b := &bench{T: &testing.T{}, ctx: context.Background(), dir: dir}
+func makeForever(dir, url string) {
+	b := &bench{T: &testing.T{}, ctx: context.Background(), dir: dir, url: url}
 	b.store = b.open()
 	b.ref = b.parse("dev")
 	c := b.begin()
 	for i := 0; ; i++ {
 		name := fmt.Sprintf("r%d", i)
 		if err := c.make(name); err != nil {
+			if ended := c.finish(); isLost(err) && isLost(ended) {
+				os.Exit(lockWasLost)
+			}
 			os.Exit(1)
 		}
 		fmt.Println(name)

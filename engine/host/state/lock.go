@@ -31,6 +31,7 @@ type Held struct {
 	ref   backend.StackReference
 	keys  keys
 	since time.Time
+	fence *fence
 	// adopts are the packages whose creates find what an earlier call has made.
 	adopts []string
 
@@ -82,15 +83,17 @@ func (s *Store) holding(
 // hold takes the lock, and does not look at the state.
 func (s *Store) hold(ctx context.Context, ref backend.StackReference) (held *Held, err error) {
 	h := &Held{store: s, ref: ref, keys: keysOf(ref), since: time.Now()}
+	h.fence = &fence{keys: h.keys}
 	if !s.take(h.keys) {
 		return nil, &Locked{Owner: self().String(), Stack: h.keys.name}
 	}
 	defer func() {
 		if held == nil {
+			h.fence.lower()
 			s.give(h.keys)
 		}
 	}()
-	if err := s.lockFile(ctx, ref, h.keys); err != nil {
+	if err := h.lockFile(ctx); err != nil {
 		return nil, err
 	}
 	return h, nil
@@ -106,9 +109,18 @@ func (h *Held) Release() {
 	h.released = true
 	ctx, done := context.WithTimeout(context.Background(), deadline.Call)
 	defer done()
-	h.store.backend.Unlock(ctx, h.ref)
+	if h.lost() == nil {
+		h.store.backend.Unlock(h.fence.owning(ctx), h.ref)
+	}
+	h.fence.lower()
 	h.store.give(h.keys)
 }
+
+// WhenLost is told once that the lock was taken away, as soon as a write is refused for that. Only a fence can tell.
+func (h *Held) WhenLost(tell func()) { h.fence.tell(tell) }
+
+// lost is *LockLost once a write was refused.
+func (h *Held) lost() error { return h.fence.err() }
 
 // Warnings tells what Lock brought in, in sentences.
 func (h *Held) Warnings() []string {
@@ -148,14 +160,15 @@ func (s *Store) isHeld(k keys) bool {
 }
 
 // lockFile takes the stock lock.
-func (s *Store) lockFile(ctx context.Context, ref backend.StackReference, k keys) error {
+func (h *Held) lockFile(ctx context.Context) error {
+	s, k := h.store, h.keys
 	if err := s.announce(ctx); err != nil {
 		return err
 	}
 	if err := s.clearDeadLocks(ctx, k); err != nil {
 		return err
 	}
-	err := s.stockLock(ctx, ref)
+	err := h.stockLock(ctx)
 	if err == nil {
 		return nil
 	}
@@ -167,10 +180,10 @@ func (s *Store) lockFile(ctx context.Context, ref backend.StackReference, k keys
 }
 
 // stockLock has a deadline, as our own calls have: it lists, reads and writes a few small objects.
-func (s *Store) stockLock(ctx context.Context, ref backend.StackReference) error {
+func (h *Held) stockLock(ctx context.Context) error {
 	ctx, done := context.WithTimeout(ctx, deadline.Call)
 	defer done()
-	return s.backend.Lock(ctx, ref)
+	return h.store.backend.Lock(h.fence.owning(ctx), h.ref)
 }
 
 // writing is how long the writing of a lock may take: it is a hundred bytes.

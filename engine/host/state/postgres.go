@@ -44,6 +44,7 @@ type opener struct{}
 func (opener) OpenBucketURL(ctx context.Context, address *url.URL) (*blob.Bucket, error) {
 	theirs := *address
 	theirs.Scheme = postgresScheme
+	name := address.String()
 	table := theirs.Query().Get("table")
 	if table == "" {
 		table = "pulumi_state"
@@ -62,7 +63,7 @@ func (opener) OpenBucketURL(ctx context.Context, address *url.URL) (*blob.Bucket
 	}
 	db.SetMaxOpenConns(max(8, 2*runtime.GOMAXPROCS(0)))
 	db.SetConnMaxIdleTime(time.Minute)
-	return blob.NewBucket(&rows{db: db, table: table}), nil
+	return blob.NewBucket(&rows{db: db, table: table, name: name}), nil
 }
 
 // rows are the objects of a bucket: a key, and the bytes in JSON, as Pulumi's driver has them. The table's name is the
@@ -70,6 +71,8 @@ func (opener) OpenBucketURL(ctx context.Context, address *url.URL) (*blob.Bucket
 type rows struct {
 	db    *sql.DB
 	table string
+	// name is the URL: it tells the table from others in this process.
+	name string
 }
 
 var errNoKey = errors.New("there is no such key")
@@ -182,30 +185,64 @@ func (w *rowWriter) Close() error {
 	if err != nil {
 		return err
 	}
-	_, err = w.rows.db.ExecContext(w.ctx, w.rows.query(`INSERT INTO TABLE (key, data) VALUES ($1, $2)
-		ON CONFLICT (key) DO UPDATE SET data = EXCLUDED.data, updated_at = now()`), w.key, string(data))
+	r := w.rows
+	err = r.change(w.ctx, fenceOver(r.name, w.key), `INSERT INTO TABLE (key, data) SELECT $1::text, $2::json FROM held
+		ON CONFLICT (key) DO UPDATE SET data = EXCLUDED.data, updated_at = now()`, w.key, string(data))
+	if taken := ownerOf(w.ctx); err == nil && taken != nil {
+		taken.raise(r.name, w.key)
+	}
 	return err
 }
 
 // Copy is one statement, so that nobody finds half of it.
 func (r *rows) Copy(ctx context.Context, to, from string, _ *driver.CopyOptions) error {
-	return r.must(r.db.ExecContext(ctx, r.query(`INSERT INTO TABLE (key, data) SELECT $1, data FROM TABLE WHERE key = $2
-		ON CONFLICT (key) DO UPDATE SET data = EXCLUDED.data, updated_at = now()`), to, from))
+	return r.change(ctx, fenceOver(r.name, to), `INSERT INTO TABLE (key, data)
+		SELECT $1::text, data FROM TABLE, held WHERE key = $2
+		ON CONFLICT (key) DO UPDATE SET data = EXCLUDED.data, updated_at = now()`, to, from)
 }
 
 // Delete removes an object that is there.
 func (r *rows) Delete(ctx context.Context, key string, _ *driver.DeleteOptions) error {
-	return r.must(r.db.ExecContext(ctx, r.query(`DELETE FROM TABLE WHERE key = $1`), key))
+	f := fenceOver(r.name, key)
+	if f == nil || f.object() != key {
+		return r.remove(ctx, f, key)
+	}
+	// A stock call that locks by itself has ended. The stack is held on.
+	if ownerOf(ctx) != f {
+		return nil
+	}
+	err := r.remove(ctx, nil, key)
+	if err == nil || errors.Is(err, errNoKey) {
+		f.lower()
+		return nil
+	}
+	return err
 }
 
-func (r *rows) must(done sql.Result, err error) error {
-	if err != nil {
-		return err
+func (r *rows) remove(ctx context.Context, f *fence, key string) error {
+	return r.change(ctx, f, `DELETE FROM TABLE USING held WHERE key = $1`, key)
+}
+
+// change does a statement that writes: behind a fence only if the lock is there, which nobody can delete until the
+// statement has ended. It joins `held`, which has one row then. That of a stack that nobody holds here always has.
+func (r *rows) change(ctx context.Context, f *fence, statement string, args ...any) error {
+	lock := `SELECT 1`
+	if f != nil {
+		args = append(args, f.object())
+		lock = fmt.Sprintf(`SELECT 1 FROM TABLE WHERE key = $%d FOR KEY SHARE`, len(args))
 	}
-	if count, err := done.RowsAffected(); err != nil || count > 0 {
+	var held, done bool
+	err := r.db.QueryRowContext(ctx, r.query(`WITH held AS (`+lock+`), done AS (`+statement+` RETURNING 1)
+		SELECT EXISTS (SELECT FROM held), EXISTS (SELECT FROM done)`), args...).Scan(&held, &done)
+	switch {
+	case err != nil:
 		return err
+	case !held:
+		return f.broken()
+	case !done:
+		return errNoKey
 	}
-	return errNoKey
+	return nil
 }
 
 // ErrorCode tells what is not there from all else.

@@ -4,16 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
-	"os"
-	"os/exec"
-	"os/user"
-	"path/filepath"
-	"slices"
-	"strconv"
-	"syscall"
 	"testing"
 	"time"
+
+	"pilot/engine/host/pgserver"
 
 	"github.com/pulumi/pulumi/pkg/v3/backend"
 	"github.com/pulumi/pulumi/pkg/v3/backend/diy"
@@ -22,63 +16,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
 )
 
-// postgres starts a server of the test's own on a free port, and gives its URL.
-func postgres(t *testing.T) string {
-	t.Helper()
-	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
-	if err != nil || len(found) == 0 {
-		t.Skip("PostgreSQL is not installed")
-	}
-	programs := filepath.Dir(slices.Max(found))
-	data, err := os.MkdirTemp("", "pilot-postgres-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(data) })
-	run := func(program string, args ...string) {
-		t.Helper()
-		command := exec.Command(filepath.Join(programs, program), args...)
-		command.Dir = data
-		// The server refuses to run as root.
-		if other, err := user.Lookup("postgres"); err == nil && os.Geteuid() == 0 {
-			uid, _ := strconv.Atoi(other.Uid)
-			gid, _ := strconv.Atoi(other.Gid)
-			if err := os.Chown(data, uid, gid); err != nil {
-				t.Fatal(err)
-			}
-			command.SysProcAttr = &syscall.SysProcAttr{
-				Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, //nolint:gosec // from the system
-			}
-		}
-		// To a file: the server keeps what it is given open.
-		log, err := os.CreateTemp("", "pilot-postgres-log-")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer os.Remove(log.Name())
-		defer log.Close()
-		command.Stdout, command.Stderr = log, log
-		if err := command.Run(); err != nil {
-			text, _ := os.ReadFile(log.Name())
-			t.Fatalf("%s: %v\n%s", program, err, text)
-		}
-	}
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := free.Addr().(*net.TCPAddr).Port
-	_ = free.Close()
-	cluster := filepath.Join(data, "cluster")
-	run("initdb", "-D", cluster, "-A", "trust", "-U", "pilot", "--no-sync")
-	options := fmt.Sprintf("-p %d -c listen_addresses=127.0.0.1 -k %s", port, data)
-	run("pg_ctl", "-D", cluster, "-w", "-l", filepath.Join(data, "log"), "-o", options, "start")
-	t.Cleanup(func() { run("pg_ctl", "-D", cluster, "-m", "immediate", "stop") })
-	return fmt.Sprintf("postgres://pilot@127.0.0.1:%d/postgres?sslmode=disable", port)
-}
-
 func TestAPostgresBackendKeepsAndBringsInChanges(t *testing.T) {
-	b := &bench{T: t, ctx: t.Context(), url: postgres(t)}
+	b := &bench{T: t, ctx: t.Context(), url: pgserver.Start(t)}
 	b.store = b.open()
 	b.ref = b.parse("dev")
 	b.create()
@@ -112,7 +51,7 @@ func TestAPostgresBackendKeepsAndBringsInChanges(t *testing.T) {
 }
 
 func TestManyStacksAtOnceInOneTableAllEnd(t *testing.T) {
-	b := &bench{T: t, ctx: t.Context(), url: postgres(t)}
+	b := &bench{T: t, ctx: t.Context(), url: pgserver.Start(t)}
 	b.store = b.open()
 	const stacks = 24
 	ended := make(chan error, stacks)
@@ -144,7 +83,7 @@ func TestManyStacksAtOnceInOneTableAllEnd(t *testing.T) {
 }
 
 func TestNamesThatDifferByALetterOfPatternsAreOtherStacksOfATable(t *testing.T) {
-	b := &bench{T: t, ctx: t.Context(), url: postgres(t)}
+	b := &bench{T: t, ctx: t.Context(), url: pgserver.Start(t)}
 	b.store = b.open()
 	for _, name := range []string{"a_b", "a-b", "axb"} {
 		b.ref = b.parse(name)

@@ -52,8 +52,8 @@ func (h *Held) settle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if f.live != nil && s.lives(f.live.header) {
-		// Somebody has taken its lock away while it works.
+	if f.live != nil && !h.fence.stands() && s.lives(f.live.header) {
+		// Somebody has taken its lock away while it works. Behind a fence it can write no more.
 		return &Locked{Owner: f.live.header.owner().String(), Stack: k.name}
 	}
 	if err := s.check(ctx, k, f, true); err != nil {
@@ -127,7 +127,7 @@ func (s *Store) dropTornNote(k keys) error {
 	return nil
 }
 
-// bringIn ends the work of a process that died during a change.
+// bringIn ends the work of a process that was cut off during a change.
 func (h *Held) bringIn(ctx context.Context, f findings) error {
 	storage, k := h.store.files, h.keys
 	switch {
@@ -172,7 +172,7 @@ func (h *Held) bringIn(ctx context.Context, f findings) error {
 	for _, op := range deployment.Deployment.PendingOperations {
 		pending = append(pending, fmt.Sprintf("%s %s", op.Type, op.Resource.URN))
 	}
-	h.warn("%s died during a change; %d journal entries were brought into the state%s",
+	h.warn("%s was cut off during a change; %d journal entries were brought into the state%s",
 		f.live.header.owner(), len(f.live.entries), listed("; still open: ", pending))
 	return nil
 }
@@ -190,7 +190,7 @@ func (h *Held) setAside(ctx context.Context, f findings) error {
 	if err != nil {
 		return err
 	}
-	h.warn("%s died during a change, and the state was changed by others since; its journal was not brought in and is "+
+	h.warn("%s was cut off during a change, and the state was changed by others since; its journal was not brought in and is "+
 		"kept in %s. Refresh the stack", f.live.header.owner(), kept)
 	return nil
 }

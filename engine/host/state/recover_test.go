@@ -28,7 +28,7 @@ func TestAJournalOfADeadProcessIsBroughtIn(t *testing.T) {
 	h := b.lock()
 	defer h.Release()
 	b.wantURNs(ids("b", "a")...)
-	if w := h.Warnings(); len(w) != 1 || !strings.Contains(w[0], "died during a change") {
+	if w := h.Warnings(); len(w) != 1 || !strings.Contains(w[0], "was cut off during a change") {
 		t.Fatalf("the warnings are %q", w)
 	}
 	if _, err := os.Stat(b.file(b.keys().journal)); err == nil {
@@ -49,7 +49,7 @@ func TestAReaderChangesNothingAndSaysWhatIsMissing(t *testing.T) {
 	before := tree(t, b.dir)
 	warnings, err = b.store.Check(b.ctx, b.ref)
 	b.must(err)
-	if len(warnings) != 1 || !strings.Contains(warnings[0], "died during a change") {
+	if len(warnings) != 1 || !strings.Contains(warnings[0], "was cut off during a change") {
 		t.Fatalf("the warnings are %q", warnings)
 	}
 	if after := tree(t, b.dir); after != before {

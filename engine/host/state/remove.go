@@ -35,7 +35,11 @@ func (h *Held) Remove(ctx context.Context, stack backend.Stack, force, backups b
 			}
 		}
 	}
-	return backend.RemoveStack(ctx, stack, force, backups)
+	if hasResources, err = backend.RemoveStack(ctx, stack, force, backups); err == nil {
+		// It goes past what it cannot delete.
+		err = h.lost()
+	}
+	return hasResources, err
 }
 
 func (s *Store) putIfAbsent(ctx context.Context, key string, put func() error) error {

@@ -68,7 +68,7 @@ func Open(ctx context.Context, url string, project *workspace.Project, keepHisto
 func (s *Store) Backend() diy.Backend { return s.backend }
 
 // Check makes sure, for a reader, that the state can be read. It changes nothing, and takes no lock. What it gives are
-// warnings: a process died during a change, and what it has done since is not in the state yet.
+// warnings: a process was cut off during a change, and what it has done since is not in the state yet.
 func (s *Store) Check(ctx context.Context, ref backend.StackReference) (warnings []string, err error) {
 	k := keysOf(ref)
 	f, err := s.look(ctx, k)
@@ -81,6 +81,6 @@ func (s *Store) Check(ctx context.Context, ref backend.StackReference) (warnings
 	if f.live == nil || len(f.live.entries) == 0 || s.isHeld(k) || s.lives(f.live.header) {
 		return nil, nil
 	}
-	return []string{fmt.Sprintf("%s died during a change of %s; %d steps of it are not in what is shown, and the next "+
+	return []string{fmt.Sprintf("%s was cut off during a change of %s; %d steps of it are not in what is shown, and the next "+
 		"operation brings them in", f.live.header.owner(), k.name, len(f.live.entries))}, nil
 }

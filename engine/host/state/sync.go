@@ -2,14 +2,17 @@ package state
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"time"
 )
 
 // Sync belongs behind a stock call (create, import of a state, rename, remove) under this lock: what it wrote reaches
 // the disk, and the lock is taken again, since stock calls that lock by themselves end by removing the lock file. If
-// another process came in between, the error is *Locked.
+// another process came in between, the error is *Locked. Behind a fence the lock stays, and the error is *LockLost if it
+// was taken away: the stock backend goes past some writes that are refused, and tells others in its own words.
 func (h *Held) Sync(ctx context.Context) error {
 	s, k := h.store, h.keys
 	// File systems keep times to a few milliseconds.
@@ -32,12 +35,24 @@ func (h *Held) Sync(ctx context.Context) error {
 			return err
 		}
 	}
+	if h.fence.stands() {
+		return h.look(ctx)
+	}
 	// The stock lock ignores its own file, so this is a renewal where the file is still there.
-	if err := s.stockLock(ctx, h.ref); err != nil {
+	if err := h.stockLock(ctx); err != nil {
 		if other := s.clearDeadLocks(ctx, k); other != nil {
 			return other
 		}
 		return fmt.Errorf("lock the stack again: %w", err)
 	}
 	return nil
+}
+
+// look asks whether the lock behind which a fence stands is there still.
+func (h *Held) look(ctx context.Context) error {
+	_, err := h.store.files.read(ctx, path.Join(h.keys.locks, path.Base(h.fence.object())))
+	if errors.Is(err, fs.ErrNotExist) {
+		return h.fence.broken()
+	}
+	return err
 }

@@ -57,7 +57,7 @@ type Change struct {
 	Options     engine.UpdateOptions
 	// Adopts are the packages whose creates find what an earlier call has made.
 	Adopts []string
-	// Lost is called when the update is no longer ours: somebody has cancelled it.
+	// Lost is called when the update is no longer ours: somebody has cancelled it, or taken its lock away.
 	Lost func()
 }
 

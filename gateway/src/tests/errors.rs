@@ -20,7 +20,7 @@ async fn raw(world: &World, request: &str) -> String {
 
 fn code_of(answer: &str) -> Option<ErrorCode> {
     let body = answer.split_once("\r\n\r\n")?.1;
-    serde_json::from_str::<Problem>(body).ok().map(|problem| problem.code)
+    serde_json::from_str::<Problem>(body).ok().and_then(|problem| problem.code.known())
 }
 
 #[tokio::test]

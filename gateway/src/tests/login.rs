@@ -44,7 +44,7 @@ async fn a_workspace_that_does_not_exist_looks_like_one_that_does_to_a_stranger(
     let world = World::new().await;
     let there = problem(world.request("GET", "demo", "/").send().await.unwrap()).await;
     let missing = problem(world.request("GET", "nothing", "/").send().await.unwrap()).await;
-    assert_eq!((there.code, missing.code), (ErrorCode::Unauthorized, ErrorCode::Unauthorized));
+    assert_eq!((there.code, missing.code), (ErrorCode::Unauthorized.into(), ErrorCode::Unauthorized.into()));
     assert_eq!(world.asked(), 0, "the orchestrator is not bothered by strangers");
 }
 

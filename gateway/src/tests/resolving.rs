@@ -15,7 +15,7 @@ async fn a_workspace_without_an_address_says_its_state_and_what_helps() {
         let slug = format!("{state:?}").to_lowercase();
         world.say(&slug, state, None);
         let problem = problem(world.get(&slug, "/").send().await.unwrap()).await;
-        assert_eq!((problem.code, problem.retryable), (ErrorCode::WorkspaceNotReady, true));
+        assert_eq!((problem.code, problem.retryable), (ErrorCode::WorkspaceNotReady.into(), true));
         assert!(problem.detail.starts_with(&format!("The workspace {slug} is ")), "{}", problem.detail);
     }
     let stopped = problem(world.get("stopped", "/").send().await.unwrap()).await;

@@ -40,6 +40,8 @@ pub fn problem(error: Error, typed: impl Fn(&str) -> Option<ProviderError>) -> P
             };
             Problem::new(ErrorCode::StackLocked, format!("The stack is locked by {owner}.")).with_action(action)
         }
+        Error::LockLost { .. } => Problem::new(ErrorCode::Fenced, words)
+            .with_action("Another process has taken this operation over and goes on with it."),
         Error::StateCorrupt { .. } => Problem::new(ErrorCode::StateCorrupt, words).with_action(
             "Nothing was changed. `pilot stack repair NAME` shows the good copies of the state.",
         ),
@@ -95,7 +97,16 @@ mod tests {
     fn a_failed_step_shows_the_providers_own_code_and_action() {
         let own = ProviderError::new(ErrorCode::ImageMissing, "no image").with_action("build it");
         let problem = problem(failed("urn"), |urn| (urn == "urn").then(|| own.clone()));
-        assert_eq!((problem.code, problem.action.as_deref()), (ErrorCode::ImageMissing, Some("build it")));
+        assert_eq!(
+            (problem.code, problem.action.as_deref()),
+            (ErrorCode::ImageMissing.into(), Some("build it"))
+        );
+    }
+
+    #[test]
+    fn a_stack_that_another_process_has_taken_over_is_fenced() {
+        let lost = Error::LockLost { stack: "demo".to_owned(), message: "gone".to_owned() };
+        assert_eq!(problem(lost, |_| None).code, ErrorCode::Fenced);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use contracts::{ErrorCode, OperationId, Problem, WorkspaceRef, headers};
+use http::header::IF_MATCH;
 use http::request::Parts;
 use serde::de::DeserializeOwned;
 
@@ -31,8 +32,11 @@ impl<S: Sync> FromRequestParts<S> for Caller {
                 return Err(Problem::new(ErrorCode::BadRequest, detail).into());
             }
         };
-        let principal = auth::ADMIN.to_owned();
-        Ok(Self(service::Caller { principal, request_id, idempotency_key: key }))
+        let principal = parts.extensions.get::<auth::Principal>().map_or(auth::ADMIN, |who| who.0).to_owned();
+        let if_match = parts.headers.get(IF_MATCH).and_then(|value| value.to_str().ok());
+        // A star is any version.
+        let if_match = if_match.map(|tag| tag.trim_matches('"').to_owned()).filter(|tag| tag != "*");
+        Ok(Self(service::Caller { principal, request_id, idempotency_key: key, if_match }))
     }
 }
 

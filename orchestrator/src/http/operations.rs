@@ -51,13 +51,8 @@ pub async fn list(
         Problem::new(ErrorCode::BadRequest, "The cursor is not one that a list has given as `next`.")
     })?;
     let (state, kind) = (query.state, query.kind);
-    // One more than is shown tells whether there is another page.
-    let wanted = Query { workspace, state, kind, owner: None, before, most: limit + 1 };
-    let mut operations = api.lifecycle.operations(&wanted).await?;
-    let more = operations.len() > limit as usize;
-    operations.truncate(limit as usize);
-    let next = operations.last().filter(|_| more).map(|last| last.id.to_string());
-    Ok(Json(OperationList { operations, next }))
+    let wanted = Query { workspace, state, kind, owner: None, before, most: limit };
+    Ok(Json(api.lifecycle.operations(&wanted).await?))
 }
 
 /// Ask an operation to end, in whatever phase it is; what was desired before it is desired again. One that has ended stays as

@@ -2,28 +2,36 @@
 
 use axum::Json;
 use axum::extract::State;
-use contracts::Problem;
+use axum::response::{IntoResponse as _, Response};
 use contracts::plan::Plan;
+use contracts::why::Why;
 use contracts::workspace::{
-    Accepted, CreateWorkspace, LogTail, RepairStack, StackExport, StackRepair, Workspace, WorkspaceList,
+    Accepted, CreateWorkspace, LogTail, Observed, RenameWorkspace, RepairStack, StackExport, StackRepair,
+    Woken, Workspace, WorkspaceList,
 };
-use http::StatusCode;
+use contracts::{ErrorCode, Problem};
+use http::header::{ETAG, IF_NONE_MATCH, LOCATION};
+use http::{HeaderMap, HeaderName, StatusCode};
 use serde::Deserialize;
 
 use super::extract::{Body, Caller, Parameters, WorkspacePath};
 use super::{Answer, Api};
+use crate::store::{Sort, WorkspaceQuery};
 
 const DEFAULT_LOG_BYTES: usize = 16 * 1024;
 const MAX_LOG_BYTES: usize = 1024 * 1024;
 
-type AcceptedAnswer = Answer<(StatusCode, Json<Accepted>)>;
+/// With the operation's address in `Location`.
+type AcceptedAnswer = Answer<(StatusCode, [(HeaderName, String); 1], Json<Accepted>)>;
 
 /// A change that was accepted.
 async fn detached<F>(change: F) -> AcceptedAnswer
 where
     F: Future<Output = Result<Accepted, Problem>> + Send + 'static,
 {
-    Ok((StatusCode::ACCEPTED, Json(super::detached(change).await?)))
+    let accepted = super::detached(change).await?;
+    let location = format!("/v1/operations/{}", accepted.operation.id);
+    Ok((StatusCode::ACCEPTED, [(LOCATION, location)], Json(accepted)))
 }
 
 /// Create a workspace. The same `Idempotency-Key` with the same body answers with the same operation.
@@ -37,28 +45,104 @@ pub async fn create(
     detached(async move { api.lifecycle.create(body, &caller.0).await }).await
 }
 
-/// List all workspaces.
-#[utoipa::path(get, path = "/v1/workspaces", responses((status = 200, body = WorkspaceList), (status = "default", body = Problem)))]
-pub async fn list(State(api): State<Api>) -> Answer<Json<WorkspaceList>> {
-    Ok(Json(WorkspaceList { workspaces: api.lifecycle.list().await? }))
+/// How many a page has when nobody says, and at most.
+const PAGE: [u32; 2] = [100, 1000];
+
+#[derive(Deserialize, utoipa::IntoParams)]
+pub struct ListQuery {
+    /// Only those of this owner.
+    owner: Option<String>,
+    /// Only those that were last seen so.
+    state: Option<Observed>,
+    /// Only those of this provider.
+    provider: Option<String>,
+    /// Only those with this label, as `name=value`.
+    label: Option<String>,
+    /// By name, which is the default, or by age.
+    sort: Option<Sort>,
+    /// How many at most; 100 by default, 1000 at most.
+    limit: Option<u32>,
+    /// The `next` of the page before.
+    cursor: Option<String>,
 }
 
-/// One workspace.
+/// Workspaces, in pages.
+#[utoipa::path(get, path = "/v1/workspaces", params(ListQuery),
+    responses((status = 200, body = WorkspaceList), (status = "default", body = Problem)))]
+pub async fn list(
+    State(api): State<Api>,
+    Parameters(query): Parameters<ListQuery>,
+) -> Answer<Json<WorkspaceList>> {
+    let [usual, most] = PAGE;
+    let pair = |text: String| text.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let label =
+        match query.label {
+            None => None,
+            Some(text) => Some(pair(text).ok_or_else(|| {
+                Problem::new(ErrorCode::BadRequest, "A label is asked for as `name=value`.")
+            })?),
+        };
+    let wanted = WorkspaceQuery {
+        owner: query.owner,
+        state: query.state,
+        provider: query.provider,
+        label,
+        sort: query.sort.unwrap_or_default(),
+        after: query.cursor,
+        most: query.limit.unwrap_or(usual).clamp(1, most),
+    };
+    Ok(Json(api.lifecycle.list(wanted).await?))
+}
+
+/// One workspace. Its `ETag` is for `If-None-Match` here and for `If-Match` with a change.
 #[utoipa::path(get, path = "/v1/workspaces/{workspace}", params(("workspace" = String, Path, description = "Its id or its slug")),
-    responses((status = 200, body = Workspace), (status = "default", body = Problem)))]
-pub async fn get(State(api): State<Api>, WorkspacePath(name): WorkspacePath) -> Answer<Json<Workspace>> {
-    Ok(Json(api.lifecycle.get(&name).await?))
+    responses((status = 200, body = Workspace), (status = 304, description = "It is as it was"),
+              (status = "default", body = Problem)))]
+pub async fn get(
+    State(api): State<Api>,
+    WorkspacePath(name): WorkspacePath,
+    headers: HeaderMap,
+) -> Answer<Response> {
+    let (tag, workspace) = api.lifecycle.get_tagged(&name).await?;
+    let tag = format!("\"{tag}\"");
+    let known = headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+    Ok(match known == Some(tag.as_str()) {
+        true => (StatusCode::NOT_MODIFIED, [(ETAG, tag)]).into_response(),
+        false => ([(ETAG, tag)], Json(workspace)).into_response(),
+    })
+}
+
+/// Why a workspace is as it is: who wants it so, what was tried, and what comes next.
+#[utoipa::path(get, path = "/v1/workspaces/{workspace}/why", params(("workspace" = String, Path, description = "Its id or its slug")),
+    responses((status = 200, body = Why), (status = "default", body = Problem)))]
+pub async fn why(State(api): State<Api>, WorkspacePath(name): WorkspacePath) -> Answer<Json<Why>> {
+    Ok(Json(api.lifecycle.why(&name).await?))
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+pub struct DeleteQuery {
+    /// Without its provider, which is gone for good: what exists there stays, and the operation's events name it.
+    #[serde(default)]
+    forget: bool,
 }
 
 /// Delete a workspace and all its data. Cancels what runs for it.
-#[utoipa::path(delete, path = "/v1/workspaces/{workspace}", params(("workspace" = String, Path, description = "Its id or its slug")),
+#[utoipa::path(delete, path = "/v1/workspaces/{workspace}",
+    params(("workspace" = String, Path, description = "Its id or its slug"), DeleteQuery),
     responses((status = 202, body = Accepted), (status = "default", body = Problem)))]
 pub async fn delete(
     State(api): State<Api>,
     WorkspacePath(name): WorkspacePath,
+    Parameters(query): Parameters<DeleteQuery>,
     caller: Caller,
 ) -> AcceptedAnswer {
-    detached(async move { api.lifecycle.delete(&name, &caller.0).await }).await
+    detached(async move {
+        match query.forget {
+            true => api.lifecycle.forget(&name, &caller.0).await,
+            false => api.lifecycle.delete(&name, &caller.0).await,
+        }
+    })
+    .await
 }
 
 /// Start a stopped workspace. Starting one that runs is a success.
@@ -103,6 +187,54 @@ pub async fn resume(
     caller: Caller,
 ) -> AcceptedAnswer {
     detached(async move { api.lifecycle.resume(&name, &caller.0).await }).await
+}
+
+/// Stop and start a workspace: its instance boots anew.
+#[utoipa::path(post, path = "/v1/workspaces/{workspace}/restart", params(("workspace" = String, Path, description = "Its id or its slug")),
+    responses((status = 202, body = Accepted), (status = "default", body = Problem)))]
+pub async fn restart(
+    State(api): State<Api>,
+    WorkspacePath(name): WorkspacePath,
+    caller: Caller,
+) -> AcceptedAnswer {
+    detached(async move { api.lifecycle.restart(&name, &caller.0).await }).await
+}
+
+/// Make what exists of a workspace outside as its stack says: repairs its drift.
+#[utoipa::path(post, path = "/v1/workspaces/{workspace}/apply", params(("workspace" = String, Path, description = "Its id or its slug")),
+    responses((status = 202, body = Accepted), (status = "default", body = Problem)))]
+pub async fn apply(
+    State(api): State<Api>,
+    WorkspacePath(name): WorkspacePath,
+    caller: Caller,
+) -> AcceptedAnswer {
+    detached(async move { api.lifecycle.apply(&name, &caller.0).await }).await
+}
+
+/// Give a workspace another name. Its id and its files stay.
+#[utoipa::path(post, path = "/v1/workspaces/{workspace}/rename", params(("workspace" = String, Path, description = "Its id or its slug")),
+    request_body = RenameWorkspace,
+    responses((status = 200, body = Workspace), (status = "default", body = Problem)))]
+pub async fn rename(
+    State(api): State<Api>,
+    WorkspacePath(name): WorkspacePath,
+    caller: Caller,
+    Body(body): Body<RenameWorkspace>,
+) -> Answer<Json<Workspace>> {
+    Ok(Json(super::detached(async move { api.lifecycle.rename(&name, body, &caller.0).await }).await?))
+}
+
+/// Wake a workspace that somebody wants to use: what is suspended goes on, what its user has stopped stays stopped. For
+/// gateways.
+#[utoipa::path(post, path = "/v1/workspaces/{workspace}/wake", params(("workspace" = String, Path, description = "Its id or its slug")),
+    responses((status = 202, body = Woken), (status = "default", body = Problem)))]
+pub async fn wake(
+    State(api): State<Api>,
+    WorkspacePath(name): WorkspacePath,
+    caller: Caller,
+) -> Answer<(StatusCode, Json<Woken>)> {
+    let woken = super::detached(async move { api.lifecycle.wake(&name, &caller.0).await }).await?;
+    Ok((StatusCode::ACCEPTED, Json(woken)))
 }
 
 /// What applying the workspace's stack again would change: its drift. Changes nothing.

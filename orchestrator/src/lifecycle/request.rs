@@ -1,5 +1,7 @@
 //! From what a client sent to what can be accepted. All checks that need no I/O.
 
+use std::collections::BTreeMap;
+
 use contracts::workspace::{CreateWorkspace, GitSource};
 use contracts::{ErrorCode, Problem, Slug, WorkspaceRef};
 use provider_api::{Description, Provider};
@@ -16,6 +18,8 @@ pub struct ValidCreate {
     pub size: String,
     pub region: Option<String>,
     pub git: Option<GitSource>,
+    pub owner: String,
+    pub labels: BTreeMap<String, String>,
 }
 
 pub fn validate(
@@ -31,7 +35,35 @@ pub fn validate(
     if let Some(git) = &request.git {
         check_git(git)?;
     }
-    Ok(ValidCreate { slug, provider: Arc::clone(provider), description, size, region, git: request.git })
+    let owner = request.owner.map(owner).transpose()?.unwrap_or_default();
+    check_labels(&request.labels)?;
+    let (git, labels) = (request.git, request.labels);
+    Ok(ValidCreate { slug, provider: Arc::clone(provider), description, size, region, git, owner, labels })
+}
+
+fn owner(text: String) -> Result<String, Problem> {
+    if (1..=128).contains(&text.chars().count()) && !text.chars().any(|c| c.is_whitespace() || c.is_control())
+    {
+        return Ok(text);
+    }
+    let detail = "An owner has 1 to 128 printable characters without spaces.";
+    Err(Problem::new(ErrorCode::BadRequest, detail))
+}
+
+fn check_labels(labels: &BTreeMap<String, String>) -> Result<(), Problem> {
+    let plain = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || "._/-".contains(c));
+    let refused = labels.iter().find(|(name, value)| {
+        !(1..=63).contains(&name.len()) || !plain(name) || value.chars().count() > 128 || value.contains('\0')
+    });
+    let detail = match refused {
+        Some((name, _)) => format!(
+            "The label {name:?} is not usable: a name has 1 to 63 of a-z, A-Z, 0-9, '.', '_', '/' and '-', a value at \
+             most 128 characters."
+        ),
+        None if labels.len() > 16 => "A workspace has 16 labels at most.".to_owned(),
+        None => return Ok(()),
+    };
+    Err(Problem::new(ErrorCode::BadRequest, detail))
 }
 
 pub fn slug(text: &str) -> Result<Slug, Problem> {
@@ -116,7 +148,7 @@ mod tests {
 
     fn git(url: &str, reference: Option<&str>) -> Result<(), ErrorCode> {
         let source = GitSource { url: url.to_owned(), reference: reference.map(str::to_owned) };
-        check_git(&source).map_err(|problem| problem.code)
+        check_git(&source).map_err(|problem| problem.code.known().unwrap())
     }
 
     #[test]
@@ -143,5 +175,22 @@ mod tests {
         for reference in ["", "--evil", "a b", "a\nb"] {
             assert_eq!(git("https://h/x", Some(reference)), Err(ErrorCode::InvalidGitUrl), "{reference:?}");
         }
+    }
+
+    #[test]
+    fn owners_and_labels_are_what_can_be_shown_and_searched_for() {
+        for good in ["ann", "ann@example.com", "Ännchen"] {
+            assert!(owner(good.to_owned()).is_ok(), "{good}");
+        }
+        for bad in ["", "a b", "a\nb", &"x".repeat(129)] {
+            assert!(owner(bad.to_owned()).is_err(), "{bad:?}");
+        }
+        let labels = |name: &str, value: &str| BTreeMap::from([(name.to_owned(), value.to_owned())]);
+        assert_eq!(check_labels(&labels("team/x-1", "a \"b\" %_")), Ok(()));
+        for (name, value) in [("", "x"), ("a b", "x"), ("a\"", "x"), ("a", "\0"), ("a", &"x".repeat(129))] {
+            assert!(check_labels(&labels(name, value)).is_err(), "{name:?}");
+        }
+        let many = (0..17).map(|index| (format!("l{index}"), String::new())).collect();
+        assert!(check_labels(&many).is_err());
     }
 }

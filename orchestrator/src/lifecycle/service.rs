@@ -1,25 +1,26 @@
-//! Accepts changes and answers questions. A change is committed, then handed to the runner; everything
-//! that can be refused is refused before the commit.
+//! What the lifecycle API is made of, and its answers to questions.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
 use contracts::network::network;
-use contracts::operation::{Operation, OperationKind};
+use contracts::operation::{Operation, OperationList};
 use contracts::plan::Plan;
+use contracts::why::Why;
 use contracts::workspace::{
-    Accepted, CreateWorkspace, Desired, LogTail, Observed, ProviderInfo, Route, StackExport, StackRepair,
-    Torn, Workspace,
+    CreateWorkspace, LogTail, ProviderInfo, Route, StackExport, StackRepair, Torn, Workspace, WorkspaceList,
 };
 use contracts::{
     ErrorCode, InstallationId, OperationId, Problem, ProviderName, Slug, WorkspaceId, WorkspaceRef,
 };
 use provider_api::RuntimeRef;
 
-use super::request::{self, ValidCreate};
+use super::changes::new_row;
+use super::request;
 use crate::engine::Engine;
 use crate::operations::Runner;
-use crate::store::{NewOperation, Query, Store, StoreError, WorkspaceRow};
+use crate::reconcile::Repair;
+use crate::store::{Query, Store, WorkspaceQuery, WorkspaceRow};
 use crate::wiring::Providers;
 
 /// What the lifecycle API does, without HTTP.
@@ -30,6 +31,8 @@ pub struct Lifecycle {
     pub runner: Runner,
     pub installation: InstallationId,
     pub default_provider: ProviderName,
+    /// What follows when something is not as it is desired.
+    pub repair: Repair,
     /// Where browsers reach the gateway, once it is known.
     pub gateway: OnceLock<SocketAddr>,
 }
@@ -41,73 +44,25 @@ pub struct Caller {
     pub principal: String,
     pub request_id: String,
     pub idempotency_key: Option<String>,
+    /// The version of the workspace that the request is about.
+    pub if_match: Option<String>,
 }
 
 impl Lifecycle {
-    pub async fn create(&self, body: CreateWorkspace, caller: &Caller) -> Result<Accepted, Problem> {
-        let digest = serde_json::to_string(&body).unwrap_or_default();
-        if let Some(accepted) = self.repeated(caller, &digest).await? {
-            return Ok(accepted);
-        }
-        let valid = request::validate(body, &self.providers, self.default_provider.as_str())?;
-        valid.provider.ready().await.map_err(crate::engine::provider_problem)?;
-        let row = new_row(valid);
-        let operation = new_operation(OperationKind::Create, caller, &digest);
-        match self.store.insert_workspace(&row, &operation).await {
-            Ok(operation) => self.accepted(&row.id.into(), operation).await,
-            // The same request may have been sent twice at once, and this one was the slower.
-            Err(error @ (StoreError::SlugTaken | StoreError::KeyTaken)) => {
-                let refusal =
-                    if matches!(error, StoreError::SlugTaken) { slug_taken(&row.slug) } else { error.into() };
-                self.repeated(caller, &digest).await?.ok_or(refusal)
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    pub async fn start(&self, name: &WorkspaceRef, caller: &Caller) -> Result<Accepted, Problem> {
-        self.change(name, OperationKind::Start, Desired::Running, caller).await
-    }
-
-    pub async fn stop(&self, name: &WorkspaceRef, caller: &Caller) -> Result<Accepted, Problem> {
-        self.change(name, OperationKind::Stop, Desired::Stopped, caller).await
-    }
-
-    /// Keeps the instance's memory, where the provider can.
-    pub async fn suspend(&self, name: &WorkspaceRef, caller: &Caller) -> Result<Accepted, Problem> {
-        let row = self.row(name).await?;
-        if !self.providers.get(row.provider.as_str())?.describe().suspend {
-            let detail = format!("The provider {} cannot suspend workspaces.", row.provider);
-            return Err(Problem::new(ErrorCode::CapabilityUnsupported, detail).with_action(format!(
-                "`pilot ws stop {}` stops it; `pilot provider ls` shows who can.",
-                row.slug
-            )));
-        }
-        if row.observed == Observed::Stopped {
-            let detail = format!("The workspace {} is stopped, so it has no memory to keep.", row.slug);
-            return Err(Problem::new(ErrorCode::WorkspaceStopped, detail)
-                .with_action(format!("Start it with `pilot ws start {}` first.", row.slug)));
-        }
-        self.change(name, OperationKind::Suspend, Desired::Suspended, caller).await
-    }
-
-    /// Goes on with what was suspended; starts what is stopped.
-    pub async fn resume(&self, name: &WorkspaceRef, caller: &Caller) -> Result<Accepted, Problem> {
-        self.change(name, OperationKind::Resume, Desired::Running, caller).await
-    }
-
-    /// Legal at any time: what runs for the workspace is cancelled first.
-    pub async fn delete(&self, name: &WorkspaceRef, caller: &Caller) -> Result<Accepted, Problem> {
-        self.change(name, OperationKind::Delete, Desired::Deleted, caller).await
-    }
-
-    pub async fn list(&self) -> Result<Vec<Workspace>, Problem> {
-        Ok(self.store.workspaces().await?.into_iter().map(|row| self.view(row)).collect())
+    /// A page of workspaces, and where the next begins.
+    pub async fn list(&self, query: WorkspaceQuery) -> Result<WorkspaceList, Problem> {
+        let (rows, next) = self.store.workspaces_by(&query).await?;
+        Ok(WorkspaceList { workspaces: rows.into_iter().map(|row| self.view(row)).collect(), next })
     }
 
     pub async fn get(&self, name: &WorkspaceRef) -> Result<Workspace, Problem> {
-        let row = self.store.workspace_shown(name).await?;
-        row.map(|row| self.view(row)).ok_or_else(|| not_found(name))
+        Ok(self.get_tagged(name).await?.1)
+    }
+
+    /// With what tells this version from others.
+    pub async fn get_tagged(&self, name: &WorkspaceRef) -> Result<(String, Workspace), Problem> {
+        let row = self.store.workspace_shown(name).await?.ok_or_else(|| not_found(name))?;
+        Ok((row.tag(), self.view(row)))
     }
 
     pub async fn operation(&self, id: &OperationId) -> Result<Operation, Problem> {
@@ -123,21 +78,26 @@ impl Lifecycle {
         }
     }
 
-    pub async fn operations(&self, query: &Query) -> Result<Vec<Operation>, Problem> {
-        Ok(self.store.operations(query).await?)
+    pub async fn operations(&self, query: &Query) -> Result<OperationList, Problem> {
+        let (operations, next) = self.store.operations(query).await?;
+        Ok(OperationList { operations, next: next.map(|id| id.to_string()) })
     }
 
-    /// Asks an operation to end, in whatever phase it is. What was desired before it is desired again.
-    pub async fn cancel(&self, id: &OperationId) -> Result<Operation, Problem> {
-        let operation = self.store.cancel(id).await?;
-        self.runner.cancel(id);
-        operation
-            .ok_or_else(|| Problem::new(ErrorCode::OperationNotFound, format!("There is no operation {id}.")))
+    /// What it is, who wants it so, what was tried and what comes next.
+    pub async fn why(&self, name: &WorkspaceRef) -> Result<Why, Problem> {
+        const MOST: u32 = 10;
+        let row = self.store.workspace_shown(name).await?.ok_or_else(|| not_found(name))?;
+        let query = Query { workspace: Some(row.id.clone()), most: MOST, ..Query::default() };
+        Ok(Why {
+            asked: self.store.asked(&row.id, MOST).await?,
+            operations: self.store.operations(&query).await?.0,
+            next: crate::reconcile::why::next(&self.store, &row, self.repair).await?,
+            workspace: self.view(row),
+        })
     }
 
     pub async fn resolve(&self, name: &WorkspaceRef) -> Result<Route, Problem> {
-        let row = self.row(name).await?;
-        Ok(Route { slug: row.slug, runtime_id: row.runtime_id, state: row.observed, endpoint: row.endpoint })
+        Ok(route(self.row(name).await?))
     }
 
     /// What applying the workspace's stack again would change: its drift.
@@ -201,57 +161,7 @@ impl Lifecycle {
         Ok(Torn { provider: provider.describe().name, removed })
     }
 
-    async fn change(
-        &self,
-        name: &WorkspaceRef,
-        kind: OperationKind,
-        desired: Desired,
-        caller: &Caller,
-    ) -> Result<Accepted, Problem> {
-        // Before the slug: it may be that of a successor by now.
-        let digest = format!("{kind:?} {name}");
-        if let Some(accepted) = self.repeated(caller, &digest).await? {
-            return Ok(accepted);
-        }
-        let row = self.row(name).await?;
-        let wanted = self.store.request(&row.id, desired, &new_operation(kind, caller, &digest)).await;
-        let wanted = match wanted {
-            // The same request may have been sent twice at once, and this one was the slower.
-            Err(StoreError::KeyTaken) => {
-                let repeated = self.repeated(caller, &digest).await?;
-                return repeated.ok_or_else(|| StoreError::KeyTaken.into());
-            }
-            Err(StoreError::Gone) => return Err(not_found(name)),
-            wanted => wanted?,
-        };
-        if let Some(other) = &wanted.cancelled {
-            self.runner.cancel(other);
-        }
-        self.accepted(&row.id.into(), wanted.operation).await
-    }
-
-    async fn accepted(&self, name: &WorkspaceRef, operation: Operation) -> Result<Accepted, Problem> {
-        Ok(Accepted { workspace: self.get(name).await?, operation })
-    }
-
-    /// The first answer again, when this key was used for this request before.
-    async fn repeated(&self, caller: &Caller, digest: &str) -> Result<Option<Accepted>, Problem> {
-        let Some(key) = &caller.idempotency_key else { return Ok(None) };
-        let Some((operation, used_for)) = self.store.operation_of_key(&caller.principal, key).await? else {
-            return Ok(None);
-        };
-        if used_for != digest {
-            return Err(StoreError::KeyTaken.into());
-        }
-        // By the runtime: another workspace may have the slug by now.
-        let row = self.store.workspace_of(&operation.runtime_id).await?.ok_or_else(|| {
-            let detail = "The idempotency key was used for a workspace that has been deleted since.";
-            Problem::new(ErrorCode::IdempotencyConflict, detail).with_action("Use a new key.")
-        })?;
-        Ok(Some(Accepted { workspace: self.view(row), operation }))
-    }
-
-    async fn row(&self, name: &WorkspaceRef) -> Result<WorkspaceRow, Problem> {
+    pub(super) async fn row(&self, name: &WorkspaceRef) -> Result<WorkspaceRow, Problem> {
         self.store.workspace(name).await?.ok_or_else(|| not_found(name))
     }
 
@@ -259,7 +169,7 @@ impl Lifecycle {
         crate::engine::stack_of(row, &self.providers, &self.installation)
     }
 
-    fn view(&self, row: WorkspaceRow) -> Workspace {
+    pub(super) fn view(&self, row: WorkspaceRow) -> Workspace {
         let domain = &network().domains.workspaces;
         let url =
             self.gateway.get().map(|gateway| format!("http://{}.{domain}:{}/", row.slug, gateway.port()));
@@ -271,6 +181,8 @@ impl Lifecycle {
             size: row.size,
             region: row.region,
             git: row.git,
+            owner: Some(row.owner).filter(|owner| !owner.is_empty()),
+            labels: row.labels,
             desired: row.desired,
             state: row.observed,
             since: row.since,
@@ -282,107 +194,16 @@ impl Lifecycle {
     }
 }
 
-fn not_found(name: &WorkspaceRef) -> Problem {
+pub fn route(row: WorkspaceRow) -> Route {
+    Route { slug: row.slug, runtime_id: row.runtime_id, state: row.observed, endpoint: row.endpoint }
+}
+
+pub(super) fn not_found(name: &WorkspaceRef) -> Problem {
     Problem::new(ErrorCode::WorkspaceNotFound, format!("There is no workspace {name}."))
         .with_action("`pilot ws ls` lists those that exist.")
 }
 
-fn slug_taken(slug: &Slug) -> Problem {
+pub(super) fn slug_taken(slug: &Slug) -> Problem {
     Problem::new(ErrorCode::SlugTaken, format!("There is a workspace {slug} already."))
         .with_action(format!("`pilot ws get {slug}` shows it. Choose another slug for a second one."))
-}
-
-fn new_row(valid: ValidCreate) -> WorkspaceRow {
-    WorkspaceRow {
-        region: valid.region,
-        git: valid.git,
-        ..WorkspaceRow::new(valid.slug, valid.description.name, valid.size)
-    }
-}
-
-fn new_operation(kind: OperationKind, caller: &Caller, digest: &str) -> NewOperation {
-    NewOperation {
-        id: OperationId::random(),
-        kind,
-        request_id: caller.request_id.clone(),
-        principal: caller.principal.clone(),
-        idempotency: caller.idempotency_key.clone().map(|key| (key, digest.to_owned())),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::operations::stand_in;
-
-    async fn lifecycle(root: &std::path::Path) -> Lifecycle {
-        let parts = stand_in::parts(root).await;
-        // What is accepted stays queued.
-        parts.shutdown.cancel();
-        Lifecycle {
-            store: parts.store.clone(),
-            providers: parts.providers.clone(),
-            engine: Arc::clone(&parts.engine),
-            installation: parts.installation.clone(),
-            runner: Runner::new(parts),
-            default_provider: "test".parse().unwrap(),
-            gateway: OnceLock::new(),
-        }
-    }
-
-    fn caller(key: Option<&str>) -> Caller {
-        let idempotency_key = key.map(str::to_owned);
-        Caller { principal: "admin".to_owned(), request_id: "req-1".to_owned(), idempotency_key }
-    }
-
-    /// As the end of a delete does.
-    async fn remove(store: &Store) {
-        let claimed = store.claim("me", std::time::Duration::from_secs(9), &[]).await.unwrap().unwrap();
-        let (operation, runtime) = (claimed.operation.id, claimed.operation.runtime_id);
-        let (state, phases) = (contracts::operation::OperationState::Succeeded, claimed.operation.phases);
-        let end = crate::store::End { state, phases, error: None, change: None, removed: true };
-        store.finish(&crate::store::Hold { operation, runtime, fence: claimed.fence }, end).await.unwrap();
-    }
-
-    fn row(slug: &str) -> WorkspaceRow {
-        WorkspaceRow::new(slug.parse().unwrap(), "test".parse().unwrap(), String::new())
-    }
-
-    #[tokio::test]
-    async fn a_key_stands_for_its_own_workspace_even_when_another_has_the_slug_now() {
-        let folder = tempfile::tempdir().unwrap();
-        let lifecycle = lifecycle(folder.path()).await;
-        let caller = caller(Some("key"));
-        let (first, second) = (row("demo"), row("demo"));
-        let operation = new_operation(OperationKind::Create, &caller, "digest");
-        lifecycle.store.insert_workspace(&first, &operation).await.unwrap();
-        let repeated = lifecycle.repeated(&caller, "digest").await.unwrap().unwrap();
-        assert_eq!(
-            (repeated.workspace.runtime_id, repeated.operation.id),
-            (first.runtime_id.clone(), operation.id)
-        );
-
-        remove(&lifecycle.store).await;
-        let mut other = new_operation(OperationKind::Create, &caller, "digest");
-        other.idempotency = None;
-        lifecycle.store.insert_workspace(&second, &other).await.unwrap();
-        let problem = lifecycle.repeated(&caller, "digest").await.unwrap_err();
-        assert_eq!(problem.code, ErrorCode::IdempotencyConflict);
-    }
-
-    #[tokio::test]
-    async fn the_same_change_asked_for_many_times_at_once_is_one_operation() {
-        let folder = tempfile::tempdir().unwrap();
-        let lifecycle = lifecycle(folder.path()).await;
-        let caller = caller(None);
-        let row = row("demo");
-        let create = new_operation(OperationKind::Create, &caller, "");
-        lifecycle.store.insert_workspace(&row, &create).await.unwrap();
-        let name = row.slug.clone().into();
-        let asked = (0..16).map(|_| lifecycle.delete(&name, &caller));
-        let answers = futures_util::future::join_all(asked).await;
-        let ids: std::collections::HashSet<_> =
-            answers.into_iter().map(|answer| answer.unwrap().operation.id).collect();
-        assert_eq!(ids.len(), 1);
-    }
 }

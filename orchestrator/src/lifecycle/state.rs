@@ -73,7 +73,8 @@ pub fn next(state: Observed, event: Event) -> Result<Observed, IllegalTransition
         Event::CreateStarted => {
             only(state, &[Absent, Provisioning, Booting, Ready, Failed, Unknown], Provisioning)
         }
-        Event::Applied => only(state, &[Provisioning], Booting),
+        // Repeated, where the answer to the first was lost.
+        Event::Applied => only(state, &[Provisioning, Booting], Booting),
         Event::StartStarted => {
             only(state, &[Absent, Stopped, Suspended, Failed, Unknown, Degraded, Ready, Booting], Booting)
         }
@@ -85,11 +86,13 @@ pub fn next(state: Observed, event: Event) -> Result<Observed, IllegalTransition
         Event::ContactLost => Some(Unknown),
         // Why it failed says more.
         Event::FoundUnwell => (state != Failed).then_some(Degraded),
-        Event::StopStarted => {
-            only(state, &[Ready, Degraded, Booting, Unknown, Failed, Stopping, Stopped, Suspended], Stopping)
-        }
-        Event::StopFinished => only(state, &[Stopping], Stopped),
-        Event::SuspendFinished => only(state, &[Stopping], Suspended),
+        Event::StopStarted => only(
+            state,
+            &[Absent, Ready, Degraded, Booting, Unknown, Failed, Stopping, Stopped, Suspended],
+            Stopping,
+        ),
+        Event::StopFinished => only(state, &[Stopping, Stopped], Stopped),
+        Event::SuspendFinished => only(state, &[Stopping, Suspended], Suspended),
         Event::OperationFailed => {
             only(state, &[Absent, Provisioning, Booting, Stopping, Deleting, Unknown, Failed], Failed)
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contracts::operation::Severity;
-use contracts::{ErrorCode, Problem};
+use contracts::{Code, ErrorCode, Problem};
 use rand::RngExt as _;
 use stacks::Stack;
 
@@ -19,8 +19,9 @@ const LONGEST: Duration = Duration::from_secs(120);
 
 /// Applies the stack; `refresh` looks first at what is really there.
 pub async fn apply(run: &Arc<Run>, stack: &Stack, refresh: bool) -> Result<(), Problem> {
-    again(run, || async {
-        let options = run.engine_options().refresh(refresh);
+    again(run, stack, || async {
+        // What another was doing when it lost its claim may have come to pass.
+        let options = run.engine_options().refresh(refresh || run.inherited);
         run.parts.engine.apply(stack, &options, run.fence_of(stack)).await.map(drop)
     })
     .await
@@ -30,12 +31,12 @@ pub async fn apply(run: &Arc<Run>, stack: &Stack, refresh: bool) -> Result<(), P
 pub async fn destroy(run: &Arc<Run>, stack: &Stack) -> Result<(), Problem> {
     let destroy =
         || async { run.parts.engine.destroy(stack, &run.engine_options(), run.fence_of(stack)).await };
-    again(run, destroy).await
+    again(run, stack, destroy).await
 }
 
 /// Creates are find-or-create and deletes find what is left, so that repeating one that may have happened makes no second
 /// object and misses none. Who waits for the next attempt gives its place to another.
-async fn again<F>(run: &Arc<Run>, mut attempt: impl FnMut() -> F) -> Result<(), Problem>
+async fn again<F>(run: &Arc<Run>, stack: &Stack, mut attempt: impl FnMut() -> F) -> Result<(), Problem>
 where
     F: Future<Output = Result<(), Problem>>,
 {
@@ -46,6 +47,14 @@ where
             Err(problem) => return Err(problem),
         };
         run.check_cancelled()?;
+        if problem.code == ErrorCode::StackLocked && run.may_break_lock(stack) {
+            tracing::warn!(
+                stack = stack.name,
+                "breaking the lock of an orchestrator that has lost its claim"
+            );
+            run.parts.engine.break_lock(&stack.name).await?;
+            continue;
+        }
         let pause = wait(pause, problem.retry_after);
         run.say(Severity::Warning, format!("{} Trying again in {pause:.1?}.", problem.detail));
         run.only_waits();
@@ -62,13 +71,15 @@ where
 fn passes(problem: &Problem) -> bool {
     matches!(
         problem.code,
-        ErrorCode::EngineInterrupted
-            | ErrorCode::ProviderTimeout
-            | ErrorCode::ProviderUnreachable
-            | ErrorCode::ProviderUnreadable
-            | ErrorCode::ProviderRateLimited
-            | ErrorCode::DockerUnavailable
-            | ErrorCode::StackLocked
+        Code::Known(
+            ErrorCode::EngineInterrupted
+                | ErrorCode::ProviderTimeout
+                | ErrorCode::ProviderUnreachable
+                | ErrorCode::ProviderUnreadable
+                | ErrorCode::ProviderRateLimited
+                | ErrorCode::DockerUnavailable
+                | ErrorCode::StackLocked
+        )
     )
 }
 

@@ -73,8 +73,9 @@ impl Claimer {
         let mut work = self.parts.store.work();
         while !shutdown.is_cancelled() {
             work.borrow_and_update();
-            if self.held().len() < IN_HAND {
-                match self.parts.store.claim(&self.name(), LEASE, &self.rooms.full()).await {
+            if self.held().len() < IN_HAND && self.rooms.has_place() {
+                let held: Vec<_> = self.held().keys().cloned().collect();
+                match self.parts.store.claim(&self.name(), LEASE, &self.rooms.full(), &held).await {
                     Ok(Some(claimed)) => {
                         Arc::clone(&self).take(claimed, &tasks);
                         continue;
@@ -92,20 +93,18 @@ impl Claimer {
         }
     }
 
-    /// Prolongs what is held, and hears what is asked of it. Where nobody else can come, there is nothing to prolong.
+    /// Prolongs what is held, and hears what is asked of it, until it is aborted. Where nobody else can come, there is nothing
+    /// to prolong.
     pub async fn renew_all(self: Arc<Self>) {
         if self.parts.store.is_alone() {
             return;
         }
-        let shutdown = &self.parts.shutdown;
         let mut work = self.parts.store.work();
         let mut renewed = Instant::now();
-        while !shutdown.is_cancelled() {
-            let next = renewed + RENEW;
+        loop {
             tokio::select! {
-                () = shutdown.cancelled() => return,
                 _ = work.changed() => {}
-                () = tokio::time::sleep_until(next) => {}
+                () = tokio::time::sleep_until(renewed + RENEW) => {}
             }
             match self.renew().await {
                 Ok(began) => renewed = began,
@@ -134,7 +133,8 @@ impl Claimer {
         if held.is_empty() {
             return Ok(began);
         }
-        let ours = self.parts.store.renew(&self.name(), LEASE).await?;
+        let ids: Vec<_> = held.iter().map(|(id, _)| id.clone()).collect();
+        let ours = self.parts.store.renew(&self.name(), LEASE, &ids).await?;
         let ours: HashMap<_, _> = ours.into_iter().map(|(id, fence, cancel)| (id, (fence, cancel))).collect();
         for (id, fence) in held {
             match ours.get(&id) {
@@ -150,7 +150,7 @@ impl Claimer {
     }
 
     fn take(self: Arc<Self>, claimed: Claimed, tasks: &TaskTracker) {
-        let Claimed { operation, provider, fence, cancel } = claimed;
+        let Claimed { operation, provider, fence, inherited, cancel } = claimed;
         let ending = Ending::new(&self.parts.shutdown);
         if cancel {
             ending.because(Why::Asked);
@@ -172,7 +172,7 @@ impl Claimer {
                 Some(place) => Some(place),
                 None => room.enter().await,
             };
-            let run = Run::new(Arc::clone(&self.parts), operation, hold, ending, room, place);
+            let run = Run::new(Arc::clone(&self.parts), (operation, hold, inherited), ending, room, place);
             drive(Arc::new(run)).await;
             let mut all = self.held();
             if all.get(&id).is_some_and(|now| now.fence == fence) {

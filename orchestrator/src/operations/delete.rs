@@ -2,25 +2,41 @@
 
 use std::sync::Arc;
 
-use contracts::operation::Phase;
+use contracts::operation::{Phase, Severity};
 use contracts::{ErrorCode, Problem};
 use provider_api::{DeleteRequest, Expr, OwnedObject, Properties, Provider};
 use stacks::Stack;
 
 use super::apply::destroy;
 use super::run::Run;
-use crate::engine::provider_problem;
+use crate::engine::{provider_problem, stack_to_delete};
 use crate::lifecycle::state::Event;
 
 pub async fn run(run: &Arc<Run>) -> Result<(), Problem> {
     let row = run.row().await?;
     run.observe(Event::DeleteStarted, None).await?;
-    let provider = run.provider(&row)?;
-    let stack = run.compile(&row)?;
+    let provider = run.provider(&row).map_err(|problem| problem.with_action(GONE))?;
+    let stack = stack_to_delete(&row, provider.as_ref(), &run.parts.installation)?;
     run.reach(Phase::Planned).await?;
     destroy(run, &stack).await?;
     run.reach(Phase::Applied).await?;
     sweep(run, provider.as_ref(), &stack).await
+}
+
+const GONE: &str = "Start the server with this provider, then delete again. If the provider is gone for good, `pilot ws rm \
+                    --forget` releases the workspace and says what may be left.";
+
+/// Releases the workspace without its provider: its stack is removed, and what it lists is told and stays.
+pub async fn forget(run: &Arc<Run>) -> Result<(), Problem> {
+    let row = run.row().await?;
+    run.observe(Event::DeleteStarted, None).await?;
+    let left = run.parts.engine.forget(row.runtime_id.as_str()).await?;
+    let text = match left.is_empty() {
+        true => format!("{} lists nothing at {}.", row.runtime_id, row.provider),
+        false => format!("These may be left at {}: {}.", row.provider, left.join(", ")),
+    };
+    run.say(Severity::Warning, text);
+    run.reach(Phase::Applied).await
 }
 
 /// A create that was killed can have made objects that Pulumi's state does not know. They are found by

@@ -292,6 +292,7 @@ mod tests {
                 request_id: "req-1".to_owned(),
                 principal: "admin".to_owned(),
                 idempotency: None,
+                if_match: None,
             };
             let operation = store.insert_workspace(&row, &new).await.unwrap();
             Self { _folder: folder, store, operation }
@@ -299,7 +300,7 @@ mod tests {
 
         async fn ends(&mut self) {
             let lease = Duration::from_secs(9);
-            let claimed = self.store.claim("me", lease, &[]).await.unwrap().unwrap();
+            let claimed = self.store.claim("me", lease, &[], &[]).await.unwrap().unwrap();
             self.operation.state = OperationState::Succeeded;
             let (operation, runtime) = (claimed.operation.id, claimed.operation.runtime_id);
             let end = End {

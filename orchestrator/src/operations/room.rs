@@ -56,6 +56,12 @@ impl Rooms {
         full.map(|(name, _)| name.clone()).collect()
     }
 
+    /// False while all are full.
+    pub fn has_place(&self) -> bool {
+        let rooms = self.lock();
+        rooms.is_empty() || rooms.values().any(|room| room.available_permits() > 0)
+    }
+
     pub fn of_provider(&self, provider: &str) -> Room {
         let mut rooms = self.lock();
         let room = rooms.entry(provider.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(UNKNOWN)));

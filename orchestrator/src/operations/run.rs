@@ -21,6 +21,9 @@ use crate::store::{Change, End, Hold, Step, StoreError, WorkspaceRow};
 /// How long an operation waits for a living Pulumi run that an earlier process left behind.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The same where the process had a claim on it and lost that.
+const HEIR: Duration = Duration::from_secs(2);
+
 /// So many events of the engine may wait; those who pass them on are never far behind.
 const EVENTS: usize = 4096;
 
@@ -34,6 +37,8 @@ pub struct Run {
     pub parts: Arc<Parts>,
     pub ending: Ending,
     hold: Hold,
+    /// Of another process, which may not know yet that it is not its own any more.
+    pub inherited: bool,
     operation: Mutex<Operation>,
     /// Where it works; it has no place there while it only waits.
     room: Room,
@@ -43,13 +48,20 @@ pub struct Run {
 impl Run {
     pub fn new(
         parts: Arc<Parts>,
-        operation: Operation,
-        hold: Hold,
+        (operation, hold, inherited): (Operation, Hold, bool),
         ending: Ending,
         room: Room,
         place: Option<Place>,
     ) -> Self {
-        Self { parts, ending, hold, operation: Mutex::new(operation), room, place: Mutex::new(place) }
+        Self {
+            parts,
+            ending,
+            hold,
+            inherited,
+            operation: Mutex::new(operation),
+            room,
+            place: Mutex::new(place),
+        }
     }
 
     pub fn id(&self) -> OperationId {
@@ -67,6 +79,12 @@ impl Run {
     pub fn runtime(&self) -> RuntimeRef {
         let (runtime_id, installation) = (self.hold.runtime.clone(), self.parts.installation.clone());
         RuntimeRef { runtime_id, installation, fence: Some(self.hold.fence) }
+    }
+
+    /// The lock of the runtime's stack is this operation's by right: whoever has it lost its claim. Where the store is one
+    /// process's own, the other is of the same machine, and the engine knows whether it lives.
+    pub fn may_break_lock(&self, stack: &stacks::Stack) -> bool {
+        self.inherited && !self.parts.store.is_alone() && self.fence_of(stack).is_some()
     }
 
     /// What others share has none: their operations are not about one runtime.
@@ -144,7 +162,7 @@ impl Run {
     /// The workspace's row; an error when it is gone, which only a finished delete can cause.
     pub async fn row(&self) -> Result<WorkspaceRow, Problem> {
         let runtime = &self.hold.runtime;
-        let row = self.parts.store.workspace_of(runtime).await?;
+        let row = self.patiently(|| self.parts.store.workspace_of(runtime)).await?;
         row.ok_or_else(|| Problem::new(ErrorCode::WorkspaceNotFound, format!("Runtime {runtime} is gone.")))
     }
 
@@ -168,7 +186,7 @@ impl Run {
         engine_options()
             .events(sender)
             .cancel(self.ending.token().clone())
-            .lock_timeout(LOCK_TIMEOUT)
+            .lock_timeout(if self.inherited && !self.parts.store.is_alone() { HEIR } else { LOCK_TIMEOUT })
             .timeout(ENGINE_TIMEOUT)
     }
 

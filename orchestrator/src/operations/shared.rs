@@ -34,10 +34,13 @@ pub async fn ensure(run: &Arc<Run>, row: &WorkspaceRow) -> Result<(), Problem> {
     let provider = run.provider(row)?;
     let Some(stack) = shared_stack(provider.as_ref(), &run.parts.installation)? else { return Ok(()) };
     let one = run.parts.shared.of(&row.provider);
+    // Who waits for another keeps no place: that other may need one to go on.
+    run.only_waits();
     let mut applied = tokio::select! {
         applied = one.lock() => applied,
         () = run.ending.token().cancelled() => return Err(canceled()),
     };
+    run.works().await?;
     if applied.as_ref() == Some(&stack) {
         return Ok(());
     }

@@ -45,6 +45,15 @@ pub async fn run(run: &Arc<Run>) -> Result<(), Problem> {
     boot(run, &row).await
 }
 
+/// Ends what runs, and boots it anew.
+pub async fn anew(run: &Arc<Run>) -> Result<(), Problem> {
+    let row = run.row().await?;
+    run.observe(Event::StopStarted, None).await?;
+    limited("stop", run.provider(&row)?.lifecycle().stop(&run.runtime(), GRACE)).await?;
+    run.observe(Event::StopFinished, None).await?;
+    self::run(run).await
+}
+
 /// What is there, as soon as the provider can tell.
 async fn status(run: &Run, row: &WorkspaceRow) -> Result<RunStatus, Problem> {
     let (provider, runtime) = (run.provider(row)?, run.runtime());

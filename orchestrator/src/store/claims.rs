@@ -27,6 +27,8 @@ pub struct Claimed {
     pub operation: Operation,
     pub provider: String,
     pub fence: u64,
+    /// Another had it before and left it.
+    pub inherited: bool,
     /// Somebody has asked for its end already.
     pub cancel: bool,
 }
@@ -66,14 +68,22 @@ pub struct End {
 impl Store {
     /// The next operation for a claimer that has room at all providers but these. First what somebody has left; then, of what
     /// waits its turn, that of the owner for whom the fewest run.
-    pub async fn claim(&self, claimer: &str, lease: Duration, full: &[String]) -> Result<Option<Claimed>> {
-        let (store, claimer, full) = (self.clone(), claimer.to_owned(), list(full));
+    /// What it has in hand is not claimed again, whatever became of its leases.
+    pub async fn claim(
+        &self,
+        claimer: &str,
+        lease: Duration,
+        full: &[String],
+        held: &[OperationId],
+    ) -> Result<Option<Claimed>> {
+        let held: Vec<_> = held.iter().map(|id| id.as_str().to_owned()).collect();
+        let (store, claimer, full, held) = (self.clone(), claimer.to_owned(), list(full), list(&held));
         self.write(move |connection| {
             Box::pin(async move {
                 let now = store.now(connection).await?;
                 let select = format!("{CLAIMABLE}{}", store.database.skipping());
                 let id = sqlx::query_scalar::<_, String>(AssertSqlSafe(select));
-                let id = id.bind(&full).bind(&claimer).bind(now).bind(KINDS).fetch_optional(&mut *connection);
+                let id = id.bind(&full).bind(&held).bind(now).bind(KINDS).fetch_optional(&mut *connection);
                 let Some(id) = id.await? else { return Ok(None) };
                 let row = sqlx::query("SELECT * FROM operations WHERE id = $1").bind(&id);
                 let row = row.fetch_one(&mut *connection).await?;
@@ -84,6 +94,7 @@ impl Store {
                     Ok(operation) => operation,
                     Err(error) => return store.give_up(connection, &id, &error).await.map(|()| None),
                 };
+                let inherited = operation.state == OperationState::Running;
                 let fence = match operation.state {
                     OperationState::Running => raise(connection, &operation.runtime_id, held).await?,
                     _ => fence(connection, &operation.runtime_id).await?,
@@ -99,24 +110,31 @@ impl Store {
                 .bind(operation.id.as_str())
                 .execute(connection)
                 .await?;
-                Ok(Some(Claimed { operation, provider, fence: fence as u64, cancel }))
+                Ok(Some(Claimed { operation, provider, fence: fence as u64, inherited, cancel }))
             })
         })
         .await
     }
 
-    /// Whose claims are still the claimer's, and for which of them an end was asked. All are its own for another while.
-    pub async fn renew(&self, claimer: &str, lease: Duration) -> Result<Vec<(OperationId, u64, bool)>> {
-        let (store, claimer) = (self.clone(), claimer.to_owned());
+    /// Which of those that it has in hand are still the claimer's, and for which of them an end was asked. They are its own for
+    /// another while.
+    pub async fn renew(
+        &self,
+        claimer: &str,
+        lease: Duration,
+        held: &[OperationId],
+    ) -> Result<Vec<(OperationId, u64, bool)>> {
+        let held: Vec<_> = held.iter().map(|id| id.as_str().to_owned()).collect();
+        let (store, claimer, held) = (self.clone(), claimer.to_owned(), list(&held));
         self.write(move |connection| {
             Box::pin(async move {
                 let now = store.now(connection).await?;
                 let rows = sqlx::query(
                     "UPDATE operations SET lease_until = $1 WHERE claimer = $2 AND state = 'running'
-                     RETURNING id, fence, cancel",
+                     AND $3 LIKE '%,' || id || ',%' RETURNING id, fence, cancel",
                 );
                 let until = now + lease.as_millis() as i64;
-                let rows = rows.bind(until).bind(&claimer).fetch_all(connection).await?;
+                let rows = rows.bind(until).bind(&claimer).bind(&held).fetch_all(connection).await?;
                 let one = |row: &sqlx::any::AnyRow| {
                     let columns = super::rows::Columns(row);
                     Ok((
@@ -157,8 +175,8 @@ impl Store {
 
     /// Writes what an operation has done; what its runtime is then seen as.
     pub async fn advance(&self, hold: &Hold, step: Step) -> Result<Option<Observed>> {
-        let (store, hold) = (self.clone(), hold.clone());
-        self.write(move |connection| {
+        let (store, hold, runtime) = (self.clone(), hold.clone(), hold.runtime.clone());
+        let observed = self.write(move |connection| {
             Box::pin(async move {
                 store.must_hold(connection, &hold).await?;
                 if let Some(phases) = &step.phases {
@@ -173,13 +191,17 @@ impl Store {
                     None => Ok(None),
                 }
             })
-        })
-        .await
+        });
+        let observed = observed.await?;
+        if observed.is_some() {
+            self.wakes.route(runtime.as_str());
+        }
+        Ok(observed)
     }
 
     /// The operation's last word. What its end makes of the runtime is written with it, where its state allows that.
     pub async fn finish(&self, hold: &Hold, end: End) -> Result<()> {
-        let (store, hold) = (self.clone(), hold.clone());
+        let (store, hold, runtime) = (self.clone(), hold.clone(), hold.runtime.clone());
         let finished = self.write(move |connection| {
             Box::pin(async move {
                 if end.removed {
@@ -204,17 +226,19 @@ impl Store {
                 .await?;
                 if let Some(change) = &end.change {
                     match store.change(connection, &hold.runtime, change).await {
-                        Ok(_) | Err(StoreError::Illegal(_) | StoreError::Gone) => {}
+                        Ok(_) | Err(StoreError::Illegal(_) | StoreError::Gone | StoreError::Damaged(_)) => {}
                         Err(error) => return Err(error),
                     }
                 }
                 if end.removed {
                     remove(connection, &hold.runtime, now).await?;
+                    store.database.tell(connection, Topic::Routes, hold.runtime.as_str()).await?;
                 }
                 store.database.tell(connection, Topic::Work, "").await
             })
         });
         finished.await?;
+        self.wakes.route(runtime.as_str());
         // What waited behind it has its turn.
         self.wakes.work();
         Ok(())
@@ -222,8 +246,9 @@ impl Store {
 
     /// What somebody saw who runs nothing for it; false when something has happened since.
     pub async fn observe(&self, runtime: &RuntimeId, revision: u64, change: &Change) -> Result<bool> {
-        let (store, runtime, change) = (self.clone(), runtime.clone(), change.clone());
-        self.write(move |connection| {
+        let (store, id, change) = (self.clone(), runtime.clone(), change.clone());
+        let noted = self.write(move |connection| {
+            let runtime = id;
             Box::pin(async move {
                 let same = format!(
                     "SELECT id FROM runtimes WHERE id = $1 AND revision = $2 AND NOT EXISTS (SELECT 1 FROM operations
@@ -236,8 +261,12 @@ impl Store {
                 }
                 store.change(connection, &runtime, &change).await.map(|_| true)
             })
-        })
-        .await
+        });
+        let noted = noted.await?;
+        if noted {
+            self.wakes.route(runtime.as_str());
+        }
+        Ok(noted)
     }
 
     async fn must_hold(&self, connection: &mut AnyConnection, hold: &Hold) -> Result<()> {
@@ -265,16 +294,19 @@ impl Store {
         let observed = next(before, change.event)?;
         sqlx::query(
             "UPDATE runtimes SET since = CASE WHEN observed = $1 THEN since ELSE $2 END, observed = $1,
-             endpoint = $3, error = $4, revision = revision + 1 WHERE id = $5",
+             endpoint = CASE WHEN $6 = 1 THEN endpoint ELSE $3 END, error = $4, revision = revision + 1 WHERE id = $5",
         )
         .bind(to_json(&observed)?)
         .bind(Timestamp::now().to_string())
         .bind(change.endpoint.as_ref().map(to_json).transpose()?)
         .bind(change.error.as_ref().map(to_json).transpose()?)
         .bind(runtime.as_str())
+        // Not seen is not gone: who has the way goes on using it while nobody knows better.
+        .bind(i64::from(change.event == Event::ContactLost))
         .execute(&mut *connection)
         .await?;
         self.meter(connection, runtime, observed).await?;
+        self.database.tell(connection, Topic::Routes, runtime.as_str()).await?;
         Ok(observed)
     }
 
@@ -317,13 +349,13 @@ impl Store {
 }
 
 /// Those that this version can run: one beside it may be newer.
-const KINDS: &str = r#","create","start","stop","suspend","resume","delete","#;
+const KINDS: &str = r#","create","start","stop","suspend","resume","restart","apply","delete","forget","#;
 
-/// `$1`: providers without room, `$2`: the claimer, `$3`: now, `$4`: kinds.
+/// `$1`: providers without room, `$2`: what the claimer has in hand, `$3`: now, `$4`: kinds.
 const CLAIMABLE: &str = "WITH busy AS (SELECT owner, COUNT(*) AS n FROM operations WHERE state = 'running' GROUP BY owner)
      SELECT o.id FROM operations o LEFT JOIN busy b ON b.owner = o.owner
      WHERE o.state IN ('queued', 'running') AND $1 NOT LIKE '%,' || o.provider || ',%' AND $4 LIKE '%,' || o.kind || ',%'
-     AND ((o.state = 'running' AND o.lease_until < $3 AND COALESCE(o.claimer, '') <> $2)
+     AND ((o.state = 'running' AND o.lease_until < $3 AND $2 NOT LIKE '%,' || o.id || ',%')
        OR (o.state = 'queued' AND NOT EXISTS
          (SELECT 1 FROM operations r WHERE r.runtime_id = o.runtime_id AND r.state = 'running')))
      ORDER BY CASE o.state WHEN 'running' THEN 0 ELSE 1 END, COALESCE(b.n, 0), o.id LIMIT 1";

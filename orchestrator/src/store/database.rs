@@ -44,6 +44,8 @@ pub(super) enum Topic {
     Work,
     /// An operation told something; about which.
     Events,
+    /// What is known of a runtime is another; of which.
+    Routes,
 }
 
 impl Topic {
@@ -51,6 +53,7 @@ impl Topic {
         match self {
             Topic::Work => "pilot_work",
             Topic::Events => "pilot_events",
+            Topic::Routes => "pilot_routes",
         }
     }
 }
@@ -61,11 +64,22 @@ pub(super) struct Wakes {
     pub work: watch::Sender<()>,
     /// Ids of operations that told something in another process.
     pub events: broadcast::Sender<String>,
+    /// Ids of runtimes of which something else is known now; none that can be read where that was missed.
+    pub routes: broadcast::Sender<String>,
 }
 
 impl Wakes {
     pub fn new() -> Self {
-        Self { work: watch::Sender::new(()), events: broadcast::Sender::new(1024) }
+        Self {
+            work: watch::Sender::new(()),
+            events: broadcast::Sender::new(1024),
+            routes: broadcast::Sender::new(4096),
+        }
+    }
+
+    /// Nobody need listen.
+    pub fn route(&self, runtime: &str) {
+        let _ = self.routes.send(runtime.to_owned());
     }
 
     pub fn work(&self) {

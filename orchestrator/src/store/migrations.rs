@@ -21,16 +21,22 @@ macro_rules! migration {
 
 type Named = (&'static str, &'static str, &'static str);
 
-const SQLITE: [Named; 6] = [
+const SQLITE: [Named; 8] = [
     migration!("sqlite", "0001", "initial"),
     migration!("sqlite", "0002", "regions"),
     migration!("sqlite", "0003", "installation"),
     migration!("sqlite", "0004", "events"),
     migration!("sqlite", "0005", "runtimes"),
     migration!("sqlite", "0006", "claims"),
+    migration!("sqlite", "0007", "labels"),
+    migration!("sqlite", "0008", "times"),
 ];
 
-const POSTGRES: [Named; 1] = [migration!("postgres", "0006", "initial")];
+const POSTGRES: [Named; 3] = [
+    migration!("postgres", "0006", "initial"),
+    migration!("postgres", "0007", "labels"),
+    migration!("postgres", "0008", "times"),
+];
 
 pub fn sqlite() -> Migrator {
     migrator(&SQLITE)
@@ -103,7 +109,11 @@ mod tests {
                 is(4, "events", "3349ddca"),
                 is(5, "runtimes", "06762483"),
                 is(6, "claims", "461f4a79"),
+                is(7, "labels", "4695f179"),
+                is(8, "times", "6f14ed2a"),
                 is(6, "initial", "3575131e"),
+                is(7, "labels", "4695f179"),
+                is(8, "times", "94a9f50b"),
             ]
         );
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use contracts::operation::{Operation, OperationKind, OperationState};
 use contracts::{OperationId, RuntimeId, WorkspaceId};
+use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
 use super::rows::Columns;
@@ -14,6 +15,14 @@ use super::{Result, Store, StoreError, to_json};
 pub struct Attempts {
     pub count: u32,
     pub since_last: Option<Duration>,
+}
+
+/// How much there is to do, and how long the oldest has waited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Queue {
+    pub queued: u64,
+    pub running: u64,
+    pub oldest: Duration,
 }
 
 /// Which operations, and how many: the newest first.
@@ -34,21 +43,56 @@ impl Store {
         row.fetch_optional(self.database.pool()).await?.as_ref().map(read).transpose()
     }
 
-    /// Those that can be read; the log has the others.
-    pub async fn operations(&self, query: &Query) -> Result<Vec<Operation>> {
-        let any = |text: Option<&str>| text.unwrap_or_default().to_owned();
-        let rows = sqlx::query(
-            "SELECT * FROM operations WHERE ($1 = '' OR workspace_id = $1) AND ($2 = '' OR state = $2)
-             AND ($3 = '' OR kind = $3) AND ($4 = '' OR owner = $4) AND ($5 = '' OR id < $5)
-             ORDER BY id DESC LIMIT $6",
-        )
-        .bind(any(query.workspace.as_ref().map(WorkspaceId::as_str)))
-        .bind(any(query.state.map(OperationState::as_str)))
-        .bind(query.kind.as_ref().map(to_json).transpose()?.unwrap_or_default())
-        .bind(any(query.owner.as_deref()))
-        .bind(any(query.before.as_ref().map(OperationId::as_str)))
-        .bind(i64::from(query.most));
-        Ok(readable(&rows.fetch_all(self.database.pool()).await?))
+    /// A page of them, and the last of it where there is another. Those that can be read; the log has the others.
+    pub async fn operations(&self, query: &Query) -> Result<(Vec<Operation>, Option<OperationId>)> {
+        // Only what is asked for: so the databases see which index helps.
+        let (mut given, mut filters) = (Vec::new(), Vec::new());
+        for (text, value) in [
+            ("workspace_id = ", query.workspace.as_ref().map(|id| id.as_str().to_owned())),
+            ("state = ", query.state.map(|state| state.as_str().to_owned())),
+            ("kind = ", query.kind.as_ref().map(to_json).transpose()?),
+            ("owner = ", query.owner.clone()),
+            ("id < ", query.before.as_ref().map(|id| id.as_str().to_owned())),
+        ] {
+            let Some(value) = value else { continue };
+            given.push(value);
+            filters.push(format!("{text}${}", given.len()));
+        }
+        let filters = match filters.is_empty() {
+            true => String::new(),
+            false => format!("WHERE {}", filters.join(" AND ")),
+        };
+        let last = u64::from(query.most) + 1;
+        let statement = format!("SELECT * FROM operations {filters} ORDER BY id DESC LIMIT {last}");
+        let mut rows = sqlx::query(AssertSqlSafe(statement));
+        for value in given {
+            rows = rows.bind(value);
+        }
+        let mut rows = rows.fetch_all(self.database.pool()).await?;
+        let is_last = rows.len() <= query.most as usize;
+        rows.truncate(query.most as usize);
+        let next = rows.last().filter(|_| !is_last).map(|row| Columns(row).parsed("id")).transpose()?;
+        Ok((readable(&rows), next))
+    }
+
+    /// What is to be done, in all processes.
+    pub async fn queue(&self) -> Result<Queue> {
+        let mut connection = self.database.pool().acquire().await?;
+        let now = self.now(&mut connection).await?;
+        let row = sqlx::query(
+            "SELECT COUNT(CASE WHEN state = 'queued' THEN 1 END) AS queued,
+             COUNT(CASE WHEN state = 'running' THEN 1 END) AS running,
+             MIN(CASE WHEN state = 'queued' THEN accepted_at END) AS oldest
+             FROM operations WHERE state IN ('queued', 'running')",
+        );
+        let row = row.fetch_one(&mut *connection).await?;
+        let columns = Columns(&row);
+        let oldest = columns.maybe_number("oldest")?.unwrap_or(now);
+        Ok(Queue {
+            queued: columns.number("queued")? as u64,
+            running: columns.number("running")? as u64,
+            oldest: Duration::from_millis(now.saturating_sub(oldest).max(0) as u64),
+        })
     }
 
     /// Of a runtime: accepted and not ended, oldest first.

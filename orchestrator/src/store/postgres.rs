@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sqlx::any::AnyPoolOptions;
 use sqlx::postgres::PgListener;
-use sqlx::{AnyConnection, AnyPool};
+use sqlx::{AnyConnection, AnyPool, Executor as _};
 
 use super::database::{Database, Job, Topic, Wakes};
 use super::{Result, migrations};
@@ -15,6 +15,16 @@ const CONNECTIONS: u32 = 16;
 
 /// How long a write waits for a connection, also while the server is away.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// For each connection: whoever sleeps in the middle of a job keeps nobody else from the rows it holds.
+const SETTINGS: [&str; 3] = [
+    "SET lock_timeout = '5s'",
+    "SET statement_timeout = '10s'",
+    "SET idle_in_transaction_session_timeout = '10s'",
+];
+
+/// A job that takes longer has lost its server.
+const JOB: Duration = Duration::from_secs(20);
 
 /// Between two attempts to listen.
 const RETRY: Duration = Duration::from_secs(1);
@@ -29,9 +39,19 @@ impl Postgres {
     /// Brings the tables up to date, and wakes whom other processes want to wake.
     pub async fn open(url: &str, wakes: Wakes) -> Result<Self> {
         sqlx::any::install_default_drivers();
+        let first = AnyPoolOptions::new().max_connections(1).acquire_timeout(PATIENCE).connect(url).await?;
+        migrations::run(migrations::postgres(), &first).await?;
+        first.close().await;
         let options = AnyPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(PATIENCE);
+        let options = options.after_connect(|connection, _| {
+            Box::pin(async move {
+                for setting in SETTINGS {
+                    connection.execute(setting).await?;
+                }
+                Ok(())
+            })
+        });
         let pool = options.connect(url).await?;
-        migrations::run(migrations::postgres(), &pool).await?;
         let listener = tokio::spawn(listen(url.to_owned(), wakes));
         Ok(Self { pool, listener })
     }
@@ -44,12 +64,15 @@ impl Database for Postgres {
     }
 
     async fn write(&self, job: Job) -> Result<()> {
-        let mut transaction = self.pool.begin().await?;
-        match job(&mut transaction).await {
-            Ok(()) => transaction.commit().await?,
-            Err(_) => transaction.rollback().await?,
-        }
-        Ok(())
+        let written = async {
+            let mut transaction = self.pool.begin().await?;
+            match job(&mut transaction).await {
+                Ok(()) => transaction.commit().await,
+                Err(_) => transaction.rollback().await,
+            }
+        };
+        let written = tokio::time::timeout(JOB, written).await;
+        Ok(written.unwrap_or_else(|_| Err(sqlx::Error::PoolTimedOut))?)
     }
 
     fn now(&self) -> &'static str {
@@ -97,14 +120,26 @@ async fn listen(url: String, wakes: Wakes) {
 
 async fn heard(url: &str, wakes: &Wakes) -> std::result::Result<(), sqlx::Error> {
     let mut listener = PgListener::connect(url).await?;
-    listener.listen_all([Topic::Work.as_str(), Topic::Events.as_str()]).await?;
-    // Something may have happened before.
-    wakes.work();
+    listener.listen_all([Topic::Work, Topic::Events, Topic::Routes].map(Topic::as_str)).await?;
+    missed(wakes);
     loop {
-        let said = listener.recv().await?;
-        match said.channel() == Topic::Events.as_str() {
-            true => drop(wakes.events.send(said.payload().to_owned())),
-            false => wakes.work(),
+        // Nothing is said where the connection was lost and made again.
+        let Some(said) = listener.try_recv().await? else {
+            missed(wakes);
+            continue;
+        };
+        match said.channel() {
+            channel if channel == Topic::Events.as_str() => {
+                let _ = wakes.events.send(said.payload().to_owned());
+            }
+            channel if channel == Topic::Routes.as_str() => wakes.route(said.payload()),
+            _ => wakes.work(),
         }
     }
+}
+
+/// Something may have happened that nobody heard.
+fn missed(wakes: &Wakes) {
+    wakes.work();
+    wakes.route("");
 }

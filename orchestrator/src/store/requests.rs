@@ -2,7 +2,7 @@
 
 use contracts::operation::{Operation, OperationKind, OperationState, Phase, Phases};
 use contracts::workspace::Desired;
-use contracts::{ErrorCode, OperationId, Problem, WorkspaceId};
+use contracts::{ErrorCode, OperationId, Problem, Slug, WorkspaceId};
 use jiff::Timestamp;
 use sqlx::{AnyConnection, AssertSqlSafe};
 
@@ -21,6 +21,13 @@ pub struct NewOperation {
     pub principal: String,
     /// The client's key, and a digest of what it asked for with it.
     pub idempotency: Option<(String, String)>,
+    /// Only of a workspace that has this tag.
+    pub if_match: Option<String>,
+}
+
+/// What comes after it has nothing to work on, and what is under way has no use any more.
+fn ends_others(kind: OperationKind) -> bool {
+    matches!(kind, OperationKind::Delete | OperationKind::Forget)
 }
 
 /// What became of a request.
@@ -34,24 +41,26 @@ pub struct Wanted {
 impl Store {
     /// The workspace and its create operation.
     pub async fn insert_workspace(&self, row: &WorkspaceRow, new: &NewOperation) -> Result<Operation> {
-        let (store, row, new) = (self.clone(), row.clone(), new.clone());
+        let (store, row, new, runtime) = (self.clone(), row.clone(), new.clone(), row.runtime_id.clone());
         let operation = self.write(move |connection| {
             Box::pin(async move {
                 row.insert(connection, &new.id).await?;
+                store.database.tell(connection, Topic::Routes, row.runtime_id.as_str()).await?;
                 store.insert(connection, &row, &new, Desired::Stopped).await
             })
         });
         let operation = operation.await?;
+        self.wakes.route(runtime.as_str());
         self.wakes.work();
         Ok(operation)
     }
 
-    /// A new operation of an existing workspace and what it is for. Asked for what is on its way already, that is the answer.
+    /// A new operation of an existing workspace and what it is for; without, what is desired stays. Asked for what is on its way already, that is the answer.
     /// A delete ends what waits and what runs; anything else waits behind what runs, and is refused where another waits.
     pub async fn request(
         &self,
         workspace: &WorkspaceId,
-        desired: Desired,
+        desired: Option<Desired>,
         new: &NewOperation,
     ) -> Result<Wanted> {
         let (store, workspace, new) = (self.clone(), workspace.clone(), new.clone());
@@ -67,39 +76,53 @@ impl Store {
         &self,
         connection: &mut AnyConnection,
         workspace: &WorkspaceId,
-        desired: Desired,
+        desired: Option<Desired>,
         new: &NewOperation,
     ) -> Result<Wanted> {
         self.lock(connection, workspace.as_str()).await?;
         let row = self.workspace_in(connection, workspace).await?.ok_or(StoreError::Gone)?;
+        if new.if_match.as_ref().is_some_and(|wanted| *wanted != row.tag()) {
+            return Err(StoreError::Changed);
+        }
         let select = format!(
-            "SELECT * FROM operations WHERE runtime_id = $1 AND state IN ('queued', 'running') ORDER BY id{}",
+            "SELECT * FROM operations WHERE runtime_id = $1 AND state IN ('queued', 'running'){}",
             self.database.locking()
         );
         let unfinished = sqlx::query(AssertSqlSafe(select)).bind(row.runtime_id.as_str());
         let unfinished = unfinished.fetch_all(&mut *connection).await?;
-        let unfinished = unfinished.iter().map(read).collect::<Result<Vec<_>>>()?;
-        let last = unfinished.last();
-        let waiting = unfinished.iter().find(|operation| operation.state == OperationState::Queued);
-        let running = unfinished.iter().find(|operation| operation.state == OperationState::Running);
-        match (last, waiting) {
-            (Some(same), _) if same.kind == new.kind => {
-                return Ok(Wanted { operation: same.clone(), cancelled: None });
+        let (mut waiting, mut running) = (None, None);
+        for row in &unfinished {
+            let (operation, is_ending) = (read(row)?, super::rows::Columns(row).number("cancel")? != 0);
+            match operation.state {
+                OperationState::Queued => waiting = Some(operation),
+                // What was asked to end is nobody's answer, and nothing to wait for but its end.
+                _ => running = Some((operation, is_ending)),
             }
-            (_, Some(waiting)) if new.kind != OperationKind::Delete => {
+        }
+        let ended = running.as_ref().is_some_and(|(_, is_ending)| *is_ending);
+        let last = waiting.as_ref().or(running.as_ref().filter(|_| !ended).map(|(operation, _)| operation));
+        match (last, &waiting) {
+            (Some(same), _) if same.kind == new.kind => {
+                let same = same.clone();
+                self.remember(connection, new, &same.id).await?;
+                return Ok(Wanted { operation: same, cancelled: None });
+            }
+            (_, Some(waiting)) if !ends_others(new.kind) => {
                 return Err(StoreError::Busy(Box::new(waiting.clone())));
             }
-            (Some(delete), _) if delete.kind == OperationKind::Delete => {
+            // A delete that does not come to its end can be followed by giving it up.
+            (Some(delete), _) if ends_others(delete.kind) && new.kind != OperationKind::Forget => {
                 return Err(StoreError::Busy(Box::new(delete.clone())));
             }
             _ => {}
         }
+        let desired = desired.unwrap_or(row.desired);
         let mut cancelled = None;
-        if new.kind == OperationKind::Delete {
-            if let Some(waiting) = waiting {
-                self.never_began(connection, waiting, "a delete").await?;
+        if ends_others(new.kind) {
+            if let Some(waiting) = &waiting {
+                self.never_began(connection, waiting, "what was asked for since").await?;
             }
-            if let Some(running) = running {
+            if let Some((running, _)) = &running {
                 self.ask_to_end(connection, &running.id).await?;
                 cancelled = Some(running.id.clone());
             }
@@ -112,6 +135,43 @@ impl Store {
             .await?;
         let operation = self.insert(connection, &row, new, row.desired).await?;
         Ok(Wanted { operation, cancelled })
+    }
+
+    /// Another name for a workspace that is not to be deleted.
+    pub async fn rename(
+        &self,
+        row: &WorkspaceRow,
+        slug: &Slug,
+        (principal, request_id): (&str, &str),
+        if_match: Option<&str>,
+    ) -> Result<()> {
+        let (store, row, slug) = (self.clone(), row.clone(), slug.clone());
+        let (principal, request_id, runtime) =
+            (principal.to_owned(), request_id.to_owned(), row.runtime_id.clone());
+        let if_match = if_match.map(str::to_owned);
+        let renamed = self.write(move |connection| {
+            Box::pin(async move {
+                store.lock(connection, row.id.as_str()).await?;
+                let now = store.workspace_in(connection, &row.id).await?.ok_or(StoreError::Gone)?;
+                if if_match.is_some_and(|wanted| wanted != now.tag()) {
+                    return Err(StoreError::Changed);
+                }
+                let renamed = sqlx::query(
+                    "UPDATE workspaces SET slug = $1 WHERE id = $2 AND deleted_at IS NULL AND desired <> $3",
+                );
+                let renamed =
+                    renamed.bind(slug.as_str()).bind(row.id.as_str()).bind(to_json(&Desired::Deleted)?);
+                if renamed.execute(&mut *connection).await?.rows_affected() == 0 {
+                    return Err(StoreError::Gone);
+                }
+                let row = WorkspaceRow { slug, ..row };
+                store.note(connection, &row, "rename", "", (&principal, &request_id)).await?;
+                store.database.tell(connection, Topic::Routes, row.runtime_id.as_str()).await
+            })
+        });
+        renamed.await?;
+        self.wakes.route(runtime.as_str());
+        Ok(())
     }
 
     /// Asks an operation to end. It gives back what was desired before, unless something else was asked for since. One that waits has ended
@@ -137,7 +197,9 @@ impl Store {
                 sqlx::query(
                     "UPDATE workspaces SET desired = (SELECT desired_before FROM operations WHERE id = $1)
                      WHERE id = (SELECT workspace_id FROM operations WHERE id = $1 AND desired_before IS NOT NULL)
-                     AND NOT EXISTS (SELECT 1 FROM operations n WHERE n.workspace_id = workspaces.id AND n.id > $1
+                     AND NOT EXISTS (SELECT 1 FROM operations n, operations o WHERE o.id = $1
+                       AND n.workspace_id = workspaces.id AND (n.accepted_at > o.accepted_at
+                         OR (n.accepted_at = o.accepted_at AND n.id > o.id))
                        AND n.state <> 'canceled')",
                 )
                 .bind(id.as_str())
@@ -229,33 +291,34 @@ impl Store {
         .bind(now)
         .execute(&mut *connection)
         .await?;
-        if let Some((key, digest)) = &new.idempotency {
-            sqlx::query(
-                "INSERT INTO keys (principal, key, digest, operation_id, used_at) VALUES ($1, $2, $3, $4, $5)",
-            )
-            .bind(&new.principal)
-            .bind(key)
-            .bind(digest)
-            .bind(new.id.as_str())
-            .bind(now)
-            .execute(&mut *connection)
-            .await?;
-        }
-        sqlx::query(
-            "INSERT INTO audit (at, principal, action, workspace_id, slug, operation_id, request_id)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)",
-        )
-        .bind(now)
-        .bind(&new.principal)
-        .bind(to_json(&new.kind)?.trim_matches('"').to_owned())
-        .bind(row.id.as_str())
-        .bind(row.slug.as_str())
-        .bind(new.id.as_str())
-        .bind(&new.request_id)
-        .execute(&mut *connection)
-        .await?;
+        self.remember(connection, new, &new.id).await?;
+        let action = to_json(&new.kind)?;
+        let asked = (new.principal.as_str(), new.request_id.as_str());
+        self.note(connection, row, action.trim_matches('"'), new.id.as_str(), asked).await?;
         self.database.tell(connection, Topic::Work, new.id.as_str()).await?;
         Ok(operation)
+    }
+
+    /// What the client's key stands for from now on.
+    async fn remember(
+        &self,
+        connection: &mut AnyConnection,
+        new: &NewOperation,
+        operation: &OperationId,
+    ) -> Result<()> {
+        let Some((key, digest)) = &new.idempotency else { return Ok(()) };
+        let now = self.now(connection).await?;
+        sqlx::query(
+            "INSERT INTO keys (principal, key, digest, operation_id, used_at) VALUES ($1, $2, $3, $4, $5)",
+        )
+        .bind(&new.principal)
+        .bind(key)
+        .bind(digest)
+        .bind(operation.as_str())
+        .bind(now)
+        .execute(connection)
+        .await?;
+        Ok(())
     }
 
     /// The operation that a key of somebody was used for, and the digest of that request.

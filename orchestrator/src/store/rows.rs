@@ -58,6 +58,7 @@ pub(super) fn read(row: &AnyRow) -> Result<WorkspaceRow> {
         runtime_id: row.parsed("runtime_id")?,
         slug: row.parsed("slug")?,
         owner: row.text("owner")?,
+        labels: row.json("labels")?,
         provider: row.parsed("provider")?,
         size: row.text("size")?,
         region: row.maybe("region")?,
@@ -95,6 +96,7 @@ pub(super) fn shown(row: &AnyRow) -> Option<WorkspaceRow> {
         runtime_id: columns.parsed("runtime_id").ok()?,
         slug: columns.parsed("slug").ok()?,
         owner: columns.text("owner").unwrap_or_default(),
+        labels: columns.json("labels").unwrap_or_default(),
         provider: columns.parsed("provider").ok()?,
         size: columns.text("size").unwrap_or_default(),
         region: columns.maybe("region").unwrap_or_default(),
@@ -139,6 +141,7 @@ mod tests {
                     request_id: "r".to_owned(),
                     principal: "admin".to_owned(),
                     idempotency: None,
+                    if_match: None,
                 };
                 store.insert_workspace(&row, &operation).await.unwrap();
                 rows.push(row);
@@ -158,7 +161,8 @@ mod tests {
         let rows = world.store.workspaces().await.unwrap();
         assert_eq!(rows.iter().map(|row| row.slug.as_str()).collect::<Vec<_>>(), ["a", "b"]);
         let error = rows[0].error.as_ref().unwrap();
-        assert_eq!((rows[0].observed, error.code), (Observed::Failed, ErrorCode::RecordUnreadable));
+        assert_eq!(rows[0].observed, Observed::Failed);
+        assert_eq!(error.code, ErrorCode::RecordUnreadable);
         assert!(error.detail.contains("the column observed"), "{error}");
         assert_eq!(rows[1].error, None);
         let shown = world.store.workspace_shown(&world.rows[0].slug.clone().into()).await.unwrap().unwrap();
@@ -175,10 +179,10 @@ mod tests {
         let world = World::with(["a", "b"]).await;
         world.set("UPDATE operations SET kind = '\"novel\"' WHERE slug = 'a'").await;
         let lease = std::time::Duration::from_secs(9);
-        let claimed = world.store.claim("me", lease, &[]).await.unwrap().unwrap();
+        let claimed = world.store.claim("me", lease, &[], &[]).await.unwrap().unwrap();
         assert_eq!(claimed.operation.slug.as_str(), "b");
         // It is another version's to run.
-        assert_eq!(world.store.claim("me", lease, &[]).await.unwrap(), None);
+        assert_eq!(world.store.claim("me", lease, &[], &[]).await.unwrap(), None);
     }
 
     #[tokio::test]
@@ -186,9 +190,29 @@ mod tests {
         let world = World::with(["a", "b"]).await;
         world.set("UPDATE operations SET phases = '{' WHERE slug = 'a'").await;
         let lease = std::time::Duration::from_secs(9);
-        assert_eq!(world.store.claim("me", lease, &[]).await.unwrap(), None);
-        let claimed = world.store.claim("me", lease, &[]).await.unwrap().unwrap();
+        assert_eq!(world.store.claim("me", lease, &[], &[]).await.unwrap(), None);
+        let claimed = world.store.claim("me", lease, &[], &[]).await.unwrap().unwrap();
         assert_eq!(claimed.operation.slug.as_str(), "b");
+    }
+
+    #[tokio::test]
+    async fn an_operation_of_a_runtime_that_cannot_be_read_has_an_end_all_the_same() {
+        let world = World::with(["a"]).await;
+        let lease = std::time::Duration::from_secs(9);
+        let claimed = world.store.claim("me", lease, &[], &[]).await.unwrap().unwrap();
+        world.set("UPDATE runtimes SET observed = '\"new\"'").await;
+        let (operation, runtime) = (claimed.operation.id.clone(), claimed.operation.runtime_id);
+        let end = crate::store::End {
+            state: contracts::operation::OperationState::Failed,
+            phases: claimed.operation.phases,
+            error: None,
+            change: Some(crate::store::Change::of(crate::lifecycle::state::Event::OperationFailed)),
+            removed: false,
+        };
+        let hold = crate::store::Hold { operation, runtime, fence: claimed.fence };
+        world.store.finish(&hold, end).await.unwrap();
+        let ended = world.store.operation(&claimed.operation.id).await.unwrap().unwrap();
+        assert!(ended.state.is_final());
     }
 
     #[tokio::test]
@@ -226,6 +250,8 @@ mod tests {
              endpoint, error, operation, created_at, region) VALUES ('rt-7', 'demo', 'fly', 'small',
              '{\"url\":\"https://example.com/x.git\"}', 3, '\"running\"', '\"ready\"', '2026-11-28T10:00:00Z',
              '{\"host\":\"10.0.0.7\",\"port\":3000}', NULL, 'op-1', '2026-11-27T10:00:00Z', 'lhr')",
+            "INSERT INTO operations (id, kind, runtime_id, slug, state, phases, request_id)
+             VALUES ('op-0', '\"start\"', 'rt-7', 'demo', 'succeeded', '{}', 'req-0')",
             "INSERT INTO operations (id, kind, runtime_id, slug, state, phases, request_id, idempotency_key, request_digest)
              VALUES ('op-1', '\"create\"', 'rt-7', 'demo', 'running', '{}', 'req-1', 'key', 'digest')",
             "INSERT INTO operations (id, kind, runtime_id, slug, state, phases, request_id)
@@ -249,8 +275,11 @@ mod tests {
         assert_eq!(row.endpoint.as_ref().unwrap().to_string(), "10.0.0.7:3000");
         assert_eq!(row.git.as_ref().unwrap().url, "https://example.com/x.git");
         assert_eq!(row.since.to_string(), "2026-11-28T10:00:00Z");
+        // What has ended is kept for its time from now on.
+        store.prune(crate::store::Kept::default()).await.unwrap();
+        assert!(store.operation(&"op-0".parse().unwrap()).await.unwrap().is_some());
         // The delete that waits meant to end what runs, and what waited before it.
-        let claimed = store.claim("me", std::time::Duration::from_secs(9), &[]).await.unwrap().unwrap();
+        let claimed = store.claim("me", std::time::Duration::from_secs(9), &[], &[]).await.unwrap().unwrap();
         assert_eq!((claimed.operation.id.as_str(), &claimed.operation.workspace_id), ("op-1", &row.id));
         assert_eq!((claimed.cancel, claimed.provider.as_str(), claimed.fence), (true, "fly", 2));
         let waiting = store.unfinished_of(&row.runtime_id).await.unwrap();

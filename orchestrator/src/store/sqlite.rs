@@ -36,7 +36,7 @@ impl Sqlite {
     /// Makes the file at first, and brings its tables up to date.
     pub async fn open(path: &Path) -> Result<Self> {
         sqlx::any::install_default_drivers();
-        let options = AnyPoolOptions::new().max_connections(5).after_connect(|connection, _| {
+        let options = AnyPoolOptions::new().max_connections(9).after_connect(|connection, _| {
             Box::pin(async move {
                 for setting in SETTINGS {
                     connection.execute(setting).await?;

@@ -1,12 +1,16 @@
 //! Rows of workspaces.
 
+use std::collections::BTreeMap;
+
 use contracts::workspace::{Desired, Endpoint, GitSource, Observed};
 use contracts::{OperationId, Problem, ProviderName, RuntimeId, Slug, WorkspaceId, WorkspaceRef};
 use jiff::Timestamp;
-use sqlx::AnyConnection;
+use serde::Deserialize;
 use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, AssertSqlSafe};
+use utoipa::ToSchema;
 
-use super::rows::{read, shown};
+use super::rows::{Columns, read, shown};
 use super::{Result, Store, to_json};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +20,7 @@ pub struct WorkspaceRow {
     pub slug: Slug,
     /// Whose it is; empty where nobody was named.
     pub owner: String,
+    pub labels: BTreeMap<String, String>,
     pub provider: ProviderName,
     pub size: String,
     pub region: Option<String>,
@@ -41,6 +46,7 @@ impl WorkspaceRow {
             runtime_id: RuntimeId::random(),
             slug,
             owner: String::new(),
+            labels: BTreeMap::new(),
             provider,
             size,
             region: None,
@@ -59,15 +65,57 @@ impl WorkspaceRow {
 }
 
 /// A workspace with its runtime.
-macro_rules! joined {
-    () => {
-        "SELECT w.id, w.slug, w.owner, w.git, w.desired, w.runtime_id, w.operation, w.created_at, r.provider, r.size, r.region,
-         r.generation, r.revision, r.observed, r.since, r.endpoint, r.error
-         FROM workspaces w JOIN runtimes r ON r.id = w.runtime_id"
-    };
+const JOINED: &str =
+    "SELECT w.id, w.slug, w.owner, w.labels, w.git, w.desired, w.runtime_id, w.operation, w.created_at,
+     r.provider, r.size, r.region, r.generation, r.revision, r.observed, r.since, r.endpoint, r.error
+     FROM workspaces w JOIN runtimes r ON r.id = w.runtime_id";
+
+/// Which workspaces, in which order, and how many.
+#[derive(Debug, Clone, Default)]
+pub struct WorkspaceQuery {
+    pub owner: Option<String>,
+    pub state: Option<Observed>,
+    pub provider: Option<String>,
+    pub label: Option<(String, String)>,
+    pub sort: Sort,
+    /// Only those behind this place: what a page has given as the next.
+    pub after: Option<String>,
+    pub most: u32,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Sort {
+    #[default]
+    Slug,
+    Oldest,
+    Newest,
+}
+
+impl Sort {
+    /// Where the page behind this row begins, whether it can be read or not.
+    fn cursor(self, row: &AnyRow) -> Result<String> {
+        let columns = Columns(row);
+        match self {
+            Sort::Slug => columns.text("slug"),
+            Sort::Oldest | Sort::Newest => {
+                Ok(format!("{}~{}", columns.text("created_at")?, columns.text("id")?))
+            }
+        }
+    }
+}
+
+fn joined(rest: &str) -> AssertSqlSafe<String> {
+    AssertSqlSafe(format!("{JOINED} {rest}"))
 }
 
 impl WorkspaceRow {
+    /// Another one after each change of what is shown of it.
+    pub fn tag(&self) -> String {
+        let operation = self.operation.as_ref().map(OperationId::as_str).unwrap_or_default();
+        format!("{}.{}.{operation}.{:?}", self.slug, self.revision, self.desired).to_lowercase()
+    }
+
     pub(super) async fn insert(&self, connection: &mut AnyConnection, operation: &OperationId) -> Result<()> {
         sqlx::query(
             "INSERT INTO runtimes (id, provider, size, region, generation, observed, since, created_at)
@@ -84,12 +132,13 @@ impl WorkspaceRow {
         .execute(&mut *connection)
         .await?;
         sqlx::query(
-            "INSERT INTO workspaces (id, slug, owner, git, desired, runtime_id, operation, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            "INSERT INTO workspaces (id, slug, owner, labels, git, desired, runtime_id, operation, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         )
         .bind(self.id.as_str())
         .bind(self.slug.as_str())
         .bind(&self.owner)
+        .bind(to_json(&self.labels)?)
         .bind(self.git.as_ref().map(to_json).transpose()?)
         .bind(to_json(&self.desired)?)
         .bind(self.runtime_id.as_str())
@@ -113,16 +162,16 @@ impl Store {
 
     async fn named(&self, name: &WorkspaceRef) -> Result<Option<AnyRow>> {
         let query = match name {
-            WorkspaceRef::Id(id) => sqlx::query(concat!(joined!(), " WHERE w.id = $1")).bind(id.as_str()),
+            WorkspaceRef::Id(id) => sqlx::query(joined("WHERE w.id = $1")).bind(id.as_str()),
             WorkspaceRef::Slug(slug) => {
-                sqlx::query(concat!(joined!(), " WHERE w.slug = $1")).bind(slug.as_str())
+                sqlx::query(joined("WHERE w.slug = $1 AND w.deleted_at IS NULL")).bind(slug.as_str())
             }
         };
         Ok(query.fetch_optional(self.database.pool()).await?)
     }
 
     pub async fn workspace_of(&self, runtime: &RuntimeId) -> Result<Option<WorkspaceRow>> {
-        let row = sqlx::query(concat!(joined!(), " WHERE r.id = $1")).bind(runtime.as_str());
+        let row = sqlx::query(joined("WHERE r.id = $1")).bind(runtime.as_str());
         row.fetch_optional(self.database.pool()).await?.as_ref().map(read).transpose()
     }
 
@@ -131,13 +180,69 @@ impl Store {
         connection: &mut AnyConnection,
         id: &WorkspaceId,
     ) -> Result<Option<WorkspaceRow>> {
-        let row = sqlx::query(concat!(joined!(), " WHERE w.id = $1")).bind(id.as_str());
+        let row = sqlx::query(joined("WHERE w.id = $1")).bind(id.as_str());
         row.fetch_optional(connection).await?.as_ref().map(read).transpose()
     }
 
+    /// A page of them, in the order that is asked for, and where the next begins. What cannot be read is shown as failed.
+    pub async fn workspaces_by(&self, query: &WorkspaceQuery) -> Result<(Vec<WorkspaceRow>, Option<String>)> {
+        let label = match &query.label {
+            Some((name, value)) => Some(format!("{}:{}", to_json(name)?, to_json(value)?)),
+            None => None,
+        };
+        let observed = query.state.as_ref().map(to_json).transpose()?;
+        let (order, before) = match query.sort {
+            Sort::Slug => ("w.slug", "w.slug > "),
+            Sort::Oldest => ("w.created_at, w.id", "(w.created_at, w.id) > "),
+            Sort::Newest => ("w.created_at DESC, w.id DESC", "(w.created_at, w.id) < "),
+        };
+        // Only what is asked for: so the databases see which index helps.
+        let (mut given, mut filters) = (Vec::new(), vec!["w.deleted_at IS NULL".to_owned()]);
+        let mut filter = |text: &str, values: Vec<String>| {
+            let numbers: Vec<_> = (1..=values.len()).map(|n| format!("${}", given.len() + n)).collect();
+            filters.push(text.replace('?', &numbers.join(", ")));
+            given.extend(values);
+        };
+        let filled = [
+            ("w.owner = ?", query.owner.clone()),
+            ("r.observed = ?", observed),
+            ("r.provider = ?", query.provider.clone()),
+            // Letter by letter; a pattern would not be.
+            ("replace(w.labels, ?, '') <> w.labels", label),
+        ];
+        for (text, value) in filled {
+            value.into_iter().for_each(|value| filter(text, vec![value]));
+        }
+        if let Some(after) = &query.after {
+            match (query.sort, after.split_once('~')) {
+                (Sort::Slug, _) => filter(&format!("{before}?"), vec![after.clone()]),
+                (_, Some((at, id))) => filter(&format!("{before}(?)"), vec![at.to_owned(), id.to_owned()]),
+                (_, None) => return Ok((Vec::new(), None)),
+            }
+        }
+        let most = i64::from(query.most);
+        // One more than is shown tells whether there is another page.
+        let (filters, last) = (filters.join(" AND "), most + 1);
+        let statement = format!("{JOINED} WHERE {filters} ORDER BY {order} LIMIT {last}");
+        let mut rows = sqlx::query(AssertSqlSafe(statement));
+        for value in given {
+            rows = rows.bind(value);
+        }
+        let rows = rows.fetch_all(self.database.pool()).await?;
+        let next = match rows.len() as i64 > most {
+            true => rows
+                .get(query.most.saturating_sub(1) as usize)
+                .map(|row| query.sort.cursor(row))
+                .transpose()?,
+            false => None,
+        };
+        Ok((rows.iter().take(query.most as usize).filter_map(shown).collect(), next))
+    }
+
     pub async fn workspaces(&self) -> Result<Vec<WorkspaceRow>> {
-        let rows =
-            sqlx::query(concat!(joined!(), " ORDER BY w.slug")).fetch_all(self.database.pool()).await?;
+        let rows = sqlx::query(joined("WHERE w.deleted_at IS NULL ORDER BY w.slug"))
+            .fetch_all(self.database.pool())
+            .await?;
         Ok(rows.iter().filter_map(shown).collect())
     }
 }

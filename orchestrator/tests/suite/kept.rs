@@ -7,7 +7,9 @@ use contracts::operation::{OperationEvent, OperationEventBody, OperationKind, Op
 use contracts::workspace::{Desired, Endpoint, Observed};
 use jiff::Timestamp;
 use orchestrator::lifecycle::state::Event;
-use orchestrator::store::{Change, End, Kept, NewOperation, Query, Step, Store, StoreError};
+use orchestrator::store::{
+    Change, End, Kept, NewOperation, Query, Sort, Step, Store, StoreError, WorkspaceQuery, WorkspaceRow,
+};
 
 use super::*;
 
@@ -34,6 +36,19 @@ pub async fn a_cancel_gives_back_what_was_desired_before(store: &Store) {
     assert_eq!(store.cancel(&start.id).await.unwrap().unwrap().state, OperationState::Succeeded);
     assert_eq!(now(store, &row).await.desired, Desired::Running);
     assert_eq!(store.cancel(&OperationId::random()).await.unwrap(), None);
+}
+
+pub async fn a_change_of_a_version_that_is_not_there_any_more_is_refused(store: &Store) {
+    let (row, create) = created(store, "a").await;
+    let tag = now(store, &row).await.tag();
+    let with = |tag: &str| NewOperation { if_match: Some(tag.to_owned()), ..new(OperationKind::Stop) };
+    store.cancel(&create.id).await.unwrap();
+    let late = store.request(&row.id, Some(Desired::Stopped), &with(&tag)).await;
+    assert!(matches!(late, Err(StoreError::Changed)), "another is desired since");
+    assert_eq!(store.unfinished_of(&row.runtime_id).await.unwrap(), []);
+    let tag = now(store, &row).await.tag();
+    store.request(&row.id, Some(Desired::Stopped), &with(&tag)).await.unwrap();
+    assert_ne!(now(store, &row).await.tag(), tag);
 }
 
 pub async fn a_key_stands_for_one_request_of_one_principal(store: &Store) {
@@ -89,7 +104,8 @@ pub async fn what_was_seen_of_a_runtime_that_has_changed_since_is_dropped(store:
     let lost = Change::of(Event::ContactLost);
     let claimed = claim(store, "one").await.unwrap();
     for event in [Event::CreateStarted, Event::Applied, Event::BecameReady] {
-        let step = Step { phases: None, change: Some(Change::of(event)) };
+        let endpoint = (event == Event::BecameReady).then(|| Endpoint::plain("10.0.0.7", 3000));
+        let step = Step { phases: None, change: Some(Change { endpoint, ..Change::of(event) }) };
         store.advance(&hold(&claimed), step).await.unwrap();
     }
     let seen = now(store, &row).await.revision;
@@ -97,7 +113,9 @@ pub async fn what_was_seen_of_a_runtime_that_has_changed_since_is_dropped(store:
     succeeds(store, &claimed).await;
     assert!(!store.observe(&row.runtime_id, seen - 1, &lost).await.unwrap());
     assert!(store.observe(&row.runtime_id, seen, &lost).await.unwrap());
-    assert_eq!(now(store, &row).await.observed, Observed::Unknown);
+    let unseen = now(store, &row).await;
+    assert_eq!(unseen.observed, Observed::Unknown);
+    assert!(unseen.endpoint.is_some(), "who has the way goes on using it");
     assert!(!store.observe(&row.runtime_id, seen, &lost).await.unwrap());
 }
 
@@ -111,7 +129,7 @@ pub async fn a_removed_workspace_leaves_its_slug_its_id_and_its_words(store: &St
     assert_eq!(state(store, &create.id).await, OperationState::Succeeded);
     let (successor, _) = created(store, "a").await;
     assert_ne!(successor.id, row.id);
-    let late = store.request(&row.id, Desired::Deleted, &new(OperationKind::Delete)).await;
+    let late = store.request(&row.id, Some(Desired::Deleted), &new(OperationKind::Delete)).await;
     assert!(matches!(late, Err(StoreError::Gone)), "never its successor");
     assert_eq!(store.workspaces().await.unwrap().len(), 1);
 }
@@ -124,17 +142,119 @@ pub async fn operations_are_listed_newest_first_and_by_what_is_asked(store: &Sto
     let claimed = claim(store, "one").await.unwrap();
     succeeds(store, &claimed).await;
     let list = async |query: Query| -> Vec<OperationId> {
-        store.operations(&query).await.unwrap().into_iter().map(|operation| operation.id).collect()
+        store.operations(&query).await.unwrap().0.into_iter().map(|operation| operation.id).collect()
     };
     let all = Query { most: 10, ..Query::default() };
     assert_eq!(list(all.clone()).await, ids);
     assert_eq!(list(Query { most: 2, ..all.clone() }).await, ids[..2]);
+    let next = async |most| store.operations(&Query { most, ..Query::default() }).await.unwrap().1;
+    assert_eq!((next(2).await.as_ref(), next(3).await), (Some(&ids[1]), None));
     assert_eq!(list(Query { before: Some(ids[1].clone()), ..all.clone() }).await, ids[2..]);
     let queued = Query { state: Some(OperationState::Queued), ..all.clone() };
     assert_eq!(list(queued).await, ids[..2]);
     let workspace = Some(claimed.operation.workspace_id);
     assert_eq!(list(Query { workspace, ..all.clone() }).await, ids[2..]);
     assert_eq!(list(Query { kind: Some(OperationKind::Delete), ..all }).await, []);
+}
+
+pub async fn workspaces_are_paged_sorted_and_found_by_what_is_known_of_them(store: &Store) {
+    let label = |value: &str| [("team".to_owned(), value.to_owned())].into_iter().collect();
+    for (slug, owner, value) in
+        [("b", "ann", "x%"), ("a", "bob", "xy"), ("d", "ann", "x\"y"), ("c", "bob", "_")]
+    {
+        let row = WorkspaceRow { owner: owner.to_owned(), labels: label(value), ..workspace(slug) };
+        store.insert_workspace(&row, &new(OperationKind::Create)).await.unwrap();
+    }
+    let list = async |query: WorkspaceQuery| -> Vec<String> {
+        let (rows, _) = store.workspaces_by(&query).await.unwrap();
+        rows.into_iter().map(|row| row.slug.to_string()).collect()
+    };
+    let all = WorkspaceQuery { most: 10, ..WorkspaceQuery::default() };
+    assert_eq!(list(all.clone()).await, ["a", "b", "c", "d"]);
+    assert_eq!(list(WorkspaceQuery { sort: Sort::Oldest, ..all.clone() }).await, ["b", "a", "d", "c"]);
+    assert_eq!(list(WorkspaceQuery { sort: Sort::Newest, ..all.clone() }).await, ["c", "d", "a", "b"]);
+    for sort in [Sort::Slug, Sort::Oldest, Sort::Newest] {
+        let (mut seen, mut after) = (Vec::new(), None);
+        loop {
+            let page = WorkspaceQuery { sort, after, most: 1, ..WorkspaceQuery::default() };
+            let (rows, next) = store.workspaces_by(&page).await.unwrap();
+            seen.extend(rows.into_iter().map(|row| row.slug.to_string()));
+            after = next;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(seen, list(WorkspaceQuery { sort, ..all.clone() }).await, "{sort:?}");
+    }
+    assert_eq!(list(WorkspaceQuery { owner: Some("ann".to_owned()), ..all.clone() }).await, ["b", "d"]);
+    let other = Some(("team".to_owned(), "XY".to_owned()));
+    assert_eq!(list(WorkspaceQuery { label: other, ..all.clone() }).await.len(), 0, "letter by letter");
+    for (value, slug) in [("x%", "b"), ("xy", "a"), ("x\"y", "d"), ("_", "c")] {
+        let label = Some(("team".to_owned(), value.to_owned()));
+        assert_eq!(list(WorkspaceQuery { label, ..all.clone() }).await, [slug], "and no pattern: {value}");
+    }
+    let absent = WorkspaceQuery { state: Some(Observed::Absent), ..all.clone() };
+    assert_eq!(list(absent).await.len(), 4);
+    assert_eq!(list(WorkspaceQuery { state: Some(Observed::Ready), ..all.clone() }).await.len(), 0);
+    assert_eq!(list(WorkspaceQuery { provider: Some("fly".to_owned()), ..all }).await.len(), 0);
+}
+
+pub async fn it_is_known_what_is_to_be_done_and_who_asked_for_it(store: &Store) {
+    let queue = async || {
+        let queue = store.queue().await.unwrap();
+        (queue.queued, queue.running)
+    };
+    assert_eq!(queue().await, (0, 0));
+    let (row, create) = created(store, "a").await;
+    created(store, "b").await;
+    claim(store, "one").await.unwrap();
+    tokio::time::sleep(SHORT).await;
+    assert_eq!(queue().await, (1, 1));
+    assert!(store.queue().await.unwrap().oldest >= SHORT);
+    store.rename(&row, &"c".parse().unwrap(), ("ann", "req-2"), None).await.unwrap();
+    let asked = store.asked(&row.id, 10).await.unwrap();
+    let words: Vec<_> = asked.iter().map(|one| (one.principal.as_str(), one.action.as_str())).collect();
+    assert_eq!(words, [("ann", "rename"), ("admin", "create")]);
+    assert_eq!((&asked[0].operation, &asked[1].operation), (&None, &Some(create.id)));
+}
+
+pub async fn a_renamed_workspace_is_the_same_under_another_name(store: &Store) {
+    let (row, _) = created(store, "a").await;
+    let (other, _) = created(store, "b").await;
+    let rename = async |row: &WorkspaceRow, slug: &str| {
+        store.rename(row, &slug.parse().unwrap(), ("admin", "req-1"), None).await
+    };
+    assert!(matches!(rename(&row, "b").await, Err(StoreError::SlugTaken)));
+    let before = now(store, &row).await;
+    rename(&row, "c").await.unwrap();
+    assert_eq!(now(store, &row).await, WorkspaceRow { slug: "c".parse().unwrap(), ..before });
+    rename(&other, "a").await.unwrap();
+    request(store, &row, OperationKind::Delete).await.unwrap();
+    assert!(matches!(rename(&row, "d").await, Err(StoreError::Gone)), "not one that goes");
+}
+
+pub async fn whoever_watches_is_told_of_which_runtime_something_else_is_known(store: &Store) {
+    let mut changed = store.changed();
+    let (row, _) = created(store, "a").await;
+    let claimed = claim(store, "one").await.unwrap();
+    store
+        .advance(&hold(&claimed), Step { phases: None, change: Some(Change::of(Event::CreateStarted)) })
+        .await
+        .unwrap();
+    let removed = End { removed: true, ..end(&claimed, OperationState::Succeeded) };
+    store.finish(&hold(&claimed), removed).await.unwrap();
+    for _ in 0..3 {
+        let heard = tokio::time::timeout(Duration::from_secs(5), async {
+            loop {
+                // What is no id says that something may have been missed.
+                let id = changed.recv().await.unwrap();
+                if !id.is_empty() {
+                    return id;
+                }
+            }
+        });
+        assert_eq!(heard.await.unwrap(), row.runtime_id.as_str());
+    }
 }
 
 pub async fn events_are_told_in_their_order_and_a_number_is_given_once(store: &Store) {
@@ -179,7 +299,8 @@ pub async fn what_is_old_or_too_much_is_pruned_and_what_counts_stays(store: &Sto
     let (_, waiting) = created(store, "b").await;
     let left = async || {
         let query = Query { most: 100, ..Query::default() };
-        let mut ids: Vec<_> = store.operations(&query).await.unwrap().into_iter().map(|one| one.id).collect();
+        let mut ids: Vec<_> =
+            store.operations(&query).await.unwrap().0.into_iter().map(|one| one.id).collect();
         ids.sort();
         ids
     };

@@ -40,16 +40,24 @@ macro_rules! all_cases {
             what_a_claimer_has_left_is_taken_over_and_its_late_words_change_nothing
             a_claimer_that_gives_its_word_keeps_what_it_has_and_hears_what_is_asked_of_it
             a_claimer_that_ends_keeps_nobody_waiting
+            a_claim_whose_answer_was_lost_is_claimed_again_by_the_same
+            what_was_asked_to_end_is_nobodys_answer
+            a_key_of_who_was_answered_with_what_was_on_its_way_stands_for_that
             the_owner_for_whom_the_fewest_run_has_the_next_turn
             a_provider_without_room_keeps_no_other_waiting
             many_claimers_at_once_share_what_there_is_and_run_nothing_twice
             many_requests_at_once_for_one_workspace_are_one_running_and_one_waiting
             a_cancel_gives_back_what_was_desired_before
+            a_change_of_a_version_that_is_not_there_any_more_is_refused
             a_key_stands_for_one_request_of_one_principal
             a_step_that_a_state_does_not_allow_changes_nothing
             what_was_seen_of_a_runtime_that_has_changed_since_is_dropped
             a_removed_workspace_leaves_its_slug_its_id_and_its_words
             operations_are_listed_newest_first_and_by_what_is_asked
+            workspaces_are_paged_sorted_and_found_by_what_is_known_of_them
+            it_is_known_what_is_to_be_done_and_who_asked_for_it
+            a_renamed_workspace_is_the_same_under_another_name
+            whoever_watches_is_told_of_which_runtime_something_else_is_known
             events_are_told_in_their_order_and_a_number_is_given_once
             a_lease_has_one_holder_and_its_fence_rises_with_each
             what_is_old_or_too_much_is_pruned_and_what_counts_stays
@@ -64,7 +72,7 @@ fn workspace(slug: &str) -> WorkspaceRow {
 
 fn new(kind: OperationKind) -> NewOperation {
     let (request_id, principal) = ("req-1".to_owned(), "admin".to_owned());
-    NewOperation { id: OperationId::random(), kind, request_id, principal, idempotency: None }
+    NewOperation { id: OperationId::random(), kind, request_id, principal, idempotency: None, if_match: None }
 }
 
 async fn created(store: &Store, slug: &str) -> (WorkspaceRow, Operation) {
@@ -74,7 +82,7 @@ async fn created(store: &Store, slug: &str) -> (WorkspaceRow, Operation) {
 }
 
 async fn claim(store: &Store, claimer: &str) -> Option<Claimed> {
-    store.claim(claimer, LEASE, &[]).await.unwrap()
+    store.claim(claimer, LEASE, &[], &[]).await.unwrap()
 }
 
 fn hold(claimed: &Claimed) -> Hold {
@@ -100,7 +108,7 @@ async fn request(store: &Store, row: &WorkspaceRow, kind: OperationKind) -> Resu
         OperationKind::Delete => Desired::Deleted,
         _ => Desired::Running,
     };
-    store.request(&row.id, desired, &new(kind)).await.map(|wanted| wanted.operation)
+    store.request(&row.id, Some(desired), &new(kind)).await.map(|wanted| wanted.operation)
 }
 
 async fn state(store: &Store, id: &OperationId) -> OperationState {

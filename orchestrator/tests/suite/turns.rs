@@ -7,7 +7,7 @@ use contracts::workspace::Desired;
 use contracts::{ErrorCode, OperationId, Problem};
 use jiff::Timestamp;
 use orchestrator::lifecycle::state::Event;
-use orchestrator::store::{Change, End, Step, Store, StoreError, WorkspaceRow};
+use orchestrator::store::{Change, End, NewOperation, Step, Store, StoreError, WorkspaceRow};
 
 use super::*;
 
@@ -43,12 +43,16 @@ pub async fn a_delete_ends_what_waits_and_asks_what_runs_to_end(store: &Store) {
     let (row, create) = created(store, "a").await;
     let running = claim(store, "one").await.unwrap();
     let stop = request(store, &row, OperationKind::Stop).await.unwrap();
-    let delete = store.request(&row.id, Desired::Deleted, &new(OperationKind::Delete)).await.unwrap();
+    let delete = store.request(&row.id, Some(Desired::Deleted), &new(OperationKind::Delete)).await.unwrap();
     assert_eq!(delete.cancelled, Some(create.id.clone()));
     let stop = store.operation(&stop.id).await.unwrap().unwrap();
-    assert_eq!((stop.state, stop.error.unwrap().code), (OperationState::Canceled, ErrorCode::Canceled));
+    assert_eq!(
+        (stop.state, stop.error.unwrap().code),
+        (OperationState::Canceled, ErrorCode::Canceled.into())
+    );
     assert!(stop.phases.finished.is_some());
-    assert_eq!(store.renew("one", LEASE).await.unwrap(), [(create.id.clone(), 1, true)]);
+    let held = [create.id.clone()];
+    assert_eq!(store.renew("one", LEASE, &held).await.unwrap(), [(create.id.clone(), 1, true)]);
     let late = request(store, &row, OperationKind::Start).await.unwrap_err();
     assert!(matches!(&late, StoreError::Busy(other) if other.id == delete.operation.id), "{late}");
     store.finish(&hold(&running), end(&running, OperationState::Canceled)).await.unwrap();
@@ -65,13 +69,16 @@ pub async fn asked_twice_for_the_same_the_answer_is_the_same_operation(store: &S
 
 pub async fn what_a_claimer_has_left_is_taken_over_and_its_late_words_change_nothing(store: &Store) {
     let (row, _) = created(store, "a").await;
-    let zombie = store.claim("zombie", SHORT, &[]).await.unwrap().unwrap();
+    let zombie = store.claim("zombie", SHORT, &[], &[]).await.unwrap().unwrap();
     assert_eq!(claim(store, "heir").await, None, "not before its lease is over");
     tokio::time::sleep(2 * SHORT).await;
-    assert_eq!(claim(store, "zombie").await, None, "nobody takes over from himself");
+    let held = [zombie.operation.id.clone()];
+    let again = store.claim("zombie", LEASE, &[], &held).await.unwrap();
+    assert_eq!(again, None, "nobody takes over what he has in hand");
     let heir = claim(store, "heir").await.unwrap();
     assert_eq!((&heir.operation.id, heir.fence), (&zombie.operation.id, zombie.fence + 1));
-    assert_eq!(store.renew("zombie", LEASE).await.unwrap(), []);
+    assert!(heir.inherited && !zombie.inherited);
+    assert_eq!(store.renew("zombie", LEASE, &held).await.unwrap(), []);
 
     let before = (now(store, &row).await, store.operation(&zombie.operation.id).await.unwrap());
     let mut phases = zombie.operation.phases.clone();
@@ -96,15 +103,16 @@ pub async fn what_a_claimer_has_left_is_taken_over_and_its_late_words_change_not
 
 pub async fn a_claimer_that_gives_its_word_keeps_what_it_has_and_hears_what_is_asked_of_it(store: &Store) {
     created(store, "a").await;
-    let claimed = store.claim("one", SHORT, &[]).await.unwrap().unwrap();
+    let claimed = store.claim("one", SHORT, &[], &[]).await.unwrap().unwrap();
     let id = claimed.operation.id.clone();
-    assert_eq!(store.renew("one", LEASE).await.unwrap(), [(id.clone(), 1, false)]);
+    let held = [id.clone()];
+    assert_eq!(store.renew("one", LEASE, &held).await.unwrap(), [(id.clone(), 1, false)]);
     tokio::time::sleep(2 * SHORT).await;
     assert_eq!(claim(store, "two").await, None);
     assert_eq!(store.cancel(&id).await.unwrap().unwrap().state, OperationState::Running);
-    assert_eq!(store.renew("one", LEASE).await.unwrap(), [(id, 1, true)]);
+    assert_eq!(store.renew("one", LEASE, &held).await.unwrap(), [(id, 1, true)]);
     succeeds(store, &claimed).await;
-    assert_eq!(store.renew("one", LEASE).await.unwrap(), []);
+    assert_eq!(store.renew("one", LEASE, &held).await.unwrap(), []);
 }
 
 pub async fn a_claimer_that_ends_keeps_nobody_waiting(store: &Store) {
@@ -132,9 +140,9 @@ pub async fn a_provider_without_room_keeps_no_other_waiting(store: &Store) {
     let other = WorkspaceRow { provider: "docker".parse().unwrap(), ..workspace("b") };
     store.insert_workspace(&other, &new(OperationKind::Create)).await.unwrap();
     let full = ["fake".to_owned(), "fly".to_owned()];
-    let claimed = store.claim("one", LEASE, &full).await.unwrap().unwrap();
+    let claimed = store.claim("one", LEASE, &full, &[]).await.unwrap().unwrap();
     assert_eq!(claimed.operation.slug.as_str(), "b");
-    assert_eq!(store.claim("one", LEASE, &full).await.unwrap(), None);
+    assert_eq!(store.claim("one", LEASE, &full, &[]).await.unwrap(), None);
     assert_eq!(claim(store, "one").await.unwrap().operation.slug.as_str(), "a");
 }
 
@@ -179,4 +187,44 @@ pub async fn many_requests_at_once_for_one_workspace_are_one_running_and_one_wai
     let unfinished = store.unfinished_of(&row.runtime_id).await.unwrap();
     assert_eq!((unfinished.len(), &unfinished[0].id), (2, &create.id));
     succeeds(store, &running).await;
+}
+
+pub async fn a_claim_whose_answer_was_lost_is_claimed_again_by_the_same(store: &Store) {
+    created(store, "a").await;
+    let lost = store.claim("one", SHORT, &[], &[]).await.unwrap().unwrap();
+    // It has something else in hand, and gives its word for that alone.
+    created(store, "b").await;
+    let other = claim(store, "one").await.unwrap();
+    let held = [other.operation.id.clone()];
+    assert_eq!(store.renew("one", LEASE, &held).await.unwrap().len(), 1);
+    tokio::time::sleep(2 * SHORT).await;
+    let again = store.claim("one", LEASE, &[], &held).await.unwrap().unwrap();
+    assert_eq!((&again.operation.id, again.fence, again.inherited), (&lost.operation.id, 2, true));
+}
+
+pub async fn what_was_asked_to_end_is_nobodys_answer(store: &Store) {
+    let (row, create) = created(store, "a").await;
+    succeeds(store, &claim(store, "one").await.unwrap()).await;
+    let start = request(store, &row, OperationKind::Start).await.unwrap();
+    let running = claim(store, "one").await.unwrap();
+    store.cancel(&start.id).await.unwrap();
+    let again = request(store, &row, OperationKind::Start).await.unwrap();
+    assert_ne!(again.id, start.id);
+    assert_eq!(now(store, &row).await.desired, Desired::Running);
+    store.finish(&hold(&running), end(&running, OperationState::Canceled)).await.unwrap();
+    assert_eq!(claim(store, "one").await.unwrap().operation.id, again.id);
+    assert_ne!(create.id, again.id);
+}
+
+pub async fn a_key_of_who_was_answered_with_what_was_on_its_way_stands_for_that(store: &Store) {
+    let (row, _) = created(store, "a").await;
+    succeeds(store, &claim(store, "one").await.unwrap()).await;
+    let start = request(store, &row, OperationKind::Start).await.unwrap();
+    let new =
+        NewOperation { idempotency: Some(("k".to_owned(), "d".to_owned())), ..new(OperationKind::Start) };
+    let same = store.request(&row.id, Some(Desired::Running), &new).await.unwrap().operation;
+    assert_eq!(same.id, start.id);
+    succeeds(store, &claim(store, "one").await.unwrap()).await;
+    let (operation, digest) = store.operation_of_key("admin", "k").await.unwrap().unwrap();
+    assert_eq!((operation.id, digest.as_str()), (start.id, "d"));
 }

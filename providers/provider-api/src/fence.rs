@@ -19,8 +19,8 @@
 
 use crate::error::{Late, ProviderError, Result};
 
-/// Passes unless `seen`, the highest fence that is kept for the runtime, is higher than this write's. What
-/// `object`, a kind and a name, is for: words. Keep the write's own fence when it is `> seen`.
+/// Passes unless `seen`, the highest fence that is kept for the runtime, is higher than this write's. `object`,
+/// its kind and name, is for the words of the refusal. The module keeps the write's own fence when that is higher.
 pub fn pass(fence: Option<u64>, seen: Option<u64>, object: (&str, &str)) -> Result<()> {
     match (fence, seen) {
         (Some(ours), Some(theirs)) if ours < theirs => {

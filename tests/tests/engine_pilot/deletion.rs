@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use reqwest::Method;
+use serde_json::{Value, json};
 
 use crate::support::eventually;
+use crate::support::sse::Events;
 use crate::support::world::World;
 
 #[tokio::test]
@@ -112,4 +114,28 @@ async fn where_losses_are_only_reported_an_instance_that_died_waits_to_be_starte
     assert_eq!(seen["error"]["code"], "instance_failed", "{seen:#}");
     world.api.succeeded(&world.api.change("demo", "start").await).await;
     assert_eq!(world.api.workspace("demo").await["state"], "ready");
+}
+
+#[tokio::test]
+async fn a_workspace_whose_provider_is_gone_for_good_can_be_released_and_what_may_be_left_is_told() {
+    let mut world = World::start_with(&["--providers", "fake,local"]).await;
+    world.api.succeeded(&world.api.create(json!({"slug": "demo", "provider": "fake"})).await).await;
+    world.terminate();
+    let names = world.options.iter_mut().find(|option| *option == "fake,local").unwrap();
+    *names = "local".to_owned();
+    world.serve().await;
+    let failed = world.api.ended(&world.api.delete("demo").await).await;
+    assert_eq!(failed["error"]["code"], "unknown_provider", "{failed:#}");
+    assert!(failed["error"]["action"].as_str().unwrap().contains("--forget"), "{failed:#}");
+    let released = world.api.request(Method::DELETE, "/v1/workspaces/demo?forget=true").send().await.unwrap();
+    let released: Value = released.json().await.unwrap();
+    world.api.succeeded(&released["operation"]).await;
+    let path = format!("/v1/operations/{}/events", released["operation"]["id"].as_str().unwrap());
+    let mut events = Events::new(world.api.request(Method::GET, &path).send().await.unwrap());
+    let told = events.until("end", |event| event["type"] == "done").await;
+    let words: String = told.iter().filter_map(|(_, event)| event["text"].as_str()).collect();
+    assert!(words.contains("pilot:fake:Machine"), "{words}");
+    let again = world.api.request(Method::GET, "/v1/workspaces/demo").send().await.unwrap();
+    assert_eq!(again.status(), 404);
+    world.api.create_ready("demo", "local").await;
 }

@@ -8,6 +8,7 @@
 mod postgres;
 mod support;
 
+mod api;
 mod bad_input;
 mod browser;
 mod clouds;

@@ -57,6 +57,50 @@ async fn what_an_orchestrator_that_died_has_begun_another_finishes_and_nothing_i
     assert_eq!(other.witness.docker_objects(), Vec::<String>::new());
 }
 
+fn signal(pid: u32, name: &str) {
+    assert!(std::process::Command::new("kill").args([name, &pid.to_string()]).status().unwrap().success());
+}
+
+/// The server and its engine host.
+fn family(world: &World) -> Vec<u32> {
+    let server = world.server_pid();
+    let list = std::process::Command::new("ps").args(["-o", "pid=", "--ppid", &server.to_string()]).output();
+    let children = String::from_utf8_lossy(&list.unwrap().stdout).into_owned();
+    let children = children.split_whitespace().map(|pid| pid.parse().unwrap());
+    std::iter::once(server).chain(children).collect()
+}
+
+#[tokio::test]
+async fn an_orchestrator_that_wakes_up_late_changes_nothing_of_what_its_successor_has_done() {
+    let server = Postgres::start();
+    let one = World::start_on_database(&server.url(), None).await;
+    let create = one.api.create(json!({"slug": "demo"})).await;
+    let id = create["id"].as_str().unwrap().to_owned();
+    eventually("the create to be planned", Duration::from_secs(30), || async {
+        let operation: Value = one.api.get(&format!("/v1/operations/{id}")).await;
+        operation["phases"]["planned"].is_string().then_some(())
+    })
+    .await;
+    let asleep = family(&one);
+    asleep.iter().for_each(|pid| signal(*pid, "-STOP"));
+    let other = World::start_on_database(&server.url(), Some(&one)).await;
+    other.api.succeeded(&create).await;
+    let workspace = other.api.workspace("demo").await;
+    let containers = other.witness.containers();
+    assert_eq!((&workspace["state"], containers.len()), (&json!("ready"), 1), "{workspace:#}");
+    asleep.iter().for_each(|pid| signal(*pid, "-CONT"));
+    eventually("the first to notice", Duration::from_secs(30), || async {
+        one.log().contains("another orchestrator goes on").then_some(())
+    })
+    .await;
+    assert_eq!(other.witness.containers(), containers);
+    assert_eq!(other.api.workspace("demo").await["state"], "ready");
+    let plan: Value = other.api.post("/v1/workspaces/demo/preview", &json!({})).await.json().await.unwrap();
+    assert_eq!(plan["changes"].as_object().unwrap().keys().collect::<Vec<_>>(), ["same"], "{plan:#}");
+    one.api.succeeded(&one.api.delete("demo").await).await;
+    assert_eq!(other.witness.docker_objects(), Vec::<String>::new());
+}
+
 #[tokio::test]
 async fn an_orchestrator_with_other_secrets_is_refused_and_told_where_to_get_them() {
     let server = Postgres::start();

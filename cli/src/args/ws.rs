@@ -1,0 +1,245 @@
+//! What can be typed after `pilot ws`.
+
+use clap::{Subcommand, ValueEnum};
+use contracts::workspace::Observed;
+
+use super::{Connection, one_of};
+
+#[derive(Debug, clap::Args)]
+pub struct Ws {
+    #[command(flatten)]
+    pub connection: Connection,
+    #[command(subcommand)]
+    pub command: WsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum WsCommand {
+    /// Create a workspace and wait until it is ready
+    #[command(after_help = CREATE_EXAMPLES)]
+    Create(Create),
+    /// List the workspaces
+    #[command(visible_alias = "list", after_help = LIST_EXAMPLES)]
+    Ls(List),
+    /// Show one workspace
+    Get {
+        /// The workspace's name, as `pilot ws ls` shows it
+        slug: String,
+    },
+    /// Say why a workspace is as it is: who wants it so, what was tried, and what comes next
+    Why {
+        /// The workspace's name, as `pilot ws ls` shows it
+        slug: String,
+    },
+    /// Start a stopped workspace and wait until it is ready
+    Start(Change),
+    /// Stop a workspace; its files and sessions stay
+    Stop(Change),
+    /// Restart a workspace: its instance boots anew, with the newest model configuration; files and sessions stay
+    Restart(Change),
+    /// Suspend a workspace: it goes on where it was (`pilot provider ls` shows which providers can)
+    Suspend(Change),
+    /// Resume a suspended workspace and wait until it answers
+    Resume(Change),
+    /// Give a workspace another name, and with it another host name; its id, files and sessions stay
+    Rename {
+        /// The workspace's name as it is
+        old: String,
+        /// The name that it gets: a-z, 0-9 and '-', beginning with a letter
+        new: String,
+    },
+    /// Wait until a workspace is in a state and nothing is under way, whoever brings it there
+    #[command(after_help = WAIT_EXAMPLES)]
+    Wait(Wait),
+    /// Delete a workspace with its files
+    #[command(visible_alias = "delete")]
+    Rm(Remove),
+    /// Show the end of an instance's log, and with -f what comes after it
+    Logs(Logs),
+    /// Print a fresh link that logs one browser in; it works once, for ten minutes
+    Open {
+        /// The workspace's name, as `pilot ws ls` shows it
+        slug: String,
+        /// Open it in this machine's browser too (on a terminal)
+        #[arg(long)]
+        browser: bool,
+    },
+}
+
+const LIST_EXAMPLES: &str = "\
+Examples:
+  pilot ws ls --state failed --sort newest
+  pilot ws ls --owner ada --label team=core
+  pilot ws ls --json | jq -r '.workspaces[].slug'";
+
+#[derive(Debug, clap::Args)]
+pub struct List {
+    /// Only those of this owner
+    #[arg(long, value_name = "NAME")]
+    owner: Option<String>,
+    /// Only those with this label
+    #[arg(long, value_name = "NAME=VALUE", value_parser = label)]
+    label: Option<(String, String)>,
+    /// Only those in this state
+    #[arg(long, value_parser = one_of(&Observed::ALL, Observed::as_str))]
+    state: Option<Observed>,
+    /// Only those of this provider
+    #[arg(long, value_name = "NAME")]
+    provider: Option<String>,
+    /// By name, or by age
+    #[arg(long, value_enum, default_value = "slug")]
+    sort: Sort,
+    /// Fail when there is any, for scripts that remove Pilot
+    #[arg(long)]
+    pub expect_none: bool,
+}
+
+impl List {
+    /// As the lifecycle API takes it.
+    pub fn query(&self) -> Vec<(&'static str, String)> {
+        let sort = match self.sort {
+            Sort::Slug => None,
+            Sort::Oldest => Some("oldest".to_owned()),
+            Sort::Newest => Some("newest".to_owned()),
+        };
+        let label = self.label.as_ref().map(|(name, value)| format!("{name}={value}"));
+        let state = self.state.map(|state| state.as_str().to_owned());
+        let wanted = [
+            ("owner", self.owner.clone()),
+            ("label", label),
+            ("state", state),
+            ("provider", self.provider.clone()),
+            ("sort", sort),
+        ];
+        wanted.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Sort {
+    Slug,
+    Oldest,
+    Newest,
+}
+
+/// What names and values may be is for the server to say.
+fn label(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=').filter(|(name, _)| !name.is_empty());
+    let (name, value) = pair.ok_or("write it as NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+const CREATE_EXAMPLES: &str = "\
+Examples:
+  pilot ws create demo
+  pilot ws create demo --plan            show what would be made, and make nothing
+  pilot ws create api --git https://host/team/api.git --ref main
+  pilot ws create big --provider docker --size large --no-wait
+  pilot ws create ml --owner ada --label team=core --label task=42";
+
+#[derive(Debug, clap::Args)]
+pub struct Create {
+    /// Its name and host name: a-z, 0-9 and '-', beginning with a letter
+    pub slug: String,
+    /// Where it runs; `pilot provider ls` shows the choices [default: the server's]
+    #[arg(long, value_name = "NAME")]
+    pub provider: Option<String>,
+    /// One of the provider's sizes [default: the provider's first]
+    #[arg(long, value_name = "NAME")]
+    pub size: Option<String>,
+    /// One of the provider's regions [default: the provider's first]
+    #[arg(long, value_name = "NAME")]
+    pub region: Option<String>,
+    /// A git repository to clone into it
+    #[arg(long, value_name = "URL")]
+    pub git: Option<String>,
+    /// The branch or tag to clone
+    #[arg(long = "ref", value_name = "REF", requires = "git")]
+    pub reference: Option<String>,
+    /// Whose it is; of several owners, each has its turn
+    #[arg(long, value_name = "NAME")]
+    pub owner: Option<String>,
+    /// Your own words to find it by, with `pilot ws ls --label`; may be given more than once
+    #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label)]
+    pub labels: Vec<(String, String)>,
+    /// Return as soon as the request is accepted
+    #[arg(long, conflicts_with = "plan")]
+    pub no_wait: bool,
+    /// Only show the plan
+    #[arg(long)]
+    pub plan: bool,
+}
+
+const WAIT_EXAMPLES: &str = "\
+Examples:
+  pilot ws create demo --no-wait && pilot ws wait demo --timeout 300
+  pilot ws wait demo --for deleted
+
+Exit codes: 0 it is so, 1 it failed and nothing is under way, 3 there is no such workspace, 6 not in time.";
+
+#[derive(Debug, clap::Args)]
+pub struct Wait {
+    /// The workspace's name, as `pilot ws ls` shows it
+    pub slug: String,
+    /// What to wait for
+    #[arg(long = "for", value_enum, default_value = "ready", value_name = "STATE")]
+    pub goal: Goal,
+    /// How long at most
+    #[arg(long, default_value = "120", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub timeout: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Goal {
+    Ready,
+    Stopped,
+    Suspended,
+    Deleted,
+}
+
+impl Goal {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Goal::Ready => "ready",
+            Goal::Stopped => "stopped",
+            Goal::Suspended => "suspended",
+            Goal::Deleted => "deleted",
+        }
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Logs {
+    /// The workspace's name, as `pilot ws ls` shows it
+    pub slug: String,
+    /// Go on with what is new, until Ctrl-C (exit code 130) or until the workspace is gone
+    #[arg(long, short)]
+    pub follow: bool,
+    /// How much of the end, in bytes
+    #[arg(long, default_value_t = 64 * 1024, value_name = "N")]
+    pub bytes: u64,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Change {
+    /// The workspace's name, as `pilot ws ls` shows it
+    pub slug: String,
+    /// Return as soon as the request is accepted
+    #[arg(long)]
+    pub no_wait: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Remove {
+    /// The workspace's name, as `pilot ws ls` shows it
+    pub slug: String,
+    /// Return as soon as the request is accepted
+    #[arg(long)]
+    pub no_wait: bool,
+    /// Do not ask; a program, which cannot be asked, must say so
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Release it without its provider, which is gone for good: what exists there stays, and is named
+    #[arg(long)]
+    pub forget: bool,
+}

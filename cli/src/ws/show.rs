@@ -1,0 +1,108 @@
+//! How workspaces are shown: in a list, and one with all that is known of it.
+
+use std::time::SystemTime;
+
+use contracts::workspace::Workspace;
+use contracts::{ErrorCode, Problem, WorkspaceRef};
+
+use super::word;
+use crate::Outcome;
+use crate::args::List;
+use crate::client::Client;
+use crate::ui::{Ui, duration};
+
+/// The column that is only there when somebody owns something.
+const OWNER: usize = 3;
+
+pub async fn list(client: &Client, wanted: &List, ui: &mut Ui) -> Result<Outcome, Problem> {
+    let list = client.workspaces(&wanted.query()).await?;
+    if wanted.expect_none && !list.workspaces.is_empty() {
+        let names: Vec<&str> = list.workspaces.iter().map(|workspace| workspace.slug.as_str()).collect();
+        let problem = Problem::new(
+            ErrorCode::ProviderInUse,
+            format!("There is to be none, and there are {}: {}.", names.len(), names.join(", ")),
+        );
+        return Err(problem.with_action("Delete each with its files: `pilot ws rm NAME`."));
+    }
+    if ui.json {
+        ui.document(&list);
+    } else if list.workspaces.is_empty() {
+        ui.note(match wanted.query().is_empty() {
+            true => "There are no workspaces. `pilot ws create demo` makes one.",
+            false => "There are no such workspaces. `pilot ws ls` lists all.",
+        });
+    } else {
+        table(&list.workspaces, ui);
+    }
+    Ok(Outcome::Done)
+}
+
+fn table(workspaces: &[Workspace], ui: &mut Ui) {
+    let row = |workspace: &Workspace| {
+        vec![
+            workspace.slug.to_string(),
+            word(&workspace.state),
+            age(workspace),
+            workspace.owner.clone().unwrap_or_default(),
+            workspace.provider.to_string(),
+            workspace.size.clone(),
+            workspace.url.clone().unwrap_or_default(),
+        ]
+    };
+    let mut head = vec!["NAME", "STATE", "SINCE", "OWNER", "PROVIDER", "SIZE", "URL"];
+    let mut rows: Vec<_> = workspaces.iter().map(row).collect();
+    // Where nobody was named there is nothing to tell apart.
+    if workspaces.iter().all(|workspace| workspace.owner.is_none()) {
+        head.remove(OWNER);
+        rows.iter_mut().for_each(|row| drop(row.remove(OWNER)));
+    }
+    ui.table(&head, &rows);
+}
+
+pub async fn one(client: &Client, name: &WorkspaceRef, ui: &mut Ui) -> Result<Outcome, Problem> {
+    let workspace = client.workspace(name).await?;
+    if ui.json {
+        ui.document(&workspace);
+        return Ok(Outcome::Done);
+    }
+    let git = workspace.git.as_ref().map(|git| match &git.reference {
+        Some(reference) => format!("{} ({reference})", git.url),
+        None => git.url.clone(),
+    });
+    let labels: Vec<_> = workspace.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let labels = (!labels.is_empty()).then(|| labels.join(", "));
+    let lines = [
+        ("name", Some(workspace.slug.to_string())),
+        ("id", Some(workspace.id.to_string())),
+        ("state", Some(format!("{} (for {})", word(&workspace.state), age(&workspace)))),
+        ("wanted", Some(word(&workspace.desired))),
+        ("provider", Some(workspace.provider.to_string())),
+        ("size", Some(workspace.size.clone())),
+        ("region", workspace.region.clone()),
+        ("git", git),
+        ("owner", workspace.owner.clone()),
+        ("labels", labels),
+        ("url", workspace.url.clone()),
+        ("runtime", Some(workspace.runtime_id.to_string())),
+        ("operation", workspace.operation.as_ref().map(ToString::to_string)),
+    ];
+    for (name, value) in lines {
+        if let Some(value) = value {
+            ui.say(format!("{name:<10} {value}"));
+        }
+    }
+    if let Some(problem) = &workspace.error {
+        ui.say(format!("{:<10} {}", "problem", problem.to_string().replace('\n', "\n           ")));
+    }
+    Ok(Outcome::Done)
+}
+
+fn age(workspace: &Workspace) -> String {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let now = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
+    // Tenths of a second are noise in a list.
+    match (now - workspace.since.as_millisecond()) / 1000 {
+        seconds @ ..60 => format!("{} s", seconds.max(0)),
+        seconds => duration(seconds.saturating_mul(1000)),
+    }
+}

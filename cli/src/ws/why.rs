@@ -1,0 +1,57 @@
+//! `pilot ws why`: what a workspace is, who wants it so, what was tried, and what comes next.
+
+use contracts::operation::Operation;
+use contracts::why::Asked;
+use contracts::{Problem, WorkspaceRef};
+use jiff::Timestamp;
+
+use super::word;
+use crate::Outcome;
+use crate::client::Client;
+use crate::ui::{Ui, duration};
+
+pub async fn run(client: &Client, name: &WorkspaceRef, ui: &mut Ui) -> Result<Outcome, Problem> {
+    let why = client.why(name).await?;
+    if ui.json {
+        ui.document(&why);
+        return Ok(Outcome::Done);
+    }
+    let (workspace, now) = (&why.workspace, Timestamp::now());
+    let since = ago(workspace.since, now);
+    ui.say(format!(
+        "{} is {} (for {since}), and is to be {}.",
+        workspace.slug,
+        word(&workspace.state),
+        word(&workspace.desired)
+    ));
+    if let Some(problem) = &workspace.error {
+        ui.say(format!("  {}", problem.to_string().replace('\n', "\n  ")));
+    }
+    ui.say("Asked for:");
+    why.asked.iter().for_each(|asked| ui.say(wish(asked, now)));
+    ui.say("Done:");
+    why.operations.iter().for_each(|operation| ui.say(done(operation, now)));
+    ui.say(format!("Next: {}", why.next));
+    Ok(Outcome::Done)
+}
+
+fn wish(asked: &Asked, now: Timestamp) -> String {
+    let ago = format!("{} ago", ago(asked.at, now));
+    format!("  {ago:<14} {:<10} by {} (request {})", asked.action, asked.principal, asked.request_id)
+}
+
+fn done(operation: &Operation, now: Timestamp) -> String {
+    let at = operation.phases.finished.or(operation.phases.queued);
+    let ago = at.map(|at| format!("{} ago", ago(at, now))).unwrap_or_default();
+    let code = operation.error.as_ref().map(|problem| format!(": {}", problem.code)).unwrap_or_default();
+    let kind = word(&operation.kind);
+    format!("  {ago:<14} {kind:<10} {}{code} ({})", operation.state.as_str(), operation.id)
+}
+
+fn ago(at: Timestamp, now: Timestamp) -> String {
+    // Tenths of a second are noise here.
+    match (now.as_millisecond() - at.as_millisecond()) / 1000 {
+        seconds @ ..60 => format!("{} s", seconds.max(0)),
+        seconds => duration(seconds.saturating_mul(1000)),
+    }
+}

@@ -1,0 +1,91 @@
+//! A stack for whoever uses the plain CLI: its project, and what the shell has to know.
+
+use std::collections::BTreeMap;
+
+use contracts::Problem;
+use contracts::workspace::StackExport;
+use stacks::{Location, Stack};
+
+use super::Engine;
+use crate::tools::PULUMI_VERSION;
+
+impl Engine {
+    /// The stack as a project for the plain CLI, sharing state and secrets with this installation.
+    pub fn export(&self, stack: &Stack) -> Result<StackExport, Problem> {
+        let location = Location {
+            plugin_folder: Some(self.plugin_folder.clone()),
+            backend_url: Some(without_password(&self.workspace.backend().url())),
+        };
+        let mut files = BTreeMap::from([
+            ("Pulumi.yaml".to_owned(), stacks::render(stack, &location)),
+            ("env.sh".to_owned(), self.environment(stack)),
+        ]);
+        let settings = settings_file(stack);
+        if let Ok(text) = std::fs::read_to_string(self.workspace.directory().join(&settings)) {
+            files.insert(settings, text);
+        }
+        Ok(StackExport { stack: stack.name.clone(), files })
+    }
+
+    fn environment(&self, stack: &Stack) -> String {
+        let mut lines = vec![
+            "# Source this file, then use the Pulumi CLI here: . ./env.sh && pulumi preview".to_owned(),
+            format!("export PATH={}:\"$PATH\"", quoted(&self.pulumi_folder.display().to_string())),
+            format!(
+                "command -v pulumi >/dev/null || echo 'Pulumi {PULUMI_VERSION} is not here yet: `cargo xtask tools` \
+                 builds it' >&2"
+            ),
+            format!("export PULUMI_STACK={}", quoted(&stack.name)),
+            "# One that is set would count before the file.".to_owned(),
+            "unset PULUMI_CONFIG_PASSPHRASE".to_owned(),
+            format!(
+                "export PULUMI_CONFIG_PASSPHRASE_FILE={}",
+                quoted(&self.layout.secret("pulumi-passphrase").display().to_string())
+            ),
+            format!("export PILOT_DATA={}", quoted(&self.layout.root.display().to_string())),
+            "export PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION=true".to_owned(),
+            "export PULUMI_SKIP_UPDATE_CHECK=true".to_owned(),
+        ];
+        lines.extend(self.settings.iter().map(|(name, value)| format!("export {name}={}", quoted(value))));
+        lines.join("\n") + "\n"
+    }
+}
+
+fn settings_file(stack: &Stack) -> String {
+    format!("Pulumi.{}.yaml", stack.name)
+}
+
+/// For whoever may read it: people have the password elsewhere, such as in `PGPASSWORD`.
+pub fn without_password(address: &str) -> String {
+    let Ok(mut url) = url::Url::parse(address) else { return address.to_owned() };
+    // Refused for addresses that have none.
+    let _ = url.set_password(None);
+    url.into()
+}
+
+/// For a shell: single quotes keep everything but themselves.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_with_quotes_and_spaces_survives_the_shell() {
+        let odd = "/a b/it's $HOME";
+        let script = format!("printf %s {}", quoted(odd));
+        let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), odd);
+    }
+
+    #[test]
+    fn an_address_is_shown_without_its_password() {
+        assert_eq!(without_password("postgres://me:secret@db/pilot"), "postgres://me@db/pilot");
+        assert_eq!(
+            without_password("postgres://me@db/pilot?sslmode=disable"),
+            "postgres://me@db/pilot?sslmode=disable"
+        );
+    }
+}

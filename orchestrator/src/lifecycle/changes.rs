@@ -1,0 +1,287 @@
+//! What changes a workspace. A change is committed and then runs; everything that can be refused is refused before the
+//! commit.
+
+use contracts::operation::{Operation, OperationKind};
+use contracts::workspace::{Accepted, CreateWorkspace, Desired, Observed, RenameWorkspace, Woken, Workspace};
+use contracts::{ErrorCode, OperationId, Problem, WorkspaceRef};
+
+use super::request::{self, ValidCreate};
+use super::service::{Caller, Lifecycle, not_found, slug_taken};
+use crate::store::{NewOperation, StoreError, WorkspaceRow};
+
+impl Lifecycle {
+    pub async fn create(&self, body: CreateWorkspace, caller: &Caller) -> Result<Accepted, Problem> {
+        let digest = serde_json::to_string(&body).unwrap_or_default();
+        if let Some(accepted) = self.repeated(caller, &digest).await? {
+            return Ok(accepted);
+        }
+        let valid = request::validate(body, &self.providers, self.default_provider.as_str())?;
+        valid.provider.ready().await.map_err(crate::engine::provider_problem)?;
+        let row = new_row(valid);
+        let operation = new_operation(OperationKind::Create, caller, &digest);
+        match self.store.insert_workspace(&row, &operation).await {
+            Ok(operation) => self.accepted(&row.id.into(), operation).await,
+            // The same request may have been sent twice at once, and this one was the slower.
+            Err(error @ (StoreError::SlugTaken | StoreError::KeyTaken)) => {
+                let refusal =
+                    if matches!(error, StoreError::SlugTaken) { slug_taken(&row.slug) } else { error.into() };
+                self.repeated(caller, &digest).await?.ok_or(refusal)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    pub async fn start(&self, name: &WorkspaceRef, caller: &Caller) -> Result<Accepted, Problem> {
+        self.change(name, OperationKind::Start, Some(Desired::Running), caller).await
+    }
+
+    pub async fn stop(&self, name: &WorkspaceRef, caller: &Caller) -> Result<Accepted, Problem> {
+        self.change(name, OperationKind::Stop, Some(Desired::Stopped), caller).await
+    }
+
+    /// Keeps the instance's memory, where the provider can.
+    pub async fn suspend(&self, name: &WorkspaceRef, caller: &Caller) -> Result<Accepted, Problem> {
+        let row = self.row(name).await?;
+        if !self.providers.get(row.provider.as_str())?.describe().suspend {
+            let detail = format!("The provider {} cannot suspend workspaces.", row.provider);
+            return Err(Problem::new(ErrorCode::CapabilityUnsupported, detail).with_action(format!(
+                "`pilot ws stop {}` stops it; `pilot provider ls` shows who can.",
+                row.slug
+            )));
+        }
+        if row.observed == Observed::Stopped {
+            let detail = format!("The workspace {} is stopped, so it has no memory to keep.", row.slug);
+            return Err(Problem::new(ErrorCode::WorkspaceStopped, detail)
+                .with_action(format!("Start it with `pilot ws start {}` first.", row.slug)));
+        }
+        self.change(name, OperationKind::Suspend, Some(Desired::Suspended), caller).await
+    }
+
+    /// Goes on with what was suspended; starts what is stopped.
+    pub async fn resume(&self, name: &WorkspaceRef, caller: &Caller) -> Result<Accepted, Problem> {
+        self.change(name, OperationKind::Resume, Some(Desired::Running), caller).await
+    }
+
+    /// Stops and starts it.
+    pub async fn restart(&self, name: &WorkspaceRef, caller: &Caller) -> Result<Accepted, Problem> {
+        self.change(name, OperationKind::Restart, Some(Desired::Running), caller).await
+    }
+
+    /// Makes what exists outside as the stack says. What is desired stays.
+    pub async fn apply(&self, name: &WorkspaceRef, caller: &Caller) -> Result<Accepted, Problem> {
+        self.change(name, OperationKind::Apply, None, caller).await
+    }
+
+    /// Gives it another name. Its id, its runtime and its files stay; browsers find it at the new name.
+    pub async fn rename(
+        &self,
+        name: &WorkspaceRef,
+        body: RenameWorkspace,
+        caller: &Caller,
+    ) -> Result<Workspace, Problem> {
+        let slug = request::slug(&body.slug)?;
+        let row = self.row(name).await?;
+        let asked = (caller.principal.as_str(), caller.request_id.as_str());
+        match self.store.rename(&row, &slug, asked, caller.if_match.as_deref()).await {
+            Ok(()) => self.get(&row.id.into()).await,
+            Err(StoreError::SlugTaken) => Err(slug_taken(&slug)),
+            Err(StoreError::Gone) => Err(not_found(name)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Legal at any time: what runs for the workspace is cancelled first.
+    pub async fn delete(&self, name: &WorkspaceRef, caller: &Caller) -> Result<Accepted, Problem> {
+        self.change(name, OperationKind::Delete, Some(Desired::Deleted), caller).await
+    }
+
+    /// Asks an operation to end, in whatever phase it is. What was desired before it is desired again.
+    pub async fn cancel(&self, id: &OperationId) -> Result<Operation, Problem> {
+        let operation = self.store.cancel(id).await?;
+        self.runner.cancel(id);
+        operation
+            .ok_or_else(|| Problem::new(ErrorCode::OperationNotFound, format!("There is no operation {id}.")))
+    }
+
+    /// Somebody wants to use it: what is suspended goes on. What its user has stopped stays stopped.
+    pub async fn wake(&self, name: &WorkspaceRef, caller: &Caller) -> Result<Woken, Problem> {
+        let row = self.row(name).await?;
+        let operation = match row.desired {
+            Desired::Running => self.store.unfinished_of(&row.runtime_id).await?.into_iter().next(),
+            Desired::Suspended => {
+                // Only what is suspended still, when it comes to that.
+                let caller = Caller { if_match: Some(row.tag()), ..caller.clone() };
+                Some(self.resume(&row.id.clone().into(), &caller).await?.operation)
+            }
+            Desired::Stopped => {
+                let detail = format!("The workspace {} was stopped by its user.", row.slug);
+                return Err(Problem::new(ErrorCode::WorkspaceStopped, detail)
+                    .with_action(format!("Start it with `pilot ws start {}`.", row.slug)));
+            }
+            Desired::Deleted => return Err(not_found(name)),
+        };
+        Ok(Woken { route: self.resolve(name).await?, operation })
+    }
+
+    /// Releases it without its provider, which is gone for good.
+    pub async fn forget(&self, name: &WorkspaceRef, caller: &Caller) -> Result<Accepted, Problem> {
+        self.change(name, OperationKind::Forget, Some(Desired::Deleted), caller).await
+    }
+
+    async fn change(
+        &self,
+        name: &WorkspaceRef,
+        kind: OperationKind,
+        desired: Option<Desired>,
+        caller: &Caller,
+    ) -> Result<Accepted, Problem> {
+        // Before the slug: it may be that of a successor by now.
+        let digest = format!("{kind:?} {name}");
+        if let Some(accepted) = self.repeated(caller, &digest).await? {
+            return Ok(accepted);
+        }
+        let row = self.row(name).await?;
+        let wanted = self.store.request(&row.id, desired, &new_operation(kind, caller, &digest)).await;
+        let wanted = match wanted {
+            // The same request may have been sent twice at once, and this one was the slower.
+            Err(StoreError::KeyTaken) => {
+                let repeated = self.repeated(caller, &digest).await?;
+                return repeated.ok_or_else(|| StoreError::KeyTaken.into());
+            }
+            Err(StoreError::Gone) => return Err(not_found(name)),
+            wanted => wanted?,
+        };
+        if let Some(other) = &wanted.cancelled {
+            self.runner.cancel(other);
+        }
+        self.accepted(&row.id.into(), wanted.operation).await
+    }
+
+    async fn accepted(&self, name: &WorkspaceRef, operation: Operation) -> Result<Accepted, Problem> {
+        Ok(Accepted { workspace: self.get(name).await?, operation })
+    }
+
+    /// The first answer again, when this key was used for this request before.
+    async fn repeated(&self, caller: &Caller, digest: &str) -> Result<Option<Accepted>, Problem> {
+        let Some(key) = &caller.idempotency_key else { return Ok(None) };
+        let Some((operation, used_for)) = self.store.operation_of_key(&caller.principal, key).await? else {
+            return Ok(None);
+        };
+        if used_for != digest {
+            return Err(StoreError::KeyTaken.into());
+        }
+        // By the runtime: another workspace may have the slug by now.
+        let row = self.store.workspace_of(&operation.runtime_id).await?.ok_or_else(|| {
+            let detail = "The idempotency key was used for a workspace that has been deleted since.";
+            Problem::new(ErrorCode::IdempotencyConflict, detail).with_action("Use a new key.")
+        })?;
+        Ok(Some(Accepted { workspace: self.view(row), operation }))
+    }
+}
+
+pub(super) fn new_row(valid: ValidCreate) -> WorkspaceRow {
+    WorkspaceRow {
+        region: valid.region,
+        git: valid.git,
+        owner: valid.owner,
+        labels: valid.labels,
+        ..WorkspaceRow::new(valid.slug, valid.description.name, valid.size)
+    }
+}
+
+fn new_operation(kind: OperationKind, caller: &Caller, digest: &str) -> NewOperation {
+    NewOperation {
+        id: OperationId::random(),
+        kind,
+        request_id: caller.request_id.clone(),
+        principal: caller.principal.clone(),
+        idempotency: caller.idempotency_key.clone().map(|key| (key, digest.to_owned())),
+        if_match: caller.if_match.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, OnceLock};
+
+    use super::*;
+    use crate::operations::{Runner, stand_in};
+    use crate::store::Store;
+
+    async fn lifecycle(root: &std::path::Path) -> Lifecycle {
+        let parts = stand_in::parts(root).await;
+        // What is accepted stays queued.
+        parts.shutdown.cancel();
+        Lifecycle {
+            store: parts.store.clone(),
+            providers: parts.providers.clone(),
+            engine: Arc::clone(&parts.engine),
+            installation: parts.installation.clone(),
+            runner: Runner::new(parts),
+            default_provider: "test".parse().unwrap(),
+            repair: crate::reconcile::Repair::Auto,
+            gateway: OnceLock::new(),
+        }
+    }
+
+    fn caller(key: Option<&str>) -> Caller {
+        let idempotency_key = key.map(str::to_owned);
+        Caller {
+            principal: "admin".to_owned(),
+            request_id: "req-1".to_owned(),
+            idempotency_key,
+            if_match: None,
+        }
+    }
+
+    /// As the end of a delete does.
+    async fn remove(store: &Store) {
+        let claimed = store.claim("me", std::time::Duration::from_secs(9), &[], &[]).await.unwrap().unwrap();
+        let (operation, runtime) = (claimed.operation.id, claimed.operation.runtime_id);
+        let (state, phases) = (contracts::operation::OperationState::Succeeded, claimed.operation.phases);
+        let end = crate::store::End { state, phases, error: None, change: None, removed: true };
+        store.finish(&crate::store::Hold { operation, runtime, fence: claimed.fence }, end).await.unwrap();
+    }
+
+    fn row(slug: &str) -> WorkspaceRow {
+        WorkspaceRow::new(slug.parse().unwrap(), "test".parse().unwrap(), String::new())
+    }
+
+    #[tokio::test]
+    async fn a_key_stands_for_its_own_workspace_even_when_another_has_the_slug_now() {
+        let folder = tempfile::tempdir().unwrap();
+        let lifecycle = lifecycle(folder.path()).await;
+        let caller = caller(Some("key"));
+        let (first, second) = (row("demo"), row("demo"));
+        let operation = new_operation(OperationKind::Create, &caller, "digest");
+        lifecycle.store.insert_workspace(&first, &operation).await.unwrap();
+        let repeated = lifecycle.repeated(&caller, "digest").await.unwrap().unwrap();
+        assert_eq!(
+            (repeated.workspace.runtime_id, repeated.operation.id),
+            (first.runtime_id.clone(), operation.id)
+        );
+
+        remove(&lifecycle.store).await;
+        let mut other = new_operation(OperationKind::Create, &caller, "digest");
+        other.idempotency = None;
+        lifecycle.store.insert_workspace(&second, &other).await.unwrap();
+        let problem = lifecycle.repeated(&caller, "digest").await.unwrap_err();
+        assert_eq!(problem.code, ErrorCode::IdempotencyConflict);
+    }
+
+    #[tokio::test]
+    async fn the_same_change_asked_for_many_times_at_once_is_one_operation() {
+        let folder = tempfile::tempdir().unwrap();
+        let lifecycle = lifecycle(folder.path()).await;
+        let caller = caller(None);
+        let row = row("demo");
+        let create = new_operation(OperationKind::Create, &caller, "");
+        lifecycle.store.insert_workspace(&row, &create).await.unwrap();
+        let name = row.slug.clone().into();
+        let asked = (0..16).map(|_| lifecycle.delete(&name, &caller));
+        let answers = futures_util::future::join_all(asked).await;
+        let ids: std::collections::HashSet<_> =
+            answers.into_iter().map(|answer| answer.unwrap().operation.id).collect();
+        assert_eq!(ids.len(), 1);
+    }
+}

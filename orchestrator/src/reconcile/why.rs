@@ -1,0 +1,68 @@
+//! What happens next to a workspace, in words.
+
+use std::time::Duration;
+
+use contracts::Problem;
+use contracts::operation::{Operation, OperationKind, OperationState, Phase};
+use contracts::workspace::{Desired, Observed};
+
+use super::{INTERVAL, Repair, until_next};
+use crate::store::{Store, WorkspaceRow};
+
+/// By what is known; the reconciler may see more at its next look.
+pub async fn next(store: &Store, row: &WorkspaceRow, repair: Repair) -> Result<String, Problem> {
+    let unfinished = store.unfinished_of(&row.runtime_id).await?;
+    if !unfinished.is_empty() {
+        return Ok(unfinished.iter().map(under_way).collect::<Vec<_>>().join(" "));
+    }
+    let kind = match (row.desired, row.observed) {
+        (Desired::Deleted, _) => OperationKind::Delete,
+        (Desired::Running, Observed::Ready)
+        | (Desired::Stopped, Observed::Stopped)
+        | (Desired::Suspended, Observed::Suspended) => {
+            return Ok("Nothing: it is as it is desired.".to_owned());
+        }
+        (_, Observed::Unknown) => {
+            return Ok(format!("A look finds out what is true, every {INTERVAL:.0?}."));
+        }
+        (Desired::Running, Observed::Failed)
+            if row.error.as_ref().is_some_and(|problem| !problem.retryable) =>
+        {
+            return Ok(format!(
+                "Nothing by itself: trying again would not help. Mend what its problem says, then `pilot ws start {}`.",
+                row.slug
+            ));
+        }
+        (Desired::Running, _) => OperationKind::Start,
+        (Desired::Stopped, _) => OperationKind::Stop,
+        (Desired::Suspended, _) => OperationKind::Suspend,
+    };
+    if repair == Repair::Report && kind != OperationKind::Delete {
+        return Ok("Nothing by itself: the server runs with `--repair report`.".to_owned());
+    }
+    let wait = until_next(store, row, kind).await?;
+    Ok(match wait.is_zero() {
+        true => format!("A {} with the next look, within {INTERVAL:.0?}, if it is still needed.", word(kind)),
+        false => format!("A {} in about {:.0?}, if it is still needed.", word(kind), whole(wait)),
+    })
+}
+
+fn under_way(operation: &Operation) -> String {
+    let (kind, id) = (word(operation.kind), &operation.id);
+    let reached = Phase::ALL.into_iter().rev().find(|phase| operation.phases.get(*phase).is_some());
+    match (operation.state, reached) {
+        (OperationState::Running, Some(phase)) => {
+            format!("The {kind} {id} runs; the last phase it has reached is {}.", phase.as_str())
+        }
+        (OperationState::Running, None) => format!("The {kind} {id} runs."),
+        _ => format!("The {kind} {id} waits for its turn."),
+    }
+}
+
+fn word(kind: OperationKind) -> String {
+    format!("{kind:?}").to_lowercase()
+}
+
+fn whole(wait: Duration) -> Duration {
+    Duration::from_secs(wait.as_secs().max(1))
+}
