@@ -87,7 +87,7 @@ impl Server {
     fn find(&mut self) -> Option<()> {
         let endpoints = std::fs::read(self.data.join("endpoints.json")).ok()?;
         let endpoints: serde_json::Value = serde_json::from_slice(&endpoints).ok()?;
-        self.url = endpoints["orchestrator"].as_str()?.trim_end_matches('/').to_owned();
+        self.url = endpoints["orchestrator"]["url"].as_str()?.trim_end_matches('/').to_owned();
         self.token = std::fs::read_to_string(self.data.join("secrets/admin-token")).ok()?.trim().to_owned();
         Some(())
     }
