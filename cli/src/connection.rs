@@ -76,8 +76,13 @@ fn named(server: &Url, written: &Endpoints, folders: &Folders) -> Chosen {
         None => loopback(network().host.gateway.http).ok(),
     };
     let gateway = is_here.then(here).flatten();
-    let target =
-        Target { server: server.clone(), gateway, ca: None, context: None, why: "from --server".to_owned() };
+    let target = Target {
+        server: server.clone(),
+        gateway,
+        ca: None,
+        context: None,
+        why: "named by --server or PILOT_SERVER".to_owned(),
+    };
     let token = if is_here || folders.data_is_named { Stored::DataFolder } else { Stored::Nowhere };
     Chosen { target, token }
 }

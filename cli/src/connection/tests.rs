@@ -59,7 +59,7 @@ fn a_named_server_comes_first_then_a_named_context_then_this_machines_server_the
     connection.context = Some("test".to_owned());
     expect(&connection, ("test.example.com", "context test", "of-test"));
     connection.server = Some("http://127.0.0.1:9".parse().unwrap());
-    expect(&connection, ("127.0.0.1", "from --server", "of-the-folder"));
+    expect(&connection, ("127.0.0.1", "named by --server or PILOT_SERVER", "of-the-folder"));
 }
 
 #[test]
