@@ -73,7 +73,7 @@ impl Runner {
     }
 
     /// Of this process, among those that share the store.
-    pub fn name(&self) -> String {
+    pub fn name(&self) -> &str {
         self.claimer.name()
     }
 
@@ -108,7 +108,7 @@ impl Runner {
         if let Some(renewal) = self.renewal.get() {
             renewal.abort();
         }
-        if let Err(error) = self.parts.store.release(&self.claimer.name()).await {
+        if let Err(error) = self.parts.store.release(self.claimer.name()).await {
             tracing::warn!(%error, "what is unfinished was not given back; another waits for its lease");
         }
     }
@@ -125,10 +125,7 @@ async fn drive(run: Arc<Run>) {
     let (state, problem) = match (result, run.ending.why()) {
         (Ok(removed), _) => return run.succeed(removed, started).await,
         (Err(_), Some(Why::Shutdown)) => return,
-        (Err(_), Some(Why::Fenced)) => {
-            tracing::warn!(operation = %run.id(), "fenced: another orchestrator goes on with the operation");
-            return;
-        }
+        (Err(_), Some(Why::Fenced)) => return run.leave(),
         (Err(problem), Some(Why::Asked)) => (OperationState::Canceled, canceled(problem)),
         (Err(problem), None) => (OperationState::Failed, problem),
     };

@@ -163,7 +163,7 @@ pub async fn start(config: Config, data: DataFolder) -> Result<Running, Problem>
         probe,
         lifecycle: Arc::clone(&lifecycle),
         repair: config.repair,
-        name: runner.name(),
+        name: runner.name().to_owned(),
     });
     let background = tokio::spawn(reconciler.run());
     let api = http::router(Api { lifecycle: Arc::clone(&lifecycle), tokens: Arc::new(tokens) });

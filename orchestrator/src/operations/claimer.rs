@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use contracts::OperationId;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::ending::{Ending, Why};
@@ -31,33 +30,30 @@ const IDLE: Duration = Duration::from_secs(1);
 const IN_HAND: usize = 512;
 
 pub struct Claimer {
-    name: Mutex<String>,
+    /// Never used again: what one of this name has claimed was claimed here.
+    name: String,
     parts: Arc<Parts>,
-    rooms: Arc<Rooms>,
+    rooms: Rooms,
     held: Mutex<HashMap<OperationId, Held>>,
 }
 
-#[derive(Clone)]
 struct Held {
     fence: u64,
     ending: Ending,
-    /// Cancelled when it runs here no more.
-    ended: CancellationToken,
 }
 
 impl Claimer {
     pub fn new(parts: Arc<Parts>) -> Self {
         Self {
-            name: Mutex::new(new_name()),
-            rooms: Arc::new(Rooms::of(&parts.providers)),
+            name: format!("orchestrator-{}", OperationId::random()),
+            rooms: Rooms::of(&parts.providers),
             parts,
             held: Mutex::default(),
         }
     }
 
-    /// What one of this name has claimed runs here.
-    pub fn name(&self) -> String {
-        self.name.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Tells one that runs here to end.
@@ -75,7 +71,7 @@ impl Claimer {
             work.borrow_and_update();
             if self.held().len() < IN_HAND && self.rooms.has_place() {
                 let held: Vec<_> = self.held().keys().cloned().collect();
-                match self.parts.store.claim(&self.name(), LEASE, &self.rooms.full(), &held).await {
+                match self.parts.store.claim(&self.name, LEASE, &self.rooms.full(), &held).await {
                     Ok(Some(claimed)) => {
                         Arc::clone(&self).take(claimed, &tasks);
                         continue;
@@ -110,7 +106,8 @@ impl Claimer {
                 Ok(began) => renewed = began,
                 Err(error) if renewed.elapsed() > LEASE => {
                     tracing::error!(%error, "no word to the store for longer than the lease; leaving all operations");
-                    self.leave_all();
+                    // Others may have them, so nothing of them goes on here.
+                    self.held().values().for_each(|held| held.ending.because(Why::Fenced));
                     renewed = Instant::now();
                 }
                 Err(error) => tracing::warn!(%error, "the leases were not renewed"),
@@ -119,22 +116,19 @@ impl Claimer {
         }
     }
 
-    /// Others may have what was held here, so nothing of it goes on. Under a new name it may be claimed again.
-    fn leave_all(&self) {
-        *self.name.lock().unwrap_or_else(PoisonError::into_inner) = new_name();
-        self.held().values().for_each(|held| held.ending.because(Why::Fenced));
-    }
-
     /// When the word was given that counts from now on.
     async fn renew(&self) -> crate::store::Result<Instant> {
-        // What is claimed from here on is not in the answer.
-        let held: Vec<_> = self.held().iter().map(|(id, held)| (id.clone(), held.fence)).collect();
+        // What is claimed from here on is not in the answer, and what was left is not prolonged.
+        let kept = |(id, held): (&OperationId, &Held)| {
+            (held.ending.why() != Some(Why::Fenced)).then(|| (id.clone(), held.fence))
+        };
+        let held: Vec<_> = self.held().iter().filter_map(kept).collect();
         let began = Instant::now();
         if held.is_empty() {
             return Ok(began);
         }
         let ids: Vec<_> = held.iter().map(|(id, _)| id.clone()).collect();
-        let ours = self.parts.store.renew(&self.name(), LEASE, &ids).await?;
+        let ours = self.parts.store.renew(&self.name, LEASE, &ids).await?;
         let ours: HashMap<_, _> = ours.into_iter().map(|(id, fence, cancel)| (id, (fence, cancel))).collect();
         for (id, fence) in held {
             match ours.get(&id) {
@@ -155,39 +149,25 @@ impl Claimer {
         if cancel {
             ending.because(Why::Asked);
         }
-        let held = Held { fence, ending: ending.clone(), ended: CancellationToken::new() };
-        // The same one, when this process lost it and has it again.
-        let before = self.held().insert(operation.id.clone(), held.clone());
+        self.held().insert(operation.id.clone(), Held { fence, ending: ending.clone() });
         self.parts.feed.open(&operation);
         let (id, runtime) = (operation.id.clone(), operation.runtime_id.clone());
         let hold = Hold { operation: id.clone(), runtime, fence };
         let room = self.rooms.of_provider(&provider);
         let place = room.try_enter();
         tasks.spawn(async move {
-            let ended = held.ended.drop_guard();
-            if let Some(before) = before {
-                before.ended.cancelled().await;
-            }
             let place = match place {
                 Some(place) => Some(place),
                 None => room.enter().await,
             };
             let run = Run::new(Arc::clone(&self.parts), (operation, hold, inherited), ending, room, place);
             drive(Arc::new(run)).await;
-            let mut all = self.held();
-            if all.get(&id).is_some_and(|now| now.fence == fence) {
-                all.remove(&id);
-            }
-            drop((all, ended));
+            // From here on it may be claimed again, also here.
+            self.held().remove(&id);
         });
     }
 
     fn held(&self) -> MutexGuard<'_, HashMap<OperationId, Held>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Never used again.
-fn new_name() -> String {
-    format!("orchestrator-{}", OperationId::random())
 }

@@ -84,7 +84,12 @@ impl Run {
     /// The lock of the runtime's stack is this operation's by right: whoever has it lost its claim. Where the store is one
     /// process's own, the other is of the same machine, and the engine knows whether it lives.
     pub fn may_break_lock(&self, stack: &stacks::Stack) -> bool {
-        self.inherited && !self.parts.store.is_alone() && self.fence_of(stack).is_some()
+        self.is_heir() && self.fence_of(stack).is_some()
+    }
+
+    /// Of a process that may be of another machine.
+    fn is_heir(&self) -> bool {
+        self.inherited && !self.parts.store.is_alone()
     }
 
     /// What others share has none: their operations are not about one runtime.
@@ -186,8 +191,13 @@ impl Run {
         engine_options()
             .events(sender)
             .cancel(self.ending.token().clone())
-            .lock_timeout(if self.inherited && !self.parts.store.is_alone() { HEIR } else { LOCK_TIMEOUT })
+            .lock_timeout(if self.is_heir() { HEIR } else { LOCK_TIMEOUT })
             .timeout(ENGINE_TIMEOUT)
+    }
+
+    /// It is another's to end.
+    pub fn leave(&self) {
+        tracing::warn!(operation = %self.id(), "fenced: another orchestrator goes on with the operation");
     }
 
     /// Its work is done; `removed` when nothing of the runtime is left.
@@ -219,10 +229,7 @@ impl Run {
         loop {
             match self.parts.store.finish(&self.hold, end.clone()).await {
                 Ok(()) => break,
-                Err(StoreError::Fenced) => {
-                    tracing::warn!(operation = %self.id(), "fenced: another orchestrator goes on with the operation");
-                    return;
-                }
+                Err(StoreError::Fenced) => return self.leave(),
                 Err(error) => {
                     tracing::error!(operation = %self.id(), %error, "the end of the operation is not stored yet")
                 }

@@ -11,6 +11,7 @@ use sqlx::{AnyConnection, AssertSqlSafe};
 
 use super::database::Topic;
 use super::operations::read;
+use super::rows::Columns;
 use super::{Result, Store, StoreError, to_json};
 use crate::lifecycle::state::{Event, next};
 
@@ -76,8 +77,9 @@ impl Store {
         full: &[String],
         held: &[OperationId],
     ) -> Result<Option<Claimed>> {
-        let held: Vec<_> = held.iter().map(|id| id.as_str().to_owned()).collect();
-        let (store, claimer, full, held) = (self.clone(), claimer.to_owned(), list(full), list(&held));
+        let (full, held) =
+            (list(full.iter().map(String::as_str)), list(held.iter().map(OperationId::as_str)));
+        let (store, claimer) = (self.clone(), claimer.to_owned());
         self.write(move |connection| {
             Box::pin(async move {
                 let now = store.now(connection).await?;
@@ -87,7 +89,7 @@ impl Store {
                 let Some(id) = id.await? else { return Ok(None) };
                 let row = sqlx::query("SELECT * FROM operations WHERE id = $1").bind(&id);
                 let row = row.fetch_one(&mut *connection).await?;
-                let columns = super::rows::Columns(&row);
+                let columns = Columns(&row);
                 let (cancel, held) = (columns.number("cancel")? != 0, columns.number("fence")?);
                 let provider = columns.text("provider")?;
                 let mut operation = match read(&row) {
@@ -124,8 +126,8 @@ impl Store {
         lease: Duration,
         held: &[OperationId],
     ) -> Result<Vec<(OperationId, u64, bool)>> {
-        let held: Vec<_> = held.iter().map(|id| id.as_str().to_owned()).collect();
-        let (store, claimer, held) = (self.clone(), claimer.to_owned(), list(&held));
+        let held = list(held.iter().map(OperationId::as_str));
+        let (store, claimer) = (self.clone(), claimer.to_owned());
         self.write(move |connection| {
             Box::pin(async move {
                 let now = store.now(connection).await?;
@@ -136,7 +138,7 @@ impl Store {
                 let until = now + lease.as_millis() as i64;
                 let rows = rows.bind(until).bind(&claimer).bind(&held).fetch_all(connection).await?;
                 let one = |row: &sqlx::any::AnyRow| {
-                    let columns = super::rows::Columns(row);
+                    let columns = Columns(row);
                     Ok((
                         columns.parsed("id")?,
                         columns.number("fence")? as u64,
@@ -290,7 +292,7 @@ impl Store {
         let select = format!("SELECT observed FROM runtimes WHERE id = $1{}", self.database.locking());
         let row = sqlx::query(AssertSqlSafe(select)).bind(runtime.as_str());
         let row = row.fetch_optional(&mut *connection).await?.ok_or(StoreError::Gone)?;
-        let before: Observed = super::rows::Columns(&row).json("observed")?;
+        let before: Observed = Columns(&row).json("observed")?;
         let observed = next(before, change.event)?;
         sqlx::query(
             "UPDATE runtimes SET since = CASE WHEN observed = $1 THEN since ELSE $2 END, observed = $1,
@@ -360,8 +362,9 @@ const CLAIMABLE: &str = "WITH busy AS (SELECT owner, COUNT(*) AS n FROM operatio
          (SELECT 1 FROM operations r WHERE r.runtime_id = o.runtime_id AND r.state = 'running')))
      ORDER BY CASE o.state WHEN 'running' THEN 0 ELSE 1 END, COALESCE(b.n, 0), o.id LIMIT 1";
 
-fn list(full: &[String]) -> String {
-    format!(",{},", full.join(","))
+/// As the statements look for one of them.
+fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    names.fold(",".to_owned(), |list, name| list + name + ",")
 }
 
 async fn fence(connection: &mut AnyConnection, runtime: &RuntimeId) -> Result<i64> {

@@ -8,6 +8,7 @@ use sqlx::{AnyConnection, AssertSqlSafe};
 
 use super::database::Topic;
 use super::operations::read;
+use super::rows::Columns;
 use super::workspaces::WorkspaceRow;
 use super::{Result, Store, StoreError, to_json};
 
@@ -92,7 +93,7 @@ impl Store {
         let unfinished = unfinished.fetch_all(&mut *connection).await?;
         let (mut waiting, mut running) = (None, None);
         for row in &unfinished {
-            let (operation, is_ending) = (read(row)?, super::rows::Columns(row).number("cancel")? != 0);
+            let (operation, is_ending) = (read(row)?, Columns(row).number("cancel")? != 0);
             match operation.state {
                 OperationState::Queued => waiting = Some(operation),
                 // What was asked to end is nobody's answer, and nothing to wait for but its end.
@@ -328,6 +329,6 @@ impl Store {
         );
         let row = row.bind(principal).bind(key).fetch_optional(self.database.pool()).await?;
         let Some(row) = row else { return Ok(None) };
-        Ok(Some((read(&row)?, super::rows::Columns(&row).text("digest")?)))
+        Ok(Some((read(&row)?, Columns(&row).text("digest")?)))
     }
 }

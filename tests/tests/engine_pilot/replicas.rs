@@ -10,6 +10,18 @@ use crate::support::eventually;
 use crate::support::sse::Events;
 use crate::support::world::{World, program};
 
+/// A create of `demo` that has begun.
+async fn planned(world: &World) -> Value {
+    let create = world.api.create(json!({"slug": "demo"})).await;
+    let id = create["id"].as_str().unwrap().to_owned();
+    eventually("the create to be planned", Duration::from_secs(30), || async {
+        let operation: Value = world.api.get(&format!("/v1/operations/{id}")).await;
+        operation["phases"]["planned"].is_string().then_some(())
+    })
+    .await;
+    create
+}
+
 #[tokio::test]
 async fn two_orchestrators_show_and_change_the_same_workspaces() {
     let server = Postgres::start();
@@ -40,13 +52,7 @@ async fn two_orchestrators_show_and_change_the_same_workspaces() {
 async fn what_an_orchestrator_that_died_has_begun_another_finishes_and_nothing_is_doubled() {
     let server = Postgres::start();
     let mut one = World::start_on_database(&server.url(), None).await;
-    let create = one.api.create(json!({"slug": "demo"})).await;
-    let id = create["id"].as_str().unwrap().to_owned();
-    eventually("the create to be planned", Duration::from_secs(30), || async {
-        let operation: Value = one.api.get(&format!("/v1/operations/{id}")).await;
-        operation["phases"]["planned"].is_string().then_some(())
-    })
-    .await;
+    let create = planned(&one).await;
     let other = World::start_on_database(&server.url(), Some(&one)).await;
     one.kill();
     other.api.succeeded(&create).await;
@@ -74,13 +80,7 @@ fn family(world: &World) -> Vec<u32> {
 async fn an_orchestrator_that_wakes_up_late_changes_nothing_of_what_its_successor_has_done() {
     let server = Postgres::start();
     let one = World::start_on_database(&server.url(), None).await;
-    let create = one.api.create(json!({"slug": "demo"})).await;
-    let id = create["id"].as_str().unwrap().to_owned();
-    eventually("the create to be planned", Duration::from_secs(30), || async {
-        let operation: Value = one.api.get(&format!("/v1/operations/{id}")).await;
-        operation["phases"]["planned"].is_string().then_some(())
-    })
-    .await;
+    let create = planned(&one).await;
     let asleep = family(&one);
     asleep.iter().for_each(|pid| signal(*pid, "-STOP"));
     let other = World::start_on_database(&server.url(), Some(&one)).await;
