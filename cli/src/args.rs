@@ -4,6 +4,7 @@ mod connection;
 mod context;
 mod op;
 mod provider;
+mod rollout;
 mod serve;
 mod stack;
 mod ws;
@@ -20,9 +21,10 @@ pub use connection::Connection;
 pub use context::{Context, ContextCommand, Login};
 pub use op::{Op, OpCommand};
 pub use provider::{Provider, ProviderCommand};
+pub use rollout::{Rollout, RolloutCommand};
 pub use serve::{LogFormat, Repair, Role, Serve};
 pub use stack::{Stack, StackCommand};
-pub use ws::{Change, Create, Goal, List, Logs, Remove, Wait, Ws, WsCommand};
+pub use ws::{Change, Create, Goal, List, Logs, Remove, Update, Wait, Ws, WsCommand};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -104,6 +106,9 @@ pub enum Command {
     Ws(Ws),
     /// Look at operations: every accepted change is one
     Op(Op),
+    /// Move all workspaces of a provider to another image, a few at a time
+    #[command(after_help = ROLLOUT_EXAMPLES)]
+    Rollout(Rollout),
     /// The Pulumi stack behind a workspace
     Stack(Stack),
     /// Where workspaces can run
@@ -130,6 +135,16 @@ Examples:
 The `local` provider runs workspaces as processes of your own account, without isolation. It is only
 served on loopback addresses unless you pass --unsafe-expose-local.";
 
+const ROLLOUT_EXAMPLES: &str = "\
+Examples:
+  pilot rollout                                        all get the image of new workspaces
+  pilot rollout --image pilot-instance:0.2.0 --at-once 5
+  pilot rollout show ro-0199c2f3a4b57c6d8e9f0a1b2c3d4e5f
+  pilot rollout back ro-0199c2f3a4b57c6d8e9f0a1b2c3d4e5f
+
+It stops at the first workspace that does not become ready. Files stay, and what is stopped stays stopped.
+Running instances boot anew, one batch after the other.";
+
 /// What the provider modules are made from, beside the variables that `pilot provider ls` names.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Providing {
@@ -140,7 +155,7 @@ pub struct Providing {
     #[arg(long, env = "DOCKER_HOST", value_name = "HOST")]
     pub docker_host: Option<String>,
     /// The image of `docker` instances [default: pilot-instance with this version's tag]
-    #[arg(long, value_name = "IMAGE")]
+    #[arg(long, env = "PILOT_IMAGE", value_name = "IMAGE")]
     pub image: Option<String>,
 }
 

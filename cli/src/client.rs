@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use contracts::operation::{Operation, OperationList, OperationState};
 use contracts::plan::Plan;
+use contracts::rollout::{Rollout, RolloutList, StartRollout};
 use contracts::why::Why;
 use contracts::workspace::{
     Accepted, CreateWorkspace, LogTail, ProviderInfo, RenameWorkspace, RepairStack, StackExport, StackRepair,
-    Torn, Workspace, WorkspaceList,
+    Torn, UpdateWorkspace, Workspace, WorkspaceList,
 };
-use contracts::{ErrorCode, OperationId, Problem, Slug, WorkspaceRef, headers};
+use contracts::{ErrorCode, OperationId, Problem, RolloutId, Slug, WorkspaceRef, headers};
 use reqwest::{Certificate, Method, RequestBuilder, Response};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -160,6 +161,11 @@ impl Client {
         }
     }
 
+    pub async fn update(&self, name: &WorkspaceRef, wanted: &UpdateWorkspace) -> Result<Accepted, Problem> {
+        let request = self.request(Method::POST, &format!("/v1/workspaces/{name}/update"));
+        self.json(request.json(wanted)).await
+    }
+
     pub async fn rename(&self, name: &WorkspaceRef, slug: &str) -> Result<Workspace, Problem> {
         let request = self.request(Method::POST, &format!("/v1/workspaces/{name}/rename"));
         let body = RenameWorkspace { slug: slug.to_owned() };
@@ -217,6 +223,23 @@ impl Client {
         query.extend(state.map(|state| ("state", state.as_str().to_owned())));
         let request = self.request(Method::GET, "/v1/operations").query(&query);
         self.json(request.timeout(ANSWER_TIMEOUT)).await
+    }
+
+    pub async fn start_rollout(&self, wanted: &StartRollout) -> Result<Rollout, Problem> {
+        self.json(self.request(Method::POST, "/v1/rollouts").json(wanted)).await
+    }
+
+    pub async fn rollouts(&self) -> Result<RolloutList, Problem> {
+        self.get("/v1/rollouts").await
+    }
+
+    pub async fn rollout(&self, id: &RolloutId) -> Result<Rollout, Problem> {
+        self.get(&format!("/v1/rollouts/{id}")).await
+    }
+
+    /// `change`: `cancel` or `rollback`.
+    pub async fn change_rollout(&self, id: &RolloutId, change: &str) -> Result<Rollout, Problem> {
+        self.json(self.request(Method::POST, &format!("/v1/rollouts/{id}/{change}"))).await
     }
 
     pub async fn cancel(&self, id: &OperationId) -> Result<Operation, Problem> {

@@ -51,11 +51,11 @@ mod tests {
     const TABLE: [(u8, &str); 6] = [
         (
             FAILED,
-            "opencode_unexpected instance_failed engine_failed state_corrupt provider_failed provider_not_configured \
-             credentials_rejected opencode_missing pulumi_missing instance_binary_missing image_missing port_in_use \
+            "rollout_failed opencode_unexpected instance_failed engine_failed state_corrupt provider_failed provider_not_configured \
+             credentials_rejected opencode_missing pulumi_missing instance_binary_missing port_in_use \
              data_folder_unusable secrets_missing store_full store_newer record_unreadable internal",
         ),
-        (NOT_FOUND, "not_found workspace_not_found operation_not_found"),
+        (NOT_FOUND, "not_found workspace_not_found operation_not_found rollout_not_found"),
         (
             CONFLICT,
             "slug_taken provider_in_use workspace_stopped operation_in_progress idempotency_conflict \
@@ -72,7 +72,7 @@ mod tests {
         (
             REFUSED,
             "bad_request too_large unknown_field invalid_slug unknown_provider unknown_size unknown_region \
-             invalid_git_url method_not_allowed capability_unsupported git_not_found insecure_listen",
+             invalid_git_url method_not_allowed capability_unsupported git_not_found image_missing insecure_listen",
         ),
     ];
 

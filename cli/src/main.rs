@@ -22,6 +22,7 @@ mod explain;
 mod login;
 mod op;
 mod provider;
+mod rollout;
 mod serve;
 mod stack;
 mod ws;
@@ -63,6 +64,7 @@ async fn run(args: Args, ui: &mut Ui) -> Result<Outcome, Problem> {
         Command::Serve(serve) => serve::run(serve, folders.data, ui).await,
         Command::Ws(ws) => ws::run(ws, &folders, ui).await,
         Command::Op(op) => op::run(op, &folders, ui).await,
+        Command::Rollout(it) => rollout::run(it, &folders, ui).await,
         Command::Stack(stack) => stack::run(stack, &folders, ui).await,
         Command::Provider(provider) => provider::run(provider, &folders, ui).await,
         Command::Login(login) => login::run(login, &folders, ui).await,

@@ -152,8 +152,12 @@ fn doing(kind: OperationKind, after: Option<Phase>) -> &'static str {
         (OperationKind::Suspend, _) => "suspending",
         (OperationKind::Resume, Some(Phase::Queued | Phase::Planned)) => "resuming the instance",
         (OperationKind::Restart, Some(Phase::Queued | Phase::Planned)) => "restarting the instance",
-        (OperationKind::Create | OperationKind::Apply, Some(Phase::Queued)) => "planning",
-        (OperationKind::Create | OperationKind::Apply, Some(Phase::Planned)) => "applying the stack",
+        (OperationKind::Create | OperationKind::Apply | OperationKind::Update, Some(Phase::Queued)) => {
+            "planning"
+        }
+        (OperationKind::Create | OperationKind::Apply | OperationKind::Update, Some(Phase::Planned)) => {
+            "applying the stack"
+        }
         (OperationKind::Start, Some(Phase::Queued | Phase::Planned)) => "starting the instance",
         (_, Some(Phase::Applied)) => "booting the instance",
         (_, Some(Phase::Booted)) => "waiting for OpenCode",

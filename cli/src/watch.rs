@@ -98,6 +98,9 @@ fn with_way_on(problem: Problem, operation: &Operation) -> Problem {
                 "The workspace stays. When the cause is mended, `pilot ws start {slug}` tries again; `pilot ws rm \
                  {slug}` deletes it."
             )),
+        OperationKind::Update => problem.with_action(format!(
+            "The workspace stays. When the cause is mended, `pilot ws start {slug}` goes on with the new image."
+        )),
         OperationKind::Apply => problem.with_action(format!(
             "The workspace stays. When the cause is mended, `pilot stack apply {slug}` tries again."
         )),

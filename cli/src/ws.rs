@@ -8,12 +8,12 @@ mod why;
 use std::process::Stdio;
 
 use contracts::plan::Plan;
-use contracts::workspace::{Accepted, CreateWorkspace, GitSource, Workspace};
+use contracts::workspace::{Accepted, CreateWorkspace, GitSource, UpdateWorkspace, Workspace};
 use contracts::{ErrorCode, Problem, WorkspaceRef};
 use serde::Serialize;
 
 use crate::Outcome;
-use crate::args::{Create, Folders, Remove, Ws, WsCommand};
+use crate::args::{Create, Folders, Remove, Update, Ws, WsCommand};
 use crate::client::{Change, Client};
 use crate::connection::connect;
 use crate::ui::Ui;
@@ -40,6 +40,7 @@ pub async fn run(ws: Ws, folders: &Folders, ui: &mut Ui) -> Result<Outcome, Prob
         WsCommand::Restart(it) => change(&client, &parse(&it.slug)?, Change::Restart, it.no_wait, ui).await,
         WsCommand::Suspend(it) => change(&client, &parse(&it.slug)?, Change::Suspend, it.no_wait, ui).await,
         WsCommand::Resume(it) => change(&client, &parse(&it.slug)?, Change::Resume, it.no_wait, ui).await,
+        WsCommand::Update(it) => update(&client, it, ui).await,
         WsCommand::Rename { old, new } => rename(&client, &parse(&old)?, &new, ui).await,
         WsCommand::Wait(it) => wait::run(&client, &it, ui).await,
         WsCommand::Rm(remove) => delete(&client, remove, ui).await,
@@ -85,6 +86,12 @@ pub async fn change(
 ) -> Result<Outcome, Problem> {
     let accepted = client.change(name, change).await?;
     finish(client, &accepted, no_wait, ui).await
+}
+
+async fn update(client: &Client, update: Update, ui: &mut Ui) -> Result<Outcome, Problem> {
+    let wanted = UpdateWorkspace { image: update.image, size: update.size };
+    let accepted = client.update(&parse(&update.slug)?, &wanted).await?;
+    finish(client, &accepted, update.no_wait, ui).await
 }
 
 /// No operation: the new name is there when the server answers.

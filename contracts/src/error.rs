@@ -63,6 +63,8 @@ error_codes! {
     MethodNotAllowed "method_not_allowed" 405 final "The address does not take this method";
     WorkspaceNotFound "workspace_not_found" 404 final "There is no such workspace";
     OperationNotFound "operation_not_found" 404 final "There is no such operation";
+    RolloutNotFound "rollout_not_found" 404 final "There is no such rollout";
+    RolloutFailed "rollout_failed" 500 final "The rollout stopped at a workspace that could not be updated";
     WorkspaceStopped "workspace_stopped" 409 final "The workspace is stopped";
     OperationInProgress "operation_in_progress" 409 retry "The workspace is busy with another operation";
     IdempotencyConflict "idempotency_conflict" 409 final "The idempotency key was used for another request";
@@ -110,7 +112,7 @@ error_codes! {
     PulumiMissing "pulumi_missing" 503 final "A suitable Pulumi CLI is not installed";
     InstanceBinaryMissing "instance_binary_missing" 503 final "The instance program is not installed";
     DockerUnavailable "docker_unavailable" 503 retry "No Docker engine answers";
-    ImageMissing "image_missing" 503 final "The instance image is not on the Docker host";
+    ImageMissing "image_missing" 422 final "The provider does not have the instance image";
     PortInUse "port_in_use" 503 final "A port that Pilot needs is taken";
     AlreadyRunning "already_running" 409 final "Another Pilot uses this data folder";
     InsecureListen "insecure_listen" 400 final "Listening there would expose unisolated workspaces";

@@ -84,6 +84,10 @@ name_type!(
     OperationId, "operation id", |text| label_rule(text, "op-")
 );
 name_type!(
+    /// One move of many workspaces to another image.
+    RolloutId, "rollout id", |text| label_rule(text, "ro-")
+);
+name_type!(
     /// One installation of Pilot: the owner label on every external object.
     InstallationId, "installation id", |text| label_rule(text, "in-")
 );
@@ -151,6 +155,13 @@ impl OperationId {
     /// Sorts by creation time.
     pub fn random() -> Self {
         Self(format!("op-{}", uuid::Uuid::now_v7().simple()))
+    }
+}
+
+impl RolloutId {
+    /// Sorts by creation time.
+    pub fn random() -> Self {
+        Self(format!("ro-{}", uuid::Uuid::now_v7().simple()))
     }
 }
 
@@ -225,6 +236,7 @@ mod tests {
         assert!(RuntimeId::random().as_str().parse::<RuntimeId>().is_ok());
         assert!(OperationId::random().as_str().parse::<OperationId>().is_ok());
         assert!(InstallationId::random().as_str().parse::<InstallationId>().is_ok());
+        assert!(RolloutId::random().as_str().parse::<RolloutId>().is_ok());
         assert!(WorkspaceId::random().as_str().parse::<WorkspaceId>().is_ok());
     }
 

@@ -8,6 +8,7 @@ pub mod ids;
 
 pub mod operation;
 pub mod plan;
+pub mod rollout;
 pub mod why;
 pub mod workspace;
 
@@ -19,5 +20,7 @@ pub mod headers;
 pub mod network;
 
 pub use error::{Code, ErrorCode};
-pub use ids::{InstallationId, OperationId, ProviderName, RuntimeId, Slug, WorkspaceId, WorkspaceRef};
+pub use ids::{
+    InstallationId, OperationId, ProviderName, RolloutId, RuntimeId, Slug, WorkspaceId, WorkspaceRef,
+};
 pub use problem::Problem;

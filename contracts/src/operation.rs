@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 use crate::ids::{OperationId, RuntimeId, Slug, WorkspaceId};
 use crate::problem::Problem;
+use crate::workspace::Image;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -20,6 +21,8 @@ pub enum OperationKind {
     Restart,
     /// Makes what exists outside as the stack says: repairs drift.
     Apply,
+    /// Another image or another size. The home stays, and what is stopped stays stopped.
+    Update,
     Delete,
     /// Releases a workspace whose provider is gone for good; what exists outside stays there.
     Forget,
@@ -75,10 +78,23 @@ pub struct Operation {
     pub runtime_id: RuntimeId,
     pub state: OperationState,
     pub phases: Phases,
+    /// What an update is to change; absent for all other kinds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update: Option<Update>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Problem>,
     /// The request that asked for it, to find it in the logs.
     pub request_id: String,
+}
+
+/// What an operation makes of its runtime. What is absent stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Update {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<Image>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<String>,
 }
 
 /// Some of the operations, the newest first.

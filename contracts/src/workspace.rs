@@ -45,6 +45,41 @@ pub struct RenameWorkspace {
     pub slug: String,
 }
 
+/// Body of `POST /v1/workspaces/{workspace}/update`: at least one of both. What is left out stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct UpdateWorkspace {
+    /// What the instance is made from, as its provider names images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// One of the provider's sizes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<String>,
+}
+
+/// What an instance is made from. It stays the same when the reference means something else later.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Image {
+    /// As somebody has named it, such as `pilot-instance:0.1.0`.
+    pub reference: String,
+    /// What the reference meant when it was looked up, in its provider's own form; absent where the provider cannot tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+}
+
+impl Image {
+    /// Known by its name alone.
+    pub fn named(reference: impl Into<String>) -> Self {
+        Self { reference: reference.into(), digest: None }
+    }
+
+    /// What the provider is given.
+    pub fn exact(&self) -> &str {
+        self.digest.as_deref().unwrap_or(&self.reference)
+    }
+}
+
 /// A git repository. Credentials in the URL are refused: they would end in plain state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -129,6 +164,9 @@ pub struct Workspace {
     /// Absent when the provider has no regions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
+    /// Absent where instances have no image of their own, and until it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<Image>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub git: Option<GitSource>,
     /// Absent when nobody was named.
@@ -254,6 +292,9 @@ pub struct ProviderInfo {
     pub regions: Vec<Region>,
     /// The first is the default.
     pub sizes: Vec<Size>,
+    /// What new workspaces are made from; absent where it is not set, and where workspaces have no images of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
     pub capabilities: ProviderCapabilities,
     pub default: bool,
 }
@@ -288,6 +329,9 @@ pub struct ProviderCapabilities {
     pub logs: bool,
     pub exec: bool,
     pub snapshot: bool,
+    /// Each workspace has an image of its own, which an update can change.
+    #[serde(default)]
+    pub image: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

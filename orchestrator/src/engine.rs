@@ -154,6 +154,18 @@ impl Engine {
         }
     }
 
+    /// From what the stack's resources were made when it was last applied; `None` where none says so.
+    pub async fn image_of(&self, name: &str) -> Result<Option<String>, Problem> {
+        let deployment = match self.workspace.stack(name).export().await {
+            Ok(deployment) => deployment,
+            Err(automation::Error::StackNotFound { .. }) => return Ok(None),
+            Err(error) => return Err(self.problem(error)),
+        };
+        let images =
+            deployment.resources().iter().filter_map(|resource| resource["inputs"]["image"].as_str());
+        Ok(images.map(str::to_owned).next())
+    }
+
     /// What applying would change, compared with what is really there.
     pub async fn plan(&self, stack: &Stack) -> Result<Plan, Problem> {
         let (_place, _asking, options) = self.looks().await?;

@@ -3,6 +3,7 @@
 mod auth;
 mod extract;
 mod operations;
+mod rollouts;
 mod routes;
 mod system;
 mod workspaces;
@@ -51,6 +52,7 @@ pub fn router(api: Api) -> axum::Router {
         .routes(routes!(workspaces::resume))
         .routes(routes!(workspaces::restart))
         .routes(routes!(workspaces::apply))
+        .routes(routes!(workspaces::update))
         .routes(routes!(workspaces::rename))
         .routes(routes!(workspaces::wake))
         .routes(routes!(workspaces::why))
@@ -63,6 +65,10 @@ pub fn router(api: Api) -> axum::Router {
         .routes(routes!(operations::get))
         .routes(routes!(operations::cancel))
         .routes(routes!(operations::events))
+        .routes(routes!(rollouts::start, rollouts::list))
+        .routes(routes!(rollouts::get))
+        .routes(routes!(rollouts::cancel))
+        .routes(routes!(rollouts::roll_back))
         .routes(routes!(system::providers))
         .routes(routes!(system::teardown))
         .routes(routes!(system::resolve))

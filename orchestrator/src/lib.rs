@@ -2,7 +2,7 @@
 //!
 //! One request, in the order of the modules: `http` takes it, `lifecycle` validates and commits it to the
 //! `store`, `operations` runs it, `engine` compiles and applies its stack, `readiness` waits until the
-//! instance answers, `reconcile` keeps looking afterwards.
+//! instance answers, `reconcile` keeps looking afterwards. `rollouts` asks for the same operation of many.
 
 pub mod http;
 
@@ -13,6 +13,7 @@ pub mod engine;
 pub mod operations;
 pub mod readiness;
 pub mod reconcile;
+pub mod rollouts;
 
 pub mod boot;
 pub mod data;

@@ -2,6 +2,7 @@
 
 mod changes;
 pub mod request;
+mod rollouts;
 pub mod service;
 pub mod state;
 pub mod watch;

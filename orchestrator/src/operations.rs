@@ -7,6 +7,7 @@ mod create;
 mod delete;
 mod ending;
 mod feed;
+mod images;
 mod room;
 mod run;
 mod shared;
@@ -15,6 +16,7 @@ pub(crate) mod stand_in;
 mod start;
 mod steady;
 mod stop;
+mod update;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -85,6 +87,7 @@ impl Runner {
                 tracing::info!(left, "operations of an earlier process go on");
             }
         }
+        images::learn(&self.parts).await?;
         let renewal = tokio::spawn(Arc::clone(&self.claimer).renew_all());
         let _ = self.renewal.set(renewal.abort_handle());
         self.tasks.spawn(Arc::clone(&self.claimer).claim_all(self.tasks.clone()));
@@ -149,6 +152,7 @@ async fn execute(run: Arc<Run>) -> Result<bool, Problem> {
         OperationKind::Suspend => stop::suspend(&run).await?,
         OperationKind::Restart => start::anew(&run).await?,
         OperationKind::Apply => create::again(&run).await?,
+        OperationKind::Update => update::run(&run).await?,
         OperationKind::Delete => {
             delete::run(&run).await?;
             return Ok(true);

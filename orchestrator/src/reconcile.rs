@@ -185,9 +185,11 @@ impl Reconciler {
             OperationKind::Suspend => self.lifecycle.suspend(&name, &caller).await,
             OperationKind::Resume => self.lifecycle.resume(&name, &caller).await,
             OperationKind::Delete | OperationKind::Forget => self.lifecycle.delete(&name, &caller).await,
-            OperationKind::Create | OperationKind::Start | OperationKind::Restart | OperationKind::Apply => {
-                self.lifecycle.start(&name, &caller).await
-            }
+            OperationKind::Create
+            | OperationKind::Start
+            | OperationKind::Restart
+            | OperationKind::Apply
+            | OperationKind::Update => self.lifecycle.start(&name, &caller).await,
         };
         match wanted {
             Err(problem) if problem.code == ErrorCode::PreconditionFailed => Ok(()),

@@ -19,6 +19,7 @@ use crate::http::{self, Api, Tokens};
 use crate::lifecycle::Lifecycle;
 use crate::operations::{Feed, Parts, Runner};
 use crate::reconcile::{Reconciler, Repair};
+use crate::rollouts::Rollouts;
 use crate::store::{Store, StoreError};
 use crate::tools::ToolPaths;
 use crate::wiring::{ProviderSettings, Providers};
@@ -84,7 +85,7 @@ pub struct Running {
     runner: Runner,
     store: Store,
     servers: Vec<JoinHandle<()>>,
-    background: JoinHandle<()>,
+    background: [JoinHandle<()>; 2],
     _data: DataFolder,
 }
 
@@ -165,7 +166,8 @@ pub async fn start(config: Config, data: DataFolder) -> Result<Running, Problem>
         repair: config.repair,
         name: runner.name().to_owned(),
     });
-    let background = tokio::spawn(reconciler.run());
+    let rollouts = Arc::new(Rollouts { store: store.clone(), name: runner.name().to_owned() });
+    let background = [tokio::spawn(reconciler.run()), tokio::spawn(rollouts.run())];
     let api = http::router(Api { lifecycle: Arc::clone(&lifecycle), tokens: Arc::new(tokens) });
     let mut servers = vec![serve(listener, api, shutdown.clone())];
     if let Some(admin) = admin {
@@ -191,7 +193,7 @@ impl Running {
     /// Takes no more work, lets the engine end cleanly, and leaves what is unfinished to the next start.
     pub async fn shutdown(self) {
         self.shutdown.cancel();
-        self.background.abort();
+        self.background.iter().for_each(JoinHandle::abort);
         if tokio::time::timeout(DRAIN, self.runner.drained()).await.is_err() {
             tracing::warn!("some operations did not end in time; the next start resumes them");
         }

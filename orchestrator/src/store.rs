@@ -11,7 +11,9 @@ mod operations;
 mod postgres;
 mod prune;
 mod requests;
+mod rollouts;
 mod rows;
+mod specs;
 mod sqlite;
 mod workspaces;
 
@@ -34,6 +36,7 @@ pub use leases::Lease;
 pub use operations::{Query, Queue};
 pub use prune::Kept;
 pub use requests::{NewOperation, Wanted};
+pub use rollouts::RunningRollout;
 pub use workspaces::{Sort, WorkspaceQuery, WorkspaceRow};
 
 #[derive(Debug, Clone, thiserror::Error)]
@@ -44,6 +47,8 @@ pub enum StoreError {
     SlugTaken,
     #[error("the idempotency key is in use")]
     KeyTaken,
+    #[error("another rollout of the provider runs")]
+    RolloutRuns,
     /// What is asked for has no place behind this one.
     #[error("the workspace is busy with the operation {}", .0.id)]
     Busy(Box<Operation>),
@@ -189,6 +194,9 @@ impl From<sqlx::Error> for StoreError {
         if message.contains("workspaces.slug") || constraint == "workspaces_slug" {
             return StoreError::SlugTaken;
         }
+        if message.contains("rollouts.provider") || constraint == "rollouts_running" {
+            return StoreError::RolloutRuns;
+        }
         if message.contains("keys.principal") || constraint == "keys_pkey" {
             return StoreError::KeyTaken;
         }
@@ -205,6 +213,11 @@ impl From<StoreError> for Problem {
                 ErrorCode::IdempotencyConflict,
                 "The idempotency key was used for another request.",
             ),
+            StoreError::RolloutRuns => Problem::new(
+                ErrorCode::OperationInProgress,
+                "Another rollout of this provider has not ended.",
+            )
+            .with_action("`pilot rollout ls` shows it, and `pilot rollout stop ID` ends it."),
             StoreError::Busy(other) => busy(&other),
             StoreError::Gone => Problem::new(ErrorCode::WorkspaceNotFound, "The workspace is gone."),
             StoreError::Changed => {

@@ -38,6 +38,7 @@ async fn what_one_process_writes_wakes_another() {
     let new = orchestrator::store::NewOperation {
         id: contracts::OperationId::random(),
         kind: contracts::operation::OperationKind::Create,
+        update: None,
         request_id: "req-1".to_owned(),
         principal: "admin".to_owned(),
         idempotency: None,

@@ -22,6 +22,7 @@ fn generated(provider: &dyn Provider) -> String {
         generation: 1,
         size: provider.describe().sizes[0].name.clone(),
         region: provider.describe().regions.first().map(|region| region.name.clone()),
+        image: None,
         git: Some(GitSource {
             url: "https://git.example.com/team/app.git".to_owned(),
             reference: Some("main".to_owned()),

@@ -41,6 +41,9 @@ pub enum WsCommand {
     Suspend(Change),
     /// Resume a suspended workspace and wait until it answers
     Resume(Change),
+    /// Give a workspace another image or another size, and wait; its files stay, and what is stopped stays stopped
+    #[command(after_help = UPDATE_EXAMPLES)]
+    Update(Update),
     /// Give a workspace another name, and with it another host name; its id, files and sessions stay
     Rename {
         /// The workspace's name as it is
@@ -127,6 +130,29 @@ fn label(text: &str) -> Result<(String, String), String> {
     let pair = text.split_once('=').filter(|(name, _)| !name.is_empty());
     let (name, value) = pair.ok_or("write it as NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
+}
+
+const UPDATE_EXAMPLES: &str = "\
+Examples:
+  pilot ws update demo --size large
+  pilot ws update demo --image pilot-instance:0.2.0
+  pilot ws get demo                      shows image and size as they are
+  pilot rollout --image pilot-instance:0.2.0   the same for all workspaces of a provider";
+
+#[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("what").required(true).multiple(true).args(["image", "size"])))]
+pub struct Update {
+    /// The workspace's name, as `pilot ws ls` shows it
+    pub slug: String,
+    /// The image that it gets, as its provider names images; running instances boot anew from it
+    #[arg(long, value_name = "IMAGE")]
+    pub image: Option<String>,
+    /// The size that it gets (`pilot provider ls` shows them)
+    #[arg(long)]
+    pub size: Option<String>,
+    /// Return as soon as the request is accepted
+    #[arg(long)]
+    pub no_wait: bool,
 }
 
 const CREATE_EXAMPLES: &str = "\

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use contracts::workspace::Workspace;
+use contracts::workspace::{Image, Workspace};
 use contracts::{ErrorCode, Problem, WorkspaceRef};
 
 use super::word;
@@ -78,6 +78,7 @@ pub async fn one(client: &Client, name: &WorkspaceRef, ui: &mut Ui) -> Result<Ou
         ("wanted", Some(word(&workspace.desired))),
         ("provider", Some(workspace.provider.to_string())),
         ("size", Some(workspace.size.clone())),
+        ("image", workspace.image.as_ref().map(shown_image)),
         ("region", workspace.region.clone()),
         ("git", git),
         ("owner", workspace.owner.clone()),
@@ -95,6 +96,12 @@ pub async fn one(client: &Client, name: &WorkspaceRef, ui: &mut Ui) -> Result<Ou
         ui.say(format!("{:<10} {}", "problem", problem.to_string().replace('\n', "\n           ")));
     }
     Ok(Outcome::Done)
+}
+
+/// The name that people know, and which of the images of this name it is.
+fn shown_image(image: &Image) -> String {
+    let digest = image.digest.as_ref().filter(|digest| **digest != image.reference);
+    digest.map_or(image.reference.clone(), |digest| format!("{} ({digest})", image.reference))
 }
 
 fn age(workspace: &Workspace) -> String {

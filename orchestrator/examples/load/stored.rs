@@ -29,6 +29,7 @@ pub async fn measure(pilot: &Path, count: usize, metrics: &mut super::Metrics) {
             let new = NewOperation {
                 id: id.clone(),
                 kind: OperationKind::Create,
+                update: None,
                 request_id,
                 principal,
                 idempotency: None,

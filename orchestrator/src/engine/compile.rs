@@ -24,6 +24,7 @@ fn spec_of(row: &WorkspaceRow, installation: &InstallationId) -> RuntimeSpec {
         generation: row.generation,
         size: row.size.clone(),
         region: row.region.clone(),
+        image: row.image.as_ref().map(|image| image.exact().to_owned()),
         git: row.git.clone(),
     }
 }

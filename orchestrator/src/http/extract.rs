@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
-use contracts::{ErrorCode, OperationId, Problem, WorkspaceRef, headers};
+use contracts::{ErrorCode, OperationId, Problem, RolloutId, WorkspaceRef, headers};
 use http::header::IF_MATCH;
 use http::request::Parts;
 use serde::de::DeserializeOwned;
@@ -62,6 +62,20 @@ impl<S: Send + Sync> FromRequestParts<S> for OperationPath {
         let text = path_text(parts, state).await?;
         let id =
             text.parse().map_err(|error| Problem::new(ErrorCode::OperationNotFound, format!("{error}.")))?;
+        Ok(Self(id))
+    }
+}
+
+/// A rollout's id in the path.
+pub struct RolloutPath(pub RolloutId);
+
+impl<S: Send + Sync> FromRequestParts<S> for RolloutPath {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let text = path_text(parts, state).await?;
+        let id =
+            text.parse().map_err(|error| Problem::new(ErrorCode::RolloutNotFound, format!("{error}.")))?;
         Ok(Self(id))
     }
 }

@@ -7,7 +7,7 @@ use contracts::plan::Plan;
 use contracts::why::Why;
 use contracts::workspace::{
     Accepted, CreateWorkspace, LogTail, Observed, RenameWorkspace, RepairStack, StackExport, StackRepair,
-    Woken, Workspace, WorkspaceList,
+    UpdateWorkspace, Woken, Workspace, WorkspaceList,
 };
 use contracts::{ErrorCode, Problem};
 use http::header::{ETAG, IF_NONE_MATCH, LOCATION};
@@ -209,6 +209,19 @@ pub async fn apply(
     caller: Caller,
 ) -> AcceptedAnswer {
     detached(async move { api.lifecycle.apply(&name, &caller.0).await }).await
+}
+
+/// Give a workspace another image or another size. Its files stay, and what is stopped stays stopped.
+#[utoipa::path(post, path = "/v1/workspaces/{workspace}/update", params(("workspace" = String, Path, description = "Its id or its slug")),
+    request_body = UpdateWorkspace,
+    responses((status = 202, body = Accepted), (status = "default", body = Problem)))]
+pub async fn update(
+    State(api): State<Api>,
+    WorkspacePath(name): WorkspacePath,
+    caller: Caller,
+    Body(body): Body<UpdateWorkspace>,
+) -> AcceptedAnswer {
+    detached(async move { api.lifecycle.update(&name, body, &caller.0).await }).await
 }
 
 /// Give a workspace another name. Its id and its files stay.

@@ -2,11 +2,16 @@
 //! commit.
 
 use contracts::operation::{Operation, OperationKind};
-use contracts::workspace::{Accepted, CreateWorkspace, Desired, Observed, RenameWorkspace, Woken, Workspace};
+use std::sync::Arc;
+
+use contracts::workspace::{
+    Accepted, CreateWorkspace, Desired, Observed, RenameWorkspace, UpdateWorkspace, Woken, Workspace,
+};
 use contracts::{ErrorCode, OperationId, Problem, WorkspaceRef};
 
 use super::request::{self, ValidCreate};
 use super::service::{Caller, Lifecycle, not_found, slug_taken};
+use crate::engine::provider_problem;
 use crate::store::{NewOperation, StoreError, WorkspaceRow};
 
 impl Lifecycle {
@@ -16,8 +21,10 @@ impl Lifecycle {
             return Ok(accepted);
         }
         let valid = request::validate(body, &self.providers, self.default_provider.as_str())?;
-        valid.provider.ready().await.map_err(crate::engine::provider_problem)?;
-        let row = new_row(valid);
+        let provider = Arc::clone(&valid.provider);
+        provider.ready().await.map_err(provider_problem)?;
+        let image = request::usual_image(provider.as_ref()).await?;
+        let row = WorkspaceRow { image, ..new_row(valid) };
         let operation = new_operation(OperationKind::Create, caller, &digest);
         match self.store.insert_workspace(&row, &operation).await {
             Ok(operation) => self.accepted(&row.id.into(), operation).await,
@@ -70,6 +77,25 @@ impl Lifecycle {
     /// Makes what exists outside as the stack says. What is desired stays.
     pub async fn apply(&self, name: &WorkspaceRef, caller: &Caller) -> Result<Accepted, Problem> {
         self.change(name, OperationKind::Apply, None, caller).await
+    }
+
+    /// Another image or size. What is desired stays.
+    pub async fn update(
+        &self,
+        name: &WorkspaceRef,
+        body: UpdateWorkspace,
+        caller: &Caller,
+    ) -> Result<Accepted, Problem> {
+        let digest = format!("update {name} {}", serde_json::to_string(&body).unwrap_or_default());
+        if let Some(accepted) = self.repeated(caller, &digest).await? {
+            return Ok(accepted);
+        }
+        let row = self.row(name).await?;
+        let provider = self.providers.get(row.provider.as_str())?;
+        let update = request::update(body, provider.as_ref()).await?;
+        let operation =
+            NewOperation { update: Some(update), ..new_operation(OperationKind::Update, caller, &digest) };
+        self.ask(name, &row, None, operation, caller, &digest).await
     }
 
     /// Gives it another name. Its id, its runtime and its files stay; browsers find it at the new name.
@@ -141,11 +167,23 @@ impl Lifecycle {
             return Ok(accepted);
         }
         let row = self.row(name).await?;
-        let wanted = self.store.request(&row.id, desired, &new_operation(kind, caller, &digest)).await;
+        self.ask(name, &row, desired, new_operation(kind, caller, &digest), caller, &digest).await
+    }
+
+    async fn ask(
+        &self,
+        name: &WorkspaceRef,
+        row: &WorkspaceRow,
+        desired: Option<Desired>,
+        operation: NewOperation,
+        caller: &Caller,
+        digest: &str,
+    ) -> Result<Accepted, Problem> {
+        let wanted = self.store.request(&row.id, desired, &operation).await;
         let wanted = match wanted {
             // The same request may have been sent twice at once, and this one was the slower.
             Err(StoreError::KeyTaken) => {
-                let repeated = self.repeated(caller, &digest).await?;
+                let repeated = self.repeated(caller, digest).await?;
                 return repeated.ok_or_else(|| StoreError::KeyTaken.into());
             }
             Err(StoreError::Gone) => return Err(not_found(name)),
@@ -154,7 +192,7 @@ impl Lifecycle {
         if let Some(other) = &wanted.cancelled {
             self.runner.cancel(other);
         }
-        self.accepted(&row.id.into(), wanted.operation).await
+        self.accepted(&row.id.clone().into(), wanted.operation).await
     }
 
     async fn accepted(&self, name: &WorkspaceRef, operation: Operation) -> Result<Accepted, Problem> {
@@ -193,6 +231,7 @@ fn new_operation(kind: OperationKind, caller: &Caller, digest: &str) -> NewOpera
     NewOperation {
         id: OperationId::random(),
         kind,
+        update: None,
         request_id: caller.request_id.clone(),
         principal: caller.principal.clone(),
         idempotency: caller.idempotency_key.clone().map(|key| (key, digest.to_owned())),
@@ -202,7 +241,7 @@ fn new_operation(kind: OperationKind, caller: &Caller, digest: &str) -> NewOpera
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, OnceLock};
+    use std::sync::OnceLock;
 
     use super::*;
     use crate::operations::{Runner, stand_in};

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use contracts::workspace::{CreateWorkspace, GitSource};
+use contracts::operation::Update;
+use contracts::workspace::{CreateWorkspace, GitSource, Image, UpdateWorkspace};
 use contracts::{ErrorCode, Problem, Slug, WorkspaceRef};
 use provider_api::{Description, Provider};
 use std::sync::Arc;
 use url::Url;
 
+use crate::engine::provider_problem;
 use crate::wiring::Providers;
 
 /// A create request whose every field is usable.
@@ -94,6 +96,49 @@ fn size(wanted: Option<String>, provider: &Description) -> Result<String, Proble
                 .with_action(format!("Use one of: {}.", known.join(", "))))
         }
     }
+}
+
+/// What is to change, with what the image's name means now.
+pub async fn update(body: UpdateWorkspace, provider: &dyn Provider) -> Result<Update, Problem> {
+    let description = provider.describe();
+    if body.image.is_none() && body.size.is_none() {
+        let detail = "An update names an image or a size, and this one names neither.";
+        return Err(Problem::new(ErrorCode::BadRequest, detail));
+    }
+    let size = match body.size {
+        Some(name) => Some(size(Some(name), &description)?),
+        None => None,
+    };
+    let image = match body.image {
+        Some(reference) => Some(image(&reference, provider).await?),
+        None => None,
+    };
+    Ok(Update { image, size })
+}
+
+/// What a name means at this provider now.
+pub async fn image(reference: &str, provider: &dyn Provider) -> Result<Image, Problem> {
+    let name = provider.describe().name;
+    let Some(images) = provider.images() else {
+        let detail = format!("Workspaces of the provider {name} have no images of their own.");
+        let action =
+            format!("What all of them are made from is set with the provider: docs/providers/{name}.md.");
+        return Err(Problem::new(ErrorCode::CapabilityUnsupported, detail).with_action(action));
+    };
+    if !(1..=512).contains(&reference.len())
+        || reference.contains(|c: char| c.is_whitespace() || c.is_control())
+    {
+        let detail = "An image is named by 1 to 512 characters without spaces.";
+        return Err(Problem::new(ErrorCode::BadRequest, detail));
+    }
+    images.look_up(reference).await.map_err(provider_problem)
+}
+
+/// What a new workspace is made from; `None` where it has no image of its own.
+pub async fn usual_image(provider: &dyn Provider) -> Result<Option<Image>, Problem> {
+    let Some(images) = provider.images() else { return Ok(None) };
+    let reference = images.usual().map_err(provider_problem)?;
+    images.look_up(&reference).await.map(Some).map_err(provider_problem)
 }
 
 fn region(wanted: Option<String>, provider: &Description) -> Result<Option<String>, Problem> {

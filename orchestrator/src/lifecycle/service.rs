@@ -112,7 +112,10 @@ impl Lifecycle {
         if self.store.workspace(&valid.slug.clone().into()).await?.is_some() {
             return Err(slug_taken(&valid.slug));
         }
-        self.engine.plan_new(&self.compile(&new_row(valid))?).await
+        // A plan can be made where the provider does not answer.
+        let image = request::usual_image(valid.provider.as_ref()).await.ok().flatten();
+        let row = WorkspaceRow { image, ..new_row(valid) };
+        self.engine.plan_new(&self.compile(&row)?).await
     }
 
     pub async fn export(&self, name: &WorkspaceRef) -> Result<StackExport, Problem> {
@@ -148,6 +151,7 @@ impl Lifecycle {
                 isolation: described.isolation.to_owned(),
                 regions: described.regions,
                 sizes: described.sizes,
+                image: provider.images().and_then(|images| images.usual().ok()),
                 capabilities: provider.capabilities(),
             }
         };
@@ -180,6 +184,7 @@ impl Lifecycle {
             provider: row.provider,
             size: row.size,
             region: row.region,
+            image: row.image,
             git: row.git,
             owner: Some(row.owner).filter(|owner| !owner.is_empty()),
             labels: row.labels,

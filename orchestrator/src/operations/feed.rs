@@ -289,6 +289,7 @@ mod tests {
             let new = NewOperation {
                 id: OperationId::random(),
                 kind: OperationKind::Create,
+                update: None,
                 request_id: "req-1".to_owned(),
                 principal: "admin".to_owned(),
                 idempotency: None,

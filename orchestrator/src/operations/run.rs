@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use automation::{EngineEvent, EventKind, Options};
-use contracts::operation::{Operation, OperationEventBody, OperationKind, OperationState, Phase, Severity};
+use contracts::operation::{
+    Operation, OperationEventBody, OperationKind, OperationState, Phase, Severity, Update,
+};
 use contracts::workspace::Endpoint;
 use contracts::{ErrorCode, OperationId, Problem};
 use jiff::Timestamp;
@@ -72,6 +74,11 @@ impl Run {
         self.operation().kind
     }
 
+    /// Of an update: what it changes.
+    pub fn update(&self) -> Update {
+        self.operation().update.clone().unwrap_or_default()
+    }
+
     pub fn request_id(&self) -> String {
         self.operation().request_id.clone()
     }
@@ -136,6 +143,11 @@ impl Run {
             self.publish(OperationEventBody::Phase { phase });
         }
         Ok(())
+    }
+
+    /// What the runtime is to be made from, from here on.
+    pub async fn respecify(&self, row: &WorkspaceRow) -> Result<(), Problem> {
+        self.patiently(|| self.parts.store.respecify(&self.hold, row)).await
     }
 
     pub fn say(&self, severity: Severity, text: impl Into<String>) {

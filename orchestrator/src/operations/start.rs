@@ -55,7 +55,7 @@ pub async fn anew(run: &Arc<Run>) -> Result<(), Problem> {
 }
 
 /// What is there, as soon as the provider can tell.
-async fn status(run: &Run, row: &WorkspaceRow) -> Result<RunStatus, Problem> {
+pub async fn status(run: &Run, row: &WorkspaceRow) -> Result<RunStatus, Problem> {
     let (provider, runtime) = (run.provider(row)?, run.runtime());
     let (lifecycle, deadline) = (provider.lifecycle(), Instant::now() + PROVIDER_LIMIT);
     cancellable(run, steady(deadline, || lifecycle.status(&runtime))).await

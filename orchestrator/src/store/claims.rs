@@ -271,7 +271,7 @@ impl Store {
         Ok(noted)
     }
 
-    async fn must_hold(&self, connection: &mut AnyConnection, hold: &Hold) -> Result<()> {
+    pub(super) async fn must_hold(&self, connection: &mut AnyConnection, hold: &Hold) -> Result<()> {
         let held = format!(
             "SELECT id FROM operations WHERE id = $1 AND fence = $2 AND state = 'running'{}",
             self.database.locking()
@@ -351,7 +351,8 @@ impl Store {
 }
 
 /// Those that this version can run: one beside it may be newer.
-const KINDS: &str = r#","create","start","stop","suspend","resume","restart","apply","delete","forget","#;
+const KINDS: &str =
+    r#","create","start","stop","suspend","resume","restart","apply","update","delete","forget","#;
 
 /// `$1`: providers without room, `$2`: what the claimer has in hand, `$3`: now, `$4`: kinds.
 const CLAIMABLE: &str = "WITH busy AS (SELECT owner, COUNT(*) AS n FROM operations WHERE state = 'running' GROUP BY owner)

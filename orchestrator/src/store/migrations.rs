@@ -21,7 +21,7 @@ macro_rules! migration {
 
 type Named = (&'static str, &'static str, &'static str);
 
-const SQLITE: [Named; 8] = [
+const SQLITE: [Named; 9] = [
     migration!("sqlite", "0001", "initial"),
     migration!("sqlite", "0002", "regions"),
     migration!("sqlite", "0003", "installation"),
@@ -30,12 +30,14 @@ const SQLITE: [Named; 8] = [
     migration!("sqlite", "0006", "claims"),
     migration!("sqlite", "0007", "labels"),
     migration!("sqlite", "0008", "times"),
+    migration!("sqlite", "0009", "images"),
 ];
 
-const POSTGRES: [Named; 3] = [
+const POSTGRES: [Named; 4] = [
     migration!("postgres", "0006", "initial"),
     migration!("postgres", "0007", "labels"),
     migration!("postgres", "0008", "times"),
+    migration!("postgres", "0009", "images"),
 ];
 
 pub fn sqlite() -> Migrator {
@@ -111,9 +113,11 @@ mod tests {
                 is(6, "claims", "461f4a79"),
                 is(7, "labels", "4695f179"),
                 is(8, "times", "6f14ed2a"),
+                is(9, "images", "8fafc32d"),
                 is(6, "initial", "3575131e"),
                 is(7, "labels", "4695f179"),
                 is(8, "times", "94a9f50b"),
+                is(9, "images", "78eb5e34"),
             ]
         );
     }

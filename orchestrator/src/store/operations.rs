@@ -144,6 +144,7 @@ pub(super) fn read(row: &AnyRow) -> Result<Operation> {
         state: serde_json::from_str(&state)
             .map_err(|error| StoreError::Damaged(format!("the column state: {error}")))?,
         phases: row.json("phases")?,
+        update: row.maybe_json("changes")?,
         error: row.maybe_json("error")?,
         request_id: row.text("request_id")?,
     })

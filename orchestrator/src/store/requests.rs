@@ -1,6 +1,6 @@
 //! What people ask for: the wish, the operation that makes it true, the key and the word of who asked are one commit.
 
-use contracts::operation::{Operation, OperationKind, OperationState, Phase, Phases};
+use contracts::operation::{Operation, OperationKind, OperationState, Phase, Phases, Update};
 use contracts::workspace::Desired;
 use contracts::{ErrorCode, OperationId, Problem, Slug, WorkspaceId};
 use jiff::Timestamp;
@@ -17,6 +17,8 @@ use super::{Result, Store, StoreError, to_json};
 pub struct NewOperation {
     pub id: OperationId,
     pub kind: OperationKind,
+    /// Of an update: what it changes.
+    pub update: Option<Update>,
     pub request_id: String,
     /// Who asks.
     pub principal: String,
@@ -103,7 +105,7 @@ impl Store {
         let ended = running.as_ref().is_some_and(|(_, is_ending)| *is_ending);
         let last = waiting.as_ref().or(running.as_ref().filter(|_| !ended).map(|(operation, _)| operation));
         match (last, &waiting) {
-            (Some(same), _) if same.kind == new.kind => {
+            (Some(same), _) if same.kind == new.kind && same.update == new.update => {
                 let same = same.clone();
                 self.remember(connection, new, &same.id).await?;
                 return Ok(Wanted { operation: same, cancelled: None });
@@ -271,12 +273,13 @@ impl Store {
             runtime_id: row.runtime_id.clone(),
             state: OperationState::Queued,
             phases,
+            update: new.update.clone(),
             error: None,
             request_id: new.request_id.clone(),
         };
         sqlx::query(
             "INSERT INTO operations (id, kind, workspace_id, runtime_id, slug, owner, provider, state, phases, request_id,
-             desired_before, accepted_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+             desired_before, accepted_at, changes) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
         )
         .bind(operation.id.as_str())
         .bind(to_json(&operation.kind)?)
@@ -290,6 +293,7 @@ impl Store {
         .bind(&operation.request_id)
         .bind(to_json(&before)?)
         .bind(now)
+        .bind(new.update.as_ref().map(to_json).transpose()?)
         .execute(&mut *connection)
         .await?;
         self.remember(connection, new, &new.id).await?;

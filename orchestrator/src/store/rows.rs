@@ -62,6 +62,7 @@ pub(super) fn read(row: &AnyRow) -> Result<WorkspaceRow> {
         provider: row.parsed("provider")?,
         size: row.text("size")?,
         region: row.maybe("region")?,
+        image: row.maybe_json("image")?,
         git: row.maybe_json("git")?,
         generation: row.number("generation")? as u64,
         revision: row.number("revision")? as u64,
@@ -100,6 +101,7 @@ pub(super) fn shown(row: &AnyRow) -> Option<WorkspaceRow> {
         provider: columns.parsed("provider").ok()?,
         size: columns.text("size").unwrap_or_default(),
         region: columns.maybe("region").unwrap_or_default(),
+        image: columns.maybe_json("image").unwrap_or_default(),
         git: None,
         generation: columns.number("generation").unwrap_or_default() as u64,
         revision: columns.number("revision").unwrap_or_default() as u64,
@@ -138,6 +140,7 @@ mod tests {
                 let operation = NewOperation {
                     id: contracts::OperationId::random(),
                     kind: OperationKind::Create,
+                    update: None,
                     request_id: "r".to_owned(),
                     principal: "admin".to_owned(),
                     idempotency: None,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use contracts::workspace::{Desired, Endpoint, GitSource, Observed};
+use contracts::workspace::{Desired, Endpoint, GitSource, Image, Observed};
 use contracts::{OperationId, Problem, ProviderName, RuntimeId, Slug, WorkspaceId, WorkspaceRef};
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -24,6 +24,8 @@ pub struct WorkspaceRow {
     pub provider: ProviderName,
     pub size: String,
     pub region: Option<String>,
+    /// `None` until it is known, and where instances have none of their own.
+    pub image: Option<Image>,
     pub git: Option<GitSource>,
     pub generation: u64,
     /// Rises with every change of what is known of the runtime.
@@ -50,6 +52,7 @@ impl WorkspaceRow {
             provider,
             size,
             region: None,
+            image: None,
             git: None,
             generation: 1,
             revision: 1,
@@ -67,7 +70,7 @@ impl WorkspaceRow {
 /// A workspace with its runtime.
 const JOINED: &str =
     "SELECT w.id, w.slug, w.owner, w.labels, w.git, w.desired, w.runtime_id, w.operation, w.created_at,
-     r.provider, r.size, r.region, r.generation, r.revision, r.observed, r.since, r.endpoint, r.error
+     r.provider, r.size, r.region, r.image, r.generation, r.revision, r.observed, r.since, r.endpoint, r.error
      FROM workspaces w JOIN runtimes r ON r.id = w.runtime_id";
 
 /// Which workspaces, in which order, and how many.
@@ -118,13 +121,14 @@ impl WorkspaceRow {
 
     pub(super) async fn insert(&self, connection: &mut AnyConnection, operation: &OperationId) -> Result<()> {
         sqlx::query(
-            "INSERT INTO runtimes (id, provider, size, region, generation, observed, since, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            "INSERT INTO runtimes (id, provider, size, region, image, generation, observed, since, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         )
         .bind(self.runtime_id.as_str())
         .bind(self.provider.as_str())
         .bind(&self.size)
         .bind(&self.region)
+        .bind(self.image.as_ref().map(to_json).transpose()?)
         .bind(self.generation as i64)
         .bind(to_json(&self.observed)?)
         .bind(self.since.to_string())

@@ -9,10 +9,13 @@ use orchestrator::store::{Claimed, End, Hold, NewOperation, Store, StoreError, W
 
 #[path = "kept.rs"]
 mod kept;
+#[path = "specs.rs"]
+mod specs;
 #[path = "turns.rs"]
 mod turns;
 
 pub use kept::*;
+pub use specs::*;
 pub use turns::*;
 
 const LEASE: Duration = Duration::from_secs(30);
@@ -60,6 +63,9 @@ macro_rules! all_cases {
             whoever_watches_is_told_of_which_runtime_something_else_is_known
             events_are_told_in_their_order_and_a_number_is_given_once
             a_lease_has_one_holder_and_its_fence_rises_with_each
+            a_spec_is_changed_once_by_whoever_holds_its_update
+            an_image_that_was_not_known_is_learnt_once
+            of_a_provider_one_rollout_runs_and_its_members_keep_their_order_and_state
             what_is_old_or_too_much_is_pruned_and_what_counts_stays
         }
     };
@@ -72,7 +78,15 @@ fn workspace(slug: &str) -> WorkspaceRow {
 
 fn new(kind: OperationKind) -> NewOperation {
     let (request_id, principal) = ("req-1".to_owned(), "admin".to_owned());
-    NewOperation { id: OperationId::random(), kind, request_id, principal, idempotency: None, if_match: None }
+    NewOperation {
+        id: OperationId::random(),
+        kind,
+        request_id,
+        principal,
+        idempotency: None,
+        if_match: None,
+        update: None,
+    }
 }
 
 async fn created(store: &Store, slug: &str) -> (WorkspaceRow, Operation) {

@@ -23,6 +23,7 @@ async fn main() {
         generation: 1,
         size: provider.describe().sizes[0].name.clone(),
         region: None,
+        image: None,
         git: None,
     };
     let total = async || {

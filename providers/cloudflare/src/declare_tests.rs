@@ -40,6 +40,7 @@ fn spec(size: &str) -> RuntimeSpec {
         generation: 3,
         size: size.to_owned(),
         region: None,
+        image: None,
         git: None,
     }
 }

@@ -44,6 +44,7 @@ async fn a_runtime_costs_one_call_for_each_thing_that_is_done_with_it() {
         generation: 1,
         size: provider.describe().sizes[0].name.clone(),
         region: None,
+        image: None,
         git: None,
     };
     let mut first = Stack::new(provider.clone(), spec(RuntimeId::random()));

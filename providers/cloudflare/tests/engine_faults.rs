@@ -27,6 +27,7 @@ fn stack(world: &World, provider: &Arc<dyn Provider>) -> Stack {
         generation: 1,
         size: provider.describe().sizes[0].name.clone(),
         region: None,
+        image: None,
         git: None,
     };
     Stack::new(provider.clone(), spec)

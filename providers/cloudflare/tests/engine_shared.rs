@@ -132,6 +132,7 @@ async fn another_size_is_rolled_out_to_what_runs() {
         generation: 1,
         size: provider.describe().sizes[0].name.clone(),
         region: None,
+        image: None,
         git: None,
     };
     let mut stack = Stack::new(provider.clone(), spec);

@@ -51,6 +51,7 @@ impl Traffic {
             generation: 1,
             size: provider.describe().sizes[0].name.clone(),
             region: None,
+            image: None,
             git: None,
         };
         let mut stack = Stack::new(provider.clone(), spec);

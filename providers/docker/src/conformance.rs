@@ -31,6 +31,8 @@ pub use proxy::Proxy;
 
 /// The stand-in for the instance image.
 pub const IMAGE: &str = "pilot-conformance-test:latest";
+/// Another one, that is the same but for a label.
+pub const OTHER_IMAGE: &str = "pilot-conformance-test:other";
 
 /// Stands in for the instance image: the same user and home, and an init that ends on SIGTERM.
 /// `behave-die` in the home makes it end at once.
@@ -84,7 +86,7 @@ impl World {
     pub fn bench(self) -> Bench {
         let (first, second) = (self.provider(), self.provider());
         let (installation, boot) = (self.installation.clone(), self.boot.clone());
-        Bench::new(first, second, installation, boot, Arc::new(self))
+        Bench::new(first, second, installation, boot, Arc::new(self)).with_other_image(OTHER_IMAGE)
     }
 
     fn filters(&self, label: &str, value: &str) -> HashMap<String, Vec<String>> {
@@ -180,24 +182,25 @@ async fn build_image(docker: &Docker) {
     BUILT
         .get_or_init(|| async {
             let dockerfile = format!("FROM {}{DOCKERFILE}", base_image(docker).await);
-            let mut archive = tar::Builder::new(Vec::new());
-            let mut header = tar::Header::new_gnu();
-            header.set_size(dockerfile.len() as u64);
-            header.set_mode(0o644);
-            archive.append_data(&mut header, "Dockerfile", dockerfile.as_bytes()).unwrap();
-            let body = bollard::body_full(archive.into_inner().unwrap().into());
-            let options = query::BuildImageOptionsBuilder::default().t(IMAGE).rm(true).build();
-            let mut build = docker.build_image(options, None, Some(body));
-            while let Some(step) = build.next().await {
-                let step = step.expect("the test image builds");
-                assert!(
-                    step.error_detail.is_none(),
-                    "the test image does not build: {:?}",
-                    step.error_detail
-                );
-            }
+            build(docker, IMAGE, &dockerfile).await;
+            build(docker, OTHER_IMAGE, &format!("{dockerfile}LABEL other=yes\n")).await;
         })
         .await;
+}
+
+async fn build(docker: &Docker, name: &str, dockerfile: &str) {
+    let mut archive = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(dockerfile.len() as u64);
+    header.set_mode(0o644);
+    archive.append_data(&mut header, "Dockerfile", dockerfile.as_bytes()).unwrap();
+    let body = bollard::body_full(archive.into_inner().unwrap().into());
+    let options = query::BuildImageOptionsBuilder::default().t(name).rm(true).build();
+    let mut build = docker.build_image(options, None, Some(body));
+    while let Some(step) = build.next().await {
+        let step = step.expect("the test image builds");
+        assert!(step.error_detail.is_none(), "the test image does not build: {:?}", step.error_detail);
+    }
 }
 
 /// The base of the instance image, whatever this host's is.

@@ -48,8 +48,7 @@ impl Resource for ContainerResource {
     fn schema(&self) -> ResourceSchema {
         let mut inputs = Owned::schema();
         inputs.extend([
-            Property::required("image", PropertyType::String, "The instance image.")
-                .replaces()
+            Property::required("image", PropertyType::String, "The instance image, by its id or its name.")
                 .example("pilot-instance:0.1.0"),
             Property::required("network", PropertyType::String, "The network's name.")
                 .replaces()
@@ -128,10 +127,11 @@ impl Resource for ContainerResource {
 
     async fn update(&self, request: UpdateRequest) -> Result<Properties> {
         let inputs: Inputs = parse(&request.new_inputs)?;
+        let boot = self.hosts.config.boot.boot_files(&inputs.runtime_id).await?;
         let _lock = self.hosts.locks.lock(&inputs.runtime_id).await;
         let engine = self.hosts.of(&inputs.runtime_id).await?;
         let machine = Machine::new(&engine, inputs.runtime().under(request.fence));
-        let port = machine.update(&inputs).await?;
+        let port = machine.update(&inputs, &boot).await?;
         let before = request.old_outputs.get("port").and_then(serde_port);
         Ok(Self::outputs(&engine, &inputs, port.or(before)))
     }

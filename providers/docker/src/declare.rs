@@ -80,6 +80,7 @@ mod tests {
             generation: 3,
             size: size.to_owned(),
             region: None,
+            image: None,
             git: None,
         }
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bollard::Docker;
 use bollard::errors::Error;
+use contracts::ErrorCode;
 use contracts::network::PortRange;
 use provider_api::{ProviderError, Result, Settings};
 use tokio::sync::OnceCell;
@@ -101,10 +102,20 @@ impl Engine {
             .map_err(|failure| self.name(failure.into()))
     }
 
-    pub async fn has_image(&self, image: &str) -> Result<bool> {
+    /// The id of the image that has this name or id now; `None` when there is none.
+    pub async fn image_id(&self, image: &str) -> Result<Option<String>> {
         let docker = self.docker().await?;
-        let found = within(self.patience(), "look for the image", docker.inspect_image(image)).await;
-        Ok(Failure::optional(found).map_err(|error| self.name(error))?.is_some())
+        match within(self.patience(), "look for the image", docker.inspect_image(image)).await {
+            Ok(found) => Ok(found.id),
+            Err(Failure::Other(error)) if error.code == ErrorCode::ImageMissing => Ok(None),
+            Err(failure) => {
+                Failure::optional::<()>(Err(failure)).map_err(|error| self.name(error)).map(|_| None)
+            }
+        }
+    }
+
+    pub async fn has_image(&self, image: &str) -> Result<bool> {
+        Ok(self.image_id(image).await?.is_some())
     }
 
     /// What new containers run in; `None` is the engine's default. An engine learns of another runtime only

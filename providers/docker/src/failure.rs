@@ -95,7 +95,7 @@ fn answered(doing: &str, status: u16, message: &str) -> Failure {
 
 pub(crate) fn image_missing(message: &str) -> ProviderError {
     ProviderError::new(ErrorCode::ImageMissing, message)
-        .with_action("Build the image on this Docker host: cargo xtask image")
+        .with_action("Name an image that is on this Docker host, or bring it there. Pilot's own is built by `cargo xtask image`.")
 }
 
 /// The engine has no codes of its own, so its words decide. Unknown words stay a plain refusal.

@@ -17,6 +17,7 @@ mod failure;
 mod fence;
 mod generation;
 mod hosts;
+mod images;
 mod inventory;
 mod lifecycle;
 mod locks;
@@ -37,11 +38,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use contracts::network::PortRange;
 use provider_api::{
-    BootSource, Declared, Description, Exec, Inventory, Lifecycle, Logs, Provider, Resource, Result,
+    BootSource, Declared, Description, Exec, Images, Inventory, Lifecycle, Logs, Provider, Resource, Result,
     RuntimeSpec, Settings,
 };
 
 use crate::hosts::Hosts;
+use crate::images::DockerImages;
 use crate::lifecycle::DockerLifecycle;
 
 pub use settings::{SETTINGS, check};
@@ -92,7 +94,7 @@ impl Provider for DockerProvider {
     }
 
     fn declare(&self, runtime: &RuntimeSpec) -> Result<Declared> {
-        declare::declare(runtime, &self.hosts.config.image)
+        declare::declare(runtime, runtime.image.as_deref().unwrap_or(&self.hosts.config.image))
     }
 
     fn resources(&self) -> Vec<Arc<dyn Resource>> {
@@ -111,6 +113,10 @@ impl Provider for DockerProvider {
 
     async fn ready(&self) -> Result<()> {
         self.hosts.are_ready().await
+    }
+
+    fn images(&self) -> Option<Arc<dyn Images>> {
+        Some(Arc::new(DockerImages { hosts: self.hosts.clone() }))
     }
 
     fn logs(&self) -> Option<Arc<dyn Logs>> {

@@ -6,6 +6,7 @@
 mod api;
 mod commands;
 mod faults;
+mod images;
 mod instance;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -57,6 +58,7 @@ pub(crate) struct Volume {
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Spec {
     pub region: String,
+    pub image: String,
     pub volume: String,
     pub size: String,
     pub git_url: Option<String>,
@@ -124,9 +126,9 @@ impl Volume {
 }
 
 impl Spec {
-    /// Whether a machine of this spec can be kept for another: sizes change in place.
+    /// Whether a machine of this spec can be kept for another: size and image change in place.
     pub fn fits(&self, other: &Spec) -> bool {
-        Spec { size: other.size.clone(), ..self.clone() } == *other
+        Spec { size: other.size.clone(), image: other.image.clone(), ..self.clone() } == *other
     }
 }
 

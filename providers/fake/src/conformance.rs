@@ -31,6 +31,7 @@ pub async fn bench() -> Bench {
     Bench::new(provider(), provider(), InstallationId::random(), boot.clone(), world.clone())
         .with_faults(world)
         .with_credential(credential)
+        .with_other_image("fake:2")
 }
 
 struct World(Cloud);

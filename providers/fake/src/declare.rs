@@ -35,7 +35,7 @@ pub(crate) fn sizes() -> Vec<Size> {
     ]
 }
 
-pub(crate) fn declare(runtime: &RuntimeSpec) -> Result<Declared> {
+pub(crate) fn declare(runtime: &RuntimeSpec, usual: &str) -> Result<Declared> {
     let size =
         known("size", &runtime.size, sizes().into_iter().map(|size| size.name), ErrorCode::UnknownSize)?;
     let default = regions().into_iter().next().map(|region| region.name).unwrap_or_default();
@@ -53,6 +53,7 @@ pub(crate) fn declare(runtime: &RuntimeSpec) -> Result<Declared> {
     };
     let git = runtime.git.as_ref();
     let machine = labelled("machine", MACHINE)
+        .input("image", runtime.image.as_deref().unwrap_or(usual))
         .input("volume", Expr::output("home", "name"))
         .input("size", size)
         .optional_input("gitUrl", git.map(|git| git.url.as_str()))
@@ -93,6 +94,7 @@ mod tests {
             generation: 3,
             size: "small".to_owned(),
             region: None,
+            image: None,
             git: None,
         }
     }
@@ -100,7 +102,7 @@ mod tests {
     #[test]
     fn the_machine_gets_its_home_and_the_first_region() {
         assert_eq!(name().as_str(), "fake");
-        let declared = declare(&spec()).unwrap();
+        let declared = declare(&spec(), "fake:1").unwrap();
         let machine = &declared.resources[1];
         assert_eq!(machine.inputs["volume"], Expr::output("home", "name"));
         assert_eq!(machine.inputs["region"], Expr::from("north"));
@@ -108,8 +110,16 @@ mod tests {
     }
 
     #[test]
+    fn a_machine_keeps_its_image_when_others_are_made_from_another() {
+        let of =
+            |runtime: &RuntimeSpec| declare(runtime, "fake:2").unwrap().resources[1].inputs["image"].clone();
+        assert_eq!(of(&spec()), Expr::from("fake:2"));
+        assert_eq!(of(&RuntimeSpec { image: Some("fake:1".to_owned()), ..spec() }), Expr::from("fake:1"));
+    }
+
+    #[test]
     fn a_size_that_is_not_offered_is_refused_with_those_that_are() {
-        let error = declare(&RuntimeSpec { size: "huge".to_owned(), ..spec() }).unwrap_err();
+        let error = declare(&RuntimeSpec { size: "huge".to_owned(), ..spec() }, "fake:1").unwrap_err();
         assert_eq!(error.code, ErrorCode::UnknownSize);
         assert!(error.action.unwrap().contains("small, medium, large"));
     }

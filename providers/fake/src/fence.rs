@@ -37,7 +37,7 @@ pub(crate) async fn pass(client: &Client, runtime: &RuntimeRef) -> Result<()> {
             }
             (None, Some((owner, found))) => {
                 let labels = owner.under(runtime.fence).labels();
-                let keep = cloud.change_machine(&machine, found.version, labels, &found.spec.size);
+                let keep = cloud.change_machine(&machine, found.version, labels, &found.spec);
                 client.change("keep the fence", keep).await?
             }
             // What is made next is labelled with it.

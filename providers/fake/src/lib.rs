@@ -10,6 +10,7 @@ pub mod cloud;
 pub mod conformance;
 mod declare;
 mod fence;
+mod images;
 mod lifecycle;
 mod machine;
 mod owner;
@@ -19,21 +20,26 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use provider_api::{
-    BootSource, Declared, Description, Exec, Inventory, Lifecycle, Logs, Provider, Resource, Result,
+    BootSource, Declared, Description, Exec, Images, Inventory, Lifecycle, Logs, Provider, Resource, Result,
     RuntimeSpec, Setting, Settings, Snapshots,
 };
 
 use crate::client::Client;
 pub use crate::cloud::Cloud;
+use crate::images::FakeImages;
 use crate::lifecycle::FakeLifecycle;
 
 /// What an operator may set, as `PILOT_FAKE_...`.
-pub const SETTINGS: &[Setting] =
-    &[Setting::optional("apiToken", "what a guarded cloud wants to see; an open one takes any").secret()];
+pub const SETTINGS: &[Setting] = &[
+    Setting::optional("apiToken", "what a guarded cloud wants to see; an open one takes any").secret(),
+    Setting::optional("image", "the instance image").default("fake:1"),
+];
 
 /// The `fake` provider module.
 pub struct FakeProvider {
     client: Arc<Client>,
+    /// What machines are made from when nobody names an image.
+    image: String,
 }
 
 impl FakeProvider {
@@ -44,7 +50,8 @@ impl FakeProvider {
 
     /// On a given cloud, which others may use too.
     pub fn on(cloud: Cloud, settings: &Settings, boot: Arc<dyn BootSource>) -> Self {
-        Self { client: Arc::new(Client::new(cloud, settings.get("apiToken"), boot)) }
+        let image = settings.get("image").unwrap_or_default().to_owned();
+        Self { client: Arc::new(Client::new(cloud, settings.get("apiToken"), boot)), image }
     }
 }
 
@@ -65,7 +72,7 @@ impl Provider for FakeProvider {
     }
 
     fn declare(&self, runtime: &RuntimeSpec) -> Result<Declared> {
-        declare::declare(runtime)
+        declare::declare(runtime, &self.image)
     }
 
     fn resources(&self) -> Vec<Arc<dyn Resource>> {
@@ -86,6 +93,10 @@ impl Provider for FakeProvider {
 
     async fn ready(&self) -> Result<()> {
         self.client.ask("reach the cloud", self.client.cloud().ping()).await
+    }
+
+    fn images(&self) -> Option<Arc<dyn Images>> {
+        Some(Arc::new(FakeImages { client: self.client.clone(), usual: self.image.clone() }))
     }
 
     fn logs(&self) -> Option<Arc<dyn Logs>> {

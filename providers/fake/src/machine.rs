@@ -1,5 +1,5 @@
 //! `pilot:fake:Machine`: the running instance. It holds no user data, so it may be replaced at any time;
-//! its size changes in place.
+//! its size and its image change in place.
 
 use std::sync::Arc;
 
@@ -30,6 +30,7 @@ struct Inputs {
     installation: InstallationId,
     generation: u64,
     region: String,
+    image: String,
     volume: String,
     size: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -46,6 +47,7 @@ impl Inputs {
     fn spec(&self) -> Spec {
         Spec {
             region: self.region.clone(),
+            image: self.image.clone(),
             volume: self.volume.clone(),
             size: self.size.clone(),
             git_url: self.git_url.clone(),
@@ -56,9 +58,9 @@ impl Inputs {
     /// The inputs that would make this machine; `None` when it is not one of Pilot's.
     fn of(machine: &Machine) -> Option<Self> {
         let Owner { runtime, generation } = Owner::of(&machine.labels)?;
-        let Spec { region, volume, size, git_url, git_ref } = machine.spec.clone();
+        let Spec { region, image, volume, size, git_url, git_ref } = machine.spec.clone();
         let (runtime_id, installation) = (runtime.runtime_id, runtime.installation);
-        Some(Self { runtime_id, installation, generation, region, volume, size, git_url, git_ref })
+        Some(Self { runtime_id, installation, generation, region, image, volume, size, git_url, git_ref })
     }
 
     fn outputs(&self) -> Properties {
@@ -74,7 +76,7 @@ impl MachineResource {
     }
 
     /// Find, adopt if it is ours and fits, else create; on a conflict find again. One that differs in more
-    /// than its size is replaced.
+    /// than its size and its image is replaced.
     async fn ensure(&self, inputs: &Inputs, fence: Option<u64>) -> Result<()> {
         let (name, spec) = (owner::machine_name(&inputs.runtime_id), inputs.spec());
         let owner = inputs.owner().under(fence);
@@ -86,7 +88,7 @@ impl MachineResource {
                     owner.may_change("machine", &name, &found.labels)?;
                     if found.spec.fits(&spec) {
                         let labels = owner.labels_over(&found.labels);
-                        let change = cloud.change_machine(&name, found.version, labels, &spec.size);
+                        let change = cloud.change_machine(&name, found.version, labels, &spec);
                         self.client.change("change the machine", change).await?
                     } else {
                         let delete = cloud.delete_machine(&name, found.version);
@@ -112,6 +114,7 @@ impl Resource for MachineResource {
     fn schema(&self) -> ResourceSchema {
         let mut inputs = common_inputs();
         inputs.extend([
+            Property::required("image", PropertyType::String, "The instance image."),
             Property::required("volume", PropertyType::String, "The home volume's name.").replaces(),
             Property::required("size", PropertyType::String, "One of the provider's sizes."),
             Property::optional("gitUrl", PropertyType::String, "Cloned into the workspace at first boot.")

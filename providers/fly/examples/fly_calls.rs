@@ -32,6 +32,7 @@ async fn create(world: &World) -> usize {
         generation: 1,
         size: described.sizes[0].name.clone(),
         region: Some(described.regions[0].name.clone()),
+        image: None,
         git: None,
     };
     Stack::new(provider.clone(), spec()).up().await;

@@ -1,10 +1,11 @@
-//! Commands inside an instance, and snapshots of its home.
+//! Commands inside an instance, snapshots of its home, and what it is made from.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use contracts::ErrorCode;
-use provider_api::{Exec, Executed, ProviderError, Result, RuntimeRef, Snapshot, Snapshots};
+use contracts::workspace::Image;
+use provider_api::{Exec, Executed, Images, ProviderError, Result, RuntimeRef, Snapshot, Snapshots};
 
 use crate::failure::error;
 use crate::instance::Instance;
@@ -24,6 +25,18 @@ impl Exec for FlyLifecycle {
         let done = done.map_err(|failure| error(failure, "run the command"))?;
         let exit_code = if done.exit_signal > 0 { BY_SIGNAL + done.exit_signal } else { done.exit_code };
         Ok(Executed { exit_code, stdout: done.stdout.into_bytes(), stderr: done.stderr.into_bytes() })
+    }
+}
+
+#[async_trait]
+impl Images for FlyLifecycle {
+    fn usual(&self) -> Result<String> {
+        Ok(self.fly.settings.require("image")?.to_owned())
+    }
+
+    /// Fly looks when it makes the machine. A reference by digest is exact; a tag is looked up anew with each change.
+    async fn look_up(&self, reference: &str) -> Result<Image> {
+        Ok(Image::named(reference))
     }
 }
 

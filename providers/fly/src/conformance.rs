@@ -107,6 +107,7 @@ impl World {
         Bench::new(provider, second, installation, boot, world.clone())
             .with_faults(world)
             .with_credential(token)
+            .with_other_image("registry.fly.io/pilot-instance:2")
     }
 
     pub fn machine(&self, runtime: &RuntimeRef) -> Option<Machine> {

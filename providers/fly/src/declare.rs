@@ -121,6 +121,7 @@ mod tests {
             generation: 3,
             size: size.to_owned(),
             region: region.map(str::to_owned),
+            image: None,
             git: None,
         }
     }

@@ -51,8 +51,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use provider_api::{
-    BootSource, Declared, Description, Exec, Inventory, Lifecycle, Provider, Resource, Result, RuntimeSpec,
-    Settings, Snapshots,
+    BootSource, Declared, Description, Exec, Images, Inventory, Lifecycle, Provider, Resource, Result,
+    RuntimeSpec, Settings, Snapshots,
 };
 
 use crate::fly::Fly;
@@ -121,7 +121,10 @@ impl Provider for FlyProvider {
     }
 
     fn declare(&self, runtime: &RuntimeSpec) -> Result<Declared> {
-        let image = self.fly.settings.require("image")?;
+        let image = match &runtime.image {
+            Some(image) => image,
+            None => self.fly.settings.require("image")?,
+        };
         declare::declare(runtime, image, &settings::regions(&self.fly.settings))
     }
 
@@ -141,6 +144,10 @@ impl Provider for FlyProvider {
         self.fly.settings.require("image")?;
         settings::reach(&self.fly.settings)?;
         self.fly.client()?.check_token().await
+    }
+
+    fn images(&self) -> Option<Arc<dyn Images>> {
+        Some(Arc::new(FlyLifecycle { fly: self.fly.clone() }))
     }
 
     fn exec(&self) -> Option<Arc<dyn Exec>> {

@@ -21,6 +21,7 @@ fn stack(world: &World, provider: &Arc<dyn Provider>) -> Stack {
         generation: 1,
         size: "small".to_owned(),
         region: Some("fra".to_owned()),
+        image: None,
         git: None,
     };
     Stack::new(provider.clone(), spec)

@@ -28,6 +28,7 @@ async fn create(world: &World, provider: &Arc<dyn Provider>, count: usize) -> us
         generation: 1,
         size: "small".to_owned(),
         region: Some("fra".to_owned()),
+        image: None,
         git: None,
     };
     let mut stack = Stack::new(provider.clone(), spec);

@@ -28,6 +28,7 @@ fn stack_in(world: &World, provider: &Arc<dyn Provider>, region: &str) -> Stack 
         generation: 1,
         size: "small".to_owned(),
         region: Some(region.to_owned()),
+        image: None,
         git: None,
     };
     Stack::new(provider.clone(), spec)

@@ -56,6 +56,7 @@ mod tests {
             generation: 3,
             size: SIZE.to_owned(),
             region: None,
+            image: None,
             git: None,
         }
     }

@@ -3,7 +3,7 @@
 //! - [`Provider`] describes the module and declares, purely, which resources one runtime needs.
 //! - [`Resource`] creates, reads, updates and deletes one kind of external object for the engine.
 //! - [`Lifecycle`] starts, stops and suspends what exists; it never goes through Pulumi.
-//! - [`Logs`], [`Exec`], [`Snapshots`] and [`Inventory`] are optional abilities.
+//! - [`Images`], [`Logs`], [`Exec`], [`Snapshots`] and [`Inventory`] are optional abilities.
 //! - [`Setting`] is what an operator gives a module: where its cloud is, and with which credentials.
 //! - [`fence`] says what a module owes to orchestrators that take operations over from each other.
 //! - `conformance` (a feature of this crate) is the suite that every provider's tests run.
@@ -27,7 +27,8 @@ pub mod settings;
 pub use declare::{Declaration, Declared, Expr};
 pub use error::{Late, Outcome, ProviderError, Result};
 pub use lifecycle::{
-    Exec, Executed, Inventory, Lifecycle, Logs, OwnedObject, RunStatus, RuntimeRef, Snapshot, Snapshots,
+    Exec, Executed, Images, Inventory, Lifecycle, Logs, OwnedObject, RunStatus, RuntimeRef, Snapshot,
+    Snapshots,
 };
 pub use provider::{BootFile, BootSource, Description, Provider, RuntimeSpec};
 pub use resource::{

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use contracts::workspace::Endpoint;
+use contracts::workspace::{Endpoint, Image};
 use contracts::{ErrorCode, InstallationId, RuntimeId};
 
 use crate::error::{ProviderError, Result};
@@ -115,6 +115,17 @@ pub trait Exec: Send + Sync {
     /// an unknown outcome it may or may not have run. What still runs after `limit` is ended where the
     /// vendor can, and the error says that its outcome is unknown.
     async fn exec(&self, runtime: &RuntimeRef, command: &[String], limit: Duration) -> Result<Executed>;
+}
+
+/// What instances are made from, where each runtime has an image of its own.
+#[async_trait]
+pub trait Images: Send + Sync {
+    /// What a runtime is made from when nobody names an image. An error when the operator has not said.
+    fn usual(&self) -> Result<String>;
+
+    /// What `reference` means now, so that a runtime keeps it when the reference means something else later. `image_missing`
+    /// when there is no such image. Where the provider cannot look, the reference stands for itself.
+    async fn look_up(&self, reference: &str) -> Result<Image>;
 }
 
 /// A copy of an instance's home at one moment.

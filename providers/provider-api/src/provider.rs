@@ -8,7 +8,7 @@ use contracts::{InstallationId, ProviderName, RuntimeId};
 
 use crate::declare::Declared;
 use crate::error::Result;
-use crate::lifecycle::{Exec, Inventory, Lifecycle, Logs, Snapshots};
+use crate::lifecycle::{Exec, Images, Inventory, Lifecycle, Logs, Snapshots};
 use crate::resource::Resource;
 use crate::settings::Setting;
 
@@ -48,6 +48,11 @@ pub struct RuntimeSpec {
     pub size: String,
     /// One of [`Description::regions`]; `None` when there are none.
     pub region: Option<String>,
+    /// What [`Images::look_up`] has given, as [`Image::exact`] has it; `None` for what instances are usually made from, and
+    /// where runtimes have no images of their own.
+    ///
+    /// [`Image::exact`]: contracts::workspace::Image::exact
+    pub image: Option<String>,
     /// Cloned into the home at the first boot.
     pub git: Option<GitSource>,
 }
@@ -88,6 +93,12 @@ pub trait Provider: Send + Sync {
         true
     }
 
+    /// What instances are made from, where each runtime has an image of its own. An update of the image changes the instance
+    /// and keeps the home, and what does not run does not run afterwards.
+    fn images(&self) -> Option<Arc<dyn Images>> {
+        None
+    }
+
     /// What instances say, where the provider keeps it.
     fn logs(&self) -> Option<Arc<dyn Logs>> {
         None
@@ -112,6 +123,7 @@ pub trait Provider: Send + Sync {
             logs: self.logs().is_some(),
             exec: self.exec().is_some(),
             snapshot: self.snapshots().is_some(),
+            image: self.images().is_some(),
         }
     }
 

@@ -19,3 +19,4 @@ mod interrupted;
 mod life;
 mod replicas;
 mod stack_export;
+mod updates;

@@ -13,7 +13,7 @@ export const CODES = {
   workspace_not_ready: [503, true, "The workspace is not ready"],
   upstream_unreachable: [502, true, "The instance does not answer"],
   instance_failed: [502, false, "The instance stopped while booting"],
-  image_missing: [503, false, "The instance image is not on the Docker host"],
+  image_missing: [422, false, "The provider does not have the instance image"],
   provider_capacity: [503, true, "The provider has no room for the instance"],
   provider_failed: [502, false, "The provider refused or failed"],
   internal: [500, true, "Something went wrong inside Pilot"],

@@ -97,6 +97,10 @@ impl<'a> Machine<'a> {
                     Some(existing) if inputs.fits(&existing) && is_whole(&found) => {
                         return self.limit(&found, inputs).await;
                     }
+                    // What is there is better than nothing.
+                    _ if !self.engine.has_image(&inputs.image).await? => {
+                        return Err(self.engine.no_image(&inputs.image));
+                    }
                     _ => self.remove().await?,
                 }
             }
@@ -122,12 +126,16 @@ impl<'a> Machine<'a> {
         self.engine.ask("create the container", docker.create_container(Some(options), body)).await.map(drop)
     }
 
-    /// Changes limits and generation in place, and returns the port while it runs.
-    pub async fn update(&self, inputs: &Inputs) -> Result<Option<u16>> {
-        let found = self.must_be_newest(inputs.generation).await?.ok_or_else(|| self.missing())?;
-        self.pass().await?;
-        self.limit(&found, inputs).await?;
-        Ok(published_port(&found))
+    /// Changes limits and generation in place, and the image by another container, which runs only if the one before did.
+    /// Returns the port while it runs.
+    pub async fn update(&self, inputs: &Inputs, boot: &[BootFile]) -> Result<Option<u16>> {
+        let before = self.must_be_newest(inputs.generation).await?.ok_or_else(|| self.missing())?;
+        self.ensure(inputs).await?;
+        let now = self.find().await?.ok_or_else(|| self.missing())?;
+        match (status(&before), status(&now)) {
+            (RunStatus::Running, RunStatus::Stopped { .. }) => self.run(boot).await.map(Some),
+            _ => Ok(published_port(&now)),
+        }
     }
 
     async fn limit(&self, found: &ContainerInspectResponse, inputs: &Inputs) -> Result<()> {

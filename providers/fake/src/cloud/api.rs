@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use provider_api::{BootFile, Executed, Snapshot};
 
 use super::instance::Instance;
-use super::{Cloud, CloudError, Labels, Machine, Objects, Phase, Spec, Volume, commands};
+use super::{Cloud, CloudError, Labels, Machine, Objects, Phase, Spec, Volume, commands, images};
 
 pub(crate) type Answer<T> = Result<T, CloudError>;
 
@@ -98,6 +98,7 @@ impl Session {
             if region != spec.region {
                 return Err(CloudError::Refused(format!("{} is in the region {region}", spec.volume)));
             }
+            images::digest(&spec.image)?;
             if objects.machines.contains_key(name) {
                 return Err(CloudError::Conflict(name.to_owned()));
             }
@@ -110,16 +111,32 @@ impl Session {
         .await
     }
 
-    pub async fn change_machine(&self, name: &str, version: u64, labels: Labels, size: &str) -> Answer<()> {
+    /// Another size keeps what runs. With another image it boots anew, if it runs.
+    pub async fn change_machine(&self, name: &str, version: u64, labels: Labels, spec: &Spec) -> Answer<()> {
         self.request(|objects| {
+            images::digest(&spec.image)?;
             let next = objects.next_version();
             let machine = machine(objects, name)?;
             same_version(name, machine.version, version)?;
             (machine.version, machine.labels) = (next, labels);
-            size.clone_into(&mut machine.spec.size);
-            Ok(())
+            let (ran, boots) = (machine.phase, machine.spec.image != spec.image);
+            spec.clone_into(&mut machine.spec);
+            if !boots {
+                return Ok(());
+            }
+            (machine.phase, machine.address, machine.instance) = (Phase::Stopped, None, None);
+            match ran {
+                Phase::Running => start(objects, name, &[]),
+                // What its memory was of is gone.
+                Phase::Suspended | Phase::Stopped => Ok(()),
+            }
         })
         .await
+    }
+
+    /// What the name of an image means.
+    pub async fn image(&self, reference: &str) -> Answer<String> {
+        self.request(|_| images::digest(reference)).await
     }
 
     pub async fn delete_machine(&self, name: &str, version: u64) -> Answer<()> {
@@ -133,26 +150,7 @@ impl Session {
 
     /// Puts the files into the home and lets it run, from its boot or from where it was suspended.
     pub async fn start_machine(&self, name: &str, files: &[BootFile]) -> Answer<()> {
-        self.request(|objects| {
-            let disk = machine(objects, name)?.spec.volume.clone();
-            let home = &mut volume(objects, &disk)?.files;
-            home.extend(files.iter().map(|file| (file.path.clone(), file.content.clone())));
-            let home = home.clone();
-            let machine = machine(objects, name)?;
-            match (machine.phase, &machine.instance) {
-                (Phase::Running, _) => return Ok(()),
-                (Phase::Suspended, Some(instance)) => instance.run().map_err(refused)?,
-                _ => {
-                    let instance = Instance::boot(&machine.labels, &home).map_err(refused)?;
-                    machine.address = Some(instance.address());
-                    machine.instance = Some(Arc::new(instance));
-                }
-            }
-            machine.phase = Phase::Running;
-            machine.say(&format!("{name} runs in {}", machine.spec.region));
-            Ok(())
-        })
-        .await
+        self.request(|objects| start(objects, name, files)).await
     }
 
     pub async fn stop_machine(&self, name: &str) -> Answer<()> {
@@ -212,6 +210,27 @@ impl Session {
         self.request(|objects| volume(objects, name).map(|volume| volume.snapshots.iter().cloned().collect()))
             .await
     }
+}
+
+fn start(objects: &mut Objects, name: &str, files: &[BootFile]) -> Answer<()> {
+    let disk = machine(objects, name)?.spec.volume.clone();
+    let home = &mut volume(objects, &disk)?.files;
+    home.extend(files.iter().map(|file| (file.path.clone(), file.content.clone())));
+    let home = home.clone();
+    let machine = machine(objects, name)?;
+    match (machine.phase, &machine.instance) {
+        (Phase::Running, _) => return Ok(()),
+        (Phase::Suspended, Some(instance)) => instance.run().map_err(refused)?,
+        _ => {
+            images::boots(&machine.spec.image)?;
+            let instance = Instance::boot(&machine.labels, &home).map_err(refused)?;
+            machine.address = Some(instance.address());
+            machine.instance = Some(Arc::new(instance));
+        }
+    }
+    machine.phase = Phase::Running;
+    machine.say(&format!("{name} runs {} in {}", machine.spec.image, machine.spec.region));
+    Ok(())
 }
 
 fn volume<'a>(objects: &'a mut Objects, name: &str) -> Answer<&'a mut Volume> {

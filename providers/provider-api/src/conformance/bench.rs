@@ -28,6 +28,8 @@ pub struct Bench {
     pub faults: Option<Arc<dyn Faults>>,
     /// What both modules prove themselves with; it must appear nowhere.
     pub credential: Option<String>,
+    /// An image that instances can be made from, and that is not the usual one; where runtimes have images of their own.
+    pub other_image: Option<String>,
 }
 
 /// What a test does and sees outside, without the provider.
@@ -92,7 +94,16 @@ impl Bench {
         boot: Arc<CanaryBoot>,
         hands: Arc<dyn Hands>,
     ) -> Self {
-        Self { provider, second, installation, boot, hands, faults: None, credential: None }
+        Self {
+            provider,
+            second,
+            installation,
+            boot,
+            hands,
+            faults: None,
+            credential: None,
+            other_image: None,
+        }
     }
 
     /// The same bench with a way that can be broken.
@@ -104,6 +115,12 @@ impl Bench {
     /// The same bench with modules that hold this credential.
     pub fn with_credential(mut self, credential: impl Into<String>) -> Self {
         self.credential = Some(credential.into());
+        self
+    }
+
+    /// The same bench with a second image.
+    pub fn with_other_image(mut self, reference: impl Into<String>) -> Self {
+        self.other_image = Some(reference.into());
         self
     }
 
@@ -126,6 +143,7 @@ impl Bench {
             generation: 1,
             region: described.regions.first().map(|region| region.name.clone()),
             size: described.sizes.first().expect("a provider has a size").name.clone(),
+            image: None,
             git: None,
         };
         Stack::new(provider.clone(), spec)

@@ -40,6 +40,8 @@ pub enum Needs {
     Suspend,
     /// [`Description::persistent_home`](crate::Description::persistent_home)
     PersistentHome,
+    /// [`Provider::images`](crate::Provider::images)
+    Images,
     /// [`Provider::logs`](crate::Provider::logs)
     Logs,
     /// [`Provider::exec`](crate::Provider::exec)
@@ -60,6 +62,7 @@ impl Needs {
             Needs::PersistentHome => {
                 (bench.provider.describe().persistent_home, "a home ends with its instance")
             }
+            Needs::Images => (bench.provider.images().is_some(), "runtimes have no images of their own"),
             Needs::Logs => (bench.provider.logs().is_some(), "the provider gives no logs"),
             Needs::Exec => (bench.provider.exec().is_some(), "the provider runs no commands"),
             Needs::Snapshots => (bench.provider.snapshots().is_some(), "the provider takes no snapshots"),
@@ -88,6 +91,9 @@ macro_rules! __for_each_conformance_case {
         Nothing a_new_generation_changes_in_place_and_keeps_the_instance;
         PersistentHome another_git_source_keeps_the_home;
         PersistentHome another_size_keeps_the_home;
+        Images what_an_image_is_called_is_looked_up_and_declared;
+        Images another_image_keeps_the_home_and_what_runs_runs;
+        Images another_image_starts_nothing_that_is_stopped;
         Nothing the_objects_of_another_installation_are_never_touched;
         Nothing a_stale_generation_is_fenced_and_leaves_the_object_as_it_is;
         Nothing a_generation_that_an_update_made_stale_is_fenced;

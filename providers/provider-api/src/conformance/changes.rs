@@ -1,9 +1,12 @@
 //! Cases about changes of what exists: in place, or by another instance with the same home.
 
+use std::time::Duration;
+
+use contracts::ErrorCode;
 use contracts::workspace::GitSource;
 
-use crate::RuntimeSpec;
 use crate::conformance::{Bench, Stack, eventually};
+use crate::{Expr, RunStatus, RuntimeSpec};
 
 const FILE: &str = "kept";
 const TEXT: &str = "as it was";
@@ -62,4 +65,53 @@ pub async fn another_size_keeps_the_home(bench: &Bench) {
     // With one size only there is nothing to change but the generation, which must be good as well.
     let last = sizes.last().expect("a provider has a size").name.clone();
     keeps_the_home(bench, |spec| RuntimeSpec { size: last, ..spec.clone() }).await;
+}
+
+/// As somebody names it, and as it is declared.
+async fn other_image(bench: &Bench) -> String {
+    let reference = bench.other_image.as_deref().expect("a bench of a provider with images has a second one");
+    let images = bench.provider.images().expect("it has images");
+    images.look_up(reference).await.expect("the image is there").exact().to_owned()
+}
+
+pub async fn what_an_image_is_called_is_looked_up_and_declared(bench: &Bench) {
+    let images = bench.provider.images().expect("it has images");
+    let usual = images.look_up(&images.usual().unwrap()).await.unwrap();
+    let other = other_image(bench).await;
+    assert_ne!(usual.exact(), other);
+    let of = |image: Option<&str>| {
+        let spec = RuntimeSpec { image: image.map(str::to_owned), ..bench.stack().spec };
+        let declared = bench.provider.declare(&spec).unwrap();
+        declared
+            .resources
+            .iter()
+            .any(|one| one.inputs.values().any(|value| *value == Expr::from(other.as_str())))
+    };
+    assert_eq!((of(Some(&other)), of(Some(usual.exact())), of(None)), (true, false, false));
+    // Who can tell what a name means can tell that it means nothing.
+    if usual.digest.is_some() {
+        let exact = images.look_up(usual.exact()).await.unwrap();
+        assert_eq!(exact.exact(), usual.exact(), "what is exact stays so");
+        let error = images.look_up("pilot-no-such-image:0").await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::ImageMissing, "{error}");
+    }
+}
+
+pub async fn another_image_keeps_the_home_and_what_runs_runs(bench: &Bench) {
+    let other = other_image(bench).await;
+    keeps_the_home(bench, |spec| RuntimeSpec { image: Some(other), ..spec.clone() }).await;
+}
+
+pub async fn another_image_starts_nothing_that_is_stopped(bench: &Bench) {
+    let mut stack = up_with_a_file(bench).await;
+    let lifecycle = bench.provider.lifecycle();
+    lifecycle.stop(&stack.runtime(), Duration::from_secs(5)).await.unwrap();
+    let image = Some(other_image(bench).await);
+    stack.change_to(RuntimeSpec { generation: 2, image, ..stack.spec.clone() }).await;
+    let status = lifecycle.status(&stack.runtime()).await.unwrap();
+    assert!(matches!(status, RunStatus::Stopped { .. }), "{status:?}");
+    assert!(!bench.hands.runs(&stack.runtime()).await);
+    lifecycle.start(&stack.runtime()).await.unwrap();
+    eventually("the instance runs", async || bench.hands.runs(&stack.runtime()).await).await;
+    the_file_is_there(bench, &stack).await;
 }

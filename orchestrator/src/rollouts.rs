@@ -1,0 +1,169 @@
+//! Moves rollouts on: level-triggered, one process for all. What is under way is an operation like any other, so a process
+//! that is gone leaves nothing half done, and the next one goes on from the rows.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use contracts::operation::{OperationKind, OperationState, Update};
+use contracts::rollout::{Member, MemberState, RolloutState};
+use contracts::workspace::{Desired, Observed};
+use contracts::{ErrorCode, OperationId, Problem, RolloutId};
+
+use crate::store::{NewOperation, RunningRollout, Store, StoreError};
+
+/// What was missed is seen after this.
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// Many ends at a time are one look.
+const PAUSE: Duration = Duration::from_millis(100);
+
+const LEASE: Duration = Duration::from_secs(30);
+
+pub struct Rollouts {
+    pub store: Store,
+    /// Of this process, among those that share the store.
+    pub name: String,
+}
+
+impl Rollouts {
+    /// For ever; ends when dropped.
+    pub async fn run(self: Arc<Self>) {
+        let mut work = self.store.work();
+        loop {
+            if let Err(problem) = self.round().await {
+                tracing::warn!(%problem, "rollouts");
+            }
+            tokio::time::sleep(PAUSE).await;
+            tokio::select! {
+                _ = work.changed() => {}
+                () = tokio::time::sleep(INTERVAL) => {}
+            }
+        }
+    }
+
+    async fn round(&self) -> Result<(), Problem> {
+        let running = self.store.running_rollouts().await?;
+        if running.is_empty() {
+            return Ok(());
+        }
+        if !self.store.is_alone() && self.store.lease("rollouts", &self.name, LEASE).await?.is_none() {
+            return Ok(());
+        }
+        for one in running {
+            self.move_on(&one).await?;
+        }
+        Ok(())
+    }
+
+    async fn move_on(&self, running: &RunningRollout) -> Result<(), Problem> {
+        let rollout = &running.rollout;
+        let mut room = rollout.at_once;
+        for (position, member) in
+            self.store.rollout_members(&rollout.id, MemberState::Running, u32::MAX).await?
+        {
+            match self.outcome(&member).await? {
+                MemberState::Running => room = room.saturating_sub(1),
+                ended => self.store.mark_member(&rollout.id, position, ended, None).await?,
+            }
+        }
+        let failed = self.store.rollout_members(&rollout.id, MemberState::Failed, 1).await?;
+        if !failed.is_empty() || running.cancel {
+            if room < rollout.at_once {
+                return Ok(());
+            }
+            let (state, error) = match failed.first() {
+                Some((_, member)) => (RolloutState::Failed, Some(stopped_at(&rollout.id, member))),
+                None => (RolloutState::Canceled, None),
+            };
+            tracing::info!(rollout = %rollout.id, state = state.as_str(), "the rollout ended");
+            return Ok(self.store.finish_rollout(&rollout.id, state, error.as_ref()).await?);
+        }
+        // One that is busy lets others before it; it is looked at again with the next round.
+        const LOOKED_AT: u32 = 20;
+        let waiting = self.store.rollout_members(&rollout.id, MemberState::Waiting, room + LOOKED_AT).await?;
+        if waiting.is_empty() && room == rollout.at_once {
+            tracing::info!(rollout = %rollout.id, "the rollout is done");
+            return Ok(self.store.finish_rollout(&rollout.id, RolloutState::Succeeded, None).await?);
+        }
+        for (position, member) in waiting {
+            if room == 0 {
+                return Ok(());
+            }
+            let (state, operation) = self.begin(running, position, &member).await?;
+            if state == MemberState::Running {
+                room -= 1;
+            }
+            if state != MemberState::Waiting {
+                self.store.mark_member(&rollout.id, position, state, operation.as_ref()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What has become of its update.
+    async fn outcome(&self, member: &Member) -> Result<MemberState, Problem> {
+        let operation = match &member.operation {
+            Some(id) => self.store.operation(id).await?,
+            None => None,
+        };
+        Ok(match operation.map(|operation| operation.state) {
+            Some(OperationState::Queued | OperationState::Running) => MemberState::Running,
+            Some(OperationState::Succeeded) => MemberState::Updated,
+            Some(OperationState::Failed) | None => MemberState::Failed,
+            // A delete ends what runs.
+            Some(OperationState::Canceled) if self.is_gone(member).await? => MemberState::Skipped,
+            Some(OperationState::Canceled) => MemberState::Failed,
+        })
+    }
+
+    async fn is_gone(&self, member: &Member) -> Result<bool, Problem> {
+        let row = self.store.workspace(&member.workspace_id.clone().into()).await?;
+        Ok(row.is_none_or(|row| row.desired == Desired::Deleted))
+    }
+
+    async fn begin(
+        &self,
+        running: &RunningRollout,
+        position: i64,
+        member: &Member,
+    ) -> Result<(MemberState, Option<OperationId>), Problem> {
+        let (principal, key) = (format!("rollout {}", running.rollout.id), format!("member-{position}"));
+        // Asked for by a process that did not come to write so.
+        if let Some((operation, _)) = self.store.operation_of_key(&principal, &key).await? {
+            return Ok((MemberState::Running, Some(operation.id)));
+        }
+        let Some(row) = self.store.workspace(&member.workspace_id.clone().into()).await? else {
+            return Ok((MemberState::Skipped, None));
+        };
+        if row.desired == Desired::Deleted {
+            return Ok((MemberState::Skipped, None));
+        }
+        let is_idle = self.store.unfinished_of(&row.runtime_id).await?.is_empty();
+        if is_idle && row.image.as_ref() == Some(&member.target) && row.observed != Observed::Failed {
+            return Ok((MemberState::Updated, None));
+        }
+        let update = NewOperation {
+            id: OperationId::random(),
+            kind: OperationKind::Update,
+            update: Some(Update { image: Some(member.target.clone()), size: None }),
+            request_id: running.request_id.clone(),
+            principal,
+            idempotency: Some((key, "update".to_owned())),
+            if_match: None,
+        };
+        match self.store.request(&row.id, None, &update).await {
+            Ok(wanted) => Ok((MemberState::Running, Some(wanted.operation.id))),
+            Err(StoreError::Busy(_)) => Ok((MemberState::Waiting, None)),
+            Err(StoreError::Gone) => Ok((MemberState::Skipped, None)),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn stopped_at(id: &RolloutId, member: &Member) -> Problem {
+    let detail = format!("The update of {} failed, and no others were begun after it.", member.slug);
+    Problem::new(ErrorCode::RolloutFailed, detail).with_action(format!(
+        "`pilot ws why {}` says why. `pilot rollout back {id}` gives all that were moved what they had before.",
+        member.slug
+    ))
+}
