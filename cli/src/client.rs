@@ -10,8 +10,8 @@ use contracts::plan::Plan;
 use contracts::rollout::{Rollout, RolloutList, StartRollout};
 use contracts::why::Why;
 use contracts::workspace::{
-    Accepted, CreateWorkspace, LogTail, ProviderInfo, RenameWorkspace, RepairStack, StackExport, StackRepair,
-    Torn, UpdateWorkspace, Workspace, WorkspaceList,
+    Accepted, CreateWorkspace, LogTail, ProviderInfo, RenameWorkspace, RepairStack, RestoreWorkspace,
+    StackExport, StackRepair, Torn, UpdateWorkspace, Workspace, WorkspaceList,
 };
 use contracts::{ErrorCode, OperationId, Problem, RolloutId, Slug, WorkspaceRef, headers};
 use reqwest::{Certificate, Method, RequestBuilder, Response};
@@ -76,6 +76,8 @@ pub enum Change {
     Restart,
     Apply,
     Delete,
+    /// With its home.
+    Purge,
     /// Without its provider, which is gone for good.
     Forget,
 }
@@ -141,6 +143,7 @@ impl Client {
             Change::Restart => post("restart"),
             Change::Apply => post("apply"),
             Change::Delete => self.request(Method::DELETE, &format!("/v1/workspaces/{name}")),
+            Change::Purge => self.request(Method::DELETE, &format!("/v1/workspaces/{name}?purge=true")),
             Change::Forget => self.request(Method::DELETE, &format!("/v1/workspaces/{name}?forget=true")),
         };
         self.json(request.timeout(ANSWER_TIMEOUT)).await
@@ -159,6 +162,11 @@ impl Client {
                 return Ok(all);
             }
         }
+    }
+
+    pub async fn restore(&self, name: &WorkspaceRef, wanted: &RestoreWorkspace) -> Result<Accepted, Problem> {
+        let request = self.request(Method::POST, &format!("/v1/workspaces/{name}/restore"));
+        self.json(request.json(wanted)).await
     }
 
     pub async fn update(&self, name: &WorkspaceRef, wanted: &UpdateWorkspace) -> Result<Accepted, Problem> {

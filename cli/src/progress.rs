@@ -146,18 +146,20 @@ fn doing(kind: OperationKind, after: Option<Phase>) -> &'static str {
     match (kind, after) {
         (_, None) => "waiting for its turn",
         (_, Some(Phase::Ready)) => "finishing",
-        (OperationKind::Delete, _) => "deleting",
+        (OperationKind::Delete | OperationKind::Purge, _) => "deleting",
         (OperationKind::Forget, _) => "forgetting",
         (OperationKind::Stop, _) => "stopping",
         (OperationKind::Suspend, _) => "suspending",
         (OperationKind::Resume, Some(Phase::Queued | Phase::Planned)) => "resuming the instance",
         (OperationKind::Restart, Some(Phase::Queued | Phase::Planned)) => "restarting the instance",
-        (OperationKind::Create | OperationKind::Apply | OperationKind::Update, Some(Phase::Queued)) => {
-            "planning"
-        }
-        (OperationKind::Create | OperationKind::Apply | OperationKind::Update, Some(Phase::Planned)) => {
-            "applying the stack"
-        }
+        (
+            OperationKind::Create | OperationKind::Restore | OperationKind::Apply | OperationKind::Update,
+            Some(Phase::Queued),
+        ) => "planning",
+        (
+            OperationKind::Create | OperationKind::Restore | OperationKind::Apply | OperationKind::Update,
+            Some(Phase::Planned),
+        ) => "applying the stack",
         (OperationKind::Start, Some(Phase::Queued | Phase::Planned)) => "starting the instance",
         (_, Some(Phase::Applied)) => "booting the instance",
         (_, Some(Phase::Booted)) => "waiting for OpenCode",

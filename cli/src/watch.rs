@@ -93,7 +93,7 @@ fn with_way_on(problem: Problem, operation: &Operation) -> Problem {
         _ if problem.action.is_some() => problem,
         // A delete took over: nothing stays.
         _ if problem.code == ErrorCode::Canceled => problem,
-        OperationKind::Create | OperationKind::Start | OperationKind::Resume | OperationKind::Restart => problem
+        OperationKind::Create | OperationKind::Restore | OperationKind::Start | OperationKind::Resume | OperationKind::Restart => problem
             .with_action(format!(
                 "The workspace stays. When the cause is mended, `pilot ws start {slug}` tries again; `pilot ws rm \
                  {slug}` deletes it."
@@ -104,7 +104,7 @@ fn with_way_on(problem: Problem, operation: &Operation) -> Problem {
         OperationKind::Apply => problem.with_action(format!(
             "The workspace stays. When the cause is mended, `pilot stack apply {slug}` tries again."
         )),
-        OperationKind::Stop | OperationKind::Suspend | OperationKind::Delete | OperationKind::Forget => problem,
+        OperationKind::Stop | OperationKind::Suspend | OperationKind::Delete | OperationKind::Purge | OperationKind::Forget => problem,
     }
 }
 

@@ -8,7 +8,9 @@ mod why;
 use std::process::Stdio;
 
 use contracts::plan::Plan;
-use contracts::workspace::{Accepted, CreateWorkspace, GitSource, UpdateWorkspace, Workspace};
+use contracts::workspace::{
+    Accepted, CreateWorkspace, GitSource, RestoreWorkspace, UpdateWorkspace, Workspace,
+};
 use contracts::{ErrorCode, Problem, WorkspaceRef};
 use serde::Serialize;
 
@@ -44,6 +46,10 @@ pub async fn run(ws: Ws, folders: &Folders, ui: &mut Ui) -> Result<Outcome, Prob
         WsCommand::Rename { old, new } => rename(&client, &parse(&old)?, &new, ui).await,
         WsCommand::Wait(it) => wait::run(&client, &it, ui).await,
         WsCommand::Rm(remove) => delete(&client, remove, ui).await,
+        WsCommand::Restore { slug, name, no_wait } => {
+            let accepted = client.restore(&parse(&slug)?, &RestoreWorkspace { slug: name }).await?;
+            finish(&client, &accepted, no_wait, ui).await
+        }
         WsCommand::Logs(it) => logs::run(&client, &it, ui).await,
         WsCommand::Open { slug, browser } => open(&client, &parse(&slug)?, browser, ui).await,
     }
@@ -107,26 +113,40 @@ async fn rename(client: &Client, old: &WorkspaceRef, new: &str, ui: &mut Ui) -> 
 async fn delete(client: &Client, remove: Remove, ui: &mut Ui) -> Result<Outcome, Problem> {
     let slug = parse(&remove.slug)?;
     if !remove.yes && !ui.interactive {
-        let detail = format!("Nobody can be asked here whether {slug} and all its files are to be deleted.");
+        let detail = format!("Nobody can be asked here whether {slug} is to be deleted.");
         return Err(Problem::new(ErrorCode::BadRequest, detail)
             .with_action("Say `--yes` to delete without a question."));
     }
     if !remove.yes {
-        let workspace = client.workspace(&slug).await?;
+        // One that is deleted is there by its id alone.
+        let place = client.workspace(&slug).await.map(|workspace| workspace.provider.to_string());
+        let provider = match place {
+            Err(problem) if remove.purge && problem.code == ErrorCode::WorkspaceNotFound => {
+                "deleted".to_owned()
+            }
+            place => place?,
+        };
         // Which context is the current one is easily forgotten.
         let place = client.context().map(|name| format!(", context {name}")).unwrap_or_default();
         let question = match remove.forget {
             true => {
-                format!("Forget {slug}, and leave whatever there is of it at {}{place}?", workspace.provider)
+                format!("Forget {slug}, and leave whatever there is of it at {provider}{place}?")
             }
-            false => format!("Delete {slug} ({}{place}) with all its files?", workspace.provider),
+            false if remove.purge => {
+                format!("Delete {slug} ({provider}{place}) with all its files, for good?")
+            }
+            false => format!("Delete {slug} ({provider}{place})?"),
         };
         if !ui.confirm(&question) {
             ui.note("Nothing was deleted.");
             return Ok(Outcome::Negative);
         }
     }
-    let how = if remove.forget { Change::Forget } else { Change::Delete };
+    let how = match (remove.forget, remove.purge) {
+        (true, _) => Change::Forget,
+        (_, true) => Change::Purge,
+        _ => Change::Delete,
+    };
     change(client, &slug, how, remove.no_wait, ui).await
 }
 
@@ -157,6 +177,13 @@ async fn finish(
     let after = total.map(|total| format!(" after {total}")).unwrap_or_default();
     match client.workspace(&name).await {
         Ok(workspace) if ui.json => ui.document(&workspace),
+        Ok(Workspace { home_until: Some(until), id, .. }) => {
+            ui.say(format!("{slug} is deleted{after}."));
+            ui.note(format!(
+                "Its files are kept until {until}: `pilot ws restore {slug}` brings it back, `pilot ws rm --purge {id}` removes \
+                 them now."
+            ));
+        }
         Ok(workspace) => ui.say(summary(&workspace, &after)),
         // A deleted workspace is not found, which is what was asked for.
         Err(problem) if problem.code == ErrorCode::WorkspaceNotFound => {

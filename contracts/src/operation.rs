@@ -23,7 +23,12 @@ pub enum OperationKind {
     Apply,
     /// Another image or another size. The home stays, and what is stopped stays stopped.
     Update,
+    /// Ends it. Its home is kept for a while, and with it what a restore needs.
     Delete,
+    /// Removes all that is left of it, its home first of all.
+    Purge,
+    /// Brings back one that was deleted, while its home is kept.
+    Restore,
     /// Releases a workspace whose provider is gone for good; what exists outside stays there.
     Forget,
 }

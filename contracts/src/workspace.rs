@@ -45,6 +45,15 @@ pub struct RenameWorkspace {
     pub slug: String,
 }
 
+/// Body of `POST /v1/workspaces/{workspace}/restore`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RestoreWorkspace {
+    /// The name that it gets. Default: that which it had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slug: Option<String>,
+}
+
 /// Body of `POST /v1/workspaces/{workspace}/update`: at least one of both. What is left out stays.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -190,6 +199,10 @@ pub struct Workspace {
     pub operation: Option<OperationId>,
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
+    /// Of one that is deleted: until when its home is kept and it can be restored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub home_until: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

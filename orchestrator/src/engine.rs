@@ -3,6 +3,7 @@
 mod compile;
 mod export;
 mod failure;
+mod protect;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -112,6 +113,18 @@ impl Engine {
     /// Deletes every resource and then the Pulumi stack itself, with its history. Nothing there is a
     /// success. `fence` is the operation's.
     pub async fn destroy(&self, stack: &Stack, options: &Options, fence: Option<u64>) -> Result<(), Problem> {
+        self.destroy_but_protected(stack, options, fence).await?;
+        let removed = self.workspace.stack(&stack.name).remove_with(&entirely()).await;
+        removed.map_err(|error| self.problem(error))
+    }
+
+    /// Deletes every resource that the options do not leave alone. The stack itself stays.
+    pub async fn destroy_but_protected(
+        &self,
+        stack: &Stack,
+        options: &Options,
+        fence: Option<u64>,
+    ) -> Result<(), Problem> {
         let handle = self.workspace.stack(&stack.name);
         let _fenced = self.server.fenced(&stack.name, fence);
         let destroyed = handle.destroy(program(stack)).with(options).await;
@@ -124,10 +137,9 @@ impl Engine {
         })?;
         match destroyed {
             // What an interrupted removal left of a stack that is gone is removed all the same.
-            Ok(_) | Err(automation::Error::StackNotFound { .. }) => {}
-            Err(error) => return Err(self.problem(error)),
+            Ok(_) | Err(automation::Error::StackNotFound { .. }) => Ok(()),
+            Err(error) => Err(self.problem(error)),
         }
-        handle.remove_with(&entirely()).await.map_err(|error| self.problem(error))
     }
 
     /// Whoever had the lock of the stack writes nothing of it any more: the state is in a database, which sees to that.

@@ -46,6 +46,7 @@ pub fn router(api: Api) -> axum::Router {
     let (protected, document) = OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(workspaces::create, workspaces::list))
         .routes(routes!(workspaces::get, workspaces::delete))
+        .routes(routes!(workspaces::restore))
         .routes(routes!(workspaces::start))
         .routes(routes!(workspaces::stop))
         .routes(routes!(workspaces::suspend))

@@ -29,7 +29,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::engine::Engine;
 use crate::lifecycle::state::Event;
-use crate::store::{Change, Store};
+use crate::store::{Change, Left, Store};
 use crate::wiring::Providers;
 
 use claimer::Claimer;
@@ -47,6 +47,8 @@ pub struct Parts {
     pub installation: InstallationId,
     pub feed: Feed,
     pub ready_timeout: Duration,
+    /// How long the home of a deleted workspace is kept.
+    pub home_grace: Duration,
     /// The process is stopping: operations are left as they are, another process goes on with them.
     pub shutdown: CancellationToken,
     pub probe: reqwest::Client,
@@ -126,7 +128,7 @@ async fn drive(run: Arc<Run>) {
         Err(Problem::new(ErrorCode::Internal, "The operation ended unexpectedly; the log has the reason."))
     });
     let (state, problem) = match (result, run.ending.why()) {
-        (Ok(removed), _) => return run.succeed(removed, started).await,
+        (Ok(left), _) => return run.succeed(left, started).await,
         (Err(_), Some(Why::Shutdown)) => return,
         (Err(_), Some(Why::Fenced)) => return run.leave(),
         (Err(problem), Some(Why::Asked)) => (OperationState::Canceled, canceled(problem)),
@@ -141,11 +143,11 @@ async fn drive(run: Arc<Run>) {
     run.fail(state, problem, change, started).await;
 }
 
-/// True when nothing of the runtime is left.
-async fn execute(run: Arc<Run>) -> Result<bool, Problem> {
+/// What there is of the runtime then.
+async fn execute(run: Arc<Run>) -> Result<Left, Problem> {
     run.begin()?;
     match run.kind() {
-        OperationKind::Create => create::run(&run).await?,
+        OperationKind::Create | OperationKind::Restore => create::run(&run).await?,
         // What was suspended goes on where it was; what was not is started.
         OperationKind::Start | OperationKind::Resume => start::run(&run).await?,
         OperationKind::Stop => stop::run(&run).await?,
@@ -153,16 +155,14 @@ async fn execute(run: Arc<Run>) -> Result<bool, Problem> {
         OperationKind::Restart => start::anew(&run).await?,
         OperationKind::Apply => create::again(&run).await?,
         OperationKind::Update => update::run(&run).await?,
-        OperationKind::Delete => {
-            delete::run(&run).await?;
-            return Ok(true);
-        }
+        OperationKind::Delete => return delete::run(&run, run.parts.home_grace).await,
+        OperationKind::Purge => return delete::run(&run, Duration::ZERO).await,
         OperationKind::Forget => {
             delete::forget(&run).await?;
-            return Ok(true);
+            return Ok(Left::Nothing);
         }
     }
-    Ok(false)
+    Ok(Left::All)
 }
 
 /// What is true outside after such a failure is for the reconciler to see.

@@ -86,7 +86,7 @@ impl Reconciler {
 
     async fn round(self: &Arc<Self>, round: u32) -> Result<(), Problem> {
         if !self.store.is_alone() && round.is_multiple_of(PRUNE) {
-            let rows = self.store.workspaces().await?;
+            let rows = [self.store.workspaces().await?, self.store.kept(None).await?].concat();
             self.lifecycle.engine.forget_all_but(&rows.iter().map(|row| row.runtime_id.as_str()).collect());
         }
         crate::metrics::queue(&self.store.queue().await?);
@@ -117,6 +117,11 @@ impl Reconciler {
                 Ok(Ok(())) => {}
                 Ok(Err(problem)) => tracing::warn!(%slug, %problem, "reconcile"),
                 Err(panic) => tracing::error!(%slug, %panic, "reconcile"),
+            }
+        }
+        for row in self.store.homes_over().await? {
+            if self.store.unfinished_of(&row.runtime_id).await?.is_empty() {
+                self.want(&row, OperationKind::Purge, row.tag()).await?;
             }
         }
         if round.is_multiple_of(PRUNE) {
@@ -166,7 +171,7 @@ impl Reconciler {
 
     /// Of the version that was looked at: a newer wish of somebody counts more.
     async fn want(&self, row: &WorkspaceRow, kind: OperationKind, tag: String) -> Result<(), Problem> {
-        if self.repair == Repair::Report && kind != OperationKind::Delete {
+        if self.repair == Repair::Report && !matches!(kind, OperationKind::Delete | OperationKind::Purge) {
             return Ok(());
         }
         if !until_next(&self.store, row, kind).await?.is_zero() {
@@ -184,11 +189,13 @@ impl Reconciler {
             OperationKind::Stop => self.lifecycle.stop(&name, &caller).await,
             OperationKind::Suspend => self.lifecycle.suspend(&name, &caller).await,
             OperationKind::Resume => self.lifecycle.resume(&name, &caller).await,
+            OperationKind::Purge => self.lifecycle.purge(&name, &caller).await,
             OperationKind::Delete | OperationKind::Forget => self.lifecycle.delete(&name, &caller).await,
             OperationKind::Create
             | OperationKind::Start
             | OperationKind::Restart
             | OperationKind::Apply
+            | OperationKind::Restore
             | OperationKind::Update => self.lifecycle.start(&name, &caller).await,
         };
         match wanted {

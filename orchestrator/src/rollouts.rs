@@ -143,13 +143,9 @@ impl Rollouts {
             return Ok((MemberState::Updated, None));
         }
         let update = NewOperation {
-            id: OperationId::random(),
-            kind: OperationKind::Update,
             update: Some(Update { image: Some(member.target.clone()), size: None }),
-            request_id: running.request_id.clone(),
-            principal,
             idempotency: Some((key, "update".to_owned())),
-            if_match: None,
+            ..NewOperation::of(OperationKind::Update, &principal, &running.request_id)
         };
         match self.store.request(&row.id, None, &update).await {
             Ok(wanted) => Ok((MemberState::Running, Some(wanted.operation.id))),

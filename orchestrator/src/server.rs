@@ -53,6 +53,8 @@ pub struct Config {
     pub ready_timeout: Duration,
     /// What follows when something is not as it is desired.
     pub repair: Repair,
+    /// How long the home of a deleted workspace is kept; zero keeps none.
+    pub home_grace: Duration,
     pub tools: ToolPaths,
     pub settings: ProviderSettings,
 }
@@ -71,6 +73,7 @@ impl Default for Config {
             unsafe_expose_local: false,
             ready_timeout: Duration::from_secs(120),
             repair: Repair::Auto,
+            home_grace: Duration::from_secs(24 * 60 * 60),
             tools: ToolPaths::default(),
             settings: ProviderSettings::default(),
         }
@@ -140,6 +143,7 @@ pub async fn start(config: Config, data: DataFolder) -> Result<Running, Problem>
         installation: data.installation().clone(),
         feed: Feed::new(store.clone()),
         ready_timeout: config.ready_timeout,
+        home_grace: config.home_grace,
         shutdown: shutdown.clone(),
         probe: probe.clone(),
         shared: Default::default(),

@@ -5,6 +5,7 @@ mod audit;
 mod claims;
 mod database;
 mod events;
+mod homes;
 mod leases;
 mod migrations;
 mod operations;
@@ -31,7 +32,7 @@ use database::{Database, Job, Wakes};
 use postgres::Postgres;
 use sqlite::Sqlite;
 
-pub use claims::{Change, Claimed, End, Hold, Step};
+pub use claims::{Change, Claimed, End, Hold, Left, Step};
 pub use leases::Lease;
 pub use operations::{Query, Queue};
 pub use prune::Kept;

@@ -35,15 +35,8 @@ async fn what_one_process_writes_wakes_another() {
         "fake".parse().unwrap(),
         "small".to_owned(),
     );
-    let new = orchestrator::store::NewOperation {
-        id: contracts::OperationId::random(),
-        kind: contracts::operation::OperationKind::Create,
-        update: None,
-        request_id: "req-1".to_owned(),
-        principal: "admin".to_owned(),
-        idempotency: None,
-        if_match: None,
-    };
+    let kind = contracts::operation::OperationKind::Create;
+    let new = orchestrator::store::NewOperation::of(kind, "admin", "req-1");
     one.insert_workspace(&row, &new).await.unwrap();
     tokio::time::timeout(Duration::from_secs(5), work.changed()).await.unwrap().unwrap();
     one.cancel(&new.id).await.unwrap();

@@ -16,6 +16,21 @@ pub struct Stack {
     pub outputs: BTreeMap<String, Expr>,
 }
 
+impl Stack {
+    /// Logical names of what holds the user's files, and of what that needs.
+    pub fn protected(&self) -> BTreeSet<String> {
+        // What is needed comes before what needs it.
+        let mut names = BTreeSet::new();
+        for resource in self.resources.iter().rev() {
+            if resource.protect || names.contains(&resource.name) {
+                names.extend(needs(resource));
+                names.insert(resource.name.clone());
+            }
+        }
+        names
+    }
+}
+
 /// A mistake in a provider's declarations.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CompileError {
@@ -116,6 +131,20 @@ mod tests {
             ]),
         );
         assert_eq!(names(&stack.unwrap()), ["z", "a", "b", "c"]);
+    }
+
+    #[test]
+    fn what_holds_files_is_protected_with_all_that_it_needs() {
+        let stack = compile(
+            "rt-1",
+            declared(vec![
+                Declaration::new("app", "p:m:T"),
+                Declaration::new("network", "p:m:T"),
+                Declaration::new("disk", "p:m:T").input("app", Expr::output("app", "name")).protected(),
+                Declaration::new("machine", "p:m:T").depends_on("disk").depends_on("network"),
+            ]),
+        );
+        assert_eq!(stack.unwrap().protected().into_iter().collect::<Vec<_>>(), ["app", "disk"]);
     }
 
     #[test]

@@ -49,7 +49,7 @@ fn arguments(resource: &Declaration, made: &HashMap<&str, Resource>) -> Resource
         inputs,
         options: ResourceOptions::default()
             .depends_on(depends_on.map(|resource| resource.urn.clone()))
-            .retain_on_delete(resource.retain_on_delete.then_some(true))
+            .protect(resource.protect.then_some(true))
             .delete_before_replace(resource.delete_before_replace.then_some(true)),
     }
 }

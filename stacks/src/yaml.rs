@@ -52,8 +52,8 @@ fn resource(declared: &Declaration, out: &mut String) {
             declared.depends_on.iter().map(|name| format!("${{{name}}}").into()).collect();
         options.insert("dependsOn".to_owned(), references.into());
     }
-    if declared.retain_on_delete {
-        options.insert("retainOnDelete".to_owned(), true.into());
+    if declared.protect {
+        options.insert("protect".to_owned(), true.into());
     }
     if declared.delete_before_replace {
         options.insert("deleteBeforeReplace".to_owned(), true.into());

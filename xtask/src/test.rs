@@ -15,6 +15,9 @@ mod targets;
 use counts::Counts;
 use targets::Class;
 
+/// Tests that begin with an installation of before.
+const UPGRADE: &str = "upgrade::";
+
 /// Run the tests: unit and engine, or the class you name.
 ///
 /// unit: nothing outside the repository. engine: real Pulumi, Docker and OpenCode on this machine, put in
@@ -59,8 +62,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 
 fn unit(targets: &targets::Targets, filter: Option<&str>) -> Result<Counts> {
     ui::note("unit tests");
-    let mut counts = cargo::test(&targets.unit(), filter, &[])?;
-    counts.add(cargo::test(&["--doc".to_owned()], filter, &[])?);
+    let mut counts = cargo::test(&targets.unit(), filter, &[], &[])?;
+    counts.add(cargo::test(&["--doc".to_owned()], filter, &[], &[])?);
     Ok(counts)
 }
 
@@ -78,7 +81,20 @@ fn engine(targets: &targets::Targets, filter: Option<&str>, yes: bool) -> Result
         bail!("there is no engine test: no crate has a file tests/engine_*.rs");
     }
     // Each of these starts whole instances; more at once only makes them wait for each other.
-    let mut counts = cargo::test(&names, filter, &["--test-threads", "2"])?;
+    let mut harness = vec!["--test-threads", "2"];
+    let before = tools::before()?;
+    if before.is_none() {
+        harness.extend(["--skip", UPGRADE]);
+    }
+    let env = before.map(|folder| ("PILOT_TEST_BEFORE", folder));
+    let mut counts = cargo::test(&names, filter, &harness, env.as_slice())?;
+    if env.is_none() {
+        let skipped = cargo::list(&names, Some(UPGRADE))?;
+        counts.skipped += skipped;
+        counts
+            .reasons
+            .push(format!("{UPGRADE} (this clone has no history to build the Pilot of before from)"));
+    }
     counts.add(host(filter, &tools.pulumi)?);
     Ok(counts)
 }
@@ -101,9 +117,9 @@ fn live(targets: &targets::Targets, filter: Option<&str>) -> Result<Counts> {
         return Ok(Counts::default());
     }
     if std::env::var("PILOT_LIVE").is_ok_and(|value| value == "1") {
-        return cargo::test(&names, filter, &[]);
+        return cargo::test(&names, filter, &[], &[]);
     }
-    let skipped = cargo::list(&names)?;
+    let skipped = cargo::list(&names, None)?;
     ui::note(format!("live tests: {skipped} skipped, because they need PILOT_LIVE=1 and cloud credentials"));
     Ok(Counts { skipped, ..Counts::default() })
 }

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::{paths, process, ui};
 
+mod before;
 mod deny;
 pub mod go;
 mod host;
@@ -130,6 +131,13 @@ fn made_cache() -> Result<PathBuf> {
 /// The older CLIs that were built here, as PATH lists folders.
 pub fn older() -> Result<std::ffi::OsString> {
     Ok(std::env::join_paths(older::found(&paths::tools()?))?)
+}
+
+/// The programs of the Pilot that the test of an upgrade begins with; `None` in a clone without its history.
+pub fn before() -> Result<Option<PathBuf>> {
+    let cache = made_cache()?;
+    let _lock = lock(&cache)?;
+    before::ensure(&cache)
 }
 
 /// `cargo deny`; with `build` also where it has to be built first.

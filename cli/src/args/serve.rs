@@ -1,6 +1,7 @@
 //! What can be decided when a server is started.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use clap::ValueEnum;
 use url::Url;
@@ -43,6 +44,9 @@ pub struct Serve {
     /// What follows when an instance is not as it is desired: it is made so, or only shown
     #[arg(long, env = "PILOT_REPAIR", value_enum, default_value = "auto")]
     pub repair: Repair,
+    /// How long the home of a deleted workspace is kept, so that `pilot ws restore` brings it back: 0 keeps none
+    #[arg(long, env = "PILOT_HOME_GRACE", default_value = "24h", value_name = "TIME", value_parser = grace)]
+    pub home_grace: Duration,
     #[command(flatten)]
     pub providing: Providing,
     /// What is logged to stderr: error, warn, info, debug, trace, or a filter such as gateway=debug
@@ -65,6 +69,17 @@ fn database(text: &str) -> Result<String, String> {
         );
     }
     Ok(text.replacen("postgresql://", "postgres://", 1))
+}
+
+/// Such as `24h`, `90m`, `7d` or `0`.
+fn grace(text: &str) -> Result<Duration, String> {
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    let span = text.parse::<jiff::Span>().map_err(|error| error.to_string())?;
+    let time =
+        span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|error| error.to_string())?;
+    Duration::try_from(time).map_err(|_| "it must not be below 0".to_owned())
 }
 
 /// Kept as text; a filter that cannot be read is wrong usage and not a silent log.

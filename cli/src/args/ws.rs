@@ -54,9 +54,20 @@ pub enum WsCommand {
     /// Wait until a workspace is in a state and nothing is under way, whoever brings it there
     #[command(after_help = WAIT_EXAMPLES)]
     Wait(Wait),
-    /// Delete a workspace with its files
-    #[command(visible_alias = "delete")]
+    /// Delete a workspace; its files are kept for a while, and `pilot ws restore` brings it back
+    #[command(visible_alias = "delete", after_help = REMOVE_EXAMPLES)]
     Rm(Remove),
+    /// Bring back a deleted workspace with its files, and wait until it is ready
+    Restore {
+        /// The name that it had, or its id (`pilot ws ls --deleted`)
+        slug: String,
+        /// Another name, where its own is taken
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+        /// Return as soon as the request is accepted
+        #[arg(long)]
+        no_wait: bool,
+    },
     /// Show the end of an instance's log, and with -f what comes after it
     Logs(Logs),
     /// Print a fresh link that logs one browser in; it works once, for ten minutes
@@ -89,6 +100,9 @@ pub struct List {
     /// Only those of this provider
     #[arg(long, value_name = "NAME")]
     provider: Option<String>,
+    /// Those that are deleted and can be restored
+    #[arg(long)]
+    pub deleted: bool,
     /// By name, or by age
     #[arg(long, value_enum, default_value = "slug")]
     sort: Sort,
@@ -113,6 +127,7 @@ impl List {
             ("state", state),
             ("provider", self.provider.clone()),
             ("sort", sort),
+            ("deleted", self.deleted.then(|| "true".to_owned())),
         ];
         wanted.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
     }
@@ -131,6 +146,13 @@ fn label(text: &str) -> Result<(String, String), String> {
     let (name, value) = pair.ok_or("write it as NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
 }
+
+const REMOVE_EXAMPLES: &str = "\
+Examples:
+  pilot ws rm demo
+  pilot ws ls --deleted                  what can be restored, and until when
+  pilot ws restore demo
+  pilot ws rm demo --purge --yes         now and for good";
 
 const UPDATE_EXAMPLES: &str = "\
 Examples:
@@ -265,6 +287,9 @@ pub struct Remove {
     /// Do not ask; a program, which cannot be asked, must say so
     #[arg(long, short)]
     pub yes: bool,
+    /// Remove its files as well, now and for good; also of a workspace that was deleted and is kept
+    #[arg(long, conflicts_with = "forget")]
+    pub purge: bool,
     /// Release it without its provider, which is gone for good: what exists there stays, and is named
     #[arg(long)]
     pub forget: bool,

@@ -31,10 +31,22 @@ pub async fn list(client: &Client, wanted: &List, ui: &mut Ui) -> Result<Outcome
             true => "There are no workspaces. `pilot ws create demo` makes one.",
             false => "There are no such workspaces. `pilot ws ls` lists all.",
         });
+    } else if wanted.deleted {
+        deleted(&list.workspaces, ui);
     } else {
         table(&list.workspaces, ui);
     }
     Ok(Outcome::Done)
+}
+
+/// What can be restored, and until when.
+fn deleted(workspaces: &[Workspace], ui: &mut Ui) {
+    let row = |workspace: &Workspace| {
+        let until = workspace.home_until.map(|until| until.to_string()).unwrap_or_default();
+        vec![workspace.slug.to_string(), workspace.id.to_string(), workspace.provider.to_string(), until]
+    };
+    let rows: Vec<_> = workspaces.iter().map(row).collect();
+    ui.table(&["NAME", "ID", "PROVIDER", "KEPT UNTIL"], &rows);
 }
 
 fn table(workspaces: &[Workspace], ui: &mut Ui) {
@@ -85,6 +97,7 @@ pub async fn one(client: &Client, name: &WorkspaceRef, ui: &mut Ui) -> Result<Ou
         ("labels", labels),
         ("url", workspace.url.clone()),
         ("runtime", Some(workspace.runtime_id.to_string())),
+        ("kept", workspace.home_until.map(|until| format!("deleted; its files are kept until {until}"))),
         ("operation", workspace.operation.as_ref().map(ToString::to_string)),
     ];
     for (name, value) in lines {

@@ -54,6 +54,10 @@ async fn until(
     let mut lost = None;
     while let Ok(look) = timeout_at(deadline, client.workspace(&name)).await {
         match look {
+            // What is kept of it is no workspace any more.
+            Ok(workspace) if workspace.home_until.is_some() && wait.goal == Goal::Deleted => {
+                return Ok(Ended::Gone);
+            }
             Ok(workspace) => {
                 let is_final =
                     is_reached(wait.goal, workspace.state) || has_failed(wait.goal, workspace.state);

@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use contracts::OperationId;
 use contracts::operation::OperationKind;
 use futures_util::StreamExt as _;
 use orchestrator::store::{NewOperation, Store, WorkspaceRow};
@@ -24,20 +23,10 @@ pub async fn measure(pilot: &Path, count: usize, metrics: &mut super::Metrics) {
         async move {
             let slug = format!("s{index:05}").parse().unwrap();
             let row = WorkspaceRow::new(slug, "fake".parse().unwrap(), "small".to_owned());
-            let (request_id, principal) = ("fill".to_owned(), "admin".to_owned());
-            let id = OperationId::random();
-            let new = NewOperation {
-                id: id.clone(),
-                kind: OperationKind::Create,
-                update: None,
-                request_id,
-                principal,
-                idempotency: None,
-                if_match: None,
-            };
+            let new = NewOperation::of(OperationKind::Create, "admin", "fill");
             store.insert_workspace(&row, &new).await.unwrap();
             // Then nobody wants it to run.
-            store.cancel(&id).await.unwrap();
+            store.cancel(&new.id).await.unwrap();
         }
     });
     futures_util::stream::iter(inserts).buffer_unordered(256).for_each(|()| async {}).await;

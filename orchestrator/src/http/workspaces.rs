@@ -6,8 +6,8 @@ use axum::response::{IntoResponse as _, Response};
 use contracts::plan::Plan;
 use contracts::why::Why;
 use contracts::workspace::{
-    Accepted, CreateWorkspace, LogTail, Observed, RenameWorkspace, RepairStack, StackExport, StackRepair,
-    UpdateWorkspace, Woken, Workspace, WorkspaceList,
+    Accepted, CreateWorkspace, LogTail, Observed, RenameWorkspace, RepairStack, RestoreWorkspace,
+    StackExport, StackRepair, UpdateWorkspace, Woken, Workspace, WorkspaceList,
 };
 use contracts::{ErrorCode, Problem};
 use http::header::{ETAG, IF_NONE_MATCH, LOCATION};
@@ -58,6 +58,9 @@ pub struct ListQuery {
     provider: Option<String>,
     /// Only those with this label, as `name=value`.
     label: Option<String>,
+    /// Those that are deleted and can be restored, instead of those that are there.
+    #[serde(default)]
+    deleted: bool,
     /// By name, which is the default, or by age.
     sort: Option<Sort>,
     /// How many at most; 100 by default, 1000 at most.
@@ -87,6 +90,7 @@ pub async fn list(
         state: query.state,
         provider: query.provider,
         label,
+        deleted: query.deleted,
         sort: query.sort.unwrap_or_default(),
         after: query.cursor,
         most: query.limit.unwrap_or(usual).clamp(1, most),
@@ -124,9 +128,13 @@ pub struct DeleteQuery {
     /// Without its provider, which is gone for good: what exists there stays, and the operation's events name it.
     #[serde(default)]
     forget: bool,
+    /// With its home, which else is kept for a while; also of one that was deleted and is kept.
+    #[serde(default)]
+    purge: bool,
 }
 
-/// Delete a workspace and all its data. Cancels what runs for it.
+/// Delete a workspace. Cancels what runs for it. Its home is kept for as long as the operator has set, and it can be restored
+/// by its id until then.
 #[utoipa::path(delete, path = "/v1/workspaces/{workspace}",
     params(("workspace" = String, Path, description = "Its id or its slug"), DeleteQuery),
     responses((status = 202, body = Accepted), (status = "default", body = Problem)))]
@@ -137,12 +145,26 @@ pub async fn delete(
     caller: Caller,
 ) -> AcceptedAnswer {
     detached(async move {
-        match query.forget {
-            true => api.lifecycle.forget(&name, &caller.0).await,
-            false => api.lifecycle.delete(&name, &caller.0).await,
+        match (query.forget, query.purge) {
+            (true, _) => api.lifecycle.forget(&name, &caller.0).await,
+            (_, true) => api.lifecycle.purge(&name, &caller.0).await,
+            _ => api.lifecycle.delete(&name, &caller.0).await,
         }
     })
     .await
+}
+
+/// Bring back a deleted workspace with its files, while its home is kept.
+#[utoipa::path(post, path = "/v1/workspaces/{workspace}/restore", params(("workspace" = String, Path, description = "Its id, or the slug that it had")),
+    request_body = RestoreWorkspace,
+    responses((status = 202, body = Accepted), (status = "default", body = Problem)))]
+pub async fn restore(
+    State(api): State<Api>,
+    WorkspacePath(name): WorkspacePath,
+    caller: Caller,
+    Body(body): Body<RestoreWorkspace>,
+) -> AcceptedAnswer {
+    detached(async move { api.lifecycle.restore(&name, body, &caller.0).await }).await
 }
 
 /// Start a stopped workspace. Starting one that runs is a success.

@@ -5,7 +5,8 @@ use contracts::operation::{Operation, OperationKind};
 use std::sync::Arc;
 
 use contracts::workspace::{
-    Accepted, CreateWorkspace, Desired, Observed, RenameWorkspace, UpdateWorkspace, Woken, Workspace,
+    Accepted, CreateWorkspace, Desired, Observed, RenameWorkspace, RestoreWorkspace, UpdateWorkspace, Woken,
+    Workspace,
 };
 use contracts::{ErrorCode, OperationId, Problem, WorkspaceRef};
 
@@ -116,6 +117,51 @@ impl Lifecycle {
         }
     }
 
+    /// Removes all of it, its home as well, also of one that was deleted and is kept.
+    pub async fn purge(&self, name: &WorkspaceRef, caller: &Caller) -> Result<Accepted, Problem> {
+        self.change(name, OperationKind::Purge, Some(Desired::Deleted), caller).await
+    }
+
+    /// Brings back one that was deleted, while its home is kept.
+    pub async fn restore(
+        &self,
+        name: &WorkspaceRef,
+        body: RestoreWorkspace,
+        caller: &Caller,
+    ) -> Result<Accepted, Problem> {
+        let digest = format!("restore {name} {}", serde_json::to_string(&body).unwrap_or_default());
+        if let Some(accepted) = self.repeated(caller, &digest).await? {
+            return Ok(accepted);
+        }
+        let slug = body.slug.as_deref().map(request::slug).transpose()?;
+        let row = self.one_kept(name).await?;
+        let wanted = slug.clone().unwrap_or_else(|| row.slug.clone());
+        let operation = NewOperation { slug, ..new_operation(OperationKind::Restore, caller, &digest) };
+        match self.ask(name, &row, Some(Desired::Running), operation, caller, &digest).await {
+            Err(problem) if problem.code == ErrorCode::SlugTaken => Err(slug_taken(&wanted).with_action(
+                format!("`pilot ws restore {} --name NAME` brings it back under another.", row.id),
+            )),
+            answer => answer,
+        }
+    }
+
+    /// Of those that are deleted and kept.
+    async fn one_kept(&self, name: &WorkspaceRef) -> Result<WorkspaceRow, Problem> {
+        let mut kept = self.store.kept(Some(name)).await?;
+        if kept.len() > 1 {
+            let ids: Vec<_> = kept.iter().map(|row| row.id.to_string()).collect();
+            let detail = format!("Several deleted workspaces had the name {name}: {}.", ids.join(", "));
+            return Err(Problem::new(ErrorCode::OperationInProgress, detail).with_action(
+                "Name one of them by its id; `pilot ws ls --deleted` says which was deleted when.",
+            ));
+        }
+        kept.pop().ok_or_else(|| {
+            let detail = format!("There is no deleted workspace {name} whose home is kept.");
+            Problem::new(ErrorCode::WorkspaceNotFound, detail)
+                .with_action("`pilot ws ls --deleted` lists those that can be restored.")
+        })
+    }
+
     /// Legal at any time: what runs for the workspace is cancelled first.
     pub async fn delete(&self, name: &WorkspaceRef, caller: &Caller) -> Result<Accepted, Problem> {
         self.change(name, OperationKind::Delete, Some(Desired::Deleted), caller).await
@@ -166,7 +212,13 @@ impl Lifecycle {
         if let Some(accepted) = self.repeated(caller, &digest).await? {
             return Ok(accepted);
         }
-        let row = self.row(name).await?;
+        let row = match self.row(name).await {
+            // What is kept of one that is deleted can be given up as well.
+            Err(problem) if matches!(kind, OperationKind::Purge | OperationKind::Forget) => {
+                self.one_kept(name).await.map_err(|_| problem)?
+            }
+            row => row?,
+        };
         self.ask(name, &row, desired, new_operation(kind, caller, &digest), caller, &digest).await
     }
 
@@ -229,13 +281,9 @@ pub(super) fn new_row(valid: ValidCreate) -> WorkspaceRow {
 
 fn new_operation(kind: OperationKind, caller: &Caller, digest: &str) -> NewOperation {
     NewOperation {
-        id: OperationId::random(),
-        kind,
-        update: None,
-        request_id: caller.request_id.clone(),
-        principal: caller.principal.clone(),
         idempotency: caller.idempotency_key.clone().map(|key| (key, digest.to_owned())),
         if_match: caller.if_match.clone(),
+        ..NewOperation::of(kind, &caller.principal, &caller.request_id)
     }
 }
 
@@ -278,7 +326,8 @@ mod tests {
         let claimed = store.claim("me", std::time::Duration::from_secs(9), &[], &[]).await.unwrap().unwrap();
         let (operation, runtime) = (claimed.operation.id, claimed.operation.runtime_id);
         let (state, phases) = (contracts::operation::OperationState::Succeeded, claimed.operation.phases);
-        let end = crate::store::End { state, phases, error: None, change: None, removed: true };
+        let left = crate::store::Left::Nothing;
+        let end = crate::store::End { state, phases, error: None, change: None, left };
         store.finish(&crate::store::Hold { operation, runtime, fence: claimed.fence }, end).await.unwrap();
     }
 

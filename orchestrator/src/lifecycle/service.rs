@@ -165,8 +165,19 @@ impl Lifecycle {
         Ok(Torn { provider: provider.describe().name, removed })
     }
 
+    /// One that is not deleted.
     pub(super) async fn row(&self, name: &WorkspaceRef) -> Result<WorkspaceRow, Problem> {
-        self.store.workspace(name).await?.ok_or_else(|| not_found(name))
+        let row = self.store.workspace(name).await?.ok_or_else(|| not_found(name))?;
+        match row.home_until {
+            None => Ok(row),
+            Some(_) => {
+                Err(Problem::new(ErrorCode::WorkspaceNotFound, format!("The workspace {name} is deleted."))
+                    .with_action(format!(
+                        "`pilot ws restore {}` brings it back while its home is kept.",
+                        row.id
+                    )))
+            }
+        }
     }
 
     fn compile(&self, row: &WorkspaceRow) -> Result<stacks::Stack, Problem> {
@@ -195,6 +206,7 @@ impl Lifecycle {
             error: row.error,
             operation: row.operation,
             created_at: row.created_at,
+            home_until: row.home_until,
         }
     }
 }

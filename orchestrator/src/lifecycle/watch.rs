@@ -57,7 +57,7 @@ impl Routes {
                     return Err(crate::store::StoreError::from(sqlx::Error::PoolClosed).into());
                 }
             };
-            let row = self.store.workspace_of(&runtime).await?;
+            let row = self.store.workspace_of(&runtime).await?.filter(|row| row.home_until.is_none());
             self.next.extend(differences(told, &runtime, row));
         }
     }

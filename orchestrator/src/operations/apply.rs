@@ -34,6 +34,15 @@ pub async fn destroy(run: &Arc<Run>, stack: &Stack) -> Result<(), Problem> {
     again(run, stack, destroy).await
 }
 
+/// The same, but for what holds the user's files and what that needs.
+pub async fn destroy_but_home(run: &Arc<Run>, stack: &Stack) -> Result<(), Problem> {
+    let destroy = || async {
+        let options = run.engine_options().exclude_protected(true);
+        run.parts.engine.destroy_but_protected(stack, &options, run.fence_of(stack)).await
+    };
+    again(run, stack, destroy).await
+}
+
 /// Creates are find-or-create and deletes find what is left, so that repeating one that may have happened makes no second
 /// object and misses none. Who waits for the next attempt gives its place to another.
 async fn again<F>(run: &Arc<Run>, stack: &Stack, mut attempt: impl FnMut() -> F) -> Result<(), Problem>

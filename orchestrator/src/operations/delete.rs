@@ -1,26 +1,40 @@
-//! Delete, in two phases: the row stays as a tombstone until nothing of the runtime is left outside.
+//! Delete: what runs is removed at once, the home is kept for a while. Purge removes all. The row stays as a tombstone until
+//! nothing is left outside but what is kept.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use contracts::operation::{Phase, Severity};
 use contracts::{ErrorCode, Problem};
 use provider_api::{DeleteRequest, Expr, OwnedObject, Properties, Provider};
 use stacks::Stack;
 
-use super::apply::destroy;
+use super::apply::{destroy, destroy_but_home};
 use super::run::Run;
 use crate::engine::{provider_problem, stack_to_delete};
 use crate::lifecycle::state::Event;
+use crate::store::Left;
 
-pub async fn run(run: &Arc<Run>) -> Result<(), Problem> {
+/// `grace`: how long the home is kept; zero removes it as well.
+pub async fn run(run: &Arc<Run>, grace: Duration) -> Result<Left, Problem> {
     let row = run.row().await?;
     run.observe(Event::DeleteStarted, None).await?;
     let provider = run.provider(&row).map_err(|problem| problem.with_action(GONE))?;
     let stack = stack_to_delete(&row, provider.as_ref(), &run.parts.installation)?;
     run.reach(Phase::Planned).await?;
-    destroy(run, &stack).await?;
+    let keep = !grace.is_zero() && run.parts.engine.protect(&stack, true).await?;
+    match keep {
+        true => destroy_but_home(run, &stack).await?,
+        false => {
+            run.parts.engine.protect(&stack, false).await?;
+            destroy(run, &stack).await?;
+        }
+    }
     run.reach(Phase::Applied).await?;
-    sweep(run, provider.as_ref(), &stack).await
+    let kept = if keep { stack.protected() } else { BTreeSet::new() };
+    sweep(run, provider.as_ref(), &stack, &kept).await?;
+    Ok(if keep { Left::Home(grace) } else { Left::Nothing })
 }
 
 const GONE: &str = "Start the server with this provider, then delete again. If the provider is gone for good, `pilot ws rm \
@@ -40,13 +54,18 @@ pub async fn forget(run: &Arc<Run>) -> Result<(), Problem> {
 }
 
 /// A create that was killed can have made objects that Pulumi's state does not know. They are found by
-/// their labels and deleted through the same resources, last first.
-async fn sweep(run: &Run, provider: &dyn Provider, stack: &Stack) -> Result<(), Problem> {
-    if leftovers(run, provider).await?.is_empty() {
+/// their labels and deleted through the same resources, last first, but for those that are kept.
+async fn sweep(
+    run: &Run,
+    provider: &dyn Provider,
+    stack: &Stack,
+    kept: &BTreeSet<String>,
+) -> Result<(), Problem> {
+    if leftovers(run, provider).await?.len() <= kept.len() {
         return Ok(());
     }
     let types = provider.resources();
-    for declared in stack.resources.iter().rev() {
+    for declared in stack.resources.iter().rev().filter(|declared| !kept.contains(&declared.name)) {
         let Some(resource) = types.iter().find(|resource| resource.schema().token == declared.token) else {
             continue;
         };
@@ -64,7 +83,7 @@ async fn sweep(run: &Run, provider: &dyn Provider, stack: &Stack) -> Result<(), 
         resource.delete(request).await.map_err(provider_problem)?;
     }
     let left = leftovers(run, provider).await?;
-    if left.is_empty() {
+    if left.len() <= kept.len() {
         return Ok(());
     }
     let names: Vec<String> = left.iter().map(|object| format!("{} {}", object.kind, object.id)).collect();

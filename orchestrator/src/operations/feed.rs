@@ -286,15 +286,7 @@ mod tests {
             let store = Store::open(&folder.path().join("pilot.db")).await.unwrap();
             let row =
                 WorkspaceRow::new("demo".parse().unwrap(), "local".parse().unwrap(), "small".to_owned());
-            let new = NewOperation {
-                id: OperationId::random(),
-                kind: OperationKind::Create,
-                update: None,
-                request_id: "req-1".to_owned(),
-                principal: "admin".to_owned(),
-                idempotency: None,
-                if_match: None,
-            };
+            let new = NewOperation::of(OperationKind::Create, "admin", "req-1");
             let operation = store.insert_workspace(&row, &new).await.unwrap();
             Self { _folder: folder, store, operation }
         }
@@ -309,7 +301,7 @@ mod tests {
                 phases: claimed.operation.phases,
                 error: None,
                 change: None,
-                removed: false,
+                left: crate::store::Left::All,
             };
             self.store.finish(&Hold { operation, runtime, fence: claimed.fence }, end).await.unwrap();
         }

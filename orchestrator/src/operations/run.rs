@@ -18,7 +18,7 @@ use super::ending::{Ending, Why};
 use super::room::{Place, Room};
 use crate::engine::engine_options;
 use crate::lifecycle::state::Event;
-use crate::store::{Change, End, Hold, Step, StoreError, WorkspaceRow};
+use crate::store::{Change, End, Hold, Left, Step, StoreError, WorkspaceRow};
 
 /// How long an operation waits for a living Pulumi run that an earlier process left behind.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
@@ -212,15 +212,15 @@ impl Run {
         tracing::warn!(operation = %self.id(), "fenced: another orchestrator goes on with the operation");
     }
 
-    /// Its work is done; `removed` when nothing of the runtime is left.
-    pub async fn succeed(&self, removed: bool, started: Instant) {
-        let change = removed.then(|| Change::of(Event::DeleteFinished));
-        self.finish(OperationState::Succeeded, None, change, removed, started).await;
+    /// Its work is done.
+    pub async fn succeed(&self, left: Left, started: Instant) {
+        let change = (left != Left::All).then(|| Change::of(Event::DeleteFinished));
+        self.finish(OperationState::Succeeded, None, change, left, started).await;
     }
 
     /// It ends without; the runtime is seen as `change` says, where its state allows that.
     pub async fn fail(&self, state: OperationState, problem: Problem, change: Change, started: Instant) {
-        self.finish(state, Some(problem), Some(change), false, started).await;
+        self.finish(state, Some(problem), Some(change), Left::All, started).await;
     }
 
     async fn finish(
@@ -228,7 +228,7 @@ impl Run {
         state: OperationState,
         error: Option<Problem>,
         change: Option<Change>,
-        removed: bool,
+        left: Left,
         started: Instant,
     ) {
         let phases = {
@@ -236,7 +236,7 @@ impl Run {
             operation.phases.finished = Some(Timestamp::now());
             operation.phases.clone()
         };
-        let end = End { state, phases, error: error.clone(), change, removed };
+        let end = End { state, phases, error: error.clone(), change, left };
         // An end that is not on record would block the workspace, so it is tried until it is.
         loop {
             match self.parts.store.finish(&self.hold, end.clone()).await {

@@ -57,13 +57,13 @@ pub async fn remove(parts: &Parts, provider: &dyn Provider) -> Result<bool, Prob
     let name = provider.describe().name;
     let one = parts.shared.of(&name);
     let mut applied = one.lock().await;
-    let rows = parts.store.workspaces().await?;
+    let rows = [parts.store.workspaces().await?, parts.store.kept(None).await?].concat();
     let users: Vec<&str> =
         rows.iter().filter(|row| row.provider == name).map(|row| row.slug.as_str()).collect();
     if !users.is_empty() {
         let detail = format!("Workspaces of the provider {name} exist: {}.", users.join(", "));
         return Err(Problem::new(ErrorCode::ProviderInUse, detail)
-            .with_action("Delete them with `pilot ws rm`, then try again."));
+            .with_action("Delete them with `pilot ws rm --purge`, then try again."));
     }
     // Whatever comes of it, the next create looks again.
     *applied = None;

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use sqlx::{AnyConnection, AssertSqlSafe};
 
 use super::database::Topic;
+use super::homes::{keep_home, remove};
 use super::operations::read;
 use super::rows::Columns;
 use super::{Result, Store, StoreError, to_json};
@@ -62,8 +63,16 @@ pub struct End {
     pub phases: Phases,
     pub error: Option<Problem>,
     pub change: Option<Change>,
-    /// Nothing of the runtime is left outside.
-    pub removed: bool,
+    pub left: Left,
+}
+
+/// What there is of a runtime after an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    All,
+    /// Its home alone, which is kept for so long.
+    Home(Duration),
+    Nothing,
 }
 
 impl Store {
@@ -206,7 +215,7 @@ impl Store {
         let (store, hold, runtime) = (self.clone(), hold.clone(), hold.runtime.clone());
         let finished = self.write(move |connection| {
             Box::pin(async move {
-                if end.removed {
+                if end.left != Left::All {
                     let of = "SELECT workspace_id FROM operations WHERE id = $1";
                     let of = sqlx::query_scalar::<_, String>(of).bind(hold.operation.as_str());
                     if let Some(workspace) = of.fetch_optional(&mut *connection).await? {
@@ -232,8 +241,12 @@ impl Store {
                         Err(error) => return Err(error),
                     }
                 }
-                if end.removed {
-                    remove(connection, &hold.runtime, now).await?;
+                match end.left {
+                    Left::All => {}
+                    Left::Home(time) => keep_home(connection, &hold.runtime, now, time).await?,
+                    Left::Nothing => remove(connection, &hold.runtime, now).await?,
+                }
+                if end.left != Left::All {
                     store.database.tell(connection, Topic::Routes, hold.runtime.as_str()).await?;
                 }
                 store.database.tell(connection, Topic::Work, "").await
@@ -351,8 +364,7 @@ impl Store {
 }
 
 /// Those that this version can run: one beside it may be newer.
-const KINDS: &str =
-    r#","create","start","stop","suspend","resume","restart","apply","update","delete","forget","#;
+const KINDS: &str = r#","create","start","stop","suspend","resume","restart","apply","update","delete","purge","restore","forget","#;
 
 /// `$1`: providers without room, `$2`: what the claimer has in hand, `$3`: now, `$4`: kinds.
 const CLAIMABLE: &str = "WITH busy AS (SELECT owner, COUNT(*) AS n FROM operations WHERE state = 'running' GROUP BY owner)
@@ -379,16 +391,4 @@ async fn raise(connection: &mut AnyConnection, runtime: &RuntimeId, held: i64) -
     );
     let raised = raised.bind(held).bind(runtime.as_str()).fetch_optional(connection).await?;
     Ok(raised.unwrap_or(held + 1))
-}
-
-/// The words of its operations stay for a while, and with them who it was.
-async fn remove(connection: &mut AnyConnection, runtime: &RuntimeId, now: i64) -> Result<()> {
-    for (statement, first) in [
-        ("UPDATE usage SET ended = $1 WHERE runtime_id = $2 AND ended IS NULL", now),
-        ("UPDATE workspaces SET deleted_at = $1, runtime_id = NULL WHERE runtime_id = $2", now),
-    ] {
-        sqlx::query(statement).bind(first).bind(runtime.as_str()).execute(&mut *connection).await?;
-    }
-    sqlx::query("DELETE FROM runtimes WHERE id = $1").bind(runtime.as_str()).execute(connection).await?;
-    Ok(())
 }

@@ -21,7 +21,7 @@ macro_rules! migration {
 
 type Named = (&'static str, &'static str, &'static str);
 
-const SQLITE: [Named; 9] = [
+const SQLITE: [Named; 10] = [
     migration!("sqlite", "0001", "initial"),
     migration!("sqlite", "0002", "regions"),
     migration!("sqlite", "0003", "installation"),
@@ -31,13 +31,15 @@ const SQLITE: [Named; 9] = [
     migration!("sqlite", "0007", "labels"),
     migration!("sqlite", "0008", "times"),
     migration!("sqlite", "0009", "images"),
+    migration!("sqlite", "0010", "homes"),
 ];
 
-const POSTGRES: [Named; 4] = [
+const POSTGRES: [Named; 5] = [
     migration!("postgres", "0006", "initial"),
     migration!("postgres", "0007", "labels"),
     migration!("postgres", "0008", "times"),
     migration!("postgres", "0009", "images"),
+    migration!("postgres", "0010", "homes"),
 ];
 
 pub fn sqlite() -> Migrator {
@@ -114,10 +116,12 @@ mod tests {
                 is(7, "labels", "4695f179"),
                 is(8, "times", "6f14ed2a"),
                 is(9, "images", "8fafc32d"),
+                is(10, "homes", "3a274d3e"),
                 is(6, "initial", "3575131e"),
                 is(7, "labels", "4695f179"),
                 is(8, "times", "94a9f50b"),
                 is(9, "images", "78eb5e34"),
+                is(10, "homes", "39edd320"),
             ]
         );
     }

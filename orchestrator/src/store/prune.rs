@@ -38,7 +38,7 @@ impl Store {
                     "SELECT o.id FROM operations o WHERE o.finished_at IS NOT NULL
                      AND (o.finished_at < $1 OR o.id < COALESCE((SELECT n.id FROM operations n
                           WHERE n.finished_at IS NOT NULL ORDER BY n.id DESC LIMIT 1 OFFSET $2), ''))
-                     AND NOT EXISTS (SELECT 1 FROM workspaces w WHERE w.operation = o.id AND w.deleted_at IS NULL)
+                     AND NOT EXISTS (SELECT 1 FROM workspaces w WHERE w.operation = o.id AND (w.deleted_at IS NULL OR w.home_until IS NOT NULL))
                      ORDER BY o.id LIMIT $3",
                 );
                 let ids = ids.bind(before(kept.operations)).bind(i64::from(kept.operations_most)).bind(AT_ONCE);
@@ -50,7 +50,7 @@ impl Store {
                     }
                     removed += 1;
                 }
-                let gone = "DELETE FROM workspaces WHERE deleted_at < $1";
+                let gone = "DELETE FROM workspaces WHERE deleted_at < $1 AND home_until IS NULL";
                 sqlx::query(gone).bind(before(kept.operations)).execute(connection).await?;
                 Ok(removed == AT_ONCE)
             })

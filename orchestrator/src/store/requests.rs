@@ -19,6 +19,8 @@ pub struct NewOperation {
     pub kind: OperationKind,
     /// Of an update: what it changes.
     pub update: Option<Update>,
+    /// Of a restore: the name that it gets.
+    pub slug: Option<Slug>,
     pub request_id: String,
     /// Who asks.
     pub principal: String,
@@ -28,9 +30,35 @@ pub struct NewOperation {
     pub if_match: Option<String>,
 }
 
+impl NewOperation {
+    /// Asked for by somebody with a request.
+    pub fn of(kind: OperationKind, principal: &str, request_id: &str) -> Self {
+        Self {
+            id: OperationId::random(),
+            kind,
+            update: None,
+            slug: None,
+            request_id: request_id.to_owned(),
+            principal: principal.to_owned(),
+            idempotency: None,
+            if_match: None,
+        }
+    }
+}
+
 /// What comes after it has nothing to work on, and what is under way has no use any more.
 fn ends_others(kind: OperationKind) -> bool {
-    matches!(kind, OperationKind::Delete | OperationKind::Forget)
+    matches!(kind, OperationKind::Delete | OperationKind::Purge | OperationKind::Forget)
+}
+
+/// A delete that does not come to its end can be followed by one that keeps less, and by giving it up.
+fn goes_further(delete: OperationKind, then: OperationKind) -> bool {
+    let rank = |kind| match kind {
+        OperationKind::Forget => 2,
+        OperationKind::Purge => 1,
+        _ => 0,
+    };
+    rank(then) > rank(delete)
 }
 
 /// What became of a request.
@@ -83,9 +111,19 @@ impl Store {
         new: &NewOperation,
     ) -> Result<Wanted> {
         self.lock(connection, workspace.as_str()).await?;
-        let row = self.workspace_in(connection, workspace).await?.ok_or(StoreError::Gone)?;
+        let mut row = self.workspace_in(connection, workspace).await?.ok_or(StoreError::Gone)?;
         if new.if_match.as_ref().is_some_and(|wanted| *wanted != row.tag()) {
             return Err(StoreError::Changed);
+        }
+        // What is deleted is brought back or cleared away, and nothing else; what is not is not brought back.
+        let fits = match row.home_until {
+            Some(_) => {
+                matches!(new.kind, OperationKind::Restore | OperationKind::Purge | OperationKind::Forget)
+            }
+            None => new.kind != OperationKind::Restore,
+        };
+        if !fits {
+            return Err(StoreError::Gone);
         }
         let select = format!(
             "SELECT * FROM operations WHERE runtime_id = $1 AND state IN ('queued', 'running'){}",
@@ -113,9 +151,12 @@ impl Store {
             (_, Some(waiting)) if !ends_others(new.kind) => {
                 return Err(StoreError::Busy(Box::new(waiting.clone())));
             }
-            // A delete that does not come to its end can be followed by giving it up.
-            (Some(delete), _) if ends_others(delete.kind) && new.kind != OperationKind::Forget => {
+            (Some(delete), _) if ends_others(delete.kind) && !goes_further(delete.kind, new.kind) => {
                 return Err(StoreError::Busy(Box::new(delete.clone())));
+            }
+            // What is being cleared away cannot be brought back.
+            (Some(other), _) if new.kind == OperationKind::Restore => {
+                return Err(StoreError::Busy(Box::new(other.clone())));
             }
             _ => {}
         }
@@ -129,6 +170,14 @@ impl Store {
                 self.ask_to_end(connection, &running.id).await?;
                 cancelled = Some(running.id.clone());
             }
+        }
+        match new.kind {
+            OperationKind::Restore => {
+                row.slug = new.slug.clone().unwrap_or(row.slug);
+                self.revive(connection, &row).await?;
+            }
+            OperationKind::Purge => self.end_grace(connection, &row).await?,
+            _ => {}
         }
         sqlx::query("UPDATE workspaces SET desired = $1, operation = $2 WHERE id = $3")
             .bind(to_json(&desired)?)

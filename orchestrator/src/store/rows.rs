@@ -77,6 +77,7 @@ pub(super) fn read(row: &AnyRow) -> Result<WorkspaceRow> {
             .transpose()
             .map_err(|error| damaged("operation", error))?,
         created_at: row.parsed("created_at")?,
+        home_until: row.maybe_number("home_until")?.and_then(|at| Timestamp::from_millisecond(at).ok()),
     })
 }
 
@@ -112,6 +113,11 @@ pub(super) fn shown(row: &AnyRow) -> Option<WorkspaceRow> {
         error: Some(unreadable(&message)),
         operation: None,
         created_at: columns.parsed("created_at").unwrap_or(Timestamp::UNIX_EPOCH),
+        home_until: columns
+            .maybe_number("home_until")
+            .ok()
+            .flatten()
+            .and_then(|at| Timestamp::from_millisecond(at).ok()),
     })
 }
 
@@ -137,15 +143,7 @@ mod tests {
             for slug in slugs {
                 let row =
                     WorkspaceRow::new(slug.parse().unwrap(), "local".parse().unwrap(), "small".to_owned());
-                let operation = NewOperation {
-                    id: contracts::OperationId::random(),
-                    kind: OperationKind::Create,
-                    update: None,
-                    request_id: "r".to_owned(),
-                    principal: "admin".to_owned(),
-                    idempotency: None,
-                    if_match: None,
-                };
+                let operation = NewOperation::of(OperationKind::Create, "admin", "r");
                 store.insert_workspace(&row, &operation).await.unwrap();
                 rows.push(row);
             }
@@ -210,7 +208,7 @@ mod tests {
             phases: claimed.operation.phases,
             error: None,
             change: Some(crate::store::Change::of(crate::lifecycle::state::Event::OperationFailed)),
-            removed: false,
+            left: crate::store::Left::All,
         };
         let hold = crate::store::Hold { operation, runtime, fence: claimed.fence };
         world.store.finish(&hold, end).await.unwrap();

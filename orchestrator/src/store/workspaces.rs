@@ -37,6 +37,8 @@ pub struct WorkspaceRow {
     pub error: Option<Problem>,
     pub operation: Option<OperationId>,
     pub created_at: Timestamp,
+    /// It is deleted, and its home is kept until then.
+    pub home_until: Option<Timestamp>,
 }
 
 impl WorkspaceRow {
@@ -63,13 +65,14 @@ impl WorkspaceRow {
             error: None,
             operation: None,
             created_at: now,
+            home_until: None,
         }
     }
 }
 
 /// A workspace with its runtime.
 const JOINED: &str =
-    "SELECT w.id, w.slug, w.owner, w.labels, w.git, w.desired, w.runtime_id, w.operation, w.created_at,
+    "SELECT w.id, w.slug, w.owner, w.labels, w.git, w.desired, w.runtime_id, w.operation, w.created_at, w.home_until,
      r.provider, r.size, r.region, r.image, r.generation, r.revision, r.observed, r.since, r.endpoint, r.error
      FROM workspaces w JOIN runtimes r ON r.id = w.runtime_id";
 
@@ -80,6 +83,8 @@ pub struct WorkspaceQuery {
     pub state: Option<Observed>,
     pub provider: Option<String>,
     pub label: Option<(String, String)>,
+    /// Those that are deleted, and whose homes are kept.
+    pub deleted: bool,
     pub sort: Sort,
     /// Only those behind this place: what a page has given as the next.
     pub after: Option<String>,
@@ -108,7 +113,7 @@ impl Sort {
     }
 }
 
-fn joined(rest: &str) -> AssertSqlSafe<String> {
+pub(super) fn joined(rest: &str) -> AssertSqlSafe<String> {
     AssertSqlSafe(format!("{JOINED} {rest}"))
 }
 
@@ -201,7 +206,8 @@ impl Store {
             Sort::Newest => ("w.created_at DESC, w.id DESC", "(w.created_at, w.id) < "),
         };
         // Only what is asked for: so the databases see which index helps.
-        let (mut given, mut filters) = (Vec::new(), vec!["w.deleted_at IS NULL".to_owned()]);
+        let kind = if query.deleted { "w.home_until IS NOT NULL" } else { "w.deleted_at IS NULL" };
+        let (mut given, mut filters) = (Vec::new(), vec![kind.to_owned()]);
         let mut filter = |text: &str, values: Vec<String>| {
             let numbers: Vec<_> = (1..=values.len()).map(|n| format!("${}", given.len() + n)).collect();
             filters.push(text.replace('?', &numbers.join(", ")));

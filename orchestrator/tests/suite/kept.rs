@@ -122,7 +122,7 @@ pub async fn what_was_seen_of_a_runtime_that_has_changed_since_is_dropped(store:
 pub async fn a_removed_workspace_leaves_its_slug_its_id_and_its_words(store: &Store) {
     let (row, create) = created(store, "a").await;
     let claimed = claim(store, "one").await.unwrap();
-    let removed = End { removed: true, ..end(&claimed, OperationState::Succeeded) };
+    let removed = End { left: Left::Nothing, ..end(&claimed, OperationState::Succeeded) };
     store.finish(&hold(&claimed), removed).await.unwrap();
     assert_eq!(store.workspace(&row.id.clone().into()).await.unwrap(), None);
     assert_eq!(store.workspace_of(&row.runtime_id).await.unwrap(), None);
@@ -241,7 +241,7 @@ pub async fn whoever_watches_is_told_of_which_runtime_something_else_is_known(st
         .advance(&hold(&claimed), Step { phases: None, change: Some(Change::of(Event::CreateStarted)) })
         .await
         .unwrap();
-    let removed = End { removed: true, ..end(&claimed, OperationState::Succeeded) };
+    let removed = End { left: Left::Nothing, ..end(&claimed, OperationState::Succeeded) };
     store.finish(&hold(&claimed), removed).await.unwrap();
     for _ in 0..3 {
         let heard = tokio::time::timeout(Duration::from_secs(5), async {

@@ -1,4 +1,4 @@
-//! What runtimes are made from, and rollouts that change it.
+//! What runtimes are made from, rollouts that change it, and homes that are kept.
 
 use contracts::operation::Update;
 use contracts::rollout::{Counts, Member, MemberState, Rollout, RolloutState};
@@ -115,4 +115,75 @@ pub async fn of_a_provider_one_rollout_runs_and_its_members_keep_their_order_and
     assert!(ended.finished_at.is_some());
     store.insert_rollout(&rollout(members), ("admin", "req-3")).await.unwrap();
     assert_eq!(store.rollouts(10).await.unwrap().len(), 2);
+}
+
+pub async fn a_deleted_workspace_is_brought_back_while_its_home_is_kept_and_its_name_is_free(store: &Store) {
+    let (row, _) = created(store, "a").await;
+    let claimed = claim(store, "one").await.unwrap();
+    let kept = End { left: Left::Home(Duration::from_secs(60)), ..end(&claimed, OperationState::Succeeded) };
+    store.finish(&hold(&claimed), kept).await.unwrap();
+    assert_eq!(store.workspaces().await.unwrap(), []);
+    let by_id = now(store, &row).await;
+    assert!(by_id.home_until.is_some(), "it is known by its id");
+    assert_eq!(store.kept(Some(&row.slug.clone().into())).await.unwrap(), [by_id.clone()]);
+    assert_eq!(store.kept(None).await.unwrap().len(), 1);
+    assert_eq!(store.homes_over().await.unwrap(), [], "its time is not over");
+    for kind in [OperationKind::Start, OperationKind::Stop, OperationKind::Delete] {
+        let refused = request(store, &row, kind).await;
+        assert!(matches!(refused, Err(StoreError::Gone)), "{kind:?}");
+    }
+    // Another takes the name; then it needs a new one.
+    let (other, _) = created(store, "a").await;
+    let restore = |slug: Option<&str>| NewOperation {
+        slug: slug.map(|slug| slug.parse().unwrap()),
+        ..new(OperationKind::Restore)
+    };
+    let taken = store.request(&row.id, Some(Desired::Running), &restore(None)).await;
+    assert!(matches!(taken, Err(StoreError::SlugTaken)));
+    assert!(now(store, &row).await.home_until.is_some(), "what is refused changes nothing");
+    let wanted = store.request(&row.id, Some(Desired::Running), &restore(Some("b"))).await.unwrap();
+    assert_eq!((wanted.operation.slug.as_str(), wanted.operation.kind), ("b", OperationKind::Restore));
+    let back = now(store, &row).await;
+    assert_eq!((back.slug.as_str(), back.desired, back.home_until), ("b", Desired::Running, None));
+    let twice = store.request(&other.id, None, &restore(None)).await;
+    assert!(matches!(twice, Err(StoreError::Gone)), "it was not deleted");
+}
+
+pub async fn a_purge_goes_further_than_a_delete_and_nothing_is_brought_back_from_it(store: &Store) {
+    let (row, create) = created(store, "a").await;
+    store.cancel(&create.id).await.unwrap();
+    let delete = request(store, &row, OperationKind::Delete).await.unwrap();
+    let running = claim(store, "one").await.unwrap();
+    assert_eq!(running.operation.id, delete.id);
+    let purge = request(store, &row, OperationKind::Purge).await.unwrap();
+    let again = request(store, &row, OperationKind::Delete).await;
+    assert!(matches!(again, Err(StoreError::Busy(_))), "what keeps less counts");
+    let kept = End { left: Left::Home(Duration::from_secs(60)), ..end(&running, OperationState::Succeeded) };
+    store.finish(&hold(&running), kept).await.unwrap();
+    let running = claim(store, "one").await.unwrap();
+    assert_eq!(running.operation.id, purge.id);
+    let restore = store.request(&row.id, Some(Desired::Running), &new(OperationKind::Restore)).await;
+    assert!(matches!(restore, Err(StoreError::Busy(_))), "it is being cleared away");
+    store
+        .finish(&hold(&running), End { left: Left::Nothing, ..end(&running, OperationState::Succeeded) })
+        .await
+        .unwrap();
+    assert_eq!(store.kept(None).await.unwrap(), []);
+    assert_eq!(store.workspace(&row.id.clone().into()).await.unwrap(), None);
+}
+
+pub async fn a_purge_of_what_is_kept_ends_its_time_and_stays_wanted(store: &Store) {
+    let (row, _) = created(store, "a").await;
+    let claimed = claim(store, "one").await.unwrap();
+    let kept = End { left: Left::Home(Duration::from_secs(60)), ..end(&claimed, OperationState::Succeeded) };
+    store.finish(&hold(&claimed), kept).await.unwrap();
+    request(store, &row, OperationKind::Purge).await.unwrap();
+    let running = claim(store, "one").await.unwrap();
+    store.finish(&hold(&running), end(&running, OperationState::Failed)).await.unwrap();
+    assert_eq!(store.homes_over().await.unwrap().len(), 1, "the next round tries again");
+    // Its record outlives the others as long as there is something of it outside.
+    let all =
+        orchestrator::store::Kept { operations: Duration::ZERO, operations_most: 0, keys: Duration::ZERO };
+    while store.prune(all).await.unwrap() {}
+    assert_eq!(store.kept(None).await.unwrap().len(), 1);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use contracts::OperationId;
 use contracts::operation::{Operation, OperationKind, OperationState};
 use contracts::workspace::Desired;
-use orchestrator::store::{Claimed, End, Hold, NewOperation, Store, StoreError, WorkspaceRow};
+use orchestrator::store::{Claimed, End, Hold, Left, NewOperation, Store, StoreError, WorkspaceRow};
 
 #[path = "kept.rs"]
 mod kept;
@@ -66,6 +66,9 @@ macro_rules! all_cases {
             a_spec_is_changed_once_by_whoever_holds_its_update
             an_image_that_was_not_known_is_learnt_once
             of_a_provider_one_rollout_runs_and_its_members_keep_their_order_and_state
+            a_deleted_workspace_is_brought_back_while_its_home_is_kept_and_its_name_is_free
+            a_purge_goes_further_than_a_delete_and_nothing_is_brought_back_from_it
+            a_purge_of_what_is_kept_ends_its_time_and_stays_wanted
             what_is_old_or_too_much_is_pruned_and_what_counts_stays
         }
     };
@@ -77,16 +80,7 @@ fn workspace(slug: &str) -> WorkspaceRow {
 }
 
 fn new(kind: OperationKind) -> NewOperation {
-    let (request_id, principal) = ("req-1".to_owned(), "admin".to_owned());
-    NewOperation {
-        id: OperationId::random(),
-        kind,
-        request_id,
-        principal,
-        idempotency: None,
-        if_match: None,
-        update: None,
-    }
+    NewOperation::of(kind, "admin", "req-1")
 }
 
 async fn created(store: &Store, slug: &str) -> (WorkspaceRow, Operation) {
@@ -109,7 +103,7 @@ fn hold(claimed: &Claimed) -> Hold {
 
 fn end(claimed: &Claimed, state: OperationState) -> End {
     let phases = claimed.operation.phases.clone();
-    End { state, phases, error: None, change: None, removed: false }
+    End { state, phases, error: None, change: None, left: Left::All }
 }
 
 async fn succeeds(store: &Store, claimed: &Claimed) {
@@ -119,7 +113,7 @@ async fn succeeds(store: &Store, claimed: &Claimed) {
 async fn request(store: &Store, row: &WorkspaceRow, kind: OperationKind) -> Result<Operation, StoreError> {
     let desired = match kind {
         OperationKind::Stop => Desired::Stopped,
-        OperationKind::Delete => Desired::Deleted,
+        OperationKind::Delete | OperationKind::Purge => Desired::Deleted,
         _ => Desired::Running,
     };
     store.request(&row.id, Some(desired), &new(kind)).await.map(|wanted| wanted.operation)

@@ -85,7 +85,7 @@ pub async fn what_a_claimer_has_left_is_taken_over_and_its_late_words_change_not
     phases.reach(Phase::Applied, Timestamp::now());
     let step = Step { phases: Some(phases), change: Some(Change::of(Event::CreateStarted)) };
     assert!(matches!(store.advance(&hold(&zombie), step).await, Err(StoreError::Fenced)));
-    let removed = End { removed: true, ..end(&zombie, OperationState::Succeeded) };
+    let removed = End { left: Left::Nothing, ..end(&zombie, OperationState::Succeeded) };
     assert!(matches!(store.finish(&hold(&zombie), removed).await, Err(StoreError::Fenced)));
     assert_eq!((now(store, &row).await, store.operation(&zombie.operation.id).await.unwrap()), before);
 

@@ -59,7 +59,7 @@ pub(crate) fn declare(runtime: &RuntimeSpec, image: &str) -> Result<Declared> {
         .optional_input("gitUrl", git.map(|git| git.url.as_str()))
         .optional_input("gitRef", git.and_then(|git| git.reference.as_deref()));
     Ok(Declared {
-        resources: vec![labelled("network", NETWORK), labelled("home", VOLUME), instance],
+        resources: vec![labelled("network", NETWORK), labelled("home", VOLUME).protected(), instance],
         outputs: [
             ("host".to_owned(), Expr::output("instance", "host")),
             ("port".to_owned(), Expr::output("instance", "port")),

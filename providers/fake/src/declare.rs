@@ -59,7 +59,7 @@ pub(crate) fn declare(runtime: &RuntimeSpec, usual: &str) -> Result<Declared> {
         .optional_input("gitUrl", git.map(|git| git.url.as_str()))
         .optional_input("gitRef", git.and_then(|git| git.reference.as_deref()));
     Ok(Declared {
-        resources: vec![labelled("home", VOLUME), machine],
+        resources: vec![labelled("home", VOLUME).protected(), machine],
         outputs: [
             ("machine".to_owned(), Expr::output("machine", "name")),
             ("runtimeId".to_owned(), runtime.runtime_id.as_str().into()),

@@ -93,7 +93,7 @@ pub(crate) fn declare(runtime: &RuntimeSpec, image: &str, regions: &[Region]) ->
             .input("memoryMib", size.memory_mib)
     };
     let git = runtime.git.as_ref();
-    let home = sized(owned("home", VOLUME)).input("sizeGb", size.home_gb);
+    let home = sized(owned("home", VOLUME)).input("sizeGb", size.home_gb).protected();
     let instance = sized(owned("instance", MACHINE))
         .input("image", image)
         .input("volume", Expr::output("home", "volumeId"))

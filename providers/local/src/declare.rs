@@ -35,7 +35,7 @@ pub(crate) fn declare(runtime: &RuntimeSpec) -> Result<Declared> {
         .optional_input("gitRef", git.and_then(|git| git.reference.as_deref()))
         .delete_before_replace();
     Ok(Declared {
-        resources: vec![labelled("home", DIRECTORY).delete_before_replace(), process],
+        resources: vec![labelled("home", DIRECTORY).delete_before_replace().protected(), process],
         outputs: [
             ("host".to_owned(), Expr::output("process", "host")),
             ("port".to_owned(), Expr::output("process", "port")),

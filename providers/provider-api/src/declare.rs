@@ -45,8 +45,8 @@ pub struct Declaration {
     pub inputs: BTreeMap<String, Expr>,
     /// Logical names that must exist before this one, beyond those that `inputs` refer to.
     pub depends_on: Vec<String>,
-    /// Keep the external object when the resource leaves the stack.
-    pub retain_on_delete: bool,
+    /// It holds what cannot be made again: no run of Pulumi deletes or replaces it, until Pilot itself takes that back.
+    pub protect: bool,
     /// On replacement delete the old object first; for names that can exist only once.
     pub delete_before_replace: bool,
 }
@@ -59,7 +59,7 @@ impl Declaration {
             token: token.to_owned(),
             inputs: BTreeMap::new(),
             depends_on: Vec::new(),
-            retain_on_delete: false,
+            protect: false,
             delete_before_replace: false,
         }
     }
@@ -81,6 +81,12 @@ impl Declaration {
     /// The same declaration, made after this one.
     pub fn depends_on(mut self, name: &str) -> Self {
         self.depends_on.push(name.to_owned());
+        self
+    }
+
+    /// The same declaration, for what holds the user's files.
+    pub fn protected(mut self) -> Self {
+        self.protect = true;
         self
     }
 

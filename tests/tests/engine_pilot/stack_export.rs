@@ -42,12 +42,12 @@ async fn agree(world: &World, provider: &str) {
 }
 
 #[tokio::test]
-async fn a_stack_destroyed_with_the_plain_cli_leaves_nothing_outside() {
+async fn a_stack_destroyed_with_the_plain_cli_leaves_its_home_alone_outside() {
     let world = World::start().await;
     world.api.create_ready("demo", "local").await;
     let out = world.data.join("exported");
     world.pilot(&["stack", "export", "demo", "--out", out.to_str().unwrap()]);
-    let destroy = pulumi(&out, "destroy --yes --skip-preview");
+    let destroy = pulumi(&out, "destroy --yes --skip-preview --exclude-protected");
     assert!(destroy.status.success(), "{}", text(&destroy));
     assert_eq!(world.witness.processes(), Vec::<u32>::new());
     // And Pilot can still clean up after it.
@@ -100,7 +100,7 @@ async fn a_preview_of_a_create_plans_every_resource_and_makes_none() {
 }
 
 /// As a person would, in a shell that has a passphrase of another project: source the environment, then use the CLI.
-fn pulumi(folder: &Path, args: &str) -> Output {
+pub fn pulumi(folder: &Path, args: &str) -> Output {
     let script = format!(". ./env.sh && pulumi {args} --non-interactive --color never");
     let mut shell = Command::new("sh");
     shell
@@ -112,7 +112,7 @@ fn pulumi(folder: &Path, args: &str) -> Output {
         .unwrap()
 }
 
-fn text(output: &Output) -> String {
+pub fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 

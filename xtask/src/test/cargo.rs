@@ -1,5 +1,6 @@
 //! One `cargo test` over the workspace: its output is passed on as it comes, and counted.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::Result;
@@ -8,8 +9,14 @@ use super::counts::{Counts, counted};
 use crate::{paths, process};
 
 /// Runs the chosen targets to the end, even after a failure.
-pub fn test(targets: &[String], filter: Option<&str>, harness: &[&str]) -> Result<Counts> {
+pub fn test(
+    targets: &[String],
+    filter: Option<&str>,
+    harness: &[&str],
+    env: &[(&str, PathBuf)],
+) -> Result<Counts> {
     let mut cargo = command(targets);
+    cargo.envs(env.iter().map(|(name, value)| (name, value)));
     cargo.arg("--no-fail-fast").args(filter);
     if !harness.is_empty() {
         cargo.arg("--").args(harness);
@@ -17,9 +24,10 @@ pub fn test(targets: &[String], filter: Option<&str>, harness: &[&str]) -> Resul
     counted(&mut cargo, Counts::read)
 }
 
-/// How many tests the targets hold.
-pub fn list(targets: &[String]) -> Result<u64> {
-    let text = process::capture(command(targets).args(["--", "--list", "--format", "terse"]))?;
+/// How many tests the targets hold, of those whose names have the text.
+pub fn list(targets: &[String], filter: Option<&str>) -> Result<u64> {
+    let mut cargo = command(targets);
+    let text = process::capture(cargo.args(filter).args(["--", "--list", "--format", "terse"]))?;
     Ok(text.lines().filter(|line| line.ends_with(": test")).count() as u64)
 }
 

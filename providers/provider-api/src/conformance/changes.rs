@@ -43,6 +43,28 @@ pub async fn a_new_generation_changes_in_place_and_keeps_the_instance(bench: &Be
     the_file_is_there(bench, &stack).await;
 }
 
+pub async fn the_home_is_declared_as_protected_and_nothing_that_runs_is(bench: &Bench) {
+    let mut stack = up_with_a_file(bench).await;
+    let is_protected = |stack: &Stack, name: &str| stack.declaration(name).protect;
+    // What Pilot deletes when a workspace is deleted and its home is kept: all others, the last first.
+    for name in stack.names().iter().rev().filter(|name| !is_protected(&stack, name)) {
+        let needed = |other: &&String| {
+            let references = stack.declaration(other).inputs.values();
+            is_protected(&stack, other)
+                && references
+                    .into_iter()
+                    .any(|input| matches!(input, Expr::Output { resource, .. } if resource == name))
+        };
+        if stack.names().iter().find(needed).is_none() {
+            stack.delete(name).await.unwrap_or_else(|error| panic!("delete {name}: {error}"));
+        }
+    }
+    assert!(!bench.hands.runs(&stack.runtime()).await);
+    stack.up().await;
+    eventually("the instance runs", async || bench.hands.runs(&stack.runtime()).await).await;
+    the_file_is_there(bench, &stack).await;
+}
+
 async fn keeps_the_home(bench: &Bench, change: impl FnOnce(&RuntimeSpec) -> RuntimeSpec) {
     let mut stack = up_with_a_file(bench).await;
     let spec = change(&stack.spec);

@@ -48,7 +48,9 @@ pub struct World {
     pub witness: Witness,
     _model: FakeModel,
     pub options: Vec<String>,
-    env: Vec<(String, String)>,
+    pub env: Vec<(String, String)>,
+    /// Another Pilot than the one that is tested.
+    pub programs: Option<PathBuf>,
     server: Option<Child>,
     _folder: tempfile::TempDir,
 }
@@ -97,7 +99,30 @@ impl World {
         Self::build(folder, data, &[], &[("PILOT_DATABASE", database)], model).await
     }
 
+    /// A server on containers that is another Pilot: the programs of this folder.
+    pub async fn start_of(programs: PathBuf, env: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        let model = FakeModel::start_at(docker_address()).await.unwrap();
+        let mut world = Self::prepare(folder, data, &[], env, model);
+        world.programs = Some(programs);
+        world.serve().await;
+        world
+    }
+
     async fn build(
+        folder: tempfile::TempDir,
+        data: PathBuf,
+        options: &[&str],
+        env: &[(&str, &str)],
+        model: FakeModel,
+    ) -> Self {
+        let mut world = Self::prepare(folder, data, options, env, model);
+        world.serve().await;
+        world
+    }
+
+    fn prepare(
         folder: tempfile::TempDir,
         data: PathBuf,
         options: &[&str],
@@ -109,18 +134,22 @@ impl World {
         std::fs::write(data.join("opencode.json"), config.to_string()).unwrap();
         let mut all: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
         all.extend(["--instance-ports".to_owned(), port_block()]);
-        let mut world = Self {
+        Self {
             api: Api::nowhere(),
             witness: Witness::default(),
             data,
             _model: model,
             options: all,
-            env: env.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+            // Nothing is to be left after a delete, unless a test is about what is kept.
+            env: [("PILOT_HOME_GRACE", "0")]
+                .iter()
+                .chain(env)
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                .collect(),
+            programs: None,
             server: None,
             _folder: folder,
-        };
-        world.serve().await;
-        world
+        }
     }
 
     /// Starts the server again on the same data folder.
@@ -128,7 +157,11 @@ impl World {
         let log =
             std::fs::File::options().create(true).append(true).open(self.data.join("serve.log")).unwrap();
         let _ = std::fs::remove_file(self.data.join("endpoints.json"));
-        let child = Command::new(program("pilot"))
+        let pilot = match &self.programs {
+            Some(folder) => folder.join("pilot"),
+            None => program("pilot"),
+        };
+        let child = Command::new(pilot)
             .arg("--data")
             .arg(&self.data)
             .arg("serve")

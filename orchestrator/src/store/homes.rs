@@ -1,0 +1,87 @@
+//! What stays of a workspace that is deleted: for a while its home, and for a week the words of its operations.
+
+use std::time::Duration;
+
+use contracts::{RuntimeId, WorkspaceRef};
+use sqlx::AnyConnection;
+
+use super::rows::read;
+use super::workspaces::joined;
+use super::{Result, Store, WorkspaceRow};
+
+impl Store {
+    /// Those that are deleted and whose homes are kept; by this name, or all. The one that was deleted last comes first.
+    pub async fn kept(&self, name: Option<&WorkspaceRef>) -> Result<Vec<WorkspaceRow>> {
+        let rest =
+            |filter: &str| format!("WHERE w.home_until IS NOT NULL{filter} ORDER BY w.deleted_at DESC, w.id");
+        let (filter, name) = match name {
+            None => ("", None),
+            Some(WorkspaceRef::Id(id)) => (" AND w.id = $1", Some(id.as_str())),
+            Some(WorkspaceRef::Slug(slug)) => (" AND w.slug = $1", Some(slug.as_str())),
+        };
+        let mut query = sqlx::query(joined(&rest(filter)));
+        if let Some(name) = name {
+            query = query.bind(name);
+        }
+        query.fetch_all(self.database.pool()).await?.iter().map(read).collect()
+    }
+
+    /// Those whose homes have been kept for long enough.
+    pub async fn homes_over(&self) -> Result<Vec<WorkspaceRow>> {
+        let mut connection = self.database.pool().acquire().await?;
+        let now = self.now(&mut connection).await?;
+        let rows = sqlx::query(joined("WHERE w.home_until <= $1 ORDER BY w.home_until")).bind(now);
+        rows.fetch_all(&mut *connection).await?.iter().map(read).collect()
+    }
+
+    /// Not deleted any more, under the name of the row.
+    pub(super) async fn revive(&self, connection: &mut AnyConnection, row: &WorkspaceRow) -> Result<()> {
+        let revive = "UPDATE workspaces SET deleted_at = NULL, home_until = NULL, slug = $1 WHERE id = $2";
+        sqlx::query(revive).bind(row.slug.as_str()).bind(row.id.as_str()).execute(connection).await?;
+        Ok(())
+    }
+
+    /// Its home has been kept for long enough from now on.
+    pub(super) async fn end_grace(&self, connection: &mut AnyConnection, row: &WorkspaceRow) -> Result<()> {
+        let now = self.now(connection).await?;
+        let end = "UPDATE workspaces SET home_until = $1 WHERE id = $2 AND home_until > $1";
+        sqlx::query(end).bind(now).bind(row.id.as_str()).execute(connection).await?;
+        Ok(())
+    }
+}
+
+/// Its name is free. Its runtime stays: a restore goes on from it.
+pub(super) async fn keep_home(
+    connection: &mut AnyConnection,
+    runtime: &RuntimeId,
+    now: i64,
+    time: Duration,
+) -> Result<()> {
+    sqlx::query("UPDATE usage SET ended = $1 WHERE runtime_id = $2 AND ended IS NULL")
+        .bind(now)
+        .bind(runtime.as_str())
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query("UPDATE workspaces SET deleted_at = $1, home_until = $2 WHERE runtime_id = $3")
+        .bind(now)
+        .bind(now.saturating_add(i64::try_from(time.as_millis()).unwrap_or(i64::MAX)))
+        .bind(runtime.as_str())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// The words of its operations stay for a while, and with them who it was.
+pub(super) async fn remove(connection: &mut AnyConnection, runtime: &RuntimeId, now: i64) -> Result<()> {
+    for (statement, first) in [
+        ("UPDATE usage SET ended = $1 WHERE runtime_id = $2 AND ended IS NULL", now),
+        (
+            "UPDATE workspaces SET deleted_at = $1, home_until = NULL, runtime_id = NULL WHERE runtime_id = $2",
+            now,
+        ),
+    ] {
+        sqlx::query(statement).bind(first).bind(runtime.as_str()).execute(&mut *connection).await?;
+    }
+    sqlx::query("DELETE FROM runtimes WHERE id = $1").bind(runtime.as_str()).execute(connection).await?;
+    Ok(())
+}
