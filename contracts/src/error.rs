@@ -4,11 +4,10 @@
 //! missing one does not build.
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 macro_rules! error_codes {
     ($($variant:ident $code:literal $status:literal $retryable:ident $title:literal;)*) => {
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
         pub enum ErrorCode {
             $(#[serde(rename = $code)] $variant,)*
         }

@@ -46,6 +46,7 @@ pub struct RuntimeHealth {
     pub detail: Option<String>,
     /// A stable code when `status` is `failed`: the boot will not succeed without a change.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "known")]
+    #[schema(value_type = Option<String>)]
     pub code: Option<ErrorCode>,
 }
 

@@ -14,7 +14,8 @@ pub struct Problem {
     pub kind: String,
     pub title: String,
     pub status: u16,
-    #[schema(value_type = ErrorCode)]
+    /// Stable. Each has a page at `/docs/errors/{code}`; a newer server may have codes that a client does not know.
+    #[schema(value_type = String, pattern = "^[a-z][a-z0-9_]*$", example = "workspace_not_found")]
     pub code: Code,
     pub detail: String,
     pub retryable: bool,

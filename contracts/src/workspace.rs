@@ -15,6 +15,7 @@ use crate::problem::Problem;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CreateWorkspace {
     /// A DNS label: 1 to 40 of a-z, 0-9 and '-', beginning with a letter.
+    #[schema(pattern = "^[a-z](-?[a-z0-9])*$", min_length = 1, max_length = 40)]
     pub slug: String,
     /// A provider module, as `GET /v1/providers` lists them. Default: the installation's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -42,6 +43,7 @@ pub struct CreateWorkspace {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RenameWorkspace {
     /// As that of a create.
+    #[schema(pattern = "^[a-z](-?[a-z0-9])*$", min_length = 1, max_length = 40)]
     pub slug: String,
 }
 

@@ -1,6 +1,7 @@
 //! The lifecycle API over HTTP: routes, authentication, errors. Handlers only translate.
 
 mod auth;
+mod document;
 mod extract;
 mod operations;
 mod rollouts;
@@ -24,6 +25,7 @@ use utoipa_axum::routes;
 use crate::lifecycle::Lifecycle;
 
 pub use auth::Tokens;
+use document::Described;
 pub use extract::RequestId;
 
 /// What handlers share.
@@ -33,17 +35,9 @@ pub struct Api {
     pub tokens: Arc<Tokens>,
 }
 
-#[derive(OpenApi)]
-#[openapi(info(
-    title = "Pilot lifecycle API",
-    description = "Creates, runs and deletes workspaces. Every change answers 202 with an operation to watch; \
-                   every error is a problem document with a stable code."
-))]
-struct Document;
-
-/// Every route in one place.
-pub fn router(api: Api) -> axum::Router {
-    let (protected, document) = OpenApiRouter::with_openapi(Document::openapi())
+/// Those for whoever has a token.
+fn protected() -> OpenApiRouter<Api> {
+    OpenApiRouter::with_openapi(Described::openapi())
         .routes(routes!(workspaces::create, workspaces::list))
         .routes(routes!(workspaces::get, workspaces::delete))
         .routes(routes!(workspaces::restore))
@@ -74,17 +68,31 @@ pub fn router(api: Api) -> axum::Router {
         .routes(routes!(system::teardown))
         .routes(routes!(system::resolve))
         .routes(routes!(routes::list))
-        .split_for_parts();
-    let document = Arc::new(document);
+}
+
+/// Those for everybody.
+fn open() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(system::health))
+        .routes(routes!(system::ready))
+        .routes(routes!(system::error_page))
+}
+
+/// What `/openapi.json` answers: every route, and what is sent and answered there.
+pub fn document() -> utoipa::openapi::OpenApi {
+    document::complete(protected().merge(open()).into_openapi())
+}
+
+/// Every route in one place.
+pub fn router(api: Api) -> axum::Router {
+    let (protected, _) = protected().split_for_parts();
+    let (open, _) = open().split_for_parts();
+    let text: Arc<str> = document().to_json().unwrap_or_default().into();
+    let document = move || async move { ([(CONTENT_TYPE, "application/json")], text.to_string()) };
     axum::Router::new()
         .merge(protected.route_layer(middleware::from_fn_with_state(api.clone(), auth::require)))
-        .route("/health", axum::routing::get(system::health))
-        .route("/ready", axum::routing::get(system::ready))
-        .route("/docs/errors/{code}", axum::routing::get(system::error_page))
-        .route(
-            "/openapi.json",
-            axum::routing::get(move || async move { axum::Json(document.as_ref().clone()) }),
-        )
+        .merge(open)
+        .route("/openapi.json", axum::routing::get(document))
         .fallback(|| async { Failure::from(Problem::new(ErrorCode::NotFound, "There is no such route.")) })
         .method_not_allowed_fallback(|| async {
             Failure::from(Problem::new(ErrorCode::MethodNotAllowed, "This route does not take that method."))

@@ -6,6 +6,7 @@ mod claims;
 mod database;
 mod events;
 mod homes;
+mod keys;
 mod leases;
 mod migrations;
 mod operations;
@@ -33,6 +34,7 @@ use postgres::Postgres;
 use sqlite::Sqlite;
 
 pub use claims::{Change, Claimed, End, Hold, Left, Step};
+pub use keys::Key;
 pub use leases::Lease;
 pub use operations::{Query, Queue};
 pub use prune::Kept;

@@ -7,7 +7,6 @@ use contracts::workspace::{ProviderInfo, Route, Torn};
 use contracts::{ErrorCode, Problem};
 use http::header::CONTENT_TYPE;
 use serde::Serialize;
-use serde_json::json;
 use utoipa::ToSchema;
 
 use super::extract::{NamePath, WorkspacePath};
@@ -39,18 +38,32 @@ pub async fn resolve(State(api): State<Api>, WorkspacePath(name): WorkspacePath)
     Ok(Json(api.lifecycle.resolve(&name).await?))
 }
 
+#[derive(Serialize, ToSchema)]
+pub struct Health {
+    /// `ok`, or `ready`.
+    status: &'static str,
+    /// Of this program.
+    version: &'static str,
+}
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// Alive: the process answers.
-pub async fn health() -> Json<serde_json::Value> {
-    Json(json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }))
+#[utoipa::path(get, path = "/health", responses((status = 200, body = Health)))]
+pub async fn health() -> Json<Health> {
+    Json(Health { status: "ok", version: VERSION })
 }
 
 /// Ready: a request would be accepted.
-pub async fn ready(State(api): State<Api>) -> Answer<Json<serde_json::Value>> {
+#[utoipa::path(get, path = "/ready", responses((status = 200, body = Health), (status = "default", body = Problem)))]
+pub async fn ready(State(api): State<Api>) -> Answer<Json<Health>> {
     api.lifecycle.store.ping().await.map_err(Problem::from)?;
-    Ok(Json(json!({ "status": "ready" })))
+    Ok(Json(Health { status: "ready", version: VERSION }))
 }
 
-/// The page that explains an error code.
+/// The page that explains an error code, in Markdown.
+#[utoipa::path(get, path = "/docs/errors/{code}", params(("code" = String, Path)),
+    responses((status = 200, content_type = "text/markdown", body = String), (status = "default", body = Problem)))]
 pub async fn error_page(NamePath(code): NamePath) -> Answer<Response> {
     let code: ErrorCode = code
         .trim_end_matches(".md")

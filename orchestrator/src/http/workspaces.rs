@@ -62,6 +62,7 @@ pub struct ListQuery {
     #[serde(default)]
     deleted: bool,
     /// By name, which is the default, or by age.
+    #[param(inline)]
     sort: Option<Sort>,
     /// How many at most; 100 by default, 1000 at most.
     limit: Option<u32>,

@@ -8,12 +8,12 @@ use contracts::workspace::{
     Accepted, CreateWorkspace, Desired, Observed, RenameWorkspace, RestoreWorkspace, UpdateWorkspace, Woken,
     Workspace,
 };
-use contracts::{ErrorCode, OperationId, Problem, WorkspaceRef};
+use contracts::{ErrorCode, OperationId, Problem, WorkspaceId, WorkspaceRef};
 
 use super::request::{self, ValidCreate};
 use super::service::{Caller, Lifecycle, not_found, slug_taken};
 use crate::engine::provider_problem;
-use crate::store::{NewOperation, StoreError, WorkspaceRow};
+use crate::store::{Key, NewOperation, StoreError, WorkspaceRow};
 
 impl Lifecycle {
     pub async fn create(&self, body: CreateWorkspace, caller: &Caller) -> Result<Accepted, Problem> {
@@ -107,9 +107,14 @@ impl Lifecycle {
         caller: &Caller,
     ) -> Result<Workspace, Problem> {
         let slug = request::slug(&body.slug)?;
+        let key = caller.key(&format!("rename {name} {slug}"));
+        if let Some(id) = self.done_before(key.as_ref()).await? {
+            let id: WorkspaceId = id.parse().map_err(|_| StoreError::KeyTaken)?;
+            return self.get(&id.into()).await;
+        }
         let row = self.row(name).await?;
         let asked = (caller.principal.as_str(), caller.request_id.as_str());
-        match self.store.rename(&row, &slug, asked, caller.if_match.as_deref()).await {
+        match self.store.rename(&row, &slug, asked, caller.if_match.as_deref(), key.as_ref()).await {
             Ok(()) => self.get(&row.id.into()).await,
             Err(StoreError::SlugTaken) => Err(slug_taken(&slug)),
             Err(StoreError::Gone) => Err(not_found(name)),
@@ -251,15 +256,24 @@ impl Lifecycle {
         Ok(Accepted { workspace: self.get(name).await?, operation })
     }
 
+    /// What the key was used for, when it was this request.
+    pub(super) async fn done_before(&self, key: Option<&Key>) -> Result<Option<String>, Problem> {
+        let Some(key) = key else { return Ok(None) };
+        match self.store.key(&key.principal, &key.key).await? {
+            Some((_, digest)) if digest != key.digest => Err(StoreError::KeyTaken.into()),
+            found => Ok(found.map(|(id, _)| id)),
+        }
+    }
+
     /// The first answer again, when this key was used for this request before.
     async fn repeated(&self, caller: &Caller, digest: &str) -> Result<Option<Accepted>, Problem> {
         let Some(key) = &caller.idempotency_key else { return Ok(None) };
-        let Some((operation, used_for)) = self.store.operation_of_key(&caller.principal, key).await? else {
+        if self.done_before(caller.key(digest).as_ref()).await?.is_none() {
             return Ok(None);
-        };
-        if used_for != digest {
-            return Err(StoreError::KeyTaken.into());
         }
+        let Some((operation, _)) = self.store.operation_of_key(&caller.principal, key).await? else {
+            return Err(StoreError::KeyTaken.into());
+        };
         // By the runtime: another workspace may have the slug by now.
         let row = self.store.workspace_of(&operation.runtime_id).await?.ok_or_else(|| {
             let detail = "The idempotency key was used for a workspace that has been deleted since.";

@@ -75,14 +75,12 @@ pub fn slug(text: &str) -> Result<Slug, Problem> {
     })
 }
 
-/// By its id or its slug.
+/// By its id or its slug. What cannot be one names no workspace.
 pub fn workspace(text: &str) -> Result<WorkspaceRef, Problem> {
-    if text.starts_with("ws_") {
-        return text.parse().map_err(|error: contracts::ids::InvalidName| {
-            Problem::new(ErrorCode::WorkspaceNotFound, format!("{error}."))
-        });
-    }
-    slug(text).map(WorkspaceRef::Slug)
+    text.parse().map_err(|error: contracts::ids::InvalidName| {
+        Problem::new(ErrorCode::WorkspaceNotFound, format!("There is none of this name: {error}."))
+            .with_action("`pilot ws ls` lists those that exist.")
+    })
 }
 
 fn size(wanted: Option<String>, provider: &Description) -> Result<String, Problem> {

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::request;
 use super::service::{Caller, Lifecycle};
 use crate::engine::provider_problem;
+use crate::store::{Key, StoreError};
 
 /// At a time, when nobody says, and at most.
 const AT_ONCE: [u32; 2] = [1, 100];
@@ -17,6 +18,10 @@ const SHOWN: u32 = 100;
 
 impl Lifecycle {
     pub async fn start_rollout(&self, body: StartRollout, caller: &Caller) -> Result<Rollout, Problem> {
+        let key = caller.key(&format!("rollout {}", serde_json::to_string(&body).unwrap_or_default()));
+        if let Some(id) = self.done_before(key.as_ref()).await? {
+            return self.rollout(&id.parse().map_err(|_| StoreError::KeyTaken)?).await;
+        }
         let [usual, most] = AT_ONCE;
         let at_once = body.at_once.unwrap_or(usual);
         if !(1..=most).contains(&at_once) {
@@ -43,11 +48,15 @@ impl Lifecycle {
         });
         let members = members.collect();
         let rollout = rollout(name, Some(image), at_once, members);
-        self.insert(rollout, caller).await
+        self.insert(rollout, caller, key).await
     }
 
     /// Gives those that were moved what they had before, the last first.
     pub async fn roll_back(&self, id: &RolloutId, caller: &Caller) -> Result<Rollout, Problem> {
+        let key = caller.key(&format!("roll back {id}"));
+        if let Some(id) = self.done_before(key.as_ref()).await? {
+            return self.rollout(&id.parse().map_err(|_| StoreError::KeyTaken)?).await;
+        }
         let moved = self.rollout(id).await?;
         if moved.state == RolloutState::Running {
             let detail = format!("The rollout {id} has not ended.");
@@ -66,11 +75,12 @@ impl Lifecycle {
             })
         });
         let rollout = rollout(moved.provider, None, moved.at_once, back.collect());
-        self.insert(Rollout { rolls_back: Some(id.clone()), ..rollout }, caller).await
+        self.insert(Rollout { rolls_back: Some(id.clone()), ..rollout }, caller, key).await
     }
 
-    async fn insert(&self, rollout: Rollout, caller: &Caller) -> Result<Rollout, Problem> {
-        self.store.insert_rollout(&rollout, (&caller.principal, &caller.request_id)).await?;
+    async fn insert(&self, rollout: Rollout, caller: &Caller, key: Option<Key>) -> Result<Rollout, Problem> {
+        let asked = (caller.principal.as_str(), caller.request_id.as_str());
+        self.store.insert_rollout(&rollout, asked, key.as_ref()).await?;
         self.rollout(&rollout.id).await
     }
 

@@ -20,7 +20,7 @@ use super::request;
 use crate::engine::Engine;
 use crate::operations::Runner;
 use crate::reconcile::Repair;
-use crate::store::{Query, Store, WorkspaceQuery, WorkspaceRow};
+use crate::store::{Key, Query, Store, WorkspaceQuery, WorkspaceRow};
 use crate::wiring::Providers;
 
 /// What the lifecycle API does, without HTTP.
@@ -46,6 +46,14 @@ pub struct Caller {
     pub idempotency_key: Option<String>,
     /// The version of the workspace that the request is about.
     pub if_match: Option<String>,
+}
+
+impl Caller {
+    /// The key of a request, for what this asks.
+    pub(super) fn key(&self, digest: &str) -> Option<Key> {
+        let key = self.idempotency_key.clone()?;
+        Some(Key { principal: self.principal.clone(), key, digest: digest.to_owned() })
+    }
 }
 
 impl Lifecycle {

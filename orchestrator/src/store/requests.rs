@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use sqlx::{AnyConnection, AssertSqlSafe};
 
 use super::database::Topic;
+use super::keys::Key;
 use super::operations::read;
 use super::rows::Columns;
 use super::workspaces::WorkspaceRow;
@@ -43,6 +44,11 @@ impl NewOperation {
             idempotency: None,
             if_match: None,
         }
+    }
+
+    fn key(&self) -> Option<Key> {
+        let (key, digest) = self.idempotency.clone()?;
+        Some(Key { principal: self.principal.clone(), key, digest })
     }
 }
 
@@ -145,7 +151,7 @@ impl Store {
         match (last, &waiting) {
             (Some(same), _) if same.kind == new.kind && same.update == new.update => {
                 let same = same.clone();
-                self.remember(connection, new, &same.id).await?;
+                self.remember(connection, new.key().as_ref(), same.id.as_str()).await?;
                 return Ok(Wanted { operation: same, cancelled: None });
             }
             (_, Some(waiting)) if !ends_others(new.kind) => {
@@ -196,7 +202,9 @@ impl Store {
         slug: &Slug,
         (principal, request_id): (&str, &str),
         if_match: Option<&str>,
+        key: Option<&Key>,
     ) -> Result<()> {
+        let key = key.cloned();
         let (store, row, slug) = (self.clone(), row.clone(), slug.clone());
         let (principal, request_id, runtime) =
             (principal.to_owned(), request_id.to_owned(), row.runtime_id.clone());
@@ -217,6 +225,7 @@ impl Store {
                     return Err(StoreError::Gone);
                 }
                 let row = WorkspaceRow { slug, ..row };
+                store.remember(connection, key.as_ref(), row.id.as_str()).await?;
                 store.note(connection, &row, "rename", "", (&principal, &request_id)).await?;
                 store.database.tell(connection, Topic::Routes, row.runtime_id.as_str()).await
             })
@@ -345,43 +354,11 @@ impl Store {
         .bind(new.update.as_ref().map(to_json).transpose()?)
         .execute(&mut *connection)
         .await?;
-        self.remember(connection, new, &new.id).await?;
+        self.remember(connection, new.key().as_ref(), new.id.as_str()).await?;
         let action = to_json(&new.kind)?;
         let asked = (new.principal.as_str(), new.request_id.as_str());
         self.note(connection, row, action.trim_matches('"'), new.id.as_str(), asked).await?;
         self.database.tell(connection, Topic::Work, new.id.as_str()).await?;
         Ok(operation)
-    }
-
-    /// What the client's key stands for from now on.
-    async fn remember(
-        &self,
-        connection: &mut AnyConnection,
-        new: &NewOperation,
-        operation: &OperationId,
-    ) -> Result<()> {
-        let Some((key, digest)) = &new.idempotency else { return Ok(()) };
-        let now = self.now(connection).await?;
-        sqlx::query(
-            "INSERT INTO keys (principal, key, digest, operation_id, used_at) VALUES ($1, $2, $3, $4, $5)",
-        )
-        .bind(&new.principal)
-        .bind(key)
-        .bind(digest)
-        .bind(operation.as_str())
-        .bind(now)
-        .execute(connection)
-        .await?;
-        Ok(())
-    }
-
-    /// The operation that a key of somebody was used for, and the digest of that request.
-    pub async fn operation_of_key(&self, principal: &str, key: &str) -> Result<Option<(Operation, String)>> {
-        let row = sqlx::query(
-            "SELECT o.*, k.digest FROM keys k JOIN operations o ON o.id = k.operation_id WHERE k.principal = $1 AND k.key = $2",
-        );
-        let row = row.bind(principal).bind(key).fetch_optional(self.database.pool()).await?;
-        let Some(row) = row else { return Ok(None) };
-        Ok(Some((read(&row)?, Columns(&row).text("digest")?)))
     }
 }

@@ -7,6 +7,7 @@ use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
 use super::database::Topic;
+use super::keys::Key;
 use super::rows::Columns;
 use super::{Result, Store, StoreError, to_json};
 
@@ -34,8 +35,9 @@ impl Store {
         &self,
         rollout: &Rollout,
         (principal, request_id): (&str, &str),
+        key: Option<&Key>,
     ) -> Result<()> {
-        let (store, rollout) = (self.clone(), rollout.clone());
+        let (store, rollout, key) = (self.clone(), rollout.clone(), key.cloned());
         let (principal, request_id) = (principal.to_owned(), request_id.to_owned());
         let inserted = self.write(move |connection| {
             Box::pin(async move {
@@ -54,6 +56,7 @@ impl Store {
                 .bind(now)
                 .execute(&mut *connection)
                 .await?;
+                store.remember(connection, key.as_ref(), rollout.id.as_str()).await?;
                 for (position, member) in rollout.members.iter().enumerate() {
                     sqlx::query(
                         "INSERT INTO rollout_members (rollout_id, position, workspace_id, slug, state, image_before, target)

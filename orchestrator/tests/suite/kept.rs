@@ -211,7 +211,7 @@ pub async fn it_is_known_what_is_to_be_done_and_who_asked_for_it(store: &Store) 
     tokio::time::sleep(SHORT).await;
     assert_eq!(queue().await, (1, 1));
     assert!(store.queue().await.unwrap().oldest >= SHORT);
-    store.rename(&row, &"c".parse().unwrap(), ("ann", "req-2"), None).await.unwrap();
+    store.rename(&row, &"c".parse().unwrap(), ("ann", "req-2"), None, None).await.unwrap();
     let asked = store.asked(&row.id, 10).await.unwrap();
     let words: Vec<_> = asked.iter().map(|one| (one.principal.as_str(), one.action.as_str())).collect();
     assert_eq!(words, [("ann", "rename"), ("admin", "create")]);
@@ -222,7 +222,7 @@ pub async fn a_renamed_workspace_is_the_same_under_another_name(store: &Store) {
     let (row, _) = created(store, "a").await;
     let (other, _) = created(store, "b").await;
     let rename = async |row: &WorkspaceRow, slug: &str| {
-        store.rename(row, &slug.parse().unwrap(), ("admin", "req-1"), None).await
+        store.rename(row, &slug.parse().unwrap(), ("admin", "req-1"), None, None).await
     };
     assert!(matches!(rename(&row, "b").await, Err(StoreError::SlugTaken)));
     let before = now(store, &row).await;

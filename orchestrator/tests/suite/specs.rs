@@ -86,8 +86,8 @@ pub async fn of_a_provider_one_rollout_runs_and_its_members_keep_their_order_and
         });
     }
     let first = rollout(members.clone());
-    store.insert_rollout(&first, ("admin", "req-1")).await.unwrap();
-    let second = store.insert_rollout(&rollout(members.clone()), ("admin", "req-2")).await;
+    store.insert_rollout(&first, ("admin", "req-1"), None).await.unwrap();
+    let second = store.insert_rollout(&rollout(members.clone()), ("admin", "req-2"), None).await;
     assert!(matches!(second, Err(StoreError::RolloutRuns)));
     assert_eq!(store.rollout(&first.id).await.unwrap().unwrap().members, members);
 
@@ -113,7 +113,7 @@ pub async fn of_a_provider_one_rollout_runs_and_its_members_keep_their_order_and
     let ended = store.rollout(&first.id).await.unwrap().unwrap();
     assert_eq!((ended.state, ended.error), (RolloutState::Failed, Some(problem)), "the first word counts");
     assert!(ended.finished_at.is_some());
-    store.insert_rollout(&rollout(members), ("admin", "req-3")).await.unwrap();
+    store.insert_rollout(&rollout(members), ("admin", "req-3"), None).await.unwrap();
     assert_eq!(store.rollouts(10).await.unwrap().len(), 2);
 }
 

@@ -148,7 +148,8 @@ async fn nobody_gets_in_without_a_token_and_the_gateways_token_only_resolves() {
         (response.status().as_u16(), response.json::<Value>().await.unwrap()["code"].clone())
     };
     let document: Value = world.api.get("/openapi.json").await;
-    for path in document["paths"].as_object().unwrap().keys() {
+    let closed = document["paths"].as_object().unwrap().keys().filter(|path| path.starts_with("/v1/"));
+    for path in closed {
         let path = path.replace("{slug}", "demo").replace("{id}", "op-1");
         let (status, code) = ask(&path, None).await;
         assert!(status == 401 || status == 405, "{path}: {status}");
