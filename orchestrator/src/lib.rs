@@ -14,6 +14,10 @@ pub mod operations;
 pub mod readiness;
 pub mod reconcile;
 
+pub mod backup;
+pub mod migrate;
+mod states;
+
 pub mod boot;
 pub mod data;
 pub mod doctor;

@@ -3,9 +3,11 @@
 
 mod audit;
 mod claims;
+pub mod copy;
 mod database;
 mod events;
 mod leases;
+mod marks;
 mod migrations;
 mod operations;
 mod postgres;
@@ -31,6 +33,7 @@ use sqlite::Sqlite;
 
 pub use claims::{Change, Claimed, End, Hold, Step};
 pub use leases::Lease;
+pub use marks::Mark;
 pub use operations::{Query, Queue};
 pub use prune::Kept;
 pub use requests::{NewOperation, Wanted};

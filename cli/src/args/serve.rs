@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use clap::ValueEnum;
 use url::Url;
 
-use super::Providing;
+use super::{Providing, database};
 
 #[derive(Debug, clap::Args)]
 pub struct Serve {
@@ -51,20 +51,6 @@ pub struct Serve {
     /// How it is logged
     #[arg(long, env = "PILOT_LOG_FORMAT", value_enum, default_value = "text")]
     pub log_format: LogFormat,
-}
-
-/// Other people of the machine see the arguments of programs.
-fn database(text: &str) -> Result<String, String> {
-    let url = Url::parse(text).map_err(|error| error.to_string())?;
-    if !["postgres", "postgresql"].contains(&url.scheme()) {
-        return Err("it must begin with postgres://".to_owned());
-    }
-    if url.password().is_some() && std::env::args().any(|argument| argument.contains(text)) {
-        return Err(
-            "set PILOT_DATABASE instead: everybody sees a password among a program's arguments".to_owned()
-        );
-    }
-    Ok(text.replacen("postgresql://", "postgres://", 1))
 }
 
 /// Kept as text; a filter that cannot be read is wrong usage and not a silent log.
