@@ -64,7 +64,7 @@ impl Installation {
         let mut store = match &self.database {
             Some(url) => {
                 let store = Copier::open(&self.place()).await;
-                store.map_err(|error| crate::server::cannot_join(url, error))?
+                store.map_err(|error| crate::server::cannot_join(url, error.0))?
             }
             None if !self.layout.database().exists() => {
                 return Err(none(format!("The data folder {root} has no store.")));

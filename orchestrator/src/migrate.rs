@@ -49,7 +49,7 @@ pub async fn migrate(layout: &Layout, to: &str, tell: Tell<'_>) -> Result<Moved,
         check(key, state.content).map_err(|why| unreadable(key, &why))?;
     }
     let place = Place::Server(to.to_owned());
-    let mut target = Copier::make(&place, newest()).await.map_err(|error| cannot_join(to, error))?;
+    let mut target = Copier::make(&place, newest()).await.map_err(|error| cannot_join(to, error.0))?;
     let mark = format!("move of {}", data.installation());
     if begin(&mut target, &mark, moved.is_some(), &shown).await? {
         let tables = source.tables().await?;
@@ -120,15 +120,18 @@ async fn copy(
         return Ok(());
     }
     target.begin_writing().await?;
-    target.clear(tables).await?;
+    let theirs = target.tables().await?;
+    target.clear(&theirs).await?;
     for table in tables {
         tell(&format!("rows: {}", table.name));
+        let there = theirs.iter().find(|there| there.name == table.name);
+        let there = there.ok_or_else(|| differs(&format!("the tables, of which {} is missing,", table.name)))?;
         let mut rows = source.rows(table).try_chunks(ROWS);
         while let Some(batch) = rows.try_next().await.map_err(|error| error.1)? {
-            target.insert(table, &batch).await?;
+            target.insert(there, &batch).await?;
         }
     }
-    target.settle(tables).await?;
+    target.settle(&theirs).await?;
     Ok(target.commit().await?)
 }
 

@@ -108,7 +108,7 @@ fn clear(layout: &Layout) -> Result<(), Problem> {
 
 /// With the word that it is being filled.
 async fn empty_server(url: &str, place: &Place, schema: i64) -> Result<Copier, Problem> {
-    let mut store = Copier::make(place, schema).await.map_err(|error| crate::server::cannot_join(url, error))?;
+    let mut store = Copier::make(place, schema).await.map_err(|error| crate::server::cannot_join(url, error.0))?;
     store.begin_writing().await?;
     if store.mark(Mark::Filling).await?.is_none_or(|said| said != RESTORE) {
         if !store.is_empty().await? || !States::Table(&mut store.connection).keys(Which::AndHistory).await?.is_empty() {

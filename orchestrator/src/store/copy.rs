@@ -5,12 +5,40 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use contracts::{ErrorCode, Problem};
 use futures_util::TryStreamExt as _;
 use futures_util::stream::BoxStream;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Executor as _};
 
 use super::marks::NO_MARKS;
-use super::{Result, StoreError, migrations, sqlite};
+use super::{StoreError, migrations, sqlite};
+
+/// What went wrong, with the database's own words: whoever copies is the operator.
+#[derive(Debug)]
+pub struct CopyError(pub StoreError);
+
+pub type Result<T> = std::result::Result<T, CopyError>;
+
+impl<E> From<E> for CopyError
+where
+    StoreError: From<E>,
+{
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+impl From<CopyError> for Problem {
+    fn from(error: CopyError) -> Self {
+        match error.0 {
+            StoreError::Away(why) | StoreError::Database(why) => {
+                let detail = format!("The database cannot be used: {why}.");
+                Problem::new(ErrorCode::StoreUnavailable, detail).with_action("Mend that, then run the command again.")
+            }
+            error => error.into(),
+        }
+    }
+}
 
 /// Where a store is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,7 +155,7 @@ impl Copier {
         for table in &mut tables {
             table.columns = self.columns(&table.name).await?;
             if table.columns.is_empty() {
-                return Err(StoreError::Damaged(format!("the table {} is missing", table.name)));
+                return Err(StoreError::Damaged(format!("the table {} is missing", table.name)).into());
             }
         }
         Ok(tables)
@@ -155,7 +183,7 @@ impl Copier {
                 }
             }
             if names.len() == before {
-                return Err(StoreError::Damaged(format!("{} refer to each other", names.join(", "))));
+                return Err(StoreError::Damaged(format!("{} refer to each other", names.join(", "))).into());
             }
         }
         Ok(tables)
@@ -173,7 +201,8 @@ impl Copier {
         Ok(columns.await?)
     }
 
-    /// Each row as a JSON object in one line, its columns in the order of their names.
+    /// Each row as a JSON object in one line, its columns in the order of their names. What is NULL is left out: old files of
+    /// SQLite have columns that nobody fills any more.
     pub fn rows(&mut self, table: &Table) -> BoxStream<'_, Result<String>> {
         let name = quoted(&table.name);
         let object = match self.is_file {
@@ -186,10 +215,11 @@ impl Copier {
         let marks = table.without_marks();
         let select = AssertSqlSafe(format!("SELECT {object} FROM {name} t{marks}"));
         let rows = sqlx::query_scalar::<_, String>(select).fetch(&mut self.connection);
-        Box::pin(rows.map_err(StoreError::from).and_then(async |row| {
-            let row: BTreeMap<String, serde_json::Value> =
+        Box::pin(rows.map_err(CopyError::from).and_then(async |row| {
+            let mut row: BTreeMap<String, serde_json::Value> =
                 serde_json::from_str(&row).map_err(|error| StoreError::Damaged(error.to_string()))?;
-            super::to_json(&row)
+            row.retain(|_, value| !value.is_null());
+            Ok(super::to_json(&row)?)
         }))
     }
 
@@ -229,7 +259,7 @@ impl Copier {
             let broken: i64 = sqlx::query_scalar(broken).fetch_one(&mut self.connection).await?;
             return match broken {
                 0 => Ok(()),
-                _ => Err(StoreError::Damaged(format!("{broken} rows refer to rows that are not there"))),
+                _ => Err(StoreError::Damaged(format!("{broken} rows refer to rows that are not there")).into()),
             };
         }
         for table in tables {

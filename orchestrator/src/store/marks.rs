@@ -3,8 +3,8 @@
 
 use contracts::{ErrorCode, Problem};
 
-use super::copy::Copier;
-use super::{Result, Store, StoreError};
+use super::copy::{Copier, Result};
+use super::{Store, StoreError};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mark {

@@ -9,6 +9,7 @@ mod postgres;
 mod support;
 
 mod api;
+mod backup;
 mod bad_input;
 mod browser;
 mod clouds;
@@ -17,5 +18,6 @@ mod fake_cloud;
 mod faults;
 mod interrupted;
 mod life;
+mod moved;
 mod replicas;
 mod stack_export;
