@@ -162,6 +162,7 @@ impl Opener {
         let shown = path.display();
         let unusable = |error: Error| {
             Problem::new(ErrorCode::BackupUnusable, format!("{shown} cannot be read: {error}."))
+                .with_action("Name the file of a backup that you may read.")
         };
         let incomplete = |detail: String| {
             Problem::new(ErrorCode::BackupIncomplete, detail)

@@ -159,6 +159,11 @@ impl World {
         self.witness = Witness::of(&self.data);
     }
 
+    /// A variable of the server and of the commands from here on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.env.push((name.to_owned(), value.to_owned()));
+    }
+
     /// kill -9, as a crash would.
     pub fn kill(&mut self) {
         let mut child = self.server.take().unwrap();
