@@ -83,7 +83,9 @@ fn show_created(created: &Created, ui: &mut Ui) {
         states(created.states)
     ));
     for key in &created.damaged {
-        ui.note(format!("warning: the state {key} is damaged: `pilot stack repair`, then make another backup"));
+        ui.note(format!(
+            "warning: the state {key} is damaged: `pilot stack repair`, then make another backup"
+        ));
     }
 }
 
@@ -111,7 +113,9 @@ fn show_read(read: &Read, end: &str, file: &str, ui: &mut Ui) {
         ui.note(format!("{stack} has no state yet: it was being made, and what exists of it is found"));
     }
     for key in &read.damaged {
-        ui.note(format!("warning: the state {key} was damaged when the backup was made: `pilot stack repair`"));
+        ui.note(format!(
+            "warning: the state {key} was damaged when the backup was made: `pilot stack repair`"
+        ));
     }
 }
 

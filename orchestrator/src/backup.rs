@@ -25,7 +25,7 @@ use unpack::{Places, unpack};
 pub use archive::Manifest;
 pub use create::create;
 pub use restore::restore;
-pub(crate) use restore::exists;
+pub(crate) use restore::{FIRST, exists};
 pub use seal::Key;
 
 /// What parts are named.
@@ -113,7 +113,8 @@ pub struct Read {
 /// version's store opens with its rows, in a folder that is gone afterwards. Changes nothing.
 pub async fn verify(file: &Path, key: &Key, tell: Tell<'_>) -> Result<Read, Problem> {
     let manifest = unpack(file, key, Places::default(), tell).await?.manifest;
-    let scratch = tempfile::tempdir().map_err(|error| crate::data::unusable(&std::env::temp_dir(), &error))?;
+    let scratch =
+        tempfile::tempdir().map_err(|error| crate::data::unusable(&std::env::temp_dir(), &error))?;
     let path = scratch.path().join("pilot.db");
     let mut store = Copier::make(&Place::File(path.clone()), manifest.schema).await?;
     store.begin_writing().await?;
@@ -127,6 +128,11 @@ pub async fn verify(file: &Path, key: &Key, tell: Tell<'_>) -> Result<Read, Prob
     store.close().await;
     match read.damaged.as_slice() {
         [] => Ok(read),
-        some => Err(damaged(format!("These states were damaged when the backup was made: {}.", some.join(", ")))),
+        some => {
+            Err(damaged(format!("These states were damaged when the backup was made: {}.", some.join(", "))))
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -52,6 +52,11 @@ impl Layout {
         Some(text.trim().to_owned()).filter(|text| !text.is_empty())
     }
 
+    /// What tells the secrets that the store depends on from those of another installation, without giving them away.
+    pub fn secrets_digest(&self) -> String {
+        secrets_digest(IRREPLACEABLE.map(|name| self.read_secret(name)))
+    }
+
     /// The root of the `local` provider.
     pub fn local(&self) -> PathBuf {
         self.root.join("local")
@@ -113,9 +118,8 @@ impl DataFolder {
         &self.layout
     }
 
-    /// What tells the secrets that the store depends on from those of another installation, without giving them away.
     pub fn secrets_digest(&self) -> String {
-        secrets_digest(IRREPLACEABLE.map(|name| self.layout.read_secret(name)))
+        self.layout.secrets_digest()
     }
 
     pub fn installation(&self) -> &InstallationId {
@@ -141,7 +145,7 @@ impl DataFolder {
     }
 }
 
-/// See [`DataFolder::secrets_digest`]; `secrets` in the order of [`IRREPLACEABLE`].
+/// See [`Layout::secrets_digest`]; `secrets` in the order of [`IRREPLACEABLE`].
 pub(crate) fn secrets_digest(secrets: [Option<String>; 2]) -> String {
     let mut digest = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
     for secret in secrets {

@@ -10,7 +10,7 @@ use contracts::{ErrorCode, Problem};
 use futures_util::TryStreamExt as _;
 use serde::Serialize;
 
-use crate::backup::{Tell, exists};
+use crate::backup::{FIRST, Tell, exists};
 use crate::data::{DataFolder, Layout};
 use crate::engine::without_password;
 use crate::server::cannot_join;
@@ -68,12 +68,18 @@ pub async fn migrate(layout: &Layout, to: &str, tell: Tell<'_>) -> Result<Moved,
     Ok(Moved { to: shown, states, rows })
 }
 
-/// Goes back to what the data folder holds. Where it had been moved to; `None` where it had not.
+/// Goes back to what the data folder holds. Where it had been moved to; `None` where it had not. As after a restore: what
+/// worked on the database may have raised fences and generations.
 pub async fn undo(layout: &Layout) -> Result<Option<String>, Problem> {
     let _data = open(layout)?;
     let mut source = Copier::open(&Place::File(layout.database())).await?;
     let moved = source.mark(Mark::Moved).await?;
-    source.set_mark(Mark::Moved, None).await?;
+    source.begin_writing().await?;
+    if moved.is_some() {
+        source.set_mark(Mark::Moved, None).await?;
+        source.run(&FIRST).await?;
+    }
+    source.commit().await?;
     source.close().await?;
     Ok(moved)
 }
@@ -125,7 +131,8 @@ async fn copy(
     for table in tables {
         tell(&format!("rows: {}", table.name));
         let there = theirs.iter().find(|there| there.name == table.name);
-        let there = there.ok_or_else(|| differs(&format!("the tables, of which {} is missing,", table.name)))?;
+        let there =
+            there.ok_or_else(|| differs(&format!("the tables, of which {} is missing,", table.name)))?;
         let mut rows = source.rows(table).try_chunks(ROWS);
         while let Some(batch) = rows.try_next().await.map_err(|error| error.1)? {
             target.insert(there, &batch).await?;
@@ -192,7 +199,9 @@ async fn bytes(states: &mut States<'_>, key: &str) -> Result<Option<Vec<u8>>, Pr
 fn differs(what: &str) -> Problem {
     let why = format!("{what} in the database are not what the data folder has");
     let problem = Problem::from(StoreError::Damaged(why));
-    problem.with_action("Nothing was marked as moved. Let nobody else write to this database, and run the command again.")
+    problem.with_action(
+        "Nothing was marked as moved. Let nobody else write to this database, and run the command again.",
+    )
 }
 
 fn unreadable(key: &str, why: &str) -> Problem {

@@ -109,8 +109,10 @@ impl States<'_> {
                 Ok(Some(State { size, content: Box::new(file) }))
             }
             States::Table(connection) => {
-                let data = sqlx::query_scalar::<_, String>("SELECT data->>'data' FROM pulumi_state WHERE key = $1");
-                let data = data.bind(key).fetch_optional(&mut **connection).await.map_err(StoreError::from)?;
+                let data =
+                    sqlx::query_scalar::<_, String>("SELECT data->>'data' FROM pulumi_state WHERE key = $1");
+                let data =
+                    data.bind(key).fetch_optional(&mut **connection).await.map_err(StoreError::from)?;
                 let Some(data) = data else { return Ok(None) };
                 let data = STANDARD.decode(data).map_err(|error| {
                     Problem::new(ErrorCode::StateCorrupt, format!("The state {key} cannot be read: {error}."))
@@ -159,9 +161,7 @@ impl States<'_> {
     /// Makes the place where there is none.
     pub async fn make(&mut self) -> Result<(), Problem> {
         match self {
-            States::Folder(root) => {
-                std::fs::create_dir_all(&*root).map_err(|error| unusable(root, &error))
-            }
+            States::Folder(root) => std::fs::create_dir_all(&*root).map_err(|error| unusable(root, &error)),
             States::Table(connection) => {
                 for statement in TABLE {
                     connection.execute(statement).await.map_err(StoreError::from)?;

@@ -43,7 +43,10 @@ async fn every_table_every_state_and_every_secret_is_restored() {
     std::fs::write(world.from.layout.opencode_config(), "{}").unwrap();
     let before = dump(&world.from).await;
     for (table, rows) in &before {
-        assert!(!rows.is_empty(), "the test has nothing in {table}, so that it does not see whether it is copied");
+        assert!(
+            !rows.is_empty(),
+            "the test has nothing in {table}, so that it does not see whether it is copied"
+        );
     }
     let created = create(&world.from, &world.file, &key(), &mut quiet).await.unwrap();
     assert_eq!((created.states, created.damaged.as_slice()), (2, [].as_slice()));
@@ -133,7 +136,7 @@ async fn a_damaged_state_is_told_when_the_backup_is_made_verified_and_restored()
     let key_of = format!(".pulumi/stacks/pilot/{}.json", rows[0].runtime_id);
     std::fs::write(world.from.layout.state().join(&key_of), "{\"version\": 3, \"check").unwrap();
     let created = create(&world.from, &world.file, &key(), &mut quiet).await.unwrap();
-    assert_eq!(created.damaged, [key_of.clone()]);
+    assert_eq!(created.damaged, std::slice::from_ref(&key_of));
     let problem = verify(&world.file, &key(), &mut quiet).await.unwrap_err();
     assert!(problem.code == ErrorCode::BackupDamaged && problem.detail.contains(&key_of), "{problem}");
     let read = restore(&world.file, &key(), &world.to, &mut quiet).await.unwrap();
@@ -147,7 +150,10 @@ async fn what_is_there_is_never_written_over() {
     inhabited(&world.from).await;
     std::fs::write(&world.file, "mine").unwrap();
     let problem = create(&world.from, &world.file, &key(), &mut quiet).await.unwrap_err();
-    assert!(problem.code == ErrorCode::BackupUnusable && problem.detail.contains("there already"), "{problem}");
+    assert!(
+        problem.code == ErrorCode::BackupUnusable && problem.detail.contains("there already"),
+        "{problem}"
+    );
     assert_eq!(std::fs::read(&world.file).unwrap(), b"mine");
     let file = world.folder.path().join("another.backup");
     create(&world.from, &file, &key(), &mut quiet).await.unwrap();
@@ -203,9 +209,15 @@ async fn a_backup_that_cannot_be_written_leaves_no_file() {
     assert_eq!(problem.code, ErrorCode::SecretsMissing);
     let names = std::fs::read_dir(world.folder.path()).unwrap().flatten().map(|entry| entry.file_name());
     assert_eq!(names.collect::<Vec<_>>(), ["from"]);
+    std::fs::write(world.from.layout.secret("pulumi-passphrase"), "another").unwrap();
+    let problem = create(&world.from, &world.file, &key(), &mut quiet).await.unwrap_err();
+    assert!(problem.code == ErrorCode::SecretsMissing && problem.detail.contains("another"), "{problem}");
     let nowhere = in_folder(&world.folder.path().join("nowhere"));
     let problem = create(&nowhere, &world.file, &key(), &mut quiet).await.unwrap_err();
-    assert!(problem.code == ErrorCode::DataFolderUnusable && problem.detail.contains("no store"), "{problem}");
+    assert!(
+        problem.code == ErrorCode::DataFolderUnusable && problem.detail.contains("no store"),
+        "{problem}"
+    );
     assert!(!nowhere.layout.root.exists());
 }
 
@@ -223,7 +235,10 @@ async fn a_restore_that_was_ended_is_not_served_and_begins_anew() {
     let problem = DataFolder::open(&half.root).err().unwrap();
     assert_eq!(problem.code, ErrorCode::StoreIncomplete);
     let again = world.folder.path().join("again.backup");
-    assert_eq!(create(&world.to, &again, &key(), &mut quiet).await.unwrap_err().code, ErrorCode::StoreIncomplete);
+    assert_eq!(
+        create(&world.to, &again, &key(), &mut quiet).await.unwrap_err().code,
+        ErrorCode::StoreIncomplete
+    );
     restore(&world.file, &key(), &world.to, &mut quiet).await.unwrap();
     assert_eq!(dump(&world.to).await, as_restored(dump(&world.from).await));
     assert_eq!(states(&world.to).await, states(&world.from).await);

@@ -42,7 +42,10 @@ impl World {
     async fn shared(&self, name: &str) -> Installation {
         let any = Installation { database: Some(self.server.url()), ..self.local(name) };
         let mut connection = connect(&any).await;
-        connection.execute(sqlx::raw_sql(AssertSqlSafe(format!("CREATE DATABASE \"{name}\"")))).await.unwrap();
+        connection
+            .execute(sqlx::raw_sql(AssertSqlSafe(format!("CREATE DATABASE \"{name}\""))))
+            .await
+            .unwrap();
         connection.close().await.unwrap();
         Installation { database: Some(self.server.url().replace("/postgres?", &format!("/{name}?"))), ..any }
     }
@@ -61,7 +64,10 @@ async fn an_installation_in_a_database_is_restored_in_another_and_in_a_data_fold
     let rows = inhabited(&from).await;
     let before = dump(&from).await;
     for (table, rows) in &before {
-        assert!(!rows.is_empty(), "the test has nothing in {table}, so that it does not see whether it is copied");
+        assert!(
+            !rows.is_empty(),
+            "the test has nothing in {table}, so that it does not see whether it is copied"
+        );
     }
     create(&from, &file, &key(), &mut quiet).await.unwrap();
     assert_eq!(verify(&file, &key(), &mut quiet).await.unwrap().workspaces, 2);
@@ -146,7 +152,7 @@ async fn an_installation_that_moved_is_there_row_by_row_and_is_not_served_where_
     let elsewhere = world.shared("three").await.database.unwrap();
     assert_eq!(migrate(&from.layout, &elsewhere, &mut quiet).await.unwrap_err().code, ErrorCode::StoreMoved);
     assert!(undo(&from.layout).await.unwrap().unwrap().contains("/two"));
-    assert_eq!(dump(&from).await, rows);
+    assert_eq!(dump(&from).await, as_restored(rows));
     let store = open(&from).await;
     store.must_be_whole().await.unwrap();
     store.close().await;
@@ -193,7 +199,10 @@ async fn what_an_ended_move_has_left_is_replaced_by_what_is_true_now() {
     mark.bind(format!("move of {}", installation.trim())).execute(&mut connection).await.unwrap();
     connection.execute("DELETE FROM audit").await.unwrap();
     put_state(&to, &mut connection, "rt-gone", "{}").await;
-    connection.execute("UPDATE pulumi_state SET data = '{\"data\": \"\"}' WHERE key LIKE '%json'").await.unwrap();
+    connection
+        .execute("UPDATE pulumi_state SET data = '{\"data\": \"\"}' WHERE key LIKE '%json'")
+        .await
+        .unwrap();
     connection.close().await.unwrap();
     migrate(&from.layout, &url, &mut quiet).await.unwrap();
     assert_eq!(dump(&to).await["audit"], dump(&from).await["audit"]);
@@ -214,7 +223,10 @@ async fn a_folder_whose_server_runs_or_whose_state_is_damaged_is_not_moved() {
     let problem = migrate(&from.layout, &url, &mut quiet).await.unwrap_err();
     assert_eq!(problem.code, ErrorCode::StateCorrupt);
     let nowhere = world.local("nowhere");
-    assert_eq!(migrate(&nowhere.layout, &url, &mut quiet).await.unwrap_err().code, ErrorCode::DataFolderUnusable);
+    assert_eq!(
+        migrate(&nowhere.layout, &url, &mut quiet).await.unwrap_err().code,
+        ErrorCode::DataFolderUnusable
+    );
     assert!(!nowhere.layout.root.exists());
     let away = url.replace("127.0.0.1", "127.0.0.2");
     std::fs::write(&state, checkpoint("rt")).unwrap();
@@ -228,7 +240,8 @@ fn arbitrary_rows_and_states_go_from_a_folder_to_a_database_and_back_as_they_wer
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let world = world();
     let number = std::cell::Cell::new(0);
-    let mut runner = TestRunner::new(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() });
+    let mut runner =
+        TestRunner::new(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() });
     let result = runner.run(&arbitrary::given(), |given| {
         number.set(number.get() + 1);
         runtime.block_on(async {

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::seal::{Key, Opener, Sealer, damaged};
-use crate::store::copy::{Sum, Table};
+use crate::store::copy::{Sum, Table, hex};
 
 pub const MANIFEST: &str = "manifest.json";
 pub const CONTENTS: &str = "contents.json";
@@ -53,6 +53,7 @@ pub struct TableSum {
 pub struct FileSum {
     pub bytes: u64,
     /// SHA-256.
+    #[serde(with = "hex")]
     pub digest: [u8; 32],
 }
 
@@ -120,6 +121,11 @@ impl Writer {
         rows.iter().for_each(|row| sum.sum.add(row));
         let text = rows.join("\n");
         self.append(&format!("store/{table}/{number:06}.jsonl"), text.len() as u64, text.as_bytes())
+    }
+
+    #[cfg(test)]
+    pub fn forget_what_was_written(&mut self) {
+        self.contents = Contents::default();
     }
 
     /// Gives the length of the file, and what is in it.

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use super::archive::{FORMAT, Manifest, Writer, failed};
 use super::seal::{Key, Sealer};
 use super::{CONFIG, Created, Installation, PULUMI, SECRETS, Tell};
-use crate::data::{irreplaceable, unusable};
+use crate::data::{irreplaceable, other_secrets, unusable};
 use crate::states::{States, Which, check, stack};
 use crate::store::copy::{Copier, newest};
 use crate::store::{Mark, StoreError};
@@ -26,6 +26,10 @@ const ROWS: usize = 1024 * 1024;
 pub async fn create(from: &Installation, out: &Path, key: &Key, tell: Tell<'_>) -> Result<Created, Problem> {
     let mut store = from.open().await?;
     let schema = version(&mut store).await?;
+    irreplaceable(&from.layout)?;
+    if store.secrets().await?.is_some_and(|told| told != from.layout.secrets_digest()) {
+        return Err(other_secrets(&from.layout, from.database.is_some()));
+    }
     if from.database.is_some() {
         store.begin_reading().await?;
     }
@@ -82,7 +86,6 @@ async fn version(store: &mut Copier) -> Result<i64, Problem> {
 
 /// With the operator's own file for every instance.
 fn secrets(from: &Installation, writer: &mut Writer) -> Result<(), Problem> {
-    irreplaceable(&from.layout)?;
     let folder = from.layout.root.join("secrets");
     let entries = std::fs::read_dir(&folder).map_err(|error| unusable(&folder, &error))?;
     let mut files = Vec::new();

@@ -10,14 +10,14 @@ use super::{Installation, Read, Tell};
 use crate::data::{Layout, RESTORING, lock, unusable, write_private};
 use crate::engine::without_password;
 use crate::states::{States, Which};
-use crate::store::copy::{Copier, Place};
 use crate::store::Mark;
+use crate::store::copy::{Copier, Place};
 
 /// Orchestrators of the place that the backup is from may still run. Modules refuse a fence that is lower than one they have
 /// seen; a take-over raises it by one, so that a million is out of their reach. The generation is raised likewise: workspaces
 /// may have been updated since the backup, and a lower one than what is outside is refused for good. Nobody has a lease here,
 /// and what ran is taken over as after a crash.
-const FIRST: [&str; 3] = [
+pub(crate) const FIRST: [&str; 3] = [
     "UPDATE runtimes SET fence = fence + 1000000, generation = generation + 1000, revision = revision + 1",
     "UPDATE leases SET fence = fence + 1000000, holder = '', until = 0",
     "UPDATE operations SET claimer = NULL, lease_until = 0 WHERE state = 'running'",
@@ -29,7 +29,7 @@ pub async fn restore(file: &Path, key: &Key, to: &Installation, tell: Tell<'_>) 
     // All of it is good before anything is written.
     let first = unpack(file, key, Places::default(), &mut |part| tell(&format!("checking {part}"))).await?;
     let layout = &to.layout;
-    std::fs::create_dir_all(&layout.root).map_err(|error| unusable(&layout.root, &error))?;
+    make_private(&layout.root)?;
     let _lock = lock(&layout.root)?;
     clear(layout)?;
     let marker = layout.root.join(RESTORING);
@@ -75,7 +75,11 @@ pub async fn restore(file: &Path, key: &Key, to: &Installation, tell: Tell<'_>) 
     read.workspaces = store.workspaces().await?;
     store.run(&FIRST).await?;
     store.commit().await?;
-    std::fs::remove_file(&marker).map_err(|error| unusable(&marker, &error))?;
+    let end = || {
+        std::fs::remove_file(&marker)?;
+        std::fs::File::open(&layout.root)?.sync_all()
+    };
+    end().map_err(|error| unusable(&marker, &error))?;
     if states_are_rows {
         store.set_mark(Mark::Filling, None).await?;
     }
@@ -88,7 +92,10 @@ fn clear(layout: &Layout) -> Result<(), Problem> {
     let root = &layout.root;
     let entries = std::fs::read_dir(root).map_err(|error| unusable(root, &error))?;
     let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-    paths.retain(|path| path.file_name().is_some_and(|name| ["lock", "lost+found", "restoring.new"].iter().all(|other| name != *other)));
+    paths.retain(|path| {
+        path.file_name()
+            .is_some_and(|name| ["lock", "lost+found", "restoring.new"].iter().all(|other| name != *other))
+    });
     if !root.join(RESTORING).exists() {
         return match paths.is_empty() {
             true => Ok(()),
@@ -97,9 +104,12 @@ fn clear(layout: &Layout) -> Result<(), Problem> {
     }
     let ours = ["secrets", "pulumi", "opencode.json", "pilot.db", "pilot.db-wal", "pilot.db-shm"];
     for path in ours.map(|name| root.join(name)) {
-        let removed = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+        let removed =
+            if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
         match removed {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(unusable(&path, &error)),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(unusable(&path, &error));
+            }
             _ => {}
         }
     }
@@ -108,10 +118,13 @@ fn clear(layout: &Layout) -> Result<(), Problem> {
 
 /// With the word that it is being filled.
 async fn empty_server(url: &str, place: &Place, schema: i64) -> Result<Copier, Problem> {
-    let mut store = Copier::make(place, schema).await.map_err(|error| crate::server::cannot_join(url, error.0))?;
+    let mut store =
+        Copier::make(place, schema).await.map_err(|error| crate::server::cannot_join(url, error.0))?;
     store.begin_writing().await?;
     if store.mark(Mark::Filling).await?.is_none_or(|said| said != RESTORE) {
-        if !store.is_empty().await? || !States::Table(&mut store.connection).keys(Which::AndHistory).await?.is_empty() {
+        if !store.is_empty().await?
+            || !States::Table(&mut store.connection).keys(Which::AndHistory).await?.is_empty()
+        {
             return Err(exists(format!("The database {} holds an installation.", without_password(url))));
         }
         store.set_mark(Mark::Filling, Some(RESTORE)).await?;

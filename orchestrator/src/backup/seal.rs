@@ -59,7 +59,8 @@ impl Key {
     }
 }
 
-const MAKE: &str = "A new key: `(umask 077; head -c 32 /dev/urandom | base64 > pilot.key)`. Keep it apart from the backups.";
+const MAKE: &str =
+    "A new key: `(umask 077; head -c 32 /dev/urandom | base64 > pilot.key)`. Keep it apart from the backups.";
 
 struct Cipher {
     key: LessSafeKey,
@@ -172,8 +173,11 @@ impl Opener {
         let length = file.metadata().map_err(unusable)?.len();
         let mut head = Vec::new();
         (&mut file).take(HEAD as u64).read_to_end(&mut head).map_err(unusable)?;
-        let is_begun = |head: &[u8]| !head.is_empty() && (head.iter().all(|byte| *byte == 0) || MAGIC.starts_with(head));
-        if head.len() < HEAD && is_begun(&head[..head.len().min(MAGIC.len())]) || head.iter().all(|byte| *byte == 0) {
+        let is_begun =
+            |head: &[u8]| !head.is_empty() && (head.iter().all(|byte| *byte == 0) || MAGIC.starts_with(head));
+        if head.len() < HEAD && is_begun(&head[..head.len().min(MAGIC.len())])
+            || head.iter().all(|byte| *byte == 0)
+        {
             return Err(incomplete(format!("{shown} ends in its head, or was never finished.")));
         }
         let Ok(head) = <[u8; HEAD]>::try_from(head) else {
@@ -251,11 +255,13 @@ fn changed() -> Error {
 }
 
 pub fn damaged(detail: String) -> Problem {
-    Problem::new(ErrorCode::BackupDamaged, detail).with_action("Use another copy of the file, or another backup.")
+    Problem::new(ErrorCode::BackupDamaged, detail)
+        .with_action("Use another copy of the file, or another backup.")
 }
 
 pub fn newer(detail: String) -> Problem {
-    Problem::new(ErrorCode::BackupNewer, detail).with_action("Use the version of Pilot that made it, or a later one.")
+    Problem::new(ErrorCode::BackupNewer, detail)
+        .with_action("Use the version of Pilot that made it, or a later one.")
 }
 
 #[cfg(test)]

@@ -58,7 +58,10 @@ pub async fn unpack(file: &Path, key: &Key, mut into: Places<'_>, tell: Tell<'_>
                 entry.read_to_string(&mut text).map_err(unread)?;
                 found.rows(table, text, &mut into).await?;
             }
-            _ => found.file(&name, entry, &mut into).await.map_err(|problem| why.get().cloned().unwrap_or(problem))?,
+            _ => found
+                .file(&name, entry, &mut into)
+                .await
+                .map_err(|problem| why.get().cloned().unwrap_or(problem))?,
         }
     }
     // Behind the last part there are bytes as well.
@@ -80,18 +83,25 @@ impl Found {
                 "runtimes" => self.runtimes.extend(value().and_then(|row| word(&row, "id"))),
                 "installation" => {
                     let row = value().filter(|row| word(row, "name").as_deref() == Some("secrets"));
-                    self.secrets_of_store = row.and_then(|row| word(&row, "value")).or(self.secrets_of_store.take());
+                    self.secrets_of_store =
+                        row.and_then(|row| word(&row, "value")).or(self.secrets_of_store.take());
                 }
                 _ => {}
             }
         }
         let Some(store) = &mut into.store else { return Ok(()) };
         let known = self.tables.iter().find(|one| one.name == table);
-        let known = known.ok_or_else(|| damaged(format!("It has rows of a table {table}, which the store has not.")))?;
+        let known = known
+            .ok_or_else(|| damaged(format!("It has rows of a table {table}, which the store has not.")))?;
         Ok(store.insert(known, &rows).await?)
     }
 
-    async fn file(&mut self, name: &str, entry: impl std::io::Read, into: &mut Places<'_>) -> Result<(), Problem> {
+    async fn file(
+        &mut self,
+        name: &str,
+        entry: impl std::io::Read,
+        into: &mut Places<'_>,
+    ) -> Result<(), Problem> {
         let mut entry = Summing::new(entry);
         let failed = |error: std::io::Error| damaged(format!("{name} cannot be read: {error}."));
         if let Some(key) = name.strip_prefix(PULUMI) {
@@ -135,17 +145,22 @@ impl Found {
         if self.contents != told {
             let differs = told.files.iter().find(|(name, sum)| self.contents.files.get(*name) != Some(sum));
             let differs = differs.map(|(name, _)| name).or_else(|| {
-                told.tables.iter().find(|(name, sum)| self.contents.tables.get(*name) != Some(sum)).map(|(name, _)| name)
+                told.tables
+                    .iter()
+                    .find(|(name, sum)| self.contents.tables.get(*name) != Some(sum))
+                    .map(|(name, _)| name)
             });
             let what = differs.map_or("a part that is not in its list", String::as_str);
             return Err(damaged(format!("{what} is not what was written.")));
         }
-        let secret = |name: &str| self.secrets.get(name).map(|text| String::from_utf8_lossy(text).trim().to_owned());
+        let secret =
+            |name: &str| self.secrets.get(name).map(|text| String::from_utf8_lossy(text).trim().to_owned());
         let digest = secrets_digest([secret("installation"), secret("pulumi-passphrase")]);
         if self.secrets_of_store.is_some_and(|told| told != digest) {
             return Err(damaged("Its store was made with other secrets than those in it.".to_owned()));
         }
-        let orphans = self.stacks.iter().filter(|stack| stack.starts_with("rt-") && !self.runtimes.contains(*stack));
+        let orphans =
+            self.stacks.iter().filter(|stack| stack.starts_with("rt-") && !self.runtimes.contains(*stack));
         Ok(Read {
             orphans: orphans.cloned().collect(),
             without_state: self.runtimes.difference(&self.stacks).cloned().collect(),

@@ -33,7 +33,8 @@ impl From<CopyError> for Problem {
         match error.0 {
             StoreError::Away(why) | StoreError::Database(why) => {
                 let detail = format!("The database cannot be used: {why}.");
-                Problem::new(ErrorCode::StoreUnavailable, detail).with_action("Mend that, then run the command again.")
+                Problem::new(ErrorCode::StoreUnavailable, detail)
+                    .with_action("Mend that, then run the command again.")
             }
             error => error.into(),
         }
@@ -66,7 +67,27 @@ impl Table {
 pub struct Sum {
     pub rows: u64,
     /// Of each row SHA-256, all of them together by exclusive or: no two rows of a table are the same.
+    #[serde(with = "hex")]
     pub digest: [u8; 32],
+}
+
+/// Digests as people compare them.
+pub mod hex {
+    use serde::de::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(bytes: &[u8; 32], to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(&bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<[u8; 32], D::Error> {
+        let text = String::deserialize(from)?;
+        let byte = |at: usize| text.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
+        let bytes: Option<Vec<u8>> = (0..text.len()).step_by(2).map(byte).collect();
+        bytes
+            .and_then(|bytes| bytes.try_into().ok())
+            .ok_or_else(|| D::Error::custom("not 64 hexadecimal digits"))
+    }
 }
 
 /// One connection to a store, for whoever copies. What it reads in one transaction is of one moment.
@@ -83,12 +104,7 @@ impl Copier {
             Place::File(path) => (sqlite::address(path, "rw"), true),
             Place::Server(url) => (url.clone(), false),
         };
-        let mut connection = AnyConnection::connect(&url).await?;
-        if is_file {
-            // Others write meanwhile; the rows of a copy come in the order of their tables, which is checked at the end.
-            connection.execute("PRAGMA busy_timeout = 5000").await?;
-            connection.execute("PRAGMA foreign_keys = OFF").await?;
-        }
+        let connection = AnyConnection::connect(&url).await?;
         Ok(Self { connection, is_file })
     }
 
@@ -171,9 +187,11 @@ impl Copier {
         while !names.is_empty() {
             let before = names.len();
             for name in std::mem::take(&mut names) {
-                let parents = sqlx::query_scalar::<_, String>("SELECT \"table\" FROM pragma_foreign_key_list($1)");
+                let parents =
+                    sqlx::query_scalar::<_, String>("SELECT \"table\" FROM pragma_foreign_key_list($1)");
                 let parents = parents.bind(&name).fetch_all(&mut self.connection).await?;
-                let is_there = |parent: &String| *parent == name || tables.iter().any(|one| one.name == *parent);
+                let is_there =
+                    |parent: &String| *parent == name || tables.iter().any(|one| one.name == *parent);
                 match parents.iter().all(is_there) {
                     true => {
                         let columns = self.columns(&name).await?;
@@ -228,7 +246,8 @@ impl Copier {
         let (name, columns) = (quoted(&table.name), list(&table.columns, quoted));
         let insert = match self.is_file {
             true => {
-                let from = |column: &str| format!("json_extract(value, {})", text(&format!("$.\"{column}\"")));
+                let from =
+                    |column: &str| format!("json_extract(value, {})", text(&format!("$.\"{column}\"")));
                 let values = list(&table.columns, from);
                 format!("INSERT INTO {name} ({columns}) SELECT {values} FROM json_each($1)")
             }
@@ -251,16 +270,10 @@ impl Copier {
         Ok(())
     }
 
-    /// After the last row: rows that refer to none are an error, and numbers that the database gives go on behind those that
-    /// it was given.
+    /// After the last row: numbers that the database gives go on behind those that it was given.
     pub async fn settle(&mut self, tables: &[Table]) -> Result<()> {
         if self.is_file {
-            let broken = "SELECT COUNT(*) FROM pragma_foreign_key_check";
-            let broken: i64 = sqlx::query_scalar(broken).fetch_one(&mut self.connection).await?;
-            return match broken {
-                0 => Ok(()),
-                _ => Err(StoreError::Damaged(format!("{broken} rows refer to rows that are not there")).into()),
-            };
+            return Ok(());
         }
         for table in tables {
             let given = sqlx::query_scalar::<_, String>(
@@ -306,6 +319,12 @@ impl Copier {
             }
         }
         Ok(true)
+    }
+
+    /// See [`Store::belongs_to`](super::Store::belongs_to); `None` where no server was ever started on it.
+    pub async fn secrets(&mut self) -> Result<Option<String>> {
+        let secrets = sqlx::query_scalar("SELECT value FROM installation WHERE name = 'secrets'");
+        Ok(secrets.fetch_optional(&mut self.connection).await?)
     }
 
     /// How many there are that are not deleted.

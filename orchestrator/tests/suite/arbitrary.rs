@@ -48,7 +48,9 @@ impl Given {
                 let mut values = Vec::new();
                 let mut names = Vec::new();
                 for column in columns.iter().filter(|column| column.split(' ').next() == Some(table)) {
-                    let [_, name, kind] = column.splitn(3, ' ').collect::<Vec<_>>()[..] else { panic!("{column}") };
+                    let [_, name, kind] = column.splitn(3, ' ').collect::<Vec<_>>()[..] else {
+                        panic!("{column}")
+                    };
                     if BEFORE.contains(&name) {
                         continue;
                     }
@@ -57,13 +59,16 @@ impl Given {
                     let number = self.numbers[taken % self.numbers.len()];
                     names.push(format!("\"{name}\""));
                     values.push(match (table, name, kind) {
-                        ("runtimes", "id", _) | ("workspaces", "runtime_id", _) => quoted(&format!("rt-{row}")),
+                        ("runtimes", "id", _) | ("workspaces", "runtime_id", _) => {
+                            quoted(&format!("rt-{row}"))
+                        }
                         (_, "sequence" | "began", _) => row.to_string(),
                         (_, _, "TEXT") => quoted(&format!("{row}-{text}")),
                         _ => number.to_string(),
                     });
                 }
-                let text = format!("INSERT INTO {table} ({}) VALUES ({})", names.join(", "), values.join(", "));
+                let text =
+                    format!("INSERT INTO {table} ({}) VALUES ({})", names.join(", "), values.join(", "));
                 sqlx::query(AssertSqlSafe(text)).execute(&mut connection).await.unwrap();
             }
         }

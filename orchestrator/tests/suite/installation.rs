@@ -47,9 +47,8 @@ pub async fn found(at: &Installation) -> Store {
 /// With a workspace that runs, one that is being made, and a row in every table.
 pub async fn inhabited(at: &Installation) -> [WorkspaceRow; 2] {
     let store = found(at).await;
-    let rows = ["demo", "other"].map(|slug| {
-        WorkspaceRow::new(slug.parse().unwrap(), "fake".parse().unwrap(), "small".to_owned())
-    });
+    let rows = ["demo", "other"]
+        .map(|slug| WorkspaceRow::new(slug.parse().unwrap(), "fake".parse().unwrap(), "small".to_owned()));
     for row in &rows {
         store.insert_workspace(row, &new(OperationKind::Create)).await.unwrap();
     }
@@ -120,11 +119,13 @@ pub async fn dump(at: &Installation) -> Dump {
             Some(_) => format!("SELECT row_to_json(t)::text FROM \"{table}\" t"),
             None => {
                 let names = "SELECT group_concat(quote(name) || ', \"' || name || '\"', ', ') FROM pragma_table_info($1)";
-                let names: String = sqlx::query_scalar(names).bind(&table).fetch_one(&mut connection).await.unwrap();
+                let names: String =
+                    sqlx::query_scalar(names).bind(&table).fetch_one(&mut connection).await.unwrap();
                 format!("SELECT json_object({names}) FROM \"{table}\"")
             }
         };
-        let rows = sqlx::query_scalar::<_, String>(AssertSqlSafe(select)).fetch_all(&mut connection).await.unwrap();
+        let rows =
+            sqlx::query_scalar::<_, String>(AssertSqlSafe(select)).fetch_all(&mut connection).await.unwrap();
         let mut rows: Rows = rows.iter().map(|row| serde_json::from_str(row).unwrap()).collect();
         // A column that only one of the databases has is empty in it.
         rows.iter_mut().for_each(|row| row.retain(|_, value| !value.is_null()));
@@ -177,7 +178,11 @@ pub async fn states(at: &Installation) -> BTreeMap<String, Vec<u8>> {
         let select = "SELECT key || ' ' || (data->>'data') FROM pulumi_state";
         let rows = sqlx::query_scalar::<_, String>(select).fetch_all(&mut connection).await.unwrap();
         let decode = |data: &str| base64::engine::general_purpose::STANDARD.decode(data).unwrap();
-        return rows.iter().map(|row| row.split_once(' ').unwrap()).map(|(key, data)| (key.to_owned(), decode(data))).collect();
+        return rows
+            .iter()
+            .map(|row| row.split_once(' ').unwrap())
+            .map(|(key, data)| (key.to_owned(), decode(data)))
+            .collect();
     }
     let mut found = BTreeMap::new();
     let mut folders = vec![at.layout.state()];
@@ -197,5 +202,7 @@ pub async fn states(at: &Installation) -> BTreeMap<String, Vec<u8>> {
 /// Every secret by its name.
 pub fn secrets(at: &Installation) -> BTreeMap<String, Vec<u8>> {
     let entries = std::fs::read_dir(at.layout.root.join("secrets")).unwrap().flatten();
-    entries.map(|entry| (entry.file_name().into_string().unwrap(), std::fs::read(entry.path()).unwrap())).collect()
+    entries
+        .map(|entry| (entry.file_name().into_string().unwrap(), std::fs::read(entry.path()).unwrap()))
+        .collect()
 }

@@ -38,7 +38,8 @@ impl Vault {
     async fn restore(&self, name: &str) -> (World, Value) {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("elsewhere");
-        let output = pilot(&data, &["--json", "backup", "restore", &self.file(name), "--key-file", &self.key()]);
+        let output =
+            pilot(&data, &["--json", "backup", "restore", &self.file(name), "--key-file", &self.key()]);
         let read = serde_json::from_str(&String::from_utf8_lossy(&output.stdout))
             .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
         (World::start_in(folder, data, &[]).await, read)
@@ -86,8 +87,13 @@ async fn a_backup_that_is_made_while_creates_run_is_restored_elsewhere_and_nothi
             let slug = workspace["slug"].as_str().unwrap();
             other.api.succeeded(&other.api.change(slug, "apply").await).await;
         }
-        assert_eq!(other.witness.containers(), containers, "what was found is what is used, also by an apply");
-        let plan: Value = other.api.post("/v1/workspaces/two/preview", &json!({})).await.json().await.unwrap();
+        assert_eq!(
+            other.witness.containers(),
+            containers,
+            "what was found is what is used, also by an apply"
+        );
+        let plan: Value =
+            other.api.post("/v1/workspaces/two/preview", &json!({})).await.json().await.unwrap();
         assert_eq!(plan["changes"].as_object().unwrap().keys().collect::<Vec<_>>(), ["same"], "{plan:#}");
         for workspace in &workspaces {
             let slug = workspace["slug"].as_str().unwrap();
@@ -107,7 +113,11 @@ async fn the_server_of_before_changes_nothing_any_more_of_what_the_restored_one_
     other.api.succeeded(&other.api.change("demo", "restart").await).await;
     let containers = other.witness.containers();
     let stopped = world.api.ended(&world.api.change("demo", "stop").await).await;
-    assert_eq!((&stopped["state"], &stopped["error"]["code"]), (&json!("failed"), &json!("fenced")), "{stopped:#}");
+    assert_eq!(
+        (&stopped["state"], &stopped["error"]["code"]),
+        (&json!("failed"), &json!("fenced")),
+        "{stopped:#}"
+    );
     assert_eq!(other.witness.containers(), containers);
     assert_eq!(other.api.workspace("demo").await["state"], "ready");
 }
@@ -125,12 +135,14 @@ async fn what_was_deleted_after_the_backup_is_made_again_and_what_was_made_after
     // The container of `new` is somebody's that no row knows.
     assert_eq!(other.api.get("/v1/workspaces").await["workspaces"].as_array().unwrap().len(), 1);
     eventually("it to be made again", Duration::from_secs(120), || async {
-        (other.api.workspace("old").await["state"] == "ready" && other.witness.containers().len() == 2).then_some(())
+        (other.api.workspace("old").await["state"] == "ready" && other.witness.containers().len() == 2)
+            .then_some(())
     })
     .await;
     let checks: Value = serde_json::from_slice(&other.pilot_output(&["--json", "doctor"]).stdout).unwrap();
     let runtime = new["runtimeId"].as_str().unwrap();
-    let left = checks["checks"].as_array().unwrap().iter().find(|check| check["name"] == "left docker").cloned();
+    let left =
+        checks["checks"].as_array().unwrap().iter().find(|check| check["name"] == "left docker").cloned();
     let left = left.unwrap_or_else(|| panic!("{checks:#}"));
     let detail = left["detail"].as_str().unwrap();
     assert!(left["action"].is_string() && detail.contains(runtime), "{left:#}");
@@ -146,7 +158,13 @@ async fn a_restore_that_is_killed_is_not_served_and_ends_when_asked_again() {
     vault.backup(&world, "a.backup");
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("elsewhere");
-    let args = ["backup".to_owned(), "restore".to_owned(), vault.file("a.backup"), "--key-file".to_owned(), vault.key()];
+    let args = [
+        "backup".to_owned(),
+        "restore".to_owned(),
+        vault.file("a.backup"),
+        "--key-file".to_owned(),
+        vault.key(),
+    ];
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let mut killed = 0;
     for states in [0, 500, 2_000] {
@@ -177,7 +195,8 @@ pub fn many_states(data: &Path, count: usize) {
     std::fs::create_dir_all(&folder).unwrap();
     for number in 0..count {
         let name = format!("rt-many-{number}");
-        let state = json!({"version": 3, "checkpoint": {"stack": name, "latest": {"note": "x".repeat(2_000)}}});
+        let state =
+            json!({"version": 3, "checkpoint": {"stack": name, "latest": {"note": "x".repeat(2_000)}}});
         std::fs::write(folder.join(format!("{name}.json")), state.to_string()).unwrap();
     }
 }
@@ -209,18 +228,41 @@ async fn every_refusal_says_what_happened_and_what_to_do_and_has_its_exit_code()
         (verify("cut.backup", &key), 7, "backup_incomplete"),
         (verify("changed.backup", &key), 7, "backup_damaged"),
         (verify("none.backup", &key), 1, "backup_unusable"),
-        ((mine.clone(), words(&["backup", "create", &vault.file("a.backup"), "--key-file", &key])), 1, "backup_unusable"),
-        ((empty.clone(), words(&["backup", "create", &vault.file("b.backup"), "--key-file", &key])), 1, "data_folder_unusable"),
-        ((mine.clone(), words(&["backup", "restore", &vault.file("a.backup"), "--key-file", &key])), 4, "already_running"),
+        (
+            (mine.clone(), words(&["backup", "create", &vault.file("a.backup"), "--key-file", &key])),
+            1,
+            "backup_unusable",
+        ),
+        (
+            (empty.clone(), words(&["backup", "create", &vault.file("b.backup"), "--key-file", &key])),
+            1,
+            "data_folder_unusable",
+        ),
+        (
+            (mine.clone(), words(&["backup", "restore", &vault.file("a.backup"), "--key-file", &key])),
+            4,
+            "already_running",
+        ),
     ] {
         let args: Vec<&str> = std::iter::once("--json").chain(args.iter().map(String::as_str)).collect();
         let output = pilot(&data, &args);
         let problem: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
-        assert_eq!((output.status.code(), &problem["code"]), (Some(exit), &json!(code)), "{args:?}: {problem:#}");
+        assert_eq!(
+            (output.status.code(), &problem["code"]),
+            (Some(exit), &json!(code)),
+            "{args:?}: {problem:#}"
+        );
         assert!(problem["action"].as_str().is_some_and(|action| !action.is_empty()), "{problem:#}");
     }
     assert!(!empty.exists() && world.api.is_ready().await);
     let help = String::from_utf8(pilot(&empty, &["backup", "--help"]).stdout).unwrap();
-    assert!(help.contains("PILOT_BACKUP_KEY_FILE") && help.contains("Without its key nobody can read one"), "{help}");
-    assert_eq!(pilot(&empty, &["backup", "create", "x"]).status.code(), Some(2), "without a key there is no backup");
+    assert!(
+        help.contains("PILOT_BACKUP_KEY_FILE") && help.contains("Without its key nobody can read one"),
+        "{help}"
+    );
+    assert_eq!(
+        pilot(&empty, &["backup", "create", "x"]).status.code(),
+        Some(2),
+        "without a key there is no backup"
+    );
 }

@@ -15,7 +15,9 @@ fn ask(server: &Postgres, question: &str) -> Option<String> {
 }
 
 fn count(server: &Postgres, table: &str) -> usize {
-    ask(server, &format!("SELECT COUNT(*) FROM {table}")).and_then(|count| count.parse().ok()).unwrap_or_default()
+    ask(server, &format!("SELECT COUNT(*) FROM {table}"))
+        .and_then(|count| count.parse().ok())
+        .unwrap_or_default()
 }
 
 fn serve(world: &World, database: Option<&str>) -> (Option<i32>, String) {
@@ -58,7 +60,13 @@ async fn a_move_that_is_killed_again_and_again_loses_nothing_and_ends() {
     let url = server.url();
     let mut killed = 0;
     // The mark, the first rows, and then so many states.
-    for (table, least) in [("installation", 1), ("operations", 1), ("pulumi_state", 1), ("pulumi_state", 700), ("pulumi_state", 1_400)] {
+    for (table, least) in [
+        ("installation", 1),
+        ("operations", 1),
+        ("pulumi_state", 1),
+        ("pulumi_state", 700),
+        ("pulumi_state", 1_400),
+    ] {
         let mut command = Command::new(program("pilot"));
         command.arg("--data").arg(&world.data).args(["store", "migrate", "--to", &url]);
         let mut child = command.spawn().unwrap();
@@ -82,7 +90,8 @@ async fn a_move_that_is_killed_again_and_again_loses_nothing_and_ends() {
     let stacks = "pulumi_state WHERE key LIKE '.pulumi/stacks/pilot/%'";
     assert_eq!(count(&server, stacks), 1_501);
     let runtime = workspace["runtimeId"].as_str().unwrap();
-    let state = std::fs::read(world.data.join(format!("pulumi/state/.pulumi/stacks/pilot/{runtime}.json"))).unwrap();
+    let state =
+        std::fs::read(world.data.join(format!("pulumi/state/.pulumi/stacks/pilot/{runtime}.json"))).unwrap();
     let key = format!("key = '.pulumi/stacks/pilot/{runtime}.json'");
     let moved = ask(&server, &format!("SELECT data->>'data' FROM pulumi_state WHERE {key}")).unwrap();
     use base64::Engine as _;

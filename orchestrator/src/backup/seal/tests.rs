@@ -69,7 +69,10 @@ fn a_key_that_can_be_guessed_or_is_not_there_is_refused() {
     assert_eq!((&short.code, &missing.code), (&ErrorCode::BackupKeyRejected.into(), &missing.code));
     std::fs::write(file.path(), "k".repeat(SHORTEST) + "\n").unwrap();
     let sealed = sealed(b"x");
-    assert!(Opener::new(sealed.path(), &Key::read(file.path()).unwrap()).is_ok(), "the end of the line is no part");
+    assert!(
+        Opener::new(sealed.path(), &Key::read(file.path()).unwrap()).is_ok(),
+        "the end of the line is no part"
+    );
 }
 
 #[test]
