@@ -96,8 +96,8 @@ fn show_read(read: &Read, end: &str, file: &str, ui: &mut Ui) {
     }
     let manifest = &read.manifest;
     ui.say(format!(
-        "{file} {end}: {} workspaces, {}, {}, of {} by Pilot {}.",
-        read.workspaces,
+        "{file} {end}: {}, {}, {}; made at {} by Pilot {}.",
+        counted(read.workspaces, "workspace"),
         rows(&read.rows),
         states(read.states),
         manifest.created,
@@ -120,9 +120,13 @@ fn show_read(read: &Read, end: &str, file: &str, ui: &mut Ui) {
 }
 
 fn rows(rows: &BTreeMap<String, u64>) -> String {
-    format!("{} rows in {} tables", rows.values().sum::<u64>(), rows.len())
+    format!("{} in {} tables", counted(rows.values().sum(), "row"), rows.len())
 }
 
 fn states(count: u64) -> String {
-    format!("{count} states")
+    counted(count, "state")
+}
+
+fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

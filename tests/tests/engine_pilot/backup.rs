@@ -189,6 +189,45 @@ async fn a_restore_that_is_killed_is_not_served_and_ends_when_asked_again() {
     assert_eq!(std::fs::read_dir(data.join("pulumi/state/.pulumi/stacks/pilot")).unwrap().count(), 3_000);
 }
 
+/// The most memory that a command had, in MiB. It has to succeed.
+async fn peak(data: &Path, args: &[&str]) -> u64 {
+    let mut child =
+        std::process::Command::new(program("pilot")).arg("--data").arg(data).args(args).spawn().unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let mut peak = 0;
+    eventually("the command to end", Duration::from_secs(120), || {
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib: Option<u64> = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok());
+        peak = peak.max(kib.unwrap_or_default() / 1024);
+        let ended = child.try_wait().unwrap();
+        async move { ended.map(|status| assert!(status.success())) }
+    })
+    .await;
+    peak
+}
+
+#[tokio::test]
+async fn a_state_of_any_size_takes_little_memory() {
+    const MIB: usize = 128;
+    let vault = Vault::new();
+    let world = World::start().await;
+    many_states(&world.data, 1);
+    let big = world.data.join("pulumi/state/.pulumi/stacks/pilot/rt-big.json");
+    let text =
+        format!("{{\"version\":3,\"checkpoint\":{{\"stack\":\"{}\"}}}}", "x".repeat(MIB * 1024 * 1024));
+    std::fs::write(&big, &text).unwrap();
+    let (file, key, to) = (vault.file("big.backup"), vault.key(), vault.folder.path().join("to"));
+    for (what, data) in [("create", &world.data), ("verify", &to), ("restore", &to)] {
+        let most = peak(data, &["backup", what, &file, "--key-file", &key]).await;
+        eprintln!("{what}: {most} MiB at most, with a state of {MIB} MiB");
+        assert!(0 < most && most < MIB as u64 / 2, "{what} took {most} MiB");
+    }
+    assert!(
+        std::fs::read(to.join("pulumi/state/.pulumi/stacks/pilot/rt-big.json")).unwrap() == text.as_bytes()
+    );
+}
+
 /// Stacks that no workspace has.
 pub fn many_states(data: &Path, count: usize) {
     let folder = data.join("pulumi/state/.pulumi/stacks/pilot");

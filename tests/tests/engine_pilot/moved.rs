@@ -38,7 +38,7 @@ async fn an_installation_that_moved_goes_on_in_the_database_with_what_it_had_out
     let containers = world.witness.containers();
     assert_eq!(world.terminate(), Some(0));
     let said = world.pilot(&["store", "migrate", "--to", &server.url()]);
-    assert!(said.contains("1 states") && said.contains("compared"), "{said}");
+    assert!(said.contains("1 state.") && said.contains("compared"), "{said}");
     let (exit, words) = serve(&world, None);
     assert!(exit == Some(4) && words.contains("store_moved") && words.contains("PILOT_DATABASE"), "{words}");
     world.set("PILOT_DATABASE", &server.url());
