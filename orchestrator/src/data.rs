@@ -91,7 +91,7 @@ impl DataFolder {
         let lock = lock(&layout.root)?;
         must_be_restored(&layout)?;
         if layout.database().exists() {
-            irreplaceable(&layout)?;
+            irreplaceable(&layout, &layout.database().display().to_string())?;
         }
         let installation = secret(&layout, "installation", || Ok(InstallationId::random().to_string()))?;
         let session_key = secret(&layout, "session-key", || Ok(URL_SAFE_NO_PAD.encode(random_bytes())))?;
@@ -201,15 +201,11 @@ pub(crate) fn lock(root: &Path) -> Result<File, Problem> {
 const IRREPLACEABLE: [&str; 2] = ["installation", "pulumi-passphrase"];
 
 /// Beside a database, these are there or the server does not start: new ones would make everything foreign.
-pub(crate) fn irreplaceable(layout: &Layout) -> Result<(), Problem> {
+pub(crate) fn irreplaceable(layout: &Layout, database: &str) -> Result<(), Problem> {
     for name in IRREPLACEABLE {
         if layout.read_secret(name).is_none() {
             let path = layout.secret(name);
-            let detail = format!(
-                "{} is missing or empty, and {} is there.",
-                path.display(),
-                layout.database().display()
-            );
+            let detail = format!("{} is missing or empty, and {database} is there.", path.display());
             return Err(Problem::new(ErrorCode::SecretsMissing, detail).with_action(RESTORE));
         }
     }

@@ -15,6 +15,7 @@ use super::archive::{FORMAT, Manifest, Writer, failed};
 use super::seal::{Key, Sealer};
 use super::{CONFIG, Created, Installation, PULUMI, SECRETS, Tell};
 use crate::data::{irreplaceable, other_secrets, unusable};
+use crate::engine::without_password;
 use crate::states::{States, Which, check, stack};
 use crate::store::copy::{Copier, newest};
 use crate::store::{Mark, StoreError};
@@ -26,7 +27,8 @@ const ROWS: usize = 1024 * 1024;
 pub async fn create(from: &Installation, out: &Path, key: &Key, tell: Tell<'_>) -> Result<Created, Problem> {
     let mut store = from.open().await?;
     let schema = version(&mut store).await?;
-    irreplaceable(&from.layout)?;
+    let database = from.database.as_deref().map(without_password);
+    irreplaceable(&from.layout, &database.unwrap_or_else(|| from.layout.database().display().to_string()))?;
     if store.secrets().await?.is_some_and(|told| told != from.layout.secrets_digest()) {
         return Err(other_secrets(&from.layout, from.database.is_some()));
     }
