@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::postgres::Postgres;
 use crate::support::eventually;
 use crate::support::world::{World, program};
 
@@ -101,6 +102,57 @@ async fn a_backup_that_is_made_while_creates_run_is_restored_elsewhere_and_nothi
         }
         assert_eq!(other.witness.docker_objects(), Vec::<String>::new());
     }
+}
+
+#[tokio::test]
+async fn a_backup_of_a_data_folder_is_restored_in_a_database_and_goes_on_there() {
+    let (vault, server) = (Vault::new(), Postgres::start());
+    let mut world = World::start_on_docker().await;
+    world.api.create_ready("demo", "docker").await;
+    vault.backup(&world, "a.backup");
+    world.kill();
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("elsewhere");
+    let (file, key, url) = (vault.file("a.backup"), vault.key(), server.url());
+    let output = pilot(&data, &["backup", "restore", &file, "--key-file", &key, "--database", &url]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let other = World::start_in_with_database(folder, data, &url).await;
+    let containers = other.witness.containers();
+    all_ready(&other, 1).await;
+    other.api.succeeded(&other.api.change("demo", "apply").await).await;
+    assert_eq!((other.witness.containers(), containers.len()), (containers, 1));
+    let again = other.pilot(&["--json", "backup", "create", &vault.file("b.backup"), "--key-file", &key]);
+    let again: Value = serde_json::from_str(&again).unwrap();
+    assert_eq!((&again["manifest"]["store"], &again["rows"]["workspaces"]), (&json!("postgres"), &json!(1)));
+    other.api.succeeded(&other.api.delete("demo").await).await;
+    assert_eq!(other.witness.docker_objects(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_backup_that_is_killed_is_no_backup() {
+    let vault = Vault::new();
+    let world = World::start().await;
+    many_states(&world.data, 3_000);
+    let (file, key) = (vault.file("a.backup"), vault.key());
+    let mut command = std::process::Command::new(program("pilot"));
+    command.arg("--data").arg(&world.data).args(["backup", "create", &file, "--key-file", &key]);
+    let mut child = command.spawn().unwrap();
+    let begun = || {
+        let mut files = std::fs::read_dir(vault.folder.path()).unwrap().flatten();
+        files.find(|file| file.file_name().to_string_lossy().ends_with(".part")).map(|file| file.path())
+    };
+    let part = eventually("some of it to be written", Duration::from_secs(30), || async {
+        begun().filter(|part| part.metadata().is_ok_and(|file| file.len() > 1_000_000))
+    })
+    .await;
+    child.kill().unwrap();
+    assert!(!child.wait().unwrap().success(), "it was at work when it was killed");
+    assert!(!Path::new(&file).exists());
+    let taken =
+        pilot(&world.data, &["--json", "backup", "verify", &part.display().to_string(), "--key-file", &key]);
+    let problem: Value = serde_json::from_slice(&taken.stdout).unwrap();
+    assert_eq!(problem["code"], "backup_incomplete", "also under its other name: {problem:#}");
+    vault.backup(&world, "a.backup");
 }
 
 #[tokio::test]

@@ -74,6 +74,12 @@ impl World {
         Self::build(folder, data, options, &[], FakeModel::start().await.unwrap()).await
     }
 
+    /// A server on a data folder that is there, with its rows and states in a database.
+    pub async fn start_in_with_database(folder: tempfile::TempDir, data: PathBuf, database: &str) -> Self {
+        let model = FakeModel::start_at(docker_address()).await.unwrap();
+        Self::build(folder, data, &[], &[("PILOT_DATABASE", database)], model).await
+    }
+
     /// A server whose instances are containers: they reach the model at the Docker host's address.
     pub async fn start_on_docker() -> Self {
         Self::start_on_docker_with_env(&[]).await
