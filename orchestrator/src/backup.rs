@@ -25,7 +25,7 @@ use unpack::{Places, unpack};
 pub use archive::Manifest;
 pub use create::create;
 pub use restore::restore;
-pub(crate) use restore::{FIRST, exists};
+pub(crate) use restore::{RAISE, exists};
 pub use seal::Key;
 
 /// What parts are named.

@@ -10,7 +10,7 @@ use contracts::{ErrorCode, Problem};
 use futures_util::TryStreamExt as _;
 use serde::Serialize;
 
-use crate::backup::{FIRST, Tell, exists};
+use crate::backup::{RAISE, Tell, exists};
 use crate::data::{DataFolder, Layout};
 use crate::engine::without_password;
 use crate::server::cannot_join;
@@ -77,7 +77,7 @@ pub async fn undo(layout: &Layout) -> Result<Option<String>, Problem> {
     source.begin_writing().await?;
     if moved.is_some() {
         source.set_mark(Mark::Moved, None).await?;
-        source.run(&FIRST).await?;
+        source.run(&RAISE).await?;
     }
     source.commit().await?;
     source.close().await?;

@@ -163,8 +163,12 @@ async fn what_is_there_is_never_written_over() {
     assert_eq!((dump(&world.from).await, states(&world.from).await), (rows, all));
     std::fs::create_dir_all(&world.to.layout.root).unwrap();
     std::fs::write(world.to.layout.root.join("notes.txt"), "x").unwrap();
+    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions();
+    let before = mode(&world.to.layout.root);
     let problem = restore(&file, &key(), &world.to, &mut quiet).await.unwrap_err();
     assert_eq!(problem.code, ErrorCode::InstallationExists);
+    assert_eq!(mode(&world.to.layout.root), before);
+    assert_eq!(std::fs::read_dir(&world.to.layout.root).unwrap().count(), 1, "not even a lock");
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use crate::store::copy::{Copier, Place};
 /// seen; a take-over raises it by one, so that a million is out of their reach. The generation is raised likewise: workspaces
 /// may have been updated since the backup, and a lower one than what is outside is refused for good. Nobody has a lease here,
 /// and what ran is taken over as after a crash.
-pub(crate) const FIRST: [&str; 3] = [
+pub(crate) const RAISE: [&str; 3] = [
     "UPDATE runtimes SET fence = fence + 1000000, generation = generation + 1000, revision = revision + 1",
     "UPDATE leases SET fence = fence + 1000000, holder = '', until = 0",
     "UPDATE operations SET claimer = NULL, lease_until = 0 WHERE state = 'running'",
@@ -29,9 +29,14 @@ pub async fn restore(file: &Path, key: &Key, to: &Installation, tell: Tell<'_>) 
     // All of it is good before anything is written.
     let first = unpack(file, key, Places::default(), &mut |part| tell(&format!("checking {part}"))).await?;
     let layout = &to.layout;
-    make_private(&layout.root)?;
+    if !layout.root.join("lock").exists() {
+        // A folder of somebody else's gets no lock either.
+        clear(layout)?;
+    }
+    std::fs::create_dir_all(&layout.root).map_err(|error| unusable(&layout.root, &error))?;
     let _lock = lock(&layout.root)?;
     clear(layout)?;
+    make_private(&layout.root)?;
     let marker = layout.root.join(RESTORING);
     let name = file.display().to_string();
     let place = to.place();
@@ -73,7 +78,7 @@ pub async fn restore(file: &Path, key: &Key, to: &Installation, tell: Tell<'_>) 
     }
     read.damaged = first.damaged;
     read.workspaces = store.workspaces().await?;
-    store.run(&FIRST).await?;
+    store.run(&RAISE).await?;
     store.commit().await?;
     let end = || {
         std::fs::remove_file(&marker)?;
@@ -90,7 +95,11 @@ pub async fn restore(file: &Path, key: &Key, to: &Installation, tell: Tell<'_>) 
 /// Refuses a folder that has anything in it, but for what a restore that was ended has left: that is removed.
 fn clear(layout: &Layout) -> Result<(), Problem> {
     let root = &layout.root;
-    let entries = std::fs::read_dir(root).map_err(|error| unusable(root, &error))?;
+    let entries = match std::fs::read_dir(root) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(unusable(root, &error)),
+    };
     let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     paths.retain(|path| {
         path.file_name()
