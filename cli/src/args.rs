@@ -1,5 +1,6 @@
 //! What can be typed. The help texts teach by example; values are checked here and nowhere else.
 
+mod backup;
 mod connection;
 mod context;
 mod op;
@@ -14,9 +15,11 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
 use contracts::network::PortRange;
+use url::Url;
 
 use crate::contexts;
 
+pub use backup::{Backup, BackupCommand, Store, StoreCommand};
 pub use connection::Connection;
 pub use context::{Context, ContextCommand, Login};
 pub use op::{Op, OpCommand};
@@ -35,6 +38,7 @@ Examples:
   pilot ws ls --json                  the same data for programs
   pilot ws wait demo --timeout 300    wait until it is ready, in a script
   pilot stack export demo --out ./demo-stack   the workspace as a Pulumi project
+  pilot backup create a.backup --key-file pilot.key
   pilot explain workspace_not_ready   what an error means and what to do
 
 Which server:
@@ -117,6 +121,12 @@ pub enum Command {
     Login(Login),
     /// The servers that `pilot login` has stored
     Context(Context),
+    /// Back up an installation, check a backup, restore it
+    #[command(after_help = BACKUP_EXAMPLES)]
+    Backup(Backup),
+    /// Move the store from the data folder to a PostgreSQL
+    #[command(after_help = STORE_EXAMPLES)]
+    Store(Store),
     /// Check this machine: tools, ports, data folder, server
     Doctor(Doctor),
     /// Print a script that completes commands and options in your shell
@@ -144,6 +154,23 @@ Examples:
 
 It stops at the first workspace that does not become ready. Files stay, and what is stopped stays stopped.
 Running instances boot anew, one batch after the other.";
+
+const BACKUP_EXAMPLES: &str = "\
+Examples:
+  (umask 077; head -c 32 /dev/urandom | base64 > ~/pilot.key)      once; keep it apart from the backups
+  export PILOT_BACKUP_KEY_FILE=~/pilot.key
+  pilot backup create /backups/pilot-$(date +%F).backup
+  pilot backup verify /backups/pilot-2026-11-29.backup
+  pilot --data /srv/pilot backup restore /backups/pilot-2026-11-29.backup
+  PILOT_DATABASE=postgres://pilot:PASSWORD@db/pilot pilot backup create /backups/pilot.backup
+
+Homes of workspaces are not in a backup. Without its key nobody can read one.";
+
+const STORE_EXAMPLES: &str = "\
+Examples, with the server stopped and the database empty:
+  PILOT_DATABASE=postgres://pilot:PASSWORD@db/pilot pilot store migrate
+  PILOT_DATABASE=postgres://pilot:PASSWORD@db/pilot pilot serve --role orchestrator
+  pilot store migrate --undo         back to the data folder, as it was when it moved";
 
 /// What the provider modules are made from, beside the variables that `pilot provider ls` names.
 #[derive(Debug, Clone, clap::Args)]
@@ -195,6 +222,20 @@ pub struct Explain {
     pub code: Option<String>,
 }
 
+/// A PostgreSQL's address. Other people of the machine see the arguments of programs.
+fn database(text: &str) -> Result<String, String> {
+    let url = Url::parse(text).map_err(|error| error.to_string())?;
+    if !["postgres", "postgresql"].contains(&url.scheme()) {
+        return Err("it must begin with postgres://".to_owned());
+    }
+    if url.password().is_some() && std::env::args().any(|argument| argument.contains(text)) {
+        return Err(
+            "set PILOT_DATABASE instead: everybody sees a password among a program's arguments".to_owned()
+        );
+    }
+    Ok(text.replacen("postgresql://", "postgres://", 1))
+}
+
 /// One of a type's values by its name in JSON; help, errors and completion list them all.
 fn one_of<T: Copy + Send + Sync + 'static>(
     all: &'static [T],
@@ -236,6 +277,7 @@ mod tests {
         for line in [
             "pilot ws create a --plan --no-wait",
             "pilot ws create a --ref main",
+            "pilot backup create a.backup --key-file k --database mysql://a/b",
             "pilot serve --ready-timeout 0",
             "pilot serve --instance-ports 9-1",
             "pilot serve --log a=b=c",

@@ -108,6 +108,10 @@ impl Client {
         self.target.context.as_deref()
     }
 
+    pub fn is_at(&self, url: &Url) -> bool {
+        self.target.server == *url
+    }
+
     /// Where it is and who has chosen that, for people.
     pub fn server(&self) -> String {
         format!("{} ({})", self.target.server.as_str().trim_end_matches('/'), self.target.why)

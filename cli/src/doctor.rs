@@ -1,9 +1,10 @@
 //! `pilot doctor`: is everything there that a workspace needs? Changes nothing.
 
+use std::collections::HashSet;
 use std::net::{SocketAddr, TcpListener};
 
 use contracts::network::network;
-use contracts::{ErrorCode, Problem};
+use contracts::{ErrorCode, Problem, RuntimeId};
 use orchestrator::data::Layout;
 use orchestrator::doctor::{Check, DoctorConfig};
 use serde_json::json;
@@ -11,18 +12,21 @@ use serde_json::json;
 use crate::Outcome;
 use crate::args::{Doctor, Folders};
 use crate::connection::{connect, is_loopback};
+use crate::endpoints::Endpoints;
 use crate::serve::provider_settings;
 use crate::ui::Ui;
 
 pub async fn run(doctor: Doctor, folders: Folders, ui: &mut Ui) -> Result<Outcome, Problem> {
-    let server = server(&doctor, &folders).await;
     let config = DoctorConfig {
-        layout: Layout { root: folders.data },
+        layout: Layout { root: folders.data.clone() },
         tools: Default::default(),
         settings: provider_settings(&doctor.providing),
     };
     let mut checks = orchestrator::doctor::run(&config).await;
+    let owned = orchestrator::doctor::owned(&config).await;
+    let (server, runtimes) = server(&doctor, &folders).await;
     checks.push(server);
+    checks.extend(runtimes.into_iter().flat_map(|runtimes| orchestrator::doctor::left(&owned, &runtimes)));
     let healthy = is_healthy(&checks);
     if ui.json {
         ui.document(&json!({ "ok": healthy, "checks": checks }));
@@ -54,18 +58,23 @@ fn show(checks: &[Check], healthy: bool, ui: &mut Ui) {
 }
 
 /// Whether the server that commands would talk to answers; when it is this machine's and does not, whether its ports
-/// are free.
-async fn server(doctor: &Doctor, folders: &Folders) -> Check {
+/// are free. With the runtimes of its workspaces, where it is the data folder's own.
+async fn server(doctor: &Doctor, folders: &Folders) -> (Check, Option<HashSet<RuntimeId>>) {
     let client = match connect(&doctor.connection, folders).await {
         Ok(client) => client,
         Err(problem) => {
             let is_here = doctor.connection.server.as_ref().is_none_or(is_loopback);
-            return away(problem, is_here);
+            return (away(problem, is_here), None);
         }
     };
     match client.workspaces(&[]).await {
-        Ok(list) => good(format!("{} runs, with {} workspaces", client.server(), list.workspaces.len())),
-        Err(problem) => away(problem, client.is_here()),
+        Ok(list) => {
+            let check = good(format!("{} runs, with {} workspaces", client.server(), list.workspaces.len()));
+            let own = Endpoints::read(&folders.data).orchestrator;
+            let is_own = own.is_some_and(|own| client.is_at(&own.url));
+            (check, is_own.then(|| list.workspaces.into_iter().map(|one| one.runtime_id).collect()))
+        }
+        Err(problem) => (away(problem, client.is_here()), None),
     }
 }
 

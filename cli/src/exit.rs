@@ -53,13 +53,15 @@ mod tests {
             FAILED,
             "rollout_failed opencode_unexpected instance_failed engine_failed state_corrupt provider_failed provider_not_configured \
              credentials_rejected opencode_missing pulumi_missing instance_binary_missing port_in_use \
-             data_folder_unusable secrets_missing store_full store_newer record_unreadable internal",
+             data_folder_unusable secrets_missing store_full store_newer record_unreadable internal \
+             backup_unusable",
         ),
         (NOT_FOUND, "not_found workspace_not_found operation_not_found rollout_not_found"),
         (
             CONFLICT,
             "slug_taken provider_in_use workspace_stopped operation_in_progress idempotency_conflict \
-             precondition_failed stack_locked stack_unfinished state_newer foreign_object fenced canceled already_running",
+             precondition_failed stack_locked stack_unfinished state_newer foreign_object fenced canceled already_running \
+             store_moved store_incomplete installation_exists backup_newer",
         ),
         (UNAUTHORIZED, "unauthorized forbidden login_link_invalid provider_quota"),
         (
@@ -72,7 +74,8 @@ mod tests {
         (
             REFUSED,
             "bad_request too_large unknown_field invalid_slug unknown_provider unknown_size unknown_region \
-             invalid_git_url method_not_allowed capability_unsupported git_not_found image_missing insecure_listen",
+             invalid_git_url method_not_allowed capability_unsupported git_not_found image_missing insecure_listen \
+             backup_key_rejected backup_incomplete backup_damaged",
         ),
     ];
 

@@ -16,6 +16,7 @@ mod sse;
 mod progress;
 mod watch;
 
+mod backup;
 mod completion;
 mod doctor;
 mod explain;
@@ -69,6 +70,8 @@ async fn run(args: Args, ui: &mut Ui) -> Result<Outcome, Problem> {
         Command::Provider(provider) => provider::run(provider, &folders, ui).await,
         Command::Login(login) => login::run(login, &folders, ui).await,
         Command::Context(context) => login::context(context, &folders, ui),
+        Command::Backup(backup) => backup::run(backup, folders.data, ui).await,
+        Command::Store(store) => backup::store(store, folders.data, ui).await,
         Command::Doctor(doctor) => doctor::run(doctor, folders, ui).await,
         Command::Completion(completion) => completion::run(&completion, ui),
         Command::Explain(explain) => explain::run(&explain, ui),

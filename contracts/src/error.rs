@@ -120,8 +120,18 @@ error_codes! {
     StoreFull "store_full" 507 retry "The data folder has no room";
     StoreUnavailable "store_unavailable" 503 retry "The store does not answer";
     StoreNewer "store_newer" 503 final "A newer Pilot wrote the store";
+    StoreMoved "store_moved" 409 final "The installation was moved to a database";
+    StoreIncomplete "store_incomplete" 409 final "Not all of the installation is here";
     RecordUnreadable "record_unreadable" 500 final "A stored record cannot be read";
     Internal "internal" 500 retry "Something went wrong inside Pilot";
+
+    // Backups.
+    InstallationExists "installation_exists" 409 final "There is an installation already";
+    BackupKeyRejected "backup_key_rejected" 422 final "The key is not that of the backup";
+    BackupIncomplete "backup_incomplete" 422 final "The backup has no end";
+    BackupDamaged "backup_damaged" 422 final "The backup has been changed";
+    BackupNewer "backup_newer" 409 final "A newer Pilot made the backup";
+    BackupUnusable "backup_unusable" 500 final "The backup's file cannot be used";
 
     // The way from a command to the server.
     TimedOut "timed_out" 504 retry "It did not happen in time";

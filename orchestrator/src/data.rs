@@ -10,6 +10,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use contracts::{ErrorCode, InstallationId, Problem};
 
+use crate::store::Mark;
+
 /// `$PILOT_DATA`, else `$XDG_DATA_HOME/pilot`, else `~/.local/share/pilot`.
 pub fn default_data_folder() -> PathBuf {
     let var = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
@@ -35,6 +37,11 @@ impl Layout {
         self.root.join("pulumi")
     }
 
+    /// Pulumi's states, where no database has them.
+    pub fn state(&self) -> PathBuf {
+        self.pulumi().join("state")
+    }
+
     pub fn secret(&self, name: &str) -> PathBuf {
         self.root.join("secrets").join(name)
     }
@@ -43,6 +50,11 @@ impl Layout {
     pub fn read_secret(&self, name: &str) -> Option<String> {
         let text = std::fs::read_to_string(self.secret(name)).ok()?;
         Some(text.trim().to_owned()).filter(|text| !text.is_empty())
+    }
+
+    /// What tells the secrets that the store depends on from those of another installation, without giving them away.
+    pub fn secrets_digest(&self) -> String {
+        secrets_digest(IRREPLACEABLE.map(|name| self.read_secret(name)))
     }
 
     /// The root of the `local` provider.
@@ -77,8 +89,9 @@ impl DataFolder {
             std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700)).map_err(unusable)?;
         }
         let lock = lock(&layout.root)?;
+        must_be_restored(&layout)?;
         if layout.database().exists() {
-            irreplaceable(&layout)?;
+            irreplaceable(&layout, &layout.database().display().to_string())?;
         }
         let installation = secret(&layout, "installation", || Ok(InstallationId::random().to_string()))?;
         let session_key = secret(&layout, "session-key", || Ok(URL_SAFE_NO_PAD.encode(random_bytes())))?;
@@ -105,14 +118,8 @@ impl DataFolder {
         &self.layout
     }
 
-    /// What tells the secrets that the store depends on from those of another installation, without giving them away.
     pub fn secrets_digest(&self) -> String {
-        let mut digest = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
-        for name in IRREPLACEABLE {
-            digest.update(self.layout.read_secret(name).unwrap_or_default().as_bytes());
-            digest.update(b"\0");
-        }
-        URL_SAFE_NO_PAD.encode(digest.finish())
+        self.layout.secrets_digest()
     }
 
     pub fn installation(&self) -> &InstallationId {
@@ -138,10 +145,31 @@ impl DataFolder {
     }
 }
 
+/// See [`Layout::secrets_digest`]; `secrets` in the order of [`IRREPLACEABLE`].
+pub(crate) fn secrets_digest(secrets: [Option<String>; 2]) -> String {
+    let mut digest = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
+    for secret in secrets {
+        digest.update(secret.unwrap_or_default().as_bytes());
+        digest.update(b"\0");
+    }
+    URL_SAFE_NO_PAD.encode(digest.finish())
+}
+
+/// The name of a file that is there while a backup is being restored; in it, which.
+pub(crate) const RESTORING: &str = "restoring";
+
+/// An error where a restore was not ended.
+pub(crate) fn must_be_restored(layout: &Layout) -> Result<(), Problem> {
+    match std::fs::read_to_string(layout.root.join(RESTORING)) {
+        Ok(file) => Err(Mark::Filling.problem(&format!("restore of {file}"))),
+        Err(_) => Ok(()),
+    }
+}
+
 /// How long the lock may be in the hands of who does not want it.
 const STARTING: Duration = Duration::from_millis(500);
 
-fn lock(root: &Path) -> Result<File, Problem> {
+pub(crate) fn lock(root: &Path) -> Result<File, Problem> {
     let path = root.join("lock");
     let mut options = OpenOptions::new();
     let file = options.create(true).truncate(false).read(true).write(true).mode(0o600).open(&path);
@@ -173,15 +201,11 @@ fn lock(root: &Path) -> Result<File, Problem> {
 const IRREPLACEABLE: [&str; 2] = ["installation", "pulumi-passphrase"];
 
 /// Beside a database, these are there or the server does not start: new ones would make everything foreign.
-fn irreplaceable(layout: &Layout) -> Result<(), Problem> {
+pub(crate) fn irreplaceable(layout: &Layout, database: &str) -> Result<(), Problem> {
     for name in IRREPLACEABLE {
         if layout.read_secret(name).is_none() {
             let path = layout.secret(name);
-            let detail = format!(
-                "{} is missing or empty, and {} is there.",
-                path.display(),
-                layout.database().display()
-            );
+            let detail = format!("{} is missing or empty, and {database} is there.", path.display());
             return Err(Problem::new(ErrorCode::SecretsMissing, detail).with_action(RESTORE));
         }
     }
@@ -219,14 +243,14 @@ fn secret(
         Err(error) => return Err(unusable(&path, &error)),
     }
     let text = make()?;
-    write_private(&path, &text).map_err(|error| unusable(&path, &error))?;
+    write_private(&path, text.as_bytes()).map_err(|error| unusable(&path, &error))?;
     Ok(text)
 }
 
-fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+pub(crate) fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
     let fresh = path.with_extension("new");
     let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&fresh)?;
-    file.write_all(text.as_bytes())?;
+    file.write_all(content)?;
     file.sync_all()?;
     std::fs::rename(&fresh, path)?;
     File::open(path.parent().unwrap_or(path))?.sync_all()
@@ -261,7 +285,7 @@ fn publish_assertion_key(layout: &Layout, pem: &str) -> Result<(), Problem> {
     if std::fs::read_to_string(&path).ok().as_deref() == Some(&public) {
         return Ok(());
     }
-    write_private(&path, &public).map_err(|error| unusable(&path, &error))
+    write_private(&path, public.as_bytes()).map_err(|error| unusable(&path, &error))
 }
 
 fn damaged(layout: &Layout, name: &str) -> Problem {
@@ -269,7 +293,7 @@ fn damaged(layout: &Layout, name: &str) -> Problem {
     Problem::new(ErrorCode::DataFolderUnusable, detail).with_action("Restore the data folder from a backup.")
 }
 
-fn unusable(path: &Path, error: &std::io::Error) -> Problem {
+pub(crate) fn unusable(path: &Path, error: &std::io::Error) -> Problem {
     if error.kind() == std::io::ErrorKind::StorageFull {
         return full(&path.display().to_string());
     }

@@ -1,6 +1,9 @@
 //! What a healthy installation needs, checked one by one, each with what to do about it.
 
-use contracts::Problem;
+use std::collections::HashSet;
+
+use contracts::{Problem, ProviderName, RuntimeId};
+use provider_api::OwnedObject;
 
 use crate::boot::DataFolderBoot;
 use crate::data::Layout;
@@ -58,6 +61,43 @@ pub async fn run(config: &DoctorConfig) -> Vec<Check> {
     checks
 }
 
+/// What exists outside with the labels of this data folder's installation, by provider. One that cannot be asked is left
+/// out: its own check says why.
+pub async fn owned(config: &DoctorConfig) -> Vec<(ProviderName, Vec<OwnedObject>)> {
+    let boot = std::sync::Arc::new(DataFolderBoot::new(config.layout.clone(), None));
+    let installation = config.layout.read_secret("installation").and_then(|text| text.parse().ok());
+    let providers = Providers::build(&config.layout, &config.tools, &config.settings, boot);
+    let (Some(installation), Ok(providers)) = (installation, providers) else { return Vec::new() };
+    let mut all = Vec::new();
+    for provider in providers.all() {
+        let Some(inventory) = provider.inventory() else { continue };
+        if let Ok(owned) = inventory.list_owned(&installation).await {
+            all.push((provider.describe().name, owned));
+        }
+    }
+    all
+}
+
+/// Of what exists outside, what belongs to none of these runtimes. They have to be asked for later than what exists: what
+/// was just made has a row before it has anything outside.
+pub fn left(owned: &[(ProviderName, Vec<OwnedObject>)], runtimes: &HashSet<RuntimeId>) -> Vec<Check> {
+    let of = |(provider, objects): &(ProviderName, Vec<OwnedObject>)| {
+        let left = objects.iter().filter(|object| !runtimes.contains(&object.runtime_id));
+        let left: Vec<String> =
+            left.map(|object| format!("{} {} of {}", object.kind, object.id, object.runtime_id)).collect();
+        (!left.is_empty()).then(|| Check {
+            name: format!("left {provider}"),
+            ok: true,
+            detail: format!("these are of workspaces that the store does not know: {}", left.join(", ")),
+            action: Some(LEFT.to_owned()),
+        })
+    };
+    owned.iter().filter_map(of).collect()
+}
+
+const LEFT: &str = "They were made after the backup that was restored, or are left over. Take what you need of their homes, \
+                    then remove them at the provider.";
+
 const SLOWER: &str = "not warm: each create, delete and preview starts the Pulumi CLI, which takes one to three \
      seconds and 100 MB more.";
 const FOR_PEOPLE: &str = "not here. No workspace needs it: stacks that `pilot stack export` writes are used with it, \
@@ -96,6 +136,23 @@ fn data_folder(layout: &Layout) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_no_row_knows_is_told_by_its_runtime_and_nothing_else() {
+        let [known, lost] = [RuntimeId::random(), RuntimeId::random()];
+        let object = |runtime_id: &RuntimeId| OwnedObject {
+            runtime_id: runtime_id.clone(),
+            kind: "container".to_owned(),
+            id: format!("c-{runtime_id}"),
+        };
+        let name: ProviderName = "docker".parse().unwrap();
+        let runtimes = HashSet::from([known.clone()]);
+        let checks = left(&[(name.clone(), vec![object(&known), object(&lost)])], &runtimes);
+        assert_eq!(checks.len(), 1);
+        assert!(checks[0].detail.contains(&format!("container c-{lost} of {lost}")), "{checks:?}");
+        assert!(!checks[0].detail.contains(known.as_str()), "{checks:?}");
+        assert!(left(&[(name, vec![object(&known)])], &runtimes).is_empty());
+    }
 
     #[tokio::test]
     async fn without_anything_that_runs_stacks_both_are_missing_and_say_what_to_do() {

@@ -84,7 +84,7 @@ impl Engine {
             Driver::Host(host) => Arc::new(host.with_idle_limit(STAY_WARM)),
             Driver::Cli(cli) => Arc::new(cli),
         };
-        let state = database.map_or_else(|| folder(&layout.pulumi()), Backend::Url);
+        let state = database.map_or_else(|| Backend::Folder(layout.state()), Backend::Url);
         let workspace = open(&driver, layout, &server, &layout.pulumi(), state)?;
         if is_warm {
             warm_up(workspace.clone());

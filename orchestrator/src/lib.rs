@@ -15,6 +15,10 @@ pub mod readiness;
 pub mod reconcile;
 pub mod rollouts;
 
+pub mod backup;
+pub mod migrate;
+mod states;
+
 pub mod boot;
 pub mod data;
 pub mod doctor;

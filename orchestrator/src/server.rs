@@ -105,6 +105,7 @@ pub async fn start(config: Config, data: DataFolder) -> Result<Running, Problem>
         Some(url) => Store::join(url).await.map_err(|error| cannot_join(url, error))?,
         None => Store::open(&layout.database()).await?,
     };
+    store.must_be_whole().await?;
     if !store.belongs_to(&data.secrets_digest()).await? {
         return Err(other_secrets(&layout, config.database.is_some()));
     }
@@ -224,7 +225,7 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, Problem> {
     TcpListener::bind(address).await.map_err(|error| cannot_listen(address, &error))
 }
 
-fn cannot_join(url: &str, error: StoreError) -> Problem {
+pub(crate) fn cannot_join(url: &str, error: StoreError) -> Problem {
     match error {
         StoreError::Away(why) | StoreError::Database(why) => {
             let detail = format!("The database {} cannot be used: {why}.", without_password(url));

@@ -3,11 +3,13 @@
 
 mod audit;
 mod claims;
+pub mod copy;
 mod database;
 mod events;
 mod homes;
 mod keys;
 mod leases;
+mod marks;
 mod migrations;
 mod operations;
 mod postgres;
@@ -36,6 +38,7 @@ use sqlite::Sqlite;
 pub use claims::{Change, Claimed, End, Hold, Left, Step};
 pub use keys::Key;
 pub use leases::Lease;
+pub use marks::Mark;
 pub use operations::{Query, Queue};
 pub use prune::Kept;
 pub use requests::{NewOperation, Wanted};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use url::Url;
 
-use super::Providing;
+use super::{Providing, database};
 
 #[derive(Debug, clap::Args)]
 pub struct Serve {
@@ -55,20 +55,6 @@ pub struct Serve {
     /// How it is logged
     #[arg(long, env = "PILOT_LOG_FORMAT", value_enum, default_value = "text")]
     pub log_format: LogFormat,
-}
-
-/// Other people of the machine see the arguments of programs.
-fn database(text: &str) -> Result<String, String> {
-    let url = Url::parse(text).map_err(|error| error.to_string())?;
-    if !["postgres", "postgresql"].contains(&url.scheme()) {
-        return Err("it must begin with postgres://".to_owned());
-    }
-    if url.password().is_some() && std::env::args().any(|argument| argument.contains(text)) {
-        return Err(
-            "set PILOT_DATABASE instead: everybody sees a password among a program's arguments".to_owned()
-        );
-    }
-    Ok(text.replacen("postgresql://", "postgres://", 1))
 }
 
 /// Such as `24h`, `90m`, `7d` or `0`.

@@ -50,6 +50,11 @@ pub fn postgres() -> Migrator {
     migrator(&POSTGRES)
 }
 
+/// Those up to a version, for the rows of a store that had no more.
+pub fn until(migrator: Migrator, version: i64) -> Migrator {
+    Migrator::with_migrations(migrator.iter().filter(|one| one.version <= version).cloned().collect())
+}
+
 /// Brings the tables up to date; one process after the other, where several do.
 pub async fn run(migrator: Migrator, pool: &AnyPool) -> Result<()> {
     migrator.run(pool).await.map_err(|error| match error {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::any::AnyPoolOptions;
+use sqlx::migrate::Migrator;
 use sqlx::postgres::PgListener;
 use sqlx::{AnyConnection, AnyPool, Executor as _};
 
@@ -38,10 +39,7 @@ pub(super) struct Postgres {
 impl Postgres {
     /// Brings the tables up to date, and wakes whom other processes want to wake.
     pub async fn open(url: &str, wakes: Wakes) -> Result<Self> {
-        sqlx::any::install_default_drivers();
-        let first = AnyPoolOptions::new().max_connections(1).acquire_timeout(PATIENCE).connect(url).await?;
-        migrations::run(migrations::postgres(), &first).await?;
-        first.close().await;
+        make(url, migrations::postgres()).await?;
         let options = AnyPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(PATIENCE);
         let options = options.after_connect(|connection, _| {
             Box::pin(async move {
@@ -106,6 +104,15 @@ impl Drop for Postgres {
     fn drop(&mut self) {
         self.listener.abort();
     }
+}
+
+/// Brings the tables up to date.
+pub(super) async fn make(url: &str, tables: Migrator) -> Result<()> {
+    sqlx::any::install_default_drivers();
+    let pool = AnyPoolOptions::new().max_connections(1).acquire_timeout(PATIENCE).connect(url).await?;
+    let made = migrations::run(tables, &pool).await;
+    pool.close().await;
+    made
 }
 
 /// What is missed while nobody listens is found by those who look from time to time.

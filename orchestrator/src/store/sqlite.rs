@@ -7,6 +7,7 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use sqlx::any::AnyPoolOptions;
+use sqlx::migrate::Migrator;
 use sqlx::{AnyConnection, AnyPool, Executor as _};
 use tokio::sync::{mpsc, oneshot};
 
@@ -44,7 +45,7 @@ impl Sqlite {
                 Ok(())
             })
         });
-        let pool = options.connect(&address(path)).await?;
+        let pool = options.connect(&address(path, "rwc")).await?;
         migrations::run(migrations::sqlite(), &pool).await?;
         let (jobs, entries) = mpsc::channel(4 * TOGETHER);
         tokio::spawn(write_all(pool.clone(), entries));
@@ -93,7 +94,7 @@ impl Database for Sqlite {
 }
 
 /// A path may hold whatever a file's name may.
-fn address(path: &Path) -> String {
+pub(super) fn address(path: &Path, mode: &str) -> String {
     use std::fmt::Write as _;
     use std::os::unix::ffi::OsStrExt as _;
     let mut address = "sqlite://".to_owned();
@@ -104,7 +105,24 @@ fn address(path: &Path) -> String {
             _ => drop(write!(address, "%{byte:02X}")),
         }
     }
-    address + "?mode=rwc"
+    address + "?mode=" + mode
+}
+
+/// Makes the file with these tables, for whoever fills it.
+pub(super) async fn make(path: &Path, tables: Migrator) -> Result<()> {
+    sqlx::any::install_default_drivers();
+    let pool = AnyPoolOptions::new().max_connections(1).connect(&address(path, "rwc")).await?;
+    pool.execute("PRAGMA journal_mode = WAL").await?;
+    let made = migrations::run(tables, &pool).await;
+    pool.close().await;
+    made
+}
+
+/// These tables and nothing in them.
+pub(super) async fn in_memory(tables: Migrator) -> Result<AnyConnection> {
+    let pool = AnyPoolOptions::new().max_connections(1).connect("sqlite::memory:").await?;
+    migrations::run(tables, &pool).await?;
+    Ok(pool.acquire().await?.detach())
 }
 
 async fn write_all(pool: AnyPool, mut entries: mpsc::Receiver<Entry>) {

@@ -9,6 +9,7 @@ mod postgres;
 mod support;
 
 mod api;
+mod backup;
 mod bad_input;
 mod browser;
 mod clouds;
@@ -18,6 +19,7 @@ mod faults;
 mod interrupted;
 mod kept;
 mod life;
+mod moved;
 mod replicas;
 mod stack_export;
 mod updates;

@@ -76,6 +76,12 @@ impl World {
         Self::build(folder, data, options, &[], FakeModel::start().await.unwrap()).await
     }
 
+    /// A server on a data folder that is there, with its rows and states in a database.
+    pub async fn start_in_with_database(folder: tempfile::TempDir, data: PathBuf, database: &str) -> Self {
+        let model = FakeModel::start_at(docker_address()).await.unwrap();
+        Self::build(folder, data, &[], &[("PILOT_DATABASE", database)], model).await
+    }
+
     /// A server whose instances are containers: they reach the model at the Docker host's address.
     pub async fn start_on_docker() -> Self {
         Self::start_on_docker_with_env(&[]).await
@@ -190,6 +196,11 @@ impl World {
             tokio::time::sleep(Duration::from_millis(25)).await;
         }
         self.witness = Witness::of(&self.data);
+    }
+
+    /// A variable of the server and of the commands from here on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.env.push((name.to_owned(), value.to_owned()));
     }
 
     /// kill -9, as a crash would.

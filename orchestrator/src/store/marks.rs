@@ -1,0 +1,78 @@
+//! Words of a store about itself: that it is somewhere else now, or that not all of it is here yet. They are no part of an
+//! installation and are never copied.
+
+use contracts::{ErrorCode, Problem};
+
+use super::copy::{Copier, Result};
+use super::{Store, StoreError};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mark {
+    /// Where the installation is now.
+    Moved,
+    /// What is being done that fills it: `move` or `restore`, and of what.
+    Filling,
+}
+
+impl Mark {
+    fn name(self) -> &'static str {
+        match self {
+            Mark::Moved => "moved",
+            Mark::Filling => "filling",
+        }
+    }
+
+    /// Why a store with this word is not to be used.
+    pub fn problem(self, said: &str) -> Problem {
+        match self {
+            Mark::Moved => Problem::new(
+                ErrorCode::StoreMoved,
+                format!("This installation was moved to {said}; what is in the data folder is of before."),
+            )
+            .with_action(
+                "Use it there: set PILOT_DATABASE to that address, with its password. `pilot store migrate --undo` goes \
+                 back to what is here; what was done there since is not.",
+            ),
+            Mark::Filling => Problem::new(
+                ErrorCode::StoreIncomplete,
+                format!("Not all of the installation is here: a {said} has begun and has not ended."),
+            )
+            .with_action("Run the same command again: it finds what is there, and ends it."),
+        }
+    }
+}
+
+/// Behind a SELECT or DELETE from `installation`: what is no mark.
+pub(super) const NO_MARKS: &str = " WHERE name NOT IN ('moved', 'filling')";
+
+impl Store {
+    /// An error where the store is not to be served.
+    pub async fn must_be_whole(&self) -> std::result::Result<(), Problem> {
+        for mark in [Mark::Moved, Mark::Filling] {
+            let said = sqlx::query_scalar::<_, String>(SAID).bind(mark.name());
+            let said = said.fetch_optional(self.database.pool()).await.map_err(StoreError::from)?;
+            said.map_or(Ok(()), |said| Err(mark.problem(&said)))?;
+        }
+        Ok(())
+    }
+}
+
+const SAID: &str = "SELECT value FROM installation WHERE name = $1";
+
+impl Copier {
+    /// What is said, if it is.
+    pub async fn mark(&mut self, mark: Mark) -> Result<Option<String>> {
+        let said = sqlx::query_scalar(SAID).bind(mark.name());
+        Ok(said.fetch_optional(&mut self.connection).await?)
+    }
+
+    pub async fn set_mark(&mut self, mark: Mark, text: Option<&str>) -> Result<()> {
+        let delete = sqlx::query("DELETE FROM installation WHERE name = $1").bind(mark.name());
+        delete.execute(&mut self.connection).await?;
+        if let Some(text) = text {
+            let insert = sqlx::query("INSERT INTO installation (name, value) VALUES ($1, $2)");
+            insert.bind(mark.name()).bind(text).execute(&mut self.connection).await?;
+        }
+        Ok(())
+    }
+}
