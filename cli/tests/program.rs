@@ -190,7 +190,7 @@ async fn bash_completes_commands_and_values_with_the_script() {
     assert_eq!(code, Some(0));
     std::fs::write(&script, text).unwrap();
     for (words, expected) in [
-        ("pilot ws re", "restart resume rename"),
+        ("pilot ws re", "restart restore resume rename"),
         ("pilot ws wait demo --for s", "stopped suspended"),
         ("pilot completion z", "zsh"),
     ] {

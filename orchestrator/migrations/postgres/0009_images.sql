@@ -20,7 +20,7 @@ CREATE TABLE rollouts (
 CREATE UNIQUE INDEX rollouts_running ON rollouts (provider) WHERE state = 'running';
 
 CREATE TABLE rollout_members (
-    rollout_id   TEXT NOT NULL REFERENCES rollouts (id) ON DELETE CASCADE,
+    rollout_id   TEXT NOT NULL,
     position     BIGINT NOT NULL,
     workspace_id TEXT NOT NULL,
     slug         TEXT NOT NULL,

@@ -50,6 +50,12 @@ impl Store {
                     }
                     removed += 1;
                 }
+                for statement in [
+                    "DELETE FROM rollout_members WHERE rollout_id IN (SELECT id FROM rollouts WHERE finished_at < $1)",
+                    "DELETE FROM rollouts WHERE finished_at < $1",
+                ] {
+                    sqlx::query(statement).bind(before(kept.operations)).execute(&mut *connection).await?;
+                }
                 let gone = "DELETE FROM workspaces WHERE deleted_at < $1 AND home_until IS NULL";
                 sqlx::query(gone).bind(before(kept.operations)).execute(connection).await?;
                 Ok(removed == AT_ONCE)

@@ -64,6 +64,28 @@ pub async fn inhabited(at: &Installation) -> [WorkspaceRow; 2] {
         store.advance(&hold, step).await.unwrap();
     }
     assert!(store.lease("reconciler", "one", std::time::Duration::from_secs(60)).await.unwrap().is_some());
+    let member = contracts::rollout::Member {
+        workspace_id: rows[0].id.clone(),
+        slug: rows[0].slug.clone(),
+        state: contracts::rollout::MemberState::Waiting,
+        before: None,
+        target: contracts::workspace::Image::named("fake:2"),
+        operation: None,
+    };
+    let rollout = contracts::rollout::Rollout {
+        id: contracts::RolloutId::random(),
+        provider: rows[0].provider.clone(),
+        state: contracts::rollout::RolloutState::Running,
+        image: None,
+        rolls_back: None,
+        at_once: 1,
+        counts: Default::default(),
+        error: None,
+        created_at: jiff::Timestamp::now(),
+        finished_at: None,
+        members: vec![member],
+    };
+    store.insert_rollout(&rollout, ("admin", "req-2"), None).await.unwrap();
     store.close().await;
     let mut connection = connect(at).await;
     for (number, row) in rows.iter().enumerate() {

@@ -113,8 +113,15 @@ pub async fn of_a_provider_one_rollout_runs_and_its_members_keep_their_order_and
     let ended = store.rollout(&first.id).await.unwrap().unwrap();
     assert_eq!((ended.state, ended.error), (RolloutState::Failed, Some(problem)), "the first word counts");
     assert!(ended.finished_at.is_some());
-    store.insert_rollout(&rollout(members), ("admin", "req-3"), None).await.unwrap();
+    let third = rollout(members);
+    store.insert_rollout(&third, ("admin", "req-3"), None).await.unwrap();
     assert_eq!(store.rollouts(10).await.unwrap().len(), 2);
+    let all =
+        orchestrator::store::Kept { operations: Duration::ZERO, operations_most: 9, keys: Duration::ZERO };
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    while store.prune(all).await.unwrap() {}
+    assert_eq!(store.rollout(&first.id).await.unwrap(), None, "what has ended is not kept for ever");
+    assert_eq!(store.rollout(&third.id).await.unwrap().unwrap().members.len(), 3);
 }
 
 pub async fn a_deleted_workspace_is_brought_back_while_its_home_is_kept_and_its_name_is_free(store: &Store) {
