@@ -17,7 +17,7 @@ pub(crate) async fn pass(client: &Client, runtime: &RuntimeRef) -> Result<()> {
     }
     let (volume, machine) =
         (owner::volume_name(&runtime.runtime_id), owner::machine_name(&runtime.runtime_id));
-    let cloud = client.cloud();
+    let cloud = client.cloud().under(runtime.fence);
     for _ in 0..ATTEMPTS {
         let home = client.look("look at the volume", cloud.volume(&volume)).await?;
         let home = home.and_then(|home| Some((owned(&home.labels, runtime)?, home)));

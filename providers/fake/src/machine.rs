@@ -79,7 +79,7 @@ impl MachineResource {
         let (name, spec) = (owner::machine_name(&inputs.runtime_id), inputs.spec());
         let owner = inputs.owner().under(fence);
         fence::pass(&self.client, &owner.runtime).await?;
-        let cloud = self.client.cloud();
+        let cloud = self.client.cloud().under(fence);
         for _ in 0..ATTEMPTS {
             let done = match self.find(&name).await? {
                 Some(found) => {
@@ -137,8 +137,8 @@ impl Resource for MachineResource {
         self.ensure(&inputs, request.fence).await?;
         let name = owner::machine_name(&inputs.runtime_id);
         // From here on the machine exists and must stay owned, whatever happens to it.
-        let start = self.client.cloud().start_machine(&name, &boot);
-        let started = self.client.ask("start the machine", start).await;
+        let cloud = self.client.cloud().under(request.fence);
+        let started = self.client.ask("start the machine", cloud.start_machine(&name, &boot)).await;
         started.map_err(|error| error.partial(&name, inputs.outputs()))?;
         Ok(Created { id: name, outputs: inputs.outputs() })
     }
@@ -162,10 +162,11 @@ impl Resource for MachineResource {
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
         let owner = parse::<Inputs>(&request.inputs)?.owner().under(request.fence);
         fence::pass(&self.client, &owner.runtime).await?;
+        let cloud = self.client.cloud().under(request.fence);
         for _ in 0..ATTEMPTS {
             let Some(found) = self.find(&request.id).await? else { return Ok(()) };
             owner.may_change("machine", &request.id, &found.labels)?;
-            let delete = self.client.cloud().delete_machine(&request.id, found.version);
+            let delete = cloud.delete_machine(&request.id, found.version);
             self.client.change("delete the machine", delete).await?;
         }
         Err(restless("machine", &request.id))

@@ -1,5 +1,7 @@
 //! What can happen to a request on its way. Tests and people who try Pilot make it happen.
 
+use std::time::Duration;
+
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -16,6 +18,12 @@ pub(crate) enum Fault {
     },
     Hang,
     Unreachable,
+    Slow(Duration),
+    Busy {
+        percent: u8,
+        chance: Box<StdRng>,
+        retry_after: Duration,
+    },
 }
 
 impl Cloud {
@@ -34,6 +42,16 @@ impl Cloud {
         self.set(Fault::Unreachable);
     }
 
+    /// Each request takes so much longer.
+    pub fn become_slow(&self, by: Duration) {
+        self.set(Fault::Slow(by));
+    }
+
+    /// Of a hundred requests `percent` are refused, with the word to come again after a while; `seed` decides which.
+    pub fn become_busy(&self, percent: u8, retry_after: Duration, seed: u64) {
+        self.set(Fault::Busy { percent, chance: Box::new(StdRng::seed_from_u64(seed)), retry_after });
+    }
+
     /// All is as before.
     pub fn heal(&self) {
         self.set(Fault::None);
@@ -44,14 +62,28 @@ impl Cloud {
     }
 
     pub(crate) async fn on_the_way(&self) -> Result<(), CloudError> {
-        if matches!(*self.0.fault.borrow(), Fault::Unreachable) {
-            return Err(CloudError::Unreachable);
+        let (mut refused, mut wait) = (None, Some(Duration::ZERO));
+        // One that is only looked at tells nobody.
+        self.0.fault.send_if_modified(|fault| {
+            match fault {
+                Fault::None | Fault::LoseAnswers { .. } => {}
+                // Its caller gives up.
+                Fault::Hang => wait = None,
+                Fault::Slow(by) => wait = Some(*by),
+                Fault::Unreachable => refused = Some(CloudError::Unreachable),
+                Fault::Busy { percent, chance, retry_after } => {
+                    let is_refused = chance.random_range(0..100) < *percent;
+                    refused = is_refused.then_some(CloudError::Busy { retry_after: *retry_after });
+                }
+            }
+            false
+        });
+        match wait {
+            None => std::future::pending().await,
+            Some(Duration::ZERO) => {}
+            Some(by) => tokio::time::sleep(by).await,
         }
-        if matches!(*self.0.fault.borrow(), Fault::Hang) {
-            // Its caller gives up.
-            std::future::pending::<()>().await;
-        }
-        Ok(())
+        refused.map_or(Ok(()), Err)
     }
 
     pub(crate) async fn on_the_way_back(&self) -> Result<(), CloudError> {
