@@ -31,6 +31,7 @@ use crate::store::{Change, Store};
 use crate::wiring::Providers;
 
 use claimer::Claimer;
+pub(crate) use claimer::LEASE;
 use ending::Why;
 pub use feed::{Feed, OperationStream};
 use run::Run;
@@ -45,6 +46,8 @@ pub struct Parts {
     pub installation: InstallationId,
     pub feed: Feed,
     pub ready_timeout: Duration,
+    /// How long a claim holds without a word of the claimer.
+    pub lease: Duration,
     /// The process is stopping: operations are left as they are, another process goes on with them.
     pub shutdown: CancellationToken,
     pub probe: reqwest::Client,

@@ -17,7 +17,7 @@ use crate::data::{DataFolder, other_secrets};
 use crate::engine::{Engine, without_password};
 use crate::http::{self, Api, Tokens};
 use crate::lifecycle::Lifecycle;
-use crate::operations::{Feed, Parts, Runner};
+use crate::operations::{Feed, LEASE, Parts, Runner};
 use crate::reconcile::{Reconciler, Repair};
 use crate::store::{Store, StoreError};
 use crate::tools::ToolPaths;
@@ -52,6 +52,8 @@ pub struct Config {
     pub ready_timeout: Duration,
     /// What follows when something is not as it is desired.
     pub repair: Repair,
+    /// Claims, leases, rounds and pauses are so many times shorter: for tests of what comes after them.
+    pub hurry: u32,
     pub tools: ToolPaths,
     pub settings: ProviderSettings,
 }
@@ -70,6 +72,7 @@ impl Default for Config {
             unsafe_expose_local: false,
             ready_timeout: Duration::from_secs(120),
             repair: Repair::Auto,
+            hurry: 1,
             tools: ToolPaths::default(),
             settings: ProviderSettings::default(),
         }
@@ -139,6 +142,7 @@ pub async fn start(config: Config, data: DataFolder) -> Result<Running, Problem>
         installation: data.installation().clone(),
         feed: Feed::new(store.clone()),
         ready_timeout: config.ready_timeout,
+        lease: LEASE / config.hurry.max(1),
         shutdown: shutdown.clone(),
         probe: probe.clone(),
         shared: Default::default(),
@@ -163,6 +167,7 @@ pub async fn start(config: Config, data: DataFolder) -> Result<Running, Problem>
         probe,
         lifecycle: Arc::clone(&lifecycle),
         repair: config.repair,
+        hurry: config.hurry.max(1),
         name: runner.name().to_owned(),
     });
     let background = tokio::spawn(reconciler.run());

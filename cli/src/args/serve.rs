@@ -43,6 +43,9 @@ pub struct Serve {
     /// What follows when an instance is not as it is desired: it is made so, or only shown
     #[arg(long, env = "PILOT_REPAIR", value_enum, default_value = "auto")]
     pub repair: Repair,
+    /// Claims, leases, rounds and pauses are so many times shorter: for tests of what comes after them
+    #[arg(long, hide = true, default_value = "1", value_name = "TIMES", value_parser = clap::value_parser!(u32).range(1..=20))]
+    pub hurry: u32,
     #[command(flatten)]
     pub providing: Providing,
     /// What is logged to stderr: error, warn, info, debug, trace, or a filter such as gateway=debug

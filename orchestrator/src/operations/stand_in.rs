@@ -34,6 +34,7 @@ pub async fn parts(root: &Path) -> Parts {
         providers: Providers::of([]),
         installation: InstallationId::random(),
         ready_timeout: Duration::ZERO,
+        lease: super::LEASE,
         shutdown: CancellationToken::new(),
         probe: crate::readiness::client().unwrap(),
         shared: Default::default(),
