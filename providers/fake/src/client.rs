@@ -94,11 +94,9 @@ fn as_provider_error(doing: &str, error: &CloudError) -> ProviderError {
             Outcome::NothingHappened,
             "Set PILOT_FAKE_API_TOKEN to a token that the cloud knows.",
         ),
-        CloudError::Busy { .. } => (
-            ErrorCode::ProviderRateLimited,
-            Outcome::NothingHappened,
-            "Nothing to do: it is tried again.",
-        ),
+        CloudError::Busy { .. } => {
+            (ErrorCode::ProviderRateLimited, Outcome::NothingHappened, "Nothing to do: it is tried again.")
+        }
         CloudError::NotFound(_) | CloudError::Conflict(_) | CloudError::Refused(_) => (
             ErrorCode::ProviderFailed,
             Outcome::NothingHappened,

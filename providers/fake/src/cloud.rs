@@ -115,9 +115,7 @@ pub(crate) enum CloudError {
     #[error("the cloud refuses: {0}")]
     Refused(String),
     #[error("the cloud asks for fewer requests")]
-    Busy {
-        retry_after: Duration,
-    },
+    Busy { retry_after: Duration },
 }
 
 impl Cloud {

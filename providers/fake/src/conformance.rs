@@ -47,11 +47,7 @@ fn settings(credential: &str, url: Option<&str>) -> Settings {
     Settings::read(&declare::name(), SETTINGS, given).expect("usable settings")
 }
 
-fn bench_of(
-    cloud: Cloud,
-    credential: String,
-    provider: impl Fn(Arc<CanaryBoot>) -> FakeProvider,
-) -> Bench {
+fn bench_of(cloud: Cloud, credential: String, provider: impl Fn(Arc<CanaryBoot>) -> FakeProvider) -> Bench {
     let boot = CanaryBoot::new();
     let provider = || -> Arc<dyn Provider> { Arc::new(provider(boot.clone())) };
     let world = Arc::new(World(cloud.clone()));

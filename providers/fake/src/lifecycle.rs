@@ -60,14 +60,19 @@ impl Lifecycle for FakeLifecycle {
         fence::pass(&self.client, runtime).await?;
         let (name, _) = self.existing(runtime).await?;
         let boot = self.client.boot_files(&runtime.runtime_id).await?;
-        self.client.ask("start the machine", self.client.cloud().under(runtime.fence).start_machine(&name, &boot)).await
+        self.client
+            .ask("start the machine", self.client.cloud().under(runtime.fence).start_machine(&name, &boot))
+            .await
     }
 
     async fn stop(&self, runtime: &RuntimeRef, _grace: Duration) -> Result<()> {
         fence::pass(&self.client, runtime).await?;
         let Some(_) = self.find(runtime).await? else { return Ok(()) };
         let name = owner::machine_name(&runtime.runtime_id);
-        self.client.look("stop the machine", self.client.cloud().under(runtime.fence).stop_machine(&name)).await.map(drop)
+        self.client
+            .look("stop the machine", self.client.cloud().under(runtime.fence).stop_machine(&name))
+            .await
+            .map(drop)
     }
 
     async fn suspend(&self, runtime: &RuntimeRef) -> Result<()> {
@@ -77,7 +82,9 @@ impl Lifecycle for FakeLifecycle {
             return Ok(());
         }
         self.running(runtime).await?;
-        self.client.ask("suspend the machine", self.client.cloud().under(runtime.fence).suspend_machine(&name)).await
+        self.client
+            .ask("suspend the machine", self.client.cloud().under(runtime.fence).suspend_machine(&name))
+            .await
     }
 
     async fn status(&self, runtime: &RuntimeRef) -> Result<RunStatus> {
@@ -146,7 +153,7 @@ impl Inventory for FakeLifecycle {
         let owned = |(kind, id, labels): (String, String, Labels)| {
             let Owner { runtime, .. } = Owner::of(&labels)?;
             let is_ours = runtime.installation == *installation;
-            is_ours.then(|| OwnedObject { runtime_id: runtime.runtime_id, kind, id })
+            is_ours.then_some(OwnedObject { runtime_id: runtime.runtime_id, kind, id })
         };
         let mut owned: Vec<_> = objects.into_iter().filter_map(owned).collect();
         owned.sort();

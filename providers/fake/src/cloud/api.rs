@@ -3,7 +3,7 @@
 use provider_api::{BootFile, Executed, Snapshot};
 use serde::de::DeserializeOwned;
 
-use super::call::{Call, Taken, Request};
+use super::call::{Call, Request, Taken};
 use super::remote::Remote;
 use super::{Cloud, CloudError, Files, Labels, Machine, Spec, Volume, commands};
 

@@ -18,22 +18,63 @@ pub(crate) struct Request {
 pub(crate) enum Call {
     Ping,
     List,
-    Volume { name: String },
-    CreateVolume { name: String, new: Volume },
-    LabelVolume { name: String, version: u64, labels: Labels },
-    DeleteVolume { name: String, version: u64 },
-    Machine { name: String },
-    CreateMachine { name: String, spec: Spec, labels: Labels },
-    ChangeMachine { name: String, version: u64, labels: Labels, size: String },
-    DeleteMachine { name: String, version: u64 },
-    StartMachine { name: String, files: Files },
-    StopMachine { name: String },
-    SuspendMachine { name: String },
-    Log { name: String },
+    Volume {
+        name: String,
+    },
+    CreateVolume {
+        name: String,
+        new: Volume,
+    },
+    LabelVolume {
+        name: String,
+        version: u64,
+        labels: Labels,
+    },
+    DeleteVolume {
+        name: String,
+        version: u64,
+    },
+    Machine {
+        name: String,
+    },
+    CreateMachine {
+        name: String,
+        spec: Spec,
+        labels: Labels,
+    },
+    ChangeMachine {
+        name: String,
+        version: u64,
+        labels: Labels,
+        size: String,
+    },
+    DeleteMachine {
+        name: String,
+        version: u64,
+    },
+    StartMachine {
+        name: String,
+        files: Files,
+    },
+    StopMachine {
+        name: String,
+    },
+    SuspendMachine {
+        name: String,
+    },
+    Log {
+        name: String,
+    },
     /// The files on the disk of a machine.
-    Home { name: String },
-    TakeSnapshot { name: String },
-    Snapshots { name: String },
+    Home {
+        name: String,
+    },
+    TakeSnapshot {
+        name: String,
+    },
+    Snapshots {
+        name: String,
+    },
 }
 
 impl Call {

@@ -17,6 +17,9 @@ pub(crate) enum Fault {
         chance: Box<StdRng>,
     },
     Hang,
+    HoldAnswer {
+        writes: u32,
+    },
     Unreachable,
     Slow(Duration),
     Busy {
@@ -40,6 +43,11 @@ impl Cloud {
     /// No connection is made.
     pub fn become_unreachable(&self) {
         self.set(Fault::Unreachable);
+    }
+
+    /// The write with this number, counted from now, takes effect and is never answered; nor is any after it.
+    pub fn hold_answer(&self, write: u32) {
+        self.set(Fault::HoldAnswer { writes: write });
     }
 
     /// Each request takes so much longer.
@@ -67,6 +75,7 @@ impl Cloud {
         self.0.fault.send_if_modified(|fault| {
             match fault {
                 Fault::None | Fault::LoseAnswers { .. } => {}
+                Fault::HoldAnswer { writes } => wait = (*writes > 0).then_some(Duration::ZERO),
                 // Its caller gives up.
                 Fault::Hang => wait = None,
                 Fault::Slow(by) => wait = Some(*by),
@@ -86,13 +95,22 @@ impl Cloud {
         refused.map_or(Ok(()), Err)
     }
 
-    pub(crate) async fn on_the_way_back(&self) -> Result<(), CloudError> {
-        let mut is_lost = false;
-        self.0.fault.send_modify(|fault| {
-            if let Fault::LoseAnswers { percent, chance } = fault {
-                is_lost = chance.random_range(0..100) < *percent;
+    pub(crate) async fn on_the_way_back(&self, is_write: bool) -> Result<(), CloudError> {
+        let (mut is_lost, mut is_held) = (false, false);
+        self.0.fault.send_if_modified(|fault| {
+            match fault {
+                Fault::LoseAnswers { percent, chance } => is_lost = chance.random_range(0..100) < *percent,
+                Fault::HoldAnswer { writes } if is_write => {
+                    *writes = writes.saturating_sub(1);
+                    is_held = *writes == 0;
+                }
+                _ => {}
             }
+            false
         });
+        if is_held {
+            std::future::pending::<()>().await;
+        }
         if is_lost { Err(CloudError::NoAnswer) } else { Ok(()) }
     }
 }

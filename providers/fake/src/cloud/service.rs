@@ -52,6 +52,12 @@ impl Cloud {
         journal.map_or_else(Vec::new, |kept| kept.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }
 
+    /// How many writes it holds.
+    pub fn journal_len(&self) -> usize {
+        let journal = self.0.journal.as_ref();
+        journal.map_or(0, |kept| kept.lock().unwrap_or_else(PoisonError::into_inner).len())
+    }
+
     /// Everything that there is, without a request.
     pub fn everything(&self) -> Vec<Object> {
         let objects = self.objects();
@@ -81,6 +87,7 @@ impl Cloud {
         if self.0.token.is_some() && self.0.token != request.token {
             return Err(CloudError::BadToken);
         }
+        let is_write = request.call.write().is_some();
         let answer = {
             let mut objects = self.objects();
             let write = request.call.write().map(|(what, name)| (what, name.to_owned()));
@@ -92,7 +99,7 @@ impl Cloud {
             }
             answer
         };
-        self.on_the_way_back().await?;
+        self.on_the_way_back(is_write).await?;
         answer
     }
 }
