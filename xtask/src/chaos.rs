@@ -10,7 +10,7 @@ use crate::{build, image, system, tools, ui};
 
 /// Kill, pause and starve what Pilot is made of, and check invariants with a witness that is not Pilot.
 ///
-/// A round is a few clients that create, start, stop, rename and delete workspaces at once, while one or two things break:
+/// A round is a few clients that create, start, stop, rename and delete workspaces at once, while one to three things break:
 /// an orchestrator or its engine host is killed, ended or stopped for longer than its claims hold, PostgreSQL restarts or
 /// stops, the provider loses answers, hangs, is slow, busy or away, machines are removed by hand. Then all is healed, and
 /// within a deadline everything that was accepted has to have ended once, and what exists has to be what is desired. The

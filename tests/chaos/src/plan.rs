@@ -74,7 +74,7 @@ impl Plan {
         let clients = (0..chance.random_range(2..=most))
             .map(|_| (0..chance.random_range(1..=4)).map(|_| step(&mut chance, slugs)).collect())
             .collect();
-        let faults = (0..chance.random_range(1..=2)).map(|_| fault(&mut chance, store, provider)).collect();
+        let faults = (0..chance.random_range(1..=3)).map(|_| fault(&mut chance, store, provider)).collect();
         Self { round, clients, faults }
     }
 }
@@ -82,15 +82,15 @@ impl Plan {
 fn step(chance: &mut StdRng, slugs: &[&'static str]) -> Step {
     let slug = pick(chance, slugs);
     let ask = match chance.random_range(0..20) {
-        0..6 => Ask::Create(slug),
-        6..8 => Ask::Change("start", slug),
-        8..10 => Ask::Change("stop", slug),
-        10 => Ask::Change("restart", slug),
-        11 => Ask::Change("apply", slug),
-        12 => Ask::Change("suspend", slug),
-        13 => Ask::Change("resume", slug),
-        14 => Ask::Rename(slug, pick(chance, slugs)),
-        15 => Ask::Cancel,
+        0..8 => Ask::Create(slug),
+        8..10 => Ask::Change("start", slug),
+        10..12 => Ask::Change("stop", slug),
+        12 => Ask::Change("restart", slug),
+        13 => Ask::Change("apply", slug),
+        14 => Ask::Change("suspend", slug),
+        15 => Ask::Change("resume", slug),
+        16 => Ask::Rename(slug, pick(chance, slugs)),
+        17 => Ask::Cancel,
         _ => Ask::Delete(slug),
     };
     Step { after: millis(chance, 0, 500), ask, twice: chance.random_range(0..4) == 0 }
