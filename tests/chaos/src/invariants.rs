@@ -61,7 +61,13 @@ pub async fn standing(world: &World, deadline: Instant) -> Result<Vec<Violation>
     let objects = world.witness.objects()?;
     found.extend(workspaces.iter().filter_map(desired));
     found.extend(unique(&workspaces));
-    found.extend(outside(&workspaces, &objects));
+    let volumes = objects.iter().filter(|it| it.kind == Kind::Volume).map(|it| it.runtime.clone());
+    let homes = {
+        let mut kept = world.ledger.lock();
+        kept.homes.extend(volumes);
+        kept.homes.clone()
+    };
+    found.extend(outside(&workspaces, &objects, &homes));
     for server in 0..world.servers.len() {
         found.extend(routes(world, server, &workspaces, &objects).await);
     }
@@ -90,8 +96,8 @@ fn unique(workspaces: &[Value]) -> Vec<Violation> {
     again.map(|slug| Violation::new("slugs_are_unique", format!("two are called {slug}"))).collect()
 }
 
-/// Rows against what the witness sees.
-fn outside(workspaces: &[Value], objects: &[Object]) -> Vec<Violation> {
+/// Rows against what the witness sees. A create that was cancelled in time has left nothing, and is stopped.
+fn outside(workspaces: &[Value], objects: &[Object], homes: &BTreeSet<String>) -> Vec<Violation> {
     let rows: HashMap<&str, &Value> = workspaces.iter().map(|it| (text(it, "runtimeId"), it)).collect();
     let mut found = Vec::new();
     let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
@@ -120,7 +126,10 @@ fn outside(workspaces: &[Value], objects: &[Object]) -> Vec<Violation> {
         match text(row, "state") {
             "ready" if !runs => found.push(missing("its machine does not run")),
             "stopped" | "suspended" if runs => found.push(missing("its machine runs")),
-            "ready" | "stopped" | "suspended" if !counts.contains_key(&(runtime, "volume")) => {
+            state
+                if (state == "ready" || homes.contains(runtime))
+                    && !counts.contains_key(&(runtime, "volume")) =>
+            {
                 found.push(missing("its volume is gone"));
             }
             _ => {}
@@ -265,9 +274,14 @@ mod tests {
         let home = object(Kind::Volume, "v", "rt-1", false);
         let machine = object(Kind::Machine, "m", "rt-1", true);
         let rows = [row("ada", "rt-1", "ready")];
+        let outside = |rows: &[Value], objects: &[Object]| super::outside(rows, objects, &BTreeSet::new());
         assert_eq!(outside(&rows, &[home.clone(), machine.clone()]), []);
         assert_eq!(names(&outside(&rows, std::slice::from_ref(&home))), ["nothing_is_missing"]);
         assert_eq!(names(&outside(&rows, std::slice::from_ref(&machine))), ["nothing_is_missing"]);
+        let stopped = [row("ada", "rt-1", "stopped")];
+        assert_eq!(outside(&stopped, &[]), [], "never made");
+        let had = BTreeSet::from(["rt-1".to_owned()]);
+        assert_eq!(names(&super::outside(&stopped, &[], &had)), ["nothing_is_missing"], "lost");
         let twin = object(Kind::Machine, "n", "rt-1", true);
         assert_eq!(names(&outside(&rows, &[home.clone(), machine.clone(), twin])), ["no_double"]);
         assert_eq!(names(&outside(&[], &[home, machine])), ["no_orphan", "no_orphan"]);

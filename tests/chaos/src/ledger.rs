@@ -1,6 +1,6 @@
 //! What clients were told. It is what Pilot has to keep.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
@@ -17,6 +17,8 @@ pub struct Kept {
     pub accepted: BTreeMap<String, Accepted>,
     /// Which operation a key stands for.
     keys: HashMap<String, String>,
+    /// Runtimes whose volume was there: only a delete may take it.
+    pub homes: BTreeSet<String>,
     /// How often each answer was given.
     pub answers: BTreeMap<String, u64>,
     /// What was wrong with an answer itself.

@@ -32,10 +32,13 @@ pub async fn run(run: &mut Run<'_>) -> Result<()> {
     let (mut world, mut done) = (World::start(&shared).await?, 0);
     while done < zombies && !run.is_over() {
         let batch = AT_ONCE.min(zombies - done);
-        let (delay, kind) = (Duration::from_millis(chance.random_range(0..700)), chance.random_range(0..4));
-        let (taken, mut found) = sleep_through(&world, done..done + batch, kind, delay).await?;
+        let (delay, kind) = (Duration::from_millis(chance.random_range(0..600)), chance.random_range(0..4));
+        // So that there is a middle of something to fall asleep in.
+        let slow = Duration::from_millis(chance.random_range(5..80));
+        let sleep = Sleep { kind: KINDS[kind], delay, slow };
+        let (taken, mut found) = sleep_through(&world, done..done + batch, &sleep).await?;
         found.extend(round::settle(&world, Duration::from_secs(90)).await?);
-        let schedule = format!("{} after {delay:?}\n", KINDS[kind]);
+        let schedule = format!("{sleep:?}\n");
         let is_broken = !found.is_empty();
         run.found(&mut world, &format!("zombies {done} to {}", done + batch - 1), found, &schedule, None);
         done += batch;
@@ -53,12 +56,20 @@ pub async fn run(run: &mut Run<'_>) -> Result<()> {
 /// What is in hand when it falls asleep.
 const KINDS: [&str; 4] = ["create", "stop", "restart", "delete"];
 
+#[derive(Debug)]
+struct Sleep {
+    kind: &'static str,
+    /// After the requests.
+    delay: Duration,
+    /// Each call to the provider takes so long.
+    slow: Duration,
+}
+
 /// How many of the operations were another's when the first woke up.
 async fn sleep_through(
     world: &World,
     numbers: std::ops::Range<u32>,
-    kind: usize,
-    delay: Duration,
+    sleep: &Sleep,
 ) -> Result<(u32, Vec<Violation>)> {
     let (zombie, heir) = (&world.servers[0], &world.servers[1]);
     let slugs: Vec<String> = numbers.map(|number| format!("zombie-{number}")).collect();
@@ -70,23 +81,32 @@ async fn sleep_through(
     };
     let change = |slug: &String| {
         let path = format!("/v1/workspaces/{slug}");
-        let (method, path) = match KINDS[kind] {
+        let (method, path) = match sleep.kind {
             "delete" => (Method::DELETE, path),
             change => (Method::POST, format!("{path}/{change}")),
         };
         Asked { method, path, body: None, key: None }
     };
-    if kind > 0 {
+    if sleep.kind != "create" {
         let creates = slugs.iter().map(|slug| ask(world, 0, create(slug)));
         let ids = join_all(creates).await.into_iter().collect::<Result<Vec<_>>>()?;
         ended(world, &ids, "what is made before a sleep").await?;
     }
+    if let Some(cloud) = &world.cloud {
+        cloud.become_slow(sleep.slow);
+    }
     // Nobody else claims, so that it is the zombie that has them.
     heir.pause()?;
-    let asked = slugs.iter().map(|slug| ask(world, 0, if kind == 0 { create(slug) } else { change(slug) }));
+    let asked = slugs.iter().map(|slug| {
+        let asked = if sleep.kind == "create" { create(slug) } else { change(slug) };
+        ask(world, 0, asked)
+    });
     let asked = join_all(asked).await;
-    tokio::time::sleep(delay).await;
+    tokio::time::sleep(sleep.delay).await;
     zombie.pause()?;
+    if let Some(cloud) = &world.cloud {
+        cloud.heal();
+    }
     heir.wake()?;
     let ids = asked.into_iter().collect::<Result<Vec<_>>>()?;
     let before = unfinished(world, &ids).await?;
@@ -94,12 +114,12 @@ async fn sleep_through(
     // The successor goes on with its life, and so what wakes up is really late.
     let next = slugs.iter().map(|slug| Asked {
         method: Method::POST,
-        path: format!("/v1/workspaces/{slug}/{}", if kind == 1 { "start" } else { "restart" }),
+        path: format!("/v1/workspaces/{slug}/{}", if sleep.kind == "stop" { "start" } else { "restart" }),
         body: None,
         key: None,
     });
     let mut found = Vec::new();
-    if KINDS[kind] != "delete" {
+    if sleep.kind != "delete" {
         let next = join_all(next.map(|asked| ask(world, 1, asked))).await;
         let next = next.into_iter().collect::<Result<Vec<_>>>()?;
         zombie.wake()?;
