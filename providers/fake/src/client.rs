@@ -65,6 +65,18 @@ impl Client {
         }
     }
 
+    /// A change of an object that is there; `None` when it is of another version by now.
+    pub async fn unless_changed<T>(
+        &self,
+        doing: &str,
+        call: impl Future<Output = std::result::Result<T, CloudError>>,
+    ) -> Result<Option<T>> {
+        match self.attempt(call).await {
+            Err(CloudError::Conflict(_)) => Ok(None),
+            other => other.map(Some).map_err(|error| as_provider_error(doing, &error)),
+        }
+    }
+
     async fn attempt<T>(
         &self,
         call: impl Future<Output = std::result::Result<T, CloudError>>,

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use contracts::{InstallationId, RuntimeId};
 use provider_api::resource::{parse, properties};
 use provider_api::{
-    CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ReadRequest, ReadState,
-    Resource, ResourceSchema, Result, UpdateRequest,
+    BootFile, CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ReadRequest,
+    ReadState, Resource, ResourceSchema, Result, RuntimeRef, UpdateRequest,
 };
 use serde::{Deserialize, Serialize};
 
@@ -107,6 +107,40 @@ impl MachineResource {
     }
 }
 
+/// What is done to a machine that exists.
+pub(crate) enum Act<'a> {
+    Start(&'a [BootFile]),
+    Stop,
+    Suspend,
+}
+
+/// Done to the version that was looked at: when another came between, it is looked at again. False when there is no machine.
+pub(crate) async fn act(client: &Client, runtime: &RuntimeRef, act: Act<'_>) -> Result<bool> {
+    let (name, cloud) = (owner::machine_name(&runtime.runtime_id), client.cloud().under(runtime.fence));
+    for _ in 0..ATTEMPTS {
+        let found = client.look("look at the machine", cloud.machine(&name)).await?;
+        let Some(found) = found else { return Ok(false) };
+        let seen = owner::must_own("machine", &name, &found.labels, runtime)?.runtime.fence;
+        provider_api::fence::pass(runtime.fence, seen, ("machine", &name))?;
+        let version = found.version;
+        let done = match act {
+            Act::Start(files) => {
+                client.unless_changed("start the machine", cloud.start_machine(&name, version, files)).await?
+            }
+            Act::Stop => {
+                client.unless_changed("stop the machine", cloud.stop_machine(&name, version)).await?
+            }
+            Act::Suspend => {
+                client.unless_changed("suspend the machine", cloud.suspend_machine(&name, version)).await?
+            }
+        };
+        if done.is_some() {
+            return Ok(true);
+        }
+    }
+    Err(restless("machine", &name))
+}
+
 #[async_trait]
 impl Resource for MachineResource {
     fn schema(&self) -> ResourceSchema {
@@ -137,8 +171,9 @@ impl Resource for MachineResource {
         self.ensure(&inputs, request.fence).await?;
         let name = owner::machine_name(&inputs.runtime_id);
         // From here on the machine exists and must stay owned, whatever happens to it.
-        let cloud = self.client.cloud().under(request.fence);
-        let started = self.client.ask("start the machine", cloud.start_machine(&name, &boot)).await;
+        let runtime = inputs.owner().under(request.fence).runtime;
+        let started = act(&self.client, &runtime, Act::Start(&boot)).await;
+        let started = started.and_then(|found| found.then_some(()).ok_or_else(|| restless("machine", &name)));
         started.map_err(|error| error.partial(&name, inputs.outputs()))?;
         Ok(Created { id: name, outputs: inputs.outputs() })
     }

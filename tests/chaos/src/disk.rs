@@ -16,9 +16,10 @@ use crate::round;
 use crate::run::{Run, progress};
 use crate::world::World;
 
-/// What a store and the states of stacks are written with.
+/// What a store and the states of stacks are written with. `write` is not among them: it is what wakes threads up, too, and no
+/// program goes on without.
 const CALLS: [&str; 8] =
-    ["fsync", "fdatasync", "pwrite64", "write", "openat", "ftruncate", "renameat", "unlinkat"];
+    ["fsync", "fdatasync", "pwrite64", "openat", "ftruncate", "rename", "renameat", "unlinkat"];
 
 const ERRORS: [&str; 2] = ["ENOSPC", "EIO"];
 
@@ -136,7 +137,14 @@ impl Tracer {
 
     fn detach(mut self) -> Result<()> {
         process::signal(self.0.id(), Signal::INT)?;
-        self.0.wait()?;
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while self.0.try_wait()?.is_none() {
+            if Instant::now() > deadline {
+                // What it traces goes on without it.
+                self.0.kill()?;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
         Ok(())
     }
 }

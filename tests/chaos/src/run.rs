@@ -83,7 +83,8 @@ impl Run<'_> {
 
     /// The last questions to a world.
     pub async fn end(&mut self, mut world: World) -> Result<()> {
-        let found = round::farewell(&world).await?;
+        let mut found = round::settle(&world, Duration::from_secs(60)).await?;
+        found.extend(round::farewell(&world).await?);
         self.found(&mut world, "at the end", found, "", None);
         self.report.add(&world);
         Ok(())

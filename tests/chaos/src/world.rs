@@ -45,7 +45,9 @@ impl World {
         let folder = tempfile::Builder::new().prefix("pilot-chaos-").tempdir()?;
         let (mut env, mut service, mut cloud) = (Vec::new(), None, None);
         let mut args: Vec<String> =
-            ["--log", "info", "--ready-timeout", "30", "--hurry"].map(str::to_owned).into();
+            ["--log", "info,orchestrator::http=warn", "--ready-timeout", "30", "--hurry"]
+                .map(str::to_owned)
+                .into();
         args.push(HURRY.to_string());
         match options.provider {
             Provider::Fake => {

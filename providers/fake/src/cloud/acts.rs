@@ -58,17 +58,19 @@ impl Objects {
                 self.machines.remove(&name);
                 told(())
             }
-            Call::StartMachine { name, files } => self.start_machine(&name, files),
-            Call::StopMachine { name } => {
+            Call::StartMachine { name, version, files } => self.start_machine(&name, version, files),
+            Call::StopMachine { name, version } => {
                 let machine = self.machine(&name)?;
+                same_version(&name, machine.version, version)?;
                 if machine.phase != Phase::Stopped {
                     (machine.phase, machine.address, machine.instance) = (Phase::Stopped, None, None);
                     machine.say(&format!("{name} is stopped"));
                 }
                 told(())
             }
-            Call::SuspendMachine { name } => {
+            Call::SuspendMachine { name, version } => {
                 let machine = self.machine(&name)?;
+                same_version(&name, machine.version, version)?;
                 let Some(instance) = &machine.instance else {
                     return Err(CloudError::Refused(format!("{name} does not run")));
                 };
@@ -110,8 +112,10 @@ impl Objects {
     }
 
     /// Puts the files into the home and lets it run, from its boot or from where it was suspended.
-    fn start_machine(&mut self, name: &str, files: Files) -> Answer<Value> {
-        let disk = self.machine(name)?.spec.volume.clone();
+    fn start_machine(&mut self, name: &str, version: u64, files: Files) -> Answer<Value> {
+        let machine = self.machine(name)?;
+        same_version(name, machine.version, version)?;
+        let disk = machine.spec.volume.clone();
         let home = &mut self.volume(&disk)?.files;
         home.extend(files);
         let home = home.clone();

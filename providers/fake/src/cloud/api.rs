@@ -96,17 +96,17 @@ impl Session {
     }
 
     /// Puts the files into the home and lets it run, from its boot or from where it was suspended.
-    pub async fn start_machine(&self, name: &str, files: &[BootFile]) -> Answer<()> {
+    pub async fn start_machine(&self, name: &str, version: u64, files: &[BootFile]) -> Answer<()> {
         let files: Files = files.iter().map(|file| (file.path.clone(), file.content.clone())).collect();
-        self.ask(Call::StartMachine { name: name.to_owned(), files }).await
+        self.ask(Call::StartMachine { name: name.to_owned(), version, files }).await
     }
 
-    pub async fn stop_machine(&self, name: &str) -> Answer<()> {
-        self.ask(Call::StopMachine { name: name.to_owned() }).await
+    pub async fn stop_machine(&self, name: &str, version: u64) -> Answer<()> {
+        self.ask(Call::StopMachine { name: name.to_owned(), version }).await
     }
 
-    pub async fn suspend_machine(&self, name: &str) -> Answer<()> {
-        self.ask(Call::SuspendMachine { name: name.to_owned() }).await
+    pub async fn suspend_machine(&self, name: &str, version: u64) -> Answer<()> {
+        self.ask(Call::SuspendMachine { name: name.to_owned(), version }).await
     }
 
     pub async fn log(&self, name: &str) -> Answer<Vec<u8>> {

@@ -54,13 +54,16 @@ pub(crate) enum Call {
     },
     StartMachine {
         name: String,
+        version: u64,
         files: Files,
     },
     StopMachine {
         name: String,
+        version: u64,
     },
     SuspendMachine {
         name: String,
+        version: u64,
     },
     Log {
         name: String,
@@ -88,8 +91,8 @@ impl Call {
             Call::ChangeMachine { name, .. } => ("change machine", name),
             Call::DeleteMachine { name, .. } => ("delete machine", name),
             Call::StartMachine { name, .. } => ("start machine", name),
-            Call::StopMachine { name } => ("stop machine", name),
-            Call::SuspendMachine { name } => ("suspend machine", name),
+            Call::StopMachine { name, .. } => ("stop machine", name),
+            Call::SuspendMachine { name, .. } => ("suspend machine", name),
             Call::TakeSnapshot { name } => ("take snapshot", name),
             Call::Ping | Call::List | Call::Volume { .. } | Call::Machine { .. } => return None,
             Call::Log { .. } | Call::Home { .. } | Call::Snapshots { .. } => return None,
