@@ -129,7 +129,8 @@ impl Reconciler {
 
     /// Prolongs it. Where the store is one process's own there is nobody to share with.
     async fn holds_lease(&self) -> Result<bool, Problem> {
-        Ok(self.store.is_alone() || self.store.lease(RECONCILER, &self.name, LEASE / self.hurry).await?.is_some())
+        Ok(self.store.is_alone()
+            || self.store.lease(RECONCILER, &self.name, LEASE / self.hurry).await?.is_some())
     }
 
     async fn converge(&self, row: &WorkspaceRow) -> Result<(), Problem> {

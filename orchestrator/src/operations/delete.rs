@@ -18,7 +18,14 @@ pub async fn run(run: &Arc<Run>) -> Result<(), Problem> {
     let provider = run.provider(&row).map_err(|problem| problem.with_action(GONE))?;
     let stack = stack_to_delete(&row, provider.as_ref(), &run.parts.installation)?;
     run.reach(Phase::Planned).await?;
-    destroy(run, &stack).await?;
+    match destroy(run, &stack).await {
+        // What the state does not know may hold what it knows, as a machine holds its volume.
+        Err(problem) if problem.code == ErrorCode::ProviderFailed => {
+            sweep(run, provider.as_ref(), &stack).await.map_err(|_| problem)?;
+            destroy(run, &stack).await?;
+        }
+        destroyed => destroyed?,
+    }
     run.reach(Phase::Applied).await?;
     sweep(run, provider.as_ref(), &stack).await
 }
@@ -50,9 +57,10 @@ async fn sweep(run: &Run, provider: &dyn Provider, stack: &Stack) -> Result<(), 
         let Some(resource) = types.iter().find(|resource| resource.schema().token == declared.token) else {
             continue;
         };
-        let known = declared.inputs.iter().filter_map(|(name, expr)| match expr {
-            Expr::Value(value) => Some((name.clone(), value.clone())),
-            Expr::Secret(_) | Expr::Output { .. } => None,
+        // Only a run knows the others. A delete goes by whose the object is, and an input that is required is there.
+        let known = declared.inputs.iter().map(|(name, expr)| match expr {
+            Expr::Value(value) => (name.clone(), value.clone()),
+            Expr::Secret(_) | Expr::Output { .. } => (name.clone(), "".into()),
         });
         let request = DeleteRequest {
             id: String::new(),

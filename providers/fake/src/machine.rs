@@ -196,14 +196,16 @@ impl Resource for MachineResource {
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
         let owner = parse::<Inputs>(&request.inputs)?.owner().under(request.fence);
+        // By whose it is: who has lost the id can delete it, too.
+        let name = owner::machine_name(&owner.runtime.runtime_id);
         fence::pass(&self.client, &owner.runtime).await?;
         let cloud = self.client.cloud().under(request.fence);
         for _ in 0..ATTEMPTS {
-            let Some(found) = self.find(&request.id).await? else { return Ok(()) };
-            owner.may_change("machine", &request.id, &found.labels)?;
-            let delete = cloud.delete_machine(&request.id, found.version);
+            let Some(found) = self.find(&name).await? else { return Ok(()) };
+            owner.may_change("machine", &name, &found.labels)?;
+            let delete = cloud.delete_machine(&name, found.version);
             self.client.change("delete the machine", delete).await?;
         }
-        Err(restless("machine", &request.id))
+        Err(restless("machine", &name))
     }
 }

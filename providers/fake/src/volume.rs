@@ -135,14 +135,16 @@ impl Resource for VolumeResource {
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
         let owner = parse::<Inputs>(&request.inputs)?.owner().under(request.fence);
+        // By whose it is: who has lost the id can delete it, too.
+        let name = owner::volume_name(&owner.runtime.runtime_id);
         fence::pass(&self.client, &owner.runtime).await?;
         let cloud = self.client.cloud().under(request.fence);
         for _ in 0..ATTEMPTS {
-            let Some(found) = self.find(&request.id).await? else { return Ok(()) };
-            owner.may_change("volume", &request.id, &found.labels)?;
-            let delete = cloud.delete_volume(&request.id, found.version);
+            let Some(found) = self.find(&name).await? else { return Ok(()) };
+            owner.may_change("volume", &name, &found.labels)?;
+            let delete = cloud.delete_volume(&name, found.version);
             self.client.change("delete the volume", delete).await?;
         }
-        Err(restless("volume", &request.id))
+        Err(restless("volume", &name))
     }
 }

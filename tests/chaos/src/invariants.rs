@@ -82,7 +82,9 @@ fn desired(workspace: &Value) -> Option<Violation> {
         // What was suspended was removed by hand: there is nothing to keep any more.
         ("suspended", "stopped") => true,
         // What may pass is tried again, and so this is not its end.
-        (_, "failed") => error["action"].is_string() && error["retryable"] != true,
+        ("running" | "stopped" | "suspended", "failed") => {
+            error["action"].is_string() && error["retryable"] != true
+        }
         _ => false,
     };
     let invariant = if desired == "deleted" { "deleted_is_gone" } else { "workspaces_are_as_desired" };
@@ -106,6 +108,7 @@ fn outside(workspaces: &[Value], objects: &[Object], homes: &BTreeSet<String>) -
             Kind::Machine => "machine",
             Kind::Volume => "volume",
             Kind::Network => "network",
+            Kind::Mark => "mark",
         };
         *counts.entry((&object.runtime, kind)).or_default() += 1;
         if !rows.contains_key(object.runtime.as_str()) {
@@ -113,7 +116,7 @@ fn outside(workspaces: &[Value], objects: &[Object], homes: &BTreeSet<String>) -
         }
     }
     for ((runtime, kind), count) in &counts {
-        if *count > 1 {
+        if *count > 1 && *kind != "mark" {
             found.push(Violation::new("no_double", format!("{runtime} has {count} of the kind {kind}")));
         }
     }
@@ -297,6 +300,9 @@ mod tests {
         assert!(failed(json!({"action": "Pay the bill.", "retryable": false})));
         assert!(!failed(json!({"action": "Wait.", "retryable": true})));
         assert!(!failed(json!({"retryable": false})));
+        let mut deleted = row("ada", "rt-1", "failed");
+        (deleted["desired"], deleted["error"]) = (json!("deleted"), json!({"action": "Try again."}));
+        assert_eq!(desired(&deleted).unwrap().invariant, "deleted_is_gone");
         assert_eq!(names(&unique(&[row("ada", "a", ""), row("ada", "b", "")])), ["slugs_are_unique"]);
     }
 }

@@ -3,23 +3,23 @@
 
 pub mod options;
 
+pub mod api;
 pub mod plan;
+pub mod round;
 pub mod world;
 
-mod api;
 mod clients;
 mod faults;
-mod ledger;
+pub mod ledger;
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what tests start with, too")]
 #[path = "../../../automation/tests/support/postgres.rs"]
 mod postgres;
 mod process;
-mod server;
-mod witness;
+pub mod server;
+pub mod witness;
 
 mod disk;
 mod races;
-mod round;
 mod zombies;
 
 pub mod invariants;

@@ -25,6 +25,8 @@ pub enum Kind {
     Machine,
     Volume,
     Network,
+    /// Only says something, as a volume of Docker's does with its name.
+    Mark,
 }
 
 #[derive(Clone)]
@@ -92,6 +94,7 @@ impl Witness {
             (Kind::Machine, &["rm", "--force", "--volumes"][..]),
             (Kind::Network, &["network", "rm"]),
             (Kind::Volume, &["volume", "rm"]),
+            (Kind::Mark, &["volume", "rm"]),
         ] {
             for object in objects.iter().filter(|object| object.kind == kind) {
                 let _ = docker(&[args, &[object.name.as_str()]].concat());
@@ -130,9 +133,11 @@ fn of_docker(installation: &str) -> Result<Vec<Object>> {
             let labels = object["Labels"].as_str().unwrap_or_default();
             let labels: BTreeMap<&str, &str> =
                 labels.split(',').filter_map(|label| label.split_once('=')).collect();
+            let name =
+                ["Names", "Name"].iter().find_map(|key| object[key].as_str()).unwrap_or("?").to_owned();
             objects.push(Object {
-                kind,
-                name: ["Names", "Name"].iter().find_map(|key| object[key].as_str()).unwrap_or("?").to_owned(),
+                kind: if name.contains("-fence-") { Kind::Mark } else { kind },
+                name,
                 runtime: labels.get("pilot.runtime").copied().unwrap_or_default().to_owned(),
                 runs: object["State"] == "running",
                 port: None,
