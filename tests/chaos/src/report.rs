@@ -57,8 +57,13 @@ impl Report {
         if json {
             return writeln!(out, "{}", serde_json::to_string(self)?);
         }
-        for found in &self.violations {
-            writeln!(out, "\n{} {}: {}", found.place, found.violation.invariant, found.violation.detail)?;
+        for of_place in self.violations.chunk_by(|one, next| one.place == next.place) {
+            writeln!(out)?;
+            for found in of_place {
+                writeln!(out, "{} {}: {}", found.place, found.violation.invariant, found.violation.detail)?;
+            }
+            // One schedule, one world.
+            let Some(found) = of_place.first() else { continue };
             write!(out, "{}", found.schedule)?;
             for (word, text) in [("kept in", &found.kept), ("again with", &found.again)] {
                 if let Some(text) = text {

@@ -35,7 +35,7 @@ pub async fn run(run: &mut Run<'_>) -> Result<()> {
         let (delay, kind) = (Duration::from_millis(chance.random_range(0..600)), chance.random_range(0..4));
         // So that there is a middle of something to fall asleep in.
         let slow = Duration::from_millis(chance.random_range(5..80));
-        let sleep = Sleep { kind: KINDS[kind], delay, slow };
+        let sleep = Sleep { kind: KINDS[kind], delay, slow, deleted: chance.random_range(0..3) == 0 };
         let (taken, mut found) = sleep_through(&world, done..done + batch, &sleep).await?;
         found.extend(round::settle(&world, Duration::from_secs(90)).await?);
         let schedule = format!("{sleep:?}\n");
@@ -63,6 +63,8 @@ struct Sleep {
     delay: Duration,
     /// Each call to the provider takes so long.
     slow: Duration,
+    /// When it wakes up, there is no such workspace any more.
+    deleted: bool,
 }
 
 /// How many of the operations were another's when the first woke up.
@@ -112,18 +114,23 @@ async fn sleep_through(
     let before = unfinished(world, &ids).await?;
     ended(world, &ids, "the end of what was taken over").await?;
     // The successor goes on with its life, and so what wakes up is really late.
-    let next = slugs.iter().map(|slug| Asked {
-        method: Method::POST,
-        path: format!("/v1/workspaces/{slug}/{}", if sleep.kind == "stop" { "start" } else { "restart" }),
-        body: None,
-        key: None,
+    let next = slugs.iter().map(|slug| match sleep.deleted {
+        true => delete(slug),
+        false => {
+            let change = if sleep.kind == "stop" { "start" } else { "restart" };
+            let path = format!("/v1/workspaces/{slug}/{change}");
+            Asked { method: Method::POST, path, body: None, key: None }
+        }
     });
     let mut found = Vec::new();
     if sleep.kind != "delete" {
         let next = join_all(next.map(|asked| ask(world, 1, asked))).await;
         let next = next.into_iter().collect::<Result<Vec<_>>>()?;
-        zombie.wake()?;
+        if !sleep.deleted {
+            zombie.wake()?;
+        }
         ended(world, &next, "the end of what came after a take-over").await?;
+        zombie.wake()?;
     } else {
         zombie.wake()?;
     }
@@ -132,13 +139,16 @@ async fn sleep_through(
     }
     // All of them, so that the next sleep begins with nothing.
     let deletes = slugs.iter().map(|slug| async move {
-        let asked =
-            Asked { method: Method::DELETE, path: format!("/v1/workspaces/{slug}"), body: None, key: None };
+        let asked = delete(slug);
         let deadline = Instant::now() + TAKEN_OVER;
         world.api.stubborn(1, &asked, deadline).await.map(|answer| world.ledger.note(&asked, &answer))
     });
     join_all(deletes).await.into_iter().collect::<Result<Vec<_>>>()?;
     Ok((before, found))
+}
+
+fn delete(slug: &str) -> Asked {
+    Asked { method: Method::DELETE, path: format!("/v1/workspaces/{slug}"), body: None, key: None }
 }
 
 /// The operation that was accepted.

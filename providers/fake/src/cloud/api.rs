@@ -21,7 +21,7 @@ pub(crate) struct Session {
 #[derive(Clone)]
 enum Way {
     Here(Cloud),
-    There(Remote),
+    There(Box<Remote>),
 }
 
 impl Session {
@@ -30,7 +30,7 @@ impl Session {
     }
 
     pub fn there(url: &str, token: Option<&str>) -> Self {
-        Self { way: Way::There(Remote::new(url)), token: token.map(str::to_owned), fence: None }
+        Self { way: Way::There(Box::new(Remote::new(url))), token: token.map(str::to_owned), fence: None }
     }
 
     /// Other programs may use the same cloud.
