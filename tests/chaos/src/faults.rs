@@ -34,12 +34,14 @@ async fn happen(world: &World, fault: &Fault) -> Result<()> {
     let server = |number: usize| &world.servers[number % world.servers.len()];
     match fault {
         Fault::KillServer { server: number, down } => {
+            let _turn = server(*number).turn.lock().await;
             server(*number).kill()?;
             heal_cloud(world);
             tokio::time::sleep(*down).await;
             server(*number).ensure(&world.pilot).await
         }
         Fault::EndServer { server: number } => {
+            let _turn = server(*number).turn.lock().await;
             let status = server(*number).terminate().await;
             server(*number).ensure(&world.pilot).await?;
             let status = status?;
@@ -54,6 +56,7 @@ async fn happen(world: &World, fault: &Fault) -> Result<()> {
             Ok(())
         }
         Fault::PauseServer { server: number, time } => {
+            let _turn = server(*number).turn.lock().await;
             server(*number).pause()?;
             heal_cloud(world);
             tokio::time::sleep(*time).await;

@@ -1,6 +1,6 @@
 //! A whole run: rounds, races, zombies and disk faults, each kind in worlds of its own, until all are done or the time is up.
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -109,6 +109,8 @@ impl Run<'_> {
             format!("cargo xtask chaos --seed {seed} --round {round} --store {store} --provider {provider}")
         });
         for violation in found {
+            // At once, so that a run that is broken off has told it.
+            let _ = writeln!(std::io::stderr(), "{place} {}: {}", violation.invariant, violation.detail);
             let (place, schedule) = (place.to_owned(), schedule.to_owned());
             let (kept, again) = (kept.clone(), again.clone());
             self.report.violations.push(Found { place, violation, schedule, kept, again });

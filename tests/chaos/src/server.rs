@@ -21,6 +21,8 @@ pub struct Server {
     pub data: PathBuf,
     options: Vec<String>,
     env: Vec<(String, String)>,
+    /// Of those who break it: one that was killed cannot be ended, and ends at once when it is asked twice.
+    pub turn: tokio::sync::Mutex<()>,
     state: Mutex<State>,
 }
 
@@ -33,7 +35,7 @@ struct State {
 
 impl Server {
     pub fn new(data: PathBuf, options: Vec<String>, env: Vec<(String, String)>) -> Self {
-        Self { data, options, env, state: Mutex::default() }
+        Self { data, options, env, turn: tokio::sync::Mutex::default(), state: Mutex::default() }
     }
 
     /// Starts it where it does not run, and waits until it answers. One that ends again, because what it needs is away, is
