@@ -20,7 +20,7 @@ fn settling(provider: Provider) -> Duration {
 }
 
 /// What does not hold after it.
-pub async fn run(world: &World, provider: Provider, plan: &Plan) -> Result<Vec<Violation>> {
+pub async fn run(world: &World, provider: Provider, plan: &Plan) -> Vec<Violation> {
     let asking = plan.clients.iter().enumerate().map(|(number, steps)| async move {
         let name = format!("round-{}-client-{number}", plan.round);
         clients::run(world, provider, &name, steps).await
@@ -37,22 +37,27 @@ pub async fn run(world: &World, provider: Provider, plan: &Plan) -> Result<Vec<V
     let mut found: Vec<Violation> =
         asked.into_iter().filter_map(|it| words("every_request_is_answered", it)).collect();
     found.extend(broken.into_iter().filter_map(|it| words("what_is_broken_comes_back", it)));
-    found.extend(settle(world, settling(provider)).await?);
-    Ok(found)
+    found.extend(settle(world, settling(provider)).await);
+    found
 }
 
 /// Until everything is as it should be, and what is not at the deadline; with what was wrong meanwhile.
-pub async fn settle(world: &World, within: Duration) -> Result<Vec<Violation>> {
+pub async fn settle(world: &World, within: Duration) -> Vec<Violation> {
     let deadline = Instant::now() + within;
-    let mut found = loop {
-        let found = invariants::standing(world, deadline + within).await?;
+    loop {
+        let mut found = match invariants::standing(world, deadline).await {
+            Ok(found) => found,
+            Err(error) => vec![Violation::new("every_request_is_answered", format!("{error:#}"))],
+        };
         if found.is_empty() || Instant::now() > deadline {
-            break found;
+            let lasting = invariants::lasting(world, Instant::now() + within, false).await;
+            found.extend(lasting.unwrap_or_else(|error| {
+                vec![Violation::new("every_request_is_answered", format!("{error:#}"))]
+            }));
+            return found;
         }
         tokio::time::sleep(Duration::from_millis(150)).await;
-    };
-    found.extend(invariants::lasting(world, deadline + within, false).await?);
-    Ok(found)
+    }
 }
 
 /// What was told to clients is so after all servers have started anew, too.

@@ -37,7 +37,7 @@ pub async fn run(run: &mut Run<'_>) -> Result<()> {
         let slow = Duration::from_millis(chance.random_range(5..80));
         let sleep = Sleep { kind: KINDS[kind], delay, slow, deleted: chance.random_range(0..3) == 0 };
         let (taken, mut found) = sleep_through(&world, done..done + batch, &sleep).await?;
-        found.extend(round::settle(&world, Duration::from_secs(90)).await?);
+        found.extend(round::settle(&world, Duration::from_secs(90)).await);
         let schedule = format!("{sleep:?}\n");
         let is_broken = !found.is_empty();
         run.found(&mut world, &format!("zombies {done} to {}", done + batch - 1), found, &schedule, None);
