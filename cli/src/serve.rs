@@ -125,6 +125,7 @@ fn orchestrator_config(serve: &Serve, listen: SocketAddr, gateway: SocketAddr) -
             crate::args::Repair::Auto => orchestrator::reconcile::Repair::Auto,
             crate::args::Repair::Report => orchestrator::reconcile::Repair::Report,
         },
+        hurry: serve.hurry,
         tools: defaults.tools,
         settings: provider_settings(&serve.providing),
     }

@@ -33,6 +33,7 @@ use crate::store::{Change, Left, Store};
 use crate::wiring::Providers;
 
 use claimer::Claimer;
+pub(crate) use claimer::LEASE;
 use ending::Why;
 pub use feed::{Feed, OperationStream};
 use run::Run;
@@ -49,6 +50,8 @@ pub struct Parts {
     pub ready_timeout: Duration,
     /// How long the home of a deleted workspace is kept.
     pub home_grace: Duration,
+    /// How long a claim holds without a word of the claimer.
+    pub lease: Duration,
     /// The process is stopping: operations are left as they are, another process goes on with them.
     pub shutdown: CancellationToken,
     pub probe: reqwest::Client,

@@ -109,7 +109,11 @@ async fn boot_failure(target: &Target<'_>, health: RuntimeHealth) -> Problem {
     let code = health.code.unwrap_or(ErrorCode::InstanceFailed);
     let detail = health.detail.unwrap_or_else(|| "The instance could not boot.".to_owned());
     let problem = Problem::new(code, detail);
-    if code == ErrorCode::InstanceFailed { with_log(target, problem).await } else { problem }
+    if code == ErrorCode::InstanceFailed {
+        with_log(target, problem.with_action(AGAIN)).await
+    } else {
+        problem
+    }
 }
 
 async fn stopped_while_booting(target: &Target<'_>, status: RunStatus) -> Problem {
@@ -120,8 +124,11 @@ async fn stopped_while_booting(target: &Target<'_>, status: RunStatus) -> Proble
     };
     let problem =
         Problem::new(ErrorCode::InstanceFailed, format!("The instance stopped while booting: {how}."));
-    with_log(target, problem).await
+    with_log(target, problem.with_action(AGAIN)).await
 }
+
+/// It is not tried again by itself: what ends at each boot would do so for ever.
+const AGAIN: &str = "`pilot ws logs` says more; `pilot ws start` starts it again.";
 
 /// The end of the instance's log belongs in the error: it is what the reader would ask for next.
 async fn with_log(target: &Target<'_>, mut problem: Problem) -> Problem {

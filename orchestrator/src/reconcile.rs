@@ -64,6 +64,8 @@ pub struct Reconciler {
     pub probe: reqwest::Client,
     pub lifecycle: Arc<Lifecycle>,
     pub repair: Repair,
+    /// Rounds, lease and pauses are so many times shorter.
+    pub hurry: u32,
     /// Of this process, among those that share the store.
     pub name: String,
 }
@@ -80,7 +82,7 @@ impl Reconciler {
                 Err(panic) => tracing::error!(%panic, "reconcile"),
             }
             rounds = rounds.wrapping_add(1);
-            tokio::time::sleep(INTERVAL).await;
+            tokio::time::sleep(INTERVAL / self.hurry).await;
         }
     }
 
@@ -107,7 +109,7 @@ impl Reconciler {
         let mut looks = futures_util::stream::iter(looks).buffer_unordered(AT_ONCE);
         let mut leased = Instant::now();
         while let Some((slug, look)) = looks.next().await {
-            if leased.elapsed() > INTERVAL {
+            if leased.elapsed() > INTERVAL / self.hurry {
                 leased = Instant::now();
                 if !self.holds_lease().await? {
                     return Ok(());
@@ -132,7 +134,8 @@ impl Reconciler {
 
     /// Prolongs it. Where the store is one process's own there is nobody to share with.
     async fn holds_lease(&self) -> Result<bool, Problem> {
-        Ok(self.store.is_alone() || self.store.lease(RECONCILER, &self.name, LEASE).await?.is_some())
+        Ok(self.store.is_alone()
+            || self.store.lease(RECONCILER, &self.name, LEASE / self.hurry).await?.is_some())
     }
 
     async fn converge(&self, row: &WorkspaceRow) -> Result<(), Problem> {
@@ -174,7 +177,7 @@ impl Reconciler {
         if self.repair == Repair::Report && !matches!(kind, OperationKind::Delete | OperationKind::Purge) {
             return Ok(());
         }
-        if !until_next(&self.store, row, kind).await?.is_zero() {
+        if !until_next(&self.store, row, kind, self.hurry).await?.is_zero() {
             return Ok(());
         }
         tracing::info!(slug = %row.slug, ?kind, "making it as it is desired");
@@ -211,10 +214,15 @@ fn is_open(row: &WorkspaceRow) -> bool {
 }
 
 /// How long it is until the next attempt of what is missing.
-async fn until_next(store: &Store, row: &WorkspaceRow, kind: OperationKind) -> Result<Duration, Problem> {
+async fn until_next(
+    store: &Store,
+    row: &WorkspaceRow,
+    kind: OperationKind,
+    hurry: u32,
+) -> Result<Duration, Problem> {
     let attempts = store.attempts_of(&row.runtime_id, kind, RECONCILER, MEMORY).await?;
     let since = attempts.since_last.unwrap_or_else(|| since(row));
-    Ok(pause(attempts.count).saturating_sub(since))
+    Ok((pause(attempts.count) / hurry).saturating_sub(since))
 }
 
 /// Before the next attempt, after so many. What was never tried is not waited for, but for what has just failed.

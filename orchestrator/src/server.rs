@@ -17,7 +17,7 @@ use crate::data::{DataFolder, other_secrets};
 use crate::engine::{Engine, without_password};
 use crate::http::{self, Api, Tokens};
 use crate::lifecycle::Lifecycle;
-use crate::operations::{Feed, Parts, Runner};
+use crate::operations::{Feed, LEASE, Parts, Runner};
 use crate::reconcile::{Reconciler, Repair};
 use crate::rollouts::Rollouts;
 use crate::store::{Store, StoreError};
@@ -55,6 +55,8 @@ pub struct Config {
     pub repair: Repair,
     /// How long the home of a deleted workspace is kept; zero keeps none.
     pub home_grace: Duration,
+    /// Claims, leases, rounds and pauses are so many times shorter: for tests of what comes after them.
+    pub hurry: u32,
     pub tools: ToolPaths,
     pub settings: ProviderSettings,
 }
@@ -74,6 +76,7 @@ impl Default for Config {
             ready_timeout: Duration::from_secs(120),
             repair: Repair::Auto,
             home_grace: Duration::from_secs(24 * 60 * 60),
+            hurry: 1,
             tools: ToolPaths::default(),
             settings: ProviderSettings::default(),
         }
@@ -145,6 +148,7 @@ pub async fn start(config: Config, data: DataFolder) -> Result<Running, Problem>
         feed: Feed::new(store.clone()),
         ready_timeout: config.ready_timeout,
         home_grace: config.home_grace,
+        lease: LEASE / config.hurry.max(1),
         shutdown: shutdown.clone(),
         probe: probe.clone(),
         shared: Default::default(),
@@ -169,6 +173,7 @@ pub async fn start(config: Config, data: DataFolder) -> Result<Running, Problem>
         probe,
         lifecycle: Arc::clone(&lifecycle),
         repair: config.repair,
+        hurry: config.hurry.max(1),
         name: runner.name().to_owned(),
     });
     let rollouts = Arc::new(Rollouts { store: store.clone(), name: runner.name().to_owned() });

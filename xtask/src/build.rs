@@ -14,6 +14,8 @@ const PRODUCT: [&str; 3] = ["pilot", "pilot-instance", "pulumi-resource-pilot"];
 const PACKAGES: [&str; 3] = ["cli", "instance-image", "orchestrator"];
 /// What tests start besides: what `pilot provider check` starts, and what Fly's machines run in its world.
 const TESTED: [&str; 2] = ["pilot-provider-check", "fly-stand-in"];
+/// What breaks them.
+const BREAKING: [&str; 1] = ["pilot-chaos"];
 /// What benchmarks run besides.
 const MEASURED: [&str; 5] = ["many_stacks", "fly_calls", "cloudflare_calls", "floor", "load"];
 
@@ -38,6 +40,11 @@ impl Programs {
         self.folder.join("pilot-instance")
     }
 
+    /// What breaks the others.
+    pub fn chaos(&self) -> PathBuf {
+        self.folder.join("pilot-chaos")
+    }
+
     /// An example that benchmarks run.
     pub fn example(&self, name: &str) -> PathBuf {
         self.folder.join("examples").join(name)
@@ -53,6 +60,11 @@ pub fn product(release: bool) -> Result<Programs> {
 /// What tests start, with features as in the tests, over the whole workspace.
 pub fn tested() -> Result<Programs> {
     build(vec!["--workspace"], &[&PRODUCT[..], &TESTED].concat(), &[], false)
+}
+
+/// What chaos runs. With features as in the tests, so that both share a build.
+pub fn broken() -> Result<Programs> {
+    build(vec!["--workspace"], &[&PRODUCT[..], &BREAKING].concat(), &[], false)
 }
 
 /// What all benchmarks run: one build serves them all.

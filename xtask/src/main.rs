@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 
 mod bench;
 mod build;
+mod chaos;
 mod down;
 mod image;
 mod loopback;
@@ -46,6 +47,7 @@ enum Command {
     Down(down::Arguments),
     Test(test::Arguments),
     Bench(bench::Arguments),
+    Chaos(chaos::Arguments),
     Tidy(tidy::Arguments),
     Tools(tools::Arguments),
     PackageCheck(package::Arguments),
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
         Command::Down(arguments) => down::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Chaos(arguments) => chaos::run(&arguments),
         Command::Tidy(arguments) => tidy::run(&arguments),
         Command::Tools(arguments) => tools::run(&arguments),
         Command::PackageCheck(arguments) => package::run(&arguments),

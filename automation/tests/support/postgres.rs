@@ -47,10 +47,23 @@ impl Postgres {
     /// As after a crash of the machine: nobody is told.
     #[allow(dead_code)]
     pub fn restart(&self) {
+        self.restart_as("immediate");
+    }
+
+    /// `fast` or `immediate`, as `pg_ctl` knows them.
+    #[allow(dead_code)]
+    pub fn restart_as(&self, mode: &str) {
         let folder = self.folder.path().display().to_string();
         let options = format!("-p {} -c listen_addresses=127.0.0.1 -k {folder}", self.port);
         let log = self.folder.path().join("log").display().to_string();
-        self.run("pg_ctl", &["-w", "-m", "immediate", "-l", &log, "-o", &options, "restart"]);
+        self.run("pg_ctl", &["-w", "-m", mode, "-l", &log, "-o", &options, "restart"]);
+    }
+
+    /// The server's first process; what it has started are its children.
+    #[allow(dead_code)]
+    pub fn pid(&self) -> Option<u32> {
+        let text = std::fs::read_to_string(self.folder.path().join("cluster/postmaster.pid")).ok()?;
+        text.lines().next()?.trim().parse().ok()
     }
 
     pub fn url(&self) -> String {

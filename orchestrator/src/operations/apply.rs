@@ -34,6 +34,11 @@ pub async fn destroy(run: &Arc<Run>, stack: &Stack) -> Result<(), Problem> {
     again(run, stack, destroy).await
 }
 
+/// Protects what holds the user's files, or takes that back; false where there is nothing of it.
+pub async fn protect(run: &Arc<Run>, stack: &Stack, protect: bool) -> Result<bool, Problem> {
+    again(run, stack, || run.parts.engine.protect(stack, protect)).await
+}
+
 /// The same, but for what holds the user's files and what that needs.
 pub async fn destroy_but_home(run: &Arc<Run>, stack: &Stack) -> Result<(), Problem> {
     let destroy = || async {
@@ -45,13 +50,13 @@ pub async fn destroy_but_home(run: &Arc<Run>, stack: &Stack) -> Result<(), Probl
 
 /// Creates are find-or-create and deletes find what is left, so that repeating one that may have happened makes no second
 /// object and misses none. Who waits for the next attempt gives its place to another.
-async fn again<F>(run: &Arc<Run>, stack: &Stack, mut attempt: impl FnMut() -> F) -> Result<(), Problem>
+async fn again<T, F>(run: &Arc<Run>, stack: &Stack, mut attempt: impl FnMut() -> F) -> Result<T, Problem>
 where
-    F: Future<Output = Result<(), Problem>>,
+    F: Future<Output = Result<T, Problem>>,
 {
     for pause in PAUSES {
         let problem = match attempt().await {
-            Ok(()) => return Ok(()),
+            Ok(done) => return Ok(done),
             Err(problem) if passes(&problem) => problem,
             Err(problem) => return Err(problem),
         };

@@ -15,10 +15,10 @@ use super::{Parts, drive};
 use crate::store::{Claimed, Hold};
 
 /// How long a claim holds without a word of the claimer. Others take over after it.
-const LEASE: Duration = Duration::from_secs(15);
+pub(crate) const LEASE: Duration = Duration::from_secs(15);
 
-/// How often the word is given.
-const RENEW: Duration = Duration::from_secs(5);
+/// How often in that time the word is given.
+const RENEWALS: u32 = 3;
 
 /// Between two looks for what was asked to end, however much is told in between.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
@@ -71,7 +71,7 @@ impl Claimer {
             work.borrow_and_update();
             if self.held().len() < IN_HAND && self.rooms.has_place() {
                 let held: Vec<_> = self.held().keys().cloned().collect();
-                match self.parts.store.claim(&self.name, LEASE, &self.rooms.full(), &held).await {
+                match self.parts.store.claim(&self.name, self.parts.lease, &self.rooms.full(), &held).await {
                     Ok(Some(claimed)) => {
                         Arc::clone(&self).take(claimed, &tasks);
                         continue;
@@ -100,11 +100,11 @@ impl Claimer {
         loop {
             tokio::select! {
                 _ = work.changed() => {}
-                () = tokio::time::sleep_until(renewed + RENEW) => {}
+                () = tokio::time::sleep_until(renewed + self.parts.lease / RENEWALS) => {}
             }
             match self.renew().await {
                 Ok(began) => renewed = began,
-                Err(error) if renewed.elapsed() > LEASE => {
+                Err(error) if renewed.elapsed() > self.parts.lease => {
                     tracing::error!(%error, "no word to the store for longer than the lease; leaving all operations");
                     // Others may have them, so nothing of them goes on here.
                     self.held().values().for_each(|held| held.ending.because(Why::Fenced));
@@ -128,7 +128,7 @@ impl Claimer {
             return Ok(began);
         }
         let ids: Vec<_> = held.iter().map(|(id, _)| id.clone()).collect();
-        let ours = self.parts.store.renew(&self.name, LEASE, &ids).await?;
+        let ours = self.parts.store.renew(&self.name, self.parts.lease, &ids).await?;
         let ours: HashMap<_, _> = ours.into_iter().map(|(id, fence, cancel)| (id, (fence, cancel))).collect();
         for (id, fence) in held {
             match ours.get(&id) {

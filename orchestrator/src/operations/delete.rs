@@ -10,7 +10,7 @@ use contracts::{ErrorCode, Problem};
 use provider_api::{DeleteRequest, Expr, OwnedObject, Properties, Provider};
 use stacks::Stack;
 
-use super::apply::{destroy, destroy_but_home};
+use super::apply::{destroy, destroy_but_home, protect};
 use super::run::Run;
 use crate::engine::{provider_problem, stack_to_delete};
 use crate::lifecycle::state::Event;
@@ -23,18 +23,27 @@ pub async fn run(run: &Arc<Run>, grace: Duration) -> Result<Left, Problem> {
     let provider = run.provider(&row).map_err(|problem| problem.with_action(GONE))?;
     let stack = stack_to_delete(&row, provider.as_ref(), &run.parts.installation)?;
     run.reach(Phase::Planned).await?;
-    let keep = !grace.is_zero() && run.parts.engine.protect(&stack, true).await?;
+    let keep = !grace.is_zero() && protect(run, &stack, true).await?;
+    let kept = if keep { stack.protected() } else { BTreeSet::new() };
     match keep {
         true => destroy_but_home(run, &stack).await?,
-        false => {
-            run.parts.engine.protect(&stack, false).await?;
-            destroy(run, &stack).await?;
-        }
+        false => destroy_all(run, provider.as_ref(), &stack).await?,
     }
     run.reach(Phase::Applied).await?;
-    let kept = if keep { stack.protected() } else { BTreeSet::new() };
     sweep(run, provider.as_ref(), &stack, &kept).await?;
     Ok(if keep { Left::Home(grace) } else { Left::Nothing })
+}
+
+async fn destroy_all(run: &Arc<Run>, provider: &dyn Provider, stack: &Stack) -> Result<(), Problem> {
+    protect(run, stack, false).await?;
+    match destroy(run, stack).await {
+        // What the state does not know may hold what it knows, as a machine holds its volume.
+        Err(problem) if problem.code == ErrorCode::ProviderFailed => {
+            sweep(run, provider, stack, &BTreeSet::new()).await.map_err(|_| problem)?;
+            destroy(run, stack).await
+        }
+        destroyed => destroyed,
+    }
 }
 
 const GONE: &str = "Start the server with this provider, then delete again. If the provider is gone for good, `pilot ws rm \
@@ -69,9 +78,10 @@ async fn sweep(
         let Some(resource) = types.iter().find(|resource| resource.schema().token == declared.token) else {
             continue;
         };
-        let known = declared.inputs.iter().filter_map(|(name, expr)| match expr {
-            Expr::Value(value) => Some((name.clone(), value.clone())),
-            Expr::Secret(_) | Expr::Output { .. } => None,
+        // Only a run knows the others. A delete goes by whose the object is, and an input that is required is there.
+        let known = declared.inputs.iter().map(|(name, expr)| match expr {
+            Expr::Value(value) => (name.clone(), value.clone()),
+            Expr::Secret(_) | Expr::Output { .. } => (name.clone(), "".into()),
         });
         let request = DeleteRequest {
             id: String::new(),

@@ -35,6 +35,7 @@ pub async fn parts(root: &Path) -> Parts {
         installation: InstallationId::random(),
         ready_timeout: Duration::ZERO,
         home_grace: Duration::ZERO,
+        lease: super::LEASE,
         shutdown: CancellationToken::new(),
         probe: crate::readiness::client().unwrap(),
         shared: Default::default(),

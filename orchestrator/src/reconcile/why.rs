@@ -40,7 +40,7 @@ pub async fn next(store: &Store, row: &WorkspaceRow, repair: Repair) -> Result<S
     if repair == Repair::Report && kind != OperationKind::Delete {
         return Ok("Nothing by itself: the server runs with `--repair report`.".to_owned());
     }
-    let wait = until_next(store, row, kind).await?;
+    let wait = until_next(store, row, kind, 1).await?;
     Ok(match wait.is_zero() {
         true => format!("A {} with the next look, within {INTERVAL:.0?}, if it is still needed.", word(kind)),
         false => format!("A {} in about {:.0?}, if it is still needed.", word(kind), whole(wait)),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use contracts::{ErrorCode, RuntimeId};
 use provider_api::{BootFile, BootSource, Outcome, ProviderError, Result};
 
-use crate::cloud::{Cloud, CloudError, Session};
+use crate::cloud::{CloudError, Session};
 
 /// Nothing healthy takes longer. Short, because this cloud is in memory.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -19,8 +19,8 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub fn new(cloud: Cloud, token: Option<&str>, boot: Arc<dyn BootSource>) -> Self {
-        Self { session: cloud.session(token), boot }
+    pub fn new(session: Session, boot: Arc<dyn BootSource>) -> Self {
+        Self { session, boot }
     }
 
     /// The vendor's API. Every call of it goes through `ask` or `look`.
@@ -65,6 +65,18 @@ impl Client {
         }
     }
 
+    /// A change of an object that is there; `None` when it is of another version by now.
+    pub async fn unless_changed<T>(
+        &self,
+        doing: &str,
+        call: impl Future<Output = std::result::Result<T, CloudError>>,
+    ) -> Result<Option<T>> {
+        match self.attempt(call).await {
+            Err(CloudError::Conflict(_)) => Ok(None),
+            other => other.map(Some).map_err(|error| as_provider_error(doing, &error)),
+        }
+    }
+
     async fn attempt<T>(
         &self,
         call: impl Future<Output = std::result::Result<T, CloudError>>,
@@ -94,12 +106,19 @@ fn as_provider_error(doing: &str, error: &CloudError) -> ProviderError {
             Outcome::NothingHappened,
             "Set PILOT_FAKE_API_TOKEN to a token that the cloud knows.",
         ),
+        CloudError::Busy { .. } => {
+            (ErrorCode::ProviderRateLimited, Outcome::NothingHappened, "Nothing to do: it is tried again.")
+        }
         CloudError::NotFound(_) | CloudError::Conflict(_) | CloudError::Refused(_) => (
             ErrorCode::ProviderFailed,
             Outcome::NothingHappened,
             "`pilot ws start` makes what is missing from the workspace's stack.",
         ),
     };
+    let retry_after = match error {
+        CloudError::Busy { retry_after } => Some(*retry_after),
+        _ => None,
+    };
     let error = ProviderError::new(code, format!("cannot {doing}: {error}")).with_action(action);
-    ProviderError { outcome, ..error }
+    ProviderError { outcome, retry_after, ..error }
 }

@@ -1,23 +1,31 @@
-//! The cloud: what a vendor's API offers, in memory. Clones of a [`Cloud`] are the same cloud.
+//! The cloud: what a vendor's API offers, in memory. Clones of a [`Cloud`] are the same cloud. It is in the program that uses
+//! it, or another program serves it ([`Cloud::serve`]) and outlives all that use it.
 //!
 //! It behaves as vendors do: names are unique, changes say which version they were made for, and a request
 //! may be lost on its way. It knows labels, and nothing of runtimes or installations.
 
+mod acts;
 mod api;
+mod call;
 mod commands;
 mod faults;
 mod images;
 mod instance;
+mod remote;
+mod service;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use provider_api::Snapshot;
+use serde::{Deserialize, Serialize};
 
 pub(crate) use self::api::Session;
+use self::call::Taken;
 use self::faults::Fault;
 use self::instance::Instance;
+pub use self::service::{Object, Written};
 
 /// Text to text, on every object.
 pub(crate) type Labels = BTreeMap<String, String>;
@@ -33,6 +41,8 @@ struct Inner {
     /// What callers must show; an open cloud wants nothing.
     token: Option<String>,
     objects: Mutex<Objects>,
+    /// Where somebody wants to know later what was written.
+    journal: Option<Mutex<Vec<Written>>>,
     fault: tokio::sync::watch::Sender<Fault>,
 }
 
@@ -44,18 +54,21 @@ pub(crate) struct Objects {
 }
 
 /// A disk. The home is on it, and so are its snapshots.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Volume {
     pub version: u64,
     pub region: String,
     pub labels: Labels,
+    /// Asked for by themselves.
+    #[serde(skip)]
     pub files: Files,
     /// The newest first.
-    pub snapshots: VecDeque<Snapshot>,
+    #[serde(skip)]
+    pub snapshots: VecDeque<Taken>,
 }
 
 /// What a machine is made from.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Spec {
     pub region: String,
     pub image: String,
@@ -66,7 +79,7 @@ pub(crate) struct Spec {
 }
 
 /// A machine as the API shows it.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Machine {
     pub version: u64,
     pub spec: Spec,
@@ -74,11 +87,13 @@ pub(crate) struct Machine {
     pub phase: Phase,
     /// While it runs or is suspended.
     pub address: Option<SocketAddr>,
+    #[serde(skip)]
     pub log: Vec<u8>,
+    #[serde(skip)]
     instance: Option<Arc<Instance>>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Phase {
     Stopped,
     Running,
@@ -86,7 +101,7 @@ pub(crate) enum Phase {
 }
 
 /// What the API answers instead of a result.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub(crate) enum CloudError {
     #[error("no connection to the cloud")]
     Unreachable,
@@ -101,6 +116,8 @@ pub(crate) enum CloudError {
     Conflict(String),
     #[error("the cloud refuses: {0}")]
     Refused(String),
+    #[error("the cloud asks for fewer requests")]
+    Busy { retry_after: Duration },
 }
 
 impl Cloud {
@@ -109,8 +126,9 @@ impl Cloud {
         Self(Arc::new(Inner { token: Some(token.into()), ..Inner::default() }))
     }
 
-    pub(crate) fn session(self, token: Option<&str>) -> Session {
-        Session::new(self, token)
+    /// A cloud that keeps a journal of all writes.
+    pub fn with_journal() -> Self {
+        Self(Arc::new(Inner { journal: Some(Mutex::default()), ..Inner::default() }))
     }
 
     /// Everything at this moment.

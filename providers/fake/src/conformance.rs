@@ -22,11 +22,34 @@ use crate::{FakeProvider, SETTINGS, declare};
 /// One provider, its twin, and a cloud for them alone.
 pub async fn bench() -> Bench {
     let credential = format!("token-{}", InstallationId::random());
-    let (cloud, boot) = (Cloud::guarded(&credential), CanaryBoot::new());
-    let given = |variable: &str| (variable == "PILOT_FAKE_API_TOKEN").then(|| credential.clone());
-    let settings = Settings::read(&declare::name(), SETTINGS, given).expect("usable settings");
-    let provider =
-        || -> Arc<dyn Provider> { Arc::new(FakeProvider::on(cloud.clone(), &settings, boot.clone())) };
+    let cloud = Cloud::guarded(&credential);
+    let settings = settings(&credential, None);
+    bench_of(cloud.clone(), credential, |boot| FakeProvider::on(cloud.clone(), &settings, boot))
+}
+
+/// The same with a cloud that is reached over HTTP.
+pub async fn served_bench() -> Bench {
+    let credential = format!("token-{}", InstallationId::random());
+    let cloud = Cloud::guarded(&credential);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("http://{}/", listener.local_addr().expect("an address"));
+    tokio::spawn(cloud.clone().serve(listener));
+    let settings = settings(&credential, Some(&url));
+    bench_of(cloud, credential, |boot| FakeProvider::new(&settings, boot))
+}
+
+fn settings(credential: &str, url: Option<&str>) -> Settings {
+    let given = |variable: &str| match variable {
+        "PILOT_FAKE_API_TOKEN" => Some(credential.to_owned()),
+        "PILOT_FAKE_URL" => url.map(str::to_owned),
+        _ => None,
+    };
+    Settings::read(&declare::name(), SETTINGS, given).expect("usable settings")
+}
+
+fn bench_of(cloud: Cloud, credential: String, provider: impl Fn(Arc<CanaryBoot>) -> FakeProvider) -> Bench {
+    let boot = CanaryBoot::new();
+    let provider = || -> Arc<dyn Provider> { Arc::new(provider(boot.clone())) };
     let world = Arc::new(World(cloud.clone()));
     Bench::new(provider(), provider(), InstallationId::random(), boot.clone(), world.clone())
         .with_faults(world)

@@ -1,7 +1,7 @@
 //! The highest fence that a runtime has seen, and what it refuses.
 //!
-//! The volume keeps it for the whole runtime, because it is made first and goes last. The machine keeps it when
-//! somebody has removed its volume by hand.
+//! The volume keeps it for the whole runtime, because it is made first and goes last. The machine keeps it as well: each
+//! write of it is of the version that was looked at, and so nothing comes between the look and the write.
 
 use provider_api::{Result, RuntimeRef};
 
@@ -17,32 +17,28 @@ pub(crate) async fn pass(client: &Client, runtime: &RuntimeRef) -> Result<()> {
     }
     let (volume, machine) =
         (owner::volume_name(&runtime.runtime_id), owner::machine_name(&runtime.runtime_id));
-    let cloud = client.cloud();
+    let cloud = client.cloud().under(runtime.fence);
     for _ in 0..ATTEMPTS {
         let home = client.look("look at the volume", cloud.volume(&volume)).await?;
         let home = home.and_then(|home| Some((owned(&home.labels, runtime)?, home)));
         let found = client.look("look at the machine", cloud.machine(&machine)).await?;
         let found = found.and_then(|found| Some((owned(&found.labels, runtime)?, found)));
         let of_home = home.as_ref().and_then(|(owner, _)| owner.runtime.fence);
-        let seen = found.as_ref().and_then(|(owner, _)| owner.runtime.fence).max(of_home);
-        provider_api::fence::pass(runtime.fence, seen, ("machine", &machine))?;
-        if runtime.fence == seen {
-            return Ok(());
+        let of_found = found.as_ref().and_then(|(owner, _)| owner.runtime.fence);
+        provider_api::fence::pass(runtime.fence, of_found.max(of_home), ("machine", &machine))?;
+        // On both, so that whoever has looked at either before has looked at another version.
+        let mut kept = Some(());
+        if let Some((owner, found)) = found.filter(|_| of_found < runtime.fence) {
+            let labels = owner.under(runtime.fence).labels();
+            let keep = cloud.change_machine(&machine, found.version, labels, &found.spec);
+            kept = kept.and(client.change("keep the fence", keep).await?);
         }
-        let kept = match (home, found) {
-            (Some((owner, home)), _) => {
-                let labels = owner.under(runtime.fence).labels();
-                let keep = cloud.label_volume(&volume, home.version, labels);
-                client.change("keep the fence", keep).await?
-            }
-            (None, Some((owner, found))) => {
-                let labels = owner.under(runtime.fence).labels();
-                let keep = cloud.change_machine(&machine, found.version, labels, &found.spec);
-                client.change("keep the fence", keep).await?
-            }
-            // What is made next is labelled with it.
-            (None, None) => Some(()),
-        };
+        if let Some((owner, home)) = home.filter(|_| of_home < runtime.fence) {
+            let labels = owner.under(runtime.fence).labels();
+            let keep = cloud.label_volume(&volume, home.version, labels);
+            kept = kept.and(client.change("keep the fence", keep).await?);
+        }
+        // Where there is neither, what is made next is labelled with it.
         if kept.is_some() {
             return Ok(());
         }

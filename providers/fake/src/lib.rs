@@ -1,4 +1,4 @@
-//! Runs instances in a cloud that exists in this program's memory only.
+//! Runs instances in a cloud that exists in this program's memory only, or in that of another one.
 //!
 //! Two resources: a volume that holds the instance's home, and the machine that runs it. The cloud itself
 //! is [`Cloud`]; it stands where a vendor's API stands in other modules, and everything around it is what
@@ -26,6 +26,7 @@ use provider_api::{
 
 use crate::client::Client;
 pub use crate::cloud::Cloud;
+use crate::cloud::Session;
 use crate::images::FakeImages;
 use crate::lifecycle::FakeLifecycle;
 
@@ -33,6 +34,7 @@ use crate::lifecycle::FakeLifecycle;
 pub const SETTINGS: &[Setting] = &[
     Setting::optional("apiToken", "what a guarded cloud wants to see; an open one takes any").secret(),
     Setting::optional("image", "the instance image").default("fake:1"),
+    Setting::optional("url", "the address of a cloud that another program serves; else it is in this one"),
 ];
 
 /// The `fake` provider module.
@@ -45,13 +47,20 @@ pub struct FakeProvider {
 impl FakeProvider {
     /// Does nothing outside; the cloud is reached when it is first needed.
     pub fn new(settings: &Settings, boot: Arc<dyn BootSource>) -> Self {
-        Self::on(Cloud::default(), settings, boot)
+        match settings.get("url") {
+            Some(url) => Self::with(Session::there(url, settings.get("apiToken")), settings, boot),
+            None => Self::on(Cloud::default(), settings, boot),
+        }
     }
 
     /// On a given cloud, which others may use too.
     pub fn on(cloud: Cloud, settings: &Settings, boot: Arc<dyn BootSource>) -> Self {
+        Self::with(Session::here(cloud, settings.get("apiToken")), settings, boot)
+    }
+
+    fn with(session: Session, settings: &Settings, boot: Arc<dyn BootSource>) -> Self {
         let image = settings.get("image").unwrap_or_default().to_owned();
-        Self { client: Arc::new(Client::new(cloud, settings.get("apiToken"), boot)), image }
+        Self { client: Arc::new(Client::new(session, boot)), image }
     }
 }
 
@@ -82,9 +91,9 @@ impl Provider for FakeProvider {
         ]
     }
 
-    /// Its cloud is in this process.
+    /// Unless its cloud is in this process.
     fn is_shared(&self) -> bool {
-        false
+        self.client.cloud().is_shared()
     }
 
     fn lifecycle(&self) -> Arc<dyn Lifecycle> {

@@ -14,6 +14,7 @@ use provider_api::{
 use crate::client::Client;
 use crate::cloud::{Machine, Phase};
 use crate::fence;
+use crate::machine::{self, Act};
 use crate::owner::{self, Labels, Owner};
 
 pub(crate) struct FakeLifecycle {
@@ -32,11 +33,7 @@ impl FakeLifecycle {
     }
 
     async fn existing(&self, runtime: &RuntimeRef) -> Result<(String, Machine)> {
-        let found = self.find(runtime).await?.ok_or_else(|| {
-            let message = format!("{} has no machine in the cloud", runtime.runtime_id);
-            ProviderError::new(ErrorCode::ProviderFailed, message)
-                .with_action("`pilot ws start` makes it again from its stack.")
-        })?;
+        let found = self.find(runtime).await?.ok_or_else(|| gone(runtime))?;
         Ok((owner::machine_name(&runtime.runtime_id), found))
     }
 
@@ -54,30 +51,37 @@ impl FakeLifecycle {
     }
 }
 
+fn gone(runtime: &RuntimeRef) -> ProviderError {
+    let message = format!("{} has no machine in the cloud", runtime.runtime_id);
+    ProviderError::new(ErrorCode::ProviderFailed, message)
+        .with_action("`pilot ws start` makes it again from its stack.")
+}
+
 #[async_trait]
 impl Lifecycle for FakeLifecycle {
     async fn start(&self, runtime: &RuntimeRef) -> Result<()> {
         fence::pass(&self.client, runtime).await?;
-        let (name, _) = self.existing(runtime).await?;
+        self.existing(runtime).await?;
         let boot = self.client.boot_files(&runtime.runtime_id).await?;
-        self.client.ask("start the machine", self.client.cloud().start_machine(&name, &boot)).await
+        let is_there = machine::act(&self.client, runtime, Act::Start(&boot)).await?;
+        is_there.then_some(()).ok_or_else(|| gone(runtime))
     }
 
     async fn stop(&self, runtime: &RuntimeRef, _grace: Duration) -> Result<()> {
         fence::pass(&self.client, runtime).await?;
-        let Some(_) = self.find(runtime).await? else { return Ok(()) };
-        let name = owner::machine_name(&runtime.runtime_id);
-        self.client.look("stop the machine", self.client.cloud().stop_machine(&name)).await.map(drop)
+        // What is gone is stopped.
+        machine::act(&self.client, runtime, Act::Stop).await.map(drop)
     }
 
     async fn suspend(&self, runtime: &RuntimeRef) -> Result<()> {
         fence::pass(&self.client, runtime).await?;
-        let (name, found) = self.existing(runtime).await?;
+        let (_, found) = self.existing(runtime).await?;
         if found.phase == Phase::Suspended {
             return Ok(());
         }
         self.running(runtime).await?;
-        self.client.ask("suspend the machine", self.client.cloud().suspend_machine(&name)).await
+        let is_there = machine::act(&self.client, runtime, Act::Suspend).await?;
+        is_there.then_some(()).ok_or_else(|| gone(runtime))
     }
 
     async fn status(&self, runtime: &RuntimeRef) -> Result<RunStatus> {
@@ -143,10 +147,10 @@ impl Snapshots for FakeLifecycle {
 impl Inventory for FakeLifecycle {
     async fn list_owned(&self, installation: &InstallationId) -> Result<Vec<OwnedObject>> {
         let objects = self.client.ask("list what there is", self.client.cloud().list()).await?;
-        let owned = |(kind, id, labels): (&'static str, String, Labels)| {
+        let owned = |(kind, id, labels): (String, String, Labels)| {
             let Owner { runtime, .. } = Owner::of(&labels)?;
             let is_ours = runtime.installation == *installation;
-            is_ours.then(|| OwnedObject { runtime_id: runtime.runtime_id, kind: kind.to_owned(), id })
+            is_ours.then_some(OwnedObject { runtime_id: runtime.runtime_id, kind, id })
         };
         let mut owned: Vec<_> = objects.into_iter().filter_map(owned).collect();
         owned.sort();

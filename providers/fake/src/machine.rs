@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use contracts::{InstallationId, RuntimeId};
 use provider_api::resource::{parse, properties};
 use provider_api::{
-    CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ReadRequest, ReadState,
-    Resource, ResourceSchema, Result, UpdateRequest,
+    BootFile, CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ReadRequest,
+    ReadState, Resource, ResourceSchema, Result, RuntimeRef, UpdateRequest,
 };
 use serde::{Deserialize, Serialize};
 
@@ -81,7 +81,7 @@ impl MachineResource {
         let (name, spec) = (owner::machine_name(&inputs.runtime_id), inputs.spec());
         let owner = inputs.owner().under(fence);
         fence::pass(&self.client, &owner.runtime).await?;
-        let cloud = self.client.cloud();
+        let cloud = self.client.cloud().under(fence);
         for _ in 0..ATTEMPTS {
             let done = match self.find(&name).await? {
                 Some(found) => {
@@ -107,6 +107,40 @@ impl MachineResource {
         }
         Err(restless("machine", &name))
     }
+}
+
+/// What is done to a machine that exists.
+pub(crate) enum Act<'a> {
+    Start(&'a [BootFile]),
+    Stop,
+    Suspend,
+}
+
+/// Done to the version that was looked at: when another came between, it is looked at again. False when there is no machine.
+pub(crate) async fn act(client: &Client, runtime: &RuntimeRef, act: Act<'_>) -> Result<bool> {
+    let (name, cloud) = (owner::machine_name(&runtime.runtime_id), client.cloud().under(runtime.fence));
+    for _ in 0..ATTEMPTS {
+        let found = client.look("look at the machine", cloud.machine(&name)).await?;
+        let Some(found) = found else { return Ok(false) };
+        let seen = owner::must_own("machine", &name, &found.labels, runtime)?.runtime.fence;
+        provider_api::fence::pass(runtime.fence, seen, ("machine", &name))?;
+        let version = found.version;
+        let done = match act {
+            Act::Start(files) => {
+                client.unless_changed("start the machine", cloud.start_machine(&name, version, files)).await?
+            }
+            Act::Stop => {
+                client.unless_changed("stop the machine", cloud.stop_machine(&name, version)).await?
+            }
+            Act::Suspend => {
+                client.unless_changed("suspend the machine", cloud.suspend_machine(&name, version)).await?
+            }
+        };
+        if done.is_some() {
+            return Ok(true);
+        }
+    }
+    Err(restless("machine", &name))
 }
 
 #[async_trait]
@@ -140,8 +174,9 @@ impl Resource for MachineResource {
         self.ensure(&inputs, request.fence).await?;
         let name = owner::machine_name(&inputs.runtime_id);
         // From here on the machine exists and must stay owned, whatever happens to it.
-        let start = self.client.cloud().start_machine(&name, &boot);
-        let started = self.client.ask("start the machine", start).await;
+        let runtime = inputs.owner().under(request.fence).runtime;
+        let started = act(&self.client, &runtime, Act::Start(&boot)).await;
+        let started = started.and_then(|found| found.then_some(()).ok_or_else(|| restless("machine", &name)));
         started.map_err(|error| error.partial(&name, inputs.outputs()))?;
         Ok(Created { id: name, outputs: inputs.outputs() })
     }
@@ -164,13 +199,16 @@ impl Resource for MachineResource {
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
         let owner = parse::<Inputs>(&request.inputs)?.owner().under(request.fence);
+        // By whose it is: who has lost the id can delete it, too.
+        let name = owner::machine_name(&owner.runtime.runtime_id);
         fence::pass(&self.client, &owner.runtime).await?;
+        let cloud = self.client.cloud().under(request.fence);
         for _ in 0..ATTEMPTS {
-            let Some(found) = self.find(&request.id).await? else { return Ok(()) };
-            owner.may_change("machine", &request.id, &found.labels)?;
-            let delete = self.client.cloud().delete_machine(&request.id, found.version);
+            let Some(found) = self.find(&name).await? else { return Ok(()) };
+            owner.may_change("machine", &name, &found.labels)?;
+            let delete = cloud.delete_machine(&name, found.version);
             self.client.change("delete the machine", delete).await?;
         }
-        Err(restless("machine", &request.id))
+        Err(restless("machine", &name))
     }
 }

@@ -75,7 +75,7 @@ impl VolumeResource {
     async fn ensure(&self, inputs: &Inputs, fence: Option<u64>) -> Result<()> {
         let (name, owner) = (owner::volume_name(&inputs.runtime_id), inputs.owner().under(fence));
         fence::pass(&self.client, &owner.runtime).await?;
-        let cloud = self.client.cloud();
+        let cloud = self.client.cloud().under(fence);
         for _ in 0..ATTEMPTS {
             let done = match self.find(&name).await? {
                 Some(found) => {
@@ -135,13 +135,16 @@ impl Resource for VolumeResource {
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
         let owner = parse::<Inputs>(&request.inputs)?.owner().under(request.fence);
+        // By whose it is: who has lost the id can delete it, too.
+        let name = owner::volume_name(&owner.runtime.runtime_id);
         fence::pass(&self.client, &owner.runtime).await?;
+        let cloud = self.client.cloud().under(request.fence);
         for _ in 0..ATTEMPTS {
-            let Some(found) = self.find(&request.id).await? else { return Ok(()) };
-            owner.may_change("volume", &request.id, &found.labels)?;
-            let delete = self.client.cloud().delete_volume(&request.id, found.version);
+            let Some(found) = self.find(&name).await? else { return Ok(()) };
+            owner.may_change("volume", &name, &found.labels)?;
+            let delete = cloud.delete_volume(&name, found.version);
             self.client.change("delete the volume", delete).await?;
         }
-        Err(restless("volume", &request.id))
+        Err(restless("volume", &name))
     }
 }

@@ -1,5 +1,9 @@
-//! The suite that every provider passes, against a cloud of its own for each case.
+//! The suite that every provider passes, against a cloud of its own for each case: in memory, and over HTTP.
 
 use provider_fake::conformance::bench;
 
 provider_api::conformance_tests!(bench);
+
+mod served {
+    provider_api::conformance_tests!(provider_fake::conformance::served_bench);
+}

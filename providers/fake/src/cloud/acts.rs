@@ -1,0 +1,180 @@
+//! What each call does to the cloud's objects.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::api::Answer;
+use super::call::{Call, Taken};
+use super::instance::Instance;
+use super::{CloudError, Files, Machine, Objects, Phase, Spec, Volume, images};
+
+impl Objects {
+    pub fn act(&mut self, call: Call) -> Answer<Value> {
+        match call {
+            Call::Ping => told(()),
+            Call::List => {
+                let volumes = self.volumes.iter().map(|(name, it)| ("volume", name, &it.labels));
+                let machines = self.machines.iter().map(|(name, it)| ("machine", name, &it.labels));
+                told(volumes.chain(machines).collect::<Vec<_>>())
+            }
+            Call::Volume { name } => told(self.volume(&name)?),
+            Call::CreateVolume { name, new } => {
+                if self.volumes.contains_key(&name) {
+                    return Err(CloudError::Conflict(name));
+                }
+                let version = self.next_version();
+                self.volumes.insert(name, Volume { version, ..new });
+                told(())
+            }
+            Call::LabelVolume { name, version, labels } => {
+                let next = self.next_version();
+                let volume = self.volume(&name)?;
+                same_version(&name, volume.version, version)?;
+                (volume.version, volume.labels) = (next, labels);
+                told(())
+            }
+            Call::DeleteVolume { name, version } => {
+                same_version(&name, self.volume(&name)?.version, version)?;
+                if self.machines.values().any(|machine| machine.spec.volume == name) {
+                    return Err(CloudError::Refused(format!("the volume {name} is in use by a machine")));
+                }
+                self.volumes.remove(&name);
+                told(())
+            }
+            Call::Machine { name } => told(self.machine(&name)?),
+            Call::CreateMachine { name, spec, labels } => self.create_machine(name, spec, labels),
+            Call::ChangeMachine { name, version, labels, spec } => {
+                self.change_machine(&name, version, labels, spec)
+            }
+            Call::Image { reference } => told(images::digest(&reference)?),
+            Call::DeleteMachine { name, version } => {
+                same_version(&name, self.machine(&name)?.version, version)?;
+                self.machines.remove(&name);
+                told(())
+            }
+            Call::StartMachine { name, version, files } => self.start_machine(&name, version, files),
+            Call::StopMachine { name, version } => {
+                let machine = self.machine(&name)?;
+                same_version(&name, machine.version, version)?;
+                if machine.phase != Phase::Stopped {
+                    (machine.phase, machine.address, machine.instance) = (Phase::Stopped, None, None);
+                    machine.say(&format!("{name} is stopped"));
+                }
+                told(())
+            }
+            Call::SuspendMachine { name, version } => {
+                let machine = self.machine(&name)?;
+                same_version(&name, machine.version, version)?;
+                let Some(instance) = &machine.instance else {
+                    return Err(CloudError::Refused(format!("{name} does not run")));
+                };
+                instance.freeze();
+                machine.phase = Phase::Suspended;
+                machine.say(&format!("{name} is suspended"));
+                told(())
+            }
+            Call::Log { name } => told(&self.machine(&name)?.log),
+            Call::Home { name } => {
+                let disk = self.machine(&name)?.spec.volume.clone();
+                told(&self.volume(&disk)?.files)
+            }
+            Call::TakeSnapshot { name } => {
+                let id = format!("snap-{}", self.next_version());
+                let volume = self.volume(&name)?;
+                let size = volume.files.values().map(|content| content.len() as u64).sum();
+                let copy = Taken { id, created: Timestamp::now(), size };
+                volume.snapshots.push_front(copy.clone());
+                told(copy)
+            }
+            Call::Snapshots { name } => told(&self.volume(&name)?.snapshots),
+        }
+    }
+
+    /// It does not run yet.
+    fn create_machine(&mut self, name: String, spec: Spec, labels: super::Labels) -> Answer<Value> {
+        let region = self.volume(&spec.volume)?.region.clone();
+        if region != spec.region {
+            return Err(CloudError::Refused(format!("{} is in the region {region}", spec.volume)));
+        }
+        images::digest(&spec.image)?;
+        if self.machines.contains_key(&name) {
+            return Err(CloudError::Conflict(name));
+        }
+        let (version, phase) = (self.next_version(), Phase::Stopped);
+        let new = Machine { version, spec, labels, phase, address: None, log: Vec::new(), instance: None };
+        self.machines.insert(name, new);
+        told(())
+    }
+
+    fn change_machine(
+        &mut self,
+        name: &str,
+        version: u64,
+        labels: super::Labels,
+        spec: Spec,
+    ) -> Answer<Value> {
+        images::digest(&spec.image)?;
+        let next = self.next_version();
+        let machine = self.machine(name)?;
+        same_version(name, machine.version, version)?;
+        (machine.version, machine.labels) = (next, labels);
+        let (ran, boots) = (machine.phase, machine.spec.image != spec.image);
+        machine.spec = spec;
+        if !boots {
+            return told(());
+        }
+        (machine.phase, machine.address, machine.instance) = (Phase::Stopped, None, None);
+        match ran {
+            Phase::Running => self.start_machine(name, next, Files::default()),
+            // What its memory was of is gone.
+            Phase::Suspended | Phase::Stopped => told(()),
+        }
+    }
+
+    /// Puts the files into the home and lets it run, from its boot or from where it was suspended.
+    fn start_machine(&mut self, name: &str, version: u64, files: Files) -> Answer<Value> {
+        let machine = self.machine(name)?;
+        same_version(name, machine.version, version)?;
+        let disk = machine.spec.volume.clone();
+        let home = &mut self.volume(&disk)?.files;
+        home.extend(files);
+        let home = home.clone();
+        let machine = self.machine(name)?;
+        match (machine.phase, &machine.instance) {
+            (Phase::Running, _) => return told(()),
+            (Phase::Suspended, Some(instance)) => instance.run().map_err(refused)?,
+            _ => {
+                images::boots(&machine.spec.image)?;
+                let instance = Instance::boot(&machine.labels, &home).map_err(refused)?;
+                machine.address = Some(instance.address());
+                machine.instance = Some(Arc::new(instance));
+            }
+        }
+        machine.phase = Phase::Running;
+        machine.say(&format!("{name} runs {} in {}", machine.spec.image, machine.spec.region));
+        told(())
+    }
+
+    fn volume(&mut self, name: &str) -> Answer<&mut Volume> {
+        self.volumes.get_mut(name).ok_or_else(|| CloudError::NotFound(format!("volume {name}")))
+    }
+
+    fn machine(&mut self, name: &str) -> Answer<&mut Machine> {
+        self.machines.get_mut(name).ok_or_else(|| CloudError::NotFound(format!("machine {name}")))
+    }
+}
+
+fn told(answer: impl Serialize) -> Answer<Value> {
+    serde_json::to_value(answer).map_err(|error| CloudError::Refused(error.to_string()))
+}
+
+fn same_version(name: &str, now: u64, expected: u64) -> Answer<()> {
+    if now == expected { Ok(()) } else { Err(CloudError::Conflict(name.to_owned())) }
+}
+
+fn refused(error: std::io::Error) -> CloudError {
+    CloudError::Refused(error.to_string())
+}

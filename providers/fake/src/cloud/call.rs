@@ -1,0 +1,115 @@
+//! What the cloud can be asked, as it goes over a wire.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Files, Labels, Spec, Volume};
+
+/// A call and who makes it.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Request {
+    pub token: Option<String>,
+    /// Of the operation that asks; kept by the journal, and nothing that the cloud knows.
+    pub fence: Option<u64>,
+    pub call: Call,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) enum Call {
+    Ping,
+    List,
+    Volume {
+        name: String,
+    },
+    CreateVolume {
+        name: String,
+        new: Volume,
+    },
+    LabelVolume {
+        name: String,
+        version: u64,
+        labels: Labels,
+    },
+    DeleteVolume {
+        name: String,
+        version: u64,
+    },
+    Machine {
+        name: String,
+    },
+    CreateMachine {
+        name: String,
+        spec: Spec,
+        labels: Labels,
+    },
+    ChangeMachine {
+        name: String,
+        version: u64,
+        labels: Labels,
+        spec: Spec,
+    },
+    /// What the name means.
+    Image {
+        reference: String,
+    },
+    DeleteMachine {
+        name: String,
+        version: u64,
+    },
+    StartMachine {
+        name: String,
+        version: u64,
+        files: Files,
+    },
+    StopMachine {
+        name: String,
+        version: u64,
+    },
+    SuspendMachine {
+        name: String,
+        version: u64,
+    },
+    Log {
+        name: String,
+    },
+    /// The files on the disk of a machine.
+    Home {
+        name: String,
+    },
+    TakeSnapshot {
+        name: String,
+    },
+    Snapshots {
+        name: String,
+    },
+}
+
+impl Call {
+    /// What it changes, and of which object; `None` when it only looks.
+    pub fn write(&self) -> Option<(&'static str, &str)> {
+        Some(match self {
+            Call::CreateVolume { name, .. } => ("create volume", name),
+            Call::LabelVolume { name, .. } => ("label volume", name),
+            Call::DeleteVolume { name, .. } => ("delete volume", name),
+            Call::CreateMachine { name, .. } => ("create machine", name),
+            Call::ChangeMachine { name, .. } => ("change machine", name),
+            Call::DeleteMachine { name, .. } => ("delete machine", name),
+            Call::StartMachine { name, .. } => ("start machine", name),
+            Call::StopMachine { name, .. } => ("stop machine", name),
+            Call::SuspendMachine { name, .. } => ("suspend machine", name),
+            Call::TakeSnapshot { name } => ("take snapshot", name),
+            Call::Ping | Call::List | Call::Volume { .. } | Call::Machine { .. } => return None,
+            Call::Image { .. } | Call::Log { .. } | Call::Home { .. } | Call::Snapshots { .. } => {
+                return None;
+            }
+        })
+    }
+}
+
+/// A copy of a disk.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Taken {
+    pub id: String,
+    pub created: Timestamp,
+    pub size: u64,
+}

@@ -1,0 +1,105 @@
+//! The cloud for other programs: over HTTP, and seen from outside by whoever wants to know what is true.
+
+use std::net::SocketAddr;
+use std::sync::PoisonError;
+
+use axum::extract::State;
+use axum::routing::post;
+use axum::{Json, Router};
+use serde_json::Value;
+use tokio::net::TcpListener;
+
+use super::api::Answer;
+use super::call::Request;
+use super::{Cloud, CloudError, Labels, Phase};
+
+/// One write that took effect, in the order of the writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// Such as `create machine`.
+    pub what: &'static str,
+    /// The object's name.
+    pub name: String,
+    /// Of the operation that asked.
+    pub fence: Option<u64>,
+}
+
+/// An object as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    /// `volume` or `machine`.
+    pub kind: &'static str,
+    /// Unique among its kind.
+    pub name: String,
+    /// As its maker set them.
+    pub labels: Labels,
+    /// Of a machine that runs.
+    pub address: Option<SocketAddr>,
+}
+
+impl Cloud {
+    /// Answers requests of other programs until it is dropped: these name its address as `PILOT_FAKE_URL`.
+    pub async fn serve(self, listener: TcpListener) -> std::io::Result<()> {
+        let answer = |State(cloud): State<Cloud>, Json(request): Json<Request>| async move {
+            Json(cloud.answer(request).await)
+        };
+        axum::serve(listener, Router::new().route("/", post(answer)).with_state(self)).await
+    }
+
+    /// Every write since the beginning, of a cloud that keeps a journal.
+    pub fn journal(&self) -> Vec<Written> {
+        let journal = self.0.journal.as_ref();
+        journal.map_or_else(Vec::new, |kept| kept.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+
+    /// How many writes it holds.
+    pub fn journal_len(&self) -> usize {
+        let journal = self.0.journal.as_ref();
+        journal.map_or(0, |kept| kept.lock().unwrap_or_else(PoisonError::into_inner).len())
+    }
+
+    /// Everything that there is, without a request.
+    pub fn everything(&self) -> Vec<Object> {
+        let objects = self.objects();
+        let volumes = objects.volumes.iter().map(|(name, it)| Object {
+            kind: "volume",
+            name: name.clone(),
+            labels: it.labels.clone(),
+            address: None,
+        });
+        let machines = objects.machines.iter().map(|(name, it)| Object {
+            kind: "machine",
+            name: name.clone(),
+            labels: it.labels.clone(),
+            address: it.address.filter(|_| it.phase == Phase::Running),
+        });
+        volumes.chain(machines).collect()
+    }
+
+    /// As somebody at the vendor's console would; false when there is none of this name.
+    pub fn remove_machine(&self, name: &str) -> bool {
+        self.objects().machines.remove(name).is_some()
+    }
+
+    /// One request: on its way the cloud's faults are met.
+    pub(super) async fn answer(&self, request: Request) -> Answer<Value> {
+        self.on_the_way().await?;
+        if self.0.token.is_some() && self.0.token != request.token {
+            return Err(CloudError::BadToken);
+        }
+        let is_write = request.call.write().is_some();
+        let answer = {
+            let mut objects = self.objects();
+            let write = request.call.write().map(|(what, name)| (what, name.to_owned()));
+            let answer = objects.act(request.call);
+            // While nothing else is written, so that its order is that of the effects.
+            if let (Ok(_), Some((what, name)), Some(journal)) = (&answer, write, &self.0.journal) {
+                let written = Written { what, name, fence: request.fence };
+                journal.lock().unwrap_or_else(PoisonError::into_inner).push(written);
+            }
+            answer
+        };
+        self.on_the_way_back(is_write).await?;
+        answer
+    }
+}

@@ -1,0 +1,308 @@
+//! What has to be true whatever was broken, once nothing is broken any more. Each has a name, by which reports tell of it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::witness::{Kind, Object, runtime_of};
+use crate::world::World;
+
+/// Every one, and what it says.
+pub const ALL: &[(&str, &str)] = &[
+    ("answers_are_no_faults", "no request is answered with an internal error"),
+    ("every_request_is_answered", "a client that asks again is answered once the faults are over"),
+    ("what_is_broken_comes_back", "servers start again, and end cleanly when they are asked to"),
+    ("accepted_operations_end", "what was answered 202 is found later, and has ended"),
+    ("operations_end_once", "its events are whole and end with one last word, which never changes"),
+    ("workspaces_are_as_desired", "or failed, with a problem that says what to do"),
+    ("deleted_is_gone", "what is desired deleted is neither listed nor found outside"),
+    ("no_orphan", "the witness knows no object of a runtime that no workspace has"),
+    ("no_double", "the witness knows no two machines or volumes of one runtime"),
+    ("nothing_is_missing", "what is ready runs, what is stopped does not, and both have their volume"),
+    ("no_late_write", "no write took effect under a lower fence than one before it"),
+    ("no_effect_without_intent", "nothing was made for a runtime that the store does not know"),
+    ("one_key_one_operation", "the same idempotency key gave the same operation"),
+    ("slugs_are_unique", "no two workspaces have one name, and a race for it has one winner"),
+    ("routes_are_those_of_the_ready", "of every orchestrator, with the address that the witness sees"),
+];
+
+/// One that does not hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Violation {
+    pub invariant: &'static str,
+    pub detail: String,
+}
+
+impl Violation {
+    pub fn new(invariant: &'static str, detail: impl Into<String>) -> Self {
+        Self { invariant, detail: detail.into() }
+    }
+}
+
+/// What is true at last, after all that is still under way: empty when it is.
+pub async fn standing(world: &World, deadline: Instant) -> Result<Vec<Violation>> {
+    let mut found = Vec::new();
+    for state in ["queued", "running"] {
+        let open = world.api.all(&format!("/v1/operations?state={state}"), "operations", deadline).await?;
+        found.extend(open.iter().map(|operation| {
+            let words = format!(
+                "the {} {} of {} is {state}",
+                text(operation, "kind"),
+                text(operation, "id"),
+                text(operation, "slug")
+            );
+            Violation::new("accepted_operations_end", words)
+        }));
+    }
+    let workspaces = world.api.all("/v1/workspaces", "workspaces", deadline).await?;
+    let objects = world.witness.objects()?;
+    found.extend(workspaces.iter().filter_map(desired));
+    found.extend(unique(&workspaces));
+    let volumes = objects.iter().filter(|it| it.kind == Kind::Volume).map(|it| it.runtime.clone());
+    let homes = {
+        let mut kept = world.ledger.lock();
+        kept.homes.extend(volumes);
+        kept.homes.clone()
+    };
+    found.extend(outside(&workspaces, &objects, &homes));
+    for server in 0..world.servers.len() {
+        found.extend(routes(world, server, &workspaces, &objects).await);
+    }
+    Ok(found)
+}
+
+fn desired(workspace: &Value) -> Option<Violation> {
+    let (desired, state) = (text(workspace, "desired"), text(workspace, "state"));
+    let error = &workspace["error"];
+    let fits = match (desired, state) {
+        ("running", "ready") | ("stopped", "stopped") | ("suspended", "suspended") => true,
+        // What was suspended was removed by hand: there is nothing to keep any more.
+        ("suspended", "stopped") => true,
+        // What may pass is tried again, and so this is not its end.
+        ("running" | "stopped" | "suspended", "failed") => {
+            error["action"].is_string() && error["retryable"] != true
+        }
+        _ => false,
+    };
+    let invariant = if desired == "deleted" { "deleted_is_gone" } else { "workspaces_are_as_desired" };
+    let words = format!("{} is to be {desired} and is {state}: {error}", text(workspace, "slug"));
+    (!fits).then(|| Violation::new(invariant, words))
+}
+
+fn unique(workspaces: &[Value]) -> Vec<Violation> {
+    let mut seen = BTreeSet::new();
+    let again = workspaces.iter().map(|it| text(it, "slug")).filter(|slug| !seen.insert(*slug));
+    again.map(|slug| Violation::new("slugs_are_unique", format!("two are called {slug}"))).collect()
+}
+
+/// Rows against what the witness sees. A create that was cancelled in time has left nothing, and is stopped.
+fn outside(workspaces: &[Value], objects: &[Object], homes: &BTreeSet<String>) -> Vec<Violation> {
+    let rows: HashMap<&str, &Value> = workspaces.iter().map(|it| (text(it, "runtimeId"), it)).collect();
+    let mut found = Vec::new();
+    let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    for object in objects {
+        let kind = match object.kind {
+            Kind::Machine => "machine",
+            Kind::Volume => "volume",
+            Kind::Network => "network",
+            Kind::Mark => "mark",
+        };
+        *counts.entry((&object.runtime, kind)).or_default() += 1;
+        if !rows.contains_key(object.runtime.as_str()) {
+            found.push(Violation::new("no_orphan", format!("the {kind} {} is nobody's", object.name)));
+        }
+    }
+    for ((runtime, kind), count) in &counts {
+        if *count > 1 && *kind != "mark" {
+            found.push(Violation::new("no_double", format!("{runtime} has {count} of the kind {kind}")));
+        }
+    }
+    for (runtime, row) in rows {
+        let runs = objects.iter().any(|it| it.runtime == runtime && it.kind == Kind::Machine && it.runs);
+        let missing = |what: &str| {
+            let words = format!("{} is {} and {what}", text(row, "slug"), text(row, "state"));
+            Violation::new("nothing_is_missing", words)
+        };
+        match text(row, "state") {
+            "ready" if !runs => found.push(missing("its machine does not run")),
+            "stopped" | "suspended" if runs => found.push(missing("its machine runs")),
+            state
+                if (state == "ready" || homes.contains(runtime))
+                    && !counts.contains_key(&(runtime, "volume")) =>
+            {
+                found.push(missing("its volume is gone"));
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+async fn routes(world: &World, server: usize, workspaces: &[Value], objects: &[Object]) -> Vec<Violation> {
+    let wrong =
+        |words: String| Violation::new("routes_are_those_of_the_ready", format!("server {server}: {words}"));
+    let asked = crate::api::Asked {
+        method: reqwest::Method::GET,
+        path: "/v1/routes".to_owned(),
+        body: None,
+        key: None,
+    };
+    let Some(answer) = world.api.once(server, &asked).await else { return vec![wrong("no answer".into())] };
+    let routes = answer.body["routes"].as_array().cloned().unwrap_or_default();
+    let ready = |list: &[Value]| -> BTreeSet<(String, String)> {
+        let ready = list.iter().filter(|it| text(it, "state") == "ready");
+        ready.map(|it| (text(it, "slug").to_owned(), text(it, "runtimeId").to_owned())).collect()
+    };
+    let (told, true_ones) = (ready(&routes), ready(workspaces));
+    let mut found = Vec::new();
+    if told != true_ones {
+        found.push(wrong(format!("{told:?} are told, and {true_ones:?} are ready")));
+    }
+    for route in routes.iter().filter(|it| text(it, "state") == "ready") {
+        let machine = objects.iter().find(|it| it.runtime == text(route, "runtimeId") && it.port.is_some());
+        let Some(machine) = machine else { continue };
+        if route["endpoint"]["port"].as_u64() != machine.port.map(u64::from) {
+            found.push(wrong(format!("{route} leads elsewhere than to {machine:?}")));
+        }
+    }
+    found
+}
+
+/// What cannot become true later if it is not now: operations that have ended, and what was written outside.
+pub async fn lasting(world: &World, deadline: Instant, all: bool) -> Result<Vec<Violation>> {
+    let mut found = std::mem::take(&mut world.ledger.lock().violations);
+    let accepted = world.ledger.lock().accepted.clone();
+    for (id, accepted) in accepted {
+        if accepted.ended.is_some() && !all {
+            continue;
+        }
+        let answer = world.api.get(&format!("/v1/operations/{id}"), deadline).await?;
+        let state = text(&answer.body, "state");
+        let is_final = ["succeeded", "failed", "canceled"].contains(&state);
+        if answer.status != 200 || !is_final {
+            let words = format!("{id} of {}: {} {state}", accepted.what, answer.status);
+            found.push(Violation::new("accepted_operations_end", words));
+            continue;
+        }
+        if accepted.ended.as_deref().is_some_and(|before| before != state) {
+            let words = format!("{id} of {} was {:?} and is {state}", accepted.what, accepted.ended);
+            found.push(Violation::new("operations_end_once", words));
+        }
+        if accepted.ended.is_none() {
+            found.extend(events(world, &id, state).await?);
+        }
+        if let Some(kept) = world.ledger.lock().accepted.get_mut(&id) {
+            kept.ended = Some(state.to_owned());
+        }
+    }
+    found.extend(written(world, deadline).await?);
+    Ok(found)
+}
+
+async fn events(world: &World, id: &str, state: &str) -> Result<Vec<Violation>> {
+    let once = |words: String| Violation::new("operations_end_once", format!("{id} is {state}: {words}"));
+    let deadline = Instant::now() + Duration::from_secs(15);
+    let events = match world.api.events(id, deadline).await {
+        Ok(events) => events,
+        Err(error) => return Ok(vec![once(format!("its events do not end: {error}"))]),
+    };
+    let numbers: Vec<u64> = events.iter().filter_map(|event| event["sequence"].as_u64()).collect();
+    let ends: Vec<&Value> = events.iter().filter(|event| event["type"] == "done").collect();
+    let mut found = Vec::new();
+    if numbers != (1..=numbers.len() as u64).collect::<Vec<_>>() {
+        found.push(once(format!("its events are {numbers:?}")));
+    }
+    let last_is_end = events.last().is_some_and(|event| event["type"] == "done");
+    if ends.len() != 1 || !last_is_end || text(ends[0], "state") != state {
+        found.push(once(format!("its last words are {ends:?}, of {} events", events.len())));
+    }
+    Ok(found)
+}
+
+/// The journal of the fake cloud.
+async fn written(world: &World, deadline: Instant) -> Result<Vec<Violation>> {
+    let (mut found, mut highest) = (Vec::new(), HashMap::<&str, u64>::new());
+    let journal = world.witness.journal();
+    for (number, write) in journal.iter().enumerate() {
+        let Some(fence) = write.fence else { continue };
+        let seen = highest.entry(runtime_of(&write.name)).or_default();
+        if fence < *seen {
+            let words = format!("write {number}, {} {}, under {fence} after {seen}", write.what, write.name);
+            found.push(Violation::new("no_late_write", words));
+        }
+        *seen = fence.max(*seen);
+    }
+    let made: BTreeSet<&str> = journal.iter().map(|write| runtime_of(&write.name)).collect();
+    let known: BTreeSet<String> =
+        world.ledger.lock().accepted.values().map(|it| it.runtime.clone()).collect();
+    if made.iter().any(|runtime| !known.contains(*runtime)) {
+        // Of requests whose answers were lost, too.
+        let operations = world.api.all("/v1/operations", "operations", deadline).await?;
+        let stored: BTreeSet<&str> = operations.iter().map(|it| text(it, "runtimeId")).collect();
+        let unknown = made.iter().filter(|runtime| !stored.contains(*runtime) && !known.contains(**runtime));
+        found.extend(unknown.map(|runtime| {
+            Violation::new("no_effect_without_intent", format!("{runtime} was written to the cloud"))
+        }));
+    }
+    Ok(found)
+}
+
+fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value[key].as_str().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn row(slug: &str, runtime: &str, state: &str) -> Value {
+        json!({"slug": slug, "runtimeId": runtime, "desired": "running", "state": state})
+    }
+
+    fn object(kind: Kind, name: &str, runtime: &str, runs: bool) -> Object {
+        Object { kind, name: name.into(), runtime: runtime.into(), runs, port: None }
+    }
+
+    fn names(found: &[Violation]) -> Vec<&str> {
+        found.iter().map(|violation| violation.invariant).collect()
+    }
+
+    #[test]
+    fn what_the_witness_sees_is_held_against_the_rows() {
+        let home = object(Kind::Volume, "v", "rt-1", false);
+        let machine = object(Kind::Machine, "m", "rt-1", true);
+        let rows = [row("ada", "rt-1", "ready")];
+        let outside = |rows: &[Value], objects: &[Object]| super::outside(rows, objects, &BTreeSet::new());
+        assert_eq!(outside(&rows, &[home.clone(), machine.clone()]), []);
+        assert_eq!(names(&outside(&rows, std::slice::from_ref(&home))), ["nothing_is_missing"]);
+        assert_eq!(names(&outside(&rows, std::slice::from_ref(&machine))), ["nothing_is_missing"]);
+        let stopped = [row("ada", "rt-1", "stopped")];
+        assert_eq!(outside(&stopped, &[]), [], "never made");
+        let had = BTreeSet::from(["rt-1".to_owned()]);
+        assert_eq!(names(&super::outside(&stopped, &[], &had)), ["nothing_is_missing"], "lost");
+        let twin = object(Kind::Machine, "n", "rt-1", true);
+        assert_eq!(names(&outside(&rows, &[home.clone(), machine.clone(), twin])), ["no_double"]);
+        assert_eq!(names(&outside(&[], &[home, machine])), ["no_orphan", "no_orphan"]);
+    }
+
+    #[test]
+    fn a_failure_is_an_end_only_when_it_says_what_to_do_and_does_not_pass_by_itself() {
+        let failed = |error: Value| {
+            let mut row = row("ada", "rt-1", "failed");
+            row["error"] = error;
+            desired(&row).is_none()
+        };
+        assert!(failed(json!({"action": "Pay the bill.", "retryable": false})));
+        assert!(!failed(json!({"action": "Wait.", "retryable": true})));
+        assert!(!failed(json!({"retryable": false})));
+        let mut deleted = row("ada", "rt-1", "failed");
+        (deleted["desired"], deleted["error"]) = (json!("deleted"), json!({"action": "Try again."}));
+        assert_eq!(desired(&deleted).unwrap().invariant, "deleted_is_gone");
+        assert_eq!(names(&unique(&[row("ada", "a", ""), row("ada", "b", "")])), ["slugs_are_unique"]);
+    }
+}
