@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::bench::Product;
+use crate::bench::product::Product;
 use crate::{build, process, tools, ui};
 
 /// Ask the lifecycle API what its OpenAPI document allows and what it does not.
@@ -73,15 +73,19 @@ fn round(packages: &Path, folder: &Path, url: &str, token: &str, wanted: u64, se
         .args(["--header", &format!("Authorization: Bearer {token}")]);
     let output = command.output().context("cannot start python3")?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let asked = text.lines().find_map(|line| line.trim().split_once(" generated")?.0.replace(',', "").parse().ok());
+    let asked =
+        text.lines().find_map(|line| line.trim().split_once(" generated")?.0.replace(',', "").parse().ok());
     match (output.status.success(), asked) {
         (true, Some(asked)) if asked > 0 => {
-            step.done(format!("{asked} requests"));
+            step.done(&format!("{asked} requests"));
             Ok(asked)
         }
         _ => {
             let words = String::from_utf8_lossy(&output.stderr);
-            bail!("the API and its document differ (seed {seed}):\n{}", process::tail(&format!("{text}\n{words}")))
+            bail!(
+                "the API and its document differ (seed {seed}):\n{}",
+                process::tail(&format!("{text}\n{words}"))
+            )
         }
     }
 }

@@ -8,7 +8,7 @@ mod engine;
 mod metric;
 mod orchestrator;
 mod plain;
-mod product;
+pub mod product;
 mod provider;
 mod provision;
 mod stacks;

@@ -38,7 +38,7 @@ pub fn stop_everything(server: &Server, purge: bool) -> Result<()> {
         // Deleting needs the server: it knows what belongs to a workspace.
         if purge && server.data.join("secrets").is_dir() {
             let step = ui::Step::begin("starting Pilot to delete the workspaces", None);
-            server.start_private()?;
+            server.start_private(&[])?;
             step.done("");
         } else {
             ui::note(if hung { "the server did not answer; it is stopped now" } else { "nothing runs" });
@@ -46,18 +46,24 @@ pub fn stop_everything(server: &Server, purge: bool) -> Result<()> {
         }
     }
     let mut failed = Vec::new();
-    for workspace in workspaces(server)? {
-        let slug = workspace["slug"].as_str().unwrap_or_default().to_owned();
+    let mut all = workspaces(server, &[])?;
+    if purge {
+        // What is kept of those that were deleted is by its id alone.
+        all.extend(workspaces(server, &["--deleted"])?);
+    }
+    for workspace in all {
+        let slug = workspace["id"].as_str().unwrap_or_default().to_owned();
+        let name = workspace["slug"].as_str().unwrap_or_default();
         let verb = match (purge, workspace["state"].as_str().unwrap_or_default()) {
             (true, _) => "rm",
             (false, "stopped" | "absent" | "deleting") => continue,
             (false, _) => "stop",
         };
-        let step = ui::Step::begin(format!("{verb} {slug}"), None);
+        let step = ui::Step::begin(format!("{verb} {name}"), None);
         // `rm` asks on a terminal; here the person has already said --purge.
         let mut words = vec!["ws", verb, slug.as_str(), "--json"];
         if purge {
-            words.push("--yes");
+            words.extend(["--yes", "--purge"]);
         }
         match process::capture(&mut server.command(&words)) {
             Ok(_) => step.done(""),
@@ -76,8 +82,9 @@ pub fn stop_everything(server: &Server, purge: bool) -> Result<()> {
 }
 
 /// The workspaces as `pilot ws ls --json` shows them.
-pub fn workspaces(server: &Server) -> Result<Vec<Value>> {
-    let text = process::capture(&mut server.command(&["ws", "ls", "--json"]))?;
+pub fn workspaces(server: &Server, which: &[&str]) -> Result<Vec<Value>> {
+    let words = [&["ws", "ls", "--json"], which].concat();
+    let text = process::capture(&mut server.command(&words))?;
     let value: Value = serde_json::from_str(&text)?;
     let list = value.get("workspaces").unwrap_or(&value);
     Ok(list.as_array().cloned().unwrap_or_default())

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod api;
 mod bench;
 mod build;
 mod chaos;
@@ -46,6 +47,7 @@ enum Command {
     Up(up::Arguments),
     Down(down::Arguments),
     Test(test::Arguments),
+    ApiCheck(api::Arguments),
     Bench(bench::Arguments),
     Chaos(chaos::Arguments),
     Tidy(tidy::Arguments),
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
         Command::Up(arguments) => up::run(&arguments),
         Command::Down(arguments) => down::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
+        Command::ApiCheck(arguments) => api::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Chaos(arguments) => chaos::run(&arguments),
         Command::Tidy(arguments) => tidy::run(&arguments),

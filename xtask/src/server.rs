@@ -112,7 +112,7 @@ impl Server {
 
     /// Starts it on ports of its own: for work that no browser watches, beside whatever else runs.
     /// Returns the port of its metrics.
-    pub fn start_private(&self) -> Result<u16> {
+    pub fn start_private(&self, arguments: &[&str]) -> Result<u16> {
         let admin = loopback::free_port()?;
         let listeners = [
             ("--listen-gateway", loopback::free_port()?),
@@ -123,7 +123,9 @@ impl Server {
             .iter()
             .flat_map(|(flag, port)| [(*flag).to_owned(), format!("127.0.0.1:{port}")])
             .collect();
-        self.start(&options.iter().map(String::as_str).collect::<Vec<_>>())?;
+        let options: Vec<&str> =
+            options.iter().map(String::as_str).chain(arguments.iter().copied()).collect();
+        self.start(&options)?;
         Ok(admin)
     }
 

@@ -96,7 +96,27 @@ fn engine(targets: &targets::Targets, filter: Option<&str>, yes: bool) -> Result
             .push(format!("{UPGRADE} (this clone has no history to build the Pilot of before from)"));
     }
     counts.add(host(filter, &tools.pulumi)?);
+    counts.add(document(&programs, filter));
     Ok(counts)
+}
+
+/// A short and seeded part of `cargo xtask api-check`, as one test.
+fn document(programs: &build::Programs, filter: Option<&str>) -> Counts {
+    const NAME: &str = "api::the_lifecycle_api_answers_as_its_document_says";
+    const CASES: u64 = 1_000;
+    if filter.is_some_and(|text| !NAME.contains(text)) {
+        return Counts::default();
+    }
+    match crate::api::check(&programs.pilot(), CASES, 1) {
+        Ok(asked) => {
+            ui::say(format!("test {NAME} ... ok ({asked} requests)"));
+            Counts { passed: 1, ..Counts::default() }
+        }
+        Err(error) => {
+            ui::say(format!("test {NAME} ... FAILED\n{error:#}"));
+            Counts { failed: 1, failures: vec![NAME.to_owned()], ..Counts::default() }
+        }
+    }
 }
 
 /// The engine host's own tests, which are Go's.

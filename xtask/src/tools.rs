@@ -18,6 +18,7 @@ mod npm;
 mod older;
 mod opencode;
 mod pulumi;
+mod schemathesis;
 
 pub use host::MODULE as HOST_MODULE;
 
@@ -138,6 +139,13 @@ pub fn before() -> Result<Option<PathBuf>> {
     let cache = made_cache()?;
     let _lock = lock(&cache)?;
     before::ensure(&cache)
+}
+
+/// Schemathesis' packages.
+pub fn schemathesis() -> Result<PathBuf> {
+    let cache = made_cache()?;
+    let _lock = lock(&cache)?;
+    schemathesis::ensure(&cache)
 }
 
 /// `cargo deny`; with `build` also where it has to be built first.

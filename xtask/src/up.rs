@@ -125,7 +125,7 @@ fn start(server: &Server, options: &[String]) -> Result<()> {
 /// Creates the demo workspace, or starts the one that is there; both wait until it is ready. Tells the
 /// name of its provider.
 fn workspace(server: &Server, wanted: Option<Provider>) -> Result<String> {
-    let list = crate::down::workspaces(server)?;
+    let list = crate::down::workspaces(server, &[])?;
     let Some(demo) = list.iter().find(|workspace| workspace["slug"] == DEMO) else {
         let provider = wanted.unwrap_or(Provider::Local).name();
         process::run(&mut server.command(&["ws", "create", DEMO, "--provider", provider]))?;

@@ -33,7 +33,7 @@ async fn what_is_asked_for_is_the_servers_to_find() {
     assert!(pilot(at, line).await.result.is_err());
     let asked =
         "GET /v1/workspaces?limit=1000&owner=ada&label=team%3Da%3Db&state=failed&provider=docker&sort=newest";
-    assert_eq!(script.lock().unwrap().asked, [asked]);
+    assert_eq!(script.lock().unwrap().asked, [asked, "GET /v1/workspaces?limit=1000&deleted=true"]);
     script.lock().unwrap().deleted = true;
     let none = pilot(at, "ws ls --owner ada").await;
     assert_eq!((none.out.as_str(), none.err.contains("no such workspaces")), ("", true));

@@ -16,13 +16,21 @@ const OWNER: usize = 3;
 
 pub async fn list(client: &Client, wanted: &List, ui: &mut Ui) -> Result<Outcome, Problem> {
     let list = client.workspaces(&wanted.query()).await?;
-    if wanted.expect_none && !list.workspaces.is_empty() {
-        let names: Vec<&str> = list.workspaces.iter().map(|workspace| workspace.slug.as_str()).collect();
+    let mut left: Vec<&Workspace> = list.workspaces.iter().collect();
+    let kept = match wanted.expect_none {
+        true => client.workspaces(&[("deleted", "true".to_owned())]).await?.workspaces,
+        false => Vec::new(),
+    };
+    left.extend(&kept);
+    if wanted.expect_none && !left.is_empty() {
+        let names: Vec<&str> = left.iter().map(|workspace| workspace.slug.as_str()).collect();
         let problem = Problem::new(
             ErrorCode::ProviderInUse,
             format!("There is to be none, and there are {}: {}.", names.len(), names.join(", ")),
         );
-        return Err(problem.with_action("Delete each with its files: `pilot ws rm NAME`."));
+        return Err(problem.with_action(
+            "Delete each with its files: `pilot ws rm --purge NAME`. `pilot ws ls --deleted` shows those that are only kept.",
+        ));
     }
     if ui.json {
         ui.document(&list);

@@ -26,7 +26,7 @@ impl<S: Sync> FromRequestParts<S> for Caller {
         let request_id = parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
         let key = match parts.headers.get(headers::IDEMPOTENCY_KEY).map(|value| value.to_str()) {
             None => None,
-            Some(Ok(key)) if (1..=128).contains(&key.len()) => Some(key.to_owned()),
+            Some(Ok(key)) if is_key(key) => Some(key.to_owned()),
             Some(_) => {
                 let detail = "An Idempotency-Key has 1 to 128 printable ASCII characters.";
                 return Err(Problem::new(ErrorCode::BadRequest, detail).into());
@@ -38,6 +38,25 @@ impl<S: Sync> FromRequestParts<S> for Caller {
         let if_match = if_match.map(|tag| tag.trim_matches('"').to_owned()).filter(|tag| tag != "*");
         Ok(Self(service::Caller { principal, request_id, idempotency_key: key, if_match }))
     }
+}
+
+fn is_key(text: &str) -> bool {
+    (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// A number of a query: the usual one where nobody says, and refused where it is not within the range.
+pub fn within(
+    name: &str,
+    given: Option<u64>,
+    usual: u64,
+    range: std::ops::RangeInclusive<u64>,
+) -> Result<u64, Problem> {
+    let number = given.unwrap_or(usual);
+    if range.contains(&number) {
+        return Ok(number);
+    }
+    let detail = format!("`{name}` is {} to {}, not {number}.", range.start(), range.end());
+    Err(Problem::new(ErrorCode::BadRequest, detail))
 }
 
 /// The workspace in the path, by its id or its slug.

@@ -12,13 +12,13 @@ use futures_util::Stream;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
-use super::extract::{OperationPath, Parameters};
+use super::extract::{OperationPath, Parameters, within};
 use super::{Answer, Api, detached};
 use crate::lifecycle::request;
 use crate::store::Query;
 
 /// How many a page has when nobody says, and at most.
-const PAGE: [u32; 2] = [50, 500];
+const PAGE: [u64; 2] = [50, 500];
 
 #[derive(Deserialize, utoipa::IntoParams)]
 pub struct ListQuery {
@@ -28,8 +28,9 @@ pub struct ListQuery {
     state: Option<OperationState>,
     /// Only those of this kind.
     kind: Option<OperationKind>,
-    /// How many at most; 50 by default, 500 at most.
-    limit: Option<u32>,
+    /// How many at most; 50 by default.
+    #[param(minimum = 1, maximum = 500)]
+    limit: Option<u64>,
     /// The `next` of the page before.
     cursor: Option<String>,
 }
@@ -42,7 +43,7 @@ pub async fn list(
     Parameters(query): Parameters<ListQuery>,
 ) -> Answer<Json<OperationList>> {
     let [usual, most] = PAGE;
-    let limit = query.limit.unwrap_or(usual).clamp(1, most);
+    let limit = within("limit", query.limit, usual, 1..=most)? as u32;
     let workspace = match &query.workspace {
         Some(name) => Some(api.lifecycle.id_of(&request::workspace(name)?).await?),
         None => None,

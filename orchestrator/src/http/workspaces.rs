@@ -14,12 +14,12 @@ use http::header::{ETAG, IF_NONE_MATCH, LOCATION};
 use http::{HeaderMap, HeaderName, StatusCode};
 use serde::Deserialize;
 
-use super::extract::{Body, Caller, Parameters, WorkspacePath};
+use super::extract::{Body, Caller, Parameters, WorkspacePath, within};
 use super::{Answer, Api};
 use crate::store::{Sort, WorkspaceQuery};
 
-const DEFAULT_LOG_BYTES: usize = 16 * 1024;
-const MAX_LOG_BYTES: usize = 1024 * 1024;
+const DEFAULT_LOG_BYTES: u64 = 16 * 1024;
+const MAX_LOG_BYTES: u64 = 1024 * 1024;
 
 /// With the operation's address in `Location`.
 type AcceptedAnswer = Answer<(StatusCode, [(HeaderName, String); 1], Json<Accepted>)>;
@@ -46,7 +46,7 @@ pub async fn create(
 }
 
 /// How many a page has when nobody says, and at most.
-const PAGE: [u32; 2] = [100, 1000];
+const PAGE: [u64; 2] = [100, 1000];
 
 #[derive(Deserialize, utoipa::IntoParams)]
 pub struct ListQuery {
@@ -64,8 +64,9 @@ pub struct ListQuery {
     /// By name, which is the default, or by age.
     #[param(inline)]
     sort: Option<Sort>,
-    /// How many at most; 100 by default, 1000 at most.
-    limit: Option<u32>,
+    /// How many at most; 100 by default.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<u64>,
     /// The `next` of the page before.
     cursor: Option<String>,
 }
@@ -94,7 +95,7 @@ pub async fn list(
         deleted: query.deleted,
         sort: query.sort.unwrap_or_default(),
         after: query.cursor,
-        most: query.limit.unwrap_or(usual).clamp(1, most),
+        most: within("limit", query.limit, usual, 1..=most)? as u32,
     };
     Ok(Json(api.lifecycle.list(wanted).await?))
 }
@@ -309,8 +310,9 @@ pub async fn repair(
 
 #[derive(Deserialize, utoipa::IntoParams)]
 pub struct LogQuery {
-    /// How much of the log's end to return; 16 KiB by default, 1 MiB at most.
-    bytes: Option<usize>,
+    /// How much of the log's end to return; 16 KiB by default.
+    #[param(minimum = 1, maximum = 1048576)]
+    bytes: Option<u64>,
 }
 
 /// The end of the instance's log.
@@ -321,6 +323,6 @@ pub async fn logs(
     WorkspacePath(name): WorkspacePath,
     Parameters(query): Parameters<LogQuery>,
 ) -> Answer<Json<LogTail>> {
-    let bytes = query.bytes.unwrap_or(DEFAULT_LOG_BYTES).min(MAX_LOG_BYTES);
-    Ok(Json(api.lifecycle.logs(&name, bytes).await?))
+    let bytes = within("bytes", query.bytes, DEFAULT_LOG_BYTES, 1..=MAX_LOG_BYTES)?;
+    Ok(Json(api.lifecycle.logs(&name, bytes as usize).await?))
 }

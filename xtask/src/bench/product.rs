@@ -28,11 +28,25 @@ pub struct Created {
 impl Product {
     /// Starts the server.
     pub fn start(pilot: &Path, data: &Path) -> Result<Product> {
+        Self::start_with(pilot, data, &[])
+    }
+
+    /// The same with more arguments after `serve`.
+    pub fn start_with(pilot: &Path, data: &Path, arguments: &[&str]) -> Result<Product> {
         // Also one that starts but does not answer is stopped by the drop.
         let mut product =
             Product { server: Server { pilot: pilot.to_path_buf(), data: data.to_path_buf() }, admin: 0 };
-        product.admin = product.server.start_private()?;
+        product.admin = product.server.start_private(arguments)?;
         Ok(product)
+    }
+
+    /// Where the lifecycle API is, and the token for it.
+    pub fn api(&self) -> Result<(String, String)> {
+        let text = std::fs::read_to_string(self.server.data.join("endpoints.json"))?;
+        let endpoints: Value = serde_json::from_str(&text)?;
+        let url = endpoints["orchestrator"]["url"].as_str().context("the server tells no address")?;
+        let token = std::fs::read_to_string(self.server.data.join("secrets/admin-token"))?;
+        Ok((format!("{}/", url.trim_end_matches('/')), token.trim().to_owned()))
     }
 
     /// `pilot ws create` from its start to its end.
@@ -46,7 +60,8 @@ impl Product {
 
     /// Deletes a workspace.
     pub fn delete(&self, slug: &str) -> Result<()> {
-        process::capture(&mut self.server.command(&["ws", "rm", slug, "--yes", "--json"])).map(|_| ())
+        process::capture(&mut self.server.command(&["ws", "rm", slug, "--yes", "--purge", "--json"]))
+            .map(|_| ())
     }
 
     /// Memory of the server, and of everything it started that still runs, in MiB: the engine host.

@@ -16,7 +16,7 @@ const LANGUAGES: [&str; 3] = ["go", "nodejs", "python"];
 const LOCKED: [&str; 4] = ["package.json", "package-lock.json", ".npmrc", "requirements.txt"];
 /// Pulumi's launcher of Python programs, which is a part of its Go module.
 const LAUNCHER: &str = "pulumi-language-python-exec";
-const PYTHON: (&str, &str) =
+pub const PYTHON: (&str, &str) =
     ("python3", "install Python 3.10 or newer with pip (on Debian: apt-get install python3 python3-pip)");
 /// Beside the program: what all was made from.
 const SOURCES: &str = "sources";

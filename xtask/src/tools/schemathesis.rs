@@ -28,10 +28,18 @@ pub fn ensure(cache: &Path) -> Result<PathBuf> {
     let step = ui::Step::begin("fetching Schemathesis", Some("once for each version of it"));
     let staged = stage(cache)?;
     let mut pip = Command::new("python3");
-    pip.args(["-m", "pip", "install", "--disable-pip-version-check", "--require-hashes", "--no-deps", "--target"])
-        .arg(staged.path())
-        .arg("--requirement")
-        .arg(&lock);
+    pip.args([
+        "-m",
+        "pip",
+        "install",
+        "--disable-pip-version-check",
+        "--require-hashes",
+        "--no-deps",
+        "--target",
+    ])
+    .arg(staged.path())
+    .arg("--requirement")
+    .arg(&lock);
     process::logged(&mut pip, &paths::target().join("xtask/pip-schemathesis.log"))?;
     fs::write(staged.path().join(SOURCES), sources).context("cannot note what was made")?;
     publish(staged, &place)?;
