@@ -8,10 +8,11 @@ use std::time::Duration;
 use contracts::operation::{Operation, OperationList, OperationState};
 use contracts::plan::Plan;
 use contracts::rollout::{Rollout, RolloutList, StartRollout};
+use contracts::stack::{LogTail, RepairStack, StackExport, StackRepair};
 use contracts::why::Why;
 use contracts::workspace::{
-    Accepted, CreateWorkspace, LogTail, ProviderInfo, RenameWorkspace, RepairStack, RestoreWorkspace,
-    StackExport, StackRepair, Torn, UpdateWorkspace, Workspace, WorkspaceList,
+    Accepted, CreateWorkspace, ProviderInfo, RenameWorkspace, RestoreWorkspace, Torn, UpdateWorkspace,
+    Workspace, WorkspaceList,
 };
 use contracts::{ErrorCode, OperationId, Problem, RolloutId, Slug, WorkspaceRef, headers};
 use reqwest::{Certificate, Method, RequestBuilder, Response};

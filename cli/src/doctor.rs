@@ -72,7 +72,10 @@ async fn server(doctor: &Doctor, folders: &Folders) -> (Check, Option<HashSet<Ru
             let check = good(format!("{} runs, with {} workspaces", client.server(), list.workspaces.len()));
             let own = Endpoints::read(&folders.data).orchestrator;
             let is_own = own.is_some_and(|own| client.is_at(&own.url));
-            (check, is_own.then(|| list.workspaces.into_iter().map(|one| one.runtime_id).collect()))
+            // The homes of those that were deleted are kept, and nothing that is left over.
+            let kept = client.workspaces(&[("deleted", "true".to_owned())]).await.map(|list| list.workspaces);
+            let all = list.workspaces.into_iter().chain(kept.unwrap_or_default());
+            (check, is_own.then(|| all.map(|one| one.runtime_id).collect()))
         }
         Err(problem) => (away(problem, client.is_here()), None),
     }

@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use contracts::workspace::{StackExport, StackRepair};
+use contracts::stack::{StackExport, StackRepair};
 use contracts::{ErrorCode, Problem};
 use orchestrator::tools::ToolPaths;
 use serde_json::json;

@@ -180,7 +180,7 @@ async fn finish(
         Ok(Workspace { home_until: Some(until), id, .. }) => {
             ui.say(format!("{slug} is deleted{after}."));
             ui.note(format!(
-                "Its files are kept until {until}: `pilot ws restore {slug}` brings it back, `pilot ws rm --purge {id}` removes \
+                "Its files are kept until {until}: `pilot ws restore {id}` brings it back, `pilot ws rm --purge {id}` removes \
                  them now."
             ));
         }

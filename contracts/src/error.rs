@@ -62,6 +62,7 @@ error_codes! {
     MethodNotAllowed "method_not_allowed" 405 final "The address does not take this method";
     WorkspaceNotFound "workspace_not_found" 404 final "There is no such workspace";
     OperationNotFound "operation_not_found" 404 final "There is no such operation";
+    HomeGone "home_gone" 410 final "The home of the workspace is gone";
     RolloutNotFound "rollout_not_found" 404 final "There is no such rollout";
     RolloutFailed "rollout_failed" 500 final "The rollout stopped at a workspace that could not be updated";
     WorkspaceStopped "workspace_stopped" 409 final "The workspace is stopped";

@@ -9,6 +9,7 @@ pub mod ids;
 pub mod operation;
 pub mod plan;
 pub mod rollout;
+pub mod stack;
 pub mod why;
 pub mod workspace;
 

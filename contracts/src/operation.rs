@@ -100,6 +100,9 @@ pub struct Update {
     pub image: Option<Image>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<String>,
+    /// What it was made from before, once the change has begun; where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Image>,
 }
 
 /// Some of the operations, the newest first.

@@ -13,7 +13,7 @@ use std::time::Duration;
 use automation::stack::RemoveOptions;
 use automation::{Backend, Options, Program, Summary, Workspace};
 use contracts::plan::{Plan, PlanStep};
-use contracts::workspace::StackRepair;
+use contracts::stack::StackRepair;
 use contracts::{ErrorCode, Problem};
 use provider_server::{Registry, Server};
 use stacks::{Inline, PROJECT, Stack};

@@ -150,7 +150,8 @@ async fn drive(run: Arc<Run>) {
 async fn execute(run: Arc<Run>) -> Result<Left, Problem> {
     run.begin()?;
     match run.kind() {
-        OperationKind::Create | OperationKind::Restore => create::run(&run).await?,
+        OperationKind::Create => create::run(&run).await?,
+        OperationKind::Restore => create::restore(&run).await?,
         // What was suspended goes on where it was; what was not is started.
         OperationKind::Start | OperationKind::Resume => start::run(&run).await?,
         OperationKind::Stop => stop::run(&run).await?,

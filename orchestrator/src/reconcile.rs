@@ -122,14 +122,22 @@ impl Reconciler {
             }
         }
         for row in self.store.homes_over().await? {
-            if self.store.unfinished_of(&row.runtime_id).await?.is_empty() {
-                self.want(&row, OperationKind::Purge, row.tag()).await?;
+            if let Err(problem) = self.clear_away(&row).await {
+                tracing::warn!(slug = %row.slug, %problem, "the home of a deleted workspace stays for now");
             }
         }
         if round.is_multiple_of(PRUNE) {
             while self.store.prune(Kept::default()).await? {}
         }
         Ok(())
+    }
+
+    /// The home of a deleted workspace, whose time is over.
+    async fn clear_away(&self, row: &WorkspaceRow) -> Result<(), Problem> {
+        match self.store.unfinished_of(&row.runtime_id).await?.is_empty() {
+            true => self.want(row, OperationKind::Purge, row.tag()).await,
+            false => Ok(()),
+        }
     }
 
     /// Prolongs it. Where the store is one process's own there is nobody to share with.
@@ -146,7 +154,7 @@ impl Reconciler {
         }
         let decision = match row.desired {
             // There is nothing to see that would change what follows.
-            Desired::Deleted => Decision { note: None, want: Some(OperationKind::Delete) },
+            Desired::Deleted => Decision { note: None, want: Some(self.ending(row).await?) },
             _ => {
                 let Ok(seen) = tokio::time::timeout(LOOK, look::look(self, row)).await else { return Ok(()) };
                 decide(row.desired, row.observed, row.error.as_ref(), seen)
@@ -170,6 +178,15 @@ impl Reconciler {
             Some(kind) => self.want(row, kind, tag).await,
             None => Ok(()),
         }
+    }
+
+    /// As somebody has asked for its end: a purge that failed is no delete that keeps the home.
+    async fn ending(&self, row: &WorkspaceRow) -> Result<OperationKind, Problem> {
+        let last = match &row.operation {
+            Some(id) => self.store.operation(id).await?.map(|operation| operation.kind),
+            None => None,
+        };
+        Ok(last.filter(|kind| matches!(kind, OperationKind::Purge)).unwrap_or(OperationKind::Delete))
     }
 
     /// Of the version that was looked at: a newer wish of somebody counts more.

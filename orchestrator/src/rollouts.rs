@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use contracts::operation::{OperationKind, OperationState, Update};
 use contracts::rollout::{Member, MemberState, RolloutState};
-use contracts::workspace::{Desired, Observed};
+use contracts::workspace::{Desired, Image, Observed};
 use contracts::{ErrorCode, OperationId, Problem, RolloutId};
+
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::store::{NewOperation, RunningRollout, Store, StoreError};
 
@@ -18,6 +20,9 @@ const INTERVAL: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(100);
 
 const LEASE: Duration = Duration::from_secs(30);
+
+/// An update that was asked for, and what its workspace was made from at that moment.
+pub type Begun = (OperationId, Option<Image>);
 
 pub struct Rollouts {
     pub store: Store,
@@ -30,8 +35,12 @@ impl Rollouts {
     pub async fn run(self: Arc<Self>) {
         let mut work = self.store.work();
         loop {
-            if let Err(problem) = self.round().await {
-                tracing::warn!(%problem, "rollouts");
+            let this = Arc::clone(&self);
+            // In a task of its own: whatever happens in a round, there is a next one.
+            match AbortOnDropHandle::new(tokio::spawn(async move { this.round().await })).await {
+                Ok(Ok(())) => {}
+                Ok(Err(problem)) => tracing::warn!(%problem, "rollouts"),
+                Err(panic) => tracing::error!(%panic, "rollouts"),
             }
             tokio::time::sleep(PAUSE).await;
             tokio::select! {
@@ -50,7 +59,9 @@ impl Rollouts {
             return Ok(());
         }
         for one in running {
-            self.move_on(&one).await?;
+            if let Err(problem) = self.move_on(&one).await {
+                tracing::warn!(rollout = %one.rollout.id, %problem, "the rollout does not go on for now");
+            }
         }
         Ok(())
     }
@@ -89,12 +100,16 @@ impl Rollouts {
             if room == 0 {
                 return Ok(());
             }
-            let (state, operation) = self.begin(running, position, &member).await?;
+            let (state, begun) = match self.begin(running, position, &member).await {
+                // Its record is of no use; the others have their turn.
+                Err(problem) if problem.code == ErrorCode::RecordUnreadable => (MemberState::Failed, None),
+                begun => begun?,
+            };
             if state == MemberState::Running {
                 room -= 1;
             }
             if state != MemberState::Waiting {
-                self.store.mark_member(&rollout.id, position, state, operation.as_ref()).await?;
+                self.store.mark_member(&rollout.id, position, state, begun.as_ref()).await?;
             }
         }
         Ok(())
@@ -126,11 +141,11 @@ impl Rollouts {
         running: &RunningRollout,
         position: i64,
         member: &Member,
-    ) -> Result<(MemberState, Option<OperationId>), Problem> {
+    ) -> Result<(MemberState, Option<Begun>), Problem> {
         let (principal, key) = (format!("rollout {}", running.rollout.id), format!("member-{position}"));
         // Asked for by a process that did not come to write so.
         if let Some((operation, _)) = self.store.operation_of_key(&principal, &key).await? {
-            return Ok((MemberState::Running, Some(operation.id)));
+            return Ok((MemberState::Running, Some((operation.id, None))));
         }
         let Some(row) = self.store.workspace(&member.workspace_id.clone().into()).await? else {
             return Ok((MemberState::Skipped, None));
@@ -139,16 +154,22 @@ impl Rollouts {
             return Ok((MemberState::Skipped, None));
         }
         let is_idle = self.store.unfinished_of(&row.runtime_id).await?.is_empty();
-        if is_idle && row.image.as_ref() == Some(&member.target) && row.observed != Observed::Failed {
+        let is_there = row.is_made_from(&member.target) && row.applied == row.generation;
+        if is_idle && is_there && row.observed != Observed::Failed {
             return Ok((MemberState::Updated, None));
         }
+        // Somebody has chosen another since: that is not taken back.
+        let is_back = running.rollout.rolls_back.is_some();
+        if is_back && member.before.as_ref().is_some_and(|before| !row.is_made_from(before)) {
+            return Ok((MemberState::Skipped, None));
+        }
         let update = NewOperation {
-            update: Some(Update { image: Some(member.target.clone()), size: None }),
+            update: Some(Update { image: Some(member.target.clone()), ..Update::default() }),
             idempotency: Some((key, "update".to_owned())),
             ..NewOperation::of(OperationKind::Update, &principal, &running.request_id)
         };
         match self.store.request(&row.id, None, &update).await {
-            Ok(wanted) => Ok((MemberState::Running, Some(wanted.operation.id))),
+            Ok(wanted) => Ok((MemberState::Running, Some((wanted.operation.id, row.image)))),
             Err(StoreError::Busy(_)) => Ok((MemberState::Waiting, None)),
             Err(StoreError::Gone) => Ok((MemberState::Skipped, None)),
             Err(error) => Err(error.into()),

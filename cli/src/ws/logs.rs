@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use contracts::workspace::LogTail;
+use contracts::stack::LogTail;
 use contracts::{ErrorCode, Problem, WorkspaceRef};
 use tokio::time::{Instant, sleep};
 

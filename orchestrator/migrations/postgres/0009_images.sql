@@ -1,5 +1,6 @@
 -- What an instance is made from is its runtime's own, so that another one for new workspaces changes no old ones.
 ALTER TABLE runtimes ADD COLUMN image TEXT;       -- JSON; absent until it is known, and where there are none
+ALTER TABLE runtimes ADD COLUMN applied BIGINT NOT NULL DEFAULT 1;   -- the generation that what is outside was made from
 ALTER TABLE operations ADD COLUMN changes TEXT;   -- JSON: what an update is to change
 
 -- Many workspaces of a provider get another image, a few at a time.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use contracts::Problem;
-use contracts::workspace::StackExport;
+use contracts::stack::StackExport;
 use stacks::{Location, Stack};
 
 use super::Engine;

@@ -29,7 +29,7 @@ pub struct ListQuery {
     /// Only those of this kind.
     kind: Option<OperationKind>,
     /// How many at most; 50 by default.
-    #[param(minimum = 1, maximum = 500)]
+    #[param(value_type = u64, required = false, minimum = 1, maximum = 500)]
     limit: Option<u64>,
     /// The `next` of the page before.
     cursor: Option<String>,

@@ -4,10 +4,11 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use contracts::plan::Plan;
+use contracts::stack::{LogTail, RepairStack, StackExport, StackRepair};
 use contracts::why::Why;
 use contracts::workspace::{
-    Accepted, CreateWorkspace, LogTail, Observed, RenameWorkspace, RepairStack, RestoreWorkspace,
-    StackExport, StackRepair, UpdateWorkspace, Woken, Workspace, WorkspaceList,
+    Accepted, CreateWorkspace, Observed, RenameWorkspace, RestoreWorkspace, UpdateWorkspace, Woken,
+    Workspace, WorkspaceList,
 };
 use contracts::{ErrorCode, Problem};
 use http::header::{ETAG, IF_NONE_MATCH, LOCATION};
@@ -65,7 +66,7 @@ pub struct ListQuery {
     #[param(inline)]
     sort: Option<Sort>,
     /// How many at most; 100 by default.
-    #[param(minimum = 1, maximum = 1000)]
+    #[param(value_type = u64, required = false, minimum = 1, maximum = 1000)]
     limit: Option<u64>,
     /// The `next` of the page before.
     cursor: Option<String>,
@@ -311,7 +312,7 @@ pub async fn repair(
 #[derive(Deserialize, utoipa::IntoParams)]
 pub struct LogQuery {
     /// How much of the log's end to return; 16 KiB by default.
-    #[param(minimum = 1, maximum = 1048576)]
+    #[param(value_type = u64, required = false, minimum = 1, maximum = 1048576)]
     bytes: Option<u64>,
 }
 

@@ -49,6 +49,10 @@ impl Lifecycle {
 
     /// Keeps the instance's memory, where the provider can.
     pub async fn suspend(&self, name: &WorkspaceRef, caller: &Caller) -> Result<Accepted, Problem> {
+        // Asked again it is suspended already, or whatever came after that.
+        if let Some(accepted) = self.repeated(caller, &digest(OperationKind::Suspend, name)).await? {
+            return Ok(accepted);
+        }
         let row = self.row(name).await?;
         if !self.providers.get(row.provider.as_str())?.describe().suspend {
             let detail = format!("The provider {} cannot suspend workspaces.", row.provider);
@@ -116,6 +120,11 @@ impl Lifecycle {
         let asked = (caller.principal.as_str(), caller.request_id.as_str());
         match self.store.rename(&row, &slug, asked, caller.if_match.as_deref(), key.as_ref()).await {
             Ok(()) => self.get(&row.id.into()).await,
+            // The same request may have been sent twice at once, and this one was the slower.
+            Err(StoreError::KeyTaken) => match self.done_before(key.as_ref()).await? {
+                Some(_) => self.get(&row.id.into()).await,
+                None => Err(StoreError::KeyTaken.into()),
+            },
             Err(StoreError::SlugTaken) => Err(slug_taken(&slug)),
             Err(StoreError::Gone) => Err(not_found(name)),
             Err(error) => Err(error.into()),
@@ -156,12 +165,11 @@ impl Lifecycle {
         if kept.len() > 1 {
             let ids: Vec<_> = kept.iter().map(|row| row.id.to_string()).collect();
             let detail = format!("Several deleted workspaces had the name {name}: {}.", ids.join(", "));
-            return Err(Problem::new(ErrorCode::OperationInProgress, detail).with_action(
-                "Name one of them by its id; `pilot ws ls --deleted` says which was deleted when.",
-            ));
+            return Err(Problem::new(ErrorCode::SlugTaken, detail)
+                .with_action("Name one of them by its id: `pilot ws ls --deleted` shows them."));
         }
         kept.pop().ok_or_else(|| {
-            let detail = format!("There is no deleted workspace {name} whose home is kept.");
+            let detail = format!("There is no workspace {name}, and none of that name is kept.");
             Problem::new(ErrorCode::WorkspaceNotFound, detail)
                 .with_action("`pilot ws ls --deleted` lists those that can be restored.")
         })
@@ -213,14 +221,17 @@ impl Lifecycle {
         caller: &Caller,
     ) -> Result<Accepted, Problem> {
         // Before the slug: it may be that of a successor by now.
-        let digest = format!("{kind:?} {name}");
+        let digest = digest(kind, name);
         if let Some(accepted) = self.repeated(caller, &digest).await? {
             return Ok(accepted);
         }
         let row = match self.row(name).await {
             // What is kept of one that is deleted can be given up as well.
-            Err(problem) if matches!(kind, OperationKind::Purge | OperationKind::Forget) => {
-                self.one_kept(name).await.map_err(|_| problem)?
+            Err(problem)
+                if problem.code == ErrorCode::WorkspaceNotFound
+                    && matches!(kind, OperationKind::Purge | OperationKind::Forget) =>
+            {
+                self.one_kept(name).await?
             }
             row => row?,
         };
@@ -281,6 +292,11 @@ impl Lifecycle {
         })?;
         Ok(Some(Accepted { workspace: self.view(row), operation }))
     }
+}
+
+/// Of a change that says nothing but which one it is.
+fn digest(kind: OperationKind, name: &WorkspaceRef) -> String {
+    format!("{kind:?} {name}")
 }
 
 pub(super) fn new_row(valid: ValidCreate) -> WorkspaceRow {

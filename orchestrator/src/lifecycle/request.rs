@@ -111,7 +111,7 @@ pub async fn update(body: UpdateWorkspace, provider: &dyn Provider) -> Result<Up
         Some(reference) => Some(image(&reference, provider).await?),
         None => None,
     };
-    Ok(Update { image, size })
+    Ok(Update { image, size, before: None })
 }
 
 /// What a name means at this provider now.

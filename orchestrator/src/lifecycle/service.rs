@@ -6,10 +6,9 @@ use std::sync::{Arc, OnceLock};
 use contracts::network::network;
 use contracts::operation::{Operation, OperationList};
 use contracts::plan::Plan;
+use contracts::stack::{LogTail, StackExport, StackRepair};
 use contracts::why::Why;
-use contracts::workspace::{
-    CreateWorkspace, LogTail, ProviderInfo, Route, StackExport, StackRepair, Torn, Workspace, WorkspaceList,
-};
+use contracts::workspace::{CreateWorkspace, ProviderInfo, Route, Torn, Workspace, WorkspaceList};
 use contracts::{
     ErrorCode, InstallationId, OperationId, Problem, ProviderName, Slug, WorkspaceId, WorkspaceRef,
 };

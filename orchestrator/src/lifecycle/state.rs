@@ -93,9 +93,11 @@ pub fn next(state: Observed, event: Event) -> Result<Observed, IllegalTransition
         ),
         Event::StopFinished => only(state, &[Stopping, Stopped], Stopped),
         Event::SuspendFinished => only(state, &[Stopping, Suspended], Suspended),
-        Event::OperationFailed => {
-            only(state, &[Absent, Provisioning, Booting, Stopping, Deleting, Unknown, Failed], Failed)
-        }
+        Event::OperationFailed => only(
+            state,
+            &[Absent, Provisioning, Booting, Stopping, Stopped, Deleting, Unknown, Failed],
+            Failed,
+        ),
     };
     reached.ok_or(IllegalTransition { state, event })
 }

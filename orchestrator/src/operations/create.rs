@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
-use contracts::Problem;
 use contracts::operation::Phase;
 use contracts::workspace::Desired;
+use contracts::{ErrorCode, Problem};
 
 use super::apply::apply;
+use super::delete::has_kept;
 use super::run::Run;
 use super::shared;
 use super::start::boot;
@@ -19,8 +20,20 @@ pub async fn run(run: &Arc<Run>) -> Result<(), Problem> {
     run.step(Some(Event::CreateStarted), Some(Phase::Planned), None).await?;
     shared::ensure(run, &row).await?;
     apply(run, &stack, false).await?;
-    run.step(Some(Event::Applied), Some(Phase::Applied), None).await?;
+    run.applied(&row, Some(Event::Applied)).await?;
     boot(run, &row).await
+}
+
+/// The same for a home that was kept: without it there is nothing to bring back.
+pub async fn restore(run: &Arc<Run>) -> Result<(), Problem> {
+    let row = run.row().await?;
+    let provider = run.provider(&row)?;
+    if !has_kept(run, provider.as_ref(), &run.compile(&row)?).await? {
+        let detail = format!("The home of {} is gone: there is nothing to bring back.", row.slug);
+        return Err(Problem::new(ErrorCode::HomeGone, detail)
+            .with_action(format!("`pilot ws rm {}` removes the rest; then create it anew.", row.slug)));
+    }
+    self::run(run).await
 }
 
 /// Makes what exists as the stack says, and what is to run run.
@@ -30,7 +43,7 @@ pub async fn again(run: &Arc<Run>) -> Result<(), Problem> {
     run.reach(Phase::Planned).await?;
     shared::ensure(run, &row).await?;
     apply(run, &stack, true).await?;
-    run.reach(Phase::Applied).await?;
+    run.applied(&row, None).await?;
     match row.desired {
         Desired::Running => super::start::run(run).await,
         _ => Ok(()),

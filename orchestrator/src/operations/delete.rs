@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use contracts::operation::{Phase, Severity};
+use contracts::operation::{OperationKind, Phase, Severity};
 use contracts::{ErrorCode, Problem};
 use provider_api::{DeleteRequest, Expr, OwnedObject, Properties, Provider};
 use stacks::Stack;
@@ -23,15 +23,31 @@ pub async fn run(run: &Arc<Run>, grace: Duration) -> Result<Left, Problem> {
     let provider = run.provider(&row).map_err(|problem| problem.with_action(GONE))?;
     let stack = stack_to_delete(&row, provider.as_ref(), &run.parts.installation)?;
     run.reach(Phase::Planned).await?;
-    let keep = !grace.is_zero() && protect(run, &stack, true).await?;
-    let kept = if keep { stack.protected() } else { BTreeSet::new() };
+    if run.kind() == OperationKind::Purge {
+        run.end_grace().await?;
+    }
+    let keep = !grace.is_zero() && has_home(run, provider.as_ref(), &stack).await?;
     match keep {
         true => destroy_but_home(run, &stack).await?,
         false => destroy_all(run, provider.as_ref(), &stack).await?,
     }
     run.reach(Phase::Applied).await?;
-    sweep(run, provider.as_ref(), &stack, &kept).await?;
+    sweep(run, provider.as_ref(), &stack, keep).await?;
     Ok(if keep { Left::Home(grace) } else { Left::Nothing })
+}
+
+/// Whether there is a home, by the stack's state or, where that is lost, outside. It is protected then.
+async fn has_home(run: &Arc<Run>, provider: &dyn Provider, stack: &Stack) -> Result<bool, Problem> {
+    Ok(protect(run, stack, true).await? || owned(run, provider).await?.iter().any(|object| object.home))
+}
+
+/// Whether what was kept is there still, as far as the provider can tell. It is protected then.
+pub async fn has_kept(run: &Arc<Run>, provider: &dyn Provider, stack: &Stack) -> Result<bool, Problem> {
+    let is_known = protect(run, stack, true).await?;
+    match provider.inventory() {
+        Some(_) => Ok(owned(run, provider).await?.iter().any(|object| object.home)),
+        None => Ok(is_known),
+    }
 }
 
 async fn destroy_all(run: &Arc<Run>, provider: &dyn Provider, stack: &Stack) -> Result<(), Problem> {
@@ -39,7 +55,7 @@ async fn destroy_all(run: &Arc<Run>, provider: &dyn Provider, stack: &Stack) -> 
     match destroy(run, stack).await {
         // What the state does not know may hold what it knows, as a machine holds its volume.
         Err(problem) if problem.code == ErrorCode::ProviderFailed => {
-            sweep(run, provider, stack, &BTreeSet::new()).await.map_err(|_| problem)?;
+            sweep(run, provider, stack, false).await.map_err(|_| problem)?;
             destroy(run, stack).await
         }
         destroyed => destroyed,
@@ -63,16 +79,12 @@ pub async fn forget(run: &Arc<Run>) -> Result<(), Problem> {
 }
 
 /// A create that was killed can have made objects that Pulumi's state does not know. They are found by
-/// their labels and deleted through the same resources, last first, but for those that are kept.
-async fn sweep(
-    run: &Run,
-    provider: &dyn Provider,
-    stack: &Stack,
-    kept: &BTreeSet<String>,
-) -> Result<(), Problem> {
-    if leftovers(run, provider).await?.len() <= kept.len() {
+/// their labels and deleted through the same resources, last first, but for the home where that is kept.
+async fn sweep(run: &Run, provider: &dyn Provider, stack: &Stack, keep: bool) -> Result<(), Problem> {
+    if strays(run, provider, keep).await?.is_empty() {
         return Ok(());
     }
+    let kept = if keep { stack.protected() } else { BTreeSet::new() };
     let types = provider.resources();
     for declared in stack.resources.iter().rev().filter(|declared| !kept.contains(&declared.name)) {
         let Some(resource) = types.iter().find(|resource| resource.schema().token == declared.token) else {
@@ -92,8 +104,8 @@ async fn sweep(
         };
         resource.delete(request).await.map_err(provider_problem)?;
     }
-    let left = leftovers(run, provider).await?;
-    if left.len() <= kept.len() {
+    let left = strays(run, provider, keep).await?;
+    if left.is_empty() {
         return Ok(());
     }
     let names: Vec<String> = left.iter().map(|object| format!("{} {}", object.kind, object.id)).collect();
@@ -104,7 +116,13 @@ async fn sweep(
     .with_action("Delete the workspace again; if they stay, remove them by hand."))
 }
 
-async fn leftovers(run: &Run, provider: &dyn Provider) -> Result<Vec<OwnedObject>, Problem> {
+/// What must not be there any more.
+async fn strays(run: &Run, provider: &dyn Provider, keep: bool) -> Result<Vec<OwnedObject>, Problem> {
+    let owned = owned(run, provider).await?;
+    Ok(owned.into_iter().filter(|object| !(keep && object.home)).collect())
+}
+
+async fn owned(run: &Run, provider: &dyn Provider) -> Result<Vec<OwnedObject>, Problem> {
     let Some(inventory) = provider.inventory() else { return Ok(Vec::new()) };
     let runtime = run.runtime();
     let owned = inventory.list_owned(&runtime.installation).await.map_err(provider_problem)?;

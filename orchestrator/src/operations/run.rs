@@ -118,6 +118,12 @@ impl Run {
         self.step(None, Some(phase), None).await
     }
 
+    /// What exists outside is as this row says.
+    pub async fn applied(&self, row: &WorkspaceRow, event: Option<Event>) -> Result<(), Problem> {
+        self.patiently(|| self.parts.store.applied(&self.hold, row.generation)).await?;
+        self.step(event, Some(Phase::Applied), None).await
+    }
+
     /// Something happened to the runtime. `endpoint` is where traffic may go from now on.
     pub async fn observe(&self, event: Event, endpoint: Option<Endpoint>) -> Result<(), Problem> {
         self.step(Some(event), None, endpoint).await
@@ -145,9 +151,14 @@ impl Run {
         Ok(())
     }
 
+    /// What was kept of a deleted workspace goes, whatever comes.
+    pub async fn end_grace(&self) -> Result<(), Problem> {
+        self.patiently(|| self.parts.store.end_grace(&self.hold)).await
+    }
+
     /// What the runtime is to be made from, from here on.
-    pub async fn respecify(&self, row: &WorkspaceRow) -> Result<(), Problem> {
-        self.patiently(|| self.parts.store.respecify(&self.hold, row)).await
+    pub async fn respecify(&self, row: &WorkspaceRow, update: &Update) -> Result<(), Problem> {
+        self.patiently(|| self.parts.store.respecify(&self.hold, row, update)).await
     }
 
     pub fn say(&self, severity: Severity, text: impl Into<String>) {

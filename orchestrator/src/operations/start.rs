@@ -27,7 +27,12 @@ pub async fn run(run: &Arc<Run>) -> Result<(), Problem> {
     let row = run.row().await?;
     // The route of one that runs stays while nobody knows better.
     let status = status(run, &row).await?;
-    if status == RunStatus::Running && row.observed == Observed::Ready && answers(run, &row).await {
+    let is_behind = row.applied < row.generation;
+    if status == RunStatus::Running
+        && row.observed == Observed::Ready
+        && !is_behind
+        && answers(run, &row).await
+    {
         run.reach(Phase::Booted).await?;
         return run.reach(Phase::Ready).await;
     }
@@ -36,11 +41,16 @@ pub async fn run(run: &Arc<Run>) -> Result<(), Problem> {
         run.say(Severity::Info, "Its last boot failed, so it boots anew.");
         limited("stop", run.provider(&row)?.lifecycle().stop(&run.runtime(), GRACE)).await?;
     }
-    if status == RunStatus::Absent {
-        // Someone removed it, or its create never came so far: the stack says how to make it again.
-        run.say(Severity::Warning, "The instance is gone; making it again from its stack.");
+    if status == RunStatus::Absent || is_behind {
+        // Someone removed it, or its create or an update never came so far: the stack says how to make it.
+        let text = match status {
+            RunStatus::Absent => "The instance is gone; making it again from its stack.",
+            _ => "An update did not come to its end; going on with it.",
+        };
+        run.say(Severity::Warning, text);
         shared::ensure(run, &row).await?;
         apply(run, &run.compile(&row)?, true).await?;
+        run.applied(&row, None).await?;
     }
     boot(run, &row).await
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use contracts::Problem;
-use contracts::operation::Phase;
-use contracts::workspace::{Desired, Image};
+use contracts::operation::{Phase, Update};
+use contracts::workspace::Desired;
 use provider_api::RunStatus;
 
 use super::apply::apply;
@@ -13,23 +13,31 @@ use super::{shared, start, stop};
 use crate::store::WorkspaceRow;
 
 pub async fn run(run: &Arc<Run>) -> Result<(), Problem> {
-    let before = run.row().await?;
-    let row = before.updated(&run.update());
+    let (row, asked) = (run.row().await?, run.update());
+    // Who takes it over finds it changed already, and what was before with the operation.
+    let before = asked.before.clone().or_else(|| row.image.clone());
+    let update = Update { before, ..asked };
+    let row = row.updated(&update);
     let stack = run.compile(&row)?;
-    run.respecify(&row).await?;
+    run.respecify(&row, &update).await?;
     run.reach(Phase::Planned).await?;
-    let boots = row.image != before.image;
-    made(run, &row, &stack, boots).await.map_err(|problem| way_back(problem, &row, before.image.as_ref()))
+    made(run, &row, &stack, &update).await.map_err(|problem| way_back(problem, &row, &update))
 }
 
-/// `boots`: what runs is to end, and by itself rather than with what it runs in.
-async fn made(run: &Arc<Run>, row: &WorkspaceRow, stack: &stacks::Stack, boots: bool) -> Result<(), Problem> {
+async fn made(
+    run: &Arc<Run>,
+    row: &WorkspaceRow,
+    stack: &stacks::Stack,
+    update: &Update,
+) -> Result<(), Problem> {
+    // With another image what runs is to end, and by itself rather than with what it runs in.
+    let boots = is_another(row, update);
     if boots && start::status(run, row).await? == RunStatus::Running {
         stop::run(run).await?;
     }
     shared::ensure(run, row).await?;
     apply(run, stack, true).await?;
-    run.reach(Phase::Applied).await?;
+    run.applied(row, None).await?;
     if row.desired == Desired::Running {
         return start::run(run).await;
     }
@@ -40,9 +48,12 @@ async fn made(run: &Arc<Run>, row: &WorkspaceRow, stack: &stacks::Stack, boots: 
     }
 }
 
-/// What was before is known here for the last time.
-fn way_back(problem: Problem, row: &WorkspaceRow, before: Option<&Image>) -> Problem {
-    let Some(before) = before.filter(|before| Some(*before) != row.image.as_ref()) else { return problem };
+fn is_another(row: &WorkspaceRow, update: &Update) -> bool {
+    update.image.is_some() && update.before.as_ref().is_none_or(|before| !row.is_made_from(before))
+}
+
+fn way_back(problem: Problem, row: &WorkspaceRow, update: &Update) -> Problem {
+    let Some(before) = update.before.as_ref().filter(|_| is_another(row, update)) else { return problem };
     let back = format!(
         "`pilot ws update {} --image {}` goes back to the image of before.",
         row.slug,

@@ -15,6 +15,12 @@ pub async fn next(store: &Store, row: &WorkspaceRow, repair: Repair) -> Result<S
     if !unfinished.is_empty() {
         return Ok(unfinished.iter().map(under_way).collect::<Vec<_>>().join(" "));
     }
+    if let Some(until) = row.home_until {
+        return Ok(format!(
+            "It is deleted; its home is removed at {until}. `pilot ws restore {}` brings it back.",
+            row.id
+        ));
+    }
     let kind = match (row.desired, row.observed) {
         (Desired::Deleted, _) => OperationKind::Delete,
         (Desired::Running, Observed::Ready)

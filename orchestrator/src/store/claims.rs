@@ -247,6 +247,7 @@ impl Store {
                     Left::Nothing => remove(connection, &hold.runtime, now).await?,
                 }
                 if end.left != Left::All {
+                    store.end_waiting(connection, &hold.runtime).await?;
                     store.database.tell(connection, Topic::Routes, hold.runtime.as_str()).await?;
                 }
                 store.database.tell(connection, Topic::Work, "").await

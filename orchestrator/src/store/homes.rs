@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use contracts::{RuntimeId, WorkspaceRef};
 use sqlx::AnyConnection;
+use sqlx::any::AnyRow;
 
+use super::claims::Hold;
 use super::rows::read;
 use super::workspaces::joined;
-use super::{Result, Store, WorkspaceRow};
+use super::{Result, Store, StoreError, WorkspaceRow};
 
 impl Store {
     /// Those that are deleted and whose homes are kept; by this name, or all. The one that was deleted last comes first.
@@ -23,7 +25,7 @@ impl Store {
         if let Some(name) = name {
             query = query.bind(name);
         }
-        query.fetch_all(self.database.pool()).await?.iter().map(read).collect()
+        Ok(query.fetch_all(self.database.pool()).await?.iter().filter_map(readable).collect())
     }
 
     /// Those whose homes have been kept for long enough.
@@ -31,7 +33,7 @@ impl Store {
         let mut connection = self.database.pool().acquire().await?;
         let now = self.now(&mut connection).await?;
         let rows = sqlx::query(joined("WHERE w.home_until <= $1 ORDER BY w.home_until")).bind(now);
-        rows.fetch_all(&mut *connection).await?.iter().map(read).collect()
+        Ok(rows.fetch_all(&mut *connection).await?.iter().filter_map(readable).collect())
     }
 
     /// Not deleted any more, under the name of the row.
@@ -41,13 +43,27 @@ impl Store {
         Ok(())
     }
 
-    /// Its home has been kept for long enough from now on.
-    pub(super) async fn end_grace(&self, connection: &mut AnyConnection, row: &WorkspaceRow) -> Result<()> {
-        let now = self.now(connection).await?;
-        let end = "UPDATE workspaces SET home_until = $1 WHERE id = $2 AND home_until > $1";
-        sqlx::query(end).bind(now).bind(row.id.as_str()).execute(connection).await?;
-        Ok(())
+    /// The home of the runtime has been kept for long enough from now on: a purge of it has begun. A word of the claimer.
+    pub async fn end_grace(&self, hold: &Hold) -> Result<()> {
+        let (store, hold) = (self.clone(), hold.clone());
+        self.write(move |connection| {
+            Box::pin(async move {
+                store.must_hold(connection, &hold).await?;
+                let now = store.now(connection).await?;
+                let end = "UPDATE workspaces SET home_until = $1 WHERE runtime_id = $2 AND home_until > $1";
+                sqlx::query(end).bind(now).bind(hold.runtime.as_str()).execute(connection).await?;
+                Ok(())
+            })
+        })
+        .await
     }
+}
+
+/// One that cannot be read hides no other; the log has it.
+fn readable(row: &AnyRow) -> Option<WorkspaceRow> {
+    let told =
+        |error: &StoreError| tracing::error!(%error, "the record of a deleted workspace cannot be read");
+    read(row).inspect_err(told).ok()
 }
 
 /// Its name is free. Its runtime stays: a restore goes on from it.

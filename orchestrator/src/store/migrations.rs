@@ -120,12 +120,12 @@ mod tests {
                 is(6, "claims", "461f4a79"),
                 is(7, "labels", "4695f179"),
                 is(8, "times", "6f14ed2a"),
-                is(9, "images", "7ea546f9"),
+                is(9, "images", "8f29b8c1"),
                 is(10, "homes", "3a274d3e"),
                 is(6, "initial", "3575131e"),
                 is(7, "labels", "4695f179"),
                 is(8, "times", "94a9f50b"),
-                is(9, "images", "2d53f651"),
+                is(9, "images", "2a4e87da"),
                 is(10, "homes", "39edd320"),
             ]
         );

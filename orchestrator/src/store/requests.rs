@@ -2,7 +2,7 @@
 
 use contracts::operation::{Operation, OperationKind, OperationState, Phase, Phases, Update};
 use contracts::workspace::Desired;
-use contracts::{ErrorCode, OperationId, Problem, Slug, WorkspaceId};
+use contracts::{ErrorCode, OperationId, Problem, RuntimeId, Slug, WorkspaceId};
 use jiff::Timestamp;
 use sqlx::{AnyConnection, AssertSqlSafe};
 
@@ -55,6 +55,12 @@ impl NewOperation {
 /// What comes after it has nothing to work on, and what is under way has no use any more.
 fn ends_others(kind: OperationKind) -> bool {
     matches!(kind, OperationKind::Delete | OperationKind::Purge | OperationKind::Forget)
+}
+
+/// What was before is no part of what is asked for.
+fn asks_the_same(one: &Option<Update>, other: &Option<Update>) -> bool {
+    let asked = |update: &Option<Update>| update.clone().map(|update| (update.image, update.size));
+    asked(one) == asked(other)
 }
 
 /// A delete that does not come to its end can be followed by one that keeps less, and by giving it up.
@@ -149,7 +155,7 @@ impl Store {
         let ended = running.as_ref().is_some_and(|(_, is_ending)| *is_ending);
         let last = waiting.as_ref().or(running.as_ref().filter(|_| !ended).map(|(operation, _)| operation));
         match (last, &waiting) {
-            (Some(same), _) if same.kind == new.kind && same.update == new.update => {
+            (Some(same), _) if same.kind == new.kind && asks_the_same(&same.update, &new.update) => {
                 let same = same.clone();
                 self.remember(connection, new.key().as_ref(), same.id.as_str()).await?;
                 return Ok(Wanted { operation: same, cancelled: None });
@@ -177,13 +183,9 @@ impl Store {
                 cancelled = Some(running.id.clone());
             }
         }
-        match new.kind {
-            OperationKind::Restore => {
-                row.slug = new.slug.clone().unwrap_or(row.slug);
-                self.revive(connection, &row).await?;
-            }
-            OperationKind::Purge => self.end_grace(connection, &row).await?,
-            _ => {}
+        if new.kind == OperationKind::Restore {
+            row.slug = new.slug.clone().unwrap_or(row.slug);
+            self.revive(connection, &row).await?;
         }
         sqlx::query("UPDATE workspaces SET desired = $1, operation = $2 WHERE id = $3")
             .bind(to_json(&desired)?)
@@ -193,6 +195,22 @@ impl Store {
             .await?;
         let operation = self.insert(connection, &row, new, row.desired).await?;
         Ok(Wanted { operation, cancelled })
+    }
+
+    /// What waits behind a delete that came to its end has nothing to work on, but for what clears the rest away.
+    pub(super) async fn end_waiting(
+        &self,
+        connection: &mut AnyConnection,
+        runtime: &RuntimeId,
+    ) -> Result<()> {
+        let waiting = sqlx::query("SELECT * FROM operations WHERE runtime_id = $1 AND state = 'queued'");
+        for row in waiting.bind(runtime.as_str()).fetch_all(&mut *connection).await? {
+            let Ok(operation) = read(&row) else { continue };
+            if !matches!(operation.kind, OperationKind::Purge | OperationKind::Forget) {
+                self.never_began(connection, &operation, "the delete before it").await?;
+            }
+        }
+        Ok(())
     }
 
     /// Another name for a workspace that is not to be deleted.

@@ -1,10 +1,11 @@
 //! Rows of rollouts and of their members.
 
 use contracts::rollout::{Counts, Member, MemberState, Rollout, RolloutState};
+use contracts::workspace::Image;
 use contracts::{OperationId, Problem, RolloutId};
 use jiff::Timestamp;
-use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, AssertSqlSafe};
 
 use super::database::Topic;
 use super::keys::Key;
@@ -57,20 +58,8 @@ impl Store {
                 .execute(&mut *connection)
                 .await?;
                 store.remember(connection, key.as_ref(), rollout.id.as_str()).await?;
-                for (position, member) in rollout.members.iter().enumerate() {
-                    sqlx::query(
-                        "INSERT INTO rollout_members (rollout_id, position, workspace_id, slug, state, image_before, target)
-                         VALUES ($1, $2, $3, $4, $5, $6, $7)",
-                    )
-                    .bind(rollout.id.as_str())
-                    .bind(position as i64)
-                    .bind(member.workspace_id.as_str())
-                    .bind(member.slug.as_str())
-                    .bind(member.state.as_str())
-                    .bind(member.before.as_ref().map(to_json).transpose()?)
-                    .bind(to_json(&member.target)?)
-                    .execute(&mut *connection)
-                    .await?;
+                for (block, members) in rollout.members.chunks(BLOCK).enumerate() {
+                    insert_members(connection, &rollout.id, block * BLOCK, members).await?;
                 }
                 store.database.tell(connection, Topic::Work, "").await
             })
@@ -108,7 +97,8 @@ impl Store {
             let (request_id, cancel) = (columns.text("request_id")?, columns.number("cancel")? != 0);
             Ok(RunningRollout { rollout: read(row)?, request_id, cancel })
         };
-        rows.iter().map(running).collect()
+        let told = |error: &StoreError| tracing::error!(%error, "the record of a rollout cannot be read");
+        Ok(rows.iter().filter_map(|row| running(row).inspect_err(told).ok()).collect())
     }
 
     /// The first members in this state, with their positions.
@@ -126,22 +116,25 @@ impl Store {
         rows.iter().map(|row| Ok((Columns(row).number("position")?, member(row)?))).collect()
     }
 
+    /// With what was begun: its operation, and what the workspace was made from at that moment.
     pub async fn mark_member(
         &self,
         id: &RolloutId,
         position: i64,
         state: MemberState,
-        operation: Option<&OperationId>,
+        begun: Option<&(OperationId, Option<Image>)>,
     ) -> Result<()> {
-        let (id, operation) = (id.clone(), operation.map(|id| id.as_str().to_owned()));
+        let (id, operation) = (id.clone(), begun.map(|(id, _)| id.as_str().to_owned()));
+        let before = begun.and_then(|(_, before)| before.as_ref()).map(to_json).transpose()?;
         self.write(move |connection| {
             Box::pin(async move {
                 sqlx::query(
-                    "UPDATE rollout_members SET state = $1, operation_id = COALESCE($2, operation_id)
-                     WHERE rollout_id = $3 AND position = $4",
+                    "UPDATE rollout_members SET state = $1, operation_id = COALESCE($2, operation_id),
+                     image_before = COALESCE($3, image_before) WHERE rollout_id = $4 AND position = $5",
                 )
                 .bind(state.as_str())
                 .bind(operation)
+                .bind(before)
                 .bind(id.as_str())
                 .bind(position)
                 .execute(connection)
@@ -191,6 +184,40 @@ impl Store {
         })
         .await
     }
+}
+
+/// So many in one statement: a rollout of ten thousand is a hundred of them.
+const BLOCK: usize = 100;
+
+async fn insert_members(
+    connection: &mut AnyConnection,
+    rollout: &RolloutId,
+    first: usize,
+    members: &[Member],
+) -> Result<()> {
+    const COLUMNS: usize = 7;
+    let row = |index: usize| {
+        let columns: Vec<_> = (1..=COLUMNS).map(|column| format!("${}", index * COLUMNS + column)).collect();
+        format!("({})", columns.join(", "))
+    };
+    let rows: Vec<_> = (0..members.len()).map(row).collect();
+    let statement = format!(
+        "INSERT INTO rollout_members (rollout_id, position, workspace_id, slug, state, image_before, target) VALUES {}",
+        rows.join(", ")
+    );
+    let mut query = sqlx::query(AssertSqlSafe(statement));
+    for (index, member) in members.iter().enumerate() {
+        query = query
+            .bind(rollout.as_str())
+            .bind((first + index) as i64)
+            .bind(member.workspace_id.as_str())
+            .bind(member.slug.as_str())
+            .bind(member.state.as_str())
+            .bind(member.before.as_ref().map(to_json).transpose()?)
+            .bind(to_json(&member.target)?);
+    }
+    query.execute(connection).await?;
+    Ok(())
 }
 
 fn read(row: &AnyRow) -> Result<Rollout> {

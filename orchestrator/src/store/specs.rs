@@ -3,41 +3,74 @@
 use contracts::RuntimeId;
 use contracts::operation::Update;
 use contracts::workspace::Image;
+use sqlx::AnyConnection;
 
 use super::claims::Hold;
+use super::rows::Columns;
 use super::{Result, Store, WorkspaceRow, to_json};
 
 impl WorkspaceRow {
-    /// As it is with these changes: the same where it has them already.
+    /// As it is with these changes: the same where it has them already, under whatever name.
     pub fn updated(&self, update: &Update) -> Self {
         let mut row = self.clone();
-        row.image = update.image.clone().or(row.image);
+        let image = update.image.as_ref().filter(|image| !self.is_made_from(image));
+        row.image = image.cloned().or(row.image);
         row.size = update.size.clone().unwrap_or(row.size);
         if (&row.image, &row.size) != (&self.image, &self.size) {
             row.generation += 1;
         }
         row
     }
+
+    /// What it is to be made from means the same.
+    pub fn is_made_from(&self, image: &Image) -> bool {
+        self.image.as_ref().is_some_and(|ours| ours.exact() == image.exact())
+    }
 }
 
 impl Store {
-    /// From here on the runtime is to be made as this row says; a word of the claimer, as [`Store::advance`].
-    pub async fn respecify(&self, hold: &Hold, row: &WorkspaceRow) -> Result<()> {
-        let (store, hold, row) = (self.clone(), hold.clone(), row.clone());
+    /// From here on the runtime is to be made as this row says, and what it was made from is kept with the operation; a word
+    /// of the claimer, as [`Store::advance`].
+    pub async fn respecify(&self, hold: &Hold, row: &WorkspaceRow, update: &Update) -> Result<()> {
+        let (store, hold, row, update) = (self.clone(), hold.clone(), row.clone(), update.clone());
         self.write(move |connection| {
             Box::pin(async move {
                 store.must_hold(connection, &hold).await?;
                 // Who repeats it after a crash changes nothing.
-                sqlx::query(
-                    "UPDATE runtimes SET image = $1, size = $2, generation = $3, revision = revision + 1
+                let changed = sqlx::query(
+                    "UPDATE runtimes SET image = COALESCE($1, image), size = $2, generation = $3, revision = revision + 1
                      WHERE id = $4 AND generation < $3",
-                )
-                .bind(row.image.as_ref().map(to_json).transpose()?)
-                .bind(&row.size)
-                .bind(row.generation as i64)
-                .bind(hold.runtime.as_str())
-                .execute(connection)
-                .await?;
+                );
+                let changed = changed
+                    .bind(row.image.as_ref().map(to_json).transpose()?)
+                    .bind(&row.size)
+                    .bind(row.generation as i64)
+                    .bind(hold.runtime.as_str());
+                if changed.execute(&mut *connection).await?.rows_affected() == 0 {
+                    return Ok(());
+                }
+                sqlx::query("UPDATE operations SET changes = $1 WHERE id = $2")
+                    .bind(to_json(&update)?)
+                    .bind(hold.operation.as_str())
+                    .execute(&mut *connection)
+                    .await?;
+                store.meter_anew(connection, &row).await
+            })
+        })
+        .await
+    }
+
+    /// What is outside is of this generation.
+    pub async fn applied(&self, hold: &Hold, generation: u64) -> Result<()> {
+        let (store, hold) = (self.clone(), hold.clone());
+        self.write(move |connection| {
+            Box::pin(async move {
+                store.must_hold(connection, &hold).await?;
+                sqlx::query("UPDATE runtimes SET applied = $1 WHERE id = $2 AND applied < $1")
+                    .bind(generation as i64)
+                    .bind(hold.runtime.as_str())
+                    .execute(connection)
+                    .await?;
                 Ok(())
             })
         })
@@ -58,5 +91,36 @@ impl Store {
             })
         })
         .await
+    }
+
+    /// At which sizes a runtime has run, the oldest first, and whether it still does.
+    pub async fn metered(&self, runtime: &RuntimeId) -> Result<Vec<(String, bool)>> {
+        let rows = sqlx::query("SELECT size, ended FROM usage WHERE runtime_id = $1 ORDER BY began");
+        let rows = rows.bind(runtime.as_str()).fetch_all(self.database.pool()).await?;
+        let one = |row| Ok((Columns(row).text("size")?, Columns(row).maybe_number("ended")?.is_none()));
+        rows.iter().map(one).collect()
+    }
+
+    /// What runs goes on at another size: from here on it costs what that costs.
+    async fn meter_anew(&self, connection: &mut AnyConnection, row: &WorkspaceRow) -> Result<()> {
+        let now = self.now(connection).await?;
+        let end = "UPDATE usage SET ended = $1 WHERE runtime_id = $2 AND ended IS NULL AND size <> $3 AND began < $1";
+        let ended = sqlx::query(end).bind(now).bind(row.runtime_id.as_str()).bind(&row.size);
+        if ended.execute(&mut *connection).await?.rows_affected() == 0 {
+            return Ok(());
+        }
+        sqlx::query(
+            "INSERT INTO usage (runtime_id, began, workspace_id, owner, provider, size) VALUES ($1, $2, $3, $4, $5, $6)
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(row.runtime_id.as_str())
+        .bind(now)
+        .bind(row.id.as_str())
+        .bind(&row.owner)
+        .bind(row.provider.as_str())
+        .bind(&row.size)
+        .execute(connection)
+        .await?;
+        Ok(())
     }
 }

@@ -28,6 +28,8 @@ pub struct WorkspaceRow {
     pub image: Option<Image>,
     pub git: Option<GitSource>,
     pub generation: u64,
+    /// The generation that what is outside was made from; lower while an update has not come so far.
+    pub applied: u64,
     /// Rises with every change of what is known of the runtime.
     pub revision: u64,
     pub desired: Desired,
@@ -57,6 +59,7 @@ impl WorkspaceRow {
             image: None,
             git: None,
             generation: 1,
+            applied: 1,
             revision: 1,
             desired: Desired::Running,
             observed: Observed::Absent,
@@ -73,7 +76,7 @@ impl WorkspaceRow {
 /// A workspace with its runtime.
 const JOINED: &str =
     "SELECT w.id, w.slug, w.owner, w.labels, w.git, w.desired, w.runtime_id, w.operation, w.created_at, w.home_until,
-     r.provider, r.size, r.region, r.image, r.generation, r.revision, r.observed, r.since, r.endpoint, r.error
+     r.provider, r.size, r.region, r.image, r.generation, r.applied, r.revision, r.observed, r.since, r.endpoint, r.error
      FROM workspaces w JOIN runtimes r ON r.id = w.runtime_id";
 
 /// Which workspaces, in which order, and how many.
@@ -105,7 +108,8 @@ impl Sort {
     fn cursor(self, row: &AnyRow) -> Result<String> {
         let columns = Columns(row);
         match self {
-            Sort::Slug => columns.text("slug"),
+            // Of those that are deleted, several had one.
+            Sort::Slug => Ok(format!("{}~{}", columns.text("slug")?, columns.text("id")?)),
             Sort::Oldest | Sort::Newest => {
                 Ok(format!("{}~{}", columns.text("created_at")?, columns.text("id")?))
             }
@@ -201,7 +205,7 @@ impl Store {
         };
         let observed = query.state.as_ref().map(to_json).transpose()?;
         let (order, before) = match query.sort {
-            Sort::Slug => ("w.slug", "w.slug > "),
+            Sort::Slug => ("w.slug, w.id", "(w.slug, w.id) > "),
             Sort::Oldest => ("w.created_at, w.id", "(w.created_at, w.id) > "),
             Sort::Newest => ("w.created_at DESC, w.id DESC", "(w.created_at, w.id) < "),
         };
@@ -224,10 +228,9 @@ impl Store {
             value.into_iter().for_each(|value| filter(text, vec![value]));
         }
         if let Some(after) = &query.after {
-            match (query.sort, after.split_once('~')) {
-                (Sort::Slug, _) => filter(&format!("{before}?"), vec![after.clone()]),
-                (_, Some((at, id))) => filter(&format!("{before}(?)"), vec![at.to_owned(), id.to_owned()]),
-                (_, None) => return Ok((Vec::new(), None)),
+            match after.split_once('~') {
+                Some((at, id)) => filter(&format!("{before}(?)"), vec![at.to_owned(), id.to_owned()]),
+                None => return Ok((Vec::new(), None)),
             }
         }
         let most = i64::from(query.most);

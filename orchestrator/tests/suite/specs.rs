@@ -4,12 +4,13 @@ use contracts::operation::Update;
 use contracts::rollout::{Counts, Member, MemberState, Rollout, RolloutState};
 use contracts::workspace::Image;
 use contracts::{ErrorCode, Problem, ProviderName, RolloutId};
-use orchestrator::store::{NewOperation, Store, StoreError};
+use orchestrator::lifecycle::state::Event;
+use orchestrator::store::{Change, NewOperation, Step, Store, StoreError};
 
 use super::*;
 
 fn image(reference: &str) -> Update {
-    Update { image: Some(Image::named(reference)), size: None }
+    Update { image: Some(Image::named(reference)), ..Update::default() }
 }
 
 pub async fn a_spec_is_changed_once_by_whoever_holds_its_update(store: &Store) {
@@ -27,14 +28,21 @@ pub async fn a_spec_is_changed_once_by_whoever_holds_its_update(store: &Store) {
     let claimed = claim(store, "one").await.unwrap();
     assert_eq!(claimed.operation.update, update.update);
     let updated = row.updated(&image("b"));
+    let begun = Update { before: Some(Image::named("a")), ..image("b") };
     for _ in 0..2 {
-        store.respecify(&hold(&claimed), &updated).await.unwrap();
+        store.respecify(&hold(&claimed), &updated, &begun).await.unwrap();
     }
     let seen = now(store, &row).await;
-    assert_eq!((seen.generation, seen.image), (2, Some(Image::named("b"))));
+    assert_eq!((seen.generation, seen.image, seen.applied), (2, Some(Image::named("b")), 1));
+    let kept = store.operation(&claimed.operation.id).await.unwrap().unwrap();
+    assert_eq!(kept.update, Some(begun.clone()), "who takes it over knows what was before");
+    assert_eq!(store.request(&row.id, None, &again).await.unwrap().operation.id, kept.id);
+    store.applied(&hold(&claimed), 2).await.unwrap();
+    store.applied(&hold(&claimed), 1).await.unwrap();
+    assert_eq!(now(store, &row).await.applied, 2);
     let stale = Hold { fence: claimed.fence + 1, ..hold(&claimed) };
     let third = seen_with(store, &row, "d").await;
-    assert!(matches!(store.respecify(&stale, &third).await, Err(StoreError::Fenced)));
+    assert!(matches!(store.respecify(&stale, &third, &begun).await, Err(StoreError::Fenced)));
     assert_eq!(now(store, &row).await.image, Some(Image::named("b")));
     assert_eq!(updated.updated(&image("b")), updated, "what it has already is no change");
 }
@@ -92,12 +100,14 @@ pub async fn of_a_provider_one_rollout_runs_and_its_members_keep_their_order_and
     assert_eq!(store.rollout(&first.id).await.unwrap().unwrap().members, members);
 
     let operation = OperationId::random();
-    store.mark_member(&first.id, 0, MemberState::Running, Some(&operation)).await.unwrap();
+    let begun = (operation.clone(), Some(Image::named("a")));
+    store.mark_member(&first.id, 0, MemberState::Running, Some(&begun)).await.unwrap();
     store.mark_member(&first.id, 0, MemberState::Updated, None).await.unwrap();
     let waiting = store.rollout_members(&first.id, MemberState::Waiting, 1).await.unwrap();
     assert_eq!(waiting, [(1, members[1].clone())]);
     let seen = store.rollout(&first.id).await.unwrap().unwrap();
     assert_eq!(seen.members[0].operation, Some(operation), "it is kept");
+    assert_eq!(seen.members[0].before, Some(Image::named("a")), "as it was when its turn came");
     assert_eq!((seen.counts.updated, seen.counts.waiting), (1, 2));
 
     assert!(store.cancel_rollout(&first.id).await.unwrap());
@@ -184,8 +194,12 @@ pub async fn a_purge_of_what_is_kept_ends_its_time_and_stays_wanted(store: &Stor
     let claimed = claim(store, "one").await.unwrap();
     let kept = End { left: Left::Home(Duration::from_secs(60)), ..end(&claimed, OperationState::Succeeded) };
     store.finish(&hold(&claimed), kept).await.unwrap();
+    let purge = request(store, &row, OperationKind::Purge).await.unwrap();
+    store.cancel(&purge.id).await.unwrap();
+    assert_eq!(store.homes_over().await.unwrap(), [], "it had not begun, so the home is kept as it was");
     request(store, &row, OperationKind::Purge).await.unwrap();
     let running = claim(store, "one").await.unwrap();
+    store.end_grace(&hold(&running)).await.unwrap();
     store.finish(&hold(&running), end(&running, OperationState::Failed)).await.unwrap();
     assert_eq!(store.homes_over().await.unwrap().len(), 1, "the next round tries again");
     // Its record outlives the others as long as there is something of it outside.
@@ -193,4 +207,34 @@ pub async fn a_purge_of_what_is_kept_ends_its_time_and_stays_wanted(store: &Stor
         orchestrator::store::Kept { operations: Duration::ZERO, operations_most: 0, keys: Duration::ZERO };
     while store.prune(all).await.unwrap() {}
     assert_eq!(store.kept(None).await.unwrap().len(), 1);
+}
+
+pub async fn what_waits_behind_a_delete_that_came_to_its_end_has_ended_with_it(store: &Store) {
+    let (row, _) = created(store, "a").await;
+    let claimed = claim(store, "one").await.unwrap();
+    succeeds(store, &claimed).await;
+    let delete = request(store, &row, OperationKind::Delete).await.unwrap();
+    let running = claim(store, "one").await.unwrap();
+    store.cancel(&delete.id).await.unwrap();
+    let start = request(store, &row, OperationKind::Start).await.unwrap();
+    // It was too late for the cancel.
+    let kept = End { left: Left::Home(Duration::from_secs(60)), ..end(&running, OperationState::Succeeded) };
+    store.finish(&hold(&running), kept).await.unwrap();
+    assert_eq!(state(store, &start.id).await, OperationState::Canceled);
+    assert_eq!(claim(store, "one").await, None, "nothing makes again what is deleted");
+}
+
+pub async fn another_size_is_metered_from_when_it_is(store: &Store) {
+    let (row, _) = created(store, "a").await;
+    let claimed = claim(store, "one").await.unwrap();
+    for event in [Event::CreateStarted, Event::Applied, Event::BecameReady] {
+        store.advance(&hold(&claimed), Step { phases: None, change: Some(Change::of(event)) }).await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    let update = Update { size: Some("large".to_owned()), ..Update::default() };
+    store.respecify(&hold(&claimed), &row.updated(&update), &update).await.unwrap();
+    assert_eq!(
+        store.metered(&row.runtime_id).await.unwrap(),
+        [("small".to_owned(), false), ("large".to_owned(), true)]
+    );
 }

@@ -69,6 +69,8 @@ macro_rules! all_cases {
             a_deleted_workspace_is_brought_back_while_its_home_is_kept_and_its_name_is_free
             a_purge_goes_further_than_a_delete_and_nothing_is_brought_back_from_it
             a_purge_of_what_is_kept_ends_its_time_and_stays_wanted
+            what_waits_behind_a_delete_that_came_to_its_end_has_ended_with_it
+            another_size_is_metered_from_when_it_is
             what_is_old_or_too_much_is_pruned_and_what_counts_stays
         }
     };

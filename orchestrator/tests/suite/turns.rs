@@ -190,11 +190,11 @@ pub async fn many_requests_at_once_for_one_workspace_are_one_running_and_one_wai
 }
 
 pub async fn a_claim_whose_answer_was_lost_is_claimed_again_by_the_same(store: &Store) {
-    created(store, "a").await;
-    let lost = store.claim("one", SHORT, &[], &[]).await.unwrap().unwrap();
     // It has something else in hand, and gives its word for that alone.
     created(store, "b").await;
     let other = claim(store, "one").await.unwrap();
+    created(store, "a").await;
+    let lost = store.claim("one", SHORT, &[], &[]).await.unwrap().unwrap();
     let held = [other.operation.id.clone()];
     assert_eq!(store.renew("one", LEASE, &held).await.unwrap().len(), 1);
     tokio::time::sleep(2 * SHORT).await;

@@ -91,7 +91,12 @@ impl Inventory for CloudflareLifecycle {
         let ids = listed["runtimes"].as_array().cloned().unwrap_or_default();
         let owned = |id: &serde_json::Value| {
             let id = id.as_str()?;
-            Some(OwnedObject { runtime_id: id.parse().ok()?, kind: "runtime".to_owned(), id: id.to_owned() })
+            Some(OwnedObject {
+                runtime_id: id.parse().ok()?,
+                kind: "runtime".to_owned(),
+                id: id.to_owned(),
+                home: false,
+            })
         };
         Ok(ids.iter().filter_map(owned).collect())
     }

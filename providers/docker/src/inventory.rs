@@ -32,7 +32,9 @@ async fn of_host(engine: &Engine, installation: &InstallationId) -> Result<Vec<O
     let mut add = |kind: &str, labels: &HashMap<String, String>, id: Option<String>| {
         let owner = names::owner(labels).filter(|owner| owner.installation == *installation);
         if let (Some(owner), Some(id)) = (owner, id) {
-            owned.push(OwnedObject { runtime_id: owner.runtime_id, kind: kind.to_owned(), id });
+            // The register says what the home has seen.
+            let home = matches!(kind, "volume" | "fence");
+            owned.push(OwnedObject { runtime_id: owner.runtime_id, kind: kind.to_owned(), id, home });
         }
     };
 

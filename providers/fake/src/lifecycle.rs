@@ -150,7 +150,8 @@ impl Inventory for FakeLifecycle {
         let owned = |(kind, id, labels): (String, String, Labels)| {
             let Owner { runtime, .. } = Owner::of(&labels)?;
             let is_ours = runtime.installation == *installation;
-            is_ours.then_some(OwnedObject { runtime_id: runtime.runtime_id, kind, id })
+            let home = kind == "volume";
+            is_ours.then_some(OwnedObject { runtime_id: runtime.runtime_id, kind, id, home })
         };
         let mut owned: Vec<_> = objects.into_iter().filter_map(owned).collect();
         owned.sort();

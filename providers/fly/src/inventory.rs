@@ -19,7 +19,9 @@ impl Inventory for FlyLifecycle {
         let mut owners: HashMap<String, RuntimeId> = HashMap::new();
         let mut found = Vec::new();
         let mut add = |runtime: &RuntimeId, kind: &str, id: String| {
-            found.push(OwnedObject { runtime_id: runtime.clone(), kind: kind.to_owned(), id });
+            // A volume is its app's.
+            let home = matches!(kind, "volume" | "app");
+            found.push(OwnedObject { runtime_id: runtime.clone(), kind: kind.to_owned(), id, home });
         };
         for app in apps {
             let owner = names::owner_by_network(&app.network);

@@ -65,7 +65,7 @@ fn list_owned(host: &Host, installation: &InstallationId) -> Result<Vec<OwnedObj
     let mut owned = BTreeSet::new();
     for runtime_id in host.layout.owned(installation)? {
         let id = host.layout.folder(&runtime_id).to_string_lossy().into_owned();
-        owned.insert(OwnedObject { runtime_id, kind: "directory".to_owned(), id });
+        owned.insert(OwnedObject { runtime_id, kind: "directory".to_owned(), id, home: true });
     }
     for (port, owner) in host.ports().list()? {
         if let Some(owner) = owner.filter(|owner| owner.installation == *installation) {
@@ -73,13 +73,19 @@ fn list_owned(host: &Host, installation: &InstallationId) -> Result<Vec<OwnedObj
                 runtime_id: owner.runtime,
                 kind: "port".to_owned(),
                 id: port.to_string(),
+                home: false,
             });
         }
     }
     for process in tree::labelled(installation) {
         if let Some(label) = process.label {
             let id = process.identity.pid.to_string();
-            owned.insert(OwnedObject { runtime_id: label.runtime, kind: "process".to_owned(), id });
+            owned.insert(OwnedObject {
+                runtime_id: label.runtime,
+                kind: "process".to_owned(),
+                id,
+                home: false,
+            });
         }
     }
     Ok(owned.into_iter().collect())

@@ -158,6 +158,8 @@ pub struct OwnedObject {
     pub kind: String,
     /// The vendor's own id or name.
     pub id: String,
+    /// The home, or what that cannot be without: it stays when a workspace is deleted and its home is kept.
+    pub home: bool,
 }
 
 /// What exists, without memory of it.

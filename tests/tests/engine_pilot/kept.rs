@@ -20,8 +20,13 @@ async fn session(world: &World, slug: &str) -> Value {
 
 async fn has_session(world: &World, slug: &str, session: &Value) -> bool {
     let path = format!("/session/{}", session["id"].as_str().unwrap());
-    let answer = world.api.chamber(reqwest::Method::GET, slug, &path).send().await.unwrap();
-    answer.status() == 200
+    // A connection of before the restore may end with the first request.
+    let status = eventually("an answer", Duration::from_secs(20), || async {
+        let answer = world.api.chamber(reqwest::Method::GET, slug, &path).send().await.ok()?;
+        Some(answer.status()).filter(|status| !status.is_server_error())
+    })
+    .await;
+    status == 200
 }
 
 #[tokio::test]
@@ -31,7 +36,7 @@ async fn a_deleted_workspace_is_restored_with_its_files_until_they_are_purged() 
     let session = session(&world, "demo").await;
     let said = world.pilot_output(&["ws", "rm", "demo", "--yes"]);
     let words = String::from_utf8_lossy(&said.stderr).into_owned();
-    assert!(said.status.success() && words.contains("pilot ws restore demo"), "{words}");
+    assert!(said.status.success() && words.contains("pilot ws restore ws_"), "{words}");
     assert_eq!(kinds(&world), ["volume"], "the home alone");
     let id = before["id"].as_str().unwrap().to_owned();
     let gone = world.api.request(reqwest::Method::GET, "/v1/workspaces/demo").send().await.unwrap();
@@ -96,4 +101,57 @@ async fn nobody_removes_a_home_with_pulumi_alone() {
     world.api.succeeded(&world.api.delete("demo").await).await;
     std::fs::remove_dir_all(&out).unwrap();
     world.witness.nothing_is_left(demo["runtimeId"].as_str().unwrap());
+}
+
+#[tokio::test]
+async fn a_delete_keeps_the_home_alone_also_of_what_was_taken_over_and_where_its_state_is_lost() {
+    let mut world = World::start_on_docker_with_env(&[("PILOT_HOME_GRACE", "1h")]).await;
+    let operation = world.api.create(json!({"slug": "demo", "provider": "docker"})).await;
+    eventually("a container", Duration::from_secs(30), || async {
+        (!world.witness.containers().is_empty()).then_some(())
+    })
+    .await;
+    // Whoever goes on has a higher fence, which Docker keeps in an object of its own.
+    world.kill();
+    world.serve().await;
+    world.api.succeeded(&operation).await;
+    let demo = world.api.workspace("demo").await;
+    let session = session(&world, "demo").await;
+    world.api.succeeded(&world.api.delete("demo").await).await;
+    assert!(kinds(&world).iter().all(|kind| kind == "volume"), "{:?}", kinds(&world));
+    world.pilot(&["ws", "restore", "demo"]);
+    assert!(has_session(&world, "demo", &session).await);
+
+    // Somebody has thrown the state away; the home is there all the same.
+    let runtime = demo["runtimeId"].as_str().unwrap();
+    let stacks = world.data.join("pulumi/state/.pulumi/stacks/pilot");
+    for entry in std::fs::read_dir(&stacks).unwrap().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(runtime) {
+            std::fs::remove_file(entry.path()).unwrap();
+        }
+    }
+    let history = world.data.join("pulumi/state/.pulumi/history/pilot").join(runtime);
+    let _ = std::fs::remove_dir_all(history);
+    world.api.succeeded(&world.api.delete("demo").await).await;
+    assert!(kinds(&world).iter().all(|kind| kind == "volume"), "{:?}", kinds(&world));
+    world.pilot(&["ws", "restore", "demo"]);
+    assert!(has_session(&world, "demo", &session).await);
+    world.pilot(&["ws", "rm", "demo", "--purge", "--yes"]);
+    assert_eq!(world.witness.docker_objects(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_restore_without_a_home_fails_and_says_so() {
+    let world = World::start_on_docker_with_env(&[("PILOT_HOME_GRACE", "1h")]).await;
+    world.api.create_ready("demo", "docker").await;
+    world.api.succeeded(&world.api.delete("demo").await).await;
+    for object in world.witness.docker_objects() {
+        let (kind, id) = object.split_once(' ').unwrap();
+        assert!(std::process::Command::new("docker").args([kind, "rm", id]).status().unwrap().success());
+    }
+    let said = world.pilot_output(&["ws", "restore", "demo"]);
+    assert!(!said.status.success());
+    let words = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(words.contains("home_gone"), "{words}");
+    world.pilot(&["ws", "rm", "demo", "--purge", "--yes"]);
 }

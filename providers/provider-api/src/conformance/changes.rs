@@ -60,7 +60,11 @@ pub async fn the_home_is_declared_as_protected_and_nothing_that_runs_is(bench: &
         }
     }
     assert!(!bench.hands.runs(&stack.runtime()).await);
+    let left = bench.owned().await;
+    assert!(!left.is_empty() && left.iter().all(|object| object.home), "{left:?}");
     stack.up().await;
+    let whole = bench.owned().await;
+    assert!(whole.iter().any(|object| object.home) && whole.iter().any(|object| !object.home), "{whole:?}");
     eventually("the instance runs", async || bench.hands.runs(&stack.runtime()).await).await;
     the_file_is_there(bench, &stack).await;
 }
