@@ -112,6 +112,17 @@ pub async fn start(config: Config, data: DataFolder) -> Result<Running, Problem>
     if !store.belongs_to(&data.secrets_digest()).await? {
         return Err(other_secrets(&layout, config.database.is_some()));
     }
+    let database = match &config.database {
+        Some(url) => Some(states_address(url, &store).await?),
+        None => None,
+    };
+    if database.is_some() && layout.database().exists() && store.workspaces().await?.is_empty() {
+        tracing::warn!(
+            folder = %layout.root.display(),
+            "the database has no workspaces, and the data folder holds an installation that is not used: \
+             `pilot store migrate` moves it into an empty database"
+        );
+    }
     let boot = Arc::new(DataFolderBoot::new(layout.clone(), Some(store.clone())));
     let providers = Providers::build(&layout, &config.tools, &config.settings, boot)?;
     let providers = match (&config.database, config.providers.as_slice()) {
@@ -130,7 +141,7 @@ pub async fn start(config: Config, data: DataFolder) -> Result<Running, Problem>
             driver,
             pulumi_folder,
             &layout,
-            config.database.clone(),
+            database,
             registry,
             plugin_folder,
             config.settings.exported(),
@@ -228,6 +239,17 @@ fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) -> 
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, Problem> {
     TcpListener::bind(address).await.map_err(|error| cannot_listen(address, &error))
+}
+
+/// The database's address as the engine is given it. Its driver wants TLS where nobody says anything, and the store's takes what
+/// there is: both are to mean the same.
+async fn states_address(url: &str, store: &Store) -> Result<String, Problem> {
+    let Ok(mut address) = url::Url::parse(url) else { return Ok(url.to_owned()) };
+    if address.query_pairs().any(|(name, _)| name == "sslmode") || store.has_tls().await? {
+        return Ok(url.to_owned());
+    }
+    address.query_pairs_mut().append_pair("sslmode", "disable");
+    Ok(address.into())
 }
 
 pub(crate) fn cannot_join(url: &str, error: StoreError) -> Problem {

@@ -55,6 +55,8 @@ pub enum StoreError {
     KeyTaken,
     #[error("another rollout of the provider runs")]
     RolloutRuns,
+    #[error("the cursor is not one of this list")]
+    Cursor,
     /// What is asked for has no place behind this one.
     #[error("the workspace is busy with the operation {}", .0.id)]
     Busy(Box<Operation>),
@@ -137,6 +139,12 @@ impl Store {
             })
         })
         .await
+    }
+
+    /// Whether the server of the database offers TLS.
+    pub async fn has_tls(&self) -> Result<bool> {
+        let offered: String = sqlx::query_scalar("SHOW ssl").fetch_one(self.database.pool()).await?;
+        Ok(offered == "on")
     }
 
     /// One trivial read; for readiness.
@@ -224,6 +232,10 @@ impl From<StoreError> for Problem {
                 "Another rollout of this provider has not ended.",
             )
             .with_action("`pilot rollout ls` shows it, and `pilot rollout stop ID` ends it."),
+            StoreError::Cursor => Problem::new(
+                ErrorCode::BadRequest,
+                "The cursor is not one that a list in this order has given as `next`.",
+            ),
             StoreError::Busy(other) => busy(&other),
             StoreError::Gone => Problem::new(ErrorCode::WorkspaceNotFound, "The workspace is gone."),
             StoreError::Changed => {

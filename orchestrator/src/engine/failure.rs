@@ -52,7 +52,8 @@ pub fn problem(error: Error, typed: impl Fn(&str) -> Option<ProviderError>) -> P
         Error::StorageFull { .. } | Error::StateUnwritten { storage_full: true, .. } => {
             crate::data::full("Pulumi's state")
         }
-        Error::StateUnwritten { .. } => Problem::new(ErrorCode::EngineFailed, words).with_action(
+        // What was done is in the stack's journal, and whoever comes next goes on from it.
+        Error::StateUnwritten { .. } => Problem::new(ErrorCode::EngineInterrupted, words).with_action(
             "What was done is kept in the stack's journal. Mend what keeps the state from being written, then \
              try again.",
         ),

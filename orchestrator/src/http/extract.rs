@@ -125,7 +125,14 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
         let query = Query::<T>::from_request_parts(parts, state).await;
         let Query(parameters) = query.map_err(|error| {
-            Problem::new(ErrorCode::BadRequest, format!("{}.", error.body_text()))
+            let words = error.body_text();
+            let words = words.strip_prefix("Failed to deserialize query string: ").unwrap_or(&words);
+            // serde has no other way to tell an unknown field from a wrong type.
+            let code = match words.contains("unknown field") {
+                true => ErrorCode::UnknownField,
+                false => ErrorCode::BadRequest,
+            };
+            Problem::new(code, format!("The query is not a valid one: {words}."))
                 .with_action("`/openapi.json` describes every parameter.")
         })?;
         Ok(Self(parameters))

@@ -21,6 +21,8 @@ use crate::store::Query;
 const PAGE: [u64; 2] = [50, 500];
 
 #[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct ListQuery {
     /// Only those of a workspace, by its id or its slug.
     workspace: Option<String>,

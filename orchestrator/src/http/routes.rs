@@ -16,6 +16,8 @@ use super::{Answer, Api};
 use crate::lifecycle::watch::Routes;
 
 #[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct RoutesQuery {
     /// With `watch` or `watch=true` the answer is a stream of `RouteEvent`: all routes, then each that changes.
     watch: Option<String>,

@@ -50,6 +50,8 @@ pub async fn create(
 const PAGE: [u64; 2] = [100, 1000];
 
 #[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct ListQuery {
     /// Only those of this owner.
     owner: Option<String>,
@@ -127,6 +129,8 @@ pub async fn why(State(api): State<Api>, WorkspacePath(name): WorkspacePath) -> 
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct DeleteQuery {
     /// Without its provider, which is gone for good: what exists there stays, and the operation's events name it.
     #[serde(default)]
@@ -310,6 +314,8 @@ pub async fn repair(
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct LogQuery {
     /// How much of the log's end to return; 16 KiB by default.
     #[param(value_type = u64, required = false, minimum = 1, maximum = 1048576)]

@@ -5,8 +5,7 @@ use contracts::operation::{Operation, OperationKind};
 use std::sync::Arc;
 
 use contracts::workspace::{
-    Accepted, CreateWorkspace, Desired, Observed, RenameWorkspace, RestoreWorkspace, UpdateWorkspace, Woken,
-    Workspace,
+    Accepted, CreateWorkspace, Desired, Observed, RenameWorkspace, UpdateWorkspace, Woken, Workspace,
 };
 use contracts::{ErrorCode, OperationId, Problem, WorkspaceId, WorkspaceRef};
 
@@ -131,50 +130,6 @@ impl Lifecycle {
         }
     }
 
-    /// Removes all of it, its home as well, also of one that was deleted and is kept.
-    pub async fn purge(&self, name: &WorkspaceRef, caller: &Caller) -> Result<Accepted, Problem> {
-        self.change(name, OperationKind::Purge, Some(Desired::Deleted), caller).await
-    }
-
-    /// Brings back one that was deleted, while its home is kept.
-    pub async fn restore(
-        &self,
-        name: &WorkspaceRef,
-        body: RestoreWorkspace,
-        caller: &Caller,
-    ) -> Result<Accepted, Problem> {
-        let digest = format!("restore {name} {}", serde_json::to_string(&body).unwrap_or_default());
-        if let Some(accepted) = self.repeated(caller, &digest).await? {
-            return Ok(accepted);
-        }
-        let slug = body.slug.as_deref().map(request::slug).transpose()?;
-        let row = self.one_kept(name).await?;
-        let wanted = slug.clone().unwrap_or_else(|| row.slug.clone());
-        let operation = NewOperation { slug, ..new_operation(OperationKind::Restore, caller, &digest) };
-        match self.ask(name, &row, Some(Desired::Running), operation, caller, &digest).await {
-            Err(problem) if problem.code == ErrorCode::SlugTaken => Err(slug_taken(&wanted).with_action(
-                format!("`pilot ws restore {} --name NAME` brings it back under another.", row.id),
-            )),
-            answer => answer,
-        }
-    }
-
-    /// Of those that are deleted and kept.
-    async fn one_kept(&self, name: &WorkspaceRef) -> Result<WorkspaceRow, Problem> {
-        let mut kept = self.store.kept(Some(name)).await?;
-        if kept.len() > 1 {
-            let ids: Vec<_> = kept.iter().map(|row| row.id.to_string()).collect();
-            let detail = format!("Several deleted workspaces had the name {name}: {}.", ids.join(", "));
-            return Err(Problem::new(ErrorCode::SlugTaken, detail)
-                .with_action("Name one of them by its id: `pilot ws ls --deleted` shows them."));
-        }
-        kept.pop().ok_or_else(|| {
-            let detail = format!("There is no workspace {name}, and none of that name is kept.");
-            Problem::new(ErrorCode::WorkspaceNotFound, detail)
-                .with_action("`pilot ws ls --deleted` lists those that can be restored.")
-        })
-    }
-
     /// Legal at any time: what runs for the workspace is cancelled first.
     pub async fn delete(&self, name: &WorkspaceRef, caller: &Caller) -> Result<Accepted, Problem> {
         self.change(name, OperationKind::Delete, Some(Desired::Deleted), caller).await
@@ -213,7 +168,7 @@ impl Lifecycle {
         self.change(name, OperationKind::Forget, Some(Desired::Deleted), caller).await
     }
 
-    async fn change(
+    pub(super) async fn change(
         &self,
         name: &WorkspaceRef,
         kind: OperationKind,
@@ -238,7 +193,7 @@ impl Lifecycle {
         self.ask(name, &row, desired, new_operation(kind, caller, &digest), caller, &digest).await
     }
 
-    async fn ask(
+    pub(super) async fn ask(
         &self,
         name: &WorkspaceRef,
         row: &WorkspaceRow,
@@ -277,7 +232,7 @@ impl Lifecycle {
     }
 
     /// The first answer again, when this key was used for this request before.
-    async fn repeated(&self, caller: &Caller, digest: &str) -> Result<Option<Accepted>, Problem> {
+    pub(super) async fn repeated(&self, caller: &Caller, digest: &str) -> Result<Option<Accepted>, Problem> {
         let Some(key) = &caller.idempotency_key else { return Ok(None) };
         if self.done_before(caller.key(digest).as_ref()).await?.is_none() {
             return Ok(None);
@@ -309,7 +264,7 @@ pub(super) fn new_row(valid: ValidCreate) -> WorkspaceRow {
     }
 }
 
-fn new_operation(kind: OperationKind, caller: &Caller, digest: &str) -> NewOperation {
+pub(super) fn new_operation(kind: OperationKind, caller: &Caller, digest: &str) -> NewOperation {
     NewOperation {
         idempotency: caller.idempotency_key.clone().map(|key| (key, digest.to_owned())),
         if_match: caller.if_match.clone(),

@@ -8,7 +8,7 @@ use contracts::workspace::Desired;
 use contracts::{ErrorCode, Problem};
 
 use super::apply::apply;
-use super::delete::has_kept;
+use super::delete::has_home;
 use super::run::Run;
 use super::shared;
 use super::start::boot;
@@ -28,7 +28,7 @@ pub async fn run(run: &Arc<Run>) -> Result<(), Problem> {
 pub async fn restore(run: &Arc<Run>) -> Result<(), Problem> {
     let row = run.row().await?;
     let provider = run.provider(&row)?;
-    if !has_kept(run, provider.as_ref(), &run.compile(&row)?).await? {
+    if !has_home(run, provider.as_ref(), &run.compile(&row)?).await? {
         let detail = format!("The home of {} is gone: there is nothing to bring back.", row.slug);
         return Err(Problem::new(ErrorCode::HomeGone, detail)
             .with_action(format!("`pilot ws rm {}` removes the rest; then create it anew.", row.slug)));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contracts::operation::{OperationKind, Phase, Severity};
-use contracts::{ErrorCode, Problem};
+use contracts::{Code, ErrorCode, Problem};
 use provider_api::{DeleteRequest, Expr, OwnedObject, Properties, Provider};
 use stacks::Stack;
 
@@ -36,13 +36,8 @@ pub async fn run(run: &Arc<Run>, grace: Duration) -> Result<Left, Problem> {
     Ok(if keep { Left::Home(grace) } else { Left::Nothing })
 }
 
-/// Whether there is a home, by the stack's state or, where that is lost, outside. It is protected then.
-async fn has_home(run: &Arc<Run>, provider: &dyn Provider, stack: &Stack) -> Result<bool, Problem> {
-    Ok(protect(run, stack, true).await? || owned(run, provider).await?.iter().any(|object| object.home))
-}
-
-/// Whether what was kept is there still, as far as the provider can tell. It is protected then.
-pub async fn has_kept(run: &Arc<Run>, provider: &dyn Provider, stack: &Stack) -> Result<bool, Problem> {
+/// Whether there is a home: outside, where that can be seen, else by the stack's state. It is protected then.
+pub async fn has_home(run: &Arc<Run>, provider: &dyn Provider, stack: &Stack) -> Result<bool, Problem> {
     let is_known = protect(run, stack, true).await?;
     match provider.inventory() {
         Some(_) => Ok(owned(run, provider).await?.iter().any(|object| object.home)),
@@ -52,14 +47,19 @@ pub async fn has_kept(run: &Arc<Run>, provider: &dyn Provider, stack: &Stack) ->
 
 async fn destroy_all(run: &Arc<Run>, provider: &dyn Provider, stack: &Stack) -> Result<(), Problem> {
     protect(run, stack, false).await?;
-    match destroy(run, stack).await {
-        // What the state does not know may hold what it knows, as a machine holds its volume.
-        Err(problem) if problem.code == ErrorCode::ProviderFailed => {
-            sweep(run, provider, stack, false).await.map_err(|_| problem)?;
-            destroy(run, stack).await
-        }
-        destroyed => destroyed,
-    }
+    let problem = match destroy(run, stack).await {
+        Err(problem) if may_be_held(&problem) => problem,
+        destroyed => return destroyed,
+    };
+    // What the state does not know may hold what it knows, as a machine holds its volume; and what the destroy has taken into
+    // the state, from a run that was cut off, is protected still.
+    sweep(run, provider, stack, false).await.map_err(|_| problem)?;
+    protect(run, stack, false).await?;
+    destroy(run, stack).await
+}
+
+fn may_be_held(problem: &Problem) -> bool {
+    matches!(problem.code, Code::Known(ErrorCode::ProviderFailed | ErrorCode::EngineFailed))
 }
 
 const GONE: &str = "Start the server with this provider, then delete again. If the provider is gone for good, `pilot ws rm \

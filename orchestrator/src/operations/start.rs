@@ -11,6 +11,7 @@ use provider_api::{ProviderError, RunStatus};
 use tokio::time::Instant;
 
 use super::apply::apply;
+use super::delete::has_home;
 use super::run::{Run, canceled};
 use super::shared;
 use super::steady::steady;
@@ -48,6 +49,16 @@ pub async fn run(run: &Arc<Run>) -> Result<(), Problem> {
             _ => "An update did not come to its end; going on with it.",
         };
         run.say(Severity::Warning, text);
+        let provider = run.provider(&row)?;
+        if status == RunStatus::Absent
+            && provider.describe().persistent_home
+            && !has_home(run, provider.as_ref(), &run.compile(&row)?).await?
+        {
+            run.say(
+                Severity::Warning,
+                "Its home is gone as well, with all files: it gets a new one, which is empty.",
+            );
+        }
         shared::ensure(run, &row).await?;
         apply(run, &run.compile(&row)?, true).await?;
         run.applied(&row, None).await?;

@@ -11,7 +11,7 @@ use sqlx::{AnyConnection, AssertSqlSafe};
 use utoipa::ToSchema;
 
 use super::rows::{Columns, read, shown};
-use super::{Result, Store, to_json};
+use super::{Result, Store, StoreError, to_json};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkspaceRow {
@@ -228,9 +228,11 @@ impl Store {
             value.into_iter().for_each(|value| filter(text, vec![value]));
         }
         if let Some(after) = &query.after {
-            match after.split_once('~') {
+            let is_time = |text: &str| text.parse::<Timestamp>().is_ok();
+            let fits = |(first, _): &(&str, &str)| is_time(first) == (query.sort != Sort::Slug);
+            match after.split_once('~').filter(fits) {
                 Some((at, id)) => filter(&format!("{before}(?)"), vec![at.to_owned(), id.to_owned()]),
-                None => return Ok((Vec::new(), None)),
+                None => return Err(StoreError::Cursor),
             }
         }
         let most = i64::from(query.most);

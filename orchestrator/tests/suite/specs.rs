@@ -142,7 +142,7 @@ pub async fn a_deleted_workspace_is_brought_back_while_its_home_is_kept_and_its_
     assert_eq!(store.workspaces().await.unwrap(), []);
     let by_id = now(store, &row).await;
     assert!(by_id.home_until.is_some(), "it is known by its id");
-    assert_eq!(store.kept(Some(&row.slug.clone().into())).await.unwrap(), [by_id.clone()]);
+    assert_eq!(store.kept(Some(&row.slug.clone().into())).await.unwrap(), vec![by_id]);
     assert_eq!(store.kept(None).await.unwrap().len(), 1);
     assert_eq!(store.homes_over().await.unwrap(), [], "its time is not over");
     for kind in [OperationKind::Start, OperationKind::Stop, OperationKind::Delete] {
