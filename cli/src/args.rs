@@ -228,6 +228,10 @@ fn database(text: &str) -> Result<String, String> {
     if !["postgres", "postgresql"].contains(&url.scheme()) {
         return Err("it must begin with postgres://".to_owned());
     }
+    // Pulumi's keys begin with its name.
+    if url.path().trim_matches('/').is_empty() {
+        return Err("it names no database: postgres://USER@HOST/NAME".to_owned());
+    }
     if url.password().is_some() && std::env::args().any(|argument| argument.contains(text)) {
         return Err(
             "set PILOT_DATABASE instead: everybody sees a password among a program's arguments".to_owned()

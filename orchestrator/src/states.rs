@@ -18,7 +18,7 @@ use crate::store::StoreError;
 pub enum States<'a> {
     /// The folder that has `.pulumi` in it.
     Folder(PathBuf),
-    /// A connection to the database that has the table.
+    /// A connection to the database that has the table. Pulumi's keys begin there with the database's name.
     Table(&'a mut AnyConnection),
 }
 
@@ -86,7 +86,10 @@ impl States<'_> {
                 if !has_table(connection).await? {
                     return Ok(Vec::new());
                 }
-                let keys = sqlx::query_scalar("SELECT key FROM pulumi_state");
+                let keys = sqlx::query_scalar(
+                    "SELECT substr(key, length(current_database()) + 2) FROM pulumi_state
+                     WHERE starts_with(key, current_database() || '/')",
+                );
                 keys.fetch_all(&mut **connection).await.map_err(StoreError::from)?
             }
         };
@@ -109,8 +112,9 @@ impl States<'_> {
                 Ok(Some(State { size, content: Box::new(file) }))
             }
             States::Table(connection) => {
-                let data =
-                    sqlx::query_scalar::<_, String>("SELECT data->>'data' FROM pulumi_state WHERE key = $1");
+                let data = sqlx::query_scalar::<_, String>(
+                    "SELECT data->>'data' FROM pulumi_state WHERE key = current_database() || '/' || $1",
+                );
                 let data =
                     data.bind(key).fetch_optional(&mut **connection).await.map_err(StoreError::from)?;
                 let Some(data) = data else { return Ok(None) };
@@ -149,7 +153,7 @@ impl States<'_> {
                 })?;
                 let data = serde_json::json!({ "data": STANDARD.encode(data) }).to_string();
                 let put = sqlx::query(
-                    "INSERT INTO pulumi_state (key, data) VALUES ($1, $2::json)
+                    "INSERT INTO pulumi_state (key, data) VALUES (current_database() || '/' || $1, $2::json)
                      ON CONFLICT (key) DO UPDATE SET data = EXCLUDED.data, updated_at = now()",
                 );
                 put.bind(key).bind(data).execute(&mut **connection).await.map_err(StoreError::from)?;
@@ -180,7 +184,9 @@ impl States<'_> {
                     std::fs::remove_file(&path).map_err(|error| unusable(&path, &error))?;
                 }
                 States::Table(connection) => {
-                    let delete = sqlx::query("DELETE FROM pulumi_state WHERE key = $1").bind(key);
+                    let delete =
+                        sqlx::query("DELETE FROM pulumi_state WHERE key = current_database() || '/' || $1")
+                            .bind(key);
                     delete.execute(&mut **connection).await.map_err(StoreError::from)?;
                 }
             }

@@ -76,3 +76,14 @@ fn what_streams_says_of_what() {
         assert!(content(path)["text/event-stream"]["schema"].is_object(), "{path}");
     }
 }
+
+#[test]
+fn a_parameter_is_in_the_path_when_the_path_names_it_and_nowhere_else() {
+    for (name, operation) in operations(&document()) {
+        for parameter in operation["parameters"].as_array().unwrap() {
+            let is_named = name.contains(&format!("{{{}}}", parameter["name"].as_str().unwrap()));
+            assert_eq!(parameter["in"] == "path", is_named, "{name}: {parameter}");
+            assert_eq!(parameter["required"] == true, is_named, "{name}: {parameter}");
+        }
+    }
+}

@@ -126,7 +126,8 @@ pub async fn put_state(at: &Installation, connection: &mut AnyConnection, stack:
                          updated_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT now())";
             connection.execute(table).await.unwrap();
             let data = json!({"data": base64::engine::general_purpose::STANDARD.encode(text)}).to_string();
-            let put = "INSERT INTO pulumi_state (key, data) VALUES ($1, $2::json)";
+            let put =
+                "INSERT INTO pulumi_state (key, data) VALUES (current_database() || '/' || $1, $2::json)";
             sqlx::query(put).bind(key).bind(data).execute(connection).await.unwrap();
         }
     }
@@ -197,7 +198,8 @@ pub async fn states(at: &Installation) -> BTreeMap<String, Vec<u8>> {
     if at.database.is_some() {
         use base64::Engine as _;
         let mut connection = connect(at).await;
-        let select = "SELECT key || ' ' || (data->>'data') FROM pulumi_state";
+        let select =
+            "SELECT substr(key, length(current_database()) + 2) || ' ' || (data->>'data') FROM pulumi_state";
         let rows = sqlx::query_scalar::<_, String>(select).fetch_all(&mut connection).await.unwrap();
         let decode = |data: &str| base64::engine::general_purpose::STANDARD.decode(data).unwrap();
         return rows
