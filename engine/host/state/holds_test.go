@@ -3,6 +3,7 @@ package state
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path"
 	"strings"
 	"sync/atomic"
@@ -38,8 +39,14 @@ func everywhere(t *testing.T, test func(t *testing.T, bench func() *bench)) {
 	t.Run("as folder", func(t *testing.T) { test(t, func() *bench { return newBench(t) }) })
 	onBuckets(t, test)
 	t.Run("table", func(t *testing.T) {
+		url, tables := pgserver.Start(t), 0
 		test(t, func() *bench {
-			return newTable(t).bench
+			tables++
+			b := &bench{T: t, ctx: t.Context(), url: fmt.Sprintf("%s&table=state_%d", url, tables)}
+			b.store = b.open()
+			b.ref = b.parse("dev")
+			b.create()
+			return b
 		})
 	})
 }
