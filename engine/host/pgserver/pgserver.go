@@ -28,34 +28,7 @@ func Start(t testing.TB) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(data) })
-	run := func(program string, args ...string) {
-		t.Helper()
-		command := exec.Command(filepath.Join(programs, program), args...)
-		command.Dir = data
-		// The server refuses to run as root.
-		if other, err := user.Lookup("postgres"); err == nil && os.Geteuid() == 0 {
-			uid, _ := strconv.Atoi(other.Uid)
-			gid, _ := strconv.Atoi(other.Gid)
-			if err := os.Chown(data, uid, gid); err != nil {
-				t.Fatal(err)
-			}
-			command.SysProcAttr = &syscall.SysProcAttr{
-				Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, //nolint:gosec // from the system
-			}
-		}
-		// To a file: the server keeps what it is given open.
-		log, err := os.CreateTemp("", "pilot-postgres-log-")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer os.Remove(log.Name())
-		defer log.Close()
-		command.Stdout, command.Stderr = log, log
-		if err := command.Run(); err != nil {
-			text, _ := os.ReadFile(log.Name())
-			t.Fatalf("%s: %v\n%s", program, err, text)
-		}
-	}
+	run := func(program string, args ...string) { t.Helper(); run(t, programs, data, program, args...) }
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -68,6 +41,51 @@ func Start(t testing.TB) string {
 	run("pg_ctl", "-D", cluster, "-w", "-l", filepath.Join(data, "log"), "-o", options, "start")
 	t.Cleanup(func() { run("pg_ctl", "-D", cluster, "-m", "immediate", "stop") })
 	return fmt.Sprintf("postgres://pilot@127.0.0.1:%d/postgres?sslmode=disable", port)
+}
+
+// run runs a program of the server's, as a user that it accepts.
+func run(t testing.TB, programs, data, program string, args ...string) {
+	t.Helper()
+	command := exec.Command(filepath.Join(programs, program), args...)
+	command.Dir = data
+	// The server refuses to run as root.
+	if other, err := user.Lookup("postgres"); err == nil && os.Geteuid() == 0 {
+		uid, _ := strconv.Atoi(other.Uid)
+		gid, _ := strconv.Atoi(other.Gid)
+		if err := os.Chown(data, uid, gid); err != nil {
+			t.Fatal(err)
+		}
+		command.SysProcAttr = &syscall.SysProcAttr{
+			Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, //nolint:gosec // from the system
+		}
+	}
+	// To a file: the server keeps what it is given open.
+	log, err := os.CreateTemp("", "pilot-postgres-log-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(log.Name())
+	defer log.Close()
+	command.Stdout, command.Stderr = log, log
+	if err := command.Run(); err != nil {
+		text, _ := os.ReadFile(log.Name())
+		t.Fatalf("%s: %v\n%s", program, err, text)
+	}
+}
+
+// Restart starts the server of a connection again. The modes are those of `pg_ctl stop`.
+func Restart(t testing.TB, db *sql.DB, mode string) {
+	t.Helper()
+	var cluster string
+	if err := db.QueryRowContext(t.Context(), `SHOW data_directory`).Scan(&cluster); err != nil {
+		t.Fatal(err)
+	}
+	programs, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
+	if err != nil || len(programs) == 0 {
+		t.Fatal("PostgreSQL is not installed any more")
+	}
+	data := filepath.Dir(cluster)
+	run(t, filepath.Dir(slices.Max(programs)), data, "pg_ctl", "-D", cluster, "-m", mode, "-w", "-l", filepath.Join(data, "log"), "restart")
 }
 
 // Alias gives another URL of the same database: to whoever knows stores by their URL, it is another process's.

@@ -13,9 +13,16 @@ import (
 	"pilot/engine/host/pgserver"
 )
 
-// counted passes a server's connections on, and counts how often it is waited for: each ends what it asks for with one
-// of two messages.
+// counted counts how often a server is waited for.
 func counted(t *testing.T, url string) (through string, waits *atomic.Int64) {
+	t.Helper()
+	waits = &atomic.Int64{}
+	return watched(t, url, func() { waits.Add(1) }), waits
+}
+
+// watched passes a server's connections on, and tells before each time that it is waited for: each ends what it asks for
+// with one of two messages.
+func watched(t *testing.T, url string, each func()) (through string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -24,7 +31,6 @@ func counted(t *testing.T, url string) (through string, waits *atomic.Int64) {
 	t.Cleanup(func() { _ = listener.Close() })
 	_, rest, _ := strings.Cut(url, "@")
 	address, _, _ := strings.Cut(rest, "/")
-	waits = &atomic.Int64{}
 	go func() {
 		for {
 			client, err := listener.Accept()
@@ -41,16 +47,16 @@ func counted(t *testing.T, url string) (through string, waits *atomic.Int64) {
 				_ = client.Close()
 			}()
 			go func() {
-				pass(client, server, waits)
+				pass(client, server, each)
 				_ = server.Close()
 			}()
 		}
 	}()
-	return strings.Replace(url, address, listener.Addr().String(), 1), waits
+	return strings.Replace(url, address, listener.Addr().String(), 1)
 }
 
 // pass reads messages of PostgreSQL's protocol: the first has no type, and each has its length.
-func pass(from io.Reader, to io.Writer, waits *atomic.Int64) {
+func pass(from io.Reader, to io.Writer, each func()) {
 	reader := bufio.NewReader(from)
 	for typed := 0; ; typed = 1 {
 		head, err := reader.Peek(typed + 4)
@@ -58,7 +64,7 @@ func pass(from io.Reader, to io.Writer, waits *atomic.Int64) {
 			return
 		}
 		if typed == 1 && (head[0] == 'S' || head[0] == 'Q') {
-			waits.Add(1)
+			each()
 		}
 		length := typed + int(binary.BigEndian.Uint32(head[typed:]))
 		if _, err := io.CopyN(to, reader, int64(length)); err != nil {

@@ -43,6 +43,9 @@ func keysOf(ref backend.StackReference) keys {
 	}
 }
 
+// tags is where the stock backend keeps them.
+func (k keys) tags() string { return path.Join(k.stacks, k.name+".pulumi-tags") }
+
 // variants are the names that a checkpoint can have.
 func (k keys) variants() []string {
 	return []string{k.checkpoint, k.checkpoint + ".gz", k.checkpoint + ".zst"}

@@ -18,13 +18,6 @@ import (
 	"github.com/pulumi/pulumi/pkg/v3/backend"
 )
 
-// held is the table of the stacks that this process holds. The stock lock does not exclude a second lock of the same
-// backend, since it ignores its own file.
-var held = struct {
-	sync.Mutex
-	stacks map[string]bool
-}{stacks: map[string]bool{}}
-
 // Held is the lock of a stack.
 type Held struct {
 	store *Store
@@ -34,6 +27,8 @@ type Held struct {
 	fence *fence
 	// adopts are the packages whose creates find what an earlier call has made.
 	adopts []string
+	// locked: our lock may be there.
+	locked bool
 
 	mu       sync.Mutex
 	warnings []string
@@ -84,13 +79,12 @@ func (s *Store) holding(
 func (s *Store) hold(ctx context.Context, ref backend.StackReference) (held *Held, err error) {
 	h := &Held{store: s, ref: ref, keys: keysOf(ref), since: time.Now()}
 	h.fence = &fence{keys: h.keys}
-	if !s.take(h.keys) {
-		return nil, &Locked{Owner: self().String(), Stack: h.keys.name}
+	if h.locked, err = s.take(ctx, h.keys); err != nil {
+		return nil, err
 	}
 	defer func() {
 		if held == nil {
-			h.fence.lower()
-			s.give(h.keys)
+			h.letGo()
 		}
 	}()
 	if err := h.lockFile(ctx); err != nil {
@@ -99,7 +93,7 @@ func (s *Store) hold(ctx context.Context, ref backend.StackReference) (held *Hel
 	return h, nil
 }
 
-// Release gives the stack free.
+// Release gives the stack free, at once or as soon as its storage is there again.
 func (h *Held) Release() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -107,13 +101,7 @@ func (h *Held) Release() {
 		return
 	}
 	h.released = true
-	ctx, done := context.WithTimeout(context.Background(), deadline.Call)
-	defer done()
-	if h.lost() == nil {
-		h.store.backend.Unlock(h.fence.owning(ctx), h.ref)
-	}
-	h.fence.lower()
-	h.store.give(h.keys)
+	h.letGo()
 }
 
 // WhenLost is told once that the lock was taken away, as soon as a write is refused for that. Only a fence can tell.
@@ -135,30 +123,6 @@ func (h *Held) warn(format string, args ...any) {
 	h.warnings = append(h.warnings, fmt.Sprintf(format, args...))
 }
 
-func (s *Store) id(k keys) string { return s.name + "\x00" + k.stack }
-
-func (s *Store) take(k keys) bool {
-	held.Lock()
-	defer held.Unlock()
-	if held.stacks[s.id(k)] {
-		return false
-	}
-	held.stacks[s.id(k)] = true
-	return true
-}
-
-func (s *Store) give(k keys) {
-	held.Lock()
-	defer held.Unlock()
-	delete(held.stacks, s.id(k))
-}
-
-func (s *Store) isHeld(k keys) bool {
-	held.Lock()
-	defer held.Unlock()
-	return held.stacks[s.id(k)]
-}
-
 // lockFile takes the stock lock.
 func (h *Held) lockFile(ctx context.Context) error {
 	s, k := h.store, h.keys
@@ -168,6 +132,8 @@ func (h *Held) lockFile(ctx context.Context) error {
 	if err := s.clearDeadLocks(ctx, k); err != nil {
 		return err
 	}
+	// It may be written also where the error says that it is not, as when the run is to end meanwhile.
+	h.locked = true
 	err := h.stockLock(ctx)
 	if err == nil {
 		return nil
@@ -236,6 +202,10 @@ func (s *Store) clearUnfinished(ctx context.Context, key string) error {
 }
 
 func (s *Store) clearDead(ctx context.Context, k keys, key string) error {
+	if key == s.lockKey(k) {
+		// Whoever asks has the stack in this process: it is of an end that was cut off.
+		return s.removeDead(ctx, key)
+	}
 	data, err := s.files.read(ctx, key)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -254,8 +224,12 @@ func (s *Store) clearDead(ctx context.Context, k keys, key string) error {
 	if known != dead {
 		return &Locked{Owner: lock.String(), Unproven: known == unknown, Stack: k.name}
 	}
+	return s.removeDead(ctx, key)
+}
+
+func (s *Store) removeDead(ctx context.Context, key string) error {
 	if err := s.files.remove(ctx, key); err != nil {
-		return fmt.Errorf("remove the lock of a dead process: %w", err)
+		return fmt.Errorf("remove the lock of nobody: %w", err)
 	}
 	return nil
 }

@@ -80,7 +80,15 @@ var errNoKey = errors.New("there is no such key")
 func (r *rows) query(text string) string { return strings.ReplaceAll(text, "TABLE", r.table) }
 
 // ListPaged gives everything below the prefix as one page, in one query.
-func (r *rows) ListPaged(ctx context.Context, options *driver.ListOptions) (*driver.ListPage, error) {
+func (r *rows) ListPaged(ctx context.Context, options *driver.ListOptions) (page *driver.ListPage, err error) {
+	err = patiently(ctx, func() (err error) {
+		page, err = r.list(ctx, options)
+		return err
+	})
+	return page, err
+}
+
+func (r *rows) list(ctx context.Context, options *driver.ListOptions) (*driver.ListPage, error) {
 	found, err := r.db.QueryContext(ctx, r.query(`SELECT key, updated_at, octet_length(data->>'data') / 4 * 3 FROM TABLE
 		WHERE starts_with(key, $1) ORDER BY key COLLATE "C"`), options.Prefix)
 	if err != nil {
@@ -112,8 +120,13 @@ func (r *rows) ListPaged(ctx context.Context, options *driver.ListOptions) (*dri
 // Attributes tells the time and the size of an object.
 func (r *rows) Attributes(ctx context.Context, key string) (*driver.Attributes, error) {
 	told := &driver.Attributes{ContentType: octets}
-	row := r.db.QueryRowContext(ctx, r.query(`SELECT updated_at, octet_length(data->>'data') / 4 * 3 FROM TABLE WHERE key = $1`), key)
-	return told, row.Scan(&told.ModTime, &told.Size)
+	return told, r.one(ctx, `SELECT updated_at, octet_length(data->>'data') / 4 * 3 FROM TABLE WHERE key = $1`, []any{key},
+		&told.ModTime, &told.Size)
+}
+
+// one does a query that gives one row.
+func (r *rows) one(ctx context.Context, query string, args []any, into ...any) error {
+	return patiently(ctx, func() error { return r.db.QueryRowContext(ctx, r.query(query), args...).Scan(into...) })
 }
 
 const octets = "application/octet-stream"
@@ -124,8 +137,8 @@ func (r *rows) NewRangeReader(
 ) (driver.Reader, error) {
 	var encoded string
 	about := driver.ReaderAttributes{ContentType: octets}
-	row := r.db.QueryRowContext(ctx, r.query(`SELECT data->>'data', updated_at FROM TABLE WHERE key = $1`), key)
-	if err := row.Scan(&encoded, &about.ModTime); err != nil {
+	err := r.one(ctx, `SELECT data->>'data', updated_at FROM TABLE WHERE key = $1`, []any{key}, &encoded, &about.ModTime)
+	if err != nil {
 		return nil, err
 	}
 	data, err := base64.StdEncoding.DecodeString(encoded)
@@ -232,8 +245,8 @@ func (r *rows) change(ctx context.Context, f *fence, statement string, args ...a
 		lock = fmt.Sprintf(`SELECT 1 FROM TABLE WHERE key = $%d FOR KEY SHARE`, len(args))
 	}
 	var held, done bool
-	err := r.db.QueryRowContext(ctx, r.query(`WITH held AS (`+lock+`), done AS (`+statement+` RETURNING 1)
-		SELECT EXISTS (SELECT FROM held), EXISTS (SELECT FROM done)`), args...).Scan(&held, &done)
+	err := r.one(ctx, `WITH held AS (`+lock+`), done AS (`+statement+` RETURNING 1)
+		SELECT EXISTS (SELECT FROM held), EXISTS (SELECT FROM done)`, args, &held, &done)
 	switch {
 	case err != nil:
 		return err

@@ -124,3 +124,29 @@ func TestAPanicWhileALockIsTakenLetsGoOfIt(t *testing.T) {
 	}()
 	b.lock().Release()
 }
+
+func TestAChangeThatMeetsARestartOfTheDatabaseGoesOn(t *testing.T) {
+	b := newTable(t)
+	for round, mode := range []string{"fast", "immediate"} {
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			pgserver.Restart(t, b.db, mode)
+		}()
+		changes := 0
+		for running := true; running; changes++ {
+			select {
+			case <-ended:
+				running = false
+			default:
+			}
+			b.up(fmt.Sprintf("r%d-%d", round, changes))
+		}
+		if changes < 2 {
+			t.Errorf("%s: %d changes saw the restart", mode, changes)
+		}
+	}
+	if held := b.locks(); len(held) != 0 {
+		t.Errorf("the locks are %v", held)
+	}
+}

@@ -16,6 +16,8 @@ type findings struct {
 	current checkpoint
 	live    *journalFile // a journal that a dead process left
 	done    *journalFile // the journal of the last change that became a checkpoint, without its entries
+	history []past       // of a stack whose checkpoint is missing
+	removed bool         // its checkpoint is missing because its removal was cut off
 }
 
 // look reads what the storage holds of a stack.
@@ -33,7 +35,14 @@ func (s *Store) look(ctx context.Context, k keys) (f findings, err error) {
 	}
 	// The last journal only helps; without it less can be told.
 	f.done = readSeal(ctx, s.files, k.done)
-	return f, nil
+	if f.current.exists() {
+		return f, nil
+	}
+	if f.history, err = s.history(ctx, k); err != nil || len(f.history) == 0 || f.live != nil {
+		return f, err
+	}
+	f.removed, err = s.emptied(ctx, k, f.history[0])
+	return f, err
 }
 
 // ours says whether we wrote the bytes of the checkpoint: then nothing need be asked of them.
@@ -59,8 +68,11 @@ func (h *Held) settle(ctx context.Context) error {
 	if err := s.check(ctx, k, f, true); err != nil {
 		return err
 	}
-	if f.live != nil {
+	switch {
+	case f.live != nil:
 		return h.bringIn(ctx, f)
+	case f.removed:
+		return h.endRemoval(ctx)
 	}
 	return nil
 }
@@ -75,15 +87,12 @@ func (s *Store) lives(writer header) bool {
 // ever written over what cannot be read or would be lost. Of whoever changes the stack more is asked.
 //
 // A stack whose checkpoint is missing was lost if its history is there, else it was removed: `stack rm` and `stack
-// rename` take the history away, and leave STACK.json.bak (and rename the tags) behind.
+// rename` take the history away, and leave STACK.json.bak (and rename the tags) behind. Where the last that its history
+// tells is that all was destroyed, nothing was lost, and its removal was cut off.
 func (s *Store) check(ctx context.Context, k keys, f findings, change bool) error {
 	corrupt := func(reason string) error { return &Corrupt{Stack: k.stack, Reason: reason} }
 	if !f.current.exists() {
-		history, err := s.history(ctx, k)
-		if err != nil {
-			return err
-		}
-		if len(history) > 0 {
+		if len(f.history) > 0 && !f.removed {
 			return corrupt(k.checkpoint + ": it is missing, and the stack's history is there (a stack that is to be gone has no " +
 				k.history + " either)")
 		}

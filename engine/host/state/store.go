@@ -2,7 +2,6 @@ package state
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -18,21 +17,16 @@ import (
 
 // Store is the state of the stacks of one backend.
 type Store struct {
-	backend     stock
+	backend     named
 	files       files
+	lockID      string
 	name        string // identifies the storage in this process
 	keepHistory int
 }
 
-// stock is Pulumi's backend for folders and buckets. Its lock can be released as well, which its interface leaves out.
-type stock interface {
-	diy.Backend
-	Unlock(ctx context.Context, ref backend.StackReference)
-}
-
 // named is a backend under the URL that people know.
 type named struct {
-	stock
+	diy.Backend
 	url string
 }
 
@@ -57,11 +51,13 @@ func Open(ctx context.Context, url string, project *workspace.Project, keepHisto
 	if err != nil {
 		return nil, err
 	}
-	unlocking, is := opened.(stock)
-	if !is {
-		return nil, errors.New("this version of Pulumi's backend cannot release a lock: the engine host needs another one")
+	lockID, err := lockIDOf(opened)
+	if err != nil {
+		return nil, err
 	}
-	return &Store{backend: named{unlocking, url}, files: storage, name: name, keepHistory: keepHistory}, nil
+	return &Store{
+		backend: named{opened, url}, files: storage, lockID: lockID, name: name, keepHistory: keepHistory,
+	}, nil
 }
 
 // Backend is the stock backend, for create, list, remove, rename, tags, export, import and history.
