@@ -159,6 +159,7 @@ impl Parts {
         Endpoints {
             orchestrator: self.orchestrator.as_ref().and_then(|running| at(running.address())),
             gateway: self.gateway.as_ref().and_then(|running| at(running.address())),
+            admin: self.orchestrator.as_ref().and_then(|running| at(running.admin_address()?)),
         }
     }
 
@@ -264,6 +265,7 @@ fn announce(endpoints: &Endpoints, data: &Path, ui: &mut Ui) {
     let lines = [
         ("gateway", shown(&endpoints.gateway)),
         ("orchestrator", shown(&endpoints.orchestrator)),
+        ("metrics", shown(&endpoints.admin).map(|url| url + "/metrics")),
         ("data", Some(data.display().to_string())),
     ];
     ui.say("Pilot is up. `pilot ws create demo` makes a workspace; Ctrl-C stops Pilot, not the workspaces.");

@@ -23,6 +23,7 @@ pub mod boot;
 pub mod data;
 pub mod doctor;
 pub mod exposure;
+mod measured;
 pub mod metrics;
 pub mod server;
 pub mod tools;

@@ -103,7 +103,10 @@ impl Claimer {
                 () = tokio::time::sleep_until(renewed + RENEW) => {}
             }
             match self.renew().await {
-                Ok(began) => renewed = began,
+                Ok(began) => {
+                    renewed = began;
+                    crate::metrics::lease_renewed("claims");
+                }
                 Err(error) if renewed.elapsed() > LEASE => {
                     tracing::error!(%error, "no word to the store for longer than the lease; leaving all operations");
                     // Others may have them, so nothing of them goes on here.

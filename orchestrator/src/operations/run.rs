@@ -45,6 +45,8 @@ pub struct Run {
     /// Where it works; it has no place there while it only waits.
     room: Room,
     place: Mutex<Option<Place>>,
+    /// When the last phase was reached here, or the operation claimed.
+    reached: Mutex<Instant>,
 }
 
 impl Run {
@@ -63,6 +65,7 @@ impl Run {
             operation: Mutex::new(operation),
             room,
             place: Mutex::new(place),
+            reached: Mutex::new(Instant::now()),
         }
     }
 
@@ -110,6 +113,13 @@ impl Run {
             operation = %id, ?kind, runtime = %self.hold.runtime, fence = self.hold.fence, requestId = request_id,
             "operation begins"
         );
+        // One that was taken over has waited for another reason.
+        if !self.inherited
+            && let Some(queued) = self.operation().phases.queued
+        {
+            let waited = Timestamp::now().duration_since(queued).try_into().unwrap_or_default();
+            crate::metrics::operation_phase(kind, Phase::Queued, waited);
+        }
         self.check_cancelled()
     }
 
@@ -140,6 +150,11 @@ impl Run {
         let step = Step { phases, change };
         self.patiently(|| self.parts.store.advance(&self.hold, step.clone())).await?;
         if let Some(phase) = phase {
+            let before = std::mem::replace(
+                &mut *self.reached.lock().unwrap_or_else(PoisonError::into_inner),
+                Instant::now(),
+            );
+            crate::metrics::operation_phase(self.kind(), phase, before.elapsed());
             self.publish(OperationEventBody::Phase { phase });
         }
         Ok(())
@@ -236,6 +251,7 @@ impl Run {
             operation.phases.finished = Some(Timestamp::now());
             operation.phases.clone()
         };
+        let last = phases.last();
         let end = End { state, phases, error: error.clone(), change, left };
         // An end that is not on record would block the workspace, so it is tried until it is.
         loop {
@@ -254,7 +270,7 @@ impl Run {
         let code = error.as_ref().map(|problem| problem.code.as_str()).unwrap_or("none");
         tracing::info!(operation = %self.id(), ?state, code, requestId = self.request_id(), "operation ended");
         self.publish(OperationEventBody::Done { state, error });
-        crate::metrics::operation_ended(self.kind(), state, started.elapsed());
+        crate::metrics::operation_ended(self.kind(), state, last, started.elapsed());
     }
 
     fn pass_on(&self, event: EngineEvent) {
