@@ -27,6 +27,7 @@ mod measured;
 pub mod metrics;
 pub mod server;
 pub mod tools;
+mod trace;
 pub mod wiring;
 
 pub use server::{Config, Running, start};

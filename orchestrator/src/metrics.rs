@@ -21,7 +21,7 @@ enum Kind {
 }
 
 /// All there are; `docs/metrics.md` has the same list with their labels.
-const LIST: [(&str, Kind, &str); 11] = [
+const LIST: [(&str, Kind, &str); 12] = [
     ("pilot_http_seconds", Kind::Histogram, "API requests by route, method and status."),
     ("pilot_operations_total", Kind::Counter, "Operations that ended, by kind, state and last phase."),
     ("pilot_operation_seconds", Kind::Histogram, "How long operations took, by kind."),
@@ -32,6 +32,7 @@ const LIST: [(&str, Kind, &str); 11] = [
     ("pilot_workspaces", Kind::Gauge, "Workspaces by observed state."),
     ("pilot_lease_renewed_timestamp_seconds", Kind::Gauge, "When this process has last renewed a lease."),
     ("pilot_provider_call_seconds", Kind::Histogram, "Calls of providers by resource, call and outcome."),
+    ("pilot_trace_spans_total", Kind::Counter, "Spans for the collector of traces, by outcome."),
     ("pilot_provider_busy_seconds", Kind::Gauge, "How long providers were at work, in sum."),
 ];
 
@@ -106,12 +107,17 @@ pub fn http(route: &str, method: &str, status: u16, took: Duration) {
     metrics::histogram!("pilot_http_seconds", &labels).record(took.as_secs_f64());
 }
 
+/// What became of spans: `sent`, `lost` on their way, or `dropped` for want of room.
+pub fn spans(outcome: &'static str, count: u64) {
+    metrics::counter!("pilot_trace_spans_total", "outcome" => outcome).increment(count);
+}
+
 pub fn provider_busy(so_far: Duration) {
     metrics::gauge!("pilot_provider_busy_seconds").set(so_far.as_secs_f64());
 }
 
 /// Enums by the name that the API shows.
-fn label<T: serde::Serialize>(value: &T) -> String {
+pub(crate) fn label<T: serde::Serialize>(value: &T) -> String {
     serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 

@@ -12,6 +12,7 @@ use contracts::{ErrorCode, OperationId, Problem};
 use jiff::Timestamp;
 use provider_api::{Provider, RuntimeRef};
 use tokio::sync::mpsc;
+use tracing::{Instrument as _, Span};
 
 use super::Parts;
 use super::ending::{Ending, Why};
@@ -108,15 +109,13 @@ impl Run {
     }
 
     pub fn begin(&self) -> Result<(), Problem> {
-        let (id, kind, request_id) = (self.id(), self.kind(), self.request_id());
-        tracing::info!(
-            operation = %id, ?kind, runtime = %self.hold.runtime, fence = self.hold.fence, requestId = request_id,
-            "operation begins"
-        );
+        tracing::info!("operation begins");
+        let (kind, queued) = {
+            let operation = self.operation();
+            (operation.kind, operation.phases.queued)
+        };
         // One that was taken over has waited for another reason.
-        if !self.inherited
-            && let Some(queued) = self.operation().phases.queued
-        {
+        if let Some(queued) = queued.filter(|_| !self.inherited) {
             let waited = Timestamp::now().duration_since(queued).try_into().unwrap_or_default();
             crate::metrics::operation_phase(kind, Phase::Queued, waited);
         }
@@ -210,11 +209,12 @@ impl Run {
     pub fn engine_options(self: &Arc<Self>) -> Options {
         let (sender, mut events) = mpsc::channel(EVENTS);
         let run = Arc::clone(self);
-        tokio::spawn(async move {
+        let pass_on = async move {
             while let Some(event) = events.recv().await {
                 run.pass_on(event);
             }
-        });
+        };
+        tokio::spawn(pass_on.in_current_span());
         engine_options()
             .events(sender)
             .cancel(self.ending.token().clone())
@@ -224,7 +224,7 @@ impl Run {
 
     /// It is another's to end.
     pub fn leave(&self) {
-        tracing::warn!(operation = %self.id(), "fenced: another orchestrator goes on with the operation");
+        tracing::warn!("fenced: another orchestrator goes on with the operation");
     }
 
     /// Its work is done.
@@ -259,7 +259,7 @@ impl Run {
                 Ok(()) => break,
                 Err(StoreError::Fenced) => return self.leave(),
                 Err(error) => {
-                    tracing::error!(operation = %self.id(), %error, "the end of the operation is not stored yet")
+                    tracing::error!(%error, "the end of the operation is not stored yet")
                 }
             }
             if self.parts.shutdown.is_cancelled() {
@@ -268,7 +268,9 @@ impl Run {
             tokio::time::sleep(STORE_RETRY).await;
         }
         let code = error.as_ref().map(|problem| problem.code.as_str()).unwrap_or("none");
-        tracing::info!(operation = %self.id(), ?state, code, requestId = self.request_id(), "operation ended");
+        // In a trace: the fields of a span go with all that follows in the log.
+        Span::current().record("state", state.as_str()).record("code", code);
+        tracing::info!("operation ended");
         self.publish(OperationEventBody::Done { state, error });
         crate::metrics::operation_ended(self.kind(), state, last, started.elapsed());
     }
@@ -301,7 +303,7 @@ impl Run {
             match write().await {
                 Err(error @ (StoreError::Full | StoreError::Away(_))) => {
                     self.check_cancelled()?;
-                    tracing::warn!(operation = %self.id(), %error, "waiting for the store");
+                    tracing::warn!(%error, "waiting for the store");
                     tokio::time::sleep(STORE_RETRY).await;
                 }
                 Err(StoreError::Fenced) => {

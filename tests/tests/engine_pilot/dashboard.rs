@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::postgres::Postgres;
+use crate::support::collector::Collector;
 use crate::support::eventually;
 use crate::support::world::World;
 
@@ -88,7 +89,10 @@ fn legend(text: &str) -> impl Iterator<Item = &str> {
 #[tokio::test]
 async fn every_expression_of_the_dashboard_names_what_a_server_tells_after_a_create_and_a_delete() {
     let database = Postgres::start();
-    let world = World::start_with_env(&["--providers", "fake"], &[("PILOT_DATABASE", &database.url())]).await;
+    let collector = Collector::start().await;
+    let env = [("PILOT_DATABASE", database.url()), ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url.clone())];
+    let env = env.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let world = World::start_with_env(&["--providers", "fake"], &env).await;
     world.api.succeeded(&world.api.create(json!({"slug": "demo"})).await).await;
     world.api.succeeded(&world.api.delete("demo").await).await;
     let dashboard: Value =

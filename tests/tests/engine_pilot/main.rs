@@ -23,5 +23,6 @@ mod life;
 mod moved;
 mod replicas;
 mod stack_export;
+mod telemetry;
 mod updates;
 mod upgrade;
