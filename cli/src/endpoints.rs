@@ -13,6 +13,9 @@ pub struct Endpoints {
     pub orchestrator: Option<Endpoint>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<Endpoint>,
+    /// The orchestrator's metrics and liveness.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admin: Option<Endpoint>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +42,7 @@ impl Endpoints {
         let mut all = Self::read(data);
         all.orchestrator = self.orchestrator.clone().or(all.orchestrator);
         all.gateway = self.gateway.clone().or(all.gateway);
+        all.admin = self.admin.clone().or(all.admin);
         all.write(data)
     }
 
@@ -47,6 +51,7 @@ impl Endpoints {
         let mut all = Self::read(data);
         all.orchestrator = all.orchestrator.filter(|there| Some(there) != self.orchestrator.as_ref());
         all.gateway = all.gateway.filter(|there| Some(there) != self.gateway.as_ref());
+        all.admin = all.admin.filter(|there| Some(there) != self.admin.as_ref());
         match all == Self::default() {
             true => std::fs::remove_file(path(data)),
             false => all.write(data),
@@ -77,16 +82,19 @@ mod tests {
     fn two_processes_publish_and_withdraw_only_their_own() {
         let data = tempfile::tempdir().unwrap();
         assert_eq!(Endpoints::read(data.path()), Endpoints::default());
-        let orchestrator = Endpoints { orchestrator: at(1, 1), gateway: None };
-        let gateway = Endpoints { orchestrator: None, gateway: at(2, 2) };
+        let orchestrator = Endpoints { orchestrator: at(1, 1), ..Endpoints::default() };
+        let gateway = Endpoints { gateway: at(2, 2), ..Endpoints::default() };
         orchestrator.publish(data.path()).unwrap();
         gateway.publish(data.path()).unwrap();
-        let both = Endpoints { orchestrator: at(1, 1), gateway: at(2, 2) };
+        let both = Endpoints { orchestrator: at(1, 1), gateway: at(2, 2), admin: None };
         assert_eq!(Endpoints::read(data.path()), both);
         // The orchestrator was replaced by another process before the first one got here.
-        Endpoints { orchestrator: at(3, 3), gateway: None }.publish(data.path()).unwrap();
+        Endpoints { orchestrator: at(3, 3), ..Endpoints::default() }.publish(data.path()).unwrap();
         orchestrator.withdraw(data.path()).unwrap();
         gateway.withdraw(data.path()).unwrap();
-        assert_eq!(Endpoints::read(data.path()), Endpoints { orchestrator: at(3, 3), gateway: None });
+        assert_eq!(
+            Endpoints::read(data.path()),
+            Endpoints { orchestrator: at(3, 3), ..Endpoints::default() }
+        );
     }
 }

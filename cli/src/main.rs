@@ -26,6 +26,7 @@ mod provider;
 mod rollout;
 mod serve;
 mod stack;
+mod telemetry;
 mod ws;
 
 use std::process::ExitCode;

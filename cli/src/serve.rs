@@ -2,7 +2,6 @@
 //!
 //! This file only puts them together and ends them in order; what they do is theirs.
 
-use std::io::IsTerminal;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,12 +18,12 @@ use orchestrator::tools::ToolPaths;
 use orchestrator::wiring::{ProviderSettings, Providers, Variables};
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 use url::Url;
 
 use crate::Outcome;
-use crate::args::{LogFormat, Providing, Role, Serve};
+use crate::args::{Providing, Role, Serve};
 use crate::endpoints::{Endpoint, Endpoints};
+use crate::telemetry::Telemetry;
 use crate::ui::Ui;
 
 /// What runs in this process.
@@ -43,7 +42,7 @@ struct Secrets {
 }
 
 pub async fn run(serve: Serve, data: PathBuf, ui: &mut Ui) -> Result<Outcome, Problem> {
-    start_log(&serve);
+    let telemetry = Telemetry::start(&serve)?;
     let mut stop = Stop::listen()?;
     let parts = tokio::select! {
         parts = start(&serve, &data) => parts?,
@@ -60,8 +59,12 @@ pub async fn run(serve: Serve, data: PathBuf, ui: &mut Ui) -> Result<Outcome, Pr
     if let Err(error) = endpoints.withdraw(&data) {
         tracing::warn!(%error, "endpoints.json still names this server");
     }
+    let end = async {
+        parts.shutdown().await;
+        telemetry.end().await;
+    };
     tokio::select! {
-        () = parts.shutdown() => Ok(Outcome::Done),
+        () = end => Ok(Outcome::Done),
         () = stop.requested() => Ok(Outcome::Interrupted),
     }
 }
@@ -160,6 +163,7 @@ impl Parts {
         Endpoints {
             orchestrator: self.orchestrator.as_ref().and_then(|running| at(running.address())),
             gateway: self.gateway.as_ref().and_then(|running| at(running.address())),
+            admin: self.orchestrator.as_ref().and_then(|running| at(running.admin_address()?)),
         }
     }
 
@@ -241,20 +245,6 @@ impl Stop {
     }
 }
 
-fn start_log(serve: &Serve) {
-    let filter = EnvFilter::try_new(&serve.log).unwrap_or_else(|_| EnvFilter::new("info"));
-    // A line that cannot be written is lost; telling so on the same full disk would be a panic.
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .log_internal_errors(false);
-    // Only a second subscriber in one process is an error, and then the first one goes on.
-    let _ = match serve.log_format {
-        LogFormat::Json => log.json().flatten_event(true).with_current_span(false).try_init(),
-        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).try_init(),
-    };
-}
-
 fn announce(endpoints: &Endpoints, data: &Path, ui: &mut Ui) {
     if ui.json {
         ui.document(&json!({ "type": "serving", "endpoints": endpoints, "data": data }));
@@ -265,6 +255,7 @@ fn announce(endpoints: &Endpoints, data: &Path, ui: &mut Ui) {
     let lines = [
         ("gateway", shown(&endpoints.gateway)),
         ("orchestrator", shown(&endpoints.orchestrator)),
+        ("metrics", shown(&endpoints.admin).map(|url| url + "/metrics")),
         ("data", Some(data.display().to_string())),
     ];
     ui.say("Pilot is up. `pilot ws create demo` makes a workspace; Ctrl-C stops Pilot, not the workspaces.");

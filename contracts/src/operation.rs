@@ -180,6 +180,12 @@ impl Phases {
         }
     }
 
+    /// The last phase that was reached.
+    pub fn last(&self) -> Option<Phase> {
+        let phases = [Phase::Ready, Phase::Booted, Phase::Applied, Phase::Planned, Phase::Queued];
+        phases.into_iter().find(|phase| self.get(*phase).is_some())
+    }
+
     /// Records the first time a phase is reached; a repeat after a restart keeps the first.
     pub fn reach(&mut self, phase: Phase, at: Timestamp) {
         let slot = match phase {

@@ -19,6 +19,7 @@ use provider_server::{Registry, Server};
 use stacks::{Inline, PROJECT, Stack};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tracing::{Instrument as _, Span};
 
 use crate::data::Layout;
 use crate::tools::Driver;
@@ -103,9 +104,12 @@ impl Engine {
         fence: Option<u64>,
     ) -> Result<Summary, Problem> {
         let handle = self.workspace.stack(&stack.name);
-        let _fenced = self.server.fenced(&stack.name, fence);
-        handle.ensure().await.map_err(|error| self.problem(error))?;
-        let update = handle.up(program(stack)).with(options).await;
+        let work = async {
+            let _fenced = self.server.fenced(&stack.name, fence);
+            handle.ensure().await?;
+            handle.up(program(stack)).with(options).await
+        };
+        let update = work.instrument(run_span("apply", stack)).await;
         crate::metrics::provider_busy(self.server.busy());
         Ok(update.map_err(|error| self.problem(error))?.summary)
     }
@@ -126,8 +130,11 @@ impl Engine {
         fence: Option<u64>,
     ) -> Result<(), Problem> {
         let handle = self.workspace.stack(&stack.name);
-        let _fenced = self.server.fenced(&stack.name, fence);
-        let destroyed = handle.destroy(program(stack)).with(options).await;
+        let work = async {
+            let _fenced = self.server.fenced(&stack.name, fence);
+            handle.destroy(program(stack)).with(options).await
+        };
+        let destroyed = work.instrument(run_span("destroy", stack)).await;
         // A create whose engine was killed may still be making something that no state will know.
         let settled = tokio::time::timeout(SETTLE, self.server.settled(&stack.name)).await;
         crate::metrics::provider_busy(self.server.busy());
@@ -305,6 +312,11 @@ fn open(
 /// Runtimes are never used again, and Pilot alone makes and removes their stacks.
 fn entirely() -> RemoveOptions {
     RemoveOptions::default().remove_backups(true).remove_leftovers(true)
+}
+
+/// One run of the engine; what it asks of the providers is a part of it.
+fn run_span(run: &'static str, stack: &Stack) -> Span {
+    tracing::error_span!(target: "pilot::trace", "engine", run, stack = stack.name)
 }
 
 /// What Pilot wants of every operation: an end, and no downloads, because every provider is attached.

@@ -18,11 +18,14 @@ use axum::response::{IntoResponse, Response};
 use contracts::{ErrorCode, Problem, headers};
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
+use tracing::Instrument as _;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::lifecycle::Lifecycle;
+use crate::trace;
 
 pub use auth::Tokens;
 use document::Described;
@@ -127,7 +130,7 @@ pub type Answer<T> = Result<T, Failure>;
 async fn detached<T: Send + 'static>(
     change: impl Future<Output = Result<T, Problem>> + Send + 'static,
 ) -> Result<T, Problem> {
-    tokio::spawn(change).await.unwrap_or_else(|panic| {
+    tokio::spawn(change.in_current_span()).await.unwrap_or_else(|panic| {
         tracing::error!(%panic, "a change panicked");
         Err(Problem::new(ErrorCode::Internal, "The change ended unexpectedly; the log has the reason."))
     })
@@ -141,8 +144,12 @@ async fn observe(mut request: Request, next: Next) -> Response {
     request.extensions_mut().insert(RequestId(request_id.clone()));
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let route = request.extensions().get::<MatchedPath>().map(|route| route.as_str().to_owned());
-    let mut response = next.run(request).await;
+    let span = tracing::error_span!(target: "pilot::trace", "request", requestId = request_id);
+    let traceparent = request.headers().get(trace::TRACEPARENT).and_then(|value| value.to_str().ok());
+    trace::follow(&span, traceparent);
+    let mut response = next.run(request).instrument(span.clone()).await;
     if let Some(problem) = response.extensions_mut().remove::<Arc<Problem>>() {
+        span.set_attribute("code", problem.code.as_str().to_owned());
         response = write_problem(&problem, &request_id);
     }
     if let Ok(value) = HeaderValue::from_str(&request_id) {
@@ -150,6 +157,10 @@ async fn observe(mut request: Request, next: Next) -> Response {
     }
     let status = response.status().as_u16();
     let took = started.elapsed();
+    // For the trace alone: the line has them by itself, and is written once for each request.
+    span.set_attribute("http.request.method", method.to_string());
+    span.set_attribute("http.route", route.clone().unwrap_or_default());
+    span.set_attribute("http.response.status_code", i64::from(status));
     tracing::info!(requestId = request_id, %method, path, status, ms = took.as_millis() as u64, "request");
     crate::metrics::http(route.as_deref().unwrap_or("unmatched"), method.as_str(), status, took);
     response

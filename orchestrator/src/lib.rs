@@ -23,9 +23,11 @@ pub mod boot;
 pub mod data;
 pub mod doctor;
 pub mod exposure;
+mod measured;
 pub mod metrics;
 pub mod server;
 pub mod tools;
+mod trace;
 pub mod wiring;
 
 pub use server::{Config, Running, start};

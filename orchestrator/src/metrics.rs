@@ -1,9 +1,9 @@
 //! What operators watch, in Prometheus' text format on the admin port.
 
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use contracts::operation::{OperationKind, OperationState};
+use contracts::operation::{OperationKind, OperationState, Phase};
 use contracts::workspace::Observed;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
@@ -21,14 +21,18 @@ enum Kind {
 }
 
 /// All there are; `docs/metrics.md` has the same list with their labels.
-const LIST: [(&str, Kind, &str); 8] = [
+const LIST: [(&str, Kind, &str); 12] = [
     ("pilot_http_seconds", Kind::Histogram, "API requests by route, method and status."),
-    ("pilot_operations_total", Kind::Counter, "Operations that ended, by kind and state."),
+    ("pilot_operations_total", Kind::Counter, "Operations that ended, by kind, state and last phase."),
     ("pilot_operation_seconds", Kind::Histogram, "How long operations took, by kind."),
+    ("pilot_operation_phase_seconds", Kind::Histogram, "From phase to phase of operations, by kind."),
     ("pilot_operations_queued", Kind::Gauge, "Operations that wait for their turn, in all processes."),
     ("pilot_operations_running", Kind::Gauge, "Operations that run, in all processes."),
     ("pilot_queue_oldest_seconds", Kind::Gauge, "How long the oldest has waited for its turn."),
     ("pilot_workspaces", Kind::Gauge, "Workspaces by observed state."),
+    ("pilot_lease_renewed_timestamp_seconds", Kind::Gauge, "When this process has last renewed a lease."),
+    ("pilot_provider_call_seconds", Kind::Histogram, "Calls of providers by resource, call and outcome."),
+    ("pilot_trace_spans_total", Kind::Counter, "Spans for the collector of traces, by outcome."),
     ("pilot_provider_busy_seconds", Kind::Gauge, "How long providers were at work, in sum."),
 ];
 
@@ -62,10 +66,25 @@ pub fn install() -> PrometheusHandle {
     HANDLE.get_or_init(install).clone()
 }
 
-pub fn operation_ended(kind: OperationKind, state: OperationState, took: Duration) {
-    let (kind, state) = (label(&kind), label(&state));
-    metrics::counter!("pilot_operations_total", "kind" => kind.clone(), "state" => state).increment(1);
+/// `last` is the phase that it had reached.
+pub fn operation_ended(kind: OperationKind, state: OperationState, last: Option<Phase>, took: Duration) {
+    let (kind, last) = (label(&kind), last.as_ref().map(label).unwrap_or_default());
+    let labels = [("kind", kind.clone()), ("state", label(&state)), ("phase", last)];
+    metrics::counter!("pilot_operations_total", &labels).increment(1);
     metrics::histogram!("pilot_operation_seconds", "kind" => kind).record(took.as_secs_f64());
+}
+
+/// `phase` is over, or reached, after so long.
+pub fn operation_phase(kind: OperationKind, phase: Phase, took: Duration) {
+    let labels = [("kind", label(&kind)), ("phase", label(&phase))];
+    metrics::histogram!("pilot_operation_phase_seconds", &labels).record(took.as_secs_f64());
+}
+
+/// The time and not the age: an age would stand still with whoever does not renew any more.
+pub fn lease_renewed(lease: &str) {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    metrics::gauge!("pilot_lease_renewed_timestamp_seconds", "lease" => lease.to_owned())
+        .set(since.as_secs_f64());
 }
 
 pub fn workspaces(rows: &[WorkspaceRow]) {
@@ -88,12 +107,17 @@ pub fn http(route: &str, method: &str, status: u16, took: Duration) {
     metrics::histogram!("pilot_http_seconds", &labels).record(took.as_secs_f64());
 }
 
+/// What became of spans: `sent`, `lost` on their way, or `dropped` for want of room.
+pub fn spans(outcome: &'static str, count: u64) {
+    metrics::counter!("pilot_trace_spans_total", "outcome" => outcome).increment(count);
+}
+
 pub fn provider_busy(so_far: Duration) {
     metrics::gauge!("pilot_provider_busy_seconds").set(so_far.as_secs_f64());
 }
 
 /// Enums by the name that the API shows.
-fn label<T: serde::Serialize>(value: &T) -> String {
+pub(crate) fn label<T: serde::Serialize>(value: &T) -> String {
     serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 

@@ -26,6 +26,7 @@ use contracts::{Code, ErrorCode, InstallationId, OperationId, Problem};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use crate::engine::Engine;
 use crate::lifecycle::state::Event;
@@ -126,8 +127,8 @@ impl Runner {
 async fn drive(run: Arc<Run>) {
     let started = std::time::Instant::now();
     // A task of its own, so that a panic in one operation is that operation's failure only.
-    let result = tokio::spawn(execute(Arc::clone(&run))).await.unwrap_or_else(|panic| {
-        tracing::error!(%panic, operation = %run.id(), "an operation panicked");
+    let result = tokio::spawn(execute(Arc::clone(&run)).in_current_span()).await.unwrap_or_else(|panic| {
+        tracing::error!(%panic, "an operation panicked");
         Err(Problem::new(ErrorCode::Internal, "The operation ended unexpectedly; the log has the reason."))
     });
     let (state, problem) = match (result, run.ending.why()) {

@@ -86,6 +86,7 @@ impl Default for Config {
 /// A started orchestrator.
 pub struct Running {
     address: SocketAddr,
+    admin_address: Option<SocketAddr>,
     shutdown: CancellationToken,
     lifecycle: Arc<Lifecycle>,
     runner: Runner,
@@ -191,19 +192,26 @@ pub async fn start(config: Config, data: DataFolder) -> Result<Running, Problem>
     let background = [tokio::spawn(reconciler.run()), tokio::spawn(rollouts.run())];
     let api = http::router(Api { lifecycle: Arc::clone(&lifecycle), tokens: Arc::new(tokens) });
     let mut servers = vec![serve(listener, api, shutdown.clone())];
+    let admin_address = admin.as_ref().and_then(|admin| admin.local_addr().ok());
     if let Some(admin) = admin {
         let router = Router::new()
             .route("/metrics", axum::routing::get(move || async move { handle.render() }))
             .route("/health", axum::routing::get(|| async { "ok" }));
         servers.push(serve(admin, router, shutdown.clone()));
     }
-    Ok(Running { address, shutdown, lifecycle, runner, store, servers, background, _data: data })
+    let _data = data;
+    Ok(Running { address, admin_address, shutdown, lifecycle, runner, store, servers, background, _data })
 }
 
 impl Running {
     /// Where the lifecycle API listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where metrics and liveness are told.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin_address
     }
 
     /// Tells where the gateway listens, so that workspaces have URLs. The first word counts.

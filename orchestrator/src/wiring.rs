@@ -14,6 +14,7 @@ use provider_fly::FlyProvider;
 use provider_local::{LocalConfig, LocalProvider};
 
 use crate::data::Layout;
+use crate::measured::Measured;
 use crate::tools::ToolPaths;
 
 /// The tag of the instance image; `cargo xtask image` builds it.
@@ -164,7 +165,11 @@ impl Providers {
     }
 
     pub fn of(providers: impl IntoIterator<Item = Arc<dyn Provider>>) -> Self {
-        Self(providers.into_iter().map(|provider| (provider.describe().name, provider)).collect())
+        let measured = |provider| -> (ProviderName, Arc<dyn Provider>) {
+            let measured = Measured::new(provider);
+            (measured.name().clone(), Arc::new(measured))
+        };
+        Self(providers.into_iter().map(measured).collect())
     }
 
     /// Those of these names; all when there are none.

@@ -28,7 +28,9 @@ fn home() -> Home {
 
 fn serve(folders: &Folders, pid: u32) {
     let endpoint = |port| Some(Endpoint { url: loopback(port).unwrap(), pid });
-    Endpoints { orchestrator: endpoint(1), gateway: endpoint(2) }.publish(&folders.data).unwrap();
+    Endpoints { orchestrator: endpoint(1), gateway: endpoint(2), admin: None }
+        .publish(&folders.data)
+        .unwrap();
 }
 
 /// Host, who chose it, and the token.

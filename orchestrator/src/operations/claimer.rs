@@ -7,12 +7,15 @@ use std::time::Duration;
 use contracts::OperationId;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
+use tracing::field::Empty;
 
 use super::ending::{Ending, Why};
 use super::room::Rooms;
 use super::run::Run;
 use super::{Parts, drive};
 use crate::store::{Claimed, Hold};
+use crate::trace;
 
 /// How long a claim holds without a word of the claimer. Others take over after it.
 pub(crate) const LEASE: Duration = Duration::from_secs(15);
@@ -102,7 +105,7 @@ impl Claimer {
                 _ = work.changed() => {}
                 () = tokio::time::sleep_until(renewed + self.parts.lease / RENEWALS) => {}
             }
-            match self.renew().await {
+            match self.renew().await.inspect(|_| crate::metrics::lease_renewed("claims")) {
                 Ok(began) => renewed = began,
                 Err(error) if renewed.elapsed() > self.parts.lease => {
                     tracing::error!(%error, "no word to the store for longer than the lease; leaving all operations");
@@ -144,7 +147,7 @@ impl Claimer {
     }
 
     fn take(self: Arc<Self>, claimed: Claimed, tasks: &TaskTracker) {
-        let Claimed { operation, provider, fence, inherited, cancel } = claimed;
+        let Claimed { operation, provider, traceparent, fence, inherited, cancel } = claimed;
         let ending = Ending::new(&self.parts.shutdown);
         if cancel {
             ending.because(Why::Asked);
@@ -153,9 +156,23 @@ impl Claimer {
         self.parts.feed.open(&operation);
         let (id, runtime) = (operation.id.clone(), operation.runtime_id.clone());
         let hold = Hold { operation: id.clone(), runtime, fence };
+        // Every line of the log says whose it is: the level is that which no filter leaves out.
+        let span = tracing::error_span!(
+            target: "pilot::trace",
+            "operation",
+            operation = %id,
+            kind = crate::metrics::label(&operation.kind),
+            runtime = %hold.runtime,
+            fence,
+            requestId = operation.request_id,
+            replica = self.name,
+            state = Empty,
+            code = Empty,
+        );
+        trace::follow(&span, traceparent.as_deref());
         let room = self.rooms.of_provider(&provider);
         let place = room.try_enter();
-        tasks.spawn(async move {
+        let work = async move {
             let place = match place {
                 Some(place) => Some(place),
                 None => room.enter().await,
@@ -164,7 +181,8 @@ impl Claimer {
             drive(Arc::new(run)).await;
             // From here on it may be claimed again, also here.
             self.held().remove(&id);
-        });
+        };
+        tasks.spawn(work.instrument(span));
     }
 
     fn held(&self) -> MutexGuard<'_, HashMap<OperationId, Held>> {

@@ -12,6 +12,7 @@ use contracts::{ErrorCode, OperationId, Problem};
 use jiff::Timestamp;
 use provider_api::{Provider, RuntimeRef};
 use tokio::sync::mpsc;
+use tracing::{Instrument as _, Span};
 
 use super::Parts;
 use super::ending::{Ending, Why};
@@ -45,6 +46,8 @@ pub struct Run {
     /// Where it works; it has no place there while it only waits.
     room: Room,
     place: Mutex<Option<Place>>,
+    /// When the last phase was reached here, or the operation claimed.
+    reached: Mutex<Instant>,
 }
 
 impl Run {
@@ -63,6 +66,7 @@ impl Run {
             operation: Mutex::new(operation),
             room,
             place: Mutex::new(place),
+            reached: Mutex::new(Instant::now()),
         }
     }
 
@@ -105,11 +109,16 @@ impl Run {
     }
 
     pub fn begin(&self) -> Result<(), Problem> {
-        let (id, kind, request_id) = (self.id(), self.kind(), self.request_id());
-        tracing::info!(
-            operation = %id, ?kind, runtime = %self.hold.runtime, fence = self.hold.fence, requestId = request_id,
-            "operation begins"
-        );
+        tracing::info!("operation begins");
+        let (kind, queued) = {
+            let operation = self.operation();
+            (operation.kind, operation.phases.queued)
+        };
+        // One that was taken over has waited for another reason.
+        if let Some(queued) = queued.filter(|_| !self.inherited) {
+            let waited = Timestamp::now().duration_since(queued).try_into().unwrap_or_default();
+            crate::metrics::operation_phase(kind, Phase::Queued, waited);
+        }
         self.check_cancelled()
     }
 
@@ -146,6 +155,11 @@ impl Run {
         let step = Step { phases, change };
         self.patiently(|| self.parts.store.advance(&self.hold, step.clone())).await?;
         if let Some(phase) = phase {
+            let before = std::mem::replace(
+                &mut *self.reached.lock().unwrap_or_else(PoisonError::into_inner),
+                Instant::now(),
+            );
+            crate::metrics::operation_phase(self.kind(), phase, before.elapsed());
             self.publish(OperationEventBody::Phase { phase });
         }
         Ok(())
@@ -206,11 +220,12 @@ impl Run {
     pub fn engine_options(self: &Arc<Self>) -> Options {
         let (sender, mut events) = mpsc::channel(EVENTS);
         let run = Arc::clone(self);
-        tokio::spawn(async move {
+        let pass_on = async move {
             while let Some(event) = events.recv().await {
                 run.pass_on(event);
             }
-        });
+        };
+        tokio::spawn(pass_on.in_current_span());
         engine_options()
             .events(sender)
             .cancel(self.ending.token().clone())
@@ -220,7 +235,7 @@ impl Run {
 
     /// It is another's to end.
     pub fn leave(&self) {
-        tracing::warn!(operation = %self.id(), "fenced: another orchestrator goes on with the operation");
+        tracing::warn!("fenced: another orchestrator goes on with the operation");
     }
 
     /// Its work is done.
@@ -247,6 +262,7 @@ impl Run {
             operation.phases.finished = Some(Timestamp::now());
             operation.phases.clone()
         };
+        let last = phases.last();
         let end = End { state, phases, error: error.clone(), change, left };
         // An end that is not on record would block the workspace, so it is tried until it is.
         loop {
@@ -254,7 +270,7 @@ impl Run {
                 Ok(()) => break,
                 Err(StoreError::Fenced) => return self.leave(),
                 Err(error) => {
-                    tracing::error!(operation = %self.id(), %error, "the end of the operation is not stored yet")
+                    tracing::error!(%error, "the end of the operation is not stored yet")
                 }
             }
             if self.parts.shutdown.is_cancelled() {
@@ -263,9 +279,11 @@ impl Run {
             tokio::time::sleep(STORE_RETRY).await;
         }
         let code = error.as_ref().map(|problem| problem.code.as_str()).unwrap_or("none");
-        tracing::info!(operation = %self.id(), ?state, code, requestId = self.request_id(), "operation ended");
+        // In a trace: the fields of a span go with all that follows in the log.
+        Span::current().record("state", state.as_str()).record("code", code);
+        tracing::info!("operation ended");
         self.publish(OperationEventBody::Done { state, error });
-        crate::metrics::operation_ended(self.kind(), state, started.elapsed());
+        crate::metrics::operation_ended(self.kind(), state, last, started.elapsed());
     }
 
     fn pass_on(&self, event: EngineEvent) {
@@ -296,7 +314,7 @@ impl Run {
             match write().await {
                 Err(error @ (StoreError::Full | StoreError::Away(_))) => {
                     self.check_cancelled()?;
-                    tracing::warn!(operation = %self.id(), %error, "waiting for the store");
+                    tracing::warn!(%error, "waiting for the store");
                     tokio::time::sleep(STORE_RETRY).await;
                 }
                 Err(StoreError::Fenced) => {

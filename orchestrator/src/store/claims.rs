@@ -28,6 +28,8 @@ pub struct Hold {
 pub struct Claimed {
     pub operation: Operation,
     pub provider: String,
+    /// Of the request for it.
+    pub traceparent: Option<String>,
     pub fence: u64,
     /// Another had it before and left it.
     pub inherited: bool,
@@ -100,7 +102,7 @@ impl Store {
                 let row = row.fetch_one(&mut *connection).await?;
                 let columns = Columns(&row);
                 let (cancel, held) = (columns.number("cancel")? != 0, columns.number("fence")?);
-                let provider = columns.text("provider")?;
+                let (provider, traceparent) = (columns.text("provider")?, columns.maybe("traceparent")?);
                 let mut operation = match read(&row) {
                     Ok(operation) => operation,
                     Err(error) => return store.give_up(connection, &id, &error).await.map(|()| None),
@@ -121,7 +123,7 @@ impl Store {
                 .bind(operation.id.as_str())
                 .execute(connection)
                 .await?;
-                Ok(Some(Claimed { operation, provider, fence: fence as u64, inherited, cancel }))
+                Ok(Some(Claimed { operation, provider, traceparent, fence: fence as u64, inherited, cancel }))
             })
         })
         .await

@@ -16,7 +16,7 @@ impl Store {
     /// Takes a lease that is free or over, and prolongs one's own; `None` while another has it.
     pub async fn lease(&self, name: &str, holder: &str, time: Duration) -> Result<Option<Lease>> {
         let (store, name, holder) = (self.clone(), name.to_owned(), holder.to_owned());
-        self.write(move |connection| {
+        let lease = self.write(move |connection| {
             Box::pin(async move {
                 let now = store.now(connection).await?;
                 let fence = sqlx::query_scalar::<_, i64>(
@@ -31,8 +31,12 @@ impl Store {
                 let fence = fence.fetch_optional(connection).await?;
                 Ok(fence.map(|fence| Lease { name, holder, fence: fence as u64 }))
             })
-        })
-        .await
+        });
+        let lease = lease.await?;
+        if let Some(lease) = &lease {
+            crate::metrics::lease_renewed(&lease.name);
+        }
+        Ok(lease)
     }
 
     /// Gives it back before its time; nothing where it is another's by now.

@@ -21,7 +21,7 @@ macro_rules! migration {
 
 type Named = (&'static str, &'static str, &'static str);
 
-const SQLITE: [Named; 10] = [
+const SQLITE: [Named; 11] = [
     migration!("sqlite", "0001", "initial"),
     migration!("sqlite", "0002", "regions"),
     migration!("sqlite", "0003", "installation"),
@@ -32,14 +32,16 @@ const SQLITE: [Named; 10] = [
     migration!("sqlite", "0008", "times"),
     migration!("sqlite", "0009", "images"),
     migration!("sqlite", "0010", "homes"),
+    migration!("sqlite", "0011", "traces"),
 ];
 
-const POSTGRES: [Named; 5] = [
+const POSTGRES: [Named; 6] = [
     migration!("postgres", "0006", "initial"),
     migration!("postgres", "0007", "labels"),
     migration!("postgres", "0008", "times"),
     migration!("postgres", "0009", "images"),
     migration!("postgres", "0010", "homes"),
+    migration!("postgres", "0011", "traces"),
 ];
 
 pub fn sqlite() -> Migrator {
@@ -122,11 +124,13 @@ mod tests {
                 is(8, "times", "6f14ed2a"),
                 is(9, "images", "8f29b8c1"),
                 is(10, "homes", "3a274d3e"),
+                is(11, "traces", "434576ed"),
                 is(6, "initial", "3575131e"),
                 is(7, "labels", "4695f179"),
                 is(8, "times", "94a9f50b"),
                 is(9, "images", "2a4e87da"),
                 is(10, "homes", "39edd320"),
+                is(11, "traces", "434576ed"),
             ]
         );
     }

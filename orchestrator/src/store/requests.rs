@@ -23,6 +23,8 @@ pub struct NewOperation {
     /// Of a restore: the name that it gets.
     pub slug: Option<Slug>,
     pub request_id: String,
+    /// Which trace it is a part of.
+    pub traceparent: Option<String>,
     /// Who asks.
     pub principal: String,
     /// The client's key, and a digest of what it asked for with it.
@@ -40,6 +42,7 @@ impl NewOperation {
             update: None,
             slug: None,
             request_id: request_id.to_owned(),
+            traceparent: crate::trace::current(),
             principal: principal.to_owned(),
             idempotency: None,
             if_match: None,
@@ -355,7 +358,8 @@ impl Store {
         };
         sqlx::query(
             "INSERT INTO operations (id, kind, workspace_id, runtime_id, slug, owner, provider, state, phases, request_id,
-             desired_before, accepted_at, changes) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+             desired_before, accepted_at, changes, traceparent)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
         )
         .bind(operation.id.as_str())
         .bind(to_json(&operation.kind)?)
@@ -370,6 +374,7 @@ impl Store {
         .bind(to_json(&before)?)
         .bind(now)
         .bind(new.update.as_ref().map(to_json).transpose()?)
+        .bind(new.traceparent.as_deref())
         .execute(&mut *connection)
         .await?;
         self.remember(connection, new.key().as_ref(), new.id.as_str()).await?;

@@ -41,6 +41,7 @@ macro_rules! all_cases {
             a_delete_ends_what_waits_and_asks_what_runs_to_end
             asked_twice_for_the_same_the_answer_is_the_same_operation
             what_a_claimer_has_left_is_taken_over_and_its_late_words_change_nothing
+            whoever_takes_an_operation_knows_the_trace_of_its_request
             a_claimer_that_gives_its_word_keeps_what_it_has_and_hears_what_is_asked_of_it
             a_claimer_that_ends_keeps_nobody_waiting
             a_claim_whose_answer_was_lost_is_claimed_again_by_the_same

@@ -101,6 +101,20 @@ pub async fn what_a_claimer_has_left_is_taken_over_and_its_late_words_change_not
     assert_eq!(claim(store, "zombie").await.unwrap().fence, heir.fence);
 }
 
+pub async fn whoever_takes_an_operation_knows_the_trace_of_its_request(store: &Store) {
+    let traceparent = Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned());
+    let create = NewOperation { traceparent: traceparent.clone(), ..new(OperationKind::Create) };
+    let row = workspace("a");
+    store.insert_workspace(&row, &create).await.unwrap();
+    assert_eq!(claim(store, "one").await.unwrap().traceparent, traceparent);
+    store.release("one").await.unwrap();
+    let taken = claim(store, "other").await.unwrap();
+    assert_eq!((taken.inherited, &taken.traceparent), (true, &traceparent));
+    succeeds(store, &taken).await;
+    request(store, &row, OperationKind::Stop).await.unwrap();
+    assert_eq!(claim(store, "one").await.unwrap().traceparent, None, "nobody has said one");
+}
+
 pub async fn a_claimer_that_gives_its_word_keeps_what_it_has_and_hears_what_is_asked_of_it(store: &Store) {
     created(store, "a").await;
     let claimed = store.claim("one", SHORT, &[], &[]).await.unwrap().unwrap();

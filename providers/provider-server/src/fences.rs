@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use tracing::Span;
+
 /// No engine sends a call so long after its operation.
 const LINGER: Duration = Duration::from_secs(60 * 60);
 
@@ -21,6 +23,8 @@ struct Said {
     /// The same for the guard of this operation alone.
     of: Arc<()>,
     over: Option<Instant>,
+    /// What the calls are a part of; nothing once the operation is over, which else would never end in its trace.
+    span: Span,
 }
 
 /// One operation of an engine on one stack, with one fence. It ends when this is dropped.
@@ -32,18 +36,25 @@ pub struct Fenced {
 }
 
 impl Fences {
-    /// From now on the calls for this stack have this fence.
+    /// From now on the calls for this stack have this fence, and are a part of the current span.
     pub fn say(self: &Arc<Self>, stack: &str, fence: Option<u64>) -> Fenced {
         let of = Arc::new(());
         let mut stacks = self.stacks();
         stacks.retain(|_, said| said.over.is_none_or(|over| over.elapsed() < LINGER));
-        stacks.insert(stack.to_owned(), Said { fence, of: Arc::clone(&of), over: None });
+        stacks
+            .insert(stack.to_owned(), Said { fence, of: Arc::clone(&of), over: None, span: Span::current() });
         Fenced { fences: Arc::clone(self), stack: stack.to_owned(), of }
     }
 
     /// What a call for the resource of this URN is to have.
     pub fn of(&self, urn: &str) -> Option<u64> {
         self.stacks().get(stack_of(urn)?)?.fence
+    }
+
+    /// What a call for the resource of this URN is a part of.
+    pub fn span_of(&self, urn: &str) -> Span {
+        let span = stack_of(urn).and_then(|stack| Some(self.stacks().get(stack)?.span.clone()));
+        span.unwrap_or_else(Span::none)
     }
 
     fn stacks(&self) -> std::sync::MutexGuard<'_, HashMap<String, Said>> {
@@ -57,6 +68,7 @@ impl Drop for Fenced {
             && Arc::ptr_eq(&said.of, &self.of)
         {
             said.over = Some(Instant::now());
+            said.span = Span::none();
         }
     }
 }

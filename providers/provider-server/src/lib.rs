@@ -3,6 +3,7 @@
 //! The same server is the plugin `pulumi-resource-pilot` and, attached in process, the orchestrator's
 //! provider. It knows the engine's wire and the traits of `provider-api`; it knows no cloud.
 
+pub mod calls;
 pub mod registry;
 pub mod server;
 

@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod clouds;
+pub mod collector;
 pub mod repo;
 pub mod sse;
 pub mod witness;

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use provider_api::{CreateRequest, DeleteRequest, DiffRequest, ReadRequest, ResourceSchema, UpdateRequest};
 use rpc::property_diff::Kind;
+use tracing::Instrument as _;
 
 use super::*;
+use crate::calls::Call;
 use crate::convert::Marked;
 use crate::failure;
 
@@ -87,7 +89,7 @@ impl Service {
         let fence = self.fences.of(&request.urn);
         let create = CreateRequest { urn: request.urn.clone(), inputs: inputs.plain(), timeout, fence };
         let work = async move { of.resource.create(create).await };
-        let result = self.detached.run(&request.urn, timeout, work).await;
+        let result = self.call("create", &of.schema, &request.urn, timeout, work).await;
         let created = self.settle(&request.urn, result, &inputs, &of.schema)?;
         let properties = Some(inputs.outputs(&of.schema, created.outputs));
         Ok(rpc::CreateResponse { id: created.id, properties, refresh_before_update: false })
@@ -102,7 +104,8 @@ impl Service {
         let inputs = Marked::read(request.inputs.as_ref());
         let outputs = Marked::read(request.properties.as_ref()).plain();
         let read = ReadRequest { id: request.id, inputs: inputs.plain(), outputs };
-        let result = self.detached.run(&request.urn, None, async move { of.resource.read(read).await }).await;
+        let work = async move { of.resource.read(read).await };
+        let result = self.call("read", &of.schema, &request.urn, None, work).await;
         let Some(state) = self.settle(&request.urn, result, &inputs, &of.schema)? else {
             // An empty id tells the engine that the object is gone.
             return Ok(rpc::ReadResponse::default());
@@ -136,7 +139,7 @@ impl Service {
             fence: self.fences.of(&request.urn),
         };
         let work = async move { of.resource.update(update).await };
-        let result = self.detached.run(&request.urn, limit(request.timeout), work).await;
+        let result = self.call("update", &of.schema, &request.urn, limit(request.timeout), work).await;
         let outputs = self.settle(&request.urn, result, &inputs, &of.schema)?;
         let properties = Some(inputs.outputs(&of.schema, outputs));
         Ok(rpc::UpdateResponse { properties, refresh_before_update: false })
@@ -157,8 +160,21 @@ impl Service {
             fence: self.fences.of(&request.urn),
         };
         let work = async move { of.resource.delete(delete).await };
-        let result = self.detached.run(&request.urn, limit(request.timeout), work).await;
+        let result = self.call("delete", &of.schema, &request.urn, limit(request.timeout), work).await;
         self.settle(&request.urn, result, &inputs, &of.schema)
+    }
+
+    /// The module's work, as a part of the operation that the engine does on the stack.
+    async fn call<T: Send + 'static>(
+        &self,
+        method: &'static str,
+        schema: &ResourceSchema,
+        urn: &str,
+        limit: Option<Duration>,
+        work: impl Future<Output = Result<T, ProviderError>> + Send + 'static,
+    ) -> Result<T, ProviderError> {
+        let work = Call::resource(schema.token, method).traced(work);
+        self.detached.run(urn, limit, work.instrument(self.fences.span_of(urn))).await
     }
 
     fn settle<T>(

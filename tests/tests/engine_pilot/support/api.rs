@@ -12,6 +12,7 @@ use super::eventually;
 pub struct Api {
     pub orchestrator: String,
     pub gateway: String,
+    pub admin: String,
     pub token: String,
     pub client: Client,
 }
@@ -19,7 +20,7 @@ pub struct Api {
 impl Api {
     pub fn nowhere() -> Self {
         let none = String::new;
-        Self { orchestrator: none(), gateway: none(), token: none(), client: Client::new() }
+        Self { orchestrator: none(), gateway: none(), admin: none(), token: none(), client: Client::new() }
     }
 
     /// Where the server of this data folder says that it listens.
@@ -31,6 +32,8 @@ impl Api {
         Some(Self {
             orchestrator: url("orchestrator")?,
             gateway: url("gateway")?,
+            // Older ones do not say it.
+            admin: url("admin").unwrap_or_default(),
             token: token.trim().to_owned(),
             client: Client::new(),
         })
@@ -49,6 +52,10 @@ impl Api {
         let response = self.request(Method::GET, path).send().await.unwrap();
         assert!(response.status().is_success(), "GET {path}: {}", response.text().await.unwrap());
         response.json().await.unwrap()
+    }
+
+    pub async fn metrics(&self) -> String {
+        self.client.get(format!("{}/metrics", self.admin)).send().await.unwrap().text().await.unwrap()
     }
 
     pub async fn post(&self, path: &str, body: &Value) -> Response {
