@@ -46,6 +46,7 @@ pub(super) fn types() -> Value {
             ("logs", flag("Its log can be read.")),
             ("exec", flag("Programs can be run in it.")),
             ("snapshot", flag("Its home can be saved and brought back.")),
+            ("image", flag("Each workspace has an image of its own.")),
         ], &[]),
     })
 }
