@@ -189,6 +189,9 @@ async fn pulumi_up_installs_pilot_repairs_it_with_its_workspaces_and_destroy_lea
     assert!(here.container().is_some() && here.volume().is_some());
 
     here.pilot(&["ws", "rm", "demo", "--yes"]);
+    let refused = here.refused(&["destroy", "--yes", "--skip-preview"]);
+    assert!(refused.contains("--deleted"), "its home would be left behind: {refused}");
+    here.pilot(&["ws", "rm", "demo", "--purge", "--yes"]);
     here.pulumi(&["destroy", "--yes", "--skip-preview"]);
     assert_eq!((here.container(), here.volume()), (None, None));
     assert_eq!(here.objects(), []);

@@ -155,9 +155,12 @@ impl Machines {
         self.remember(name, made)
     }
 
-    /// Keeps the words of a refusal for whoever monitors.
+    /// Keeps the words of a refusal for whoever monitors. That there is a container already is none: `workerd` repeats a start
+    /// that was refused, and the repeat can come before or after the next start of the same object.
     fn remember(&self, name: &str, outcome: Result<(), Refused>) -> Result<(), Refused> {
-        if let Err(refused) = &outcome {
+        if let Err(refused) = &outcome
+            && !matches!(refused, Refused::Conflict)
+        {
             self.refusals().insert(name.to_owned(), refused.to_string());
             self.appeared.send_modify(|count| *count += 1);
         }
