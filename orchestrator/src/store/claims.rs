@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use sqlx::{AnyConnection, AssertSqlSafe};
 
 use super::database::Topic;
-use super::homes::{keep_home, remove};
+use super::homes::{end_usage, keep_home, remove};
 use super::operations::read;
 use super::rows::Columns;
 use super::{Result, Store, StoreError, to_json};
@@ -345,7 +345,7 @@ impl Store {
             }
             // What cannot be seen goes on as it was.
             Observed::Unknown | Observed::Stopping | Observed::Deleting => return Ok(()),
-            _ => "UPDATE usage SET ended = $1 WHERE runtime_id = $2 AND ended IS NULL",
+            _ => return end_usage(connection, runtime, now).await,
         };
         sqlx::query(statement).bind(now).bind(runtime.as_str()).execute(connection).await?;
         Ok(())

@@ -73,11 +73,7 @@ pub(super) async fn keep_home(
     now: i64,
     time: Duration,
 ) -> Result<()> {
-    sqlx::query("UPDATE usage SET ended = $1 WHERE runtime_id = $2 AND ended IS NULL")
-        .bind(now)
-        .bind(runtime.as_str())
-        .execute(&mut *connection)
-        .await?;
+    end_usage(connection, runtime, now).await?;
     sqlx::query("UPDATE workspaces SET deleted_at = $1, home_until = $2 WHERE runtime_id = $3")
         .bind(now)
         .bind(now.saturating_add(i64::try_from(time.as_millis()).unwrap_or(i64::MAX)))
@@ -89,15 +85,16 @@ pub(super) async fn keep_home(
 
 /// The words of its operations stay for a while, and with them who it was.
 pub(super) async fn remove(connection: &mut AnyConnection, runtime: &RuntimeId, now: i64) -> Result<()> {
-    for (statement, first) in [
-        ("UPDATE usage SET ended = $1 WHERE runtime_id = $2 AND ended IS NULL", now),
-        (
-            "UPDATE workspaces SET deleted_at = $1, home_until = NULL, runtime_id = NULL WHERE runtime_id = $2",
-            now,
-        ),
-    ] {
-        sqlx::query(statement).bind(first).bind(runtime.as_str()).execute(&mut *connection).await?;
-    }
+    end_usage(connection, runtime, now).await?;
+    let part =
+        "UPDATE workspaces SET deleted_at = $1, home_until = NULL, runtime_id = NULL WHERE runtime_id = $2";
+    sqlx::query(part).bind(now).bind(runtime.as_str()).execute(&mut *connection).await?;
     sqlx::query("DELETE FROM runtimes WHERE id = $1").bind(runtime.as_str()).execute(connection).await?;
+    Ok(())
+}
+
+pub(super) async fn end_usage(connection: &mut AnyConnection, runtime: &RuntimeId, now: i64) -> Result<()> {
+    let end = "UPDATE usage SET ended = $1 WHERE runtime_id = $2 AND ended IS NULL";
+    sqlx::query(end).bind(now).bind(runtime.as_str()).execute(connection).await?;
     Ok(())
 }
