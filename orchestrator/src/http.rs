@@ -12,6 +12,7 @@ mod workspaces;
 use std::sync::Arc;
 use std::time::Instant;
 
+use axum::body::Bytes;
 use axum::extract::{MatchedPath, Request};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -90,8 +91,8 @@ pub fn document() -> utoipa::openapi::OpenApi {
 pub fn router(api: Api) -> axum::Router {
     let (protected, _) = protected().split_for_parts();
     let (open, _) = open().split_for_parts();
-    let text: Arc<str> = document().to_json().unwrap_or_default().into();
-    let document = move || async move { ([(CONTENT_TYPE, "application/json")], text.to_string()) };
+    let text = Bytes::from(document().to_json().unwrap_or_default());
+    let document = move || async move { ([(CONTENT_TYPE, "application/json")], text.clone()) };
     axum::Router::new()
         .merge(protected.route_layer(middleware::from_fn_with_state(api.clone(), auth::require)))
         .merge(open)
