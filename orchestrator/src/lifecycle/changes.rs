@@ -111,23 +111,28 @@ impl Lifecycle {
     ) -> Result<Workspace, Problem> {
         let slug = request::slug(&body.slug)?;
         let key = caller.key(&format!("rename {name} {slug}"));
-        if let Some(id) = self.done_before(key.as_ref()).await? {
-            let id: WorkspaceId = id.parse().map_err(|_| StoreError::KeyTaken)?;
-            return self.get(&id.into()).await;
+        if let Some(renamed) = self.renamed_before(key.as_ref()).await? {
+            return Ok(renamed);
         }
         let row = self.row(name).await?;
         let asked = (caller.principal.as_str(), caller.request_id.as_str());
         match self.store.rename(&row, &slug, asked, caller.if_match.as_deref(), key.as_ref()).await {
             Ok(()) => self.get(&row.id.into()).await,
             // The same request may have been sent twice at once, and this one was the slower.
-            Err(StoreError::KeyTaken) => match self.done_before(key.as_ref()).await? {
-                Some(_) => self.get(&row.id.into()).await,
-                None => Err(StoreError::KeyTaken.into()),
-            },
+            Err(StoreError::KeyTaken) => {
+                self.renamed_before(key.as_ref()).await?.ok_or_else(|| StoreError::KeyTaken.into())
+            }
             Err(StoreError::SlugTaken) => Err(slug_taken(&slug)),
             Err(StoreError::Gone) => Err(not_found(name)),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// The workspace that this key has renamed.
+    async fn renamed_before(&self, key: Option<&Key>) -> Result<Option<Workspace>, Problem> {
+        let Some(id) = self.done_before(key).await? else { return Ok(None) };
+        let id: WorkspaceId = id.parse().map_err(|_| StoreError::KeyTaken)?;
+        self.get(&id.into()).await.map(Some)
     }
 
     /// Legal at any time: what runs for the workspace is cancelled first.
