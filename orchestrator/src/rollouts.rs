@@ -8,7 +8,6 @@ use contracts::operation::{OperationKind, OperationState, Update};
 use contracts::rollout::{Member, MemberState, RolloutState};
 use contracts::workspace::{Desired, Image, Observed};
 use contracts::{ErrorCode, OperationId, Problem, RolloutId};
-
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::store::{NewOperation, RunningRollout, Store, StoreError};
