@@ -114,7 +114,11 @@ impl Lifecycle {
         if let Some(renamed) = self.renamed_before(key.as_ref()).await? {
             return Ok(renamed);
         }
-        let row = self.row(name).await?;
+        let row = match self.row(name).await {
+            Ok(row) => row,
+            // The quicker of two that were sent at once has taken the old name away.
+            Err(problem) => return self.renamed_before(key.as_ref()).await?.ok_or(problem),
+        };
         let asked = (caller.principal.as_str(), caller.request_id.as_str());
         match self.store.rename(&row, &slug, asked, caller.if_match.as_deref(), key.as_ref()).await {
             Ok(()) => self.get(&row.id.into()).await,
@@ -361,5 +365,27 @@ mod tests {
         let ids: std::collections::HashSet<_> =
             answers.into_iter().map(|answer| answer.unwrap().operation.id).collect();
         assert_eq!(ids.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_rename_sent_many_times_with_one_key_is_one_rename() {
+        let folder = tempfile::tempdir().unwrap();
+        let lifecycle = lifecycle(folder.path()).await;
+        let row = row("before");
+        let create = new_operation(OperationKind::Create, &caller(None), "");
+        lifecycle.store.insert_workspace(&row, &create).await.unwrap();
+        let (name, caller) = (row.slug.clone().into(), caller(Some("key")));
+        let body = || RenameWorkspace { slug: "after".to_owned() };
+        let answers =
+            futures_util::future::join_all((0..8).map(|_| lifecycle.rename(&name, body(), &caller))).await;
+        // The old name names nothing by now; the key still does.
+        let later = lifecycle.rename(&name, body(), &caller).await;
+        for renamed in answers.into_iter().chain([later]) {
+            let renamed = renamed.unwrap();
+            assert_eq!((renamed.id, renamed.slug.as_str()), (row.id.clone(), "after"));
+        }
+        let other = RenameWorkspace { slug: "other".to_owned() };
+        let problem = lifecycle.rename(&row.id.into(), other, &caller).await.unwrap_err();
+        assert_eq!(problem.code, ErrorCode::IdempotencyConflict);
     }
 }
