@@ -1,10 +1,11 @@
 //! Moves rollouts on: level-triggered, one process for all. What is under way is an operation like any other, so a process
 //! that is gone leaves nothing half done, and the next one goes on from the rows.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use contracts::operation::{OperationKind, OperationState, Update};
+use contracts::operation::{Operation, OperationKind, OperationState, Update};
 use contracts::rollout::{Member, MemberState, RolloutState};
 use contracts::workspace::{Desired, Image, Observed};
 use contracts::{ErrorCode, OperationId, Problem, RolloutId};
@@ -82,7 +83,10 @@ impl Rollouts {
                 return Ok(());
             }
             let (state, error) = match failed.first() {
-                Some((_, member)) => (RolloutState::Failed, Some(stopped_at(&rollout.id, member))),
+                Some((_, member)) => {
+                    let why = self.update_of(member).await?.and_then(|update| update.error);
+                    (RolloutState::Failed, Some(stopped_at(&rollout.id, member, why.as_ref())))
+                }
                 None => (RolloutState::Canceled, None),
             };
             tracing::info!(rollout = %rollout.id, state = state.as_str(), "the rollout ended");
@@ -116,11 +120,7 @@ impl Rollouts {
 
     /// What has become of its update.
     async fn outcome(&self, member: &Member) -> Result<MemberState, Problem> {
-        let operation = match &member.operation {
-            Some(id) => self.store.operation(id).await?,
-            None => None,
-        };
-        Ok(match operation.map(|operation| operation.state) {
+        Ok(match self.update_of(member).await?.map(|update| update.state) {
             Some(OperationState::Queued | OperationState::Running) => MemberState::Running,
             Some(OperationState::Succeeded) => MemberState::Updated,
             Some(OperationState::Failed) | None => MemberState::Failed,
@@ -128,6 +128,13 @@ impl Rollouts {
             Some(OperationState::Canceled) if self.is_gone(member).await? => MemberState::Skipped,
             Some(OperationState::Canceled) => MemberState::Failed,
         })
+    }
+
+    async fn update_of(&self, member: &Member) -> Result<Option<Operation>, Problem> {
+        match &member.operation {
+            Some(id) => Ok(self.store.operation(id).await?),
+            None => Ok(None),
+        }
     }
 
     async fn is_gone(&self, member: &Member) -> Result<bool, Problem> {
@@ -176,8 +183,11 @@ impl Rollouts {
     }
 }
 
-fn stopped_at(id: &RolloutId, member: &Member) -> Problem {
-    let detail = format!("The update of {} failed, and no others were begun after it.", member.slug);
+fn stopped_at(id: &RolloutId, member: &Member, why: Option<&Problem>) -> Problem {
+    let mut detail = format!("The update of {} failed, and no others were begun after it.", member.slug);
+    if let Some(why) = why {
+        let _ = write!(detail, " It ended with {}: {}", why.code, why.detail);
+    }
     Problem::new(ErrorCode::RolloutFailed, detail).with_action(format!(
         "`pilot ws why {}` says why. `pilot rollout back {id}` gives all that were moved what they had before.",
         member.slug

@@ -268,7 +268,10 @@ async fn a_rollout_stops_at_the_first_that_fails_and_can_be_taken_back() {
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(words.contains("rollout_failed") && words.contains("pilot rollout back"), "{words}");
     assert_eq!(image_of(api, "b").await, "fake:1", "none was begun after it");
-    assert_eq!(api.workspace("a").await["state"], "failed");
+    let failed = api.workspace("a").await;
+    assert_eq!(failed["state"], "failed");
+    let why = &failed["error"];
+    assert!(words.contains(why["code"].as_str().unwrap()), "it says why: {why:#}: {words}");
 
     // As it says, word by word.
     let advice = words.split('`').find(|words| words.starts_with("pilot rollout back")).unwrap();
