@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use contracts::Problem;
 use contracts::operation::{Phase, Update};
-use contracts::workspace::Desired;
+use contracts::workspace::{Desired, Observed};
 use provider_api::RunStatus;
 
 use super::apply::apply;
@@ -30,9 +30,10 @@ async fn made(
     stack: &stacks::Stack,
     update: &Update,
 ) -> Result<(), Problem> {
-    // With another image what runs is to end, and by itself rather than with what it runs in.
-    let boots = is_another(row, update);
-    if boots && start::status(run, row).await? == RunStatus::Running {
+    // With another image what runs is to end, and by itself rather than with what it runs in. A stop that was cut off here
+    // goes on, also when its effect is there.
+    let is_stopping = row.observed == Observed::Stopping;
+    if is_another(row, update) && (is_stopping || start::status(run, row).await? == RunStatus::Running) {
         stop::run(run).await?;
     }
     shared::ensure(run, row).await?;

@@ -13,6 +13,7 @@ mod backup;
 mod bad_input;
 mod browser;
 mod clouds;
+mod cut_off;
 mod dashboard;
 mod deletion;
 mod fake_cloud;
