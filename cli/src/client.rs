@@ -11,8 +11,8 @@ use contracts::rollout::{Rollout, RolloutList, StartRollout};
 use contracts::stack::{LogTail, RepairStack, StackExport, StackRepair};
 use contracts::why::Why;
 use contracts::workspace::{
-    Accepted, CreateWorkspace, ProviderInfo, RenameWorkspace, RestoreWorkspace, Torn, UpdateWorkspace,
-    Workspace, WorkspaceList,
+    Accepted, CreateWorkspace, ProviderInfo, RenameWorkspace, RestoreWorkspace, UpdateWorkspace, Workspace,
+    WorkspaceList,
 };
 use contracts::{ErrorCode, OperationId, Problem, RolloutId, Slug, WorkspaceRef, headers};
 use reqwest::{Certificate, Method, RequestBuilder, Response};
@@ -28,7 +28,6 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// A preview runs the engine.
 const PREVIEW_TIMEOUT: Duration = Duration::from_secs(180);
 /// A vendor may take its time to end what runs.
-const TEARDOWN_TIMEOUT: Duration = Duration::from_secs(300);
 /// An event stream that says nothing for so long is opened again.
 const SILENCE: Duration = Duration::from_secs(60);
 /// How many workspaces are asked for at once: as many as the server gives.
@@ -219,10 +218,8 @@ impl Client {
         self.get("/v1/providers").await
     }
 
-    /// The engine deletes the provider's shared stack before this answers.
-    pub async fn teardown(&self, provider: &str) -> Result<Torn, Problem> {
-        let request = self.request(Method::DELETE, &format!("/v1/providers/{provider}/shared"));
-        self.json(request.timeout(TEARDOWN_TIMEOUT)).await
+    pub async fn teardown(&self, provider: &str) -> Result<Operation, Problem> {
+        self.json(self.request(Method::DELETE, &format!("/v1/providers/{provider}/shared"))).await
     }
 
     pub async fn operations(

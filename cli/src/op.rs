@@ -33,7 +33,7 @@ pub async fn run(op: Op, folders: &Folders, ui: &mut Ui) -> Result<Outcome, Prob
             };
             if !ui.json {
                 let after = total.map(|total| format!(" after {total}")).unwrap_or_default();
-                ui.say(format!("{:?} of {} succeeded{after}.", operation.kind, operation.slug));
+                ui.say(format!("{:?} of {} succeeded{after}.", operation.kind, operation.subject()));
             }
             Ok(Outcome::Done)
         }
@@ -53,9 +53,13 @@ async fn cancel(client: &Client, id: &OperationId, no_wait: bool, ui: &mut Ui) -
     let operation = client.operation(id).await?;
     match ui.json {
         true => ui.document(&operation),
-        false => {
-            ui.say(format!("{} ({:?} of {}): {}.", id, operation.kind, operation.slug, ended(&operation)))
-        }
+        false => ui.say(format!(
+            "{} ({:?} of {}): {}.",
+            id,
+            operation.kind,
+            operation.subject(),
+            ended(&operation)
+        )),
     }
     Ok(Outcome::Done)
 }
@@ -80,10 +84,10 @@ fn table(list: &OperationList, ui: &mut Ui) {
         let code = operation.error.as_ref().map(|problem| problem.code.to_string()).unwrap_or_default();
         let kind = format!("{:?}", operation.kind).to_lowercase();
         let state = operation.state.as_str().to_owned();
-        vec![operation.id.to_string(), kind, operation.slug.to_string(), state, age, code]
+        vec![operation.id.to_string(), kind, operation.subject(), state, age, code]
     };
     let rows: Vec<_> = list.operations.iter().map(row).collect();
-    ui.table(&["ID", "KIND", "WORKSPACE", "STATE", "AGE", "ERROR"], &rows);
+    ui.table(&["ID", "KIND", "OF", "STATE", "AGE", "ERROR"], &rows);
     if list.next.is_some() {
         ui.note("There are more: --limit shows them.");
     }
@@ -101,7 +105,13 @@ fn show(operation: &Operation, ui: &mut Ui) {
         ui.document(operation);
         return;
     }
-    ui.say(format!("{} {:?} of {}: {:?}", operation.id, operation.kind, operation.slug, operation.state));
+    ui.say(format!(
+        "{} {:?} of {}: {:?}",
+        operation.id,
+        operation.kind,
+        operation.subject(),
+        operation.state
+    ));
     let mut before = None;
     for phase in Phase::ALL {
         let Some(at) = operation.phases.get(phase).map(|at| at.as_millisecond()) else { continue };

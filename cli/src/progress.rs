@@ -147,6 +147,7 @@ fn doing(kind: OperationKind, after: Option<Phase>) -> &'static str {
         (_, None) => "waiting for its turn",
         (_, Some(Phase::Ready)) => "finishing",
         (OperationKind::Delete | OperationKind::Purge, _) => "deleting",
+        (OperationKind::Teardown, _) => "removing what is shared",
         (OperationKind::Forget, _) => "forgetting",
         (OperationKind::Stop, _) => "stopping",
         (OperationKind::Suspend, _) => "suspending",

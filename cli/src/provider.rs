@@ -13,13 +13,14 @@ use crate::args::{Folders, Provider, ProviderCommand};
 use crate::client::Client;
 use crate::connection::connect;
 use crate::ui::Ui;
+use crate::watch::{Watched, watch};
 
 pub async fn run(provider: Provider, folders: &Folders, ui: &mut Ui) -> Result<Outcome, Problem> {
     match provider.command {
         ProviderCommand::Ls => list(&connect(&provider.connection, folders).await?, ui).await,
         ProviderCommand::Check { name, case } => check::run(&name, &case, &folders.data, ui).await,
-        ProviderCommand::Teardown { name } => {
-            teardown(&connect(&provider.connection, folders).await?, &name, ui).await
+        ProviderCommand::Teardown { name, no_wait } => {
+            teardown(&connect(&provider.connection, folders).await?, &name, no_wait, ui).await
         }
         ProviderCommand::New { name } => new::run(&name, ui).await,
     }
@@ -47,12 +48,25 @@ async fn list(client: &Client, ui: &mut Ui) -> Result<Outcome, Problem> {
     Ok(Outcome::Done)
 }
 
-async fn teardown(client: &Client, name: &str, ui: &mut Ui) -> Result<Outcome, Problem> {
-    let torn = client.teardown(name).await?;
-    match (ui.json, torn.removed) {
-        (true, _) => ui.document(&torn),
-        (false, true) => ui.say(format!("removed what the workspaces of {} shared", torn.provider)),
-        (false, false) => ui.say(format!("the workspaces of {} share nothing", torn.provider)),
+async fn teardown(client: &Client, name: &str, no_wait: bool, ui: &mut Ui) -> Result<Outcome, Problem> {
+    let operation = client.teardown(name).await?;
+    let id = &operation.id;
+    if no_wait {
+        match ui.json {
+            true => ui.document(&operation),
+            false => ui.say(format!("{name}: accepted as {id}; `pilot op watch {id}` follows it.")),
+        }
+        return Ok(Outcome::Done);
+    }
+    let total = match watch(client, &operation, ui).await? {
+        Watched::Succeeded(total) => total,
+        Watched::Failed(problem) => return Ok(ui.failed(&problem)),
+        Watched::Interrupted => return Ok(Outcome::Interrupted),
+    };
+    let after = total.map(|total| format!(" after {total}")).unwrap_or_default();
+    match ui.json {
+        true => ui.document(&client.operation(id).await?),
+        false => ui.say(format!("Workspaces on {name} share nothing any more{after}.")),
     }
     Ok(Outcome::Done)
 }

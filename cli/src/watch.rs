@@ -88,7 +88,7 @@ async fn follow(
 
 /// Says that what a failed operation leaves can be used or removed, unless the server said what to do.
 fn with_way_on(problem: Problem, operation: &Operation) -> Problem {
-    let slug = &operation.slug;
+    let slug = operation.subject();
     match operation.kind {
         _ if problem.action.is_some() => problem,
         // A delete took over: nothing stays.
@@ -104,6 +104,9 @@ fn with_way_on(problem: Problem, operation: &Operation) -> Problem {
         OperationKind::Apply => problem.with_action(format!(
             "The workspace stays. When the cause is mended, `pilot stack apply {slug}` tries again."
         )),
+        OperationKind::Teardown => problem.with_action(
+            "What is left is kept and owned: `pilot provider teardown` with the same name tries again.",
+        ),
         OperationKind::Stop | OperationKind::Suspend | OperationKind::Delete | OperationKind::Purge | OperationKind::Forget => problem,
     }
 }
@@ -118,6 +121,9 @@ fn without_reason(operation: &Operation, state: OperationState) -> Problem {
         OperationState::Canceled => ErrorCode::Canceled,
         _ => ErrorCode::Internal,
     };
-    Problem::new(code, format!("The operation on {} ended as {state:?} without a reason.", operation.slug))
-        .with_action(format!("`pilot ws get {}` shows the workspace as it is now.", operation.slug))
+    Problem::new(
+        code,
+        format!("The operation on {} ended as {state:?} without a reason.", operation.subject()),
+    )
+    .with_action(format!("`pilot op get {}` shows it.", operation.id))
 }

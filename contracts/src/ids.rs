@@ -143,6 +143,11 @@ impl RuntimeId {
     pub fn random() -> Self {
         Self(format!("rt-{}", short_random()))
     }
+
+    /// What the workspaces of a provider share. No runtime of a workspace is called so: those are random.
+    pub fn shared_by(provider: &ProviderName) -> Self {
+        Self(format!("rt-shared-{provider}"))
+    }
 }
 
 impl InstallationId {

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::ids::{OperationId, RuntimeId, Slug, WorkspaceId};
+use crate::ids::{OperationId, ProviderName, RuntimeId, Slug, WorkspaceId};
 use crate::problem::Problem;
 use crate::workspace::Image;
 
@@ -31,6 +31,8 @@ pub enum OperationKind {
     Restore,
     /// Releases a workspace whose provider is gone for good; what exists outside stays there.
     Forget,
+    /// Removes what all workspaces of a provider share. About no workspace.
+    Teardown,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -77,10 +79,16 @@ impl OperationState {
 pub struct Operation {
     pub id: OperationId,
     pub kind: OperationKind,
-    /// Which workspace, for ever.
-    pub workspace_id: WorkspaceId,
-    pub slug: Slug,
+    /// Which workspace, for ever; absent for a teardown, as its slug is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workspace_id: Option<WorkspaceId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slug: Option<Slug>,
+    /// What it works on outside; of a teardown `rt-shared-` and the provider's name.
     pub runtime_id: RuntimeId,
+    /// Where that is; absent for operations of early versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<ProviderName>,
     pub state: OperationState,
     pub phases: Phases,
     /// What an update is to change; absent for all other kinds.
@@ -90,6 +98,17 @@ pub struct Operation {
     pub error: Option<Problem>,
     /// The request that asked for it, to find it in the logs.
     pub request_id: String,
+}
+
+impl Operation {
+    /// What it is about, for people: a workspace, or what those of a provider share.
+    pub fn subject(&self) -> String {
+        match (&self.slug, &self.provider) {
+            (Some(slug), _) => slug.to_string(),
+            (None, Some(provider)) => format!("what workspaces on {provider} share"),
+            (None, None) => self.runtime_id.to_string(),
+        }
+    }
 }
 
 /// What an operation makes of its runtime. What is absent stays.

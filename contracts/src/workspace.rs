@@ -314,15 +314,6 @@ pub struct ProviderInfo {
     pub default: bool,
 }
 
-/// The answer to removing what all workspaces of a provider share.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Torn {
-    pub provider: ProviderName,
-    /// False when they share nothing.
-    pub removed: bool,
-}
-
 /// A place where a provider can run instances.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]

@@ -2,9 +2,11 @@
 
 mod changes;
 mod kept;
+mod keys;
 pub mod request;
 mod rollouts;
 pub mod service;
+mod shared;
 pub mod state;
 pub mod watch;
 

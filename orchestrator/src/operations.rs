@@ -89,6 +89,7 @@ impl Runner {
     pub async fn start(&self) -> Result<(), Problem> {
         if self.parts.store.is_alone() {
             let left = self.parts.store.release_all().await?;
+            self.parts.store.free_leases().await?;
             if left > 0 {
                 tracing::info!(left, "operations of an earlier process go on");
             }
@@ -98,11 +99,6 @@ impl Runner {
         let _ = self.renewal.set(renewal.abort_handle());
         self.tasks.spawn(Arc::clone(&self.claimer).claim_all(self.tasks.clone()));
         Ok(())
-    }
-
-    /// Removes what all runtimes of a provider share; `false` when that is nothing.
-    pub async fn remove_shared(&self, provider: &dyn provider_api::Provider) -> Result<bool, Problem> {
-        shared::remove(&self.parts, provider).await
     }
 
     /// Tells an operation that runs here that its end was asked for: the others hear of it from the store.
@@ -166,6 +162,7 @@ async fn execute(run: Arc<Run>) -> Result<Left, Problem> {
             delete::forget(&run).await?;
             return Ok(Left::Nothing);
         }
+        OperationKind::Teardown => shared::teardown(&run).await?,
     }
     Ok(Left::All)
 }

@@ -217,6 +217,8 @@ impl Reconciler {
             | OperationKind::Apply
             | OperationKind::Restore
             | OperationKind::Update => self.lifecycle.start(&name, &caller).await,
+            // About no workspace.
+            OperationKind::Teardown => return Ok(()),
         };
         match wanted {
             Err(problem) if problem.code == ErrorCode::PreconditionFailed => Ok(()),

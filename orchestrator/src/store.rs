@@ -17,6 +17,7 @@ mod prune;
 mod requests;
 mod rollouts;
 mod rows;
+mod shared;
 mod specs;
 mod sqlite;
 mod workspaces;
@@ -57,6 +58,9 @@ pub enum StoreError {
     RolloutRuns,
     #[error("the cursor is not one of this list")]
     Cursor,
+    /// These workspaces need what is to be removed.
+    #[error("it is in use")]
+    InUse(Vec<String>),
     /// What is asked for has no place behind this one.
     #[error("the workspace is busy with the operation {}", .0.id)]
     Busy(Box<Operation>),
@@ -236,6 +240,11 @@ impl From<StoreError> for Problem {
                 ErrorCode::BadRequest,
                 "The cursor is not one that a list in this order has given as `next`.",
             ),
+            StoreError::InUse(users) => Problem::new(
+                ErrorCode::ProviderInUse,
+                format!("Workspaces of this provider exist: {}.", users.join(", ")),
+            )
+            .with_action("Delete them with `pilot ws rm --purge`, then try again."),
             StoreError::Busy(other) => busy(&other),
             StoreError::Gone => Problem::new(ErrorCode::WorkspaceNotFound, "The workspace is gone."),
             StoreError::Changed => {
@@ -267,7 +276,8 @@ impl From<StoreError> for Problem {
 }
 
 fn busy(other: &Operation) -> Problem {
-    let detail = format!("{} is busy: operation {} ({:?}) has not ended.", other.slug, other.id, other.kind);
+    let detail =
+        format!("{} is busy: operation {} ({:?}) has not ended.", other.subject(), other.id, other.kind);
     Problem::new(ErrorCode::OperationInProgress, detail)
         .with_action(format!("Wait for it with `pilot op watch {}`, then try again.", other.id))
 }

@@ -30,6 +30,9 @@ pub enum ProviderCommand {
     Teardown {
         /// Its name, as `pilot provider ls` shows it
         name: String,
+        /// Return as soon as the request is accepted
+        #[arg(long)]
+        no_wait: bool,
     },
     /// Begin a new provider: run this in a checkout of Pilot's repository
     #[command(after_help = NEW_EXAMPLES)]

@@ -3,13 +3,15 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
-use contracts::workspace::{ProviderInfo, Route, Torn};
+use contracts::operation::Operation;
+use contracts::workspace::{ProviderInfo, Route};
 use contracts::{ErrorCode, Problem};
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, LOCATION};
+use http::{HeaderName, StatusCode};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::extract::{NamePath, WorkspacePath};
+use super::extract::{Caller, NamePath, WorkspacePath};
 use super::{Answer, Api, detached};
 
 #[derive(Serialize, ToSchema)]
@@ -23,12 +25,18 @@ pub async fn providers(State(api): State<Api>) -> Json<ProviderList> {
     Json(ProviderList { providers: api.lifecycle.provider_list() })
 }
 
-/// Remove what all workspaces of a provider share, such as Cloudflare's Worker. Refused while one exists; the
-/// next create makes it again.
+/// Remove what all workspaces of a provider share, such as Cloudflare's Worker. Refused while one exists or its home is kept;
+/// the next create makes it again.
 #[utoipa::path(delete, path = "/v1/providers/{name}/shared", params(("name" = String, Path)),
-    responses((status = 200, body = Torn), (status = "default", body = Problem)))]
-pub async fn teardown(State(api): State<Api>, NamePath(name): NamePath) -> Answer<Json<Torn>> {
-    Ok(Json(detached(async move { api.lifecycle.teardown(&name).await }).await?))
+    responses((status = 202, body = Operation), (status = "default", body = Problem)))]
+pub async fn teardown(
+    State(api): State<Api>,
+    NamePath(name): NamePath,
+    caller: Caller,
+) -> Answer<(StatusCode, [(HeaderName, String); 1], Json<Operation>)> {
+    let operation = detached(async move { api.lifecycle.teardown(&name, &caller.0).await }).await?;
+    let location = format!("/v1/operations/{}", operation.id);
+    Ok((StatusCode::ACCEPTED, [(LOCATION, location)], Json(operation)))
 }
 
 /// Where a workspace's traffic goes; for gateways.

@@ -7,35 +7,31 @@ use std::sync::Arc;
 use contracts::workspace::{
     Accepted, CreateWorkspace, Desired, Observed, RenameWorkspace, UpdateWorkspace, Woken, Workspace,
 };
-use contracts::{ErrorCode, OperationId, Problem, WorkspaceId, WorkspaceRef};
+use contracts::{ErrorCode, OperationId, Problem, WorkspaceRef};
 
+use super::keys::digest;
 use super::request::{self, ValidCreate};
 use super::service::{Caller, Lifecycle, not_found, slug_taken};
 use crate::engine::provider_problem;
-use crate::store::{Key, NewOperation, StoreError, WorkspaceRow};
+use crate::store::{NewOperation, StoreError, WorkspaceRow};
 
 impl Lifecycle {
     pub async fn create(&self, body: CreateWorkspace, caller: &Caller) -> Result<Accepted, Problem> {
         let digest = serde_json::to_string(&body).unwrap_or_default();
-        if let Some(accepted) = self.repeated(caller, &digest).await? {
-            return Ok(accepted);
-        }
-        let valid = request::validate(body, &self.providers, self.default_provider.as_str())?;
-        let provider = Arc::clone(&valid.provider);
-        provider.ready().await.map_err(provider_problem)?;
-        let image = request::usual_image(provider.as_ref()).await?;
-        let row = WorkspaceRow { image, ..new_row(valid) };
-        let operation = new_operation(OperationKind::Create, caller, &digest);
-        match self.store.insert_workspace(&row, &operation).await {
-            Ok(operation) => self.accepted(&row.id.into(), operation).await,
-            // The same request may have been sent twice at once, and this one was the slower.
-            Err(error @ (StoreError::SlugTaken | StoreError::KeyTaken)) => {
-                let refusal =
-                    if matches!(error, StoreError::SlugTaken) { slug_taken(&row.slug) } else { error.into() };
-                self.repeated(caller, &digest).await?.ok_or(refusal)
+        let ask = async {
+            let valid = request::validate(body, &self.providers, self.default_provider.as_str())?;
+            let provider = Arc::clone(&valid.provider);
+            provider.ready().await.map_err(provider_problem)?;
+            let image = request::usual_image(provider.as_ref()).await?;
+            let row = WorkspaceRow { image, ..new_row(valid) };
+            let operation = new_operation(OperationKind::Create, caller, &digest);
+            match self.store.insert_workspace(&row, &operation).await {
+                Ok(operation) => self.accepted(&row.id.into(), operation).await,
+                Err(StoreError::SlugTaken) => Err(slug_taken(&row.slug)),
+                Err(error) => Err(error.into()),
             }
-            Err(error) => Err(error.into()),
-        }
+        };
+        self.once(caller.key(&digest).as_ref(), |id| self.accepted_before(id), ask).await
     }
 
     pub async fn start(&self, name: &WorkspaceRef, caller: &Caller) -> Result<Accepted, Problem> {
@@ -48,24 +44,25 @@ impl Lifecycle {
 
     /// Keeps the instance's memory, where the provider can.
     pub async fn suspend(&self, name: &WorkspaceRef, caller: &Caller) -> Result<Accepted, Problem> {
-        // Asked again it is suspended already, or whatever came after that.
-        if let Some(accepted) = self.repeated(caller, &digest(OperationKind::Suspend, name)).await? {
-            return Ok(accepted);
-        }
-        let row = self.row(name).await?;
-        if !self.providers.get(row.provider.as_str())?.describe().suspend {
-            let detail = format!("The provider {} cannot suspend workspaces.", row.provider);
-            return Err(Problem::new(ErrorCode::CapabilityUnsupported, detail).with_action(format!(
-                "`pilot ws stop {}` stops it; `pilot provider ls` shows who can.",
-                row.slug
-            )));
-        }
-        if row.observed == Observed::Stopped {
-            let detail = format!("The workspace {} is stopped, so it has no memory to keep.", row.slug);
-            return Err(Problem::new(ErrorCode::WorkspaceStopped, detail)
-                .with_action(format!("Start it with `pilot ws start {}` first.", row.slug)));
-        }
-        self.change(name, OperationKind::Suspend, Some(Desired::Suspended), caller).await
+        let digest = digest(OperationKind::Suspend, name);
+        let ask = async {
+            let row = self.row(name).await?;
+            if !self.providers.get(row.provider.as_str())?.describe().suspend {
+                let detail = format!("The provider {} cannot suspend workspaces.", row.provider);
+                return Err(Problem::new(ErrorCode::CapabilityUnsupported, detail).with_action(format!(
+                    "`pilot ws stop {}` stops it; `pilot provider ls` shows who can.",
+                    row.slug
+                )));
+            }
+            if row.observed == Observed::Stopped {
+                let detail = format!("The workspace {} is stopped, so it has no memory to keep.", row.slug);
+                return Err(Problem::new(ErrorCode::WorkspaceStopped, detail)
+                    .with_action(format!("Start it with `pilot ws start {}` first.", row.slug)));
+            }
+            let operation = new_operation(OperationKind::Suspend, caller, &digest);
+            self.ask(name, &row, Some(Desired::Suspended), operation).await
+        };
+        self.once(caller.key(&digest).as_ref(), |id| self.accepted_before(id), ask).await
     }
 
     /// Goes on with what was suspended; starts what is stopped.
@@ -91,15 +88,14 @@ impl Lifecycle {
         caller: &Caller,
     ) -> Result<Accepted, Problem> {
         let digest = format!("update {name} {}", serde_json::to_string(&body).unwrap_or_default());
-        if let Some(accepted) = self.repeated(caller, &digest).await? {
-            return Ok(accepted);
-        }
-        let row = self.row(name).await?;
-        let provider = self.providers.get(row.provider.as_str())?;
-        let update = request::update(body, provider.as_ref()).await?;
-        let operation =
-            NewOperation { update: Some(update), ..new_operation(OperationKind::Update, caller, &digest) };
-        self.ask(name, &row, None, operation, caller, &digest).await
+        let ask = async {
+            let row = self.row(name).await?;
+            let provider = self.providers.get(row.provider.as_str())?;
+            let update = request::update(body, provider.as_ref()).await?;
+            let operation = new_operation(OperationKind::Update, caller, &digest);
+            self.ask(name, &row, None, NewOperation { update: Some(update), ..operation }).await
+        };
+        self.once(caller.key(&digest).as_ref(), |id| self.accepted_before(id), ask).await
     }
 
     /// Gives it another name. Its id, its runtime and its files stay; browsers find it at the new name.
@@ -111,32 +107,17 @@ impl Lifecycle {
     ) -> Result<Workspace, Problem> {
         let slug = request::slug(&body.slug)?;
         let key = caller.key(&format!("rename {name} {slug}"));
-        if let Some(renamed) = self.renamed_before(key.as_ref()).await? {
-            return Ok(renamed);
-        }
-        let row = match self.row(name).await {
-            Ok(row) => row,
-            // The quicker of two that were sent at once has taken the old name away.
-            Err(problem) => return self.renamed_before(key.as_ref()).await?.ok_or(problem),
-        };
-        let asked = (caller.principal.as_str(), caller.request_id.as_str());
-        match self.store.rename(&row, &slug, asked, caller.if_match.as_deref(), key.as_ref()).await {
-            Ok(()) => self.get(&row.id.into()).await,
-            // The same request may have been sent twice at once, and this one was the slower.
-            Err(StoreError::KeyTaken) => {
-                self.renamed_before(key.as_ref()).await?.ok_or_else(|| StoreError::KeyTaken.into())
+        let ask = async {
+            let row = self.row(name).await?;
+            let asked = (caller.principal.as_str(), caller.request_id.as_str());
+            match self.store.rename(&row, &slug, asked, caller.if_match.as_deref(), key.as_ref()).await {
+                Ok(()) => self.get(&row.id.into()).await,
+                Err(StoreError::SlugTaken) => Err(slug_taken(&slug)),
+                Err(StoreError::Gone) => Err(not_found(name)),
+                Err(error) => Err(error.into()),
             }
-            Err(StoreError::SlugTaken) => Err(slug_taken(&slug)),
-            Err(StoreError::Gone) => Err(not_found(name)),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// The workspace that this key has renamed.
-    async fn renamed_before(&self, key: Option<&Key>) -> Result<Option<Workspace>, Problem> {
-        let Some(id) = self.done_before(key).await? else { return Ok(None) };
-        let id: WorkspaceId = id.parse().map_err(|_| StoreError::KeyTaken)?;
-        self.get(&id.into()).await.map(Some)
+        };
+        self.once(key.as_ref(), |id| self.renamed_before(id), ask).await
     }
 
     /// Legal at any time: what runs for the workspace is cancelled first.
@@ -184,22 +165,22 @@ impl Lifecycle {
         desired: Option<Desired>,
         caller: &Caller,
     ) -> Result<Accepted, Problem> {
-        // Before the slug: it may be that of a successor by now.
+        // The key before the slug: it may be that of a successor by now.
         let digest = digest(kind, name);
-        if let Some(accepted) = self.repeated(caller, &digest).await? {
-            return Ok(accepted);
-        }
-        let row = match self.row(name).await {
-            // What is kept of one that is deleted can be given up as well.
-            Err(problem)
-                if problem.code == ErrorCode::WorkspaceNotFound
-                    && matches!(kind, OperationKind::Purge | OperationKind::Forget) =>
-            {
-                self.one_kept(name).await?
-            }
-            row => row?,
+        let ask = async {
+            let row = match self.row(name).await {
+                // What is kept of one that is deleted can be given up as well.
+                Err(problem)
+                    if problem.code == ErrorCode::WorkspaceNotFound
+                        && matches!(kind, OperationKind::Purge | OperationKind::Forget) =>
+                {
+                    self.one_kept(name).await?
+                }
+                row => row?,
+            };
+            self.ask(name, &row, desired, new_operation(kind, caller, &digest)).await
         };
-        self.ask(name, &row, desired, new_operation(kind, caller, &digest), caller, &digest).await
+        self.once(caller.key(&digest).as_ref(), |id| self.accepted_before(id), ask).await
     }
 
     pub(super) async fn ask(
@@ -208,16 +189,8 @@ impl Lifecycle {
         row: &WorkspaceRow,
         desired: Option<Desired>,
         operation: NewOperation,
-        caller: &Caller,
-        digest: &str,
     ) -> Result<Accepted, Problem> {
-        let wanted = self.store.request(&row.id, desired, &operation).await;
-        let wanted = match wanted {
-            // The same request may have been sent twice at once, and this one was the slower.
-            Err(StoreError::KeyTaken) => {
-                let repeated = self.repeated(caller, digest).await?;
-                return repeated.ok_or_else(|| StoreError::KeyTaken.into());
-            }
+        let wanted = match self.store.request(&row.id, desired, &operation).await {
             Err(StoreError::Gone) => return Err(not_found(name)),
             wanted => wanted?,
         };
@@ -230,37 +203,6 @@ impl Lifecycle {
     async fn accepted(&self, name: &WorkspaceRef, operation: Operation) -> Result<Accepted, Problem> {
         Ok(Accepted { workspace: self.get(name).await?, operation })
     }
-
-    /// What the key was used for, when it was this request.
-    pub(super) async fn done_before(&self, key: Option<&Key>) -> Result<Option<String>, Problem> {
-        let Some(key) = key else { return Ok(None) };
-        match self.store.key(&key.principal, &key.key).await? {
-            Some((_, digest)) if digest != key.digest => Err(StoreError::KeyTaken.into()),
-            found => Ok(found.map(|(id, _)| id)),
-        }
-    }
-
-    /// The first answer again, when this key was used for this request before.
-    pub(super) async fn repeated(&self, caller: &Caller, digest: &str) -> Result<Option<Accepted>, Problem> {
-        let Some(key) = &caller.idempotency_key else { return Ok(None) };
-        if self.done_before(caller.key(digest).as_ref()).await?.is_none() {
-            return Ok(None);
-        }
-        let Some((operation, _)) = self.store.operation_of_key(&caller.principal, key).await? else {
-            return Err(StoreError::KeyTaken.into());
-        };
-        // By the runtime: another workspace may have the slug by now.
-        let row = self.store.workspace_of(&operation.runtime_id).await?.ok_or_else(|| {
-            let detail = "The idempotency key was used for a workspace that has been deleted since.";
-            Problem::new(ErrorCode::IdempotencyConflict, detail).with_action("Use a new key.")
-        })?;
-        Ok(Some(Accepted { workspace: self.view(row), operation }))
-    }
-}
-
-/// Of a change that says nothing but which one it is.
-fn digest(kind: OperationKind, name: &WorkspaceRef) -> String {
-    format!("{kind:?} {name}")
 }
 
 pub(super) fn new_row(valid: ValidCreate) -> WorkspaceRow {
@@ -337,7 +279,12 @@ mod tests {
         let (first, second) = (row("demo"), row("demo"));
         let operation = new_operation(OperationKind::Create, &caller, "digest");
         lifecycle.store.insert_workspace(&first, &operation).await.unwrap();
-        let repeated = lifecycle.repeated(&caller, "digest").await.unwrap().unwrap();
+        let again = || async {
+            let anew = std::future::pending();
+            let key = caller.key("digest");
+            lifecycle.once(key.as_ref(), |id| lifecycle.accepted_before(id), anew).await
+        };
+        let repeated = again().await.unwrap();
         assert_eq!(
             (repeated.workspace.runtime_id, repeated.operation.id),
             (first.runtime_id.clone(), operation.id)
@@ -347,7 +294,7 @@ mod tests {
         let mut other = new_operation(OperationKind::Create, &caller, "digest");
         other.idempotency = None;
         lifecycle.store.insert_workspace(&second, &other).await.unwrap();
-        let problem = lifecycle.repeated(&caller, "digest").await.unwrap_err();
+        let problem = again().await.unwrap_err();
         assert_eq!(problem.code, ErrorCode::IdempotencyConflict);
     }
 
@@ -365,6 +312,25 @@ mod tests {
         let ids: std::collections::HashSet<_> =
             answers.into_iter().map(|answer| answer.unwrap().operation.id).collect();
         assert_eq!(ids.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_the_quicker_of_two_has_done_is_no_refusal_of_the_slower() {
+        let folder = tempfile::tempdir().unwrap();
+        let lifecycle = lifecycle(folder.path()).await;
+        let (row, caller) = (row("demo"), caller(Some("key")));
+        let create = new_operation(OperationKind::Create, &self::caller(None), "");
+        lifecycle.store.insert_workspace(&row, &create).await.unwrap();
+        let name = row.slug.clone().into();
+        // Between the look at the key and the look at the workspace.
+        let ask = async {
+            let quicker = lifecycle.delete(&name, &caller).await.unwrap();
+            assert_eq!(quicker.workspace.id, row.id);
+            Err(not_found(&name))
+        };
+        let key = caller.key(&digest(OperationKind::Delete, &name));
+        let slower = lifecycle.once(key.as_ref(), |id| lifecycle.accepted_before(id), ask).await.unwrap();
+        assert_eq!(slower.operation.id, lifecycle.delete(&name, &caller).await.unwrap().operation.id);
     }
 
     #[tokio::test]

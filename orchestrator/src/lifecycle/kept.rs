@@ -23,19 +23,19 @@ impl Lifecycle {
         caller: &Caller,
     ) -> Result<Accepted, Problem> {
         let digest = format!("restore {name} {}", serde_json::to_string(&body).unwrap_or_default());
-        if let Some(accepted) = self.repeated(caller, &digest).await? {
-            return Ok(accepted);
-        }
-        let slug = body.slug.as_deref().map(request::slug).transpose()?;
-        let row = self.one_kept(name).await?;
-        let wanted = slug.clone().unwrap_or_else(|| row.slug.clone());
-        let operation = NewOperation { slug, ..new_operation(OperationKind::Restore, caller, &digest) };
-        match self.ask(name, &row, Some(Desired::Running), operation, caller, &digest).await {
-            Err(problem) if problem.code == ErrorCode::SlugTaken => Err(slug_taken(&wanted).with_action(
-                format!("`pilot ws restore {} --name NAME` brings it back under another.", row.id),
-            )),
-            answer => answer,
-        }
+        let ask = async {
+            let slug = body.slug.as_deref().map(request::slug).transpose()?;
+            let row = self.one_kept(name).await?;
+            let wanted = slug.clone().unwrap_or_else(|| row.slug.clone());
+            let operation = NewOperation { slug, ..new_operation(OperationKind::Restore, caller, &digest) };
+            match self.ask(name, &row, Some(Desired::Running), operation).await {
+                Err(problem) if problem.code == ErrorCode::SlugTaken => Err(slug_taken(&wanted).with_action(
+                    format!("`pilot ws restore {} --name NAME` brings it back under another.", row.id),
+                )),
+                answer => answer,
+            }
+        };
+        self.once(caller.key(&digest).as_ref(), |id| self.accepted_before(id), ask).await
     }
 
     /// Of those that are deleted and kept.

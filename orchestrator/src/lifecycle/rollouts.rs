@@ -19,9 +19,16 @@ const SHOWN: u32 = 100;
 impl Lifecycle {
     pub async fn start_rollout(&self, body: StartRollout, caller: &Caller) -> Result<Rollout, Problem> {
         let key = caller.key(&format!("rollout {}", serde_json::to_string(&body).unwrap_or_default()));
-        if let Some(begun) = self.begun_before(key.as_ref()).await? {
-            return Ok(begun);
-        }
+        let ask = self.begin_rollout(body, caller, key.clone());
+        self.once(key.as_ref(), |id| self.begun_before(id), ask).await
+    }
+
+    async fn begin_rollout(
+        &self,
+        body: StartRollout,
+        caller: &Caller,
+        key: Option<Key>,
+    ) -> Result<Rollout, Problem> {
         let [usual, most] = AT_ONCE;
         let at_once = body.at_once.unwrap_or(usual);
         if !(1..=most).contains(&at_once) {
@@ -54,9 +61,16 @@ impl Lifecycle {
     /// Gives those that were moved what they had before, the last first.
     pub async fn roll_back(&self, id: &RolloutId, caller: &Caller) -> Result<Rollout, Problem> {
         let key = caller.key(&format!("roll back {id}"));
-        if let Some(begun) = self.begun_before(key.as_ref()).await? {
-            return Ok(begun);
-        }
+        let ask = self.begin_back(id, caller, key.clone());
+        self.once(key.as_ref(), |id| self.begun_before(id), ask).await
+    }
+
+    async fn begin_back(
+        &self,
+        id: &RolloutId,
+        caller: &Caller,
+        key: Option<Key>,
+    ) -> Result<Rollout, Problem> {
         let moved = self.rollout(id).await?;
         if moved.state == RolloutState::Running {
             let detail = format!("The rollout {id} has not ended.");
@@ -80,22 +94,13 @@ impl Lifecycle {
 
     async fn insert(&self, rollout: Rollout, caller: &Caller, key: Option<Key>) -> Result<Rollout, Problem> {
         let asked = (caller.principal.as_str(), caller.request_id.as_str());
-        match self.store.insert_rollout(&rollout, asked, key.as_ref()).await {
-            Ok(()) => self.rollout(&rollout.id).await,
-            // The same request may have been sent twice at once, and this one was the slower.
-            Err(error @ (StoreError::RolloutRuns | StoreError::KeyTaken)) => {
-                self.begun_before(key.as_ref()).await?.ok_or_else(|| error.into())
-            }
-            Err(error) => Err(error.into()),
-        }
+        self.store.insert_rollout(&rollout, asked, key.as_ref()).await?;
+        self.rollout(&rollout.id).await
     }
 
-    /// The rollout that this key has begun.
-    async fn begun_before(&self, key: Option<&Key>) -> Result<Option<Rollout>, Problem> {
-        match self.done_before(key).await? {
-            Some(id) => self.rollout(&id.parse().map_err(|_| StoreError::KeyTaken)?).await.map(Some),
-            None => Ok(None),
-        }
+    /// The answer to a rollout of before.
+    async fn begun_before(&self, id: String) -> Result<Rollout, Problem> {
+        self.rollout(&id.parse().map_err(|_| StoreError::KeyTaken)?).await
     }
 
     /// With its members.

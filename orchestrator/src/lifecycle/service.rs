@@ -8,7 +8,7 @@ use contracts::operation::{Operation, OperationList};
 use contracts::plan::Plan;
 use contracts::stack::{LogTail, StackExport, StackRepair};
 use contracts::why::Why;
-use contracts::workspace::{CreateWorkspace, ProviderInfo, Route, Torn, Workspace, WorkspaceList};
+use contracts::workspace::{CreateWorkspace, ProviderInfo, Route, Workspace, WorkspaceList};
 use contracts::{
     ErrorCode, InstallationId, OperationId, Problem, ProviderName, Slug, WorkspaceId, WorkspaceRef,
 };
@@ -163,13 +163,6 @@ impl Lifecycle {
             }
         };
         self.providers.all().map(describe).collect()
-    }
-
-    /// Removes what all workspaces of a provider share; none may exist.
-    pub async fn teardown(&self, provider: &str) -> Result<Torn, Problem> {
-        let provider = self.providers.get(provider)?;
-        let removed = self.runner.remove_shared(provider.as_ref()).await?;
-        Ok(Torn { provider: provider.describe().name, removed })
     }
 
     /// One that is not deleted.

@@ -1,5 +1,6 @@
 //! One operation while it runs: its row, its event stream, its workspace's state.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,7 @@ use contracts::operation::{
     Operation, OperationEventBody, OperationKind, OperationState, Phase, Severity, Update,
 };
 use contracts::workspace::Endpoint;
-use contracts::{ErrorCode, OperationId, Problem};
+use contracts::{ErrorCode, OperationId, Problem, ProviderName};
 use jiff::Timestamp;
 use provider_api::{Provider, RuntimeRef};
 use tokio::sync::mpsc;
@@ -46,6 +47,8 @@ pub struct Run {
     /// Where it works; it has no place there while it only waits.
     room: Room,
     place: Mutex<Option<Place>>,
+    /// It has the lease on what all runtimes of its provider share.
+    holds_shared: AtomicBool,
     /// When the last phase was reached here, or the operation claimed.
     reached: Mutex<Instant>,
 }
@@ -66,6 +69,7 @@ impl Run {
             operation: Mutex::new(operation),
             room,
             place: Mutex::new(place),
+            holds_shared: AtomicBool::new(false),
             reached: Mutex::new(Instant::now()),
         }
     }
@@ -83,6 +87,12 @@ impl Run {
         self.operation().update.clone().unwrap_or_default()
     }
 
+    /// Of a teardown: whose workspaces shared what it removes.
+    pub fn provider_name(&self) -> Result<ProviderName, Problem> {
+        let name = self.operation().provider.clone();
+        name.ok_or_else(|| Problem::new(ErrorCode::RecordUnreadable, "The operation names no provider."))
+    }
+
     pub fn request_id(&self) -> String {
         self.operation().request_id.clone()
     }
@@ -92,10 +102,22 @@ impl Run {
         RuntimeRef { runtime_id, installation, fence: Some(self.hold.fence) }
     }
 
-    /// The lock of the runtime's stack is this operation's by right: whoever has it lost its claim. Where the store is one
-    /// process's own, the other is of the same machine, and the engine knows whether it lives.
+    /// The lock of the stack is this operation's by right: whoever has it lost its claim, or its lease on what is shared. Where
+    /// the store is one process's own, the other is of the same machine, and the engine knows whether it lives.
     pub fn may_break_lock(&self, stack: &stacks::Stack) -> bool {
-        self.is_heir() && self.fence_of(stack).is_some()
+        match self.fence_of(stack) {
+            Some(_) => self.is_heir(),
+            None => self.holds_shared.load(Ordering::Relaxed) && !self.parts.store.is_alone(),
+        }
+    }
+
+    pub fn holds_shared(&self, holds: bool) {
+        self.holds_shared.store(holds, Ordering::Relaxed);
+    }
+
+    /// Of leases that it takes: another attempt at the same operation is another holder.
+    pub fn holder(&self) -> String {
+        format!("{}-{}", self.hold.operation, self.hold.fence)
     }
 
     /// Of a process that may be of another machine.
@@ -218,6 +240,7 @@ impl Run {
 
     /// The options of an engine operation, and the task that passes its events on.
     pub fn engine_options(self: &Arc<Self>) -> Options {
+        let may_break = self.is_heir() || self.holds_shared.load(Ordering::Relaxed);
         let (sender, mut events) = mpsc::channel(EVENTS);
         let run = Arc::clone(self);
         let pass_on = async move {
@@ -229,7 +252,7 @@ impl Run {
         engine_options()
             .events(sender)
             .cancel(self.ending.token().clone())
-            .lock_timeout(if self.is_heir() { HEIR } else { LOCK_TIMEOUT })
+            .lock_timeout(if may_break { HEIR } else { LOCK_TIMEOUT })
             .timeout(ENGINE_TIMEOUT)
     }
 

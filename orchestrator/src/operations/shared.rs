@@ -1,72 +1,162 @@
 //! What all runtimes of a provider share: a stack of its own, applied before the first runtime needs it, and
-//! removed on demand after the last.
+//! removed on demand after the last. Of all processes, whoever holds its lease works on it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
-use contracts::operation::Severity;
-use contracts::{ErrorCode, Problem, ProviderName};
-use provider_api::Provider;
+use contracts::operation::{Phase, Severity};
+use contracts::{OperationId, Problem, ProviderName};
 use stacks::Stack;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio_util::task::AbortOnDropHandle;
 
-use super::Parts;
-use super::apply::apply;
+use super::apply::{apply, destroy};
+use super::ending::Why;
 use super::run::{Run, canceled};
-use crate::engine::{engine_options, shared_stack};
-use crate::store::WorkspaceRow;
+use crate::engine::shared_stack;
+use crate::store::{Lease, StoreError, WorkspaceRow};
+
+/// How soon somebody looks again whether another has given the lease back.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// How often in the time of a lease it is prolonged.
+const RENEWALS: u32 = 3;
 
 /// The shared stacks as this process has applied them, each behind a lock of its provider: of many creates one applies it
 /// and the others wait.
 #[derive(Default)]
-pub struct Applied(std::sync::Mutex<HashMap<ProviderName, Arc<Mutex<Option<Stack>>>>>);
+pub struct Applied(std::sync::Mutex<HashMap<ProviderName, Arc<Mutex<Option<Done>>>>>);
+
+/// What was applied here, and which teardown was the last one then.
+#[derive(PartialEq)]
+struct Done {
+    stack: Stack,
+    torn_by: Option<OperationId>,
+}
 
 impl Applied {
-    fn of(&self, provider: &ProviderName) -> Arc<Mutex<Option<Stack>>> {
+    fn of(&self, provider: &ProviderName) -> Arc<Mutex<Option<Done>>> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(all.entry(provider.clone()).or_default())
     }
 }
 
-/// Once in the life of a process, and again when what is declared changes: then it is the same for every
-/// runtime, and costs nothing.
+/// Once in the life of a process, and again when what is declared changes or somebody has removed it since: otherwise it is
+/// the same for every runtime, and costs one read.
 pub async fn ensure(run: &Arc<Run>, row: &WorkspaceRow) -> Result<(), Problem> {
     let provider = run.provider(row)?;
     let Some(stack) = shared_stack(provider.as_ref(), &run.parts.installation)? else { return Ok(()) };
-    let one = run.parts.shared.of(&row.provider);
     // Who waits for another keeps no place: that other may need one to go on.
     run.only_waits();
-    let mut applied = tokio::select! {
-        applied = one.lock() => applied,
-        () = run.ending.token().cancelled() => return Err(canceled()),
-    };
-    run.works().await?;
-    if applied.as_ref() == Some(&stack) {
-        return Ok(());
+    let mut applied = lock(run, &row.provider).await?;
+    let wanted = Done { stack, torn_by: run.parts.store.torn_by(&row.provider).await? };
+    if applied.as_ref() == Some(&wanted) {
+        return run.works().await;
     }
-    run.say(Severity::Info, format!("Making sure of what workspaces on {} share.", row.provider));
-    apply(run, &stack, false).await?;
-    *applied = Some(stack);
+    let held = Held::take(run, &row.provider).await?;
+    let made = make(run, row, wanted).await;
+    held.give_back(run).await;
+    *applied = Some(made?);
     Ok(())
 }
 
-/// Removes it; `false` when the provider's runtimes share nothing. A create that is accepted meanwhile waits,
-/// and then makes it again.
-pub async fn remove(parts: &Parts, provider: &dyn Provider) -> Result<bool, Problem> {
-    let Some(stack) = shared_stack(provider, &parts.installation)? else { return Ok(false) };
-    let name = provider.describe().name;
-    let one = parts.shared.of(&name);
-    let mut applied = one.lock().await;
-    let rows = [parts.store.workspaces().await?, parts.store.kept(None).await?].concat();
-    let users: Vec<&str> =
-        rows.iter().filter(|row| row.provider == name).map(|row| row.slug.as_str()).collect();
-    if !users.is_empty() {
-        let detail = format!("Workspaces of the provider {name} exist: {}.", users.join(", "));
-        return Err(Problem::new(ErrorCode::ProviderInUse, detail)
-            .with_action("Delete them with `pilot ws rm --purge`, then try again."));
-    }
-    // Whatever comes of it, the next create looks again.
+async fn make(run: &Arc<Run>, row: &WorkspaceRow, wanted: Done) -> Result<Done, Problem> {
+    run.works().await?;
+    run.say(Severity::Info, format!("Making sure of what workspaces on {} share.", row.provider));
+    // Whoever had the lease before may have removed it.
+    let torn_by = run.parts.store.torn_by(&row.provider).await?;
+    apply(run, &wanted.stack, false).await?;
+    Ok(Done { torn_by, ..wanted })
+}
+
+/// Removes it. A create that is accepted meanwhile waits, and then makes it again.
+pub async fn teardown(run: &Arc<Run>) -> Result<(), Problem> {
+    let name = run.provider_name()?;
+    let provider = run.parts.providers.get(name.as_str())?;
+    let Some(stack) = shared_stack(provider.as_ref(), &run.parts.installation)? else {
+        run.say(
+            Severity::Info,
+            format!("Workspaces on {name} share nothing, so there is nothing to remove."),
+        );
+        return Ok(());
+    };
+    run.reach(Phase::Planned).await?;
+    run.only_waits();
+    let mut applied = lock(run, &name).await?;
+    let held = Held::take(run, &name).await?;
+    let removed = remove(run, &name, &held, &stack).await;
+    // Whatever came of it, the next create looks again.
     *applied = None;
-    parts.engine.destroy(&stack, &engine_options(), None).await?;
-    Ok(true)
+    held.give_back(run).await;
+    removed?;
+    run.reach(Phase::Applied).await
+}
+
+async fn remove(run: &Arc<Run>, name: &ProviderName, held: &Held, stack: &Stack) -> Result<(), Problem> {
+    run.works().await?;
+    // Whoever comes after this look waits for the lease.
+    let users = run.parts.store.users_of(name).await?;
+    if !users.is_empty() {
+        return Err(StoreError::InUse(users).into());
+    }
+    // Before it is so: other processes look again as well.
+    run.parts.store.say_torn(name, &held.lease, &run.id()).await?;
+    destroy(run, stack).await
+}
+
+/// In this process one has it after the other, in the order in which they came.
+async fn lock(run: &Run, provider: &ProviderName) -> Result<OwnedMutexGuard<Option<Done>>, Problem> {
+    let one = run.parts.shared.of(provider);
+    tokio::select! {
+        applied = one.lock_owned() => Ok(applied),
+        () = run.ending.token().cancelled() => Err(canceled()),
+    }
+}
+
+/// The lease on what is shared, for as long as this is there.
+struct Held {
+    lease: Lease,
+    renewal: AbortOnDropHandle<()>,
+}
+
+impl Held {
+    /// Waits until no other has it.
+    async fn take(run: &Arc<Run>, provider: &ProviderName) -> Result<Self, Problem> {
+        let (name, holder) = (format!("shared/{provider}"), run.holder());
+        let lease = loop {
+            match run.parts.store.lease(&name, &holder, run.parts.lease).await? {
+                Some(lease) => break lease,
+                None => tokio::select! {
+                    () = tokio::time::sleep(LOOK_AGAIN) => {}
+                    () = run.ending.token().cancelled() => return Err(canceled()),
+                },
+            }
+        };
+        let renewal = tokio::spawn(renew(Arc::clone(run), lease.clone()));
+        run.holds_shared(true);
+        Ok(Self { lease, renewal: AbortOnDropHandle::new(renewal) })
+    }
+
+    /// So that the next need not wait for its end.
+    async fn give_back(self, run: &Run) {
+        drop(self.renewal);
+        run.holds_shared(false);
+        if let Err(error) = run.parts.store.give_back(&self.lease).await {
+            tracing::debug!(%error, lease = self.lease.name, "not given back; the next waits for its end");
+        }
+    }
+}
+
+/// Prolongs it. Once it is another's, nothing goes on here.
+async fn renew(run: Arc<Run>, lease: Lease) {
+    loop {
+        tokio::time::sleep(run.parts.lease / RENEWALS).await;
+        match run.parts.store.lease(&lease.name, &lease.holder, run.parts.lease).await {
+            Ok(Some(still)) if still.fence == lease.fence => {}
+            Ok(_) => return run.ending.because(Why::Fenced),
+            // If that lasts, another takes it, and this is seen then.
+            Err(error) => tracing::warn!(%error, lease = lease.name, "the lease was not renewed"),
+        }
+    }
 }

@@ -6,7 +6,6 @@ use jiff::Timestamp;
 use sqlx::AnyConnection;
 
 use super::rows::Columns;
-use super::workspaces::WorkspaceRow;
 use super::{Result, Store, StoreError};
 
 impl Store {
@@ -36,7 +35,7 @@ impl Store {
     pub(super) async fn note(
         &self,
         connection: &mut AnyConnection,
-        row: &WorkspaceRow,
+        (workspace, slug): (&str, &str),
         action: &str,
         operation: &str,
         (principal, request_id): (&str, &str),
@@ -49,8 +48,8 @@ impl Store {
         .bind(now)
         .bind(principal)
         .bind(action)
-        .bind(row.id.as_str())
-        .bind(row.slug.as_str())
+        .bind(workspace)
+        .bind(slug)
         .bind(operation)
         .bind(request_id)
         .execute(connection)

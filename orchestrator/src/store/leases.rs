@@ -39,6 +39,17 @@ impl Store {
         Ok(lease)
     }
 
+    /// Of a store that one process has alone: whoever held one before is gone.
+    pub async fn free_leases(&self) -> Result<()> {
+        self.write(|connection| {
+            Box::pin(async move {
+                sqlx::query("UPDATE leases SET until = 0").execute(connection).await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
     /// Gives it back before its time; nothing where it is another's by now.
     pub async fn give_back(&self, lease: &Lease) -> Result<()> {
         let lease = lease.clone();

@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use contracts::operation::{Operation, OperationKind, OperationState};
-use contracts::{OperationId, RuntimeId, WorkspaceId};
-use sqlx::AssertSqlSafe;
+use contracts::workspace::Desired;
+use contracts::{OperationId, ProviderName, RuntimeId, Slug, WorkspaceId};
 use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, AssertSqlSafe};
 
+use super::database::Topic;
+use super::requests::NewOperation;
 use super::rows::Columns;
 use super::{Result, Store, StoreError, to_json};
 
@@ -130,6 +133,47 @@ impl Store {
         let since_last = last.map(|last| Duration::from_millis(now.saturating_sub(last).max(0) as u64));
         Ok(Attempts { count, since_last })
     }
+
+    /// What is to be done, the key that it was asked for with, and who asked.
+    pub(super) async fn enqueue(
+        &self,
+        connection: &mut AnyConnection,
+        operation: &Operation,
+        owner: &str,
+        before: Option<Desired>,
+        new: &NewOperation,
+    ) -> Result<()> {
+        let now = self.now(connection).await?;
+        let workspace = operation.workspace_id.as_ref().map(WorkspaceId::as_str).unwrap_or_default();
+        let slug = operation.slug.as_ref().map(Slug::as_str).unwrap_or_default();
+        let provider = operation.provider.as_ref().map(ProviderName::as_str).unwrap_or_default();
+        sqlx::query(
+            "INSERT INTO operations (id, kind, workspace_id, runtime_id, slug, owner, provider, state, phases, request_id,
+             desired_before, accepted_at, changes, traceparent)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+        )
+        .bind(operation.id.as_str())
+        .bind(to_json(&operation.kind)?)
+        .bind(workspace)
+        .bind(operation.runtime_id.as_str())
+        .bind(slug)
+        .bind(owner)
+        .bind(provider)
+        .bind(operation.state.as_str())
+        .bind(to_json(&operation.phases)?)
+        .bind(&operation.request_id)
+        .bind(before.as_ref().map(to_json).transpose()?)
+        .bind(now)
+        .bind(operation.update.as_ref().map(to_json).transpose()?)
+        .bind(new.traceparent.as_deref())
+        .execute(&mut *connection)
+        .await?;
+        self.remember(connection, new.key().as_ref(), new.id.as_str()).await?;
+        let action = to_json(&new.kind)?;
+        let asked = (new.principal.as_str(), new.request_id.as_str());
+        self.note(connection, (workspace, slug), action.trim_matches('"'), new.id.as_str(), asked).await?;
+        self.database.tell(connection, Topic::Work, new.id.as_str()).await
+    }
 }
 
 pub(super) fn read(row: &AnyRow) -> Result<Operation> {
@@ -138,9 +182,10 @@ pub(super) fn read(row: &AnyRow) -> Result<Operation> {
     Ok(Operation {
         id: row.parsed("id")?,
         kind: row.json("kind")?,
-        workspace_id: row.parsed("workspace_id")?,
-        slug: row.parsed("slug")?,
+        workspace_id: row.parsed_unless_empty("workspace_id")?,
+        slug: row.parsed_unless_empty("slug")?,
         runtime_id: row.parsed("runtime_id")?,
+        provider: row.parsed_unless_empty("provider")?,
         state: serde_json::from_str(&state)
             .map_err(|error| StoreError::Damaged(format!("the column state: {error}")))?,
         phases: row.json("phases")?,

@@ -49,7 +49,7 @@ impl NewOperation {
         }
     }
 
-    fn key(&self) -> Option<Key> {
+    pub(super) fn key(&self) -> Option<Key> {
         let (key, digest) = self.idempotency.clone()?;
         Some(Key { principal: self.principal.clone(), key, digest })
     }
@@ -245,9 +245,9 @@ impl Store {
                 if renamed.execute(&mut *connection).await?.rows_affected() == 0 {
                     return Err(StoreError::Gone);
                 }
-                let row = WorkspaceRow { slug, ..row };
                 store.remember(connection, key.as_ref(), row.id.as_str()).await?;
-                store.note(connection, &row, "rename", "", (&principal, &request_id)).await?;
+                let renamed = (row.id.as_str(), slug.as_str());
+                store.note(connection, renamed, "rename", "", (&principal, &request_id)).await?;
                 store.database.tell(connection, Topic::Routes, row.runtime_id.as_str()).await
             })
         });
@@ -341,47 +341,22 @@ impl Store {
         new: &NewOperation,
         before: Desired,
     ) -> Result<Operation> {
-        let now = self.now(connection).await?;
         let mut phases = Phases::default();
         phases.reach(Phase::Queued, Timestamp::now());
         let operation = Operation {
             id: new.id.clone(),
             kind: new.kind,
-            workspace_id: row.id.clone(),
-            slug: row.slug.clone(),
+            workspace_id: Some(row.id.clone()),
+            slug: Some(row.slug.clone()),
             runtime_id: row.runtime_id.clone(),
+            provider: Some(row.provider.clone()),
             state: OperationState::Queued,
             phases,
             update: new.update.clone(),
             error: None,
             request_id: new.request_id.clone(),
         };
-        sqlx::query(
-            "INSERT INTO operations (id, kind, workspace_id, runtime_id, slug, owner, provider, state, phases, request_id,
-             desired_before, accepted_at, changes, traceparent)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
-        )
-        .bind(operation.id.as_str())
-        .bind(to_json(&operation.kind)?)
-        .bind(operation.workspace_id.as_str())
-        .bind(operation.runtime_id.as_str())
-        .bind(operation.slug.as_str())
-        .bind(&row.owner)
-        .bind(row.provider.as_str())
-        .bind(operation.state.as_str())
-        .bind(to_json(&operation.phases)?)
-        .bind(&operation.request_id)
-        .bind(to_json(&before)?)
-        .bind(now)
-        .bind(new.update.as_ref().map(to_json).transpose()?)
-        .bind(new.traceparent.as_deref())
-        .execute(&mut *connection)
-        .await?;
-        self.remember(connection, new.key().as_ref(), new.id.as_str()).await?;
-        let action = to_json(&new.kind)?;
-        let asked = (new.principal.as_str(), new.request_id.as_str());
-        self.note(connection, row, action.trim_matches('"'), new.id.as_str(), asked).await?;
-        self.database.tell(connection, Topic::Work, new.id.as_str()).await?;
+        self.enqueue(connection, &operation, &row.owner, Some(before), new).await?;
         Ok(operation)
     }
 }

@@ -36,6 +36,14 @@ impl Columns<'_> {
         self.text(column)?.parse().map_err(|error| damaged(column, error))
     }
 
+    /// Empty where there is none.
+    pub fn parsed_unless_empty<T: FromStr<Err: Display>>(&self, column: &str) -> Result<Option<T>> {
+        match self.text(column)?.as_str() {
+            "" => Ok(None),
+            text => text.parse().map(Some).map_err(|error| damaged(column, error)),
+        }
+    }
+
     pub fn json<T: DeserializeOwned>(&self, column: &str) -> Result<T> {
         serde_json::from_str(&self.text(column)?).map_err(|error| damaged(column, error))
     }
@@ -183,7 +191,7 @@ mod tests {
         world.set("UPDATE operations SET kind = '\"novel\"' WHERE slug = 'a'").await;
         let lease = std::time::Duration::from_secs(9);
         let claimed = world.store.claim("me", lease, &[], &[]).await.unwrap().unwrap();
-        assert_eq!(claimed.operation.slug.as_str(), "b");
+        assert_eq!(claimed.operation.subject(), "b");
         // It is another version's to run.
         assert_eq!(world.store.claim("me", lease, &[], &[]).await.unwrap(), None);
     }
@@ -195,7 +203,7 @@ mod tests {
         let lease = std::time::Duration::from_secs(9);
         assert_eq!(world.store.claim("me", lease, &[], &[]).await.unwrap(), None);
         let claimed = world.store.claim("me", lease, &[], &[]).await.unwrap().unwrap();
-        assert_eq!(claimed.operation.slug.as_str(), "b");
+        assert_eq!(claimed.operation.subject(), "b");
     }
 
     #[tokio::test]
@@ -283,7 +291,10 @@ mod tests {
         assert!(store.operation(&"op-0".parse().unwrap()).await.unwrap().is_some());
         // The delete that waits meant to end what runs, and what waited before it.
         let claimed = store.claim("me", std::time::Duration::from_secs(9), &[], &[]).await.unwrap().unwrap();
-        assert_eq!((claimed.operation.id.as_str(), &claimed.operation.workspace_id), ("op-1", &row.id));
+        assert_eq!(
+            (claimed.operation.id.as_str(), claimed.operation.workspace_id.as_ref()),
+            ("op-1", Some(&row.id))
+        );
         assert_eq!((claimed.cancel, claimed.provider.as_str(), claimed.fence), (true, "fly", 2));
         let waiting = store.unfinished_of(&row.runtime_id).await.unwrap();
         assert_eq!(waiting.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(), ["op-1", "op-3"]);

@@ -152,7 +152,7 @@ pub async fn operations_are_listed_newest_first_and_by_what_is_asked(store: &Sto
     assert_eq!(list(Query { before: Some(ids[1].clone()), ..all.clone() }).await, ids[2..]);
     let queued = Query { state: Some(OperationState::Queued), ..all.clone() };
     assert_eq!(list(queued).await, ids[..2]);
-    let workspace = Some(claimed.operation.workspace_id);
+    let workspace = claimed.operation.workspace_id;
     assert_eq!(list(Query { workspace, ..all.clone() }).await, ids[2..]);
     assert_eq!(list(Query { kind: Some(OperationKind::Delete), ..all }).await, []);
 }
@@ -285,6 +285,60 @@ pub async fn a_lease_has_one_holder_and_its_fence_rises_with_each(store: &Store)
     store.give_back(&second).await.unwrap();
     assert!(store.lease("sweeper", "one", LEASE).await.unwrap().is_some());
     assert!(store.lease("other", "two", LEASE).await.unwrap().is_some());
+}
+
+pub async fn what_workspaces_share_is_removed_once_and_not_while_one_needs_it(store: &Store) {
+    let (provider, other) = ("fake".parse().unwrap(), "other".parse().unwrap());
+    let (_, create) = created(store, "demo").await;
+    match store.request_teardown(&provider, &new(OperationKind::Teardown)).await {
+        Err(StoreError::InUse(users)) => assert_eq!(users, ["demo"]),
+        answer => panic!("{answer:?}"),
+    }
+    let claimed = claim(store, "one").await.unwrap();
+    assert_eq!(claimed.operation.id, create.id);
+    let mut gone = end(&claimed, OperationState::Succeeded);
+    (gone.left, gone.change) = (Left::Home(LEASE), Some(Change::of(Event::DeleteStarted)));
+    store.finish(&hold(&claimed), gone).await.unwrap();
+    assert_eq!(store.users_of(&provider).await.unwrap(), ["demo"], "its home needs it as well");
+    let purge = store.kept(None).await.unwrap().remove(0);
+    request(store, &purge, OperationKind::Purge).await.unwrap();
+    let claimed = claim(store, "one").await.unwrap();
+    let gone = End { left: Left::Nothing, ..end(&claimed, OperationState::Succeeded) };
+    store.finish(&hold(&claimed), gone).await.unwrap();
+
+    let asked = NewOperation {
+        idempotency: Some(("key".to_owned(), "digest".to_owned())),
+        ..new(OperationKind::Teardown)
+    };
+    let teardown = store.request_teardown(&provider, &asked).await.unwrap();
+    assert_eq!(
+        (teardown.kind, &teardown.slug, &teardown.workspace_id),
+        (OperationKind::Teardown, &None, &None)
+    );
+    let again = store.request_teardown(&provider, &new(OperationKind::Teardown)).await.unwrap();
+    assert_eq!(again.id, teardown.id);
+    assert_eq!(store.operation_of_key("admin", "key").await.unwrap().unwrap().0.id, teardown.id);
+    assert_eq!(store.operation(&teardown.id).await.unwrap().unwrap(), teardown);
+    let beside = store.request_teardown(&other, &new(OperationKind::Teardown)).await.unwrap();
+    assert_ne!(beside.id, teardown.id);
+
+    let claimed = claim(store, "one").await.unwrap();
+    assert_eq!((&claimed.operation.id, claimed.provider.as_str()), (&teardown.id, "fake"));
+    let lease = store.lease("shared/fake", "one", SHORT).await.unwrap().unwrap();
+    store.say_torn(&provider, &lease, &teardown.id).await.unwrap();
+    tokio::time::sleep(2 * SHORT).await;
+    store.lease("shared/fake", "two", LEASE).await.unwrap().unwrap();
+    let late = store.say_torn(&provider, &lease, &beside.id).await;
+    assert!(matches!(late, Err(StoreError::Fenced)), "{late:?}");
+    assert_eq!(store.torn_by(&provider).await.unwrap(), Some(teardown.id.clone()));
+    assert_eq!(store.torn_by(&other).await.unwrap(), None);
+    succeeds(store, &claimed).await;
+    // One that runs can be cancelled, and the next is another.
+    let claimed = claim(store, "one").await.unwrap();
+    assert_eq!(claimed.operation.id, beside.id);
+    assert!(store.cancel(&beside.id).await.unwrap().is_some());
+    let next = store.request_teardown(&other, &new(OperationKind::Teardown)).await.unwrap();
+    assert_ne!(next.id, beside.id);
 }
 
 pub async fn what_is_old_or_too_much_is_pruned_and_what_counts_stays(store: &Store) {

@@ -159,7 +159,7 @@ pub async fn a_deleted_workspace_is_brought_back_while_its_home_is_kept_and_its_
     assert!(matches!(taken, Err(StoreError::SlugTaken)));
     assert!(now(store, &row).await.home_until.is_some(), "what is refused changes nothing");
     let wanted = store.request(&row.id, Some(Desired::Running), &restore(Some("b"))).await.unwrap();
-    assert_eq!((wanted.operation.slug.as_str(), wanted.operation.kind), ("b", OperationKind::Restore));
+    assert_eq!((wanted.operation.subject().as_str(), wanted.operation.kind), ("b", OperationKind::Restore));
     let back = now(store, &row).await;
     assert_eq!((back.slug.as_str(), back.desired, back.home_until), ("b", Desired::Running, None));
     let twice = store.request(&other.id, None, &restore(None)).await;

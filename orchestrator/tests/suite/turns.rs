@@ -144,7 +144,7 @@ pub async fn the_owner_for_whom_the_fewest_run_has_the_next_turn(store: &Store) 
     }
     let mut turns = Vec::new();
     for _ in 0..5 {
-        turns.push(claim(store, "one").await.unwrap().operation.slug.to_string());
+        turns.push(claim(store, "one").await.unwrap().operation.subject());
     }
     assert_eq!(turns, ["a1", "b1", "a2", "b2", "a3"]);
 }
@@ -155,9 +155,9 @@ pub async fn a_provider_without_room_keeps_no_other_waiting(store: &Store) {
     store.insert_workspace(&other, &new(OperationKind::Create)).await.unwrap();
     let full = ["fake".to_owned(), "fly".to_owned()];
     let claimed = store.claim("one", LEASE, &full, &[]).await.unwrap().unwrap();
-    assert_eq!(claimed.operation.slug.as_str(), "b");
+    assert_eq!(claimed.operation.subject(), "b");
     assert_eq!(store.claim("one", LEASE, &full, &[]).await.unwrap(), None);
-    assert_eq!(claim(store, "one").await.unwrap().operation.slug.as_str(), "a");
+    assert_eq!(claim(store, "one").await.unwrap().operation.subject(), "a");
 }
 
 pub async fn many_claimers_at_once_share_what_there_is_and_run_nothing_twice(store: &Store) {

@@ -1,9 +1,11 @@
 //! The main job on clouds: the vendors' APIs are simulated, and what they run is real: the instance image
 //! with OpenCode, in containers. Cloudflare's Worker runs in the vendor's own `workerd`.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::life::whole_life;
+use crate::postgres::Postgres;
 use crate::support::clouds::{CloudflareCloud, Environment, FlyCloud};
 use crate::support::repo::Repo;
 use crate::support::world::{World, docker_address};
@@ -30,7 +32,7 @@ async fn a_workspace_on_fly_lives_its_whole_life() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_workspace_on_cloudflare_lives_its_whole_life() {
     let cloud = CloudflareCloud::start().await;
-    let world = life_on("cloudflare", cloud.environment()).await;
+    let mut world = life_on("cloudflare", cloud.environment()).await;
     let scripts = || cloud.sim.objects()["script"].as_object().map_or(0, serde_json::Map::len);
     assert_eq!(scripts(), 1, "the Worker stays for the next workspace");
 
@@ -39,11 +41,51 @@ async fn a_workspace_on_cloudflare_lives_its_whole_life() {
     let refused = world.pilot_output(&["provider", "teardown", "cloudflare", "--json"]);
     assert!(String::from_utf8_lossy(&refused.stdout).contains("provider_in_use"), "{refused:?}");
     world.api.succeeded(&world.api.delete("other").await).await;
-    for removed in [true, false] {
-        let torn =
-            world.pilot(&["provider", "teardown", if removed { "cloudflare" } else { "fly" }, "--json"]);
-        let torn: Value = serde_json::from_str(&torn).unwrap();
-        assert_eq!(torn["removed"], removed);
-    }
+    let accepted = world.api.request(Method::DELETE, "/v1/providers/cloudflare/shared").send().await.unwrap();
+    let teardown: Value = accepted.json().await.unwrap();
+    world.kill();
+    world.serve().await;
+    world.api.succeeded(&teardown).await;
+    assert_eq!(scripts(), 0, "whoever serves next goes on with it");
+    let torn = world.pilot(&["provider", "teardown", "cloudflare", "--json"]);
+    let operation: Value = serde_json::from_str(torn.lines().last().unwrap()).unwrap();
+    assert_eq!(
+        (&operation["kind"], &operation["provider"], &operation["state"], &operation["slug"]),
+        (&json!("teardown"), &json!("cloudflare"), &json!("succeeded"), &Value::Null),
+        "{operation:#}"
+    );
+    // Where nothing is shared there is nothing to remove, and it says so.
+    let nothing = world.pilot(&["provider", "teardown", "fly"]);
+    assert!(nothing.contains("share nothing"), "{nothing}");
+}
+
+/// Of two orchestrators that share a database: what the one removes the other makes again.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_workspaces_on_cloudflare_share_is_removed_at_one_orchestrator_and_made_again_at_another() {
+    let cloud = CloudflareCloud::start().await;
+    let environment = cloud.environment();
+    let given: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let server = Postgres::start();
+    let one = World::start_on_database_with_env(&server.url(), None, &given).await;
+    // It makes all, and knows that it has.
+    one.api.create_ready("first", "cloudflare").await;
+    let mut other = World::start_on_database_with_env(&server.url(), Some(&one), &given).await;
+    let scripts = || cloud.sim.objects()["script"].as_object().map_or(0, serde_json::Map::len);
+    one.pilot(&["ws", "rm", "--purge", "--yes", "first"]);
+    let path = "/v1/providers/cloudflare/shared";
+    let ask = |world: &World| world.api.request(Method::DELETE, path).header("idempotency-key", "once");
+    let accepted = ask(&other).send().await.unwrap();
+    assert_eq!(accepted.status(), 202);
+    let teardown: Value = accepted.json().await.unwrap();
+    let ended = other.api.succeeded(&teardown).await;
     assert_eq!(scripts(), 0);
+    let again: Value = ask(&one).send().await.unwrap().json().await.unwrap();
+    assert_eq!(again, ended, "one key is one teardown");
+    // The one that had made it has not removed it.
+    other.terminate();
+    one.api.create_ready("second", "cloudflare").await;
+    assert_eq!(scripts(), 1);
+    let refused = one.api.request(Method::DELETE, path).send().await.unwrap();
+    assert_eq!(refused.status(), 409);
+    one.pilot(&["ws", "rm", "--purge", "--yes", "second"]);
 }

@@ -96,13 +96,22 @@ impl World {
 
     /// An orchestrator of an installation in a database, on containers: the first, or one beside it with its secrets.
     pub async fn start_on_database(database: &str, beside: Option<&World>) -> Self {
+        Self::start_on_database_with_env(database, beside, &[]).await
+    }
+
+    pub async fn start_on_database_with_env(
+        database: &str,
+        beside: Option<&World>,
+        env: &[(&str, &str)],
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
         if let Some(other) = beside {
             copy_folder(&other.data.join("secrets"), &data.join("secrets"));
         }
         let model = FakeModel::start_at(docker_address()).await.unwrap();
-        Self::build(folder, data, &[], &[("PILOT_DATABASE", database)], model).await
+        let env = [env, &[("PILOT_DATABASE", database)]].concat();
+        Self::build(folder, data, &[], &env, model).await
     }
 
     /// A server on containers that is another Pilot: the programs of this folder.
