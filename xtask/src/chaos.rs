@@ -16,7 +16,8 @@ use crate::{build, image, system, tools, ui};
 /// within a deadline everything that was accepted has to have ended once, and what exists has to be what is desired. The
 /// witness is the fake provider's cloud, which runs in the command itself and keeps a journal of its writes, or Docker.
 ///
-/// `cargo xtask chaos --rounds 50` is a first look, about 5 min. `--store postgres` has two orchestrators.
+/// `cargo xtask chaos --rounds 50` is a first look, about 5 min. `--worlds 4` has the rounds in four worlds at once, for long
+/// runs. `--store postgres` has two orchestrators.
 /// `--races 400` asks both of them the same at the same instant; `--zombies 100` lets one sleep through its claims and wake
 /// up; `--disk 20` lets each kind of write to the disk fail at its first 20 occurrences (needs `strace`).
 ///
@@ -31,6 +32,9 @@ pub struct Arguments {
     /// How many rounds; 20 when nothing else is asked for
     #[arg(long)]
     rounds: Option<u32>,
+    /// In how many worlds side by side the rounds go on
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
+    worlds: u32,
     /// Run this round alone, in a new world
     #[arg(long, conflicts_with = "rounds")]
     round: Option<u32>,
@@ -95,6 +99,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         command.args(value.map(|value| format!("{option}={value}")));
     }
     command.args(["--store", &arguments.store, "--provider", &arguments.provider]);
+    command.args(["--worlds", &arguments.worlds.to_string()]);
     command.args(["--seconds", &arguments.seconds.to_string()]);
     if arguments.json {
         command.arg("--json");

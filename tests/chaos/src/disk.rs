@@ -27,7 +27,7 @@ const ERRORS: [&str; 2] = ["ENOSPC", "EIO"];
 const BROKEN: Duration = Duration::from_secs(6);
 
 /// Each call in turn, with each error: its first occurrence, its second, until there are no more of them.
-pub async fn run(run: &mut Run<'_>) -> Result<()> {
+pub async fn run(run: &Run<'_>) -> Result<()> {
     if Command::new("strace").arg("-V").stdout(Stdio::null()).status().is_err() {
         bail!("there is no `strace`; install it with `apt-get install strace`");
     }
@@ -47,7 +47,7 @@ pub async fn run(run: &mut Run<'_>) -> Result<()> {
             let mut found = Vec::new();
             world.heal().await?;
             found.extend(round::settle(&world, Duration::from_secs(90)).await);
-            run.report.disk_faults += failed;
+            run.report().disk_faults += failed;
             let is_broken = !found.is_empty();
             run.found(&mut world, &place, found, "", None);
             if is_broken {

@@ -16,6 +16,9 @@ pub struct Options {
     pub seed: u64,
     #[arg(long, default_value_t = 0)]
     pub rounds: u32,
+    /// In so many worlds side by side.
+    #[arg(long, default_value_t = 1)]
+    pub worlds: u32,
     /// This one alone, in a new world.
     #[arg(long)]
     pub round: Option<u32>,

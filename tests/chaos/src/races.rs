@@ -30,7 +30,7 @@ enum Race {
 const RACES: [Race; 4] = [Race::Create, Race::Start, Race::DeleteAgainstStart, Race::DeleteAgainstDelete];
 
 /// As many as the options say, or until the time is up.
-pub async fn run(run: &mut Run<'_>) -> Result<()> {
+pub async fn run(run: &Run<'_>) -> Result<()> {
     let (shared, races) = (run.shared(), run.options.races);
     let bar = progress("races", races.into());
     let (mut world, mut done) = (World::start(&shared).await?, 0);
@@ -48,7 +48,7 @@ pub async fn run(run: &mut Run<'_>) -> Result<()> {
         let is_broken = !found.is_empty();
         run.found(&mut world, &format!("races {done} to {}", done + batch - 1), found, &schedule, None);
         done += batch;
-        run.report.races = done;
+        run.report().races = done;
         bar.set_position(done.into());
         if is_broken || done % WORLD == 0 {
             run.end(world).await?;

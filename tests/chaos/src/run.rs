@@ -1,9 +1,11 @@
 //! A whole run: rounds, races, zombies and disk faults, each kind in worlds of its own, until all are done or the time is up.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use futures_util::future::try_join_all;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::invariants::Violation;
@@ -19,7 +21,7 @@ const ROUNDS: u32 = 50;
 /// What a run has to go on with.
 pub(crate) struct Run<'a> {
     pub options: &'a Options,
-    pub report: Report,
+    report: Mutex<Report>,
     deadline: Instant,
 }
 
@@ -27,22 +29,23 @@ pub async fn run(options: &Options) -> Result<Report> {
     let began = Instant::now();
     let deadline = began + Duration::from_secs(options.seconds);
     let report = Report { seed: options.seed, ..Report::default() };
-    let mut run = Run { options, report, deadline };
+    let run = Run { options, report: Mutex::new(report), deadline };
     match options.round {
         Some(round) => run.rounds(round..round + 1).await?,
         None => run.rounds(0..options.rounds).await?,
     }
     if options.races > 0 {
-        races::run(&mut run).await?;
+        races::run(&run).await?;
     }
     if options.zombies > 0 {
-        zombies::run(&mut run).await?;
+        zombies::run(&run).await?;
     }
     if options.disk > 0 {
-        disk::run(&mut run).await?;
+        disk::run(&run).await?;
     }
-    run.report.seconds = began.elapsed().as_secs_f64();
-    Ok(run.report)
+    let mut report = run.report.into_inner().unwrap_or_else(PoisonError::into_inner);
+    report.seconds = began.elapsed().as_secs_f64();
+    Ok(report)
 }
 
 impl Run<'_> {
@@ -50,25 +53,35 @@ impl Run<'_> {
         Instant::now() > self.deadline
     }
 
-    async fn rounds(&mut self, rounds: std::ops::Range<u32>) -> Result<()> {
-        if rounds.is_empty() {
-            return Ok(());
-        }
-        let (store, provider) = (self.options.store, self.options.provider);
+    pub fn report(&self) -> MutexGuard<'_, Report> {
+        self.report.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Each world takes the next round as soon as it has ended one.
+    async fn rounds(&self, rounds: std::ops::Range<u32>) -> Result<()> {
         let bar = progress("rounds", rounds.len() as u64);
+        let worlds = self.options.worlds.min(rounds.len() as u32);
+        let rounds = Mutex::new(rounds);
+        try_join_all((0..worlds).map(|_| self.some_rounds(&rounds, &bar))).await?;
+        bar.finish_and_clear();
+        Ok(())
+    }
+
+    async fn some_rounds(&self, rounds: &Mutex<std::ops::Range<u32>>, bar: &ProgressBar) -> Result<()> {
+        let (store, provider) = (self.options.store, self.options.provider);
         let mut world = World::start(self.options).await?;
         let mut in_world = 0;
-        for number in rounds {
-            if self.is_over() {
-                break;
-            }
+        while !self.is_over() {
+            let next = rounds.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let Some(number) = next else { break };
             let plan = Plan::of(self.options.seed, number, store, provider);
             bar.set_message(plan.faults.iter().map(|(_, it)| it.name()).collect::<Vec<_>>().join(", "));
             for (_, fault) in &plan.faults {
-                *self.report.faults.entry(fault.name()).or_default() += 1;
+                *self.report().faults.entry(fault.name()).or_default() += 1;
             }
             let found = round::run(&world, provider, &plan).await;
-            (self.report.rounds, in_world) = (self.report.rounds + 1, in_world + 1);
+            self.report().rounds += 1;
+            in_world += 1;
             bar.inc(1);
             let is_broken = !found.is_empty();
             self.found(&mut world, &format!("round {number}"), found, &plan.to_string(), Some(number));
@@ -77,21 +90,20 @@ impl Run<'_> {
                 (world, in_world) = (World::start(self.options).await?, 0);
             }
         }
-        bar.finish_and_clear();
         self.end(world).await
     }
 
     /// The last questions to a world.
-    pub async fn end(&mut self, mut world: World) -> Result<()> {
+    pub async fn end(&self, mut world: World) -> Result<()> {
         let mut found = round::settle(&world, Duration::from_secs(60)).await;
         found.extend(round::farewell(&world).await?);
         self.found(&mut world, "at the end", found, "", None);
-        self.report.add(&world);
+        self.report().add(&world);
         Ok(())
     }
 
     pub fn found(
-        &mut self,
+        &self,
         world: &mut World,
         place: &str,
         found: Vec<Violation>,
@@ -113,7 +125,7 @@ impl Run<'_> {
             let _ = writeln!(std::io::stderr(), "{place} {}: {}", violation.invariant, violation.detail);
             let (place, schedule) = (place.to_owned(), schedule.to_owned());
             let (kept, again) = (kept.clone(), again.clone());
-            self.report.violations.push(Found { place, violation, schedule, kept, again });
+            self.report().violations.push(Found { place, violation, schedule, kept, again });
         }
     }
 

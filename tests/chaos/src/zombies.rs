@@ -25,7 +25,7 @@ const WORLD: u32 = 100;
 const TAKEN_OVER: Duration = Duration::from_secs(60);
 
 /// As many as the options say, or until the time is up.
-pub async fn run(run: &mut Run<'_>) -> Result<()> {
+pub async fn run(run: &Run<'_>) -> Result<()> {
     let (shared, zombies) = (run.shared(), run.options.zombies);
     let mut chance = StdRng::seed_from_u64(run.options.seed);
     let bar = progress("zombies", zombies.into());
@@ -42,7 +42,8 @@ pub async fn run(run: &mut Run<'_>) -> Result<()> {
         let is_broken = !found.is_empty();
         run.found(&mut world, &format!("zombies {done} to {}", done + batch - 1), found, &schedule, None);
         done += batch;
-        (run.report.zombies, run.report.taken_over) = (done, run.report.taken_over + taken);
+        run.report().zombies = done;
+        run.report().taken_over += taken;
         bar.set_position(done.into());
         if is_broken || done % WORLD == 0 {
             run.end(world).await?;

@@ -25,6 +25,7 @@ fn options(store: Store) -> Options {
         store,
         provider,
         rounds: 0,
+        worlds: 2,
         round: None,
         races: 0,
         zombies: 0,
