@@ -1,12 +1,16 @@
 //! The main job on clouds: the vendors' APIs are simulated, and what they run is real: the instance image
 //! with OpenCode, in containers. Cloudflare's Worker runs in the vendor's own `workerd`.
 
+use std::time::Duration;
+
 use reqwest::Method;
 use serde_json::{Value, json};
+use sim_cloudflare::{Fault, Kind, Surface};
 
 use crate::life::whole_life;
 use crate::postgres::Postgres;
 use crate::support::clouds::{CloudflareCloud, Environment, FlyCloud};
+use crate::support::eventually;
 use crate::support::repo::Repo;
 use crate::support::world::{World, docker_address};
 
@@ -88,4 +92,38 @@ async fn what_workspaces_on_cloudflare_share_is_removed_at_one_orchestrator_and_
     let refused = one.api.request(Method::DELETE, path).send().await.unwrap();
     assert_eq!(refused.status(), 409);
     one.pilot(&["ws", "rm", "--purge", "--yes", "second"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_create_that_waits_for_what_another_makes_for_both_can_be_ended_and_holds_nothing() {
+    let cloud = CloudflareCloud::start().await;
+    let environment = cloud.environment();
+    let given: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let world = World::start_on_docker_with_env(&given).await;
+    let slow = Kind::Delay { ms: 8000 };
+    cloud.sim.fault(Fault::once(Surface::Api, "PUT", "*/workers/scripts/*", slow));
+    let begun = async |slug: &str| {
+        let create = world.api.create(json!({"slug": slug, "provider": "cloudflare"})).await;
+        let path = format!("/v1/operations/{}", create["id"].as_str().unwrap());
+        eventually("a create that has begun", Duration::from_secs(30), || async {
+            world.api.get(&path).await["phases"]["planned"].is_string().then_some(())
+        })
+        .await;
+        create
+    };
+    let first = begun("first").await;
+    eventually("the upload of the Worker", Duration::from_secs(30), || async {
+        cloud.sim.calls().iter().any(|call| call.method == "PUT").then_some(())
+    })
+    .await;
+    let second = begun("second").await;
+    let cancel = format!("/v1/operations/{}/cancel", second["id"].as_str().unwrap());
+    world.api.post(&cancel, &json!({})).await;
+    assert_eq!(world.api.ended(&second).await["state"], "canceled");
+    let path = format!("/v1/operations/{}", first["id"].as_str().unwrap());
+    assert_eq!(world.api.get(&path).await["state"], "running", "the other is not done yet");
+    world.api.succeeded(&first).await;
+    for slug in ["first", "second"] {
+        world.api.succeeded(&world.api.delete(slug).await).await;
+    }
 }
