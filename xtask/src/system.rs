@@ -33,6 +33,7 @@ pub const ENGINE: &[Need] = &[
     ("pip3", "python3-pip"),
     ("sshd", "openssh-server"),
     ("runsc", "runsc"),
+    ("docker-compose", "docker-compose"),
 ];
 
 /// What running workspaces in containers needs.
