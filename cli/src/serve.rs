@@ -41,6 +41,9 @@ struct Secrets {
     installation: InstallationId,
 }
 
+/// How soon it is tried again to say where this listens.
+const PUBLISH_AGAIN: Duration = Duration::from_secs(2);
+
 pub async fn run(serve: Serve, data: PathBuf, ui: &mut Ui) -> Result<Outcome, Problem> {
     let telemetry = Telemetry::start(&serve)?;
     let mut stop = Stop::listen()?;
@@ -49,13 +52,12 @@ pub async fn run(serve: Serve, data: PathBuf, ui: &mut Ui) -> Result<Outcome, Pr
         () = stop.requested() => return Ok(Outcome::Interrupted),
     };
     let endpoints = parts.endpoints();
-    if let Err(error) = endpoints.publish(&data) {
-        tracing::warn!(%error, "other commands will need --server: endpoints.json could not be written");
-    }
+    let end_publishing = publish(endpoints.clone(), data.clone());
     announce(&endpoints, &data, ui);
 
     stop.requested().await;
     tracing::info!("stopping; a second signal ends at once");
+    end_publishing.await;
     if let Err(error) = endpoints.withdraw(&data) {
         tracing::warn!(%error, "endpoints.json still names this server");
     }
@@ -100,6 +102,20 @@ async fn start(serve: &Serve, data: &Path) -> Result<Parts, Problem> {
             orchestrator.shutdown().await;
             Err(problem)
         }
+    }
+}
+
+/// Says where this listens, as soon as that can be written. What is given back ends that.
+fn publish(endpoints: Endpoints, data: PathBuf) -> impl Future<Output = ()> {
+    let task = tokio::spawn(async move {
+        while let Err(error) = endpoints.publish(&data) {
+            tracing::warn!(%error, "other commands need --server until endpoints.json can be written");
+            tokio::time::sleep(PUBLISH_AGAIN).await;
+        }
+    });
+    async move {
+        task.abort();
+        let _ = task.await;
     }
 }
 
@@ -284,6 +300,23 @@ fn loopback(port: u16) -> SocketAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn where_a_server_listens_is_said_as_soon_as_it_can_be_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("later");
+        let url = "http://127.0.0.1:1".parse().unwrap();
+        let endpoints = Endpoints { gateway: Some(Endpoint { url, pid: 1 }), ..Endpoints::default() };
+        let end = publish(endpoints.clone(), data.clone());
+        tokio::task::yield_now().await;
+        std::fs::create_dir(&data).unwrap();
+        let deadline = std::time::Instant::now() + 5 * PUBLISH_AGAIN;
+        while Endpoints::read(&data) != endpoints {
+            assert!(std::time::Instant::now() < deadline, "it was never written");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        end.await;
+    }
 
     #[test]
     fn a_listener_on_all_addresses_is_reached_on_loopback() {
