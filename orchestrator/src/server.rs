@@ -20,7 +20,7 @@ use crate::lifecycle::Lifecycle;
 use crate::operations::{Feed, LEASE, Parts, Runner};
 use crate::reconcile::{Reconciler, Repair};
 use crate::rollouts::Rollouts;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, WorkspaceQuery};
 use crate::tools::ToolPaths;
 use crate::wiring::{ProviderSettings, Providers};
 use crate::{exposure, metrics, readiness};
@@ -117,7 +117,7 @@ pub async fn start(config: Config, data: DataFolder) -> Result<Running, Problem>
         Some(url) => Some(states_address(url, &store).await?),
         None => None,
     };
-    if database.is_some() && layout.database().exists() && store.workspaces().await?.is_empty() {
+    if database.is_some() && layout.database().exists() && is_empty(&store).await? {
         tracing::warn!(
             folder = %layout.root.display(),
             "the database has no workspaces, and the data folder holds an installation that is not used: \
@@ -247,6 +247,12 @@ fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) -> 
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, Problem> {
     TcpListener::bind(address).await.map_err(|error| cannot_listen(address, &error))
+}
+
+/// Whether no workspace is in the store.
+async fn is_empty(store: &Store) -> Result<bool, StoreError> {
+    let one = WorkspaceQuery { most: 1, ..WorkspaceQuery::default() };
+    Ok(store.workspaces_by(&one).await?.0.is_empty())
 }
 
 /// The database's address as the engine is given it. Its driver wants TLS where nobody says anything, and the store's takes what

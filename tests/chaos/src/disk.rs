@@ -31,7 +31,7 @@ pub async fn run(run: &Run<'_>) -> Result<()> {
     if Command::new("strace").arg("-V").stdout(Stdio::null()).status().is_err() {
         bail!("there is no `strace`; install it with `apt-get install strace`");
     }
-    let options = Options { store: Store::Sqlite, ..run.shared() };
+    let options = Options { store: Store::Sqlite, ..run.fake() };
     let kinds: Vec<(&str, &str)> =
         CALLS.iter().flat_map(|call| ERRORS.iter().map(move |error| (*call, *error))).collect();
     let bar = progress("disk", kinds.len() as u64);

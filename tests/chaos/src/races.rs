@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::api::{Answer, Asked};
 use crate::invariants::Violation;
 use crate::round;
-use crate::run::{Run, progress};
+use crate::run::{Batches, Run};
 use crate::world::World;
 
 /// So many are run at once: each is about a workspace of its own.
@@ -31,32 +31,20 @@ const RACES: [Race; 4] = [Race::Create, Race::Start, Race::DeleteAgainstStart, R
 
 /// As many as the options say, or until the time is up.
 pub async fn run(run: &Run<'_>) -> Result<()> {
-    let (shared, races) = (run.shared(), run.options.races);
-    let bar = progress("races", races.into());
-    let (mut world, mut done) = (World::start(&shared).await?, 0);
-    while done < races && !run.is_over() {
-        let batch = AT_ONCE.min(races - done);
-        let races = (done..done + batch).map(|number| race(&world, number));
+    let batches = Batches { what: "races", count: run.options.races, at_once: AT_ONCE, in_world: WORLD };
+    run.batches(batches, async |world, numbers| {
+        let races = numbers.clone().map(|number| race(world, number));
         let mut found: Vec<Violation> =
             join_all(races).await.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
-        found.extend(round::settle(&world, Duration::from_secs(90)).await);
-        let schedule =
-            (done..done + batch).map(|number| format!("{number}: {:?}\n", kind(number))).collect::<String>();
+        found.extend(round::settle(world, Duration::from_secs(90)).await);
+        let schedule = numbers.clone().map(|number| format!("{number}: {:?}\n", kind(number))).collect();
         // What is left over does not make the next lists longer. That it goes is seen after the next races.
-        let deletes = join_all((done..done + batch).map(|number| delete(&world, number))).await;
+        let deletes = join_all(numbers.clone().map(|number| delete(world, number))).await;
         deletes.into_iter().collect::<Result<Vec<_>>>()?;
-        let is_broken = !found.is_empty();
-        run.found(&mut world, &format!("races {done} to {}", done + batch - 1), found, &schedule, None);
-        done += batch;
-        run.report().races = done;
-        bar.set_position(done.into());
-        if is_broken || done % WORLD == 0 {
-            run.end(world).await?;
-            world = World::start(&shared).await?;
-        }
-    }
-    bar.finish_and_clear();
-    run.end(world).await
+        run.report().races = numbers.end;
+        Ok((schedule, found))
+    })
+    .await
 }
 
 fn kind(number: u32) -> Race {

@@ -15,6 +15,9 @@ use crate::report::{Found, Report};
 use crate::world::World;
 use crate::{disk, races, round, zombies};
 
+/// Without a terminal every so many are told.
+const TOLD: u64 = 50;
+
 /// After so many rounds a world has seen enough.
 const ROUNDS: u32 = 50;
 
@@ -23,6 +26,14 @@ pub(crate) struct Run<'a> {
     pub options: &'a Options,
     report: Mutex<Report>,
     deadline: Instant,
+}
+
+/// So many at a time, in worlds that see so many.
+pub(crate) struct Batches {
+    pub what: &'static str,
+    pub count: u32,
+    pub at_once: u32,
+    pub in_world: u32,
 }
 
 pub async fn run(options: &Options) -> Result<Report> {
@@ -83,6 +94,7 @@ impl Run<'_> {
             self.report().rounds += 1;
             in_world += 1;
             bar.inc(1);
+            told(bar);
             let is_broken = !found.is_empty();
             self.found(&mut world, &format!("round {number}"), found, &plan.to_string(), Some(number));
             if is_broken || in_world >= ROUNDS {
@@ -90,6 +102,35 @@ impl Run<'_> {
                 (world, in_world) = (World::start(self.options).await?, 0);
             }
         }
+        self.end(world).await
+    }
+
+    /// Two orchestrators on the fake provider go through batches until all are done or the time is up. `batch` gives its
+    /// schedule, and what it found.
+    pub async fn batches(
+        &self,
+        batches: Batches,
+        mut batch: impl AsyncFnMut(&World, std::ops::Range<u32>) -> Result<(String, Vec<Violation>)>,
+    ) -> Result<()> {
+        let Batches { what, count, at_once, in_world } = batches;
+        let options = Options { store: Store::Postgres, ..self.fake() };
+        let bar = progress(what, count.into());
+        let (mut world, mut done) = (World::start(&options).await?, 0);
+        while done < count && !self.is_over() {
+            let numbers = done..count.min(done + at_once);
+            let place = format!("{what} {} to {}", numbers.start, numbers.end - 1);
+            done = numbers.end;
+            let (schedule, found) = batch(&world, numbers).await?;
+            let is_broken = !found.is_empty();
+            self.found(&mut world, &place, found, &schedule, None);
+            bar.set_position(done.into());
+            told(&bar);
+            if is_broken || done.is_multiple_of(in_world) {
+                self.end(world).await?;
+                world = World::start(&options).await?;
+            }
+        }
+        bar.finish_and_clear();
         self.end(world).await
     }
 
@@ -129,9 +170,17 @@ impl Run<'_> {
         }
     }
 
-    /// Two orchestrators on the fake provider, whatever was chosen for the rounds.
-    pub fn shared(&self) -> Options {
-        Options { store: Store::Postgres, provider: Provider::Fake, ..self.options.clone() }
+    /// Whatever was chosen for the rounds, on the fake provider.
+    pub fn fake(&self) -> Options {
+        Options { provider: Provider::Fake, ..self.options.clone() }
+    }
+}
+
+/// Where there is no terminal: how far it is, now and then.
+fn told(bar: &ProgressBar) {
+    let (done, all) = (bar.position(), bar.length().unwrap_or_default());
+    if bar.is_hidden() && done.is_multiple_of(TOLD) {
+        let _ = writeln!(std::io::stderr(), "{} {done} of {all}, {:.0?}", bar.prefix(), bar.elapsed());
     }
 }
 

@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::api::Asked;
 use crate::invariants::Violation;
 use crate::round;
-use crate::run::{Run, progress};
+use crate::run::{Batches, Run};
 use crate::world::{World, eventually};
 
 /// So many operations sleep at once.
@@ -26,32 +26,20 @@ const TAKEN_OVER: Duration = Duration::from_secs(60);
 
 /// As many as the options say, or until the time is up.
 pub async fn run(run: &Run<'_>) -> Result<()> {
-    let (shared, zombies) = (run.shared(), run.options.zombies);
     let mut chance = StdRng::seed_from_u64(run.options.seed);
-    let bar = progress("zombies", zombies.into());
-    let (mut world, mut done) = (World::start(&shared).await?, 0);
-    while done < zombies && !run.is_over() {
-        let batch = AT_ONCE.min(zombies - done);
+    let batches = Batches { what: "zombies", count: run.options.zombies, at_once: AT_ONCE, in_world: WORLD };
+    run.batches(batches, async |world, numbers| {
         let (delay, kind) = (Duration::from_millis(chance.random_range(0..600)), chance.random_range(0..4));
         // So that there is a middle of something to fall asleep in.
         let slow = Duration::from_millis(chance.random_range(5..80));
         let sleep = Sleep { kind: KINDS[kind], delay, slow, deleted: chance.random_range(0..3) == 0 };
-        let (taken, mut found) = sleep_through(&world, done..done + batch, &sleep).await?;
-        found.extend(round::settle(&world, Duration::from_secs(90)).await);
-        let schedule = format!("{sleep:?}\n");
-        let is_broken = !found.is_empty();
-        run.found(&mut world, &format!("zombies {done} to {}", done + batch - 1), found, &schedule, None);
-        done += batch;
-        run.report().zombies = done;
+        let (taken, mut found) = sleep_through(world, numbers.clone(), &sleep).await?;
+        found.extend(round::settle(world, Duration::from_secs(90)).await);
+        run.report().zombies = numbers.end;
         run.report().taken_over += taken;
-        bar.set_position(done.into());
-        if is_broken || done % WORLD == 0 {
-            run.end(world).await?;
-            world = World::start(&shared).await?;
-        }
-    }
-    bar.finish_and_clear();
-    run.end(world).await
+        Ok((format!("{sleep:?}\n"), found))
+    })
+    .await
 }
 
 /// What is in hand when it falls asleep.
