@@ -66,6 +66,9 @@ pub enum StoreError {
     Busy(Box<Operation>),
     #[error("it is gone")]
     Gone,
+    /// A delete was accepted, whatever came of it so far.
+    #[error("it is to be deleted")]
+    Deleted,
     /// It is not the version any more that the request is about.
     #[error("it has changed since")]
     Changed,
@@ -246,6 +249,14 @@ impl From<StoreError> for Problem {
             )
             .with_action("Delete them with `pilot ws rm --purge`, then try again."),
             StoreError::Busy(other) => busy(&other),
+            StoreError::Deleted => Problem::new(
+                ErrorCode::WorkspaceNotFound,
+                "The workspace is being deleted.",
+            )
+            .with_action(
+                "`pilot ws why` says how far that is. Once it is deleted, `pilot ws restore` brings it back \
+                     while its home is kept.",
+            ),
             StoreError::Gone => Problem::new(ErrorCode::WorkspaceNotFound, "The workspace is gone."),
             StoreError::Changed => {
                 let detail = "The workspace is not the one that the request's If-Match is about.";

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use contracts::operation::{OperationKind, Phase, Severity};
+use contracts::operation::{Phase, Severity};
 use contracts::{Code, ErrorCode, Problem};
 use provider_api::{DeleteRequest, Expr, OwnedObject, Properties, Provider};
 use stacks::Stack;
@@ -23,13 +23,13 @@ pub async fn run(run: &Arc<Run>, grace: Duration) -> Result<Left, Problem> {
     let provider = run.provider(&row).map_err(|problem| problem.with_action(GONE))?;
     let stack = stack_to_delete(&row, provider.as_ref(), &run.parts.installation)?;
     run.reach(Phase::Planned).await?;
-    if run.kind() == OperationKind::Purge {
-        run.end_grace().await?;
-    }
     let keep = !grace.is_zero() && has_home(run, provider.as_ref(), &stack).await?;
-    match keep {
-        true => destroy_but_home(run, &stack).await?,
-        false => destroy_all(run, provider.as_ref(), &stack).await?,
+    if keep {
+        destroy_but_home(run, &stack).await?;
+    } else {
+        // From here on a part of it may be gone.
+        run.end_grace().await?;
+        destroy_all(run, provider.as_ref(), &stack).await?;
     }
     run.reach(Phase::Applied).await?;
     sweep(run, provider.as_ref(), &stack, keep).await?;

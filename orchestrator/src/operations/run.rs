@@ -187,7 +187,7 @@ impl Run {
         Ok(())
     }
 
-    /// What was kept of a deleted workspace goes, whatever comes.
+    /// Nothing is kept from here on, and no cancel takes the wish back.
     pub async fn end_grace(&self) -> Result<(), Problem> {
         self.patiently(|| self.parts.store.end_grace(&self.hold)).await
     }

@@ -43,7 +43,8 @@ impl Store {
         Ok(())
     }
 
-    /// The home of the runtime has been kept for long enough from now on: a purge of it has begun. A word of the claimer.
+    /// The home of the runtime has been kept for long enough from now on: what removes it has begun, and a cancel does not give back
+    /// what was desired before. A word of the claimer.
     pub async fn end_grace(&self, hold: &Hold) -> Result<()> {
         let (store, hold) = (self.clone(), hold.clone());
         self.write(move |connection| {
@@ -51,7 +52,9 @@ impl Store {
                 store.must_hold(connection, &hold).await?;
                 let now = store.now(connection).await?;
                 let end = "UPDATE workspaces SET home_until = $1 WHERE runtime_id = $2 AND home_until > $1";
-                sqlx::query(end).bind(now).bind(hold.runtime.as_str()).execute(connection).await?;
+                sqlx::query(end).bind(now).bind(hold.runtime.as_str()).execute(&mut *connection).await?;
+                let wish = "UPDATE operations SET desired_before = NULL WHERE id = $1";
+                sqlx::query(wish).bind(hold.operation.as_str()).execute(connection).await?;
                 Ok(())
             })
         })

@@ -173,6 +173,10 @@ impl Store {
             (Some(other), _) if new.kind == OperationKind::Restore => {
                 return Err(StoreError::Busy(Box::new(other.clone())));
             }
+            // Its delete has failed for now, and a part of it may be gone.
+            _ if row.desired == Desired::Deleted && row.home_until.is_none() && !ends_others(new.kind) => {
+                return Err(StoreError::Deleted);
+            }
             _ => {}
         }
         let desired = desired.unwrap_or(row.desired);

@@ -166,6 +166,38 @@ pub async fn a_deleted_workspace_is_brought_back_while_its_home_is_kept_and_its_
     assert!(matches!(twice, Err(StoreError::Gone)), "it was not deleted");
 }
 
+pub async fn what_is_to_be_deleted_is_not_wanted_otherwise_when_its_delete_has_failed(store: &Store) {
+    let (row, _) = created(store, "demo").await;
+    succeeds(store, &claim(store, "one").await.unwrap()).await;
+    request(store, &row, OperationKind::Delete).await.unwrap();
+    let delete = claim(store, "one").await.unwrap();
+    let running = request(store, &row, OperationKind::Start).await;
+    assert!(matches!(running, Err(StoreError::Busy(_))), "{running:?}");
+    store.finish(&hold(&delete), end(&delete, OperationState::Failed)).await.unwrap();
+    for kind in [OperationKind::Start, OperationKind::Suspend, OperationKind::Apply, OperationKind::Update] {
+        let refused = request(store, &row, kind).await;
+        assert!(matches!(refused, Err(StoreError::Deleted)), "{kind:?}: {refused:?}");
+    }
+    assert_eq!(now(store, &row).await.desired, Desired::Deleted);
+    request(store, &row, OperationKind::Delete).await.unwrap();
+}
+
+pub async fn a_cancel_takes_no_delete_back_that_has_begun_to_remove_the_home(store: &Store) {
+    let (row, _) = created(store, "demo").await;
+    succeeds(store, &claim(store, "one").await.unwrap()).await;
+    for (begins, desired) in [(false, Desired::Running), (true, Desired::Deleted)] {
+        let asked = request(store, &row, OperationKind::Delete).await.unwrap();
+        let delete = claim(store, "one").await.unwrap();
+        assert_eq!(delete.operation.id, asked.id);
+        if begins {
+            store.end_grace(&hold(&delete)).await.unwrap();
+        }
+        store.cancel(&asked.id).await.unwrap();
+        assert_eq!(now(store, &row).await.desired, desired);
+        store.finish(&hold(&delete), end(&delete, OperationState::Canceled)).await.unwrap();
+    }
+}
+
 pub async fn a_purge_goes_further_than_a_delete_and_nothing_is_brought_back_from_it(store: &Store) {
     let (row, create) = created(store, "a").await;
     store.cancel(&create.id).await.unwrap();

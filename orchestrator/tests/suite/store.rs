@@ -68,6 +68,8 @@ macro_rules! all_cases {
             an_image_that_was_not_known_is_learnt_once
             of_a_provider_one_rollout_runs_and_its_members_keep_their_order_and_state
             a_deleted_workspace_is_brought_back_while_its_home_is_kept_and_its_name_is_free
+            what_is_to_be_deleted_is_not_wanted_otherwise_when_its_delete_has_failed
+            a_cancel_takes_no_delete_back_that_has_begun_to_remove_the_home
             a_purge_goes_further_than_a_delete_and_nothing_is_brought_back_from_it
             a_purge_of_what_is_kept_ends_its_time_and_stays_wanted
             what_waits_behind_a_delete_that_came_to_its_end_has_ended_with_it
