@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -229,7 +230,9 @@ impl Host {
         let still = remembered.filter(|identity| {
             procfs::is_alive(*identity)
                 && procfs::read(identity.pid).and_then(|process| process.label).is_some_and(|label| {
-                    label.runtime == runtime.runtime_id && label.installation == runtime.installation
+                    label.runtime == runtime.runtime_id
+                        && label.installation == runtime.installation
+                        && label.is_in(&self.layout.folder(&runtime.runtime_id))
                 })
         });
         let leader = still.or_else(|| self.tree(runtime).leader());
@@ -256,6 +259,9 @@ impl Host {
         spawn::write_boot_files(&home, boot)?;
         if self.tree(runtime).leader().is_some() {
             return Ok(());
+        }
+        if let Some((pid, folder)) = self.tree(runtime).elsewhere() {
+            return Err(runs_elsewhere(runtime, pid, &folder));
         }
         // Children of a leader that died may still hold its ports and files.
         self.tree(runtime).kill()?;
@@ -338,7 +344,7 @@ impl Host {
 
     fn tree<'a>(&'a self, runtime: &'a RuntimeRef) -> Tree<'a> {
         let program = self.config.instance_binary.file_name().unwrap_or_default();
-        Tree::new(runtime, program.as_bytes())
+        Tree::new(runtime, self.layout.folder(&runtime.runtime_id), program.as_bytes())
     }
 
     fn leaders(&self) -> std::sync::MutexGuard<'_, HashMap<RuntimeId, Identity>> {
@@ -348,6 +354,19 @@ impl Host {
     fn exits(&self) -> std::sync::MutexGuard<'_, HashMap<RuntimeId, i32>> {
         self.exits.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Two of one runtime would be two agents at the same work.
+fn runs_elsewhere(runtime: &RuntimeRef, pid: i32, folder: &Path) -> ProviderError {
+    let message = format!(
+        "an instance of {} runs already, process {pid}, in the folder {} of another copy of this installation",
+        runtime.runtime_id,
+        folder.display()
+    );
+    ProviderError::new(ErrorCode::ForeignObject, message).with_action(format!(
+        "Stop the workspace there; or end it with `kill {pid}`, when nothing serves that folder any more. Then \
+         start the workspace again."
+    ))
 }
 
 /// The shell's convention for an end by a signal.

@@ -10,6 +10,7 @@ use contracts::workspace::Endpoint;
 use provider_api::{Inventory, Lifecycle, Logs, OwnedObject, Result, RunStatus, RuntimeRef};
 
 use crate::host::Host;
+use crate::procfs::Label;
 use crate::tree;
 
 pub(crate) struct LocalLifecycle {
@@ -78,7 +79,8 @@ fn list_owned(host: &Host, installation: &InstallationId) -> Result<Vec<OwnedObj
         }
     }
     for process in tree::labelled(installation) {
-        if let Some(label) = process.label {
+        let is_here = |label: &Label| label.is_in(&host.layout.folder(&label.runtime));
+        if let Some(label) = process.label.filter(is_here) {
             let id = process.identity.pid.to_string();
             owned.insert(OwnedObject {
                 runtime_id: label.runtime,

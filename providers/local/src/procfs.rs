@@ -4,13 +4,16 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use contracts::{InstallationId, RuntimeId};
 
 pub(crate) const INSTALLATION: &str = "PILOT_INSTALLATION";
 pub(crate) const RUNTIME: &str = "PILOT_RUNTIME";
 pub(crate) const GENERATION: &str = "PILOT_GENERATION";
+/// The runtime's folder: of a data folder that was restored beside the one that is served there are two.
+pub(crate) const FOLDER: &str = "PILOT_FOLDER";
 
 /// One process for ever: its id can be given to another, its id with its start time cannot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,6 +36,17 @@ pub(crate) struct Process {
 pub(crate) struct Label {
     pub installation: InstallationId,
     pub runtime: RuntimeId,
+    /// Instances of early versions do not say it.
+    pub folder: Option<PathBuf>,
+}
+
+impl Label {
+    /// Whether its runtime's folder is this one, under whatever name; also when it is nowhere any more.
+    pub fn is_in(&self, folder: &Path) -> bool {
+        let Some(theirs) = self.folder.as_deref().filter(|theirs| *theirs != folder) else { return true };
+        let identity = |path: &Path| fs::metadata(path).ok().map(|found| (found.dev(), found.ino()));
+        identity(theirs).is_none_or(|theirs| identity(folder) == Some(theirs))
+    }
 }
 
 /// Every process that runs and that this account may look at. Zombies are gone: all that is left of
@@ -83,13 +97,17 @@ fn parse_stat(pid: i32, stat: &[u8]) -> Option<(Identity, i32)> {
 }
 
 fn parse_label(environ: &[u8]) -> Option<Label> {
-    let value = |name: &str| {
-        environ.split(|&byte| byte == 0).find_map(|entry| {
-            let value = entry.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
-            std::str::from_utf8(value).ok()
-        })
+    let bytes = |name: &str| {
+        environ
+            .split(|&byte| byte == 0)
+            .find_map(|entry| entry.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
     };
-    Some(Label { installation: value(INSTALLATION)?.parse().ok()?, runtime: value(RUNTIME)?.parse().ok()? })
+    let value = |name: &str| std::str::from_utf8(bytes(name)?).ok();
+    Some(Label {
+        installation: value(INSTALLATION)?.parse().ok()?,
+        runtime: value(RUNTIME)?.parse().ok()?,
+        folder: bytes(FOLDER).map(|folder| OsStr::from_bytes(folder).into()),
+    })
 }
 
 fn program(cmdline: &[u8]) -> Vec<u8> {
@@ -119,6 +137,23 @@ mod tests {
         assert_eq!((label.runtime.as_str(), label.installation.as_str()), ("rt-1", "in-1"));
         assert_eq!(parse_label(b"PILOT_RUNTIME=rt-1\0"), None);
         assert_eq!(parse_label(b"XPILOT_RUNTIME=rt-1\0PILOT_INSTALLATION=in-1\0"), None);
+    }
+
+    #[test]
+    fn a_folder_is_another_only_when_both_are_there() {
+        let root = tempfile::tempdir().unwrap();
+        let (one, other) = (root.path().join("one"), root.path().join("other"));
+        fs::create_dir(&one).unwrap();
+        let environ =
+            format!("PILOT_RUNTIME=rt-1\0PILOT_INSTALLATION=in-1\0PILOT_FOLDER={}\0", one.display());
+        let label = parse_label(environ.as_bytes()).unwrap();
+        assert!(label.is_in(&one) && !label.is_in(&other));
+        fs::create_dir(&other).unwrap();
+        assert!(!label.is_in(&other));
+        fs::remove_dir(&other).unwrap();
+        fs::rename(&one, &other).unwrap();
+        assert!(label.is_in(&other), "it was moved");
+        assert!(parse_label(b"PILOT_RUNTIME=rt-1\0PILOT_INSTALLATION=in-1\0").unwrap().is_in(&one));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::LocalConfig;
 use crate::definition::Definition;
 use crate::files::{self, unusable};
 use crate::layout::Layout;
-use crate::procfs::{GENERATION, INSTALLATION, RUNTIME};
+use crate::procfs::{FOLDER, GENERATION, INSTALLATION, RUNTIME};
 
 /// A log larger than this is put aside at the next start; one old log is kept.
 const LOG_LIMIT: u64 = 10 * 1024 * 1024;
@@ -41,6 +41,7 @@ pub(crate) fn start(
     command.env(INSTALLATION, definition.installation.as_str());
     command.env(RUNTIME, definition.runtime.as_str());
     command.env(GENERATION, definition.generation.to_string());
+    command.env(FOLDER, layout.folder(&definition.runtime));
     command.env("PILOT_LISTEN", format!("127.0.0.1:{}", definition.port));
     command.env("PILOT_OPENCODE_PORT", definition.opencode_port.to_string());
     command.env("PILOT_OPENCODE_BIN", &config.opencode_binary);

@@ -4,6 +4,7 @@
 //! is checked again at the moment of the signal.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use contracts::ErrorCode;
@@ -11,7 +12,7 @@ use provider_api::{ProviderError, Result, RuntimeRef};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal};
 
-use crate::procfs::{self, Identity, Process};
+use crate::procfs::{self, Identity, Label, Process};
 
 const PAUSE: Duration = Duration::from_millis(5);
 /// A killed process that is still there after this waits for the kernel (a dead network disk).
@@ -19,6 +20,8 @@ const KILL_LIMIT: Duration = Duration::from_secs(20);
 
 pub(crate) struct Tree<'a> {
     runtime: &'a RuntimeRef,
+    /// The runtime's own.
+    folder: PathBuf,
     /// The init's file name; the leader is the labelled process that runs it.
     leader_program: &'a [u8],
     /// All that was ever seen, so that a child that lost its labels and then its parent is still known.
@@ -26,8 +29,16 @@ pub(crate) struct Tree<'a> {
 }
 
 impl<'a> Tree<'a> {
-    pub fn new(runtime: &'a RuntimeRef, leader_program: &'a [u8]) -> Self {
-        Self { runtime, leader_program, seen: BTreeSet::new() }
+    pub fn new(runtime: &'a RuntimeRef, folder: PathBuf, leader_program: &'a [u8]) -> Self {
+        Self { runtime, folder, leader_program, seen: BTreeSet::new() }
+    }
+
+    /// A process of the same runtime in another folder, which is of another copy of the installation.
+    pub fn elsewhere(&self) -> Option<(i32, PathBuf)> {
+        procfs::scan().into_iter().find_map(|process| {
+            let label = process.label.filter(|label| self.names(label) && !label.is_in(&self.folder))?;
+            Some((process.identity.pid, label.folder?))
+        })
     }
 
     /// The leader, if one runs. Should there ever be two, the older stays and the others are killed.
@@ -84,9 +95,11 @@ impl<'a> Tree<'a> {
     }
 
     fn is_labelled(&self, process: &Process) -> bool {
-        process.label.as_ref().is_some_and(|label| {
-            label.runtime == self.runtime.runtime_id && label.installation == self.runtime.installation
-        })
+        process.label.as_ref().is_some_and(|label| self.names(label) && label.is_in(&self.folder))
+    }
+
+    fn names(&self, label: &Label) -> bool {
+        label.runtime == self.runtime.runtime_id && label.installation == self.runtime.installation
     }
 
     fn leaders(&self, table: &[Process]) -> Vec<Identity> {

@@ -175,6 +175,31 @@ async fn the_server_of_before_changes_nothing_any_more_of_what_the_restored_one_
 }
 
 #[tokio::test]
+async fn a_process_that_still_runs_in_the_folder_of_before_is_named_and_left_alone() {
+    let vault = Vault::new();
+    let mut world = World::start().await;
+    world.api.create_ready("demo", "local").await;
+    vault.backup(&world, "a.backup");
+    world.kill();
+    let before = world.witness.leaders();
+    let (other, _) = vault.restore("a.backup").await;
+    let ended = other.api.ended(&other.api.change("demo", "start").await).await;
+    assert_eq!(ended["error"]["code"], "foreign_object", "{ended:#}");
+    let words = format!("{} {}", ended["error"]["detail"], ended["error"]["action"]);
+    assert!(words.contains(&world.data.display().to_string()), "{words}");
+    assert_eq!(world.witness.leaders(), before, "it is another's");
+    // As it says, word by word.
+    let advice = words.split('`').find(|words| words.starts_with("kill ")).unwrap();
+    assert!(std::process::Command::new("sh").args(["-c", advice]).status().unwrap().success());
+    eventually("its end", Duration::from_secs(20), || async {
+        world.witness.leaders().is_empty().then_some(())
+    })
+    .await;
+    other.api.succeeded(&other.api.change("demo", "start").await).await;
+    other.api.succeeded(&other.api.delete("demo").await).await;
+}
+
+#[tokio::test]
 async fn what_was_deleted_after_the_backup_is_made_again_and_what_was_made_after_it_is_told() {
     let vault = Vault::new();
     let mut world = World::start_on_docker().await;
