@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use futures_util::future::try_join_all;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::invariants::Violation;
 use crate::options::{Options, Provider, Store};
@@ -188,7 +188,7 @@ fn told(bar: &ProgressBar) {
 pub(crate) fn progress(what: &'static str, count: u64) -> ProgressBar {
     let bar = match std::io::stderr().is_terminal() {
         true => ProgressBar::new(count),
-        false => ProgressBar::hidden(),
+        false => ProgressBar::with_draw_target(Some(count), ProgressDrawTarget::hidden()),
     };
     if let Ok(style) = ProgressStyle::with_template("{prefix} {pos}/{len} {wide_bar} {eta} {msg}") {
         bar.set_style(style);
