@@ -1,9 +1,11 @@
 //! What a healthy installation needs, checked one by one, each with what to do about it.
 
 use std::collections::HashSet;
+use std::path::Path;
 
-use contracts::{Problem, ProviderName, RuntimeId};
+use contracts::{ErrorCode, Problem, ProviderName, RuntimeId};
 use provider_api::OwnedObject;
+use rustix::fs::Access;
 
 use crate::boot::DataFolderBoot;
 use crate::data::Layout;
@@ -124,13 +126,30 @@ async fn engine(tools: &ToolPaths) -> [Check; 2] {
     [pulumi, engine]
 }
 
+/// With less room than this a create does not come to its end.
+const NO_ROOM: u64 = 32 << 20;
+
 fn data_folder(layout: &Layout) -> Check {
+    Check::new("data folder", room(layout))
+}
+
+/// Where it is or will be, and how much can be written there.
+fn room(layout: &Layout) -> Result<String, Problem> {
     let root = layout.root.display();
-    let detail = match std::fs::metadata(&layout.root) {
-        Ok(_) => format!("{root}"),
-        Err(_) => format!("{root} will be made at the first start"),
-    };
-    Check { name: "data folder".to_owned(), ok: true, detail, action: None }
+    let there = layout.root.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
+    let unusable =
+        |error| Problem::new(ErrorCode::DataFolderUnusable, format!("{root} cannot be used: {error}."));
+    rustix::fs::access(there, Access::WRITE_OK).map_err(unusable)?;
+    let disk = rustix::fs::statvfs(there).map_err(unusable)?;
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    // Some file systems do not count files.
+    if free < NO_ROOM || (disk.f_files > 0 && disk.f_favail == 0) {
+        let mut problem = crate::data::full("the store");
+        problem.detail = format!("{root}: its disk is full, {} MiB are free", free >> 20);
+        return Err(problem);
+    }
+    let first = if there == layout.root { "" } else { " will be made at the first start" };
+    Ok(format!("{root}{first}, {} MiB free", free >> 20))
 }
 
 #[cfg(test)]
@@ -153,6 +172,17 @@ mod tests {
         assert!(checks[0].detail.contains(&format!("container c-{lost} of {lost}")), "{checks:?}");
         assert!(!checks[0].detail.contains(known.as_str()), "{checks:?}");
         assert!(left(&[(name, vec![object(&known)])], &runtimes).is_empty());
+    }
+
+    #[test]
+    fn a_data_folder_is_usable_where_there_is_room_or_will_be() {
+        let folder = tempfile::tempdir().unwrap();
+        for root in [folder.path().to_owned(), folder.path().join("a/b")] {
+            let check = data_folder(&Layout { root: root.clone() });
+            assert!(check.ok && check.detail.ends_with("MiB free"), "{check:?}");
+        }
+        let check = data_folder(&Layout { root: "/proc/none".into() });
+        assert!(!check.ok && check.detail.contains("/proc/none"), "{check:?}");
     }
 
     #[tokio::test]

@@ -365,6 +365,9 @@ async fn a_full_disk_refuses_new_work_keeps_answering_and_recovers() {
     .await;
     assert_eq!((refused["code"].as_str(), refused["retryable"].as_bool()), (Some("store_full"), Some(true)));
     assert_eq!(world.api.workspace("before").await["runtimeId"], first["runtimeId"]);
+    let told = world.pilot_output(&["doctor"]);
+    let told = String::from_utf8_lossy(&told.stdout).into_owned();
+    assert!(told.contains("MISS  data folder") && told.contains("its disk is full"), "{told}");
 
     disk.free();
     world.api.create_ready("after", "local").await;
