@@ -124,7 +124,5 @@ async fn strays(run: &Run, provider: &dyn Provider, keep: bool) -> Result<Vec<Ow
 
 async fn owned(run: &Run, provider: &dyn Provider) -> Result<Vec<OwnedObject>, Problem> {
     let Some(inventory) = provider.inventory() else { return Ok(Vec::new()) };
-    let runtime = run.runtime();
-    let owned = inventory.list_owned(&runtime.installation).await.map_err(provider_problem)?;
-    Ok(owned.into_iter().filter(|object| object.runtime_id == runtime.runtime_id).collect())
+    inventory.list_of(&run.runtime()).await.map_err(provider_problem)
 }

@@ -49,10 +49,10 @@ pub async fn run(run: &Arc<Run>) -> Result<(), Problem> {
             _ => "An update did not come to its end; going on with it.",
         };
         run.say(Severity::Warning, text);
-        let provider = run.provider(&row)?;
+        let (provider, stack) = (run.provider(&row)?, run.compile(&row)?);
         if status == RunStatus::Absent
             && provider.describe().persistent_home
-            && !has_home(run, provider.as_ref(), &run.compile(&row)?).await?
+            && !has_home(run, provider.as_ref(), &stack).await?
         {
             run.say(
                 Severity::Warning,
@@ -60,7 +60,7 @@ pub async fn run(run: &Arc<Run>) -> Result<(), Problem> {
             );
         }
         shared::ensure(run, &row).await?;
-        apply(run, &run.compile(&row)?, true).await?;
+        apply(run, &stack, true).await?;
         run.applied(&row, None).await?;
     }
     boot(run, &row).await

@@ -53,9 +53,18 @@ pub(crate) fn register_labels(runtime: &RuntimeRef) -> HashMap<String, String> {
     labels
 }
 
-/// Filters for a list call: everything of the installation.
-pub(crate) fn owned_by(installation: &InstallationId) -> HashMap<String, Vec<String>> {
+/// What a list call is to have; all labels of it.
+pub(crate) type Filters = HashMap<String, Vec<String>>;
+
+/// Everything of the installation.
+pub(crate) fn owned_by(installation: &InstallationId) -> Filters {
     HashMap::from([("label".to_owned(), vec![format!("{INSTALLATION}={installation}")])])
+}
+
+/// Everything of the runtime.
+pub(crate) fn of_runtime(runtime: &RuntimeRef) -> Filters {
+    let labels = [(INSTALLATION, runtime.installation.as_str()), (RUNTIME, runtime.runtime_id.as_str())];
+    HashMap::from([("label".to_owned(), labels.map(|(name, value)| format!("{name}={value}")).to_vec())])
 }
 
 /// Whose an object is, when its labels say so completely.

@@ -146,12 +146,21 @@ impl Snapshots for FakeLifecycle {
 #[async_trait]
 impl Inventory for FakeLifecycle {
     async fn list_owned(&self, installation: &InstallationId) -> Result<Vec<OwnedObject>> {
-        let objects = self.client.ask("list what there is", self.client.cloud().list()).await?;
+        self.labelled(owner::labels_of_all(installation)).await
+    }
+
+    async fn list_of(&self, runtime: &RuntimeRef) -> Result<Vec<OwnedObject>> {
+        self.labelled(owner::labels_of(runtime)).await
+    }
+}
+
+impl FakeLifecycle {
+    async fn labelled(&self, labels: Labels) -> Result<Vec<OwnedObject>> {
+        let objects = self.client.ask("list what there is", self.client.cloud().list(labels)).await?;
         let owned = |(kind, id, labels): (String, String, Labels)| {
             let Owner { runtime, .. } = Owner::of(&labels)?;
-            let is_ours = runtime.installation == *installation;
             let home = kind == "volume";
-            is_ours.then_some(OwnedObject { runtime_id: runtime.runtime_id, kind, id, home })
+            Some(OwnedObject { runtime_id: runtime.runtime_id, kind, id, home })
         };
         let mut owned: Vec<_> = objects.into_iter().filter_map(owned).collect();
         owned.sort();

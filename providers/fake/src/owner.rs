@@ -67,6 +67,18 @@ impl Owner {
     }
 }
 
+/// What everything of the installation carries.
+pub(crate) fn labels_of_all(installation: &InstallationId) -> Labels {
+    Labels::from([(INSTALLATION.to_owned(), installation.to_string())])
+}
+
+/// What everything of the runtime carries.
+pub(crate) fn labels_of(runtime: &RuntimeRef) -> Labels {
+    let mut labels = labels_of_all(&runtime.installation);
+    labels.insert(RUNTIME.to_owned(), runtime.runtime_id.to_string());
+    labels
+}
+
 /// Passes when the object is this runtime's of this installation, and tells its labels. Anything else is
 /// never touched.
 pub(crate) fn must_own(kind: &str, name: &str, labels: &Labels, runtime: &RuntimeRef) -> Result<Owner> {

@@ -60,9 +60,7 @@ impl<'a> Instance<'a> {
 
     pub fn accept(&self, machine: wire::Machine) -> Result<wire::Machine> {
         if machine.config.is_none() {
-            let message = format!("the host of the machine {} does not answer", machine.id);
-            return Err(ProviderError::new(ErrorCode::ProviderUnreachable, message)
-                .with_action("Fly moves machines of a broken host, or brings it back; try again later."));
+            return Err(silent(&machine));
         }
         names::must_own("machine", &machine.id, names::owner(&machine.metadata()), &self.runtime)?;
         self.fly.machine_seen(&self.runtime.runtime_id, &machine.id);
@@ -315,6 +313,13 @@ impl<'a> Instance<'a> {
         ProviderError::new(ErrorCode::ProviderFailed, message)
             .with_action("`pilot ws start` makes it again from its stack.")
     }
+}
+
+/// The host of the machine does not answer.
+pub(crate) fn silent(machine: &wire::Machine) -> ProviderError {
+    let message = format!("the host of the machine {} does not answer", machine.id);
+    ProviderError::new(ErrorCode::ProviderUnreachable, message)
+        .with_action("Fly moves machines of a broken host, or brings it back; try again later.")
 }
 
 /// The machine is not in a state for this; it may be in a moment.

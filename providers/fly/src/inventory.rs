@@ -1,15 +1,16 @@
 //! What Fly holds of an installation: apps by their networks, machines by their metadata, volumes by
-//! their apps. Three lists of the whole organisation, however many instances there are.
+//! their apps. Three lists of the whole organisation, however many instances there are; three of one app for one
+//! runtime.
 
 use std::collections::HashMap;
 
 use async_trait::async_trait;
 use contracts::{ErrorCode, InstallationId, RuntimeId};
-use provider_api::{Inventory, OwnedObject, ProviderError, Result};
+use provider_api::{Inventory, OwnedObject, ProviderError, Result, RuntimeRef};
 
-use crate::failure::error;
+use crate::failure::{error, optional};
 use crate::lifecycle::FlyLifecycle;
-use crate::{names, owned};
+use crate::{instance, names, owned};
 
 #[async_trait]
 impl Inventory for FlyLifecycle {
@@ -48,6 +49,39 @@ impl Inventory for FlyLifecycle {
             if let Some(runtime) = owners.get(&volume.app_name) {
                 add(runtime, "volume", owned::id(&volume.app_name, &volume.id));
             }
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// Everything of a runtime is in the app of its name.
+    async fn list_of(&self, runtime: &RuntimeRef) -> Result<Vec<OwnedObject>> {
+        let (client, name) = (self.fly.client()?, names::app(&runtime.runtime_id));
+        let Some(app) = optional(client.app(&name).await, "read the app")? else { return Ok(Vec::new()) };
+        let mut found = Vec::new();
+        let mut add = |kind: &str, id: String, home| {
+            found.push(OwnedObject {
+                runtime_id: runtime.runtime_id.clone(),
+                kind: kind.to_owned(),
+                id,
+                home,
+            });
+        };
+        let machines = optional(client.machines(&name, runtime).await, "list the machines")?;
+        for machine in machines.unwrap_or_default().into_iter().filter(|machine| !machine.is_gone()) {
+            if machine.config.is_none() {
+                return Err(instance::silent(&machine));
+            }
+            if names::owner(&machine.metadata()).is_some_and(|owner| owner.is(runtime)) {
+                add("machine", owned::id(&name, &machine.id), false);
+            }
+        }
+        if names::owner_by_network(&app.network).is_some_and(|owner| owner.is(runtime)) {
+            let volumes = optional(client.volumes(&name).await, "list the volumes")?.unwrap_or_default();
+            for volume in volumes.iter().filter(|volume| !volume.is_going()) {
+                add("volume", owned::id(&name, &volume.id), true);
+            }
+            add("app", app.name, true);
         }
         found.sort();
         Ok(found)

@@ -11,7 +11,7 @@ use provider_api::{Lifecycle, ProviderError, Result, RunStatus, RuntimeRef};
 
 use crate::boot::Delivery;
 use crate::fly::Fly;
-use crate::instance::Instance;
+use crate::instance::{Instance, silent};
 use crate::machine::body_of;
 use crate::settings::{Reach, unusable};
 use crate::wire;
@@ -72,9 +72,7 @@ impl Lifecycle for FlyLifecycle {
             return Ok(RunStatus::Absent);
         };
         if machine.host_status.as_deref() == Some("unreachable") {
-            let message = format!("the host of the machine {} does not answer", machine.id);
-            return Err(ProviderError::new(ErrorCode::ProviderUnreachable, message)
-                .with_action("Fly moves machines of a broken host, or brings it back; try again later."));
+            return Err(silent(&machine));
         }
         Ok(match machine.state.as_str() {
             "stopped" | "failed" => RunStatus::Stopped { exit_code: machine.exit_code() },

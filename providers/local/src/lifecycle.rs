@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use contracts::InstallationId;
 use contracts::workspace::Endpoint;
+use contracts::{InstallationId, RuntimeId};
 use provider_api::{Inventory, Lifecycle, Logs, OwnedObject, Result, RunStatus, RuntimeRef};
 
 use crate::host::Host;
+use crate::layout::Owner;
 use crate::procfs::Label;
 use crate::tree;
 
@@ -58,18 +59,40 @@ impl Logs for LocalLifecycle {
 impl Inventory for LocalLifecycle {
     async fn list_owned(&self, installation: &InstallationId) -> Result<Vec<OwnedObject>> {
         let installation = installation.clone();
-        self.host.run(move |host| list_owned(host, &installation)).await
+        self.host
+            .run(move |host| list(host, &installation, &host.layout.owned(&installation)?, |_| true))
+            .await
+    }
+
+    async fn list_of(&self, runtime: &RuntimeRef) -> Result<Vec<OwnedObject>> {
+        let runtime = runtime.clone();
+        self.host
+            .run(move |host| {
+                let marker = host.layout.read_marker(&runtime.runtime_id)?;
+                let is_ours = marker.is_some_and(|marker| marker.owner == Owner::from(&runtime));
+                let folders = if is_ours { vec![runtime.runtime_id.clone()] } else { Vec::new() };
+                list(host, &runtime.installation, &folders, |id| *id == runtime.runtime_id)
+            })
+            .await
     }
 }
 
-fn list_owned(host: &Host, installation: &InstallationId) -> Result<Vec<OwnedObject>> {
+/// Claims of ports and processes are of this machine's whole account, however many of them count.
+fn list(
+    host: &Host,
+    installation: &InstallationId,
+    folders: &[RuntimeId],
+    counts: impl Fn(&RuntimeId) -> bool,
+) -> Result<Vec<OwnedObject>> {
     let mut owned = BTreeSet::new();
-    for runtime_id in host.layout.owned(installation)? {
+    for runtime_id in folders.iter().cloned() {
         let id = host.layout.folder(&runtime_id).to_string_lossy().into_owned();
         owned.insert(OwnedObject { runtime_id, kind: "directory".to_owned(), id, home: true });
     }
     for (port, owner) in host.ports().list()? {
-        if let Some(owner) = owner.filter(|owner| owner.installation == *installation) {
+        if let Some(owner) =
+            owner.filter(|owner| owner.installation == *installation && counts(&owner.runtime))
+        {
             owned.insert(OwnedObject {
                 runtime_id: owner.runtime,
                 kind: "port".to_owned(),
@@ -80,7 +103,7 @@ fn list_owned(host: &Host, installation: &InstallationId) -> Result<Vec<OwnedObj
     }
     for process in tree::labelled(installation) {
         let is_here = |label: &Label| label.is_in(&host.layout.folder(&label.runtime));
-        if let Some(label) = process.label.filter(is_here) {
+        if let Some(label) = process.label.filter(|label| counts(&label.runtime) && is_here(label)) {
             let id = process.identity.pid.to_string();
             owned.insert(OwnedObject {
                 runtime_id: label.runtime,

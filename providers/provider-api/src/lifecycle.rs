@@ -168,6 +168,13 @@ pub trait Inventory: Send + Sync {
     /// Everything outside that is this installation's, found by labels and not by memory: the witness
     /// that a delete left nothing.
     async fn list_owned(&self, installation: &InstallationId) -> Result<Vec<OwnedObject>>;
+
+    /// The same for one runtime: exactly what [`Inventory::list_owned`] has of it. Worth an own way where the vendor can be
+    /// asked for less than everything; a fence says nothing here.
+    async fn list_of(&self, runtime: &RuntimeRef) -> Result<Vec<OwnedObject>> {
+        let owned = self.list_owned(&runtime.installation).await?;
+        Ok(owned.into_iter().filter(|object| object.runtime_id == runtime.runtime_id).collect())
+    }
 }
 
 /// The end of a log for [`Logs::tail`]: at most `max_bytes`, beginning with a whole line when there is

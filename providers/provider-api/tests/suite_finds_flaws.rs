@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use contracts::RuntimeId;
 use contracts::workspace::Endpoint;
+use contracts::{InstallationId, RuntimeId};
 use provider_api::conformance::{Bench, Verdict, check, new_bench};
 use provider_api::*;
 
@@ -23,6 +23,7 @@ enum Flaw {
     StopsInsteadOfSuspend,
     IgnoresFences,
     StartsWithoutAWordOfItsFence,
+    ListsAllAsOnesOwn,
     Logs(String),
 }
 
@@ -71,7 +72,27 @@ impl Provider for Flawed {
     }
 
     fn inventory(&self) -> Option<Arc<dyn Inventory>> {
-        self.inner.inventory()
+        let inner = self.inner.inventory()?;
+        Some(Arc::new(FlawedInventory { inner, flaw: self.flaw.clone() }))
+    }
+}
+
+struct FlawedInventory {
+    inner: Arc<dyn Inventory>,
+    flaw: Flaw,
+}
+
+#[async_trait]
+impl Inventory for FlawedInventory {
+    async fn list_owned(&self, installation: &InstallationId) -> Result<Vec<OwnedObject>> {
+        self.inner.list_owned(installation).await
+    }
+
+    async fn list_of(&self, runtime: &RuntimeRef) -> Result<Vec<OwnedObject>> {
+        let mut owned = self.list_owned(&runtime.installation).await?;
+        owned
+            .retain(|object| self.flaw == Flaw::ListsAllAsOnesOwn || object.runtime_id == runtime.runtime_id);
+        Ok(owned)
     }
 }
 
@@ -199,6 +220,7 @@ async fn each_flaw_breaks_its_promise_and_what_is_not_offered_is_not_applicable(
         (Flaw::IgnoresFences, "every_write_keeps_a_higher_fence"),
         (Flaw::IgnoresFences, "a_suspend_and_a_resume_keep_a_higher_fence"),
         (Flaw::StartsWithoutAWordOfItsFence, "a_write_with_a_lower_fence_is_refused_and_changes_nothing"),
+        (Flaw::ListsAllAsOnesOwn, "what_one_runtime_owns_is_what_the_installation_owns_of_it"),
         (Flaw::Logs(String::new()), "the_credential_is_never_shown"),
     ] {
         for flaw in [Flaw::None, flaw] {

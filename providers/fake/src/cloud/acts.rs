@@ -9,16 +9,17 @@ use serde_json::Value;
 use super::api::Answer;
 use super::call::{Call, Taken};
 use super::instance::Instance;
-use super::{CloudError, Files, Machine, Objects, Phase, Spec, Volume, images};
+use super::{CloudError, Files, Labels, Machine, Objects, Phase, Spec, Volume, images};
 
 impl Objects {
     pub fn act(&mut self, call: Call) -> Answer<Value> {
         match call {
             Call::Ping => told(()),
-            Call::List => {
+            Call::List { labels } => {
                 let volumes = self.volumes.iter().map(|(name, it)| ("volume", name, &it.labels));
                 let machines = self.machines.iter().map(|(name, it)| ("machine", name, &it.labels));
-                told(volumes.chain(machines).collect::<Vec<_>>())
+                let has_all = |has: &Labels| labels.iter().all(|(name, value)| has.get(name) == Some(value));
+                told(volumes.chain(machines).filter(|(.., has)| has_all(has)).collect::<Vec<_>>())
             }
             Call::Volume { name } => told(self.volume(&name)?),
             Call::CreateVolume { name, new } => {

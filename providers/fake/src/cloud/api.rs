@@ -56,9 +56,9 @@ impl Session {
         self.ask(Call::Ping).await
     }
 
-    /// Kind, name and labels of everything.
-    pub async fn list(&self) -> Answer<Vec<(String, String, Labels)>> {
-        self.ask(Call::List).await
+    /// Kind, name and labels of everything that has at least these labels.
+    pub async fn list(&self, labels: Labels) -> Answer<Vec<(String, String, Labels)>> {
+        self.ask(Call::List { labels }).await
     }
 
     pub async fn volume(&self, name: &str) -> Answer<Volume> {

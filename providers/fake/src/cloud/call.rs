@@ -17,7 +17,10 @@ pub(crate) struct Request {
 #[derive(Serialize, Deserialize)]
 pub(crate) enum Call {
     Ping,
-    List,
+    /// What has at least these labels.
+    List {
+        labels: Labels,
+    },
     Volume {
         name: String,
     },
@@ -98,7 +101,7 @@ impl Call {
             Call::StopMachine { name, .. } => ("stop machine", name),
             Call::SuspendMachine { name, .. } => ("suspend machine", name),
             Call::TakeSnapshot { name } => ("take snapshot", name),
-            Call::Ping | Call::List | Call::Volume { .. } | Call::Machine { .. } => return None,
+            Call::Ping | Call::List { .. } | Call::Volume { .. } | Call::Machine { .. } => return None,
             Call::Image { .. } | Call::Log { .. } | Call::Home { .. } | Call::Snapshots { .. } => {
                 return None;
             }

@@ -96,6 +96,7 @@ macro_rules! __for_each_conformance_case {
         Images another_image_keeps_the_home_and_what_runs_runs;
         Images another_image_starts_nothing_that_is_stopped;
         Nothing the_objects_of_another_installation_are_never_touched;
+        Nothing what_one_runtime_owns_is_what_the_installation_owns_of_it;
         Nothing a_stale_generation_is_fenced_and_leaves_the_object_as_it_is;
         Nothing a_generation_that_an_update_made_stale_is_fenced;
         Nothing a_write_with_a_lower_fence_is_refused_and_changes_nothing;

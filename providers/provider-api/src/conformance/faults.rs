@@ -152,6 +152,7 @@ pub async fn what_cannot_be_reached_is_never_read_as_gone(bench: &Bench) {
     fails("a start", lifecycle.start(&runtime)).await;
     let inventory = bench.provider.inventory().expect("an inventory");
     fails("the inventory", inventory.list_owned(&bench.installation)).await;
+    fails("the inventory of one", inventory.list_of(&runtime)).await;
     for name in stack.names().iter().rev() {
         fails(&format!("a read of {name}"), stack.read(name)).await;
         fails(&format!("an import of {name}"), stack.import(name)).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use contracts::{ErrorCode, InstallationId};
 
 use crate::conformance::{Bench, Stack};
-use crate::{Outcome, ProviderError, Result, RuntimeSpec};
+use crate::{Outcome, ProviderError, Result, RuntimeRef, RuntimeSpec};
 
 /// A refusal that changed nothing, names what is refused and says what to do.
 pub(super) fn refused<T>(what: &str, result: Result<T>, code: ErrorCode) -> ProviderError {
@@ -58,6 +58,33 @@ pub async fn the_objects_of_another_installation_are_never_touched(bench: &Bench
 
     assert_eq!(bench.hands.objects(&runtime).await, objects);
     assert!(bench.hands.runs(&runtime).await);
+}
+
+pub async fn what_one_runtime_owns_is_what_the_installation_owns_of_it(bench: &Bench) {
+    let (mut one, mut other) = (bench.stack(), bench.stack());
+    one.up().await;
+    other.up().await;
+    let inventory = bench.second.inventory().expect("an inventory");
+    let of = async |runtime: &RuntimeRef| {
+        let mut owned = inventory.list_of(runtime).await.unwrap();
+        owned.sort();
+        owned
+    };
+    for stack in [&one, &other] {
+        let runtime = stack.runtime();
+        let mut all = bench.owned().await;
+        all.retain(|object| object.runtime_id == runtime.runtime_id);
+        all.sort();
+        assert!(all.len() >= stack.declared.resources.len(), "{all:?}");
+        assert_eq!(of(&runtime).await, all, "both ways to ask have one answer");
+        assert_eq!(of(&runtime.clone().under(Some(7))).await, all, "whoever asks");
+        let elsewhere = RuntimeRef::new(runtime.runtime_id, InstallationId::random());
+        assert_eq!(of(&elsewhere).await, [], "another installation's are not in it");
+    }
+    assert_eq!(of(&bench.stack().runtime()).await, [], "of one that was never made there is nothing");
+    one.down().await;
+    assert_eq!(of(&one.runtime()).await, []);
+    assert!(!of(&other.runtime()).await.is_empty(), "what is left is the other's");
 }
 
 /// A program that still works on an older generation of the same runtime, and knows what exists.
