@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use contracts::workspace::{Endpoint, ProviderCapabilities};
-use contracts::{InstallationId, ProviderName};
+use contracts::{InstallationId, ProviderName, RuntimeId};
+use futures_util::StreamExt as _;
 use provider_api::error::Result;
 use provider_api::{
     Declared, Description, Exec, Images, Inventory, Lifecycle, Logs, Provider, Resource, RunStatus,
-    RuntimeRef, RuntimeSpec, Snapshots,
+    RuntimeRef, RuntimeSpec, Snapshots, Statuses,
 };
 use provider_server::calls::Call;
 
@@ -61,6 +62,12 @@ impl Lifecycle for MeasuredLifecycle {
 
     async fn status(&self, runtime: &RuntimeRef) -> Result<RunStatus> {
         self.call("status").measured(self.lifecycle.status(runtime)).await
+    }
+
+    fn status_many(&self, installation: InstallationId, runtimes: Vec<RuntimeId>) -> Statuses<'_> {
+        self.call("status_many")
+            .measured_to_its_end(self.lifecycle.status_many(installation, runtimes))
+            .boxed()
     }
 
     async fn endpoint(&self, runtime: &RuntimeRef) -> Result<Endpoint> {

@@ -1,10 +1,12 @@
 //! Looks at everything, again and again, and does what is missing for what is desired to be true: an instance that died is
 //! started again, what runs and should not is stopped, a delete that failed goes on. What nobody can see is left as it is.
 
+mod ask;
 mod decide;
 mod look;
 pub mod why;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,11 +22,13 @@ use crate::lifecycle::service::Caller;
 use crate::lifecycle::state::{Event, next};
 use crate::store::{Change, Kept, Store, WorkspaceRow};
 use crate::wiring::Providers;
+use ask::{Asked, ask};
 use decide::{Decision, decide};
 
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// What is not to run is looked at every so many rounds: nothing waits for it.
+/// What is not to run is looked at every so many rounds: nothing waits for it. So often it is asked, too, whether what answers
+/// where it was is to be reached elsewhere.
 const RESTING: u32 = 6;
 
 /// What has ended is cleared away every so many rounds.
@@ -101,24 +105,27 @@ impl Reconciler {
             .into_iter()
             .filter(|row| row.desired == Desired::Running || round.is_multiple_of(RESTING) || is_open(row));
         // Each in a task of its own, so that neither an error nor a panic keeps the others from their turn.
-        let looks = rows.map(|row| {
-            let (this, slug) = (Arc::clone(self), row.slug.clone());
-            let look = AbortOnDropHandle::new(tokio::spawn(async move { this.converge(&row).await }));
+        let looks = ask(&self.providers, &self.installation, rows.collect()).map(|asked| {
+            let (this, slug) = (Arc::clone(self), asked.row.slug.clone());
+            let look = AbortOnDropHandle::new(tokio::spawn(async move { this.converge(asked, round).await }));
             async move { (slug, look.await) }
         });
-        let mut looks = futures_util::stream::iter(looks).buffer_unordered(AT_ONCE);
-        let mut leased = Instant::now();
-        while let Some((slug, look)) = looks.next().await {
-            if leased.elapsed() > INTERVAL / self.hurry {
+        let mut looks = pin!(looks.buffer_unordered(AT_ONCE));
+        let (mut leased, turn) = (Instant::now(), INTERVAL / self.hurry);
+        loop {
+            // Also while nobody says anything.
+            let look = tokio::time::timeout(turn, looks.next()).await;
+            if leased.elapsed() > turn {
                 leased = Instant::now();
                 if !self.holds_lease().await? {
                     return Ok(());
                 }
             }
             match look {
-                Ok(Ok(())) => {}
-                Ok(Err(problem)) => tracing::warn!(%slug, %problem, "reconcile"),
-                Err(panic) => tracing::error!(%slug, %panic, "reconcile"),
+                Err(_) | Ok(Some((_, Ok(Ok(()))))) => {}
+                Ok(Some((slug, Ok(Err(problem))))) => tracing::warn!(%slug, %problem, "reconcile"),
+                Ok(Some((slug, Err(panic)))) => tracing::error!(%slug, %panic, "reconcile"),
+                Ok(None) => break,
             }
         }
         for row in self.store.homes_over().await? {
@@ -146,9 +153,9 @@ impl Reconciler {
             || self.store.lease(RECONCILER, &self.name, LEASE / self.hurry).await?.is_some())
     }
 
-    async fn converge(&self, row: &WorkspaceRow) -> Result<(), Problem> {
+    async fn converge(&self, Asked { row: before, listed }: Asked, round: u32) -> Result<(), Problem> {
         // As it is now: a round can take a while.
-        let Some(row) = &self.store.workspace(&row.id.clone().into()).await? else { return Ok(()) };
+        let Some(row) = &self.store.workspace(&before.id.clone().into()).await? else { return Ok(()) };
         if !self.store.unfinished_of(&row.runtime_id).await?.is_empty() {
             return Ok(());
         }
@@ -156,7 +163,11 @@ impl Reconciler {
             // There is nothing to see that would change what follows.
             Desired::Deleted => Decision { note: None, want: Some(self.ending(row).await?) },
             _ => {
-                let Ok(seen) = tokio::time::timeout(LOOK, look::look(self, row)).await else { return Ok(()) };
+                // What was said of another version of it may have been true of that alone.
+                let listed = listed.filter(|_| row.tag() == before.tag());
+                let known = row.endpoint.clone().filter(|_| !round.is_multiple_of(RESTING));
+                let look = look::look(self, row, listed, known);
+                let Ok(seen) = tokio::time::timeout(LOOK, look).await else { return Ok(()) };
                 decide(row.desired, row.observed, row.error.as_ref(), seen)
             }
         };

@@ -1,7 +1,7 @@
 //! One look at one instance: the provider's word on whether it runs, and its own on how it is.
 
 use contracts::identity::HealthStatus;
-use contracts::workspace::Desired;
+use contracts::workspace::{Desired, Endpoint};
 use contracts::{ErrorCode, Problem};
 use provider_api::{RunStatus, RuntimeRef};
 
@@ -11,7 +11,13 @@ use crate::engine::provider_problem;
 use crate::readiness;
 use crate::store::WorkspaceRow;
 
-pub async fn look(reconciler: &Reconciler, row: &WorkspaceRow) -> Seen {
+/// `listed`: what the provider has said, when it was asked for all. `known`: where it answered before.
+pub async fn look(
+    reconciler: &Reconciler,
+    row: &WorkspaceRow,
+    listed: Option<provider_api::Result<RunStatus>>,
+    known: Option<Endpoint>,
+) -> Seen {
     let Ok(provider) = reconciler.providers.get(row.provider.as_str()) else {
         let detail = format!("The provider {} is not configured.", row.provider);
         let action = "Start the server with it again. Nothing of the workspace is lost.";
@@ -19,7 +25,13 @@ pub async fn look(reconciler: &Reconciler, row: &WorkspaceRow) -> Seen {
     };
     let runtime = RuntimeRef::new(row.runtime_id.clone(), reconciler.installation.clone());
     let lifecycle = provider.lifecycle();
-    match lifecycle.status(&runtime).await {
+    let status = match listed {
+        Some(Ok(status)) if is_as_desired(row.desired, &status) => Ok(status),
+        Some(Err(error)) => Err(error),
+        // Before anything follows from it, it is asked for by itself: a list may be a moment behind.
+        _ => lifecycle.status(&runtime).await,
+    };
+    match status {
         Ok(RunStatus::Running) => {}
         Ok(RunStatus::Stopped { .. }) => return Seen::Stopped,
         Ok(RunStatus::Suspended) => return Seen::Suspended,
@@ -35,6 +47,13 @@ pub async fn look(reconciler: &Reconciler, row: &WorkspaceRow) -> Seen {
     // That it runs at all is enough to know where it should not.
     if row.desired != Desired::Running {
         return unreachable("It runs.".to_owned());
+    }
+    if let Some(endpoint) = known
+        && let Some(health) = readiness::probe(&reconciler.probe, &endpoint).await
+        && health.identity.runtime_id == row.runtime_id
+        && health.status == HealthStatus::Ok
+    {
+        return Seen::Answers(endpoint);
     }
     let Ok(endpoint) = lifecycle.endpoint(&runtime).await else {
         return unreachable("The instance has no address.".to_owned());
@@ -55,5 +74,14 @@ pub async fn look(reconciler: &Reconciler, row: &WorkspaceRow) -> Seen {
             }
         }
         None => unreachable("The instance does not answer.".to_owned()),
+    }
+}
+
+fn is_as_desired(desired: Desired, status: &RunStatus) -> bool {
+    match desired {
+        Desired::Running => *status == RunStatus::Running,
+        Desired::Stopped => matches!(status, RunStatus::Stopped { .. } | RunStatus::Absent),
+        Desired::Suspended => *status == RunStatus::Suspended,
+        Desired::Deleted => *status == RunStatus::Absent,
     }
 }

@@ -249,7 +249,7 @@ fn is_of(labels: &HashMap<String, String>, runtime: &RuntimeId) -> bool {
 }
 
 /// The host that did not answer may hold the runtime.
-fn may_be_there(error: ProviderError) -> ProviderError {
+pub(crate) fn may_be_there(error: ProviderError) -> ProviderError {
     let message = format!(
         "{}; the runtime may be on that host, so it is neither gone nor made elsewhere",
         error.message

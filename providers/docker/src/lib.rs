@@ -28,6 +28,7 @@ mod placement;
 mod service;
 mod settings;
 mod ssh;
+mod statuses;
 mod subnet;
 mod transport;
 mod volume;

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use contracts::workspace::Endpoint;
-use provider_api::{Lifecycle, Logs, Result, RunStatus, RuntimeRef};
+use contracts::{InstallationId, RuntimeId};
+use provider_api::{Lifecycle, Logs, Result, RunStatus, RuntimeRef, Statuses};
 
 use crate::container::{self, Machine};
 use crate::hosts::Hosts;
-use crate::logs;
+use crate::{logs, statuses};
 
 pub(crate) struct DockerLifecycle {
     pub hosts: Arc<Hosts>,
@@ -58,6 +59,10 @@ impl Lifecycle for DockerLifecycle {
         let engine = self.hosts.of(&runtime.runtime_id).await?;
         let found = Machine::new(&engine, runtime.clone()).find().await?;
         Ok(found.as_ref().map_or(RunStatus::Absent, container::status))
+    }
+
+    fn status_many(&self, installation: InstallationId, runtimes: Vec<RuntimeId>) -> Statuses<'_> {
+        statuses::many(self, installation, runtimes)
     }
 
     async fn endpoint(&self, runtime: &RuntimeRef) -> Result<Endpoint> {

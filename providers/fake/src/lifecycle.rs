@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use contracts::workspace::Endpoint;
-use contracts::{ErrorCode, InstallationId};
+use contracts::{ErrorCode, InstallationId, RuntimeId};
 use provider_api::{
     Exec, Executed, Inventory, Lifecycle, Logs, OwnedObject, ProviderError, Result, RunStatus, RuntimeRef,
-    Snapshot, Snapshots,
+    Snapshot, Snapshots, Statuses, lifecycle,
 };
 
 use crate::client::Client;
@@ -51,6 +51,14 @@ impl FakeLifecycle {
     }
 }
 
+fn run_status(phase: Phase) -> RunStatus {
+    match phase {
+        Phase::Running => RunStatus::Running,
+        Phase::Suspended => RunStatus::Suspended,
+        Phase::Stopped => RunStatus::Stopped { exit_code: Some(0) },
+    }
+}
+
 fn gone(runtime: &RuntimeRef) -> ProviderError {
     let message = format!("{} has no machine in the cloud", runtime.runtime_id);
     ProviderError::new(ErrorCode::ProviderFailed, message)
@@ -85,12 +93,20 @@ impl Lifecycle for FakeLifecycle {
     }
 
     async fn status(&self, runtime: &RuntimeRef) -> Result<RunStatus> {
-        Ok(match self.find(runtime).await?.map(|found| found.phase) {
-            None => RunStatus::Absent,
-            Some(Phase::Running) => RunStatus::Running,
-            Some(Phase::Suspended) => RunStatus::Suspended,
-            Some(Phase::Stopped) => RunStatus::Stopped { exit_code: Some(0) },
-        })
+        Ok(self.find(runtime).await?.map_or(RunStatus::Absent, |found| run_status(found.phase)))
+    }
+
+    fn status_many(&self, installation: InstallationId, runtimes: Vec<RuntimeId>) -> Statuses<'_> {
+        let labels = owner::labels_of_all(&installation);
+        let list = async move {
+            let listed = self.client.ask("list the machines", self.client.cloud().machines(labels)).await?;
+            let told = listed.into_iter().filter_map(|(name, machine)| {
+                let runtime = Owner::of(&machine.labels)?.runtime.runtime_id;
+                (name == owner::machine_name(&runtime)).then_some((runtime, run_status(machine.phase)))
+            });
+            Ok(told.collect())
+        };
+        lifecycle::by_list(self, installation, runtimes, list)
     }
 
     async fn endpoint(&self, runtime: &RuntimeRef) -> Result<Endpoint> {
@@ -109,7 +125,7 @@ impl Logs for FakeLifecycle {
         let Some(_) = self.find(runtime).await? else { return Ok(String::new()) };
         let name = owner::machine_name(&runtime.runtime_id);
         let log = self.client.look("read the log", self.client.cloud().log(&name)).await?.unwrap_or_default();
-        Ok(provider_api::lifecycle::last_lines(&log, max_bytes))
+        Ok(lifecycle::last_lines(&log, max_bytes))
     }
 }
 

@@ -4,17 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use contracts::ErrorCode;
 use contracts::network::network;
 use contracts::workspace::Endpoint;
-use provider_api::{Lifecycle, ProviderError, Result, RunStatus, RuntimeRef};
+use contracts::{ErrorCode, InstallationId, RuntimeId};
+use provider_api::{Lifecycle, ProviderError, Result, RunStatus, RuntimeRef, Statuses, lifecycle};
 
 use crate::boot::Delivery;
+use crate::failure::error;
 use crate::fly::Fly;
 use crate::instance::{Instance, silent};
 use crate::machine::body_of;
 use crate::settings::{Reach, unusable};
-use crate::wire;
+use crate::{names, wire};
 
 pub(crate) struct FlyLifecycle {
     pub fly: Arc<Fly>,
@@ -22,6 +23,8 @@ pub(crate) struct FlyLifecycle {
 
 /// Sends a request to this machine and no other.
 const FORCE_INSTANCE: &str = "fly-force-instance-id";
+/// A list has all machines of the organisation, whosever they are; fewer than these are asked for one by one.
+const WORTH_A_LIST: usize = 4;
 const HTTPS: u16 = 443;
 const HTTP: u16 = 80;
 
@@ -81,6 +84,26 @@ impl Lifecycle for FlyLifecycle {
             // On the way up, or not down yet.
             _ => RunStatus::Running,
         })
+    }
+
+    /// One list of the organisation. It is believed where it says that a machine runs: how one has ended is asked of itself.
+    fn status_many(&self, installation: InstallationId, runtimes: Vec<RuntimeId>) -> Statuses<'_> {
+        if runtimes.len() < WORTH_A_LIST {
+            return lifecycle::one_by_one(self, installation, runtimes);
+        }
+        let ours = installation.clone();
+        let list = async move {
+            let listed = self.fly.client()?.all_machines().await;
+            let (machines, _) = listed.map_err(|failure| error(failure, "list the machines"))?;
+            let started = machines.into_iter().filter(|machine| machine.state == "started");
+            let told = started.filter_map(|machine| {
+                let owner = names::owner(&machine.config.metadata)?;
+                let is_its = owner.installation == ours && machine.app_name == names::app(&owner.runtime_id);
+                is_its.then_some((owner.runtime_id, RunStatus::Running))
+            });
+            Ok(told.collect())
+        };
+        lifecycle::by_list(self, installation, runtimes, list)
     }
 
     async fn endpoint(&self, runtime: &RuntimeRef) -> Result<Endpoint> {

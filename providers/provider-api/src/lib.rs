@@ -28,7 +28,7 @@ pub use declare::{Declaration, Declared, Expr};
 pub use error::{Late, Outcome, ProviderError, Result};
 pub use lifecycle::{
     Exec, Executed, Images, Inventory, Lifecycle, Logs, OwnedObject, RunStatus, RuntimeRef, Snapshot,
-    Snapshots,
+    Snapshots, Statuses,
 };
 pub use provider::{BootFile, BootSource, Description, Provider, RuntimeSpec};
 pub use resource::{

@@ -1,10 +1,12 @@
 //! Run-state: what is done with a runtime after its resources exist, without Pulumi.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use contracts::workspace::{Endpoint, Image};
 use contracts::{ErrorCode, InstallationId, RuntimeId};
+use futures_util::stream::{self, BoxStream, StreamExt as _};
 
 use crate::error::{ProviderError, Result};
 
@@ -86,8 +88,54 @@ pub trait Lifecycle: Send + Sync {
     /// What is true now.
     async fn status(&self, runtime: &RuntimeRef) -> Result<RunStatus>;
 
+    /// The same for many of one installation, for who looks at all of them again and again. Each is told of once, in any order,
+    /// as soon as something is known of it: what does not answer keeps nobody else waiting. Each answer is what `status`
+    /// would give, so what a list does not have, or says in other words, is asked for by itself: [`one_by_one`].
+    fn status_many(&self, installation: InstallationId, runtimes: Vec<RuntimeId>) -> Statuses<'_> {
+        one_by_one(self, installation, runtimes)
+    }
+
     /// Where the instance's backend is reached. Stable while the instance runs, and over a suspend.
     async fn endpoint(&self, runtime: &RuntimeRef) -> Result<Endpoint>;
+}
+
+/// Answers of [`Lifecycle::status_many`].
+pub type Statuses<'a> = BoxStream<'a, (RuntimeId, Result<RunStatus>)>;
+
+/// So many are asked for side by side.
+const AT_ONCE: usize = 32;
+
+/// Asks for each by itself.
+pub fn one_by_one<L: Lifecycle + ?Sized>(
+    lifecycle: &L,
+    installation: InstallationId,
+    runtimes: Vec<RuntimeId>,
+) -> Statuses<'_> {
+    let ask = move |id: RuntimeId| {
+        let runtime = RuntimeRef::new(id.clone(), installation.clone());
+        async move { (id, lifecycle.status(&runtime).await) }
+    };
+    stream::iter(runtimes).map(ask).buffer_unordered(AT_ONCE).boxed()
+}
+
+/// Believes what one list says; what that does not have is asked for by itself. Where there is no list, its error is the
+/// answer for all.
+pub fn by_list<'a, L: Lifecycle + ?Sized>(
+    lifecycle: &'a L,
+    installation: InstallationId,
+    mut runtimes: Vec<RuntimeId>,
+    list: impl Future<Output = Result<HashMap<RuntimeId, RunStatus>>> + Send + 'a,
+) -> Statuses<'a> {
+    let told = async move {
+        let mut listed = match list.await {
+            Ok(listed) => listed,
+            Err(error) => return stream::iter(runtimes).map(move |id| (id, Err(error.clone()))).boxed(),
+        };
+        let mut known = Vec::new();
+        runtimes.retain(|id| listed.remove(id).map(|status| known.push((id.clone(), Ok(status)))).is_none());
+        stream::iter(known).chain(one_by_one(lifecycle, installation, runtimes)).boxed()
+    };
+    stream::once(told).flatten().boxed()
 }
 
 /// What instances say.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use contracts::workspace::Endpoint;
 use contracts::{InstallationId, RuntimeId};
+use futures_util::StreamExt as _;
 use provider_api::conformance::{Bench, Verdict, check, new_bench};
 use provider_api::*;
 
@@ -24,6 +25,7 @@ enum Flaw {
     IgnoresFences,
     StartsWithoutAWordOfItsFence,
     ListsAllAsOnesOwn,
+    SaysOfManyWhatItKnowsOfNone,
     Logs(String),
 }
 
@@ -186,6 +188,14 @@ impl Lifecycle for FlawedLifecycle {
         }
     }
 
+    fn status_many(&self, installation: InstallationId, runtimes: Vec<RuntimeId>) -> Statuses<'_> {
+        let inner = self.inner.status_many(installation, runtimes);
+        match self.flaw {
+            Flaw::SaysOfManyWhatItKnowsOfNone => inner.map(|(id, _)| (id, Ok(RunStatus::Absent))).boxed(),
+            _ => inner,
+        }
+    }
+
     async fn endpoint(&self, runtime: &RuntimeRef) -> Result<Endpoint> {
         self.inner.endpoint(runtime).await
     }
@@ -220,6 +230,8 @@ async fn each_flaw_breaks_its_promise_and_what_is_not_offered_is_not_applicable(
         (Flaw::IgnoresFences, "every_write_keeps_a_higher_fence"),
         (Flaw::IgnoresFences, "a_suspend_and_a_resume_keep_a_higher_fence"),
         (Flaw::StartsWithoutAWordOfItsFence, "a_write_with_a_lower_fence_is_refused_and_changes_nothing"),
+        (Flaw::SaysOfManyWhatItKnowsOfNone, "what_is_said_of_many_is_what_is_said_of_each"),
+        (Flaw::SaysOfManyWhatItKnowsOfNone, "what_cannot_be_reached_is_never_read_as_gone"),
         (Flaw::ListsAllAsOnesOwn, "what_one_runtime_owns_is_what_the_installation_owns_of_it"),
         (Flaw::Logs(String::new()), "the_credential_is_never_shown"),
     ] {

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use contracts::ProviderName;
+use futures_util::{Stream, StreamExt as _, stream};
 use provider_api::{Outcome, ProviderError};
 use tracing::{Instrument as _, Span, field};
 
@@ -63,6 +64,23 @@ impl Call {
         self.watched(Span::none(), work).await
     }
 
+    /// The same for an answer in parts: it takes until the last of them, and ends as the last of those that were refused.
+    pub fn measured_to_its_end<K, T>(
+        self,
+        parts: impl Stream<Item = (K, Result<T, ProviderError>)>,
+    ) -> impl Stream<Item = (K, Result<T, ProviderError>)> {
+        let mut watch = Watch { call: self, span: Span::none(), outcome: "abandoned", since: Instant::now() };
+        let mut so_far = "ok";
+        parts.map(Some).chain(stream::once(async { None })).filter_map(move |part| {
+            match &part {
+                Some((_, answer)) if answer.is_err() => so_far = outcome(answer),
+                Some(_) => {}
+                None => watch.ended(so_far),
+            }
+            std::future::ready(part)
+        })
+    }
+
     async fn watched<T>(
         self,
         span: Span,
@@ -70,7 +88,7 @@ impl Call {
     ) -> Result<T, ProviderError> {
         let mut watch = Watch { call: self, span, outcome: "abandoned", since: Instant::now() };
         let result = work.await;
-        watch.outcome = outcome(&result);
+        watch.ended(outcome(&result));
         result
     }
 }
@@ -90,6 +108,12 @@ struct Watch {
     span: Span,
     outcome: &'static str,
     since: Instant,
+}
+
+impl Watch {
+    fn ended(&mut self, outcome: &'static str) {
+        self.outcome = outcome;
+    }
 }
 
 impl Drop for Watch {
@@ -128,7 +152,14 @@ mod tests {
         call().measured(fails(partial)).await.unwrap_err();
         let never = call().traced::<()>(std::future::pending());
         tokio::time::timeout(std::time::Duration::from_millis(1), never).await.unwrap_err();
+        let parts = stream::iter([("a", Ok(())), ("b", fails(Outcome::Unknown).await), ("c", Ok(()))]);
+        let many = Call { method: "status_many", ..call() };
+        assert_eq!(many.clone().measured_to_its_end(parts).collect::<Vec<_>>().await.len(), 3);
+        drop(many.measured_to_its_end(stream::pending::<((), Result<(), _>)>()));
         let page = recorder.handle().render();
+        for outcome in ["unknown", "abandoned"] {
+            assert!(page.contains(&format!("call=\"status_many\",outcome=\"{outcome}\"}} 1\n")), "{page}");
+        }
         for outcome in ["ok", "refused", "unknown", "partial", "abandoned"] {
             let line = format!(
                 "pilot_provider_call_seconds_count{{provider=\"fake\",resource=\"pilot:fake:Machine\",call=\"create\",\

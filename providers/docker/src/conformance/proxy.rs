@@ -2,6 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -36,6 +37,7 @@ pub struct Proxy {
     mode: Arc<Mutex<Mode>>,
     /// What was connected before a change is cut.
     changes: watch::Sender<()>,
+    requests: Arc<AtomicUsize>,
 }
 
 impl Proxy {
@@ -47,25 +49,33 @@ impl Proxy {
         let (changes, changed) = watch::channel(());
         let listener = UnixListener::bind(folder.path().join("docker.sock")).expect("a socket");
         let shared = mode.clone();
+        let requests = Arc::<AtomicUsize>::default();
+        let counted = Arc::clone(&requests);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let (mut changed, shared) = (changed.clone(), shared.clone());
+                let counted = Arc::clone(&counted);
                 changed.mark_unchanged();
                 tokio::spawn(async move {
                     tokio::select! {
-                        () = relay(client, shared) => {}
+                        () = relay(client, shared, counted) => {}
                         // Also when the proxy is gone.
                         _ = changed.changed() => {}
                     }
                 });
             }
         });
-        Self { folder, mode, changes }
+        Self { folder, mode, changes, requests }
     }
 
     /// Its address, as a module's only host.
     pub fn host(&self) -> String {
         format!("unix://{}", self.socket().display())
+    }
+
+    /// How many requests there were since this was asked before.
+    pub fn take_requests(&self) -> usize {
+        self.requests.swap(0, Ordering::Relaxed)
     }
 
     /// Once, the request with this in its first line is carried out, and its answer lost.
@@ -115,7 +125,7 @@ impl Faults for Proxy {
     }
 }
 
-async fn relay(mut client: UnixStream, mode: Arc<Mutex<Mode>>) {
+async fn relay(mut client: UnixStream, mode: Arc<Mutex<Mode>>, requests: Arc<AtomicUsize>) {
     let Ok(mut engine) = UnixStream::connect(ENGINE).await else { return };
     let (mut up, mut down) = (vec![0; 65536], vec![0; 65536]);
     let mut fate = Fate::Passes;
@@ -125,6 +135,7 @@ async fn relay(mut client: UnixStream, mode: Arc<Mutex<Mode>>) {
                 let Ok(count @ 1..) = read else { return };
                 let head = String::from_utf8_lossy(&up[..count]).lines().next().unwrap_or_default().to_owned();
                 if METHODS.iter().any(|method| head.starts_with(method)) {
+                    requests.fetch_add(1, Ordering::Relaxed);
                     fate = decide(&mut lock(&mode), &head);
                 }
                 if fate != Fate::Hangs && engine.write_all(&up[..count]).await.is_err() { return }

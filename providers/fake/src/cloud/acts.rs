@@ -11,6 +11,10 @@ use super::call::{Call, Taken};
 use super::instance::Instance;
 use super::{CloudError, Files, Labels, Machine, Objects, Phase, Spec, Volume, images};
 
+fn has_all(has: &Labels, wanted: &Labels) -> bool {
+    wanted.iter().all(|(name, value)| has.get(name) == Some(value))
+}
+
 impl Objects {
     pub fn act(&mut self, call: Call) -> Answer<Value> {
         match call {
@@ -18,8 +22,12 @@ impl Objects {
             Call::List { labels } => {
                 let volumes = self.volumes.iter().map(|(name, it)| ("volume", name, &it.labels));
                 let machines = self.machines.iter().map(|(name, it)| ("machine", name, &it.labels));
-                let has_all = |has: &Labels| labels.iter().all(|(name, value)| has.get(name) == Some(value));
-                told(volumes.chain(machines).filter(|(.., has)| has_all(has)).collect::<Vec<_>>())
+                let all = volumes.chain(machines).filter(|(.., has)| has_all(has, &labels));
+                told(all.collect::<Vec<_>>())
+            }
+            Call::Machines { labels } => {
+                let all = self.machines.iter().filter(|(_, machine)| has_all(&machine.labels, &labels));
+                told(all.collect::<Vec<_>>())
             }
             Call::Volume { name } => told(self.volume(&name)?),
             Call::CreateVolume { name, new } => {

@@ -61,6 +61,11 @@ impl Session {
         self.ask(Call::List { labels }).await
     }
 
+    /// Every machine that has at least these labels, by its name.
+    pub async fn machines(&self, labels: Labels) -> Answer<Vec<(String, Machine)>> {
+        self.ask(Call::Machines { labels }).await
+    }
+
     pub async fn volume(&self, name: &str) -> Answer<Volume> {
         self.ask(Call::Volume { name: name.to_owned() }).await
     }

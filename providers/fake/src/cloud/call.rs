@@ -21,6 +21,10 @@ pub(crate) enum Call {
     List {
         labels: Labels,
     },
+    /// Machines that have at least these labels.
+    Machines {
+        labels: Labels,
+    },
     Volume {
         name: String,
     },
@@ -101,7 +105,11 @@ impl Call {
             Call::StopMachine { name, .. } => ("stop machine", name),
             Call::SuspendMachine { name, .. } => ("suspend machine", name),
             Call::TakeSnapshot { name } => ("take snapshot", name),
-            Call::Ping | Call::List { .. } | Call::Volume { .. } | Call::Machine { .. } => return None,
+            Call::Ping
+            | Call::List { .. }
+            | Call::Machines { .. }
+            | Call::Volume { .. }
+            | Call::Machine { .. } => return None,
             Call::Image { .. } | Call::Log { .. } | Call::Home { .. } | Call::Snapshots { .. } => {
                 return None;
             }

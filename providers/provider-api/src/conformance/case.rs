@@ -107,6 +107,7 @@ macro_rules! __for_each_conformance_case {
         Nothing who_has_no_fence_is_never_refused_for_it;
         Nothing only_a_persistent_home_outlives_a_stop;
         Nothing start_and_stop_may_be_repeated;
+        Nothing what_is_said_of_many_is_what_is_said_of_each;
         Nothing a_deleted_runtime_is_absent_and_nothing_is_owned;
         Nothing delete_ends_what_runs;
         Suspend a_suspended_instance_goes_on_with_its_files_and_memory;

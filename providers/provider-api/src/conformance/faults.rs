@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use contracts::ErrorCode;
 
+use futures_util::StreamExt as _;
+
 use crate::conformance::{Bench, Faults, Stack, eventually};
 use crate::{Outcome, ProviderError, Result, RunStatus};
 
@@ -148,6 +150,12 @@ pub async fn what_cannot_be_reached_is_never_read_as_gone(bench: &Bench) {
     let (runtime, lifecycle) = (stack.runtime(), bench.provider.lifecycle());
     fails("ready", bench.provider.ready()).await;
     fails("the status", lifecycle.status(&runtime)).await;
+    let many = vec![runtime.runtime_id.clone(), bench.stack().spec.runtime_id];
+    let many: Vec<_> = lifecycle.status_many(bench.installation.clone(), many).collect().await;
+    assert_eq!(many.len(), 2, "each is told of: {many:?}");
+    for (of, status) in many {
+        fails(&format!("the status of {of} among many"), std::future::ready(status)).await;
+    }
     fails("a stop", lifecycle.stop(&runtime, GRACE)).await;
     fails("a start", lifecycle.start(&runtime)).await;
     let inventory = bench.provider.inventory().expect("an inventory");

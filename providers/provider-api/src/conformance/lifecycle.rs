@@ -1,9 +1,13 @@
 //! Cases about run-state and what is left in the end.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use contracts::InstallationId;
+use futures_util::StreamExt as _;
+
 use crate::conformance::{Bench, eventually};
-use crate::{RunStatus, RuntimeRef};
+use crate::{Result, RunStatus, RuntimeRef};
 
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -39,6 +43,52 @@ pub async fn only_a_persistent_home_outlives_a_stop(bench: &Bench) {
     runs(bench, &runtime).await;
     let expected = bench.provider.describe().persistent_home.then_some("kept");
     assert_eq!(bench.hands.read_home(&runtime, "notes.txt").await.as_deref(), expected);
+}
+
+/// What `status` says of each, as the words of a set: errors by their code.
+async fn said(bench: &Bench, runtimes: &[RuntimeRef]) -> BTreeSet<String> {
+    let (mut each, lifecycle) = (BTreeSet::new(), bench.second.lifecycle());
+    for runtime in runtimes {
+        let status = lifecycle.status(runtime).await.map_err(|error| error.code);
+        each.insert(format!("{}: {status:?}", runtime.runtime_id));
+    }
+    each
+}
+
+async fn said_of_many(bench: &Bench, runtimes: &[RuntimeRef]) -> BTreeSet<String> {
+    let ids: Vec<_> = runtimes.iter().map(|runtime| runtime.runtime_id.clone()).collect();
+    let lifecycle = bench.second.lifecycle();
+    let many = lifecycle.status_many(runtimes[0].installation.clone(), ids.clone());
+    let many: Vec<_> = many.collect().await;
+    assert_eq!(many.len(), ids.len(), "each is told of once: {many:?}");
+    let said =
+        |(id, status): (_, Result<RunStatus>)| format!("{id}: {:?}", status.map_err(|error| error.code));
+    many.into_iter().map(said).collect()
+}
+
+pub async fn what_is_said_of_many_is_what_is_said_of_each(bench: &Bench) {
+    let (mut running, mut stopped, never) = (bench.stack(), bench.stack(), bench.stack());
+    let lifecycle = bench.provider.lifecycle();
+    running.up().await;
+    stopped.up().await;
+    lifecycle.stop(&stopped.runtime(), GRACE).await.unwrap();
+    let mut runtimes = vec![running.runtime(), stopped.runtime(), never.runtime()];
+    if bench.provider.describe().suspend {
+        let mut suspended = bench.stack();
+        suspended.up().await;
+        lifecycle.suspend(&suspended.runtime()).await.unwrap();
+        runtimes.push(suspended.runtime());
+    }
+    let each = said(bench, &runtimes).await;
+    assert_eq!(each.len(), runtimes.len());
+    assert_eq!(said_of_many(bench, &runtimes).await, each);
+    assert_eq!(said_of_many(bench, &runtimes[..1]).await, said(bench, &runtimes[..1]).await);
+    let other = InstallationId::random();
+    let theirs: Vec<_> =
+        runtimes.iter().map(|runtime| RuntimeRef::new(runtime.runtime_id.clone(), other.clone())).collect();
+    assert_eq!(said_of_many(bench, &theirs).await, said(bench, &theirs).await, "of another installation");
+    running.down().await;
+    assert_eq!(said_of_many(bench, &runtimes).await, said(bench, &runtimes).await, "one is gone now");
 }
 
 pub async fn start_and_stop_may_be_repeated(bench: &Bench) {
