@@ -9,6 +9,7 @@ use contracts::operation::{Operation, OperationList, OperationState};
 use contracts::plan::Plan;
 use contracts::rollout::{Rollout, RolloutList, StartRollout};
 use contracts::stack::{LogTail, RepairStack, StackExport, StackRepair};
+use contracts::stray::StrayList;
 use contracts::why::Why;
 use contracts::workspace::{
     Accepted, CreateWorkspace, ProviderInfo, RenameWorkspace, RestoreWorkspace, UpdateWorkspace, Workspace,
@@ -237,6 +238,10 @@ impl Client {
 
     pub async fn start_rollout(&self, wanted: &StartRollout) -> Result<Rollout, Problem> {
         self.json(self.request(Method::POST, "/v1/rollouts").json(wanted)).await
+    }
+
+    pub async fn strays(&self) -> Result<StrayList, Problem> {
+        self.get("/v1/strays").await
     }
 
     pub async fn rollouts(&self) -> Result<RolloutList, Problem> {

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::net::{SocketAddr, TcpListener};
 
 use contracts::network::network;
+use contracts::stray::Stray;
 use contracts::{ErrorCode, Problem, RuntimeId};
 use orchestrator::data::Layout;
 use orchestrator::doctor::{Check, DoctorConfig};
@@ -24,9 +25,11 @@ pub async fn run(doctor: Doctor, folders: Folders, ui: &mut Ui) -> Result<Outcom
     };
     let mut checks = orchestrator::doctor::run(&config).await;
     let owned = orchestrator::doctor::owned(&config).await;
-    let (server, runtimes) = server(&doctor, &folders).await;
+    let (server, known) = server(&doctor, &folders).await;
     checks.push(server);
-    checks.extend(runtimes.into_iter().flat_map(|runtimes| orchestrator::doctor::left(&owned, &runtimes)));
+    if let Some(Known { runtimes, strays }) = known {
+        checks.extend(orchestrator::doctor::left(&owned, &runtimes, &strays));
+    }
     let healthy = is_healthy(&checks);
     if ui.json {
         ui.document(&json!({ "ok": healthy, "checks": checks }));
@@ -57,9 +60,16 @@ fn show(checks: &[Check], healthy: bool, ui: &mut Ui) {
     });
 }
 
+/// What the data folder's own server knows.
+struct Known {
+    /// Of its workspaces.
+    runtimes: HashSet<RuntimeId>,
+    strays: Vec<Stray>,
+}
+
 /// Whether the server that commands would talk to answers; when it is this machine's and does not, whether its ports
-/// are free. With the runtimes of its workspaces, where it is the data folder's own.
-async fn server(doctor: &Doctor, folders: &Folders) -> (Check, Option<HashSet<RuntimeId>>) {
+/// are free. With what it knows, where it is the data folder's own.
+async fn server(doctor: &Doctor, folders: &Folders) -> (Check, Option<Known>) {
     let client = match connect(&doctor.connection, folders).await {
         Ok(client) => client,
         Err(problem) => {
@@ -75,7 +85,10 @@ async fn server(doctor: &Doctor, folders: &Folders) -> (Check, Option<HashSet<Ru
             // The homes of those that were deleted are kept, and nothing that is left over.
             let kept = client.workspaces(&[("deleted", "true".to_owned())]).await.map(|list| list.workspaces);
             let all = list.workspaces.into_iter().chain(kept.unwrap_or_default());
-            (check, is_own.then(|| all.map(|one| one.runtime_id).collect()))
+            let runtimes = all.map(|one| one.runtime_id).collect();
+            // One of an older version does not say.
+            let strays = client.strays().await.map(|list| list.strays).unwrap_or_default();
+            (check, is_own.then_some(Known { runtimes, strays }))
         }
         Err(problem) => (away(problem, client.is_here()), None),
     }

@@ -140,6 +140,7 @@ fn orchestrator_config(serve: &Serve, listen: SocketAddr, gateway: SocketAddr) -
         unsafe_expose_local: serve.unsafe_expose_local,
         ready_timeout: Duration::from_secs(serve.ready_timeout),
         home_grace: serve.home_grace,
+        stray_grace: serve.stray_grace,
         repair: match serve.repair {
             crate::args::Repair::Auto => orchestrator::reconcile::Repair::Auto,
             crate::args::Repair::Report => orchestrator::reconcile::Repair::Report,

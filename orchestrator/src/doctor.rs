@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
+use contracts::stray::Stray;
 use contracts::{ErrorCode, Problem, ProviderName, RuntimeId};
 use provider_api::OwnedObject;
 use rustix::fs::Access;
@@ -81,12 +82,34 @@ pub async fn owned(config: &DoctorConfig) -> Vec<(ProviderName, Vec<OwnedObject>
 }
 
 /// Of what exists outside, what belongs to none of these runtimes. They have to be asked for later than what exists: what
-/// was just made has a row before it has anything outside.
-pub fn left(owned: &[(ProviderName, Vec<OwnedObject>)], runtimes: &HashSet<RuntimeId>) -> Vec<Check> {
+/// was just made has a row before it has anything outside. `strays`: what the server knows of it.
+pub fn left(
+    owned: &[(ProviderName, Vec<OwnedObject>)],
+    runtimes: &HashSet<RuntimeId>,
+    strays: &[Stray],
+) -> Vec<Check> {
     let of = |(provider, objects): &(ProviderName, Vec<OwnedObject>)| {
         let left = objects.iter().filter(|object| !runtimes.contains(&object.runtime_id));
-        let left: Vec<String> =
-            left.map(|object| format!("{} {} of {}", object.kind, object.id, object.runtime_id)).collect();
+        let what_follows = |object: &OwnedObject| {
+            let is_it = |stray: &&Stray| {
+                (&stray.provider, &stray.runtime_id, &stray.kind, &stray.id)
+                    == (provider, &object.runtime_id, &object.kind, &object.id)
+            };
+            let Some(stray) = strays.iter().find(is_it) else { return String::new() };
+            let since = stray.first_seen;
+            match stray.removed_at {
+                Some(at) => format!(" (since {since:.0}, is removed after {at:.0})"),
+                None if stray.home => {
+                    format!(" (since {since:.0}, stays: files of a user are never removed by itself)")
+                }
+                None => format!(" (since {since:.0}, stays)"),
+            }
+        };
+        let left: Vec<String> = left
+            .map(|object| {
+                format!("{} {} of {}{}", object.kind, object.id, object.runtime_id, what_follows(object))
+            })
+            .collect();
         (!left.is_empty()).then(|| Check {
             name: format!("left {provider}"),
             ok: true,
@@ -97,8 +120,8 @@ pub fn left(owned: &[(ProviderName, Vec<OwnedObject>)], runtimes: &HashSet<Runti
     owned.iter().filter_map(of).collect()
 }
 
-const LEFT: &str = "They were made after the backup that was restored, or are left over. Take what you need of their homes, \
-                    then remove them at the provider.";
+const LEFT: &str = "They were made after the backup that was restored, or are left over. Take what you need of their homes; \
+                    what stays is for you to remove at the provider. `pilot serve --stray-grace` says how long the rest is left.";
 
 const SLOWER: &str = "not warm: each create, delete and preview starts the Pulumi CLI, which takes one to three \
      seconds and 100 MB more.";
@@ -167,11 +190,33 @@ mod tests {
         };
         let name: ProviderName = "docker".parse().unwrap();
         let runtimes = HashSet::from([known.clone()]);
-        let checks = left(&[(name.clone(), vec![object(&known), object(&lost)])], &runtimes);
+        let stray = |home, removed_at| Stray {
+            provider: name.clone(),
+            kind: "container".to_owned(),
+            id: format!("c-{lost}"),
+            runtime_id: lost.clone(),
+            home,
+            first_seen: "2026-11-29T10:00:00Z".parse().unwrap(),
+            last_seen: "2026-11-29T11:00:00Z".parse().unwrap(),
+            removed_at,
+        };
+        let owned = [(name.clone(), vec![object(&known), object(&lost)])];
+        let tomorrow = "2026-11-30T10:00:00Z".parse().unwrap();
+        for (stray, words) in [
+            (
+                stray(false, Some(tomorrow)),
+                "since 2026-11-29T10:00:00Z, is removed after 2026-11-30T10:00:00Z",
+            ),
+            (stray(true, None), "since 2026-11-29T10:00:00Z, stays: files of a user"),
+        ] {
+            let checks = left(&owned, &runtimes, &[stray]);
+            assert!(checks[0].detail.contains(words), "{checks:?}");
+        }
+        let checks = left(&owned, &runtimes, &[]);
         assert_eq!(checks.len(), 1);
         assert!(checks[0].detail.contains(&format!("container c-{lost} of {lost}")), "{checks:?}");
         assert!(!checks[0].detail.contains(known.as_str()), "{checks:?}");
-        assert!(left(&[(name, vec![object(&known)])], &runtimes).is_empty());
+        assert!(left(&[(name, vec![object(&known)])], &runtimes, &[]).is_empty());
     }
 
     #[test]

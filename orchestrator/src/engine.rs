@@ -23,7 +23,7 @@ use tracing::{Instrument as _, Span};
 
 use crate::data::Layout;
 use crate::tools::Driver;
-pub use compile::{compile, shared_stack, stack_of, stack_to_delete};
+pub use compile::{compile, shared_stack, stack_of, stack_of_stray, stack_to_delete};
 pub use export::without_password;
 pub use failure::provider_problem;
 

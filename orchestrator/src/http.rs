@@ -6,6 +6,7 @@ mod extract;
 mod operations;
 mod rollouts;
 mod routes;
+mod strays;
 mod system;
 mod workspaces;
 
@@ -68,6 +69,7 @@ fn protected() -> OpenApiRouter<Api> {
         .routes(routes!(rollouts::get))
         .routes(routes!(rollouts::cancel))
         .routes(routes!(rollouts::roll_back))
+        .routes(routes!(strays::list))
         .routes(routes!(system::providers))
         .routes(routes!(system::teardown))
         .routes(routes!(system::resolve))

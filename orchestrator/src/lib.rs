@@ -14,6 +14,7 @@ pub mod operations;
 pub mod readiness;
 pub mod reconcile;
 pub mod rollouts;
+pub mod sweep;
 
 pub mod backup;
 pub mod migrate;

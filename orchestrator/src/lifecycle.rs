@@ -8,6 +8,7 @@ mod rollouts;
 pub mod service;
 mod shared;
 pub mod state;
+mod strays;
 pub mod watch;
 
 pub use service::Lifecycle;

@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use contracts::ProviderName;
 use contracts::operation::{OperationKind, OperationState, Phase};
 use contracts::workspace::Observed;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -21,7 +22,7 @@ enum Kind {
 }
 
 /// All there are; `docs/metrics.md` has the same list with their labels.
-const LIST: [(&str, Kind, &str); 12] = [
+const LIST: [(&str, Kind, &str); 13] = [
     ("pilot_http_seconds", Kind::Histogram, "API requests by route, method and status."),
     ("pilot_operations_total", Kind::Counter, "Operations that ended, by kind, state and last phase."),
     ("pilot_operation_seconds", Kind::Histogram, "How long operations took, by kind."),
@@ -30,6 +31,7 @@ const LIST: [(&str, Kind, &str); 12] = [
     ("pilot_operations_running", Kind::Gauge, "Operations that run, in all processes."),
     ("pilot_queue_oldest_seconds", Kind::Gauge, "How long the oldest has waited for its turn."),
     ("pilot_workspaces", Kind::Gauge, "Workspaces by observed state."),
+    ("pilot_strays", Kind::Gauge, "Objects outside that are of no workspace that is known, by provider."),
     ("pilot_lease_renewed_timestamp_seconds", Kind::Gauge, "When this process has last renewed a lease."),
     ("pilot_provider_call_seconds", Kind::Histogram, "Calls of providers by resource, call and outcome."),
     ("pilot_trace_spans_total", Kind::Counter, "Spans for the collector of traces, by outcome."),
@@ -92,6 +94,10 @@ pub fn workspaces(rows: &[WorkspaceRow]) {
         let count = rows.iter().filter(|row| row.observed == state).count();
         metrics::gauge!("pilot_workspaces", "state" => label(&state)).set(count as f64);
     }
+}
+
+pub fn strays(provider: &ProviderName, count: usize) {
+    metrics::gauge!("pilot_strays", "provider" => provider.to_string()).set(count as f64);
 }
 
 pub fn queue(queue: &Queue) {

@@ -8,6 +8,7 @@ mod delete;
 mod ending;
 mod feed;
 mod images;
+pub mod remains;
 mod room;
 mod run;
 mod shared;

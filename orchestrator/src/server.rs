@@ -21,6 +21,7 @@ use crate::operations::{Feed, LEASE, Parts, Runner};
 use crate::reconcile::{Reconciler, Repair};
 use crate::rollouts::Rollouts;
 use crate::store::{Store, StoreError, WorkspaceQuery};
+use crate::sweep::Sweeper;
 use crate::tools::ToolPaths;
 use crate::wiring::{ProviderSettings, Providers};
 use crate::{exposure, metrics, readiness};
@@ -55,6 +56,8 @@ pub struct Config {
     pub repair: Repair,
     /// How long the home of a deleted workspace is kept; zero keeps none.
     pub home_grace: Duration,
+    /// How long what is outside and of no workspace that is known is left alone.
+    pub stray_grace: Duration,
     /// Claims, leases, rounds and pauses are so many times shorter: for tests of what comes after them.
     pub hurry: u32,
     pub tools: ToolPaths,
@@ -76,6 +79,7 @@ impl Default for Config {
             ready_timeout: Duration::from_secs(120),
             repair: Repair::Auto,
             home_grace: Duration::from_secs(24 * 60 * 60),
+            stray_grace: Duration::from_secs(24 * 60 * 60),
             hurry: 1,
             tools: ToolPaths::default(),
             settings: ProviderSettings::default(),
@@ -92,7 +96,7 @@ pub struct Running {
     runner: Runner,
     store: Store,
     servers: Vec<JoinHandle<()>>,
-    background: [JoinHandle<()>; 2],
+    background: [JoinHandle<()>; 3],
     _data: DataFolder,
 }
 
@@ -173,11 +177,21 @@ pub async fn start(config: Config, data: DataFolder) -> Result<Running, Problem>
         installation: data.installation().clone(),
         default_provider,
         repair: config.repair,
+        stray_grace: config.stray_grace,
         gateway: OnceLock::new(),
     });
     let tokens = Tokens { admin: data.admin_token().to_owned(), gateway: data.gateway_token().to_owned() };
     let handle = metrics::install();
     runner.start().await?;
+    let sweeper = Arc::new(Sweeper {
+        store: store.clone(),
+        providers: providers.clone(),
+        installation: data.installation().clone(),
+        repair: config.repair,
+        grace: config.stray_grace,
+        hurry: config.hurry.max(1),
+        name: runner.name().to_owned(),
+    });
     let reconciler = Arc::new(Reconciler {
         store: store.clone(),
         providers,
@@ -189,7 +203,8 @@ pub async fn start(config: Config, data: DataFolder) -> Result<Running, Problem>
         name: runner.name().to_owned(),
     });
     let rollouts = Arc::new(Rollouts { store: store.clone(), name: runner.name().to_owned() });
-    let background = [tokio::spawn(reconciler.run()), tokio::spawn(rollouts.run())];
+    let background =
+        [tokio::spawn(reconciler.run()), tokio::spawn(rollouts.run()), tokio::spawn(sweeper.run())];
     let api = http::router(Api { lifecycle: Arc::clone(&lifecycle), tokens: Arc::new(tokens) });
     let mut servers = vec![serve(listener, api, shutdown.clone())];
     let admin_address = admin.as_ref().and_then(|admin| admin.local_addr().ok());

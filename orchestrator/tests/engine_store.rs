@@ -3,9 +3,13 @@
 // Clippy's leave for tests ends at functions that are not tests themselves.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use orchestrator::reconcile::Repair;
 use orchestrator::store::Store;
+use orchestrator::sweep::Sweeper;
+use orchestrator::wiring::Providers;
 
 #[path = "../../automation/tests/support/postgres.rs"]
 mod postgres;
@@ -57,4 +61,32 @@ async fn a_server_that_was_away_is_found_again() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_several_only_who_holds_the_lease_removes_what_nobody_knows() {
+    let server = Postgres::start();
+    let (one, other) = (Store::join(&server.url()).await.unwrap(), Store::join(&server.url()).await.unwrap());
+    let bench = provider_fake::conformance::bench().await;
+    let mut orphan = bench.stack();
+    orphan.up().await;
+    let lease = one.lease("sweeper", "one", Duration::from_secs(60)).await.unwrap().unwrap();
+    let sweeper = Arc::new(Sweeper {
+        store: other.clone(),
+        providers: Providers::of([bench.provider.clone()]),
+        installation: bench.installation.clone(),
+        repair: Repair::Auto,
+        grace: Duration::ZERO,
+        hurry: 1,
+        name: "other".to_owned(),
+    });
+    sweeper.turn().await.unwrap();
+    assert!(bench.hands.runs(&orphan.runtime()).await);
+    assert_eq!(one.strays().await.unwrap(), []);
+    one.give_back(&lease).await.unwrap();
+    sweeper.turn().await.unwrap();
+    assert!(!bench.hands.runs(&orphan.runtime()).await);
+    assert_eq!(one.strays().await.unwrap().len(), 1, "its home");
+    one.close().await;
+    other.close().await;
 }

@@ -47,6 +47,10 @@ pub struct Serve {
     /// How long the home of a deleted workspace is kept, so that `pilot ws restore` brings it back: 0 keeps none
     #[arg(long, env = "PILOT_HOME_GRACE", default_value = "24h", value_name = "TIME", value_parser = grace)]
     pub home_grace: Duration,
+    /// How long what is outside with this installation's labels and of no workspace that is known is left alone, before it is
+    /// removed; a home never is
+    #[arg(long, env = "PILOT_STRAY_GRACE", default_value = "24h", value_name = "TIME", value_parser = grace)]
+    pub stray_grace: Duration,
     /// Claims, leases, rounds and pauses are so many times shorter: for tests of what comes after them
     #[arg(long, hide = true, default_value = "1", value_name = "TIMES", value_parser = clap::value_parser!(u32).range(1..=20))]
     pub hurry: u32,

@@ -1,7 +1,7 @@
 //! From a workspace's row, or from what a provider's runtimes share, to a stack.
 
 use contracts::{ErrorCode, InstallationId, Problem};
-use provider_api::{Declared, Provider, RuntimeSpec};
+use provider_api::{Declared, Provider, RuntimeRef, RuntimeSpec};
 use stacks::Stack;
 
 use super::provider_problem;
@@ -36,7 +36,24 @@ pub fn stack_to_delete(
     provider: &dyn Provider,
     installation: &InstallationId,
 ) -> Result<Stack, Problem> {
-    let spec = spec_of(row, installation);
+    without_offers(provider, spec_of(row, installation))
+}
+
+/// The same of a runtime of which nobody knows more than its id: no generation is newer than this one.
+pub fn stack_of_stray(provider: &dyn Provider, runtime: &RuntimeRef) -> Result<Stack, Problem> {
+    let spec = RuntimeSpec {
+        runtime_id: runtime.runtime_id.clone(),
+        installation: runtime.installation.clone(),
+        generation: u32::MAX.into(),
+        size: String::new(),
+        region: None,
+        image: None,
+        git: None,
+    };
+    without_offers(provider, spec)
+}
+
+fn without_offers(provider: &dyn Provider, spec: RuntimeSpec) -> Result<Stack, Problem> {
     let (described, refused) = match compile(provider, &spec) {
         Ok(stack) => return Ok(stack),
         Err(refused) => (provider.describe(), refused),

@@ -243,6 +243,7 @@ mod tests {
             runner: Runner::new(parts),
             default_provider: "test".parse().unwrap(),
             repair: crate::reconcile::Repair::Auto,
+            stray_grace: std::time::Duration::ZERO,
             gateway: OnceLock::new(),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use contracts::network::network;
 use contracts::operation::{Operation, OperationList};
@@ -32,6 +33,8 @@ pub struct Lifecycle {
     pub default_provider: ProviderName,
     /// What follows when something is not as it is desired.
     pub repair: Repair,
+    /// How long what is of no workspace that is known is left alone.
+    pub stray_grace: Duration,
     /// Where browsers reach the gateway, once it is known.
     pub gateway: OnceLock<SocketAddr>,
 }

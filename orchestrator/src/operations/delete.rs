@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use contracts::operation::{Phase, Severity};
 use contracts::{Code, ErrorCode, Problem};
-use provider_api::{DeleteRequest, Expr, OwnedObject, Properties, Provider};
+use provider_api::{OwnedObject, Provider};
 use stacks::Stack;
 
 use super::apply::{destroy, destroy_but_home, protect};
+use super::remains;
 use super::run::Run;
 use crate::engine::{provider_problem, stack_to_delete};
 use crate::lifecycle::state::Event;
@@ -85,25 +86,7 @@ async fn sweep(run: &Run, provider: &dyn Provider, stack: &Stack, keep: bool) ->
         return Ok(());
     }
     let kept = if keep { stack.protected() } else { BTreeSet::new() };
-    let types = provider.resources();
-    for declared in stack.resources.iter().rev().filter(|declared| !kept.contains(&declared.name)) {
-        let Some(resource) = types.iter().find(|resource| resource.schema().token == declared.token) else {
-            continue;
-        };
-        // Only a run knows the others. A delete goes by whose the object is, and an input that is required is there.
-        let known = declared.inputs.iter().map(|(name, expr)| match expr {
-            Expr::Value(value) => (name.clone(), value.clone()),
-            Expr::Secret(_) | Expr::Output { .. } => (name.clone(), "".into()),
-        });
-        let request = DeleteRequest {
-            id: String::new(),
-            urn: format!("{}/{}", stack.name, declared.name),
-            inputs: known.collect(),
-            outputs: Properties::new(),
-            fence: run.runtime().fence,
-        };
-        resource.delete(request).await.map_err(provider_problem)?;
-    }
+    remains::delete(provider, stack, &kept, run.runtime().fence).await?;
     let left = strays(run, provider, keep).await?;
     if left.is_empty() {
         return Ok(());

@@ -21,7 +21,7 @@ macro_rules! migration {
 
 type Named = (&'static str, &'static str, &'static str);
 
-const SQLITE: [Named; 11] = [
+const SQLITE: [Named; 12] = [
     migration!("sqlite", "0001", "initial"),
     migration!("sqlite", "0002", "regions"),
     migration!("sqlite", "0003", "installation"),
@@ -33,15 +33,17 @@ const SQLITE: [Named; 11] = [
     migration!("sqlite", "0009", "images"),
     migration!("sqlite", "0010", "homes"),
     migration!("sqlite", "0011", "traces"),
+    migration!("sqlite", "0012", "strays"),
 ];
 
-const POSTGRES: [Named; 6] = [
+const POSTGRES: [Named; 7] = [
     migration!("postgres", "0006", "initial"),
     migration!("postgres", "0007", "labels"),
     migration!("postgres", "0008", "times"),
     migration!("postgres", "0009", "images"),
     migration!("postgres", "0010", "homes"),
     migration!("postgres", "0011", "traces"),
+    migration!("postgres", "0012", "strays"),
 ];
 
 pub fn sqlite() -> Migrator {
@@ -125,12 +127,14 @@ mod tests {
                 is(9, "images", "8f29b8c1"),
                 is(10, "homes", "3a274d3e"),
                 is(11, "traces", "434576ed"),
+                is(12, "strays", "25f44dce"),
                 is(6, "initial", "3575131e"),
                 is(7, "labels", "4695f179"),
                 is(8, "times", "94a9f50b"),
                 is(9, "images", "2a4e87da"),
                 is(10, "homes", "39edd320"),
                 is(11, "traces", "434576ed"),
+                is(12, "strays", "041df9da"),
             ]
         );
     }

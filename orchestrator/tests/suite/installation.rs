@@ -86,6 +86,13 @@ pub async fn inhabited(at: &Installation) -> [WorkspaceRow; 2] {
         members: vec![member],
     };
     store.insert_rollout(&rollout, ("admin", "req-2"), None).await.unwrap();
+    let stray = provider_api::OwnedObject {
+        runtime_id: contracts::RuntimeId::random(),
+        kind: "volume".to_owned(),
+        id: "of-nobody".to_owned(),
+        home: true,
+    };
+    store.keep_strays(&rows[0].provider, vec![stray]).await.unwrap();
     store.close().await;
     let mut connection = connect(at).await;
     for (number, row) in rows.iter().enumerate() {

@@ -11,11 +11,14 @@ use orchestrator::store::{Claimed, End, Hold, Left, NewOperation, Store, StoreEr
 mod kept;
 #[path = "specs.rs"]
 mod specs;
+#[path = "strays.rs"]
+mod strays;
 #[path = "turns.rs"]
 mod turns;
 
 pub use kept::*;
 pub use specs::*;
+pub use strays::*;
 pub use turns::*;
 
 const LEASE: Duration = Duration::from_secs(30);
@@ -76,6 +79,8 @@ macro_rules! all_cases {
             another_size_is_metered_from_when_it_is
             what_workspaces_share_is_removed_once_and_not_while_one_needs_it
             what_is_old_or_too_much_is_pruned_and_what_counts_stays
+            what_is_of_no_runtime_that_is_known_is_kept_until_it_is_gone_or_known
+            a_home_that_is_kept_and_a_runtime_with_work_are_known
         }
     };
 }

@@ -1,7 +1,10 @@
 //! A workspace in the fake provider's cloud: everything of Pilot is real, and only the instance is not.
 
+use std::path::Path;
 use std::time::Duration;
 
+use provider_fake::Cloud;
+use provider_fake::cloud::Object;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -35,4 +38,85 @@ async fn a_workspace_in_the_fake_cloud_answers_through_the_gateway_and_keeps_its
     }
     the_instance_answers_through_the_gateway(&world).await;
     api.succeeded(&api.delete("demo").await).await;
+}
+
+/// A cloud that outlives the servers that use it.
+async fn cloud() -> (Cloud, String) {
+    let (cloud, listener) =
+        (Cloud::with_journal(), tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap());
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    tokio::spawn(cloud.clone().serve(listener));
+    (cloud, url)
+}
+
+/// Kinds of what there is of a workspace's runtime.
+fn kinds(cloud: &Cloud, workspace: &Value) -> Vec<&'static str> {
+    let runtime = workspace["runtimeId"].as_str().unwrap();
+    let of = |object: &Object| object.labels.values().any(|label| label == runtime);
+    cloud.everything().iter().filter(|object| of(object)).map(|object| object.kind).collect()
+}
+
+fn copy(from: &Path, to: &Path) {
+    let copied = std::process::Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap();
+    assert!(copied.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_older_store_does_not_know_is_told_and_removed_after_the_grace_but_for_its_home() {
+    let (cloud, url) = cloud().await;
+    let env = [("PILOT_FAKE_URL", url.as_str())];
+    let neighbour = World::start_with_env(&["--provider", "fake"], &env).await;
+    let theirs = neighbour.api.create_ready("theirs", "fake").await;
+    let options = ["--provider", "fake", "--hurry", "20", "--stray-grace", "8s"];
+    let mut world = World::start_with_env(&options, &env).await;
+    let kept = world.api.create_ready("kept", "fake").await;
+    world.terminate();
+    let folder = tempfile::tempdir().unwrap();
+    let older = folder.path().join("older");
+    copy(&world.data, &older);
+    world.serve().await;
+    let late = world.api.create_ready("late", "fake").await;
+    world.terminate();
+    std::fs::remove_dir_all(&world.data).unwrap();
+    copy(&older, &world.data);
+
+    world.serve().await;
+    let strays = eventually("a first sweep", Duration::from_secs(10), || async {
+        let list = world.api.get("/v1/strays").await;
+        (list["strays"].as_array().unwrap().len() == 2).then_some(list)
+    })
+    .await;
+    for stray in strays["strays"].as_array().unwrap() {
+        assert_eq!(stray["runtimeId"], late["runtimeId"], "{strays:#}");
+        assert_eq!(stray["home"], stray["kind"] == "volume", "{strays:#}");
+        assert_eq!(stray["removedAt"].is_string(), stray["kind"] == "machine", "{strays:#}");
+    }
+    assert_eq!(kinds(&cloud, &late), ["volume", "machine"], "the grace is not over");
+    let doctor = String::from_utf8_lossy(&world.pilot_output(&["doctor"]).stdout).into_owned();
+    for words in ["left fake", "is removed after", "stays: files of a user"] {
+        assert!(doctor.contains(words), "{words}: {doctor}");
+    }
+    // Made while the time of the other runs out.
+    let fresh = world.api.create_ready("fresh", "fake").await;
+    eventually("the machine that nobody knows to be gone", Duration::from_secs(60), || async {
+        (kinds(&cloud, &late) == ["volume"]).then_some(())
+    })
+    .await;
+    let left = eventually("what is left to be told", Duration::from_secs(10), || async {
+        let list = world.api.get("/v1/strays").await;
+        (list["strays"].as_array().unwrap().len() == 1).then_some(list)
+    })
+    .await;
+    assert_eq!(
+        (&left["strays"][0]["kind"], &left["strays"][0]["removedAt"]),
+        (&json!("volume"), &Value::Null)
+    );
+    for (whose, workspace) in [("known", &kept), ("new", &fresh), ("another installation's", &theirs)] {
+        assert_eq!(kinds(&cloud, workspace), ["volume", "machine"], "{whose}");
+    }
+    let page = world.api.metrics().await;
+    assert!(page.contains("pilot_strays{provider=\"fake\"} 1\n"), "{page}");
+    for words in ["found what is of no workspace that is known", "removed what nobody knew"] {
+        assert!(world.log().contains(words), "{words}: {}", world.log());
+    }
 }
