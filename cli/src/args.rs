@@ -178,8 +178,8 @@ pub struct Providing {
     /// Ports for `local` instances, such as 20000-20099 [default: 14300-14999]
     #[arg(long, value_name = "FIRST-LAST")]
     pub instance_ports: Option<PortRange>,
-    /// The Docker engine for the `docker` provider [default: the local socket]
-    #[arg(long, env = "DOCKER_HOST", value_name = "HOST")]
+    /// The Docker engine for the `docker` provider [default: the one that `docker` asks]
+    #[arg(long, env = "PILOT_DOCKER_HOST", value_name = "HOST")]
     pub docker_host: Option<String>,
     /// The image of `docker` instances [default: pilot-instance with this version's tag]
     #[arg(long, env = "PILOT_IMAGE", value_name = "IMAGE")]

@@ -20,7 +20,7 @@ struct Arguments {
     /// The installation's data folder.
     #[arg(long, env = "PILOT_DATA")]
     data: Option<PathBuf>,
-    /// A Docker host other than the local socket.
+    /// A Docker engine other than the one that `docker` would ask.
     #[arg(long, env = "PILOT_DOCKER_HOST")]
     docker_host: Option<String>,
     /// An instance image other than the default.
