@@ -27,7 +27,7 @@ pub use provider::{Provider, ProviderCommand};
 pub use rollout::{Rollout, RolloutCommand};
 pub use serve::{LogFormat, Repair, Role, Serve};
 pub use stack::{Stack, StackCommand};
-pub use ws::{Change, Create, Goal, List, Logs, Remove, Update, Wait, Ws, WsCommand};
+pub use ws::{Change, Create, Goal, List, Logs, Remove, Several, Update, Wait, Ws, WsCommand};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -281,6 +281,8 @@ mod tests {
         for line in [
             "pilot ws create a --plan --no-wait",
             "pilot ws create a --ref main",
+            "pilot ws stop",
+            "pilot ws rm a --all",
             "pilot backup create a.backup --key-file k --database mysql://a/b",
             "pilot serve --ready-timeout 0",
             "pilot serve --instance-ports 9-1",

@@ -45,6 +45,8 @@ enum Outcome {
     Negative,
     /// The operation failed; its problem was printed.
     Failed,
+    /// Something went wrong and was printed; this is the exit code.
+    Told(u8),
     /// Ctrl-C.
     Interrupted,
 }

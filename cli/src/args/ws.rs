@@ -31,16 +31,21 @@ pub enum WsCommand {
         /// The workspace's name, as `pilot ws ls` shows it
         slug: String,
     },
-    /// Start a stopped workspace and wait until it is ready
-    Start(Change),
-    /// Stop a workspace; its files and sessions stay
-    Stop(Change),
-    /// Restart a workspace: its instance boots anew, with the newest model configuration; files and sessions stay
-    Restart(Change),
-    /// Suspend a workspace: it goes on where it was (`pilot provider ls` shows which providers can)
-    Suspend(Change),
-    /// Resume a suspended workspace and wait until it answers
-    Resume(Change),
+    /// Start stopped workspaces and wait until they are ready
+    #[command(after_help = SEVERAL_EXAMPLES)]
+    Start(Several),
+    /// Stop workspaces; their files and sessions stay
+    #[command(after_help = SEVERAL_EXAMPLES)]
+    Stop(Several),
+    /// Restart workspaces: their instances boot anew, with the newest model configuration; files and sessions stay
+    #[command(after_help = SEVERAL_EXAMPLES)]
+    Restart(Several),
+    /// Suspend workspaces: they go on where they were (`pilot provider ls` shows which providers can)
+    #[command(after_help = SEVERAL_EXAMPLES)]
+    Suspend(Several),
+    /// Resume suspended workspaces and wait until they answer
+    #[command(after_help = SEVERAL_EXAMPLES)]
+    Resume(Several),
     /// Give a workspace another image or another size, and wait; its files stay, and what is stopped stays stopped
     #[command(after_help = UPDATE_EXAMPLES)]
     Update(Update),
@@ -54,7 +59,7 @@ pub enum WsCommand {
     /// Wait until a workspace is in a state and nothing is under way, whoever brings it there
     #[command(after_help = WAIT_EXAMPLES)]
     Wait(Wait),
-    /// Delete a workspace; its files are kept for a while, and `pilot ws restore` brings it back
+    /// Delete workspaces; their files are kept for a while, and `pilot ws restore` brings one back
     #[command(visible_alias = "delete", after_help = REMOVE_EXAMPLES)]
     Rm(Remove),
     /// Bring back a deleted workspace with its files, and wait until it is ready
@@ -152,7 +157,14 @@ Examples:
   pilot ws rm demo
   pilot ws ls --deleted                  what can be restored, and until when
   pilot ws restore demo
-  pilot ws rm demo --purge --yes         now and for good";
+  pilot ws rm demo --purge --yes         now and for good
+  pilot ws rm one two --yes
+  pilot ws rm --all                      asks once, with all names";
+
+const SEVERAL_EXAMPLES: &str = "\
+Several workspaces are asked together and change side by side. One that fails keeps no other from its change; the exit
+code is that of the first that failed. `--all` leaves alone what the change is not about: `start` what is ready, `stop` what
+is stopped, `resume` what is not suspended, `restart` and `suspend` what does not run.";
 
 const UPDATE_EXAMPLES: &str = "\
 Examples:
@@ -277,13 +289,24 @@ pub struct Change {
     pub no_wait: bool,
 }
 
+/// Of a change that several workspaces can be asked for together.
 #[derive(Debug, clap::Args)]
-pub struct Remove {
-    /// The workspace's name, as `pilot ws ls` shows it
-    pub slug: String,
-    /// Return as soon as the request is accepted
+pub struct Several {
+    /// The workspaces' names, as `pilot ws ls` shows them
+    #[arg(value_name = "SLUG", required_unless_present = "all")]
+    pub slugs: Vec<String>,
+    /// All workspaces
+    #[arg(long, conflicts_with = "slugs")]
+    pub all: bool,
+    /// Return as soon as the requests are accepted
     #[arg(long)]
     pub no_wait: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Remove {
+    #[command(flatten)]
+    pub which: Several,
     /// Do not ask; a program, which cannot be asked, must say so
     #[arg(long, short)]
     pub yes: bool,

@@ -254,7 +254,11 @@ async fn logs(State(script): State<Shared>) -> Response {
     Json(json!({"text": text.unwrap_or_else(|| "one\ntwo\n".to_owned())})).into_response()
 }
 
-async fn stop(State(script): State<Shared>) -> Response {
+async fn stop(State(script): State<Shared>, Path(slug): Path<String>) -> Response {
+    if slug == "nothing" {
+        let problem = Problem::new(ErrorCode::WorkspaceNotFound, "There is no workspace nothing.");
+        return (StatusCode::NOT_FOUND, Json(problem)).into_response();
+    }
     let mut script = script.lock().unwrap();
     script.state = "stopped";
     accepted(&script)
