@@ -24,6 +24,16 @@ async fn a_workspace_without_an_address_says_its_state_and_what_helps() {
 }
 
 #[tokio::test]
+async fn a_workspace_that_has_just_become_ready_is_reached_by_the_next_request() {
+    let world = World::new().await;
+    world.say("demo", Observed::Suspended, None);
+    let waiting = problem(world.get("demo", "/").send().await.unwrap()).await;
+    assert_eq!(waiting.code, ErrorCode::WorkspaceNotReady);
+    world.say("demo", Observed::Ready, Some(world.instance));
+    assert_eq!(world.get("demo", "/").send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
 async fn a_workspace_that_does_not_exist_is_not_found() {
     let world = World::new().await;
     for (slug, path) in [("nothing", "/"), ("", "/api/chamber/workspaces/nothing/x")] {

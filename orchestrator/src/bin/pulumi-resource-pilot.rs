@@ -37,7 +37,7 @@ async fn main() -> std::io::Result<()> {
     let layout = Layout { root: arguments.data.unwrap_or_else(default_data_folder) };
     let tools = ToolPaths { opencode: arguments.opencode, ..ToolPaths::default() };
     let settings = ProviderSettings {
-        docker_host: arguments.docker_host,
+        docker_host: arguments.docker_host.filter(|host| !host.is_empty()),
         image: arguments.image,
         variables: Variables::of_this_process(),
         ..ProviderSettings::default()
