@@ -8,7 +8,7 @@ use std::time::Duration;
 use contracts::operation::{Operation, OperationList, OperationState};
 use contracts::plan::Plan;
 use contracts::rollout::{Rollout, RolloutList, StartRollout};
-use contracts::stack::{LogTail, RepairStack, StackExport, StackRepair};
+use contracts::stack::{LogTail, RepairStack, StackExport, StackImport, StackRepair};
 use contracts::why::Why;
 use contracts::workspace::{
     Accepted, CreateWorkspace, ProviderInfo, RenameWorkspace, RestoreWorkspace, Torn, UpdateWorkspace,
@@ -223,6 +223,15 @@ impl Client {
     pub async fn teardown(&self, provider: &str) -> Result<Torn, Problem> {
         let request = self.request(Method::DELETE, &format!("/v1/providers/{provider}/shared"));
         self.json(request.timeout(TEARDOWN_TIMEOUT)).await
+    /// A second try with the same key does not undo what came after the first.
+    pub async fn import(&self, name: &WorkspaceRef, state: String) -> Result<StackImport, Problem> {
+        let key = format!("cli-{:032x}", rand::random::<u128>());
+        let request = self.request(Method::PUT, &format!("/v1/workspaces/{name}/stack/state"));
+        let request =
+            request.header(headers::IDEMPOTENCY_KEY, key).header("content-type", "application/json");
+        self.json(request.body(state).timeout(PREVIEW_TIMEOUT)).await
+    }
+
     }
 
     pub async fn operations(

@@ -60,6 +60,7 @@ fn protected() -> OpenApiRouter<Api> {
         .routes(routes!(workspaces::stack))
         .routes(routes!(workspaces::repair))
         .routes(routes!(workspaces::logs))
+        .routes(routes!(workspaces::import))
         .routes(routes!(operations::list))
         .routes(routes!(operations::get))
         .routes(routes!(operations::cancel))

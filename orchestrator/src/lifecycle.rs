@@ -1,6 +1,7 @@
 //! What may be asked of a workspace, and what its states are. Every change is durable before it begins.
 
 mod changes;
+mod imports;
 mod kept;
 pub mod request;
 mod rollouts;

@@ -7,6 +7,7 @@ pub mod copy;
 mod database;
 mod events;
 mod homes;
+mod imports;
 mod keys;
 mod leases;
 mod marks;

@@ -76,6 +76,7 @@ pub fn router() -> (Router, Shared) {
         .route("/v1/workspaces/{slug}/logs", routing::get(logs))
         .route("/v1/workspaces/{slug}/stack", routing::get(stack))
         .route("/v1/workspaces/{slug}/stack/repair", routing::post(repair))
+        .route("/v1/workspaces/{slug}/stack/state", routing::put(import))
         .route("/v1/workspaces/{slug}/preview", routing::post(plan))
         .route("/v1/preview", routing::post(plan))
         .route("/v1/providers", routing::get(providers))
@@ -359,6 +360,12 @@ async fn repair(State(script): State<Shared>, Json(asked): Json<Value>) -> Json<
 }
 
 async fn stack() -> Json<Value> {
+async fn import(State(script): State<Shared>, headers: HeaderMap, Json(body): Json<Value>) -> Json<Value> {
+    assert!(headers.contains_key("idempotency-key"));
+    script.lock().unwrap().bodies.push(body);
+    Json(json!({"stack": "rt-1", "resources": 4, "kept": "/data/pulumi/replaced/rt-1.x.json"}))
+}
+
     Json(json!({"stack": "rt-1", "files": {"Pulumi.yaml": "name: pilot\n", "env.sh": "export A=1\n"}}))
 }
 

@@ -1,10 +1,32 @@
 //! Commands that only look.
 
 use contracts::ErrorCode;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::Outcome;
 use crate::tests::fake::{pilot, pilot_with, server};
+
+#[tokio::test]
+async fn a_state_is_imported_from_a_file_or_a_pipe_and_what_is_no_json_is_not_sent() {
+    let (at, script) = server().await;
+    let data = crate::tests::fake::data_with_token();
+    let file = data.path().join("demo.state");
+    std::fs::write(&file, r#"{"version":3,"deployment":{}}"#).unwrap();
+    let server = format!("http://{at}");
+    let more = ["--server", &server];
+    let line = format!("stack import demo --from {}", file.display());
+    let shown = pilot_with(data.path(), &line, &more).await;
+    assert!(shown.out.contains("/data/pulumi/replaced/rt-1.x.json has the state of before"), "{}", shown.out);
+    assert!(shown.err.contains("`pilot stack diff demo`"), "{}", shown.err);
+    let piped = crate::tests::fake::pilot_hearing("{\"a\":1}", data.path(), "stack import demo", &more).await;
+    assert_eq!(piped.result, Ok(Outcome::Done));
+    let expected = [json!({"version": 3, "deployment": {}}), json!({"a": 1})];
+    assert_eq!(script.lock().unwrap().bodies, expected);
+    std::fs::write(&file, "{").unwrap();
+    let refused = pilot_with(data.path(), &line, &more).await;
+    assert!(refused.err.contains(file.to_str().unwrap()), "{}", refused.err);
+    assert_eq!(script.lock().unwrap().bodies, expected);
+}
 
 #[tokio::test]
 async fn workspaces_are_listed_in_columns_or_as_the_servers_document() {

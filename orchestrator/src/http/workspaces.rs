@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use contracts::plan::Plan;
-use contracts::stack::{LogTail, RepairStack, StackExport, StackRepair};
+use contracts::stack::{LogTail, RepairStack, StackExport, StackImport, StackRepair};
 use contracts::why::Why;
 use contracts::workspace::{
     Accepted, CreateWorkspace, Observed, RenameWorkspace, RestoreWorkspace, UpdateWorkspace, Woken,
@@ -311,6 +311,20 @@ pub async fn repair(
     Body(body): Body<RepairStack>,
 ) -> Answer<Json<StackRepair>> {
     Ok(Json(api.lifecycle.repair(&name, body.apply).await?))
+}
+
+/// Put a state in the place of that of the workspace's stack, which is kept: a deployment as `pulumi stack export` writes it, of
+/// this stack. Refused while an operation of the workspace has not ended. Nothing outside is changed.
+#[utoipa::path(put, path = "/v1/workspaces/{workspace}/stack/state", params(("workspace" = String, Path, description = "Its id or its slug")),
+    request_body = Object,
+    responses((status = 200, body = StackImport), (status = "default", body = Problem)))]
+pub async fn import(
+    State(api): State<Api>,
+    WorkspacePath(name): WorkspacePath,
+    caller: Caller,
+    Body(state): Body<serde_json::Value>,
+) -> Answer<Json<StackImport>> {
+    Ok(Json(super::detached(async move { api.lifecycle.import(&name, state, &caller.0).await }).await?))
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]

@@ -24,5 +24,6 @@ mod moved;
 mod replicas;
 mod stack_export;
 mod telemetry;
+mod stack_import;
 mod updates;
 mod upgrade;
