@@ -8,6 +8,7 @@ mod provider;
 mod rollout;
 mod serve;
 mod stack;
+mod usage;
 mod ws;
 
 use std::path::PathBuf;
@@ -27,6 +28,7 @@ pub use provider::{Provider, ProviderCommand};
 pub use rollout::{Rollout, RolloutCommand};
 pub use serve::{LogFormat, Repair, Role, Serve};
 pub use stack::{Stack, StackCommand};
+pub use usage::Usage;
 pub use ws::{Change, Create, Goal, List, Logs, Remove, Several, Update, Wait, Ws, WsCommand};
 
 const EXAMPLES: &str = "\
@@ -115,6 +117,9 @@ pub enum Command {
     Rollout(Rollout),
     /// The Pulumi stack behind a workspace
     Stack(Stack),
+    /// How long instances ran, for whom
+    #[command(after_help = USAGE_EXAMPLES)]
+    Usage(Usage),
     /// Where workspaces can run
     Provider(Provider),
     /// Keep a server's URL and token under a name, for every later command
@@ -165,6 +170,14 @@ Examples:
   PILOT_DATABASE=postgres://pilot:PASSWORD@db/pilot pilot backup create /backups/pilot.backup
 
 Homes of workspaces are not in a backup. Without its key nobody can read one.";
+
+const USAGE_EXAMPLES: &str = "\
+Examples:
+  pilot usage --from 2026-11-01 --to 2026-12-01
+  pilot usage --owner ada --json | jq '[.usage[].seconds] | add / 3600'
+
+An instance runs from its boot until it is stopped, suspended or deleted. What was before and after the interval does not
+count; what still runs has run until now.";
 
 const STORE_EXAMPLES: &str = "\
 Examples, with the server stopped and the database empty:

@@ -10,6 +10,7 @@ pub mod operation;
 pub mod plan;
 pub mod rollout;
 pub mod stack;
+pub mod usage;
 pub mod why;
 pub mod workspace;
 

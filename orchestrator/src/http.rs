@@ -7,6 +7,7 @@ mod operations;
 mod rollouts;
 mod routes;
 mod system;
+mod usage;
 mod workspaces;
 
 use std::sync::Arc;
@@ -59,8 +60,8 @@ fn protected() -> OpenApiRouter<Api> {
         .routes(routes!(workspaces::preview))
         .routes(routes!(workspaces::stack))
         .routes(routes!(workspaces::repair))
-        .routes(routes!(workspaces::logs))
         .routes(routes!(workspaces::import))
+        .routes(routes!(workspaces::logs))
         .routes(routes!(operations::list))
         .routes(routes!(operations::get))
         .routes(routes!(operations::cancel))
@@ -73,6 +74,7 @@ fn protected() -> OpenApiRouter<Api> {
         .routes(routes!(system::teardown))
         .routes(routes!(system::resolve))
         .routes(routes!(routes::list))
+        .routes(routes!(usage::list))
 }
 
 /// Those for everybody.

@@ -7,6 +7,7 @@ pub mod request;
 mod rollouts;
 pub mod service;
 pub mod state;
+mod usage;
 pub mod watch;
 
 pub use service::Lifecycle;

@@ -20,6 +20,7 @@ mod rollouts;
 mod rows;
 mod specs;
 mod sqlite;
+mod usage;
 mod workspaces;
 
 use std::path::Path;
@@ -44,6 +45,7 @@ pub use operations::{Query, Queue};
 pub use prune::Kept;
 pub use requests::{NewOperation, Wanted};
 pub use rollouts::RunningRollout;
+pub use usage::{UsagePage, UsageQuery, UsageRow};
 pub use workspaces::{Sort, WorkspaceQuery, WorkspaceRow};
 
 #[derive(Debug, Clone, thiserror::Error)]

@@ -176,3 +176,19 @@ async fn why_a_workspace_is_as_it_is_is_told_in_the_order_of_what_happened() {
     assert!(lines[4].contains("create     failed: provider_capacity (op-1)"), "{}", lines[4]);
     assert_eq!(lines[5], "Next: A start in about 20s.");
 }
+
+#[tokio::test]
+async fn usage_is_a_table_of_hours_over_all_pages() {
+    let (at, script) = server().await;
+    let shown = pilot(at, "usage --from 2026-11-01 --owner ada").await;
+    let expected = "WORKSPACE  OWNER  PROVIDER  SIZE   HOURS
+demo       ada    local     host   1.50
+ws_2       -      docker    small  0.00
+";
+    assert_eq!(shown.out, expected);
+    assert_eq!(shown.err, "1.50 hours in all, from 2026-11-01T00:00:00Z to 2026-11-23T10:00:09Z.\n");
+    let asked = script.lock().unwrap().asked[0].clone();
+    assert!(asked.contains("from=2026-11-01T00%3A00%3A00Z") && asked.contains("owner=ada"), "{asked}");
+    let all: Value = serde_json::from_str(&pilot(at, "usage --json").await.out).unwrap();
+    assert_eq!((all["usage"].as_array().unwrap().len(), &all["next"]), (2, &Value::Null));
+}

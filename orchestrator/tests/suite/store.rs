@@ -72,6 +72,7 @@ macro_rules! all_cases {
             a_purge_of_what_is_kept_ends_its_time_and_stays_wanted
             what_waits_behind_a_delete_that_came_to_its_end_has_ended_with_it
             another_size_is_metered_from_when_it_is
+            what_ran_is_added_up_within_an_interval_and_told_in_pages
             what_is_old_or_too_much_is_pruned_and_what_counts_stays
         }
     };
