@@ -183,7 +183,7 @@ fn not_ready(route: &Route) -> Problem {
         Observed::Stopping => {
             ("stopping", format!("When it has stopped, start it with `pilot ws start {slug}`."))
         }
-        Observed::Deleting => ("being deleted", "`pilot ws create` makes a new one.".to_owned()),
+        Observed::Deleting => ("being deleted", format!("`pilot ws create {slug}` makes a new one.")),
         Observed::Unknown => (
             "in an unknown state: its provider did not answer",
             format!("Wait, or see `pilot ws get {slug}`."),

@@ -63,7 +63,7 @@ pub async fn remove(parts: &Parts, provider: &dyn Provider) -> Result<bool, Prob
     if !users.is_empty() {
         let detail = format!("Workspaces of the provider {name} exist: {}.", users.join(", "));
         return Err(Problem::new(ErrorCode::ProviderInUse, detail)
-            .with_action("Delete them with `pilot ws rm --purge`, then try again."));
+            .with_action("Delete them with `pilot ws rm --purge NAME`, then try again."));
     }
     // Whatever comes of it, the next create looks again.
     *applied = None;

@@ -54,7 +54,7 @@ impl FakeLifecycle {
 fn gone(runtime: &RuntimeRef) -> ProviderError {
     let message = format!("{} has no machine in the cloud", runtime.runtime_id);
     ProviderError::new(ErrorCode::ProviderFailed, message)
-        .with_action("`pilot ws start` makes it again from its stack.")
+        .with_action("`pilot ws start NAME` makes it again from its stack.")
 }
 
 #[async_trait]

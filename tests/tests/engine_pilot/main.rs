@@ -8,6 +8,7 @@
 mod postgres;
 mod support;
 
+mod advice;
 mod api;
 mod backup;
 mod bad_input;
