@@ -88,7 +88,7 @@ pub enum WsCommand {
 const LIST_EXAMPLES: &str = "\
 Examples:
   pilot ws ls --state failed --sort newest
-  pilot ws ls --owner ada --label team=core
+  pilot ws ls --owner ada --label team=core --label task=42
   pilot ws ls --json | jq -r '.workspaces[].slug'";
 
 #[derive(Debug, clap::Args)]
@@ -96,9 +96,9 @@ pub struct List {
     /// Only those of this owner
     #[arg(long, value_name = "NAME")]
     owner: Option<String>,
-    /// Only those with this label
-    #[arg(long, value_name = "NAME=VALUE", value_parser = label)]
-    label: Option<(String, String)>,
+    /// Only those with this label; may be given more than once, and all must be there
+    #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label)]
+    labels: Vec<(String, String)>,
     /// Only those in this state
     #[arg(long, value_parser = one_of(&Observed::ALL, Observed::as_str))]
     state: Option<Observed>,
@@ -124,17 +124,17 @@ impl List {
             Sort::Oldest => Some("oldest".to_owned()),
             Sort::Newest => Some("newest".to_owned()),
         };
-        let label = self.label.as_ref().map(|(name, value)| format!("{name}={value}"));
         let state = self.state.map(|state| state.as_str().to_owned());
         let wanted = [
             ("owner", self.owner.clone()),
-            ("label", label),
             ("state", state),
             ("provider", self.provider.clone()),
             ("sort", sort),
             ("deleted", self.deleted.then(|| "true".to_owned())),
         ];
-        wanted.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+        let wanted = wanted.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        let labels = self.labels.iter().map(|(name, value)| ("label", format!("{name}={value}")));
+        wanted.chain(labels).collect()
     }
 }
 
