@@ -123,6 +123,7 @@ pub async fn of_a_provider_one_rollout_runs_and_its_members_keep_their_order_and
     store.finish_rollout(&first.id, RolloutState::Succeeded, None).await.unwrap();
     let ended = store.rollout(&first.id).await.unwrap().unwrap();
     assert_eq!((ended.state, ended.error), (RolloutState::Failed, Some(problem)), "the first word counts");
+    assert_eq!((ended.counts.updated, ended.counts.waiting, ended.counts.skipped), (1, 0, 2));
     assert!(ended.finished_at.is_some());
     let third = rollout(members);
     store.insert_rollout(&third, ("admin", "req-3"), None).await.unwrap();
