@@ -176,7 +176,10 @@ fn not_ready(route: &Route) -> Problem {
         Observed::Ready => ("up but has no address yet", "Wait a moment.".to_owned()),
         Observed::Degraded => (
             "not running as it should",
-            format!("Wait: it is started again by itself. `pilot ws why {slug}` shows what is tried."),
+            format!(
+                "It is started again by itself, unless the server runs with `--repair report`; `pilot ws start {slug}` does \
+                 it at once. `pilot ws why {slug}` shows what is tried."
+            ),
         ),
         Observed::Stopped => ("stopped", format!("Start it with `pilot ws start {slug}`.")),
         Observed::Suspended => ("suspended", format!("Go on with `pilot ws resume {slug}`.")),

@@ -21,6 +21,9 @@ async fn a_workspace_without_an_address_says_its_state_and_what_helps() {
     let stopped = problem(world.get("stopped", "/").send().await.unwrap()).await;
     assert_eq!(stopped.detail, "The workspace stopped is stopped.");
     assert_eq!(stopped.action.unwrap(), "Start it with `pilot ws start stopped`.");
+    // Waiting alone helps only where the server repairs.
+    let degraded = problem(world.get("degraded", "/").send().await.unwrap()).await;
+    assert!(degraded.action.unwrap().contains("`pilot ws start degraded`"));
 }
 
 #[tokio::test]
