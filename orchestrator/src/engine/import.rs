@@ -20,15 +20,17 @@ impl Engine {
     pub async fn import(&self, stack: &Stack, state: Value) -> Result<StackImport, Problem> {
         check(&stack.name, &state)?;
         let handle = self.workspace.stack(&stack.name);
-        let kept = match handle.export().await {
-            Ok(before) => Some(self.keep(&stack.name, &before.to_string())?),
-            Err(automation::Error::StackNotFound { .. }) => None,
-            // The engine keeps one that cannot be read.
-            Err(automation::Error::StateCorrupt { .. }) => None,
+        let (kept, is_damaged) = match handle.export().await {
+            Ok(before) => (Some(self.keep(&stack.name, &before.to_string())?), false),
+            Err(automation::Error::StackNotFound { .. }) => (None, false),
+            // The engine keeps it, and writes over it.
+            Err(automation::Error::StateCorrupt { .. }) => (None, true),
             Err(error) => return Err(self.problem(error)),
         };
-        // Where another orchestrator has made it, its settings are not here yet.
-        handle.ensure().await.map_err(|error| self.problem(error))?;
+        if !is_damaged {
+            // Where another orchestrator has made it, its settings are not here yet.
+            handle.ensure().await.map_err(|error| self.problem(error))?;
+        }
         let state = automation::stack::Deployment::from(state);
         handle.import(&state).await.map_err(|error| match error {
             automation::Error::Command { .. } | automation::Error::Secrets { .. } => {
