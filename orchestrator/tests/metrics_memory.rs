@@ -8,7 +8,7 @@ use orchestrator::metrics;
 
 const AT_ONCE: usize = 200_000;
 const ROUNDS: usize = 10;
-/// Each sample has a value and a time: those of all rounds would be three times as much.
+/// Each sample has a value and a time: those of all rounds would be twice as much.
 const MOST: usize = 16 * 1024 * 1024;
 
 /// Memory of this process that is in use, in bytes.
