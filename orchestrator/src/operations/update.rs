@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use contracts::Problem;
 use contracts::operation::{Phase, Update};
-use contracts::workspace::Desired;
+use contracts::workspace::{Desired, Observed};
 use provider_api::RunStatus;
 
 use super::apply::apply;
 use super::run::Run;
 use super::{shared, start, stop};
+use crate::lifecycle::state::Event;
 use crate::store::WorkspaceRow;
 
 pub async fn run(run: &Arc<Run>) -> Result<(), Problem> {
@@ -32,8 +33,13 @@ async fn made(
 ) -> Result<(), Problem> {
     // With another image what runs is to end, and by itself rather than with what it runs in.
     let boots = is_another(row, update);
-    if boots && start::status(run, row).await? == RunStatus::Running {
-        stop::run(run).await?;
+    if boots {
+        match start::status(run, row).await? {
+            RunStatus::Running => stop::run(run).await?,
+            // Who was ended in the middle of the stop did not come to say that it is over.
+            _ if row.observed == Observed::Stopping => run.observe(Event::StopFinished, None).await?,
+            _ => {}
+        }
     }
     shared::ensure(run, row).await?;
     apply(run, stack, true).await?;
