@@ -52,10 +52,6 @@ use unsettled::StackKey;
 /// How long a process lives that nobody uses.
 const IDLE: Duration = Duration::from_secs(10 * 60);
 
-/// How long a run may take to end in order before it is ended by force: the host waits for providers that
-/// are in the middle of a create, and that is worth waiting for.
-const GRACE: Duration = Duration::from_secs(60);
-
 /// How long a run may take to end by force before its process is killed.
 const LAST: Duration = Duration::from_secs(10);
 
@@ -69,6 +65,10 @@ pub struct Host {
 }
 
 impl Host {
+    /// How long a run that is cancelled may take to end in order before it is ended by force: the host waits for providers
+    /// that are in the middle of a create, and that is worth waiting for. Who serves providers itself has to live for longer.
+    pub const GRACE: Duration = Duration::from_secs(60);
+
     /// Asks the executable for its version. A mere name is looked for in the `PATH` of this process. [`Error::CliMissing`] when it does not start,
     /// [`Error::CliVersion`] when its engine is not one that this crate works with.
     pub async fn open(path: impl Into<PathBuf>) -> Result<Self> {
@@ -90,7 +90,7 @@ impl Host {
             history: None,
             runs: None,
             idle: IDLE,
-            grace: GRACE,
+            grace: Self::GRACE,
             last: LAST,
             recycle: recycle::Limits::default(),
         };

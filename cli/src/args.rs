@@ -8,6 +8,7 @@ mod provider;
 mod rollout;
 mod serve;
 mod stack;
+mod usage;
 mod ws;
 
 use std::path::PathBuf;
@@ -27,7 +28,8 @@ pub use provider::{Provider, ProviderCommand};
 pub use rollout::{Rollout, RolloutCommand};
 pub use serve::{LogFormat, Repair, Role, Serve};
 pub use stack::{Stack, StackCommand};
-pub use ws::{Change, Create, Goal, List, Logs, Remove, Update, Wait, Ws, WsCommand};
+pub use usage::Usage;
+pub use ws::{Change, Create, Goal, List, Logs, Remove, Several, Update, Wait, Ws, WsCommand};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -115,6 +117,9 @@ pub enum Command {
     Rollout(Rollout),
     /// The Pulumi stack behind a workspace
     Stack(Stack),
+    /// How long instances ran, for whom
+    #[command(after_help = USAGE_EXAMPLES)]
+    Usage(Usage),
     /// Where workspaces can run
     Provider(Provider),
     /// Keep a server's URL and token under a name, for every later command
@@ -166,6 +171,14 @@ Examples:
 
 Homes of workspaces are not in a backup. Without its key nobody can read one.";
 
+const USAGE_EXAMPLES: &str = "\
+Examples:
+  pilot usage --from 2026-11-01 --to 2026-12-01
+  pilot usage --owner ada --json | jq '[.usage[].seconds] | add / 3600'
+
+An instance runs from its boot until it is stopped, suspended or deleted. What was before and after the interval does not
+count; what still runs has run until now.";
+
 const STORE_EXAMPLES: &str = "\
 Examples, with the server stopped and the database empty:
   PILOT_DATABASE=postgres://pilot:PASSWORD@db/pilot pilot store migrate
@@ -178,8 +191,8 @@ pub struct Providing {
     /// Ports for `local` instances, such as 20000-20099 [default: 14300-14999]
     #[arg(long, value_name = "FIRST-LAST")]
     pub instance_ports: Option<PortRange>,
-    /// The Docker engine for the `docker` provider [default: the local socket]
-    #[arg(long, env = "DOCKER_HOST", value_name = "HOST")]
+    /// The Docker engine for the `docker` provider [default: the one that `docker` asks]
+    #[arg(long, env = "PILOT_DOCKER_HOST", value_name = "HOST")]
     pub docker_host: Option<String>,
     /// The image of `docker` instances [default: pilot-instance with this version's tag]
     #[arg(long, env = "PILOT_IMAGE", value_name = "IMAGE")]
@@ -281,6 +294,8 @@ mod tests {
         for line in [
             "pilot ws create a --plan --no-wait",
             "pilot ws create a --ref main",
+            "pilot ws stop",
+            "pilot ws rm a --all",
             "pilot backup create a.backup --key-file k --database mysql://a/b",
             "pilot serve --ready-timeout 0",
             "pilot serve --instance-ports 9-1",

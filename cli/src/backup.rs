@@ -84,7 +84,7 @@ fn show_created(created: &Created, ui: &mut Ui) {
     ));
     for key in &created.damaged {
         ui.note(format!(
-            "warning: the state {key} is damaged: `pilot stack repair`, then make another backup"
+            "warning: the state {key} is damaged: `pilot stack repair NAME`, then make another backup"
         ));
     }
 }
@@ -114,7 +114,7 @@ fn show_read(read: &Read, end: &str, file: &str, ui: &mut Ui) {
     }
     for key in &read.damaged {
         ui.note(format!(
-            "warning: the state {key} was damaged when the backup was made: `pilot stack repair`"
+            "warning: the state {key} was damaged when the backup was made: `pilot stack repair NAME`"
         ));
     }
 }

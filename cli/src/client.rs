@@ -8,8 +8,9 @@ use std::time::Duration;
 use contracts::operation::{Operation, OperationList, OperationState};
 use contracts::plan::Plan;
 use contracts::rollout::{Rollout, RolloutList, StartRollout};
-use contracts::stack::{LogTail, RepairStack, StackExport, StackRepair};
+use contracts::stack::{LogTail, RepairStack, StackExport, StackImport, StackRepair};
 use contracts::stray::StrayList;
+use contracts::usage::UsageList;
 use contracts::why::Why;
 use contracts::workspace::{
     Accepted, CreateWorkspace, ProviderInfo, RenameWorkspace, RestoreWorkspace, UpdateWorkspace, Workspace,
@@ -169,6 +170,23 @@ impl Client {
         }
     }
 
+    /// All of it, from all pages, and all of them until the same moment.
+    pub async fn usage(&self, wanted: &[(&str, String)]) -> Result<UsageList, Problem> {
+        let page = |more: &[(&str, String)]| {
+            let request = self.request(Method::GET, "/v1/usage").query(&[("limit", PAGE)]);
+            self.json::<UsageList>(request.query(more).timeout(ANSWER_TIMEOUT))
+        };
+        let mut all = page(wanted).await?;
+        let mut rest: Vec<_> = wanted.iter().filter(|(name, _)| *name != "to").cloned().collect();
+        rest.push(("to", all.to.to_string()));
+        while let Some(next) = all.next.take() {
+            let more = page(&[rest.as_slice(), &[("cursor", next)]].concat()).await?;
+            all.usage.extend(more.usage);
+            all.next = more.next;
+        }
+        Ok(all)
+    }
+
     pub async fn restore(&self, name: &WorkspaceRef, wanted: &RestoreWorkspace) -> Result<Accepted, Problem> {
         let request = self.request(Method::POST, &format!("/v1/workspaces/{name}/restore"));
         self.json(request.json(wanted)).await
@@ -204,6 +222,15 @@ impl Client {
     pub async fn repair(&self, name: &WorkspaceRef, apply: bool) -> Result<StackRepair, Problem> {
         let request = self.request(Method::POST, &format!("/v1/workspaces/{name}/stack/repair"));
         self.json(request.json(&RepairStack { apply }).timeout(PREVIEW_TIMEOUT)).await
+    }
+
+    /// A second try with the same key does not undo what came after the first.
+    pub async fn import(&self, name: &WorkspaceRef, state: String) -> Result<StackImport, Problem> {
+        let key = format!("cli-{:032x}", rand::random::<u128>());
+        let request = self.request(Method::PUT, &format!("/v1/workspaces/{name}/stack/state"));
+        let request =
+            request.header(headers::IDEMPOTENCY_KEY, key).header("content-type", "application/json");
+        self.json(request.body(state).timeout(PREVIEW_TIMEOUT)).await
     }
 
     pub async fn drift(&self, name: &WorkspaceRef) -> Result<Plan, Problem> {

@@ -23,6 +23,7 @@ pub fn of(result: &Result<Outcome, Problem>) -> u8 {
     match result {
         Ok(Outcome::Done) => DONE,
         Ok(Outcome::Negative | Outcome::Failed) => FAILED,
+        Ok(Outcome::Told(code)) => *code,
         Ok(Outcome::Interrupted) => INTERRUPTED,
         Err(problem) => of_problem(problem),
     }

@@ -11,6 +11,9 @@ use crate::connection::{checked, is_loopback, usable};
 use crate::contexts::{Context, Contexts};
 use crate::ui::Ui;
 
+/// More bytes than any token has.
+const MOST_TOKEN: u64 = 64 * 1024;
+
 pub async fn run(login: Login, folders: &Folders, ui: &mut Ui) -> Result<Outcome, Problem> {
     let server = usable(login.url.clone())?;
     let gateway = login.gateway.clone().map(usable).transpose()?;
@@ -108,7 +111,7 @@ fn token(login: &Login, server: &Url, ui: &mut Ui) -> Result<String, Problem> {
             .with_action("Give it with --token-stdin.")
     };
     if login.token_stdin {
-        return checked(&ui.piped().map_err(unread)?);
+        return checked(&ui.piped(MOST_TOKEN).map_err(unread)?);
     }
     if !ui.interactive {
         let detail = format!("Nobody can be asked here for the token of {server}.");

@@ -6,6 +6,7 @@
 mod args;
 mod exit;
 mod ui;
+mod usage;
 
 mod client;
 mod connection;
@@ -45,6 +46,8 @@ enum Outcome {
     Negative,
     /// The operation failed; its problem was printed.
     Failed,
+    /// Something went wrong and was printed; this is the exit code.
+    Told(u8),
     /// Ctrl-C.
     Interrupted,
 }
@@ -67,6 +70,7 @@ async fn run(args: Args, ui: &mut Ui) -> Result<Outcome, Problem> {
         Command::Ws(ws) => ws::run(ws, &folders, ui).await,
         Command::Op(op) => op::run(op, &folders, ui).await,
         Command::Rollout(it) => rollout::run(it, &folders, ui).await,
+        Command::Usage(usage) => usage::run(usage, &folders, ui).await,
         Command::Stack(stack) => stack::run(stack, &folders, ui).await,
         Command::Provider(provider) => provider::run(provider, &folders, ui).await,
         Command::Login(login) => login::run(login, &folders, ui).await,

@@ -87,7 +87,7 @@ fn table(list: &OperationList, ui: &mut Ui) {
         vec![operation.id.to_string(), kind, operation.subject(), state, age, code]
     };
     let rows: Vec<_> = list.operations.iter().map(row).collect();
-    ui.table(&["ID", "KIND", "OF", "STATE", "AGE", "ERROR"], &rows);
+    ui.table(&["ID", "KIND", "ABOUT", "STATE", "AGE", "ERROR"], &rows);
     if list.next.is_some() {
         ui.note("There are more: --limit shows them.");
     }

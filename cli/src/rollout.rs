@@ -108,7 +108,7 @@ fn words(rollout: &Seen) -> String {
         (counts.running, "under way"),
         (counts.waiting, "waiting"),
         (counts.failed, "failed"),
-        (counts.skipped, "deleted meanwhile"),
+        (counts.skipped, "left as they are"),
     ];
     let counted =
         counted.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}"));
@@ -156,7 +156,9 @@ async fn follow(
     let (mut seen, mut heard) = (begun, Instant::now());
     loop {
         for (member, told) in seen.members.iter().zip(&mut told) {
-            let is_over = !matches!(member.state, MemberState::Waiting | MemberState::Running);
+            // Of one that has ended, the rest is counted in its last line.
+            let is_rest = seen.state != RolloutState::Running && member.state == MemberState::Skipped;
+            let is_over = !matches!(member.state, MemberState::Waiting | MemberState::Running) && !is_rest;
             if is_over && *told != member.state && !ui.json {
                 let line = format!("  {:<10} {}", member.state.as_str(), member.slug);
                 match bar {

@@ -154,7 +154,7 @@ fn orchestrator_config(serve: &Serve, listen: SocketAddr, gateway: SocketAddr) -
 /// The same for everything that judges or uses the providers.
 pub fn provider_settings(given: &Providing) -> ProviderSettings {
     ProviderSettings {
-        docker_host: given.docker_host.clone(),
+        docker_host: given.docker_host.clone().filter(|host| !host.is_empty()),
         image: given.image.clone(),
         instance_ports: given.instance_ports,
         variables: Variables::of_this_process(),

@@ -14,6 +14,9 @@ use crate::connection::connect;
 use crate::ui::Ui;
 use crate::ws;
 
+/// More than the server takes.
+const MOST_STATE: u64 = 64 * 1024 * 1024;
+
 pub async fn run(stack: Stack, folders: &Folders, ui: &mut Ui) -> Result<Outcome, Problem> {
     let client = connect(&stack.connection, folders).await?;
     match stack.command {
@@ -29,6 +32,24 @@ pub async fn run(stack: Stack, folders: &Folders, ui: &mut Ui) -> Result<Outcome
                 ui.note(format!("  First: {}", problem.detail));
                 ui.note(format!("  -> {}", problem.action.unwrap_or_default()));
             }
+            Ok(Outcome::Done)
+        }
+        StackCommand::Import { slug, from } => {
+            let slug = ws::parse(&slug)?;
+            let state = read(&from, ui)?;
+            let done = client.import(&slug, state).await?;
+            if ui.json {
+                ui.document(&done);
+                return Ok(Outcome::Done);
+            }
+            ui.say(format!(
+                "The state of stack {} is replaced; it has {} resources.",
+                done.stack, done.resources
+            ));
+            if let Some(kept) = &done.kept {
+                ui.say(format!("Kept:     {kept} has the state of before."));
+            }
+            ui.note(format!("Compare it with what is really there: `pilot stack diff {slug}`."));
             Ok(Outcome::Done)
         }
         StackCommand::Diff { slug, exit_code } => {
@@ -50,6 +71,21 @@ pub async fn run(stack: Stack, folders: &Folders, ui: &mut Ui) -> Result<Outcome
     }
 }
 
+/// A state as text. That it is JSON is seen here, so that a wrong file is told by its name.
+fn read(from: &Path, ui: &mut Ui) -> Result<String, Problem> {
+    let (name, text) = match from == Path::new("-") {
+        true => ("what was piped".to_owned(), ui.piped(MOST_STATE)),
+        false => (from.display().to_string(), std::fs::read_to_string(from)),
+    };
+    let refuse = |why: String| {
+        Problem::new(ErrorCode::BadRequest, format!("No state was read: {name}: {why}."))
+            .with_action("Name a file that `pulumi stack export` has written with --from.")
+    };
+    let text = text.map_err(|error| refuse(error.to_string()))?;
+    serde_json::from_str::<serde::de::IgnoredAny>(&text).map_err(|error| refuse(error.to_string()))?;
+    Ok(text)
+}
+
 /// The answer, and what comes next.
 fn show_repair(repair: &StackRepair, slug: &str, ui: &mut Ui) {
     if ui.json {
@@ -64,8 +100,7 @@ fn show_repair(repair: &StackRepair, slug: &str, ui: &mut Ui) {
     let Some(copy) = &repair.copy else {
         ui.say("Copies:   none is good.");
         ui.note(format!(
-            "Without a copy the state can be written anew: `pilot stack export {slug} --out DIR`, then in DIR \
-             `pulumi stack import --file FILE`."
+            "Without a copy, a state that was exported before takes its place: `pilot stack import {slug} --from FILE`."
         ));
         return;
     };

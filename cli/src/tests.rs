@@ -2,6 +2,7 @@
 
 pub mod fake;
 
+mod advice;
 mod changes;
 mod contexts;
 mod failures;

@@ -12,8 +12,6 @@ type Sink = Box<dyn Write + Send>;
 
 /// Between two columns of a table.
 const GAP: &str = "  ";
-/// More bytes than any token has.
-const MOST_INPUT: u64 = 64 * 1024;
 /// A column that says less than this says nothing.
 const NARROWEST: usize = 8;
 
@@ -158,10 +156,10 @@ impl Ui {
         Term::stderr().read_secure_line()
     }
 
-    /// All that a pipe says; a file that was meant otherwise is not read to its end.
-    pub fn piped(&mut self) -> std::io::Result<String> {
+    /// What a pipe says, up to so many bytes: a file that was meant otherwise is not read to its end.
+    pub fn piped(&mut self, most: u64) -> std::io::Result<String> {
         let mut text = String::new();
-        self.input.by_ref().take(MOST_INPUT).read_to_string(&mut text)?;
+        self.input.by_ref().take(most).read_to_string(&mut text)?;
         Ok(text)
     }
 }

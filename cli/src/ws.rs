@@ -1,6 +1,7 @@
 //! `pilot ws`: workspaces.
 
 mod logs;
+mod several;
 mod show;
 mod wait;
 mod why;
@@ -15,7 +16,7 @@ use contracts::{ErrorCode, Problem, WorkspaceRef};
 use serde::Serialize;
 
 use crate::Outcome;
-use crate::args::{Create, Folders, Remove, Update, Ws, WsCommand};
+use crate::args::{Create, Folders, Update, Ws, WsCommand};
 use crate::client::{Change, Client};
 use crate::connection::connect;
 use crate::ui::Ui;
@@ -37,15 +38,15 @@ pub async fn run(ws: Ws, folders: &Folders, ui: &mut Ui) -> Result<Outcome, Prob
         WsCommand::Ls(wanted) => show::list(&client, &wanted, ui).await,
         WsCommand::Get { slug } => show::one(&client, &parse(&slug)?, ui).await,
         WsCommand::Why { slug } => why::run(&client, &parse(&slug)?, ui).await,
-        WsCommand::Start(it) => change(&client, &parse(&it.slug)?, Change::Start, it.no_wait, ui).await,
-        WsCommand::Stop(it) => change(&client, &parse(&it.slug)?, Change::Stop, it.no_wait, ui).await,
-        WsCommand::Restart(it) => change(&client, &parse(&it.slug)?, Change::Restart, it.no_wait, ui).await,
-        WsCommand::Suspend(it) => change(&client, &parse(&it.slug)?, Change::Suspend, it.no_wait, ui).await,
-        WsCommand::Resume(it) => change(&client, &parse(&it.slug)?, Change::Resume, it.no_wait, ui).await,
+        WsCommand::Start(it) => several::run(&client, &it, Change::Start, ui).await,
+        WsCommand::Stop(it) => several::run(&client, &it, Change::Stop, ui).await,
+        WsCommand::Restart(it) => several::run(&client, &it, Change::Restart, ui).await,
+        WsCommand::Suspend(it) => several::run(&client, &it, Change::Suspend, ui).await,
+        WsCommand::Resume(it) => several::run(&client, &it, Change::Resume, ui).await,
         WsCommand::Update(it) => update(&client, it, ui).await,
         WsCommand::Rename { old, new } => rename(&client, &parse(&old)?, &new, ui).await,
         WsCommand::Wait(it) => wait::run(&client, &it, ui).await,
-        WsCommand::Rm(remove) => delete(&client, remove, ui).await,
+        WsCommand::Rm(remove) => several::delete(&client, remove, ui).await,
         WsCommand::Restore { slug, name, no_wait } => {
             let accepted = client.restore(&parse(&slug)?, &RestoreWorkspace { slug: name }).await?;
             finish(&client, &accepted, no_wait, ui).await
@@ -108,46 +109,6 @@ async fn rename(client: &Client, old: &WorkspaceRef, new: &str, ui: &mut Ui) -> 
         false => ui.say(format!("{old} is now {new}. `pilot ws open {new}` prints a link to it.")),
     }
     Ok(Outcome::Done)
-}
-
-async fn delete(client: &Client, remove: Remove, ui: &mut Ui) -> Result<Outcome, Problem> {
-    let slug = parse(&remove.slug)?;
-    if !remove.yes && !ui.interactive {
-        let detail = format!("Nobody can be asked here whether {slug} is to be deleted.");
-        return Err(Problem::new(ErrorCode::BadRequest, detail)
-            .with_action("Say `--yes` to delete without a question."));
-    }
-    if !remove.yes {
-        // One that is deleted is there by its id alone.
-        let place = client.workspace(&slug).await.map(|workspace| workspace.provider.to_string());
-        let provider = match place {
-            Err(problem) if remove.purge && problem.code == ErrorCode::WorkspaceNotFound => {
-                "deleted".to_owned()
-            }
-            place => place?,
-        };
-        // Which context is the current one is easily forgotten.
-        let place = client.context().map(|name| format!(", context {name}")).unwrap_or_default();
-        let question = match remove.forget {
-            true => {
-                format!("Forget {slug}, and leave whatever there is of it at {provider}{place}?")
-            }
-            false if remove.purge => {
-                format!("Delete {slug} ({provider}{place}) with all its files, for good?")
-            }
-            false => format!("Delete {slug} ({provider}{place})?"),
-        };
-        if !ui.confirm(&question) {
-            ui.note("Nothing was deleted.");
-            return Ok(Outcome::Negative);
-        }
-    }
-    let how = match (remove.forget, remove.purge) {
-        (true, _) => Change::Forget,
-        (_, true) => Change::Purge,
-        _ => Change::Delete,
-    };
-    change(client, &slug, how, remove.no_wait, ui).await
 }
 
 /// Waits for an accepted change and shows what became of the workspace.

@@ -11,6 +11,7 @@ pub mod plan;
 pub mod rollout;
 pub mod stack;
 pub mod stray;
+pub mod usage;
 pub mod why;
 pub mod workspace;
 

@@ -108,7 +108,7 @@ pub enum MemberState {
     Running,
     Updated,
     Failed,
-    /// It was deleted meanwhile.
+    /// It was left as it is: deleted meanwhile, or the rollout ended before its turn.
     Skipped,
 }
 

@@ -47,6 +47,19 @@ pub struct StackRepair {
     pub done: bool,
 }
 
+/// What an import of a state has done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StackImport {
+    pub stack: String,
+    /// How many resources the state has that is there now.
+    pub resources: u64,
+    /// Where the state of before is kept, on the server that answered. Absent where there was none, and when the same request was
+    /// answered before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<String>,
+}
+
 /// The last lines of an instance's log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]

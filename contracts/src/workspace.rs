@@ -1,6 +1,7 @@
 //! The lifecycle API's workspace types. Desired and observed state are different types on purpose.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -234,6 +235,11 @@ pub struct Route {
     /// Present when traffic can be sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<Endpoint>,
+}
+
+impl Route {
+    /// Who was told an endpoint may send requests there for so long without asking again.
+    pub const FRESH: Duration = Duration::from_secs(1);
 }
 
 /// The answer to a wake.

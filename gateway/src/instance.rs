@@ -176,14 +176,17 @@ fn not_ready(route: &Route) -> Problem {
         Observed::Ready => ("up but has no address yet", "Wait a moment.".to_owned()),
         Observed::Degraded => (
             "not running as it should",
-            format!("Wait: it is started again by itself. `pilot ws why {slug}` shows what is tried."),
+            format!(
+                "It is started again by itself, unless the server runs with `--repair report`; `pilot ws start {slug}` does \
+                 it at once. `pilot ws why {slug}` shows what is tried."
+            ),
         ),
         Observed::Stopped => ("stopped", format!("Start it with `pilot ws start {slug}`.")),
         Observed::Suspended => ("suspended", format!("Go on with `pilot ws resume {slug}`.")),
         Observed::Stopping => {
             ("stopping", format!("When it has stopped, start it with `pilot ws start {slug}`."))
         }
-        Observed::Deleting => ("being deleted", "`pilot ws create` makes a new one.".to_owned()),
+        Observed::Deleting => ("being deleted", format!("`pilot ws create {slug}` makes a new one.")),
         Observed::Unknown => (
             "in an unknown state: its provider did not answer",
             format!("Wait, or see `pilot ws get {slug}`."),

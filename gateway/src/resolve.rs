@@ -1,4 +1,4 @@
-//! From a slug to a route: asks the orchestrator, remembers for a second, and goes on with the last
+//! From a slug to a route: asks the orchestrator, remembers an endpoint for a second, and goes on with the last
 //! answer while the orchestrator is away. A running workspace must not stop because its manager does.
 
 use std::collections::HashMap;
@@ -23,7 +23,7 @@ pub struct Timing {
     pub stale: Duration,
 }
 
-pub const TIMING: Timing = Timing { fresh: Duration::from_secs(1), stale: Duration::from_secs(10 * 60) };
+pub const TIMING: Timing = Timing { fresh: Route::FRESH, stale: Duration::from_secs(10 * 60) };
 
 pub struct Resolver {
     client: reqwest::Client,
@@ -70,12 +70,13 @@ impl Resolver {
         Ok(Self { client, base, token: token.to_owned(), timing, slots: Mutex::default() })
     }
 
-    /// The route of a slug, at most `timing.fresh` old unless the orchestrator is away.
+    /// The route of a slug, at most `timing.fresh` old unless the orchestrator is away, and new where it has no endpoint.
     pub async fn resolve(&self, slug: &Slug, request_id: &str) -> Result<Route, Problem> {
         let slot = self.slot(slug);
         let mut known = slot.lock().await;
         if let (Some(answer), Some(at)) = (&known.answer, known.answered)
             && at.elapsed() < self.timing.fresh
+            && !is_waited_for(answer)
         {
             return answer.clone();
         }
@@ -156,6 +157,11 @@ impl Resolver {
         slot.used = Instant::now();
         slot.known.clone()
     }
+}
+
+/// The next moment it may be ready, and whoever was told so comes at once.
+fn is_waited_for(answer: &Result<Route, Problem>) -> bool {
+    answer.as_ref().is_ok_and(|route| route.endpoint.is_none())
 }
 
 fn missing(slug: &Slug) -> Problem {

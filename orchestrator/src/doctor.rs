@@ -121,11 +121,11 @@ pub fn left(
 }
 
 const LEFT: &str = "They were made after the backup that was restored, or are left over. Take what you need of their homes; \
-                    what stays is for you to remove at the provider. `pilot serve --stray-grace` says how long the rest is left.";
+                    what stays is for you to remove at the provider. How long the rest is left is said to `pilot serve` with --stray-grace.";
 
 const SLOWER: &str = "not warm: each create, delete and preview starts the Pulumi CLI, which takes one to three \
      seconds and 100 MB more.";
-const FOR_PEOPLE: &str = "not here. No workspace needs it: stacks that `pilot stack export` writes are used with it, \
+const FOR_PEOPLE: &str = "not here. No workspace needs it: stacks that `pilot stack export NAME` writes are used with it, \
      and `pulumi up` installs Pilot itself.";
 const BUILD: &str = "When you need it: `cargo xtask tools` builds it once, about 6 min on 2 cores.";
 

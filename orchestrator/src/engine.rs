@@ -3,6 +3,7 @@
 mod compile;
 mod export;
 mod failure;
+mod import;
 mod protect;
 
 use std::collections::HashSet;
@@ -26,6 +27,7 @@ use crate::tools::Driver;
 pub use compile::{compile, shared_stack, stack_of, stack_of_stray, stack_to_delete};
 pub use export::without_password;
 pub use failure::provider_problem;
+pub use import::resources;
 
 /// The engine of one installation: one project, one state folder, the providers attached in process.
 pub struct Engine {
@@ -119,7 +121,9 @@ impl Engine {
     pub async fn destroy(&self, stack: &Stack, options: &Options, fence: Option<u64>) -> Result<(), Problem> {
         self.destroy_but_protected(stack, options, fence).await?;
         let removed = self.workspace.stack(&stack.name).remove_with(&entirely()).await;
-        removed.map_err(|error| self.problem(error))
+        removed.map_err(|error| self.problem(error))?;
+        self.forget_replaced(&stack.name);
+        Ok(())
     }
 
     /// Deletes every resource that the options do not leave alone. The stack itself stays.
@@ -168,7 +172,10 @@ impl Engine {
             Err(error) => vec![format!("what its state lists, which cannot be read ({error})")],
         };
         match handle.remove_with(&entirely().force(true)).await {
-            Ok(()) | Err(automation::Error::StackNotFound { .. }) => Ok(listed),
+            Ok(()) | Err(automation::Error::StackNotFound { .. }) => {
+                self.forget_replaced(name);
+                Ok(listed)
+            }
             Err(error) => Err(self.problem(error)),
         }
     }

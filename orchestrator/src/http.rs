@@ -8,6 +8,7 @@ mod rollouts;
 mod routes;
 mod strays;
 mod system;
+mod usage;
 mod workspaces;
 
 use std::sync::Arc;
@@ -60,6 +61,7 @@ fn protected() -> OpenApiRouter<Api> {
         .routes(routes!(workspaces::preview))
         .routes(routes!(workspaces::stack))
         .routes(routes!(workspaces::repair))
+        .routes(routes!(workspaces::import))
         .routes(routes!(workspaces::logs))
         .routes(routes!(operations::list))
         .routes(routes!(operations::get))
@@ -74,6 +76,7 @@ fn protected() -> OpenApiRouter<Api> {
         .routes(routes!(system::teardown))
         .routes(routes!(system::resolve))
         .routes(routes!(routes::list))
+        .routes(routes!(usage::list))
 }
 
 /// Those for everybody.

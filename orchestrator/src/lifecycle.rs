@@ -1,6 +1,7 @@
 //! What may be asked of a workspace, and what its states are. Every change is durable before it begins.
 
 mod changes;
+mod imports;
 mod kept;
 mod keys;
 pub mod request;
@@ -9,6 +10,7 @@ pub mod service;
 mod shared;
 pub mod state;
 mod strays;
+mod usage;
 pub mod watch;
 
 pub use service::Lifecycle;

@@ -207,6 +207,6 @@ fn differs(what: &str) -> Problem {
 fn unreadable(key: &str, why: &str) -> Problem {
     let detail = format!("The state {key} cannot be read, so it cannot be moved: {why}.");
     Problem::new(ErrorCode::StateCorrupt, detail).with_action(
-        "Start the server, put a good copy in its place with `pilot stack repair`, stop the server and move again.",
+        "Start the server, put a good copy in its place with `pilot stack repair NAME`, stop the server and move again.",
     )
 }

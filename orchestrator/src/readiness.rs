@@ -1,6 +1,7 @@
 //! Whether an instance answers, asked of its backend's own `/health` at the address that the gateway
 //! uses. "Started" is never taken for "ready".
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use contracts::identity::{HealthStatus, RuntimeHealth};
@@ -18,6 +19,9 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 /// An instance's own word is not trusted to be short.
 const MAX_HEALTH: usize = 64 * 1024;
 const LOG_TAIL: usize = 2048;
+
+/// What is shorter may be a part of something else.
+const A_SENTENCE: usize = 16;
 
 /// The instance that is waited for.
 pub struct Target<'a> {
@@ -128,17 +132,33 @@ async fn stopped_while_booting(target: &Target<'_>, status: RunStatus) -> Proble
 }
 
 /// It is not tried again by itself: what ends at each boot would do so for ever.
-const AGAIN: &str = "`pilot ws logs` says more; `pilot ws start` starts it again.";
+const AGAIN: &str = "`pilot ws logs NAME` says more; `pilot ws start NAME` starts it again.";
 
 /// The end of the instance's log belongs in the error: it is what the reader would ask for next.
 async fn with_log(target: &Target<'_>, mut problem: Problem) -> Problem {
     let Some(logs) = target.provider.logs() else { return problem };
-    if let Ok(text) = logs.tail(target.runtime, LOG_TAIL).await
-        && !text.trim().is_empty()
-    {
-        problem.detail = format!("{}\nThe end of its log:\n{}", problem.detail, text.trim_end());
+    if let Ok(text) = logs.tail(target.runtime, LOG_TAIL).await {
+        let text = news(&problem.detail, &text);
+        if !text.is_empty() {
+            problem.detail = format!("{}\nThe end of its log:\n{text}", problem.detail);
+        }
     }
     problem
+}
+
+/// What a log says that was not said: what is tried again and again fails in the same words each time.
+fn news(said: &str, log: &str) -> String {
+    let mut seen: HashSet<&str> = said.lines().map(str::trim).collect();
+    let mut new = Vec::new();
+    for line in log.lines() {
+        let words = line.trim();
+        // They are often the end of a sentence that was said.
+        let is_said = words.len() >= A_SENTENCE && said.contains(words);
+        if !words.is_empty() && seen.insert(words) && !is_said {
+            new.push(line);
+        }
+    }
+    new.join("\n")
 }
 
 #[cfg(test)]
@@ -146,6 +166,16 @@ mod tests {
     use axum::response::Redirect;
 
     use super::*;
+
+    #[test]
+    fn what_each_attempt_has_said_again_is_told_once() {
+        let detail = "OpenCode ended 5 times before it answered; it said: database disk image is malformed\nat open (db.ts:7)";
+        let attempt = "starting\n\ndatabase disk image is malformed\nat open (db.ts:7)\n";
+        let log = attempt.repeat(5) + "giving up\n";
+        assert_eq!(news(detail, &log), "starting\ngiving up");
+        assert_eq!(news("It ended.", attempt), attempt.replace("\n\n", "\n").trim_end());
+        assert_eq!(news(detail, &attempt.replace("starting\n", "")), "");
+    }
 
     #[tokio::test]
     async fn a_probe_goes_nowhere_but_to_the_instance() {

@@ -177,7 +177,7 @@ impl Rollouts {
         match self.store.request(&row.id, None, &update).await {
             Ok(wanted) => Ok((MemberState::Running, Some((wanted.operation.id, row.image)))),
             Err(StoreError::Busy(_)) => Ok((MemberState::Waiting, None)),
-            Err(StoreError::Gone | StoreError::Deleted) => Ok((MemberState::Skipped, None)),
+            Err(StoreError::Gone | StoreError::Deleted(_)) => Ok((MemberState::Skipped, None)),
             Err(error) => Err(error.into()),
         }
     }

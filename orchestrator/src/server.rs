@@ -29,6 +29,7 @@ use crate::{exposure, metrics, readiness};
 /// How long running operations get to end by themselves before the process leaves them to the next: longer than the engine
 /// waits for providers that are in the middle of a create, since those are in this process.
 const DRAIN: Duration = Duration::from_secs(75);
+const _: () = assert!(DRAIN.as_secs() > automation::Host::GRACE.as_secs());
 
 /// How long the last events may take to be stored.
 const FLUSH: Duration = Duration::from_secs(2);

@@ -7,6 +7,7 @@ pub mod copy;
 mod database;
 mod events;
 mod homes;
+mod imports;
 mod keys;
 mod leases;
 mod marks;
@@ -21,13 +22,14 @@ mod shared;
 mod specs;
 mod sqlite;
 mod strays;
+mod usage;
 mod workspaces;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use contracts::operation::Operation;
-use contracts::{ErrorCode, Problem};
+use contracts::{ErrorCode, Problem, Slug};
 use futures_util::future::BoxFuture;
 use sqlx::AnyConnection;
 use tokio::sync::{broadcast, watch};
@@ -46,6 +48,7 @@ pub use prune::Kept;
 pub use requests::{NewOperation, Wanted};
 pub use rollouts::RunningRollout;
 pub use strays::Stray;
+pub use usage::{UsagePage, UsageQuery, UsageRow};
 pub use workspaces::{Sort, WorkspaceQuery, WorkspaceRow};
 
 #[derive(Debug, Clone, thiserror::Error)]
@@ -70,7 +73,7 @@ pub enum StoreError {
     Gone,
     /// A delete was accepted, whatever came of it so far.
     #[error("it is to be deleted")]
-    Deleted,
+    Deleted(Slug),
     /// It is not the version any more that the request is about.
     #[error("it has changed since")]
     Changed,
@@ -249,16 +252,16 @@ impl From<StoreError> for Problem {
                 ErrorCode::ProviderInUse,
                 format!("Workspaces of this provider exist: {}.", users.join(", ")),
             )
-            .with_action("Delete them with `pilot ws rm --purge`, then try again."),
+            .with_action("Delete them with `pilot ws rm --purge NAME`, then try again."),
             StoreError::Busy(other) => busy(&other),
-            StoreError::Deleted => Problem::new(
+            StoreError::Deleted(slug) => Problem::new(
                 ErrorCode::WorkspaceNotFound,
-                "The workspace is being deleted.",
+                format!("The workspace {slug} is being deleted."),
             )
-            .with_action(
-                "`pilot ws why` says how far that is. Once it is deleted, `pilot ws restore` brings it back \
-                     while its home is kept.",
-            ),
+            .with_action(format!(
+                "`pilot ws why {slug}` says how far that is. Once it is deleted, `pilot ws restore {slug}` \
+                         brings it back while its home is kept."
+            )),
             StoreError::Gone => Problem::new(ErrorCode::WorkspaceNotFound, "The workspace is gone."),
             StoreError::Changed => {
                 let detail = "The workspace is not the one that the request's If-Match is about.";

@@ -9,7 +9,7 @@ use contracts::network::{PortRange, network};
 use contracts::{ErrorCode, Problem, ProviderName};
 use provider_api::{BootSource, Provider, Setting, Settings};
 use provider_cloudflare::{CloudflareConfig, CloudflareProvider, ControlKey, Identity};
-use provider_docker::{DockerConfig, DockerProvider};
+use provider_docker::{DockerConfig, DockerProvider, Surroundings};
 use provider_fly::FlyProvider;
 use provider_local::{LocalConfig, LocalProvider};
 
@@ -23,7 +23,7 @@ pub const INSTANCE_IMAGE: &str = concat!("pilot-instance:", env!("CARGO_PKG_VERS
 /// What the provider modules are made from.
 #[derive(Debug, Clone, Default)]
 pub struct ProviderSettings {
-    /// A Docker host other than the local socket.
+    /// A Docker engine other than the one that `docker` would ask.
     pub docker_host: Option<String>,
     /// An instance image other than [`INSTANCE_IMAGE`].
     pub image: Option<String>,
@@ -36,8 +36,8 @@ pub struct ProviderSettings {
 impl ProviderSettings {
     /// What another program needs to have the same providers, but for values that are secret.
     pub fn exported(&self) -> Vec<(String, String)> {
-        let own = [("PILOT_DOCKER_HOST", &self.docker_host), ("PILOT_IMAGE", &self.image)];
-        let own = own.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?)));
+        let own = [("PILOT_DOCKER_HOST", self.docker_engine()), ("PILOT_IMAGE", self.image.clone())];
+        let own = own.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
         let cloudflare = CloudflareProvider::settings();
         let modules: [(&str, &[Setting]); 4] = [
             ("docker", provider_docker::SETTINGS),
@@ -48,9 +48,19 @@ impl ProviderSettings {
         let of_modules = modules.into_iter().flat_map(|(name, known)| self.variables.open(name, known));
         own.chain(of_modules).collect()
     }
+
+    /// The one Docker engine that is used, so that another program does not find another in its surroundings. None where
+    /// hosts are named, and where it cannot be known.
+    fn docker_engine(&self) -> Option<String> {
+        let settings = self.variables.settings("docker", provider_docker::SETTINGS).ok()?;
+        if settings.get("hosts").is_some() {
+            return None;
+        }
+        self.variables.surroundings().address(self.docker_host.as_deref()).ok()
+    }
 }
 
-/// `PILOT_*` of an environment, credentials among them.
+/// `PILOT_*` of an environment, credentials among them, and what `docker` would look at.
 #[derive(Clone, Default)]
 pub struct Variables(BTreeMap<String, String>);
 
@@ -59,7 +69,8 @@ impl Variables {
     pub fn of_this_process() -> Self {
         let variables = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        Self(variables.filter(|(name, _)| name.starts_with("PILOT_")).collect())
+        let counts = |name: &str| name.starts_with("PILOT_") || Surroundings::VARIABLES.contains(&name);
+        Self(variables.filter(|(name, _)| counts(name)).collect())
     }
 
     /// These, with others over them. A value that is given outright wins over a file that holds one.
@@ -71,6 +82,10 @@ impl Variables {
 }
 
 impl Variables {
+    fn surroundings(&self) -> Surroundings {
+        Surroundings::read(|name| self.0.get(name).cloned())
+    }
+
     /// What an operator has set of what a module knows. All problems are told together.
     fn settings(&self, provider: &str, known: &[Setting]) -> Result<Settings, Problem> {
         let refuse = |detail| {
@@ -136,9 +151,11 @@ impl Providers {
         let given = |name, known| settings.variables.settings(name, known);
         let hosts = given("docker", provider_docker::SETTINGS)?;
         // What is given and cannot be meant is told at the start, and not by the first create.
-        provider_docker::check(&hosts).map_err(crate::engine::provider_problem)?;
+        provider_docker::check(&hosts, settings.docker_host.as_deref())
+            .map_err(crate::engine::provider_problem)?;
         let docker = Arc::new(DockerProvider::new(DockerConfig {
             host: settings.docker_host.clone(),
+            surroundings: settings.variables.surroundings(),
             settings: hosts,
             image: settings.image.clone().unwrap_or_else(|| INSTANCE_IMAGE.to_owned()),
             boot: Arc::clone(&boot),
@@ -259,9 +276,34 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let layout = Layout { root: folder.path().to_owned() };
         let boot = Arc::new(DataFolderBoot::new(layout.clone(), None));
-        let settings = ProviderSettings { docker_host: None, ..given(&[("PILOT_DOCKER_HOSTS", "x=bad")]) };
-        let problem = Providers::build(&layout, &ToolPaths::default(), &settings, boot).err().unwrap();
-        assert_eq!(problem.code, ErrorCode::ProviderNotConfigured);
-        assert!(problem.detail.contains("x:"), "{problem}");
+        let far = Some("tcp://10.0.0.5:2376".to_owned());
+        for (docker_host, hosts, said) in [
+            (None, "x=bad", "x:"),
+            (given(&[]).docker_host, "x=unix:///x", "one Docker engine as well"),
+            (far, "", "\"tcp://10.0.0.5:2376\" (--docker-host or PILOT_DOCKER_HOST)"),
+        ] {
+            let settings = ProviderSettings { docker_host, ..given(&[("PILOT_DOCKER_HOSTS", hosts)]) };
+            let built = Providers::build(&layout, &ToolPaths::default(), &settings, boot.clone());
+            let problem = built.err().unwrap();
+            assert_eq!(problem.code, ErrorCode::ProviderNotConfigured);
+            assert!(problem.detail.contains(said), "{problem}");
+        }
+    }
+
+    #[test]
+    fn another_program_is_told_which_docker_engine_was_found_and_finds_no_other() {
+        let engine = |settings: ProviderSettings| {
+            settings
+                .exported()
+                .into_iter()
+                .find(|(name, _)| name == "PILOT_DOCKER_HOST")
+                .map(|(_, value)| value)
+        };
+        let found = |variables| ProviderSettings { docker_host: None, ..given(variables) };
+        let ambient = [("DOCKER_HOST", "unix:///run/other.sock"), ("PILOT_DOCKER_HOSTS", "x=unix:///x")];
+        assert_eq!(engine(given(&ambient[..1])).as_deref(), Some("unix:///run/user/1000/docker.sock"));
+        assert_eq!(engine(found(&ambient[..1])).as_deref(), Some("unix:///run/other.sock"));
+        assert_eq!(engine(found(&[])).as_deref(), Some("unix:///var/run/docker.sock"));
+        assert_eq!(engine(found(&ambient)), None, "hosts that are named leave nothing to be found");
     }
 }

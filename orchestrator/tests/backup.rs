@@ -238,6 +238,7 @@ async fn a_restore_that_was_ended_is_not_served_and_begins_anew() {
     open(&world.to).await.close().await;
     let problem = DataFolder::open(&half.root).err().unwrap();
     assert_eq!(problem.code, ErrorCode::StoreIncomplete);
+    assert!(problem.action.unwrap().contains("`pilot backup restore pilot.backup`"));
     let again = world.folder.path().join("again.backup");
     assert_eq!(
         create(&world.to, &again, &key(), &mut quiet).await.unwrap_err().code,

@@ -174,7 +174,9 @@ async fn a_move_that_was_ended_between_its_last_two_steps_is_served_nowhere_and_
     connection.close().await.unwrap();
     for (at, code) in [(&from, ErrorCode::StoreMoved), (&to, ErrorCode::StoreIncomplete)] {
         let store = open(at).await;
-        assert_eq!(store.must_be_whole().await.unwrap_err().code, code);
+        let problem = store.must_be_whole().await.unwrap_err();
+        assert_eq!(problem.code, code);
+        assert!(problem.action.unwrap().contains("`pilot store migrate"));
         store.close().await;
     }
     migrate(&from.layout, &url, &mut quiet).await.unwrap();

@@ -57,7 +57,7 @@ fn changes_can_be_repeated_and_say_where_they_are_seen() {
         assert!(has("x-pilot-request-id"), "{name}");
         let looks =
             ["/preview", "/repair", "/wake", "/cancel", "/shared"].iter().any(|end| name.ends_with(end));
-        let is_change = name.starts_with("post") || name.starts_with("delete");
+        let is_change = ["post", "put", "delete"].iter().any(|method| name.starts_with(method));
         let changes = is_change && name.contains(" /v1/") && !looks;
         assert_eq!(has("idempotency-key"), changes, "{name}");
         assert_eq!(has("if-match"), changes && name.contains("/workspaces/{"), "{name}");

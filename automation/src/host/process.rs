@@ -69,7 +69,7 @@ pub(super) struct Process {
     /// Tells the watcher that `usage` is another one.
     changed: Notify,
     end: watch::Receiver<Option<i32>>,
-    _folder: tempfile::TempDir,
+    _folder: socket::Folder,
 }
 
 #[derive(Debug)]
@@ -120,7 +120,7 @@ impl Process {
         env: &Environment,
         ended: impl FnOnce(&Process) + Send + 'static,
     ) -> Result<Arc<Self>, NoStart> {
-        let folder = socket::folder().map_err(|error| NoStart::Again(error.to_string()))?;
+        let folder = socket::Folder::new().map_err(|error| NoStart::Again(error.to_string()))?;
         let path = folder.path().join("s");
         let mut child = Starting(Some(spawn(launch, env, &path)?));
         let (pid, stdin, stdout, stderr) = child.parts()?;

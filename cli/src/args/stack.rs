@@ -27,6 +27,15 @@ pub enum StackCommand {
         #[arg(long)]
         force: bool,
     },
+    /// Put a state that somebody has in the place of the stack's own, which is kept
+    #[command(after_help = IMPORT_EXAMPLES)]
+    Import {
+        /// The workspace's name, as `pilot ws ls` shows it
+        slug: String,
+        /// A file that `pulumi stack export` has written; `-` is what a pipe says
+        #[arg(long, value_name = "FILE", default_value = "-")]
+        from: PathBuf,
+    },
     /// Show what `pilot stack apply` would change: how what is really there differs from the stack; changes nothing
     Diff {
         /// The workspace's name, as `pilot ws ls` shows it
@@ -49,3 +58,12 @@ pub enum StackCommand {
         yes: bool,
     },
 }
+
+const IMPORT_EXAMPLES: &str = "\
+Examples:
+  pilot stack export demo --out ./demo-stack
+  (cd demo-stack && . ./env.sh && pulumi stack export) > demo.state
+  pilot stack import demo --from demo.state
+  pilot stack diff demo                  how what is really there differs from it
+
+It is refused while an operation of the workspace is under way, and when it is not a state of this workspace.";

@@ -31,16 +31,21 @@ pub enum WsCommand {
         /// The workspace's name, as `pilot ws ls` shows it
         slug: String,
     },
-    /// Start a stopped workspace and wait until it is ready
-    Start(Change),
-    /// Stop a workspace; its files and sessions stay
-    Stop(Change),
-    /// Restart a workspace: its instance boots anew, with the newest model configuration; files and sessions stay
-    Restart(Change),
-    /// Suspend a workspace: it goes on where it was (`pilot provider ls` shows which providers can)
-    Suspend(Change),
-    /// Resume a suspended workspace and wait until it answers
-    Resume(Change),
+    /// Start stopped workspaces and wait until they are ready
+    #[command(after_help = SEVERAL_EXAMPLES)]
+    Start(Several),
+    /// Stop workspaces; their files and sessions stay
+    #[command(after_help = SEVERAL_EXAMPLES)]
+    Stop(Several),
+    /// Restart workspaces: their instances boot anew, with the newest model configuration; files and sessions stay
+    #[command(after_help = SEVERAL_EXAMPLES)]
+    Restart(Several),
+    /// Suspend workspaces: they go on where they were (`pilot provider ls` shows which providers can)
+    #[command(after_help = SEVERAL_EXAMPLES)]
+    Suspend(Several),
+    /// Resume suspended workspaces and wait until they answer
+    #[command(after_help = SEVERAL_EXAMPLES)]
+    Resume(Several),
     /// Give a workspace another image or another size, and wait; its files stay, and what is stopped stays stopped
     #[command(after_help = UPDATE_EXAMPLES)]
     Update(Update),
@@ -54,7 +59,7 @@ pub enum WsCommand {
     /// Wait until a workspace is in a state and nothing is under way, whoever brings it there
     #[command(after_help = WAIT_EXAMPLES)]
     Wait(Wait),
-    /// Delete a workspace; its files are kept for a while, and `pilot ws restore` brings it back
+    /// Delete workspaces; their files are kept for a while, and `pilot ws restore` brings one back
     #[command(visible_alias = "delete", after_help = REMOVE_EXAMPLES)]
     Rm(Remove),
     /// Bring back a deleted workspace with its files, and wait until it is ready
@@ -83,7 +88,7 @@ pub enum WsCommand {
 const LIST_EXAMPLES: &str = "\
 Examples:
   pilot ws ls --state failed --sort newest
-  pilot ws ls --owner ada --label team=core
+  pilot ws ls --owner ada --label team=core --label task=42
   pilot ws ls --json | jq -r '.workspaces[].slug'";
 
 #[derive(Debug, clap::Args)]
@@ -91,9 +96,9 @@ pub struct List {
     /// Only those of this owner
     #[arg(long, value_name = "NAME")]
     owner: Option<String>,
-    /// Only those with this label
-    #[arg(long, value_name = "NAME=VALUE", value_parser = label)]
-    label: Option<(String, String)>,
+    /// Only those with this label; may be given more than once, and all must be there
+    #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label)]
+    labels: Vec<(String, String)>,
     /// Only those in this state
     #[arg(long, value_parser = one_of(&Observed::ALL, Observed::as_str))]
     state: Option<Observed>,
@@ -119,17 +124,17 @@ impl List {
             Sort::Oldest => Some("oldest".to_owned()),
             Sort::Newest => Some("newest".to_owned()),
         };
-        let label = self.label.as_ref().map(|(name, value)| format!("{name}={value}"));
         let state = self.state.map(|state| state.as_str().to_owned());
         let wanted = [
             ("owner", self.owner.clone()),
-            ("label", label),
             ("state", state),
             ("provider", self.provider.clone()),
             ("sort", sort),
             ("deleted", self.deleted.then(|| "true".to_owned())),
         ];
-        wanted.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+        let wanted = wanted.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        let labels = self.labels.iter().map(|(name, value)| ("label", format!("{name}={value}")));
+        wanted.chain(labels).collect()
     }
 }
 
@@ -152,7 +157,14 @@ Examples:
   pilot ws rm demo
   pilot ws ls --deleted                  what can be restored, and until when
   pilot ws restore demo
-  pilot ws rm demo --purge --yes         now and for good";
+  pilot ws rm demo --purge --yes         now and for good
+  pilot ws rm one two --yes
+  pilot ws rm --all                      asks once, with all names";
+
+const SEVERAL_EXAMPLES: &str = "\
+Several workspaces are asked together and change side by side. One that fails keeps no other from its change; the exit
+code is that of the first that failed. `--all` leaves alone what the change is not about: `start` what is ready, `stop` what
+is stopped, `resume` what is not suspended, `restart` and `suspend` what does not run.";
 
 const UPDATE_EXAMPLES: &str = "\
 Examples:
@@ -277,13 +289,24 @@ pub struct Change {
     pub no_wait: bool,
 }
 
+/// Of a change that several workspaces can be asked for together.
 #[derive(Debug, clap::Args)]
-pub struct Remove {
-    /// The workspace's name, as `pilot ws ls` shows it
-    pub slug: String,
-    /// Return as soon as the request is accepted
+pub struct Several {
+    /// The workspaces' names, as `pilot ws ls` shows them
+    #[arg(value_name = "SLUG", required_unless_present = "all")]
+    pub slugs: Vec<String>,
+    /// All workspaces
+    #[arg(long, conflicts_with = "slugs")]
+    pub all: bool,
+    /// Return as soon as the requests are accepted
     #[arg(long)]
     pub no_wait: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Remove {
+    #[command(flatten)]
+    pub which: Several,
     /// Do not ask; a program, which cannot be asked, must say so
     #[arg(long, short)]
     pub yes: bool,

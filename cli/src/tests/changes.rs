@@ -143,6 +143,45 @@ async fn stop_and_delete_end_with_what_became_of_the_workspace() {
 }
 
 #[tokio::test]
+async fn several_are_asked_before_one_is_watched_and_the_first_failure_is_the_exit_code() {
+    let (at, script) = server().await;
+    script.lock().unwrap().streams = vec![event(1, 0, r#""type":"done","state":"succeeded""#)];
+    let shown = pilot(at, "ws stop one nothing demo one").await;
+    assert_eq!(crate::exit::of(&shown.result), crate::exit::NOT_FOUND);
+    assert_eq!(shown.out, "demo is stopped after 0 ms.\n".repeat(2));
+    assert!(shown.err.starts_with("nothing:\nerror: There is no such workspace"), "{}", shown.err);
+    let asked = script.lock().unwrap().asked.clone();
+    let stop = |name: &str| format!("POST /v1/workspaces/{name}/stop");
+    assert_eq!(
+        asked[..3],
+        [stop("one"), stop("nothing"), stop("demo")],
+        "each once, and none is watched yet"
+    );
+    let failed = r#""type":"done","state":"failed","error":{"type":"/x","title":"T","status":502,"code":"instance_failed","detail":"D.","retryable":false}"#;
+    script.lock().unwrap().streams = vec![event(1, 0, failed)];
+    let shown = pilot(at, "ws stop one demo nothing").await;
+    assert_eq!(crate::exit::of(&shown.result), crate::exit::NOT_FOUND, "the request failed first");
+    assert_eq!(crate::exit::of(&pilot(at, "ws stop one demo").await.result), crate::exit::FAILED);
+}
+
+#[tokio::test]
+async fn all_are_taken_by_their_ids_and_none_is_no_failure() {
+    let (at, script) = server().await;
+    script.lock().unwrap().streams = vec![event(1, 0, r#""type":"done","state":"succeeded""#)];
+    let mut second = crate::tests::fake::workspace("ready");
+    second["id"] = json!("ws_2");
+    script.lock().unwrap().more = vec![second];
+    assert_eq!(pilot(at, "ws stop --all --no-wait").await.result, Ok(Outcome::Done));
+    let asked = script.lock().unwrap().asked.clone();
+    assert!(asked.contains(&"POST /v1/workspaces/ws_1/stop".to_owned()), "{asked:?}");
+    assert!(asked.contains(&"POST /v1/workspaces/ws_2/stop".to_owned()), "{asked:?}");
+    assert!(pilot(at, "ws rm --all").await.err.contains("whether all workspaces may be deleted"));
+    script.lock().unwrap().more.clear();
+    let shown = pilot(at, "ws resume --all").await;
+    assert_eq!((shown.result, shown.err.as_str()), (Ok(Outcome::Done), "There is none to change.\n"));
+}
+
+#[tokio::test]
 async fn nothing_is_deleted_where_nobody_can_be_asked() {
     let (at, script) = server().await;
     for command in ["ws rm demo", "ws rm demo --json"] {

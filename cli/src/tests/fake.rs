@@ -76,9 +76,11 @@ pub fn router() -> (Router, Shared) {
         .route("/v1/workspaces/{slug}/logs", routing::get(logs))
         .route("/v1/workspaces/{slug}/stack", routing::get(stack))
         .route("/v1/workspaces/{slug}/stack/repair", routing::post(repair))
+        .route("/v1/workspaces/{slug}/stack/state", routing::put(import))
         .route("/v1/workspaces/{slug}/preview", routing::post(plan))
         .route("/v1/preview", routing::post(plan))
         .route("/v1/providers", routing::get(providers))
+        .route("/v1/usage", routing::get(usage))
         .route("/v1/operations", routing::get(operations))
         .route("/v1/operations/{id}", routing::get(show_operation))
         .route("/v1/operations/{id}/cancel", routing::post(cancel))
@@ -254,7 +256,11 @@ async fn logs(State(script): State<Shared>) -> Response {
     Json(json!({"text": text.unwrap_or_else(|| "one\ntwo\n".to_owned())})).into_response()
 }
 
-async fn stop(State(script): State<Shared>) -> Response {
+async fn stop(State(script): State<Shared>, Path(slug): Path<String>) -> Response {
+    if slug == "nothing" {
+        let problem = Problem::new(ErrorCode::WorkspaceNotFound, "There is no workspace nothing.");
+        return (StatusCode::NOT_FOUND, Json(problem)).into_response();
+    }
     let mut script = script.lock().unwrap();
     script.state = "stopped";
     accepted(&script)
@@ -354,8 +360,26 @@ async fn repair(State(script): State<Shared>, Json(asked): Json<Value>) -> Json<
     Json(repair)
 }
 
+async fn import(State(script): State<Shared>, headers: HeaderMap, Json(body): Json<Value>) -> Json<Value> {
+    assert!(headers.contains_key("idempotency-key"));
+    script.lock().unwrap().bodies.push(body);
+    Json(json!({"stack": "rt-1", "resources": 4, "kept": "/data/pulumi/replaced/rt-1.x.json"}))
+}
+
 async fn stack() -> Json<Value> {
     Json(json!({"stack": "rt-1", "files": {"Pulumi.yaml": "name: pilot\n", "env.sh": "export A=1\n"}}))
+}
+
+/// Two pages; the second knows until when the first was.
+async fn usage(Query(query): Query<HashMap<String, String>>) -> Json<Value> {
+    let mut line = json!({"workspaceId": "ws_1", "slug": "demo", "owner": "ada", "provider": "local", "size": "host", "seconds": 5400});
+    let to = format!("{AT}9Z");
+    if query.contains_key("cursor") {
+        assert_eq!(query.get("to"), Some(&to));
+        line = json!({"workspaceId": "ws_2", "provider": "docker", "size": "small", "seconds": 10});
+        return Json(json!({"to": to, "usage": [line]}));
+    }
+    Json(json!({"from": query.get("from"), "to": to, "usage": [line], "next": "x"}))
 }
 
 async fn providers() -> Json<Value> {

@@ -28,11 +28,9 @@ async fn a_list_goes_over_all_pages() {
 #[tokio::test]
 async fn what_is_asked_for_is_the_servers_to_find() {
     let (at, script) = server().await;
-    let line =
-        "ws ls --owner ada --label team=a=b --state failed --provider docker --sort newest --expect-none";
+    let line = "ws ls --owner ada --label team=a=b --label task=42 --state failed --provider docker --sort newest --expect-none";
     assert!(pilot(at, line).await.result.is_err());
-    let asked =
-        "GET /v1/workspaces?limit=1000&owner=ada&label=team%3Da%3Db&state=failed&provider=docker&sort=newest";
+    let asked = "GET /v1/workspaces?limit=1000&owner=ada&state=failed&provider=docker&sort=newest&label=team%3Da%3Db&label=task%3D42";
     assert_eq!(script.lock().unwrap().asked, [asked, "GET /v1/workspaces?limit=1000&deleted=true"]);
     script.lock().unwrap().deleted = true;
     let none = pilot(at, "ws ls --owner ada").await;

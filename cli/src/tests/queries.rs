@@ -1,10 +1,32 @@
 //! Commands that only look.
 
 use contracts::ErrorCode;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::Outcome;
 use crate::tests::fake::{pilot, pilot_with, server};
+
+#[tokio::test]
+async fn a_state_is_imported_from_a_file_or_a_pipe_and_what_is_no_json_is_not_sent() {
+    let (at, script) = server().await;
+    let data = crate::tests::fake::data_with_token();
+    let file = data.path().join("demo.state");
+    std::fs::write(&file, r#"{"version":3,"deployment":{}}"#).unwrap();
+    let server = format!("http://{at}");
+    let more = ["--server", &server];
+    let line = format!("stack import demo --from {}", file.display());
+    let shown = pilot_with(data.path(), &line, &more).await;
+    assert!(shown.out.contains("/data/pulumi/replaced/rt-1.x.json has the state of before"), "{}", shown.out);
+    assert!(shown.err.contains("`pilot stack diff demo`"), "{}", shown.err);
+    let piped = crate::tests::fake::pilot_hearing("{\"a\":1}", data.path(), "stack import demo", &more).await;
+    assert_eq!(piped.result, Ok(Outcome::Done));
+    let expected = [json!({"version": 3, "deployment": {}}), json!({"a": 1})];
+    assert_eq!(script.lock().unwrap().bodies, expected);
+    std::fs::write(&file, "{").unwrap();
+    let refused = pilot_with(data.path(), &line, &more).await;
+    assert!(refused.err.contains(file.to_str().unwrap()), "{}", refused.err);
+    assert_eq!(script.lock().unwrap().bodies, expected);
+}
 
 #[tokio::test]
 async fn workspaces_are_listed_in_columns_or_as_the_servers_document() {
@@ -126,7 +148,7 @@ async fn operations_are_a_table_with_what_went_wrong_and_a_word_that_there_are_m
     let (at, script) = server().await;
     let shown = pilot(at, "op ls --workspace demo --state failed -n 2").await;
     let lines: Vec<Vec<&str>> = shown.out.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(lines[0], ["ID", "KIND", "WORKSPACE", "STATE", "AGE", "ERROR"]);
+    assert_eq!(lines[0], ["ID", "KIND", "ABOUT", "STATE", "AGE", "ERROR"]);
     assert_eq!(lines[1][..4], ["op-1", "create", "demo", "succeeded"]);
     assert_eq!((lines[2][3], *lines[2].last().unwrap()), ("failed", "git_not_found"));
     assert!(shown.err.contains("--limit"), "{}", shown.err);
@@ -153,4 +175,20 @@ async fn why_a_workspace_is_as_it_is_is_told_in_the_order_of_what_happened() {
     );
     assert!(lines[4].contains("create     failed: provider_capacity (op-1)"), "{}", lines[4]);
     assert_eq!(lines[5], "Next: A start in about 20s.");
+}
+
+#[tokio::test]
+async fn usage_is_a_table_of_hours_over_all_pages() {
+    let (at, script) = server().await;
+    let shown = pilot(at, "usage --from 2026-11-01 --owner ada").await;
+    let expected = "WORKSPACE  OWNER  PROVIDER  SIZE   HOURS
+demo       ada    local     host   1.50
+ws_2       -      docker    small  0.00
+";
+    assert_eq!(shown.out, expected);
+    assert_eq!(shown.err, "1.50 hours in all, from 2026-11-01T00:00:00Z to 2026-11-23T10:00:09Z.\n");
+    let asked = script.lock().unwrap().asked[0].clone();
+    assert!(asked.contains("from=2026-11-01T00%3A00%3A00Z") && asked.contains("owner=ada"), "{asked}");
+    let all: Value = serde_json::from_str(&pilot(at, "usage --json").await.out).unwrap();
+    assert_eq!((all["usage"].as_array().unwrap().len(), &all["next"]), (2, &Value::Null));
 }

@@ -21,6 +21,19 @@ async fn a_workspace_without_an_address_says_its_state_and_what_helps() {
     let stopped = problem(world.get("stopped", "/").send().await.unwrap()).await;
     assert_eq!(stopped.detail, "The workspace stopped is stopped.");
     assert_eq!(stopped.action.unwrap(), "Start it with `pilot ws start stopped`.");
+    // Waiting alone helps only where the server repairs.
+    let degraded = problem(world.get("degraded", "/").send().await.unwrap()).await;
+    assert!(degraded.action.unwrap().contains("`pilot ws start degraded`"));
+}
+
+#[tokio::test]
+async fn a_workspace_that_has_just_become_ready_is_reached_by_the_next_request() {
+    let world = World::new().await;
+    world.say("demo", Observed::Suspended, None);
+    let waiting = problem(world.get("demo", "/").send().await.unwrap()).await;
+    assert_eq!(waiting.code, ErrorCode::WorkspaceNotReady);
+    world.say("demo", Observed::Ready, Some(world.instance));
+    assert_eq!(world.get("demo", "/").send().await.unwrap().status(), 200);
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ struct Arguments {
     /// The installation's data folder.
     #[arg(long, env = "PILOT_DATA")]
     data: Option<PathBuf>,
-    /// A Docker host other than the local socket.
+    /// A Docker engine other than the one that `docker` would ask.
     #[arg(long, env = "PILOT_DOCKER_HOST")]
     docker_host: Option<String>,
     /// An instance image other than the default.
@@ -37,7 +37,7 @@ async fn main() -> std::io::Result<()> {
     let layout = Layout { root: arguments.data.unwrap_or_else(default_data_folder) };
     let tools = ToolPaths { opencode: arguments.opencode, ..ToolPaths::default() };
     let settings = ProviderSettings {
-        docker_host: arguments.docker_host,
+        docker_host: arguments.docker_host.filter(|host| !host.is_empty()),
         image: arguments.image,
         variables: Variables::of_this_process(),
         ..ProviderSettings::default()

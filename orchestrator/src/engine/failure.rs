@@ -28,7 +28,7 @@ pub fn problem(error: Error, typed: impl Fn(&str) -> Option<ProviderError>) -> P
             let own: Vec<_> = failed_operations.iter().filter_map(|failed| typed(&failed.urn)).collect();
             own.into_iter()
                 .next()
-                .map(provider_problem)
+                .map(|error| provider_problem(of_the_stack(error)))
                 .unwrap_or_else(|| Problem::new(ErrorCode::EngineFailed, words))
         }
         Error::ConcurrentUpdate { owner, unproven, .. } => {
@@ -79,6 +79,14 @@ pub fn problem(error: Error, typed: impl Fn(&str) -> Option<ProviderError>) -> P
     }
 }
 
+/// What a module cannot use in a step is what the stack says, and nothing that somebody asked for.
+fn of_the_stack(error: ProviderError) -> ProviderError {
+    match error.code {
+        ErrorCode::BadRequest => ProviderError { code: ErrorCode::EngineFailed, ..error },
+        _ => error,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use automation::FailedOperation;
@@ -102,6 +110,14 @@ mod tests {
             (problem.code, problem.action.as_deref()),
             (ErrorCode::ImageMissing.into(), Some("build it"))
         );
+    }
+
+    #[test]
+    fn a_step_that_a_module_cannot_use_is_no_request_of_the_users() {
+        let own = ProviderError::new(ErrorCode::BadRequest, "unusable properties: missing field `directory`");
+        let problem = problem(failed("urn"), |_| Some(own.clone()));
+        assert_eq!(problem.code, ErrorCode::EngineFailed);
+        assert!(problem.detail.contains("missing field"), "{problem}");
     }
 
     #[test]

@@ -82,7 +82,7 @@ pub fn complete(mut document: Document) -> Document {
 
 /// Each, and whether it changes something.
 fn operations(item: &mut PathItem) -> impl Iterator<Item = (bool, &mut Operation)> {
-    [(false, &mut item.get), (true, &mut item.post), (true, &mut item.delete)]
+    [(false, &mut item.get), (true, &mut item.post), (true, &mut item.put), (true, &mut item.delete)]
         .into_iter()
         .filter_map(|(changes, operation)| Some((changes, operation.as_mut()?)))
 }

@@ -8,6 +8,7 @@ use contracts::{ErrorCode, OperationId, Problem, RolloutId, WorkspaceRef, header
 use http::header::IF_MATCH;
 use http::request::Parts;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize as _, Deserializer};
 
 use super::{Failure, auth};
 use crate::lifecycle::{request, service};
@@ -126,17 +127,37 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> 
         let query = Query::<T>::from_request_parts(parts, state).await;
         let Query(parameters) = query.map_err(|error| {
             let words = error.body_text();
-            let words = words.strip_prefix("Failed to deserialize query string: ").unwrap_or(&words);
-            // serde has no other way to tell an unknown field from a wrong type.
-            let code = match words.contains("unknown field") {
-                true => ErrorCode::UnknownField,
-                false => ErrorCode::BadRequest,
-            };
-            Problem::new(code, format!("The query is not a valid one: {words}."))
-                .with_action("`/openapi.json` describes every parameter.")
+            refused_query(words.strip_prefix("Failed to deserialize query string: ").unwrap_or(&words))
         })?;
         Ok(Self(parameters))
     }
+}
+
+/// The same, where a parameter may be there more than once.
+pub struct Repeatable<T>(pub T);
+
+impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Repeatable<T> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        let query = serde_html_form::from_str(parts.uri.query().unwrap_or_default());
+        Ok(Self(query.map_err(|error| refused_query(&error.to_string()))?))
+    }
+}
+
+/// Of a parameter of [`Repeatable`] of which nothing is a value as well.
+pub fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    String::deserialize(from).map(Some)
+}
+
+fn refused_query(words: &str) -> Problem {
+    // serde has no other way to tell an unknown field from a wrong type.
+    let code = match words.contains("unknown field") {
+        true => ErrorCode::UnknownField,
+        false => ErrorCode::BadRequest,
+    };
+    Problem::new(code, format!("The query is not a valid one: {words}."))
+        .with_action("`/openapi.json` describes every parameter.")
 }
 
 /// A JSON body. Names the field when one is unknown.

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use contracts::plan::Plan;
-use contracts::stack::{LogTail, RepairStack, StackExport, StackRepair};
+use contracts::stack::{LogTail, RepairStack, StackExport, StackImport, StackRepair};
 use contracts::why::Why;
 use contracts::workspace::{
     Accepted, CreateWorkspace, Observed, RenameWorkspace, RestoreWorkspace, UpdateWorkspace, Woken,
@@ -15,7 +15,7 @@ use http::header::{ETAG, IF_NONE_MATCH, LOCATION};
 use http::{HeaderMap, HeaderName, StatusCode};
 use serde::Deserialize;
 
-use super::extract::{Body, Caller, Parameters, WorkspacePath, within};
+use super::extract::{Body, Caller, Parameters, Repeatable, WorkspacePath, given, within};
 use super::{Answer, Api};
 use crate::store::{Sort, WorkspaceQuery};
 
@@ -54,13 +54,17 @@ const PAGE: [u64; 2] = [100, 1000];
 #[into_params(parameter_in = Query)]
 pub struct ListQuery {
     /// Only those of this owner.
+    #[serde(default, deserialize_with = "given")]
     owner: Option<String>,
     /// Only those that were last seen so.
     state: Option<Observed>,
     /// Only those of this provider.
+    #[serde(default, deserialize_with = "given")]
     provider: Option<String>,
-    /// Only those with this label, as `name=value`.
-    label: Option<String>,
+    /// Only those with this label, as `name=value`; several have to be there all.
+    #[serde(default)]
+    #[param(value_type = Vec<String>, required = false)]
+    label: Vec<String>,
     /// Those that are deleted and can be restored, instead of those that are there.
     #[serde(default)]
     deleted: bool,
@@ -71,6 +75,7 @@ pub struct ListQuery {
     #[param(value_type = u64, required = false, minimum = 1, maximum = 1000)]
     limit: Option<u64>,
     /// The `next` of the page before.
+    #[serde(default, deserialize_with = "given")]
     cursor: Option<String>,
 }
 
@@ -79,22 +84,18 @@ pub struct ListQuery {
     responses((status = 200, body = WorkspaceList), (status = "default", body = Problem)))]
 pub async fn list(
     State(api): State<Api>,
-    Parameters(query): Parameters<ListQuery>,
+    Repeatable(query): Repeatable<ListQuery>,
 ) -> Answer<Json<WorkspaceList>> {
     let [usual, most] = PAGE;
-    let pair = |text: String| text.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let label =
-        match query.label {
-            None => None,
-            Some(text) => Some(pair(text).ok_or_else(|| {
-                Problem::new(ErrorCode::BadRequest, "A label is asked for as `name=value`.")
-            })?),
-        };
+    let pair = |text: &String| {
+        let pair = text.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
+        pair.ok_or_else(|| Problem::new(ErrorCode::BadRequest, "A label is asked for as `name=value`."))
+    };
     let wanted = WorkspaceQuery {
         owner: query.owner,
         state: query.state,
         provider: query.provider,
-        label,
+        labels: query.label.iter().map(pair).collect::<Result<_, _>>()?,
         deleted: query.deleted,
         sort: query.sort.unwrap_or_default(),
         after: query.cursor,
@@ -313,6 +314,20 @@ pub async fn repair(
     Ok(Json(api.lifecycle.repair(&name, body.apply).await?))
 }
 
+/// Put a state in the place of that of the workspace's stack, which is kept: a deployment as `pulumi stack export` writes it, of
+/// this stack. Refused while an operation of the workspace has not ended. Nothing outside is changed.
+#[utoipa::path(put, path = "/v1/workspaces/{workspace}/stack/state", params(("workspace" = String, Path, description = "Its id or its slug")),
+    request_body = Object,
+    responses((status = 200, body = StackImport), (status = "default", body = Problem)))]
+pub async fn import(
+    State(api): State<Api>,
+    WorkspacePath(name): WorkspacePath,
+    caller: Caller,
+    Body(state): Body<serde_json::Value>,
+) -> Answer<Json<StackImport>> {
+    Ok(Json(super::detached(async move { api.lifecycle.import(&name, state, &caller.0).await }).await?))
+}
+
 #[derive(Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -332,4 +347,22 @@ pub async fn logs(
 ) -> Answer<Json<LogTail>> {
     let bytes = within("bytes", query.bytes, DEFAULT_LOG_BYTES, 1..=MAX_LOG_BYTES)?;
     Ok(Json(api.lifecycle.logs(&name, bytes as usize).await?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_asked_for_with_labels_of_any_number_and_with_nothing_that_is_not_known() {
+        let read = serde_html_form::from_str::<ListQuery>;
+        assert_eq!(read("").unwrap().label, Vec::<String>::new());
+        assert_eq!(read("label=a%3D1").unwrap().label, ["a=1"]);
+        let both = read("label=a%3D1&owner=&limit=5&label=b%3D2&deleted=true").unwrap();
+        assert_eq!(both.label, ["a=1", "b=2"]);
+        assert_eq!((both.owner.as_deref(), both.limit, both.deleted), (Some(""), Some(5), true));
+        for wrong in ["colour=red", "limit=x", "state=odd", "owner=a&owner=b"] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -49,8 +49,13 @@ impl Lifecycle {
         };
         let operation = operation.ok_or(StoreError::KeyTaken)?;
         // By the runtime: another workspace may have the slug by now.
-        let row = self.store.workspace_of(&operation.runtime_id).await?.ok_or_else(|| {
-            let detail = "The idempotency key was used for a workspace that has been deleted since.";
+        let row = match self.store.workspace_of(&operation.runtime_id).await? {
+            Some(row) => Some(row),
+            // As it was: its record outlives it for a while.
+            None => self.store.workspace_gone(&operation).await?,
+        };
+        let row = row.ok_or_else(|| {
+            let detail = "The idempotency key was used for a workspace that was deleted long ago.";
             Problem::new(ErrorCode::IdempotencyConflict, detail).with_action("Use a new key.")
         })?;
         Ok(Accepted { workspace: self.view(row), operation })

@@ -183,7 +183,7 @@ impl Lifecycle {
         }
     }
 
-    fn compile(&self, row: &WorkspaceRow) -> Result<stacks::Stack, Problem> {
+    pub(super) fn compile(&self, row: &WorkspaceRow) -> Result<stacks::Stack, Problem> {
         crate::engine::stack_of(row, &self.providers, &self.installation)
     }
 

@@ -64,7 +64,7 @@ fn may_be_held(problem: &Problem) -> bool {
 }
 
 const GONE: &str = "Start the server with this provider, then delete again. If the provider is gone for good, `pilot ws rm \
-                    --forget` releases the workspace and says what may be left.";
+                    --forget NAME` releases the workspace and says what may be left.";
 
 /// Releases the workspace without its provider: its stack is removed, and what it lists is told and stays.
 pub async fn forget(run: &Arc<Run>) -> Result<(), Problem> {

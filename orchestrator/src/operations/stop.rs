@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contracts::Problem;
+use contracts::workspace::Route;
 
-use super::run::Run;
+use super::run::{Run, canceled};
 use super::start::limited;
 use crate::lifecycle::state::Event;
 
@@ -24,7 +25,19 @@ pub async fn run(run: &Arc<Run>) -> Result<(), Problem> {
 pub async fn suspend(run: &Arc<Run>) -> Result<(), Problem> {
     let row = run.row().await?;
     run.observe(Event::StopStarted, None).await?;
+    if row.endpoint.is_some() {
+        unknown_to_gateways(run).await?;
+    }
     let lifecycle = run.provider(&row)?.lifecycle();
     limited("suspend", lifecycle.suspend(&run.runtime())).await?;
     run.observe(Event::SuspendFinished, None).await
+}
+
+/// Waits until no gateway sends requests by a route that it was told before. One that ends refuses them; one that is suspended
+/// would take them and never answer.
+async fn unknown_to_gateways(run: &Run) -> Result<(), Problem> {
+    tokio::select! {
+        () = tokio::time::sleep(Route::FRESH) => Ok(()),
+        () = run.ending.token().cancelled() => Err(canceled()),
+    }
 }

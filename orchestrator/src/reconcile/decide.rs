@@ -57,7 +57,7 @@ fn running(seen: Seen) -> Decision {
     let ill = |problem, endpoint| Some((Event::FoundUnwell, endpoint, Some(problem)));
     let gone = |detail: &str| {
         let problem = Problem::new(ErrorCode::InstanceFailed, detail).with_action(
-            "It is started again by itself, unless the server runs with `--repair report`; `pilot ws start` does it \
+            "It is started again by itself, unless the server runs with `--repair report`; `pilot ws start NAME` does it \
              at once.",
         );
         ill(problem, None)

@@ -40,7 +40,7 @@ pub async fn look(
     }
     let unreachable = |detail: String| {
         let action =
-            format!("`pilot ws logs {}` shows what it says; `pilot ws start` starts it anew.", row.slug);
+            format!("`pilot ws logs {0}` shows what it says; `pilot ws start {0}` starts it anew.", row.slug);
         let problem = Problem::new(ErrorCode::UpstreamUnreachable, detail).with_action(action);
         Seen::Unwell(problem, None)
     };

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use contracts::operation::Operation;
+use contracts::workspace::Desired;
 use contracts::{RuntimeId, WorkspaceRef};
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
 use super::claims::Hold;
-use super::rows::read;
+use super::rows::{Columns, read};
 use super::workspaces::joined;
 use super::{Result, Store, StoreError, WorkspaceRow};
 
@@ -59,6 +61,35 @@ impl Store {
             })
         })
         .await
+    }
+}
+
+impl Store {
+    /// The workspace of an operation as it was, when nothing is left of it but its record; `None` when that is gone as well.
+    pub async fn workspace_gone(&self, operation: &Operation) -> Result<Option<WorkspaceRow>> {
+        let row = sqlx::query(
+            "SELECT w.id, w.slug, w.owner, w.labels, w.git, w.created_at, o.provider,
+             (SELECT u.size FROM usage u WHERE u.workspace_id = w.id ORDER BY u.began DESC LIMIT 1) AS size
+             FROM workspaces w JOIN operations o ON o.workspace_id = w.id WHERE o.id = $1",
+        );
+        let row = row.bind(operation.id.as_str()).fetch_optional(self.database.pool()).await?;
+        let Some(row) = row else { return Ok(None) };
+        let columns = Columns(&row);
+        // What never ran has no size any more.
+        let size = columns.maybe("size")?.unwrap_or_default();
+        let named = WorkspaceRow::new(columns.parsed("slug")?, columns.parsed("provider")?, size);
+        Ok(Some(WorkspaceRow {
+            id: columns.parsed("id")?,
+            runtime_id: operation.runtime_id.clone(),
+            owner: columns.text("owner")?,
+            labels: columns.json("labels")?,
+            git: columns.maybe_json("git")?,
+            desired: Desired::Deleted,
+            since: operation.phases.finished.unwrap_or(named.since),
+            created_at: columns.parsed("created_at")?,
+            operation: Some(operation.id.clone()),
+            ..named
+        }))
     }
 }
 

@@ -37,9 +37,18 @@ impl Mark {
                 ErrorCode::StoreIncomplete,
                 format!("Not all of the installation is here: a {said} has begun and has not ended."),
             )
-            .with_action("Run the same command again: it finds what is there, and ends it."),
+            .with_action(format!("{} To give it up, empty the folder or the database.", goes_on(said))),
         }
     }
+}
+
+/// Which command ends what has begun.
+fn goes_on(said: &str) -> String {
+    let (command, how) = match said.strip_prefix("restore of ") {
+        Some(file) => (format!("pilot backup restore {file}"), "begins anew"),
+        None => ("pilot store migrate".to_owned(), "goes on"),
+    };
+    format!("`{command}`, with the same folder and the same database as then, {how} and ends it.")
 }
 
 /// Behind a SELECT or DELETE from `installation`: what is no mark.

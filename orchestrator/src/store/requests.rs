@@ -175,7 +175,7 @@ impl Store {
             }
             // Its delete has failed for now, and a part of it may be gone.
             _ if row.desired == Desired::Deleted && row.home_until.is_none() && !ends_others(new.kind) => {
-                return Err(StoreError::Deleted);
+                return Err(StoreError::Deleted(row.slug));
             }
             _ => {}
         }

@@ -177,8 +177,15 @@ impl Store {
                 .bind(error)
                 .bind(now)
                 .bind(id.as_str())
-                .execute(connection)
+                .execute(&mut *connection)
                 .await?;
+                // Their turn does not come any more.
+                sqlx::query("UPDATE rollout_members SET state = $1 WHERE rollout_id = $2 AND state = $3")
+                    .bind(MemberState::Skipped.as_str())
+                    .bind(id.as_str())
+                    .bind(MemberState::Waiting.as_str())
+                    .execute(connection)
+                    .await?;
                 Ok(())
             })
         })

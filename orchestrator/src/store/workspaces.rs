@@ -85,7 +85,8 @@ pub struct WorkspaceQuery {
     pub owner: Option<String>,
     pub state: Option<Observed>,
     pub provider: Option<String>,
-    pub label: Option<(String, String)>,
+    /// All of them.
+    pub labels: Vec<(String, String)>,
     /// Those that are deleted, and whose homes are kept.
     pub deleted: bool,
     pub sort: Sort,
@@ -199,10 +200,8 @@ impl Store {
 
     /// A page of them, in the order that is asked for, and where the next begins. What cannot be read is shown as failed.
     pub async fn workspaces_by(&self, query: &WorkspaceQuery) -> Result<(Vec<WorkspaceRow>, Option<String>)> {
-        let label = match &query.label {
-            Some((name, value)) => Some(format!("{}:{}", to_json(name)?, to_json(value)?)),
-            None => None,
-        };
+        let label = |(name, value): &(String, String)| Ok(format!("{}:{}", to_json(name)?, to_json(value)?));
+        let labels = query.labels.iter().map(label).collect::<Result<Vec<_>>>()?;
         let observed = query.state.as_ref().map(to_json).transpose()?;
         let (order, before) = match query.sort {
             Sort::Slug => ("w.slug, w.id", "(w.slug, w.id) > "),
@@ -221,11 +220,13 @@ impl Store {
             ("w.owner = ?", query.owner.clone()),
             ("r.observed = ?", observed),
             ("r.provider = ?", query.provider.clone()),
-            // Letter by letter; a pattern would not be.
-            ("replace(w.labels, ?, '') <> w.labels", label),
         ];
         for (text, value) in filled {
             value.into_iter().for_each(|value| filter(text, vec![value]));
+        }
+        for label in labels {
+            // Letter by letter; a pattern would not be.
+            filter("replace(w.labels, ?, '') <> w.labels", vec![label]);
         }
         if let Some(after) = &query.after {
             let is_time = |text: &str| text.parse::<Timestamp>().is_ok();

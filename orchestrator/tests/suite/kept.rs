@@ -158,7 +158,10 @@ pub async fn operations_are_listed_newest_first_and_by_what_is_asked(store: &Sto
 }
 
 pub async fn workspaces_are_paged_sorted_and_found_by_what_is_known_of_them(store: &Store) {
-    let label = |value: &str| [("team".to_owned(), value.to_owned())].into_iter().collect();
+    let label = |value: &str| {
+        let labels = [("team", value), ("every", "one")];
+        labels.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    };
     for (slug, owner, value) in
         [("b", "ann", "x%"), ("a", "bob", "xy"), ("d", "ann", "x\"y"), ("c", "bob", "_")]
     {
@@ -187,11 +190,16 @@ pub async fn workspaces_are_paged_sorted_and_found_by_what_is_known_of_them(stor
         assert_eq!(seen, list(WorkspaceQuery { sort, ..all.clone() }).await, "{sort:?}");
     }
     assert_eq!(list(WorkspaceQuery { owner: Some("ann".to_owned()), ..all.clone() }).await, ["b", "d"]);
-    let other = Some(("team".to_owned(), "XY".to_owned()));
-    assert_eq!(list(WorkspaceQuery { label: other, ..all.clone() }).await.len(), 0, "letter by letter");
+    let other = vec![("team".to_owned(), "XY".to_owned())];
+    assert_eq!(list(WorkspaceQuery { labels: other, ..all.clone() }).await.len(), 0, "letter by letter");
     for (value, slug) in [("x%", "b"), ("xy", "a"), ("x\"y", "d"), ("_", "c")] {
-        let label = Some(("team".to_owned(), value.to_owned()));
-        assert_eq!(list(WorkspaceQuery { label, ..all.clone() }).await, [slug], "and no pattern: {value}");
+        let labels = vec![("team".to_owned(), value.to_owned())];
+        assert_eq!(list(WorkspaceQuery { labels, ..all.clone() }).await, [slug], "and no pattern: {value}");
+    }
+    for (every, slugs) in [("one", ["a"].as_slice()), ("other", &[])] {
+        let labels = [("team", "xy"), ("every", every)];
+        let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+        assert_eq!(list(WorkspaceQuery { labels, ..all.clone() }).await, slugs, "all of them: {every}");
     }
     let absent = WorkspaceQuery { state: Some(Observed::Absent), ..all.clone() };
     assert_eq!(list(absent).await.len(), 4);

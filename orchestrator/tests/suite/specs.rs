@@ -1,11 +1,12 @@
 //! What runtimes are made from, rollouts that change it, and homes that are kept.
 
-use contracts::operation::Update;
+use contracts::operation::{OperationKind, Update};
 use contracts::rollout::{Counts, Member, MemberState, Rollout, RolloutState};
 use contracts::workspace::Image;
 use contracts::{ErrorCode, Problem, ProviderName, RolloutId};
+use jiff::Timestamp;
 use orchestrator::lifecycle::state::Event;
-use orchestrator::store::{Change, NewOperation, Step, Store, StoreError};
+use orchestrator::store::{Change, NewOperation, Step, Store, StoreError, UsageQuery};
 
 use super::*;
 
@@ -122,6 +123,7 @@ pub async fn of_a_provider_one_rollout_runs_and_its_members_keep_their_order_and
     store.finish_rollout(&first.id, RolloutState::Succeeded, None).await.unwrap();
     let ended = store.rollout(&first.id).await.unwrap().unwrap();
     assert_eq!((ended.state, ended.error), (RolloutState::Failed, Some(problem)), "the first word counts");
+    assert_eq!((ended.counts.updated, ended.counts.waiting, ended.counts.skipped), (1, 0, 2));
     assert!(ended.finished_at.is_some());
     let third = rollout(members);
     store.insert_rollout(&third, ("admin", "req-3"), None).await.unwrap();
@@ -176,7 +178,7 @@ pub async fn what_is_to_be_deleted_is_not_wanted_otherwise_when_its_delete_has_f
     store.finish(&hold(&delete), end(&delete, OperationState::Failed)).await.unwrap();
     for kind in [OperationKind::Start, OperationKind::Suspend, OperationKind::Apply, OperationKind::Update] {
         let refused = request(store, &row, kind).await;
-        assert!(matches!(refused, Err(StoreError::Deleted)), "{kind:?}: {refused:?}");
+        assert!(matches!(refused, Err(StoreError::Deleted(_))), "{kind:?}: {refused:?}");
     }
     assert_eq!(now(store, &row).await.desired, Desired::Deleted);
     request(store, &row, OperationKind::Delete).await.unwrap();
@@ -269,4 +271,75 @@ pub async fn another_size_is_metered_from_when_it_is(store: &Store) {
         store.metered(&row.runtime_id).await.unwrap(),
         [("small".to_owned(), false), ("large".to_owned(), true)]
     );
+}
+
+pub async fn what_ran_is_added_up_within_an_interval_and_told_in_pages(store: &Store) {
+    let runs = async |slug: &str, owner: &str| {
+        let row = WorkspaceRow { owner: owner.to_owned(), ..super::workspace(slug) };
+        store.insert_workspace(&row, &super::new(OperationKind::Create)).await.unwrap();
+        let claimed = claim(store, "one").await.unwrap();
+        for event in [Event::CreateStarted, Event::Applied, Event::BecameReady] {
+            store
+                .advance(&hold(&claimed), Step { phases: None, change: Some(Change::of(event)) })
+                .await
+                .unwrap();
+        }
+        (row, claimed)
+    };
+    let all = UsageQuery { most: 10, ..UsageQuery::default() };
+    assert_eq!(store.usage(&all).await.unwrap().rows, []);
+    let (a, first) = runs("a", "ada").await;
+    let (b, _) = runs("b", "").await;
+    // Until there is a middle on both sides of which it ran.
+    let began = store.usage(&all).await.unwrap().to;
+    let after = async |than: Timestamp| loop {
+        let page = store.usage(&all).await.unwrap();
+        if page.to > than {
+            break page.to;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    };
+    let middle = after(began).await;
+    after(middle).await;
+    let update = Update { size: Some("large".to_owned()), ..Update::default() };
+    store.respecify(&hold(&first), &a.updated(&update), &update).await.unwrap();
+    let end = after(after(middle).await).await;
+
+    let ran = async |query: UsageQuery| {
+        let rows = store.usage(&query).await.unwrap().rows;
+        rows.into_iter().map(|row| (row.slug.unwrap().to_string(), row.size, row.ran)).collect::<Vec<_>>()
+    };
+    let until = |to| UsageQuery { to: Some(to), ..all.clone() };
+    let total = ran(until(end)).await;
+    assert_eq!(total.len(), 3, "{total:?}");
+    let before = ran(until(middle)).await;
+    assert_eq!(before.len(), 2, "the larger size came later: {before:?}");
+    let rest = ran(UsageQuery { from: Some(middle), ..until(end) }).await;
+    // An interval and the one behind it are both together, to the millisecond.
+    for (slug, size, whole) in &total {
+        let of = |rows: &[(String, String, Duration)]| {
+            rows.iter().filter(|row| (&row.0, &row.1) == (slug, size)).map(|row| row.2).sum::<Duration>()
+        };
+        assert_eq!(of(&before) + of(&rest), *whole, "{slug} {size}: {before:?} {rest:?}");
+        assert!(*whole > Duration::ZERO);
+    }
+    assert_eq!(ran(until(Timestamp::from_millisecond(1).unwrap())).await, []);
+    let adas = ran(UsageQuery { owner: Some("ada".to_owned()), ..all.clone() }).await;
+    assert!(adas.len() == 2 && adas.iter().all(|row| row.0 == "a"), "{adas:?}");
+    let of_b = ran(UsageQuery { workspace: Some(b.id), ..all.clone() }).await;
+    assert!(of_b.len() == 1 && of_b[0].0 == "b", "{of_b:?}");
+
+    let (mut paged, mut query) = (Vec::new(), UsageQuery { most: 1, ..until(end) });
+    loop {
+        let page = store.usage(&query).await.unwrap();
+        assert_eq!(page.rows.len(), 1);
+        paged.extend(page.rows);
+        match page.next {
+            Some(next) => query.after = Some(next),
+            None => break,
+        }
+    }
+    assert_eq!(paged, store.usage(&until(end)).await.unwrap().rows);
+    let foreign = UsageQuery { after: Some("x".to_owned()), ..all };
+    assert!(matches!(store.usage(&foreign).await, Err(StoreError::Cursor)));
 }

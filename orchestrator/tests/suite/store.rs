@@ -78,6 +78,7 @@ macro_rules! all_cases {
             what_waits_behind_a_delete_that_came_to_its_end_has_ended_with_it
             another_size_is_metered_from_when_it_is
             what_workspaces_share_is_removed_once_and_not_while_one_needs_it
+            what_ran_is_added_up_within_an_interval_and_told_in_pages
             what_is_old_or_too_much_is_pruned_and_what_counts_stays
             what_is_of_no_runtime_that_is_known_is_kept_until_it_is_gone_or_known
             a_home_that_is_kept_and_a_runtime_with_work_are_known

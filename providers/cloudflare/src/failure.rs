@@ -88,7 +88,7 @@ fn advised(error: ProviderError) -> ProviderError {
             "Check the setting apiToken of cloudflare, or apply its shared stack again if the keys have changed."
         }
         ErrorCode::ForeignObject => "Use the installation that owns it, or another account.",
-        ErrorCode::Fenced => "Nothing to do: the newer operation goes on. `pilot ws get` shows it.",
+        ErrorCode::Fenced => "Nothing to do: the newer operation goes on. `pilot ws get NAME` shows it.",
         ErrorCode::ProviderCapacity => {
             "Stop other workspaces, or raise the setting maxInstances of cloudflare."
         }

@@ -25,7 +25,7 @@ use provider_api::conformance::{Bench, CanaryBoot, Hands};
 use provider_api::{Provider, RuntimeRef, Settings};
 use tokio::sync::OnceCell;
 
-use crate::{DockerConfig, DockerProvider, SETTINGS, declare};
+use crate::{DockerConfig, DockerProvider, SETTINGS, Surroundings, declare};
 
 pub use proxy::Proxy;
 
@@ -69,6 +69,7 @@ impl World {
     pub fn config(&self) -> DockerConfig {
         DockerConfig {
             host: None,
+            surroundings: Surroundings::default(),
             settings: Settings::read(&declare::name(), SETTINGS, |_| None).unwrap(),
             image: IMAGE.to_owned(),
             boot: self.boot.clone(),

@@ -11,6 +11,7 @@ use contracts::network::PortRange;
 use provider_api::{ProviderError, Result, Settings};
 use tokio::sync::OnceCell;
 
+use crate::chosen::Chosen;
 use crate::confine::{Confinement, GVISOR, OciRuntime};
 use crate::failure::{Answer, Failure, classify, image_missing, timed_out};
 use crate::settings::{self, Address, Host};
@@ -32,17 +33,27 @@ pub(crate) struct Engine {
     /// From which networks get their subnets.
     pub subnets: Option<Pool>,
     pub confinement: Confinement,
-    /// Whether errors name the host, because there may be others.
-    pub named: bool,
+    /// How it was found, when the operator has named no hosts.
+    chosen: Option<Chosen>,
     client: OnceCell<Docker>,
     has_gvisor: OnceCell<bool>,
 }
 
 impl Engine {
-    pub fn new(host: Host, ports: Option<PortRange>, named: bool, settings: &Settings) -> Result<Self> {
+    pub fn new(
+        host: Host,
+        ports: Option<PortRange>,
+        chosen: Option<Chosen>,
+        settings: &Settings,
+    ) -> Result<Self> {
         let (subnets, confinement) = (settings::subnets(settings)?, Confinement::read(settings)?);
         let (client, has_gvisor) = (OnceCell::new(), OnceCell::new());
-        Ok(Self { host, ports, subnets, confinement, named, client, has_gvisor })
+        Ok(Self { host, ports, subnets, confinement, chosen, client, has_gvisor })
+    }
+
+    /// Whether it is one of the operator's hosts: there may be others.
+    pub fn is_named(&self) -> bool {
+        self.chosen.is_none()
     }
 
     /// A failed attempt is not remembered: the next call tries again.
@@ -87,9 +98,9 @@ impl Engine {
     }
 
     fn name(&self, error: ProviderError) -> ProviderError {
-        match self.named {
-            true => ProviderError { message: format!("host {}: {}", self.host.name, error.message), ..error },
-            false => error,
+        match &self.chosen {
+            None => ProviderError { message: format!("host {}: {}", self.host.name, error.message), ..error },
+            Some(chosen) => chosen.name(error),
         }
     }
 

@@ -21,7 +21,7 @@ use crate::engine::Engine;
 use crate::failure::Failure;
 use crate::locks::Locks;
 use crate::placement::{Need, Room, choose, no_room};
-use crate::settings::{self, Host};
+use crate::settings;
 use crate::{DockerConfig, container, declare, fence, names};
 
 const MIB: i64 = 1024 * 1024;
@@ -43,13 +43,14 @@ impl Hosts {
     }
 
     fn read(config: &DockerConfig) -> Result<Vec<Arc<Engine>>> {
-        let engine = |host, named| Engine::new(host, config.ports, named, &config.settings).map(Arc::new);
-        let Some(hosts) = settings::hosts(&config.settings)? else {
-            return Ok(vec![engine(Host::local(config.host.as_deref(), config.publish)?, false)?]);
-        };
-        match config.host {
-            Some(_) => Err(settings::unusable("hosts", "it is given, and one Docker host as well")),
-            None => hosts.into_iter().map(|host| engine(host, true)).collect(),
+        let engine = |host, chosen| Engine::new(host, config.ports, chosen, &config.settings).map(Arc::new);
+        let named = config.host.as_deref();
+        match settings::hosts_unless(&config.settings, named)? {
+            Some(hosts) => hosts.into_iter().map(|host| engine(host, None)).collect(),
+            None => {
+                let chosen = config.surroundings.choose(named)?;
+                Ok(vec![engine(chosen.host(config.publish)?, Some(chosen))?])
+            }
         }
     }
 
@@ -64,7 +65,7 @@ impl Hosts {
 
     /// The only host, when nobody has configured several. There is nothing to look for and to choose.
     fn only(&self) -> Result<Option<&Arc<Engine>>> {
-        Ok(self.all()?.first().filter(|first| !first.named))
+        Ok(self.all()?.first().filter(|first| !first.is_named()))
     }
 
     /// Where this runtime is; `None` when it is surely on no host.
@@ -137,7 +138,7 @@ impl Hosts {
 
     /// Passes when a container of this runtime that needs so much may be made on its host.
     pub async fn admit(&self, engine: &Engine, runtime: &RuntimeId, need: Need) -> Result<()> {
-        if !engine.named {
+        if !engine.is_named() {
             return Ok(());
         }
         let mut kept = self.kept.lock().await;

@@ -6,6 +6,7 @@
 //! container's file system, never in what `docker inspect` shows.
 
 mod boot;
+mod chosen;
 mod confine;
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -47,13 +48,16 @@ use crate::hosts::Hosts;
 use crate::images::DockerImages;
 use crate::lifecycle::DockerLifecycle;
 
+pub use chosen::Surroundings;
 pub use settings::{SETTINGS, check};
 
 /// Which engine, which image, and where instances are reached.
 #[derive(Clone)]
 pub struct DockerConfig {
-    /// `unix:///path/to/docker.sock`; `None` is Docker's own default.
+    /// `unix:///path/to/docker.sock`; `None` is the one that `docker` would ask.
     pub host: Option<String>,
+    /// Where that is looked for.
+    pub surroundings: Surroundings,
     /// Several hosts instead, and how they are reached: [`SETTINGS`] as the operator gave them.
     pub settings: Settings,
     /// The instance image, as the engine knows it.

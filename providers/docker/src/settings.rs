@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use contracts::ErrorCode;
 use provider_api::{ProviderError, Result, Setting, Settings};
 
+use crate::chosen::Chosen;
 use crate::confine::Confinement;
 use crate::subnet::Pool;
 
@@ -52,8 +53,6 @@ pub const SETTINGS: &[Setting] = &[
     ),
 ];
 
-const DEFAULT_SOCKET: &str = "unix:///var/run/docker.sock";
-
 /// How an engine is spoken to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Address {
@@ -78,31 +77,26 @@ pub(crate) struct Host {
     pub publish: IpAddr,
 }
 
-impl Host {
-    /// The one host of an installation that has configured none.
-    pub fn local(address: Option<&str>, publish: IpAddr) -> Result<Self> {
-        let address = address.unwrap_or(DEFAULT_SOCKET);
-        let address = match address.strip_prefix("unix://").or(address.starts_with('/').then_some(address)) {
-            Some(path) => Address::Unix(path.to_owned()),
-            None => {
-                let reason = format!("{address:?} is not an address of the form unix:///path/to/docker.sock");
-                return Err(ProviderError::new(ErrorCode::ProviderNotConfigured, reason)
-                    .with_action("Name hosts that are reached by TLS or SSH in PILOT_DOCKER_HOSTS."));
-            }
-        };
-        Ok(Self { name: "local".to_owned(), address, publish })
+/// Whether what is given can be meant; `engine` is the one that is named instead of hosts. No host is asked.
+pub fn check(settings: &Settings, engine: Option<&str>) -> Result<()> {
+    hosts_unless(settings, engine)?;
+    if let Some(engine) = engine {
+        Chosen::named(engine).host(Ipv4Addr::LOCALHOST.into())?;
     }
-}
-
-/// Whether what is given can be meant. No host is asked.
-pub fn check(settings: &Settings) -> Result<()> {
-    hosts(settings)?;
     subnets(settings)?;
     Confinement::read(settings).map(drop)
 }
 
+/// The configured hosts; `None` when there are none. One engine that is named as well would contradict them.
+pub(crate) fn hosts_unless(settings: &Settings, engine: Option<&str>) -> Result<Option<Vec<Host>>> {
+    match (hosts(settings)?, engine) {
+        (Some(_), Some(_)) => Err(unusable("hosts", "it is given, and one Docker engine as well")),
+        (hosts, _) => Ok(hosts),
+    }
+}
+
 /// The configured hosts; `None` when there are none.
-pub(crate) fn hosts(settings: &Settings) -> Result<Option<Vec<Host>>> {
+fn hosts(settings: &Settings) -> Result<Option<Vec<Host>>> {
     let Some(text) = settings.get("hosts") else { return Ok(None) };
     let mut publish = pairs("publish", settings.get("publish").unwrap_or_default())?;
     let [tls, ssh] = ["tls", "sshConfig"].map(|name| settings.get(name).map(PathBuf::from));

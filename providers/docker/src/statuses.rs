@@ -51,7 +51,7 @@ pub(crate) fn many<'a>(
                 }
                 Some((engine, Err(error))) => {
                     // A host of several may have what the others have not; the only one is what was asked.
-                    rest.silent = Some(if engine.named { hosts::may_be_there(error) } else { error });
+                    rest.silent = Some(if engine.is_named() { hosts::may_be_there(error) } else { error });
                     (stream::empty().boxed(), Some(rest))
                 }
                 None => (unlisted(of, installation, rest), None),

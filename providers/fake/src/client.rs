@@ -112,7 +112,7 @@ fn as_provider_error(doing: &str, error: &CloudError) -> ProviderError {
         CloudError::NotFound(_) | CloudError::Conflict(_) | CloudError::Refused(_) => (
             ErrorCode::ProviderFailed,
             Outcome::NothingHappened,
-            "`pilot ws start` makes what is missing from the workspace's stack.",
+            "`pilot ws start NAME` makes what is missing from the workspace's stack.",
         ),
     };
     let retry_after = match error {

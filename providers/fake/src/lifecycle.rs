@@ -62,7 +62,7 @@ fn run_status(phase: Phase) -> RunStatus {
 fn gone(runtime: &RuntimeRef) -> ProviderError {
     let message = format!("{} has no machine in the cloud", runtime.runtime_id);
     ProviderError::new(ErrorCode::ProviderFailed, message)
-        .with_action("`pilot ws start` makes it again from its stack.")
+        .with_action("`pilot ws start NAME` makes it again from its stack.")
 }
 
 #[async_trait]

@@ -53,7 +53,7 @@ impl FlyLifecycle {
         if homes.is_empty() {
             let message = format!("{} has no volume at Fly", runtime.runtime_id);
             return Err(ProviderError::new(ErrorCode::ProviderFailed, message)
-                .with_action("`pilot ws start` makes the workspace again from its stack."));
+                .with_action("`pilot ws start NAME` makes the workspace again from its stack."));
         }
         Ok((app, homes.swap_remove(0)))
     }

@@ -54,7 +54,7 @@ impl<'a> Instance<'a> {
         self.find().await?.ok_or_else(|| {
             let message = format!("{} has no machine at Fly", self.runtime.runtime_id);
             ProviderError::new(ErrorCode::ProviderFailed, message)
-                .with_action("`pilot ws start` makes it again from its stack.")
+                .with_action("`pilot ws start NAME` makes it again from its stack.")
         })
     }
 
@@ -265,7 +265,7 @@ impl<'a> Instance<'a> {
             if left.is_zero() {
                 let message = format!("the machine {} did not become {wanted} in time", machine.id);
                 return Err(ProviderError::unknown(ErrorCode::ProviderTimeout, message)
-                    .with_action("Look at status.flyio.net; `pilot ws get` shows what became of it."));
+                    .with_action("Look at status.flyio.net; `pilot ws get NAME` shows what became of it."));
             }
             let failure = match client.wait(&self.app, machine, wanted, Patience(left.min(LOOK))).await {
                 Ok(_) => return Ok(()),
@@ -311,7 +311,7 @@ impl<'a> Instance<'a> {
     fn going(&self, machine: &wire::Machine) -> ProviderError {
         let message = format!("the machine {} is being removed", machine.id);
         ProviderError::new(ErrorCode::ProviderFailed, message)
-            .with_action("`pilot ws start` makes it again from its stack.")
+            .with_action("`pilot ws start NAME` makes it again from its stack.")
     }
 }
 

@@ -72,7 +72,7 @@ impl VolumeResource {
                 None => {
                     let message = format!("there is no app {app} for the volume");
                     return Err(ProviderError::new(ErrorCode::ProviderFailed, message)
-                        .with_action("`pilot ws start` makes the workspace again from its stack."));
+                        .with_action("`pilot ws start NAME` makes the workspace again from its stack."));
                 }
             }
         }
@@ -222,7 +222,7 @@ impl Resource for VolumeResource {
         let Some(volume) = volumes.iter().find(|volume| volume.id == id) else {
             let message = format!("there is no volume {id} in the app {}", inputs.app);
             return Err(ProviderError::new(ErrorCode::ProviderFailed, message)
-                .with_action("`pilot stack diff` shows what is gone."));
+                .with_action("`pilot stack diff NAME` shows what is gone."));
         };
         if inputs.size_gb > volume.size_gb {
             let extended = self.fly.client()?.extend_volume(&inputs.app, id, inputs.size_gb).await;

@@ -338,7 +338,7 @@ impl Host {
         Definition::load(&self.layout, &runtime.runtime_id)?.ok_or_else(|| {
             let message = format!("{} has no process on this machine", runtime.runtime_id);
             ProviderError::new(ErrorCode::ProviderFailed, message)
-                .with_action("`pilot ws start` makes it again from its stack.")
+                .with_action("`pilot ws start NAME` makes it again from its stack.")
         })
     }
 

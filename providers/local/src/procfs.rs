@@ -68,7 +68,8 @@ pub(crate) fn read(pid: i32) -> Option<Process> {
     let (identity, parent) = parse_stat(pid, &stat)?;
     // Empty for kernel threads, refused for other accounts: not ours in both cases.
     let environ = fs::read(folder.join("environ")).unwrap_or_default();
-    let label = parse_label(&environ);
+    // A container's has the labels as well, and is its provider's.
+    let label = parse_label(&environ).filter(|_| !is_in_container(&folder));
     let program = match &label {
         Some(_) => program(&fs::read(folder.join("cmdline")).unwrap_or_default()),
         None => Vec::new(),
@@ -80,6 +81,16 @@ pub(crate) fn read(pid: i32) -> Option<Process> {
 pub(crate) fn is_alive(identity: Identity) -> bool {
     let stat = fs::read(format!("/proc/{}/stat", identity.pid)).ok();
     stat.and_then(|stat| parse_stat(identity.pid, &stat)).is_some_and(|(now, _)| now == identity)
+}
+
+/// Whether it has a table of processes of its own, below the one of this process.
+fn is_in_container(folder: &Path) -> bool {
+    fs::read_to_string(folder.join("status")).is_ok_and(|status| is_nested(&status))
+}
+
+fn is_nested(status: &str) -> bool {
+    let ids = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+    ids.is_some_and(|ids| ids.split_ascii_whitespace().count() > 1)
 }
 
 /// Fields are counted after the last `)`, because the program's name may hold anything.
@@ -123,6 +134,15 @@ mod tests {
     fn a_process_name_with_brackets_and_spaces_does_not_shift_the_fields() {
         let stat = b"42 (a) S (b)) S 7 42 42 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 123456 0 0";
         assert_eq!(parse_stat(42, stat), Some((Identity { started: 123_456, pid: 42 }, 7)));
+    }
+
+    #[test]
+    fn a_process_of_a_container_is_told_by_its_second_id() {
+        assert!(!is_nested("Name:\tx\nNSpid:\t4711\nNSpgid:\t4711\n"));
+        assert!(is_nested("Name:\tx\nNSpid:\t4711\t1\nNSpgid:\t4711\t1\n"));
+        // Kernels of before have no such line.
+        assert!(!is_nested("Name:\tx\n"));
+        assert!(!is_in_container(Path::new("/proc/self")));
     }
 
     #[test]

@@ -86,7 +86,7 @@ impl ProviderError {
             "the {kind} {name} was left alone: this call has the {late} {ours}, and the {late} {theirs} was there before"
         );
         Self::new(ErrorCode::Fenced, message)
-            .with_action("Nothing to do: the newer operation goes on. `pilot ws get` shows it.")
+            .with_action("Nothing to do: the newer operation goes on. `pilot ws get NAME` shows it.")
     }
 
     /// The same error with what the reader can do.

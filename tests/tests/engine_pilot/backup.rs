@@ -223,6 +223,8 @@ async fn what_was_deleted_after_the_backup_is_made_again_and_what_was_made_after
     let left = left.unwrap_or_else(|| panic!("{checks:#}"));
     let detail = left["detail"].as_str().unwrap();
     assert!(left["action"].is_string() && detail.contains(runtime), "{left:#}");
+    let names: Vec<_> = checks["checks"].as_array().unwrap().iter().map(|check| &check["name"]).collect();
+    assert!(!names.contains(&&json!("left local")), "processes of containers are not its own: {names:?}");
     let known = other.api.workspace("old").await;
     assert!(!detail.contains(known["runtimeId"].as_str().unwrap()), "{left:#}");
 }

@@ -75,8 +75,10 @@ async fn a_delete_that_is_repeated_late_never_hits_a_successor_of_the_name() {
     let second = world.api.create(json!({"slug": "demo"})).await;
     world.api.succeeded(&second).await;
     let late = delete().await;
-    assert_eq!(late.status(), 409);
-    assert_eq!(late.json::<Value>().await.unwrap()["code"], "idempotency_conflict");
+    assert_eq!(late.status(), 202);
+    let late: Value = late.json().await.unwrap();
+    assert_eq!(late["operation"]["id"], deleted["operation"]["id"], "the answer is the first one");
+    assert_eq!(late["workspace"]["id"], first["workspaceId"]);
     assert_eq!(world.api.get("/v1/workspaces/demo").await["state"], "ready");
 }
 

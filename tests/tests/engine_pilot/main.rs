@@ -8,6 +8,7 @@
 mod postgres;
 mod support;
 
+mod advice;
 mod api;
 mod backup;
 mod bad_input;
@@ -23,7 +24,9 @@ mod kept;
 mod life;
 mod moved;
 mod replicas;
+mod room;
 mod stack_export;
+mod stack_import;
 mod telemetry;
 mod updates;
 mod upgrade;

@@ -42,6 +42,36 @@ async fn agree(world: &World, provider: &str) {
 }
 
 #[tokio::test]
+async fn server_doctor_and_exported_stacks_use_the_engine_of_the_docker_context() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("docker.sock");
+    std::os::unix::fs::symlink("/var/run/docker.sock", &socket).unwrap();
+    let host = format!("host=unix://{}", socket.display());
+    let config = folder.path().to_str().unwrap();
+    for line in [&["create", "mine", "--docker", &host][..], &["use", "mine"]] {
+        let mut docker = Command::new("docker");
+        docker.arg("context").args(line).env("DOCKER_CONFIG", config).env_remove("DOCKER_HOST");
+        assert!(docker.output().unwrap().status.success(), "{line:?}");
+    }
+    let env = [("DOCKER_CONFIG", config), ("DOCKER_HOST", ""), ("DOCKER_CONTEXT", "")];
+    let world = World::start_on_docker_with_env(&env).await;
+    agree(&world, "docker").await;
+    world.api.succeeded(&world.api.delete("demo").await).await;
+
+    std::fs::remove_file(&socket).unwrap();
+    let response = world.api.post("/v1/workspaces", &json!({"slug": "late", "provider": "docker"})).await;
+    let problem: Value = response.json().await.unwrap();
+    assert_eq!(problem["code"], "docker_unavailable", "{problem:#}");
+    let doctor = String::from_utf8(world.pilot_output(&["doctor"]).stdout).unwrap();
+    let file = format!("{config}/config.json");
+    for said in [problem["detail"].as_str().unwrap(), &doctor] {
+        for word in [socket.to_str().unwrap(), "the context `mine`", &file] {
+            assert!(said.contains(word), "{word}: {said}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_stack_destroyed_with_the_plain_cli_leaves_its_home_alone_outside() {
     let world = World::start().await;
     world.api.create_ready("demo", "local").await;
@@ -99,7 +129,7 @@ async fn a_preview_of_a_create_plans_every_resource_and_makes_none() {
     assert_eq!(world.witness.traces(plan["stack"].as_str().unwrap()), Vec::<String>::new());
 }
 
-/// As a person would, in a shell that has a passphrase of another project: source the environment, then use the CLI.
+/// As a person would, in a shell that has a passphrase of another project and another Docker engine: source the environment, then use the CLI.
 pub fn pulumi(folder: &Path, args: &str) -> Output {
     let script = format!(". ./env.sh && pulumi {args} --non-interactive --color never");
     let mut shell = Command::new("sh");
@@ -107,6 +137,7 @@ pub fn pulumi(folder: &Path, args: &str) -> Output {
         .arg("-c")
         .arg(script)
         .env("PULUMI_CONFIG_PASSPHRASE", "another")
+        .env("DOCKER_HOST", "unix:///nowhere/docker.sock")
         .current_dir(folder)
         .output()
         .unwrap()

@@ -278,7 +278,7 @@ impl<'a> Machine<'a> {
     pub fn missing(&self) -> ProviderError {
         let message = format!("{} has no container on this Docker host", self.runtime.runtime_id);
         ProviderError::new(ErrorCode::ProviderFailed, message)
-            .with_action("`pilot ws start` makes it again from its stack.")
+            .with_action("`pilot ws start NAME` makes it again from its stack.")
     }
 
     pub fn does_not_run(&self, found: &ContainerInspectResponse) -> ProviderError {

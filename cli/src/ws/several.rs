@@ -1,0 +1,174 @@
+//! A change of one workspace or of several. All are asked for it first, so that they change side by side; then each is
+//! watched to its end. One that fails keeps no other from its change.
+
+use contracts::workspace::{Accepted, Desired, Observed, Workspace};
+use contracts::{ErrorCode, Problem, WorkspaceRef};
+
+use super::{finish, parse};
+use crate::args::{Remove, Several};
+use crate::client::{Change, Client};
+use crate::ui::Ui;
+use crate::{Outcome, exit};
+
+pub async fn run(
+    client: &Client,
+    several: &Several,
+    change: Change,
+    ui: &mut Ui,
+) -> Result<Outcome, Problem> {
+    match wanted(client, several, change).await? {
+        Some(names) => ask_all(client, &names, change, several.no_wait, ui).await,
+        None => Ok(nothing(ui)),
+    }
+}
+
+/// Deletes after a question.
+pub async fn delete(client: &Client, remove: Remove, ui: &mut Ui) -> Result<Outcome, Problem> {
+    let how = match (remove.forget, remove.purge) {
+        (true, _) => Change::Forget,
+        (_, true) => Change::Purge,
+        _ => Change::Delete,
+    };
+    if !remove.yes && !ui.interactive {
+        let which =
+            if remove.which.all { "all workspaces".to_owned() } else { remove.which.slugs.join(", ") };
+        let detail = format!("Nobody can be asked here whether {which} may be deleted.");
+        return Err(Problem::new(ErrorCode::BadRequest, detail)
+            .with_action("Say `--yes` to delete without a question."));
+    }
+    let Some(names) = wanted(client, &remove.which, how).await? else { return Ok(nothing(ui)) };
+    if !remove.yes {
+        let mut shown = Vec::new();
+        for name in &names {
+            // One that is deleted is there by its id alone. What is not there is told when it is asked for.
+            let place = match client.workspace(name).await {
+                Ok(workspace) => workspace.provider.to_string(),
+                Err(problem) if problem.code == ErrorCode::WorkspaceNotFound && remove.purge => {
+                    "deleted".to_owned()
+                }
+                Err(problem) if names.len() == 1 => return Err(problem),
+                Err(problem) => problem.code.to_string(),
+            };
+            // Which context is the current one is easily forgotten.
+            let context = client.context().map(|name| format!(", context {name}")).unwrap_or_default();
+            shown.push(format!("{name} ({place}{context})"));
+        }
+        let these = shown.join(", ");
+        let question = match how {
+            Change::Forget => format!("Forget {these}, and leave whatever there is of it at its provider?"),
+            Change::Purge => format!("Delete {these} with all its files, for good?"),
+            _ => format!("Delete {these}?"),
+        };
+        if !ui.confirm(&question) {
+            ui.note("Nothing was deleted.");
+            return Ok(Outcome::Negative);
+        }
+    }
+    ask_all(client, &names, how, remove.which.no_wait, ui).await
+}
+
+/// Which are meant, each once; `None` when it is all of them and none would be changed.
+async fn wanted(
+    client: &Client,
+    several: &Several,
+    change: Change,
+) -> Result<Option<Vec<WorkspaceRef>>, Problem> {
+    let mut names: Vec<WorkspaceRef> = Vec::new();
+    for slug in &several.slugs {
+        let name = parse(slug)?;
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    if several.all {
+        let all = client.workspaces(&[]).await?.workspaces;
+        // By id: a successor of a name is not what was asked for.
+        names.extend(all.into_iter().filter(|one| changes(change, one)).map(|one| one.id.into()));
+    }
+    Ok(Some(names).filter(|names| !names.is_empty()))
+}
+
+/// Whether a change would do anything to it. Of all of them, the others are left alone.
+fn changes(change: Change, workspace: &Workspace) -> bool {
+    let (state, desired) = (workspace.state, workspace.desired);
+    match change {
+        Change::Start => state != Observed::Ready || desired != Desired::Running,
+        Change::Stop => state != Observed::Stopped || desired != Desired::Stopped,
+        Change::Resume => desired == Desired::Suspended,
+        // What its user has stopped stays stopped.
+        Change::Suspend | Change::Restart => desired == Desired::Running,
+        Change::Apply | Change::Delete | Change::Purge | Change::Forget => true,
+    }
+}
+
+fn nothing(ui: &mut Ui) -> Outcome {
+    ui.note("There is none to change.");
+    Outcome::Done
+}
+
+async fn ask_all(
+    client: &Client,
+    names: &[WorkspaceRef],
+    change: Change,
+    no_wait: bool,
+    ui: &mut Ui,
+) -> Result<Outcome, Problem> {
+    if let [name] = names {
+        return finish(client, &client.change(name, change).await?, no_wait, ui).await;
+    }
+    let mut first_failure = None;
+    let mut accepted: Vec<Accepted> = Vec::new();
+    for name in names {
+        match client.change(name, change).await {
+            Ok(answer) => accepted.push(answer),
+            Err(problem) => failed(name, Err(problem), &mut first_failure, ui),
+        }
+    }
+    for answer in &accepted {
+        let name = WorkspaceRef::from(answer.workspace.slug.clone());
+        if !no_wait && !ui.json {
+            ui.note(format!("{name}:"));
+        }
+        match finish(client, answer, no_wait, ui).await {
+            Ok(Outcome::Interrupted) => return Ok(Outcome::Interrupted),
+            Ok(Outcome::Done) => {}
+            result => failed(&name, result, &mut first_failure, ui),
+        }
+    }
+    Ok(first_failure.map_or(Outcome::Done, Outcome::Told))
+}
+
+/// Tells of one that failed; the first one's exit code is the command's.
+fn failed(name: &WorkspaceRef, result: Result<Outcome, Problem>, first: &mut Option<u8>, ui: &mut Ui) {
+    if let Err(problem) = &result {
+        if !ui.json {
+            ui.note(format!("{name}:"));
+        }
+        ui.problem(problem);
+    }
+    first.get_or_insert(exit::of(&result));
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::tests::fake::workspace;
+
+    #[test]
+    fn all_are_those_that_the_change_is_about() {
+        let mut one = workspace("ready");
+        let mut are_changed = |desired: &str, state: &str| {
+            (one["desired"], one["state"]) = (json!(desired), json!(state));
+            let one: Workspace = serde_json::from_value(one.clone()).unwrap();
+            let all = [Change::Start, Change::Stop, Change::Restart, Change::Suspend, Change::Resume];
+            all.into_iter().filter(|change| changes(*change, &one)).collect::<Vec<_>>()
+        };
+        use Change::{Restart, Resume, Start, Stop, Suspend};
+        assert_eq!(are_changed("running", "ready"), [Stop, Restart, Suspend]);
+        assert_eq!(are_changed("running", "failed"), [Start, Stop, Restart, Suspend]);
+        assert_eq!(are_changed("stopped", "stopped"), [Start]);
+        assert_eq!(are_changed("suspended", "suspended"), [Start, Stop, Resume]);
+    }
+}

@@ -1,0 +1,158 @@
+//! A state that somebody has, in the place of the stack's own.
+
+use std::path::PathBuf;
+
+use contracts::stack::StackImport;
+use contracts::{ErrorCode, Problem};
+use jiff::Timestamp;
+use serde_json::Value;
+use stacks::{PROJECT, Stack};
+
+use super::Engine;
+use crate::data::{unusable, write_private};
+
+/// The versions of Pulumi's exchange format that there are.
+const KNOWN: std::ops::RangeInclusive<u64> = 3..=4;
+
+impl Engine {
+    /// Puts `state` in the place of the stack's own, which is kept in a file. Nothing outside is changed, and nothing at all when
+    /// the state is refused.
+    pub async fn import(&self, stack: &Stack, state: Value) -> Result<StackImport, Problem> {
+        check(&stack.name, &state)?;
+        let handle = self.workspace.stack(&stack.name);
+        let (kept, is_damaged) = match handle.export().await {
+            Ok(before) => (Some(self.keep(&stack.name, &before.to_string())?), false),
+            Err(automation::Error::StackNotFound { .. }) => (None, false),
+            // The engine keeps it, and writes over it.
+            Err(automation::Error::StateCorrupt { .. }) => (None, true),
+            Err(error) => return Err(self.problem(error)),
+        };
+        if !is_damaged {
+            // Where another orchestrator has made it, its settings are not here yet.
+            handle.ensure().await.map_err(|error| self.problem(error))?;
+        }
+        let state = automation::stack::Deployment::from(state);
+        handle.import(&state).await.map_err(|error| match error {
+            automation::Error::Command { .. } | automation::Error::Secrets { .. } => {
+                refused(&format!("Pulumi does not take it: {error}"))
+            }
+            error => self.problem(error),
+        })?;
+        Ok(StackImport { stack: stack.name.clone(), resources: resources(state.json()), kept })
+    }
+
+    /// Removes what was kept of a stack's states, when the stack goes.
+    pub(super) fn forget_replaced(&self, stack: &str) {
+        let is_of = |name: &str| name.strip_prefix(stack).is_some_and(|rest| rest.starts_with('.'));
+        for file in std::fs::read_dir(self.replaced()).into_iter().flatten().flatten() {
+            if file.file_name().to_str().is_some_and(is_of)
+                && let Err(error) = std::fs::remove_file(file.path())
+            {
+                tracing::warn!(file = %file.path().display(), %error, "left over");
+            }
+        }
+    }
+
+    fn keep(&self, stack: &str, state: &str) -> Result<String, Problem> {
+        let folder = self.replaced();
+        let time = Timestamp::now().strftime("%Y%m%dT%H%M%S%fZ");
+        let path = folder.join(format!("{stack}.{time}.json"));
+        let write = || {
+            std::fs::create_dir_all(&folder)?;
+            write_private(&path, state.as_bytes())
+        };
+        write().map_err(|error| unusable(&path, &error))?;
+        Ok(path.display().to_string())
+    }
+
+    fn replaced(&self) -> PathBuf {
+        self.layout.pulumi().join("replaced")
+    }
+}
+
+/// How many a state has.
+pub fn resources(state: &Value) -> u64 {
+    state["deployment"]["resources"].as_array().map_or(0, |resources| resources.len() as u64)
+}
+
+/// Whether it is a state of this stack. Whether it is sound is the engine's to say.
+fn check(stack: &str, state: &Value) -> Result<(), Problem> {
+    let parts = (state["version"].as_u64(), state["deployment"].as_object());
+    let (Some(version), Some(deployment)) = parts else {
+        return Err(refused("it is no deployment, an object with `version` and `deployment`"));
+    };
+    if version > *KNOWN.end() {
+        let detail = format!(
+            "The state has version {version} of Pulumi's format, and the newest that is known is {}.",
+            KNOWN.end()
+        );
+        return Err(Problem::new(ErrorCode::StateNewer, detail)
+            .with_action("Nothing was changed. Use a Pilot with that version of Pulumi, or a newer one."));
+    }
+    if version < *KNOWN.start() {
+        return Err(refused(&format!("version {version} of Pulumi's format is not written any more")));
+    }
+    let own = format!("urn:pulumi:{stack}::{PROJECT}::");
+    let listed = |name: &str| deployment.get(name).and_then(Value::as_array).into_iter().flatten();
+    let pending = listed("pending_operations").map(|operation| &operation["resource"]);
+    for resource in listed("resources").chain(pending) {
+        match resource["urn"].as_str() {
+            Some(urn) if urn.starts_with(&own) => {}
+            Some(urn) => {
+                return Err(refused(&format!(
+                    "it has {urn}, and the workspace's stack is {stack} of the project {PROJECT}"
+                )));
+            }
+            None => return Err(refused("it has a resource without a URN")),
+        }
+    }
+    Ok(())
+}
+
+fn refused(why: &str) -> Problem {
+    Problem::new(ErrorCode::BadRequest, format!("The state cannot be imported: {why}.")).with_action(
+        "Nothing was changed. Take a state of this workspace: `pulumi stack export` in the folder of `pilot stack export NAME` writes it.",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn state(version: u64, urn: &str) -> Value {
+        json!({"version": version, "deployment": {"resources": [{"urn": urn}]}})
+    }
+
+    #[test]
+    fn only_a_state_of_this_stack_in_a_known_version_is_taken() {
+        let own = "urn:pulumi:rt-1::pilot::pulumi:pulumi:Stack::pilot-rt-1";
+        for version in [3, 4] {
+            check("rt-1", &state(version, own)).unwrap();
+        }
+        check("rt-1", &json!({"version": 3, "deployment": {}})).unwrap();
+        let mut pending = state(3, own);
+        pending["deployment"]["pending_operations"] =
+            json!([{"resource": {"urn": "urn:pulumi:rt-2::pilot::a::b"}}]);
+        for (state, code, word) in [
+            (json!([]), ErrorCode::BadRequest, "no deployment"),
+            (json!({"version": 3}), ErrorCode::BadRequest, "no deployment"),
+            (json!({"version": "3", "deployment": {}}), ErrorCode::BadRequest, "no deployment"),
+            (state(2, own), ErrorCode::BadRequest, "version 2"),
+            (state(5, own), ErrorCode::StateNewer, "version 5"),
+            (state(3, "urn:pulumi:rt-10::pilot::a::b"), ErrorCode::BadRequest, "rt-10"),
+            (state(3, "urn:pulumi:rt-1::other::a::b"), ErrorCode::BadRequest, "other"),
+            (
+                json!({"version": 3, "deployment": {"resources": [{}]}}),
+                ErrorCode::BadRequest,
+                "without a URN",
+            ),
+            (pending, ErrorCode::BadRequest, "rt-2"),
+        ] {
+            let problem = check("rt-1", &state).unwrap_err();
+            assert_eq!(problem.code, code, "{problem}");
+            assert!(problem.detail.contains(word), "{problem}");
+        }
+    }
+}
