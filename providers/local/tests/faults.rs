@@ -206,6 +206,7 @@ async fn the_environment_of_an_instance_holds_what_it_needs_and_no_more() {
             "HOME",
             "LANG",
             "PATH",
+            "PILOT_FOLDER",
             "PILOT_GENERATION",
             "PILOT_INSTALLATION",
             "PILOT_LISTEN",
