@@ -28,6 +28,8 @@ pub enum OpCommand {
         limit: u32,
     },
     /// Ask an operation to end, in whatever phase it is; what was desired before it is desired again
+    ///
+    /// What an update had changed when it ended stays: its error says how to go back. What a purge has begun is not taken back.
     Cancel {
         /// As `pilot op ls` shows it
         id: String,

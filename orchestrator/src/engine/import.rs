@@ -32,12 +32,20 @@ impl Engine {
             handle.ensure().await.map_err(|error| self.problem(error))?;
         }
         let state = automation::stack::Deployment::from(state);
-        handle.import(&state).await.map_err(|error| match error {
-            automation::Error::Command { .. } | automation::Error::Secrets { .. } => {
-                refused(&format!("Pulumi does not take it: {error}"))
+        if let Err(error) = handle.import(&state).await {
+            // It is in its place still.
+            if let Some(kept) = &kept
+                && let Err(error) = std::fs::remove_file(kept)
+            {
+                tracing::warn!(file = kept, %error, "left over");
             }
-            error => self.problem(error),
-        })?;
+            return Err(match error {
+                automation::Error::Command { .. } | automation::Error::Secrets { .. } => {
+                    refused(&format!("Pulumi does not take it: {error}"))
+                }
+                error => self.problem(error),
+            });
+        }
         Ok(StackImport { stack: stack.name.clone(), resources: resources(state.json()), kept })
     }
 
@@ -55,7 +63,7 @@ impl Engine {
 
     fn keep(&self, stack: &str, state: &str) -> Result<String, Problem> {
         let folder = self.replaced();
-        let time = Timestamp::now().strftime("%Y%m%dT%H%M%S%fZ");
+        let time = Timestamp::now().strftime("%Y%m%dT%H%M%S%9fZ");
         let path = folder.join(format!("{stack}.{time}.json"));
         let write = || {
             std::fs::create_dir_all(&folder)?;
@@ -92,19 +100,35 @@ fn check(stack: &str, state: &Value) -> Result<(), Problem> {
     if version < *KNOWN.start() {
         return Err(refused(&format!("version {version} of Pulumi's format is not written any more")));
     }
-    let own = format!("urn:pulumi:{stack}::{PROJECT}::");
     let listed = |name: &str| deployment.get(name).and_then(Value::as_array).into_iter().flatten();
-    let pending = listed("pending_operations").map(|operation| &operation["resource"]);
-    for resource in listed("resources").chain(pending) {
-        match resource["urn"].as_str() {
-            Some(urn) if urn.starts_with(&own) => {}
-            Some(urn) => {
-                return Err(refused(&format!(
-                    "it has {urn}, and the workspace's stack is {stack} of the project {PROJECT}"
-                )));
-            }
-            None => return Err(refused("it has a resource without a URN")),
+    let pending = listed("pending_operations").map(|operation| (&operation["resource"], false));
+    listed("resources")
+        .map(|resource| (resource, true))
+        .chain(pending)
+        .try_for_each(|(resource, is_there)| fits(stack, resource, is_there).map_err(|why| refused(&why)))
+}
+
+/// Whether a resource is one of this stack, of what it stands for and nobody else, and one that the engine reads again.
+fn fits(stack: &str, resource: &Value, is_there: bool) -> Result<(), String> {
+    let own = format!("urn:pulumi:{stack}::{PROJECT}::");
+    let urn = resource["urn"].as_str().ok_or("it has a resource without a URN")?;
+    if !urn.starts_with(&own) {
+        return Err(format!("it has {urn}, and the workspace's stack is {stack} of the project {PROJECT}"));
+    }
+    if is_there && resource["custom"] == true && resource["id"].as_str().is_none_or(str::is_empty) {
+        return Err(format!("{urn} has no id"));
+    }
+    // A delete goes by these.
+    for part in ["inputs", "outputs"] {
+        if let Some(theirs) = resource[part]["runtimeId"].as_str().filter(|theirs| *theirs != stack) {
+            return Err(format!("{urn} is an object of {theirs}, which is another workspace's"));
         }
+    }
+    let properties = resource["propertyDependencies"].as_object().into_iter().flatten();
+    let lists = properties.map(|(_, list)| list).chain([&resource["dependencies"]]);
+    let mut others = lists.flat_map(|list| list.as_array().into_iter().flatten());
+    if others.any(|other| other.as_str().is_none_or(|other| !other.starts_with(&own))) {
+        return Err(format!("{urn} depends on what is no resource of this stack"));
     }
     Ok(())
 }
@@ -120,6 +144,34 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn what_is_another_workspaces_or_cannot_be_read_again_is_refused() {
+        let urn = "urn:pulumi:rt-1::pilot::pilot:fake:Volume::home";
+        let good = json!({
+            "urn": urn, "custom": true, "id": "volume", "inputs": {"runtimeId": "rt-1"},
+            "outputs": {"runtimeId": "rt-1"}, "dependencies": [urn], "propertyDependencies": {"a": [urn], "b": null},
+        });
+        fits("rt-1", &good, true).unwrap();
+        for (pointer, value, word) in [
+            ("/inputs/runtimeId", json!("rt-2"), "rt-2"),
+            ("/outputs/runtimeId", json!("rt-2"), "rt-2"),
+            ("/id", json!(""), "no id"),
+            ("/id", Value::Null, "no id"),
+            ("/dependencies/0", json!(""), "depends"),
+            ("/dependencies/0", json!(3), "depends"),
+            ("/propertyDependencies/a/0", json!(""), "depends"),
+        ] {
+            let mut wrong = good.clone();
+            *wrong.pointer_mut(pointer).unwrap() = value;
+            let why = fits("rt-1", &wrong, true).unwrap_err();
+            assert!(why.contains(word), "{pointer}: {why}");
+        }
+        // What was never made has none yet.
+        let mut pending = good;
+        pending["id"] = Value::Null;
+        fits("rt-1", &pending, false).unwrap();
+    }
 
     fn state(version: u64, urn: &str) -> Value {
         json!({"version": version, "deployment": {"resources": [{"urn": urn}]}})

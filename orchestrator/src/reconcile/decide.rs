@@ -19,6 +19,8 @@ pub enum Seen {
     Suspended,
     /// Surely gone.
     Absent,
+    /// Gone, and the files that it had as well.
+    Lost(Problem),
     /// It cannot be seen at present.
     Hidden(Problem),
 }
@@ -79,6 +81,8 @@ fn running(seen: Seen) -> Decision {
             let note = gone("The instance is gone: somebody or something removed it.");
             Decision { note, want: Some(OperationKind::Start) }
         }
+        // Whether to begin anew without them is for its user to say.
+        Seen::Lost(problem) => Decision { note: ill(problem, None), want: None },
         Seen::Hidden(problem) => hidden(problem),
     }
 }
@@ -99,7 +103,7 @@ fn after_failure(error: Option<&Problem>, seen: Seen) -> Decision {
 
 fn stopped(seen: Seen) -> Decision {
     match seen {
-        Seen::Stopped | Seen::Absent => note(Event::FoundStopped),
+        Seen::Stopped | Seen::Absent | Seen::Lost(_) => note(Event::FoundStopped),
         Seen::Answers(_) | Seen::Unwell(..) | Seen::GaveUp(_) | Seen::Suspended => want(OperationKind::Stop),
         Seen::Hidden(problem) => hidden(problem),
     }
@@ -109,7 +113,7 @@ fn suspended(seen: Seen) -> Decision {
     match seen {
         Seen::Suspended => note(Event::FoundSuspended),
         // Its memory is lost: there is nothing to keep any more.
-        Seen::Stopped | Seen::Absent => note(Event::FoundStopped),
+        Seen::Stopped | Seen::Absent | Seen::Lost(_) => note(Event::FoundStopped),
         Seen::Answers(_) | Seen::Unwell(..) | Seen::GaveUp(_) => want(OperationKind::Suspend),
         Seen::Hidden(problem) => hidden(problem),
     }
@@ -124,7 +128,7 @@ mod tests {
         Problem::new(code, "so")
     }
 
-    fn all_seen() -> [Seen; 8] {
+    fn all_seen() -> [Seen; 9] {
         [
             Seen::Answers(Endpoint::plain("h", 1)),
             Seen::Unwell(problem(ErrorCode::OpencodeUnavailable), None),
@@ -133,6 +137,7 @@ mod tests {
             Seen::Stopped,
             Seen::Suspended,
             Seen::Absent,
+            Seen::Lost(problem(ErrorCode::HomeGone)),
             Seen::Hidden(problem(ErrorCode::DockerUnavailable)),
         ]
     }

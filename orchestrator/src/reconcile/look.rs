@@ -3,7 +3,7 @@
 use contracts::identity::HealthStatus;
 use contracts::workspace::{Desired, Endpoint};
 use contracts::{ErrorCode, Problem};
-use provider_api::{RunStatus, RuntimeRef};
+use provider_api::{Provider, RunStatus, RuntimeRef};
 
 use super::Reconciler;
 use super::decide::Seen;
@@ -35,7 +35,7 @@ pub async fn look(
         Ok(RunStatus::Running) => {}
         Ok(RunStatus::Stopped { .. }) => return Seen::Stopped,
         Ok(RunStatus::Suspended) => return Seen::Suspended,
-        Ok(RunStatus::Absent) => return Seen::Absent,
+        Ok(RunStatus::Absent) => return absent(reconciler, row, provider.as_ref(), &runtime).await,
         Err(error) => return Seen::Hidden(provider_problem(error)),
     }
     let unreachable = |detail: String| {
@@ -74,6 +74,40 @@ pub async fn look(
             }
         }
         None => unreachable("The instance does not answer.".to_owned()),
+    }
+}
+
+/// Whether its files are there still. What never ran had none.
+async fn absent(
+    reconciler: &Reconciler,
+    row: &WorkspaceRow,
+    provider: &dyn Provider,
+    runtime: &RuntimeRef,
+) -> Seen {
+    let Some(inventory) = provider
+        .inventory()
+        .filter(|_| row.desired == Desired::Running && provider.describe().persistent_home)
+    else {
+        return Seen::Absent;
+    };
+    match reconciler.store.has_run(&row.runtime_id).await {
+        Ok(true) => {}
+        Ok(false) => return Seen::Absent,
+        Err(error) => return Seen::Hidden(error.into()),
+    }
+    match inventory.list_of(runtime).await {
+        Ok(owned) if owned.iter().any(|object| object.home) => Seen::Absent,
+        Ok(_) => {
+            let detail = format!("The instance is gone, and so is its home: {} has neither.", row.provider);
+            let action = format!(
+                "If it looks for them in another place than before, such as another Docker engine or context, let it look \
+                 where they are: nothing is lost there. If they are gone, `pilot ws start {}` makes the workspace anew, \
+                 with an empty home.",
+                row.slug
+            );
+            Seen::Lost(Problem::new(ErrorCode::HomeGone, detail).with_action(action))
+        }
+        Err(error) => Seen::Hidden(provider_problem(error)),
     }
 }
 

@@ -38,6 +38,12 @@ impl Store {
         Ok(rows.fetch_all(&mut *connection).await?.iter().filter_map(readable).collect())
     }
 
+    /// Whether it was ever seen running, as far as that is on record.
+    pub async fn has_run(&self, runtime: &RuntimeId) -> Result<bool> {
+        let ran = sqlx::query("SELECT began FROM usage WHERE runtime_id = $1 LIMIT 1").bind(runtime.as_str());
+        Ok(ran.fetch_optional(self.database.pool()).await?.is_some())
+    }
+
     /// Not deleted any more, under the name of the row.
     pub(super) async fn revive(&self, connection: &mut AnyConnection, row: &WorkspaceRow) -> Result<()> {
         let revive = "UPDATE workspaces SET deleted_at = NULL, home_until = NULL, slug = $1 WHERE id = $2";

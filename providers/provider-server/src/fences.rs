@@ -74,7 +74,7 @@ impl Drop for Fenced {
 }
 
 /// `urn:pulumi:stack::project::type::name`
-fn stack_of(urn: &str) -> Option<&str> {
+pub(crate) fn stack_of(urn: &str) -> Option<&str> {
     urn.strip_prefix("urn:pulumi:")?.split("::").next()
 }
 

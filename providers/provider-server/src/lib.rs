@@ -15,6 +15,7 @@ mod fences;
 mod lookup;
 mod rpc;
 mod schema;
+mod whose;
 
 pub use fences::Fenced;
 pub use registry::Registry;

@@ -103,7 +103,13 @@ async fn a_foreign_state_a_newer_one_and_garbage_are_refused_and_change_nothing(
     // A dependency that is not there.
     let mut unsound = good.clone();
     unsound["deployment"]["resources"].as_array_mut().unwrap().remove(0);
+    // The other's, as people move a state by search and replace.
+    let edited = foreign.to_string().replace(
+        &format!("urn:pulumi:{}", project_stack(&foreign)),
+        &format!("urn:pulumi:{}", project_stack(&good)),
+    );
     for (given, code) in [
+        (edited.clone(), "bad_request"),
         (foreign.to_string(), "bad_request"),
         (newer.to_string(), "state_newer"),
         (unsound.to_string(), "bad_request"),
@@ -115,6 +121,22 @@ async fn a_foreign_state_a_newer_one_and_garbage_are_refused_and_change_nothing(
         assert_eq!(answer(&refused)["code"], code, "{}", text(&refused));
         assert_eq!(state(&project), good);
     }
+    let kept = std::fs::read_dir(world.data.join("pulumi/replaced")).into_iter().flatten().count();
+    assert_eq!(kept, 0, "nothing was replaced");
+
+    // With the plain CLI nobody refuses it; and what it says is another's stays all the same.
+    std::fs::write(project.join("edited.json"), edited).unwrap();
+    let imported = pulumi(&project, "stack import --force --file edited.json");
+    assert!(imported.status.success(), "{}", text(&imported));
+    let before = world.api.workspace("other").await;
+    let ended = world.api.ended(&world.api.delete("demo").await).await;
+    assert_eq!(ended["error"]["code"], "foreign_object", "{ended:#}");
+    assert_eq!(world.api.workspace("other").await, before);
+    let drift = world.pilot(&["stack", "diff", "other", "--json"]);
+    let drift: Value = serde_json::from_str(&drift).unwrap();
+    assert!(drift["steps"].as_array().unwrap().iter().all(|step| step["op"] == "same"), "{drift:#}");
+    std::fs::write(project.join("good.json"), good.to_string()).unwrap();
+    assert!(pulumi(&project, "stack import --force --file good.json").status.success());
     for slug in ["demo", "other"] {
         world.api.succeeded(&world.api.delete(slug).await).await;
     }

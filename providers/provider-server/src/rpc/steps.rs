@@ -10,6 +10,7 @@ use super::*;
 use crate::calls::Call;
 use crate::convert::Marked;
 use crate::failure;
+use crate::whose::must_be_of;
 
 impl Service {
     pub(super) fn check_step(
@@ -88,7 +89,10 @@ impl Service {
         let timeout = limit(request.timeout);
         let fence = self.fences.of(&request.urn);
         let create = CreateRequest { urn: request.urn.clone(), inputs: inputs.plain(), timeout, fence };
-        let work = async move { of.resource.create(create).await };
+        let work = async move {
+            must_be_of(&create.urn, &create.inputs)?;
+            of.resource.create(create).await
+        };
         let result = self.call("create", &of.schema, &request.urn, timeout, work).await;
         let created = self.settle(&request.urn, result, &inputs, &of.schema)?;
         let properties = Some(inputs.outputs(&of.schema, created.outputs));
@@ -138,7 +142,11 @@ impl Service {
             new_inputs: inputs.plain(),
             fence: self.fences.of(&request.urn),
         };
-        let work = async move { of.resource.update(update).await };
+        let work = async move {
+            must_be_of(&update.urn, &update.old_inputs)?;
+            must_be_of(&update.urn, &update.new_inputs)?;
+            of.resource.update(update).await
+        };
         let result = self.call("update", &of.schema, &request.urn, limit(request.timeout), work).await;
         let outputs = self.settle(&request.urn, result, &inputs, &of.schema)?;
         let properties = Some(inputs.outputs(&of.schema, outputs));
@@ -159,7 +167,10 @@ impl Service {
             outputs: Marked::read(request.properties.as_ref()).plain(),
             fence: self.fences.of(&request.urn),
         };
-        let work = async move { of.resource.delete(delete).await };
+        let work = async move {
+            must_be_of(&delete.urn, &delete.inputs)?;
+            of.resource.delete(delete).await
+        };
         let result = self.call("delete", &of.schema, &request.urn, limit(request.timeout), work).await;
         self.settle(&request.urn, result, &inputs, &of.schema)
     }

@@ -1,0 +1,47 @@
+//! The stack of a runtime works on that runtime alone. What a state says can be another's: it is a file that people can move
+//! and edit, and a delete goes by what it says.
+
+use contracts::{ErrorCode, RuntimeId};
+use provider_api::{Properties, ProviderError, Result};
+
+use crate::fences::stack_of;
+
+/// The input by which modules find a runtime's objects.
+const RUNTIME: &str = "runtimeId";
+
+/// An error where the stack is named after a runtime, and these inputs are of another. Stacks of other names are their
+/// authors' own.
+pub fn must_be_of(urn: &str, inputs: &Properties) -> Result<()> {
+    let own = stack_of(urn).filter(|stack| stack.parse::<RuntimeId>().is_ok());
+    let theirs = inputs.get(RUNTIME).and_then(|id| id.as_str());
+    match (own, theirs) {
+        (Some(own), Some(theirs)) if own != theirs => {
+            let message = format!("the state of the stack {own} has an object of {theirs}");
+            Err(ProviderError::new(ErrorCode::ForeignObject, message).with_action(
+                "Nothing was done to it. Put back the state that the stack had before: `pilot stack import NAME --from FILE`.",
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inputs(runtime: &str) -> Properties {
+        [(RUNTIME.to_owned(), runtime.into())].into_iter().collect()
+    }
+
+    #[test]
+    fn the_stack_of_a_runtime_works_on_no_other() {
+        let urn = |stack: &str| format!("urn:pulumi:{stack}::pilot::pilot:fake:Volume::home");
+        must_be_of(&urn("rt-1"), &inputs("rt-1")).unwrap();
+        must_be_of(&urn("rt-1"), &Properties::new()).unwrap();
+        must_be_of(&urn("dev"), &inputs("rt-2")).unwrap();
+        must_be_of(&urn("shared-cloudflare"), &inputs("rt-2")).unwrap();
+        let error = must_be_of(&urn("rt-1"), &inputs("rt-2")).unwrap_err();
+        assert_eq!(error.code, ErrorCode::ForeignObject);
+        assert!(error.message.contains("rt-1") && error.message.contains("rt-2"), "{error:?}");
+    }
+}
