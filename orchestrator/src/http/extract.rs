@@ -8,7 +8,7 @@ use contracts::{ErrorCode, OperationId, Problem, RolloutId, WorkspaceRef, header
 use http::header::IF_MATCH;
 use http::request::Parts;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize as _, Deserializer};
+use serde::{Deserialize, Deserializer};
 
 use super::{Failure, auth};
 use crate::lifecycle::{request, service};
@@ -145,9 +145,9 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Repeatable<T> {
     }
 }
 
-/// Of a parameter of [`Repeatable`] of which nothing is a value as well.
-pub fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
-    String::deserialize(from).map(Some)
+/// Of a parameter of [`Repeatable`] that is there: without a value it is not as if it were absent.
+pub fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(from).map(Some)
 }
 
 fn refused_query(words: &str) -> Problem {

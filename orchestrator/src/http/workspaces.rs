@@ -57,6 +57,7 @@ pub struct ListQuery {
     #[serde(default, deserialize_with = "given")]
     owner: Option<String>,
     /// Only those that were last seen so.
+    #[serde(default, deserialize_with = "given")]
     state: Option<Observed>,
     /// Only those of this provider.
     #[serde(default, deserialize_with = "given")]
@@ -70,9 +71,11 @@ pub struct ListQuery {
     deleted: bool,
     /// By name, which is the default, or by age.
     #[param(inline)]
+    #[serde(default, deserialize_with = "given")]
     sort: Option<Sort>,
     /// How many at most; 100 by default.
     #[param(value_type = u64, required = false, minimum = 1, maximum = 1000)]
+    #[serde(default, deserialize_with = "given")]
     limit: Option<u64>,
     /// The `next` of the page before.
     #[serde(default, deserialize_with = "given")]
@@ -361,7 +364,7 @@ mod tests {
         let both = read("label=a%3D1&owner=&limit=5&label=b%3D2&deleted=true").unwrap();
         assert_eq!(both.label, ["a=1", "b=2"]);
         assert_eq!((both.owner.as_deref(), both.limit, both.deleted), (Some(""), Some(5), true));
-        for wrong in ["colour=red", "limit=x", "state=odd", "owner=a&owner=b"] {
+        for wrong in ["colour=red", "limit=x", "state=odd", "owner=a&owner=b", "limit=", "state=", "sort=", "deleted="] {
             assert!(read(wrong).is_err(), "{wrong}");
         }
     }
