@@ -162,7 +162,7 @@ impl Rollouts {
         let is_idle = self.store.unfinished_of(&row.runtime_id).await?.is_empty();
         let is_there = row.is_made_from(&member.target) && row.applied == row.generation;
         if is_idle && is_there && row.observed != Observed::Failed {
-            return Ok((MemberState::Updated, None));
+            return Ok((MemberState::Skipped, None));
         }
         // Somebody has chosen another since: that is not taken back.
         let is_back = running.rollout.rolls_back.is_some();

@@ -257,6 +257,13 @@ async fn a_rollout_moves_a_few_at_a_time_and_starts_nothing_that_is_stopped() {
         again["members"].as_array().unwrap().iter().all(|member| member["operation"].is_null()),
         "{again:#}"
     );
+    assert_eq!(
+        (&again["counts"]["skipped"], &again["counts"]["updated"]),
+        (&json!(5), &json!(0)),
+        "{again:#}"
+    );
+    let said = world.pilot(&["rollout", "--image", "fake:2"]);
+    assert!(said.contains("5 had it already") && !said.contains("updated"), "{said}");
 }
 
 #[tokio::test]
