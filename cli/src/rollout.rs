@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use contracts::rollout::{Member, MemberState, Rollout as Seen, RolloutState, StartRollout};
+use contracts::workspace::Image;
 use contracts::{ErrorCode, Problem, RolloutId};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -92,23 +93,45 @@ fn show(rollout: &Seen, ui: &mut Ui) {
         ui.say(format!("  {}", problem.to_string().replace('\n', "\n  ")));
     }
     let row = |member: &Member| {
-        let before = member.before.as_ref().map(|image| image.reference.clone()).unwrap_or_default();
         let operation = member.operation.as_ref().map(ToString::to_string).unwrap_or_default();
-        let (state, target) = (member.state.as_str().to_owned(), member.target.reference.clone());
-        vec![member.slug.to_string(), state, before, target, operation]
+        let (before, target) = names(member);
+        vec![member.slug.to_string(), member.state.as_str().to_owned(), before, target, operation]
     };
     let rows: Vec<_> = rollout.members.iter().map(row).collect();
     ui.table(&["WORKSPACE", "STATE", "BEFORE", "AFTER", "OPERATION"], &rows);
 }
 
+/// What a member was and is to be made from: by digests where one name stood for two images.
+fn names(member: &Member) -> (String, String) {
+    let Some(before) = &member.before else { return (String::new(), member.target.reference.clone()) };
+    let is_same = before.reference == member.target.reference;
+    let name = |image: &Image| match &image.digest {
+        Some(digest) if is_same => format!("{} ({})", image.reference, short(digest)),
+        _ => image.reference.clone(),
+    };
+    (name(before), name(&member.target))
+}
+
+/// As many digits as people compare, behind the algorithm.
+fn short(digest: &str) -> &str {
+    let begin = digest.find(':').map_or(0, |colon| colon + 1);
+    digest.get(..begin + 12).unwrap_or(digest)
+}
+
 fn words(rollout: &Seen) -> String {
     let counts = &rollout.counts;
+    let has_it = |member: &&Member| {
+        let had = member.before.as_ref().is_some_and(|before| before.exact() == member.target.exact());
+        member.state == MemberState::Skipped && had
+    };
+    let had = u32::try_from(rollout.members.iter().filter(has_it).count()).unwrap_or(u32::MAX);
     let counted = [
         (counts.updated, "updated"),
+        (had, "had it already"),
         (counts.running, "under way"),
         (counts.waiting, "waiting"),
         (counts.failed, "failed"),
-        (counts.skipped, "left as they are"),
+        (counts.skipped.saturating_sub(had), "left as they are"),
     ];
     let counted =
         counted.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}"));
@@ -193,4 +216,35 @@ fn bar() -> ProgressBar {
         bar.set_style(style);
     }
     bar
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(before: (&str, Option<&str>), target: (&str, Option<&str>)) -> Member {
+        let image = |(reference, digest): (&str, Option<&str>)| Image {
+            digest: digest.map(str::to_owned),
+            ..Image::named(reference)
+        };
+        Member {
+            workspace_id: contracts::WorkspaceId::random(),
+            slug: "demo".parse().unwrap(),
+            state: MemberState::Updated,
+            before: Some(image(before)),
+            target: image(target),
+            operation: None,
+        }
+    }
+
+    #[test]
+    fn two_images_of_one_name_are_told_apart_by_short_digests() {
+        let (one, two) = ("sha256:1b18f1cd0aa0ffff", "sha256:2b18f1cd0aa0ffff");
+        let shown = names(&member(("x:1", Some(one)), ("x:1", Some(two))));
+        assert_eq!(shown, ("x:1 (sha256:1b18f1cd0aa0)".to_owned(), "x:1 (sha256:2b18f1cd0aa0)".to_owned()));
+        let shown = names(&member(("x:1", Some(one)), ("x:2", Some(two))));
+        assert_eq!(shown, ("x:1".to_owned(), "x:2".to_owned()));
+        let shown = names(&member(("x:1", None), ("x:1", Some("odd"))));
+        assert_eq!(shown, ("x:1".to_owned(), "x:1 (odd)".to_owned()));
+    }
 }

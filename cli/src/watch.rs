@@ -99,7 +99,8 @@ fn with_way_on(problem: Problem, operation: &Operation) -> Problem {
                  {slug}` deletes it."
             )),
         OperationKind::Update => problem.with_action(format!(
-            "The workspace stays. When the cause is mended, `pilot ws start {slug}` goes on with the new image."
+            "The workspace stays. When the cause is mended, `pilot ws start {slug}` goes on with the new {}.",
+            changed(operation)
         )),
         OperationKind::Apply => problem.with_action(format!(
             "The workspace stays. When the cause is mended, `pilot stack apply {slug}` tries again."
@@ -108,6 +109,15 @@ fn with_way_on(problem: Problem, operation: &Operation) -> Problem {
             "What is left is kept and owned: `pilot provider teardown` with the same name tries again.",
         ),
         OperationKind::Stop | OperationKind::Suspend | OperationKind::Delete | OperationKind::Purge | OperationKind::Forget => problem,
+    }
+}
+
+/// What was asked of an update.
+fn changed(operation: &Operation) -> &'static str {
+    match operation.update.as_ref().map(|update| (update.image.is_some(), update.size.is_some())) {
+        Some((true, false)) => "image",
+        Some((false, true)) => "size",
+        _ => "image and size",
     }
 }
 
@@ -126,4 +136,31 @@ fn without_reason(operation: &Operation, state: OperationState) -> Problem {
         format!("The operation on {} ended as {state:?} without a reason.", operation.subject()),
     )
     .with_action(format!("`pilot op get {}` shows it.", operation.id))
+}
+
+#[cfg(test)]
+mod tests {
+    use contracts::workspace::Image;
+
+    use super::*;
+
+    #[test]
+    fn a_failed_update_goes_on_with_what_it_was_to_change() {
+        let (image, size) = (serde_json::json!(Image::named("x:2")), serde_json::json!("large"));
+        for (update, words) in [
+            (serde_json::json!({ "image": image }), "the new image."),
+            (serde_json::json!({ "size": size }), "the new size."),
+            (serde_json::json!({ "image": image, "size": size }), "the new image and size."),
+        ] {
+            let operation = serde_json::json!({
+                "id": OperationId::random(), "kind": "update", "workspaceId": contracts::WorkspaceId::random(),
+                "slug": "demo", "runtimeId": "rt-1", "state": "failed", "phases": {}, "update": update,
+                "requestId": "req-1",
+            });
+            let operation: Operation = serde_json::from_value(operation).unwrap();
+            let advised = with_way_on(Problem::new(ErrorCode::ProviderFailed, "so"), &operation);
+            let action = advised.action.unwrap();
+            assert!(action.ends_with(words), "{action}");
+        }
+    }
 }

@@ -108,7 +108,7 @@ pub enum MemberState {
     Running,
     Updated,
     Failed,
-    /// It was left as it is: deleted meanwhile, or the rollout ended before its turn.
+    /// It was left as it is: it had the image already, was deleted meanwhile, or the rollout ended before its turn.
     Skipped,
 }
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contracts::operation::{Operation, OperationKind, OperationState, Update};
-use contracts::rollout::{Member, MemberState, RolloutState};
+use contracts::rollout::{Member, MemberState, Rollout, RolloutState};
 use contracts::workspace::{Desired, Image, Observed};
-use contracts::{ErrorCode, OperationId, Problem, RolloutId};
+use contracts::{ErrorCode, OperationId, Problem};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::store::{NewOperation, RunningRollout, Store, StoreError};
@@ -84,8 +84,13 @@ impl Rollouts {
             }
             let (state, error) = match failed.first() {
                 Some((_, member)) => {
-                    let why = self.update_of(member).await?.and_then(|update| update.error);
-                    (RolloutState::Failed, Some(stopped_at(&rollout.id, member, why.as_ref())))
+                    let update = self.update_of(member).await?;
+                    let worked = match &update {
+                        Some(update) => self.store.worked_before(update).await?,
+                        None => true,
+                    };
+                    let why = update.and_then(|update| update.error);
+                    (RolloutState::Failed, Some(stopped_at(rollout, member, why.as_ref(), worked)))
                 }
                 None => (RolloutState::Canceled, None),
             };
@@ -162,7 +167,7 @@ impl Rollouts {
         let is_idle = self.store.unfinished_of(&row.runtime_id).await?.is_empty();
         let is_there = row.is_made_from(&member.target) && row.applied == row.generation;
         if is_idle && is_there && row.observed != Observed::Failed {
-            return Ok((MemberState::Updated, None));
+            return Ok((MemberState::Skipped, None));
         }
         // Somebody has chosen another since: that is not taken back.
         let is_back = running.rollout.rolls_back.is_some();
@@ -183,13 +188,20 @@ impl Rollouts {
     }
 }
 
-fn stopped_at(id: &RolloutId, member: &Member, why: Option<&Problem>) -> Problem {
+/// `worked`: so did what the member had before. What did not is nothing to go back to.
+fn stopped_at(rollout: &Rollout, member: &Member, why: Option<&Problem>, worked: bool) -> Problem {
     let mut detail = format!("The update of {} failed, and no others were begun after it.", member.slug);
     if let Some(why) = why {
         let _ = write!(detail, " It ended with {}: {}", why.code, why.detail);
     }
-    Problem::new(ErrorCode::RolloutFailed, detail).with_action(format!(
-        "`pilot ws why {}` says why. `pilot rollout back {id}` gives all that were moved what they had before.",
-        member.slug
-    ))
+    let Rollout { id, provider, .. } = rollout;
+    let way = match worked {
+        true => format!("`pilot rollout back {id}` gives all that were moved what they had before."),
+        false => format!(
+            "What it had before had failed as well: `pilot rollout ls` lists the rollouts before, and `pilot rollout \
+             --provider {provider} --image IMAGE` moves all to an image that worked."
+        ),
+    };
+    Problem::new(ErrorCode::RolloutFailed, detail)
+        .with_action(format!("`pilot ws why {}` says why. {way}", member.slug))
 }

@@ -87,6 +87,12 @@ impl Run {
         self.operation().update.clone().unwrap_or_default()
     }
 
+    /// Whether the runtime worked before this operation, as far as is known.
+    pub async fn worked_before(&self) -> Result<bool, Problem> {
+        let operation = self.operation().clone();
+        self.patiently(|| self.parts.store.worked_before(&operation)).await
+    }
+
     /// Of a teardown: whose workspaces shared what it removes.
     pub fn provider_name(&self) -> Result<ProviderName, Problem> {
         let name = self.operation().provider.clone();

@@ -21,7 +21,11 @@ pub async fn run(run: &Arc<Run>) -> Result<(), Problem> {
     let stack = run.compile(&row)?;
     run.respecify(&row, &update).await?;
     run.reach(Phase::Planned).await?;
-    made(run, &row, &stack, &update).await.map_err(|problem| way_back(problem, &row, &update))
+    let Err(problem) = made(run, &row, &stack, &update).await else { return Ok(()) };
+    Err(match run.worked_before().await {
+        Ok(worked) => way_back(problem, &row, &update, worked),
+        Err(_) => problem,
+    })
 }
 
 async fn made(
@@ -53,13 +57,23 @@ fn is_another(row: &WorkspaceRow, update: &Update) -> bool {
     update.image.is_some() && update.before.as_ref().is_none_or(|before| !row.is_made_from(before))
 }
 
-fn way_back(problem: Problem, row: &WorkspaceRow, update: &Update) -> Problem {
+/// `worked`: so did the image of before. One that did not is no way back.
+fn way_back(problem: Problem, row: &WorkspaceRow, update: &Update, worked: bool) -> Problem {
     let Some(before) = update.before.as_ref().filter(|_| is_another(row, update)) else { return problem };
-    let back = format!(
-        "`pilot ws update {} --image {}` goes back to the image of before.",
-        row.slug,
-        before.exact()
-    );
+    let back = match worked {
+        true => {
+            format!(
+                "`pilot ws update {} --image {}` goes back to the image of before.",
+                row.slug,
+                before.exact()
+            )
+        }
+        false => format!(
+            "What was tried last with the image of before failed as well. `pilot rollout ls` and `pilot op ls --workspace \
+             {slug} --json` tell which images there were; `pilot ws update {slug} --image IMAGE` goes to one that worked.",
+            slug = row.slug
+        ),
+    };
     let action = match &problem.action {
         Some(action) => format!("{action} {back}"),
         None => back,

@@ -106,6 +106,32 @@ impl Store {
         Ok(readable(&query.bind(runtime.as_str()).fetch_all(self.database.pool()).await?))
     }
 
+    /// Whether the runtime worked before this operation of it: whether the last one that boots or changes it has succeeded.
+    /// Where none is kept any more it worked, as nothing had to be done since.
+    pub async fn worked_before(&self, operation: &Operation) -> Result<bool> {
+        let mut kinds = Vec::new();
+        for kind in [
+            OperationKind::Create,
+            OperationKind::Restore,
+            OperationKind::Start,
+            OperationKind::Resume,
+            OperationKind::Restart,
+            OperationKind::Update,
+        ] {
+            kinds.push(to_json(&kind)?);
+        }
+        let state = sqlx::query_scalar::<_, String>(
+            "SELECT state FROM operations WHERE runtime_id = $1 AND id < $2 AND kind IN ($3, $4, $5, $6, $7, $8)
+             ORDER BY id DESC LIMIT 1",
+        );
+        let mut state = state.bind(operation.runtime_id.as_str()).bind(operation.id.as_str());
+        for kind in kinds {
+            state = state.bind(kind);
+        }
+        let state = state.fetch_optional(self.database.pool()).await?;
+        Ok(state.is_none_or(|state| state == OperationState::Succeeded.as_str()))
+    }
+
     /// How often somebody has asked for this kind of operation of a runtime lately, and how long ago the last ended.
     pub async fn attempts_of(
         &self,

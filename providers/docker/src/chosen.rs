@@ -153,6 +153,13 @@ impl Chosen {
         if let Some(path) = address.strip_prefix("unix://").or(address.starts_with('/').then_some(address)) {
             return Ok(Host { name: "local".to_owned(), address: Address::Unix(path.to_owned()), publish });
         }
+        if !["tcp://", "ssh://"].iter().any(|scheme| address.starts_with(scheme)) {
+            let reason = format!("{address:?} ({why}) is no address of a Docker engine that Pilot can use");
+            return Err(ProviderError::new(ErrorCode::ProviderNotConfigured, reason).with_action(
+                "An engine of this machine is unix:///path/to/docker.sock; one of another is a host, tcp://HOST:PORT or \
+                 ssh://USER@HOST in PILOT_DOCKER_HOSTS. docs/providers/docker.md has the settings.",
+            ));
+        }
         let tls = self.tls.as_ref().map(|folder| format!(" PILOT_DOCKER_TLS={}", folder.display()));
         let reason = format!(
             "{address:?} ({why}) is not an address of the form unix:///path/to/docker.sock, and where instances of an \
@@ -262,5 +269,19 @@ mod tests {
         let action = error.action.unwrap();
         assert!(action.contains("PILOT_DOCKER_HOSTS=far=tcp://10.0.0.5:2376"), "{action}");
         assert!(action.contains(&format!("PILOT_DOCKER_TLS={}", tls.display())), "{action}");
+    }
+    #[test]
+    fn what_is_no_machines_address_is_refused_with_the_forms_that_are_taken() {
+        for address in ["unix:/run/docker.sock", "fd://", "npipe:////./pipe/docker_engine", "docker.sock"] {
+            let chosen = Home::new(None, &[]).surroundings(&[("DOCKER_HOST", address)]).choose(None).unwrap();
+            let error = chosen.host([127, 0, 0, 1].into()).unwrap_err();
+            assert_eq!(error.code, ErrorCode::ProviderNotConfigured);
+            assert!(error.message.contains(address) && error.message.contains("DOCKER_HOST"), "{error}");
+            let action = error.action.unwrap();
+            assert!(!action.contains("far="), "it is no host either: {action}");
+            for form in ["unix:///", "tcp://HOST:PORT", "ssh://USER@HOST"] {
+                assert!(action.contains(form), "{action}");
+            }
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use contracts::{ErrorCode, InstallationId, RuntimeId};
+use contracts::{InstallationId, RuntimeId};
 use provider_api::{ProviderError, Result, RuntimeRef};
 
 pub(crate) const INSTALLATION: &str = "pilot.installation";
@@ -95,12 +95,20 @@ pub(crate) fn must_own(
         ),
         None => format!("the {kind} {name} was not made by Pilot, so it is not touched"),
     };
-    Err(ProviderError::new(ErrorCode::ForeignObject, message)
-        .with_action(format!("Rename or remove that {kind}, or delete this workspace and create it again.")))
+    let remove = format!("Remove that {kind} (`docker {kind} rm {name}`)");
+    Err(ProviderError::foreign(
+        message,
+        &match kind {
+            "container" => format!("Rename it (`docker rename {name} OTHER`). {remove}"),
+            _ => remove,
+        },
+    ))
 }
 
 #[cfg(test)]
 mod tests {
+    use contracts::ErrorCode;
+
     use super::*;
 
     fn runtime(installation: &str) -> RuntimeRef {
@@ -113,7 +121,14 @@ mod tests {
         assert!(must_own("volume", "v", &ours, &runtime("in-a")).is_ok());
         let foreign = must_own("volume", "v", &ours, &runtime("in-b")).unwrap_err();
         assert_eq!(foreign.code, ErrorCode::ForeignObject);
-        assert!(foreign.message.contains("in-a") && foreign.action.is_some());
+        assert!(foreign.message.contains("in-a"));
+        // A delete that is refused is not helped by another workspace.
+        let action = foreign.action.unwrap();
+        assert!(
+            action.contains("`docker volume rm v`") && action.contains("pilot ws rm --forget"),
+            "{action}"
+        );
+        assert!(!action.contains("create it again"), "{action}");
         assert!(
             must_own("volume", "v", &HashMap::new(), &runtime("in-a"))
                 .unwrap_err()

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bollard::models::{Ipam, IpamConfig, Network, NetworkCreateRequest};
-use bollard::query_parameters::ListNetworksOptionsBuilder;
+use bollard::query_parameters::{InspectNetworkOptions, ListNetworksOptionsBuilder};
 use contracts::{ErrorCode, InstallationId, RuntimeId};
 use provider_api::resource::{parse, properties};
 use provider_api::{
@@ -143,7 +143,7 @@ impl NetworkResource {
         }
     }
 
-    async fn remove(&self, engine: &Engine, id: &str) -> Result<()> {
+    async fn remove(&self, engine: &Engine, id: &str, runtime: &RuntimeId) -> Result<()> {
         let docker = engine.docker().await?;
         let deadline = tokio::time::Instant::now() + DETACH;
         loop {
@@ -154,6 +154,8 @@ impl NetworkResource {
                 Err(Failure::Other(error)) if error.message.contains("active endpoints") => {}
                 Err(other) => return Err(other.into()),
             }
+            // What is not ours does not leave by itself.
+            must_have_no_strangers(engine, id, runtime).await?;
             tokio::time::sleep(PAUSE).await;
         }
     }
@@ -172,6 +174,32 @@ async fn find(engine: &Engine, name: &str) -> Answer<Vec<Network>> {
         (created, network.id.clone())
     });
     Ok(found)
+}
+
+/// Passes when nothing but the runtime's own container is connected to its network, or there is none.
+pub(crate) async fn must_have_no_strangers(engine: &Engine, id: &str, runtime: &RuntimeId) -> Result<()> {
+    let docker = engine.docker().await?;
+    let look = docker.inspect_network(id, None::<InspectNetworkOptions>);
+    let found = Failure::optional(engine.ask("look at the network", look).await)?;
+    let endpoints = found.and_then(|network| network.containers).unwrap_or_default();
+    let ours = names::name(runtime);
+    let mut strangers: Vec<_> = endpoints
+        .into_iter()
+        .map(|(id, endpoint)| endpoint.name.filter(|name| !name.is_empty()).unwrap_or(id))
+        .filter(|name| *name != ours)
+        .collect();
+    if strangers.is_empty() {
+        return Ok(());
+    }
+    strangers.sort();
+    let message = format!(
+        "the network {ours} cannot be removed: Pilot did not connect these containers to it, and they still are: {}",
+        strangers.join(", ")
+    );
+    let disconnect = |name: &String| format!("`docker network disconnect {ours} {name}`");
+    let all: Vec<_> = strangers.iter().map(disconnect).collect();
+    Err(ProviderError::new(ErrorCode::ProviderFailed, message)
+        .with_action(format!("Disconnect them, then delete again: {}.", all.join(", "))))
 }
 
 /// The runtime's network, if there is one. Of several it leaves the oldest, on which every caller
@@ -255,7 +283,7 @@ impl Resource for NetworkResource {
             inputs.admit(&engine, ("network", &name), Some(&labels(network)), request.fence).await?;
         }
         for network in &found {
-            self.remove(&engine, network.id.as_deref().unwrap_or(&name)).await?;
+            self.remove(&engine, network.id.as_deref().unwrap_or(&name), &inputs.runtime_id).await?;
         }
         fence::forget(&engine, &inputs.runtime()).await
     }

@@ -19,7 +19,7 @@ use crate::engine::Engine;
 use crate::failure::{Answer, Failure};
 use crate::hosts::Hosts;
 use crate::network::Owned;
-use crate::{fence, names};
+use crate::{fence, names, network};
 
 /// A container that is being removed still holds its volume for a moment.
 const RELEASE: Duration = Duration::from_secs(15);
@@ -112,6 +112,9 @@ impl Resource for VolumeResource {
         let engine = self.hosts.of(&inputs.runtime_id).await?;
         if let Some(volume) = Failure::optional(self.find(&engine, &name).await)? {
             inputs.admit(&engine, ("volume", &name), Some(&volume.labels), request.fence).await?;
+            // The network of the same runtime goes as well. What keeps that from going keeps the files too.
+            let id = names::name(&inputs.runtime_id);
+            network::must_have_no_strangers(&engine, &id, &inputs.runtime_id).await?;
             self.remove(&engine, &name).await?;
         }
         fence::forget(&engine, &inputs.runtime()).await

@@ -172,3 +172,44 @@ async fn a_volume_that_a_person_made_is_neither_used_nor_removed() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_on_the_network_is_named_at_once_with_the_way_to_disconnect_it_and_the_home_stays() {
+    run(world::bench().await, |bench| async move {
+        let world = World::new().await;
+        let mut stack = bench.stack();
+        stack.up().await;
+        let (network, helper) = (name(&stack.runtime()), format!("helper-of-{}", stack.runtime().runtime_id));
+        let docker = |args: &[&str]| {
+            let output = std::process::Command::new("docker").args(args).output().unwrap();
+            assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        };
+        docker(&["run", "--detach", "--name", &helper, "--network", &network, world::IMAGE]);
+        stack.delete("instance").await.unwrap();
+        let asked = Instant::now();
+        let home = stack.delete("home").await;
+        let refused = stack.delete("network").await;
+        let took = asked.elapsed();
+        let volume = format!("{network}-home");
+        let kept = world.docker.inspect_volume(&volume).await;
+        let advised = format!("docker network disconnect {network} {helper}");
+        let action = refused.as_ref().unwrap_err().action.clone().unwrap_or_default();
+        // As it says, word by word.
+        let advice = action.split('`').find(|words| words.starts_with("docker network")).unwrap_or_default();
+        let words: Vec<_> = advice.split(' ').skip(1).collect();
+        let freed = std::process::Command::new("docker").args(&words).output().unwrap();
+        let removed = stack.delete("network").await;
+        docker(&["rm", "--force", &helper]);
+        removed.unwrap();
+        stack.delete("home").await.unwrap();
+        for error in [home.unwrap_err(), refused.unwrap_err()] {
+            assert_eq!(error.code, ErrorCode::ProviderFailed);
+            assert!(error.message.contains(&helper), "{error}");
+            assert!(error.action.unwrap().contains(&advised));
+        }
+        assert!(freed.status.success(), "{freed:?}");
+        assert!(took < Duration::from_secs(5), "{took:?}");
+        assert!(kept.is_ok());
+    })
+    .await;
+}

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use contracts::{ErrorCode, InstallationId, RuntimeId};
+use contracts::{InstallationId, RuntimeId};
 use provider_api::{Late, ProviderError, Result, RuntimeRef};
 
 const INSTALLATION: &str = "pilot-installation";
@@ -89,8 +89,7 @@ pub(crate) fn must_own(kind: &str, name: &str, labels: &Labels, runtime: &Runtim
         ),
         None => format!("the {kind} {name} was not made by Pilot, so it is not touched"),
     };
-    Err(ProviderError::new(ErrorCode::ForeignObject, message)
-        .with_action(format!("Rename or remove that {kind}, or delete this workspace and create it again.")))
+    Err(ProviderError::foreign(message, &format!("Remove that {kind} from the cloud")))
 }
 
 /// Names are made from the runtime id: this is how a create finds what an earlier one has made.
@@ -104,6 +103,8 @@ pub(crate) fn volume_name(runtime: &RuntimeId) -> String {
 
 #[cfg(test)]
 mod tests {
+    use contracts::ErrorCode;
+
     use super::*;
 
     fn owner(installation: &str, generation: u64) -> Owner {

@@ -61,9 +61,7 @@ fn action(code: ErrorCode) -> &'static str {
         ErrorCode::OperationInProgress => "Another program is changing the machine; try again in a minute.",
         ErrorCode::UnknownRegion => "Choose a region that `fly platform regions` lists.",
         ErrorCode::UnknownSize => "Choose another size.",
-        ErrorCode::ForeignObject => {
-            "Somebody else has an app of this name; delete this workspace and create it again."
-        }
+        ErrorCode::ForeignObject => "Somebody else has an app of this name; create another workspace.",
         ErrorCode::ProviderTimeout | ErrorCode::ProviderUnreachable | ErrorCode::ProviderUnreadable => {
             "Look at status.flyio.net, and try again."
         }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use contracts::{ErrorCode, RuntimeId};
+use contracts::RuntimeId;
 use provider_api::{BootFile, ProviderError, Result, RuntimeRef};
 
 const APP: &str = "pilot-";
@@ -96,8 +96,7 @@ pub(crate) fn foreign(kind: &str, name: &str, owner: Option<String>) -> Provider
         Some(owner) => format!("the {kind} {name} belongs to {owner}, so it is not touched"),
         None => format!("the {kind} {name} was not made by Pilot, so it is not touched"),
     };
-    ProviderError::new(ErrorCode::ForeignObject, message)
-        .with_action(format!("Remove that {kind} at Fly, or delete this workspace and create it again."))
+    ProviderError::foreign(message, &format!("Remove that {kind} at Fly"))
 }
 
 /// Passes when the owner is this runtime of this installation.

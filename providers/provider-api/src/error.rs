@@ -89,6 +89,15 @@ impl ProviderError {
             .with_action("Nothing to do: the newer operation goes on. `pilot ws get NAME` shows it.")
     }
 
+    /// An object under a name of ours that is not ours. `removal` says how a person removes it with the provider's
+    /// own tools; that has to help a delete as well, so no other workspace is advised.
+    pub fn foreign(message: impl Into<String>, removal: &str) -> Self {
+        Self::new(ErrorCode::ForeignObject, message).with_action(format!(
+            "{removal}, if nobody needs it, and try again. Or `pilot ws rm --forget NAME` releases the workspace and \
+             touches nothing outside."
+        ))
+    }
+
     /// The same error with what the reader can do.
     pub fn with_action(mut self, action: impl Into<String>) -> Self {
         self.action = Some(action.into());

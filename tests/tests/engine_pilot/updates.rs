@@ -257,6 +257,13 @@ async fn a_rollout_moves_a_few_at_a_time_and_starts_nothing_that_is_stopped() {
         again["members"].as_array().unwrap().iter().all(|member| member["operation"].is_null()),
         "{again:#}"
     );
+    assert_eq!(
+        (&again["counts"]["skipped"], &again["counts"]["updated"]),
+        (&json!(5), &json!(0)),
+        "{again:#}"
+    );
+    let said = world.pilot(&["rollout", "--image", "fake:2"]);
+    assert!(said.contains("5 had it already") && !said.contains("updated"), "{said}");
 }
 
 #[tokio::test]
@@ -302,6 +309,32 @@ async fn a_rollout_stops_at_the_first_that_fails_and_can_be_taken_back() {
         let refused: Value = api.post("/v1/rollouts", &body).await.json().await.unwrap();
         assert_eq!(refused["code"], code, "{body}: {refused:#}");
     }
+}
+
+#[tokio::test]
+async fn nothing_advises_to_go_back_to_an_image_that_did_not_work() {
+    let world = in_the_cloud(&["a"]).await;
+    let api = &world.api;
+    let first = rolled_out(api, &rollout(api, json!({"image": "fake:broken"})).await).await;
+    let advice = |rollout: &Value| rollout["error"]["action"].as_str().unwrap().to_owned();
+    assert!(advice(&first).contains("pilot rollout back"), "{first:#}");
+    let second = rolled_out(api, &rollout(api, json!({"image": "fake:broken@0000000000000002"})).await).await;
+    assert_eq!(second["state"], "failed", "{second:#}");
+    assert!(!advice(&second).contains("pilot rollout back"), "{second:#}");
+    assert!(advice(&second).contains("`pilot rollout ls`"), "{second:#}");
+    let update = second["members"][0]["operation"].as_str().unwrap();
+    let update = api.get(&format!("/v1/operations/{update}")).await;
+    let action = update["error"]["action"].as_str().unwrap();
+    assert!(!action.contains("fake:broken") && action.contains("pilot op ls --workspace a"), "{action}");
+    // What takes it back anyway, and fails, does not advise itself either.
+    let id = second["id"].as_str().unwrap();
+    let back: Value =
+        api.post(&format!("/v1/rollouts/{id}/rollback"), &json!({})).await.json().await.unwrap();
+    let back = rolled_out(api, &back).await;
+    assert!(back["state"] == "failed" && !advice(&back).contains("pilot rollout back"), "{back:#}");
+    // As they say, with the image that worked.
+    world.pilot(&["rollout", "--provider", "fake", "--image", "fake:1"]);
+    assert_eq!(api.workspace("a").await["state"], "ready");
 }
 
 #[tokio::test]
