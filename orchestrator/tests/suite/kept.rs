@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use contracts::OperationId;
 use contracts::operation::{OperationEvent, OperationEventBody, OperationKind, OperationState, Phase};
 use contracts::workspace::{Desired, Endpoint, Observed};
+use contracts::{OperationId, Problem};
 use jiff::Timestamp;
 use orchestrator::lifecycle::state::Event;
 use orchestrator::store::{
@@ -239,6 +239,8 @@ pub async fn a_renamed_workspace_is_the_same_under_another_name(store: &Store) {
     rename(&other, "a").await.unwrap();
     request(store, &row, OperationKind::Delete).await.unwrap();
     assert!(matches!(rename(&row, "d").await, Err(StoreError::Gone)), "not one that goes");
+    let busy = Problem::from(request(store, &row, OperationKind::Start).await.unwrap_err());
+    assert!(busy.detail.starts_with("c is busy"), "by its name of now: {}", busy.detail);
 }
 
 pub async fn whoever_watches_is_told_of_which_runtime_something_else_is_known(store: &Store) {
