@@ -237,10 +237,14 @@ pub async fn a_renamed_workspace_is_the_same_under_another_name(store: &Store) {
     rename(&row, "c").await.unwrap();
     assert_eq!(now(store, &row).await, WorkspaceRow { slug: "c".parse().unwrap(), ..before });
     rename(&other, "a").await.unwrap();
+    let busy = Problem::from(request(store, &row, OperationKind::Stop).await.unwrap_err());
+    assert!(
+        busy.detail.starts_with("c is busy"),
+        "and not what it was called when its create was asked for: {}",
+        busy.detail
+    );
     request(store, &row, OperationKind::Delete).await.unwrap();
     assert!(matches!(rename(&row, "d").await, Err(StoreError::Gone)), "not one that goes");
-    let busy = Problem::from(request(store, &row, OperationKind::Start).await.unwrap_err());
-    assert!(busy.detail.starts_with("c is busy"), "by its name of now: {}", busy.detail);
 }
 
 pub async fn whoever_watches_is_told_of_which_runtime_something_else_is_known(store: &Store) {
