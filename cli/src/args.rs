@@ -14,7 +14,8 @@ mod ws;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use contracts::network::PortRange;
 use url::Url;
 
@@ -82,6 +83,22 @@ pub struct Args {
 }
 
 impl Args {
+    /// As it was typed; what is wrong usage ends the program with 2.
+    pub fn read() -> Self {
+        Self::try_parse().and_then(Self::sound).unwrap_or_else(|error| error.exit())
+    }
+
+    /// What parts of the command line say of each other.
+    fn sound(self) -> Result<Self, clap::Error> {
+        if let Command::Ws(Ws { command: WsCommand::Create(create), .. }) = &self.command
+            && let Some(name) = create.repeated_label()
+        {
+            let detail = format!("the label {name} is given twice; a workspace has one value of each");
+            return Err(Self::command().error(ErrorKind::ArgumentConflict, detail));
+        }
+        Ok(self)
+    }
+
     pub fn folders(&self) -> Folders {
         let named = |folder: &Option<PathBuf>| folder.clone().filter(|folder| !folder.as_os_str().is_empty());
         let data = named(&self.data);
@@ -265,7 +282,6 @@ fn one_of<T: Copy + Send + Sync + 'static>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_consistent() {
@@ -287,6 +303,21 @@ mod tests {
         let Command::Serve(serve) = Args::try_parse_from(line.split(' ')).unwrap().command else { panic!() };
         let given = [serve.listen_gateway, serve.listen_orchestrator, serve.listen_admin];
         assert_eq!(given.map(|address| address.unwrap().port()), [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_label_that_is_given_twice_is_wrong_usage_and_named() {
+        let read = |line: &str| Args::try_parse_from(line.split(' ')).unwrap().sound();
+        for twice in [
+            "pilot ws create x --label a=1 --label b=1 --label a=2",
+            "pilot ws create x --label a=1 --label a=1",
+        ] {
+            let error = read(twice).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            assert!(error.to_string().contains("the label a is given twice"), "{error}");
+        }
+        assert!(read("pilot ws create x --label a=1 --label b=1").is_ok());
+        assert!(read("pilot ws ls --label a=1 --label a=1").is_ok());
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! `pilot backup` and `pilot store`: they work on the data folder and the database themselves, with a server or without one.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use contracts::Problem;
 use orchestrator::backup::{Created, Installation, Key, Read, create, restore, verify};
-use orchestrator::data::Layout;
+use orchestrator::data::{Layout, default_data_folder};
 use orchestrator::migrate;
 use serde_json::json;
 
@@ -36,9 +36,12 @@ pub async fn run(backup: Backup, data: PathBuf, ui: &mut Ui) -> Result<Outcome, 
             waiting.take();
             show_read(&read, "is restored", &file.display().to_string(), ui);
             if !ui.json {
+                let serve = serve(&to.layout.root);
                 ui.say(match to.database {
-                    Some(_) => "Start it with PILOT_DATABASE and this data folder, which has the secrets: `pilot serve`.",
-                    None => "Start it: `pilot serve`.",
+                    Some(_) => {
+                        format!("Start it with PILOT_DATABASE and this data folder, which has the secrets: `{serve}`.")
+                    }
+                    None => format!("Start it: `{serve}`."),
                 });
             }
         }
@@ -66,8 +69,28 @@ pub async fn store(store: Store, data: PathBuf, ui: &mut Ui) -> Result<Outcome, 
         return Ok(Outcome::Done);
     }
     ui.say(format!("Moved to {}: {}, {}.", moved.to, rows(&moved.rows), states(moved.states)));
-    ui.say("Every row and every state was compared. Start it with PILOT_DATABASE and this data folder: `pilot serve`.");
+    let serve = serve(&layout.root);
+    ui.say(format!(
+        "Every row and every state was compared. Start it with PILOT_DATABASE and this data folder: `{serve}`."
+    ));
     Ok(Outcome::Done)
+}
+
+/// What starts a server on this folder.
+fn serve(data: &Path) -> String {
+    match data == default_data_folder() {
+        true => "pilot serve".to_owned(),
+        false => format!("pilot --data {} serve", quoted(&data.display().to_string())),
+    }
+}
+
+/// As a shell reads it as one word.
+fn quoted(word: &str) -> String {
+    let is_plain = |letter: char| letter.is_alphanumeric() || "/._-+=:,@".contains(letter);
+    match !word.is_empty() && word.chars().all(is_plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
 }
 
 fn show_created(created: &Created, ui: &mut Ui) {
@@ -129,4 +152,16 @@ fn states(count: u64) -> String {
 
 fn counted(count: u64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_starts_a_server_names_a_folder_that_is_not_the_default() {
+        assert_eq!(serve(&default_data_folder()), "pilot serve");
+        assert_eq!(serve(Path::new("/srv/pilot-2")), "pilot --data /srv/pilot-2 serve");
+        assert_eq!(serve(Path::new("/srv/it's mine")), r"pilot --data '/srv/it'\''s mine' serve");
+    }
 }

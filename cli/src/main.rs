@@ -32,7 +32,6 @@ mod ws;
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use contracts::Problem;
 
 use crate::args::{Args, Command};
@@ -54,7 +53,7 @@ enum Outcome {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = Args::read();
     let mut ui = Ui::standard(args.json);
     let result = run(args, &mut ui).await;
     if let Err(problem) = &result {

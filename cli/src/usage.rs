@@ -28,6 +28,8 @@ pub async fn run(asked: Usage, folders: &Folders, ui: &mut Ui) -> Result<Outcome
         ui.note("Nothing ran.");
         return Ok(Outcome::Done);
     }
+    // The server's order is that of the ids, which are not shown.
+    rows.sort();
     ui.table(&HEAD, &rows);
     let from = list.from.map_or_else(|| "the beginning".to_owned(), |from| from.to_string());
     ui.note(format!("{} hours in all, from {from} to {}.", hours(total), list.to));

@@ -107,11 +107,13 @@ impl Reconciler {
         // Each in a task of its own, so that neither an error nor a panic keeps the others from their turn.
         let looks = ask(&self.providers, &self.installation, rows.collect()).map(|asked| {
             let (this, slug) = (Arc::clone(self), asked.row.slug.clone());
+            let runtime = asked.row.runtime_id.clone();
             let look = AbortOnDropHandle::new(tokio::spawn(async move { this.converge(asked, round).await }));
-            async move { (slug, look.await) }
+            async move { (slug, runtime, look.await) }
         });
         let mut looks = pin!(looks.buffer_unordered(AT_ONCE));
-        let (mut leased, turn) = (Instant::now(), INTERVAL / self.hurry);
+        let (began, turn) = (Instant::now(), INTERVAL / self.hurry);
+        let (mut leased, mut running) = (began, Vec::new());
         loop {
             // Also while nobody says anything.
             let look = tokio::time::timeout(turn, looks.next()).await;
@@ -122,12 +124,15 @@ impl Reconciler {
                 }
             }
             match look {
-                Err(_) | Ok(Some((_, Ok(Ok(()))))) => {}
-                Ok(Some((slug, Ok(Err(problem))))) => tracing::warn!(%slug, %problem, "reconcile"),
-                Ok(Some((slug, Err(panic)))) => tracing::error!(%slug, %panic, "reconcile"),
+                Ok(Some((_, runtime, Ok(Ok(true))))) => running.push(runtime),
+                Err(_) | Ok(Some((_, _, Ok(Ok(false))))) => {}
+                Ok(Some((slug, _, Ok(Err(problem))))) => tracing::warn!(%slug, %problem, "reconcile"),
+                Ok(Some((slug, _, Err(panic)))) => tracing::error!(%slug, %panic, "reconcile"),
                 Ok(None) => break,
             }
         }
+        // They ran at least until somebody began to look.
+        self.store.seen_running(&running, began.elapsed()).await?;
         for row in self.store.homes_over().await? {
             if let Err(problem) = self.clear_away(&row).await {
                 tracing::warn!(slug = %row.slug, %problem, "the home of a deleted workspace stays for now");
@@ -153,12 +158,14 @@ impl Reconciler {
             || self.store.lease(RECONCILER, &self.name, LEASE / self.hurry).await?.is_some())
     }
 
-    async fn converge(&self, Asked { row: before, listed }: Asked, round: u32) -> Result<(), Problem> {
+    /// True for what was seen running.
+    async fn converge(&self, Asked { row: before, listed }: Asked, round: u32) -> Result<bool, Problem> {
         // As it is now: a round can take a while.
-        let Some(row) = &self.store.workspace(&before.id.clone().into()).await? else { return Ok(()) };
+        let Some(row) = &self.store.workspace(&before.id.clone().into()).await? else { return Ok(false) };
         if !self.store.unfinished_of(&row.runtime_id).await?.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
+        let mut runs = false;
         let decision = match row.desired {
             // There is nothing to see that would change what follows.
             Desired::Deleted => Decision { note: None, want: Some(self.ending(row).await?) },
@@ -167,27 +174,28 @@ impl Reconciler {
                 let listed = listed.filter(|_| row.tag() == before.tag());
                 let known = row.endpoint.clone().filter(|_| !round.is_multiple_of(RESTING));
                 let look = look::look(self, row, listed, known);
-                let Ok(seen) = tokio::time::timeout(LOOK, look).await else { return Ok(()) };
+                let Ok(seen) = tokio::time::timeout(LOOK, look).await else { return Ok(false) };
+                runs = seen.runs();
                 decide(row.desired, row.observed, row.error.as_ref(), seen)
             }
         };
         let mut tag = row.tag();
         if let Some((event, endpoint, error)) = decision.note {
-            let Ok(observed) = next(row.observed, event) else { return Ok(()) };
+            let Ok(observed) = next(row.observed, event) else { return Ok(runs) };
             let endpoint = if event == Event::ContactLost { row.endpoint.clone() } else { endpoint };
             if (observed, &endpoint, &error) != (row.observed, &row.endpoint, &row.error) {
                 tracing::info!(slug = %row.slug, from = ?row.observed, to = ?observed, "observed");
                 let change = Change { event, endpoint, error };
                 // False when something was faster: then its word counts, and the next round sees.
                 if !self.store.observe(&row.runtime_id, row.revision, &change).await? {
-                    return Ok(());
+                    return Ok(runs);
                 }
                 tag = WorkspaceRow { revision: row.revision + 1, ..row.clone() }.tag();
             }
         }
         match decision.want {
-            Some(kind) => self.want(row, kind, tag).await,
-            None => Ok(()),
+            Some(kind) => self.want(row, kind, tag).await.map(|()| runs),
+            None => Ok(runs),
         }
     }
 

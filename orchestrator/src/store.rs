@@ -11,6 +11,7 @@ mod imports;
 mod keys;
 mod leases;
 mod marks;
+mod meter;
 mod migrations;
 mod operations;
 mod postgres;

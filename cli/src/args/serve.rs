@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::ValueEnum;
+use jiff::SpanRelativeTo;
 use url::Url;
 
 use super::{Providing, database};
@@ -65,14 +66,14 @@ pub struct Serve {
 }
 
 /// Such as `24h`, `90m`, `7d` or `0`.
-fn grace(text: &str) -> Result<Duration, String> {
+fn grace(text: &str) -> Result<Duration, &'static str> {
     if text == "0" {
         return Ok(Duration::ZERO);
     }
-    let span = text.parse::<jiff::Span>().map_err(|error| error.to_string())?;
     let time =
-        span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|error| error.to_string())?;
-    Duration::try_from(time).map_err(|_| "it must not be below 0".to_owned())
+        text.parse::<jiff::Span>().and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()));
+    let time = time.ok().and_then(|time| Duration::try_from(time).ok());
+    time.ok_or("write a number with a unit, such as 30s, 10m, 24h, 7d; 0 for none")
 }
 
 /// Kept as text; a filter that cannot be read is wrong usage and not a silent log.
@@ -100,4 +101,25 @@ pub enum Role {
     All,
     Orchestrator,
     Gateway,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grace_is_a_number_with_a_unit_and_what_is_none_is_told_in_our_words() {
+        for (text, seconds) in
+            [("30s", 30), ("10m", 600), ("24h", 86_400), ("7d", 604_800), ("0", 0), ("0s", 0)]
+        {
+            assert_eq!(grace(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in ["10", "1mo", "-5m", "soon", ""] {
+            assert_eq!(
+                grace(text),
+                Err("write a number with a unit, such as 30s, 10m, 24h, 7d; 0 for none"),
+                "{text}"
+            );
+        }
+    }
 }

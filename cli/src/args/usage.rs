@@ -13,7 +13,7 @@ pub struct Usage {
     /// From when on: a date (UTC) or a time as RFC 3339 [default: the beginning]
     #[arg(long, value_name = "TIME", value_parser = time)]
     from: Option<Timestamp>,
-    /// Until when [default: now]
+    /// Until when; a day is given as the one behind it, because what begins then does not count [default: now]
     #[arg(long, value_name = "TIME", value_parser = time)]
     to: Option<Timestamp>,
     /// Only what was this owner's

@@ -1,5 +1,7 @@
 //! What can be typed after `pilot ws`.
 
+use std::collections::BTreeSet;
+
 use clap::{Subcommand, ValueEnum};
 use contracts::workspace::Observed;
 
@@ -219,7 +221,7 @@ pub struct Create {
     /// Whose it is; of several owners, each has its turn
     #[arg(long, value_name = "NAME")]
     pub owner: Option<String>,
-    /// Your own words to find it by, with `pilot ws ls --label`; may be given more than once
+    /// Your own words to find it by, with `pilot ws ls --label`; may be given more than once, each name once
     #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label)]
     pub labels: Vec<(String, String)>,
     /// Return as soon as the request is accepted
@@ -228,6 +230,13 @@ pub struct Create {
     /// Only show the plan
     #[arg(long)]
     pub plan: bool,
+}
+
+impl Create {
+    pub fn repeated_label(&self) -> Option<&str> {
+        let mut seen = BTreeSet::new();
+        self.labels.iter().map(|(name, _)| name.as_str()).find(|name| !seen.insert(*name))
+    }
 }
 
 const WAIT_EXAMPLES: &str = "\

@@ -372,14 +372,17 @@ async fn stack() -> Json<Value> {
 
 /// Two pages; the second knows until when the first was.
 async fn usage(Query(query): Query<HashMap<String, String>>) -> Json<Value> {
-    let mut line = json!({"workspaceId": "ws_1", "slug": "demo", "owner": "ada", "provider": "local", "size": "host", "seconds": 5400});
+    let mut lines = json!([{"workspaceId": "ws_1", "slug": "demo", "owner": "ada", "provider": "local", "size": "host", "seconds": 5400}]);
     let to = format!("{AT}9Z");
     if query.contains_key("cursor") {
         assert_eq!(query.get("to"), Some(&to));
-        line = json!({"workspaceId": "ws_2", "provider": "docker", "size": "small", "seconds": 10});
-        return Json(json!({"to": to, "usage": [line]}));
+        lines = json!([
+            {"workspaceId": "ws_2", "provider": "docker", "size": "small", "seconds": 10},
+            {"workspaceId": "ws_3", "slug": "base", "owner": "ada", "provider": "docker", "size": "small", "seconds": 36},
+        ]);
+        return Json(json!({"to": to, "usage": lines}));
     }
-    Json(json!({"from": query.get("from"), "to": to, "usage": [line], "next": "x"}))
+    Json(json!({"from": query.get("from"), "to": to, "usage": lines, "next": "x"}))
 }
 
 async fn providers() -> Json<Value> {

@@ -178,17 +178,18 @@ async fn why_a_workspace_is_as_it_is_is_told_in_the_order_of_what_happened() {
 }
 
 #[tokio::test]
-async fn usage_is_a_table_of_hours_over_all_pages() {
+async fn usage_is_a_table_of_hours_over_all_pages_sorted_by_what_it_shows() {
     let (at, script) = server().await;
     let shown = pilot(at, "usage --from 2026-11-01 --owner ada").await;
     let expected = "WORKSPACE  OWNER  PROVIDER  SIZE   HOURS
+base       ada    docker    small  0.01
 demo       ada    local     host   1.50
 ws_2       -      docker    small  0.00
 ";
     assert_eq!(shown.out, expected);
-    assert_eq!(shown.err, "1.50 hours in all, from 2026-11-01T00:00:00Z to 2026-11-23T10:00:09Z.\n");
+    assert_eq!(shown.err, "1.51 hours in all, from 2026-11-01T00:00:00Z to 2026-11-23T10:00:09Z.\n");
     let asked = script.lock().unwrap().asked[0].clone();
     assert!(asked.contains("from=2026-11-01T00%3A00%3A00Z") && asked.contains("owner=ada"), "{asked}");
     let all: Value = serde_json::from_str(&pilot(at, "usage --json").await.out).unwrap();
-    assert_eq!((all["usage"].as_array().unwrap().len(), &all["next"]), (2, &Value::Null));
+    assert_eq!((all["usage"].as_array().unwrap().len(), &all["next"]), (3, &Value::Null));
 }

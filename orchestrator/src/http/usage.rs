@@ -22,7 +22,7 @@ pub struct Asked {
     /// From when on, as RFC 3339; without it from the beginning.
     #[param(value_type = Option<String>, format = DateTime)]
     from: Option<Timestamp>,
-    /// Until when, as RFC 3339; without it until now.
+    /// Until when, as RFC 3339, which has to be later: what begins then does not count. Without it until now.
     #[param(value_type = Option<String>, format = DateTime)]
     to: Option<Timestamp>,
     /// Only what was this owner's.

@@ -18,8 +18,10 @@ pub enum Event {
     SuspendFinished,
     /// It was seen so by whoever looks from time to time.
     FoundReady,
-    /// It does not answer as it should.
+    /// It runs, and does not answer as it should.
     FoundUnwell,
+    /// It does not run, and should.
+    FoundDown,
     FoundStopped,
     FoundSuspended,
     /// A call timed out: the truth is not known.
@@ -31,7 +33,7 @@ pub enum Event {
 }
 
 impl Event {
-    pub const ALL: [Event; 15] = [
+    pub const ALL: [Event; 16] = [
         Event::CreateStarted,
         Event::Applied,
         Event::StartStarted,
@@ -41,6 +43,7 @@ impl Event {
         Event::SuspendFinished,
         Event::FoundReady,
         Event::FoundUnwell,
+        Event::FoundDown,
         Event::FoundStopped,
         Event::FoundSuspended,
         Event::ContactLost,
@@ -52,7 +55,7 @@ impl Event {
     /// Seen from outside, and no step of an operation.
     fn is_found(self) -> bool {
         use Event::*;
-        matches!(self, FoundReady | FoundUnwell | FoundStopped | FoundSuspended | ContactLost)
+        matches!(self, FoundReady | FoundUnwell | FoundDown | FoundStopped | FoundSuspended | ContactLost)
     }
 }
 
@@ -85,7 +88,7 @@ pub fn next(state: Observed, event: Event) -> Result<Observed, IllegalTransition
         Event::FoundSuspended => Some(Suspended),
         Event::ContactLost => Some(Unknown),
         // Why it failed says more.
-        Event::FoundUnwell => (state != Failed).then_some(Degraded),
+        Event::FoundUnwell | Event::FoundDown => (state != Failed).then_some(Degraded),
         Event::StopStarted => only(
             state,
             &[Absent, Ready, Degraded, Booting, Unknown, Failed, Stopping, Stopped, Suspended],

@@ -13,12 +13,7 @@ impl Lifecycle {
         workspace: Option<&WorkspaceRef>,
         query: UsageQuery,
     ) -> Result<UsageList, Problem> {
-        if let (Some(from), Some(to)) = (query.from, query.to)
-            && from > to
-        {
-            let detail = format!("The interval ends before it begins: {from} is after {to}.");
-            return Err(Problem::new(ErrorCode::BadRequest, detail));
-        }
+        interval(&query)?;
         let workspace = match workspace {
             Some(name) => Some(self.id_of(name).await?),
             None => None,
@@ -27,6 +22,17 @@ impl Lifecycle {
         let usage = page.rows.into_iter().map(shown).collect();
         Ok(UsageList { from: query.from, to: page.to, usage, next: page.next })
     }
+}
+
+/// Where both ends are given there is some time between them.
+fn interval(query: &UsageQuery) -> Result<(), Problem> {
+    let (Some(from), Some(to)) = (query.from, query.to) else { return Ok(()) };
+    if from < to {
+        return Ok(());
+    }
+    let detail = format!("There is no time from {from} until {to}: the end does not belong to the interval.");
+    let action = "Give a later end. One day is `pilot usage --from 2026-11-28 --to 2026-11-29`.";
+    Err(Problem::new(ErrorCode::BadRequest, detail).with_action(action))
 }
 
 fn shown(row: UsageRow) -> Usage {
@@ -38,5 +44,27 @@ fn shown(row: UsageRow) -> Usage {
         size: row.size,
         // Half a second counts as one.
         seconds: (row.ran.as_millis() as u64 + 500) / 1000,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn an_interval_without_any_time_is_refused_and_it_is_said_what_to_give() {
+        let at = |text: &str| Some(text.parse::<Timestamp>().unwrap());
+        let (earlier, later) = (at("2026-11-28T00:00:00Z"), at("2026-11-29T00:00:00Z"));
+        for (from, to) in [(later, later), (later, earlier)] {
+            let problem = interval(&UsageQuery { from, to, ..UsageQuery::default() }).unwrap_err();
+            assert_eq!(problem.code, ErrorCode::BadRequest);
+            assert!(problem.detail.contains("2026-11-29T00:00:00Z"), "{}", problem.detail);
+            assert!(problem.action.is_some());
+        }
+        for (from, to) in [(earlier, later), (None, earlier), (later, None), (None, None)] {
+            assert_eq!(interval(&UsageQuery { from, to, ..UsageQuery::default() }), Ok(()));
+        }
     }
 }

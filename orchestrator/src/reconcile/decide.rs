@@ -25,6 +25,12 @@ pub enum Seen {
     Hidden(Problem),
 }
 
+impl Seen {
+    pub fn runs(&self) -> bool {
+        matches!(self, Seen::Answers(_) | Seen::Unwell(..) | Seen::GaveUp(_))
+    }
+}
+
 /// What to note, and what has to be done for what is desired to be true.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Decision {
@@ -62,7 +68,7 @@ fn running(seen: Seen) -> Decision {
             "It is started again by itself, unless the server runs with `--repair report`; `pilot ws start NAME` does it \
              at once.",
         );
-        ill(problem, None)
+        Some((Event::FoundDown, None, Some(problem)))
     };
     match seen {
         Seen::Answers(endpoint) => {
@@ -155,6 +161,17 @@ mod tests {
                     assert!(decision.want.is_some(), "{desired:?} {observed:?} {seen:?}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn what_runs_is_never_found_down_and_what_does_not_never_just_unwell() {
+        for seen in all_seen() {
+            let event = decide(Desired::Running, Observed::Ready, None, seen.clone()).note.map(|note| note.0);
+            let is_known = !matches!(seen, Seen::Hidden(_));
+            assert_eq!(event == Some(Event::FoundDown), is_known && !seen.runs(), "{seen:?}: {event:?}");
+            let runs = matches!(event, Some(Event::FoundReady | Event::FoundUnwell));
+            assert_eq!(runs, seen.runs(), "{seen:?}: {event:?}");
         }
     }
 

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use sqlx::{AnyConnection, AssertSqlSafe};
 
 use super::database::Topic;
-use super::homes::{end_usage, keep_home, remove};
+use super::homes::{keep_home, remove};
 use super::operations::read;
 use super::rows::Columns;
 use super::{Result, Store, StoreError, to_json};
@@ -323,32 +323,9 @@ impl Store {
         .bind(i64::from(change.event == Event::ContactLost))
         .execute(&mut *connection)
         .await?;
-        self.meter(connection, runtime, observed).await?;
+        self.meter(connection, runtime, before, change.event).await?;
         self.database.tell(connection, Topic::Routes, runtime.as_str()).await?;
         Ok(observed)
-    }
-
-    /// Begins or ends the row that says since when it runs.
-    async fn meter(
-        &self,
-        connection: &mut AnyConnection,
-        runtime: &RuntimeId,
-        observed: Observed,
-    ) -> Result<()> {
-        let now = self.now(connection).await?;
-        let statement = match observed {
-            Observed::Booting | Observed::Ready | Observed::Degraded => {
-                "INSERT INTO usage (runtime_id, began, workspace_id, owner, provider, size)
-                 SELECT r.id, $1, w.id, w.owner, r.provider, r.size FROM runtimes r JOIN workspaces w ON w.runtime_id = r.id
-                 WHERE r.id = $2 AND NOT EXISTS (SELECT 1 FROM usage WHERE runtime_id = $2 AND ended IS NULL)
-                 ON CONFLICT DO NOTHING"
-            }
-            // What cannot be seen goes on as it was.
-            Observed::Unknown | Observed::Stopping | Observed::Deleting => return Ok(()),
-            _ => return end_usage(connection, runtime, now).await,
-        };
-        sqlx::query(statement).bind(now).bind(runtime.as_str()).execute(connection).await?;
-        Ok(())
     }
 
     /// What this version cannot read it cannot run: that is its end, and it keeps nothing else waiting.

@@ -22,6 +22,9 @@ pub(super) trait Database: std::fmt::Debug + Send + Sync {
     /// Milliseconds since 1970 by the clock that all processes share.
     fn now(&self) -> &'static str;
 
+    /// The texts of a JSON array, which is the statement's first parameter.
+    fn each(&self) -> &'static str;
+
     /// Behind a SELECT: nobody else changes these rows until the job ends.
     fn locking(&self) -> &'static str;
 

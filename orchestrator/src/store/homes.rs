@@ -9,6 +9,7 @@ use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
 use super::claims::Hold;
+use super::meter::end_usage;
 use super::rows::{Columns, read};
 use super::workspaces::joined;
 use super::{Result, Store, StoreError, WorkspaceRow};
@@ -130,11 +131,5 @@ pub(super) async fn remove(connection: &mut AnyConnection, runtime: &RuntimeId, 
         "UPDATE workspaces SET deleted_at = $1, home_until = NULL, runtime_id = NULL WHERE runtime_id = $2";
     sqlx::query(part).bind(now).bind(runtime.as_str()).execute(&mut *connection).await?;
     sqlx::query("DELETE FROM runtimes WHERE id = $1").bind(runtime.as_str()).execute(connection).await?;
-    Ok(())
-}
-
-pub(super) async fn end_usage(connection: &mut AnyConnection, runtime: &RuntimeId, now: i64) -> Result<()> {
-    let end = "UPDATE usage SET ended = $1 WHERE runtime_id = $2 AND ended IS NULL";
-    sqlx::query(end).bind(now).bind(runtime.as_str()).execute(connection).await?;
     Ok(())
 }

@@ -32,7 +32,7 @@ impl Store {
                 );
                 let other = sqlx::query(AssertSqlSafe(select)).bind(row.runtime_id.as_str());
                 if let Some(other) = other.fetch_optional(&mut *connection).await? {
-                    let other: Operation = read(&other)?;
+                    let other = Operation { slug: Some(now.slug), ..read(&other)? };
                     return Err(StoreError::Busy(Box::new(other)));
                 }
                 store.note(connection, (row.id.as_str(), row.slug.as_str()), "import", "", (&principal, &request_id)).await

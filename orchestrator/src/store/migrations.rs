@@ -21,7 +21,7 @@ macro_rules! migration {
 
 type Named = (&'static str, &'static str, &'static str);
 
-const SQLITE: [Named; 12] = [
+const SQLITE: [Named; 13] = [
     migration!("sqlite", "0001", "initial"),
     migration!("sqlite", "0002", "regions"),
     migration!("sqlite", "0003", "installation"),
@@ -34,9 +34,10 @@ const SQLITE: [Named; 12] = [
     migration!("sqlite", "0010", "homes"),
     migration!("sqlite", "0011", "traces"),
     migration!("sqlite", "0012", "strays"),
+    migration!("sqlite", "0013", "seen"),
 ];
 
-const POSTGRES: [Named; 7] = [
+const POSTGRES: [Named; 8] = [
     migration!("postgres", "0006", "initial"),
     migration!("postgres", "0007", "labels"),
     migration!("postgres", "0008", "times"),
@@ -44,6 +45,7 @@ const POSTGRES: [Named; 7] = [
     migration!("postgres", "0010", "homes"),
     migration!("postgres", "0011", "traces"),
     migration!("postgres", "0012", "strays"),
+    migration!("postgres", "0013", "seen"),
 ];
 
 pub fn sqlite() -> Migrator {
@@ -128,6 +130,7 @@ mod tests {
                 is(10, "homes", "3a274d3e"),
                 is(11, "traces", "434576ed"),
                 is(12, "strays", "25f44dce"),
+                is(13, "seen", "b217c447"),
                 is(6, "initial", "3575131e"),
                 is(7, "labels", "4695f179"),
                 is(8, "times", "94a9f50b"),
@@ -135,6 +138,7 @@ mod tests {
                 is(10, "homes", "39edd320"),
                 is(11, "traces", "434576ed"),
                 is(12, "strays", "041df9da"),
+                is(13, "seen", "ce12026f"),
             ]
         );
     }

@@ -77,6 +77,10 @@ impl Database for Postgres {
         "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint"
     }
 
+    fn each(&self) -> &'static str {
+        "SELECT json_array_elements_text($1::json)"
+    }
+
     fn locking(&self) -> &'static str {
         " FOR UPDATE"
     }

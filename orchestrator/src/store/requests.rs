@@ -155,6 +155,11 @@ impl Store {
                 _ => running = Some((operation, is_ending)),
             }
         }
+        // Operations keep the name of when they were asked for; people know the workspace by that of now.
+        let name = row.slug.clone();
+        let busy = |other: &Operation| {
+            Err(StoreError::Busy(Box::new(Operation { slug: Some(name.clone()), ..other.clone() })))
+        };
         let ended = running.as_ref().is_some_and(|(_, is_ending)| *is_ending);
         let last = waiting.as_ref().or(running.as_ref().filter(|_| !ended).map(|(operation, _)| operation));
         match (last, &waiting) {
@@ -164,14 +169,14 @@ impl Store {
                 return Ok(Wanted { operation: same, cancelled: None });
             }
             (_, Some(waiting)) if !ends_others(new.kind) => {
-                return Err(StoreError::Busy(Box::new(waiting.clone())));
+                return busy(waiting);
             }
             (Some(delete), _) if ends_others(delete.kind) && !goes_further(delete.kind, new.kind) => {
-                return Err(StoreError::Busy(Box::new(delete.clone())));
+                return busy(delete);
             }
             // What is being cleared away cannot be brought back.
             (Some(other), _) if new.kind == OperationKind::Restore => {
-                return Err(StoreError::Busy(Box::new(other.clone())));
+                return busy(other);
             }
             // Its delete has failed for now, and a part of it may be gone.
             _ if row.desired == Desired::Deleted && row.home_until.is_none() && !ends_others(new.kind) => {

@@ -3,10 +3,8 @@
 use contracts::RuntimeId;
 use contracts::operation::Update;
 use contracts::workspace::Image;
-use sqlx::AnyConnection;
 
 use super::claims::Hold;
-use super::rows::Columns;
 use super::{Result, Store, WorkspaceRow, to_json};
 
 impl WorkspaceRow {
@@ -91,36 +89,5 @@ impl Store {
             })
         })
         .await
-    }
-
-    /// At which sizes a runtime has run, the oldest first, and whether it still does.
-    pub async fn metered(&self, runtime: &RuntimeId) -> Result<Vec<(String, bool)>> {
-        let rows = sqlx::query("SELECT size, ended FROM usage WHERE runtime_id = $1 ORDER BY began");
-        let rows = rows.bind(runtime.as_str()).fetch_all(self.database.pool()).await?;
-        let one = |row| Ok((Columns(row).text("size")?, Columns(row).maybe_number("ended")?.is_none()));
-        rows.iter().map(one).collect()
-    }
-
-    /// What runs goes on at another size: from here on it costs what that costs.
-    async fn meter_anew(&self, connection: &mut AnyConnection, row: &WorkspaceRow) -> Result<()> {
-        let now = self.now(connection).await?;
-        let end = "UPDATE usage SET ended = $1 WHERE runtime_id = $2 AND ended IS NULL AND size <> $3 AND began < $1";
-        let ended = sqlx::query(end).bind(now).bind(row.runtime_id.as_str()).bind(&row.size);
-        if ended.execute(&mut *connection).await?.rows_affected() == 0 {
-            return Ok(());
-        }
-        sqlx::query(
-            "INSERT INTO usage (runtime_id, began, workspace_id, owner, provider, size) VALUES ($1, $2, $3, $4, $5, $6)
-             ON CONFLICT DO NOTHING",
-        )
-        .bind(row.runtime_id.as_str())
-        .bind(now)
-        .bind(row.id.as_str())
-        .bind(&row.owner)
-        .bind(row.provider.as_str())
-        .bind(&row.size)
-        .execute(connection)
-        .await?;
-        Ok(())
     }
 }

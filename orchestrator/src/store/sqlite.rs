@@ -70,6 +70,10 @@ impl Database for Sqlite {
         "SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER)"
     }
 
+    fn each(&self) -> &'static str {
+        "SELECT value FROM json_each($1)"
+    }
+
     /// Nothing else is written while a job runs.
     fn locking(&self) -> &'static str {
         ""

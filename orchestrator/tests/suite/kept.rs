@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use contracts::OperationId;
 use contracts::operation::{OperationEvent, OperationEventBody, OperationKind, OperationState, Phase};
 use contracts::workspace::{Desired, Endpoint, Observed};
+use contracts::{OperationId, Problem};
 use jiff::Timestamp;
 use orchestrator::lifecycle::state::Event;
 use orchestrator::store::{
@@ -237,6 +237,12 @@ pub async fn a_renamed_workspace_is_the_same_under_another_name(store: &Store) {
     rename(&row, "c").await.unwrap();
     assert_eq!(now(store, &row).await, WorkspaceRow { slug: "c".parse().unwrap(), ..before });
     rename(&other, "a").await.unwrap();
+    let busy = Problem::from(request(store, &row, OperationKind::Stop).await.unwrap_err());
+    assert!(
+        busy.detail.starts_with("c is busy"),
+        "and not what it was called when its create was asked for: {}",
+        busy.detail
+    );
     request(store, &row, OperationKind::Delete).await.unwrap();
     assert!(matches!(rename(&row, "d").await, Err(StoreError::Gone)), "not one that goes");
 }

@@ -9,6 +9,8 @@ use orchestrator::store::{Claimed, End, Hold, Left, NewOperation, Store, StoreEr
 
 #[path = "kept.rs"]
 mod kept;
+#[path = "metered.rs"]
+mod metered;
 #[path = "specs.rs"]
 mod specs;
 #[path = "strays.rs"]
@@ -17,6 +19,7 @@ mod strays;
 mod turns;
 
 pub use kept::*;
+pub use metered::*;
 pub use specs::*;
 pub use strays::*;
 pub use turns::*;
@@ -78,6 +81,9 @@ macro_rules! all_cases {
             what_waits_behind_a_delete_that_came_to_its_end_has_ended_with_it
             another_size_is_metered_from_when_it_is
             what_workspaces_share_is_removed_once_and_not_while_one_needs_it
+            what_was_found_dead_ran_until_it_was_last_seen
+            what_pilot_stops_itself_ran_until_then
+            a_start_of_what_was_thought_to_run_counts_nothing_that_nobody_saw
             what_ran_is_added_up_within_an_interval_and_told_in_pages
             what_is_old_or_too_much_is_pruned_and_what_counts_stays
             what_is_of_no_runtime_that_is_known_is_kept_until_it_is_gone_or_known

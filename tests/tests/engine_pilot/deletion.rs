@@ -139,3 +139,34 @@ async fn a_workspace_whose_provider_is_gone_for_good_can_be_released_and_what_ma
     assert_eq!(again.status(), 404);
     world.api.create_ready("demo", "local").await;
 }
+
+#[tokio::test]
+async fn usage_ends_when_an_instance_was_last_seen_however_late_its_end_is_found() {
+    const AWAY: Duration = Duration::from_secs(6);
+    let mut world = World::start_with(&["--hurry", "20", "--repair", "report"]).await;
+    world.api.create_ready("demo", "local").await;
+    let seconds = async |world: &World| {
+        let list: Value = world.api.get("/v1/usage").await;
+        list["usage"][0]["seconds"].as_u64().unwrap()
+    };
+    // What was seen long after it became ready counts as well.
+    let booted = seconds(&world).await;
+    eventually("some usage", Duration::from_secs(60), async || {
+        (seconds(&world).await >= booted + 4).then_some(())
+    })
+    .await;
+    let before = seconds(&world).await;
+    world.kill();
+    kill_all(&world);
+    // How long nobody looks is the test's input, not something that it waits for.
+    tokio::time::sleep(AWAY).await;
+    world.serve().await;
+    eventually("the loss on record", Duration::from_secs(60), async || {
+        (world.api.workspace("demo").await["state"] == "degraded").then_some(())
+    })
+    .await;
+    let after = seconds(&world).await;
+    assert!(after >= before - 1 && after < before + AWAY.as_secs() / 2, "{before} s before, {after} s after");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(seconds(&world).await, after, "what is down does not count");
+}

@@ -1,0 +1,2 @@
+-- When it was last seen running: where an end is found, and not made, nothing later counts.
+ALTER TABLE usage ADD COLUMN seen INTEGER;
