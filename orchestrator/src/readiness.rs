@@ -75,7 +75,7 @@ async fn wait(
     let deadline = Instant::now() + target.timeout;
     // A look that begins in time may end: that the instance is not ready says more than that nobody could look.
     let looked = deadline + PROBE_TIMEOUT;
-    let mut endpoint = steady(looked, || lifecycle.endpoint(target.runtime)).await?;
+    let mut endpoint = address(target, looked).await?;
     let mut asked = 0;
     loop {
         match probe(client, &endpoint).await {
@@ -93,9 +93,7 @@ async fn wait(
         asked += 1;
         if asked % STATUS_EVERY == 0 {
             match steady(looked, || lifecycle.status(target.runtime)).await? {
-                RunStatus::Running => {
-                    endpoint = steady(looked, || lifecycle.endpoint(target.runtime)).await?
-                }
+                RunStatus::Running => endpoint = address(target, looked).await?,
                 stopped => return Err(stopped_while_booting(target, stopped).await),
             }
         }
@@ -106,6 +104,26 @@ async fn wait(
             ));
         }
         tokio::time::sleep(INTERVAL).await;
+    }
+}
+
+/// Where it is reached. One that has ended has no address and never will, however often it is asked.
+async fn address(target: &Target<'_>, looked: Instant) -> Result<Endpoint, Problem> {
+    let lifecycle = target.provider.lifecycle();
+    let ask = || async {
+        match lifecycle.endpoint(target.runtime).await {
+            Err(error) if error.code == ErrorCode::WorkspaceNotReady => {
+                match lifecycle.status(target.runtime).await? {
+                    RunStatus::Running => Err(error),
+                    stopped => Ok(Err(stopped)),
+                }
+            }
+            found => found.map(Ok),
+        }
+    };
+    match steady(looked, ask).await? {
+        Ok(endpoint) => Ok(endpoint),
+        Err(stopped) => Err(stopped_while_booting(target, stopped).await),
     }
 }
 
@@ -175,6 +193,20 @@ mod tests {
         assert_eq!(news(detail, &log), "starting\ngiving up");
         assert_eq!(news("It ended.", attempt), attempt.replace("\n\n", "\n").trim_end());
         assert_eq!(news(detail, &attempt.replace("starting\n", "")), "");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_instance_that_has_ended_is_not_waited_for() {
+        let bench = provider_fake::conformance::bench().await;
+        let mut stack = bench.stack();
+        stack.up().await;
+        let (provider, runtime) = (bench.provider.as_ref(), stack.runtime());
+        provider.lifecycle().stop(&runtime, Duration::ZERO).await.unwrap();
+        let target = Target { provider, runtime: &runtime, timeout: Duration::from_secs(60) };
+        let began = Instant::now();
+        let problem = ready(&client().unwrap(), &target).await.unwrap_err();
+        assert_eq!(problem.code, ErrorCode::InstanceFailed, "{problem}");
+        assert!(began.elapsed() < Duration::from_secs(20), "it waited {:?}", began.elapsed());
     }
 
     #[tokio::test]

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::bench::product::Product;
-use crate::{build, process, tools, ui};
+use crate::{build, tools, ui};
 
 /// Ask the lifecycle API what its OpenAPI document allows and what it does not.
 ///
@@ -82,10 +82,9 @@ fn round(packages: &Path, folder: &Path, url: &str, token: &str, wanted: u64, se
         }
         _ => {
             let words = String::from_utf8_lossy(&output.stderr);
-            bail!(
-                "the API and its document differ (seed {seed}):\n{}",
-                process::tail(&format!("{text}\n{words}"))
-            )
+            // What differs stands before the summary.
+            let from = text.find("= FAILURES =").or_else(|| text.find("= ERRORS =")).unwrap_or_default();
+            bail!("the API and its document differ (seed {seed}):\n{}\n{words}", &text[from..])
         }
     }
 }

@@ -326,9 +326,10 @@ pub async fn import(
     State(api): State<Api>,
     WorkspacePath(name): WorkspacePath,
     caller: Caller,
-    Body(state): Body<serde_json::Value>,
+    Body(state): Body<serde_json::Map<String, serde_json::Value>>,
 ) -> Answer<Json<StackImport>> {
-    Ok(Json(super::detached(async move { api.lifecycle.import(&name, state, &caller.0).await }).await?))
+    let import = async move { api.lifecycle.import(&name, state.into(), &caller.0).await };
+    Ok(Json(super::detached(import).await?))
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]
@@ -364,7 +365,9 @@ mod tests {
         let both = read("label=a%3D1&owner=&limit=5&label=b%3D2&deleted=true").unwrap();
         assert_eq!(both.label, ["a=1", "b=2"]);
         assert_eq!((both.owner.as_deref(), both.limit, both.deleted), (Some(""), Some(5), true));
-        for wrong in ["colour=red", "limit=x", "state=odd", "owner=a&owner=b", "limit=", "state=", "sort=", "deleted="] {
+        for wrong in
+            ["colour=red", "limit=x", "state=odd", "owner=a&owner=b", "limit=", "state=", "sort=", "deleted="]
+        {
             assert!(read(wrong).is_err(), "{wrong}");
         }
     }

@@ -88,7 +88,7 @@ fn running(seen: Seen) -> Decision {
             Decision { note, want: Some(OperationKind::Start) }
         }
         // Whether to begin anew without them is for its user to say.
-        Seen::Lost(problem) => Decision { note: ill(problem, None), want: None },
+        Seen::Lost(problem) => Decision { note: Some((Event::FoundDown, None, Some(problem))), want: None },
         Seen::Hidden(problem) => hidden(problem),
     }
 }
