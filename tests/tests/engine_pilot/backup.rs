@@ -200,7 +200,7 @@ async fn a_process_that_still_runs_in_the_folder_of_before_is_named_and_left_alo
 }
 
 #[tokio::test]
-async fn what_was_deleted_after_the_backup_is_made_again_and_what_was_made_after_it_is_told() {
+async fn what_was_deleted_after_the_backup_is_told_and_made_again_when_asked_and_what_was_made_after_it_is_told() {
     let vault = Vault::new();
     let mut world = World::start_on_docker().await;
     world.api.create_ready("old", "docker").await;
@@ -211,11 +211,12 @@ async fn what_was_deleted_after_the_backup_is_made_again_and_what_was_made_after
     let (other, _) = vault.restore("a.backup").await;
     // The container of `new` is somebody's that no row knows.
     assert_eq!(other.api.get("/v1/workspaces").await["workspaces"].as_array().unwrap().len(), 1);
-    eventually("it to be made again", Duration::from_secs(120), || async {
-        (other.api.workspace("old").await["state"] == "ready" && other.witness.containers().len() == 2)
-            .then_some(())
+    eventually("the loss of its home to be told", Duration::from_secs(120), || async {
+        (other.api.workspace("old").await["error"]["code"] == "home_gone").then_some(())
     })
     .await;
+    other.api.succeeded(&other.api.change("old", "start").await).await;
+    assert_eq!(other.witness.containers().len(), 2);
     let checks: Value = serde_json::from_slice(&other.pilot_output(&["--json", "doctor"]).stdout).unwrap();
     let runtime = new["runtimeId"].as_str().unwrap();
     let left =
