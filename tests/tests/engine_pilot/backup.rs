@@ -200,7 +200,8 @@ async fn a_process_that_still_runs_in_the_folder_of_before_is_named_and_left_alo
 }
 
 #[tokio::test]
-async fn what_was_deleted_after_the_backup_is_told_and_made_again_when_asked_and_what_was_made_after_it_is_told() {
+async fn what_was_deleted_after_the_backup_is_told_and_made_again_when_asked_and_what_was_made_after_it_is_told()
+ {
     let vault = Vault::new();
     let mut world = World::start_on_docker().await;
     world.api.create_ready("old", "docker").await;
