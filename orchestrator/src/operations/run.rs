@@ -335,7 +335,7 @@ impl Run {
     }
 
     /// A disk that is full and a database that is away are waited for: what was accepted is not given up for that.
-    async fn patiently<T, F>(&self, mut write: impl FnMut() -> F) -> Result<T, Problem>
+    pub async fn patiently<T, F>(&self, mut write: impl FnMut() -> F) -> Result<T, Problem>
     where
         F: Future<Output = Result<T, StoreError>>,
     {

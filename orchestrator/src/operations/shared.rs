@@ -50,7 +50,7 @@ pub async fn ensure(run: &Arc<Run>, row: &WorkspaceRow) -> Result<(), Problem> {
     // Who waits for another keeps no place: that other may need one to go on.
     run.only_waits();
     let mut applied = lock(run, &row.provider).await?;
-    let wanted = Done { stack, torn_by: run.parts.store.torn_by(&row.provider).await? };
+    let wanted = Done { stack, torn_by: torn_by(run, &row.provider).await? };
     if applied.as_ref() == Some(&wanted) {
         return run.works().await;
     }
@@ -65,9 +65,13 @@ async fn make(run: &Arc<Run>, row: &WorkspaceRow, wanted: Done) -> Result<Done, 
     run.works().await?;
     run.say(Severity::Info, format!("Making sure of what workspaces on {} share.", row.provider));
     // Whoever had the lease before may have removed it.
-    let torn_by = run.parts.store.torn_by(&row.provider).await?;
+    let torn_by = torn_by(run, &row.provider).await?;
     apply(run, &wanted.stack, false).await?;
     Ok(Done { torn_by, ..wanted })
+}
+
+async fn torn_by(run: &Run, provider: &ProviderName) -> Result<Option<OperationId>, Problem> {
+    run.patiently(|| run.parts.store.torn_by(provider)).await
 }
 
 /// Removes it. A create that is accepted meanwhile waits, and then makes it again.
@@ -96,12 +100,13 @@ pub async fn teardown(run: &Arc<Run>) -> Result<(), Problem> {
 async fn remove(run: &Arc<Run>, name: &ProviderName, held: &Held, stack: &Stack) -> Result<(), Problem> {
     run.works().await?;
     // Whoever comes after this look waits for the lease.
-    let users = run.parts.store.users_of(name).await?;
+    let users = run.patiently(|| run.parts.store.users_of(name)).await?;
     if !users.is_empty() {
         return Err(StoreError::InUse(users).into());
     }
     // Before it is so: other processes look again as well.
-    run.parts.store.say_torn(name, &held.lease, &run.id()).await?;
+    let id = run.id();
+    run.patiently(|| run.parts.store.say_torn(name, &held.lease, &id)).await?;
     destroy(run, stack).await
 }
 
@@ -125,7 +130,7 @@ impl Held {
     async fn take(run: &Arc<Run>, provider: &ProviderName) -> Result<Self, Problem> {
         let (name, holder) = (format!("shared/{provider}"), run.holder());
         let lease = loop {
-            match run.parts.store.lease(&name, &holder, run.parts.lease).await? {
+            match run.patiently(|| run.parts.store.lease(&name, &holder, run.parts.lease)).await? {
                 Some(lease) => break lease,
                 None => tokio::select! {
                     () = tokio::time::sleep(LOOK_AGAIN) => {}
