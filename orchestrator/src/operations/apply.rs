@@ -22,7 +22,7 @@ pub async fn apply(run: &Arc<Run>, stack: &Stack, refresh: bool) -> Result<(), P
     again(run, stack, || async {
         // What another was doing when it lost its claim may have come to pass.
         let options = run.engine_options().refresh(refresh || run.inherited);
-        run.parts.engine.apply(stack, &options, run.fence_of(stack)).await.map(drop)
+        run.parts.engine.apply(stack, &options, run.right_on(stack)).await.map(drop)
     })
     .await
 }
@@ -30,7 +30,7 @@ pub async fn apply(run: &Arc<Run>, stack: &Stack, refresh: bool) -> Result<(), P
 /// Deletes all that the stack has made.
 pub async fn destroy(run: &Arc<Run>, stack: &Stack) -> Result<(), Problem> {
     let destroy =
-        || async { run.parts.engine.destroy(stack, &run.engine_options(), run.fence_of(stack)).await };
+        || async { run.parts.engine.destroy(stack, &run.engine_options(), run.right_on(stack)).await };
     again(run, stack, destroy).await
 }
 
@@ -43,7 +43,7 @@ pub async fn protect(run: &Arc<Run>, stack: &Stack, protect: bool) -> Result<boo
 pub async fn destroy_but_home(run: &Arc<Run>, stack: &Stack) -> Result<(), Problem> {
     let destroy = || async {
         let options = run.engine_options().exclude_protected(true);
-        run.parts.engine.destroy_but_protected(stack, &options, run.fence_of(stack)).await
+        run.parts.engine.destroy_but_protected(stack, &options, run.right_on(stack)).await
     };
     again(run, stack, destroy).await
 }

@@ -1,6 +1,5 @@
 //! One operation while it runs: its row, its event stream, its workspace's state.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,6 +11,7 @@ use contracts::workspace::Endpoint;
 use contracts::{ErrorCode, OperationId, Problem, ProviderName};
 use jiff::Timestamp;
 use provider_api::{Provider, RuntimeRef};
+use provider_server::{Right, Until};
 use tokio::sync::mpsc;
 use tracing::{Instrument as _, Span};
 
@@ -47,8 +47,8 @@ pub struct Run {
     /// Where it works; it has no place there while it only waits.
     room: Room,
     place: Mutex<Option<Place>>,
-    /// It has the lease on what all runtimes of its provider share.
-    holds_shared: AtomicBool,
+    /// While it has the lease on what all runtimes of its provider share: until when.
+    shared_until: Mutex<Option<Until>>,
     /// When the last phase was reached here, or the operation claimed.
     reached: Mutex<Instant>,
 }
@@ -69,7 +69,7 @@ impl Run {
             operation: Mutex::new(operation),
             room,
             place: Mutex::new(place),
-            holds_shared: AtomicBool::new(false),
+            shared_until: Mutex::default(),
             reached: Mutex::new(Instant::now()),
         }
     }
@@ -111,14 +111,19 @@ impl Run {
     /// The lock of the stack is this operation's by right: whoever has it lost its claim, or its lease on what is shared. Where
     /// the store is one process's own, the other is of the same machine, and the engine knows whether it lives.
     pub fn may_break_lock(&self, stack: &stacks::Stack) -> bool {
-        match self.fence_of(stack) {
-            Some(_) => self.is_heir(),
-            None => self.holds_shared.load(Ordering::Relaxed) && !self.parts.store.is_alone(),
+        match self.is_of_runtime(stack) {
+            true => self.is_heir(),
+            false => self.shared_until().is_some() && !self.parts.store.is_alone(),
         }
     }
 
-    pub fn holds_shared(&self, holds: bool) {
-        self.holds_shared.store(holds, Ordering::Relaxed);
+    /// `None` once it has given the lease back.
+    pub fn holds_shared(&self, until: Option<Until>) {
+        *self.shared_until.lock().unwrap_or_else(PoisonError::into_inner) = until;
+    }
+
+    fn shared_until(&self) -> Option<Until> {
+        self.shared_until.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Of leases that it takes: another attempt at the same operation is another holder.
@@ -131,9 +136,16 @@ impl Run {
         self.inherited && !self.parts.store.is_alone()
     }
 
-    /// What others share has none: their operations are not about one runtime.
-    pub fn fence_of(&self, stack: &stacks::Stack) -> Option<u64> {
-        (stack.name == self.hold.runtime.as_str()).then_some(self.hold.fence)
+    /// What others share has no fence: their operations are not about one runtime. There it is the lease that counts.
+    pub fn right_on(&self, stack: &stacks::Stack) -> Right {
+        match self.is_of_runtime(stack) {
+            true => Right { fence: Some(self.hold.fence), until: None },
+            false => Right { fence: None, until: self.shared_until() },
+        }
+    }
+
+    fn is_of_runtime(&self, stack: &stacks::Stack) -> bool {
+        stack.name == self.hold.runtime.as_str()
     }
 
     pub fn begin(&self) -> Result<(), Problem> {
@@ -246,7 +258,7 @@ impl Run {
 
     /// The options of an engine operation, and the task that passes its events on.
     pub fn engine_options(self: &Arc<Self>) -> Options {
-        let may_break = self.is_heir() || self.holds_shared.load(Ordering::Relaxed);
+        let may_break = self.is_heir() || self.shared_until().is_some();
         let (sender, mut events) = mpsc::channel(EVENTS);
         let run = Arc::clone(self);
         let pass_on = async move {

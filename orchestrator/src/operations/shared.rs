@@ -6,7 +6,8 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use contracts::operation::{Phase, Severity};
-use contracts::{OperationId, Problem, ProviderName};
+use contracts::{ErrorCode, OperationId, Problem, ProviderName};
+use provider_server::Until;
 use stacks::Stack;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio_util::task::AbortOnDropHandle;
@@ -40,6 +41,13 @@ impl Applied {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(all.entry(provider.clone()).or_default())
     }
+
+    /// False also while somebody works on it.
+    fn is_made(&self, provider: &ProviderName, stack: &Stack, torn_by: Option<OperationId>) -> bool {
+        let one = self.of(provider);
+        let Ok(applied) = one.try_lock() else { return false };
+        applied.as_ref().is_some_and(|done| done.stack == *stack && done.torn_by == torn_by)
+    }
 }
 
 /// Once in the life of a process, and again when what is declared changes or somebody has removed it since: otherwise it is
@@ -47,6 +55,9 @@ impl Applied {
 pub async fn ensure(run: &Arc<Run>, row: &WorkspaceRow) -> Result<(), Problem> {
     let provider = run.provider(row)?;
     let Some(stack) = shared_stack(provider.as_ref(), &run.parts.installation)? else { return Ok(()) };
+    if run.parts.shared.is_made(&row.provider, &stack, torn_by(run, &row.provider).await?) {
+        return Ok(());
+    }
     // Who waits for another keeps no place: that other may need one to go on.
     run.only_waits();
     let mut applied = lock(run, &row.provider).await?;
@@ -56,7 +67,7 @@ pub async fn ensure(run: &Arc<Run>, row: &WorkspaceRow) -> Result<(), Problem> {
     }
     let held = Held::take(run, &row.provider).await?;
     let made = make(run, row, wanted).await;
-    held.give_back(run).await;
+    held.give_back(run, &made).await;
     *applied = Some(made?);
     Ok(())
 }
@@ -92,7 +103,7 @@ pub async fn teardown(run: &Arc<Run>) -> Result<(), Problem> {
     let removed = remove(run, &name, &held, &stack).await;
     // Whatever came of it, the next create looks again.
     *applied = None;
-    held.give_back(run).await;
+    held.give_back(run, &removed).await;
     removed?;
     run.reach(Phase::Applied).await
 }
@@ -129,39 +140,52 @@ impl Held {
     /// Waits until no other has it.
     async fn take(run: &Arc<Run>, provider: &ProviderName) -> Result<Self, Problem> {
         let (name, holder) = (format!("shared/{provider}"), run.holder());
-        let lease = loop {
+        let (lease, until) = loop {
+            // Counted from before the question: here it is over before it is for others.
+            let until = until(run);
             match run.patiently(|| run.parts.store.lease(&name, &holder, run.parts.lease)).await? {
-                Some(lease) => break lease,
+                Some(lease) => break (lease, until),
                 None => tokio::select! {
                     () = tokio::time::sleep(LOOK_AGAIN) => {}
                     () = run.ending.token().cancelled() => return Err(canceled()),
                 },
             }
         };
-        let renewal = tokio::spawn(renew(Arc::clone(run), lease.clone()));
-        run.holds_shared(true);
+        run.holds_shared(Some(until.clone()));
+        let renewal = tokio::spawn(renew(Arc::clone(run), lease.clone(), until));
         Ok(Self { lease, renewal: AbortOnDropHandle::new(renewal) })
     }
 
-    /// So that the next need not wait for its end.
-    async fn give_back(self, run: &Run) {
+    /// So that the next need not wait for its end. What came of the work may be that it was lost.
+    async fn give_back<T>(self, run: &Run, came: &Result<T, Problem>) {
         drop(self.renewal);
-        run.holds_shared(false);
+        run.holds_shared(None);
+        if came.as_ref().is_err_and(|problem| problem.code == ErrorCode::Fenced) {
+            run.ending.because(Why::Fenced);
+        }
         if let Err(error) = run.parts.store.give_back(&self.lease).await {
             tracing::debug!(%error, lease = self.lease.name, "not given back; the next waits for its end");
         }
     }
 }
 
-/// Prolongs it. Once it is another's, nothing goes on here.
-async fn renew(run: Arc<Run>, lease: Lease) {
+/// A process that has the store alone loses it to nobody.
+fn until(run: &Run) -> Until {
+    if run.parts.store.is_alone() { Until::ever() } else { Until::after(run.parts.lease) }
+}
+
+/// Prolongs it. Once it is another's, or may be, nothing goes on here.
+async fn renew(run: Arc<Run>, lease: Lease, end: Until) {
     loop {
         tokio::time::sleep(run.parts.lease / RENEWALS).await;
+        let next = until(&run);
         match run.parts.store.lease(&lease.name, &lease.holder, run.parts.lease).await {
-            Ok(Some(still)) if still.fence == lease.fence => {}
+            Ok(Some(still)) if still.fence == lease.fence => end.put_off(&next),
             Ok(_) => return run.ending.because(Why::Fenced),
-            // If that lasts, another takes it, and this is seen then.
             Err(error) => tracing::warn!(%error, lease = lease.name, "the lease was not renewed"),
+        }
+        if end.is_over() {
+            return run.ending.because(Why::Fenced);
         }
     }
 }

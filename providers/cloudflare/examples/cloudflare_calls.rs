@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use contracts::RuntimeId;
 use provider_api::RuntimeSpec;
 use provider_api::conformance::{Hands as _, Stack};
-use provider_cloudflare::conformance::{World, apply_shared};
+use provider_cloudflare::conformance::World;
 use serde_json::json;
 
 #[tokio::main]
@@ -16,7 +16,7 @@ async fn main() {
     let init = PathBuf::from(std::env::args_os().nth(1).expect("give the path of pilot-instance"));
     let world = World::start(&init).await;
     let provider = world.provider();
-    apply_shared(&provider, &world.installation).await.expect("the shared stack is applied");
+    world.apply_shared(&provider).await.expect("the shared stack is applied");
     let spec = || RuntimeSpec {
         runtime_id: RuntimeId::random(),
         installation: world.installation.clone(),

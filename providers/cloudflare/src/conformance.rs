@@ -17,8 +17,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_lc_rs::{digest, hmac};
 use contracts::InstallationId;
-use provider_api::conformance::{Bench, CanaryBoot, Faults, Hands};
-use provider_api::{CreateRequest, Created, Expr, Properties, Provider, Result, RuntimeRef, Settings};
+use provider_api::conformance::{Bench, CanaryBoot, Faults, Hands, Stack};
+use provider_api::{Created, Provider, Result, RuntimeRef, Settings};
 use serde_json::{Value, json};
 use sim_cloudflare::{Fault, Kind, Options, Simulator, Surface};
 use tokio::sync::{Mutex, OnceCell};
@@ -120,9 +120,16 @@ impl World {
         Arc::new(CloudflareProvider::new(self.config(others)))
     }
 
+    /// Creates what the installation shares, in the order in which it is declared.
+    pub async fn apply_shared(&self, provider: &Arc<dyn Provider>) -> Result<Vec<Created>> {
+        let mut shared = Stack::shared(provider.clone(), &self.installation);
+        shared.try_up().await?;
+        Ok(shared.names().iter().map(|name| shared.state[name].1.clone()).collect())
+    }
+
     /// With the shared stack applied, as a bench for the conformance suite.
     pub async fn bench(self) -> Bench {
-        apply_shared(&self.provider(), &self.installation).await.unwrap();
+        self.apply_shared(&self.provider()).await.unwrap();
         let (provider, second) = (self.provider(), self.provider());
         let (installation, boot) = (self.installation.clone(), self.boot.clone());
         let world = Arc::new(self);
@@ -184,31 +191,6 @@ fn hex(bytes: &[u8]) -> String {
 fn docker(arguments: &[&str]) -> Option<String> {
     let output = Command::new("docker").args(arguments).output().expect("docker is installed");
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
-/// Creates what the installation shares, in the order in which it is declared.
-pub async fn apply_shared(
-    provider: &Arc<dyn Provider>,
-    installation: &InstallationId,
-) -> Result<Vec<Created>> {
-    let mut made: Vec<(String, Created)> = Vec::new();
-    for declaration in provider.shared(installation)?.resources {
-        let mut inputs = Properties::new();
-        for (name, value) in declaration.inputs {
-            let value = match value {
-                Expr::Value(value) => value,
-                Expr::Output { resource, property } => {
-                    made.iter().find(|(name, _)| *name == resource).unwrap().1.outputs[&property].clone()
-                }
-                Expr::Secret(_) => panic!("no secret is an input"),
-            };
-            inputs.insert(name, value);
-        }
-        let resource = provider.resources().into_iter().find(|each| each.schema().token == declaration.token);
-        let request = CreateRequest { urn: declaration.name.clone(), inputs, timeout: None, fence: None };
-        made.push((declaration.name, resource.unwrap().create(request).await?));
-    }
-    Ok(made.into_iter().map(|(_, created)| created).collect())
 }
 
 fn build(tag: &str, init: &Path, dockerfile: &str) {

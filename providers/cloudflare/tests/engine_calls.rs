@@ -15,14 +15,13 @@ use std::time::Duration;
 use contracts::RuntimeId;
 use provider_api::RuntimeSpec;
 use provider_api::conformance::{Hands as _, Stack};
-use world::apply_shared;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_runtime_costs_one_call_for_each_thing_that_is_done_with_it() {
     let world = world::start().await;
     let provider = world.provider();
     let before = world.calls().await;
-    apply_shared(&provider, &world.installation).await.unwrap();
+    world.apply_shared(&provider).await.unwrap();
     let shared = world.calls().await;
     assert_eq!((shared.0 - before.0, shared.1 - before.1), (7, 0), "once for an installation");
 

@@ -18,7 +18,7 @@ use provider_api::conformance::{Hands as _, Stack, run};
 use provider_api::{Outcome, Provider, ProviderError, RuntimeRef, RuntimeSpec};
 use serde_json::json;
 use sim_cloudflare::{Fault, Kind, Simulator, Surface};
-use world::{TOKEN, World, apply_shared};
+use world::{TOKEN, World};
 
 fn stack(world: &World, provider: &Arc<dyn Provider>) -> Stack {
     let spec = RuntimeSpec {
@@ -46,7 +46,7 @@ async fn always(world: &World, surface: Surface, method: &str, path: &str, kind:
 }
 
 async fn shared_error(world: &World, others: &[(&str, &str)]) -> ProviderError {
-    apply_shared(&world.provider_with(others), &world.installation).await.unwrap_err()
+    world.apply_shared(&world.provider_with(others)).await.unwrap_err()
 }
 
 /// A short patience, where waiting is what is tested.
@@ -81,7 +81,7 @@ async fn missing_and_rejected_credentials_have_codes_of_their_own() {
         }
     }
     // The Worker trusts another key.
-    apply_shared(&world.provider(), &world.installation).await.unwrap();
+    world.apply_shared(&world.provider()).await.unwrap();
     let config = provider_cloudflare::CloudflareConfig {
         identity: Some(provider_cloudflare::Identity {
             control_key: provider_cloudflare::ControlKey::new([1; 32]),
@@ -99,7 +99,7 @@ async fn missing_and_rejected_credentials_have_codes_of_their_own() {
 async fn a_full_application_refuses_with_capacity_and_leaves_nothing() {
     let world = world::start().await;
     let provider = world.provider_with(&[("MAX_INSTANCES", "1")]);
-    apply_shared(&provider, &world.installation).await.unwrap();
+    world.apply_shared(&provider).await.unwrap();
     let mut first = stack(&world, &provider);
     first.up().await;
     let mut second = stack(&world, &provider);
@@ -129,7 +129,7 @@ async fn a_missing_image_is_named() {
     let world = world::start().await;
     let image = format!("registry.cloudflare.com/{}/no-such-image:1", world.urls.account);
     let provider = world.provider_with(&[("IMAGE", &image)]);
-    apply_shared(&provider, &world.installation).await.unwrap();
+    world.apply_shared(&provider).await.unwrap();
     let error = stack(&world, &provider).create("instance").await.unwrap_err();
     assert_eq!(error.code, ErrorCode::ImageMissing, "{error:?}");
     end(world).await;
@@ -141,7 +141,7 @@ async fn too_many_calls_are_waited_for_as_long_as_cloudflare_says() {
     fault(&world, Surface::Api, "PUT", "*/scripts/*", Kind::TooMany { retry_after: Some(1) }).await;
     fault(&world, Surface::Api, "POST", "*/applications", Kind::TooMany { retry_after: None }).await;
     let began = Instant::now();
-    apply_shared(&world.provider(), &world.installation).await.unwrap();
+    world.apply_shared(&world.provider()).await.unwrap();
     assert!(began.elapsed() >= Duration::from_secs(1));
 
     always(&world, Surface::Api, "GET", "*", Kind::TooMany { retry_after: Some(300) }).await;
@@ -160,14 +160,14 @@ async fn a_create_whose_answer_was_lost_is_adopted_in_the_shared_stack() {
     for (method, path) in [("PUT", "*/scripts/*"), ("POST", "*/subdomain"), ("POST", "*/applications")] {
         fault(&world, Surface::Api, method, path, Kind::CutAfter).await;
     }
-    let made = apply_shared(&world.provider(), &world.installation).await.unwrap();
+    let made = world.apply_shared(&world.provider()).await.unwrap();
     let objects = with_sim(&world, Simulator::objects).await;
     for (kind, count) in [("script", 1), ("durable_object_namespace", 2), ("container_application", 1)] {
         assert_eq!(objects[kind].as_object().map(serde_json::Map::len), Some(count), "{kind}");
     }
     assert!(objects["container_application"][&made[1].id].is_object());
     // Everything again, as after a crash: nothing new.
-    let again = apply_shared(&world.provider(), &world.installation).await.unwrap();
+    let again = world.apply_shared(&world.provider()).await.unwrap();
     assert_eq!(again, made);
     end(world).await;
 }
@@ -176,7 +176,7 @@ async fn a_create_whose_answer_was_lost_is_adopted_in_the_shared_stack() {
 async fn broken_answers_of_the_worker_are_told_with_code_and_request_id_and_repeated_where_that_helps() {
     let world = world::start().await;
     let provider = world.provider();
-    apply_shared(&provider, &world.installation).await.unwrap();
+    world.apply_shared(&provider).await.unwrap();
     // Once, each is repeated with a new signature, and the runtime is there once.
     for kind in [
         Kind::CutBefore,
@@ -220,7 +220,7 @@ async fn broken_answers_of_the_worker_are_told_with_code_and_request_id_and_repe
 async fn clocks_that_differ_too_much_are_named_and_nothing_is_done() {
     let world = world::start().await;
     let provider = world.provider();
-    apply_shared(&provider, &world.installation).await.unwrap();
+    world.apply_shared(&provider).await.unwrap();
     for (ahead, works) in [(300, false), (-300, false), (20, true)] {
         world.sim.lock().await.as_ref().unwrap().set_clock_ahead(ahead).await.unwrap();
         let mut stack = stack(&world, &provider);

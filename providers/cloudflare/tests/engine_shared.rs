@@ -19,7 +19,7 @@ use provider_api::{
 };
 use serde_json::{Value, json};
 use sim_cloudflare::Simulator;
-use world::{TOKEN, World, apply_shared};
+use world::{TOKEN, World};
 
 const RECORD: [(&str, &str); 3] =
     [("DNS_ZONE", "example.com"), ("DNS_NAME", "*.ws.example.com"), ("DNS_TARGET", "gw.example.net")];
@@ -63,7 +63,7 @@ async fn end(world: World) {
 async fn what_is_shared_reads_as_it_was_made_and_is_deleted_without_a_trace() {
     let world = world::start().await;
     let provider = world.provider_with(&RECORD);
-    let made = apply_shared(&provider, &world.installation).await.unwrap();
+    let made = world.apply_shared(&provider).await.unwrap();
     let kinds = ["Worker", "Application", "DnsRecord"];
     for (kind, created) in kinds.into_iter().zip(&made) {
         let known = inputs(&provider, kind, created);
@@ -114,7 +114,7 @@ async fn an_identical_record_of_somebody_else_is_used_and_stays() {
     assert_eq!(client.post(url).bearer_auth(TOKEN).json(&record).send().await.unwrap().status(), 200);
 
     let provider = world.provider_with(&RECORD);
-    let made = apply_shared(&provider, &world.installation).await.unwrap();
+    let made = world.apply_shared(&provider).await.unwrap();
     assert_eq!(count(&world, "dns_record").await, 1);
     delete(&provider, "DnsRecord", &made[2]).await;
     assert_eq!(count(&world, "dns_record").await, 1, "it is not ours to delete");
@@ -125,7 +125,7 @@ async fn an_identical_record_of_somebody_else_is_used_and_stays() {
 async fn another_size_is_rolled_out_to_what_runs() {
     let world = world::start().await;
     let provider = world.provider();
-    apply_shared(&provider, &world.installation).await.unwrap();
+    world.apply_shared(&provider).await.unwrap();
     let spec = RuntimeSpec {
         runtime_id: RuntimeId::random(),
         installation: world.installation.clone(),
@@ -139,7 +139,7 @@ async fn another_size_is_rolled_out_to_what_runs() {
     stack.up().await;
     let first = world.container(&stack.runtime()).unwrap();
     let larger = world.provider_with(&[("INSTANCE_TYPE", "standard-2"), ("MAX_INSTANCES", "7")]);
-    let made = apply_shared(&larger, &world.installation).await.unwrap();
+    let made = world.apply_shared(&larger).await.unwrap();
     assert_eq!(made[1].outputs["instanceType"], "standard-2");
     assert_eq!(
         (count(&world, "container_application").await, count(&world, "container_rollout").await),
@@ -152,7 +152,7 @@ async fn another_size_is_rolled_out_to_what_runs() {
     })
     .await;
     // Again: nothing to roll out.
-    apply_shared(&larger, &world.installation).await.unwrap();
+    world.apply_shared(&larger).await.unwrap();
     assert_eq!(count(&world, "container_rollout").await, 1);
     stack.down().await;
     end(world).await;
@@ -162,7 +162,7 @@ async fn another_size_is_rolled_out_to_what_runs() {
 async fn the_shared_objects_of_another_installation_are_never_touched() {
     let world = world::start().await;
     let provider = world.provider();
-    let made = apply_shared(&provider, &world.installation).await.unwrap();
+    let made = world.apply_shared(&provider).await.unwrap();
     // Another installation whose module is configured for the same names.
     let other = InstallationId::random();
     for (kind, created) in ["Worker", "Application"].into_iter().zip(&made) {

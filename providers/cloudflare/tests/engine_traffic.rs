@@ -24,7 +24,7 @@ use provider_api::{Provider, RuntimeSpec};
 use provider_cloudflare::{CloudflareConfig, CloudflareProvider, Identity};
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::{Value, json};
-use world::{World, apply_shared};
+use world::World;
 
 struct Traffic {
     world: World,
@@ -44,7 +44,7 @@ impl Traffic {
             ..world.config(others)
         };
         let provider: Arc<dyn Provider> = Arc::new(CloudflareProvider::new(config));
-        apply_shared(&provider, &world.installation).await.unwrap();
+        world.apply_shared(&provider).await.unwrap();
         let spec = RuntimeSpec {
             runtime_id: RuntimeId::random(),
             installation: world.installation.clone(),

@@ -48,6 +48,8 @@ struct Inner {
 
 #[derive(Default)]
 pub(crate) struct Objects {
+    /// Nothing keeps one from being deleted while machines are in it: who deletes it has to know.
+    pub networks: BTreeMap<String, Labels>,
     pub volumes: BTreeMap<String, Volume>,
     pub machines: BTreeMap<String, Machine>,
     last_version: u64,
@@ -76,6 +78,8 @@ pub(crate) struct Spec {
     pub size: String,
     pub git_url: Option<String>,
     pub git_ref: Option<String>,
+    /// Has to be there when the machine is made and when it starts.
+    pub network: Option<String>,
 }
 
 /// A machine as the API shows it.

@@ -23,8 +23,18 @@ use crate::{FakeProvider, SETTINGS, declare};
 pub async fn bench() -> Bench {
     let credential = format!("token-{}", InstallationId::random());
     let cloud = Cloud::guarded(&credential);
-    let settings = settings(&credential, None);
+    let settings = settings(&credential, None, None);
     bench_of(cloud.clone(), credential, |boot| FakeProvider::on(cloud.clone(), &settings, boot))
+}
+
+/// The same with a network that all runtimes share.
+pub async fn networked_bench() -> Bench {
+    let credential = format!("token-{}", InstallationId::random());
+    let cloud = Cloud::guarded(&credential);
+    let settings = settings(&credential, None, Some("team"));
+    let bench = bench_of(cloud.clone(), credential, |boot| FakeProvider::on(cloud.clone(), &settings, boot));
+    bench.shared().up().await;
+    bench
 }
 
 /// The same with a cloud that is reached over HTTP.
@@ -34,13 +44,14 @@ pub async fn served_bench() -> Bench {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let url = format!("http://{}/", listener.local_addr().expect("an address"));
     tokio::spawn(cloud.clone().serve(listener));
-    let settings = settings(&credential, Some(&url));
+    let settings = settings(&credential, Some(&url), None);
     bench_of(cloud, credential, |boot| FakeProvider::new(&settings, boot))
 }
 
-fn settings(credential: &str, url: Option<&str>) -> Settings {
+fn settings(credential: &str, url: Option<&str>, network: Option<&str>) -> Settings {
     let given = |variable: &str| match variable {
         "PILOT_FAKE_API_TOKEN" => Some(credential.to_owned()),
+        "PILOT_FAKE_NETWORK" => network.map(str::to_owned),
         "PILOT_FAKE_URL" => url.map(str::to_owned),
         _ => None,
     };
@@ -101,6 +112,7 @@ impl Hands for World {
 
     async fn sweep(&self, _installation: &InstallationId) {
         let mut objects = self.0.objects();
+        objects.networks.clear();
         objects.machines.clear();
         objects.volumes.clear();
     }

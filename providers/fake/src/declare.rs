@@ -2,9 +2,12 @@
 //! the same request means the same stack anywhere.
 
 use contracts::workspace::{Region, Size};
-use contracts::{ErrorCode, ProviderName};
+use contracts::{ErrorCode, InstallationId, ProviderName};
 use provider_api::{Declaration, Declared, Expr, ProviderError, Result, RuntimeSpec};
 
+use crate::owner::network_name;
+
+pub(crate) const NETWORK: &str = "pilot:fake:Network";
 pub(crate) const VOLUME: &str = "pilot:fake:Volume";
 pub(crate) const MACHINE: &str = "pilot:fake:Machine";
 
@@ -35,7 +38,19 @@ pub(crate) fn sizes() -> Vec<Size> {
     ]
 }
 
-pub(crate) fn declare(runtime: &RuntimeSpec, usual: &str) -> Result<Declared> {
+/// The network, where the operator wants one.
+pub(crate) fn shared(installation: &InstallationId, network: Option<&str>) -> Declared {
+    let network = network.map(|network| {
+        Declaration::new("network", NETWORK)
+            .input("name", network_name(installation, network))
+            .input("installation", installation.as_str())
+            .delete_before_replace()
+    });
+    Declared { resources: network.into_iter().collect(), ..Declared::default() }
+}
+
+/// `usual` is the image of who has none; `network` is what `shared` has made.
+pub(crate) fn declare(runtime: &RuntimeSpec, usual: &str, network: Option<&str>) -> Result<Declared> {
     let size =
         known("size", &runtime.size, sizes().into_iter().map(|size| size.name), ErrorCode::UnknownSize)?;
     let default = regions().into_iter().next().map(|region| region.name).unwrap_or_default();
@@ -57,7 +72,8 @@ pub(crate) fn declare(runtime: &RuntimeSpec, usual: &str) -> Result<Declared> {
         .input("volume", Expr::output("home", "name"))
         .input("size", size)
         .optional_input("gitUrl", git.map(|git| git.url.as_str()))
-        .optional_input("gitRef", git.and_then(|git| git.reference.as_deref()));
+        .optional_input("gitRef", git.and_then(|git| git.reference.as_deref()))
+        .optional_input("network", network.map(|network| network_name(&runtime.installation, network)));
     Ok(Declared {
         resources: vec![labelled("home", VOLUME).protected(), machine],
         outputs: [
@@ -102,7 +118,7 @@ mod tests {
     #[test]
     fn the_machine_gets_its_home_and_the_first_region() {
         assert_eq!(name().as_str(), "fake");
-        let declared = declare(&spec(), "fake:1").unwrap();
+        let declared = declare(&spec(), "fake:1", None).unwrap();
         let machine = &declared.resources[1];
         assert_eq!(machine.inputs["volume"], Expr::output("home", "name"));
         assert_eq!(machine.inputs["region"], Expr::from("north"));
@@ -110,16 +126,26 @@ mod tests {
     }
 
     #[test]
+    fn a_machine_is_in_the_network_that_is_declared_for_all() {
+        let (installation, network) = (spec().installation, Some("team"));
+        let shared = shared(&installation, network);
+        let machine = &declare(&spec(), "fake:1", network).unwrap().resources[1];
+        assert_eq!(machine.inputs["network"], shared.resources[0].inputs["name"]);
+        assert_eq!(super::shared(&installation, None), Declared::default());
+    }
+
+    #[test]
     fn a_machine_keeps_its_image_when_others_are_made_from_another() {
-        let of =
-            |runtime: &RuntimeSpec| declare(runtime, "fake:2").unwrap().resources[1].inputs["image"].clone();
+        let of = |runtime: &RuntimeSpec| {
+            declare(runtime, "fake:2", None).unwrap().resources[1].inputs["image"].clone()
+        };
         assert_eq!(of(&spec()), Expr::from("fake:2"));
         assert_eq!(of(&RuntimeSpec { image: Some("fake:1".to_owned()), ..spec() }), Expr::from("fake:1"));
     }
 
     #[test]
     fn a_size_that_is_not_offered_is_refused_with_those_that_are() {
-        let error = declare(&RuntimeSpec { size: "huge".to_owned(), ..spec() }, "fake:1").unwrap_err();
+        let error = declare(&RuntimeSpec { size: "huge".to_owned(), ..spec() }, "fake:1", None).unwrap_err();
         assert_eq!(error.code, ErrorCode::UnknownSize);
         assert!(error.action.unwrap().contains("small, medium, large"));
     }

@@ -1,6 +1,7 @@
 //! Runs instances in a cloud that exists in this program's memory only, or in that of another one.
 //!
-//! Two resources: a volume that holds the instance's home, and the machine that runs it. The cloud itself
+//! Two resources: a volume that holds the instance's home, and the machine that runs it; and, where the operator wants it, a
+//! network that all of them share. The cloud itself
 //! is [`Cloud`]; it stands where a vendor's API stands in other modules, and everything around it is what
 //! every provider has. Nothing here knows the store, the HTTP API or Pulumi's wire.
 
@@ -13,12 +14,14 @@ mod fence;
 mod images;
 mod lifecycle;
 mod machine;
+mod network;
 mod owner;
 mod volume;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use contracts::InstallationId;
 use provider_api::{
     BootSource, Declared, Description, Exec, Images, Inventory, Lifecycle, Logs, Provider, Resource, Result,
     RuntimeSpec, Setting, Settings, Snapshots,
@@ -34,6 +37,7 @@ use crate::lifecycle::FakeLifecycle;
 pub const SETTINGS: &[Setting] = &[
     Setting::optional("apiToken", "what a guarded cloud wants to see; an open one takes any").secret(),
     Setting::optional("image", "the instance image").default("fake:1"),
+    Setting::optional("network", "a network that is made before the first machine, and that all are in"),
     Setting::optional("url", "the address of a cloud that another program serves; else it is in this one"),
 ];
 
@@ -42,6 +46,8 @@ pub struct FakeProvider {
     client: Arc<Client>,
     /// What machines are made from when nobody names an image.
     image: String,
+    /// What all machines share.
+    network: Option<String>,
 }
 
 impl FakeProvider {
@@ -60,7 +66,8 @@ impl FakeProvider {
 
     fn with(session: Session, settings: &Settings, boot: Arc<dyn BootSource>) -> Self {
         let image = settings.get("image").unwrap_or_default().to_owned();
-        Self { client: Arc::new(Client::new(session, boot)), image }
+        let network = settings.get("network").map(str::to_owned);
+        Self { client: Arc::new(Client::new(session, boot)), image, network }
     }
 }
 
@@ -81,11 +88,16 @@ impl Provider for FakeProvider {
     }
 
     fn declare(&self, runtime: &RuntimeSpec) -> Result<Declared> {
-        declare::declare(runtime, &self.image)
+        declare::declare(runtime, &self.image, self.network.as_deref())
+    }
+
+    fn shared(&self, installation: &InstallationId) -> Result<Declared> {
+        Ok(declare::shared(installation, self.network.as_deref()))
     }
 
     fn resources(&self) -> Vec<Arc<dyn Resource>> {
         vec![
+            Arc::new(network::NetworkResource { client: self.client.clone() }),
             Arc::new(volume::VolumeResource { client: self.client.clone() }),
             Arc::new(machine::MachineResource { client: self.client.clone() }),
         ]

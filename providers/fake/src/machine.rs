@@ -37,6 +37,8 @@ struct Inputs {
     git_url: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     git_ref: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    network: Option<String>,
 }
 
 impl Inputs {
@@ -52,15 +54,27 @@ impl Inputs {
             size: self.size.clone(),
             git_url: self.git_url.clone(),
             git_ref: self.git_ref.clone(),
+            network: self.network.clone(),
         }
     }
 
     /// The inputs that would make this machine; `None` when it is not one of Pilot's.
     fn of(machine: &Machine) -> Option<Self> {
         let Owner { runtime, generation } = Owner::of(&machine.labels)?;
-        let Spec { region, image, volume, size, git_url, git_ref } = machine.spec.clone();
+        let Spec { region, image, volume, size, git_url, git_ref, network } = machine.spec.clone();
         let (runtime_id, installation) = (runtime.runtime_id, runtime.installation);
-        Some(Self { runtime_id, installation, generation, region, image, volume, size, git_url, git_ref })
+        Some(Self {
+            runtime_id,
+            installation,
+            generation,
+            region,
+            image,
+            volume,
+            size,
+            git_url,
+            git_ref,
+            network,
+        })
     }
 
     fn outputs(&self) -> Properties {
@@ -154,6 +168,8 @@ impl Resource for MachineResource {
             Property::optional("gitUrl", PropertyType::String, "Cloned into the workspace at first boot.")
                 .replaces(),
             Property::optional("gitRef", PropertyType::String, "A branch or tag of the repository.")
+                .replaces(),
+            Property::optional("network", PropertyType::String, "The name of the network that it is in.")
                 .replaces(),
         ]);
         ResourceSchema {

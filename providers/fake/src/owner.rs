@@ -92,6 +92,26 @@ pub(crate) fn must_own(kind: &str, name: &str, labels: &Labels, runtime: &Runtim
     Err(ProviderError::foreign(message, &format!("Remove that {kind} from the cloud")))
 }
 
+/// What is shared: an object of the installation, and of no runtime.
+pub(crate) fn must_be_shared(
+    kind: &str,
+    name: &str,
+    labels: &Labels,
+    installation: &InstallationId,
+) -> Result<()> {
+    let message = match labels.get(INSTALLATION) {
+        Some(found) if found == installation.as_str() => return Ok(()),
+        Some(found) => format!("the {kind} {name} belongs to the installation {found}, so it is not touched"),
+        None => format!("the {kind} {name} was not made by Pilot, so it is not touched"),
+    };
+    Err(ProviderError::foreign(message, &format!("Remove that {kind} from the cloud")))
+}
+
+/// The installation of an object, if it is one of Pilot's.
+pub(crate) fn installation_of(labels: &Labels) -> Option<InstallationId> {
+    labels.get(INSTALLATION)?.parse().ok()
+}
+
 /// Names are made from the runtime id: this is how a create finds what an earlier one has made.
 pub(crate) fn machine_name(runtime: &RuntimeId) -> String {
     format!("pilot-{runtime}")
@@ -99,6 +119,11 @@ pub(crate) fn machine_name(runtime: &RuntimeId) -> String {
 
 pub(crate) fn volume_name(runtime: &RuntimeId) -> String {
     format!("pilot-{runtime}-home")
+}
+
+/// Of the installation's network, as its operator calls it.
+pub(crate) fn network_name(installation: &InstallationId, network: &str) -> String {
+    format!("pilot-{installation}-{network}")
 }
 
 #[cfg(test)]

@@ -1,9 +1,14 @@
-//! The suite that every provider passes, against a cloud of its own for each case: in memory, and over HTTP.
+//! The suite that every provider passes, against a cloud of its own for each case: in memory, over HTTP, and with
+//! something that all runtimes share.
 
 use provider_fake::conformance::bench;
 
-provider_api::conformance_tests!(bench);
+provider_api::conformance_tests!(bench, without[Shared]);
 
 mod served {
-    provider_api::conformance_tests!(provider_fake::conformance::served_bench);
+    provider_api::conformance_tests!(provider_fake::conformance::served_bench, without[Shared]);
+}
+
+mod networked {
+    provider_api::conformance_tests!(provider_fake::conformance::networked_bench);
 }

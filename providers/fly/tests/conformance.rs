@@ -3,4 +3,4 @@
 #[path = "support/world.rs"]
 mod world;
 
-provider_api::conformance_tests!(world::bench, without[Logs]);
+provider_api::conformance_tests!(world::bench, without [Shared, Logs]);

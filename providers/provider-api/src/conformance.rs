@@ -27,6 +27,7 @@ mod offers;
 mod owners;
 mod resources;
 mod secrets;
+mod shared;
 
 pub use bench::{Bench, CanaryBoot, Faults, Hands, NewBench, eventually, new_bench, run};
 pub use case::{CASES, Case, Needs, Running, prove, prove_lack};

@@ -25,6 +25,7 @@ enum Flaw {
     IgnoresFences,
     StartsWithoutAWordOfItsFence,
     ListsAllAsOnesOwn,
+    KeepsWhatIsShared,
     SaysOfManyWhatItKnowsOfNone,
     Logs(String),
 }
@@ -53,6 +54,10 @@ impl Provider for Flawed {
             declared.outputs.insert("chance".to_owned(), RuntimeId::random().as_str().into());
         }
         Ok(declared)
+    }
+
+    fn shared(&self, installation: &InstallationId) -> Result<Declared> {
+        self.inner.shared(installation)
     }
 
     fn resources(&self) -> Vec<Arc<dyn Resource>> {
@@ -133,6 +138,9 @@ impl Resource for FlawedResource {
     }
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
+        if self.flaw == Flaw::KeepsWhatIsShared && request.urn.contains("rt-shared") {
+            return Ok(());
+        }
         let fence = self.flaw.said(request.fence);
         match self.inner.delete(DeleteRequest { fence, ..request }).await {
             Err(_) if self.flaw == Flaw::SwallowsErrorsOfDelete => Ok(()),
@@ -202,7 +210,7 @@ impl Lifecycle for FlawedLifecycle {
 }
 
 async fn flawed(flaw: Flaw) -> Bench {
-    let bench = provider_fake::conformance::bench().await;
+    let bench = provider_fake::conformance::networked_bench().await;
     let flaw = match flaw {
         Flaw::Logs(_) => Flaw::Logs(bench.credential.clone().unwrap()),
         other => other,
@@ -233,6 +241,7 @@ async fn each_flaw_breaks_its_promise_and_what_is_not_offered_is_not_applicable(
         (Flaw::SaysOfManyWhatItKnowsOfNone, "what_is_said_of_many_is_what_is_said_of_each"),
         (Flaw::SaysOfManyWhatItKnowsOfNone, "what_cannot_be_reached_is_never_read_as_gone"),
         (Flaw::ListsAllAsOnesOwn, "what_one_runtime_owns_is_what_the_installation_owns_of_it"),
+        (Flaw::KeepsWhatIsShared, "what_is_shared_is_deleted_once_and_can_be_made_anew"),
         (Flaw::Logs(String::new()), "the_credential_is_never_shown"),
     ] {
         for flaw in [Flaw::None, flaw] {

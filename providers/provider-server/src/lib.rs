@@ -13,12 +13,14 @@ mod detached;
 mod failure;
 mod fences;
 mod lookup;
+mod right;
 mod rpc;
 mod schema;
 mod whose;
 
 pub use fences::Fenced;
 pub use registry::Registry;
+pub use right::{Right, Until};
 pub use server::{Server, run_plugin};
 
 /// The package name in every resource type.

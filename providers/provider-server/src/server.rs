@@ -15,6 +15,7 @@ use crate::Registry;
 use crate::detached::Detached;
 use crate::failure::Failures;
 use crate::fences::{Fenced, Fences};
+use crate::right::Right;
 use crate::rpc::Service;
 
 /// The engine's own limit.
@@ -66,10 +67,10 @@ impl Server {
         self.failures.take(urn)
     }
 
-    /// For the time of one operation of an engine: what it asks of the modules for this stack has this fence,
-    /// see [`provider_api::fence`]. Stacks of which nothing is said have none.
-    pub fn fenced(&self, stack: &str, fence: Option<u64>) -> Fenced {
-        self.fences.say(stack, fence)
+    /// For the time of one operation of an engine: what it asks of the modules for this stack is asked by this right. Stacks
+    /// of which nothing is said have no fence and no end.
+    pub fn fenced(&self, stack: &str, right: Right) -> Fenced {
+        self.fences.say(stack, right)
     }
 
     /// Waits until nothing is under way for this stack: an engine that was killed leaves work behind.

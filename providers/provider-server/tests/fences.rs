@@ -3,13 +3,14 @@
 #![allow(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use provider_api::{
     CreateRequest, Created, DeleteRequest, Properties, ReadRequest, ReadState, Resource, ResourceSchema,
     Result, UpdateRequest,
 };
-use provider_server::{Registry, Server};
+use provider_server::{Registry, Right, Server, Until};
 use pulumi_gestalt_proto::pulumi::pulumirpc as rpc;
 use rpc::resource_provider_client::ResourceProviderClient;
 
@@ -68,10 +69,33 @@ async fn every_write_has_the_fence_that_was_said_of_its_stack() {
         std::mem::take(&mut *ear.0.lock().unwrap())
     };
     assert_eq!(heard("rt-1").await, [None; 3], "nothing was said");
-    let operation = server.fenced("rt-1", Some(7));
+    let operation = server.fenced("rt-1", Right { fence: Some(7), until: None });
     assert_eq!(heard("rt-1").await, [Some(7); 3]);
     assert_eq!(heard("rt-2").await, [None; 3], "another stack");
     drop(operation);
-    let _next = server.fenced("rt-1", Some(8));
+    let _next = server.fenced("rt-1", Right { fence: Some(8), until: None });
     assert_eq!(heard("rt-1").await, [Some(8); 3]);
+}
+
+#[tokio::test]
+async fn once_a_right_is_over_nothing_is_changed_until_it_holds_again() {
+    let ear = Ear::default();
+    let server = Server::start(Registry::of([Arc::new(ear.clone()) as Arc<dyn Resource>])).await.unwrap();
+    let address = format!("http://127.0.0.1:{}", server.port());
+    let mut engine = ResourceProviderClient::connect(address).await.unwrap();
+    let urn = "urn:pulumi:shared-ear::pilot::pilot:ear:Ear::ear".to_owned();
+    let until = Until::after(Duration::ZERO);
+    let _operation = server.fenced("shared-ear", Right { fence: None, until: Some(until.clone()) });
+    let create = || rpc::CreateRequest { urn: urn.clone(), ..Default::default() };
+    let delete = || rpc::DeleteRequest { urn: urn.clone(), ..Default::default() };
+    let refused = [engine.create(create()).await.err(), engine.delete(delete()).await.err()];
+    for status in refused {
+        assert!(status.unwrap().message().starts_with("fenced: "));
+    }
+    let read = rpc::ReadRequest { id: "ear".to_owned(), urn: urn.clone(), ..Default::default() };
+    assert!(engine.read(read).await.is_ok(), "looking changes nothing");
+    assert!(ear.0.lock().unwrap().is_empty());
+    until.put_off(&Until::ever());
+    engine.create(create()).await.unwrap();
+    assert_eq!(ear.0.lock().unwrap().len(), 1);
 }

@@ -50,6 +50,7 @@ fn asked(ask: &Ask, provider: Provider, key: String, last: Option<&str>) -> Opti
             (Method::POST, format!("/v1/workspaces/{slug}/rename"), Some(json!({"slug": to})))
         }
         Ask::Delete(slug) => (Method::DELETE, format!("/v1/workspaces/{slug}"), None),
+        Ask::Teardown => (Method::DELETE, format!("/v1/providers/{named}/shared"), None),
         Ask::Cancel => (Method::POST, format!("/v1/operations/{}/cancel", last?), None),
     };
     // A rename and a cancel are the same however often they are asked for.

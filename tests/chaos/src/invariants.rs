@@ -1,13 +1,13 @@
 //! What has to be true whatever was broken, once nothing is broken any more. Each has a name, by which reports tell of it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Result;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::witness::{Kind, Object, runtime_of};
+use crate::witness::{Kind, Object};
 use crate::world::World;
 
 /// Every one, and what it says.
@@ -25,6 +25,7 @@ pub const ALL: &[(&str, &str)] = &[
     ("no_late_write", "no write took effect under a lower fence than one before it"),
     ("no_effect_without_intent", "nothing was made for a runtime that the store does not know"),
     ("one_key_one_operation", "the same idempotency key gave the same operation"),
+    ("what_is_shared_is_there", "what all machines need was removed after the last of them"),
     ("slugs_are_unique", "no two workspaces have one name, and a race for it has one winner"),
     ("routes_are_those_of_the_ready", "of every orchestrator, with the address that the witness sees"),
 ];
@@ -103,7 +104,7 @@ fn outside(workspaces: &[Value], objects: &[Object], homes: &BTreeSet<String>) -
     let rows: HashMap<&str, &Value> = workspaces.iter().map(|it| (text(it, "runtimeId"), it)).collect();
     let mut found = Vec::new();
     let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
-    for object in objects {
+    for object in objects.iter().filter(|it| !it.runtime.is_empty()) {
         let kind = match object.kind {
             Kind::Machine => "machine",
             Kind::Volume => "volume",
@@ -171,86 +172,7 @@ async fn routes(world: &World, server: usize, workspaces: &[Value], objects: &[O
     found
 }
 
-/// What cannot become true later if it is not now: operations that have ended, and what was written outside.
-pub async fn lasting(world: &World, deadline: Instant, all: bool) -> Result<Vec<Violation>> {
-    let mut found = std::mem::take(&mut world.ledger.lock().violations);
-    let accepted = world.ledger.lock().accepted.clone();
-    for (id, accepted) in accepted {
-        if accepted.ended.is_some() && !all {
-            continue;
-        }
-        let answer = world.api.get(&format!("/v1/operations/{id}"), deadline).await?;
-        let state = text(&answer.body, "state");
-        let is_final = ["succeeded", "failed", "canceled"].contains(&state);
-        if answer.status != 200 || !is_final {
-            let words = format!("{id} of {}: {} {state}", accepted.what, answer.status);
-            found.push(Violation::new("accepted_operations_end", words));
-            continue;
-        }
-        if accepted.ended.as_deref().is_some_and(|before| before != state) {
-            let words = format!("{id} of {} was {:?} and is {state}", accepted.what, accepted.ended);
-            found.push(Violation::new("operations_end_once", words));
-        }
-        if accepted.ended.is_none() {
-            found.extend(events(world, &id, state).await?);
-        }
-        if let Some(kept) = world.ledger.lock().accepted.get_mut(&id) {
-            kept.ended = Some(state.to_owned());
-        }
-    }
-    found.extend(written(world, deadline).await?);
-    Ok(found)
-}
-
-async fn events(world: &World, id: &str, state: &str) -> Result<Vec<Violation>> {
-    let once = |words: String| Violation::new("operations_end_once", format!("{id} is {state}: {words}"));
-    let deadline = Instant::now() + Duration::from_secs(15);
-    let events = match world.api.events(id, deadline).await {
-        Ok(events) => events,
-        Err(error) => return Ok(vec![once(format!("its events do not end: {error}"))]),
-    };
-    let numbers: Vec<u64> = events.iter().filter_map(|event| event["sequence"].as_u64()).collect();
-    let ends: Vec<&Value> = events.iter().filter(|event| event["type"] == "done").collect();
-    let mut found = Vec::new();
-    if numbers != (1..=numbers.len() as u64).collect::<Vec<_>>() {
-        found.push(once(format!("its events are {numbers:?}")));
-    }
-    let last_is_end = events.last().is_some_and(|event| event["type"] == "done");
-    if ends.len() != 1 || !last_is_end || text(ends[0], "state") != state {
-        found.push(once(format!("its last words are {ends:?}, of {} events", events.len())));
-    }
-    Ok(found)
-}
-
-/// The journal of the fake cloud.
-async fn written(world: &World, deadline: Instant) -> Result<Vec<Violation>> {
-    let (mut found, mut highest) = (Vec::new(), HashMap::<&str, u64>::new());
-    let journal = world.witness.journal();
-    for (number, write) in journal.iter().enumerate() {
-        let Some(fence) = write.fence else { continue };
-        let seen = highest.entry(runtime_of(&write.name)).or_default();
-        if fence < *seen {
-            let words = format!("write {number}, {} {}, under {fence} after {seen}", write.what, write.name);
-            found.push(Violation::new("no_late_write", words));
-        }
-        *seen = fence.max(*seen);
-    }
-    let made: BTreeSet<&str> = journal.iter().map(|write| runtime_of(&write.name)).collect();
-    let known: BTreeSet<String> =
-        world.ledger.lock().accepted.values().map(|it| it.runtime.clone()).collect();
-    if made.iter().any(|runtime| !known.contains(*runtime)) {
-        // Of requests whose answers were lost, too.
-        let operations = world.api.all("/v1/operations", "operations", deadline).await?;
-        let stored: BTreeSet<&str> = operations.iter().map(|it| text(it, "runtimeId")).collect();
-        let unknown = made.iter().filter(|runtime| !stored.contains(*runtime) && !known.contains(**runtime));
-        found.extend(unknown.map(|runtime| {
-            Violation::new("no_effect_without_intent", format!("{runtime} was written to the cloud"))
-        }));
-    }
-    Ok(found)
-}
-
-fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+pub fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value[key].as_str().unwrap_or_default()
 }
 

@@ -47,8 +47,11 @@ impl Ledger {
             let detail = format!("{what} was answered {}", answer.body);
             kept.violations.push(Violation::new("answers_are_no_faults", detail));
         }
-        // A cancel answers with the operation alone, and accepts none.
-        let operation: &Value = &answer.body["operation"];
+        // A teardown answers with the operation alone. So does a cancel, which accepts none.
+        let operation: &Value = match (answer.status, &answer.body["operation"]) {
+            (202, Value::Null) => &answer.body,
+            (_, operation) => operation,
+        };
         let id = operation["id"].as_str()?.to_owned();
         let runtime = operation["runtimeId"].as_str().unwrap_or_default().to_owned();
         if let Some(key) = &asked.key {

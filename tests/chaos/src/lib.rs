@@ -23,6 +23,7 @@ mod races;
 mod zombies;
 
 pub mod invariants;
+mod lasting;
 pub mod report;
 mod run;
 

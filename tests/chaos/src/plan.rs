@@ -36,6 +36,8 @@ pub enum Ask {
     Change(&'static str, &'static str),
     Rename(&'static str, &'static str),
     Delete(&'static str),
+    /// Of what all workspaces share.
+    Teardown,
     /// The operation that this client has begun last.
     Cancel,
 }
@@ -81,7 +83,7 @@ impl Plan {
 
 fn step(chance: &mut StdRng, slugs: &[&'static str]) -> Step {
     let slug = pick(chance, slugs);
-    let ask = match chance.random_range(0..20) {
+    let ask = match chance.random_range(0..21) {
         0..8 => Ask::Create(slug),
         8..10 => Ask::Change("start", slug),
         10..12 => Ask::Change("stop", slug),
@@ -91,6 +93,7 @@ fn step(chance: &mut StdRng, slugs: &[&'static str]) -> Step {
         15 => Ask::Change("resume", slug),
         16 => Ask::Rename(slug, pick(chance, slugs)),
         17 => Ask::Cancel,
+        20 => Ask::Teardown,
         _ => Ask::Delete(slug),
     };
     Step { after: millis(chance, 0, 500), ask, twice: chance.random_range(0..4) == 0 }

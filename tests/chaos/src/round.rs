@@ -9,7 +9,7 @@ use crate::invariants::{self, Violation};
 use crate::options::Provider;
 use crate::plan::Plan;
 use crate::world::World;
-use crate::{clients, faults};
+use crate::{clients, faults, lasting};
 
 /// How long a world may take until all is as it should be.
 fn settling(provider: Provider) -> Duration {
@@ -50,7 +50,7 @@ pub async fn settle(world: &World, within: Duration) -> Vec<Violation> {
             Err(error) => vec![Violation::new("every_request_is_answered", format!("{error:#}"))],
         };
         if found.is_empty() || Instant::now() > deadline {
-            let lasting = invariants::lasting(world, Instant::now() + within, false).await;
+            let lasting = lasting::lasting(world, Instant::now() + within, false).await;
             found.extend(lasting.unwrap_or_else(|error| {
                 vec![Violation::new("every_request_is_answered", format!("{error:#}"))]
             }));
@@ -66,5 +66,5 @@ pub async fn farewell(world: &World) -> Result<Vec<Violation>> {
         server.kill()?;
         server.ensure(&world.pilot).await?;
     }
-    invariants::lasting(world, Instant::now() + Duration::from_secs(60), true).await
+    lasting::lasting(world, Instant::now() + Duration::from_secs(60), true).await
 }

@@ -14,6 +14,7 @@ pub struct Object {
     pub kind: Kind,
     /// How its own API names it.
     pub name: String,
+    /// Empty of what all of them share.
     pub runtime: String,
     pub runs: bool,
     /// Where a machine that runs answers, if that is seen.
@@ -105,7 +106,11 @@ impl Witness {
 
 fn of_cloud(object: provider_fake::cloud::Object) -> Object {
     Object {
-        kind: if object.kind == "machine" { Kind::Machine } else { Kind::Volume },
+        kind: match object.kind {
+            "machine" => Kind::Machine,
+            "network" => Kind::Network,
+            _ => Kind::Volume,
+        },
         runtime: object.labels.get("pilot-runtime").cloned().unwrap_or_default(),
         name: object.name,
         runs: object.address.is_some(),

@@ -53,6 +53,7 @@ impl World {
             Provider::Fake => {
                 let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
                 env.push(("PILOT_FAKE_URL".to_owned(), format!("http://{}/", listener.local_addr()?)));
+                env.push(("PILOT_FAKE_NETWORK".to_owned(), "chaos".to_owned()));
                 let kept = Cloud::with_journal();
                 service = Some(tokio::spawn(kept.clone().serve(listener)).abort_handle());
                 cloud = Some(kept);

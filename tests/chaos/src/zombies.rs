@@ -29,7 +29,8 @@ pub async fn run(run: &Run<'_>) -> Result<()> {
     let mut chance = StdRng::seed_from_u64(run.options.seed);
     let batches = Batches { what: "zombies", count: run.options.zombies, at_once: AT_ONCE, in_world: WORLD };
     run.batches(batches, async |world, numbers| {
-        let (delay, kind) = (Duration::from_millis(chance.random_range(0..600)), chance.random_range(0..4));
+        let (delay, kind) =
+            (Duration::from_millis(chance.random_range(0..600)), chance.random_range(0..KINDS.len()));
         // So that there is a middle of something to fall asleep in.
         let slow = Duration::from_millis(chance.random_range(5..80));
         let sleep = Sleep { kind: KINDS[kind], delay, slow, deleted: chance.random_range(0..3) == 0 };
@@ -43,7 +44,7 @@ pub async fn run(run: &Run<'_>) -> Result<()> {
 }
 
 /// What is in hand when it falls asleep.
-const KINDS: [&str; 4] = ["create", "stop", "restart", "delete"];
+const KINDS: [&str; 5] = ["create", "stop", "restart", "delete", "teardown"];
 
 #[derive(Debug)]
 struct Sleep {
@@ -64,16 +65,18 @@ async fn sleep_through(
 ) -> Result<(u32, Vec<Violation>)> {
     let (zombie, heir) = (&world.servers[0], &world.servers[1]);
     let slugs: Vec<String> = numbers.map(|number| format!("zombie-{number}")).collect();
-    let create = |slug: &String| Asked {
+    let create = |slug: &str| Asked {
         method: Method::POST,
         path: "/v1/workspaces".to_owned(),
         body: Some(json!({"slug": slug, "provider": "fake"})),
         key: None,
     };
-    let change = |slug: &String| {
+    let change = |slug: &str| {
         let path = format!("/v1/workspaces/{slug}");
         let (method, path) = match sleep.kind {
+            "create" => return create(slug),
             "delete" => (Method::DELETE, path),
+            "teardown" => (Method::DELETE, "/v1/providers/fake/shared".to_owned()),
             change => (Method::POST, format!("{path}/{change}")),
         };
         Asked { method, path, body: None, key: None }
@@ -83,30 +86,35 @@ async fn sleep_through(
         let ids = join_all(creates).await.into_iter().collect::<Result<Vec<_>>>()?;
         ended(world, &ids, "what is made before a sleep").await?;
     }
+    // What they share can go when they are gone.
+    if sleep.kind == "teardown" {
+        let deletes = join_all(slugs.iter().map(|slug| ask(world, 0, delete(slug)))).await;
+        let deletes = deletes.into_iter().collect::<Result<Vec<_>>>()?;
+        ended(world, &deletes, "what is removed before a teardown").await?;
+    }
     if let Some(cloud) = &world.cloud {
         cloud.become_slow(sleep.slow);
     }
     // Nobody else claims, so that it is the zombie that has them.
     heir.pause()?;
-    let asked = slugs.iter().map(|slug| {
-        let asked = if sleep.kind == "create" { create(slug) } else { change(slug) };
-        ask(world, 0, asked)
-    });
-    let asked = join_all(asked).await;
+    let asked = join_all(slugs.iter().map(|slug| ask(world, 0, change(slug)))).await;
     tokio::time::sleep(sleep.delay).await;
     zombie.pause()?;
     if let Some(cloud) = &world.cloud {
         cloud.heal();
     }
     heir.wake()?;
-    let ids = asked.into_iter().collect::<Result<Vec<_>>>()?;
+    let mut ids = asked.into_iter().collect::<Result<Vec<_>>>()?;
+    // One teardown is all of them.
+    ids.dedup();
     let before = unfinished(world, &ids).await?;
     ended(world, &ids, "the end of what was taken over").await?;
     // The successor goes on with its life, and so what wakes up is really late.
-    let next = slugs.iter().map(|slug| match sleep.deleted {
-        true => delete(slug),
-        false => {
-            let change = if sleep.kind == "stop" { "start" } else { "restart" };
+    let next = slugs.iter().map(|slug| match sleep.kind {
+        "teardown" => create(slug),
+        _ if sleep.deleted => delete(slug),
+        kind => {
+            let change = if kind == "stop" { "start" } else { "restart" };
             let path = format!("/v1/workspaces/{slug}/{change}");
             Asked { method: Method::POST, path, body: None, key: None }
         }

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use provider_api::conformance::Bench;
-pub use provider_cloudflare::conformance::{OPENCODE_IMAGE, TOKEN, World, apply_shared};
+pub use provider_cloudflare::conformance::{OPENCODE_IMAGE, TOKEN, World};
 
 fn init() -> PathBuf {
     let test = std::env::current_exe().unwrap();

@@ -29,6 +29,19 @@ impl Objects {
                 let all = self.machines.iter().filter(|(_, machine)| has_all(&machine.labels, &labels));
                 told(all.collect::<Vec<_>>())
             }
+            Call::Network { name } => told(self.network(&name)?),
+            Call::CreateNetwork { name, labels } => {
+                if self.networks.contains_key(&name) {
+                    return Err(CloudError::Conflict(name));
+                }
+                self.networks.insert(name, labels);
+                told(())
+            }
+            Call::DeleteNetwork { name } => {
+                self.network(&name)?;
+                self.networks.remove(&name);
+                told(())
+            }
             Call::Volume { name } => told(self.volume(&name)?),
             Call::CreateVolume { name, new } => {
                 if self.volumes.contains_key(&name) {
@@ -109,6 +122,7 @@ impl Objects {
             return Err(CloudError::Refused(format!("{} is in the region {region}", spec.volume)));
         }
         images::digest(&spec.image)?;
+        self.can_be_reached(&spec)?;
         if self.machines.contains_key(&name) {
             return Err(CloudError::Conflict(name));
         }
@@ -147,7 +161,9 @@ impl Objects {
     fn start_machine(&mut self, name: &str, version: u64, files: Files) -> Answer<Value> {
         let machine = self.machine(name)?;
         same_version(name, machine.version, version)?;
-        let disk = machine.spec.volume.clone();
+        let spec = machine.spec.clone();
+        self.can_be_reached(&spec)?;
+        let disk = spec.volume;
         let home = &mut self.volume(&disk)?.files;
         home.extend(files);
         let home = home.clone();
@@ -165,6 +181,19 @@ impl Objects {
         machine.phase = Phase::Running;
         machine.say(&format!("{name} runs {} in {}", machine.spec.image, machine.spec.region));
         told(())
+    }
+
+    fn can_be_reached(&self, spec: &Spec) -> Answer<()> {
+        match &spec.network {
+            Some(network) if !self.networks.contains_key(network) => {
+                Err(CloudError::Refused(format!("there is no network {network}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn network(&self, name: &str) -> Answer<&Labels> {
+        self.networks.get(name).ok_or_else(|| CloudError::NotFound(format!("network {name}")))
     }
 
     fn volume(&mut self, name: &str) -> Answer<&mut Volume> {

@@ -56,7 +56,7 @@ impl Session {
         self.ask(Call::Ping).await
     }
 
-    /// Kind, name and labels of everything that has at least these labels.
+    /// Kind, name and labels of every volume and machine that has at least these labels.
     pub async fn list(&self, labels: Labels) -> Answer<Vec<(String, String, Labels)>> {
         self.ask(Call::List { labels }).await
     }
@@ -64,6 +64,19 @@ impl Session {
     /// Every machine that has at least these labels, by its name.
     pub async fn machines(&self, labels: Labels) -> Answer<Vec<(String, Machine)>> {
         self.ask(Call::Machines { labels }).await
+    }
+
+    /// Its labels.
+    pub async fn network(&self, name: &str) -> Answer<Labels> {
+        self.ask(Call::Network { name: name.to_owned() }).await
+    }
+
+    pub async fn create_network(&self, name: &str, labels: Labels) -> Answer<()> {
+        self.ask(Call::CreateNetwork { name: name.to_owned(), labels }).await
+    }
+
+    pub async fn delete_network(&self, name: &str) -> Answer<()> {
+        self.ask(Call::DeleteNetwork { name: name.to_owned() }).await
     }
 
     pub async fn volume(&self, name: &str) -> Answer<Volume> {

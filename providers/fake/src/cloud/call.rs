@@ -25,6 +25,16 @@ pub(crate) enum Call {
     Machines {
         labels: Labels,
     },
+    Network {
+        name: String,
+    },
+    CreateNetwork {
+        name: String,
+        labels: Labels,
+    },
+    DeleteNetwork {
+        name: String,
+    },
     Volume {
         name: String,
     },
@@ -95,6 +105,8 @@ impl Call {
     /// What it changes, and of which object; `None` when it only looks.
     pub fn write(&self) -> Option<(&'static str, &str)> {
         Some(match self {
+            Call::CreateNetwork { name, .. } => ("create network", name),
+            Call::DeleteNetwork { name } => ("delete network", name),
             Call::CreateVolume { name, .. } => ("create volume", name),
             Call::LabelVolume { name, .. } => ("label volume", name),
             Call::DeleteVolume { name, .. } => ("delete volume", name),
@@ -108,6 +120,7 @@ impl Call {
             Call::Ping
             | Call::List { .. }
             | Call::Machines { .. }
+            | Call::Network { .. }
             | Call::Volume { .. }
             | Call::Machine { .. } => return None,
             Call::Image { .. } | Call::Log { .. } | Call::Home { .. } | Call::Snapshots { .. } => {

@@ -27,7 +27,7 @@ pub struct Written {
 /// An object as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Object {
-    /// `volume` or `machine`.
+    /// `network`, `volume` or `machine`.
     pub kind: &'static str,
     /// Unique among its kind.
     pub name: String,
@@ -61,6 +61,12 @@ impl Cloud {
     /// Everything that there is, without a request.
     pub fn everything(&self) -> Vec<Object> {
         let objects = self.objects();
+        let networks = objects.networks.iter().map(|(name, labels)| Object {
+            kind: "network",
+            name: name.clone(),
+            labels: labels.clone(),
+            address: None,
+        });
         let volumes = objects.volumes.iter().map(|(name, it)| Object {
             kind: "volume",
             name: name.clone(),
@@ -73,12 +79,24 @@ impl Cloud {
             labels: it.labels.clone(),
             address: it.address.filter(|_| it.phase == Phase::Running),
         });
-        volumes.chain(machines).collect()
+        networks.chain(volumes).chain(machines).collect()
     }
 
     /// As somebody at the vendor's console would; false when there is none of this name.
     pub fn remove_machine(&self, name: &str) -> bool {
-        self.objects().machines.remove(name).is_some()
+        let mut objects = self.objects();
+        let was_there = objects.machines.remove(name).is_some();
+        if was_there {
+            self.keep(Written { what: "delete machine", name: name.to_owned(), fence: None });
+        }
+        was_there
+    }
+
+    /// While nothing else is written, so that its order is that of the effects.
+    fn keep(&self, written: Written) {
+        if let Some(journal) = &self.0.journal {
+            journal.lock().unwrap_or_else(PoisonError::into_inner).push(written);
+        }
     }
 
     /// One request: on its way the cloud's faults are met.
@@ -92,10 +110,8 @@ impl Cloud {
             let mut objects = self.objects();
             let write = request.call.write().map(|(what, name)| (what, name.to_owned()));
             let answer = objects.act(request.call);
-            // While nothing else is written, so that its order is that of the effects.
-            if let (Ok(_), Some((what, name)), Some(journal)) = (&answer, write, &self.0.journal) {
-                let written = Written { what, name, fence: request.fence };
-                journal.lock().unwrap_or_else(PoisonError::into_inner).push(written);
+            if let (Ok(_), Some((what, name))) = (&answer, write) {
+                self.keep(Written { what, name, fence: request.fence });
             }
             answer
         };

@@ -149,6 +149,11 @@ impl Bench {
         Stack::new(provider.clone(), spec)
     }
 
+    /// What all runtimes of the installation share. It is there already.
+    pub fn shared(&self) -> Stack {
+        Stack::shared(self.provider.clone(), &self.installation)
+    }
+
     /// What the provider itself lists of the installation.
     pub async fn owned(&self) -> Vec<OwnedObject> {
         let inventory = self.provider.inventory().expect("an inventory: the witness of what is left");

@@ -13,6 +13,7 @@ use super::offers::*;
 use super::owners::*;
 use super::resources::*;
 use super::secrets::*;
+use super::shared::*;
 use super::{Bench, run};
 
 /// One promise of a provider, and the code that proves it.
@@ -40,6 +41,8 @@ pub enum Needs {
     Suspend,
     /// [`Description::persistent_home`](crate::Description::persistent_home)
     PersistentHome,
+    /// [`Provider::shared`](crate::Provider::shared)
+    Shared,
     /// [`Provider::images`](crate::Provider::images)
     Images,
     /// [`Provider::logs`](crate::Provider::logs)
@@ -62,6 +65,7 @@ impl Needs {
             Needs::PersistentHome => {
                 (bench.provider.describe().persistent_home, "a home ends with its instance")
             }
+            Needs::Shared => (!bench.shared().names().is_empty(), "runtimes share nothing"),
             Needs::Images => (bench.provider.images().is_some(), "runtimes have no images of their own"),
             Needs::Logs => (bench.provider.logs().is_some(), "the provider gives no logs"),
             Needs::Exec => (bench.provider.exec().is_some(), "the provider runs no commands"),
@@ -95,6 +99,8 @@ macro_rules! __for_each_conformance_case {
         Images what_an_image_is_called_is_looked_up_and_declared;
         Images another_image_keeps_the_home_and_what_runs_runs;
         Images another_image_starts_nothing_that_is_stopped;
+        Shared what_is_shared_is_made_once_and_found_again;
+        Shared what_is_shared_is_deleted_once_and_can_be_made_anew;
         Nothing the_objects_of_another_installation_are_never_touched;
         Nothing what_one_runtime_owns_is_what_the_installation_owns_of_it;
         Nothing a_stale_generation_is_fenced_and_leaves_the_object_as_it_is;

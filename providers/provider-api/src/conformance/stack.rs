@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use contracts::{InstallationId, RuntimeId};
 use serde_json::Value;
 
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
     ReadRequest, ReadState, Resource, Result, RuntimeRef, RuntimeSpec, UpdateRequest,
 };
 
-/// One runtime's declaration, and what was made of it.
+/// One runtime's declaration, or that of what all of them share, and what was made of it.
 #[derive(Clone)]
 pub struct Stack {
     /// The module that declares and makes it.
@@ -29,6 +30,22 @@ impl Stack {
     /// Nothing is made yet.
     pub fn new(provider: Arc<dyn Provider>, spec: RuntimeSpec) -> Self {
         let declared = provider.declare(&spec).expect("the spec is declarable");
+        Self { provider, spec, declared, fence: None, state: BTreeMap::new() }
+    }
+
+    /// What all runtimes of an installation share.
+    pub fn shared(provider: Arc<dyn Provider>, installation: &InstallationId) -> Self {
+        let declared = provider.shared(installation).expect("what is shared is declarable");
+        let runtime_id = RuntimeId::shared_by(&provider.describe().name);
+        let spec = RuntimeSpec {
+            runtime_id,
+            installation: installation.clone(),
+            generation: 1,
+            size: String::new(),
+            region: None,
+            image: None,
+            git: None,
+        };
         Self { provider, spec, declared, fence: None, state: BTreeMap::new() }
     }
 

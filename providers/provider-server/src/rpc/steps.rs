@@ -93,7 +93,7 @@ impl Service {
             must_be_of(&create.urn, &create.inputs)?;
             of.resource.create(create).await
         };
-        let result = self.call("create", &of.schema, &request.urn, timeout, work).await;
+        let result = self.change("create", &of.schema, &request.urn, timeout, work).await;
         let created = self.settle(&request.urn, result, &inputs, &of.schema)?;
         let properties = Some(inputs.outputs(&of.schema, created.outputs));
         Ok(rpc::CreateResponse { id: created.id, properties, refresh_before_update: false })
@@ -147,7 +147,7 @@ impl Service {
             must_be_of(&update.urn, &update.new_inputs)?;
             of.resource.update(update).await
         };
-        let result = self.call("update", &of.schema, &request.urn, limit(request.timeout), work).await;
+        let result = self.change("update", &of.schema, &request.urn, limit(request.timeout), work).await;
         let outputs = self.settle(&request.urn, result, &inputs, &of.schema)?;
         let properties = Some(inputs.outputs(&of.schema, outputs));
         Ok(rpc::UpdateResponse { properties, refresh_before_update: false })
@@ -171,8 +171,25 @@ impl Service {
             must_be_of(&delete.urn, &delete.inputs)?;
             of.resource.delete(delete).await
         };
-        let result = self.call("delete", &of.schema, &request.urn, limit(request.timeout), work).await;
+        let result = self.change("delete", &of.schema, &request.urn, limit(request.timeout), work).await;
         self.settle(&request.urn, result, &inputs, &of.schema)
+    }
+
+    /// What changes something: only while it may.
+    async fn change<T: Send + 'static>(
+        &self,
+        method: &'static str,
+        schema: &ResourceSchema,
+        urn: &str,
+        limit: Option<Duration>,
+        work: impl Future<Output = Result<T, ProviderError>> + Send + 'static,
+    ) -> Result<T, ProviderError> {
+        let (fences, of) = (Arc::clone(&self.fences), urn.to_owned());
+        let work = async move {
+            fences.must_hold(&of)?;
+            work.await
+        };
+        self.call(method, schema, urn, limit, work).await
     }
 
     /// The module's work, as a part of the operation that the engine does on the stack.
