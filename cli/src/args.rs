@@ -3,6 +3,7 @@
 mod backup;
 mod connection;
 mod context;
+mod database;
 mod op;
 mod provider;
 mod rollout;
@@ -17,13 +18,13 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use contracts::network::PortRange;
-use url::Url;
 
 use crate::contexts;
 
 pub use backup::{Backup, BackupCommand, Store, StoreCommand};
 pub use connection::Connection;
 pub use context::{Context, ContextCommand, Login};
+use database::Address;
 pub use op::{Op, OpCommand};
 pub use provider::{Provider, ProviderCommand};
 pub use rollout::{Rollout, RolloutCommand};
@@ -250,24 +251,6 @@ pub enum Shell {
 pub struct Explain {
     /// As an error shows it, such as `workspace_not_ready`
     pub code: Option<String>,
-}
-
-/// A PostgreSQL's address. Other people of the machine see the arguments of programs.
-fn database(text: &str) -> Result<String, String> {
-    let url = Url::parse(text).map_err(|error| error.to_string())?;
-    if !["postgres", "postgresql"].contains(&url.scheme()) {
-        return Err("it must begin with postgres://".to_owned());
-    }
-    // Pulumi's keys begin with its name.
-    if url.path().trim_matches('/').is_empty() {
-        return Err("it names no database: postgres://USER@HOST/NAME".to_owned());
-    }
-    if url.password().is_some() && std::env::args().any(|argument| argument.contains(text)) {
-        return Err(
-            "set PILOT_DATABASE instead: everybody sees a password among a program's arguments".to_owned()
-        );
-    }
-    Ok(text.replacen("postgresql://", "postgres://", 1))
 }
 
 /// One of a type's values by its name in JSON; help, errors and completion list them all.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use super::database;
+use super::Address;
 
 /// The key is never an argument: everybody sees those.
 #[derive(Debug, clap::Args)]
@@ -18,7 +18,7 @@ pub struct KeyFile {
 pub struct Database {
     /// The PostgreSQL of the installation, as `pilot serve` has it; a password belongs in the variable [default: the data
     /// folder]
-    #[arg(long, env = "PILOT_DATABASE", hide_env_values = true, value_name = "URL", value_parser = database)]
+    #[arg(long, env = "PILOT_DATABASE", hide_env_values = true, value_name = "URL", value_parser = Address)]
     pub database: Option<String>,
 }
 
@@ -83,7 +83,7 @@ pub enum StoreCommand {
             env = "PILOT_DATABASE",
             hide_env_values = true,
             value_name = "URL",
-            value_parser = database,
+            value_parser = Address,
             required_unless_present = "undo"
         )]
         to: Option<String>,

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use jiff::SpanRelativeTo;
 use url::Url;
 
-use super::{Providing, database};
+use super::{Address, Providing};
 
 #[derive(Debug, clap::Args)]
 pub struct Serve {
@@ -25,7 +25,7 @@ pub struct Serve {
     pub role: Role,
     /// A PostgreSQL that several orchestrators share, postgres://USER@HOST/NAME, for the store and for Pulumi's state. A
     /// password belongs in the variable, not on the command line [default: the data folder]
-    #[arg(long, env = "PILOT_DATABASE", hide_env_values = true, value_name = "URL", value_parser = database)]
+    #[arg(long, env = "PILOT_DATABASE", hide_env_values = true, value_name = "URL", value_parser = Address)]
     pub database: Option<String>,
     /// The provider of workspaces that name none [default: the first of --providers, else local or docker]
     #[arg(long, value_name = "NAME")]

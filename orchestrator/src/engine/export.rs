@@ -57,9 +57,24 @@ fn settings_file(stack: &Stack) -> String {
 
 /// For whoever may read it: people have the password elsewhere, such as in `PGPASSWORD`.
 pub fn without_password(address: &str) -> String {
-    let Ok(mut url) = url::Url::parse(address) else { return address.to_owned() };
+    let scheme =
+        || address.split_once("://").map_or_else(String::new, |(scheme, _)| format!("{scheme}://..."));
+    let Ok(mut url) = url::Url::parse(address) else { return scheme() };
+    // A part of a password that is not encoded.
+    if url.fragment().is_some() || url.path().contains('@') || url.query().is_some_and(|it| it.contains('@'))
+    {
+        return scheme();
+    }
     // Refused for addresses that have none.
     let _ = url.set_password(None);
+    if url.query_pairs().any(|(name, _)| name.contains("password")) {
+        let pairs = url.query_pairs().filter(|(name, _)| !name.contains("password"));
+        let kept: Vec<_> = pairs.map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
+        url.query_pairs_mut().clear().extend_pairs(kept);
+        if url.query() == Some("") {
+            url.set_query(None);
+        }
+    }
     url.into()
 }
 
@@ -87,5 +102,17 @@ mod tests {
             without_password("postgres://me@db/pilot?sslmode=disable"),
             "postgres://me@db/pilot?sslmode=disable"
         );
+        assert_eq!(
+            without_password("postgres://db/pilot?user=me&password=secret&sslmode=disable"),
+            "postgres://db/pilot?user=me&sslmode=disable"
+        );
+        assert_eq!(without_password("postgres://db/pilot?password=secret"), "postgres://db/pilot");
+        for odd in [
+            "postgres://me:se/cret@db/pilot",
+            "postgres://me:p@se#cret@db/pilot",
+            "postgres://me:1?secret@db/x",
+        ] {
+            assert!(!without_password(odd).contains("cret"), "{}", without_password(odd));
+        }
     }
 }
