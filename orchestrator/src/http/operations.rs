@@ -4,11 +4,10 @@ use std::convert::Infallible;
 
 use axum::Json;
 use axum::extract::State;
-use axum::response::Sse;
-use axum::response::sse::{Event, KeepAlive};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse as _, Response};
 use contracts::operation::{Operation, OperationEvent, OperationKind, OperationList, OperationState};
 use contracts::{ErrorCode, Problem};
-use futures_util::Stream;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
@@ -78,23 +77,26 @@ pub async fn get(State(api): State<Api>, OperationPath(id): OperationPath) -> An
 }
 
 /// The operation's events as they happen (`text/event-stream`). Begins with the first, or after
-/// `Last-Event-ID`; ends after the `done` event.
+/// `Last-Event-ID`; ends after the `done` event. There is no content behind that, so that who connects again stops.
 #[utoipa::path(get, path = "/v1/operations/{id}/events", params(("id" = String, Path)),
     responses((status = 200, content_type = "text/event-stream", body = OperationEvent),
+              (status = 204, description = "`Last-Event-ID` was that of the last event of an operation that has ended"),
               (status = "default", body = Problem)))]
 pub async fn events(
     State(api): State<Api>,
     OperationPath(id): OperationPath,
     headers: HeaderMap,
-) -> Answer<Sse<impl Stream<Item = Result<Event, Infallible>>>> {
+) -> Answer<Response> {
     let operation = api.lifecycle.operation(&id).await?;
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
     let after = last.and_then(|text| text.parse().ok()).unwrap_or(0);
     let stream = api.lifecycle.runner.feed().subscribe(&operation.id, after).await.map_err(Problem::from)?;
+    let Some(stream) = stream else { return Ok(StatusCode::NO_CONTENT.into_response()) };
     let events = futures_util::stream::unfold(stream, |mut stream| async move {
         let event = stream.next().await?;
         let data = serde_json::to_string(&event).unwrap_or_default();
-        Some((Ok(Event::default().id(event.sequence.to_string()).data(data)), stream))
+        let event = Event::default().id(event.sequence.to_string()).data(data);
+        Some((Ok::<_, Infallible>(event), stream))
     });
-    Ok(Sse::new(events).keep_alive(KeepAlive::default()))
+    Ok(Sse::new(events).keep_alive(KeepAlive::default()).into_response())
 }

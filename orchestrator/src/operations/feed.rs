@@ -2,14 +2,14 @@
 //! that a reader goes on where it was, also over a restart of the server.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use contracts::OperationId;
 use contracts::operation::{Operation, OperationEvent, OperationEventBody, Phase};
 use jiff::Timestamp;
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
+use super::readers::Readers;
 use crate::store::{Result, Store};
 
 /// So many are stored at once, and read at once.
@@ -78,13 +78,21 @@ impl Feed {
         let _ = waiting.await;
     }
 
-    /// The events after that number. A number that no event has is that of another numbering: then it is all of them.
-    pub async fn subscribe(&self, id: &OperationId, after: u64) -> Result<OperationStream> {
+    /// The events after that number; `None` when that was the last one of an operation that has ended. A number that no event
+    /// has is that of another numbering: then it is all of them.
+    pub async fn subscribe(&self, id: &OperationId, after: u64) -> Result<Option<OperationStream>> {
         // First, so that nothing is stored unseen in between.
         let more = self.readers.join(id);
-        let position = if after <= self.store.last_event(id).await? { after } else { 0 };
         let (store, id) = (self.store.clone(), id.clone());
-        Ok(OperationStream { store, id, position, read: VecDeque::new(), more, done: false })
+        let mut stream =
+            OperationStream { store, id, position: after, read: VecDeque::new(), more, done: false };
+        if after > 0 && !stream.goes_on().await? {
+            return Ok(None);
+        }
+        if after > self.store.last_event(&stream.id).await? {
+            stream.position = 0;
+        }
+        Ok(Some(stream))
     }
 
     /// The writer lives as long as the process.
@@ -197,12 +205,28 @@ impl OperationStream {
             let patience = if operation.state.is_final() { LAST } else { LOOK };
             let woken = tokio::time::timeout(patience, self.more.changed()).await.is_ok();
             if operation.state.is_final() && !woken && !self.load().await? {
-                self.read.extend(end_of(&operation, self.position));
+                let last = self.store.last_event(&self.id).await?;
+                self.read.extend(end_of(&operation, last, self.position));
             }
             if !self.read.is_empty() {
                 return Ok(true);
             }
         }
+    }
+
+    /// False when its place is behind the event with which the operation's story ends.
+    async fn goes_on(&self) -> Result<bool> {
+        let last = self.store.last_event(&self.id).await?;
+        if self.position < last {
+            return Ok(true);
+        }
+        let told = self.store.events_after(&self.id, last.saturating_sub(1), 1).await?;
+        if told.iter().any(|event| matches!(event.body, OperationEventBody::Done { .. })) {
+            return Ok(self.position != last);
+        }
+        let Some(operation) = self.store.operation(&self.id).await? else { return Ok(true) };
+        let ends = end_of(&operation, last, 0).last().map(|event| event.sequence);
+        Ok(!operation.state.is_final() || ends != Some(self.position))
     }
 
     async fn load(&mut self) -> Result<bool> {
@@ -211,12 +235,14 @@ impl OperationStream {
     }
 }
 
-/// Of an operation whose process died between its end and the telling of it, or that an older version ran.
-fn end_of(operation: &Operation, position: u64) -> Vec<OperationEvent> {
-    let mut events = if position == 0 { phases(operation) } else { Vec::new() };
+/// Of an operation whose process died between its end and the telling of it, or that an older version ran: what comes after the
+/// last event that is stored, and after the reader's place. It is the same for every reader.
+fn end_of(operation: &Operation, last: u64, position: u64) -> Vec<OperationEvent> {
+    let mut events = if last == 0 { phases(operation) } else { Vec::new() };
     let at = operation.phases.finished.unwrap_or_else(Timestamp::now);
     let body = OperationEventBody::Done { state: operation.state, error: operation.error.clone() };
-    events.push(OperationEvent { sequence: position + events.len() as u64 + 1, at, body });
+    events.push(OperationEvent { sequence: last + events.len() as u64 + 1, at, body });
+    events.retain(|event| event.sequence > position);
     events
 }
 
@@ -231,40 +257,6 @@ fn phases(operation: &Operation) -> Vec<OperationEvent> {
             body: OperationEventBody::Phase { phase },
         })
         .collect()
-}
-
-/// Who waits for events of which operation.
-#[derive(Clone, Default)]
-struct Readers(Arc<Mutex<HashMap<OperationId, watch::Sender<()>>>>);
-
-impl Readers {
-    fn join(&self, id: &OperationId) -> watch::Receiver<()> {
-        let mut readers = self.lock();
-        readers.retain(|_, waiting| waiting.receiver_count() > 0);
-        readers.entry(id.clone()).or_insert_with(|| watch::channel(()).0).subscribe()
-    }
-
-    fn wake<'a>(&self, ids: impl Iterator<Item = &'a OperationId>) {
-        let readers = self.lock();
-        for waiting in ids.filter_map(|id| readers.get(id)) {
-            waiting.send_replace(());
-        }
-    }
-
-    /// What is told in other processes. What is missed is found by those who look from time to time.
-    async fn hear(self, mut told: broadcast::Receiver<String>) {
-        loop {
-            match told.recv().await {
-                Ok(id) => self.wake(id.parse().iter()),
-                Err(broadcast::error::RecvError::Lagged(_)) => {}
-                Err(broadcast::error::RecvError::Closed) => return,
-            }
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<OperationId, watch::Sender<()>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 #[cfg(test)]
@@ -307,8 +299,9 @@ mod tests {
         }
 
         async fn collect(&self, feed: &Feed, after: u64) -> Vec<u64> {
-            let mut stream = feed.subscribe(&self.operation.id, after).await.unwrap();
             let mut sequences = Vec::new();
+            let stream = feed.subscribe(&self.operation.id, after).await.unwrap();
+            let Some(mut stream) = stream else { return sequences };
             while let Some(event) = stream.next().await {
                 sequences.push(event.sequence);
             }
@@ -352,6 +345,7 @@ mod tests {
         world.ends().await;
         assert_eq!(world.collect(&second, 2).await, [3, 4], "a reader of the first goes on");
         assert_eq!(world.collect(&second, 0).await, [1, 2, 3, 4], "and the whole can be read later");
+        assert_eq!(world.collect(&second, 4).await, [0; 0], "nothing comes after the end");
         assert_eq!(world.collect(&second, 40).await, [1, 2, 3, 4], "a number of no event begins again");
     }
 
@@ -361,8 +355,10 @@ mod tests {
         let feed = Feed::new(world.store.clone());
         world.ends().await;
         assert_eq!(world.collect(&feed, 0).await, [1, 2], "of an older version");
+        assert_eq!(world.collect(&feed, 2).await, [0; 0], "an end that is stored nowhere is an end, too");
         world.planned(&feed);
         feed.flushed().await;
         assert_eq!(world.collect(&feed, 0).await, [1, 2, 3], "of a process that died at the end");
+        assert_eq!(world.collect(&feed, 3).await, [0; 0]);
     }
 }
