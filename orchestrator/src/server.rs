@@ -248,6 +248,10 @@ impl Running {
         for server in self.servers {
             server.abort();
         }
+        // Those who go on look, sweep and roll out at once.
+        if let Err(error) = self.store.give_back_all(self.runner.name()).await {
+            tracing::warn!(%error, "the leases were not given back; others wait for their end");
+        }
         self.store.close().await;
     }
 }

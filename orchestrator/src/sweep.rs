@@ -20,8 +20,8 @@ use crate::wiring::Providers;
 /// What is left over waits for nobody, and a list of everything is a call that some vendors count.
 const EVERY: Duration = Duration::from_secs(10 * 60);
 
-/// One of several orchestrators sweeps; another does when it has not come round for so long.
-const LEASE: Duration = Duration::from_secs(2 * 10 * 60);
+/// One of several orchestrators sweeps; another does when it has not come round for so long. One that ends gives it back.
+const LEASE: Duration = EVERY;
 
 /// A provider that does not come back keeps the others from nothing.
 const LIMIT: Duration = Duration::from_secs(5 * 60);

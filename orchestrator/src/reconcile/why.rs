@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use contracts::Problem;
 use contracts::operation::{Operation, OperationKind, OperationState, Phase};
 use contracts::workspace::{Desired, Observed};
+use contracts::{ErrorCode, Problem};
 
 use super::{INTERVAL, Repair, until_next};
 use crate::store::{Store, WorkspaceRow};
@@ -31,6 +31,21 @@ pub async fn next(store: &Store, row: &WorkspaceRow, repair: Repair) -> Result<S
         (_, Observed::Unknown) => {
             return Ok(format!("A look finds out what is true, every {INTERVAL:.0?}."));
         }
+        // As `decide` has it: neither is mended by a start that nobody asks for.
+        (Desired::Running, Observed::Degraded) if has(row, &[ErrorCode::HomeGone]) => {
+            return Ok(format!(
+                "Nothing by itself: its home is gone. `pilot ws start {}` makes it anew, with an empty one.",
+                row.slug
+            ));
+        }
+        (Desired::Running, Observed::Degraded)
+            if has(row, &[ErrorCode::UpstreamUnreachable, ErrorCode::OpencodeUnavailable]) =>
+        {
+            return Ok(format!(
+                "A look every {INTERVAL:.0?}: it runs and may answer by itself. `pilot ws restart {}` boots it anew.",
+                row.slug
+            ));
+        }
         (Desired::Running, Observed::Failed)
             if row.error.as_ref().is_some_and(|problem| !problem.retryable) =>
         {
@@ -51,6 +66,10 @@ pub async fn next(store: &Store, row: &WorkspaceRow, repair: Repair) -> Result<S
         true => format!("A {} with the next look, within {INTERVAL:.0?}, if it is still needed.", word(kind)),
         false => format!("A {} in about {:.0?}, if it is still needed.", word(kind), whole(wait)),
     })
+}
+
+fn has(row: &WorkspaceRow, codes: &[ErrorCode]) -> bool {
+    row.error.as_ref().is_some_and(|problem| codes.iter().any(|code| problem.code == *code))
 }
 
 fn under_way(operation: &Operation) -> String {

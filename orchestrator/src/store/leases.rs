@@ -50,6 +50,19 @@ impl Store {
         .await
     }
 
+    /// Gives all back that the holder has: it ends, and nobody is to wait for what it will not do any more.
+    pub async fn give_back_all(&self, holder: &str) -> Result<()> {
+        let holder = holder.to_owned();
+        self.write(move |connection| {
+            Box::pin(async move {
+                let free = sqlx::query("UPDATE leases SET until = 0 WHERE holder = $1").bind(&holder);
+                free.execute(connection).await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
     /// Gives it back before its time; nothing where it is another's by now.
     pub async fn give_back(&self, lease: &Lease) -> Result<()> {
         let lease = lease.clone();

@@ -299,6 +299,9 @@ pub async fn a_lease_has_one_holder_and_its_fence_rises_with_each(store: &Store)
     store.give_back(&second).await.unwrap();
     assert!(store.lease("sweeper", "one", LEASE).await.unwrap().is_some());
     assert!(store.lease("other", "two", LEASE).await.unwrap().is_some());
+    store.give_back_all("two").await.unwrap();
+    assert!(store.lease("other", "one", LEASE).await.unwrap().is_some(), "who ends keeps nobody waiting");
+    assert_eq!(store.lease("sweeper", "two", LEASE).await.unwrap(), None, "and gives nothing of another's");
 }
 
 pub async fn what_workspaces_share_is_removed_once_and_not_while_one_needs_it(store: &Store) {

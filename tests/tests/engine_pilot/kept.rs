@@ -176,6 +176,7 @@ async fn a_home_that_is_gone_is_told_and_nothing_is_begun_anew_until_its_user_sa
     assert_eq!(told["state"], "degraded", "{told:#}");
     let why = world.api.get("/v1/workspaces/demo/why").await;
     assert_eq!(why["operations"].as_array().unwrap().len(), 1, "the create alone: {why:#}");
+    assert!(why["next"].as_str().unwrap().starts_with("Nothing by itself: its home is gone."), "{why:#}");
     assert_eq!(world.witness.containers(), Vec::<String>::new());
 
     // As it says, word by word.
