@@ -90,8 +90,21 @@ pub enum StoreError {
     /// The server of the database cannot be reached at present.
     #[error("the database is away: {0}")]
     Away(Arc<sqlx::Error>),
+    /// As a standby is, and a server before a failover.
+    #[error("the database takes no writes")]
+    ReadOnly,
+    /// It cannot keep every text.
+    #[error("the database is in {0}")]
+    Encoding(String),
     #[error(transparent)]
     Database(Arc<sqlx::Error>),
+}
+
+impl StoreError {
+    /// It is none of who asked: the same is asked again once the store is as it should be.
+    pub fn passes(&self) -> bool {
+        matches!(self, Self::Full | Self::Away(_) | Self::ReadOnly)
+    }
 }
 
 pub type Result<T> = std::result::Result<T, StoreError>;
@@ -160,10 +173,10 @@ impl Store {
         Ok(offered == "on")
     }
 
-    /// One trivial read; for readiness.
+    /// Whether it answers and takes writes, as far as a read can tell; for readiness.
     pub async fn ping(&self) -> Result<()> {
-        sqlx::query("SELECT 1").execute(self.database.pool()).await?;
-        Ok(())
+        let read_only = sqlx::query_scalar::<_, i64>(self.database.is_read_only());
+        if read_only.fetch_one(self.database.pool()).await? != 0 { Err(StoreError::ReadOnly) } else { Ok(()) }
     }
 
     pub async fn close(&self) {
@@ -208,14 +221,11 @@ impl From<sqlx::Error> for StoreError {
             };
         };
         let code = database.code().unwrap_or_default();
-        // SQLite's primary result code is the low byte: 13 is SQLITE_FULL. PostgreSQL has five characters.
-        if code == "53100" || (code.len() < 5 && code.parse().is_ok_and(|code: u32| code & 0xff == 13)) {
-            return StoreError::Full;
-        }
-        // The server ends, starts, has hung up, or did not get a lock or to an end in time; or two waited for each other.
-        const AWAY: [&str; 7] = ["57P", "08", "55P03", "57014", "25P03", "40P01", "40001"];
-        if code.len() == 5 && AWAY.iter().any(|class| code.starts_with(class)) {
-            return StoreError::Away(Arc::new(error));
+        match outage(&code) {
+            Some(Outage::Full) => return StoreError::Full,
+            Some(Outage::ReadOnly) => return StoreError::ReadOnly,
+            Some(Outage::Away) => return StoreError::Away(Arc::new(error)),
+            None => {}
         }
         let (message, constraint) = (database.message(), database.constraint().unwrap_or_default());
         if message.contains("workspaces.slug") || constraint == "workspaces_slug" {
@@ -228,6 +238,35 @@ impl From<sqlx::Error> for StoreError {
             return StoreError::KeyTaken;
         }
         StoreError::Database(Arc::new(error))
+    }
+}
+
+/// What is wrong with a database, whatever it was asked.
+#[derive(Debug, PartialEq)]
+enum Outage {
+    Full,
+    ReadOnly,
+    Away,
+}
+
+/// By the code of its error: PostgreSQL's have five characters, and of SQLite's numbers the low byte says what it is.
+fn outage(code: &str) -> Option<Outage> {
+    if code.len() < 5 {
+        return match code.parse::<u32>().ok()? & 0xff {
+            13 => Some(Outage::Full),
+            8 => Some(Outage::ReadOnly),
+            // Another process has it locked, the disk does not read or write, the file cannot be opened.
+            5 | 6 | 10 | 14 => Some(Outage::Away),
+            _ => None,
+        };
+    }
+    // It ends, starts, has hung up, has no room for a connection, cannot read its disk; or did not get a lock or to an end in
+    // time, or two waited for each other.
+    const AWAY: [&str; 9] = ["57P", "08", "53", "58030", "55P03", "57014", "25P03", "40P01", "40001"];
+    match code {
+        "53100" => Some(Outage::Full),
+        "25006" => Some(Outage::ReadOnly),
+        code => AWAY.iter().any(|class| code.starts_with(class)).then_some(Outage::Away),
     }
 }
 
@@ -284,6 +323,18 @@ impl From<StoreError> for Problem {
                 Problem::new(ErrorCode::StoreNewer, "The database was changed by a newer version of Pilot.")
                     .with_action("Start that version, or restore the data folder from a backup of before.")
             }
+            StoreError::Encoding(found) => Problem::new(
+                ErrorCode::StoreUnavailable,
+                format!("The database keeps texts in {found}; Pilot needs one in UTF8."),
+            )
+            .with_action("Make another: CREATE DATABASE pilot ENCODING 'UTF8' TEMPLATE template0."),
+            StoreError::ReadOnly => Problem::new(
+                ErrorCode::StoreUnavailable,
+                "The database takes no writes: it is a standby, or was set to be read only.",
+            )
+            .with_action(
+                "See which server `--database` leads to. What was accepted goes on by itself when it takes writes again.",
+            ),
             StoreError::Away(error) | StoreError::Database(error) => {
                 tracing::error!(%error, "store");
                 Problem::new(ErrorCode::StoreUnavailable, "The store did not answer; the log has the reason.")

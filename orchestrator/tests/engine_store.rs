@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use orchestrator::reconcile::Repair;
-use orchestrator::store::Store;
+use orchestrator::store::{Store, StoreError};
 use orchestrator::sweep::Sweeper;
 use orchestrator::wiring::Providers;
 
@@ -61,6 +61,47 @@ async fn a_server_that_was_away_is_found_again() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     store.close().await;
+}
+
+#[tokio::test]
+async fn a_server_that_takes_no_writes_is_told_from_any_other_failure_and_is_not_ready() {
+    let server = Postgres::start();
+    let store = Store::join(&server.url()).await.unwrap();
+    let write = async || store.lease("any", "me", Duration::from_secs(1)).await;
+    server.read_only(true);
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    let refused = loop {
+        match store.ping().await {
+            Err(error) => break error,
+            Ok(()) => assert!(std::time::Instant::now() < deadline, "it is ready"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert!(matches!(refused, StoreError::ReadOnly), "{refused}");
+    let refused = write().await.unwrap_err();
+    assert!(matches!(refused, StoreError::ReadOnly) && refused.passes(), "{refused}");
+    server.read_only(false);
+    while store.ping().await.is_err() || write().await.is_err() {
+        assert!(std::time::Instant::now() < deadline, "it is not ready again");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_database_that_cannot_keep_every_text_is_refused() {
+    let server = Postgres::start();
+    let store = Store::join(&server.url()).await.unwrap();
+    store.close().await;
+    sqlx::any::install_default_drivers();
+    let pool = sqlx::AnyPool::connect(&server.url()).await.unwrap();
+    let make = "CREATE DATABASE latin ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0";
+    sqlx::query(make).execute(&pool).await.unwrap();
+    pool.close().await;
+    let refused = Store::join(&server.url().replace("/postgres?", "/latin?")).await.unwrap_err();
+    assert!(matches!(&refused, StoreError::Encoding(found) if found == "LATIN1"), "{refused}");
+    let problem = contracts::Problem::from(refused);
+    assert!(problem.action.unwrap().contains("ENCODING 'UTF8'"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

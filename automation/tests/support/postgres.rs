@@ -59,11 +59,29 @@ impl Postgres {
         self.run("pg_ctl", &["-w", "-m", mode, "-l", &log, "-o", &options, "restart"]);
     }
 
+    /// As a standby, and a server that is about to become one: what is connected stays, and its writes are refused.
+    #[allow(dead_code)]
+    pub fn read_only(&self, refuse: bool) {
+        let settings = self.folder.path().join("cluster/postgresql.auto.conf");
+        let text = if refuse { "default_transaction_read_only = on\n" } else { "" };
+        std::fs::write(settings, text).unwrap();
+        self.run("pg_ctl", &["reload"]);
+    }
+
     /// The server's first process; what it has started are its children.
     #[allow(dead_code)]
     pub fn pid(&self) -> Option<u32> {
         let text = std::fs::read_to_string(self.folder.path().join("cluster/postmaster.pid")).ok()?;
         text.lines().next()?.trim().parse().ok()
+    }
+
+    /// What a query gives, as text.
+    #[allow(dead_code)]
+    pub fn ask(&self, query: &str) -> String {
+        let mut command = Command::new(self.programs.join("psql"));
+        let asked = command.arg(self.url()).args(["-AtXc", query]).output().unwrap();
+        assert!(asked.status.success(), "{query}: {asked:?}");
+        String::from_utf8(asked.stdout).unwrap().trim().to_owned()
     }
 
     pub fn url(&self) -> String {

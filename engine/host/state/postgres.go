@@ -49,14 +49,19 @@ func (opener) OpenBucketURL(ctx context.Context, address *url.URL) (*blob.Bucket
 	if table == "" {
 		table = "pulumi_state"
 	}
-	made, err := pulumi.NewPostgresBucket(ctx, &theirs)
+	err := patiently(ctx, func() error {
+		// It takes its own parameters out of the URL, which is all that is kept of it.
+		theirs = *address
+		theirs.Scheme = postgresScheme
+		made, err := pulumi.NewPostgresBucket(ctx, &theirs)
+		if err != nil {
+			return err
+		}
+		return made.Close()
+	})
 	if err != nil {
 		return nil, err
 	}
-	if err := made.Close(); err != nil {
-		return nil, err
-	}
-	// It has taken its own parameters out of the URL.
 	db, err := sql.Open("postgres", theirs.String())
 	if err != nil {
 		return nil, err

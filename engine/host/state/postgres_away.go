@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// patience is how long a database is waited for that starts again, or that nobody reaches.
+// patience is how long a database is waited for that starts again, takes no writes, or that nobody reaches.
 const patience = 30 * time.Second
 
 // patiently asks again while the database is away: a change that meets a restart is not to fail for that. A statement of
@@ -31,8 +31,9 @@ func patiently(ctx context.Context, ask func() error) error {
 	}
 }
 
-// stops are the codes of a database that ends or is not ready yet. Those of broken connections begin with 08.
-var stops = []string{"57P01", "57P02", "57P03"}
+// stops are the codes of a database that ends, is not ready yet, takes no writes as a standby does, or has no room for another
+// connection. Those of broken connections begin with 08.
+var stops = []string{"57P01", "57P02", "57P03", "25006", "53300"}
 
 func isAway(err error) bool {
 	var told interface{ SQLState() string }

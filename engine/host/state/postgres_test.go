@@ -150,3 +150,48 @@ func TestAChangeThatMeetsARestartOfTheDatabaseGoesOn(t *testing.T) {
 		t.Errorf("the locks are %v", held)
 	}
 }
+
+func TestAChangeAndAnOpeningThatMeetADatabaseWithoutWritesGoOn(t *testing.T) {
+	b := newTable(t)
+	refuse := func(value string) {
+		for _, statement := range []string{
+			"ALTER SYSTEM SET default_transaction_read_only = " + value, "SELECT pg_reload_conf()",
+		} {
+			_, err := b.db.Exec(statement)
+			b.must(err)
+		}
+	}
+	refuse("on")
+	t.Cleanup(func() { refuse("off") })
+	opened := make(chan error, 1)
+	go func() {
+		_, _, err := openFiles(b.ctx, b.url+"&table=of_the_opening")
+		opened <- err
+	}()
+	// It is seen by a session with its next statement.
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		var refused string
+		b.must(b.db.QueryRow("SHOW transaction_read_only").Scan(&refused))
+		if refused == "on" {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("writes are never refused")
+		}
+	}
+	changed := make(chan struct{})
+	go func() {
+		defer close(changed)
+		b.up("late")
+	}()
+	select {
+	case <-changed:
+		t.Error("a change ended while nothing could be written")
+	case err := <-opened:
+		t.Errorf("the opening ended while nothing could be written: %v", err)
+	case <-time.After(2 * time.Second):
+	}
+	refuse("off")
+	<-changed
+	b.must(<-opened)
+}

@@ -11,6 +11,7 @@ use tracing::Instrument as _;
 use tracing::field::Empty;
 
 use super::ending::{Ending, Why};
+use super::repeated::Repeated;
 use super::room::Rooms;
 use super::run::Run;
 use super::{Parts, drive};
@@ -70,6 +71,7 @@ impl Claimer {
     pub async fn claim_all(self: Arc<Self>, tasks: TaskTracker) {
         let shutdown = &self.parts.shutdown;
         let mut work = self.parts.store.work();
+        let mut outage = Repeated::default();
         while !shutdown.is_cancelled() {
             work.borrow_and_update();
             if self.held().len() < IN_HAND && self.rooms.has_place() {
@@ -79,8 +81,9 @@ impl Claimer {
                         Arc::clone(&self).take(claimed, &tasks);
                         continue;
                     }
-                    Ok(None) => {}
-                    Err(error) => tracing::warn!(%error, "no operation could be claimed"),
+                    Ok(None) => outage = Repeated::default(),
+                    Err(error) if outage.is_news() => tracing::warn!(%error, "no operation could be claimed"),
+                    Err(_) => {}
                 }
             }
             tokio::select! {

@@ -17,6 +17,7 @@ use tracing::{Instrument as _, Span};
 
 use super::Parts;
 use super::ending::{Ending, Why};
+use super::repeated::Repeated;
 use super::room::{Place, Room};
 use crate::engine::engine_options;
 use crate::lifecycle::state::Event;
@@ -306,13 +307,19 @@ impl Run {
         let last = phases.last();
         let end = End { state, phases, error: error.clone(), change, left };
         // An end that is not on record would block the workspace, so it is tried until it is.
+        let mut outage = Repeated::default();
         loop {
             match self.parts.store.finish(&self.hold, end.clone()).await {
                 Ok(()) => break,
                 Err(StoreError::Fenced) => return self.leave(),
-                Err(error) => {
-                    tracing::error!(%error, "the end of the operation is not stored yet")
+                Err(error) if outage.is_news() => {
+                    tracing::error!(%error, "the end of the operation is not stored yet");
                 }
+                Err(_) => {}
+            }
+            // Whoever has a claim on it by now ends it.
+            if self.ending.why() == Some(Why::Fenced) {
+                return self.leave();
             }
             if self.parts.shutdown.is_cancelled() {
                 return;
@@ -346,16 +353,19 @@ impl Run {
         });
     }
 
-    /// A disk that is full and a database that is away are waited for: what was accepted is not given up for that.
+    /// A disk that is full and a database that is away or takes no writes are waited for: what was accepted is not given up for that.
     pub async fn patiently<T, F>(&self, mut write: impl FnMut() -> F) -> Result<T, Problem>
     where
         F: Future<Output = Result<T, StoreError>>,
     {
+        let mut outage = Repeated::default();
         loop {
             match write().await {
-                Err(error @ (StoreError::Full | StoreError::Away(_))) => {
+                Err(error) if error.passes() => {
                     self.check_cancelled()?;
-                    tracing::warn!(%error, "waiting for the store");
+                    if outage.is_news() {
+                        tracing::warn!(%error, "waiting for the store");
+                    }
                     tokio::time::sleep(STORE_RETRY).await;
                 }
                 Err(StoreError::Fenced) => {

@@ -19,6 +19,9 @@ pub(super) trait Database: std::fmt::Debug + Send + Sync {
     /// database's.
     async fn write(&self, job: Job) -> Result<()>;
 
+    /// A SELECT of 1 where all writes are refused, else of 0.
+    fn is_read_only(&self) -> &'static str;
+
     /// Milliseconds since 1970 by the clock that all processes share.
     fn now(&self) -> &'static str;
 

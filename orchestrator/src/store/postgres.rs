@@ -10,7 +10,7 @@ use sqlx::postgres::PgListener;
 use sqlx::{AnyConnection, AnyPool, Executor as _};
 
 use super::database::{Database, Job, Topic, Wakes};
-use super::{Result, migrations};
+use super::{Result, StoreError, migrations};
 
 const CONNECTIONS: u32 = 16;
 
@@ -89,6 +89,10 @@ impl Database for Postgres {
         " FOR UPDATE OF o SKIP LOCKED"
     }
 
+    fn is_read_only(&self) -> &'static str {
+        "SELECT current_setting('transaction_read_only')::bool::int::bigint"
+    }
+
     fn is_alone(&self) -> bool {
         false
     }
@@ -110,11 +114,18 @@ impl Drop for Postgres {
     }
 }
 
-/// Brings the tables up to date.
+/// Brings the tables up to date, where all that people write can be kept.
 pub(super) async fn make(url: &str, tables: Migrator) -> Result<()> {
     sqlx::any::install_default_drivers();
     let pool = AnyPoolOptions::new().max_connections(1).acquire_timeout(PATIENCE).connect(url).await?;
-    let made = migrations::run(tables, &pool).await;
+    let made = async {
+        let encoding: String = sqlx::query_scalar("SHOW server_encoding").fetch_one(&pool).await?;
+        if encoding != "UTF8" {
+            return Err(StoreError::Encoding(encoding));
+        }
+        migrations::run(tables, &pool).await
+    };
+    let made = made.await;
     pool.close().await;
     made
 }

@@ -83,6 +83,11 @@ impl Database for Sqlite {
         ""
     }
 
+    /// Only a write would tell.
+    fn is_read_only(&self) -> &'static str {
+        "SELECT 0"
+    }
+
     fn is_alone(&self) -> bool {
         true
     }

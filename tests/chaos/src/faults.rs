@@ -77,6 +77,12 @@ async fn happen(world: &World, fault: &Fault) -> Result<()> {
             tokio::time::sleep(*time).await;
             world.pause_database(false)
         }
+        Fault::RefuseWrites { time } => {
+            let _turn = world.database.lock().await;
+            world.refuse_writes(true).await?;
+            tokio::time::sleep(*time).await;
+            world.refuse_writes(false).await
+        }
         Fault::KillMachine { which } => world.witness.kill_machine(*which).map(drop),
         Fault::RemoveMachine { which } => world.witness.remove_machine(*which).map(drop),
         Fault::LoseAnswers { time, .. }

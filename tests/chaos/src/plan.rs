@@ -58,6 +58,7 @@ pub enum Fault {
     PauseServer { server: usize, time: Duration },
     RestartDatabase { mode: &'static str },
     PauseDatabase { time: Duration },
+    RefuseWrites { time: Duration },
     LoseAnswers { percent: u8, seed: u64, time: Duration },
     SlowProvider { by: Duration, time: Duration },
     BusyProvider { percent: u8, seed: u64, time: Duration },
@@ -118,6 +119,7 @@ fn fault(chance: &mut StdRng, store: Store, provider: Provider) -> (At, Fault) {
         faults.extend([
             Fault::RestartDatabase { mode: pick(chance, &["fast", "immediate"]) },
             Fault::PauseDatabase { time },
+            Fault::RefuseWrites { time },
         ]);
     }
     match provider {
@@ -155,6 +157,7 @@ impl Fault {
             Fault::RestartDatabase { mode: "fast" } => "fast restart of PostgreSQL",
             Fault::RestartDatabase { .. } => "immediate restart of PostgreSQL",
             Fault::PauseDatabase { .. } => "SIGSTOP of PostgreSQL",
+            Fault::RefuseWrites { .. } => "PostgreSQL takes no writes",
             Fault::LoseAnswers { .. } => "provider's answers lost",
             Fault::SlowProvider { .. } => "provider slow",
             Fault::BusyProvider { .. } => "provider refuses with a time to wait",
@@ -209,7 +212,7 @@ mod tests {
             let plans = (0..400).map(|round| Plan::of(1, round, store, provider));
             plans.flat_map(|plan| plan.faults).map(|(_, fault)| fault.name()).collect()
         };
-        assert_eq!(names(Store::Postgres, Provider::Fake).len(), 13);
+        assert_eq!(names(Store::Postgres, Provider::Fake).len(), 14);
         assert_eq!(names(Store::Sqlite, Provider::Fake).len(), 10);
         let docker = names(Store::Sqlite, Provider::Docker);
         assert!(docker.contains("machine killed by hand") && docker.len() == 6, "{docker:?}");

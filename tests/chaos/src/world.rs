@@ -113,6 +113,14 @@ impl World {
         process::family(pid).into_iter().try_for_each(|pid| process::signal(pid, signal))
     }
 
+    /// Of PostgreSQL.
+    pub async fn refuse_writes(&self, refuse: bool) -> Result<()> {
+        if let Some(postgres) = self.postgres.clone() {
+            tokio::task::spawn_blocking(move || postgres.read_only(refuse)).await?;
+        }
+        Ok(())
+    }
+
     /// What is wrong is looked at by people: its folder with logs, store and states stays.
     pub fn keep(&mut self) -> Option<PathBuf> {
         self.folder.take().map(tempfile::TempDir::keep)

@@ -63,6 +63,49 @@ async fn what_an_orchestrator_that_died_has_begun_another_finishes_and_nothing_i
     assert_eq!(other.witness.docker_objects(), Vec::<String>::new());
 }
 
+#[tokio::test]
+async fn a_create_waits_while_the_database_takes_no_writes_and_then_succeeds() {
+    let server = Postgres::start();
+    let one = World::start_on_database(&server.url(), None).await;
+    let create = planned(&one).await;
+    server.read_only(true);
+    let not_ready = eventually("the server to be not ready", Duration::from_secs(20), || async {
+        let answer = one.api.request(Method::GET, "/ready").send().await.unwrap();
+        (answer.status() == 503).then_some(answer)
+    });
+    let problem: Value = not_ready.await.json().await.unwrap();
+    assert!(problem["detail"].as_str().unwrap().contains("takes no writes"), "{problem:#}");
+    // Everything outside is done meanwhile, as far as it goes without a word to the store.
+    eventually("the operation to wait", Duration::from_secs(60), || async {
+        one.log().contains("the database takes no writes").then_some(())
+    })
+    .await;
+    let id = create["id"].as_str().unwrap();
+    let operation: Value = one.api.get(&format!("/v1/operations/{id}")).await;
+    assert_eq!(operation["state"], "running", "{operation:#}");
+    server.read_only(false);
+    one.api.succeeded(&create).await;
+    assert_eq!(one.api.workspace("demo").await["state"], "ready");
+    assert_eq!(one.witness.containers().len(), 1);
+    one.api.succeeded(&one.api.delete("demo").await).await;
+    assert_eq!(one.witness.docker_objects(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn who_ends_cleanly_gives_back_what_only_one_of_all_does() {
+    let server = Postgres::start();
+    let mut one = World::start_on_database(&server.url(), None).await;
+    let held =
+        || server.ask("SELECT name FROM leases WHERE until > extract(epoch FROM now()) * 1000 ORDER BY 1");
+    eventually("the leases to be taken", Duration::from_secs(30), || async {
+        let held = held();
+        (held.contains("reconciler") && held.contains("sweeper")).then_some(())
+    })
+    .await;
+    assert_eq!(one.terminate(), Some(0));
+    assert_eq!(held(), "");
+}
+
 fn signal(pid: u32, name: &str) {
     assert!(std::process::Command::new("kill").args([name, &pid.to_string()]).status().unwrap().success());
 }
