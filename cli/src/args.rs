@@ -327,6 +327,8 @@ mod tests {
             "pilot ws create a --ref main",
             "pilot ws stop",
             "pilot ws rm a --all",
+            "pilot ws rm --deleted --all",
+            "pilot ws rm a --purge --forget",
             "pilot backup create a.backup --key-file k --database mysql://a/b",
             "pilot serve --ready-timeout 0",
             "pilot serve --instance-ports 9-1",

@@ -53,6 +53,7 @@ error_codes! {
     UnknownField "unknown_field" 400 final "The request has a field that does not exist";
     InvalidSlug "invalid_slug" 400 final "The slug is not a valid name";
     SlugTaken "slug_taken" 409 final "Another workspace has this slug";
+    NameAmbiguous "name_ambiguous" 409 final "Several deleted workspaces had this name";
     UnknownProvider "unknown_provider" 400 final "There is no such provider";
     ProviderInUse "provider_in_use" 409 final "Workspaces still exist";
     UnknownSize "unknown_size" 400 final "The provider has no such size";

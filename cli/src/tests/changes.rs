@@ -228,3 +228,26 @@ async fn a_workspace_can_be_forgotten_without_its_provider() {
     assert_eq!(shown.result, Ok(Outcome::Done));
     assert!(script.lock().unwrap().asked.contains(&"DELETE /v1/workspaces/demo?forget=true".to_owned()));
 }
+
+#[tokio::test]
+async fn what_is_kept_is_purged_by_name_or_all_of_it_and_one_that_fails_keeps_no_other() {
+    let (at, script) = server().await;
+    script.lock().unwrap().streams = vec![event(1, 2, r#""type":"done","state":"succeeded""#)];
+    let asked = |name: &str| format!("DELETE /v1/workspaces/{name}?purge=true&deleted=true");
+    let shown = pilot(at, "ws rm --purge --deleted one nothing demo --yes").await;
+    assert_eq!(crate::exit::of(&shown.result), crate::exit::NOT_FOUND, "{}", shown.err);
+    let seen = std::mem::take(&mut script.lock().unwrap().asked);
+    for name in ["one", "nothing", "demo"] {
+        assert!(seen.contains(&asked(name)), "{seen:?}");
+    }
+
+    // Of all, those that the server lists as deleted; by their ids.
+    script.lock().unwrap().deleted = false;
+    assert_eq!(pilot(at, "ws rm --purge --deleted --all --yes").await.result, Ok(Outcome::Done));
+    let seen = std::mem::take(&mut script.lock().unwrap().asked);
+    assert_eq!(seen[0], "GET /v1/workspaces?limit=1000&deleted=true");
+    assert_eq!(seen[1], asked("ws_1"));
+
+    let refused = pilot(at, "ws rm --purge --deleted --all").await;
+    assert!(refused.err.contains("whether all that is kept may be deleted"), "{}", refused.err);
+}

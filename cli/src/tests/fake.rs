@@ -232,6 +232,10 @@ async fn remember(State(script): State<Shared>, request: Request, next: axum::mi
         let problem = Problem::new(ErrorCode::Unauthorized, "No.").with_action("Log in.");
         return (StatusCode::UNAUTHORIZED, Json(problem)).into_response();
     }
+    if request.method() != "GET" && request.uri().path().starts_with("/v1/workspaces/nothing") {
+        let problem = Problem::new(ErrorCode::WorkspaceNotFound, "There is no workspace nothing.");
+        return (StatusCode::NOT_FOUND, Json(problem)).into_response();
+    }
     let problem = script.lock().unwrap().problem.clone();
     match problem {
         Some(problem) => (StatusCode::CONFLICT, problem).into_response(),
@@ -256,11 +260,7 @@ async fn logs(State(script): State<Shared>) -> Response {
     Json(json!({"text": text.unwrap_or_else(|| "one\ntwo\n".to_owned())})).into_response()
 }
 
-async fn stop(State(script): State<Shared>, Path(slug): Path<String>) -> Response {
-    if slug == "nothing" {
-        let problem = Problem::new(ErrorCode::WorkspaceNotFound, "There is no workspace nothing.");
-        return (StatusCode::NOT_FOUND, Json(problem)).into_response();
-    }
+async fn stop(State(script): State<Shared>) -> Response {
     let mut script = script.lock().unwrap();
     script.state = "stopped";
     accepted(&script)

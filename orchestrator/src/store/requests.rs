@@ -31,6 +31,8 @@ pub struct NewOperation {
     pub idempotency: Option<(String, String)>,
     /// Only of a workspace that has this tag.
     pub if_match: Option<String>,
+    /// Only of one that is deleted and kept: nobody has brought it back meanwhile.
+    pub of_kept: bool,
 }
 
 impl NewOperation {
@@ -46,6 +48,7 @@ impl NewOperation {
             principal: principal.to_owned(),
             idempotency: None,
             if_match: None,
+            of_kept: false,
         }
     }
 
@@ -135,7 +138,7 @@ impl Store {
             Some(_) => {
                 matches!(new.kind, OperationKind::Restore | OperationKind::Purge | OperationKind::Forget)
             }
-            None => new.kind != OperationKind::Restore,
+            None => new.kind != OperationKind::Restore && !new.of_kept,
         };
         if !fits {
             return Err(StoreError::Gone);
