@@ -106,7 +106,7 @@ error_codes! {
     ForeignObject "foreign_object" 409 final "The object belongs to somebody else";
     Fenced "fenced" 409 final "A newer operation owns the object";
     ProviderCapacity "provider_capacity" 503 retry "The provider has no room for the instance";
-    Canceled "canceled" 409 final "The operation was cancelled";
+    Canceled "canceled" 409 final "The operation was canceled";
 
     // This machine.
     OpencodeMissing "opencode_missing" 503 final "OpenCode is not installed";
