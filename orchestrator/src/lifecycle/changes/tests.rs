@@ -1,27 +1,8 @@
 //! Keys and repeats, without an engine.
 
-use std::sync::OnceLock;
-
 use super::*;
-use crate::operations::{Runner, stand_in};
+use crate::operations::stand_in::lifecycle;
 use crate::store::Store;
-
-async fn lifecycle(root: &std::path::Path) -> Lifecycle {
-    let parts = stand_in::parts(root).await;
-    // What is accepted stays queued.
-    parts.shutdown.cancel();
-    Lifecycle {
-        store: parts.store.clone(),
-        providers: parts.providers.clone(),
-        engine: Arc::clone(&parts.engine),
-        installation: parts.installation.clone(),
-        runner: Runner::new(parts),
-        default_provider: "test".parse().unwrap(),
-        repair: crate::reconcile::Repair::Auto,
-        stray_grace: std::time::Duration::ZERO,
-        gateway: OnceLock::new(),
-    }
-}
 
 fn caller(key: Option<&str>) -> Caller {
     let idempotency_key = key.map(str::to_owned);
@@ -194,4 +175,14 @@ async fn a_name_that_several_deleted_ones_had_is_refused_with_the_ids_to_choose_
         }
     }
     lifecycle.restore(&second.id.into(), Default::default(), &caller(None)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_workspace_has_a_url_below_the_gateway_that_was_told_and_none_without() {
+    let folder = tempfile::tempdir().unwrap();
+    let lifecycle = lifecycle(folder.path()).await;
+    let url = || lifecycle.view(row("demo")).url;
+    assert_eq!(url(), None);
+    lifecycle.gateway.set("https://pilot.example.com:8443".parse().unwrap()).unwrap();
+    assert_eq!(url().as_deref(), Some("https://demo.pilot.example.com:8443/"));
 }
