@@ -119,7 +119,7 @@ pub enum Error {
     #[error("changes were found where none were expected")]
     NoChangesExpected,
     /// It was cancelled; what had been done by then is in the state.
-    #[error("the operation was cancelled")]
+    #[error("the operation was canceled")]
     Canceled,
     /// The operation took longer than it may and was ended.
     #[error("the operation did not end within {timeout:?}")]

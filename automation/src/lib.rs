@@ -52,7 +52,7 @@
 //!
 //! # Logs
 //!
-//! Each operation is a `tracing` span, `operation`, with `stack`, `kind` and `outcome`: `done`, `failed`, `cancelled` or
+//! Each operation is a `tracing` span, `operation`, with `stack`, `kind` and `outcome`: `done`, `failed`, `canceled` or
 //! `timed out`. A span without an outcome is one whose future was dropped.
 //!
 //! # More

@@ -181,7 +181,7 @@ impl Stack {
 fn outcome(result: &Result<OperationResult>) -> &'static str {
     match result {
         Ok(_) => "done",
-        Err(Error::Canceled) => "cancelled",
+        Err(Error::Canceled) => "canceled",
         Err(Error::TimedOut { .. }) => "timed out",
         Err(_) => "failed",
     }

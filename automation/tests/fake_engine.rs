@@ -217,7 +217,7 @@ async fn each_operation_is_a_span_with_its_stack_its_kind_and_what_came_of_it() 
     for span in [
         r#"operation{stack="dev" kind=Up outcome="done"}"#,
         r#"operation{stack="dev" kind=Up outcome="failed"}"#,
-        r#"operation{stack="dev" kind=Preview outcome="cancelled"}"#,
+        r#"operation{stack="dev" kind=Preview outcome="canceled"}"#,
     ] {
         assert!(text.contains(span), "{span} is not in {text}");
     }

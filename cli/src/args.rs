@@ -16,7 +16,7 @@ use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use contracts::network::PortRange;
 
 use crate::contexts;
@@ -86,7 +86,16 @@ pub struct Args {
 impl Args {
     /// As it was typed; what is wrong usage ends the program with 2.
     pub fn read() -> Self {
-        Self::try_parse().and_then(Self::sound).unwrap_or_else(|error| error.exit())
+        let read = || Self::from_arg_matches(&Self::parser().try_get_matches()?)?.sound();
+        read().unwrap_or_else(|error: clap::Error| error.format(&mut Self::parser()).exit())
+    }
+
+    /// The command line as it is read. Clap's own usage in an error has also what was said beside, on the line or in a variable, as
+    /// if a command needed it; here it is the same as in the command's help.
+    fn parser() -> clap::Command {
+        let mut command = Self::command();
+        command.build();
+        with_usage(command)
     }
 
     /// What parts of the command line say of each other.
@@ -110,6 +119,14 @@ impl Args {
         let config = named(&self.config).unwrap_or_else(contexts::default_folder);
         Folders { data, data_is_named, config }
     }
+}
+
+/// Each command's usage is that of its help, also in an error.
+fn with_usage(mut command: clap::Command) -> clap::Command {
+    // The first word is the heading, which is written before it.
+    let usage = command.render_usage().ansi().to_string();
+    let usage = usage.split_once(' ').map(|(_, usage)| usage.to_owned()).unwrap_or_default();
+    command.override_usage(usage).mut_subcommands(with_usage)
 }
 
 /// Where things are kept.
@@ -271,6 +288,39 @@ mod tests {
         Args::command().debug_assert();
     }
 
+    /// All commands that can be typed, by their words.
+    fn commands(of: &clap::Command, words: &[&str], all: &mut Vec<Vec<String>>) {
+        let words = [words, &[of.get_name()]].concat();
+        match of.has_subcommands() {
+            true => of
+                .get_subcommands()
+                .filter(|one| one.get_name() != "help")
+                .for_each(|one| commands(one, &words, all)),
+            false => all.push(words.iter().map(|word| word.to_string()).collect()),
+        }
+    }
+
+    #[test]
+    fn no_usage_has_what_every_command_takes_as_if_a_command_needed_it() {
+        let (mut all, mut wrong) = (Vec::new(), 0);
+        commands(&Args::command(), &[], &mut all);
+        for words in &all {
+            let line =
+                words.iter().map(String::as_str).chain(["--json", "--data", "here", "--config", "there"]);
+            // Nothing else is said, so that whoever needs something misses it.
+            let Err(error) = Args::parser().try_get_matches_from(line) else { continue };
+            assert_eq!(error.kind(), ErrorKind::MissingRequiredArgument, "{words:?}: {error}");
+            let text = error.to_string();
+            let usage = text.lines().find(|line| line.starts_with("Usage: ")).unwrap();
+            assert!(usage.starts_with(&format!("Usage: {} ", words.join(" "))), "{usage}");
+            for option in ["--json", "--data", "--config", "--server", "--token"] {
+                assert!(!usage.contains(option), "{usage}");
+            }
+            wrong += 1;
+        }
+        assert!(all.len() > 40 && wrong > 25, "{wrong} of {}", all.len());
+    }
+
     #[test]
     fn connection_flags_stand_anywhere_after_the_noun() {
         for line in ["pilot ws --server http://a:1 ls", "pilot ws ls --server http://a:1 --json"] {
@@ -310,6 +360,8 @@ mod tests {
             "pilot ws create a --ref main",
             "pilot ws stop",
             "pilot ws rm a --all",
+            "pilot ws rm --deleted --all",
+            "pilot ws rm a --purge --forget",
             "pilot backup create a.backup --key-file k --database mysql://a/b",
             "pilot serve --ready-timeout 0",
             "pilot serve --instance-ports 9-1",

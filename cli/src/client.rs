@@ -82,6 +82,9 @@ pub enum Change {
     Purge,
     /// Without its provider, which is gone for good.
     Forget,
+    /// What is deleted and kept, and nothing else.
+    PurgeKept,
+    ForgetKept,
 }
 
 impl Client {
@@ -141,6 +144,7 @@ impl Client {
 
     pub async fn change(&self, name: &WorkspaceRef, change: Change) -> Result<Accepted, Problem> {
         let post = |verb: &str| self.request(Method::POST, &format!("/v1/workspaces/{name}/{verb}"));
+        let delete = |how: &str| self.request(Method::DELETE, &format!("/v1/workspaces/{name}{how}"));
         let request = match change {
             Change::Start => post("start"),
             Change::Stop => post("stop"),
@@ -148,9 +152,11 @@ impl Client {
             Change::Resume => post("resume"),
             Change::Restart => post("restart"),
             Change::Apply => post("apply"),
-            Change::Delete => self.request(Method::DELETE, &format!("/v1/workspaces/{name}")),
-            Change::Purge => self.request(Method::DELETE, &format!("/v1/workspaces/{name}?purge=true")),
-            Change::Forget => self.request(Method::DELETE, &format!("/v1/workspaces/{name}?forget=true")),
+            Change::Delete => delete(""),
+            Change::Purge => delete("?purge=true"),
+            Change::Forget => delete("?forget=true"),
+            Change::PurgeKept => delete("?purge=true&deleted=true"),
+            Change::ForgetKept => delete("?forget=true&deleted=true"),
         };
         self.json(request.timeout(ANSWER_TIMEOUT)).await
     }

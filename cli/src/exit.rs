@@ -60,7 +60,7 @@ mod tests {
         (NOT_FOUND, "not_found workspace_not_found operation_not_found home_gone rollout_not_found"),
         (
             CONFLICT,
-            "slug_taken provider_in_use workspace_stopped operation_in_progress idempotency_conflict \
+            "slug_taken name_ambiguous provider_in_use workspace_stopped operation_in_progress idempotency_conflict \
              precondition_failed stack_locked stack_unfinished state_newer foreign_object fenced canceled already_running \
              store_moved store_incomplete installation_exists backup_newer",
         ),

@@ -33,7 +33,8 @@ pub async fn run(op: Op, folders: &Folders, ui: &mut Ui) -> Result<Outcome, Prob
             };
             if !ui.json {
                 let after = total.map(|total| format!(" after {total}")).unwrap_or_default();
-                ui.say(format!("{:?} of {} succeeded{after}.", operation.kind, operation.subject()));
+                let (kind, subject) = (operation.kind.as_str(), operation.subject());
+                ui.say(format!("The {kind} of {subject} succeeded{after}."));
             }
             Ok(Outcome::Done)
         }
@@ -54,9 +55,9 @@ async fn cancel(client: &Client, id: &OperationId, no_wait: bool, ui: &mut Ui) -
     match ui.json {
         true => ui.document(&operation),
         false => ui.say(format!(
-            "{} ({:?} of {}): {}.",
+            "{} ({} of {}): {}.",
             id,
-            operation.kind,
+            operation.kind.as_str(),
             operation.subject(),
             ended(&operation)
         )),
@@ -66,7 +67,7 @@ async fn cancel(client: &Client, id: &OperationId, no_wait: bool, ui: &mut Ui) -
 
 fn ended(operation: &Operation) -> &'static str {
     match operation.state {
-        OperationState::Canceled => "cancelled",
+        OperationState::Canceled => "canceled",
         OperationState::Queued | OperationState::Running => "will end as soon as it can",
         OperationState::Succeeded => "had succeeded already",
         OperationState::Failed => "had failed already",
@@ -82,8 +83,7 @@ fn table(list: &OperationList, ui: &mut Ui) {
     let row = |operation: &Operation| {
         let age = operation.phases.queued.map(|at| duration(now - at.as_millisecond())).unwrap_or_default();
         let code = operation.error.as_ref().map(|problem| problem.code.to_string()).unwrap_or_default();
-        let kind = format!("{:?}", operation.kind).to_lowercase();
-        let state = operation.state.as_str().to_owned();
+        let [kind, state] = [operation.kind.as_str(), operation.state.as_str()].map(str::to_owned);
         vec![operation.id.to_string(), kind, operation.subject(), state, age, code]
     };
     let rows: Vec<_> = list.operations.iter().map(row).collect();
@@ -106,11 +106,11 @@ fn show(operation: &Operation, ui: &mut Ui) {
         return;
     }
     ui.say(format!(
-        "{} {:?} of {}: {:?}",
+        "{} ({} of {}): {}",
         operation.id,
-        operation.kind,
+        operation.kind.as_str(),
         operation.subject(),
-        operation.state
+        operation.state.as_str()
     ));
     let mut before = None;
     for phase in Phase::ALL {

@@ -134,6 +134,7 @@ fn orchestrator_config(serve: &Serve, listen: SocketAddr, gateway: SocketAddr) -
         listen,
         admin_listen: serve.listen_admin.or(defaults.admin_listen),
         gateway: Some(gateway),
+        gateway_url: serve.gateway_url.clone(),
         database: serve.database.clone(),
         default_provider: serve.provider.clone().or(first),
         providers: serve.providers.clone(),

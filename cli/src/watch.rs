@@ -133,7 +133,7 @@ fn without_reason(operation: &Operation, state: OperationState) -> Problem {
     };
     Problem::new(
         code,
-        format!("The operation on {} ended as {state:?} without a reason.", operation.subject()),
+        format!("The operation on {} ended as {} without a reason.", operation.subject(), state.as_str()),
     )
     .with_action(format!("`pilot op get {}` shows it.", operation.id))
 }

@@ -53,6 +53,7 @@ error_codes! {
     UnknownField "unknown_field" 400 final "The request has a field that does not exist";
     InvalidSlug "invalid_slug" 400 final "The slug is not a valid name";
     SlugTaken "slug_taken" 409 final "Another workspace has this slug";
+    NameAmbiguous "name_ambiguous" 409 final "Several deleted workspaces had this name";
     UnknownProvider "unknown_provider" 400 final "There is no such provider";
     ProviderInUse "provider_in_use" 409 final "Workspaces still exist";
     UnknownSize "unknown_size" 400 final "The provider has no such size";
@@ -105,7 +106,7 @@ error_codes! {
     ForeignObject "foreign_object" 409 final "The object belongs to somebody else";
     Fenced "fenced" 409 final "A newer operation owns the object";
     ProviderCapacity "provider_capacity" 503 retry "The provider has no room for the instance";
-    Canceled "canceled" 409 final "The operation was cancelled";
+    Canceled "canceled" 409 final "The operation was canceled";
 
     // This machine.
     OpencodeMissing "opencode_missing" 503 final "OpenCode is not installed";

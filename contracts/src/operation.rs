@@ -35,6 +35,27 @@ pub enum OperationKind {
     Teardown,
 }
 
+impl OperationKind {
+    /// As JSON has it, and as people read it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            OperationKind::Create => "create",
+            OperationKind::Start => "start",
+            OperationKind::Stop => "stop",
+            OperationKind::Suspend => "suspend",
+            OperationKind::Resume => "resume",
+            OperationKind::Restart => "restart",
+            OperationKind::Apply => "apply",
+            OperationKind::Update => "update",
+            OperationKind::Delete => "delete",
+            OperationKind::Purge => "purge",
+            OperationKind::Restore => "restore",
+            OperationKind::Forget => "forget",
+            OperationKind::Teardown => "teardown",
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OperationState {
@@ -101,6 +122,31 @@ pub struct Operation {
 }
 
 impl Operation {
+    /// One that was accepted now and waits for its turn. About no workspace, until its caller says about which.
+    pub fn queued(
+        id: OperationId,
+        kind: OperationKind,
+        runtime_id: RuntimeId,
+        provider: ProviderName,
+        request_id: impl Into<String>,
+    ) -> Self {
+        let mut phases = Phases::default();
+        phases.reach(Phase::Queued, Timestamp::now());
+        Self {
+            id,
+            kind,
+            workspace_id: None,
+            slug: None,
+            runtime_id,
+            provider: Some(provider),
+            state: OperationState::Queued,
+            phases,
+            update: None,
+            error: None,
+            request_id: request_id.into(),
+        }
+    }
+
     /// What it is about, for people: a workspace, or what those of a provider share.
     pub fn subject(&self) -> String {
         match (&self.slug, &self.provider) {

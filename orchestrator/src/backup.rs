@@ -31,6 +31,8 @@ pub use seal::Key;
 /// What parts are named.
 const SECRETS: &str = "secrets/";
 const PULUMI: &str = "pulumi/";
+/// States that an import has replaced, which only people read.
+const REPLACED: &str = "replaced/";
 const CONFIG: &str = "config/opencode.json";
 
 /// Hears what is being done.

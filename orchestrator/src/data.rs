@@ -37,6 +37,11 @@ impl Layout {
         self.root.join("pulumi")
     }
 
+    /// States that an import has replaced.
+    pub fn replaced(&self) -> PathBuf {
+        self.pulumi().join("replaced")
+    }
+
     /// Pulumi's states, where no database has them.
     pub fn state(&self) -> PathBuf {
         self.pulumi().join("state")

@@ -113,15 +113,20 @@ pub fn left(
         (!left.is_empty()).then(|| Check {
             name: format!("left {provider}"),
             ok: true,
-            detail: format!("these are of workspaces that the store does not know: {}", left.join(", ")),
+            detail: format!("these are of no workspace that this server knows: {}", left.join(", ")),
             action: Some(LEFT.to_owned()),
         })
     };
     owned.iter().filter_map(of).collect()
 }
 
-const LEFT: &str = "They were made after the backup that was restored, or are left over. Take what you need of their homes; \
-                    what stays is for you to remove at the provider. How long the rest is left is said to `pilot serve` with --stray-grace.";
+/// What is known is said first, and why it may be so after it, the likeliest first.
+const LEFT: &str = "\
+    Likely one of these. A backup was restored that is older than they are: with a newer one their workspaces are back. Another \
+    Pilot has this installation's secrets, as a copy of its data folder does, and they are its own: serve one of the two alone, or \
+    the copy with `pilot serve --repair report`, which removes nothing. Or an answer of the provider was lost, and they are left \
+    over. What is no home is removed by itself after a time; `pilot serve --stray-grace 7d` gives you more. A home stays: take \
+    what you need of it, and remove it at the provider.";
 
 const SLOWER: &str = "not warm: each create, delete and preview starts the Pulumi CLI, which takes one to three \
      seconds and 100 MB more.";
@@ -215,6 +220,11 @@ mod tests {
         let checks = left(&owned, &runtimes, &[]);
         assert_eq!(checks.len(), 1);
         assert!(checks[0].detail.contains(&format!("container c-{lost} of {lost}")), "{checks:?}");
+        assert!(!checks[0].detail.contains("backup"), "why it is so is not known: {checks:?}");
+        let action = checks[0].action.as_deref().unwrap();
+        let at = ["A backup", "Another Pilot", "was lost", "`pilot serve --stray-grace"]
+            .map(|word| action.find(word));
+        assert!(at.is_sorted() && at[0].is_some(), "{action}");
         assert!(!checks[0].detail.contains(known.as_str()), "{checks:?}");
         assert!(left(&[(name, vec![object(&known)])], &runtimes, &[]).is_empty());
     }

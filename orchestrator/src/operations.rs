@@ -188,6 +188,6 @@ fn is_open(problem: &Problem) -> bool {
 fn canceled(problem: Problem) -> Problem {
     match problem.code == ErrorCode::Canceled {
         true => problem,
-        false => Problem::new(ErrorCode::Canceled, format!("Cancelled, after: {}", problem.detail)),
+        false => Problem::new(ErrorCode::Canceled, format!("Canceled, after: {}", problem.detail)),
     }
 }

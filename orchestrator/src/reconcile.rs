@@ -168,7 +168,7 @@ impl Reconciler {
         let mut runs = false;
         let decision = match row.desired {
             // There is nothing to see that would change what follows.
-            Desired::Deleted => Decision { note: None, want: Some(self.ending(row).await?) },
+            Desired::Deleted => Decision { note: None, want: self.ending(row).await? },
             _ => {
                 // What was said of another version of it may have been true of that alone.
                 let listed = listed.filter(|_| row.tag() == before.tag());
@@ -200,12 +200,15 @@ impl Reconciler {
     }
 
     /// As somebody has asked for its end: a purge that failed is no delete that keeps the home.
-    async fn ending(&self, row: &WorkspaceRow) -> Result<OperationKind, Problem> {
+    async fn ending(&self, row: &WorkspaceRow) -> Result<Option<OperationKind>, Problem> {
+        if waits_for_people(row) {
+            return Ok(None);
+        }
         let last = match &row.operation {
             Some(id) => self.store.operation(id).await?.map(|operation| operation.kind),
             None => None,
         };
-        Ok(last.filter(|kind| matches!(kind, OperationKind::Purge)).unwrap_or(OperationKind::Delete))
+        Ok(Some(last.filter(|kind| matches!(kind, OperationKind::Purge)).unwrap_or(OperationKind::Delete)))
     }
 
     /// Of the version that was looked at: a newer wish of somebody counts more.
@@ -246,6 +249,13 @@ impl Reconciler {
     }
 }
 
+/// Its delete has met what is somebody else's. No waiting makes that ours: who removes it there deletes the workspace again, or
+/// releases it.
+fn waits_for_people(row: &WorkspaceRow) -> bool {
+    row.desired == Desired::Deleted
+        && row.error.as_ref().is_some_and(|problem| problem.code == ErrorCode::ForeignObject)
+}
+
 /// Something of it is not known or not done.
 fn is_open(row: &WorkspaceRow) -> bool {
     !matches!(row.observed, Observed::Stopped | Observed::Suspended)
@@ -278,13 +288,4 @@ fn since(row: &WorkspaceRow) -> Duration {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_does_not_help_is_tried_less_and_less_often_and_never_given_up() {
-        let seconds = |attempts| pause(attempts).as_secs();
-        assert_eq!([0, 1, 2, 3, 10].map(seconds), [0, 10, 20, 40, 3600]);
-        assert_eq!(seconds(u32::MAX), 3600);
-    }
-}
+mod tests;

@@ -11,6 +11,7 @@ use provider_server::Registry;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use crate::boot::DataFolderBoot;
 use crate::data::{DataFolder, other_secrets};
@@ -43,6 +44,9 @@ pub struct Config {
     pub admin_listen: Option<SocketAddr>,
     /// Where the gateway of this installation will listen; for the exposure check.
     pub gateway: Option<SocketAddr>,
+    /// Where browsers reach the gateway: workspaces are hosts below its name. Absent where [`Running::gateway_listens`] says it, or
+    /// where nobody knows: then workspaces have no URL.
+    pub gateway_url: Option<Url>,
     /// A `postgres://` that other orchestrators share, for the store and for Pulumi's state; else both are in the data folder.
     pub database: Option<String>,
     /// The provider of a create that names none; else the first that there is, `local` before others.
@@ -73,6 +77,7 @@ impl Default for Config {
             listen: loopback(host.orchestrator),
             admin_listen: Some(loopback(host.admin)),
             gateway: Some(loopback(host.gateway.http)),
+            gateway_url: None,
             database: None,
             default_provider: None,
             providers: Vec::new(),
@@ -179,7 +184,7 @@ pub async fn start(config: Config, data: DataFolder) -> Result<Running, Problem>
         default_provider,
         repair: config.repair,
         stray_grace: config.stray_grace,
-        gateway: OnceLock::new(),
+        gateway: config.gateway_url.map_or_else(OnceLock::new, OnceLock::from),
     });
     let tokens = Tokens { admin: data.admin_token().to_owned(), gateway: data.gateway_token().to_owned() };
     let handle = metrics::install();
@@ -230,9 +235,12 @@ impl Running {
         self.admin_address
     }
 
-    /// Tells where the gateway listens, so that workspaces have URLs. The first word counts.
+    /// Tells where the gateway listens, so that workspaces have URLs where no other was said.
     pub fn gateway_listens(&self, address: SocketAddr) {
-        let _ = self.lifecycle.gateway.set(address);
+        let url = format!("http://{}:{}", network().domains.workspaces, address.port());
+        if let Ok(url) = url.parse() {
+            let _ = self.lifecycle.gateway.set(url);
+        }
     }
 
     /// Takes no more work, lets the engine end cleanly, and leaves what is unfinished to the next start.

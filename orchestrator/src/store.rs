@@ -344,8 +344,12 @@ impl From<StoreError> for Problem {
 }
 
 fn busy(other: &Operation) -> Problem {
-    let detail =
-        format!("{} is busy: operation {} ({:?}) has not ended.", other.subject(), other.id, other.kind);
+    let detail = format!(
+        "{} is busy: operation {} ({}) has not ended.",
+        other.subject(),
+        other.id,
+        other.kind.as_str()
+    );
     Problem::new(ErrorCode::OperationInProgress, detail)
         .with_action(format!("Wait for it with `pilot op watch {}`, then try again.", other.id))
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use contracts::ErrorCode;
 use orchestrator::backup::{Installation, Key, create, restore, verify};
-use orchestrator::data::DataFolder;
+use orchestrator::data::{DataFolder, Layout};
 use orchestrator::store::WorkspaceRow;
 use proptest::prelude::*;
 use sqlx::{Connection as _, Executor as _};
@@ -41,6 +41,9 @@ async fn every_table_every_state_and_every_secret_is_restored() {
     let world = world();
     let rows = inhabited(&world.from).await;
     std::fs::write(world.from.layout.opencode_config(), "{}").unwrap();
+    std::fs::create_dir_all(world.from.layout.replaced()).unwrap();
+    let replaced = |layout: &Layout| layout.replaced().join("rt-1.20261129T000000000000000Z.json");
+    std::fs::write(replaced(&world.from.layout), "{\"of\": \"before\"}").unwrap();
     let before = dump(&world.from).await;
     for (table, rows) in &before {
         assert!(
@@ -60,6 +63,7 @@ async fn every_table_every_state_and_every_secret_is_restored() {
     assert_eq!(states(&world.to).await, states(&world.from).await);
     assert_eq!(secrets(&world.to), secrets(&world.from));
     assert_eq!(std::fs::read(world.to.layout.opencode_config()).unwrap(), b"{}");
+    assert_eq!(std::fs::read(replaced(&world.to.layout)).unwrap(), b"{\"of\": \"before\"}");
     let data = DataFolder::open(&world.to.layout.root).unwrap();
     let store = open(&world.to).await;
     assert!(store.belongs_to(&data.secrets_digest()).await.unwrap());

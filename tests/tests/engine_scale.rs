@@ -121,6 +121,8 @@ async fn what_an_orchestrator_behind_the_load_balancer_had_accepted_when_it_was_
     here.compose(&["kill", "orchestrator-1"]);
     let accepted: Value = serde_json::from_str(accepted.lines().next().unwrap()).unwrap();
     let operation = accepted["operation"]["id"].as_str().unwrap();
+    let url = here.url("PILOT_GATEWAY_PORT", "/").replace("127.0.0.1", "demo.localhost");
+    assert_eq!(accepted["workspace"]["url"], url.as_str());
     here.pilot("orchestrator-2", &["op", "watch", operation]);
 
     // Through the load balancer and the gateway, as users come, from the first request on.

@@ -36,6 +36,10 @@ pub struct Serve {
     /// Where a gateway alone finds the orchestrator [default: the address of --listen-orchestrator]
     #[arg(long, value_name = "URL")]
     pub orchestrator_url: Option<Url>,
+    /// Where browsers reach the gateway, such as http://localhost:14080; workspaces are hosts below this name [default: the gateway
+    /// of this process; without one, workspaces are shown without a URL]
+    #[arg(long, env = "PILOT_GATEWAY_URL", value_name = "URL", value_parser = gateway_url)]
+    pub gateway_url: Option<Url>,
     /// Serve `local` workspaces on addresses that others can reach: they get your account's rights
     #[arg(long)]
     pub unsafe_expose_local: bool,
@@ -76,6 +80,26 @@ fn grace(text: &str) -> Result<Duration, &'static str> {
     time.ok_or("write a number with a unit, such as 30s, 10m, 24h, 7d; 0 for none")
 }
 
+/// A scheme, a name and a port, and nothing else: the rest is each workspace's.
+fn gateway_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| error.to_string())?;
+    if !["http", "https"].contains(&url.scheme()) {
+        return Err("it must begin with http:// or https://".to_owned());
+    }
+    if url.domain().is_none() {
+        return Err("it needs a name and no address, such as http://pilot.example.com: each workspace is a host below it".to_owned());
+    }
+    let mut bare = url.clone();
+    bare.set_path("/");
+    bare.set_query(None);
+    bare.set_fragment(None);
+    let (user, password) = (url.username(), url.password());
+    if bare != url || !user.is_empty() || password.is_some() {
+        return Err("it may only have a scheme, a name and a port".to_owned());
+    }
+    Ok(url)
+}
+
 /// Kept as text; a filter that cannot be read is wrong usage and not a silent log.
 fn log_filter(text: &str) -> Result<String, String> {
     let parsed = tracing_subscriber::EnvFilter::try_new(text);
@@ -106,6 +130,25 @@ pub enum Role {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn where_the_gateway_is_reached_is_a_scheme_a_name_and_a_port() {
+        for text in ["http://localhost:14080", "https://pilot.example.com/"] {
+            assert!(gateway_url(text).is_ok(), "{text}");
+        }
+        for (text, why) in [
+            ("", "relative URL"),
+            ("localhost:14080", "http://"),
+            ("http://127.0.0.1:14080", "a host below it"),
+            ("http://[::1]:14080", "a host below it"),
+            ("https://pilot.example.com/ui", "only have"),
+            ("https://pilot.example.com/?a=1", "only have"),
+            ("https://ada@pilot.example.com", "only have"),
+        ] {
+            let error = gateway_url(text).unwrap_err();
+            assert!(error.contains(why), "{text}: {error}");
+        }
+    }
 
     #[test]
     fn a_grace_is_a_number_with_a_unit_and_what_is_none_is_told_in_our_words() {

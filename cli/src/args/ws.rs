@@ -161,7 +161,8 @@ Examples:
   pilot ws restore demo
   pilot ws rm demo --purge --yes         now and for good
   pilot ws rm one two --yes
-  pilot ws rm --all                      asks once, with all names";
+  pilot ws rm --all                      asks once, with all names
+  pilot ws rm --purge --deleted --all    what is kept of those that are deleted, now and for good";
 
 const SEVERAL_EXAMPLES: &str = "\
 Several workspaces are asked together and change side by side. One that fails keeps no other from its change; the exit
@@ -313,6 +314,7 @@ pub struct Several {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("further").args(["purge", "forget"])))]
 pub struct Remove {
     #[command(flatten)]
     pub which: Several,
@@ -320,8 +322,11 @@ pub struct Remove {
     #[arg(long, short)]
     pub yes: bool,
     /// Remove its files as well, now and for good; also of a workspace that was deleted and is kept
-    #[arg(long, conflicts_with = "forget")]
+    #[arg(long)]
     pub purge: bool,
+    /// Only those that are deleted and kept; who has the name by now stays
+    #[arg(long, requires = "further")]
+    pub deleted: bool,
     /// Release it without its provider, which is gone for good: what exists there stays, and is named
     #[arg(long)]
     pub forget: bool,

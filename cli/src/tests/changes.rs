@@ -143,6 +143,29 @@ async fn stop_and_delete_end_with_what_became_of_the_workspace() {
 }
 
 #[tokio::test]
+async fn a_delete_that_keeps_the_files_says_until_when_and_how_to_have_them_back_or_gone() {
+    let (at, script) = server().await;
+    script.lock().unwrap().streams = vec![event(1, 0, r#""type":"done","state":"succeeded""#)];
+    script.lock().unwrap().with = json!({"homeUntil": "2026-11-24T10:00:00Z"});
+    let shown = pilot(at, "ws rm demo --yes").await;
+    assert_eq!(shown.out, "demo is deleted after 0 ms.\n");
+    let words = "Its files are kept until 2026-11-24T10:00:00Z: `pilot ws restore ws_1` brings it back, `pilot ws rm --purge ws_1` removes \
+                 them now.\n";
+    assert!(shown.err.ends_with(words), "{}", shown.err);
+    script.lock().unwrap().with = Value::Null;
+    let shown = pilot(at, "ws rm demo --yes").await;
+    assert!(shown.out == "demo is deleted after 0 ms.\n" && !shown.err.contains("kept"), "{}", shown.err);
+}
+
+#[tokio::test]
+async fn an_update_of_the_size_alone_asks_for_nothing_else() {
+    let (at, script) = server().await;
+    assert_eq!(pilot(at, "ws update demo --size large --no-wait").await.result, Ok(Outcome::Done));
+    assert_eq!(script.lock().unwrap().asked, ["POST /v1/workspaces/demo/update"]);
+    assert_eq!(script.lock().unwrap().bodies, [json!({"size": "large"})]);
+}
+
+#[tokio::test]
 async fn several_are_asked_before_one_is_watched_and_the_first_failure_is_the_exit_code() {
     let (at, script) = server().await;
     script.lock().unwrap().streams = vec![event(1, 0, r#""type":"done","state":"succeeded""#)];
@@ -195,21 +218,21 @@ async fn nothing_is_deleted_where_nobody_can_be_asked() {
 async fn an_operation_can_be_watched_again() {
     let (at, script) = server().await;
     script.lock().unwrap().streams = vec![create_events().concat()];
-    assert_eq!(pilot(at, "op watch op-1").await.out, "Create of demo succeeded after 5.0 s.\n");
+    assert_eq!(pilot(at, "op watch op-1").await.out, "The create of demo succeeded after 5.0 s.\n");
     let shown = pilot(at, "op get op-1").await;
-    assert_eq!(shown.out, "op-1 Create of demo: Succeeded\n  queued     0 ms\n  ready      5.0 s\n");
+    assert_eq!(shown.out, "op-1 (create of demo): succeeded\n  queued     0 ms\n  ready      5.0 s\n");
 }
 
 #[tokio::test]
 async fn a_cancel_waits_for_the_end_it_has_asked_for() {
     let (at, script) = server().await;
     script.lock().unwrap().running = true;
-    let canceled = r#"{"type":"/docs/errors/canceled","title":"T","status":409,"code":"canceled","detail":"Cancelled.","retryable":false}"#;
+    let canceled = r#"{"type":"/docs/errors/canceled","title":"T","status":409,"code":"canceled","detail":"Canceled.","retryable":false}"#;
     let done = event(1, 2, &format!(r#""type":"done","state":"canceled","error":{canceled}"#));
     script.lock().unwrap().streams = vec![done];
     let shown = pilot(at, "op cancel op-1").await;
     assert_eq!(shown.result, Ok(Outcome::Done));
-    assert_eq!(shown.out, "op-1 (Create of demo): cancelled.\n");
+    assert_eq!(shown.out, "op-1 (create of demo): canceled.\n");
     assert!(script.lock().unwrap().asked.contains(&"POST /v1/operations/op-1/cancel".to_owned()));
 }
 
@@ -217,7 +240,7 @@ async fn a_cancel_waits_for_the_end_it_has_asked_for() {
 async fn a_cancel_of_what_has_ended_says_how_that_was() {
     let (at, _) = server().await;
     let shown = pilot(at, "op cancel op-1").await;
-    assert_eq!(shown.out, "op-1 (Create of demo): had succeeded already.\n");
+    assert_eq!(shown.out, "op-1 (create of demo): had succeeded already.\n");
 }
 
 #[tokio::test]
@@ -227,4 +250,27 @@ async fn a_workspace_can_be_forgotten_without_its_provider() {
     let shown = pilot(at, "ws rm demo --yes --forget").await;
     assert_eq!(shown.result, Ok(Outcome::Done));
     assert!(script.lock().unwrap().asked.contains(&"DELETE /v1/workspaces/demo?forget=true".to_owned()));
+}
+
+#[tokio::test]
+async fn what_is_kept_is_purged_by_name_or_all_of_it_and_one_that_fails_keeps_no_other() {
+    let (at, script) = server().await;
+    script.lock().unwrap().streams = vec![event(1, 2, r#""type":"done","state":"succeeded""#)];
+    let asked = |name: &str| format!("DELETE /v1/workspaces/{name}?purge=true&deleted=true");
+    let shown = pilot(at, "ws rm --purge --deleted one nothing demo --yes").await;
+    assert_eq!(crate::exit::of(&shown.result), crate::exit::NOT_FOUND, "{}", shown.err);
+    let seen = std::mem::take(&mut script.lock().unwrap().asked);
+    for name in ["one", "nothing", "demo"] {
+        assert!(seen.contains(&asked(name)), "{seen:?}");
+    }
+
+    // Of all, those that the server lists as deleted; by their ids.
+    script.lock().unwrap().deleted = false;
+    assert_eq!(pilot(at, "ws rm --purge --deleted --all --yes").await.result, Ok(Outcome::Done));
+    let seen = std::mem::take(&mut script.lock().unwrap().asked);
+    assert_eq!(seen[0], "GET /v1/workspaces?limit=1000&deleted=true");
+    assert_eq!(seen[1], asked("ws_1"));
+
+    let refused = pilot(at, "ws rm --purge --deleted --all").await;
+    assert!(refused.err.contains("whether all that is kept may be deleted"), "{}", refused.err);
 }

@@ -18,8 +18,9 @@ use crate::args::Args;
 use crate::ui::Ui;
 use crate::{Outcome, run};
 
-pub const OPERATION: &str = "op-1";
-const AT: &str = "2026-11-23T10:00:0";
+mod documents;
+use documents::{AT, operation};
+pub use documents::{create_events, event, workspace};
 
 /// What the server will say, and what it was asked.
 #[derive(Default)]
@@ -72,6 +73,7 @@ pub fn router() -> (Router, Shared) {
         .route("/v1/workspaces/{slug}/stop", routing::post(stop))
         .route("/v1/workspaces/{slug}/restart", routing::post(ready))
         .route("/v1/workspaces/{slug}/apply", routing::post(ready))
+        .route("/v1/workspaces/{slug}/update", routing::post(update))
         .route("/v1/workspaces/{slug}/rename", routing::post(rename))
         .route("/v1/workspaces/{slug}/logs", routing::get(logs))
         .route("/v1/workspaces/{slug}/stack", routing::get(stack))
@@ -152,45 +154,6 @@ impl Write for Memory {
     }
 }
 
-/// One event as the server writes it, `second` seconds after the start.
-pub fn event(sequence: u64, second: u64, body: &str) -> String {
-    format!("id: {sequence}\ndata: {{\"sequence\":{sequence},\"at\":\"{AT}{second}Z\",{body}}}\n\n")
-}
-
-/// A create that goes well.
-pub fn create_events() -> Vec<String> {
-    let resource = |done| {
-        format!(
-            r#""type":"resource","op":"create","name":"home","resourceType":"pilot:local:Directory","done":{done}"#
-        )
-    };
-    vec![
-        event(1, 0, r#""type":"phase","phase":"queued""#),
-        event(2, 1, r#""type":"phase","phase":"planned""#),
-        event(3, 1, &resource(false)),
-        event(4, 2, &resource(true)),
-        event(5, 3, r#""type":"phase","phase":"applied""#),
-        event(6, 3, r#""type":"something-newer","x":1"#),
-        event(7, 5, r#""type":"phase","phase":"ready""#),
-        event(8, 5, r#""type":"done","state":"succeeded""#),
-    ]
-}
-
-pub fn workspace(state: &str) -> Value {
-    json!({
-        "id": "ws_1", "slug": "demo", "runtimeId": "rt-1", "provider": "local", "size": "host", "desired": "running",
-        "state": state, "since": format!("{AT}0Z"), "url": "http://demo.localhost:1/", "operation": OPERATION,
-        "createdAt": format!("{AT}0Z"),
-    })
-}
-
-fn operation() -> Value {
-    json!({
-        "id": OPERATION, "kind": "create", "workspaceId": "ws_1", "slug": "demo", "runtimeId": "rt-1", "state": "succeeded",
-        "phases": {"queued": format!("{AT}0Z"), "ready": format!("{AT}5Z")}, "requestId": "req-1",
-    })
-}
-
 async fn operations() -> Json<Value> {
     let mut failed = operation();
     failed["state"] = json!("failed");
@@ -232,6 +195,10 @@ async fn remember(State(script): State<Shared>, request: Request, next: axum::mi
         let problem = Problem::new(ErrorCode::Unauthorized, "No.").with_action("Log in.");
         return (StatusCode::UNAUTHORIZED, Json(problem)).into_response();
     }
+    if request.method() != "GET" && request.uri().path().starts_with("/v1/workspaces/nothing") {
+        let problem = Problem::new(ErrorCode::WorkspaceNotFound, "There is no workspace nothing.");
+        return (StatusCode::NOT_FOUND, Json(problem)).into_response();
+    }
     let problem = script.lock().unwrap().problem.clone();
     match problem {
         Some(problem) => (StatusCode::CONFLICT, problem).into_response(),
@@ -256,11 +223,7 @@ async fn logs(State(script): State<Shared>) -> Response {
     Json(json!({"text": text.unwrap_or_else(|| "one\ntwo\n".to_owned())})).into_response()
 }
 
-async fn stop(State(script): State<Shared>, Path(slug): Path<String>) -> Response {
-    if slug == "nothing" {
-        let problem = Problem::new(ErrorCode::WorkspaceNotFound, "There is no workspace nothing.");
-        return (StatusCode::NOT_FOUND, Json(problem)).into_response();
-    }
+async fn stop(State(script): State<Shared>) -> Response {
     let mut script = script.lock().unwrap();
     script.state = "stopped";
     accepted(&script)
@@ -280,7 +243,8 @@ async fn why(State(script): State<Shared>) -> Json<Value> {
 
 async fn delete(State(script): State<Shared>) -> Response {
     let mut script = script.lock().unwrap();
-    script.deleted = true;
+    // What has a time until when its home is kept is there by its id.
+    script.deleted = script.with["homeUntil"].is_null();
     accepted(&script)
 }
 
@@ -300,6 +264,12 @@ async fn list(State(script): State<Shared>, Query(query): Query<HashMap<String, 
 async fn ready(State(script): State<Shared>) -> Response {
     let mut script = script.lock().unwrap();
     script.state = "ready";
+    accepted(&script)
+}
+
+async fn update(State(script): State<Shared>, Json(body): Json<Value>) -> Response {
+    let mut script = script.lock().unwrap();
+    script.bodies.push(body);
     accepted(&script)
 }
 

@@ -24,14 +24,19 @@ pub async fn run(
 
 /// Deletes after a question.
 pub async fn delete(client: &Client, remove: Remove, ui: &mut Ui) -> Result<Outcome, Problem> {
-    let how = match (remove.forget, remove.purge) {
-        (true, _) => Change::Forget,
-        (_, true) => Change::Purge,
+    let how = match (remove.forget, remove.purge, remove.deleted) {
+        (true, _, false) => Change::Forget,
+        (true, _, true) => Change::ForgetKept,
+        (_, true, false) => Change::Purge,
+        (_, true, true) => Change::PurgeKept,
         _ => Change::Delete,
     };
     if !remove.yes && !ui.interactive {
-        let which =
-            if remove.which.all { "all workspaces".to_owned() } else { remove.which.slugs.join(", ") };
+        let which = match (remove.which.all, remove.deleted) {
+            (true, true) => "all that is kept".to_owned(),
+            (true, false) => "all workspaces".to_owned(),
+            _ => remove.which.slugs.join(", "),
+        };
         let detail = format!("Nobody can be asked here whether {which} may be deleted.");
         return Err(Problem::new(ErrorCode::BadRequest, detail)
             .with_action("Say `--yes` to delete without a question."));
@@ -40,23 +45,16 @@ pub async fn delete(client: &Client, remove: Remove, ui: &mut Ui) -> Result<Outc
     if !remove.yes {
         let mut shown = Vec::new();
         for name in &names {
-            // One that is deleted is there by its id alone. What is not there is told when it is asked for.
-            let place = match client.workspace(name).await {
-                Ok(workspace) => workspace.provider.to_string(),
-                Err(problem) if problem.code == ErrorCode::WorkspaceNotFound && remove.purge => {
-                    "deleted".to_owned()
-                }
-                Err(problem) if names.len() == 1 => return Err(problem),
-                Err(problem) => problem.code.to_string(),
-            };
             // Which context is the current one is easily forgotten.
             let context = client.context().map(|name| format!(", context {name}")).unwrap_or_default();
-            shown.push(format!("{name} ({place}{context})"));
+            shown.push(format!("{}{context})", describe(client, name, &remove, names.len()).await?));
         }
         let these = shown.join(", ");
         let question = match how {
-            Change::Forget => format!("Forget {these}, and leave whatever there is of it at its provider?"),
-            Change::Purge => format!("Delete {these} with all its files, for good?"),
+            Change::Forget | Change::ForgetKept => {
+                format!("Forget {these}, and leave whatever there is of it at its provider?")
+            }
+            Change::Purge | Change::PurgeKept => format!("Delete {these} with all its files, for good?"),
             _ => format!("Delete {these}?"),
         };
         if !ui.confirm(&question) {
@@ -65,6 +63,31 @@ pub async fn delete(client: &Client, remove: Remove, ui: &mut Ui) -> Result<Outc
         }
     }
     ask_all(client, &names, how, remove.which.no_wait, ui).await
+}
+
+/// What a question names it by: its name and where it is, and left open for what else is to be said. One that is deleted is
+/// there by its id alone. What is not there is told when it is asked for.
+async fn describe(
+    client: &Client,
+    name: &WorkspaceRef,
+    remove: &Remove,
+    many: usize,
+) -> Result<String, Problem> {
+    if remove.deleted && matches!(name, WorkspaceRef::Slug(_)) {
+        return Ok(format!("{name} (deleted"));
+    }
+    match client.workspace(name).await {
+        // Of those that are deleted, several had one name.
+        Ok(one) if one.home_until.is_some() => {
+            Ok(format!("{} ({}, deleted, {}", one.slug, one.id, one.provider))
+        }
+        Ok(one) => Ok(format!("{} ({}", one.slug, one.provider)),
+        Err(problem) if problem.code == ErrorCode::WorkspaceNotFound && remove.purge => {
+            Ok(format!("{name} (deleted"))
+        }
+        Err(problem) if many == 1 => Err(problem),
+        Err(problem) => Ok(format!("{name} ({}", problem.code)),
+    }
 }
 
 /// Which are meant, each once; `None` when it is all of them and none would be changed.
@@ -81,7 +104,9 @@ async fn wanted(
         }
     }
     if several.all {
-        let all = client.workspaces(&[]).await?.workspaces;
+        let kept = matches!(change, Change::PurgeKept | Change::ForgetKept);
+        let wanted: &[_] = if kept { &[("deleted", "true".to_owned())] } else { &[] };
+        let all = client.workspaces(wanted).await?.workspaces;
         // By id: a successor of a name is not what was asked for.
         names.extend(all.into_iter().filter(|one| changes(change, one)).map(|one| one.id.into()));
     }
@@ -97,7 +122,12 @@ fn changes(change: Change, workspace: &Workspace) -> bool {
         Change::Resume => desired == Desired::Suspended,
         // What its user has stopped stays stopped.
         Change::Suspend | Change::Restart => desired == Desired::Running,
-        Change::Apply | Change::Delete | Change::Purge | Change::Forget => true,
+        Change::Apply
+        | Change::Delete
+        | Change::Purge
+        | Change::Forget
+        | Change::PurgeKept
+        | Change::ForgetKept => true,
     }
 }
 

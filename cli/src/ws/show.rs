@@ -29,7 +29,8 @@ pub async fn list(client: &Client, wanted: &List, ui: &mut Ui) -> Result<Outcome
             format!("There is to be none, and there are {}: {}.", names.len(), names.join(", ")),
         );
         return Err(problem.with_action(
-            "Delete each with its files: `pilot ws rm --purge NAME`. `pilot ws ls --deleted` shows those that are only kept.",
+            "Delete them with their files: `pilot ws rm --purge --all`, and `pilot ws rm --purge --deleted --all` for those that \
+             are only kept.",
         ));
     }
     if ui.json {

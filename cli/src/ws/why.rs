@@ -44,7 +44,7 @@ fn done(operation: &Operation, now: Timestamp) -> String {
     let at = operation.phases.finished.or(operation.phases.queued);
     let ago = at.map(|at| format!("{} ago", ago(at, now))).unwrap_or_default();
     let code = operation.error.as_ref().map(|problem| format!(": {}", problem.code)).unwrap_or_default();
-    let kind = word(&operation.kind);
+    let kind = operation.kind.as_str();
     format!("  {ago:<14} {kind:<10} {}{code} ({})", operation.state.as_str(), operation.id)
 }
 

@@ -1,5 +1,5 @@
 //! The inside of a backup: a tar of parts. First `manifest.json`, last `contents.json`, which says what every part before it
-//! holds; between them `secrets/`, `config/`, `pulumi/` and `store/TABLE/NUMBER.jsonl`.
+//! holds; between them `secrets/`, `config/`, `replaced/`, `pulumi/` and `store/TABLE/NUMBER.jsonl`.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Result as IoResult};

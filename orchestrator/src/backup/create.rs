@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 use super::archive::{FORMAT, Manifest, Writer, failed};
 use super::seal::{Key, Sealer};
-use super::{CONFIG, Created, Installation, PULUMI, SECRETS, Tell};
+use super::{CONFIG, Created, Installation, PULUMI, REPLACED, SECRETS, Tell};
 use crate::data::{irreplaceable, other_secrets, unusable};
 use crate::engine::without_password;
 use crate::states::{States, Which, check, stack};
@@ -86,7 +86,7 @@ async fn version(store: &mut Copier) -> Result<i64, Problem> {
     }
 }
 
-/// With the operator's own file for every instance.
+/// With the operator's own file for every instance, and the states that imports have replaced.
 fn secrets(from: &Installation, writer: &mut Writer) -> Result<(), Problem> {
     let folder = from.layout.root.join("secrets");
     let entries = std::fs::read_dir(&folder).map_err(|error| unusable(&folder, &error))?;
@@ -105,6 +105,31 @@ fn secrets(from: &Installation, writer: &mut Writer) -> Result<(), Problem> {
     for (name, path) in files {
         let content = std::fs::read(&path).map_err(|error| unusable(&path, &error))?;
         writer.file(&name, content.len() as u64, content.as_slice())?;
+    }
+    replaced(from, writer)
+}
+
+fn replaced(from: &Installation, writer: &mut Writer) -> Result<(), Problem> {
+    let folder = from.layout.replaced();
+    if !folder.exists() {
+        return Ok(());
+    }
+    let entries = std::fs::read_dir(&folder).and_then(|entries| entries.collect::<Result<Vec<_>, _>>());
+    let mut paths: Vec<_> =
+        entries.map_err(|error| unusable(&folder, &error))?.into_iter().map(|entry| entry.path()).collect();
+    paths.sort();
+    for path in paths {
+        // What is being written has another ending.
+        let name = path.file_name().and_then(|name| name.to_str()).filter(|name| name.ends_with(".json"));
+        let Some(name) = name else { continue };
+        match std::fs::read(&path) {
+            Ok(content) => {
+                writer.file(&format!("{REPLACED}{name}"), content.len() as u64, content.as_slice())?
+            }
+            // It goes with its stack.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(unusable(&path, &error)),
+        }
     }
     Ok(())
 }

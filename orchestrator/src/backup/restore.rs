@@ -51,7 +51,7 @@ pub async fn restore(file: &Path, key: &Key, to: &Installation, tell: Tell<'_>) 
             Copier::make(&place, first.manifest.schema).await?
         }
     };
-    for folder in [layout.root.join("secrets"), layout.pulumi()] {
+    for folder in [layout.root.join("secrets"), layout.pulumi(), layout.replaced()] {
         make_private(&folder)?;
     }
     let states_are_rows = to.database.is_some();

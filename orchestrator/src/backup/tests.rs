@@ -78,7 +78,9 @@ async fn a_backup_of_a_newer_version_names_both_versions() {
 
 #[tokio::test]
 async fn parts_that_lead_out_of_their_folder_are_refused() {
-    for name in ["pulumi/.pulumi/../../../evil", "pulumi//etc/evil", "secrets/a/b", "secrets/.hidden"] {
+    for name in
+        ["pulumi/.pulumi/../../../evil", "pulumi//etc/evil", "secrets/a/b", "secrets/.hidden", "replaced/a/b"]
+    {
         let world = world();
         let mut writer = world.begin(&manifest());
         // The library that packs refuses such names of its own accord, or takes them apart.

@@ -8,7 +8,7 @@ use contracts::Problem;
 
 use super::archive::{CONTENTS, Contents, FORMAT, FileSum, MANIFEST, Manifest, Reader, Summing, unread};
 use super::seal::{Key, damaged, newer};
-use super::{CONFIG, PULUMI, Read, SECRETS, Tell};
+use super::{CONFIG, PULUMI, REPLACED, Read, SECRETS, Tell};
 use crate::data::{Layout, secrets_digest, unusable, write_private};
 use crate::states::{States, check, stack};
 use crate::store::copy::{Copier, Table, newest};
@@ -116,11 +116,15 @@ impl Found {
         } else {
             let mut content = Vec::new();
             entry.read_to_end(&mut content).map_err(failed)?;
-            let path = match name.strip_prefix(SECRETS) {
-                Some(secret) if !secret.contains('/') && !secret.starts_with('.') => {
+            let of = |folder: &str| {
+                name.strip_prefix(folder).filter(|file| !file.contains('/') && !file.starts_with('.'))
+            };
+            let path = match (of(SECRETS), of(REPLACED)) {
+                (Some(secret), _) => {
                     self.secrets.insert(secret.to_owned(), content.clone());
                     into.layout.map(|layout| layout.secret(secret))
                 }
+                (_, Some(state)) => into.layout.map(|layout| layout.replaced().join(state)),
                 _ if name == CONFIG => into.layout.map(Layout::opencode_config),
                 _ => return Err(newer(format!("It has a part {name}, which this version does not know."))),
             };

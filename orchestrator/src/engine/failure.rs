@@ -57,7 +57,7 @@ pub fn problem(error: Error, typed: impl Fn(&str) -> Option<ProviderError>) -> P
             "What was done is kept in the stack's journal. Mend what keeps the state from being written, then \
              try again.",
         ),
-        Error::Canceled => Problem::new(ErrorCode::Canceled, "The operation was cancelled."),
+        Error::Canceled => Problem::new(ErrorCode::Canceled, "The operation was canceled."),
         Error::TimedOut { .. } => Problem::new(ErrorCode::ProviderTimeout, words)
             .with_action("What was made is kept and owned. Look at the provider, then try again or delete."),
         Error::Interrupted { .. } | Error::HostDown { .. } => {

@@ -1,7 +1,5 @@
 //! A state that somebody has, in the place of the stack's own.
 
-use std::path::PathBuf;
-
 use contracts::stack::StackImport;
 use contracts::{ErrorCode, Problem};
 use jiff::Timestamp;
@@ -52,7 +50,7 @@ impl Engine {
     /// Removes what was kept of a stack's states, when the stack goes.
     pub(super) fn forget_replaced(&self, stack: &str) {
         let is_of = |name: &str| name.strip_prefix(stack).is_some_and(|rest| rest.starts_with('.'));
-        for file in std::fs::read_dir(self.replaced()).into_iter().flatten().flatten() {
+        for file in std::fs::read_dir(self.layout.replaced()).into_iter().flatten().flatten() {
             if file.file_name().to_str().is_some_and(is_of)
                 && let Err(error) = std::fs::remove_file(file.path())
             {
@@ -62,7 +60,7 @@ impl Engine {
     }
 
     fn keep(&self, stack: &str, state: &str) -> Result<String, Problem> {
-        let folder = self.replaced();
+        let folder = self.layout.replaced();
         let time = Timestamp::now().strftime("%Y%m%dT%H%M%S%9fZ");
         let path = folder.join(format!("{stack}.{time}.json"));
         let write = || {
@@ -71,10 +69,6 @@ impl Engine {
         };
         write().map_err(|error| unusable(&path, &error))?;
         Ok(path.display().to_string())
-    }
-
-    fn replaced(&self) -> PathBuf {
-        self.layout.pulumi().join("replaced")
     }
 }
 

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
+use contracts::operation::OperationKind;
 use contracts::plan::Plan;
 use contracts::stack::{LogTail, RepairStack, StackExport, StackImport, StackRepair};
 use contracts::why::Why;
@@ -142,6 +143,9 @@ pub struct DeleteQuery {
     /// With its home, which else is kept for a while; also of one that was deleted and is kept.
     #[serde(default)]
     purge: bool,
+    /// With one of the others: only what was deleted and is kept. Who has the name by now stays.
+    #[serde(default)]
+    deleted: bool,
 }
 
 /// Delete a workspace. Cancels what runs for it. Its home is kept for as long as the operator has set, and it can be restored
@@ -156,10 +160,17 @@ pub async fn delete(
     caller: Caller,
 ) -> AcceptedAnswer {
     detached(async move {
-        match (query.forget, query.purge) {
-            (true, _) => api.lifecycle.forget(&name, &caller.0).await,
-            (_, true) => api.lifecycle.purge(&name, &caller.0).await,
-            _ => api.lifecycle.delete(&name, &caller.0).await,
+        let lifecycle = &api.lifecycle;
+        match (query.forget, query.purge, query.deleted) {
+            (true, _, true) => lifecycle.clear_kept(&name, OperationKind::Forget, &caller.0).await,
+            (_, true, true) => lifecycle.clear_kept(&name, OperationKind::Purge, &caller.0).await,
+            (_, _, true) => {
+                Err(Problem::new(ErrorCode::BadRequest, "What is deleted cannot be deleted again.")
+                    .with_action("Say `purge=true` as well to remove what is kept of it, or `forget=true`."))
+            }
+            (true, ..) => lifecycle.forget(&name, &caller.0).await,
+            (_, true, _) => lifecycle.purge(&name, &caller.0).await,
+            _ => lifecycle.delete(&name, &caller.0).await,
         }
     })
     .await

@@ -174,7 +174,11 @@ impl Lifecycle {
                     if problem.code == ErrorCode::WorkspaceNotFound
                         && matches!(kind, OperationKind::Purge | OperationKind::Forget) =>
                 {
-                    self.one_kept(name).await?
+                    match self.one_kept(name).await {
+                        // Neither: what is there is the shorter list.
+                        Err(none) if none.code == ErrorCode::WorkspaceNotFound => return Err(problem),
+                        kept => kept?,
+                    }
                 }
                 row => row?,
             };

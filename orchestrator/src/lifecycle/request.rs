@@ -188,6 +188,7 @@ fn check_git(git: &GitSource) -> Result<(), Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::WorkspaceRow;
 
     fn git(url: &str, reference: Option<&str>) -> Result<(), ErrorCode> {
         let source = GitSource { url: url.to_owned(), reference: reference.map(str::to_owned) };
@@ -235,5 +236,25 @@ mod tests {
         }
         let many = (0..17).map(|index| (format!("l{index}"), String::new())).collect();
         assert!(check_labels(&many).is_err());
+    }
+
+    #[tokio::test]
+    async fn another_size_alone_asks_nothing_about_images_and_keeps_the_one_that_there_is() {
+        let provider = provider_fake::conformance::bench().await.provider;
+        let sizes: Vec<_> = provider.describe().sizes.into_iter().map(|size| size.name).collect();
+        let asked = |size: &str| UpdateWorkspace { image: None, size: Some(size.to_owned()) };
+        let wanted = update(asked(&sizes[1]), provider.as_ref()).await.unwrap();
+        assert_eq!(wanted, Update { size: Some(sizes[1].clone()), ..Update::default() });
+        let image = Some(Image::named("as-it-is"));
+        let slug = "demo".parse().unwrap();
+        let row =
+            WorkspaceRow { image, ..WorkspaceRow::new(slug, "fake".parse().unwrap(), sizes[0].clone()) };
+        let updated = row.updated(&wanted);
+        assert_eq!((&updated.image, &updated.size, updated.generation), (&row.image, &sizes[1], 2));
+        assert_eq!(updated.updated(&wanted), updated, "it has it already");
+        let unknown = update(asked("enormous"), provider.as_ref()).await.unwrap_err();
+        assert_eq!(unknown.code, ErrorCode::UnknownSize);
+        let none = UpdateWorkspace { image: None, size: None };
+        assert_eq!(update(none, provider.as_ref()).await.unwrap_err().code, ErrorCode::BadRequest);
     }
 }

@@ -1,10 +1,8 @@
 //! What the lifecycle API is made of, and its answers to questions.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use contracts::network::network;
 use contracts::operation::{Operation, OperationList};
 use contracts::plan::Plan;
 use contracts::stack::{LogTail, StackExport, StackRepair};
@@ -14,6 +12,7 @@ use contracts::{
     ErrorCode, InstallationId, OperationId, Problem, ProviderName, Slug, WorkspaceId, WorkspaceRef,
 };
 use provider_api::RuntimeRef;
+use url::Url;
 
 use super::changes::new_row;
 use super::request;
@@ -35,8 +34,8 @@ pub struct Lifecycle {
     pub repair: Repair,
     /// How long what is of no workspace that is known is left alone.
     pub stray_grace: Duration,
-    /// Where browsers reach the gateway, once it is known.
-    pub gateway: OnceLock<SocketAddr>,
+    /// Where browsers reach the gateway, once it is known; workspaces are hosts below its name.
+    pub gateway: OnceLock<Url>,
 }
 
 /// Who asked, for the log and for repeated requests.
@@ -188,9 +187,7 @@ impl Lifecycle {
     }
 
     pub(super) fn view(&self, row: WorkspaceRow) -> Workspace {
-        let domain = &network().domains.workspaces;
-        let url =
-            self.gateway.get().map(|gateway| format!("http://{}.{domain}:{}/", row.slug, gateway.port()));
+        let url = self.gateway.get().and_then(|gateway| url_below(gateway, &row.slug));
         Workspace {
             id: row.id,
             slug: row.slug,
@@ -212,6 +209,13 @@ impl Lifecycle {
             home_until: row.home_until,
         }
     }
+}
+
+/// A workspace's own host, with scheme and port of the gateway.
+fn url_below(gateway: &Url, slug: &Slug) -> Option<String> {
+    let mut url = gateway.clone();
+    url.set_host(Some(&format!("{slug}.{}", gateway.host_str()?))).ok()?;
+    Some(url.into())
 }
 
 pub fn route(row: WorkspaceRow) -> Route {

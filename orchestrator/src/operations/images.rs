@@ -13,8 +13,8 @@ const AT_ONCE: usize = 8;
 /// be read is told, and tried again with the next start.
 pub async fn learn(parts: &Parts) -> Result<(), Problem> {
     let has_images = |name: &str| parts.providers.get(name).is_ok_and(|provider| provider.images().is_some());
-    let rows = parts.store.workspaces().await?.into_iter();
-    let unknown = rows.filter(|row| row.image.is_none() && has_images(row.provider.as_str()));
+    let rows = parts.store.without_image().await?.into_iter();
+    let unknown = rows.filter(|row| has_images(row.provider.as_str()));
     let looks = futures_util::stream::iter(unknown.map(|row| of_state(parts, row)));
     looks.buffer_unordered(AT_ONCE).try_collect().await
 }

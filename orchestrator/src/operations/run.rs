@@ -388,5 +388,5 @@ impl Run {
 
 /// What a step that was cancelled ends with.
 pub fn canceled() -> Problem {
-    Problem::new(ErrorCode::Canceled, "The operation was cancelled.")
+    Problem::new(ErrorCode::Canceled, "The operation was canceled.")
 }

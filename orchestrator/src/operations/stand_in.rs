@@ -2,15 +2,17 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use contracts::InstallationId;
 use tokio_util::sync::CancellationToken;
 
-use super::{Feed, Parts};
+use super::{Feed, Parts, Runner};
 use crate::data::Layout;
 use crate::engine::Engine;
+use crate::lifecycle::Lifecycle;
+use crate::reconcile::Repair;
 use crate::store::Store;
 use crate::tools::Driver;
 use crate::wiring::Providers;
@@ -39,5 +41,22 @@ pub async fn parts(root: &Path) -> Parts {
         shutdown: CancellationToken::new(),
         probe: crate::readiness::client().unwrap(),
         shared: Default::default(),
+    }
+}
+
+/// The lifecycle of an empty data folder at `root`. What is accepted stays queued.
+pub async fn lifecycle(root: &Path) -> Lifecycle {
+    let parts = parts(root).await;
+    parts.shutdown.cancel();
+    Lifecycle {
+        store: parts.store.clone(),
+        providers: parts.providers.clone(),
+        engine: Arc::clone(&parts.engine),
+        installation: parts.installation.clone(),
+        runner: Runner::new(parts),
+        default_provider: "test".parse().unwrap(),
+        repair: Repair::Auto,
+        stray_grace: Duration::ZERO,
+        gateway: OnceLock::new(),
     }
 }

@@ -6,7 +6,7 @@ use contracts::operation::{Operation, OperationKind, OperationState, Phase};
 use contracts::workspace::{Desired, Observed};
 use contracts::{ErrorCode, Problem};
 
-use super::{INTERVAL, Repair, until_next};
+use super::{INTERVAL, Repair, until_next, waits_for_people};
 use crate::store::{Store, WorkspaceRow};
 
 /// By what is known; the reconciler may see more at its next look.
@@ -22,6 +22,13 @@ pub async fn next(store: &Store, row: &WorkspaceRow, repair: Repair) -> Result<S
         ));
     }
     let kind = match (row.desired, row.observed) {
+        (Desired::Deleted, _) if waits_for_people(row) => {
+            return Ok(format!(
+                "Nothing by itself: what its problem names is somebody else's. Do what it says, then `pilot ws rm {0}`; or `pilot ws \
+                 rm --forget {0}` releases the workspace.",
+                row.slug
+            ));
+        }
         (Desired::Deleted, _) => OperationKind::Delete,
         (Desired::Running, Observed::Ready)
         | (Desired::Stopped, Observed::Stopped)
@@ -63,8 +70,10 @@ pub async fn next(store: &Store, row: &WorkspaceRow, repair: Repair) -> Result<S
     }
     let wait = until_next(store, row, kind, 1).await?;
     Ok(match wait.is_zero() {
-        true => format!("A {} with the next look, within {INTERVAL:.0?}, if it is still needed.", word(kind)),
-        false => format!("A {} in about {:.0?}, if it is still needed.", word(kind), whole(wait)),
+        true => {
+            format!("A {} with the next look, within {INTERVAL:.0?}, if it is still needed.", kind.as_str())
+        }
+        false => format!("A {} in about {:.0?}, if it is still needed.", kind.as_str(), whole(wait)),
     })
 }
 
@@ -73,7 +82,7 @@ fn has(row: &WorkspaceRow, codes: &[ErrorCode]) -> bool {
 }
 
 fn under_way(operation: &Operation) -> String {
-    let (kind, id) = (word(operation.kind), &operation.id);
+    let (kind, id) = (operation.kind.as_str(), &operation.id);
     let reached = Phase::ALL.into_iter().rev().find(|phase| operation.phases.get(*phase).is_some());
     match (operation.state, reached) {
         (OperationState::Running, Some(phase)) => {
@@ -82,10 +91,6 @@ fn under_way(operation: &Operation) -> String {
         (OperationState::Running, None) => format!("The {kind} {id} runs."),
         _ => format!("The {kind} {id} waits for its turn."),
     }
-}
-
-fn word(kind: OperationKind) -> String {
-    format!("{kind:?}").to_lowercase()
 }
 
 fn whole(wait: Duration) -> Duration {

@@ -1,8 +1,8 @@
 //! What people ask for: the wish, the operation that makes it true, the key and the word of who asked are one commit.
 
-use contracts::operation::{Operation, OperationKind, OperationState, Phase, Phases, Update};
+use contracts::operation::{Operation, OperationKind, OperationState, Update};
 use contracts::workspace::Desired;
-use contracts::{ErrorCode, OperationId, Problem, RuntimeId, Slug, WorkspaceId};
+use contracts::{ErrorCode, OperationId, Problem, ProviderName, RuntimeId, Slug, WorkspaceId};
 use jiff::Timestamp;
 use sqlx::{AnyConnection, AssertSqlSafe};
 
@@ -31,6 +31,8 @@ pub struct NewOperation {
     pub idempotency: Option<(String, String)>,
     /// Only of a workspace that has this tag.
     pub if_match: Option<String>,
+    /// Only of one that is deleted and kept: nobody has brought it back meanwhile.
+    pub of_kept: bool,
 }
 
 impl NewOperation {
@@ -46,7 +48,12 @@ impl NewOperation {
             principal: principal.to_owned(),
             idempotency: None,
             if_match: None,
+            of_kept: false,
         }
+    }
+
+    pub(super) fn queued(&self, runtime: &RuntimeId, provider: &ProviderName) -> Operation {
+        Operation::queued(self.id.clone(), self.kind, runtime.clone(), provider.clone(), &self.request_id)
     }
 
     pub(super) fn key(&self) -> Option<Key> {
@@ -135,7 +142,7 @@ impl Store {
             Some(_) => {
                 matches!(new.kind, OperationKind::Restore | OperationKind::Purge | OperationKind::Forget)
             }
-            None => new.kind != OperationKind::Restore,
+            None => new.kind != OperationKind::Restore && !new.of_kept,
         };
         if !fits {
             return Err(StoreError::Gone);
@@ -328,7 +335,7 @@ impl Store {
     ) -> Result<()> {
         let mut phases = operation.phases.clone();
         phases.finished = Some(Timestamp::now());
-        let problem = Problem::new(ErrorCode::Canceled, format!("Cancelled by {by}, before it began."))
+        let problem = Problem::new(ErrorCode::Canceled, format!("Canceled by {by}, before it began."))
             .with_request_id(&operation.request_id);
         let now = self.now(connection).await?;
         sqlx::query(
@@ -350,20 +357,11 @@ impl Store {
         new: &NewOperation,
         before: Desired,
     ) -> Result<Operation> {
-        let mut phases = Phases::default();
-        phases.reach(Phase::Queued, Timestamp::now());
         let operation = Operation {
-            id: new.id.clone(),
-            kind: new.kind,
             workspace_id: Some(row.id.clone()),
             slug: Some(row.slug.clone()),
-            runtime_id: row.runtime_id.clone(),
-            provider: Some(row.provider.clone()),
-            state: OperationState::Queued,
-            phases,
             update: new.update.clone(),
-            error: None,
-            request_id: new.request_id.clone(),
+            ..new.queued(&row.runtime_id, &row.provider)
         };
         self.enqueue(connection, &operation, &row.owner, Some(before), new).await?;
         Ok(operation)

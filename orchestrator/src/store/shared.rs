@@ -1,8 +1,7 @@
 //! What all workspaces of a provider share, as the store knows it: who needs it, the wish to remove it, and who did.
 
-use contracts::operation::{Operation, OperationKind, OperationState, Phase, Phases};
+use contracts::operation::Operation;
 use contracts::{OperationId, ProviderName, RuntimeId};
-use jiff::Timestamp;
 use sqlx::{AnyConnection, AssertSqlSafe};
 
 use super::leases::Lease;
@@ -58,21 +57,7 @@ impl Store {
                     store.remember(connection, new.key().as_ref(), same.id.as_str()).await?;
                     return Ok(same);
                 }
-                let mut phases = Phases::default();
-                phases.reach(Phase::Queued, Timestamp::now());
-                let operation = Operation {
-                    id: new.id.clone(),
-                    kind: OperationKind::Teardown,
-                    workspace_id: None,
-                    slug: None,
-                    runtime_id: runtime,
-                    provider: Some(provider),
-                    state: OperationState::Queued,
-                    phases,
-                    update: None,
-                    error: None,
-                    request_id: new.request_id.clone(),
-                };
+                let operation = new.queued(&runtime, &provider);
                 store.enqueue(connection, &operation, "", None, &new).await?;
                 Ok(operation)
             })

@@ -5,6 +5,8 @@ use contracts::operation::Update;
 use contracts::workspace::Image;
 
 use super::claims::Hold;
+use super::rows::read;
+use super::workspaces::joined;
 use super::{Result, Store, WorkspaceRow, to_json};
 
 impl WorkspaceRow {
@@ -73,6 +75,15 @@ impl Store {
             })
         })
         .await
+    }
+
+    /// Those of which it is not known what they are made from, or which are made from nothing that has a name. A part of them where
+    /// records cannot be read.
+    pub async fn without_image(&self) -> Result<Vec<WorkspaceRow>> {
+        let rows = sqlx::query(joined("WHERE w.deleted_at IS NULL AND r.image IS NULL ORDER BY w.slug"))
+            .fetch_all(self.database.pool())
+            .await?;
+        Ok(rows.iter().filter_map(|row| read(row).ok()).collect())
     }
 
     /// What a runtime of before images were kept is made from. One that is known stays.

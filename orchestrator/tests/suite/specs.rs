@@ -54,11 +54,19 @@ async fn seen_with(store: &Store, row: &WorkspaceRow, reference: &str) -> Worksp
 
 pub async fn an_image_that_was_not_known_is_learnt_once(store: &Store) {
     let (row, _) = created(store, "a").await;
+    let known = WorkspaceRow { image: Some(Image::named("known")), ..workspace("b") };
+    store.insert_workspace(&known, &new(OperationKind::Create)).await.unwrap();
+    let unknown = async || {
+        let rows = store.without_image().await.unwrap();
+        rows.into_iter().map(|row| row.slug.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(unknown().await, ["a"]);
     for reference in ["first", "second"] {
         store.learn_image(&row.runtime_id, &Image::named(reference)).await.unwrap();
     }
     let seen = now(store, &row).await;
     assert_eq!((seen.image, seen.generation), (Some(Image::named("first")), 1));
+    assert_eq!(unknown().await, Vec::<String>::new(), "what is known is not asked for any more");
 }
 
 fn provider() -> ProviderName {

@@ -56,7 +56,7 @@ pub enum RunStatus {
     Absent,
 }
 
-/// Every method is idempotent and safe to repeat. A cancelled call may still take effect; `status`
+/// Every method is idempotent and safe to repeat. A canceled call may still take effect; `status`
 /// tells. An error with an unknown outcome means exactly that.
 ///
 /// `start`, `stop`, `suspend` and `resume` are writes: each is refused with `fenced`, and changes nothing, when

@@ -58,7 +58,16 @@ async fn a_deleted_workspace_is_restored_with_its_files_until_they_are_purged() 
     assert!(has_session(&world, "again", &session).await, "its files are as they were");
 
     world.pilot(&["ws", "rm", "again", "--yes"]);
-    world.pilot(&["ws", "rm", "again", "--purge", "--yes"]);
+    world.pilot(&["ws", "rm", "--purge", "--deleted", "--all", "--yes"]);
+    // Of one that is there nothing is kept, and a delete of what is deleted is none.
+    for (query, code) in [("purge=true&deleted=true", "workspace_not_found"), ("deleted=true", "bad_request")]
+    {
+        let path = format!("/v1/workspaces/demo?{query}");
+        let refused: Value =
+            world.api.request(reqwest::Method::DELETE, &path).send().await.unwrap().json().await.unwrap();
+        assert_eq!(refused["code"], code, "{refused:#}");
+    }
+    assert_eq!(world.api.workspace("demo").await["state"], "ready");
     world.pilot(&["ws", "rm", "demo", "--purge", "--yes"]);
     world.witness.nothing_is_left(before["runtimeId"].as_str().unwrap());
     let late: Value =

@@ -26,7 +26,8 @@ async fn planned(world: &World) -> Value {
 async fn two_orchestrators_show_and_change_the_same_workspaces() {
     let server = Postgres::start();
     let one = World::start_on_database(&server.url(), None).await;
-    let other = World::start_on_database(&server.url(), Some(&one)).await;
+    let gateway = [("PILOT_GATEWAY_URL", "https://pilot.example.com")];
+    let other = World::start_on_database_with_env(&server.url(), Some(&one), &gateway).await;
     let create = one.api.create(json!({"slug": "demo"})).await;
     let path = format!("/v1/operations/{}/events", create["id"].as_str().unwrap());
     let mut events = Events::new(other.api.request(Method::GET, &path).send().await.unwrap());
@@ -35,7 +36,10 @@ async fn two_orchestrators_show_and_change_the_same_workspaces() {
     other.api.succeeded(&create).await;
     let workspace = one.api.workspace("demo").await;
     assert_eq!((&workspace["state"], &workspace["provider"]), (&json!("ready"), &json!("docker")));
-    assert_eq!(other.api.workspace("demo").await["id"], workspace["id"]);
+    let seen = other.api.workspace("demo").await;
+    assert_eq!(seen["id"], workspace["id"]);
+    assert_eq!(seen["url"], "https://demo.pilot.example.com/", "as it was told");
+    assert!(workspace["url"].as_str().unwrap().starts_with("http://demo.localhost:"), "{workspace:#}");
     other.api.succeeded(&other.api.change("demo", "stop").await).await;
     assert_eq!(one.api.workspace("demo").await["state"], "stopped");
     let taken = one.api.post("/v1/workspaces", &json!({"slug": "demo"})).await;

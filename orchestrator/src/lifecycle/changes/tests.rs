@@ -1,27 +1,8 @@
 //! Keys and repeats, without an engine.
 
-use std::sync::OnceLock;
-
 use super::*;
-use crate::operations::{Runner, stand_in};
+use crate::operations::stand_in::lifecycle;
 use crate::store::Store;
-
-async fn lifecycle(root: &std::path::Path) -> Lifecycle {
-    let parts = stand_in::parts(root).await;
-    // What is accepted stays queued.
-    parts.shutdown.cancel();
-    Lifecycle {
-        store: parts.store.clone(),
-        providers: parts.providers.clone(),
-        engine: Arc::clone(&parts.engine),
-        installation: parts.installation.clone(),
-        runner: Runner::new(parts),
-        default_provider: "test".parse().unwrap(),
-        repair: crate::reconcile::Repair::Auto,
-        stray_grace: std::time::Duration::ZERO,
-        gateway: OnceLock::new(),
-    }
-}
 
 fn caller(key: Option<&str>) -> Caller {
     let idempotency_key = key.map(str::to_owned);
@@ -30,10 +11,13 @@ fn caller(key: Option<&str>) -> Caller {
 
 /// As the end of a delete does.
 async fn remove(store: &Store) {
+    end(store, crate::store::Left::Nothing).await;
+}
+
+async fn end(store: &Store, left: crate::store::Left) {
     let claimed = store.claim("me", std::time::Duration::from_secs(9), &[], &[]).await.unwrap().unwrap();
     let (operation, runtime) = (claimed.operation.id, claimed.operation.runtime_id);
     let (state, phases) = (contracts::operation::OperationState::Succeeded, claimed.operation.phases);
-    let left = crate::store::Left::Nothing;
     let end = crate::store::End { state, phases, error: None, change: None, left };
     store.finish(&crate::store::Hold { operation, runtime, fence: claimed.fence }, end).await.unwrap();
 }
@@ -138,4 +122,67 @@ async fn a_rename_sent_many_times_with_one_key_is_one_rename() {
     let other = RenameWorkspace { slug: "other".to_owned() };
     let problem = lifecycle.rename(&row.id.into(), other, &caller).await.unwrap_err();
     assert_eq!(problem.code, ErrorCode::IdempotencyConflict);
+}
+
+/// One that is deleted, with its home kept.
+async fn kept(lifecycle: &Lifecycle, slug: &str) -> WorkspaceRow {
+    let row = row(slug);
+    let create = new_operation(OperationKind::Create, &caller(None), "");
+    lifecycle.store.insert_workspace(&row, &create).await.unwrap();
+    lifecycle.delete(&row.id.clone().into(), &caller(None)).await.unwrap();
+    end(&lifecycle.store, crate::store::Left::Home(std::time::Duration::from_secs(3600))).await;
+    row
+}
+
+#[tokio::test]
+async fn what_is_cleared_of_the_kept_is_never_one_that_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let lifecycle = lifecycle(folder.path()).await;
+    let [gone, back] = [kept(&lifecycle, "demo").await, kept(&lifecycle, "back").await];
+    let there = row("demo");
+    let create = new_operation(OperationKind::Create, &caller(None), "");
+    lifecycle.store.insert_workspace(&there, &create).await.unwrap();
+    let clear = |name: WorkspaceRef| {
+        let lifecycle = &lifecycle;
+        async move { lifecycle.clear_kept(&name, OperationKind::Purge, &caller(None)).await }
+    };
+    let refused = clear(there.id.clone().into()).await.unwrap_err();
+    assert_eq!(refused.code, ErrorCode::WorkspaceNotFound);
+    assert!(refused.detail.starts_with("None of the deleted workspaces"), "{refused:?}");
+    assert_eq!(clear("demo".parse().unwrap()).await.unwrap().workspace.id, gone.id, "not who has its name");
+
+    // Brought back between the look and the request.
+    let name: WorkspaceRef = back.id.clone().into();
+    lifecycle.restore(&name, Default::default(), &caller(None)).await.unwrap();
+    let late = NewOperation { of_kept: true, ..new_operation(OperationKind::Purge, &caller(None), "") };
+    let refused = lifecycle.store.request(&back.id, Some(Desired::Deleted), &late).await;
+    assert!(matches!(refused, Err(StoreError::Gone)), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_name_that_several_deleted_ones_had_is_refused_with_the_ids_to_choose_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let lifecycle = lifecycle(folder.path()).await;
+    let [first, second] = [kept(&lifecycle, "demo").await, kept(&lifecycle, "demo").await];
+    let name = "demo".parse().unwrap();
+    let restore = lifecycle.restore(&name, Default::default(), &caller(None)).await.unwrap_err();
+    let purge = lifecycle.purge(&name, &caller(None)).await.unwrap_err();
+    for problem in [restore, purge] {
+        assert_eq!(problem.code, ErrorCode::NameAmbiguous);
+        assert!(problem.title.contains("Several deleted workspaces"), "{problem:?}");
+        for id in [&first.id, &second.id] {
+            assert!(problem.detail.contains(id.as_str()), "{problem:?}");
+        }
+    }
+    lifecycle.restore(&second.id.into(), Default::default(), &caller(None)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_workspace_has_a_url_below_the_gateway_that_was_told_and_none_without() {
+    let folder = tempfile::tempdir().unwrap();
+    let lifecycle = lifecycle(folder.path()).await;
+    let url = || lifecycle.view(row("demo")).url;
+    assert_eq!(url(), None);
+    lifecycle.gateway.set("https://pilot.example.com:8443".parse().unwrap()).unwrap();
+    assert_eq!(url().as_deref(), Some("https://demo.pilot.example.com:8443/"));
 }
