@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use crate::ids::{OperationId, ProviderName, RuntimeId, Slug, WorkspaceId};
@@ -28,7 +29,7 @@ pub struct CreateWorkspace {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
     /// A repository to clone into the workspace at first boot.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "object")]
     pub git: Option<GitSource>,
     /// Whose it is: 1 to 128 printable characters without spaces. Of several owners, each has its turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -37,6 +38,15 @@ pub struct CreateWorkspace {
     /// at most 128 characters.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+}
+
+/// No list, which would be taken for the fields in the order of their declaration.
+fn object<'de, D: Deserializer<'de>, T: DeserializeOwned>(from: D) -> Result<Option<T>, D::Error> {
+    let fields: Option<serde_json::Map<String, serde_json::Value>> = Option::deserialize(from)?;
+    fields
+        .map(|fields| T::deserialize(serde_json::Value::Object(fields)))
+        .transpose()
+        .map_err(D::Error::custom)
 }
 
 /// Body of `POST /v1/workspaces/{workspace}/rename`.

@@ -160,7 +160,7 @@ fn refused_query(words: &str) -> Problem {
         .with_action("`/openapi.json` describes every parameter.")
 }
 
-/// A JSON body. Names the field when one is unknown.
+/// A JSON object as body. Names the field when one is unknown.
 pub struct Body<T>(pub T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
@@ -174,6 +174,11 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
             }
             _ => Problem::new(ErrorCode::BadRequest, format!("{error}.")),
         })?;
+        // A list would be taken for the fields in the order of their declaration.
+        if bytes.trim_ascii_start().starts_with(b"[") {
+            let error = serde::de::Error::custom("a list, where an object is expected");
+            return Err(refusal(&error).into());
+        }
         Ok(Self(serde_json::from_slice(&bytes).map_err(|error| refusal(&error))?))
     }
 }

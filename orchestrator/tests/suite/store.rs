@@ -26,6 +26,8 @@ pub use turns::*;
 
 const LEASE: Duration = Duration::from_secs(30);
 const SHORT: Duration = Duration::from_millis(50);
+/// Over soon, and not before the next question, however busy the machine is.
+const NOTED: Duration = Duration::from_secs(2);
 
 /// One test for each promise; `$open` gives a store that is empty, and what it lives in.
 macro_rules! cases {

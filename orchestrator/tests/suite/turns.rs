@@ -69,9 +69,9 @@ pub async fn asked_twice_for_the_same_the_answer_is_the_same_operation(store: &S
 
 pub async fn what_a_claimer_has_left_is_taken_over_and_its_late_words_change_nothing(store: &Store) {
     let (row, _) = created(store, "a").await;
-    let zombie = store.claim("zombie", SHORT, &[], &[]).await.unwrap().unwrap();
+    let zombie = store.claim("zombie", NOTED, &[], &[]).await.unwrap().unwrap();
     assert_eq!(claim(store, "heir").await, None, "not before its lease is over");
-    tokio::time::sleep(2 * SHORT).await;
+    tokio::time::sleep(2 * NOTED).await;
     let held = [zombie.operation.id.clone()];
     let again = store.claim("zombie", LEASE, &[], &held).await.unwrap();
     assert_eq!(again, None, "nobody takes over what he has in hand");

@@ -34,6 +34,38 @@ async fn every_unusable_request_is_refused_with_its_own_code() {
     assert_eq!(world.api.get("/v1/workspaces").await, json!({"workspaces": []}));
 }
 
+/// Of every request with a body, as the document lists them.
+#[tokio::test]
+async fn a_list_is_never_taken_for_the_fields_of_a_request() {
+    let world = World::start().await;
+    let document: Value = world.api.get("/openapi.json").await;
+    let mut asked = 0;
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            if !operation["requestBody"]["content"]["application/json"].is_object() {
+                continue;
+            }
+            let path = path.replace("{workspace}", "demo");
+            for list in [json!([]), json!([null]), json!([null, null]), json!(["demo", "fake", null])] {
+                let method = method.to_uppercase().parse().unwrap();
+                let response = world.api.request(method, &path).json(&list).send().await.unwrap();
+                let status = response.status();
+                let problem: Value = response.json().await.unwrap();
+                assert_eq!(
+                    (status.as_u16(), &problem["code"]),
+                    (400, &json!("bad_request")),
+                    "{path} {list}"
+                );
+            }
+            asked += 1;
+        }
+    }
+    assert!(asked >= 7, "{asked} requests have bodies");
+    let nested = world.api.post("/v1/workspaces", &json!({"slug": "demo", "git": ["file:///x", null]})).await;
+    assert_eq!(nested.status(), 400);
+    assert_eq!(world.api.get("/v1/workspaces").await, json!({"workspaces": []}));
+}
+
 #[tokio::test]
 async fn a_taken_slug_is_refused_and_the_first_workspace_is_untouched() {
     let world = World::start().await;
