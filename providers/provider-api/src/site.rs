@@ -1,0 +1,129 @@
+//! Sites: how a runtime that cannot be seen is told from one that is gone.
+//!
+//! What a module's settings lead to may be another place than before, under the same name: another Docker engine, another
+//! organisation, another account. There is nothing of the runtimes there, and all of them are still where they were. So a
+//! module tells who the place is that it reaches, its *site*; whoever keeps runtimes keeps with each where it is; and
+//! [`look`] compares both before anything follows from "there is nothing".
+//!
+//! - Objects count more than names: a home that is found is the runtime's, whatever its site is called now. So a place
+//!   that was set up anew over its old data is the same place, and its new name is kept from then on.
+//! - A runtime whose site nobody knows, such as one from before sites were kept, is at the site where something of it is
+//!   found, and nowhere before that.
+//! - Before the first object is made, all sites at which that may happen are kept: what was cut off may be at any of them.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use contracts::ErrorCode;
+use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{ProviderError, Result};
+use crate::lifecycle::RuntimeRef;
+
+/// One place where a module makes objects.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Site {
+    /// The place's own word on who it is, the same however it is reached. Empty where it has none that stays.
+    pub id: String,
+    /// How it was reached, for people.
+    pub via: String,
+}
+
+/// What was found of a runtime.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// Where.
+    pub site: Site,
+    /// The home is there: no other place can be the runtime's.
+    pub home: bool,
+}
+
+/// Who the places are that a module reaches.
+#[async_trait]
+pub trait Sites: Send + Sync {
+    /// What one is called, as in "the Docker engine".
+    fn kind(&self) -> &'static str;
+
+    /// How an operator leads the module back to one, as a sentence.
+    fn way_back(&self) -> String;
+
+    /// Each place that the settings lead to, asked now, as soon as it answers; one that does not is an error among the others.
+    fn all(&self) -> BoxStream<'_, Result<Site>>;
+
+    /// Where something of the runtime is, found by its labels; the home decides. `None` when it is at none of the places
+    /// surely: one that does not answer and may have it is an error.
+    async fn holding(&self, runtime: &RuntimeRef) -> Result<Option<Held>>;
+}
+
+/// Where a runtime is that was known to be at one of `known`; empty when nothing is known still. An error when it may be at
+/// a place that is not reached, [`ErrorCode::RuntimeElsewhere`] where that is another than those that answer.
+pub async fn look(sites: &dyn Sites, runtime: &RuntimeRef, known: &[Site]) -> Result<Vec<Site>> {
+    let is_known = |site: &Site| known.iter().any(|one| one.id == site.id);
+    if let Some(held) = sites.holding(runtime).await?
+        && (held.home || known.is_empty() || is_known(&held.site))
+    {
+        // Where a place does not say who it is, what is known stays, for the day on which another is found there.
+        return Ok(if held.site.id.is_empty() { known.to_vec() } else { vec![held.site] });
+    }
+    let mut missing: BTreeSet<&str> = known.iter().map(|site| site.id.as_str()).collect();
+    let (mut answered, mut silent) = (Vec::new(), None);
+    let mut all = sites.all();
+    while !missing.is_empty()
+        && let Some(answer) = all.next().await
+    {
+        match answer {
+            Ok(site) => {
+                missing.remove(site.id.as_str());
+                answered.push(site);
+            }
+            Err(error) => silent = Some(error),
+        }
+    }
+    match (missing.is_empty(), silent) {
+        (true, _) => Ok(known.to_vec()),
+        (false, Some(error)) => Err(error),
+        (false, None) => {
+            let missing: Vec<&Site> = known.iter().filter(|site| missing.contains(site.id.as_str())).collect();
+            Err(elsewhere(sites, runtime, &missing, &answered))
+        }
+    }
+}
+
+/// All places at which a runtime may be made from now on; empty where one does not say who it is. An error when one does not answer.
+pub async fn all(sites: &dyn Sites) -> Result<Vec<Site>> {
+    let answers: Vec<Result<Site>> = sites.all().collect().await;
+    let found = answers.into_iter().collect::<Result<Vec<Site>>>()?;
+    Ok(if found.iter().any(|site| site.id.is_empty()) { Vec::new() } else { found })
+}
+
+fn elsewhere(
+    sites: &dyn Sites,
+    runtime: &RuntimeRef,
+    missing: &[&Site],
+    answered: &[Site],
+) -> ProviderError {
+    let (kind, id) = (sites.kind(), &runtime.runtime_id);
+    let there: Vec<String> =
+        missing.iter().map(|site| format!("{} (reached then by {})", site.id, site.via)).collect();
+    let here = answered.iter().map(|site| match site.id.as_str() {
+        "" => format!("one that does not say who it is answers at {}", site.via),
+        id => format!("{id} answers at {}", site.via),
+    });
+    let here: Vec<String> = here.collect();
+    let message = format!(
+        "{id} is at another place than the one that is reached now: it is at {kind} {}, and {}, where nothing of it is; so it is \
+         neither gone, nor made anew, nor deleted",
+        there.join(" or "),
+        if here.is_empty() { "none answers".to_owned() } else { here.join(", ") },
+    );
+    ProviderError::new(ErrorCode::RuntimeElsewhere, message).with_action(format!(
+        "{} If that place is gone for good, `pilot ws rm --forget NAME` releases the workspace, and touches nothing \
+         there.",
+        sites.way_back()
+    ))
+}
+
+#[cfg(test)]
+mod tests;
