@@ -1,9 +1,10 @@
 //! What a healthy installation needs, checked one by one, each with what to do about it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use contracts::stray::Stray;
+use contracts::workspace::Workspace;
 use contracts::{ErrorCode, Problem, ProviderName, RuntimeId};
 use provider_api::OwnedObject;
 use rustix::fs::Access;
@@ -118,6 +119,29 @@ pub fn left(
         })
     };
     owned.iter().filter_map(of).collect()
+}
+
+/// Of these workspaces, those that are at another place than the one that is reached, by provider.
+pub fn elsewhere(workspaces: &[Workspace]) -> Vec<Check> {
+    let mut by_provider: BTreeMap<&str, Vec<(&Workspace, &Problem)>> = BTreeMap::new();
+    for workspace in workspaces {
+        if let Some(problem) =
+            workspace.error.as_ref().filter(|error| error.code == ErrorCode::RuntimeElsewhere)
+        {
+            by_provider.entry(workspace.provider.as_str()).or_default().push((workspace, problem));
+        }
+    }
+    let check = |(provider, those): (&str, Vec<(&Workspace, &Problem)>)| {
+        let (names, (_, first)) =
+            (those.iter().map(|(workspace, _)| workspace.slug.as_str()).collect::<Vec<_>>(), those[0]);
+        Check {
+            name: format!("elsewhere {provider}"),
+            ok: true,
+            detail: format!("these cannot be seen: {}. {}", names.join(", "), first.detail),
+            action: first.action.clone(),
+        }
+    };
+    by_provider.into_iter().map(check).collect()
 }
 
 const LEFT: &str = "They were made after the backup that was restored, or are left over. Take what you need of their homes; \

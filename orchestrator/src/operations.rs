@@ -12,6 +12,7 @@ pub mod remains;
 mod room;
 mod run;
 mod shared;
+mod sites;
 #[cfg(test)]
 pub(crate) mod stand_in;
 mod start;
@@ -147,6 +148,7 @@ async fn drive(run: Arc<Run>) {
 /// What there is of the runtime then.
 async fn execute(run: Arc<Run>) -> Result<Left, Problem> {
     run.begin()?;
+    sites::check(&run).await?;
     match run.kind() {
         OperationKind::Create => create::run(&run).await?,
         OperationKind::Restore => create::restore(&run).await?,
@@ -177,6 +179,7 @@ fn is_open(problem: &Problem) -> bool {
                 | ErrorCode::ProviderUnreachable
                 | ErrorCode::ProviderUnreadable
                 | ErrorCode::DockerUnavailable
+                | ErrorCode::RuntimeElsewhere
                 | ErrorCode::EngineInterrupted
                 | ErrorCode::InstanceNotReady
         )

@@ -13,7 +13,7 @@ use contracts::workspace::{CreateWorkspace, ProviderInfo, Route, Workspace, Work
 use contracts::{
     ErrorCode, InstallationId, OperationId, Problem, ProviderName, Slug, WorkspaceId, WorkspaceRef,
 };
-use provider_api::RuntimeRef;
+use provider_api::{RuntimeRef, site};
 
 use super::changes::new_row;
 use super::request;
@@ -113,6 +113,7 @@ impl Lifecycle {
     /// What applying the workspace's stack again would change: its drift.
     pub async fn drift(&self, name: &WorkspaceRef) -> Result<Plan, Problem> {
         let row = self.row(name).await?;
+        self.must_be_seen(&row).await?;
         self.engine.plan(&self.compile(&row)?).await
     }
 
@@ -130,7 +131,7 @@ impl Lifecycle {
 
     pub async fn export(&self, name: &WorkspaceRef) -> Result<StackExport, Problem> {
         let row = self.row(name).await?;
-        self.engine.export(&self.compile(&row)?)
+        self.engine.export(&self.compile(&row)?, &row.sites)
     }
 
     /// Looks for a good copy of a damaged state, and with `apply` puts it in its place.
@@ -146,9 +147,18 @@ impl Lifecycle {
             let detail = format!("The provider {} keeps no logs.", row.provider);
             return Err(Problem::new(ErrorCode::CapabilityUnsupported, detail));
         };
+        self.must_be_seen(&row).await?;
         let runtime = RuntimeRef::new(row.runtime_id, self.installation.clone());
         let text = logs.tail(&runtime, bytes).await.map_err(crate::engine::provider_problem)?;
         Ok(LogTail { text })
+    }
+
+    /// An error where it is at another place than what is reached: what that says is not about it.
+    async fn must_be_seen(&self, row: &WorkspaceRow) -> Result<(), Problem> {
+        let Some(sites) = self.providers.get(row.provider.as_str())?.sites() else { return Ok(()) };
+        let runtime = RuntimeRef::new(row.runtime_id.clone(), self.installation.clone());
+        let seen = site::look(sites.as_ref(), &runtime, &row.sites).await;
+        seen.map(drop).map_err(crate::engine::provider_problem)
     }
 
     pub fn provider_list(&self) -> Vec<ProviderInfo> {

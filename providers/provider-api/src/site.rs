@@ -57,15 +57,25 @@ pub trait Sites: Send + Sync {
     async fn holding(&self, runtime: &RuntimeRef) -> Result<Option<Held>>;
 }
 
-/// Where a runtime is that was known to be at one of `known`; empty when nothing is known still. An error when it may be at
-/// a place that is not reached, [`ErrorCode::RuntimeElsewhere`] where that is another than those that answer.
-pub async fn look(sites: &dyn Sites, runtime: &RuntimeRef, known: &[Site]) -> Result<Vec<Site>> {
+/// What [`look`] has found out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Whereabouts {
+    /// Something of the runtime is found; it is at these sites from now on, as far as that is known.
+    There(Vec<Site>),
+    /// Nothing of it is found, and every place at which it may be has answered.
+    Nowhere,
+}
+
+/// Whether a runtime that was known to be at one of `known` can be seen; empty when nothing is known still. An error when it
+/// may be at a place that is not reached, [`ErrorCode::RuntimeElsewhere`] where others answer instead.
+pub async fn look(sites: &dyn Sites, runtime: &RuntimeRef, known: &[Site]) -> Result<Whereabouts> {
     let is_known = |site: &Site| known.iter().any(|one| one.id == site.id);
     if let Some(held) = sites.holding(runtime).await?
         && (held.home || known.is_empty() || is_known(&held.site))
     {
         // Where a place does not say who it is, what is known stays, for the day on which another is found there.
-        return Ok(if held.site.id.is_empty() { known.to_vec() } else { vec![held.site] });
+        let kept = if held.site.id.is_empty() { known.to_vec() } else { vec![held.site] };
+        return Ok(Whereabouts::There(kept));
     }
     let mut missing: BTreeSet<&str> = known.iter().map(|site| site.id.as_str()).collect();
     let (mut answered, mut silent) = (Vec::new(), None);
@@ -82,10 +92,11 @@ pub async fn look(sites: &dyn Sites, runtime: &RuntimeRef, known: &[Site]) -> Re
         }
     }
     match (missing.is_empty(), silent) {
-        (true, _) => Ok(known.to_vec()),
+        (true, _) => Ok(Whereabouts::Nowhere),
         (false, Some(error)) => Err(error),
         (false, None) => {
-            let missing: Vec<&Site> = known.iter().filter(|site| missing.contains(site.id.as_str())).collect();
+            let missing: Vec<&Site> =
+                known.iter().filter(|site| missing.contains(site.id.as_str())).collect();
             Err(elsewhere(sites, runtime, &missing, &answered))
         }
     }
@@ -98,12 +109,7 @@ pub async fn all(sites: &dyn Sites) -> Result<Vec<Site>> {
     Ok(if found.iter().any(|site| site.id.is_empty()) { Vec::new() } else { found })
 }
 
-fn elsewhere(
-    sites: &dyn Sites,
-    runtime: &RuntimeRef,
-    missing: &[&Site],
-    answered: &[Site],
-) -> ProviderError {
+fn elsewhere(sites: &dyn Sites, runtime: &RuntimeRef, missing: &[&Site], answered: &[Site]) -> ProviderError {
     let (kind, id) = (sites.kind(), &runtime.runtime_id);
     let there: Vec<String> =
         missing.iter().map(|site| format!("{} (reached then by {})", site.id, site.via)).collect();

@@ -1,13 +1,18 @@
 //! The stack of a runtime works on that runtime alone. What a state says can be another's: it is a file that people can move
 //! and edit, and a delete goes by what it says.
 
+use std::sync::Arc;
+
 use contracts::{ErrorCode, RuntimeId};
-use provider_api::{Properties, ProviderError, Result};
+use provider_api::{Properties, ProviderError, Result, RuntimeRef, Site, Sites, site};
 
 use crate::fences::stack_of;
 
 /// The input by which modules find a runtime's objects.
 const RUNTIME: &str = "runtimeId";
+
+/// The input that says whose they are.
+const INSTALLATION: &str = "installation";
 
 /// An error where the stack is named after a runtime, and these inputs are of another. Stacks of other names are their
 /// authors' own.
@@ -22,6 +27,29 @@ pub fn must_be_of(urn: &str, inputs: &Properties) -> Result<()> {
             ))
         }
         _ => Ok(()),
+    }
+}
+
+/// Holds calls back that are about a runtime at another place than what is reached.
+pub struct Guard {
+    /// The module's; `None` where it has none.
+    pub sites: Option<Arc<dyn Sites>>,
+    /// Where the runtime is; empty where nobody has said so.
+    pub known: Arc<[Site]>,
+}
+
+impl Guard {
+    /// An error where the runtime of these inputs is elsewhere: then nothing that is not here is gone.
+    pub async fn pass(&self, inputs: &Properties) -> Result<()> {
+        let text = |name: &str| inputs.get(name).and_then(|value| value.as_str());
+        let (Some(sites), Some(runtime), Some(installation)) = (
+            self.sites.as_ref().filter(|_| !self.known.is_empty()),
+            text(RUNTIME).and_then(|id| id.parse().ok()),
+            text(INSTALLATION).and_then(|id| id.parse().ok()),
+        ) else {
+            return Ok(());
+        };
+        site::look(sites.as_ref(), &RuntimeRef::new(runtime, installation), &self.known).await.map(drop)
     }
 }
 

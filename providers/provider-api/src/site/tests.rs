@@ -16,6 +16,10 @@ fn sites(ids: &[&str]) -> Vec<Site> {
     ids.iter().map(|id| site(id)).collect()
 }
 
+fn there(ids: &[&str]) -> Whereabouts {
+    Whereabouts::There(sites(ids))
+}
+
 #[async_trait]
 impl Sites for World {
     fn kind(&self) -> &'static str {
@@ -43,17 +47,17 @@ async fn seen(
     reached: &'static [&'static str],
     holds: Option<(&'static str, bool)>,
     known: &[&str],
-) -> Result<Vec<Site>> {
+) -> Result<Whereabouts> {
     let runtime = RuntimeRef::new("rt-1".parse().unwrap(), "in-1".parse().unwrap());
     look(&World { reached, holds }, &runtime, &sites(known)).await
 }
 
 #[tokio::test]
 async fn what_is_not_found_is_gone_only_where_every_place_that_may_have_it_answers() {
-    assert_eq!(seen(&["a"], None, &["a"]).await.unwrap(), sites(&["a"]));
-    assert_eq!(seen(&["b", "a"], None, &["a"]).await.unwrap(), sites(&["a"]));
+    assert_eq!(seen(&["a"], None, &["a"]).await.unwrap(), Whereabouts::Nowhere);
+    assert_eq!(seen(&["b", "a"], None, &["a"]).await.unwrap(), Whereabouts::Nowhere);
     // One that nobody waits for may be away.
-    assert_eq!(seen(&["!c", "a"], None, &["a"]).await.unwrap(), sites(&["a"]));
+    assert_eq!(seen(&["!c", "a"], None, &["a"]).await.unwrap(), Whereabouts::Nowhere);
     for (reached, known) in [(&["b"][..], &["a"][..]), (&["a", "c"], &["a", "b"]), (&[""], &["a"])] {
         let error = seen(reached, None, known).await.unwrap_err();
         assert_eq!(error.code, ErrorCode::RuntimeElsewhere, "{reached:?} {known:?}");
@@ -76,23 +80,23 @@ async fn the_refusal_names_both_places_and_the_ways_out() {
 #[tokio::test]
 async fn a_home_that_is_found_is_proof_and_its_place_is_known_from_then_on() {
     for known in [&[][..], &["a"], &["a", "b"]] {
-        assert_eq!(seen(&["b"], Some(("b", true)), known).await.unwrap(), sites(&["b"]), "{known:?}");
+        assert_eq!(seen(&["b"], Some(("b", true)), known).await.unwrap(), there(&["b"]), "{known:?}");
     }
     // What does not say who it is forgets nothing.
-    assert_eq!(seen(&[""], Some(("", true)), &["a"]).await.unwrap(), sites(&["a"]));
+    assert_eq!(seen(&[""], Some(("", true)), &["a"]).await.unwrap(), there(&["a"]));
 }
 
 #[tokio::test]
 async fn anything_else_that_is_found_at_another_place_proves_nothing() {
     let error = seen(&["b"], Some(("b", false)), &["a"]).await.unwrap_err();
     assert_eq!(error.code, ErrorCode::RuntimeElsewhere);
-    assert_eq!(seen(&["a", "b"], Some(("b", false)), &["a", "b"]).await.unwrap(), sites(&["b"]));
-    assert_eq!(seen(&["b"], Some(("b", false)), &[]).await.unwrap(), sites(&["b"]));
+    assert_eq!(seen(&["a", "b"], Some(("b", false)), &["a", "b"]).await.unwrap(), there(&["b"]));
+    assert_eq!(seen(&["b"], Some(("b", false)), &[]).await.unwrap(), there(&["b"]));
 }
 
 #[tokio::test]
 async fn of_a_runtime_of_which_nothing_is_known_or_found_nothing_is_assumed() {
-    assert_eq!(seen(&["a"], None, &[]).await.unwrap(), sites(&[]));
+    assert_eq!(seen(&["a"], None, &[]).await.unwrap(), Whereabouts::Nowhere);
 }
 
 #[tokio::test]
