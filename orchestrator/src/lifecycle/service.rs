@@ -157,8 +157,8 @@ impl Lifecycle {
     async fn must_be_seen(&self, row: &WorkspaceRow) -> Result<(), Problem> {
         let Some(sites) = self.providers.get(row.provider.as_str())?.sites() else { return Ok(()) };
         let runtime = RuntimeRef::new(row.runtime_id.clone(), self.installation.clone());
-        let seen = site::look(sites.as_ref(), &runtime, &row.sites).await;
-        seen.map(drop).map_err(crate::engine::provider_problem)
+        let reached = site::must_be_reached(sites.as_ref(), &runtime, &row.sites).await;
+        reached.map(drop).map_err(crate::engine::provider_problem)
     }
 
     pub fn provider_list(&self) -> Vec<ProviderInfo> {

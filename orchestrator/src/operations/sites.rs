@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use contracts::operation::{OperationKind, Severity};
 use contracts::{ErrorCode, Problem};
-use provider_api::site::{Whereabouts, all, look};
-use provider_api::{Provider, Result as Answer, RuntimeRef, Site};
+use provider_api::site::{all, must_be_reached};
+use provider_api::{Held, Provider, Result as Answer, RuntimeRef, Site};
 use tokio::time::Instant;
 
 use super::run::Run;
@@ -32,13 +32,10 @@ pub async fn check(run: &Arc<Run>) -> Result<(), Problem> {
             seen => seen.map(Ok),
         }
     };
-    let sites = cancellable(run, steady(deadline, see)).await?.map_err(provider_problem)?;
-    if sites == row.sites {
+    let Some(sites) = cancellable(run, steady(deadline, see)).await?.map_err(provider_problem)? else {
         return Ok(());
-    }
-    if let ([before], [now]) = (row.sites.as_slice(), sites.as_slice())
-        && before.id != now.id
-    {
+    };
+    if let ([before], [now]) = (row.sites.as_slice(), sites.as_slice()) {
         let text = format!(
             "Its home is there, at what calls itself {} now and was {} before: that is the same place from here on.",
             now.id, before.id
@@ -48,22 +45,37 @@ pub async fn check(run: &Arc<Run>) -> Result<(), Problem> {
     run.settle(&sites).await
 }
 
+/// What is to be kept from here on, where that is something else.
 async fn see(
     provider: &dyn Provider,
     runtime: &RuntimeRef,
     row: &WorkspaceRow,
     kind: OperationKind,
-) -> Answer<Vec<Site>> {
-    let Some(sites) = provider.sites() else { return Ok(row.sites.clone()) };
-    Ok(match look(sites.as_ref(), runtime, &row.sites).await? {
-        Whereabouts::There(sites) => sites,
-        Whereabouts::Nowhere if makes(kind) => {
-            let reached = all(sites.as_ref()).await?;
-            let other = row.sites.iter().filter(|known| reached.iter().all(|site| site.id != known.id));
-            [&reached[..], &other.cloned().collect::<Vec<_>>()].concat()
-        }
-        Whereabouts::Nowhere => row.sites.clone(),
-    })
+) -> Answer<Option<Vec<Site>>> {
+    let Some(sites) = provider.sites() else { return Ok(None) };
+    if row.sites.is_empty() {
+        return match kind {
+            OperationKind::Create => all(sites.as_ref()).await.map(Some),
+            // Of one from before this was kept. What cannot be told now is for the reconciler to learn.
+            _ => Ok(sites.holding(runtime).await.ok().flatten().and_then(known)),
+        };
+    }
+    if let Some(site) = must_be_reached(sites.as_ref(), runtime, &row.sites).await? {
+        return Ok(Some(vec![site]));
+    }
+    if !makes(kind) {
+        return Ok(None);
+    }
+    let reached = all(sites.as_ref()).await?;
+    if reached.len() < 2 || sites.holding(runtime).await?.is_some() {
+        return Ok(None);
+    }
+    let others = row.sites.iter().filter(|known| reached.iter().all(|site| site.id != known.id));
+    Ok(Some([&reached[..], &others.cloned().collect::<Vec<_>>()].concat()))
+}
+
+fn known(held: Held) -> Option<Vec<Site>> {
+    Some(vec![held.site]).filter(|sites| !sites[0].id.is_empty())
 }
 
 /// What is gone is made anew by it.
@@ -87,11 +99,14 @@ fn makes(kind: OperationKind) -> bool {
 
 /// Where it was made, of the places at which that could happen.
 pub async fn narrow(run: &Run, row: &WorkspaceRow) -> Result<(), Problem> {
-    let (2.., Some(sites)) = (row.sites.len(), run.provider(row)?.sites()) else { return Ok(()) };
+    let Some(sites) = run.provider(row)?.sites() else { return Ok(()) };
+    if row.sites.len() == 1 {
+        return Ok(());
+    }
     let (runtime, deadline) = (run.runtime(), Instant::now() + PROVIDER_LIMIT);
-    let seen = cancellable(run, steady(deadline, || look(sites.as_ref(), &runtime, &row.sites))).await?;
-    match seen {
-        Whereabouts::There(sites) => run.settle(&sites).await,
-        Whereabouts::Nowhere => Ok(()),
+    let held = cancellable(run, steady(deadline, || sites.holding(&runtime))).await?;
+    match held.and_then(known) {
+        Some(sites) => run.settle(&sites).await,
+        None => Ok(()),
     }
 }

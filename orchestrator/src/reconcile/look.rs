@@ -3,8 +3,8 @@
 use contracts::identity::HealthStatus;
 use contracts::workspace::{Desired, Endpoint};
 use contracts::{ErrorCode, Problem};
-use provider_api::site::{self, Whereabouts};
-use provider_api::{Provider, RunStatus, RuntimeRef, Site};
+use provider_api::site::must_be_reached;
+use provider_api::{Provider, RunStatus, RuntimeRef};
 
 use super::Reconciler;
 use super::decide::Seen;
@@ -91,13 +91,16 @@ pub async fn learn(
 ) -> Result<(), Problem> {
     let Some(sites) = provider.sites() else { return Ok(()) };
     let runtime = RuntimeRef::new(row.runtime_id.clone(), reconciler.installation.clone());
-    match site::look(sites.as_ref(), &runtime, &row.sites).await.map_err(provider_problem)? {
-        Whereabouts::There(now) if now != row.sites => {
-            let at = |sites: &[Site]| sites.iter().map(|site| site.id.clone()).collect::<Vec<_>>().join(", ");
-            tracing::info!(slug = %row.slug, before = at(&row.sites), now = at(&now), "where it is is known now");
-            Ok(reconciler.store.learn_sites(&row.runtime_id, &row.sites, &now).await?)
+    let found = match row.sites.is_empty() {
+        true => sites.holding(&runtime).await.map(|held| held.map(|held| held.site)),
+        false => must_be_reached(sites.as_ref(), &runtime, &row.sites).await,
+    };
+    match found.map_err(provider_problem)?.filter(|site| !site.id.is_empty()) {
+        Some(site) => {
+            tracing::info!(slug = %row.slug, site = site.id, via = site.via, "where it is is known now");
+            Ok(reconciler.store.learn_sites(&row.runtime_id, &row.sites, &[site]).await?)
         }
-        _ => Ok(()),
+        None => Ok(()),
     }
 }
 

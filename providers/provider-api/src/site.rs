@@ -3,7 +3,7 @@
 //! What a module's settings lead to may be another place than before, under the same name: another Docker engine, another
 //! organisation, another account. There is nothing of the runtimes there, and all of them are still where they were. So a
 //! module tells who the place is that it reaches, its *site*; whoever keeps runtimes keeps with each where it is; and
-//! [`look`] compares both before anything follows from "there is nothing".
+//! [`must_be_reached`] compares both before anything follows from "there is nothing".
 //!
 //! - Objects count more than names: a home that is found is the runtime's, whatever its site is called now. So a place
 //!   that was set up anew over its old data is the same place, and its new name is kept from then on.
@@ -57,26 +57,14 @@ pub trait Sites: Send + Sync {
     async fn holding(&self, runtime: &RuntimeRef) -> Result<Option<Held>>;
 }
 
-/// What [`look`] has found out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Whereabouts {
-    /// Something of the runtime is found; it is at these sites from now on, as far as that is known.
-    There(Vec<Site>),
-    /// Nothing of it is found, and every place at which it may be has answered.
-    Nowhere,
-}
-
-/// Whether a runtime that was known to be at one of `known` can be seen; empty when nothing is known still. An error when it
-/// may be at a place that is not reached, [`ErrorCode::RuntimeElsewhere`] where others answer instead.
-pub async fn look(sites: &dyn Sites, runtime: &RuntimeRef, known: &[Site]) -> Result<Whereabouts> {
-    let is_known = |site: &Site| known.iter().any(|one| one.id == site.id);
-    if let Some(held) = sites.holding(runtime).await?
-        && (held.home || known.is_empty() || is_known(&held.site))
-    {
-        // Where a place does not say who it is, what is known stays, for the day on which another is found there.
-        let kept = if held.site.id.is_empty() { known.to_vec() } else { vec![held.site] };
-        return Ok(Whereabouts::There(kept));
-    }
+/// Passes where every place is reached at which the runtime may be: what is not seen then is gone. Gives the one at which it is
+/// from now on, where that calls itself otherwise than before. An error when the runtime may be at a place that is not reached:
+/// [`ErrorCode::RuntimeElsewhere`] where others answer instead. Where nothing is known there is nothing to compare.
+pub async fn must_be_reached(
+    sites: &dyn Sites,
+    runtime: &RuntimeRef,
+    known: &[Site],
+) -> Result<Option<Site>> {
     let mut missing: BTreeSet<&str> = known.iter().map(|site| site.id.as_str()).collect();
     let (mut answered, mut silent) = (Vec::new(), None);
     let mut all = sites.all();
@@ -91,10 +79,18 @@ pub async fn look(sites: &dyn Sites, runtime: &RuntimeRef, known: &[Site]) -> Re
             Err(error) => silent = Some(error),
         }
     }
-    match (missing.is_empty(), silent) {
-        (true, _) => Ok(Whereabouts::Nowhere),
-        (false, Some(error)) => Err(error),
-        (false, None) => {
+    if missing.is_empty() {
+        return Ok(None);
+    }
+    if let Some(error) = silent {
+        return Err(error);
+    }
+    match sites.holding(runtime).await? {
+        // A place that does not say who it is changes nothing of what is known.
+        Some(held) if held.home => Ok(Some(held.site).filter(|site| !site.id.is_empty())),
+        // At one of those that it may be at, as far as it has got.
+        Some(held) if known.iter().any(|site| site.id == held.site.id) => Ok(Some(held.site)),
+        _ => {
             let missing: Vec<&Site> =
                 known.iter().filter(|site| missing.contains(site.id.as_str())).collect();
             Err(elsewhere(sites, runtime, &missing, &answered))

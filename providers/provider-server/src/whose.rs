@@ -49,7 +49,8 @@ impl Guard {
         ) else {
             return Ok(());
         };
-        site::look(sites.as_ref(), &RuntimeRef::new(runtime, installation), &self.known).await.map(drop)
+        let runtime = RuntimeRef::new(runtime, installation);
+        site::must_be_reached(sites.as_ref(), &runtime, &self.known).await.map(drop)
     }
 }
 

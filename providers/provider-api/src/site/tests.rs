@@ -16,10 +16,6 @@ fn sites(ids: &[&str]) -> Vec<Site> {
     ids.iter().map(|id| site(id)).collect()
 }
 
-fn there(ids: &[&str]) -> Whereabouts {
-    Whereabouts::There(sites(ids))
-}
-
 #[async_trait]
 impl Sites for World {
     fn kind(&self) -> &'static str {
@@ -43,33 +39,35 @@ impl Sites for World {
     }
 }
 
-async fn seen(
+async fn reached(
     reached: &'static [&'static str],
     holds: Option<(&'static str, bool)>,
     known: &[&str],
-) -> Result<Whereabouts> {
+) -> Result<Option<Site>> {
     let runtime = RuntimeRef::new("rt-1".parse().unwrap(), "in-1".parse().unwrap());
-    look(&World { reached, holds }, &runtime, &sites(known)).await
+    must_be_reached(&World { reached, holds }, &runtime, &sites(known)).await
 }
 
 #[tokio::test]
 async fn what_is_not_found_is_gone_only_where_every_place_that_may_have_it_answers() {
-    assert_eq!(seen(&["a"], None, &["a"]).await.unwrap(), Whereabouts::Nowhere);
-    assert_eq!(seen(&["b", "a"], None, &["a"]).await.unwrap(), Whereabouts::Nowhere);
+    assert_eq!(reached(&["a"], None, &["a"]).await.unwrap(), None);
+    assert_eq!(reached(&["b", "a"], None, &["a"]).await.unwrap(), None);
     // One that nobody waits for may be away.
-    assert_eq!(seen(&["!c", "a"], None, &["a"]).await.unwrap(), Whereabouts::Nowhere);
-    for (reached, known) in [(&["b"][..], &["a"][..]), (&["a", "c"], &["a", "b"]), (&[""], &["a"])] {
-        let error = seen(reached, None, known).await.unwrap_err();
-        assert_eq!(error.code, ErrorCode::RuntimeElsewhere, "{reached:?} {known:?}");
+    assert_eq!(reached(&["!c", "a"], None, &["a"]).await.unwrap(), None);
+    for (there, known) in
+        [(&["b"][..], &["a"][..]), (&["a", "c"], &["a", "b"]), (&[""], &["a"]), (&[], &["a"])]
+    {
+        let error = reached(there, None, known).await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::RuntimeElsewhere, "{there:?} {known:?}");
         assert!(error.code.retryable());
     }
-    let away = seen(&["b", "!a"], None, &["a"]).await.unwrap_err();
+    let away = reached(&["b", "!a"], None, &["a"]).await.unwrap_err();
     assert_eq!(away.code, ErrorCode::DockerUnavailable);
 }
 
 #[tokio::test]
 async fn the_refusal_names_both_places_and_the_ways_out() {
-    let error = seen(&["b"], None, &["a"]).await.unwrap_err();
+    let error = reached(&["b"], None, &["a"]).await.unwrap_err();
     for words in ["at the engine a ", "unix:///a.sock", "b answers at unix:///b.sock"] {
         assert!(error.message.contains(words), "{words}: {error}");
     }
@@ -79,24 +77,23 @@ async fn the_refusal_names_both_places_and_the_ways_out() {
 
 #[tokio::test]
 async fn a_home_that_is_found_is_proof_and_its_place_is_known_from_then_on() {
-    for known in [&[][..], &["a"], &["a", "b"]] {
-        assert_eq!(seen(&["b"], Some(("b", true)), known).await.unwrap(), there(&["b"]), "{known:?}");
+    for known in [&["a"][..], &["a", "c"]] {
+        assert_eq!(reached(&["b"], Some(("b", true)), known).await.unwrap(), Some(site("b")), "{known:?}");
     }
     // What does not say who it is forgets nothing.
-    assert_eq!(seen(&[""], Some(("", true)), &["a"]).await.unwrap(), there(&["a"]));
+    assert_eq!(reached(&[""], Some(("", true)), &["a"]).await.unwrap(), None);
 }
 
 #[tokio::test]
 async fn anything_else_that_is_found_at_another_place_proves_nothing() {
-    let error = seen(&["b"], Some(("b", false)), &["a"]).await.unwrap_err();
+    let error = reached(&["b"], Some(("b", false)), &["a"]).await.unwrap_err();
     assert_eq!(error.code, ErrorCode::RuntimeElsewhere);
-    assert_eq!(seen(&["a", "b"], Some(("b", false)), &["a", "b"]).await.unwrap(), there(&["b"]));
-    assert_eq!(seen(&["b"], Some(("b", false)), &[]).await.unwrap(), there(&["b"]));
+    assert_eq!(reached(&["b"], Some(("b", false)), &["a", "b"]).await.unwrap(), Some(site("b")));
 }
 
 #[tokio::test]
-async fn of_a_runtime_of_which_nothing_is_known_or_found_nothing_is_assumed() {
-    assert_eq!(seen(&["a"], None, &[]).await.unwrap(), Whereabouts::Nowhere);
+async fn of_a_runtime_of_which_nothing_is_known_nothing_is_assumed() {
+    assert_eq!(reached(&["a"], Some(("a", true)), &[]).await.unwrap(), None);
 }
 
 #[tokio::test]
