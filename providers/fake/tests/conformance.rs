@@ -2,8 +2,8 @@
 
 use provider_fake::conformance::bench;
 
-provider_api::conformance_tests!(bench);
+provider_api::conformance_tests!(bench, without[Sites]);
 
 mod served {
-    provider_api::conformance_tests!(provider_fake::conformance::served_bench);
+    provider_api::conformance_tests!(provider_fake::conformance::served_bench, without[Sites]);
 }

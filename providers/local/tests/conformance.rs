@@ -3,4 +3,4 @@
 #[path = "support/world.rs"]
 mod world;
 
-provider_api::conformance_tests!(world::bench, without [Faults, Suspend, Images, Exec, Snapshots, Credential]);
+provider_api::conformance_tests!(world::bench, without [Faults, Suspend, Images, Exec, Snapshots, Sites, Credential]);

@@ -39,4 +39,4 @@ pub use resource::{
 };
 pub use schema::{Property, PropertyType, ResourceSchema};
 pub use settings::{Setting, SettingProblem, Settings};
-pub use site::{Held, Site, Sites};
+pub use site::{Held, OneSite, Site, Sites};

@@ -12,15 +12,16 @@
 //! - Before the first object is made, all sites at which that may happen are kept: what was cut off may be at any of them.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use contracts::ErrorCode;
 use futures_util::StreamExt as _;
-use futures_util::stream::BoxStream;
+use futures_util::stream::{self, BoxStream};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{ProviderError, Result};
-use crate::lifecycle::RuntimeRef;
+use crate::lifecycle::{Inventory, RuntimeRef};
 
 /// One place where a module makes objects.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -103,6 +104,40 @@ pub async fn all(sites: &dyn Sites) -> Result<Vec<Site>> {
     let answers: Vec<Result<Site>> = sites.all().collect().await;
     let found = answers.into_iter().collect::<Result<Vec<Site>>>()?;
     Ok(if found.iter().any(|site| site.id.is_empty()) { Vec::new() } else { found })
+}
+
+/// The site of a module whose settings say which place is meant, such as an account.
+pub struct OneSite {
+    /// As [`Sites::kind`].
+    pub kind: &'static str,
+    /// As [`Sites::way_back`].
+    pub way_back: &'static str,
+    /// What the settings say, or why they say nothing.
+    pub site: Result<Site>,
+    /// The module's.
+    pub inventory: Arc<dyn Inventory>,
+}
+
+#[async_trait]
+impl Sites for OneSite {
+    fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    fn way_back(&self) -> String {
+        self.way_back.to_owned()
+    }
+
+    fn all(&self) -> BoxStream<'_, Result<Site>> {
+        stream::iter([self.site.clone()]).boxed()
+    }
+
+    /// A list that cannot be had proves nothing: it may be another account that is asked.
+    async fn holding(&self, runtime: &RuntimeRef) -> Result<Option<Held>> {
+        let (site, owned) = (self.site.clone()?, self.inventory.list_of(runtime).await.unwrap_or_default());
+        let home = owned.iter().any(|object| object.home);
+        Ok(Some(Held { site, home }).filter(|_| !owned.is_empty()))
+    }
 }
 
 fn elsewhere(sites: &dyn Sites, runtime: &RuntimeRef, missing: &[&Site], answered: &[Site]) -> ProviderError {
