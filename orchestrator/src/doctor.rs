@@ -244,6 +244,29 @@ mod tests {
     }
 
     #[test]
+    fn what_is_at_another_place_is_told_by_name_with_what_to_do() {
+        let workspace = |slug: &str, code: ErrorCode| {
+            let problem = Problem::new(code, "Engine a, not b.").with_action("Go back.");
+            let shown = serde_json::json!({
+                "id": "ws_1", "slug": slug, "runtimeId": "rt-1", "provider": "docker", "size": "small", "labels": {},
+                "desired": "running", "state": "unknown", "since": "2026-11-29T10:00:00Z", "error": problem,
+                "createdAt": "2026-11-29T10:00:00Z",
+            });
+            serde_json::from_value::<Workspace>(shown).unwrap()
+        };
+        let all = [
+            workspace("one", ErrorCode::RuntimeElsewhere),
+            workspace("two", ErrorCode::RuntimeElsewhere),
+            workspace("three", ErrorCode::DockerUnavailable),
+        ];
+        let checks = elsewhere(&all);
+        let [check] = checks.as_slice() else { panic!("{checks:?}") };
+        assert_eq!(check.name, "elsewhere docker");
+        assert_eq!(check.detail, "these cannot be seen: one, two. Engine a, not b.");
+        assert_eq!(check.action.as_deref(), Some("Go back."));
+    }
+
+    #[test]
     fn a_data_folder_is_usable_where_there_is_room_or_will_be() {
         let folder = tempfile::tempdir().unwrap();
         for root in [folder.path().to_owned(), folder.path().join("a/b")] {

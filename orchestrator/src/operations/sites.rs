@@ -6,7 +6,7 @@ use std::sync::Arc;
 use contracts::operation::{OperationKind, Severity};
 use contracts::{ErrorCode, Problem};
 use provider_api::site::{all, must_be_reached};
-use provider_api::{Held, Provider, Result as Answer, RuntimeRef, Site};
+use provider_api::{Result as Answer, RuntimeRef, Site, Sites};
 use tokio::time::Instant;
 
 use super::run::Run;
@@ -24,10 +24,11 @@ pub async fn check(run: &Arc<Run>) -> Result<(), Problem> {
     let row = run.row().await?;
     // A provider that is not there is told by what needs it.
     let Ok(provider) = run.provider(&row) else { return Ok(()) };
-    let (provider, runtime, deadline) = (provider.as_ref(), run.runtime(), Instant::now() + PROVIDER_LIMIT);
+    let Some(sites) = provider.sites() else { return Ok(()) };
+    let (runtime, deadline) = (run.runtime(), Instant::now() + PROVIDER_LIMIT);
     // Another place stays another, however often it is asked.
     let see = || async {
-        match see(provider, &runtime, &row, run.kind()).await {
+        match see(sites.as_ref(), &runtime, &row.sites, run.kind()).await {
             Err(error) if error.code == ErrorCode::RuntimeElsewhere => Ok(Err(error)),
             seen => seen.map(Ok),
         }
@@ -47,35 +48,30 @@ pub async fn check(run: &Arc<Run>) -> Result<(), Problem> {
 
 /// What is to be kept from here on, where that is something else.
 async fn see(
-    provider: &dyn Provider,
+    sites: &dyn Sites,
     runtime: &RuntimeRef,
-    row: &WorkspaceRow,
+    known: &[Site],
     kind: OperationKind,
 ) -> Answer<Option<Vec<Site>>> {
-    let Some(sites) = provider.sites() else { return Ok(None) };
-    if row.sites.is_empty() {
-        return match kind {
-            OperationKind::Create => all(sites.as_ref()).await.map(Some),
-            // Of one from before this was kept. What cannot be told now is for the reconciler to learn.
-            _ => Ok(sites.holding(runtime).await.ok().flatten().and_then(known)),
-        };
+    if known.is_empty() && kind == OperationKind::Create {
+        return all(sites).await.map(Some);
     }
-    if let Some(site) = must_be_reached(sites.as_ref(), runtime, &row.sites).await? {
-        return Ok(Some(vec![site]));
+    match must_be_reached(sites, runtime, known).await {
+        Ok(Some(site)) => return Ok(Some(vec![site])),
+        // It is of before this was kept, and the reconciler learns it later.
+        Ok(None) | Err(_) if known.is_empty() => return Ok(None),
+        Ok(None) => {}
+        Err(error) => return Err(error),
     }
     if !makes(kind) {
         return Ok(None);
     }
-    let reached = all(sites.as_ref()).await?;
+    let reached = all(sites).await?;
     if reached.len() < 2 || sites.holding(runtime).await?.is_some() {
         return Ok(None);
     }
-    let others = row.sites.iter().filter(|known| reached.iter().all(|site| site.id != known.id));
+    let others = known.iter().filter(|known| reached.iter().all(|site| site.id != known.id));
     Ok(Some([&reached[..], &others.cloned().collect::<Vec<_>>()].concat()))
-}
-
-fn known(held: Held) -> Option<Vec<Site>> {
-    Some(vec![held.site]).filter(|sites| !sites[0].id.is_empty())
 }
 
 /// What is gone is made anew by it.
@@ -104,9 +100,83 @@ pub async fn narrow(run: &Run, row: &WorkspaceRow) -> Result<(), Problem> {
         return Ok(());
     }
     let (runtime, deadline) = (run.runtime(), Instant::now() + PROVIDER_LIMIT);
-    let held = cancellable(run, steady(deadline, || sites.holding(&runtime))).await?;
-    match held.and_then(known) {
-        Some(sites) => run.settle(&sites).await,
+    // As if nothing were known: where it is found is where it is.
+    let find = || must_be_reached(sites.as_ref(), &runtime, &[]);
+    match cancellable(run, steady(deadline, find)).await? {
+        Some(site) => run.settle(&[site]).await,
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use futures_util::StreamExt as _;
+    use futures_util::stream::{self, BoxStream};
+    use provider_api::{Held, ProviderError};
+
+    use super::*;
+
+    /// Hosts by name, and which of them has the runtime; none where they are away.
+    struct Hosts(&'static [&'static str], Option<&'static str>);
+
+    fn site(id: &str) -> Site {
+        Site { id: id.to_owned(), via: id.to_owned() }
+    }
+
+    #[async_trait]
+    impl Sites for Hosts {
+        fn kind(&self) -> &'static str {
+            "the host"
+        }
+
+        fn way_back(&self) -> String {
+            "Name it.".to_owned()
+        }
+
+        fn all(&self) -> BoxStream<'_, Answer<Site>> {
+            stream::iter(self.0).map(|id| Ok(site(id))).boxed()
+        }
+
+        async fn holding(&self, _: &RuntimeRef) -> Answer<Option<Held>> {
+            match self.0.is_empty() {
+                true => Err(ProviderError::new(ErrorCode::DockerUnavailable, "away")),
+                false => Ok(self.1.map(|id| Held { site: site(id), home: true })),
+            }
+        }
+    }
+
+    async fn kept(hosts: Hosts, known: &[&str], kind: OperationKind) -> Result<Option<String>, ErrorCode> {
+        let known: Vec<Site> = known.iter().map(|id| site(id)).collect();
+        let runtime = RuntimeRef::new("rt-1".parse().unwrap(), "in-1".parse().unwrap());
+        let seen = see(&hosts, &runtime, &known, kind).await.map_err(|error| error.code)?;
+        Ok(seen.map(|sites| sites.into_iter().map(|site| site.id).collect::<Vec<_>>().join(" ")))
+    }
+
+    #[tokio::test]
+    async fn whatever_may_make_it_anew_has_on_record_where_that_may_be() {
+        use OperationKind::*;
+        let some = |sites: &str| Ok(Some(sites.to_owned()));
+        assert_eq!(kept(Hosts(&["a", "b"], None), &[], Create).await, some("a b"));
+        assert_eq!(kept(Hosts(&["a", "b"], None), &["a"], Start).await, some("a b"));
+        assert_eq!(kept(Hosts(&["b", "c", "a"], None), &["a"], Update).await, some("b c a"));
+        assert_eq!(kept(Hosts(&["a", "b"], Some("a")), &["a"], Start).await, Ok(None), "it is there");
+        assert_eq!(kept(Hosts(&["a"], None), &["a"], Start).await, Ok(None));
+        assert_eq!(kept(Hosts(&["a", "b"], None), &["a"], Purge).await, Ok(None), "nothing is made");
+    }
+
+    #[tokio::test]
+    async fn no_operation_works_elsewhere_and_none_assumes_where_it_is() {
+        use OperationKind::*;
+        for kind in [Create, Start, Stop, Suspend, Resume, Restart, Apply, Update, Restore, Delete, Purge] {
+            assert_eq!(kept(Hosts(&["b"], None), &["a"], kind).await, Err(ErrorCode::RuntimeElsewhere));
+            // Set up anew over its data.
+            assert_eq!(kept(Hosts(&["b"], Some("b")), &["a"], kind).await, Ok(Some("b".to_owned())));
+            if kind != Create {
+                assert_eq!(kept(Hosts(&["b"], None), &[], kind).await, Ok(None), "{kind:?}");
+                assert_eq!(kept(Hosts(&["b"], Some("b")), &[], kind).await, Ok(Some("b".to_owned())));
+                assert_eq!(kept(Hosts(&[], None), &[], kind).await, Ok(None), "{kind:?}");
+            }
+        }
     }
 }

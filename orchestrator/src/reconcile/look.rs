@@ -91,11 +91,7 @@ pub async fn learn(
 ) -> Result<(), Problem> {
     let Some(sites) = provider.sites() else { return Ok(()) };
     let runtime = RuntimeRef::new(row.runtime_id.clone(), reconciler.installation.clone());
-    let found = match row.sites.is_empty() {
-        true => sites.holding(&runtime).await.map(|held| held.map(|held| held.site)),
-        false => must_be_reached(sites.as_ref(), &runtime, &row.sites).await,
-    };
-    match found.map_err(provider_problem)?.filter(|site| !site.id.is_empty()) {
+    match must_be_reached(sites.as_ref(), &runtime, &row.sites).await.map_err(provider_problem)? {
         Some(site) => {
             tracing::info!(slug = %row.slug, site = site.id, via = site.via, "where it is is known now");
             Ok(reconciler.store.learn_sites(&row.runtime_id, &row.sites, &[site]).await?)

@@ -133,7 +133,7 @@ mod tests {
                 is(11, "traces", "434576ed"),
                 is(12, "strays", "25f44dce"),
                 is(13, "seen", "b217c447"),
-                is(14, "sites", "00000000"),
+                is(14, "sites", "0054b6e8"),
                 is(6, "initial", "3575131e"),
                 is(7, "labels", "4695f179"),
                 is(8, "times", "94a9f50b"),
@@ -142,7 +142,7 @@ mod tests {
                 is(11, "traces", "434576ed"),
                 is(12, "strays", "041df9da"),
                 is(13, "seen", "ce12026f"),
-                is(14, "sites", "00000000"),
+                is(14, "sites", "0054b6e8"),
             ]
         );
     }

@@ -60,12 +60,17 @@ pub trait Sites: Send + Sync {
 
 /// Passes where every place is reached at which the runtime may be: what is not seen then is gone. Gives the one at which it is
 /// from now on, where that calls itself otherwise than before. An error when the runtime may be at a place that is not reached:
-/// [`ErrorCode::RuntimeElsewhere`] where others answer instead. Where nothing is known there is nothing to compare.
+/// [`ErrorCode::RuntimeElsewhere`] where others answer instead. Where nothing is known there is nothing to compare: it is where
+/// something of it is found.
 pub async fn must_be_reached(
     sites: &dyn Sites,
     runtime: &RuntimeRef,
     known: &[Site],
 ) -> Result<Option<Site>> {
+    let says = |held: Held| Some(held.site).filter(|site| !site.id.is_empty());
+    if known.is_empty() {
+        return Ok(sites.holding(runtime).await?.and_then(says));
+    }
     let mut missing: BTreeSet<&str> = known.iter().map(|site| site.id.as_str()).collect();
     let (mut answered, mut silent) = (Vec::new(), None);
     let mut all = sites.all();
@@ -88,7 +93,7 @@ pub async fn must_be_reached(
     }
     match sites.holding(runtime).await? {
         // A place that does not say who it is changes nothing of what is known.
-        Some(held) if held.home => Ok(Some(held.site).filter(|site| !site.id.is_empty())),
+        Some(held) if held.home => Ok(says(held)),
         // At one of those that it may be at, as far as it has got.
         Some(held) if known.iter().any(|site| site.id == held.site.id) => Ok(Some(held.site)),
         _ => {

@@ -73,4 +73,46 @@ mod tests {
         assert_eq!(error.code, ErrorCode::ForeignObject);
         assert!(error.message.contains("rt-1") && error.message.contains("rt-2"), "{error:?}");
     }
+
+    struct At(&'static str);
+
+    #[async_trait::async_trait]
+    impl Sites for At {
+        fn kind(&self) -> &'static str {
+            "the engine"
+        }
+
+        fn way_back(&self) -> String {
+            "Choose it.".to_owned()
+        }
+
+        fn all(&self) -> futures_util::stream::BoxStream<'_, Result<Site>> {
+            Box::pin(futures_util::stream::iter([Ok(site(self.0))]))
+        }
+
+        async fn holding(&self, _: &RuntimeRef) -> Result<Option<provider_api::Held>> {
+            Ok(None)
+        }
+    }
+
+    fn site(id: &str) -> Site {
+        Site { id: id.to_owned(), via: id.to_owned() }
+    }
+
+    #[tokio::test]
+    async fn what_is_about_a_runtime_elsewhere_is_held_back() {
+        let guard = |known: &[&str]| Guard {
+            sites: Some(Arc::new(At("b"))),
+            known: known.iter().map(|id| site(id)).collect(),
+        };
+        let owned = [("runtimeId", "rt-1"), ("installation", "in-1")];
+        let owned: Properties =
+            owned.map(|(name, value)| (name.to_owned(), value.into())).into_iter().collect();
+        let error = guard(&["a"]).pass(&owned).await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::RuntimeElsewhere);
+        guard(&["b"]).pass(&owned).await.unwrap();
+        guard(&[]).pass(&owned).await.unwrap();
+        guard(&["a"]).pass(&Properties::new()).await.unwrap();
+        Guard { sites: None, ..guard(&["a"]) }.pass(&owned).await.unwrap();
+    }
 }

@@ -92,8 +92,12 @@ async fn anything_else_that_is_found_at_another_place_proves_nothing() {
 }
 
 #[tokio::test]
-async fn of_a_runtime_of_which_nothing_is_known_nothing_is_assumed() {
-    assert_eq!(reached(&["a"], Some(("a", true)), &[]).await.unwrap(), None);
+async fn of_a_runtime_of_which_nothing_is_known_only_what_is_found_is_believed() {
+    assert_eq!(reached(&["a"], None, &[]).await.unwrap(), None);
+    for home in [true, false] {
+        assert_eq!(reached(&["a"], Some(("a", home)), &[]).await.unwrap(), Some(site("a")));
+    }
+    assert_eq!(reached(&[""], Some(("", true)), &[]).await.unwrap(), None, "it does not say who it is");
 }
 
 #[tokio::test]
