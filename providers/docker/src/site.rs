@@ -37,7 +37,7 @@ impl Sites for DockerSites {
             Ok(engines) => engines,
             Err(error) => return futures_util::stream::once(async { Err(error) }).boxed(),
         };
-        engines.iter().map(|engine| site(engine)).collect::<FuturesUnordered<_>>().boxed()
+        engines.iter().map(site).collect::<FuturesUnordered<_>>().boxed()
     }
 
     async fn holding(&self, runtime: &RuntimeRef) -> Result<Option<Held>> {
