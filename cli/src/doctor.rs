@@ -27,7 +27,8 @@ pub async fn run(doctor: Doctor, folders: Folders, ui: &mut Ui) -> Result<Outcom
     let owned = orchestrator::doctor::owned(&config).await;
     let (server, known) = server(&doctor, &folders).await;
     checks.push(server);
-    if let Some(Known { runtimes, strays }) = known {
+    if let Some(Known { runtimes, strays, elsewhere }) = known {
+        checks.extend(elsewhere);
         checks.extend(orchestrator::doctor::left(&owned, &runtimes, &strays));
     }
     let healthy = is_healthy(&checks);
@@ -65,6 +66,8 @@ struct Known {
     /// Of its workspaces.
     runtimes: HashSet<RuntimeId>,
     strays: Vec<Stray>,
+    /// Which workspaces its providers do not reach any more.
+    elsewhere: Vec<Check>,
 }
 
 /// Whether the server that commands would talk to answers; when it is this machine's and does not, whether its ports
@@ -82,13 +85,14 @@ async fn server(doctor: &Doctor, folders: &Folders) -> (Check, Option<Known>) {
             let check = good(format!("{} runs, with {} workspaces", client.server(), list.workspaces.len()));
             let own = Endpoints::read(&folders.data).orchestrator;
             let is_own = own.is_some_and(|own| client.is_at(&own.url));
+            let elsewhere = orchestrator::doctor::elsewhere(&list.workspaces);
             // The homes of those that were deleted are kept, and nothing that is left over.
             let kept = client.workspaces(&[("deleted", "true".to_owned())]).await.map(|list| list.workspaces);
             let all = list.workspaces.into_iter().chain(kept.unwrap_or_default());
             let runtimes = all.map(|one| one.runtime_id).collect();
             // One of an older version does not say.
             let strays = client.strays().await.map(|list| list.strays).unwrap_or_default();
-            (check, is_own.then_some(Known { runtimes, strays }))
+            (check, is_own.then_some(Known { runtimes, strays, elsewhere }))
         }
         Err(problem) => (away(problem, client.is_here()), None),
     }

@@ -69,7 +69,7 @@ mod tests {
             UNREACHABLE,
             "workspace_not_ready orchestrator_unreachable upstream_unreachable opencode_unavailable \
              instance_not_ready git_unreachable engine_interrupted provider_timeout provider_unreachable \
-             provider_unreadable provider_rate_limited provider_capacity docker_unavailable store_unavailable \
+             runtime_elsewhere provider_unreadable provider_rate_limited provider_capacity docker_unavailable store_unavailable \
              timed_out certificate_untrusted",
         ),
         (

@@ -1,9 +1,10 @@
 //! What a healthy installation needs, checked one by one, each with what to do about it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use contracts::stray::Stray;
+use contracts::workspace::Workspace;
 use contracts::{ErrorCode, Problem, ProviderName, RuntimeId};
 use provider_api::OwnedObject;
 use rustix::fs::Access;
@@ -120,6 +121,29 @@ pub fn left(
     owned.iter().filter_map(of).collect()
 }
 
+/// Of these workspaces, those that are at another place than the one that is reached, by provider.
+pub fn elsewhere(workspaces: &[Workspace]) -> Vec<Check> {
+    let mut by_provider: BTreeMap<&str, Vec<(&Workspace, &Problem)>> = BTreeMap::new();
+    for workspace in workspaces {
+        if let Some(problem) =
+            workspace.error.as_ref().filter(|error| error.code == ErrorCode::RuntimeElsewhere)
+        {
+            by_provider.entry(workspace.provider.as_str()).or_default().push((workspace, problem));
+        }
+    }
+    let check = |(provider, those): (&str, Vec<(&Workspace, &Problem)>)| {
+        let (names, (_, first)) =
+            (those.iter().map(|(workspace, _)| workspace.slug.as_str()).collect::<Vec<_>>(), those[0]);
+        Check {
+            name: format!("elsewhere {provider}"),
+            ok: true,
+            detail: format!("these cannot be seen: {}. {}", names.join(", "), first.detail),
+            action: first.action.clone(),
+        }
+    };
+    by_provider.into_iter().map(check).collect()
+}
+
 /// What is known is said first, and why it may be so after it, the likeliest first.
 const LEFT: &str = "\
     Likely one of these. A backup was restored that is older than they are: with a newer one their workspaces are back. Another \
@@ -227,6 +251,29 @@ mod tests {
         assert!(at.is_sorted() && at[0].is_some(), "{action}");
         assert!(!checks[0].detail.contains(known.as_str()), "{checks:?}");
         assert!(left(&[(name, vec![object(&known)])], &runtimes, &[]).is_empty());
+    }
+
+    #[test]
+    fn what_is_at_another_place_is_told_by_name_with_what_to_do() {
+        let workspace = |slug: &str, code: ErrorCode| {
+            let problem = Problem::new(code, "Engine a, not b.").with_action("Go back.");
+            let shown = serde_json::json!({
+                "id": "ws_1", "slug": slug, "runtimeId": "rt-1", "provider": "docker", "size": "small", "labels": {},
+                "desired": "running", "state": "unknown", "since": "2026-11-29T10:00:00Z", "error": problem,
+                "createdAt": "2026-11-29T10:00:00Z",
+            });
+            serde_json::from_value::<Workspace>(shown).unwrap()
+        };
+        let all = [
+            workspace("one", ErrorCode::RuntimeElsewhere),
+            workspace("two", ErrorCode::RuntimeElsewhere),
+            workspace("three", ErrorCode::DockerUnavailable),
+        ];
+        let checks = elsewhere(&all);
+        let [check] = checks.as_slice() else { panic!("{checks:?}") };
+        assert_eq!(check.name, "elsewhere docker");
+        assert_eq!(check.detail, "these cannot be seen: one, two. Engine a, not b.");
+        assert_eq!(check.action.as_deref(), Some("Go back."));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use futures_util::StreamExt as _;
 use provider_api::error::Result;
 use provider_api::{
     Declared, Description, Exec, Images, Inventory, Lifecycle, Logs, Provider, Resource, RunStatus,
-    RuntimeRef, RuntimeSpec, Snapshots, Statuses,
+    RuntimeRef, RuntimeSpec, Sites, Snapshots, Statuses,
 };
 use provider_server::calls::Call;
 
@@ -108,6 +108,10 @@ impl Provider for Measured {
 
     fn is_shared(&self) -> bool {
         self.provider.is_shared()
+    }
+
+    fn sites(&self) -> Option<Arc<dyn Sites>> {
+        self.provider.sites()
     }
 
     fn images(&self) -> Option<Arc<dyn Images>> {

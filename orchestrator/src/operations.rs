@@ -14,6 +14,7 @@ mod repeated;
 mod room;
 mod run;
 mod shared;
+mod sites;
 #[cfg(test)]
 pub(crate) mod stand_in;
 mod start;
@@ -149,6 +150,7 @@ async fn drive(run: Arc<Run>) {
 /// What there is of the runtime then.
 async fn execute(run: Arc<Run>) -> Result<Left, Problem> {
     run.begin()?;
+    sites::check(&run).await?;
     match run.kind() {
         OperationKind::Create => create::run(&run).await?,
         OperationKind::Restore => create::restore(&run).await?,
@@ -179,6 +181,7 @@ fn is_open(problem: &Problem) -> bool {
                 | ErrorCode::ProviderUnreachable
                 | ErrorCode::ProviderUnreadable
                 | ErrorCode::DockerUnavailable
+                | ErrorCode::RuntimeElsewhere
                 | ErrorCode::EngineInterrupted
                 | ErrorCode::InstanceNotReady
         )

@@ -133,6 +133,9 @@ impl Reconciler {
         }
         // They ran at least until somebody began to look.
         self.store.seen_running(&running, began.elapsed()).await?;
+        if round.is_multiple_of(RESTING) {
+            self.learn_sites().await?;
+        }
         for row in self.store.homes_over().await? {
             if let Err(problem) = self.clear_away(&row).await {
                 tracing::warn!(slug = %row.slug, %problem, "the home of a deleted workspace stays for now");
@@ -141,6 +144,22 @@ impl Reconciler {
         if round.is_multiple_of(PRUNE) {
             while self.store.prune(Kept::default()).await? {}
         }
+        Ok(())
+    }
+
+    /// Of those from before this was kept, and of homes that are kept alone. What cannot be seen has its turn again.
+    async fn learn_sites(&self) -> Result<(), Problem> {
+        let mut rows = self.store.workspaces().await?;
+        rows.extend(self.store.kept(None).await?);
+        rows.retain(|row| row.sites.is_empty());
+        let learn = |row: WorkspaceRow| async move {
+            let Ok(provider) = self.providers.get(row.provider.as_str()) else { return };
+            if let Err(problem) = look::learn(self, &row, provider.as_ref()).await {
+                tracing::debug!(slug = %row.slug, %problem, "where it is is not known yet");
+            }
+        };
+        let all = futures_util::stream::iter(rows).for_each_concurrent(AT_ONCE, learn);
+        let _ = tokio::time::timeout(INTERVAL, all).await;
         Ok(())
     }
 

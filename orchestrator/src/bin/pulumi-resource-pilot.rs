@@ -9,6 +9,7 @@ use orchestrator::boot::DataFolderBoot;
 use orchestrator::data::{Layout, default_data_folder};
 use orchestrator::tools::ToolPaths;
 use orchestrator::wiring::{ProviderSettings, Providers, Variables};
+use provider_api::Site;
 use provider_server::Registry;
 
 /// Pulumi starts this program by itself; it is not a command for people.
@@ -29,6 +30,9 @@ struct Arguments {
     /// The OpenCode binary of the `local` provider.
     #[arg(long, env = "PILOT_OPENCODE")]
     opencode: Option<PathBuf>,
+    /// Where the runtime of the stack is, as `pilot stack export` has written it.
+    #[arg(long, env = "PILOT_SITES")]
+    sites: Option<String>,
 }
 
 #[tokio::main]
@@ -43,9 +47,15 @@ async fn main() -> std::io::Result<()> {
         ..ProviderSettings::default()
     };
     let boot = Arc::new(DataFolderBoot::new(layout.clone(), None));
+    let sites: Vec<Site> = match arguments.sites.filter(|sites| !sites.is_empty()) {
+        Some(sites) => serde_json::from_str(&sites)
+            .map_err(|error| std::io::Error::other(format!("PILOT_SITES cannot be read: {error}")))?,
+        None => Vec::new(),
+    };
     let serve = move |set: &BTreeMap<String, String>| {
         let settings = ProviderSettings { variables: settings.variables.with(set), ..settings.clone() };
-        Providers::build(&layout, &tools, &settings, boot.clone()).map(|all| Registry::new(all.all()))
+        Providers::build(&layout, &tools, &settings, boot.clone())
+            .map(|all| Registry::new(all.all()).at(sites.clone()))
     };
     let registry =
         serve(&BTreeMap::new()).map_err(|problem| std::io::Error::other(problem.detail))?.configurable(serve);

@@ -4,21 +4,23 @@ use std::collections::BTreeMap;
 
 use contracts::Problem;
 use contracts::stack::StackExport;
+use provider_api::Site;
 use stacks::{Location, Stack};
 
 use super::Engine;
 use crate::tools::PULUMI_VERSION;
 
 impl Engine {
-    /// The stack as a project for the plain CLI, sharing state and secrets with this installation.
-    pub fn export(&self, stack: &Stack) -> Result<StackExport, Problem> {
+    /// The stack as a project for the plain CLI, sharing state and secrets with this installation. `sites`: where its runtime
+    /// is, so that nobody takes another place for it.
+    pub fn export(&self, stack: &Stack, sites: &[Site]) -> Result<StackExport, Problem> {
         let location = Location {
             plugin_folder: Some(self.plugin_folder.clone()),
             backend_url: Some(without_password(&self.workspace.backend().url())),
         };
         let mut files = BTreeMap::from([
             ("Pulumi.yaml".to_owned(), stacks::render(stack, &location)),
-            ("env.sh".to_owned(), self.environment(stack)),
+            ("env.sh".to_owned(), self.environment(stack, sites)),
         ]);
         let settings = settings_file(stack);
         if let Ok(text) = std::fs::read_to_string(self.workspace.directory().join(&settings)) {
@@ -27,7 +29,7 @@ impl Engine {
         Ok(StackExport { stack: stack.name.clone(), files })
     }
 
-    fn environment(&self, stack: &Stack) -> String {
+    fn environment(&self, stack: &Stack, sites: &[Site]) -> String {
         let mut lines = vec![
             "# Source this file, then use the Pulumi CLI here: . ./env.sh && pulumi preview".to_owned(),
             format!("export PATH={}:\"$PATH\"", quoted(&self.pulumi_folder.display().to_string())),
@@ -47,6 +49,10 @@ impl Engine {
             "export PULUMI_SKIP_UPDATE_CHECK=true".to_owned(),
         ];
         lines.extend(self.settings.iter().map(|(name, value)| format!("export {name}={}", quoted(value))));
+        if !sites.is_empty() {
+            lines.push("# Where the runtime is; elsewhere nothing is done for it.".to_owned());
+            lines.push(format!("export PILOT_SITES={}", quoted(&serde_json::json!(sites).to_string())));
+        }
         lines.join("\n") + "\n"
     }
 }

@@ -11,7 +11,7 @@ use contracts::workspace::{CreateWorkspace, ProviderInfo, Route, Workspace, Work
 use contracts::{
     ErrorCode, InstallationId, OperationId, Problem, ProviderName, Slug, WorkspaceId, WorkspaceRef,
 };
-use provider_api::RuntimeRef;
+use provider_api::{RuntimeRef, site};
 use url::Url;
 
 use super::changes::new_row;
@@ -112,6 +112,7 @@ impl Lifecycle {
     /// What applying the workspace's stack again would change: its drift.
     pub async fn drift(&self, name: &WorkspaceRef) -> Result<Plan, Problem> {
         let row = self.row(name).await?;
+        self.must_be_seen(&row).await?;
         self.engine.plan(&self.compile(&row)?).await
     }
 
@@ -129,7 +130,7 @@ impl Lifecycle {
 
     pub async fn export(&self, name: &WorkspaceRef) -> Result<StackExport, Problem> {
         let row = self.row(name).await?;
-        self.engine.export(&self.compile(&row)?)
+        self.engine.export(&self.compile(&row)?, &row.sites)
     }
 
     /// Looks for a good copy of a damaged state, and with `apply` puts it in its place.
@@ -145,9 +146,18 @@ impl Lifecycle {
             let detail = format!("The provider {} keeps no logs.", row.provider);
             return Err(Problem::new(ErrorCode::CapabilityUnsupported, detail));
         };
+        self.must_be_seen(&row).await?;
         let runtime = RuntimeRef::new(row.runtime_id, self.installation.clone());
         let text = logs.tail(&runtime, bytes).await.map_err(crate::engine::provider_problem)?;
         Ok(LogTail { text })
+    }
+
+    /// An error where it is at another place than what is reached: what that says is not about it.
+    async fn must_be_seen(&self, row: &WorkspaceRow) -> Result<(), Problem> {
+        let Some(sites) = self.providers.get(row.provider.as_str())?.sites() else { return Ok(()) };
+        let runtime = RuntimeRef::new(row.runtime_id.clone(), self.installation.clone());
+        let reached = site::must_be_reached(sites.as_ref(), &runtime, &row.sites).await;
+        reached.map(drop).map_err(crate::engine::provider_problem)
     }
 
     pub fn provider_list(&self) -> Vec<ProviderInfo> {

@@ -71,9 +71,14 @@ pub async fn forget(run: &Arc<Run>) -> Result<(), Problem> {
     let row = run.row().await?;
     run.observe(Event::DeleteStarted, None).await?;
     let left = run.parts.engine.forget(row.runtime_id.as_str()).await?;
+    let sites: Vec<String> = row.sites.iter().map(|site| format!("{}, {}", site.id, site.via)).collect();
+    let at = match sites.is_empty() {
+        true => row.provider.to_string(),
+        false => format!("{} ({})", row.provider, sites.join("; ")),
+    };
     let text = match left.is_empty() {
-        true => format!("{} lists nothing at {}.", row.runtime_id, row.provider),
-        false => format!("These may be left at {}: {}.", row.provider, left.join(", ")),
+        true => format!("{} lists nothing at {at}.", row.runtime_id),
+        false => format!("These may be left at {at}: {}.", left.join(", ")),
     };
     run.say(Severity::Warning, text);
     run.reach(Phase::Applied).await

@@ -10,7 +10,7 @@ use contracts::operation::{
 use contracts::workspace::Endpoint;
 use contracts::{ErrorCode, OperationId, Problem, ProviderName};
 use jiff::Timestamp;
-use provider_api::{Provider, RuntimeRef};
+use provider_api::{Provider, RuntimeRef, Site};
 use provider_server::{Right, Until};
 use tokio::sync::mpsc;
 use tracing::{Instrument as _, Span};
@@ -170,6 +170,7 @@ impl Run {
 
     /// What exists outside is as this row says.
     pub async fn applied(&self, row: &WorkspaceRow, event: Option<Event>) -> Result<(), Problem> {
+        super::sites::narrow(self, row).await?;
         self.patiently(|| self.parts.store.applied(&self.hold, row.generation)).await?;
         self.step(event, Some(Phase::Applied), None).await
     }
@@ -214,6 +215,11 @@ impl Run {
     /// What the runtime is to be made from, from here on.
     pub async fn respecify(&self, row: &WorkspaceRow, update: &Update) -> Result<(), Problem> {
         self.patiently(|| self.parts.store.respecify(&self.hold, row, update)).await
+    }
+
+    /// At one of these places the runtime is, from here on.
+    pub async fn settle(&self, sites: &[Site]) -> Result<(), Problem> {
+        self.patiently(|| self.parts.store.settle(&self.hold, sites)).await
     }
 
     pub fn say(&self, severity: Severity, text: impl Into<String>) {

@@ -22,7 +22,7 @@ use crate::readiness::{self, Target};
 use crate::store::WorkspaceRow;
 
 /// How long a provider may take to start or stop one instance.
-const PROVIDER_LIMIT: Duration = Duration::from_secs(180);
+pub const PROVIDER_LIMIT: Duration = Duration::from_secs(180);
 
 pub async fn run(run: &Arc<Run>) -> Result<(), Problem> {
     let row = run.row().await?;
@@ -131,7 +131,7 @@ pub async fn limited<T>(
     }
 }
 
-async fn cancellable<T>(run: &Run, work: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
+pub async fn cancellable<T>(run: &Run, work: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
     tokio::select! {
         result = work => result,
         () = run.ending.token().cancelled() => Err(canceled()),

@@ -3,6 +3,7 @@
 use contracts::identity::HealthStatus;
 use contracts::workspace::{Desired, Endpoint};
 use contracts::{ErrorCode, Problem};
+use provider_api::site::must_be_reached;
 use provider_api::{Provider, RunStatus, RuntimeRef};
 
 use super::Reconciler;
@@ -35,7 +36,12 @@ pub async fn look(
         Ok(RunStatus::Running) => {}
         Ok(RunStatus::Stopped { .. }) => return Seen::Stopped,
         Ok(RunStatus::Suspended) => return Seen::Suspended,
-        Ok(RunStatus::Absent) => return absent(reconciler, row, provider.as_ref(), &runtime).await,
+        Ok(RunStatus::Absent) => {
+            return match learn(reconciler, row, provider.as_ref()).await {
+                Ok(()) => absent(reconciler, row, provider.as_ref(), &runtime).await,
+                Err(problem) => Seen::Hidden(problem),
+            };
+        }
         Err(error) => return Seen::Hidden(provider_problem(error)),
     }
     let unreachable = |detail: String| {
@@ -77,6 +83,23 @@ pub async fn look(
     }
 }
 
+/// Keeps where it is. An error where that is a place that is not reached: what is not seen is not gone then.
+pub async fn learn(
+    reconciler: &Reconciler,
+    row: &WorkspaceRow,
+    provider: &dyn Provider,
+) -> Result<(), Problem> {
+    let Some(sites) = provider.sites() else { return Ok(()) };
+    let runtime = RuntimeRef::new(row.runtime_id.clone(), reconciler.installation.clone());
+    match must_be_reached(sites.as_ref(), &runtime, &row.sites).await.map_err(provider_problem)? {
+        Some(site) => {
+            tracing::info!(slug = %row.slug, site = site.id, via = site.via, "where it is is known now");
+            Ok(reconciler.store.learn_sites(&row.runtime_id, &row.sites, &[site]).await?)
+        }
+        None => Ok(()),
+    }
+}
+
 /// Whether its files are there still. What never ran had none.
 async fn absent(
     reconciler: &Reconciler,
@@ -100,8 +123,7 @@ async fn absent(
         Ok(_) => {
             let detail = format!("The instance is gone, and so is its home: {} has neither.", row.provider);
             let action = format!(
-                "If it looks for them in another place than before, such as another Docker engine or context, let it look \
-                 where they are: nothing is lost there. If they are gone, `pilot ws start {}` makes the workspace anew, \
+                "If they are at another place, let it look where they are: nothing is lost there. If they are gone, `pilot ws start {}` makes the workspace anew, \
                  with an empty home.",
                 row.slug
             );

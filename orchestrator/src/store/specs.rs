@@ -1,8 +1,9 @@
-//! What a runtime is made from. Each change is another generation of its spec.
+//! What a runtime is made from, and where. Each change of the first is another generation of its spec.
 
 use contracts::RuntimeId;
 use contracts::operation::Update;
 use contracts::workspace::Image;
+use provider_api::Site;
 
 use super::claims::Hold;
 use super::rows::read;
@@ -94,6 +95,37 @@ impl Store {
                 sqlx::query("UPDATE runtimes SET image = $1 WHERE id = $2 AND image IS NULL")
                     .bind(image)
                     .bind(runtime.as_str())
+                    .execute(connection)
+                    .await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// From here on the runtime is at one of these places; a word of the claimer.
+    pub async fn settle(&self, hold: &Hold, sites: &[Site]) -> Result<()> {
+        let (store, hold, sites) = (self.clone(), hold.clone(), to_json(&sites)?);
+        self.write(move |connection| {
+            Box::pin(async move {
+                store.must_hold(connection, &hold).await?;
+                let settle = "UPDATE runtimes SET sites = $1 WHERE id = $2";
+                sqlx::query(settle).bind(sites).bind(hold.runtime.as_str()).execute(connection).await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// Where a runtime is that somebody has seen who runs nothing for it. What an operation has said since stays.
+    pub async fn learn_sites(&self, runtime: &RuntimeId, before: &[Site], sites: &[Site]) -> Result<()> {
+        let (runtime, before, sites) = (runtime.clone(), to_json(&before)?, to_json(&sites)?);
+        self.write(move |connection| {
+            Box::pin(async move {
+                sqlx::query("UPDATE runtimes SET sites = $1 WHERE id = $2 AND COALESCE(sites, '[]') = $3")
+                    .bind(sites)
+                    .bind(runtime.as_str())
+                    .bind(before)
                     .execute(connection)
                     .await?;
                 Ok(())

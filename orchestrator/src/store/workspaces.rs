@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use contracts::workspace::{Desired, Endpoint, GitSource, Image, Observed};
 use contracts::{OperationId, Problem, ProviderName, RuntimeId, Slug, WorkspaceId, WorkspaceRef};
 use jiff::Timestamp;
+use provider_api::Site;
 use serde::Deserialize;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe};
@@ -30,6 +31,8 @@ pub struct WorkspaceRow {
     pub generation: u64,
     /// The generation that what is outside was made from; lower while an update has not come so far.
     pub applied: u64,
+    /// At one of which places it is, where that is known. No part of what is shown: a change of it is none of the workspace.
+    pub sites: Vec<Site>,
     /// Rises with every change of what is known of the runtime.
     pub revision: u64,
     pub desired: Desired,
@@ -60,6 +63,7 @@ impl WorkspaceRow {
             git: None,
             generation: 1,
             applied: 1,
+            sites: Vec::new(),
             revision: 1,
             desired: Desired::Running,
             observed: Observed::Absent,
@@ -76,7 +80,7 @@ impl WorkspaceRow {
 /// A workspace with its runtime.
 const JOINED: &str =
     "SELECT w.id, w.slug, w.owner, w.labels, w.git, w.desired, w.runtime_id, w.operation, w.created_at, w.home_until,
-     r.provider, r.size, r.region, r.image, r.generation, r.applied, r.revision, r.observed, r.since, r.endpoint, r.error
+     r.provider, r.size, r.region, r.image, r.generation, r.applied, r.sites, r.revision, r.observed, r.since, r.endpoint, r.error
      FROM workspaces w JOIN runtimes r ON r.id = w.runtime_id";
 
 /// Which workspaces, in which order, and how many.

@@ -7,6 +7,7 @@ use contracts::{ErrorCode, Problem, ProviderName, RolloutId};
 use jiff::Timestamp;
 use orchestrator::lifecycle::state::Event;
 use orchestrator::store::{Change, NewOperation, Step, Store, StoreError, UsageQuery};
+use provider_api::Site;
 
 use super::*;
 
@@ -350,4 +351,23 @@ pub async fn what_ran_is_added_up_within_an_interval_and_told_in_pages(store: &S
     assert_eq!(paged, store.usage(&until(end)).await.unwrap().rows);
     let foreign = UsageQuery { after: Some("x".to_owned()), ..all };
     assert!(matches!(store.usage(&foreign).await, Err(StoreError::Cursor)));
+}
+
+pub async fn where_a_runtime_is_is_said_by_whoever_holds_it_and_learnt_by_nobody_who_is_late(store: &Store) {
+    let site = |id: &str| Site { id: id.to_owned(), via: "unix:///x.sock".to_owned() };
+    let (row, _) = created(store, "a").await;
+    assert_eq!(now(store, &row).await.sites, []);
+    let claimed = claim(store, "one").await.unwrap();
+    let (tag, both) = (now(store, &row).await.tag(), [site("a"), site("b")]);
+    store.settle(&hold(&claimed), &both).await.unwrap();
+    assert_eq!(now(store, &row).await.sites, both);
+    let stale = Hold { fence: claimed.fence + 1, ..hold(&claimed) };
+    assert!(matches!(store.settle(&stale, &[site("c")]).await, Err(StoreError::Fenced)));
+    // Of somebody who looked before that was said.
+    store.learn_sites(&row.runtime_id, &[], &[site("c")]).await.unwrap();
+    assert_eq!(now(store, &row).await.sites, both);
+    store.learn_sites(&row.runtime_id, &both, &[site("b")]).await.unwrap();
+    let seen = now(store, &row).await;
+    assert_eq!(seen.sites, [site("b")]);
+    assert_eq!(seen.tag(), tag, "nothing that is shown has changed");
 }

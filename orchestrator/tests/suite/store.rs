@@ -74,6 +74,7 @@ macro_rules! all_cases {
             a_lease_has_one_holder_and_its_fence_rises_with_each
             a_spec_is_changed_once_by_whoever_holds_its_update
             an_image_that_was_not_known_is_learnt_once
+            where_a_runtime_is_is_said_by_whoever_holds_it_and_learnt_by_nobody_who_is_late
             of_a_provider_one_rollout_runs_and_its_members_keep_their_order_and_state
             a_deleted_workspace_is_brought_back_while_its_home_is_kept_and_its_name_is_free
             what_is_to_be_deleted_is_not_wanted_otherwise_when_its_delete_has_failed

@@ -39,7 +39,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use contracts::InstallationId;
 use provider_api::{
-    Declared, Description, Inventory, Lifecycle, Provider, Resource, Result, RuntimeSpec, Setting,
+    Declared, Description, Inventory, Lifecycle, OneSite, Provider, Resource, Result, RuntimeSpec, Setting,
+    Site, Sites,
 };
 
 pub use crate::config::{CloudflareConfig, ControlKey, Identity};
@@ -121,6 +122,17 @@ impl Provider for CloudflareProvider {
     async fn ready(&self) -> Result<()> {
         config::check(&self.cloud.config)?;
         self.cloud.api.subdomain(&self.cloud.config).await.map(drop)
+    }
+
+    fn sites(&self) -> Option<Arc<dyn Sites>> {
+        let site =
+            |account: &str| Site { id: account.to_owned(), via: "PILOT_CLOUDFLARE_ACCOUNT_ID".to_owned() };
+        Some(Arc::new(OneSite {
+            kind: "the account",
+            way_back: "Name that account in PILOT_CLOUDFLARE_ACCOUNT_ID, with a token of it, and start Pilot again.",
+            site: self.cloud.config.account().map(site),
+            inventory: Arc::new(CloudflareLifecycle { cloud: self.cloud.clone() }),
+        }))
     }
 
     fn inventory(&self) -> Option<Arc<dyn Inventory>> {

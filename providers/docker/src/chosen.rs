@@ -132,6 +132,12 @@ pub(crate) struct Chosen {
     tls: Option<PathBuf>,
 }
 
+impl std::fmt::Display for Chosen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.address, self.why)
+    }
+}
+
 impl Chosen {
     /// The one that is named to Pilot itself.
     pub fn named(address: &str) -> Self {
@@ -177,7 +183,7 @@ impl Chosen {
         if ![ErrorCode::DockerUnavailable, ErrorCode::ProviderTimeout].contains(&error.code) {
             return error;
         }
-        let message = format!("{} (asked was {}: {})", error.message, self.address, self.why);
+        let message = format!("{} (asked was {self})", error.message);
         let action = error.action.clone().unwrap_or_default();
         let action = format!("{action} If another engine is meant, {}.", self.other);
         ProviderError { message, ..error }.with_action(action.trim_start().to_owned())

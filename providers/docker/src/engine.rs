@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bollard::Docker;
@@ -37,6 +38,8 @@ pub(crate) struct Engine {
     chosen: Option<Chosen>,
     client: OnceCell<Docker>,
     has_gvisor: OnceCell<bool>,
+    /// Whether its id was ever the same twice.
+    keeps_id: AtomicBool,
 }
 
 impl Engine {
@@ -48,7 +51,8 @@ impl Engine {
     ) -> Result<Self> {
         let (subnets, confinement) = (settings::subnets(settings)?, Confinement::read(settings)?);
         let (client, has_gvisor) = (OnceCell::new(), OnceCell::new());
-        Ok(Self { host, ports, subnets, confinement, chosen, client, has_gvisor })
+        let keeps_id = AtomicBool::new(false);
+        Ok(Self { host, ports, subnets, confinement, chosen, client, has_gvisor, keeps_id })
     }
 
     /// Whether it is one of the operator's hosts: there may be others.
@@ -101,6 +105,27 @@ impl Engine {
         match &self.chosen {
             None => ProviderError { message: format!("host {}: {}", self.host.name, error.message), ..error },
             Some(chosen) => chosen.name(error),
+        }
+    }
+
+    /// Who it says it is, now; `None` where that is not the same twice.
+    pub async fn id(&self) -> Result<Option<String>> {
+        let ask = || async {
+            let info = self.look("ask the engine who it is", self.docker().await?.info()).await?;
+            Ok::<_, ProviderError>(info.id.filter(|id| !id.is_empty()))
+        };
+        let Some(id) = ask().await? else { return Ok(None) };
+        if !self.keeps_id.load(Ordering::Relaxed) && ask().await?.as_ref() == Some(&id) {
+            self.keeps_id.store(true, Ordering::Relaxed);
+        }
+        Ok(Some(id).filter(|_| self.keeps_id.load(Ordering::Relaxed)))
+    }
+
+    /// How it is reached, for people.
+    pub fn via(&self) -> String {
+        match &self.chosen {
+            None => format!("the host {} at {}", self.host.name, self.host.address),
+            Some(chosen) => chosen.to_string(),
         }
     }
 

@@ -221,7 +221,7 @@ fn promise(found: &ContainerInspectResponse) -> Option<(RuntimeId, Need)> {
     Some((inputs.runtime_id, Need { memory_mib: inputs.memory_mib, cpu_millis: inputs.cpu_millis }))
 }
 
-async fn has_volume(engine: &Engine, runtime: &RuntimeId) -> Result<bool> {
+pub(crate) async fn has_volume(engine: &Engine, runtime: &RuntimeId) -> Result<bool> {
     let docker = engine.docker().await?;
     let name = names::volume_name(runtime);
     let found =
@@ -229,7 +229,7 @@ async fn has_volume(engine: &Engine, runtime: &RuntimeId) -> Result<bool> {
     Ok(found.is_some_and(|volume| is_of(&volume.labels, runtime)))
 }
 
-async fn has_other(engine: &Engine, runtime: &RuntimeId) -> Result<bool> {
+pub(crate) async fn has_other(engine: &Engine, runtime: &RuntimeId) -> Result<bool> {
     let docker = engine.docker().await?;
     let name = names::name(runtime);
     let found = container::inspect(engine, &name).await?;

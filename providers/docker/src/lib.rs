@@ -28,6 +28,7 @@ mod network;
 mod placement;
 mod service;
 mod settings;
+mod site;
 mod ssh;
 mod statuses;
 mod subnet;
@@ -41,7 +42,7 @@ use async_trait::async_trait;
 use contracts::network::PortRange;
 use provider_api::{
     BootSource, Declared, Description, Exec, Images, Inventory, Lifecycle, Logs, Provider, Resource, Result,
-    RuntimeSpec, Settings,
+    RuntimeSpec, Settings, Sites,
 };
 
 use crate::hosts::Hosts;
@@ -118,6 +119,10 @@ impl Provider for DockerProvider {
 
     async fn ready(&self) -> Result<()> {
         self.hosts.are_ready().await
+    }
+
+    fn sites(&self) -> Option<Arc<dyn Sites>> {
+        Some(Arc::new(site::DockerSites { hosts: self.hosts.clone() }))
     }
 
     fn images(&self) -> Option<Arc<dyn Images>> {

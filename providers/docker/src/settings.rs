@@ -68,6 +68,17 @@ pub(crate) enum Address {
     },
 }
 
+/// As an operator writes it.
+impl std::fmt::Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Address::Unix(path) => write!(f, "unix://{path}"),
+            Address::Tls { authority, .. } => write!(f, "tcp://{authority}"),
+            Address::Ssh { url, .. } => f.write_str(url),
+        }
+    }
+}
+
 /// One machine with a Docker engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Host {

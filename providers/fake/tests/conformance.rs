@@ -3,12 +3,12 @@
 
 use provider_fake::conformance::bench;
 
-provider_api::conformance_tests!(bench, without[Shared]);
+provider_api::conformance_tests!(bench, without[Shared, Sites]);
 
 mod served {
-    provider_api::conformance_tests!(provider_fake::conformance::served_bench, without[Shared]);
+    provider_api::conformance_tests!(provider_fake::conformance::served_bench, without[Shared, Sites]);
 }
 
 mod networked {
-    provider_api::conformance_tests!(provider_fake::conformance::networked_bench);
+    provider_api::conformance_tests!(provider_fake::conformance::networked_bench, without[Sites]);
 }

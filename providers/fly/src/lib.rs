@@ -51,8 +51,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use provider_api::{
-    BootSource, Declared, Description, Exec, Images, Inventory, Lifecycle, Provider, Resource, Result,
-    RuntimeSpec, Settings, Snapshots,
+    BootSource, Declared, Description, Exec, Images, Inventory, Lifecycle, OneSite, Provider, Resource,
+    Result, RuntimeSpec, Settings, Site, Sites, Snapshots,
 };
 
 use crate::fly::Fly;
@@ -144,6 +144,16 @@ impl Provider for FlyProvider {
         self.fly.settings.require("image")?;
         settings::reach(&self.fly.settings)?;
         self.fly.client()?.check_token().await
+    }
+
+    fn sites(&self) -> Option<Arc<dyn Sites>> {
+        let site = |org: &str| Site { id: org.to_owned(), via: "PILOT_FLY_ORG".to_owned() };
+        Some(Arc::new(OneSite {
+            kind: "the organisation",
+            way_back: "Name that organisation in PILOT_FLY_ORG, with a token of it, and start Pilot again.",
+            site: self.fly.settings.require("org").map(site),
+            inventory: Arc::new(FlyLifecycle { fly: self.fly.clone() }),
+        }))
     }
 
     fn images(&self) -> Option<Arc<dyn Images>> {

@@ -3,4 +3,7 @@
 #[path = "support/world.rs"]
 mod world;
 
-provider_api::conformance_tests!(world::bench, without [Faults, Suspend, Shared, Images, Exec, Snapshots, Credential]);
+provider_api::conformance_tests!(
+    world::bench,
+    without[Faults, Suspend, Shared, Images, Exec, Snapshots, Sites, Credential]
+);

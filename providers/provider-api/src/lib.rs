@@ -6,6 +6,7 @@
 //! - [`Images`], [`Logs`], [`Exec`], [`Snapshots`] and [`Inventory`] are optional abilities.
 //! - [`Setting`] is what an operator gives a module: where its cloud is, and with which credentials.
 //! - [`fence`] says what a module owes to orchestrators that take operations over from each other.
+//! - [`site`] says how a runtime that is at another place than before is told from one that is gone.
 //! - `conformance` (a feature of this crate) is the suite that every provider's tests run.
 //!
 //! A provider never sees Pulumi's wire, the store or HTTP. Credentials reach it through its own
@@ -23,6 +24,7 @@ pub mod provider;
 pub mod resource;
 pub mod schema;
 pub mod settings;
+pub mod site;
 
 pub use declare::{Declaration, Declared, Expr};
 pub use error::{Late, Outcome, ProviderError, Result};
@@ -37,3 +39,4 @@ pub use resource::{
 };
 pub use schema::{Property, PropertyType, ResourceSchema};
 pub use settings::{Setting, SettingProblem, Settings};
+pub use site::{Held, OneSite, Site, Sites};

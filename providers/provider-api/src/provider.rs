@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::lifecycle::{Exec, Images, Inventory, Lifecycle, Logs, Snapshots};
 use crate::resource::Resource;
 use crate::settings::Setting;
+use crate::site::Sites;
 
 /// What users and operators read before they choose.
 #[derive(Debug, Clone)]
@@ -91,6 +92,12 @@ pub trait Provider: Send + Sync {
     /// Whether another orchestrator of the installation, on another machine, reaches the same runtimes.
     fn is_shared(&self) -> bool {
         true
+    }
+
+    /// Who the places are that the settings lead to, where they could lead to others. What is told here is never taken back:
+    /// a module that has sites once has them for ever.
+    fn sites(&self) -> Option<Arc<dyn Sites>> {
+        None
     }
 
     /// What instances are made from, where each runtime has an image of its own. An update of the image changes the instance

@@ -5,10 +5,11 @@ use std::sync::{Arc, OnceLock};
 
 use contracts::Problem;
 use contracts::workspace::ProviderCapabilities;
-use provider_api::{Description, Provider, Resource, ResourceSchema};
+use provider_api::{Description, Provider, Resource, ResourceSchema, Site, Sites};
 use tonic::Status;
 
 use crate::schema::package_schema;
+use crate::whose::Guard;
 
 /// Makes the modules anew with other settings: from variable to value. What is not named stays.
 pub type Rebuild = dyn Fn(&BTreeMap<String, String>) -> Result<Registry, Problem> + Send + Sync;
@@ -18,6 +19,8 @@ pub type Rebuild = dyn Fn(&BTreeMap<String, String>) -> Result<Registry, Problem
 pub struct Registry {
     served: Arc<Served>,
     rebuild: Option<Arc<Rebuild>>,
+    /// Where the runtime of the stack is, as far as that is known.
+    sites: Arc<[Site]>,
 }
 
 #[derive(Default)]
@@ -32,6 +35,7 @@ struct Served {
 pub(crate) struct Type {
     pub resource: Arc<dyn Resource>,
     pub schema: Arc<ResourceSchema>,
+    pub sites: Option<Arc<dyn Sites>>,
 }
 
 /// What a module tells about itself.
@@ -44,7 +48,8 @@ impl Registry {
     pub fn new<'a>(providers: impl IntoIterator<Item = &'a Arc<dyn Provider>>) -> Self {
         let (mut resources, mut modules) = (Vec::new(), Vec::new());
         for provider in providers {
-            resources.extend(provider.resources());
+            let sites = provider.sites();
+            resources.extend(provider.resources().into_iter().map(|resource| (resource, sites.clone())));
             let (description, capabilities) = (provider.describe(), provider.capabilities());
             modules.push(Module { description, capabilities });
         }
@@ -53,16 +58,19 @@ impl Registry {
 
     /// Resource types that belong to no module.
     pub fn of(resources: impl IntoIterator<Item = Arc<dyn Resource>>) -> Self {
-        Self::with(resources, Vec::new())
+        Self::with(resources.into_iter().map(|resource| (resource, None)), Vec::new())
     }
 
-    fn with(resources: impl IntoIterator<Item = Arc<dyn Resource>>, modules: Vec<Module>) -> Self {
-        let types = resources.into_iter().map(|resource| {
+    fn with(
+        resources: impl IntoIterator<Item = (Arc<dyn Resource>, Option<Arc<dyn Sites>>)>,
+        modules: Vec<Module>,
+    ) -> Self {
+        let types = resources.into_iter().map(|(resource, sites)| {
             let schema = Arc::new(resource.schema());
-            (schema.token, Type { resource, schema })
+            (schema.token, Type { resource, schema, sites })
         });
         let served = Served { types: types.collect(), modules, schema: OnceLock::new() };
-        Self { served: Arc::new(served), rebuild: None }
+        Self { served: Arc::new(served), rebuild: None, sites: Arc::default() }
     }
 
     /// Lets a provider in a program set what is no credential. Without this, settings come from the
@@ -73,6 +81,17 @@ impl Registry {
     ) -> Self {
         self.rebuild = Some(Arc::new(rebuild));
         self
+    }
+
+    /// For who serves the stack of one runtime that is at one of these: each call looks first whether that is reached, see
+    /// [`provider_api::site`]. Whoever looks by itself, before it begins, says nothing here.
+    pub fn at(mut self, sites: Vec<Site>) -> Self {
+        self.sites = sites.into();
+        self
+    }
+
+    pub(crate) fn guard(&self, of: &Type) -> Guard {
+        Guard { sites: of.sites.clone(), known: Arc::clone(&self.sites) }
     }
 
     /// The package schema as JSON.

@@ -17,6 +17,7 @@ mod clouds;
 mod cut_off;
 mod dashboard;
 mod deletion;
+mod elsewhere;
 mod fake_cloud;
 mod faults;
 mod interrupted;

@@ -3,6 +3,7 @@
 pub mod api;
 pub mod clouds;
 pub mod collector;
+pub mod other_engine;
 pub mod repo;
 pub mod sse;
 pub mod witness;

@@ -51,6 +51,8 @@ pub enum Needs {
     Exec,
     /// [`Provider::snapshots`](crate::Provider::snapshots)
     Snapshots,
+    /// [`Provider::sites`](crate::Provider::sites)
+    Sites,
     /// [`Bench::credential`]
     Credential,
 }
@@ -70,6 +72,7 @@ impl Needs {
             Needs::Logs => (bench.provider.logs().is_some(), "the provider gives no logs"),
             Needs::Exec => (bench.provider.exec().is_some(), "the provider runs no commands"),
             Needs::Snapshots => (bench.provider.snapshots().is_some(), "the provider takes no snapshots"),
+            Needs::Sites => (bench.provider.sites().is_some(), "it can reach one place alone"),
             Needs::Credential => (bench.credential.is_some(), "the provider needs no credential"),
         };
         (!has).then_some(reason)
@@ -125,6 +128,7 @@ macro_rules! __for_each_conformance_case {
         Exec a_command_tells_its_output_and_exit_code;
         Exec a_command_that_does_not_end_is_given_up;
         Snapshots snapshots_are_listed_the_newest_first;
+        Sites a_place_says_the_same_of_itself_to_everybody_and_has_what_is_made;
         Faults a_create_whose_answer_was_lost_is_adopted;
         Faults a_delete_whose_answer_was_lost_is_finished;
         Faults a_timeout_is_never_read_as_gone;

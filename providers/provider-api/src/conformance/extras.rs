@@ -1,9 +1,11 @@
 //! Cases about abilities that not every provider has.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use crate::conformance::offers::says_something;
 use crate::conformance::{Bench, Stack};
-use crate::{Executed, Outcome, Result};
+use crate::{Executed, Outcome, Result, Sites, site};
 
 const GRACE: Duration = Duration::from_secs(5);
 const LIMIT: Duration = Duration::from_secs(20);
@@ -65,4 +67,23 @@ pub async fn snapshots_are_listed_the_newest_first(bench: &Bench) {
     let listed: Vec<_> = snapshots.list(&runtime).await.unwrap().into_iter().map(|each| each.id).collect();
     let place = |id: &str| listed.iter().position(|listed| listed == id).expect("it is listed");
     assert!(place(&second.id) < place(&first.id), "{listed:?}");
+}
+
+pub async fn a_place_says_the_same_of_itself_to_everybody_and_has_what_is_made(bench: &Bench) {
+    let (sites, others) = (bench.provider.sites().expect("sites"), bench.second.sites().expect("sites"));
+    says_something("its places", sites.kind());
+    assert!(sites.way_back().ends_with('.'), "{:?} is a sentence", sites.way_back());
+    let ids = async |sites: &dyn Sites| {
+        let all = site::all(sites).await.expect("every place answers");
+        all.into_iter().map(|site| site.id).collect::<BTreeSet<_>>()
+    };
+    let all = ids(sites.as_ref()).await;
+    assert!(!all.is_empty(), "a place says who it is");
+    assert_eq!((ids(sites.as_ref()).await, ids(others.as_ref()).await), (all.clone(), all.clone()));
+    let mut stack = bench.stack();
+    assert_eq!(sites.holding(&stack.runtime()).await.unwrap(), None, "nothing is made yet");
+    stack.up().await;
+    let held = sites.holding(&stack.runtime()).await.unwrap().expect("what was made is there");
+    assert!(all.contains(&held.site.id), "{held:?} is none of {all:?}");
+    assert_eq!(held.home, bench.provider.describe().persistent_home, "{held:?}");
 }

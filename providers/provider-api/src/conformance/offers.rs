@@ -19,7 +19,7 @@ fn all_different<'a>(what: &str, names: impl IntoIterator<Item = &'a str>) {
     }
 }
 
-fn says_something(what: &str, text: &str) {
+pub(super) fn says_something(what: &str, text: &str) {
     assert!(text.trim().len() > 3 && text.trim() == text, "{what} is described by {text:?}");
 }
 

@@ -89,8 +89,10 @@ impl Service {
         let timeout = limit(request.timeout);
         let fence = self.fences.of(&request.urn);
         let create = CreateRequest { urn: request.urn.clone(), inputs: inputs.plain(), timeout, fence };
+        let guard = registry.guard(&of);
         let work = async move {
             must_be_of(&create.urn, &create.inputs)?;
+            guard.pass(&create.inputs).await?;
             of.resource.create(create).await
         };
         let result = self.change("create", &of.schema, &request.urn, timeout, work).await;
@@ -108,7 +110,11 @@ impl Service {
         let inputs = Marked::read(request.inputs.as_ref());
         let outputs = Marked::read(request.properties.as_ref()).plain();
         let read = ReadRequest { id: request.id, inputs: inputs.plain(), outputs };
-        let work = async move { of.resource.read(read).await };
+        let guard = registry.guard(&of);
+        let work = async move {
+            guard.pass(&read.inputs).await?;
+            of.resource.read(read).await
+        };
         let result = self.call("read", &of.schema, &request.urn, None, work).await;
         let Some(state) = self.settle(&request.urn, result, &inputs, &of.schema)? else {
             // An empty id tells the engine that the object is gone.
@@ -142,9 +148,11 @@ impl Service {
             new_inputs: inputs.plain(),
             fence: self.fences.of(&request.urn),
         };
+        let guard = registry.guard(&of);
         let work = async move {
             must_be_of(&update.urn, &update.old_inputs)?;
             must_be_of(&update.urn, &update.new_inputs)?;
+            guard.pass(&update.new_inputs).await?;
             of.resource.update(update).await
         };
         let result = self.change("update", &of.schema, &request.urn, limit(request.timeout), work).await;
@@ -167,8 +175,10 @@ impl Service {
             outputs: Marked::read(request.properties.as_ref()).plain(),
             fence: self.fences.of(&request.urn),
         };
+        let guard = registry.guard(&of);
         let work = async move {
             must_be_of(&delete.urn, &delete.inputs)?;
+            guard.pass(&delete.inputs).await?;
             of.resource.delete(delete).await
         };
         let result = self.change("delete", &of.schema, &request.urn, limit(request.timeout), work).await;
