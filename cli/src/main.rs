@@ -12,6 +12,7 @@ mod client;
 mod connection;
 mod contexts;
 mod endpoints;
+mod kept;
 mod sse;
 
 mod progress;
