@@ -83,9 +83,9 @@ pub struct Args {
 }
 
 impl Args {
-    /// As it was typed; what is wrong usage ends the program with 2.
-    pub fn read() -> Self {
-        Self::try_parse().and_then(Self::sound).unwrap_or_else(|error| error.exit())
+    /// As it was typed. Help that was asked for is an error, too.
+    pub fn read() -> Result<Self, clap::Error> {
+        Self::try_parse().and_then(Self::sound)
     }
 
     /// What parts of the command line say of each other.
