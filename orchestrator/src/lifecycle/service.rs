@@ -148,7 +148,8 @@ impl Lifecycle {
         };
         let runtime = RuntimeRef::new(row.runtime_id, self.installation.clone());
         let text = logs.tail(&runtime, bytes).await.map_err(crate::engine::provider_problem)?;
-        Ok(LogTail { text })
+        let ended = logs.ended(&runtime).await.map_err(crate::engine::provider_problem)?;
+        Ok(LogTail { text, ended })
     }
 
     pub fn provider_list(&self) -> Vec<ProviderInfo> {
