@@ -54,8 +54,10 @@ pub use workspaces::{Sort, WorkspaceQuery, WorkspaceRow};
 
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
-    #[error("the disk of the store is full")]
+    #[error("the disk of the data folder is full")]
     Full,
+    #[error("the disk of the database is full")]
+    DatabaseFull,
     #[error("the slug is taken")]
     SlugTaken,
     #[error("the idempotency key is in use")]
@@ -209,7 +211,10 @@ impl From<sqlx::Error> for StoreError {
         };
         let code = database.code().unwrap_or_default();
         // SQLite's primary result code is the low byte: 13 is SQLITE_FULL. PostgreSQL has five characters.
-        if code == "53100" || (code.len() < 5 && code.parse().is_ok_and(|code: u32| code & 0xff == 13)) {
+        if code == "53100" {
+            return StoreError::DatabaseFull;
+        }
+        if code.len() < 5 && code.parse().is_ok_and(|code: u32| code & 0xff == 13) {
             return StoreError::Full;
         }
         // The server ends, starts, has hung up, or did not get a lock or to an end in time; or two waited for each other.
@@ -234,7 +239,11 @@ impl From<sqlx::Error> for StoreError {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Full => crate::data::full("the store"),
+            StoreError::Full => crate::data::full("There is no space left for the store.", crate::data::DISK),
+            StoreError::DatabaseFull => crate::data::full(
+                "There is no space left for the store: the database has said so.",
+                "the disk of the database's server",
+            ),
             StoreError::SlugTaken => Problem::new(ErrorCode::SlugTaken, "Another workspace has this slug."),
             StoreError::KeyTaken => Problem::new(
                 ErrorCode::IdempotencyConflict,
