@@ -21,7 +21,7 @@ macro_rules! migration {
 
 type Named = (&'static str, &'static str, &'static str);
 
-const SQLITE: [Named; 13] = [
+const SQLITE: [Named; 14] = [
     migration!("sqlite", "0001", "initial"),
     migration!("sqlite", "0002", "regions"),
     migration!("sqlite", "0003", "installation"),
@@ -35,9 +35,10 @@ const SQLITE: [Named; 13] = [
     migration!("sqlite", "0011", "traces"),
     migration!("sqlite", "0012", "strays"),
     migration!("sqlite", "0013", "seen"),
+    migration!("sqlite", "0015", "reasons"),
 ];
 
-const POSTGRES: [Named; 8] = [
+const POSTGRES: [Named; 9] = [
     migration!("postgres", "0006", "initial"),
     migration!("postgres", "0007", "labels"),
     migration!("postgres", "0008", "times"),
@@ -46,6 +47,7 @@ const POSTGRES: [Named; 8] = [
     migration!("postgres", "0011", "traces"),
     migration!("postgres", "0012", "strays"),
     migration!("postgres", "0013", "seen"),
+    migration!("postgres", "0015", "reasons"),
 ];
 
 pub fn sqlite() -> Migrator {
