@@ -11,6 +11,7 @@ mod stack;
 mod usage;
 mod ws;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -85,7 +86,11 @@ pub struct Args {
 impl Args {
     /// As it was typed. Help that was asked for is an error, too.
     pub fn read() -> Result<Self, clap::Error> {
-        Self::try_parse().and_then(Self::sound)
+        Self::of(std::env::args_os())
+    }
+
+    fn of(line: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Self, clap::Error> {
+        Self::try_parse_from(line).map_err(connection::without_token).and_then(Self::sound)
     }
 
     /// What parts of the command line say of each other.
@@ -294,6 +299,21 @@ mod tests {
             let args = Args::try_parse_from(line.split(' ')).unwrap();
             let Command::Ws(ws) = args.command else { panic!("{line}") };
             assert_eq!(ws.connection.server.unwrap().as_str(), "http://a:1/");
+        }
+    }
+
+    #[test]
+    fn what_makes_or_renames_a_workspace_says_which_names_there_can_be() {
+        let most = "a".repeat(40);
+        assert!(
+            most.parse::<contracts::Slug>().is_ok() && format!("{most}a").parse::<contracts::Slug>().is_err()
+        );
+        for line in ["pilot ws create --help", "pilot ws rename --help"] {
+            let help = Args::try_parse_from(line.split(' ')).unwrap_err().to_string();
+            let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+            let (last, first) = contracts::ids::RESERVED.split_last().unwrap();
+            let reserved = format!("{} and {last} are reserved", first.join(", "));
+            assert!(help.contains("1 to 40 of a-z, 0-9 and '-'") && help.contains(&reserved), "{help}");
         }
     }
 

@@ -315,6 +315,10 @@ async fn every_shell_has_a_script_that_names_all_commands() {
         for word in ["completion", "context", "restart", "token-file"] {
             assert!(script.contains(word), "{word} for {shell}");
         }
+        // It is no argument, as a refusal says.
+        let mut words = script.split(|letter: char| !letter.is_alphanumeric() && letter != '-');
+        assert!(!words.any(|word| word == "--token"), "{shell}");
+        assert!(!script.contains("-l token "), "{shell}");
     }
     assert_eq!(ended(pilot("completion tcsh")).await.0, Some(2));
 }

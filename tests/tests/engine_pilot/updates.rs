@@ -4,6 +4,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use contracts::operation::Operation;
+use contracts::rollout::Rollout;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -268,14 +269,14 @@ async fn a_rollout_moves_a_few_at_a_time_and_starts_nothing_that_is_stopped() {
 
 /// How long after the last of its updates a rollout had ended, in seconds.
 async fn slack(api: &Api, rollout: &Value) -> f64 {
-    let at = |text: &Value| text.as_str().unwrap().parse::<jiff::Timestamp>().unwrap().as_millisecond();
+    let rollout: Rollout = serde_json::from_value(rollout.clone()).unwrap();
     let mut last = 0;
-    for id in rollout["members"].as_array().unwrap().iter().filter_map(|member| member["operation"].as_str())
-    {
+    for id in rollout.members.iter().filter_map(|member| member.operation.as_ref()) {
         let operation = api.get(&format!("/v1/operations/{id}")).await;
-        last = last.max(at(&operation["phases"]["finished"]));
+        let phases = serde_json::from_value::<Operation>(operation).unwrap().phases;
+        last = last.max(phases.finished.unwrap().as_millisecond());
     }
-    (at(&rollout["finishedAt"]) - last) as f64 / 1000.0
+    (rollout.finished_at.unwrap().as_millisecond() - last) as f64 / 1000.0
 }
 
 #[tokio::test]
