@@ -24,6 +24,7 @@ pub const FILES: &[(&str, &str)] = &[
     ("src/lib.rs", include_str!("../../../providers/fake/src/lib.rs")),
     ("src/lifecycle.rs", include_str!("../../../providers/fake/src/lifecycle.rs")),
     ("src/machine.rs", include_str!("../../../providers/fake/src/machine.rs")),
+    ("src/network.rs", include_str!("../../../providers/fake/src/network.rs")),
     ("src/owner.rs", include_str!("../../../providers/fake/src/owner.rs")),
     ("src/volume.rs", include_str!("../../../providers/fake/src/volume.rs")),
     ("tests/conformance.rs", include_str!("../../../providers/fake/tests/conformance.rs")),
