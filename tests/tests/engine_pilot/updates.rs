@@ -207,7 +207,10 @@ async fn rolled_out(api: &Api, begun: &Value) -> Value {
 
 /// A server with these workspaces in the cloud in memory.
 async fn in_the_cloud(slugs: &[&str]) -> World {
-    let world = World::start_with(&["--provider", "fake"]).await;
+    filled(World::start_with(&["--provider", "fake"]).await, slugs).await
+}
+
+async fn filled(world: World, slugs: &[&str]) -> World {
     let mut operations = Vec::new();
     for slug in slugs {
         operations.push(world.api.create(json!({"slug": slug})).await);
@@ -281,7 +284,8 @@ async fn slack(api: &Api, rollout: &Value) -> f64 {
 
 #[tokio::test]
 async fn a_way_back_says_why_it_leaves_workspaces_as_they_are_and_ends_with_the_last_one() {
-    let world = in_the_cloud(&["a", "b", "c", "d"]).await;
+    let world = World::start_with_env(&["--provider", "fake"], &[("PILOT_HOME_GRACE", "1h")]).await;
+    let world = filled(world, &["a", "b", "c", "d"]).await;
     let api = &world.api;
     let done = rolled_out(api, &rollout(api, json!({"image": "fake:2"})).await).await;
     let forth = slack(api, &done).await;
