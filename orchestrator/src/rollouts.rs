@@ -143,14 +143,15 @@ impl Rollouts {
     }
 
     async fn mark(&self, rollout: &Rollout, position: i64, turn: &Turn) -> Result<(), Problem> {
-        Ok(match turn {
+        match turn {
             Turn::Is(state, begun) => {
-                self.store.mark_member(&rollout.id, position, *state, begun.as_ref()).await?
+                self.store.mark_member(&rollout.id, position, *state, begun.as_ref()).await?;
             }
             Turn::Skips(reason, found) => {
-                self.store.skip_member(&rollout.id, position, *reason, found.as_ref()).await?
+                self.store.skip_member(&rollout.id, position, *reason, found.as_ref()).await?;
             }
-        })
+        }
+        Ok(())
     }
 
     /// What has become of its update.
