@@ -133,6 +133,7 @@ mod tests {
                 is(11, "traces", "434576ed"),
                 is(12, "strays", "25f44dce"),
                 is(13, "seen", "b217c447"),
+                is(15, "reasons", "7746e997"),
                 is(6, "initial", "3575131e"),
                 is(7, "labels", "4695f179"),
                 is(8, "times", "94a9f50b"),
@@ -141,6 +142,7 @@ mod tests {
                 is(11, "traces", "434576ed"),
                 is(12, "strays", "041df9da"),
                 is(13, "seen", "ce12026f"),
+                is(15, "reasons", "7746e997"),
             ]
         );
     }
