@@ -12,6 +12,7 @@ mod stack;
 mod usage;
 mod ws;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -84,10 +85,15 @@ pub struct Args {
 }
 
 impl Args {
-    /// As it was typed; what is wrong usage ends the program with 2.
-    pub fn read() -> Self {
-        let read = || Self::from_arg_matches(&Self::parser().try_get_matches()?)?.sound();
-        read().unwrap_or_else(|error: clap::Error| error.format(&mut Self::parser()).exit())
+    /// As it was typed. Help that was asked for is an error, too.
+    pub fn read() -> Result<Self, clap::Error> {
+        Self::of(std::env::args_os())
+    }
+
+    fn of(line: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Self, clap::Error> {
+        let read = Self::parser().try_get_matches_from(line).map_err(connection::without_token);
+        read.and_then(|matches| Self::from_arg_matches(&matches)?.sound())
+            .map_err(|error| error.format(&mut Self::parser()))
     }
 
     /// The command line as it is read. Clap's own usage in an error has also what was said beside, on the line or in a variable, as
@@ -327,6 +333,21 @@ mod tests {
             let args = Args::try_parse_from(line.split(' ')).unwrap();
             let Command::Ws(ws) = args.command else { panic!("{line}") };
             assert_eq!(ws.connection.server.unwrap().as_str(), "http://a:1/");
+        }
+    }
+
+    #[test]
+    fn what_makes_or_renames_a_workspace_says_which_names_there_can_be() {
+        let most = "a".repeat(40);
+        assert!(
+            most.parse::<contracts::Slug>().is_ok() && format!("{most}a").parse::<contracts::Slug>().is_err()
+        );
+        for line in ["pilot ws create --help", "pilot ws rename --help"] {
+            let help = Args::try_parse_from(line.split(' ')).unwrap_err().to_string();
+            let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+            let (last, first) = contracts::ids::RESERVED.split_last().unwrap();
+            let reserved = format!("{} and {last} are reserved", first.join(", "));
+            assert!(help.contains("1 to 40 of a-z, 0-9 and '-'") && help.contains(&reserved), "{help}");
         }
     }
 

@@ -26,7 +26,7 @@ pub async fn run(backup: Backup, data: PathBuf, ui: &mut Ui) -> Result<Outcome, 
             show_created(&created, ui);
         }
         BackupCommand::Verify { file, key } => {
-            let read = verify(&file, &Key::read(&key.key_file)?, &mut tell).await?;
+            let read = verify(&file, &Key::read(&key.key_file)?, &std::env::temp_dir(), &mut tell).await?;
             waiting.take();
             show_read(&read, "is good", &file.display().to_string(), ui);
         }

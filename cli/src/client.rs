@@ -129,6 +129,13 @@ impl Client {
             .map(drop)
     }
 
+    /// Whether a request would be accepted; the problem says why not.
+    pub async fn ready(&self) -> Result<(), Problem> {
+        self.send(self.request(Method::GET, "/ready").timeout(ANSWER_TIMEOUT), &self.target.server)
+            .await
+            .map(drop)
+    }
+
     pub async fn create(&self, request: &CreateWorkspace) -> Result<Accepted, Problem> {
         // With the key a second try answers with the operation of the first: nothing is made twice.
         let key = format!("cli-{:032x}", rand::random::<u128>());

@@ -1,14 +1,16 @@
 //! `contexts.json`: the servers that `pilot login` has stored, with their tokens. Only its owner can read it.
 
 use std::collections::BTreeMap;
-use std::fs::{DirBuilder, OpenOptions};
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::DirBuilder;
+use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use contracts::{ErrorCode, Problem};
 use serde::{Deserialize, Serialize};
 use url::Url;
+
+use crate::kept::Turn;
 
 #[derive(Default, Serialize, Deserialize)]
 pub struct Contexts {
@@ -54,32 +56,25 @@ impl Contexts {
         }
     }
 
-    pub fn write(&self, folder: &Path) -> Result<(), Problem> {
-        self.replace(folder).map_err(|error| {
+    /// The one way to change them, so that of two commands at once none undoes what the other did: what is changed is
+    /// what the file has now, and nobody else changes it meanwhile. A change that fails writes nothing.
+    pub fn change(
+        folder: &Path,
+        change: impl FnOnce(&mut Self) -> Result<(), Problem>,
+    ) -> Result<Self, Problem> {
+        let unwritable = |error: std::io::Error| {
             Problem::new(
                 ErrorCode::BadRequest,
                 format!("{} cannot be written: {error}.", path(folder).display()),
             )
             .with_action("Name a folder that you may write to with --config or PILOT_CONFIG.")
-        })
-    }
-
-    /// Written beside and renamed, so that a reader sees all of it or what was there before.
-    fn replace(&self, folder: &Path) -> std::io::Result<()> {
-        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-        let fresh = path(folder).with_extension(format!("{}.new", std::process::id()));
-        // What an earlier process of this number left may have other rights.
-        let _ = std::fs::remove_file(&fresh);
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
-        let written = serde_json::to_vec_pretty(self)
-            .map_err(std::io::Error::from)
-            .and_then(|bytes| file.write_all(&bytes))
-            .and_then(|()| file.sync_all())
-            .and_then(|()| std::fs::rename(&fresh, path(folder)));
-        if written.is_err() {
-            let _ = std::fs::remove_file(&fresh);
-        }
-        written
+        };
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(unwritable)?;
+        let turn = Turn::of(path(folder)).map_err(unwritable)?;
+        let mut contexts = Self::read(folder)?;
+        change(&mut contexts)?;
+        turn.write(&contexts).map_err(unwritable)?;
+        Ok(contexts)
     }
 
     pub fn get(&self, name: &str) -> Result<&Context, Problem> {
@@ -121,17 +116,55 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().join("new");
         assert!(Contexts::read(&folder).unwrap().contexts.is_empty());
-        let mut contexts = Contexts::default();
-        contexts.contexts.insert("prod".to_owned(), context("https://a:1"));
-        contexts.current = Some("prod".to_owned());
-        contexts.write(&folder).unwrap();
-        contexts.contexts.insert("test".to_owned(), context("https://b:1"));
-        contexts.write(&folder).unwrap();
+        for (name, server) in [("prod", "https://a:1"), ("test", "https://b:1")] {
+            let add = |contexts: &mut Contexts| {
+                contexts.contexts.insert(name.to_owned(), context(server));
+                contexts.current.get_or_insert(name.to_owned());
+                Ok(())
+            };
+            Contexts::change(&folder, add).unwrap();
+        }
         let read = Contexts::read(&folder).unwrap();
         assert_eq!((read.current().unwrap().0, read.contexts.len()), ("prod", 2));
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&folder), mode(&path(&folder))), (0o700, 0o600));
-        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1, "nothing is left beside it");
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 2, "the lock alone is left beside it");
+    }
+
+    #[test]
+    fn changes_at_the_same_time_are_all_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            for number in 0..16 {
+                let folder = folder.path();
+                scope.spawn(move || {
+                    let name = format!("ctx{number}");
+                    let add = |contexts: &mut Contexts| {
+                        contexts.contexts.insert(name.clone(), context("https://a:1"));
+                        Ok(())
+                    };
+                    Contexts::change(folder, add).unwrap();
+                    if number % 2 == 0 {
+                        let remove = |contexts: &mut Contexts| {
+                            contexts.contexts.remove(&name);
+                            Ok(())
+                        };
+                        Contexts::change(folder, remove).unwrap();
+                    }
+                });
+            }
+        });
+        let names: Vec<_> = Contexts::read(folder.path()).unwrap().contexts.into_keys().collect();
+        assert_eq!(names.len(), 8, "{names:?}");
+    }
+
+    #[test]
+    fn a_change_that_is_refused_writes_nothing_and_lets_the_next_one_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let refuse = |contexts: &mut Contexts| contexts.get("x").map(|_| ());
+        assert!(Contexts::change(folder.path(), refuse).is_err());
+        assert!(!path(folder.path()).exists());
+        assert!(Contexts::change(folder.path(), |_| Ok(())).is_ok());
     }
 
     #[test]

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::kept::Turn;
+
 /// Orchestrator and gateway may be two processes, so each is published and withdrawn by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Endpoints {
@@ -39,30 +41,30 @@ impl Endpoints {
 
     /// Adds what this process serves.
     pub fn publish(&self, data: &Path) -> std::io::Result<()> {
-        let mut all = Self::read(data);
+        let (turn, mut all) = Self::turn(data)?;
         all.orchestrator = self.orchestrator.clone().or(all.orchestrator);
         all.gateway = self.gateway.clone().or(all.gateway);
         all.admin = self.admin.clone().or(all.admin);
-        all.write(data)
+        turn.write(&all)
     }
 
     /// Takes out what this process served; another's stays.
     pub fn withdraw(&self, data: &Path) -> std::io::Result<()> {
-        let mut all = Self::read(data);
+        let (turn, mut all) = Self::turn(data)?;
         all.orchestrator = all.orchestrator.filter(|there| Some(there) != self.orchestrator.as_ref());
         all.gateway = all.gateway.filter(|there| Some(there) != self.gateway.as_ref());
         all.admin = all.admin.filter(|there| Some(there) != self.admin.as_ref());
         match all == Self::default() {
-            true => std::fs::remove_file(path(data)),
-            false => all.write(data),
+            true => turn.remove(),
+            false => turn.write(&all),
         }
     }
 
-    /// Written beside and renamed, so that a reader sees all of it or what was there before.
-    fn write(&self, data: &Path) -> std::io::Result<()> {
-        let fresh = path(data).with_extension(std::process::id().to_string());
-        std::fs::write(&fresh, serde_json::to_vec(self)?)?;
-        std::fs::rename(fresh, path(data))
+    /// What is written now, and nobody else changes meanwhile.
+    fn turn(data: &Path) -> std::io::Result<(Turn, Self)> {
+        let turn = Turn::of(path(data))?;
+        let all = Self::read(data);
+        Ok((turn, all))
     }
 }
 
@@ -96,5 +98,27 @@ mod tests {
             Endpoints::read(data.path()),
             Endpoints { orchestrator: at(3, 3), ..Endpoints::default() }
         );
+    }
+
+    #[test]
+    fn processes_that_publish_at_the_same_time_are_all_written() {
+        let data = tempfile::tempdir().unwrap();
+        for _ in 0..50 {
+            let parts = [
+                Endpoints { orchestrator: at(1, 1), ..Endpoints::default() },
+                Endpoints { gateway: at(2, 2), ..Endpoints::default() },
+                Endpoints { admin: at(3, 3), ..Endpoints::default() },
+            ];
+            let each = |work: fn(&Endpoints, &Path) -> std::io::Result<()>| {
+                std::thread::scope(|scope| {
+                    parts.iter().for_each(|part| drop(scope.spawn(|| work(part, data.path()).unwrap())));
+                });
+            };
+            each(Endpoints::publish);
+            let all = Endpoints { orchestrator: at(1, 1), gateway: at(2, 2), admin: at(3, 3) };
+            assert_eq!(Endpoints::read(data.path()), all);
+            each(Endpoints::withdraw);
+            assert_eq!(Endpoints::read(data.path()), Endpoints::default());
+        }
     }
 }

@@ -29,6 +29,11 @@ pub fn of(result: &Result<Outcome, Problem>) -> u8 {
     }
 }
 
+/// What was done, but could not be told to whom it was for, is not done for them.
+pub fn told(code: u8, is_lost: bool) -> u8 {
+    if code == DONE && is_lost { FAILED } else { code }
+}
+
 /// By what the problem says of itself, so that a code of a newer server has one as well.
 fn of_problem(problem: &Problem) -> u8 {
     if problem.code == ErrorCode::CertificateUntrusted {

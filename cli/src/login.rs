@@ -20,7 +20,7 @@ pub async fn run(login: Login, folders: &Folders, ui: &mut Ui) -> Result<Outcome
     let ca = login.ca.as_ref().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()));
     let name = login.name.clone().unwrap_or_else(|| host(&server));
     // Before anything is asked: what cannot be kept need not be typed.
-    let mut contexts = Contexts::read(&folders.config)?;
+    Contexts::read(&folders.config)?;
     check_name(&name)?;
     if server.scheme() == "http" && !is_loopback(&server) {
         ui.note("warning: http:// sends the token so that everybody on the way can read it; use https:// or `ssh -L`.");
@@ -36,9 +36,11 @@ pub async fn run(login: Login, folders: &Folders, ui: &mut Ui) -> Result<Outcome
         why,
     };
     let providers = Client::new(target, Some(token.clone()))?.providers().await?.providers;
-    contexts.contexts.insert(name.clone(), Context { server: server.clone(), gateway, ca, token });
-    contexts.current = Some(name.clone());
-    contexts.write(&folders.config)?;
+    Contexts::change(&folders.config, |contexts| {
+        contexts.contexts.insert(name.clone(), Context { server: server.clone(), gateway, ca, token });
+        contexts.current = Some(name.clone());
+        Ok(())
+    })?;
 
     let providers: Vec<&str> = providers.iter().map(|provider| provider.name.as_str()).collect();
     match ui.json {
@@ -52,21 +54,24 @@ pub async fn run(login: Login, folders: &Folders, ui: &mut Ui) -> Result<Outcome
 }
 
 pub fn context(context: args::Context, folders: &Folders, ui: &mut Ui) -> Result<Outcome, Problem> {
-    let mut contexts = Contexts::read(&folders.config)?;
     match context.command {
-        ContextCommand::Ls => list(&contexts, ui),
+        ContextCommand::Ls => list(&Contexts::read(&folders.config)?, ui),
         ContextCommand::Use { name } => {
-            contexts.get(&name)?;
-            contexts.current = Some(name);
-            contexts.write(&folders.config)?;
-            changed(&contexts, ui);
+            let choose = |contexts: &mut Contexts| {
+                contexts.get(&name)?;
+                contexts.current = Some(name);
+                Ok(())
+            };
+            changed(&Contexts::change(&folders.config, choose)?, ui);
         }
         ContextCommand::Rm { name } => {
-            contexts.get(&name)?;
-            contexts.contexts.remove(&name);
-            contexts.current = contexts.current.filter(|current| *current != name);
-            contexts.write(&folders.config)?;
-            changed(&contexts, ui);
+            let forget = |contexts: &mut Contexts| {
+                contexts.get(&name)?;
+                contexts.contexts.remove(&name);
+                contexts.current.take_if(|current| *current == name);
+                Ok(())
+            };
+            changed(&Contexts::change(&folders.config, forget)?, ui);
         }
     }
     Ok(Outcome::Done)

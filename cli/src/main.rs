@@ -12,6 +12,7 @@ mod client;
 mod connection;
 mod contexts;
 mod endpoints;
+mod kept;
 mod sse;
 
 mod progress;
@@ -53,13 +54,16 @@ enum Outcome {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let args = Args::read();
+    let args = match Args::read() {
+        Ok(args) => args,
+        Err(error) => return ExitCode::from(ui::usage(&error)),
+    };
     let mut ui = Ui::standard(args.json);
     let result = run(args, &mut ui).await;
     if let Err(problem) = &result {
         ui.problem(problem);
     }
-    ExitCode::from(exit::of(&result))
+    ExitCode::from(exit::told(exit::of(&result), ui.is_lost))
 }
 
 async fn run(args: Args, ui: &mut Ui) -> Result<Outcome, Problem> {

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use contracts::Problem;
 use contracts::operation::{OperationEvent, OperationEventBody, OperationKind, Phase, Severity};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -59,6 +60,14 @@ impl Progress {
             }
             OperationEventBody::Done { .. } => self.end(),
         }
+    }
+
+    /// That nothing was told for so long: what is known of the reason, or how far it is.
+    pub fn quiet(&self, time: Duration, problem: Option<&Problem>, ui: &mut Ui) {
+        let phase = self.phase.unwrap_or(Phase::Queued).as_str();
+        let time = duration(i64::try_from(time.as_millis()).unwrap_or(i64::MAX));
+        let why = problem.map(|problem| format!(": {}", problem.detail)).unwrap_or_default();
+        self.line(&format!("  still {phase}, for {time}{why}"), ui);
     }
 
     /// How long the operation took, by the events seen so far.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use contracts::rollout::{Member, MemberState, Rollout as Seen, RolloutState, StartRollout};
+use contracts::rollout::{Member, MemberState, Rollout as Seen, RolloutState, SkipReason, StartRollout};
 use contracts::workspace::Image;
 use contracts::{ErrorCode, Problem, RolloutId};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -95,15 +95,33 @@ fn show(rollout: &Seen, ui: &mut Ui) {
     let row = |member: &Member| {
         let operation = member.operation.as_ref().map(ToString::to_string).unwrap_or_default();
         let (before, target) = names(member);
-        vec![member.slug.to_string(), member.state.as_str().to_owned(), before, target, operation]
+        let reason = member.reason.map(reason).unwrap_or_default().to_owned();
+        vec![member.slug.to_string(), member.state.as_str().to_owned(), reason, before, target, operation]
     };
     let rows: Vec<_> = rollout.members.iter().map(row).collect();
-    ui.table(&["WORKSPACE", "STATE", "BEFORE", "AFTER", "OPERATION"], &rows);
+    ui.table(&["WORKSPACE", "STATE", "REASON", "BEFORE", "AFTER", "OPERATION"], &rows);
 }
 
-/// What a member was and is to be made from: by digests where one name stood for two images.
+/// Why it was left as it is.
+fn reason(reason: SkipReason) -> &'static str {
+    match reason {
+        SkipReason::Had => "has it already",
+        SkipReason::Changed => "was changed since",
+        SkipReason::Deleted => "is deleted",
+        SkipReason::Gone => "is gone",
+        SkipReason::Ended => "its turn did not come",
+    }
+}
+
+/// What a member was and is to be made from: by digests where one name stood for two images. One that was skipped stays
+/// what it is; a Pilot that gave no reason did not look what that was.
 fn names(member: &Member) -> (String, String) {
-    let Some(before) = &member.before else { return (String::new(), member.target.reference.clone()) };
+    const NONE: &str = "-";
+    if member.state == MemberState::Skipped {
+        let found = member.before.as_ref().filter(|_| member.reason.is_some());
+        return (found.map_or(NONE, |found| &found.reference).to_owned(), NONE.to_owned());
+    }
+    let Some(before) = &member.before else { return (NONE.to_owned(), member.target.reference.clone()) };
     let is_same = before.reference == member.target.reference;
     let name = |image: &Image| match &image.digest {
         Some(digest) if is_same => format!("{} ({})", image.reference, short(digest)),
@@ -120,10 +138,7 @@ fn short(digest: &str) -> &str {
 
 fn words(rollout: &Seen) -> String {
     let counts = &rollout.counts;
-    let has_it = |member: &&Member| {
-        let had = member.before.as_ref().is_some_and(|before| before.exact() == member.target.exact());
-        member.state == MemberState::Skipped && had
-    };
+    let has_it = |member: &&Member| member.reason == Some(SkipReason::Had);
     let had = u32::try_from(rollout.members.iter().filter(has_it).count()).unwrap_or(u32::MAX);
     let counted = [
         (counts.updated, "updated"),
@@ -231,6 +246,7 @@ mod tests {
             workspace_id: contracts::WorkspaceId::random(),
             slug: "demo".parse().unwrap(),
             state: MemberState::Updated,
+            reason: None,
             before: Some(image(before)),
             target: image(target),
             operation: None,
@@ -246,5 +262,16 @@ mod tests {
         assert_eq!(shown, ("x:1".to_owned(), "x:2".to_owned()));
         let shown = names(&member(("x:1", None), ("x:1", Some("odd"))));
         assert_eq!(shown, ("x:1".to_owned(), "x:1 (odd)".to_owned()));
+    }
+
+    #[test]
+    fn one_that_was_skipped_shows_what_it_is_and_nothing_that_comes() {
+        let skipped =
+            |reason| Member { state: MemberState::Skipped, reason, ..member(("x:3", None), ("x:1", None)) };
+        let shown = |member: &Member| names(member);
+        assert_eq!(shown(&skipped(Some(SkipReason::Changed))), ("x:3".to_owned(), "-".to_owned()));
+        let gone = Member { before: None, ..skipped(Some(SkipReason::Gone)) };
+        assert_eq!(shown(&gone), ("-".to_owned(), "-".to_owned()));
+        assert_eq!(shown(&skipped(None)), ("-".to_owned(), "-".to_owned()), "an older one did not look");
     }
 }

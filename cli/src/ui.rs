@@ -1,12 +1,12 @@
 //! Where text goes: results to stdout, everything else to stderr. The only file that prints.
 
-use std::io::{BufRead, BufReader, IsTerminal, Read, Write};
+use std::io::{BufRead, BufReader, Error, ErrorKind, IsTerminal, Read, Write};
 
 use console::{Alignment, Term, measure_text_width, pad_str};
 use contracts::{Code, Problem};
 use serde::Serialize;
 
-use crate::Outcome;
+use crate::{Outcome, exit};
 
 type Sink = Box<dyn Write + Send>;
 
@@ -22,8 +22,10 @@ pub struct Ui {
     pub json: bool,
     /// True when a person watches: progress may move and questions may be asked.
     pub interactive: bool,
-    /// False when whoever reads the results has gone.
+    /// False when whoever reads the results has gone, or there is no room for them.
     pub is_read: bool,
+    /// Results are lost that somebody waits for: a full disk, and no reader that has gone.
+    pub is_lost: bool,
     /// What a person or a pipe says.
     input: Box<dyn BufRead + Send>,
     /// How wide the terminal is that results go to; `None` when they go elsewhere.
@@ -42,6 +44,7 @@ impl Ui {
             json,
             interactive,
             is_read: true,
+            is_lost: false,
             input: Box::new(BufReader::new(std::io::stdin())),
             columns,
         }
@@ -55,6 +58,7 @@ impl Ui {
             json,
             interactive: false,
             is_read: true,
+            is_lost: false,
             input: Box::new(std::io::empty()),
             columns: None,
         }
@@ -71,9 +75,13 @@ impl Ui {
         self.text(&format!("{}\n", line.as_ref()));
     }
 
-    /// A part of the result as it is.
+    /// A part of the result as it is. That it cannot be written is said once, at once: what the command has begun goes on.
     pub fn text(&mut self, text: &str) {
-        self.is_read &= self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush()).is_ok();
+        let Err(error) = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush()) else { return };
+        self.is_read = false;
+        if error.kind() != ErrorKind::BrokenPipe && !std::mem::replace(&mut self.is_lost, true) {
+            self.note(lost(&error));
+        }
     }
 
     /// A line about the work, not part of the result.
@@ -93,6 +101,9 @@ impl Ui {
     pub fn problem(&mut self, problem: &Problem) {
         if self.json {
             self.document(problem);
+        }
+        // What went wrong is not lost with the results.
+        if self.json && !self.is_lost {
             return;
         }
         self.note(format!("error: {} ({})", problem.title, problem.code));
@@ -162,6 +173,21 @@ impl Ui {
         self.input.by_ref().take(most).read_to_string(&mut text)?;
         Ok(text)
     }
+}
+
+/// What clap has to say, wrong usage or the help that was asked for, and the exit code of it.
+pub fn usage(error: &clap::Error) -> u8 {
+    match error.print() {
+        Err(unwritten) if unwritten.kind() != ErrorKind::BrokenPipe && !error.use_stderr() => {
+            let _ = writeln!(std::io::stderr(), "{}", lost(&unwritten));
+            exit::FAILED
+        }
+        _ => u8::try_from(error.exit_code()).unwrap_or(exit::FAILED),
+    }
+}
+
+fn lost(error: &Error) -> String {
+    format!("error: stdout cannot be written: {error}")
 }
 
 /// Takes from the widest column, never the first, until a line fits or nothing can be taken.

@@ -15,6 +15,8 @@ use crate::ui::Ui;
 /// How long a server may be away before its absence is the answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(500);
+/// How long nothing may be told before it is asked why.
+const QUIET: Duration = if cfg!(test) { Duration::from_millis(300) } else { Duration::from_secs(30) };
 
 /// What became of a watched operation.
 #[derive(Debug, PartialEq, Eq)]
@@ -54,12 +56,23 @@ async fn follow(
 ) -> Result<(OperationState, Option<Problem>), Problem> {
     let mut seen = 0;
     let mut heard = Instant::now();
+    // Since when nothing is told; none once that was said.
+    let mut quiet = Some(heard);
     loop {
         let lost = match client.events(id, seen).await {
             Ok(response) => {
                 let mut bytes = response.bytes_stream();
                 let mut parser = Parser::default();
-                while let Some(Ok(chunk)) = bytes.next().await {
+                loop {
+                    let chunk = tokio::select! {
+                        chunk = bytes.next() => chunk,
+                        since = over(quiet) => {
+                            quiet = None;
+                            progress.quiet(since, client.ready().await.err().as_ref(), ui);
+                            continue;
+                        }
+                    };
+                    let Some(Ok(chunk)) = chunk else { break };
                     heard = Instant::now();
                     for raw in parser.push(&chunk) {
                         // An event of a newer server is not for us.
@@ -68,6 +81,7 @@ async fn follow(
                             continue;
                         }
                         seen = event.sequence;
+                        quiet = Some(heard);
                         progress.show(&event, &raw.data, ui);
                         if let OperationEventBody::Done { state, error } = event.body {
                             return Ok((state, error));
@@ -76,14 +90,37 @@ async fn follow(
                 }
                 None
             }
-            Err(problem) if problem.code == ErrorCode::OrchestratorUnreachable => Some(problem),
+            Err(problem) if problem.code == ErrorCode::OrchestratorUnreachable => {
+                if quiet.is_some_and(|since| since.elapsed() > QUIET) {
+                    quiet = None;
+                    progress.quiet(heard.elapsed(), Some(&problem), ui);
+                }
+                Some(problem)
+            }
             Err(problem) => return Err(problem),
         };
         if heard.elapsed() > PATIENCE {
-            return Err(lost.unwrap_or_else(|| silent(id)));
+            return Err(lost.map_or_else(|| silent(id), |lost| with_operation(lost, id)));
         }
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+/// Ends when nothing was told for too long, with how long that is.
+async fn over(quiet: Option<Instant>) -> Duration {
+    match quiet {
+        Some(since) => tokio::time::sleep(QUIET.saturating_sub(since.elapsed())).await,
+        None => std::future::pending().await,
+    }
+    quiet.map(|since| since.elapsed()).unwrap_or_default()
+}
+
+/// What was accepted goes on with the server, and whoever asked needs its id then.
+fn with_operation(problem: Problem, id: &OperationId) -> Problem {
+    let action = problem.action.as_ref().map(|action| format!("{action}\n")).unwrap_or_default();
+    problem.with_action(format!(
+        "{action}The operation was accepted, and goes on when the server does: `pilot op watch {id}` shows it."
+    ))
 }
 
 /// Says that what a failed operation leaves can be used or removed, unless the server said what to do.
@@ -143,6 +180,18 @@ mod tests {
     use contracts::workspace::Image;
 
     use super::*;
+
+    #[test]
+    fn a_server_that_stays_away_leaves_the_id_of_what_it_has_accepted() {
+        let away =
+            Problem::new(ErrorCode::OrchestratorUnreachable, "Nothing answers.").with_action("Start it.");
+        let id = OperationId::random();
+        let action = with_operation(away, &id).action.unwrap();
+        assert!(
+            action.starts_with("Start it.\n") && action.contains(&format!("`pilot op watch {id}`")),
+            "{action}"
+        );
+    }
 
     #[test]
     fn a_failed_update_goes_on_with_what_it_was_to_change() {

@@ -8,6 +8,7 @@ mod why;
 
 use std::process::Stdio;
 
+use contracts::operation::OperationKind;
 use contracts::plan::Plan;
 use contracts::workspace::{
     Accepted, CreateWorkspace, GitSource, RestoreWorkspace, UpdateWorkspace, Workspace,
@@ -121,8 +122,10 @@ async fn finish(
     let (slug, id) = (&accepted.workspace.slug, &accepted.operation.id);
     // A successor of the name is not what was asked for.
     let name = WorkspaceRef::Id(accepted.workspace.id.clone());
-    if ui.json {
-        ui.document(&AcceptedLine { kind: "accepted", accepted });
+    match (ui.json, found_kept(accepted)) {
+        (true, _) => ui.document(&AcceptedLine { kind: "accepted", accepted }),
+        (false, Some(words)) => ui.note(words),
+        (false, None) => {}
     }
     if no_wait {
         if !ui.json {
@@ -155,6 +158,15 @@ async fn finish(
         Err(problem) => return Err(problem),
     }
     Ok(Outcome::Done)
+}
+
+/// By a name that no workspace has by now the deleted one of that name was found: a command that is repeated, and has done
+/// what it was to do before, takes another one.
+fn found_kept(accepted: &Accepted) -> Option<String> {
+    let Workspace { slug, id, home_until, .. } = &accepted.workspace;
+    let is_removed = matches!(accepted.operation.kind, OperationKind::Purge | OperationKind::Forget);
+    let until = home_until.filter(|_| is_removed)?;
+    Some(format!("{slug} is {id}, which was deleted before; its files were to be kept until {until}."))
 }
 
 fn summary(workspace: &Workspace, after: &str) -> String {
@@ -233,4 +245,28 @@ pub fn show_plan(plan: &Plan, unchanged: &str, ui: &mut Ui) {
 /// A state as JSON writes it.
 fn word(state: &impl Serialize) -> String {
     serde_json::to_value(state).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_purges_by_a_name_is_told_that_it_was_the_deleted_one() {
+        let mut workspace = crate::tests::fake::workspace("stopped");
+        let mut told = |kind: &str, until: Option<&str>| {
+            workspace["homeUntil"] = serde_json::json!(until);
+            let operation = serde_json::json!({
+                "id": "op-1", "kind": kind, "workspaceId": "ws_1", "slug": "demo", "runtimeId": "rt-1",
+                "state": "queued", "phases": {}, "requestId": "req-1",
+            });
+            let accepted = serde_json::json!({ "workspace": workspace, "operation": operation });
+            found_kept(&serde_json::from_value(accepted).unwrap())
+        };
+        let until = Some("2026-11-30T00:00:00Z");
+        let words = told("purge", until).unwrap();
+        assert!(words.contains("ws_1") && words.contains("until 2026-11-30T00:00:00Z"), "{words}");
+        assert!(told("forget", until).is_some() && told("purge", None).is_none());
+        assert_eq!(told("restore", until), None);
+    }
 }

@@ -182,6 +182,100 @@ async fn following_ends_when_nobody_reads_any_more() {
     assert_eq!(status.code(), Some(0));
 }
 
+/// Everything that a command may ask for here, and nothing more.
+async fn serve_all() -> String {
+    let answer = |request: Request| async move {
+        let path = request.uri().path().to_owned();
+        let at = "2026-11-23T10:00:00Z";
+        match path.as_str() {
+            "/v1/usage" => {
+                let row = json!({ "workspaceId": "ws_1", "provider": "local", "size": "host", "seconds": 9 });
+                Json(json!({ "to": at, "usage": [row] })).into_response()
+            }
+            "/v1/operations" => Json(json!({ "operations": [] })).into_response(),
+            "/v1/rollouts" => Json(json!({ "rollouts": [] })).into_response(),
+            "/v1/providers" => Json(json!({ "providers": [] })).into_response(),
+            _ if path.ends_with("/logs") => Json(json!({ "text": "line\n" })).into_response(),
+            _ if path.ends_with("/stack") => {
+                Json(json!({ "stack": "rt-1", "files": { "Pulumi.yaml": "name: pilot\n" } })).into_response()
+            }
+            _ if path.ends_with("/demo") => Json(json!({ "id": "ws_1", "slug": "demo", "runtimeId": "rt-1",
+                "provider": "local", "size": "host", "desired": "running", "state": "ready", "since": at,
+                "createdAt": at }))
+            .into_response(),
+            "/v1/workspaces" => Json(json!({ "workspaces": [] })).into_response(),
+            _ => problem(ErrorCode::WorkspaceNotFound),
+        }
+    };
+    serve(Router::new().fallback(answer)).await
+}
+
+/// What a command says on stderr, and how it ends, where stdout has no room.
+async fn without_room(line: &str, server: &str) -> (Option<i32>, String) {
+    let mut command = pilot(line);
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    command.env("PILOT_SERVER", server).stdout(full);
+    command.stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    let output = tokio::time::timeout(DEADLINE, child.wait_with_output()).await.unwrap().unwrap();
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[tokio::test]
+async fn results_that_cannot_be_written_are_an_error_and_never_an_empty_success() {
+    let server = serve_all().await;
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("stack");
+    let export = format!("stack export demo --out {}", out.display());
+    let lost = "error: stdout cannot be written: No space left on device";
+    for line in [
+        "ws ls --json",
+        "ws get demo",
+        "ws get demo --json",
+        "ws logs demo",
+        "ws logs demo -f",
+        "op ls --json",
+        "rollout ls",
+        "usage",
+        "usage --json",
+        "provider ls --json",
+        "context ls --json",
+        "completion bash",
+        "completion zsh",
+        "explain",
+        "explain store_full",
+        "doctor",
+        "doctor --json",
+        &export,
+        "--help",
+        "ws create --help",
+        "--version",
+    ] {
+        let (code, said) = without_room(line, &server).await;
+        assert_eq!(code, Some(1), "{line}: {said}");
+        assert_eq!(said.matches(lost).count(), 1, "{line}: {said}");
+    }
+    assert!(out.join("Pulumi.yaml").exists(), "what was to be done is done");
+    let (code, said) = without_room("ws get no-such --json", &server).await;
+    assert!(code == Some(3) && said.contains("(workspace_not_found)"), "what went wrong is told: {said}");
+    assert_eq!(without_room("ws ls --no-such-option", &server).await.0, Some(2));
+}
+
+#[tokio::test]
+async fn a_reader_that_has_gone_is_no_error() {
+    let server = serve_all().await;
+    for line in ["ws get demo --json", "completion bash", "--help"] {
+        let mut command = pilot(line);
+        command.env("PILOT_SERVER", &server).stderr(Stdio::piped());
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let child = command.stdout(writer).spawn().unwrap();
+        let output = tokio::time::timeout(DEADLINE, child.wait_with_output()).await.unwrap().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), said.as_ref()), (Some(0), ""), "{line}");
+    }
+}
+
 #[tokio::test]
 async fn bash_completes_commands_and_values_with_the_script() {
     let folder = tempfile::tempdir().unwrap();
@@ -221,6 +315,10 @@ async fn every_shell_has_a_script_that_names_all_commands() {
         for word in ["completion", "context", "restart", "token-file"] {
             assert!(script.contains(word), "{word} for {shell}");
         }
+        // It is no argument, as a refusal says.
+        let mut words = script.split(|letter: char| !letter.is_alphanumeric() && letter != '-');
+        assert!(!words.any(|word| word == "--token"), "{shell}");
+        assert!(!script.contains("-l token "), "{shell}");
     }
     assert_eq!(ended(pilot("completion tcsh")).await.0, Some(2));
 }

@@ -120,7 +120,7 @@ error_codes! {
     InsecureListen "insecure_listen" 400 final "Listening there would expose unisolated workspaces";
     DataFolderUnusable "data_folder_unusable" 500 final "The data folder cannot be used";
     SecretsMissing "secrets_missing" 503 final "A secret of this installation is missing or another one";
-    StoreFull "store_full" 507 retry "The data folder has no room";
+    StoreFull "store_full" 507 retry "A disk has no room";
     StoreUnavailable "store_unavailable" 503 retry "The store does not answer";
     StoreNewer "store_newer" 503 final "A newer Pilot wrote the store";
     StoreMoved "store_moved" 409 final "The installation was moved to a database";

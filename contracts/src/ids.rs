@@ -177,7 +177,7 @@ fn short_random() -> String {
 }
 
 /// Host names that a workspace could be mistaken for.
-const RESERVED: [&str; 8] = ["admin", "api", "app", "auth", "gateway", "localhost", "pilot", "www"];
+pub const RESERVED: [&str; 8] = ["admin", "api", "app", "auth", "gateway", "localhost", "pilot", "www"];
 
 fn slug_rule(text: &str) -> Result<(), &'static str> {
     if text.is_empty() || text.len() > 40 {

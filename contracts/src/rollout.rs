@@ -92,9 +92,13 @@ pub struct Member {
     pub workspace_id: WorkspaceId,
     pub slug: Slug,
     pub state: MemberState,
-    /// What it was made from, where that is known.
+    /// Why it was left as it is; of one that was skipped, and by a Pilot that says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<SkipReason>,
+    /// What it was made from, where that is known: when its turn came, or the rollout began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Image>,
+    /// What it is to be made from, or was to be, if it was skipped.
     pub target: Image,
     /// Its update, once it was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -108,8 +112,37 @@ pub enum MemberState {
     Running,
     Updated,
     Failed,
-    /// It was left as it is: it had the image already, was deleted meanwhile, or the rollout ended before its turn.
+    /// It was left as it is; the reason says why.
     Skipped,
+}
+
+/// Why a workspace of a rollout was left as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SkipReason {
+    /// It had the image already.
+    Had,
+    /// Somebody has given it another since the rollout that is taken back.
+    Changed,
+    /// It was deleted; its home may be kept.
+    Deleted,
+    /// Nothing of it is there any more.
+    Gone,
+    /// The rollout ended before its turn.
+    Ended,
+}
+
+impl SkipReason {
+    /// As JSON has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SkipReason::Had => "had",
+            SkipReason::Changed => "changed",
+            SkipReason::Deleted => "deleted",
+            SkipReason::Gone => "gone",
+            SkipReason::Ended => "ended",
+        }
+    }
 }
 
 impl MemberState {

@@ -65,4 +65,7 @@ pub struct StackImport {
 #[serde(rename_all = "camelCase")]
 pub struct LogTail {
     pub text: String,
+    /// How an instance that does not run has ended, in words, where its provider knows. It is no line of the log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<String>,
 }

@@ -112,13 +112,33 @@ pub struct Read {
 }
 
 /// Reads a backup to its end: the digest of every part and what it counts, that each state can be read, and that this
-/// version's store opens with its rows, in a folder that is gone afterwards. Changes nothing.
-pub async fn verify(file: &Path, key: &Key, tell: Tell<'_>) -> Result<Read, Problem> {
+/// version's store opens with its rows, in a folder within `temporary` that is gone afterwards. Changes nothing else.
+pub async fn verify(file: &Path, key: &Key, temporary: &Path, tell: Tell<'_>) -> Result<Read, Problem> {
     let manifest = unpack(file, key, Places::default(), tell).await?.manifest;
-    let scratch =
-        tempfile::tempdir().map_err(|error| crate::data::unusable(&std::env::temp_dir(), &error))?;
-    let path = scratch.path().join("pilot.db");
-    let mut store = Copier::make(&Place::File(path.clone()), manifest.schema).await?;
+    let shown = temporary.display();
+    let full = || {
+        let detail = format!("There is no space left in {shown}, where the backup's rows are tried.");
+        crate::data::full(&detail, "that disk, or name another folder with TMPDIR")
+    };
+    let scratch = tempfile::tempdir_in(temporary).map_err(|error| match error.kind() {
+        std::io::ErrorKind::StorageFull => full(),
+        _ => Problem::new(ErrorCode::BadRequest, format!("No folder can be made in {shown}: {error}."))
+            .with_action("Name a folder that you may write to with TMPDIR."),
+    })?;
+    let checked = check_store(file, key, scratch.path(), manifest.schema, tell).await;
+    // Nothing else is written.
+    checked.map_err(|problem| if problem.code == ErrorCode::StoreFull { full() } else { problem })
+}
+
+async fn check_store(
+    file: &Path,
+    key: &Key,
+    scratch: &Path,
+    schema: i64,
+    tell: Tell<'_>,
+) -> Result<Read, Problem> {
+    let path = scratch.join("pilot.db");
+    let mut store = Copier::make(&Place::File(path.clone()), schema).await?;
     store.begin_writing().await?;
     let tables = store.tables().await?;
     let mut read = unpack(file, key, Places { store: Some(&mut store), ..Places::default() }, tell).await?;

@@ -300,17 +300,20 @@ fn damaged(layout: &Layout, name: &str) -> Problem {
 
 pub(crate) fn unusable(path: &Path, error: &std::io::Error) -> Problem {
     if error.kind() == std::io::ErrorKind::StorageFull {
-        return full(&path.display().to_string());
+        return full(&format!("There is no space left for {}.", path.display()), DISK);
     }
     let detail = format!("The data folder cannot be used: {}: {error}.", path.display());
     Problem::new(ErrorCode::DataFolderUnusable, detail)
         .with_action("Choose a folder of your own with --data or PILOT_DATA, and check its permissions.")
 }
 
-/// The one problem for "no space left", wherever it is met.
-pub(crate) fn full(what: &str) -> Problem {
-    Problem::new(ErrorCode::StoreFull, format!("There is no space left for {what}."))
-        .with_action("Free space on the disk of the data folder; nothing that was accepted is lost.")
+/// Which disk mostly is full.
+pub(crate) const DISK: &str = "the disk of the data folder";
+
+/// The one problem for "no space left", wherever it is met: in words what there is none for, and on which disk.
+pub(crate) fn full(detail: &str, disk: &str) -> Problem {
+    Problem::new(ErrorCode::StoreFull, detail)
+        .with_action(format!("Free space on {disk}; nothing that was accepted is lost."))
 }
 
 #[cfg(test)]

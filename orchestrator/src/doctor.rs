@@ -196,9 +196,8 @@ fn room(layout: &Layout) -> Result<String, Problem> {
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
     // Some file systems do not count files.
     if free < NO_ROOM || (disk.f_files > 0 && disk.f_favail == 0) {
-        let mut problem = crate::data::full("the store");
-        problem.detail = format!("{root}: its disk is full, {} MiB are free", free >> 20);
-        return Err(problem);
+        let detail = format!("{root}: its disk is full, {} MiB are free", free >> 20);
+        return Err(crate::data::full(&detail, crate::data::DISK));
     }
     let first = if there == layout.root { "" } else { " will be made at the first start" };
     Ok(format!("{root}{first}, {} MiB free", free >> 20))

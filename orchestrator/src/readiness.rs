@@ -156,7 +156,8 @@ const AGAIN: &str = "`pilot ws logs NAME` says more; `pilot ws start NAME` start
 async fn with_log(target: &Target<'_>, mut problem: Problem) -> Problem {
     let Some(logs) = target.provider.logs() else { return problem };
     if let Ok(text) = logs.tail(target.runtime, LOG_TAIL).await {
-        let text = news(&problem.detail, &text);
+        let ended = logs.ended(target.runtime).await.ok().flatten().unwrap_or_default();
+        let text = news(&problem.detail, &format!("{text}\n{ended}"));
         if !text.is_empty() {
             problem.detail = format!("{}\nThe end of its log:\n{text}", problem.detail);
         }

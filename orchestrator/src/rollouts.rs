@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contracts::operation::{Operation, OperationKind, OperationState, Update};
-use contracts::rollout::{Member, MemberState, Rollout, RolloutState};
+use contracts::rollout::{Member, MemberState, Rollout, RolloutState, SkipReason};
 use contracts::workspace::{Desired, Image, Observed};
 use contracts::{ErrorCode, OperationId, Problem};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::store::{NewOperation, RunningRollout, Store, StoreError};
+use crate::store::{NewOperation, RunningRollout, Store, StoreError, WorkspaceRow};
 
 /// What was missed is seen after this.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -23,6 +23,13 @@ const LEASE: Duration = Duration::from_secs(30);
 
 /// An update that was asked for, and what its workspace was made from at that moment.
 pub type Begun = (OperationId, Option<Image>);
+
+/// How far a member's turn is.
+enum Turn {
+    Is(MemberState, Option<Begun>),
+    /// Why, and what the workspace is made from, where there is one.
+    Skips(SkipReason, Option<Image>),
+}
 
 pub struct Rollouts {
     pub store: Store,
@@ -66,21 +73,28 @@ impl Rollouts {
         Ok(())
     }
 
+    /// As far as it goes without waiting: what was skipped leaves its place to the next, and the last one is the end.
     async fn move_on(&self, running: &RunningRollout) -> Result<(), Problem> {
+        while self.step(running).await? {}
+        Ok(())
+    }
+
+    /// Whether the turn of some is over without an update, so that more can be done at once.
+    async fn step(&self, running: &RunningRollout) -> Result<bool, Problem> {
         let rollout = &running.rollout;
         let mut room = rollout.at_once;
         for (position, member) in
             self.store.rollout_members(&rollout.id, MemberState::Running, u32::MAX).await?
         {
             match self.outcome(&member).await? {
-                MemberState::Running => room = room.saturating_sub(1),
-                ended => self.store.mark_member(&rollout.id, position, ended, None).await?,
+                Turn::Is(MemberState::Running, _) => room = room.saturating_sub(1),
+                over => self.mark(rollout, position, &over).await?,
             }
         }
         let failed = self.store.rollout_members(&rollout.id, MemberState::Failed, 1).await?;
         if !failed.is_empty() || running.cancel {
             if room < rollout.at_once {
-                return Ok(());
+                return Ok(false);
             }
             let (state, error) = match failed.first() {
                 Some((_, member)) => {
@@ -95,44 +109,64 @@ impl Rollouts {
                 None => (RolloutState::Canceled, None),
             };
             tracing::info!(rollout = %rollout.id, state = state.as_str(), "the rollout ended");
-            return Ok(self.store.finish_rollout(&rollout.id, state, error.as_ref()).await?);
+            self.store.finish_rollout(&rollout.id, state, error.as_ref()).await?;
+            return Ok(false);
         }
         // One that is busy lets others before it; it is looked at again with the next round.
         const LOOKED_AT: u32 = 20;
         let waiting = self.store.rollout_members(&rollout.id, MemberState::Waiting, room + LOOKED_AT).await?;
         if waiting.is_empty() && room == rollout.at_once {
             tracing::info!(rollout = %rollout.id, "the rollout is done");
-            return Ok(self.store.finish_rollout(&rollout.id, RolloutState::Succeeded, None).await?);
+            self.store.finish_rollout(&rollout.id, RolloutState::Succeeded, None).await?;
+            return Ok(false);
         }
+        let mut goes_on = false;
         for (position, member) in waiting {
             if room == 0 {
-                return Ok(());
+                break;
             }
-            let (state, begun) = match self.begin(running, position, &member).await {
+            let turn = match self.begin(running, position, &member).await {
                 // Its record is of no use; the others have their turn.
-                Err(problem) if problem.code == ErrorCode::RecordUnreadable => (MemberState::Failed, None),
-                begun => begun?,
+                Err(problem) if problem.code == ErrorCode::RecordUnreadable => {
+                    Turn::Is(MemberState::Failed, None)
+                }
+                turn => turn?,
             };
-            if state == MemberState::Running {
-                room -= 1;
+            match turn {
+                Turn::Is(MemberState::Waiting, _) => continue,
+                Turn::Is(MemberState::Running, _) => room -= 1,
+                _ => goes_on = true,
             }
-            if state != MemberState::Waiting {
-                self.store.mark_member(&rollout.id, position, state, begun.as_ref()).await?;
+            self.mark(rollout, position, &turn).await?;
+        }
+        Ok(goes_on)
+    }
+
+    async fn mark(&self, rollout: &Rollout, position: i64, turn: &Turn) -> Result<(), Problem> {
+        match turn {
+            Turn::Is(state, begun) => {
+                self.store.mark_member(&rollout.id, position, *state, begun.as_ref()).await?;
+            }
+            Turn::Skips(reason, found) => {
+                self.store.skip_member(&rollout.id, position, *reason, found.as_ref()).await?;
             }
         }
         Ok(())
     }
 
     /// What has become of its update.
-    async fn outcome(&self, member: &Member) -> Result<MemberState, Problem> {
-        Ok(match self.update_of(member).await?.map(|update| update.state) {
+    async fn outcome(&self, member: &Member) -> Result<Turn, Problem> {
+        let state = match self.update_of(member).await?.map(|update| update.state) {
             Some(OperationState::Queued | OperationState::Running) => MemberState::Running,
             Some(OperationState::Succeeded) => MemberState::Updated,
             Some(OperationState::Failed) | None => MemberState::Failed,
             // A delete ends what runs.
-            Some(OperationState::Canceled) if self.is_gone(member).await? => MemberState::Skipped,
-            Some(OperationState::Canceled) => MemberState::Failed,
-        })
+            Some(OperationState::Canceled) => match self.row(member).await? {
+                Ok(_) => MemberState::Failed,
+                Err(gone) => return Ok(gone),
+            },
+        };
+        Ok(Turn::Is(state, None))
     }
 
     async fn update_of(&self, member: &Member) -> Result<Option<Operation>, Problem> {
@@ -142,37 +176,34 @@ impl Rollouts {
         }
     }
 
-    async fn is_gone(&self, member: &Member) -> Result<bool, Problem> {
-        let row = self.store.workspace(&member.workspace_id.clone().into()).await?;
-        Ok(row.is_none_or(|row| row.desired == Desired::Deleted))
+    /// The workspace, or why it is passed over.
+    async fn row(&self, member: &Member) -> Result<Result<WorkspaceRow, Turn>, Problem> {
+        Ok(match self.store.workspace(&member.workspace_id.clone().into()).await? {
+            None => Err(Turn::Skips(SkipReason::Gone, None)),
+            Some(row) if row.desired == Desired::Deleted => Err(Turn::Skips(SkipReason::Deleted, row.image)),
+            Some(row) => Ok(row),
+        })
     }
 
-    async fn begin(
-        &self,
-        running: &RunningRollout,
-        position: i64,
-        member: &Member,
-    ) -> Result<(MemberState, Option<Begun>), Problem> {
+    async fn begin(&self, running: &RunningRollout, position: i64, member: &Member) -> Result<Turn, Problem> {
         let (principal, key) = (format!("rollout {}", running.rollout.id), format!("member-{position}"));
         // Asked for by a process that did not come to write so.
         if let Some((operation, _)) = self.store.operation_of_key(&principal, &key).await? {
-            return Ok((MemberState::Running, Some((operation.id, None))));
+            return Ok(Turn::Is(MemberState::Running, Some((operation.id, None))));
         }
-        let Some(row) = self.store.workspace(&member.workspace_id.clone().into()).await? else {
-            return Ok((MemberState::Skipped, None));
+        let row = match self.row(member).await? {
+            Ok(row) => row,
+            Err(gone) => return Ok(gone),
         };
-        if row.desired == Desired::Deleted {
-            return Ok((MemberState::Skipped, None));
-        }
         let is_idle = self.store.unfinished_of(&row.runtime_id).await?.is_empty();
         let is_there = row.is_made_from(&member.target) && row.applied == row.generation;
         if is_idle && is_there && row.observed != Observed::Failed {
-            return Ok((MemberState::Skipped, None));
+            return Ok(Turn::Skips(SkipReason::Had, row.image));
         }
         // Somebody has chosen another since: that is not taken back.
         let is_back = running.rollout.rolls_back.is_some();
         if is_back && member.before.as_ref().is_some_and(|before| !row.is_made_from(before)) {
-            return Ok((MemberState::Skipped, None));
+            return Ok(Turn::Skips(SkipReason::Changed, row.image));
         }
         let update = NewOperation {
             update: Some(Update { image: Some(member.target.clone()), ..Update::default() }),
@@ -180,9 +211,10 @@ impl Rollouts {
             ..NewOperation::of(OperationKind::Update, &principal, &running.request_id)
         };
         match self.store.request(&row.id, None, &update).await {
-            Ok(wanted) => Ok((MemberState::Running, Some((wanted.operation.id, row.image)))),
-            Err(StoreError::Busy(_)) => Ok((MemberState::Waiting, None)),
-            Err(StoreError::Gone | StoreError::Deleted(_)) => Ok((MemberState::Skipped, None)),
+            Ok(wanted) => Ok(Turn::Is(MemberState::Running, Some((wanted.operation.id, row.image)))),
+            Err(StoreError::Busy(_)) => Ok(Turn::Is(MemberState::Waiting, None)),
+            Err(StoreError::Gone) => Ok(Turn::Skips(SkipReason::Gone, None)),
+            Err(StoreError::Deleted(_)) => Ok(Turn::Skips(SkipReason::Deleted, row.image)),
             Err(error) => Err(error.into()),
         }
     }

@@ -54,8 +54,10 @@ pub use workspaces::{Sort, WorkspaceQuery, WorkspaceRow};
 
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
-    #[error("the disk of the store is full")]
+    #[error("the disk of the data folder is full")]
     Full,
+    #[error("the disk of the database is full")]
+    DatabaseFull,
     #[error("the slug is taken")]
     SlugTaken,
     #[error("the idempotency key is in use")]
@@ -103,7 +105,7 @@ pub enum StoreError {
 impl StoreError {
     /// It is none of who asked: the same is asked again once the store is as it should be.
     pub fn passes(&self) -> bool {
-        matches!(self, Self::Full | Self::Away(_) | Self::ReadOnly)
+        matches!(self, Self::Full | Self::DatabaseFull | Self::Away(_) | Self::ReadOnly)
     }
 }
 
@@ -223,6 +225,7 @@ impl From<sqlx::Error> for StoreError {
         let code = database.code().unwrap_or_default();
         match outage(&code) {
             Some(Outage::Full) => return StoreError::Full,
+            Some(Outage::ServerFull) => return StoreError::DatabaseFull,
             Some(Outage::ReadOnly) => return StoreError::ReadOnly,
             Some(Outage::Away) => return StoreError::Away(Arc::new(error)),
             None => {}
@@ -245,6 +248,7 @@ impl From<sqlx::Error> for StoreError {
 #[derive(Debug, PartialEq)]
 enum Outage {
     Full,
+    ServerFull,
     ReadOnly,
     Away,
 }
@@ -264,7 +268,7 @@ fn outage(code: &str) -> Option<Outage> {
     // time, or two waited for each other.
     const AWAY: [&str; 9] = ["57P", "08", "53", "58030", "55P03", "57014", "25P03", "40P01", "40001"];
     match code {
-        "53100" => Some(Outage::Full),
+        "53100" => Some(Outage::ServerFull),
         "25006" => Some(Outage::ReadOnly),
         code => AWAY.iter().any(|class| code.starts_with(class)).then_some(Outage::Away),
     }
@@ -273,7 +277,11 @@ fn outage(code: &str) -> Option<Outage> {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Full => crate::data::full("the store"),
+            StoreError::Full => crate::data::full("There is no space left for the store.", crate::data::DISK),
+            StoreError::DatabaseFull => crate::data::full(
+                "There is no space left for the store: the database has said so.",
+                "the disk of the database's server",
+            ),
             StoreError::SlugTaken => Problem::new(ErrorCode::SlugTaken, "Another workspace has this slug."),
             StoreError::KeyTaken => Problem::new(
                 ErrorCode::IdempotencyConflict,

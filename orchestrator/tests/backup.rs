@@ -54,7 +54,7 @@ async fn every_table_every_state_and_every_secret_is_restored() {
     let created = create(&world.from, &world.file, &key(), &mut quiet).await.unwrap();
     assert_eq!((created.states, created.damaged.as_slice()), (2, [].as_slice()));
     assert_eq!(created.bytes, world.file.metadata().unwrap().len());
-    let verified = verify(&world.file, &key(), &mut quiet).await.unwrap();
+    let verified = verify(&world.file, &key(), &std::env::temp_dir(), &mut quiet).await.unwrap();
     assert_eq!((verified.workspaces, verified.states), (2, 2));
     let read = restore(&world.file, &key(), &world.to, &mut quiet).await.unwrap();
     assert_eq!((read.workspaces, read.orphans.len(), read.without_state.len()), (2, 0, 0));
@@ -109,7 +109,7 @@ async fn a_backup_that_is_made_while_others_write_is_of_one_moment() {
     for number in 0..5 {
         let file = world.folder.path().join(format!("{number}.backup"));
         create(&world.from, &file, &key(), &mut quiet).await.unwrap();
-        let read = verify(&file, &key(), &mut quiet).await.unwrap();
+        let read = verify(&file, &key(), &std::env::temp_dir(), &mut quiet).await.unwrap();
         let rows = |table: &str| read.rows[table];
         assert_eq!(rows("workspaces"), rows("runtimes"));
         assert_eq!((rows("workspaces"), rows("workspaces")), (rows("operations"), rows("audit")));
@@ -141,7 +141,7 @@ async fn a_damaged_state_is_told_when_the_backup_is_made_verified_and_restored()
     std::fs::write(world.from.layout.state().join(&key_of), "{\"version\": 3, \"check").unwrap();
     let created = create(&world.from, &world.file, &key(), &mut quiet).await.unwrap();
     assert_eq!(created.damaged, std::slice::from_ref(&key_of));
-    let problem = verify(&world.file, &key(), &mut quiet).await.unwrap_err();
+    let problem = verify(&world.file, &key(), &std::env::temp_dir(), &mut quiet).await.unwrap_err();
     assert!(problem.code == ErrorCode::BackupDamaged && problem.detail.contains(&key_of), "{problem}");
     let read = restore(&world.file, &key(), &world.to, &mut quiet).await.unwrap();
     assert_eq!(read.damaged, [key_of]);
@@ -200,7 +200,10 @@ async fn a_wrong_key_a_cut_file_and_a_changed_byte_are_told_apart_and_leave_noth
         (changed, key(), ErrorCode::BackupDamaged),
     ] {
         std::fs::write(&world.file, bytes).unwrap();
-        assert_eq!(verify(&world.file, &key, &mut quiet).await.unwrap_err().code, code);
+        assert_eq!(
+            verify(&world.file, &key, &std::env::temp_dir(), &mut quiet).await.unwrap_err().code,
+            code
+        );
         assert_eq!(restore(&world.file, &key, &world.to, &mut quiet).await.unwrap_err().code, code);
         assert!(!world.to.layout.root.exists(), "{code}");
     }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use contracts::ErrorCode;
 use orchestrator::backup::{Installation, create, restore, verify};
@@ -70,7 +71,7 @@ async fn an_installation_in_a_database_is_restored_in_another_and_in_a_data_fold
         );
     }
     create(&from, &file, &key(), &mut quiet).await.unwrap();
-    assert_eq!(verify(&file, &key(), &mut quiet).await.unwrap().workspaces, 2);
+    assert_eq!(verify(&file, &key(), &std::env::temp_dir(), &mut quiet).await.unwrap().workspaces, 2);
     for to in [world.shared("two").await, world.local("three")] {
         let read = restore(&file, &key(), &to, &mut quiet).await.unwrap();
         assert_eq!((read.workspaces, read.states), (2, 2));
@@ -86,6 +87,42 @@ async fn an_installation_in_a_database_is_restored_in_another_and_in_a_data_fold
         store.close().await;
     }
     assert_eq!(dump(&from).await, before);
+}
+
+/// A small file system of its own; unmounted with the test.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(path: PathBuf, size: &str) -> Self {
+        std::fs::create_dir(&path).unwrap();
+        let size = format!("size={size}");
+        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(&path).status();
+        assert!(mount.unwrap().success(), "this test mounts a small tmpfs and needs to be root");
+        Self(path)
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
+#[tokio::test]
+async fn what_verifies_names_the_folder_that_has_no_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let (from, file) = (in_folder(&folder.path().join("one")), folder.path().join("a.backup"));
+    inhabited(&from).await;
+    create(&from, &file, &key(), &mut quiet).await.unwrap();
+    let disk = SmallDisk::mount(folder.path().join("small"), "64k");
+    let problem = verify(&file, &key(), &disk.0, &mut quiet).await.unwrap_err();
+    assert_eq!(problem.code, ErrorCode::StoreFull);
+    assert!(problem.detail.contains(&disk.0.display().to_string()), "{problem}");
+    let action = problem.action.unwrap();
+    assert!(action.contains("TMPDIR") && !action.contains("data folder"), "{action}");
+    assert_eq!(std::fs::read_dir(&disk.0).unwrap().count(), 0, "nothing is left");
+    let none = verify(&file, &key(), &disk.0.join("none"), &mut quiet).await.unwrap_err();
+    assert!(none.action.unwrap().contains("TMPDIR"));
 }
 
 #[tokio::test]

@@ -1,12 +1,12 @@
 //! How a running Pilot is named. In which order: `connection`.
 
-use std::ffi::OsStr;
 use std::path::PathBuf;
 
-use clap::builder::{StringValueParser, TypedValueParser};
-use clap::error::ErrorKind;
-use clap::parser::ValueSource;
+use clap::CommandFactory;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use url::Url;
+
+use crate::args::Args;
 
 /// How to reach a running Pilot.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -30,65 +30,36 @@ pub struct Connection {
     /// those of SSL_CERT_FILE]
     #[arg(long, global = true, env = "PILOT_CA", value_name = "FILE")]
     pub ca: Option<PathBuf>,
-    /// The variable alone: see `FromVariable`.
-    #[arg(long, global = true, env = "PILOT_TOKEN", hide = true, value_parser = FromVariable)]
+    /// The variable PILOT_TOKEN, and no argument: see `without_token`.
+    #[arg(skip = std::env::var("PILOT_TOKEN").ok())]
     pub token: Option<String>,
 }
 
-/// Refuses a secret among the arguments, which other users of the machine can read, and does not repeat it.
-#[derive(Clone)]
-struct FromVariable;
-
-impl TypedValueParser for FromVariable {
-    type Value = String;
-
-    fn parse_ref(
-        &self,
-        command: &clap::Command,
-        argument: Option<&clap::Arg>,
-        value: &OsStr,
-    ) -> Result<String, clap::Error> {
-        StringValueParser::new().parse_ref(command, argument, value)
+/// Refuses a secret among the arguments, which other users of the machine can read, and does not repeat it. No such option
+/// is known, so that nothing offers it.
+pub fn without_token(error: clap::Error) -> clap::Error {
+    let is_it =
+        matches!(error.get(ContextKind::InvalidArg), Some(ContextValue::String(text)) if text == "--token");
+    if error.kind() != ErrorKind::UnknownArgument || !is_it {
+        return error;
     }
-
-    fn parse_ref_(
-        &self,
-        command: &clap::Command,
-        argument: Option<&clap::Arg>,
-        value: &OsStr,
-        source: ValueSource,
-    ) -> Result<String, clap::Error> {
-        if source == ValueSource::CommandLine {
-            let refusal = "--token is not taken: other users of this machine can read a program's arguments.\n\n  \
-                           Use the variable PILOT_TOKEN, or --token-file PATH; `pilot login URL` stores it for good.\n";
-            return Err(clap::Error::raw(ErrorKind::ValueValidation, refusal).with_cmd(command));
-        }
-        self.parse_ref(command, argument, value)
-    }
+    let refusal = "--token is not taken: other users of this machine can read a program's arguments.\n\n  \
+                   Use the variable PILOT_TOKEN, or --token-file PATH; `pilot login URL` stores it for good.\n";
+    clap::Error::raw(ErrorKind::ValueValidation, refusal).with_cmd(&Args::command())
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::*;
-    use crate::args::Args;
 
     #[test]
     fn a_token_among_the_arguments_is_refused_and_not_repeated() {
         for line in ["pilot ws ls --token secret-1", "pilot ws --token=secret-1 ls"] {
-            let error = Args::try_parse_from(line.split(' ')).unwrap_err();
+            let error = Args::of(line.split(' ')).unwrap_err();
             let text = error.to_string();
             assert_eq!(error.exit_code(), 2);
             assert!(text.contains("--token-file PATH") && text.contains("pilot login"), "{text}");
             assert!(!text.contains("secret-1"), "{text}");
         }
-    }
-
-    #[test]
-    fn a_token_in_the_variable_is_taken() {
-        let command = clap::Command::new("pilot");
-        let parse = |source| FromVariable.parse_ref_(&command, None, OsStr::new("secret-1"), source);
-        assert_eq!(parse(ValueSource::EnvVariable).unwrap(), "secret-1");
     }
 }

@@ -44,7 +44,16 @@ fn time(text: &str) -> Result<Timestamp, String> {
     }
     let midnight = text.parse::<Date>().ok().filter(|_| text.len() == "2026-11-29".len());
     let midnight = midnight.and_then(|date| TimeZone::UTC.to_timestamp(date.at(0, 0, 0, 0)).ok());
-    midnight.ok_or_else(|| "write it as 2026-11-29 or 2026-11-29T12:00:00Z".to_owned())
+    midnight.ok_or_else(|| {
+        match text.get(..10).is_some_and(|date| date.parse().is_ok_and(|date: Date| date == Date::MAX)) {
+            // That day is a date, but its end is beyond what time zones can shift.
+            true => {
+                "that is later than any time that can be counted; leave the option away for \"until now\""
+                    .to_owned()
+            }
+            false => "write it as 2026-11-29 or 2026-11-29T12:00:00Z".to_owned(),
+        }
+    })
 }
 
 #[cfg(test)]
@@ -55,6 +64,12 @@ mod tests {
     fn a_date_is_its_first_moment_in_utc() {
         assert_eq!(time("2026-11-29").unwrap(), time("2026-11-29T00:00:00Z").unwrap());
         assert_eq!(time("2026-11-29T12:00:00+02:00").unwrap(), time("2026-11-29T10:00:00Z").unwrap());
-        assert!(time("yesterday").is_err() && time("2026-13-01").is_err());
+        for text in ["yesterday", "2026-13-01", "10000-01-01"] {
+            assert!(time(text).unwrap_err().starts_with("write it as"), "{text}");
+        }
+        assert!(time("9999-12-30").is_ok());
+        for text in ["9999-12-31", "9999-12-31T00:00:00Z"] {
+            assert!(time(text).unwrap_err().contains("later than any time"), "{text}");
+        }
     }
 }

@@ -55,7 +55,8 @@ pub enum WsCommand {
     Rename {
         /// The workspace's name as it is
         old: String,
-        /// The name that it gets: a-z, 0-9 and '-', beginning with a letter
+        /// The name that it gets: 1 to 40 of a-z, 0-9 and '-', beginning with a letter; admin, api, app, auth, gateway,
+        /// localhost, pilot and www are reserved
         new: String,
     },
     /// Wait until a workspace is in a state and nothing is under way, whoever brings it there
@@ -202,7 +203,8 @@ Examples:
 
 #[derive(Debug, clap::Args)]
 pub struct Create {
-    /// Its name and host name: a-z, 0-9 and '-', beginning with a letter
+    /// Its name and host name: 1 to 40 of a-z, 0-9 and '-', beginning with a letter; admin, api, app, auth, gateway,
+    /// localhost, pilot and www are reserved
     pub slug: String,
     /// Where it runs; `pilot provider ls` shows the choices [default: the server's]
     #[arg(long, value_name = "NAME")]

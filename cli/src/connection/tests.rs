@@ -15,14 +15,16 @@ fn home() -> Home {
     std::fs::create_dir_all(data.join("secrets")).unwrap();
     std::fs::write(data.join("secrets/admin-token"), "of-the-folder\n").unwrap();
     let folders = Folders { data, data_is_named: false, config: temporary.path().join("config") };
-    let mut contexts = Contexts::default();
-    for name in ["prod", "test"] {
-        let server = format!("https://{name}.example.com").parse().unwrap();
-        let context = Context { server, gateway: None, ca: None, token: format!("of-{name}") };
-        contexts.contexts.insert(name.to_owned(), context);
-    }
-    contexts.current = Some("prod".to_owned());
-    contexts.write(&folders.config).unwrap();
+    let add = |contexts: &mut Contexts| {
+        for name in ["prod", "test"] {
+            let server = format!("https://{name}.example.com").parse().unwrap();
+            let context = Context { server, gateway: None, ca: None, token: format!("of-{name}") };
+            contexts.contexts.insert(name.to_owned(), context);
+        }
+        contexts.current = Some("prod".to_owned());
+        Ok(())
+    };
+    Contexts::change(&folders.config, add).unwrap();
     Home { _temporary: temporary, folders }
 }
 

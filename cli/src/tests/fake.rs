@@ -41,7 +41,8 @@ pub struct Script {
     pub more: Vec<Value>,
     /// One state for each look at the workspace; the last one stays.
     pub states: VecDeque<&'static str>,
-    /// One end of the log for each look; after them the usual one, or nothing at all any more.
+    /// One end of the log for each look, of an instance that has ended behind `ended:`; after them the usual one, or
+    /// nothing at all any more.
     pub logs: VecDeque<String>,
     pub ends: bool,
     /// What every request with a token gets, with status 409.
@@ -75,7 +76,7 @@ pub fn router() -> (Router, Shared) {
         .route("/v1/workspaces/{slug}/apply", routing::post(ready))
         .route("/v1/workspaces/{slug}/update", routing::post(update))
         .route("/v1/workspaces/{slug}/rename", routing::post(rename))
-        .route("/v1/workspaces/{slug}/logs", routing::get(logs))
+        .route("/v1/workspaces/{slug}/logs", routing::get(super::logs::answer))
         .route("/v1/workspaces/{slug}/stack", routing::get(stack))
         .route("/v1/workspaces/{slug}/stack/repair", routing::post(repair))
         .route("/v1/workspaces/{slug}/stack/state", routing::put(import))
@@ -213,17 +214,11 @@ async fn create(State(script): State<Shared>, headers: HeaderMap, Json(body): Js
     accepted(&script)
 }
 
-async fn logs(State(script): State<Shared>) -> Response {
-    let mut script = script.lock().unwrap();
-    let text = script.logs.pop_front();
-    if text.is_none() && script.ends {
-        let problem = Problem::new(ErrorCode::WorkspaceNotFound, "There is no workspace ws_1.");
+async fn stop(State(script): State<Shared>, Path(slug): Path<String>) -> Response {
+    if slug == "nothing" {
+        let problem = Problem::new(ErrorCode::WorkspaceNotFound, "There is no workspace nothing.");
         return (StatusCode::NOT_FOUND, Json(problem)).into_response();
     }
-    Json(json!({"text": text.unwrap_or_else(|| "one\ntwo\n".to_owned())})).into_response()
-}
-
-async fn stop(State(script): State<Shared>) -> Response {
     let mut script = script.lock().unwrap();
     script.state = "stopped";
     accepted(&script)

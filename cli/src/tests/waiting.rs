@@ -1,10 +1,62 @@
 //! `ws wait`: until what, for how long, and what its end means.
 
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use axum::{Json, Router, routing};
 use contracts::{ErrorCode, Problem};
+use futures_util::StreamExt;
 use serde_json::{Value, json};
 
-use crate::tests::fake::{Shared, pilot, server};
+use crate::tests::fake::{self, Shared, event, pilot, server};
 use crate::{Outcome, exit};
+
+/// The usual server, but what it tells of an operation stops after its first phase for a while, and its store is away.
+async fn hesitant(is_ready: bool) -> SocketAddr {
+    let events = || async {
+        let first = event(1, 0, r#""type":"phase","phase":"booted""#);
+        let last = event(2, 1, r#""type":"done","state":"succeeded""#);
+        let parts = futures_util::stream::iter([(0, first), (1500, last)]).then(|(pause, part)| async move {
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+            Ok::<_, std::convert::Infallible>(part)
+        });
+        ([("content-type", "text/event-stream")], axum::body::Body::from_stream(parts))
+    };
+    let ready = move || async move {
+        match is_ready {
+            true => Json(json!({})).into_response(),
+            false => {
+                let problem = Problem::new(ErrorCode::StoreUnavailable, "The store did not answer.");
+                (StatusCode::SERVICE_UNAVAILABLE, Json(problem)).into_response()
+            }
+        }
+    };
+    let router = Router::new()
+        .route("/v1/operations/{id}/events", routing::get(events))
+        .route("/ready", routing::get(ready))
+        .fallback_service(fake::router().0);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    at
+}
+
+#[tokio::test]
+async fn an_operation_that_tells_nothing_is_said_to_be_under_way_once_and_why_it_waits() {
+    for (is_ready, why) in [(true, ""), (false, ": The store did not answer.")] {
+        let shown = pilot(hesitant(is_ready).await, "op watch op-1").await;
+        assert_eq!(shown.result, Ok(Outcome::Done));
+        let still: Vec<_> = shown.err.lines().filter(|line| line.contains("still")).collect();
+        assert_eq!(still.len(), 1, "{}", shown.err);
+        assert!(
+            still[0].starts_with("  still booted, for ") && still[0].ends_with(&format!("ms{why}")),
+            "{}",
+            still[0]
+        );
+    }
+}
 
 #[tokio::test]
 async fn a_wait_ends_when_the_workspace_is_as_it_is_wanted() {

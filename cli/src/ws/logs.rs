@@ -31,10 +31,12 @@ pub async fn run(client: &Client, logs: &Logs, ui: &mut Ui) -> Result<Outcome, P
         };
     }
     let tail = client.logs(&name, logs.bytes).await?;
-    match ui.json {
-        true => ui.document(&tail),
-        false => ui.say(tail.text.trim_end_matches('\n')),
+    if ui.json {
+        ui.document(&tail);
+        return Ok(Outcome::Done);
     }
+    ui.say(tail.text.trim_end_matches('\n'));
+    tail.ended.iter().for_each(|how| note_end(how, ui));
     Ok(Outcome::Done)
 }
 
@@ -43,14 +45,15 @@ async fn follow(client: &Client, name: &WorkspaceRef, bytes: u64, ui: &mut Ui) -
     // A successor of the name has another log.
     let name = WorkspaceRef::Id(workspace.id);
     let window = bytes.clamp(WINDOW, MOST);
-    let mut seen = whole(client.logs(&name, window).await?);
-    let mut is_read = show(last(&seen, bytes), ui);
+    let first = client.logs(&name, window).await?;
+    let (mut seen, mut ended) = (whole(first.text), first.ended);
+    let mut is_read = show(last(&seen, bytes), &ended, ui);
     let mut heard = Instant::now();
     // Whoever has read enough (`| head`) has gone.
     while is_read {
         sleep(PAUSE).await;
         let now = match client.logs(&name, window).await {
-            Ok(tail) => whole(tail),
+            Ok(tail) => tail,
             Err(problem) if problem.code == ErrorCode::WorkspaceNotFound => {
                 ui.note(format!("{} is deleted.", workspace.slug));
                 break;
@@ -59,6 +62,14 @@ async fn follow(client: &Client, name: &WorkspaceRef, bytes: u64, ui: &mut Ui) -
             Err(problem) => return Err(problem),
         };
         heard = Instant::now();
+        // Said once, when it ends.
+        let news = now.ended.clone().filter(|_| now.ended != ended);
+        ended = now.ended;
+        let now = whole(now.text);
+        // An instance that is being made anew, as by an update, has no log for a moment: nothing is new yet.
+        if now.is_empty() && !seen.is_empty() {
+            continue;
+        }
         let start = match since(&seen, &now) {
             Since::At(start) => start,
             Since::Unknown if now.len() < window as usize / 2 => {
@@ -70,27 +81,33 @@ async fn follow(client: &Client, name: &WorkspaceRef, bytes: u64, ui: &mut Ui) -
                 0
             }
         };
-        is_read = show(now.get(start..).unwrap_or_default(), ui);
+        is_read = show(now.get(start..).unwrap_or_default(), &news, ui);
         seen = now;
     }
     Ok(Outcome::Done)
 }
 
 /// Without a character at its end of which only a part was written yet.
-fn whole(tail: LogTail) -> String {
-    tail.text.trim_end_matches(char::REPLACEMENT_CHARACTER).to_owned()
+fn whole(text: String) -> String {
+    text.trim_end_matches(char::REPLACEMENT_CHARACTER).to_owned()
 }
 
 /// False when nobody reads any more.
-fn show(text: &str, ui: &mut Ui) -> bool {
-    if text.is_empty() {
-        return true;
-    }
+fn show(text: &str, ended: &Option<String>, ui: &mut Ui) -> bool {
     match ui.json {
-        true => ui.document(&LogTail { text: text.to_owned() }),
-        false => ui.text(text),
+        _ if text.is_empty() && ended.is_none() => {}
+        true => ui.document(&LogTail { text: text.to_owned(), ended: ended.clone() }),
+        false => {
+            ui.text(text);
+            ended.iter().for_each(|how| note_end(how, ui));
+        }
     }
     ui.is_read
+}
+
+/// Not a line of the log, and so not among them.
+fn note_end(how: &str, ui: &mut Ui) {
+    ui.note(format!("... {how}"));
 }
 
 /// The last lines that fit.
@@ -147,7 +164,7 @@ mod tests {
         let new = lines(5..10) + "half of a line: ü\n";
         let Since::At(start) = since(&old, &new) else { panic!() };
         assert_eq!(&new[start..], "a line: ü\n");
-        assert_eq!(whole(LogTail { text: "a \u{fffd}".to_owned() }), "a ");
+        assert_eq!(whole("a \u{fffd}".to_owned()), "a ");
     }
 
     #[test]

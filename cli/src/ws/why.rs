@@ -43,7 +43,10 @@ fn wish(asked: &Asked, now: Timestamp) -> String {
 fn done(operation: &Operation, now: Timestamp) -> String {
     let at = operation.phases.finished.or(operation.phases.queued);
     let ago = at.map(|at| format!("{} ago", ago(at, now))).unwrap_or_default();
-    let code = operation.error.as_ref().map(|problem| format!(": {}", problem.code)).unwrap_or_default();
+    // One that was canceled says no more by its code.
+    let code = operation.error.as_ref().map(|problem| problem.code.to_string());
+    let code = code.filter(|code| code != operation.state.as_str());
+    let code = code.map(|code| format!(": {code}")).unwrap_or_default();
     let kind = operation.kind.as_str();
     format!("  {ago:<14} {kind:<10} {}{code} ({})", operation.state.as_str(), operation.id)
 }
@@ -53,5 +56,26 @@ fn ago(at: Timestamp, now: Timestamp) -> String {
     match (now.as_millisecond() - at.as_millisecond()) / 1000 {
         seconds @ ..60 => format!("{} s", seconds.max(0)),
         seconds => duration(seconds.saturating_mul(1000)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_canceled_says_so_once_and_what_failed_says_why() {
+        let shown = |state: &str, code: contracts::ErrorCode| {
+            let operation = serde_json::json!({
+                "id": "op-1", "kind": "create", "workspaceId": "ws_1", "slug": "demo", "runtimeId": "rt-1", "state": state,
+                "phases": {}, "requestId": "req-1", "error": Problem::new(code, "So."),
+            });
+            done(&serde_json::from_value(operation).unwrap(), Timestamp::now()).trim().to_owned()
+        };
+        assert_eq!(shown("canceled", contracts::ErrorCode::Canceled), "create     canceled (op-1)");
+        assert_eq!(
+            shown("failed", contracts::ErrorCode::GitNotFound),
+            "create     failed: git_not_found (op-1)"
+        );
     }
 }

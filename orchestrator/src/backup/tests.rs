@@ -48,7 +48,10 @@ impl World {
     async fn refused(&self) -> Problem {
         let to = Installation { layout: Layout { root: self.folder.path().join("to") }, database: None };
         let problem = restore(&self.file, &key(), &to, &mut quiet).await.unwrap_err();
-        assert_eq!(verify(&self.file, &key(), &mut quiet).await.unwrap_err().code, problem.code);
+        assert_eq!(
+            verify(&self.file, &key(), &std::env::temp_dir(), &mut quiet).await.unwrap_err().code,
+            problem.code
+        );
         assert!(!to.layout.root.exists());
         problem
     }

@@ -4,6 +4,9 @@ use automation::Error;
 use contracts::{ErrorCode, Problem};
 use provider_api::ProviderError;
 
+/// Where states are, as the operator has it.
+const STATES: &str = "the disk that has the states: that of the data folder, or of the database's server";
+
 /// A provider's error as the API shows it.
 pub fn provider_problem(error: ProviderError) -> Problem {
     let mut problem = Problem::new(error.code, error.message);
@@ -50,7 +53,7 @@ pub fn problem(error: Error, typed: impl Fn(&str) -> Option<ProviderError>) -> P
         Error::UnfinishedUpdate { .. } => Problem::new(ErrorCode::StackUnfinished, words)
             .with_action("Build the engine host with `cargo xtask tools`, and start the server again."),
         Error::StorageFull { .. } | Error::StateUnwritten { storage_full: true, .. } => {
-            crate::data::full("Pulumi's state")
+            crate::data::full("There is no space left for Pulumi's state.", STATES)
         }
         // What was done is in the stack's journal, and whoever comes next goes on from it.
         Error::StateUnwritten { .. } => Problem::new(ErrorCode::EngineInterrupted, words).with_action(
@@ -69,7 +72,8 @@ pub fn problem(error: Error, typed: impl Fn(&str) -> Option<ProviderError>) -> P
         | Error::NeedsHost { .. } => Problem::new(ErrorCode::PulumiMissing, words)
             .with_action("Run `cargo xtask tools`, and start the server again."),
         Error::Io { action, source } if source.kind() == std::io::ErrorKind::StorageFull => {
-            crate::data::full(action)
+            let detail = format!("Pilot could not {action}: there is no space left.");
+            crate::data::full(&detail, "the disk of the data folder, or that of temporary files (TMPDIR)")
         }
         Error::Io { action, source } => {
             Problem::new(ErrorCode::DataFolderUnusable, format!("Pilot could not {action}: {source}."))

@@ -49,6 +49,7 @@ impl Lifecycle {
             workspace_id: row.id,
             slug: row.slug,
             state: MemberState::Waiting,
+            reason: None,
             before: row.image,
             target: image.clone(),
             operation: None,

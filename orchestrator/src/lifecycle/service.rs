@@ -149,7 +149,8 @@ impl Lifecycle {
         self.must_be_seen(&row).await?;
         let runtime = RuntimeRef::new(row.runtime_id, self.installation.clone());
         let text = logs.tail(&runtime, bytes).await.map_err(crate::engine::provider_problem)?;
-        Ok(LogTail { text })
+        let ended = logs.ended(&runtime).await.map_err(crate::engine::provider_problem)?;
+        Ok(LogTail { text, ended })
     }
 
     /// An error where it is at another place than what is reached: what that says is not about it.

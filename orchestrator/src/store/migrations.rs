@@ -21,7 +21,7 @@ macro_rules! migration {
 
 type Named = (&'static str, &'static str, &'static str);
 
-const SQLITE: [Named; 14] = [
+const SQLITE: [Named; 15] = [
     migration!("sqlite", "0001", "initial"),
     migration!("sqlite", "0002", "regions"),
     migration!("sqlite", "0003", "installation"),
@@ -36,9 +36,10 @@ const SQLITE: [Named; 14] = [
     migration!("sqlite", "0012", "strays"),
     migration!("sqlite", "0013", "seen"),
     migration!("sqlite", "0014", "sites"),
+    migration!("sqlite", "0015", "reasons"),
 ];
 
-const POSTGRES: [Named; 9] = [
+const POSTGRES: [Named; 10] = [
     migration!("postgres", "0006", "initial"),
     migration!("postgres", "0007", "labels"),
     migration!("postgres", "0008", "times"),
@@ -48,6 +49,7 @@ const POSTGRES: [Named; 9] = [
     migration!("postgres", "0012", "strays"),
     migration!("postgres", "0013", "seen"),
     migration!("postgres", "0014", "sites"),
+    migration!("postgres", "0015", "reasons"),
 ];
 
 pub fn sqlite() -> Migrator {
@@ -134,6 +136,7 @@ mod tests {
                 is(12, "strays", "25f44dce"),
                 is(13, "seen", "b217c447"),
                 is(14, "sites", "0054b6e8"),
+                is(15, "reasons", "7746e997"),
                 is(6, "initial", "3575131e"),
                 is(7, "labels", "4695f179"),
                 is(8, "times", "94a9f50b"),
@@ -143,6 +146,7 @@ mod tests {
                 is(12, "strays", "041df9da"),
                 is(13, "seen", "ce12026f"),
                 is(14, "sites", "0054b6e8"),
+                is(15, "reasons", "7746e997"),
             ]
         );
     }

@@ -1,6 +1,6 @@
 //! Rows of rollouts and of their members.
 
-use contracts::rollout::{Counts, Member, MemberState, Rollout, RolloutState};
+use contracts::rollout::{Counts, Member, MemberState, Rollout, RolloutState, SkipReason};
 use contracts::workspace::Image;
 use contracts::{OperationId, Problem, RolloutId};
 use jiff::Timestamp;
@@ -145,6 +145,34 @@ impl Store {
         .await
     }
 
+    /// One that is left as it is: made from what is found now, and nothing where it is gone.
+    pub async fn skip_member(
+        &self,
+        id: &RolloutId,
+        position: i64,
+        reason: SkipReason,
+        found: Option<&Image>,
+    ) -> Result<()> {
+        let (id, found) = (id.clone(), found.map(to_json).transpose()?);
+        self.write(move |connection| {
+            Box::pin(async move {
+                sqlx::query(
+                    "UPDATE rollout_members SET state = $1, reason = $2, image_before = $3
+                     WHERE rollout_id = $4 AND position = $5",
+                )
+                .bind(MemberState::Skipped.as_str())
+                .bind(reason.as_str())
+                .bind(found)
+                .bind(id.as_str())
+                .bind(position)
+                .execute(connection)
+                .await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
     /// Asks it to begin no more; false where there is none.
     pub async fn cancel_rollout(&self, id: &RolloutId) -> Result<bool> {
         let (store, id) = (self.clone(), id.clone());
@@ -180,12 +208,15 @@ impl Store {
                 .execute(&mut *connection)
                 .await?;
                 // Their turn does not come any more.
-                sqlx::query("UPDATE rollout_members SET state = $1 WHERE rollout_id = $2 AND state = $3")
-                    .bind(MemberState::Skipped.as_str())
-                    .bind(id.as_str())
-                    .bind(MemberState::Waiting.as_str())
-                    .execute(connection)
-                    .await?;
+                sqlx::query(
+                    "UPDATE rollout_members SET state = $1, reason = $2 WHERE rollout_id = $3 AND state = $4",
+                )
+                .bind(MemberState::Skipped.as_str())
+                .bind(SkipReason::Ended.as_str())
+                .bind(id.as_str())
+                .bind(MemberState::Waiting.as_str())
+                .execute(connection)
+                .await?;
                 Ok(())
             })
         })
@@ -238,7 +269,7 @@ fn read(row: &AnyRow) -> Result<Rollout> {
     Ok(Rollout {
         id: row.parsed("id")?,
         provider: row.parsed("provider")?,
-        state: word(&row, "state")?,
+        state: word("state", row.text("state")?)?,
         image: row.maybe_json("image")?,
         rolls_back: rolls_back
             .map_err(|error| StoreError::Damaged(format!("the column rolls_back: {error}")))?,
@@ -263,7 +294,8 @@ fn member(row: &AnyRow) -> Result<Member> {
     Ok(Member {
         workspace_id: row.parsed("workspace_id")?,
         slug: row.parsed("slug")?,
-        state: word(&row, "state")?,
+        state: word("state", row.text("state")?)?,
+        reason: row.maybe("reason")?.map(|text| word("reason", text)).transpose()?,
         before: row.maybe_json("image_before")?,
         target: row.json("target")?,
         operation: operation
@@ -271,8 +303,8 @@ fn member(row: &AnyRow) -> Result<Member> {
     })
 }
 
-/// A state, which is kept without quotes.
-fn word<T: serde::de::DeserializeOwned>(row: &Columns<'_>, column: &str) -> Result<T> {
-    let text = serde_json::Value::String(row.text(column)?);
-    serde_json::from_value(text).map_err(|error| StoreError::Damaged(format!("the column {column}: {error}")))
+/// A word of JSON, which is kept without quotes.
+fn word<T: serde::de::DeserializeOwned>(column: &str, text: String) -> Result<T> {
+    serde_json::from_value(serde_json::Value::String(text))
+        .map_err(|error| StoreError::Damaged(format!("the column {column}: {error}")))
 }

@@ -68,6 +68,7 @@ pub async fn inhabited(at: &Installation) -> [WorkspaceRow; 2] {
         workspace_id: rows[0].id.clone(),
         slug: rows[0].slug.clone(),
         state: contracts::rollout::MemberState::Waiting,
+        reason: None,
         before: None,
         target: contracts::workspace::Image::named("fake:2"),
         operation: None,

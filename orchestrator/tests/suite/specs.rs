@@ -1,7 +1,7 @@
 //! What runtimes are made from, rollouts that change it, and homes that are kept.
 
 use contracts::operation::{OperationKind, Update};
-use contracts::rollout::{Counts, Member, MemberState, Rollout, RolloutState};
+use contracts::rollout::{Counts, Member, MemberState, Rollout, RolloutState, SkipReason};
 use contracts::workspace::Image;
 use contracts::{ErrorCode, Problem, ProviderName, RolloutId};
 use jiff::Timestamp;
@@ -98,6 +98,7 @@ pub async fn of_a_provider_one_rollout_runs_and_its_members_keep_their_order_and
             workspace_id: row.id,
             slug: row.slug,
             state: MemberState::Waiting,
+            reason: None,
             before: None,
             target: Image::named("b"),
             operation: None,
@@ -120,6 +121,11 @@ pub async fn of_a_provider_one_rollout_runs_and_its_members_keep_their_order_and
     assert_eq!(seen.members[0].before, Some(Image::named("a")), "as it was when its turn came");
     assert_eq!((seen.counts.updated, seen.counts.waiting), (1, 2));
 
+    let found = Image::named("c");
+    store.skip_member(&first.id, 1, SkipReason::Changed, Some(&found)).await.unwrap();
+    let skipped = &store.rollout(&first.id).await.unwrap().unwrap().members[1];
+    assert_eq!((skipped.reason, &skipped.before), (Some(SkipReason::Changed), &Some(found)));
+
     assert!(store.cancel_rollout(&first.id).await.unwrap());
     assert!(!store.cancel_rollout(&RolloutId::random()).await.unwrap());
     let running = store.running_rollouts().await.unwrap();
@@ -133,6 +139,8 @@ pub async fn of_a_provider_one_rollout_runs_and_its_members_keep_their_order_and
     let ended = store.rollout(&first.id).await.unwrap().unwrap();
     assert_eq!((ended.state, ended.error), (RolloutState::Failed, Some(problem)), "the first word counts");
     assert_eq!((ended.counts.updated, ended.counts.waiting, ended.counts.skipped), (1, 0, 2));
+    let reasons: Vec<_> = ended.members.iter().map(|member| member.reason).collect();
+    assert_eq!(reasons, [None, Some(SkipReason::Changed), Some(SkipReason::Ended)]);
     assert!(ended.finished_at.is_some());
     let third = rollout(members);
     store.insert_rollout(&third, ("admin", "req-3"), None).await.unwrap();

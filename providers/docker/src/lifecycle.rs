@@ -79,14 +79,16 @@ impl Logs for DockerLifecycle {
     async fn tail(&self, runtime: &RuntimeRef, max_bytes: usize) -> Result<String> {
         let engine = self.hosts.of(&runtime.runtime_id).await?;
         let machine = Machine::new(&engine, runtime.clone());
-        let Some(found) = machine.find().await? else { return Ok(String::new()) };
-        let log = logs::tail(&engine, machine.name(), max_bytes).await?;
-        let ended = found.state.as_ref().and_then(container::why_it_ended);
-        let Some(ended) = ended.map(|why| format!("[pilot] the container ended: {why}\n")) else {
-            return Ok(log);
-        };
-        let room = max_bytes.saturating_sub(ended.len());
-        let log = provider_api::lifecycle::last_lines(log.as_bytes(), room);
-        Ok(provider_api::lifecycle::last_lines(format!("{log}{ended}").as_bytes(), max_bytes))
+        match machine.find().await? {
+            Some(_) => logs::tail(&engine, machine.name(), max_bytes).await,
+            None => Ok(String::new()),
+        }
+    }
+
+    async fn ended(&self, runtime: &RuntimeRef) -> Result<Option<String>> {
+        let engine = self.hosts.of(&runtime.runtime_id).await?;
+        let found = Machine::new(&engine, runtime.clone()).find().await?;
+        let why = found.and_then(|found| found.state.as_ref().and_then(container::why_it_ended));
+        Ok(why.map(|why| format!("the container ended: {why}")))
     }
 }

@@ -1,5 +1,4 @@
-//! How much log is kept, and the end of a container's, with a line on how it ended when that explains the
-//! silence.
+//! How much log is kept, and the end of a container's.
 
 use std::time::Duration;
 
@@ -38,7 +37,8 @@ pub(crate) async fn tail(engine: &Engine, container: &str, max_bytes: usize) -> 
         while let Some(chunk) = stream.next().await {
             match chunk.map_err(|error| classify("read the log", &error)) {
                 Ok(chunk) => log.extend_from_slice(chunk.as_ref()),
-                Err(Failure::Absent(_)) => break,
+                // What is being removed has none any more.
+                Err(Failure::Absent(_) | Failure::Conflict(_)) => break,
                 Err(other) => return Err(other.into()),
             }
             // Trimmed now and then, so that a log of gigabytes needs no memory.

@@ -171,11 +171,10 @@ async fn an_instance_that_ends_at_once_says_why_and_stays_owned() {
             lifecycle.status(&runtime).await.unwrap() == RunStatus::Stopped { exit_code: Some(7) }
         })
         .await;
-        let log = bench.provider.logs().unwrap().tail(&runtime, 1000).await.unwrap();
-        assert!(
-            log.contains("cannot work today") && log.ends_with("the container ended: exit code 7\n"),
-            "{log}"
-        );
+        let logs = bench.provider.logs().unwrap();
+        let log = logs.tail(&runtime, 1000).await.unwrap();
+        assert!(log.contains("cannot work today") && !log.contains("the container ended"), "{log}");
+        assert_eq!(logs.ended(&runtime).await.unwrap().unwrap(), "the container ended: exit code 7");
 
         bench.hands.remove(&runtime, "instance").await;
         if let Err(error) = stack.create("instance").await {

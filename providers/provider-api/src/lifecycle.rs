@@ -141,8 +141,15 @@ pub fn by_list<'a, L: Lifecycle + ?Sized>(
 /// What instances say.
 #[async_trait]
 pub trait Logs: Send + Sync {
-    /// The end of the instance's log, at most `max_bytes`, cut at a line. Empty when there is none.
+    /// The end of the instance's log, at most `max_bytes`, cut at a line. Empty when there is none. It has what the
+    /// instance said and nothing else: who follows a log finds what is new behind what was there before.
     async fn tail(&self, runtime: &RuntimeRef, max_bytes: usize) -> Result<String>;
+
+    /// How an instance that does not run has ended, in a few words, where that explains the end of its log. `None` while
+    /// it runs, and where the provider does not know.
+    async fn ended(&self, _runtime: &RuntimeRef) -> Result<Option<String>> {
+        Ok(None)
+    }
 }
 
 /// What a command inside an instance left.

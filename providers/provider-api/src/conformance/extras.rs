@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use crate::conformance::offers::says_something;
-use crate::conformance::{Bench, Stack};
+use crate::conformance::{Bench, Stack, eventually};
 use crate::{Executed, Outcome, Result, Sites, site};
 
 const GRACE: Duration = Duration::from_secs(5);
@@ -27,7 +27,15 @@ pub async fn a_log_is_cut_to_its_end(bench: &Bench) {
         assert!(Instant::now() < deadline, "{end:?} is not the end of {whole:?}");
     }
     bench.provider.lifecycle().stop(&runtime, GRACE).await.unwrap();
-    logs.tail(&runtime, 1000).await.expect("the log of what is stopped can be read");
+    let stopped = logs.tail(&runtime, 100_000).await.expect("the log of what is stopped can be read");
+    // Who follows it looks for the end that was seen.
+    bench.provider.lifecycle().start(&runtime).await.unwrap();
+    eventually("the log goes on behind what it had", async || {
+        let runs = logs.tail(&runtime, 100_000).await.unwrap();
+        stopped.lines().last().is_none_or(|last| runs.lines().any(|line| line == last))
+    })
+    .await;
+    assert_eq!(logs.ended(&runtime).await.unwrap(), None, "it runs");
 }
 
 async fn exec(bench: &Bench, stack: &Stack, command: &[&str], limit: Duration) -> Result<Executed> {
