@@ -14,6 +14,7 @@ mod repeated;
 mod room;
 mod run;
 mod shared;
+mod shared_sites;
 mod sites;
 #[cfg(test)]
 pub(crate) mod stand_in;

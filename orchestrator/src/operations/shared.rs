@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use contracts::operation::{Phase, Severity};
 use contracts::{ErrorCode, OperationId, Problem, ProviderName};
+use provider_api::Provider;
 use provider_server::Until;
 use stacks::Stack;
 use tokio::sync::{Mutex, OwnedMutexGuard};
@@ -15,6 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::apply::{apply, destroy};
 use super::ending::Why;
 use super::run::{Run, canceled};
+use super::shared_sites;
 use crate::engine::shared_stack;
 use crate::store::{Lease, StoreError, WorkspaceRow};
 
@@ -66,18 +68,25 @@ pub async fn ensure(run: &Arc<Run>, row: &WorkspaceRow) -> Result<(), Problem> {
         return run.works().await;
     }
     let held = Held::take(run, &row.provider).await?;
-    let made = make(run, row, wanted).await;
+    let made = make(run, row, provider.as_ref(), &held, wanted).await;
     held.give_back(run, &made).await;
     *applied = Some(made?);
     Ok(())
 }
 
-async fn make(run: &Arc<Run>, row: &WorkspaceRow, wanted: Done) -> Result<Done, Problem> {
+async fn make(
+    run: &Arc<Run>,
+    row: &WorkspaceRow,
+    provider: &dyn Provider,
+    held: &Held,
+    wanted: Done,
+) -> Result<Done, Problem> {
     run.works().await?;
     run.say(Severity::Info, format!("Making sure of what workspaces on {} share.", row.provider));
     // Whoever had the lease before may have removed it.
     let torn_by = torn_by(run, &row.provider).await?;
-    apply(run, &wanted.stack, false).await?;
+    let moved = shared_sites::arrive(run, provider, &held.lease).await?;
+    apply(run, &wanted.stack, moved).await?;
     Ok(Done { torn_by, ..wanted })
 }
 
@@ -100,7 +109,7 @@ pub async fn teardown(run: &Arc<Run>) -> Result<(), Problem> {
     run.only_waits();
     let mut applied = lock(run, &name).await?;
     let held = Held::take(run, &name).await?;
-    let removed = remove(run, &name, &held, &stack).await;
+    let removed = remove(run, provider.as_ref(), &held, &stack).await;
     // Whatever came of it, the next create looks again.
     *applied = None;
     held.give_back(run, &removed).await;
@@ -108,8 +117,10 @@ pub async fn teardown(run: &Arc<Run>) -> Result<(), Problem> {
     run.reach(Phase::Applied).await
 }
 
-async fn remove(run: &Arc<Run>, name: &ProviderName, held: &Held, stack: &Stack) -> Result<(), Problem> {
+async fn remove(run: &Arc<Run>, provider: &dyn Provider, held: &Held, stack: &Stack) -> Result<(), Problem> {
     run.works().await?;
+    let name = &run.provider_name()?;
+    let others = shared_sites::others(run, provider).await?;
     // Whoever comes after this look waits for the lease.
     let users = run.patiently(|| run.parts.store.users_of(name)).await?;
     if !users.is_empty() {
@@ -118,7 +129,8 @@ async fn remove(run: &Arc<Run>, name: &ProviderName, held: &Held, stack: &Stack)
     // Before it is so: other processes look again as well.
     let id = run.id();
     run.patiently(|| run.parts.store.say_torn(name, &held.lease, &id)).await?;
-    destroy(run, stack).await
+    destroy(run, stack).await?;
+    shared_sites::leave(run, name, &held.lease, &others).await
 }
 
 /// In this process one has it after the other, in the order in which they came.

@@ -2,13 +2,14 @@
 
 use contracts::operation::Operation;
 use contracts::{OperationId, ProviderName, RuntimeId};
+use provider_api::Site;
 use sqlx::{AnyConnection, AssertSqlSafe};
 
 use super::leases::Lease;
 use super::operations::read;
 use super::requests::NewOperation;
 use super::rows::Columns;
-use super::{Result, Store, StoreError};
+use super::{Result, Store, StoreError, to_json};
 
 impl Store {
     /// The last operation that removed it, or began to.
@@ -18,15 +19,31 @@ impl Store {
         said.map(|row| Columns(&row).parsed("value")).transpose()
     }
 
+    /// Where it is, the place that its state is of at last; empty where that was never kept.
+    pub async fn shared_sites(&self, provider: &ProviderName) -> Result<Vec<Site>> {
+        let said = sqlx::query("SELECT value FROM installation WHERE name = $1").bind(site_name(provider));
+        let said = said.fetch_optional(self.database.pool()).await?;
+        Ok(said.map(|row| Columns(&row).json("value")).transpose()?.unwrap_or_default())
+    }
+
+    /// From here on it is at these. `Fenced` where the lease is another's by now.
+    pub async fn settle_shared(&self, provider: &ProviderName, lease: &Lease, sites: &[Site]) -> Result<()> {
+        self.say_of_installation(site_name(provider), to_json(&sites)?, lease).await
+    }
+
     /// It is removed now. `Fenced` where the lease is another's by now.
     pub async fn say_torn(&self, provider: &ProviderName, lease: &Lease, by: &OperationId) -> Result<()> {
-        let (store, name, lease, by) = (self.clone(), name(provider), lease.clone(), by.clone());
+        self.say_of_installation(name(provider), by.to_string(), lease).await
+    }
+
+    async fn say_of_installation(&self, name: String, value: String, lease: &Lease) -> Result<()> {
+        let (store, lease) = (self.clone(), lease.clone());
         self.write(move |connection| {
             Box::pin(async move {
                 store.must_have(connection, &lease).await?;
                 let say = "INSERT INTO installation (name, value) VALUES ($1, $2)
                            ON CONFLICT (name) DO UPDATE SET value = excluded.value";
-                sqlx::query(say).bind(&name).bind(by.as_str()).execute(connection).await?;
+                sqlx::query(say).bind(&name).bind(&value).execute(connection).await?;
                 Ok(())
             })
         })
@@ -83,6 +100,10 @@ impl Store {
 
 fn name(provider: &ProviderName) -> String {
     format!("torn/{provider}")
+}
+
+fn site_name(provider: &ProviderName) -> String {
+    format!("sites/{provider}")
 }
 
 async fn users(connection: &mut AnyConnection, provider: &ProviderName) -> Result<Vec<String>> {

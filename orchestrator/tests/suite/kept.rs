@@ -343,8 +343,15 @@ pub async fn what_workspaces_share_is_removed_once_and_not_while_one_needs_it(st
     assert_eq!((&claimed.operation.id, claimed.provider.as_str()), (&teardown.id, "fake"));
     let lease = store.lease("shared/fake", "one", SHORT).await.unwrap().unwrap();
     store.say_torn(&provider, &lease, &teardown.id).await.unwrap();
+    let place = [provider_api::Site { id: "account".to_owned(), via: "the settings".to_owned() }];
+    assert_eq!(store.shared_sites(&provider).await.unwrap(), []);
+    store.settle_shared(&provider, &lease, &place).await.unwrap();
+    assert_eq!(store.shared_sites(&provider).await.unwrap(), place);
+    assert_eq!(store.shared_sites(&other).await.unwrap(), []);
     tokio::time::sleep(2 * SHORT).await;
     store.lease("shared/fake", "two", LEASE).await.unwrap().unwrap();
+    let late = store.settle_shared(&provider, &lease, &[]).await;
+    assert!(matches!(late, Err(StoreError::Fenced)), "{late:?}");
     let late = store.say_torn(&provider, &lease, &beside.id).await;
     assert!(matches!(late, Err(StoreError::Fenced)), "{late:?}");
     assert_eq!(store.torn_by(&provider).await.unwrap(), Some(teardown.id.clone()));

@@ -45,6 +45,21 @@ async fn a_workspace_on_cloudflare_lives_its_whole_life() {
     let refused = world.pilot_output(&["provider", "teardown", "cloudflare", "--json"]);
     assert!(String::from_utf8_lossy(&refused.stdout).contains("provider_in_use"), "{refused:?}");
     world.api.succeeded(&world.api.delete("other").await).await;
+
+    // Nor is it taken for removed by who asks another account.
+    world.kill();
+    let environment = world.env.clone();
+    let account = world.env.iter_mut().find(|(name, _)| name == "PILOT_CLOUDFLARE_ACCOUNT_ID").unwrap();
+    account.1 = "another".to_owned();
+    world.serve().await;
+    let refused = world.pilot_output(&["provider", "teardown", "cloudflare"]);
+    let words = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && words.contains("runtime_elsewhere"), "{words}");
+    assert_eq!(scripts(), 1);
+    world.kill();
+    world.env = environment;
+    world.serve().await;
+
     let accepted = world.api.request(Method::DELETE, "/v1/providers/cloudflare/shared").send().await.unwrap();
     let teardown: Value = accepted.json().await.unwrap();
     world.kill();
