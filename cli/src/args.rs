@@ -9,6 +9,7 @@ mod provider;
 mod rollout;
 mod serve;
 mod stack;
+mod time;
 mod usage;
 mod ws;
 

@@ -48,7 +48,7 @@ async fn until(
     wait: &Wait,
     waiting: &Waiting,
 ) -> Result<Ended, Problem> {
-    let deadline = Instant::now() + Duration::from_secs(wait.timeout);
+    let deadline = Instant::now() + wait.timeout;
     let (mut name, mut pause) = (name, FIRST_PAUSE);
     let mut seen = None;
     let mut lost = None;
@@ -126,7 +126,7 @@ fn timed_out(wait: &Wait, seen: Option<Observed>) -> Problem {
     let (slug, goal) = (&wait.slug, wait.goal.as_str());
     let more = |state| if is_reached(wait.goal, state) { ", and an operation is under way" } else { "" };
     let state = seen.map(|state| format!(": it is {}{}", state.as_str(), more(state))).unwrap_or_default();
-    Problem::new(ErrorCode::TimedOut, format!("{slug} was not {goal} after {} s{state}.", wait.timeout))
+    Problem::new(ErrorCode::TimedOut, format!("{slug} was not {goal} after {} s{state}.", wait.timeout.as_secs()))
         .with_action(format!(
             "`pilot ws get {slug}` shows more, `pilot op ls --workspace {slug}` what is under way; --timeout waits longer."
         ))
