@@ -257,7 +257,7 @@ async fn logs(State(script): State<Shared>) -> Response {
 }
 
 async fn stop(State(script): State<Shared>, Path(slug): Path<String>) -> Response {
-    if slug == "nothing" {
+    if ["nothing", "ws_9"].contains(&slug.as_str()) {
         let problem = Problem::new(ErrorCode::WorkspaceNotFound, "There is no workspace nothing.");
         return (StatusCode::NOT_FOUND, Json(problem)).into_response();
     }
