@@ -245,7 +245,7 @@ Examples:
   pilot ws create demo --no-wait && pilot ws wait demo --timeout 300
   pilot ws wait demo --for deleted
 
-Exit codes: 0 it is so, 1 it failed and nothing is under way, 3 there is no such workspace, 6 not in time.";
+Exit codes: 0 it is so, 1 it failed and nothing is under way, 3 there is no such workspace (0 with --for deleted), 6 not in time.";
 
 #[derive(Debug, clap::Args)]
 pub struct Wait {

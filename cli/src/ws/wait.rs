@@ -19,6 +19,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 enum Ended {
     Reached(Box<Workspace>),
     Gone,
+    /// It was so before anybody looked, or there never was one.
+    NotThere,
     /// It will not become so by itself.
     Failed(Problem),
 }
@@ -35,7 +37,10 @@ pub async fn run(client: &Client, wait: &Wait, ui: &mut Ui) -> Result<Outcome, P
         Ended::Reached(workspace) if ui.json => ui.document(&workspace),
         Ended::Reached(workspace) => ui.say(super::summary(&workspace, "")),
         // As after a delete that was waited for: there is nothing left to show.
-        Ended::Gone if ui.json => {}
+        Ended::Gone | Ended::NotThere if ui.json => {}
+        Ended::NotThere => {
+            ui.say(format!("There is no {0}: it is deleted, or there never was one.", wait.slug))
+        }
         Ended::Gone => ui.say(format!("{} is deleted.", wait.slug)),
         Ended::Failed(problem) => return Ok(ui.failed(&problem)),
     }
@@ -74,7 +79,7 @@ async fn until(
                 lost = None;
             }
             Err(problem) if problem.code == ErrorCode::WorkspaceNotFound && wait.goal == Goal::Deleted => {
-                return Ok(Ended::Gone);
+                return Ok(if seen.is_some() { Ended::Gone } else { Ended::NotThere });
             }
             // A server that was there may be away for a while.
             Err(problem) if problem.retryable && seen.is_some() => lost = Some(problem),
