@@ -33,6 +33,11 @@ pub async fn run(client: &Client, logs: &Logs, ui: &mut Ui) -> Result<Outcome, P
     let tail = client.logs(&name, logs.bytes).await?;
     match ui.json {
         true => ui.document(&tail),
+        false if tail.text.is_empty() => {
+            ui.note(format!(
+                "There is nothing in the log of {name}: its instance has not run, or was made anew."
+            ));
+        }
         false => ui.say(tail.text.trim_end_matches('\n')),
     }
     Ok(Outcome::Done)
