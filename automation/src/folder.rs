@@ -4,9 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::deadline;
 use crate::engine::{Backend, Place};
 use crate::error::{Error, Result};
 use crate::retry::until_unlocked;
@@ -31,7 +31,7 @@ pub(crate) async fn locking<T, F>(
 where
     F: Future<Output = Result<T>>,
 {
-    let deadline = Instant::now() + timeout;
+    let deadline = deadline::after(Some(timeout));
     let settled = || async move {
         let Some(files) = Files::of(place, stack) else { return Ok(()) };
         tokio::select! {

@@ -9,6 +9,7 @@ mod provider;
 mod rollout;
 mod serve;
 mod stack;
+mod time;
 mod usage;
 mod ws;
 
@@ -224,7 +225,8 @@ const STORE_EXAMPLES: &str = "\
 Examples, with the server stopped and the database empty:
   PILOT_DATABASE=postgres://pilot:PASSWORD@db/pilot pilot store migrate
   PILOT_DATABASE=postgres://pilot:PASSWORD@db/pilot pilot serve --role orchestrator
-  pilot store migrate --undo         back to the data folder, as it was when it moved";
+  PILOT_DATABASE=postgres://pilot:PASSWORD@db/pilot pilot store migrate --undo
+                                     back to the data folder, as it was when it moved";
 
 /// What the provider modules are made from, beside the variables that `pilot provider ls` names.
 #[derive(Debug, Clone, clap::Args)]

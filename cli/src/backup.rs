@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use contracts::Problem;
 use orchestrator::backup::{Created, Installation, Key, Read, create, restore, verify};
 use orchestrator::data::{Layout, default_data_folder};
-use orchestrator::migrate;
+use orchestrator::migrate::{self, Behind};
 use serde_json::json;
 
 use crate::Outcome;
@@ -51,12 +51,22 @@ pub async fn run(backup: Backup, data: PathBuf, ui: &mut Ui) -> Result<Outcome, 
 
 pub async fn store(store: Store, data: PathBuf, ui: &mut Ui) -> Result<Outcome, Problem> {
     let layout = Layout { root: data };
-    let StoreCommand::Migrate { to, undo } = store.command;
-    let Some(to) = to.filter(|_| !undo) else {
-        let moved = migrate::undo(&layout).await?;
+    let StoreCommand::Migrate { to, undo, leave_database } = store.command;
+    let Some(to) = to.clone().filter(|_| !undo) else {
+        let behind = match &to {
+            _ if leave_database => Behind::AsItIs,
+            Some(url) => Behind::Marked(url),
+            None => Behind::Unsaid,
+        };
+        let moved = migrate::undo(&layout, behind).await?;
         match (ui.json, moved) {
             (true, from) => ui.document(&json!({ "type": "undone", "from": from })),
-            (false, Some(from)) => ui.say(format!("The data folder is in use again, and not {from}.")),
+            (false, Some(from)) if leave_database => ui.say(format!(
+                "The data folder is in use again. {from} can still be served: end every orchestrator that has PILOT_DATABASE."
+            )),
+            (false, Some(from)) => {
+                ui.say(format!("The data folder is in use again, and {from} is not served any more."));
+            }
             (false, None) => ui.say("The installation is in the data folder: it was not moved."),
         }
         return Ok(Outcome::Done);

@@ -56,15 +56,30 @@ fn choose(connection: &Connection, folders: &Folders) -> Result<Chosen, Problem>
             return Ok(kept(context, name, format!("the current context, {name}")));
         }
     }
-    let why = match &written.orchestrator {
-        Some(_) => format!("the server of {}", folders.data.display()),
-        None => "the usual address".to_owned(),
-    };
     let ports = &network().host;
-    let server = written.orchestrator.map_or_else(|| loopback(ports.orchestrator), |at| Ok(at.url))?;
-    let gateway = written.gateway.map_or_else(|| loopback(ports.gateway.http), |at| Ok(at.url))?;
-    let target = Target { server, gateway: Some(gateway), ca: None, context: None, why };
+    let (server, gateway, why) = match written.orchestrator {
+        // At the usual address of its gateway another Pilot's may be.
+        Some(at) => {
+            let why = format!("the server of {}", folders.data.display());
+            (at.url, written.gateway.map(|at| at.url), why)
+        }
+        None if folders.data_is_named => return Err(not_running(folders)),
+        None => {
+            let gateway = written.gateway.map_or_else(|| loopback(ports.gateway.http), |at| Ok(at.url))?;
+            (loopback(ports.orchestrator)?, Some(gateway), "the usual address".to_owned())
+        }
+    };
+    let target = Target { server, gateway, ca: None, context: None, why };
     Ok(Chosen { target, token: Stored::DataFolder })
+}
+
+/// Whoever listens at the usual address is another's server.
+fn not_running(folders: &Folders) -> Problem {
+    let data = folders.data.display();
+    Problem::new(ErrorCode::OrchestratorUnreachable, format!("No server of the data folder {data} runs."))
+        .with_action(
+            "Start it with `pilot serve` and this folder, or name another one with --data, --server or --context.",
+        )
 }
 
 /// A server that was named by its URL. What is known of this machine is of use when the server is on it: another gateway

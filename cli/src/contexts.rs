@@ -86,6 +86,7 @@ impl Contexts {
                 format!("there are: {}", names.join(", "))
             };
             Problem::new(ErrorCode::NotFound, format!("There is no context {name}; {known}."))
+                .with_title("There is no such context")
                 .with_action("`pilot login URL --name NAME` makes one.")
         })
     }

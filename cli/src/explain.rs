@@ -18,6 +18,7 @@ pub fn run(explain: &Explain, ui: &mut Ui) -> Result<Outcome, Problem> {
 fn one(name: &str, ui: &mut Ui) -> Result<(), Problem> {
     let code: ErrorCode = name.trim().to_lowercase().replace('-', "_").parse().map_err(|()| {
         Problem::new(ErrorCode::NotFound, format!("There is no error code {name:?}."))
+            .with_title("There is no such error code")
             .with_action("`pilot explain` lists all codes.")
     })?;
     match ui.json {

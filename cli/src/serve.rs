@@ -139,7 +139,7 @@ fn orchestrator_config(serve: &Serve, listen: SocketAddr, gateway: SocketAddr) -
         default_provider: serve.provider.clone().or(first),
         providers: serve.providers.clone(),
         unsafe_expose_local: serve.unsafe_expose_local,
-        ready_timeout: Duration::from_secs(serve.ready_timeout),
+        ready_timeout: serve.ready_timeout,
         home_grace: serve.home_grace,
         stray_grace: serve.stray_grace,
         repair: match serve.repair {

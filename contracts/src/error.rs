@@ -123,7 +123,7 @@ error_codes! {
     StoreFull "store_full" 507 retry "A disk has no room";
     StoreUnavailable "store_unavailable" 503 retry "The store does not answer";
     StoreNewer "store_newer" 503 final "A newer Pilot wrote the store";
-    StoreMoved "store_moved" 409 final "The installation was moved to a database";
+    StoreMoved "store_moved" 409 final "The installation is in use elsewhere";
     StoreIncomplete "store_incomplete" 409 final "Not all of the installation is here";
     RecordUnreadable "record_unreadable" 500 final "A stored record cannot be read";
     Internal "internal" 500 retry "Something went wrong inside Pilot";

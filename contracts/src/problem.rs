@@ -43,6 +43,12 @@ impl Problem {
         }
     }
 
+    /// In the words of what was looked for, where those of the code are about something else.
+    pub fn with_title(mut self, title: impl Into<String>) -> Self {
+        self.title = title.into();
+        self
+    }
+
     pub fn with_action(mut self, action: impl Into<String>) -> Self {
         self.action = Some(action.into());
         self

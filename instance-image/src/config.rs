@@ -98,10 +98,13 @@ impl Config {
     }
 }
 
+/// In seconds. No boot is waited for that long.
+const A_DAY: u64 = 24 * 60 * 60;
+
 fn seconds(text: &str) -> Result<Duration, String> {
     match text.parse() {
-        Ok(seconds) if seconds > 0 => Ok(Duration::from_secs(seconds)),
-        _ => Err("a whole number of seconds above 0 is expected".to_owned()),
+        Ok(seconds) if (1..=A_DAY).contains(&seconds) => Ok(Duration::from_secs(seconds)),
+        _ => Err(format!("a whole number of seconds from 1 to {A_DAY} is expected")),
     }
 }
 
@@ -138,6 +141,8 @@ mod tests {
             ["--runtime-id", "x"],
             ["--git-url", " "],
             ["--git-timeout", "0"],
+            ["--git-timeout", "86401"],
+            ["--git-timeout", "18446744073709551615"],
             ["--listen", "3000"],
             ["--adapter", "none"],
         ] {

@@ -96,7 +96,9 @@ pub fn left(
                 (&stray.provider, &stray.runtime_id, &stray.kind, &stray.id)
                     == (provider, &object.runtime_id, &object.kind, &object.id)
             };
-            let Some(stray) = strays.iter().find(is_it) else { return String::new() };
+            let Some(stray) = strays.iter().find(is_it) else {
+                return " (the server has not noted it yet; it looks every ten minutes)".to_owned();
+            };
             let since = stray.first_seen;
             match stray.removed_at {
                 Some(at) => format!(" (since {since:.0}, is removed after {at:.0})"),
@@ -108,7 +110,8 @@ pub fn left(
         };
         let left: Vec<String> = left
             .map(|object| {
-                format!("{} {} of {}{}", object.kind, object.id, object.runtime_id, what_follows(object))
+                let (kind, id) = (&object.kind, short(&object.id));
+                format!("{kind} {id} of {}{}", object.runtime_id, what_follows(object))
             })
             .collect();
         (!left.is_empty()).then(|| Check {
@@ -119,6 +122,12 @@ pub fn left(
         })
     };
     owned.iter().filter_map(of).collect()
+}
+
+/// Docker takes the beginning of an id for it, and shows no more itself.
+fn short(id: &str) -> &str {
+    let is_digest = id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_digest { id.get(..12).unwrap_or(id) } else { id }
 }
 
 /// Of these workspaces, those that are at another place than the one that is reached, by provider.
@@ -248,7 +257,11 @@ mod tests {
         let at = ["A backup", "Another Pilot", "was lost", "`pilot serve --stray-grace"]
             .map(|word| action.find(word));
         assert!(at.is_sorted() && at[0].is_some(), "{action}");
+        assert!(checks[0].detail.contains("not noted it yet"), "{checks:?}");
         assert!(!checks[0].detail.contains(known.as_str()), "{checks:?}");
+        let container = OwnedObject { id: "0123456789ab".to_owned() + &"c".repeat(52), ..object(&lost) };
+        let checks = left(&[(name.clone(), vec![container])], &runtimes, &[]);
+        assert!(checks[0].detail.contains("container 0123456789ab of "), "{checks:?}");
         assert!(left(&[(name, vec![object(&known)])], &runtimes, &[]).is_empty());
     }
 

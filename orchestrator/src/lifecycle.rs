@@ -4,6 +4,7 @@ mod changes;
 mod imports;
 mod kept;
 mod keys;
+mod offered;
 pub mod request;
 mod rollouts;
 pub mod service;

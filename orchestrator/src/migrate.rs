@@ -68,20 +68,67 @@ pub async fn migrate(layout: &Layout, to: &str, tell: Tell<'_>) -> Result<Moved,
     Ok(Moved { to: shown, states, rows })
 }
 
+/// What becomes of the database that is gone back from.
+#[derive(Debug, Clone, Copy)]
+pub enum Behind<'a> {
+    /// It says from then on that it is not served any more, to whoever runs on it or starts there.
+    Marked(&'a str),
+    /// It cannot be reached, and stays as it is: whoever has its address can serve it still.
+    AsItIs,
+    /// Nobody has said.
+    Unsaid,
+}
+
 /// Goes back to what the data folder holds. Where it had been moved to; `None` where it had not. As after a restore: what
-/// worked on the database may have raised fences and generations.
-pub async fn undo(layout: &Layout) -> Result<Option<String>, Problem> {
+/// worked on the database may have raised fences and generations. The database is marked first: at no moment both are served.
+pub async fn undo(layout: &Layout, behind: Behind<'_>) -> Result<Option<String>, Problem> {
     let _data = open(layout)?;
     let mut source = Copier::open(&Place::File(layout.database())).await?;
     let moved = source.mark(Mark::Moved).await?;
-    source.begin_writing().await?;
-    if moved.is_some() {
+    if let Some(moved) = &moved {
+        match behind {
+            Behind::Marked(url) => leave(url, source.secrets().await?).await?,
+            Behind::AsItIs => {}
+            Behind::Unsaid => return Err(unmarked(format!("The installation is in {moved}."))),
+        }
+        source.begin_writing().await?;
         source.set_mark(Mark::Moved, None).await?;
         source.run(&RAISE).await?;
+        source.commit().await?;
     }
-    source.commit().await?;
     source.close().await?;
     Ok(moved)
+}
+
+/// Marks the database of an installation as not to be served any more.
+async fn leave(url: &str, secrets: Option<String>) -> Result<(), Problem> {
+    let away = |error: StoreError| {
+        let problem = cannot_join(url, error);
+        unmarked(problem.detail)
+    };
+    let mut target = Copier::open(&Place::Server(url.to_owned())).await.map_err(|error| away(error.0))?;
+    target.begin_writing().await?;
+    if target.secrets().await.map_err(|error| away(error.0))? != secrets {
+        let shown = without_password(url);
+        let detail = format!("The database {shown} does not hold the installation of this data folder.");
+        return Err(Problem::new(ErrorCode::StoreMoved, detail).with_action(
+            "Name the one that it was moved to: `pilot serve` on this data folder says which.",
+        ));
+    }
+    if target.mark(Mark::Left).await?.is_none() {
+        target.set_mark(Mark::Left, Some(&jiff::Timestamp::now().to_string())).await?;
+    }
+    target.commit().await?;
+    Ok(target.close().await?)
+}
+
+/// Both could be served.
+fn unmarked(why: String) -> Problem {
+    let detail = format!("{why} It is to be told that it is not served any more.");
+    Problem::new(ErrorCode::StoreMoved, detail).with_action(
+        "Set PILOT_DATABASE to its address, with its password. Where it cannot be reached, end every orchestrator that has \
+         PILOT_DATABASE, see that none starts again, and add --leave-database: the database can still be served then.",
+    )
 }
 
 fn open(layout: &Layout) -> Result<DataFolder, Problem> {
@@ -99,11 +146,22 @@ async fn begin(target: &mut Copier, mark: &str, is_moved: bool, shown: &str) -> 
     match target.mark(Mark::Filling).await? {
         Some(said) if said == mark => {}
         Some(said) => return Err(Mark::Filling.problem(&said)),
-        // The last call has ended it.
-        None if is_moved => return target.commit().await.map(|()| false).map_err(Problem::from),
+        // The last call has ended it, and of one back that was not ended nothing is left.
+        None if is_moved => {
+            target.set_mark(Mark::Left, None).await?;
+            return target.commit().await.map(|()| false).map_err(Problem::from);
+        }
         None => {
             let mut states = States::Table(&mut target.connection);
             let has_states = !states.keys(Which::AndHistory).await?.is_empty();
+            if let Some(since) = target.mark(Mark::Left).await? {
+                let detail =
+                    format!("The database {shown} holds what an installation left there at {since}.");
+                return Err(exists(detail).with_action(
+                    "Name an empty one. If what was done there is not needed any more, empty this one: \
+                     DROP SCHEMA public CASCADE; CREATE SCHEMA public;",
+                ));
+            }
             if has_states || !target.is_empty().await? {
                 return Err(exists(format!("The database {shown} holds an installation.")));
             }

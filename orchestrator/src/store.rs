@@ -95,6 +95,9 @@ pub enum StoreError {
     /// As a standby is, and a server before a failover.
     #[error("the database takes no writes")]
     ReadOnly,
+    /// Since when the installation is served from its data folder again.
+    #[error("the installation was taken back to its data folder at {0}")]
+    Left(String),
     /// It cannot keep every text.
     #[error("the database is in {0}")]
     Encoding(String),
@@ -105,7 +108,7 @@ pub enum StoreError {
 impl StoreError {
     /// It is none of who asked: the same is asked again once the store is as it should be.
     pub fn passes(&self) -> bool {
-        matches!(self, Self::Full | Self::DatabaseFull | Self::Away(_) | Self::ReadOnly)
+        matches!(self, Self::Full | Self::DatabaseFull | Self::Away(_) | Self::ReadOnly | Self::Left(_))
     }
 }
 
@@ -178,7 +181,13 @@ impl Store {
     /// Whether it answers and takes writes, as far as a read can tell; for readiness.
     pub async fn ping(&self) -> Result<()> {
         let read_only = sqlx::query_scalar::<_, i64>(self.database.is_read_only());
-        if read_only.fetch_one(self.database.pool()).await? != 0 { Err(StoreError::ReadOnly) } else { Ok(()) }
+        if read_only.fetch_one(self.database.pool()).await? != 0 {
+            return Err(StoreError::ReadOnly);
+        }
+        match self.is_alone() {
+            true => Ok(()),
+            false => marks::must_be_here(&mut *self.database.pool().acquire().await?).await,
+        }
     }
 
     pub async fn close(&self) {
@@ -193,10 +202,17 @@ impl Store {
     {
         let slot = Arc::new(Mutex::new(None));
         let given = Arc::clone(&slot);
+        let is_shared = !self.is_alone();
         let job: Job = Box::new(move |connection| {
-            let running = job(connection);
             Box::pin(async move {
-                let result = running.await;
+                let here = match is_shared {
+                    true => marks::must_be_here(connection).await,
+                    false => Ok(()),
+                };
+                let result = match here {
+                    Ok(()) => job(connection).await,
+                    Err(left) => Err(left),
+                };
                 let done = result.as_ref().map(drop).map_err(StoreError::clone);
                 *given.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
                 done
@@ -343,6 +359,7 @@ impl From<StoreError> for Problem {
             .with_action(
                 "See which server `--database` leads to. What was accepted goes on by itself when it takes writes again.",
             ),
+            StoreError::Left(since) => Mark::Left.problem(&since),
             StoreError::Away(error) | StoreError::Database(error) => {
                 tracing::error!(%error, "store");
                 Problem::new(ErrorCode::StoreUnavailable, "The store did not answer; the log has the reason.")

@@ -15,6 +15,7 @@ use provider_local::{LocalConfig, LocalProvider};
 
 use crate::data::Layout;
 use crate::measured::Measured;
+use crate::store::WorkspaceRow;
 use crate::tools::ToolPaths;
 
 /// The tag of the instance image; `cargo xtask image` builds it.
@@ -226,6 +227,18 @@ impl Providers {
                     .with_action(format!("Use one of: {}.", known.join(", ")))
             },
         )
+    }
+
+    /// That of a workspace. No other will do.
+    pub fn serving(&self, row: &WorkspaceRow) -> Result<&Arc<dyn Provider>, Problem> {
+        self.get(row.provider.as_str()).map_err(|_| {
+            let detail = format!("This server does not offer the provider {} of {}.", row.provider, row.slug);
+            Problem::new(ErrorCode::UnknownProvider, detail).with_action(format!(
+                "Start the server with it; nothing of the workspace is lost. If the provider is gone for good, `pilot ws rm \
+                 --forget {}` releases the workspace and says what may be left.",
+                row.slug
+            ))
+        })
     }
 
     pub fn all(&self) -> impl Iterator<Item = &Arc<dyn Provider>> {

@@ -5,12 +5,13 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use contracts::ErrorCode;
 use orchestrator::backup::{Installation, create, restore, verify};
 use orchestrator::data::DataFolder;
-use orchestrator::migrate::{migrate, undo};
-use orchestrator::store::{Store, WorkspaceRow};
+use orchestrator::migrate::{Behind, migrate, undo};
+use orchestrator::store::{Store, StoreError, WorkspaceRow};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
@@ -188,12 +189,89 @@ async fn an_installation_that_moved_is_there_row_by_row_and_is_not_served_where_
     migrate(&from.layout, &url, &mut quiet).await.unwrap();
     let elsewhere = world.shared("three").await.database.unwrap();
     assert_eq!(migrate(&from.layout, &elsewhere, &mut quiet).await.unwrap_err().code, ErrorCode::StoreMoved);
-    assert!(undo(&from.layout).await.unwrap().unwrap().contains("/two"));
+    assert!(undo(&from.layout, Behind::Marked(&url)).await.unwrap().unwrap().contains("/two"));
     assert_eq!(dump(&from).await, as_restored(rows));
     let store = open(&from).await;
     store.must_be_whole().await.unwrap();
     store.close().await;
-    assert_eq!(undo(&from.layout).await.unwrap(), None);
+    assert_eq!(undo(&from.layout, Behind::Unsaid).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_database_that_is_gone_back_from_is_told_and_takes_nothing_from_those_who_run_on_it() {
+    let world = world();
+    let (from, to) = (world.local("one"), world.shared("two").await);
+    inhabited(&from).await;
+    let url = to.database.clone().unwrap();
+    migrate(&from.layout, &url, &mut quiet).await.unwrap();
+    let runs_on_it = open(&to).await;
+    let second = Duration::from_secs(1);
+    runs_on_it.lease("sweeper", "me", second).await.unwrap().unwrap();
+    runs_on_it.ping().await.unwrap();
+    // Without a word on the database, and where it cannot be reached, nothing changes.
+    let elsewhere = world.shared("three").await.database.unwrap();
+    let nobody = "postgres://pilot@127.0.0.1:1/two";
+    for behind in [Behind::Unsaid, Behind::Marked(nobody), Behind::Marked(&elsewhere)] {
+        let problem = undo(&from.layout, behind).await.unwrap_err();
+        assert_eq!(problem.code, ErrorCode::StoreMoved, "{behind:?}: {problem}");
+        runs_on_it.ping().await.unwrap();
+        let store = open(&from).await;
+        assert_eq!(store.must_be_whole().await.unwrap_err().code, ErrorCode::StoreMoved);
+        store.close().await;
+    }
+    let action = undo(&from.layout, Behind::Marked(nobody)).await.unwrap_err().action.unwrap();
+    assert!(action.contains("--leave-database") && action.contains("end every orchestrator"), "{action}");
+    undo(&from.layout, Behind::Marked(&url)).await.unwrap().unwrap();
+    let is_left = |error: StoreError| matches!(error, StoreError::Left(_));
+    assert!(is_left(runs_on_it.lease("sweeper", "me", second).await.unwrap_err()));
+    assert!(is_left(runs_on_it.claim("me", second, &[], &[]).await.unwrap_err()));
+    assert!(is_left(runs_on_it.ping().await.unwrap_err()));
+    runs_on_it.close().await;
+    let store = open(&to).await;
+    let problem = store.must_be_whole().await.unwrap_err();
+    assert!(problem.code == ErrorCode::StoreMoved && problem.detail.contains("taken back"), "{problem}");
+    store.close().await;
+    // It is not filled a second time by mistake, and its own words say what it is.
+    let problem = migrate(&from.layout, &url, &mut quiet).await.unwrap_err();
+    assert_eq!(problem.code, ErrorCode::InstallationExists);
+    assert!(problem.detail.contains("left there at") && problem.action.unwrap().contains("DROP SCHEMA"));
+    let store = open(&from).await;
+    store.must_be_whole().await.unwrap();
+    store.close().await;
+    // One that cannot be reached is left as it is, if that is wanted.
+    migrate(&from.layout, &elsewhere, &mut quiet).await.unwrap();
+    undo(&from.layout, Behind::AsItIs).await.unwrap().unwrap();
+    let there = Installation { database: Some(elsewhere), ..to };
+    let store = open(&there).await;
+    store.must_be_whole().await.unwrap();
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_way_back_that_was_ended_in_the_middle_is_served_nowhere_and_goes_on_either_way() {
+    let world = world();
+    let (from, to) = (world.local("one"), world.shared("two").await);
+    inhabited(&from).await;
+    let url = to.database.clone().unwrap();
+    migrate(&from.layout, &url, &mut quiet).await.unwrap();
+    for again in [false, true] {
+        let mut connection = connect(&to).await;
+        let mark = "INSERT INTO installation (name, value) VALUES ('left', '2026-11-29T12:00:00Z')";
+        sqlx::query(mark).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        for at in [&from, &to] {
+            let store = open(at).await;
+            assert_eq!(store.must_be_whole().await.unwrap_err().code, ErrorCode::StoreMoved);
+            store.close().await;
+        }
+        let whole = match again {
+            false => migrate(&from.layout, &url, &mut quiet).await.map(|_| &to).unwrap(),
+            true => undo(&from.layout, Behind::Marked(&url)).await.map(|_| &from).unwrap(),
+        };
+        let store = open(whole).await;
+        store.must_be_whole().await.unwrap();
+        store.close().await;
+    }
 }
 
 #[tokio::test]
@@ -230,7 +308,7 @@ async fn what_an_ended_move_has_left_is_replaced_by_what_is_true_now() {
     inhabited(&from).await;
     let url = to.database.clone().unwrap();
     migrate(&from.layout, &url, &mut quiet).await.unwrap();
-    undo(&from.layout).await.unwrap();
+    undo(&from.layout, Behind::AsItIs).await.unwrap();
     // The state of before and rows of before are there, and it counts as not ended.
     let installation = std::fs::read_to_string(from.layout.secret("installation")).unwrap();
     let mut connection = connect(&to).await;

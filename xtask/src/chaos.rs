@@ -54,7 +54,7 @@ pub struct Arguments {
     #[arg(long, value_parser = ["fake", "docker"], default_value = "fake")]
     provider: String,
     /// Nothing new begins after so many seconds
-    #[arg(long, default_value_t = 1800)]
+    #[arg(long, default_value_t = 1800, value_parser = clap::value_parser!(u64).range(..=31_536_000))]
     seconds: u64,
     /// One JSON object: seed, counts, and each violation with its schedule
     #[arg(long)]

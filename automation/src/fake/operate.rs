@@ -103,7 +103,7 @@ pub(super) async fn run(
 
 /// Waits for another operation on the stack as long as the options say.
 async fn take(fake: &FakeEngine, key: &(String, String), options: &Options) -> Result<Busy> {
-    let deadline = tokio::time::Instant::now() + options.lock_timeout;
+    let deadline = deadline::after(Some(options.lock_timeout));
     loop {
         {
             let mut inner = fake.lock();

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::fault::Failed;
@@ -12,6 +11,7 @@ use super::process::Environment;
 use super::request::{Outcome, Request, send};
 use super::unsettled::StackKey;
 use crate::classify::Failures;
+use crate::deadline;
 use crate::engine::{Command, Operation, OperationResult, Place};
 use crate::error::Result;
 use crate::gather::Gathered;
@@ -123,5 +123,5 @@ pub(super) async fn waiting<T, F>(
 where
     F: Future<Output = Result<T>>,
 {
-    until_unlocked(Instant::now() + timeout, cancel, || std::future::ready(Ok(())), run).await
+    until_unlocked(deadline::after(Some(timeout)), cancel, || std::future::ready(Ok(())), run).await
 }

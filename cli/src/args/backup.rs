@@ -87,8 +87,12 @@ pub enum StoreCommand {
             required_unless_present = "undo"
         )]
         to: Option<String>,
-        /// Go back to what the data folder holds; what was done in the database since is not there
+        /// Go back to what the data folder holds; what was done in the database since is not there. The database is told, and
+        /// is not served any more
         #[arg(long)]
         undo: bool,
+        /// With --undo, where the database cannot be reached: it is left as it is, and can still be served
+        #[arg(long, requires = "undo")]
+        leave_database: bool,
     },
 }

@@ -4,10 +4,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use jiff::SpanRelativeTo;
 use url::Url;
 
-use super::{Address, Providing};
+use super::{Address, Providing, time};
 
 #[derive(Debug, clap::Args)]
 pub struct Serve {
@@ -44,17 +43,17 @@ pub struct Serve {
     #[arg(long)]
     pub unsafe_expose_local: bool,
     /// How long an instance may take to become ready
-    #[arg(long, default_value = "120", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
-    pub ready_timeout: u64,
+    #[arg(long, default_value = "120", value_name = "SECONDS", value_parser = time::wait)]
+    pub ready_timeout: Duration,
     /// What follows when an instance is not as it is desired: it is made so, or only shown
     #[arg(long, env = "PILOT_REPAIR", value_enum, default_value = "auto")]
     pub repair: Repair,
     /// How long the home of a deleted workspace is kept, so that `pilot ws restore` brings it back: 0 keeps none
-    #[arg(long, env = "PILOT_HOME_GRACE", default_value = "24h", value_name = "TIME", value_parser = grace)]
+    #[arg(long, env = "PILOT_HOME_GRACE", default_value = "24h", value_name = "TIME", value_parser = time::grace)]
     pub home_grace: Duration,
     /// How long what is outside with this installation's labels and of no workspace that is known is left alone, before it is
     /// removed; a home never is
-    #[arg(long, env = "PILOT_STRAY_GRACE", default_value = "24h", value_name = "TIME", value_parser = grace)]
+    #[arg(long, env = "PILOT_STRAY_GRACE", default_value = "24h", value_name = "TIME", value_parser = time::grace)]
     pub stray_grace: Duration,
     /// Claims, leases, rounds and pauses are so many times shorter: for tests of what comes after them
     #[arg(long, hide = true, default_value = "1", value_name = "TIMES", value_parser = clap::value_parser!(u32).range(1..=20))]
@@ -67,17 +66,6 @@ pub struct Serve {
     /// How it is logged
     #[arg(long, env = "PILOT_LOG_FORMAT", value_enum, default_value = "text")]
     pub log_format: LogFormat,
-}
-
-/// Such as `24h`, `90m`, `7d` or `0`.
-fn grace(text: &str) -> Result<Duration, &'static str> {
-    if text == "0" {
-        return Ok(Duration::ZERO);
-    }
-    let time =
-        text.parse::<jiff::Span>().and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()));
-    let time = time.ok().and_then(|time| Duration::try_from(time).ok());
-    time.ok_or("write a number with a unit, such as 30s, 10m, 24h, 7d; 0 for none")
 }
 
 /// A scheme, a name and a port, and nothing else: the rest is each workspace's.
@@ -147,22 +135,6 @@ mod tests {
         ] {
             let error = gateway_url(text).unwrap_err();
             assert!(error.contains(why), "{text}: {error}");
-        }
-    }
-
-    #[test]
-    fn a_grace_is_a_number_with_a_unit_and_what_is_none_is_told_in_our_words() {
-        for (text, seconds) in
-            [("30s", 30), ("10m", 600), ("24h", 86_400), ("7d", 604_800), ("0", 0), ("0s", 0)]
-        {
-            assert_eq!(grace(text), Ok(Duration::from_secs(seconds)), "{text}");
-        }
-        for text in ["10", "1mo", "-5m", "soon", ""] {
-            assert_eq!(
-                grace(text),
-                Err("write a number with a unit, such as 30s, 10m, 24h, 7d; 0 for none"),
-                "{text}"
-            );
         }
     }
 }

@@ -1,11 +1,12 @@
 //! What can be typed after `pilot ws`.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use clap::{Subcommand, ValueEnum};
 use contracts::workspace::Observed;
 
-use super::{Connection, one_of};
+use super::{Connection, one_of, time};
 
 #[derive(Debug, clap::Args)]
 pub struct Ws {
@@ -247,7 +248,7 @@ Examples:
   pilot ws create demo --no-wait && pilot ws wait demo --timeout 300
   pilot ws wait demo --for deleted
 
-Exit codes: 0 it is so, 1 it failed and nothing is under way, 3 there is no such workspace, 6 not in time.";
+Exit codes: 0 it is so, 1 it failed and nothing is under way, 3 there is no such workspace (0 with --for deleted), 6 not in time.";
 
 #[derive(Debug, clap::Args)]
 pub struct Wait {
@@ -257,8 +258,8 @@ pub struct Wait {
     #[arg(long = "for", value_enum, default_value = "ready", value_name = "STATE")]
     pub goal: Goal,
     /// How long at most
-    #[arg(long, default_value = "120", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
-    pub timeout: u64,
+    #[arg(long, default_value = "120", value_name = "SECONDS", value_parser = time::wait)]
+    pub timeout: Duration,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

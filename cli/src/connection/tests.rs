@@ -77,12 +77,33 @@ fn a_named_data_folder_means_its_own_server_even_when_that_is_down() {
 }
 
 #[test]
+fn a_named_data_folder_without_a_server_leads_to_no_other_server() {
+    let Home { mut folders, _temporary } = home();
+    folders.data_is_named = true;
+    let problem = choose(&Connection::default(), &folders).err().unwrap();
+    assert_eq!(problem.code, ErrorCode::OrchestratorUnreachable);
+    assert!(problem.detail.contains(folders.data.to_str().unwrap()), "{problem}");
+}
+
+#[test]
+fn a_server_without_a_gateway_leads_to_no_other_gateway() {
+    let Home { folders, _temporary } = home();
+    let at = Endpoint { url: loopback(1).unwrap(), pid: std::process::id() };
+    Endpoints { orchestrator: Some(at), ..Endpoints::default() }.publish(&folders.data).unwrap();
+    assert_eq!(choose(&Connection::default(), &folders).unwrap().target.gateway, None);
+}
+
+#[test]
 fn without_contexts_the_usual_address_is_tried() {
     let Home { mut folders, _temporary } = home();
     folders.config = folders.data.join("none");
     assert_eq!(chosen(&Connection::default(), &folders).1, "the usual address");
     let unknown = Connection { context: Some("nope".to_owned()), ..Connection::default() };
-    assert_eq!(choose(&unknown, &folders).err().unwrap().code, ErrorCode::NotFound);
+    let problem = choose(&unknown, &folders).err().unwrap();
+    assert_eq!(
+        (problem.code, problem.title.as_str()),
+        (ErrorCode::NotFound.into(), "There is no such context")
+    );
 }
 
 #[test]

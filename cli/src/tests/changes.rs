@@ -205,6 +205,25 @@ async fn all_are_taken_by_their_ids_and_none_is_no_failure() {
 }
 
 #[tokio::test]
+async fn of_all_what_is_being_deleted_is_passed_over_and_is_no_failure() {
+    let (at, script) = server().await;
+    script.lock().unwrap().streams = vec![event(1, 0, r#""type":"done","state":"succeeded""#)];
+    let going = |id: &str, slug: &str, desired: &str| {
+        let mut one = crate::tests::fake::workspace("ready");
+        (one["id"], one["slug"], one["desired"]) = (json!(id), json!(slug), json!(desired));
+        one
+    };
+    // The delete of the second was accepted after the list.
+    script.lock().unwrap().more = vec![going("ws_2", "going", "deleted"), going("ws_9", "gone", "running")];
+    let shown = pilot(at, "ws stop --all").await;
+    assert_eq!(shown.result, Ok(Outcome::Done), "{}", shown.err);
+    assert!(shown.err.contains("going: passed over, it is being deleted.\n"), "{}", shown.err);
+    assert!(shown.err.contains("gone: passed over, it is gone, or being deleted.\n"), "{}", shown.err);
+    let asked = script.lock().unwrap().asked.clone();
+    assert!(!asked.iter().any(|asked| asked.contains("ws_2")), "{asked:?}");
+}
+
+#[tokio::test]
 async fn nothing_is_deleted_where_nobody_can_be_asked() {
     let (at, script) = server().await;
     for command in ["ws rm demo", "ws rm demo --json"] {

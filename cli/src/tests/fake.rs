@@ -215,7 +215,7 @@ async fn create(State(script): State<Shared>, headers: HeaderMap, Json(body): Js
 }
 
 async fn stop(State(script): State<Shared>, Path(slug): Path<String>) -> Response {
-    if slug == "nothing" {
+    if ["nothing", "ws_9"].contains(&slug.as_str()) {
         let problem = Problem::new(ErrorCode::WorkspaceNotFound, "There is no workspace nothing.");
         return (StatusCode::NOT_FOUND, Json(problem)).into_response();
     }

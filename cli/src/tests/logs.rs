@@ -93,3 +93,12 @@ async fn more_than_fits_between_two_looks_is_said_to_be_missing() {
     assert_eq!(texts[0]["text"], lines(2996..3000), "only as much of the first end as was asked for");
     assert_eq!(texts[1]["text"], lines(5000..8000));
 }
+
+#[tokio::test]
+async fn a_log_without_anything_in_it_says_so_and_prints_nothing() {
+    let (at, script) = server().await;
+    script.lock().unwrap().logs = [String::new()].into();
+    let shown = pilot(at, "ws logs demo").await;
+    assert_eq!((shown.result, shown.out.as_str()), (Ok(Outcome::Done), ""));
+    assert!(shown.err.starts_with("There is nothing in the log of demo"), "{}", shown.err);
+}

@@ -140,7 +140,11 @@ async fn every_code_can_be_explained_without_a_server() {
     let all: Value = serde_json::from_str(&all.out).unwrap();
     assert_eq!(all["codes"].as_array().unwrap().len(), ErrorCode::ALL.len());
     let unknown = pilot_with(data, "explain nope", &[]).await;
-    assert_eq!(unknown.result.unwrap_err().code, ErrorCode::NotFound);
+    let problem = unknown.result.unwrap_err();
+    assert_eq!(
+        (problem.code, problem.title.as_str()),
+        (ErrorCode::NotFound.into(), "There is no such error code")
+    );
 }
 
 #[tokio::test]

@@ -81,6 +81,8 @@ async fn what_is_waited_for_to_be_deleted_may_be_gone_already() {
     assert_eq!(pilot(at, "ws wait demo --for deleted").await.out, "demo is deleted.\n");
     let gone = pilot(at, "ws wait demo --for deleted --json").await;
     assert_eq!((exit::of(&gone.result), gone.out.as_str()), (exit::DONE, ""));
+    let gone = pilot(at, "ws wait demo --for deleted").await;
+    assert_eq!(gone.out, "There is no demo: it is deleted, or there never was one.\n");
     assert_eq!(exit::of(&pilot(at, "ws wait demo").await.result), exit::NOT_FOUND);
 }
 

@@ -35,7 +35,15 @@ pub async fn run(client: &Client, logs: &Logs, ui: &mut Ui) -> Result<Outcome, P
         ui.document(&tail);
         return Ok(Outcome::Done);
     }
-    ui.say(tail.text.trim_end_matches('\n'));
+    match tail.text.trim_end_matches('\n') {
+        "" if tail.ended.is_none() => {
+            ui.note(format!(
+                "There is nothing in the log of {name}: its instance has not run, or was made anew."
+            ));
+        }
+        "" => {}
+        text => ui.say(text),
+    }
     tail.ended.iter().for_each(|how| note_end(how, ui));
     Ok(Outcome::Done)
 }

@@ -16,8 +16,8 @@ pub async fn run(
     change: Change,
     ui: &mut Ui,
 ) -> Result<Outcome, Problem> {
-    match wanted(client, several, change).await? {
-        Some(names) => ask_all(client, &names, change, several.no_wait, ui).await,
+    match wanted(client, several, change, ui).await? {
+        Some(names) => ask_all(client, &names, change, several, ui).await,
         None => Ok(nothing(ui)),
     }
 }
@@ -41,13 +41,13 @@ pub async fn delete(client: &Client, remove: Remove, ui: &mut Ui) -> Result<Outc
         return Err(Problem::new(ErrorCode::BadRequest, detail)
             .with_action("Say `--yes` to delete without a question."));
     }
-    let Some(names) = wanted(client, &remove.which, how).await? else { return Ok(nothing(ui)) };
+    let Some(names) = wanted(client, &remove.which, how, ui).await? else { return Ok(nothing(ui)) };
     if !remove.yes {
         let mut shown = Vec::new();
         for name in &names {
             // Which context is the current one is easily forgotten.
             let context = client.context().map(|name| format!(", context {name}")).unwrap_or_default();
-            shown.push(format!("{}{context})", describe(client, name, &remove, names.len()).await?));
+            shown.push(format!("{}{context})", describe(client, &name.name, &remove, names.len()).await?));
         }
         let these = shown.join(", ");
         let question = match how {
@@ -62,7 +62,7 @@ pub async fn delete(client: &Client, remove: Remove, ui: &mut Ui) -> Result<Outc
             return Ok(Outcome::Negative);
         }
     }
-    ask_all(client, &names, how, remove.which.no_wait, ui).await
+    ask_all(client, &names, how, &remove.which, ui).await
 }
 
 /// What a question names it by: its name and where it is, and left open for what else is to be said. One that is deleted is
@@ -95,22 +95,48 @@ async fn wanted(
     client: &Client,
     several: &Several,
     change: Change,
-) -> Result<Option<Vec<WorkspaceRef>>, Problem> {
-    let mut names: Vec<WorkspaceRef> = Vec::new();
+    ui: &mut Ui,
+) -> Result<Option<Vec<Named>>, Problem> {
+    let mut names: Vec<Named> = Vec::new();
     for slug in &several.slugs {
         let name = parse(slug)?;
-        if !names.contains(&name) {
-            names.push(name);
+        if names.iter().all(|named| named.name != name) {
+            names.push(Named { shown: name.to_string(), name });
         }
     }
     if several.all {
         let kept = matches!(change, Change::PurgeKept | Change::ForgetKept);
         let wanted: &[_] = if kept { &[("deleted", "true".to_owned())] } else { &[] };
-        let all = client.workspaces(wanted).await?.workspaces;
-        // By id: a successor of a name is not what was asked for.
-        names.extend(all.into_iter().filter(|one| changes(change, one)).map(|one| one.id.into()));
+        for one in client.workspaces(wanted).await?.workspaces {
+            if one.desired == Desired::Deleted && !ends(change) {
+                passed_over(one.slug.as_str(), "it is being deleted", ui);
+            } else if changes(change, &one) {
+                // By id: a successor of a name is not what was asked for.
+                names.push(Named { name: one.id.into(), shown: one.slug.to_string() });
+            }
+        }
     }
     Ok(Some(names).filter(|names| !names.is_empty()))
+}
+
+/// As it is asked for, and as it is told of.
+struct Named {
+    name: WorkspaceRef,
+    shown: String,
+}
+
+fn ends(change: Change) -> bool {
+    match change {
+        Change::Delete | Change::Purge | Change::Forget | Change::PurgeKept | Change::ForgetKept => true,
+        Change::Start | Change::Stop | Change::Resume | Change::Suspend | Change::Restart | Change::Apply => {
+            false
+        }
+    }
+}
+
+/// Of all of them, this one is no failure.
+fn passed_over(name: &str, why: &str, ui: &mut Ui) {
+    ui.note(format!("{name}: passed over, {why}."));
 }
 
 /// Whether a change would do anything to it. Of all of them, the others are left alone.
@@ -138,38 +164,43 @@ fn nothing(ui: &mut Ui) -> Outcome {
 
 async fn ask_all(
     client: &Client,
-    names: &[WorkspaceRef],
+    names: &[Named],
     change: Change,
-    no_wait: bool,
+    several: &Several,
     ui: &mut Ui,
 ) -> Result<Outcome, Problem> {
-    if let [name] = names {
+    let no_wait = several.no_wait;
+    if let ([Named { name, .. }], false) = (names, several.all) {
         return finish(client, &client.change(name, change).await?, no_wait, ui).await;
     }
     let mut first_failure = None;
     let mut accepted: Vec<Accepted> = Vec::new();
-    for name in names {
+    for Named { name, shown } in names {
         match client.change(name, change).await {
             Ok(answer) => accepted.push(answer),
-            Err(problem) => failed(name, Err(problem), &mut first_failure, ui),
+            // Between the list and this call somebody has deleted it.
+            Err(problem) if several.all && problem.code == ErrorCode::WorkspaceNotFound => {
+                passed_over(shown, "it is gone, or being deleted", ui);
+            }
+            Err(problem) => failed(shown, Err(problem), &mut first_failure, ui),
         }
     }
     for answer in &accepted {
-        let name = WorkspaceRef::from(answer.workspace.slug.clone());
-        if !no_wait && !ui.json {
+        let name = answer.workspace.slug.as_str();
+        if names.len() > 1 && !no_wait && !ui.json {
             ui.note(format!("{name}:"));
         }
         match finish(client, answer, no_wait, ui).await {
             Ok(Outcome::Interrupted) => return Ok(Outcome::Interrupted),
             Ok(Outcome::Done) => {}
-            result => failed(&name, result, &mut first_failure, ui),
+            result => failed(name, result, &mut first_failure, ui),
         }
     }
     Ok(first_failure.map_or(Outcome::Done, Outcome::Told))
 }
 
 /// Tells of one that failed; the first one's exit code is the command's.
-fn failed(name: &WorkspaceRef, result: Result<Outcome, Problem>, first: &mut Option<u8>, ui: &mut Ui) {
+fn failed(name: &str, result: Result<Outcome, Problem>, first: &mut Option<u8>, ui: &mut Ui) {
     if let Err(problem) = &result {
         if !ui.json {
             ui.note(format!("{name}:"));

@@ -19,6 +19,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 enum Ended {
     Reached(Box<Workspace>),
     Gone,
+    /// It was so before anybody looked, or there never was one.
+    NotThere,
     /// It will not become so by itself.
     Failed(Problem),
 }
@@ -35,7 +37,10 @@ pub async fn run(client: &Client, wait: &Wait, ui: &mut Ui) -> Result<Outcome, P
         Ended::Reached(workspace) if ui.json => ui.document(&workspace),
         Ended::Reached(workspace) => ui.say(super::summary(&workspace, "")),
         // As after a delete that was waited for: there is nothing left to show.
-        Ended::Gone if ui.json => {}
+        Ended::Gone | Ended::NotThere if ui.json => {}
+        Ended::NotThere => {
+            ui.say(format!("There is no {0}: it is deleted, or there never was one.", wait.slug))
+        }
         Ended::Gone => ui.say(format!("{} is deleted.", wait.slug)),
         Ended::Failed(problem) => return Ok(ui.failed(&problem)),
     }
@@ -48,7 +53,7 @@ async fn until(
     wait: &Wait,
     waiting: &Waiting,
 ) -> Result<Ended, Problem> {
-    let deadline = Instant::now() + Duration::from_secs(wait.timeout);
+    let deadline = Instant::now() + wait.timeout;
     let (mut name, mut pause) = (name, FIRST_PAUSE);
     let mut seen = None;
     let mut lost = None;
@@ -74,7 +79,7 @@ async fn until(
                 lost = None;
             }
             Err(problem) if problem.code == ErrorCode::WorkspaceNotFound && wait.goal == Goal::Deleted => {
-                return Ok(Ended::Gone);
+                return Ok(if seen.is_some() { Ended::Gone } else { Ended::NotThere });
             }
             // A server that was there may be away for a while.
             Err(problem) if problem.retryable && seen.is_some() => lost = Some(problem),
@@ -126,7 +131,7 @@ fn timed_out(wait: &Wait, seen: Option<Observed>) -> Problem {
     let (slug, goal) = (&wait.slug, wait.goal.as_str());
     let more = |state| if is_reached(wait.goal, state) { ", and an operation is under way" } else { "" };
     let state = seen.map(|state| format!(": it is {}{}", state.as_str(), more(state))).unwrap_or_default();
-    Problem::new(ErrorCode::TimedOut, format!("{slug} was not {goal} after {} s{state}.", wait.timeout))
+    Problem::new(ErrorCode::TimedOut, format!("{slug} was not {goal} after {} s{state}.", wait.timeout.as_secs()))
         .with_action(format!(
             "`pilot ws get {slug}` shows more, `pilot op ls --workspace {slug}` what is under way; --timeout waits longer."
         ))

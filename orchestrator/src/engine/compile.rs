@@ -14,7 +14,7 @@ pub fn stack_of(
     providers: &Providers,
     installation: &InstallationId,
 ) -> Result<Stack, Problem> {
-    compile(providers.get(row.provider.as_str())?.as_ref(), &spec_of(row, installation))
+    compile(providers.serving(row)?.as_ref(), &spec_of(row, installation))
 }
 
 fn spec_of(row: &WorkspaceRow, installation: &InstallationId) -> RuntimeSpec {

@@ -34,9 +34,18 @@ impl<S: Sync> FromRequestParts<S> for Caller {
             }
         };
         let principal = parts.extensions.get::<auth::Principal>().map_or(auth::ADMIN, |who| who.0).to_owned();
-        let if_match = parts.headers.get(IF_MATCH).and_then(|value| value.to_str().ok());
-        // A star is any version.
-        let if_match = if_match.map(|tag| tag.trim_matches('"').to_owned()).filter(|tag| tag != "*");
+        // One that says nothing protects from nothing, and who sends it believes otherwise.
+        let if_match = match parts.headers.get(IF_MATCH).map(|value| value.to_str()) {
+            None => None,
+            Some(Ok(tag)) if !tag.trim_matches(['"', ' ']).is_empty() => {
+                Some(tag.trim_matches('"').to_owned())
+            }
+            Some(_) => {
+                let detail = "An If-Match has an ETag that this server has given, or a star for any version.";
+                return Err(Problem::new(ErrorCode::BadRequest, detail).into());
+            }
+        };
+        let if_match = if_match.filter(|tag| tag != "*");
         Ok(Self(service::Caller { principal, request_id, idempotency_key: key, if_match }))
     }
 }
@@ -196,5 +205,33 @@ fn refusal(error: &serde_json::Error) -> Problem {
 impl From<Infallible> for Failure {
     fn from(never: Infallible) -> Self {
         match never {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    async fn read(name: &str, value: &[u8]) -> Result<service::Caller, Failure> {
+        let (mut parts, ()) = http::Request::builder().body(()).unwrap().into_parts();
+        let name = http::HeaderName::try_from(name).unwrap();
+        parts.headers.insert(name, HeaderValue::from_bytes(value).unwrap());
+        Caller::from_request_parts(&mut parts, &()).await.map(|caller| caller.0)
+    }
+
+    #[tokio::test]
+    async fn a_header_that_protects_is_refused_where_it_says_nothing_that_can_be_read() {
+        for value in ["", " ", "\"\"", "ü"] {
+            for name in ["idempotency-key", "if-match"] {
+                let given = read(name, value.as_bytes()).await;
+                // Two quotes are a key like others.
+                let is_key = name == "idempotency-key" && value == "\"\"";
+                assert_eq!(given.is_ok(), is_key, "{name}: {value:?}");
+            }
+        }
+        assert_eq!(read("if-match", b"\"v7\"").await.ok().unwrap().if_match.as_deref(), Some("v7"));
+        assert_eq!(read("if-match", b"*").await.ok().unwrap().if_match, None);
     }
 }

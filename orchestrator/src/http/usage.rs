@@ -46,7 +46,7 @@ pub async fn list(State(api): State<Api>, Parameters(asked): Parameters<Asked>) 
     let query = UsageQuery {
         from: asked.from,
         to: asked.to,
-        owner: asked.owner,
+        owner: asked.owner.map(request::owner).transpose()?,
         workspace: None,
         after: asked.cursor,
         most: within("limit", asked.limit, usual, 1..=most)? as u32,

@@ -18,6 +18,7 @@ use serde::Deserialize;
 
 use super::extract::{Body, Caller, Parameters, Repeatable, WorkspacePath, given, within};
 use super::{Answer, Api};
+use crate::lifecycle::request;
 use crate::store::{Sort, WorkspaceQuery};
 
 const DEFAULT_LOG_BYTES: u64 = 16 * 1024;
@@ -96,7 +97,7 @@ pub async fn list(
         pair.ok_or_else(|| Problem::new(ErrorCode::BadRequest, "A label is asked for as `name=value`."))
     };
     let wanted = WorkspaceQuery {
-        owner: query.owner,
+        owner: query.owner.map(request::owner).transpose()?,
         state: query.state,
         provider: query.provider,
         labels: query.label.iter().map(pair).collect::<Result<_, _>>()?,

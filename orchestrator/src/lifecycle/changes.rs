@@ -47,7 +47,7 @@ impl Lifecycle {
         let digest = digest(OperationKind::Suspend, name);
         let ask = async {
             let row = self.row(name).await?;
-            if !self.providers.get(row.provider.as_str())?.describe().suspend {
+            if !self.providers.serving(&row)?.describe().suspend {
                 let detail = format!("The provider {} cannot suspend workspaces.", row.provider);
                 return Err(Problem::new(ErrorCode::CapabilityUnsupported, detail).with_action(format!(
                     "`pilot ws stop {}` stops it; `pilot provider ls` shows who can.",
@@ -90,7 +90,7 @@ impl Lifecycle {
         let digest = format!("update {name} {}", serde_json::to_string(&body).unwrap_or_default());
         let ask = async {
             let row = self.row(name).await?;
-            let provider = self.providers.get(row.provider.as_str())?;
+            let provider = self.providers.serving(&row)?;
             let update = request::update(body, provider.as_ref()).await?;
             let operation = new_operation(OperationKind::Update, caller, &digest);
             self.ask(name, &row, None, NewOperation { update: Some(update), ..operation }).await

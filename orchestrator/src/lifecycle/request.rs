@@ -43,7 +43,8 @@ pub fn validate(
     Ok(ValidCreate { slug, provider: Arc::clone(provider), description, size, region, git, owner, labels })
 }
 
-fn owner(text: String) -> Result<String, Problem> {
+/// As workspaces have them; an empty one is a mistake, not everybody.
+pub fn owner(text: String) -> Result<String, Problem> {
     if (1..=128).contains(&text.chars().count()) && !text.chars().any(|c| c.is_whitespace() || c.is_control())
     {
         return Ok(text);

@@ -100,7 +100,7 @@ impl Lifecycle {
         Ok(Why {
             asked: self.store.asked(&row.id, MOST).await?,
             operations: self.store.operations(&query).await?.0,
-            next: crate::reconcile::why::next(&self.store, &row, self.repair).await?,
+            next: crate::reconcile::why::next(&self.store, &self.told(row.clone()), self.repair).await?,
             workspace: self.view(row),
         })
     }
@@ -141,7 +141,7 @@ impl Lifecycle {
 
     pub async fn logs(&self, name: &WorkspaceRef, bytes: usize) -> Result<LogTail, Problem> {
         let row = self.row(name).await?;
-        let provider = self.providers.get(row.provider.as_str())?;
+        let provider = self.providers.serving(&row)?;
         let Some(logs) = provider.logs() else {
             let detail = format!("The provider {} keeps no logs.", row.provider);
             return Err(Problem::new(ErrorCode::CapabilityUnsupported, detail));
@@ -198,6 +198,7 @@ impl Lifecycle {
     }
 
     pub(super) fn view(&self, row: WorkspaceRow) -> Workspace {
+        let row = self.told(row);
         let url = self.gateway.get().and_then(|gateway| url_below(gateway, &row.slug));
         Workspace {
             id: row.id,

@@ -256,7 +256,7 @@ impl Run {
     }
 
     pub fn provider(&self, row: &WorkspaceRow) -> Result<Arc<dyn Provider>, Problem> {
-        self.parts.providers.get(row.provider.as_str()).cloned()
+        self.parts.providers.serving(row).cloned()
     }
 
     pub fn compile(&self, row: &WorkspaceRow) -> Result<stacks::Stack, Problem> {

@@ -19,10 +19,9 @@ pub async fn look(
     listed: Option<provider_api::Result<RunStatus>>,
     known: Option<Endpoint>,
 ) -> Seen {
-    let Ok(provider) = reconciler.providers.get(row.provider.as_str()) else {
-        let detail = format!("The provider {} is not configured.", row.provider);
-        let action = "Start the server with it again. Nothing of the workspace is lost.";
-        return Seen::Hidden(Problem::new(ErrorCode::UnknownProvider, detail).with_action(action));
+    let provider = match reconciler.providers.serving(row) {
+        Ok(provider) => provider,
+        Err(problem) => return Seen::Hidden(problem),
     };
     let runtime = RuntimeRef::new(row.runtime_id.clone(), reconciler.installation.clone());
     let lifecycle = provider.lifecycle();

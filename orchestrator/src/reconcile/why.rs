@@ -35,6 +35,9 @@ pub async fn next(store: &Store, row: &WorkspaceRow, repair: Repair) -> Result<S
         | (Desired::Suspended, Observed::Suspended) => {
             return Ok("Nothing: it is as it is desired.".to_owned());
         }
+        (_, Observed::Unknown) if has(row, &[ErrorCode::UnknownProvider]) => {
+            return Ok("Nothing by itself: this server does not offer its provider.".to_owned());
+        }
         (_, Observed::Unknown) => {
             return Ok(format!("A look finds out what is true, every {INTERVAL:.0?}."));
         }

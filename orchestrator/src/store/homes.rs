@@ -5,6 +5,7 @@ use std::time::Duration;
 use contracts::operation::Operation;
 use contracts::workspace::Desired;
 use contracts::{RuntimeId, WorkspaceRef};
+use jiff::Timestamp;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
@@ -117,11 +118,17 @@ pub(super) async fn keep_home(
     end_usage(connection, runtime, now).await?;
     sqlx::query("UPDATE workspaces SET deleted_at = $1, home_until = $2 WHERE runtime_id = $3")
         .bind(now)
-        .bind(now.saturating_add(i64::try_from(time.as_millis()).unwrap_or(i64::MAX)))
+        .bind(until(now, time))
         .bind(runtime.as_str())
         .execute(connection)
         .await?;
     Ok(())
+}
+
+/// The last second that can be written down, where it would be later.
+fn until(now: i64, time: Duration) -> i64 {
+    let until = now.saturating_add(i64::try_from(time.as_millis()).unwrap_or(i64::MAX));
+    until.min(Timestamp::MAX.as_second() * 1000)
 }
 
 /// The words of its operations stay for a while, and with them who it was.
@@ -132,4 +139,18 @@ pub(super) async fn remove(connection: &mut AnyConnection, runtime: &RuntimeId, 
     sqlx::query(part).bind(now).bind(runtime.as_str()).execute(&mut *connection).await?;
     sqlx::query("DELETE FROM runtimes WHERE id = $1").bind(runtime.as_str()).execute(connection).await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_home_that_is_kept_for_ever_is_kept_until_a_time_that_can_be_read() {
+        let now = Timestamp::now().as_millisecond();
+        assert_eq!(until(now, Duration::from_secs(2)), now + 2000);
+        for long in [Duration::MAX, Duration::from_secs(3_000_000 * 86_400)] {
+            assert!(Timestamp::from_millisecond(until(now, long)).is_ok(), "{long:?}");
+        }
+    }
 }

@@ -3,6 +3,8 @@
 
 use contracts::{ErrorCode, Problem};
 
+use sqlx::AnyConnection;
+
 use super::copy::{Copier, Result};
 use super::{Store, StoreError};
 
@@ -12,6 +14,8 @@ pub enum Mark {
     Moved,
     /// What is being done that fills it: `move` or `restore`, and of what.
     Filling,
+    /// Since when it is served from its data folder again. Whoever runs on it notices at the next write.
+    Left,
 }
 
 impl Mark {
@@ -19,6 +23,7 @@ impl Mark {
         match self {
             Mark::Moved => "moved",
             Mark::Filling => "filling",
+            Mark::Left => "left",
         }
     }
 
@@ -38,6 +43,16 @@ impl Mark {
                 format!("Not all of the installation is here: a {said} has begun and has not ended."),
             )
             .with_action(format!("{} To give it up, empty the folder or the database.", goes_on(said))),
+            Mark::Left => Problem::new(
+                ErrorCode::StoreMoved,
+                format!(
+                    "This installation was taken back to its data folder at {said}; what is in the database is of before."
+                ),
+            )
+            .with_action(
+                "Use it there: start the server with that data folder and without PILOT_DATABASE. \
+                 `pilot store migrate` moves it into an empty database again.",
+            ),
         }
     }
 }
@@ -52,18 +67,24 @@ fn goes_on(said: &str) -> String {
 }
 
 /// Behind a SELECT or DELETE from `installation`: what is no mark.
-pub(super) const NO_MARKS: &str = " WHERE name NOT IN ('moved', 'filling')";
+pub(super) const NO_MARKS: &str = " WHERE name NOT IN ('moved', 'filling', 'left')";
 
 impl Store {
     /// An error where the store is not to be served.
     pub async fn must_be_whole(&self) -> std::result::Result<(), Problem> {
-        for mark in [Mark::Moved, Mark::Filling] {
+        for mark in [Mark::Moved, Mark::Filling, Mark::Left] {
             let said = sqlx::query_scalar::<_, String>(SAID).bind(mark.name());
             let said = said.fetch_optional(self.database.pool()).await.map_err(StoreError::from)?;
             said.map_or(Ok(()), |said| Err(mark.problem(&said)))?;
         }
         Ok(())
     }
+}
+
+/// An error where the installation was taken back to its data folder meanwhile: nobody works on its database any more.
+pub(super) async fn must_be_here(connection: &mut AnyConnection) -> super::Result<()> {
+    let said = sqlx::query_scalar::<_, String>(SAID).bind(Mark::Left.name());
+    said.fetch_optional(connection).await?.map_or(Ok(()), |since| Err(StoreError::Left(since)))
 }
 
 const SAID: &str = "SELECT value FROM installation WHERE name = $1";

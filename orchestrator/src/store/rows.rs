@@ -87,8 +87,13 @@ pub(super) fn read(row: &AnyRow) -> Result<WorkspaceRow> {
             .transpose()
             .map_err(|error| damaged("operation", error))?,
         created_at: row.parsed("created_at")?,
-        home_until: row.maybe_number("home_until")?.and_then(|at| Timestamp::from_millisecond(at).ok()),
+        home_until: row.maybe_number("home_until")?.map(kept_until),
     })
+}
+
+/// What is kept beyond the last moment that can be told is kept all the same.
+fn kept_until(at: i64) -> Timestamp {
+    Timestamp::from_millisecond(at).unwrap_or(Timestamp::MAX)
 }
 
 /// For people: what cannot be read has failed, and says why. Nothing where not even its names can be read; the log has it.
@@ -125,11 +130,7 @@ pub(super) fn shown(row: &AnyRow) -> Option<WorkspaceRow> {
         error: Some(unreadable(&message)),
         operation: None,
         created_at: columns.parsed("created_at").unwrap_or(Timestamp::UNIX_EPOCH),
-        home_until: columns
-            .maybe_number("home_until")
-            .ok()
-            .flatten()
-            .and_then(|at| Timestamp::from_millisecond(at).ok()),
+        home_until: columns.maybe_number("home_until").ok().flatten().map(kept_until),
     })
 }
 

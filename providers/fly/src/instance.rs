@@ -280,7 +280,7 @@ impl<'a> Instance<'a> {
             }
             // A wait that was cut short is asked again, but not at once.
             if failure.status().map(|status| status.as_u16()) != Some(408) {
-                sleep(failure.retry_after.unwrap_or(PAUSE)).await;
+                sleep(failure.retry_after.unwrap_or(PAUSE).min(left)).await;
             }
             let read = client.machine(&self.app, &machine.id).await;
             match failure::optional(read, "look at the machine") {

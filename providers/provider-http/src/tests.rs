@@ -167,6 +167,10 @@ fn a_date_to_retry_at_is_read_against_the_answers_own_clock() {
     headers.insert("date", "Wed, 25 Nov 2020 10:00:00 GMT".parse().unwrap());
     headers.insert("retry-after", "Wed, 25 Nov 2020 10:00:30 GMT".parse().unwrap());
     assert_eq!(retry_after(&headers), Some(Duration::from_secs(30)));
+    for far in ["18446744073709551615", "Thu, 31 Dec 9998 10:00:00 GMT"] {
+        headers.insert("retry-after", far.parse().unwrap());
+        assert_eq!(retry_after(&headers), Some(Duration::from_secs(24 * 60 * 60)), "{far}");
+    }
     headers.insert("retry-after", "soon".parse().unwrap());
     assert_eq!(retry_after(&headers), None);
 }

@@ -203,17 +203,20 @@ fn text(headers: &HeaderMap, name: &str) -> Option<String> {
     headers.get(name)?.to_str().ok().map(str::to_owned)
 }
 
+/// More is none's real word, and not every number is one that a clock can count to.
+const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// In seconds or as a date; a date is read against the answer's own clock, so that a clock of ours that
 /// is wrong does not matter.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = text(headers, RETRY_AFTER.as_str())?;
     if let Ok(seconds) = value.trim().parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
+        return Some(Duration::from_secs(seconds).min(A_DAY));
     }
     let at = date(&value)?;
     let now = text(headers, http::header::DATE.as_str()).and_then(|date_| date(&date_));
     let wait = at.duration_since(now.unwrap_or_else(Timestamp::now));
-    Some(Duration::try_from(wait).unwrap_or_default())
+    Some(Duration::try_from(wait).unwrap_or_default().min(A_DAY))
 }
 
 fn date(text: &str) -> Option<Timestamp> {

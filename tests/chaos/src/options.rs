@@ -36,7 +36,7 @@ pub struct Options {
     #[arg(long, value_enum, default_value_t = Provider::Fake)]
     pub provider: Provider,
     /// No new round begins after so many seconds.
-    #[arg(long, default_value_t = 1800)]
+    #[arg(long, default_value_t = 1800, value_parser = clap::value_parser!(u64).range(..=31_536_000))]
     pub seconds: u64,
     #[arg(long)]
     pub json: bool,

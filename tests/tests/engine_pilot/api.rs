@@ -32,8 +32,10 @@ async fn workspaces_are_paged_and_found_by_owner_label_and_state() {
     assert_eq!(last["next"], Value::Null);
     let refused = api.post("/v1/workspaces", &json!({"slug": "d", "labels": {"a b": "x"}})).await;
     assert_eq!(refused.status(), 400);
-    let refused = api.request(Method::GET, "/v1/workspaces?label=team").send().await.unwrap();
-    assert_eq!(refused.status(), 400);
+    for query in ["workspaces?label=team", "workspaces?owner=", "usage?owner="] {
+        let refused = api.request(Method::GET, &format!("/v1/{query}")).send().await.unwrap();
+        assert_eq!(refused.status(), 400, "{query}");
+    }
 }
 
 #[tokio::test]

@@ -110,8 +110,13 @@ async fn a_move_that_is_killed_again_and_again_loses_nothing_and_ends() {
     let moved = ask(&server, &format!("SELECT data->>'data' FROM pulumi_state WHERE {key}")).unwrap();
     use base64::Engine as _;
     assert_eq!(base64::engine::general_purpose::STANDARD.decode(moved).unwrap(), state);
-    let undone = world.pilot(&["store", "migrate", "--undo"]);
-    assert!(undone.contains("in use again"), "{undone}");
+    let untold = world.pilot_output(&["store", "migrate", "--undo"]);
+    let words = String::from_utf8_lossy(&untold.stderr);
+    assert!(untold.status.code() == Some(4) && words.contains("--leave-database"), "{words}");
+    let undone = world.pilot(&["store", "migrate", "--undo", "--to", &url]);
+    assert!(undone.contains("in use again") && undone.contains("is not served any more"), "{undone}");
+    let (exit, words) = serve(&world, Some(&url));
+    assert!(exit == Some(4) && words.contains("store_moved") && words.contains("taken back"), "{words}");
     world.serve().await;
     assert_eq!(world.api.workspace("demo").await["state"], "ready");
 }
