@@ -6,6 +6,8 @@
 
 #[path = "load/clients.rs"]
 mod clients;
+#[path = "load/found.rs"]
+mod found;
 #[path = "../../automation/tests/support/postgres.rs"]
 mod postgres;
 #[path = "load/server.rs"]
@@ -38,6 +40,9 @@ struct Arguments {
     /// How many workspaces are stored for lists and rounds.
     #[arg(long, default_value_t = 10_000)]
     stored: usize,
+    /// How many run, when some of their machines are removed.
+    #[arg(long, default_value_t = 1_000)]
+    running: usize,
 }
 
 type Metrics = BTreeMap<&'static str, f64>;
@@ -48,6 +53,7 @@ async fn main() {
     let mut metrics = Metrics::new();
     one_machine(&arguments, &mut metrics).await;
     stored::measure(&arguments.pilot, arguments.stored, &mut metrics).await;
+    found::measure(&arguments.pilot, arguments.running, arguments.clients, &mut metrics).await;
     shared(&arguments, &mut metrics).await;
     println!("{}", serde_json::to_string(&metrics).unwrap());
 }

@@ -9,19 +9,28 @@ pub struct Server {
     pub token: String,
     pub client: reqwest::Client,
     data: PathBuf,
-    database: Option<String>,
+    env: Vec<(&'static str, String)>,
     child: Child,
 }
 
 impl Server {
     pub async fn start(pilot: &Path, data: &Path, database: Option<&str>) -> Self {
-        let child = spawn(pilot, data, database);
+        Self::start_with(
+            pilot,
+            data,
+            database.map(|url| ("PILOT_DATABASE", url.to_owned())).into_iter().collect(),
+        )
+        .await
+    }
+
+    pub async fn start_with(pilot: &Path, data: &Path, env: Vec<(&'static str, String)>) -> Self {
+        let child = spawn(pilot, data, &env);
         let mut server = Self {
             url: String::new(),
             token: String::new(),
             client: reqwest::Client::builder().no_proxy().build().unwrap(),
             data: data.to_owned(),
-            database: database.map(str::to_owned),
+            env,
             child,
         };
         server.ready().await;
@@ -30,7 +39,7 @@ impl Server {
 
     /// On the same data folder.
     pub async fn again(&mut self, pilot: &Path) {
-        self.child = spawn(pilot, &self.data, self.database.as_deref());
+        self.child = spawn(pilot, &self.data, &self.env);
         self.ready().await;
     }
 
@@ -104,7 +113,7 @@ impl Drop for Server {
     }
 }
 
-fn spawn(pilot: &Path, data: &Path, database: Option<&str>) -> Child {
+fn spawn(pilot: &Path, data: &Path, env: &[(&'static str, String)]) -> Child {
     let _ = std::fs::remove_file(data.join("endpoints.json"));
     let log = std::fs::File::create(data.with_extension("log")).unwrap();
     let mut command = Command::new(pilot);
@@ -114,11 +123,9 @@ fn spawn(pilot: &Path, data: &Path, database: Option<&str>) -> Child {
         .args(["serve", "--role", "orchestrator", "--providers", "fake", "--log", "warn"])
         .args(["--listen-orchestrator", "127.0.0.1:0", "--listen-admin", "127.0.0.1:0"])
         .stdin(Stdio::null())
+        .envs(env.iter().cloned())
         .stdout(log.try_clone().unwrap())
         .stderr(log);
-    if let Some(database) = database {
-        command.env("PILOT_DATABASE", database);
-    }
     command.spawn().unwrap()
 }
 

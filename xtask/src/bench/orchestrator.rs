@@ -11,8 +11,15 @@ use crate::{build, system, tools, ui};
 const CODER: &str = "Coder's plan for 1,000 users";
 
 /// What the numbers are counted in; the other numbers have no unit.
-const UNITS: [(&str, &str); 6] =
-    [("_per_s", "/s"), ("_ms", "ms"), ("_mb", "MB"), ("_percent", "%"), ("takeover_s", "s"), ("_errors", "")];
+const UNITS: [(&str, &str); 7] = [
+    ("_per_s", "/s"),
+    ("_ms", "ms"),
+    ("_mb", "MB"),
+    ("_percent", "%"),
+    ("takeover_s", "s"),
+    ("found_s", "s"),
+    ("_errors", ""),
+];
 
 /// The median of `runs`.
 pub fn run(runs: u32, yes: bool) -> Result<Vec<Metric>> {
