@@ -95,9 +95,13 @@ async fn a_database_that_cannot_keep_every_text_is_refused() {
     store.close().await;
     sqlx::any::install_default_drivers();
     let pool = sqlx::AnyPool::connect(&server.url()).await.unwrap();
+    let plain = "CREATE DATABASE plain ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0";
+    sqlx::query(plain).execute(&pool).await.unwrap();
     let make = "CREATE DATABASE latin ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0";
     sqlx::query(make).execute(&pool).await.unwrap();
     pool.close().await;
+    let plain = Store::join(&server.url().replace("/postgres?", "/plain?")).await.unwrap();
+    plain.close().await;
     let refused = Store::join(&server.url().replace("/postgres?", "/latin?")).await.unwrap_err();
     assert!(matches!(&refused, StoreError::Encoding(found) if found == "LATIN1"), "{refused}");
     let problem = contracts::Problem::from(refused);

@@ -91,9 +91,13 @@ impl Drop for Installation {
         if std::thread::panicking() {
             let logs = self.command(&["logs", "--tail", "60"]).output().unwrap();
             let _ = std::io::Write::write_all(&mut std::io::stderr(), &logs.stdout);
-            let instances = self.instances();
-            let _ =
-                Command::new("docker").args(["rm", "--force"]).args(instances.split_whitespace()).output();
+            // What has failed may keep this from working, too.
+            let secret = ["exec", "-T", "orchestrator-2", "cat", "/var/lib/pilot/secrets/installation"];
+            let secret = self.command(&secret).output().unwrap().stdout;
+            let label = format!("label=pilot.installation={}", String::from_utf8_lossy(&secret).trim());
+            let list = Command::new("docker").args(["ps", "--all", "--quiet", "--filter", &label]).output();
+            let list = String::from_utf8_lossy(&list.unwrap().stdout).into_owned();
+            let _ = Command::new("docker").args(["rm", "--force"]).args(list.split_whitespace()).output();
         }
         let _ = self.command(&["down", "--volumes", "--timeout", "5"]).output();
     }

@@ -120,7 +120,8 @@ pub(super) async fn make(url: &str, tables: Migrator) -> Result<()> {
     let pool = AnyPoolOptions::new().max_connections(1).acquire_timeout(PATIENCE).connect(url).await?;
     let made = async {
         let encoding: String = sqlx::query_scalar("SHOW server_encoding").fetch_one(&pool).await?;
-        if encoding != "UTF8" {
+        // The last keeps bytes as they come, and so every text.
+        if !["UTF8", "SQL_ASCII"].contains(&encoding.as_str()) {
             return Err(StoreError::Encoding(encoding));
         }
         migrations::run(tables, &pool).await
