@@ -52,6 +52,10 @@ enum Outcome {
     Interrupted,
 }
 
+/// A server reads many rows each round, in threads that take turns: the system's allocator kept what each had used at most.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let args = match Args::read() {

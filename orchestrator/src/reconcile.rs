@@ -149,9 +149,11 @@ impl Reconciler {
 
     /// Of those from before this was kept, and of homes that are kept alone. What cannot be seen has its turn again.
     async fn learn_sites(&self) -> Result<(), Problem> {
-        let mut rows = self.store.workspaces().await?;
-        rows.extend(self.store.kept(None).await?);
-        rows.retain(|row| row.sites.is_empty());
+        let mut sited = self.providers.all().filter(|provider| provider.sites().is_some());
+        if sited.next().is_none() {
+            return Ok(());
+        }
+        let rows = self.store.without_sites().await?;
         let learn = |row: WorkspaceRow| async move {
             let Ok(provider) = self.providers.get(row.provider.as_str()) else { return };
             if let Err(problem) = look::learn(self, &row, provider.as_ref()).await {

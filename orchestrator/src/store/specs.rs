@@ -87,6 +87,16 @@ impl Store {
         Ok(rows.iter().filter_map(|row| read(row).ok()).collect())
     }
 
+    /// Those of which it is not known where they are, also where only their home is kept. A part of them where records cannot be
+    /// read.
+    pub async fn without_sites(&self) -> Result<Vec<WorkspaceRow>> {
+        let unknown =
+            "WHERE (w.deleted_at IS NULL OR w.home_until IS NOT NULL) AND COALESCE(r.sites, '[]') = '[]'
+                       ORDER BY w.slug";
+        let rows = sqlx::query(joined(unknown)).fetch_all(self.database.pool()).await?;
+        Ok(rows.iter().filter_map(|row| read(row).ok()).collect())
+    }
+
     /// What a runtime of before images were kept is made from. One that is known stays.
     pub async fn learn_image(&self, runtime: &RuntimeId, image: &Image) -> Result<()> {
         let (runtime, image) = (runtime.clone(), to_json(image)?);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use contracts::workspace::{Desired, Endpoint, GitSource, Image, Observed};
 use contracts::{OperationId, Problem, ProviderName, RuntimeId, Slug, WorkspaceId, WorkspaceRef};
+use futures_util::TryStreamExt as _;
 use jiff::Timestamp;
 use provider_api::Site;
 use serde::Deserialize;
@@ -260,9 +261,9 @@ impl Store {
     }
 
     pub async fn workspaces(&self) -> Result<Vec<WorkspaceRow>> {
-        let rows = sqlx::query(joined("WHERE w.deleted_at IS NULL ORDER BY w.slug"))
-            .fetch_all(self.database.pool())
-            .await?;
-        Ok(rows.iter().filter_map(shown).collect())
+        let query = sqlx::query(joined("WHERE w.deleted_at IS NULL ORDER BY w.slug"));
+        // One after the other: of many, the database's rows are not there beside ours.
+        let rows = query.fetch(self.database.pool()).try_filter_map(|row| async move { Ok(shown(&row)) });
+        Ok(rows.try_collect().await?)
     }
 }
