@@ -71,7 +71,7 @@ pub async fn forget(run: &Arc<Run>) -> Result<(), Problem> {
     let row = run.row().await?;
     run.observe(Event::DeleteStarted, None).await?;
     let left = run.parts.engine.forget(row.runtime_id.as_str()).await?;
-    let sites: Vec<String> = row.sites.iter().map(|site| format!("{}, {}", site.id, site.via)).collect();
+    let sites: Vec<String> = row.sites.iter().map(ToString::to_string).collect();
     let at = match sites.is_empty() {
         true => row.provider.to_string(),
         false => format!("{} ({})", row.provider, sites.join("; ")),

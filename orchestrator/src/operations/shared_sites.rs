@@ -67,7 +67,7 @@ fn without(known: &[Site], here: &[Site]) -> Vec<Site> {
 }
 
 fn words(sites: &[Site]) -> String {
-    sites.iter().map(|site| format!("{}, {}", site.id, site.via)).collect::<Vec<_>>().join(" and ")
+    sites.iter().map(Site::to_string).collect::<Vec<_>>().join(" and ")
 }
 
 fn elsewhere(sites: &dyn Sites, provider: &ProviderName, there: &[Site], here: &[Site]) -> Problem {

@@ -367,7 +367,12 @@ pub async fn where_a_runtime_is_is_said_by_whoever_holds_it_and_learnt_by_nobody
     assert_eq!(now(store, &row).await.sites, []);
     let claimed = claim(store, "one").await.unwrap();
     let (tag, both) = (now(store, &row).await.tag(), [site("a"), site("b")]);
+    let unknown = async || -> Vec<_> {
+        store.without_sites().await.unwrap().into_iter().map(|row| row.runtime_id).collect()
+    };
+    assert_eq!(unknown().await, [row.runtime_id.clone()]);
     store.settle(&hold(&claimed), &both).await.unwrap();
+    assert_eq!(unknown().await, [], "it is known from here on");
     assert_eq!(now(store, &row).await.sites, both);
     let stale = Hold { fence: claimed.fence + 1, ..hold(&claimed) };
     assert!(matches!(store.settle(&stale, &[site("c")]).await, Err(StoreError::Fenced)));

@@ -32,6 +32,12 @@ pub struct Site {
     pub via: String,
 }
 
+impl std::fmt::Display for Site {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}, {}", self.id, self.via)
+    }
+}
+
 /// What was found of a runtime.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Held {
