@@ -370,7 +370,7 @@ pub async fn where_a_runtime_is_is_said_by_whoever_holds_it_and_learnt_by_nobody
     let unknown = async || -> Vec<_> {
         store.without_sites().await.unwrap().into_iter().map(|row| row.runtime_id).collect()
     };
-    assert_eq!(unknown().await, [row.runtime_id.clone()]);
+    assert_eq!(unknown().await, std::slice::from_ref(&row.runtime_id));
     store.settle(&hold(&claimed), &both).await.unwrap();
     assert_eq!(unknown().await, [], "it is known from here on");
     assert_eq!(now(store, &row).await.sites, both);
