@@ -10,7 +10,7 @@ use contracts::{InstallationId, ProviderName, RuntimeId};
 use futures_util::StreamExt as _;
 use provider_api::error::Result;
 use provider_api::{
-    Declared, Description, Exec, Images, Inventory, Lifecycle, Logs, Provider, Resource, RunStatus,
+    Declared, Description, Exec, Finding, Images, Inventory, Lifecycle, Logs, Provider, Resource, RunStatus,
     RuntimeRef, RuntimeSpec, Sites, Snapshots, Statuses,
 };
 use provider_server::calls::Call;
@@ -96,6 +96,10 @@ impl Provider for Measured {
 
     async fn ready(&self) -> Result<()> {
         self.provider.ready().await
+    }
+
+    async fn examine(&self, installation: &InstallationId) -> Vec<Finding> {
+        self.provider.examine(installation).await
     }
 
     fn shared(&self, installation: &InstallationId) -> Result<Declared> {

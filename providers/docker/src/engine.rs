@@ -9,11 +9,13 @@ use bollard::Docker;
 use bollard::errors::Error;
 use contracts::ErrorCode;
 use contracts::network::PortRange;
-use provider_api::{ProviderError, Result, Settings};
+use provider_api::{ProviderError, Result};
 use tokio::sync::OnceCell;
 
+use crate::DockerConfig;
 use crate::chosen::Chosen;
 use crate::confine::{Confinement, GVISOR, OciRuntime};
+use crate::egress::{Closed, Egress};
 use crate::failure::{Answer, Failure, classify, image_missing, timed_out};
 use crate::settings::{self, Address, Host};
 use crate::subnet::Pool;
@@ -34,6 +36,9 @@ pub(crate) struct Engine {
     /// From which networks get their subnets.
     pub subnets: Option<Pool>,
     pub confinement: Confinement,
+    /// What its instances may send.
+    pub egress: Egress,
+    pub closed: Closed,
     /// How it was found, when the operator has named no hosts.
     chosen: Option<Chosen>,
     client: OnceCell<Docker>,
@@ -43,16 +48,20 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    pub fn new(
-        host: Host,
-        ports: Option<PortRange>,
-        chosen: Option<Chosen>,
-        settings: &Settings,
-    ) -> Result<Self> {
-        let (subnets, confinement) = (settings::subnets(settings)?, Confinement::read(settings)?);
-        let (client, has_gvisor) = (OnceCell::new(), OnceCell::new());
-        let keeps_id = AtomicBool::new(false);
-        Ok(Self { host, ports, subnets, confinement, chosen, client, has_gvisor, keeps_id })
+    pub fn new(host: Host, chosen: Option<Chosen>, config: &DockerConfig) -> Result<Self> {
+        let settings = &config.settings;
+        Ok(Self {
+            host,
+            ports: config.ports,
+            subnets: settings::subnets(settings)?,
+            confinement: Confinement::read(settings)?,
+            egress: Egress::read(settings, &config.image)?,
+            closed: Closed::default(),
+            chosen,
+            client: OnceCell::new(),
+            has_gvisor: OnceCell::new(),
+            keeps_id: AtomicBool::new(false),
+        })
     }
 
     /// Whether it is one of the operator's hosts: there may be others.

@@ -12,6 +12,7 @@ mod confine;
 pub mod conformance;
 mod container;
 mod declare;
+mod egress;
 mod engine;
 mod exec;
 mod failure;
@@ -26,6 +27,8 @@ mod logs;
 mod names;
 mod network;
 mod placement;
+mod registers;
+mod room;
 mod service;
 mod settings;
 mod site;
@@ -39,10 +42,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use contracts::InstallationId;
 use contracts::network::PortRange;
 use provider_api::{
-    BootSource, Declared, Description, Exec, Images, Inventory, Lifecycle, Logs, Provider, Resource, Result,
-    RuntimeSpec, Settings, Sites,
+    BootSource, Declared, Description, Exec, Finding, Images, Inventory, Lifecycle, Logs, Provider, Resource,
+    Result, RuntimeSpec, Settings, Sites,
 };
 
 use crate::hosts::Hosts;
@@ -119,6 +123,14 @@ impl Provider for DockerProvider {
 
     async fn ready(&self) -> Result<()> {
         self.hosts.are_ready().await
+    }
+
+    async fn examine(&self, installation: &InstallationId) -> Vec<Finding> {
+        match self.hosts.all() {
+            Ok(engines) => egress::look(engines, installation).await,
+            // `ready` tells.
+            Err(_) => Vec::new(),
+        }
     }
 
     fn sites(&self) -> Option<Arc<dyn Sites>> {

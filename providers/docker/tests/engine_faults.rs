@@ -138,7 +138,7 @@ async fn two_networks_of_one_name_become_the_older_one() {
             let _ = world.docker.create_network(body).await;
         }
         let oldest = bench.hands.objects(&runtime).await;
-        stack.up().await;
+        stack.create("network").await.unwrap();
         let networks: Vec<_> = bench
             .hands
             .objects(&runtime)

@@ -74,6 +74,10 @@ impl Provider for Flawed {
         self.inner.ready().await
     }
 
+    async fn examine(&self, installation: &InstallationId) -> Vec<Finding> {
+        self.inner.examine(installation).await
+    }
+
     fn logs(&self) -> Option<Arc<dyn Logs>> {
         self.inner.logs()
     }

@@ -14,7 +14,7 @@ use provider_api::{BootFile, Late, ProviderError, Result, RunStatus, RuntimeRef}
 use crate::container::spec::{Inputs, backend_port};
 use crate::engine::{Engine, within};
 use crate::failure::{Answer, Failure};
-use crate::{boot, fence, generation, logs, names, network};
+use crate::{boot, egress, fence, generation, logs, names, network};
 
 const ATTEMPTS: u32 = 5;
 /// What a container gets to end by itself before it is removed.
@@ -140,7 +140,7 @@ impl<'a> Machine<'a> {
 
     async fn limit(&self, found: &ContainerInspectResponse, inputs: &Inputs) -> Result<()> {
         if generation::of(self.engine, found).await? < inputs.generation {
-            generation::record(self.engine, self.id(found), inputs.generation).await?;
+            generation::record(self.engine, &self.runtime, inputs).await?;
         }
         let differs = Inputs::of(found).is_none_or(|existing| !inputs.has_limits_of(&existing));
         if differs {
@@ -154,6 +154,7 @@ impl<'a> Machine<'a> {
     /// Delivers the boot files, starts it if it does not run or lets it go on if it is suspended, and
     /// returns the port of the backend.
     pub async fn run(&self, boot: &[BootFile]) -> Result<u16> {
+        self.enclose().await?;
         let mut attempt = 1;
         loop {
             boot::deliver(self.engine, &self.name, boot).await?;
@@ -170,6 +171,29 @@ impl<'a> Machine<'a> {
             Some(port) => Ok(port),
             None => Err(self.ended_at_once(&found).await),
         }
+    }
+
+    /// Nothing runs before its host is closed, and its network one that the rules know.
+    async fn enclose(&self) -> Result<()> {
+        let is_closed = egress::close(self.engine, &self.runtime.installation).await?;
+        if !is_closed || network::is_closed(self.engine, &self.runtime).await? {
+            return Ok(());
+        }
+        let found = self.find().await?.ok_or_else(|| self.missing())?;
+        // What runs is enclosed when it starts next.
+        if !matches!(status(&found), RunStatus::Stopped { .. }) {
+            return Ok(());
+        }
+        let inputs = self.again(&found).await?;
+        self.remove().await?;
+        network::remake(self.engine, &self.runtime).await?;
+        self.ensure(&inputs).await
+    }
+
+    /// What makes the same container again.
+    async fn again(&self, found: &ContainerInspectResponse) -> Result<Inputs> {
+        let inputs = Inputs::of(found).ok_or_else(|| self.missing())?;
+        Ok(Inputs { generation: generation::of(self.engine, found).await?, ..inputs })
     }
 
     async fn start(&self) -> Answer<()> {
@@ -190,14 +214,12 @@ impl<'a> Machine<'a> {
             // A container remembers its network's id, which a repair of the network changes.
             Failure::Absent(message) if message.contains("network") => {
                 let found = self.find().await?.ok_or_else(|| self.missing())?;
-                match (Inputs::of(&found), network::settle(self.engine, &self.runtime).await?) {
-                    (Some(mut inputs), Some(_)) => {
-                        inputs.generation = generation::of(self.engine, &found).await?;
-                        self.remove().await?;
-                        self.ensure(&inputs).await
-                    }
-                    _ => Err(Failure::Absent(message).into()),
+                if network::settle(self.engine, &self.runtime).await?.is_none() {
+                    return Err(Failure::Absent(message).into());
                 }
+                let inputs = self.again(&found).await?;
+                self.remove().await?;
+                self.ensure(&inputs).await
             }
             // Docker does not start what is suspended.
             Failure::Conflict(message) if message.contains("paused") => self.unpause(&self.name).await,
