@@ -132,7 +132,9 @@ impl Drop for Installation {
         }
         if let Some(id) = self.id.get() {
             let keeper = format!("pilot-egress-{id}");
-            docker(&["kill", "--signal", "USR1", &keeper]);
+            if docker(&["kill", "--signal", "USR1", &keeper]).is_some() {
+                docker(&["wait", &keeper]);
+            }
             docker(&["rm", "--force", &keeper]);
         }
         docker(&["volume", "rm", &self.name]);

@@ -266,7 +266,9 @@ impl Hands for World {
         for (_, id) in self.labelled("egress", installation.as_str()).await {
             let signal = query::KillContainerOptionsBuilder::default().signal("SIGUSR1").build();
             // One that does not run has nothing to take along.
-            let _ = self.docker.kill_container(&id, Some(signal)).await;
+            if self.docker.kill_container(&id, Some(signal)).await.is_ok() {
+                let _ = self.docker.wait_container(&id, None::<query::WaitContainerOptions>).next().await;
+            }
             self.remove_object("container", &id).await;
         }
     }

@@ -24,7 +24,7 @@ use provider_api::{ProviderError, Result, Settings};
 use tokio::sync::Mutex;
 
 use crate::engine::Engine;
-use crate::failure::Failure;
+use crate::failure::{Answer, Failure};
 use crate::settings::unusable;
 use crate::{container, exec, logs, network};
 
@@ -42,6 +42,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 const CHECK: Duration = Duration::from_secs(5);
 const ATTEMPTS: u32 = 5;
 const MIB: i64 = 1024 * 1024;
+/// As `keeper.sh` ends when it has taken its rules away.
+const REMOVED: i64 = 3;
 const ERROR_LOG_BYTES: usize = 1000;
 
 /// What an operator wants of it.
@@ -182,7 +184,7 @@ impl Keeper<'_> {
             .with_action("Look for another program that works on this container: `docker events`."))
     }
 
-    async fn make(&self, version: &str) -> std::result::Result<(), Failure> {
+    async fn make(&self, version: &str) -> Answer<()> {
         let docker = self.engine.docker().await?;
         let variable = |name: &str, value: &str| format!("{name}={value}");
         let body = ContainerCreateBody {
@@ -209,7 +211,8 @@ impl Keeper<'_> {
                 memory_swap: Some(64 * MIB),
                 pids_limit: Some(16),
                 restart_policy: Some(RestartPolicy {
-                    name: Some(RestartPolicyNameEnum::ALWAYS),
+                    // One that was sent a signal to take its rules away stays down.
+                    name: Some(RestartPolicyNameEnum::UNLESS_STOPPED),
                     maximum_retry_count: None,
                 }),
                 log_config: Some(logs::limited()),
@@ -245,22 +248,31 @@ impl Keeper<'_> {
         }
     }
 
+    /// Rules first: only a keeper that runs can take them away. Others may do the same at the same moment.
     async fn remove(&self) -> Result<()> {
-        let Some(found) = self.find().await? else { return Ok(()) };
         let docker = self.engine.docker().await?;
-        let runs = found.state.as_ref().is_some_and(|state| state.running == Some(true));
-        if !runs {
-            // Only one that runs can take its rules away.
-            let start = docker.start_container(id(&found), None::<StartContainerOptions>);
-            let _ = Failure::optional(self.engine.ask("start what keeps the rules", start).await)?;
-            self.is_in_place().await?;
+        let deadline = Instant::now() + PATIENCE;
+        while let Some(found) = self.find().await? {
+            let state = found.state.as_ref();
+            if state.is_some_and(|state| state.running == Some(true)) {
+                let signal = KillContainerOptionsBuilder::default().signal("SIGUSR1").build();
+                settled(
+                    self.engine
+                        .ask("remove the rules", docker.kill_container(id(&found), Some(signal)))
+                        .await,
+                )?;
+            } else if state.is_some_and(|state| state.exit_code == Some(REMOVED)) {
+                return self.discard(&found).await;
+            } else {
+                let start = docker.start_container(id(&found), None::<StartContainerOptions>);
+                settled(self.engine.ask("start what keeps the rules", start).await)?;
+            }
+            if Instant::now() > deadline {
+                return Err(self.cannot("it does not remove them"));
+            }
+            tokio::time::sleep(PAUSE).await;
         }
-        let signal = KillContainerOptionsBuilder::default().signal("SIGUSR1").build();
-        match self.engine.ask("remove the rules", docker.kill_container(id(&found), Some(signal))).await {
-            Ok(()) | Err(Failure::Absent(_) | Failure::Conflict(_)) => {}
-            Err(other) => return Err(other.into()),
-        }
-        self.discard(&found).await
+        Ok(())
     }
 
     /// Removes the container alone: the rules stay.
@@ -268,11 +280,7 @@ impl Keeper<'_> {
         let docker = self.engine.docker().await?;
         let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
         let remove = docker.remove_container(id(found), Some(options));
-        match self.engine.ask("remove what keeps the rules", remove).await {
-            // Its removal is already under way.
-            Ok(()) | Err(Failure::Absent(_) | Failure::Conflict(_)) => Ok(()),
-            Err(other) => Err(other.into()),
-        }
+        settled(self.engine.ask("remove what keeps the rules", remove).await)
     }
 
     /// An engine that does not answer has refused nothing.
@@ -293,6 +301,15 @@ impl Keeper<'_> {
             "Let the image have `nft` (Debian's package nftables), or name one that has it in PILOT_DOCKER_EGRESS_IMAGE. \
              PILOT_DOCKER_EGRESS=allow-open runs instances all the same.",
         )
+    }
+}
+
+/// Where somebody else does the same, the next look tells.
+fn settled(answer: Answer<()>) -> Result<()> {
+    match answer {
+        Ok(()) | Err(Failure::Absent(_) | Failure::Conflict(_)) => Ok(()),
+        Err(Failure::Other(error)) if error.message.contains("marked for removal") => Ok(()),
+        Err(other) => Err(other.into()),
     }
 }
 

@@ -103,7 +103,9 @@ impl Witness {
         }
         let keeper = format!("pilot-egress-{installation}");
         // It takes its rules along.
-        let _ = docker(&["kill", "--signal", "USR1", &keeper]);
+        if docker(&["kill", "--signal", "USR1", &keeper]).is_ok() {
+            let _ = docker(&["wait", &keeper]);
+        }
         let _ = docker(&["rm", "--force", &keeper]);
     }
 }

@@ -2,8 +2,8 @@
 # change rules, and neither Docker's socket nor a file of the host.
 #   TABLE  its table, of the family inet; nothing else is touched
 #   RULES  the whole table, as `nft -f` reads it
-# What a program or a person does to the table is undone within seconds. SIGUSR1 removes it; every other end leaves it where
-# it is, so that nothing opens while the engine restarts.
+# What a program or a person does to the table is undone within seconds. SIGUSR1 removes it, and the exit code is 3 then; every
+# other end leaves it where it is, so that nothing opens while the engine restarts.
 set -u
 
 wanted() {
@@ -21,7 +21,7 @@ there() { nft -s list table inet "$TABLE" 2>/dev/null; }
 
 put() { wanted | nft -f - && kept=$(there); }
 
-trap 'nft delete table inet "$TABLE"; exit 0' USR1
+trap 'nft delete table inet "$TABLE"; exit 3' USR1
 trap 'exit 0' TERM INT
 
 put || exit 1

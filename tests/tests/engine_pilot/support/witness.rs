@@ -118,7 +118,15 @@ impl Witness {
         }
         for keeper in self.keepers() {
             // It takes its rules along.
-            let _ = Command::new("docker").args(["kill", "--signal", "USR1", &keeper]).output();
+            if Command::new("docker")
+                .args(["kill", "--signal", "USR1", &keeper])
+                .output()
+                .unwrap()
+                .status
+                .success()
+            {
+                let _ = Command::new("docker").args(["wait", &keeper]).output();
+            }
             let _ = Command::new("docker").args(["rm", "--force", &keeper]).output();
         }
     }
