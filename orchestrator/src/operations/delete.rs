@@ -41,7 +41,7 @@ pub async fn run(run: &Arc<Run>, grace: Duration) -> Result<Left, Problem> {
 pub async fn has_home(run: &Arc<Run>, provider: &dyn Provider, stack: &Stack) -> Result<bool, Problem> {
     let is_known = protect(run, stack, true).await?;
     match provider.inventory() {
-        Some(_) => Ok(owned(run, provider).await?.iter().any(|object| object.home)),
+        Some(_) => Ok(owned(run, provider).await?.iter().any(OwnedObject::is_home)),
         None => Ok(is_known),
     }
 }
@@ -107,7 +107,7 @@ async fn sweep(run: &Run, provider: &dyn Provider, stack: &Stack, keep: bool) ->
 /// What must not be there any more.
 async fn strays(run: &Run, provider: &dyn Provider, keep: bool) -> Result<Vec<OwnedObject>, Problem> {
     let owned = owned(run, provider).await?;
-    Ok(owned.into_iter().filter(|object| !(keep && object.home)).collect())
+    Ok(owned.into_iter().filter(|object| !(keep && object.stays_with_home())).collect())
 }
 
 async fn owned(run: &Run, provider: &dyn Provider) -> Result<Vec<OwnedObject>, Problem> {

@@ -4,7 +4,7 @@ use contracts::identity::HealthStatus;
 use contracts::workspace::{Desired, Endpoint};
 use contracts::{ErrorCode, Problem};
 use provider_api::site::must_be_reached;
-use provider_api::{Provider, RunStatus, RuntimeRef};
+use provider_api::{OwnedObject, Provider, RunStatus, RuntimeRef};
 
 use super::Reconciler;
 use super::decide::Seen;
@@ -118,7 +118,7 @@ async fn absent(
         Err(error) => return Seen::Hidden(error.into()),
     }
     match inventory.list_of(runtime).await {
-        Ok(owned) if owned.iter().any(|object| object.home) => Seen::Absent,
+        Ok(owned) if owned.iter().any(OwnedObject::is_home) => Seen::Absent,
         Ok(_) => {
             let detail = format!("The instance is gone, and so is its home: {} has neither.", row.provider);
             let action = format!(

@@ -25,6 +25,7 @@ enum Flaw {
     IgnoresFences,
     StartsWithoutAWordOfItsFence,
     ListsAllAsOnesOwn,
+    ListsWhatIsLeftAsTheHome,
     KeepsWhatIsShared,
     SaysOfManyWhatItKnowsOfNone,
     Logs(String),
@@ -99,6 +100,10 @@ impl Inventory for FlawedInventory {
         let mut owned = self.list_owned(&runtime.installation).await?;
         owned
             .retain(|object| self.flaw == Flaw::ListsAllAsOnesOwn || object.runtime_id == runtime.runtime_id);
+        if self.flaw == Flaw::ListsWhatIsLeftAsTheHome {
+            let (runtime_id, kind) = (runtime.runtime_id.clone(), "fence".to_owned());
+            owned.push(OwnedObject { runtime_id, kind, id: "6".to_owned(), home: Home::Is });
+        }
         Ok(owned)
     }
 }
@@ -240,6 +245,7 @@ async fn each_flaw_breaks_its_promise_and_what_is_not_offered_is_not_applicable(
         (Flaw::StartsWithoutAWordOfItsFence, "a_write_with_a_lower_fence_is_refused_and_changes_nothing"),
         (Flaw::SaysOfManyWhatItKnowsOfNone, "what_is_said_of_many_is_what_is_said_of_each"),
         (Flaw::SaysOfManyWhatItKnowsOfNone, "what_cannot_be_reached_is_never_read_as_gone"),
+        (Flaw::ListsWhatIsLeftAsTheHome, "a_home_that_was_removed_is_not_listed_as_one"),
         (Flaw::ListsAllAsOnesOwn, "what_one_runtime_owns_is_what_the_installation_owns_of_it"),
         (Flaw::KeepsWhatIsShared, "what_is_shared_is_deleted_once_and_can_be_made_anew"),
         (Flaw::Logs(String::new()), "the_credential_is_never_shown"),

@@ -97,6 +97,7 @@ macro_rules! __for_each_conformance_case {
         Nothing an_import_finds_the_inputs;
         Nothing a_new_generation_changes_in_place_and_keeps_the_instance;
         PersistentHome the_home_is_declared_as_protected_and_nothing_that_runs_is;
+        PersistentHome a_home_that_was_removed_is_not_listed_as_one;
         PersistentHome another_git_source_keeps_the_home;
         PersistentHome another_size_keeps_the_home;
         Images what_an_image_is_called_is_looked_up_and_declared;
