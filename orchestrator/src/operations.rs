@@ -8,6 +8,7 @@ mod delete;
 mod ending;
 mod feed;
 mod images;
+mod progress;
 mod readers;
 pub mod remains;
 mod repeated;
