@@ -7,6 +7,7 @@ mod create;
 mod delete;
 mod ending;
 mod feed;
+pub mod home;
 mod images;
 mod progress;
 mod readers;

@@ -95,6 +95,16 @@ impl Run {
         self.patiently(|| self.parts.store.worked_before(&operation)).await
     }
 
+    /// Whether the runtime ran at any time.
+    pub async fn has_run(&self) -> Result<bool, Problem> {
+        self.patiently(|| self.parts.store.has_run(&self.hold.runtime)).await
+    }
+
+    /// Whether it may begin a home anew, empty.
+    pub async fn begins_anew(&self) -> Result<bool, Problem> {
+        self.patiently(|| self.parts.store.begins_anew(&self.hold.operation)).await
+    }
+
     /// Of a teardown: whose workspaces shared what it removes.
     pub fn provider_name(&self) -> Result<ProviderName, Problem> {
         let name = self.operation().provider.clone();
