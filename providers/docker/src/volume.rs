@@ -10,8 +10,8 @@ use bollard::models::{Volume, VolumeCreateRequest};
 use bollard::query_parameters::RemoveVolumeOptions;
 use provider_api::resource::parse;
 use provider_api::{
-    CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ReadRequest, ReadState,
-    Resource, ResourceSchema, Result, UpdateRequest,
+    CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ProviderError, ReadRequest,
+    ReadState, Resource, ResourceSchema, Result, UpdateRequest,
 };
 
 use crate::declare::VOLUME;
@@ -100,8 +100,10 @@ impl Resource for VolumeResource {
     async fn update(&self, request: UpdateRequest) -> Result<Properties> {
         let inputs: Owned = parse(&request.new_inputs)?;
         let engine = self.hosts.of(&inputs.runtime_id).await?;
-        let found = Failure::optional(self.find(&engine, &request.id).await)?.map(|found| found.labels);
-        inputs.admit(&engine, ("volume", &request.id), found.as_ref(), request.fence).await?;
+        let object = ("volume", request.id.as_str());
+        let found = Failure::optional(self.find(&engine, &request.id).await)?;
+        let found = found.ok_or_else(|| ProviderError::gone(object))?;
+        inputs.admit(&engine, object, Some(&found.labels), request.fence).await?;
         Ok(inputs.outputs(&request.id))
     }
 

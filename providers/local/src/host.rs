@@ -87,10 +87,27 @@ impl Host {
         Lock::take(&self.layout.lock(runtime.runtime_id.as_str()))
     }
 
-    /// Makes the folder, or takes it over with a new generation.
+    /// Makes the folder and its home, or takes them over with a new generation.
     pub fn make_folder(&self, runtime: &RuntimeRef, generation: u64) -> Result<()> {
         let _lock = self.lock(runtime)?;
         self.layout.look(runtime)?;
+        self.mark_folder(runtime, generation)?;
+        files::make_folder(&self.layout.home(&runtime.runtime_id))
+    }
+
+    /// A new generation of what is there.
+    pub fn change_folder(&self, runtime: &RuntimeRef, generation: u64) -> Result<()> {
+        let folder = self.layout.folder(&runtime.runtime_id).display().to_string();
+        let gone = || ProviderError::gone(("directory", &folder));
+        // What is gone has no lock file and gets none here.
+        self.folder(runtime)?.ok_or_else(gone)?;
+        let _lock = self.lock(runtime)?;
+        self.folder(runtime)?.ok_or_else(gone)?;
+        self.mark_folder(runtime, generation)
+    }
+
+    /// Call with the lock held.
+    fn mark_folder(&self, runtime: &RuntimeRef, generation: u64) -> Result<()> {
         self.layout.must_be_newest(&runtime.runtime_id, generation)?;
         self.layout.pass(runtime)?;
         let found = self.layout.read_marker(&runtime.runtime_id)?;
@@ -100,15 +117,19 @@ impl Host {
             files::make_folder(&self.layout.folder(&runtime.runtime_id))?;
             files::write_json(&self.layout.marker(&runtime.runtime_id), &marker)?;
         }
-        files::make_folder(&self.layout.home(&runtime.runtime_id))
+        Ok(())
     }
 
-    /// The generation of a folder that is there and whole.
+    /// The generation of a folder that is there with its home.
     pub fn folder(&self, runtime: &RuntimeRef) -> Result<Option<u64>> {
-        let whole =
-            self.layout.look(runtime)? == Folder::Ours && self.layout.home(&runtime.runtime_id).is_dir();
-        let marker = if whole { self.layout.read_marker(&runtime.runtime_id)? } else { None };
+        let marker =
+            if self.is_whole(runtime)? { self.layout.read_marker(&runtime.runtime_id)? } else { None };
         Ok(marker.map(|marker| marker.generation))
+    }
+
+    /// Whether the runtime's folder is there, with its home: without that there is nothing to start.
+    fn is_whole(&self, runtime: &RuntimeRef) -> Result<bool> {
+        Ok(self.layout.look(runtime)? == Folder::Ours && self.layout.home(&runtime.runtime_id).is_dir())
     }
 
     /// Also ends what still runs in it, so that no process is ever left without its folder.
@@ -138,9 +159,9 @@ impl Host {
         let runtime = wanted.owner().under(fence);
         let _lock = self.lock(&runtime)?;
         self.programs_are_present()?;
-        if self.layout.look(&runtime)? != Folder::Ours {
-            let folder = self.layout.folder(&runtime.runtime_id);
-            let message = format!("{} is missing, so the process has no home", folder.display());
+        if !self.is_whole(&runtime)? {
+            let home = self.layout.home(&runtime.runtime_id);
+            let message = format!("{} is missing, so the process has no home", home.display());
             return Err(ProviderError::new(ErrorCode::ProviderFailed, message).with_action(
                 "Create the runtime's directory first; `pulumi up` or a repair of the workspace does.",
             ));
@@ -210,12 +231,12 @@ impl Host {
     }
 
     pub fn status(&self, runtime: &RuntimeRef) -> Result<RunStatus> {
-        let folder = self.layout.look(runtime)?;
+        let is_whole = self.is_whole(runtime)?;
         if self.leader(runtime).is_some() {
             return Ok(RunStatus::Running);
         }
         let exit_code = self.exits().get(&runtime.runtime_id).copied();
-        Ok(if folder == Folder::Absent { RunStatus::Absent } else { RunStatus::Stopped { exit_code } })
+        Ok(if is_whole { RunStatus::Stopped { exit_code } } else { RunStatus::Absent })
     }
 
     pub fn endpoint(&self, runtime: &RuntimeRef) -> Result<Endpoint> {
@@ -255,7 +276,14 @@ impl Host {
         boot: &[BootFile],
     ) -> Result<()> {
         let home = self.layout.home(&runtime.runtime_id);
-        files::make_folder(&home)?;
+        // Made with its folder, and never by a start: it would be an empty one.
+        if !home.is_dir() {
+            let message =
+                format!("the home of {} is gone: {} is not there", runtime.runtime_id, home.display());
+            return Err(ProviderError::new(ErrorCode::HomeGone, message).with_action(
+                "Put it back where it was, or `pilot ws start NAME` makes the workspace anew, with an empty home.",
+            ));
+        }
         spawn::write_boot_files(&home, boot)?;
         if self.tree(runtime).leader().is_some() {
             return Ok(());

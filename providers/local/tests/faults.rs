@@ -298,3 +298,30 @@ async fn a_root_that_cannot_be_written_is_a_clear_error() {
     })
     .await;
 }
+
+/// One that is made for a start is an empty one, and nobody is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_home_that_is_gone_is_not_made_anew_by_a_start() {
+    let world = world();
+    let root = world.config().root;
+    run(world.bench(), |bench| async move {
+        let mut stack = bench.stack();
+        stack.up().await;
+        let (runtime, lifecycle) = (stack.runtime(), bench.provider.lifecycle());
+        let home = root.join(runtime.runtime_id.as_str()).join("home");
+        lifecycle.stop(&runtime, GRACE).await.unwrap();
+        let aside = home.with_file_name("elsewhere");
+        fs::rename(&home, &aside).unwrap();
+        assert_eq!(lifecycle.status(&runtime).await.unwrap(), RunStatus::Absent);
+        let error = lifecycle.start(&runtime).await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::HomeGone, "{error}");
+        let error = stack.create("process").await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::ProviderFailed, "{error}");
+        assert!(!home.exists() && processes(&runtime) == 0);
+
+        fs::rename(&aside, &home).unwrap();
+        lifecycle.start(&runtime).await.unwrap();
+        stack.down().await;
+    })
+    .await;
+}

@@ -126,7 +126,7 @@ impl<'a> Machine<'a> {
         self.engine.ask("create the container", docker.create_container(Some(options), body)).await.map(drop)
     }
 
-    /// Changes limits and generation in place, and the image by another container, which runs only if the one before did.
+    /// Changes limits and generation in place, and all else by another container, which runs only if the one before did.
     /// Returns the port while it runs.
     pub async fn update(&self, inputs: &Inputs, boot: &[BootFile]) -> Result<Option<u16>> {
         let before = self.must_be_newest(inputs.generation).await?.ok_or_else(|| self.missing())?;

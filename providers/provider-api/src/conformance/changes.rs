@@ -150,16 +150,34 @@ pub async fn another_image_keeps_the_home_and_what_runs_runs(bench: &Bench) {
     keeps_the_home(bench, |spec| RuntimeSpec { image: Some(other), ..spec.clone() }).await;
 }
 
-pub async fn another_image_starts_nothing_that_is_stopped(bench: &Bench) {
-    let mut stack = up_with_a_file(bench).await;
+/// A change of what is stopped leaves it so, and it can be started then. Gives the stack, of which nothing runs before that.
+async fn starts_nothing(bench: &Bench, change: impl FnOnce(&RuntimeSpec) -> RuntimeSpec) -> Stack {
+    let mut stack = bench.stack();
+    stack.up().await;
+    if bench.provider.describe().persistent_home {
+        bench.hands.write_home(&stack.runtime(), FILE, TEXT).await;
+    }
     let lifecycle = bench.provider.lifecycle();
     lifecycle.stop(&stack.runtime(), Duration::from_secs(5)).await.unwrap();
-    let image = Some(other_image(bench).await);
-    stack.change_to(RuntimeSpec { generation: 2, image, ..stack.spec.clone() }).await;
+    let spec = change(&stack.spec);
+    stack.change_to(RuntimeSpec { generation: 2, ..spec }).await;
     let status = lifecycle.status(&stack.runtime()).await.unwrap();
     assert!(matches!(status, RunStatus::Stopped { .. }), "{status:?}");
     assert!(!bench.hands.runs(&stack.runtime()).await);
     lifecycle.start(&stack.runtime()).await.unwrap();
     eventually("the instance runs", async || bench.hands.runs(&stack.runtime()).await).await;
-    the_file_is_there(bench, &stack).await;
+    stack
+}
+
+pub async fn another_git_source_starts_nothing_that_is_stopped(bench: &Bench) {
+    let git = GitSource { url: "https://git.example/team/app.git".to_owned(), reference: None };
+    starts_nothing(bench, |spec| RuntimeSpec { git: Some(git), ..spec.clone() }).await;
+}
+
+pub async fn another_image_starts_nothing_that_is_stopped(bench: &Bench) {
+    let image = Some(other_image(bench).await);
+    let stack = starts_nothing(bench, |spec| RuntimeSpec { image, ..spec.clone() }).await;
+    if bench.provider.describe().persistent_home {
+        the_file_is_there(bench, &stack).await;
+    }
 }
