@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -134,18 +134,20 @@ impl Host {
 
     /// Also ends what still runs in it, so that no process is ever left without its folder.
     pub fn remove_folder(&self, runtime: &RuntimeRef, generation: u64) -> Result<()> {
-        let lock = self.lock(runtime)?;
-        let folder = self.layout.look(runtime)?;
-        self.layout.must_be_newest(&runtime.runtime_id, generation)?;
-        self.layout.pass(runtime)?;
-        match folder {
-            Folder::Absent => self.end(runtime)?,
-            Folder::Blank | Folder::Ours => {
-                self.end(runtime)?;
-                self.empty_folder(runtime)?;
+        loop {
+            let lock = self.lock(runtime)?;
+            let folder = self.layout.look(runtime)?;
+            self.layout.must_be_newest(&runtime.runtime_id, generation)?;
+            self.layout.pass(runtime)?;
+            self.end(runtime)?;
+            let aside = if folder == Folder::Absent { Vec::new() } else { self.empty_folder(runtime)? };
+            if aside.is_empty() {
+                return lock.remove();
             }
+            // As long as it takes, and nobody waits for it.
+            drop(lock);
+            aside.iter().try_for_each(|tree| files::remove_tree(tree))?;
         }
-        lock.remove()
     }
 
     /// Defines the process and makes it run. An error with `Partial` means that the definition and its
@@ -349,17 +351,24 @@ impl Host {
     }
 
     /// Removes all that a runtime's folder holds, its marker last: until then the folder is ours, and a
-    /// delete that was broken off can go on.
-    fn empty_folder(&self, runtime: &RuntimeRef) -> Result<()> {
+    /// delete that was broken off can go on. What has files in it is put aside under another name instead, and
+    /// given to be removed first; call with the lock held, and again then.
+    fn empty_folder(&self, runtime: &RuntimeRef) -> Result<Vec<PathBuf>> {
         let folder = self.layout.folder(&runtime.runtime_id);
         let marker = self.layout.marker(&runtime.runtime_id);
         let entries = std::fs::read_dir(&folder).map_err(|error| files::unusable("read", &folder, &error))?;
+        let mut aside = Vec::new();
         for entry in entries.flatten().filter(|entry| entry.path() != marker) {
-            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
-            if is_folder { files::remove_tree(&entry.path())? } else { files::remove_file(&entry.path())? }
+            match entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                true => aside.push(files::put_aside(&entry.path())?),
+                false => files::remove_file(&entry.path())?,
+            }
         }
-        files::remove_file(&marker)?;
-        files::remove_folder_if_empty(&folder)
+        if aside.is_empty() {
+            files::remove_file(&marker)?;
+            files::remove_folder_if_empty(&folder)?;
+        }
+        Ok(aside)
     }
 
     fn definition(&self, runtime: &RuntimeRef) -> Result<Definition> {
