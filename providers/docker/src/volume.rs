@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bollard::Docker;
 use bollard::models::{Volume, VolumeCreateRequest};
 use bollard::query_parameters::RemoveVolumeOptions;
 use provider_api::resource::parse;
@@ -46,19 +47,20 @@ impl VolumeResource {
         };
         engine.ask("create the volume", docker.create_volume(body)).await
     }
+}
 
-    async fn remove(&self, engine: &Engine, name: &str) -> Result<()> {
-        let docker = engine.docker().await?;
-        let deadline = tokio::time::Instant::now() + RELEASE;
-        loop {
-            let removal = docker.remove_volume(name, None::<RemoveVolumeOptions>);
-            match engine.ask("remove the volume", removal).await {
-                Ok(()) | Err(Failure::Absent(_)) => return Ok(()),
-                Err(Failure::Conflict(_)) if tokio::time::Instant::now() < deadline => {}
-                Err(other) => return Err(other.into()),
-            }
-            tokio::time::sleep(PAUSE).await;
+/// Also of what is gone already. Takes as long as it has files.
+pub(crate) async fn remove(engine: &Engine, name: &str) -> Result<()> {
+    let deadline = tokio::time::Instant::now() + RELEASE;
+    loop {
+        let removal =
+            |docker: Docker| async move { docker.remove_volume(name, None::<RemoveVolumeOptions>).await };
+        match engine.remove("remove the volume", removal).await {
+            Ok(()) | Err(Failure::Absent(_)) => return Ok(()),
+            Err(Failure::Conflict(_)) if tokio::time::Instant::now() < deadline => {}
+            Err(other) => return Err(other.into()),
         }
+        tokio::time::sleep(PAUSE).await;
     }
 }
 
@@ -117,7 +119,7 @@ impl Resource for VolumeResource {
             // The network of the same runtime goes as well. What keeps that from going keeps the files too.
             let id = names::name(&inputs.runtime_id);
             network::must_have_no_strangers(&engine, &id, &inputs.runtime_id).await?;
-            self.remove(&engine, &name).await?;
+            remove(&engine, &name).await?;
         }
         fence::forget(&engine, &inputs.runtime()).await
     }
