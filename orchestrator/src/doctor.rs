@@ -245,7 +245,7 @@ mod tests {
             runtime_id: runtime_id.clone(),
             kind: "container".to_owned(),
             id: format!("c-{runtime_id}"),
-            home: false,
+            home: provider_api::Home::No,
         };
         let name: ProviderName = "docker".parse().unwrap();
         let runtimes = HashSet::from([known.clone()]);

@@ -17,6 +17,9 @@ const PAUSES: [Duration; 4] =
 /// Nobody is asked to wait longer than this, whatever a vendor says.
 const LONGEST: Duration = Duration::from_secs(120);
 
+/// How long one removal may take: a home can hold millions of files.
+const REMOVAL: Duration = Duration::from_secs(60 * 60);
+
 /// Applies the stack; `refresh` looks first at what is really there.
 pub async fn apply(run: &Arc<Run>, stack: &Stack, refresh: bool) -> Result<(), Problem> {
     again(run, stack, || async {
@@ -29,8 +32,10 @@ pub async fn apply(run: &Arc<Run>, stack: &Stack, refresh: bool) -> Result<(), P
 
 /// Deletes all that the stack has made.
 pub async fn destroy(run: &Arc<Run>, stack: &Stack) -> Result<(), Problem> {
-    let destroy =
-        || async { run.parts.engine.destroy(stack, &run.engine_options(), run.right_on(stack)).await };
+    let destroy = || async {
+        let options = run.engine_options().timeout(REMOVAL);
+        run.parts.engine.destroy(stack, &options, run.right_on(stack)).await
+    };
     again(run, stack, destroy).await
 }
 
@@ -42,7 +47,7 @@ pub async fn protect(run: &Arc<Run>, stack: &Stack, protect: bool) -> Result<boo
 /// The same, but for what holds the user's files and what that needs.
 pub async fn destroy_but_home(run: &Arc<Run>, stack: &Stack) -> Result<(), Problem> {
     let destroy = || async {
-        let options = run.engine_options().exclude_protected(true);
+        let options = run.engine_options().timeout(REMOVAL).exclude_protected(true);
         run.parts.engine.destroy_but_protected(stack, &options, run.right_on(stack)).await
     };
     again(run, stack, destroy).await

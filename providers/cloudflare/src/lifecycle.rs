@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use contracts::workspace::Endpoint;
 use contracts::{ErrorCode, InstallationId};
 use http::Method;
-use provider_api::{Inventory, Lifecycle, OwnedObject, ProviderError, Result, RunStatus, RuntimeRef};
+use provider_api::{Home, Inventory, Lifecycle, OwnedObject, ProviderError, Result, RunStatus, RuntimeRef};
 use serde_json::json;
 
 use crate::Cloud;
@@ -95,7 +95,7 @@ impl Inventory for CloudflareLifecycle {
                 runtime_id: id.parse().ok()?,
                 kind: "runtime".to_owned(),
                 id: id.to_owned(),
-                home: false,
+                home: Home::No,
             })
         };
         Ok(ids.iter().filter_map(owned).collect())

@@ -64,10 +64,8 @@ impl Resource for ContainerResource {
                 PropertyType::String,
                 "Cloned into the workspace at its first boot.",
             )
-            .replaces()
             .example("https://git.example.com/team/app.git"),
-            Property::optional("gitRef", PropertyType::String, "A branch or tag of the repository.")
-                .replaces(),
+            Property::optional("gitRef", PropertyType::String, "A branch or tag of the repository."),
         ]);
         ResourceSchema {
             token: CONTAINER,

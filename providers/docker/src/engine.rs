@@ -19,10 +19,8 @@ use crate::egress::{Closed, Egress};
 use crate::failure::{Answer, Failure, classify, image_missing, timed_out};
 use crate::settings::{self, Address, Host};
 use crate::subnet::Pool;
-use crate::transport;
+use crate::{Timing, transport};
 
-/// Creating and starting are slow on a busy host; nothing healthy takes longer than this.
-const CALL: Duration = Duration::from_secs(60);
 /// To look at one object takes milliseconds, and a second on a host that is short of everything.
 const LOOK: Duration = Duration::from_secs(20);
 const CONNECT: Duration = Duration::from_secs(2);
@@ -39,6 +37,7 @@ pub(crate) struct Engine {
     /// What its instances may send.
     pub egress: Egress,
     pub closed: Closed,
+    pub timing: Timing,
     /// How it was found, when the operator has named no hosts.
     chosen: Option<Chosen>,
     client: OnceCell<Docker>,
@@ -48,7 +47,7 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    pub fn new(host: Host, chosen: Option<Chosen>, config: &DockerConfig) -> Result<Self> {
+    pub fn new(host: Host, chosen: Option<Chosen>, config: &DockerConfig, timing: Timing) -> Result<Self> {
         let settings = &config.settings;
         Ok(Self {
             host,
@@ -57,6 +56,7 @@ impl Engine {
             confinement: Confinement::read(settings)?,
             egress: Egress::read(settings, &config.image)?,
             closed: Closed::default(),
+            timing,
             chosen,
             client: OnceCell::new(),
             has_gvisor: OnceCell::new(),
@@ -75,7 +75,7 @@ impl Engine {
             let docker = transport::open(&self.host.address)?;
             // An older engine refuses a newer API version outright instead of falling back.
             let docker = within(self.patience(), "connect", docker.negotiate_version()).await?;
-            Ok::<_, ProviderError>(docker.with_timeout(CALL))
+            Ok::<_, ProviderError>(docker.with_timeout(self.timing.call))
         };
         self.client.get_or_try_init(connect).await.map_err(|error| self.name(error))
     }
@@ -86,7 +86,7 @@ impl Engine {
         doing: &str,
         call: impl Future<Output = std::result::Result<T, Error>>,
     ) -> Answer<T> {
-        self.limited(CALL, doing, call).await
+        self.limited(self.timing.call, doing, call).await
     }
 
     /// The same for what only looks at one object.
@@ -96,6 +96,16 @@ impl Engine {
         call: impl Future<Output = std::result::Result<T, Error>>,
     ) -> Answer<T> {
         self.limited(LOOK, doing, call).await
+    }
+
+    /// The same for what takes as long as that has files which it removes.
+    pub async fn remove<T, F>(&self, doing: &str, call: impl FnOnce(Docker) -> F) -> Answer<T>
+    where
+        F: Future<Output = std::result::Result<T, Error>>,
+    {
+        let limit = self.timing.removal;
+        let docker = self.docker().await?.clone().with_timeout(limit);
+        self.limited(limit, doing, call(docker)).await
     }
 
     async fn limited<T>(

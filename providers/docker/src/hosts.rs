@@ -20,7 +20,7 @@ use crate::engine::Engine;
 use crate::failure::Failure;
 use crate::locks::Locks;
 use crate::placement::{Need, Room, choose, no_room};
-use crate::{DockerConfig, container, declare, fence, names, room, settings};
+use crate::{DockerConfig, Timing, container, declare, fence, names, room, settings};
 
 /// For so long a place is kept for a runtime whose container is not made yet.
 const KEPT: Duration = Duration::from_secs(300);
@@ -34,13 +34,13 @@ pub(crate) struct Hosts {
 }
 
 impl Hosts {
-    pub fn new(config: DockerConfig) -> Self {
-        let engines = Self::read(&config);
+    pub fn new(config: DockerConfig, timing: Timing) -> Self {
+        let engines = Self::read(&config, timing);
         Self { config, locks: Locks::default(), engines, kept: Mutex::default() }
     }
 
-    fn read(config: &DockerConfig) -> Result<Vec<Arc<Engine>>> {
-        let engine = |host, chosen| Engine::new(host, chosen, config).map(Arc::new);
+    fn read(config: &DockerConfig, timing: Timing) -> Result<Vec<Arc<Engine>>> {
+        let engine = |host, chosen| Engine::new(host, chosen, config, timing).map(Arc::new);
         let named = config.host.as_deref();
         match settings::hosts_unless(&config.settings, named)? {
             Some(hosts) => hosts.into_iter().map(|host| engine(host, None)).collect(),

@@ -40,6 +40,7 @@ mod volume;
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use contracts::InstallationId;
@@ -74,6 +75,21 @@ pub struct DockerConfig {
     pub ports: Option<PortRange>,
 }
 
+/// How long this module waits for the answer to one call.
+#[derive(Debug, Clone, Copy)]
+pub struct Timing {
+    /// Creating and starting are slow on a busy host; nothing healthy takes longer than this.
+    pub call: Duration,
+    /// To remove a home or a container with many files takes minutes.
+    pub removal: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self { call: Duration::from_secs(60), removal: Duration::from_secs(15 * 60) }
+    }
+}
+
 /// The `docker` provider module.
 pub struct DockerProvider {
     hosts: Arc<Hosts>,
@@ -82,7 +98,12 @@ pub struct DockerProvider {
 impl DockerProvider {
     /// Connects at the first use, so this works without an engine.
     pub fn new(config: DockerConfig) -> Self {
-        Self { hosts: Arc::new(Hosts::new(config)) }
+        Self::with_timing(config, Timing::default())
+    }
+
+    /// The same with other limits, for tests.
+    pub fn with_timing(config: DockerConfig, timing: Timing) -> Self {
+        Self { hosts: Arc::new(Hosts::new(config, timing)) }
     }
 }
 

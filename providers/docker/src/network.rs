@@ -293,8 +293,9 @@ impl Resource for NetworkResource {
     async fn update(&self, request: UpdateRequest) -> Result<Properties> {
         let inputs: Owned = parse(&request.new_inputs)?;
         let engine = self.hosts.of(&inputs.runtime_id).await?;
-        let found = find(&engine, &request.id).await?.first().map(labels);
-        inputs.admit(&engine, ("network", &request.id), found.as_ref(), request.fence).await?;
+        let (found, object) = (find(&engine, &request.id).await?, ("network", request.id.as_str()));
+        let found = labels(found.first().ok_or_else(|| ProviderError::gone(object))?);
+        inputs.admit(&engine, object, Some(&found), request.fence).await?;
         Ok(inputs.outputs(&request.id))
     }
 

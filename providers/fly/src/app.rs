@@ -144,7 +144,11 @@ impl Resource for AppResource {
     async fn update(&self, request: UpdateRequest) -> Result<Properties> {
         let owned: Owned = parse(&request.new_inputs)?;
         let runtime = owned.runtime().under(request.fence);
-        self.fly.app_is_ours(&runtime).await?;
+        // A hint is not enough to know that it is there.
+        self.fly.app_gone(&runtime);
+        if !self.fly.app_is_ours(&runtime).await? {
+            return Err(ProviderError::gone(("app", &request.id)));
+        }
         Instance::new(&self.fly, &runtime).may_write(owned.generation).await?;
         Ok(outputs(&owned))
     }

@@ -220,9 +220,7 @@ impl Resource for VolumeResource {
         let volumes = self.list(&inputs.app).await?.unwrap_or_default();
         let id = owned::split(&request.id).map_or(request.id.as_str(), |(_, id)| id);
         let Some(volume) = volumes.iter().find(|volume| volume.id == id) else {
-            let message = format!("there is no volume {id} in the app {}", inputs.app);
-            return Err(ProviderError::new(ErrorCode::ProviderFailed, message)
-                .with_action("`pilot stack diff NAME` shows what is gone."));
+            return Err(ProviderError::gone(("volume", &request.id)));
         };
         if inputs.size_gb > volume.size_gb {
             let extended = self.fly.client()?.extend_volume(&inputs.app, id, inputs.size_gb).await;

@@ -139,7 +139,7 @@ pub trait Resource: Send + Sync {
     async fn read(&self, request: ReadRequest) -> Result<Option<ReadState>>;
 
     /// Changes in place what `diff` did not mark as replacing, and returns the new outputs. Must not
-    /// touch user data.
+    /// touch user data. What is gone cannot be changed, and is not made anew: [`ProviderError::gone`].
     async fn update(&self, request: UpdateRequest) -> Result<Properties>;
 
     /// Idempotent: what is already gone is a success.

@@ -25,7 +25,10 @@ enum Flaw {
     IgnoresFences,
     StartsWithoutAWordOfItsFence,
     ListsAllAsOnesOwn,
+    ListsWhatIsLeftAsTheHome,
     KeepsWhatIsShared,
+    UpdatesWhatIsGone,
+    ReplacesForAnotherSource,
     SaysOfManyWhatItKnowsOfNone,
     Logs(String),
 }
@@ -103,6 +106,10 @@ impl Inventory for FlawedInventory {
         let mut owned = self.list_owned(&runtime.installation).await?;
         owned
             .retain(|object| self.flaw == Flaw::ListsAllAsOnesOwn || object.runtime_id == runtime.runtime_id);
+        if self.flaw == Flaw::ListsWhatIsLeftAsTheHome {
+            let (runtime_id, kind) = (runtime.runtime_id.clone(), "fence".to_owned());
+            owned.push(OwnedObject { runtime_id, kind, id: "6".to_owned(), home: Home::Is });
+        }
         Ok(owned)
     }
 }
@@ -115,7 +122,12 @@ struct FlawedResource {
 #[async_trait]
 impl Resource for FlawedResource {
     fn schema(&self) -> ResourceSchema {
-        self.inner.schema()
+        let mut schema = self.inner.schema();
+        let is_source = |property: &&mut Property| property.name.starts_with("git");
+        for property in schema.inputs.iter_mut().filter(is_source) {
+            property.replaces |= self.flaw == Flaw::ReplacesForAnotherSource;
+        }
+        schema
     }
 
     async fn create(&self, request: CreateRequest) -> Result<Created> {
@@ -137,8 +149,11 @@ impl Resource for FlawedResource {
     }
 
     async fn update(&self, request: UpdateRequest) -> Result<Properties> {
-        let fence = self.flaw.said(request.fence);
-        self.inner.update(UpdateRequest { fence, ..request }).await
+        let (fence, inputs) = (self.flaw.said(request.fence), request.new_inputs.clone());
+        match self.inner.update(UpdateRequest { fence, ..request }).await {
+            Err(_) if self.flaw == Flaw::UpdatesWhatIsGone => Ok(inputs),
+            other => other,
+        }
     }
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
@@ -244,7 +259,10 @@ async fn each_flaw_breaks_its_promise_and_what_is_not_offered_is_not_applicable(
         (Flaw::StartsWithoutAWordOfItsFence, "a_write_with_a_lower_fence_is_refused_and_changes_nothing"),
         (Flaw::SaysOfManyWhatItKnowsOfNone, "what_is_said_of_many_is_what_is_said_of_each"),
         (Flaw::SaysOfManyWhatItKnowsOfNone, "what_cannot_be_reached_is_never_read_as_gone"),
+        (Flaw::ListsWhatIsLeftAsTheHome, "a_home_that_was_removed_is_not_listed_as_one"),
         (Flaw::ListsAllAsOnesOwn, "what_one_runtime_owns_is_what_the_installation_owns_of_it"),
+        (Flaw::UpdatesWhatIsGone, "what_is_gone_cannot_be_updated"),
+        (Flaw::ReplacesForAnotherSource, "another_git_source_starts_nothing_that_is_stopped"),
         (Flaw::KeepsWhatIsShared, "what_is_shared_is_deleted_once_and_can_be_made_anew"),
         (Flaw::Logs(String::new()), "the_credential_is_never_shown"),
     ] {

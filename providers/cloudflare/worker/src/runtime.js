@@ -65,6 +65,8 @@ export class Runtime extends DurableObject {
   ensure(call) {
     return this.#alone(async () => {
       const sent = owner(call);
+      // Made by a create alone, which brings its boot files.
+      if (call.update === true) this.#known(call);
       if (this.#record) mayChange(this.#record, call);
       const { storage } = this.ctx;
       // The index first: a runtime that exists is always listed.

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use bollard::Docker;
 use bollard::models::{ContainerInspectResponse, ContainerState, ContainerStateStatusEnum};
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, InspectContainerOptions, RemoveContainerOptionsBuilder,
@@ -19,7 +20,8 @@ use crate::{boot, egress, fence, generation, logs, names, network};
 const ATTEMPTS: u32 = 5;
 /// What a container gets to end by itself before it is removed.
 const FAREWELL: Duration = Duration::from_secs(5);
-const REMOVAL: Duration = Duration::from_secs(30);
+/// What the engine gets for a stop besides that.
+const STOP: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(50);
 const ERROR_LOG_BYTES: usize = 2000;
 
@@ -126,7 +128,7 @@ impl<'a> Machine<'a> {
         self.engine.ask("create the container", docker.create_container(Some(options), body)).await.map(drop)
     }
 
-    /// Changes limits and generation in place, and the image by another container, which runs only if the one before did.
+    /// Changes limits and generation in place, and all else by another container, which runs only if the one before did.
     /// Returns the port while it runs.
     pub async fn update(&self, inputs: &Inputs, boot: &[BootFile]) -> Result<Option<u16>> {
         let before = self.must_be_newest(inputs.generation).await?.ok_or_else(|| self.missing())?;
@@ -271,7 +273,7 @@ impl<'a> Machine<'a> {
             RunStatus::Stopped { .. } | RunStatus::Absent => return Ok(()),
         }
         let seconds = i32::try_from(grace.as_secs_f64().ceil() as i64).unwrap_or(i32::MAX);
-        let limit = grace + REMOVAL;
+        let limit = grace + STOP;
         let docker = self.engine.docker().await?.clone().with_timeout(limit);
         let options = StopContainerOptionsBuilder::default().t(seconds).build();
         let stop = docker.stop_container(self.id(&found), Some(options));
@@ -282,12 +284,12 @@ impl<'a> Machine<'a> {
     pub async fn remove(&self) -> Result<()> {
         let Some(found) = self.find().await? else { return Ok(()) };
         self.stop(FAREWELL).await?;
-        let docker = self.engine.docker().await?;
         let id = self.id(&found);
-        let deadline = tokio::time::Instant::now() + REMOVAL;
+        let deadline = tokio::time::Instant::now() + self.engine.timing.removal;
         loop {
             let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
-            match self.engine.ask("remove the container", docker.remove_container(id, Some(options))).await {
+            let removal = |docker: Docker| async move { docker.remove_container(id, Some(options)).await };
+            match self.engine.remove("remove the container", removal).await {
                 Ok(()) | Err(Failure::Absent(_)) => return Ok(()),
                 // Its removal is already under way.
                 Err(Failure::Conflict(_)) if tokio::time::Instant::now() < deadline => {}

@@ -94,10 +94,13 @@ macro_rules! __for_each_conformance_case {
         Nothing delete_twice_is_a_success;
         Nothing what_is_half_made_is_deleted;
         Nothing what_was_removed_by_hand_reads_as_none_and_is_made_again;
+        Nothing what_is_gone_cannot_be_updated;
         Nothing an_import_finds_the_inputs;
         Nothing a_new_generation_changes_in_place_and_keeps_the_instance;
         PersistentHome the_home_is_declared_as_protected_and_nothing_that_runs_is;
+        PersistentHome a_home_that_was_removed_is_not_listed_as_one;
         PersistentHome another_git_source_keeps_the_home;
+        Nothing another_git_source_starts_nothing_that_is_stopped;
         PersistentHome another_size_keeps_the_home;
         Images what_an_image_is_called_is_looked_up_and_declared;
         Images another_image_keeps_the_home_and_what_runs_runs;

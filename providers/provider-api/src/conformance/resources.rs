@@ -3,7 +3,7 @@
 use contracts::RuntimeId;
 
 use crate::conformance::{Bench, Stack};
-use crate::{DiffRequest, RunStatus};
+use crate::{DiffRequest, Outcome, RunStatus};
 
 pub async fn a_declaration_is_the_same_every_time_and_passes_its_own_check(bench: &Bench) {
     let mut stack = bench.stack();
@@ -130,4 +130,21 @@ pub async fn an_import_finds_the_inputs(bench: &Bench) {
         assert_eq!(imported.inputs, *inputs, "{name}");
         assert_eq!(imported.id, created.id);
     }
+}
+
+/// Who makes a home for it makes an empty one.
+pub async fn what_is_gone_cannot_be_updated(bench: &Bench) {
+    let mut stack = bench.stack();
+    stack.up().await;
+    for name in stack.names().iter().rev() {
+        bench.hands.remove(&stack.runtime(), name).await;
+        let left = bench.hands.objects(&stack.runtime()).await;
+        let error = stack.update(name).await.expect_err(name);
+        assert_eq!(error.outcome, Outcome::NothingHappened, "{name}: {error}");
+        assert!(error.action.is_some(), "{name}: {error}");
+        assert_eq!(stack.read(name).await.unwrap(), None, "{name} was made by an update");
+        assert_eq!(bench.hands.objects(&stack.runtime()).await, left, "{name}");
+    }
+    stack.up().await;
+    assert!(bench.hands.runs(&stack.runtime()).await);
 }
