@@ -141,6 +141,10 @@ impl Provider for Measured {
         self.provider.shared(installation)
     }
 
+    fn suspends(&self, size: &str) -> bool {
+        self.provider.suspends(size)
+    }
+
     fn concurrency(&self) -> usize {
         self.provider.concurrency()
     }
