@@ -48,8 +48,11 @@ impl Lifecycle {
         let digest = digest(OperationKind::Suspend, name);
         let ask = async {
             let row = self.row(name).await?;
-            if !self.providers.serving(&row)?.describe().suspend {
-                let detail = format!("The provider {} cannot suspend workspaces.", row.provider);
+            if !self.providers.serving(&row)?.suspends(&row.size) {
+                let detail = format!(
+                    "The provider {} cannot suspend workspaces of the size {}.",
+                    row.provider, row.size
+                );
                 return Err(Problem::new(ErrorCode::CapabilityUnsupported, detail).with_action(format!(
                     "`pilot ws stop {}` stops it; `pilot provider ls` shows who can.",
                     row.slug

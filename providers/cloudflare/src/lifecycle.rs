@@ -65,7 +65,7 @@ impl Lifecycle for CloudflareLifecycle {
             );
         }
         let config = &self.cloud.config;
-        let host = self.cloud.api.host(config).await?.to_owned();
+        let host = self.cloud.api.host(config).await?;
         let headers = BTreeMap::from([(RUNTIME_HEADER.to_owned(), runtime.runtime_id.to_string())]);
         let mut endpoint = Endpoint { host, port: HTTPS, tls: true, headers };
         if config.settings.get("workerUrl").is_some() {

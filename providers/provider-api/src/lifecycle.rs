@@ -96,6 +96,7 @@ pub trait Lifecycle: Send + Sync {
     }
 
     /// Where the instance's backend is reached. Stable while the instance runs, and over a suspend.
+    /// One that [`Endpoint::usable`] refuses is none: the gateway does not connect there.
     async fn endpoint(&self, runtime: &RuntimeRef) -> Result<Endpoint>;
 }
 

@@ -97,6 +97,11 @@ pub trait Provider: Send + Sync {
         Ok(Declared::default())
     }
 
+    /// Whether an instance of this size can be suspended, where the provider can suspend at all.
+    fn suspends(&self, _size: &str) -> bool {
+        self.describe().suspend
+    }
+
     /// How many runtimes one program makes or deletes here at a time; those that boot do not count.
     fn concurrency(&self) -> usize {
         8

@@ -18,6 +18,7 @@ enum Flaw {
     ReadsErrorsAsGone,
     TellsErrorsAsAbsent,
     SwallowsErrorsOfDelete,
+    DeletesByItsMemoryAlone,
     AdoptsWhateverIsThere,
     DeclaresAtRandom,
     ForgetsToStop,
@@ -157,7 +158,12 @@ impl Resource for FlawedResource {
     }
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
-        if self.flaw == Flaw::KeepsWhatIsShared && request.urn.contains("rt-shared") {
+        let keeps = match self.flaw {
+            Flaw::KeepsWhatIsShared => request.urn.contains("rt-shared"),
+            Flaw::DeletesByItsMemoryAlone => request.id.is_empty(),
+            _ => false,
+        };
+        if keeps {
             return Ok(());
         }
         let fence = self.flaw.said(request.fence);
@@ -248,6 +254,7 @@ async fn each_flaw_breaks_its_promise_and_what_is_not_offered_is_not_applicable(
         (Flaw::TellsErrorsAsAbsent, "what_cannot_be_reached_is_never_read_as_gone"),
         (Flaw::SwallowsErrorsOfDelete, "a_stale_generation_is_fenced_and_leaves_the_object_as_it_is"),
         (Flaw::SwallowsErrorsOfDelete, "what_cannot_be_reached_is_never_read_as_gone"),
+        (Flaw::DeletesByItsMemoryAlone, "what_no_state_knows_is_deleted_by_whose_it_is"),
         (Flaw::AdoptsWhateverIsThere, "the_objects_of_another_installation_are_never_touched"),
         (Flaw::AdoptsWhateverIsThere, "a_generation_that_an_update_made_stale_is_fenced"),
         (Flaw::DeclaresAtRandom, "a_declaration_is_the_same_every_time_and_passes_its_own_check"),

@@ -104,6 +104,22 @@ pub async fn what_is_half_made_is_deleted(bench: &Bench) {
     }
 }
 
+pub async fn what_no_state_knows_is_deleted_by_whose_it_is(bench: &Bench) {
+    let mut stack = bench.stack();
+    stack.up().await;
+    let mut other = bench.stack();
+    other.up().await;
+    let others = bench.hands.objects(&other.runtime()).await;
+    for (left, name) in stack.names().iter().enumerate().rev() {
+        stack.delete_blind(name).await.unwrap_or_else(|error| panic!("delete {name}: {error}"));
+        let objects = bench.hands.objects(&stack.runtime()).await;
+        assert_eq!(objects.len(), left, "{name} is gone, and nothing else: {objects:?}");
+    }
+    assert!(bench.owned().await.iter().all(|object| object.runtime_id == other.spec.runtime_id));
+    assert_eq!(bench.hands.objects(&other.runtime()).await, others);
+    other.down().await;
+}
+
 pub async fn what_was_removed_by_hand_reads_as_none_and_is_made_again(bench: &Bench) {
     let mut stack = bench.stack();
     stack.up().await;
