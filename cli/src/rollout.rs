@@ -109,6 +109,7 @@ fn reason(reason: SkipReason) -> &'static str {
         SkipReason::Changed => "was changed since",
         SkipReason::Deleted => "is deleted",
         SkipReason::Gone => "is gone",
+        SkipReason::HomeGone => "its home is gone",
         SkipReason::Ended => "its turn did not come",
     }
 }

@@ -128,6 +128,9 @@ pub enum SkipReason {
     Deleted,
     /// Nothing of it is there any more.
     Gone,
+    /// Its home is gone, and another image begins none anew.
+    #[serde(rename = "home_gone")]
+    HomeGone,
     /// The rollout ended before its turn.
     Ended,
 }
@@ -140,6 +143,7 @@ impl SkipReason {
             SkipReason::Changed => "changed",
             SkipReason::Deleted => "deleted",
             SkipReason::Gone => "gone",
+            SkipReason::HomeGone => "home_gone",
             SkipReason::Ended => "ended",
         }
     }

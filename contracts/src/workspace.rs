@@ -8,6 +8,7 @@ use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
+pub use crate::endpoint::Endpoint;
 use crate::ids::{OperationId, ProviderName, RuntimeId, Slug, WorkspaceId};
 use crate::operation::Operation;
 use crate::problem::Problem;
@@ -279,35 +280,6 @@ pub enum RouteEvent {
 #[serde(rename_all = "camelCase")]
 pub struct RouteList {
     pub routes: Vec<Route>,
-}
-
-/// The address of an instance's backend, as the gateway reaches it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Endpoint {
-    /// A name or an IP address.
-    pub host: String,
-    pub port: u16,
-    /// Whether the backend is reached through TLS, with a certificate for `host`.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub tls: bool,
-    /// Sent with each request, for example what names one instance behind a shared address. Never a
-    /// credential. `host` replaces the one of the address.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub headers: BTreeMap<String, String>,
-}
-
-impl Endpoint {
-    /// An address that speaks plain HTTP and has no other instance behind it.
-    pub fn plain(host: impl Into<String>, port: u16) -> Self {
-        Self { host: host.into(), port, tls: false, headers: BTreeMap::new() }
-    }
-}
-
-impl std::fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}", self.host, self.port)
-    }
 }
 
 /// A provider module as `GET /v1/providers` shows it.

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use contracts::stray::Stray;
 use contracts::workspace::Workspace;
-use contracts::{ErrorCode, Problem, ProviderName, RuntimeId};
-use provider_api::OwnedObject;
+use contracts::{ErrorCode, InstallationId, Problem, ProviderName, RuntimeId};
+use provider_api::{Finding, OwnedObject};
 use rustix::fs::Access;
 
 use crate::boot::DataFolderBoot;
@@ -42,6 +42,11 @@ impl Check {
             Err(problem) => Self { name, ok: false, detail: problem.detail, action: problem.action },
         }
     }
+
+    fn of(provider: &ProviderName, found: Finding) -> Self {
+        let Finding { name, ok, detail, action } = found;
+        Self { name: format!("{provider}: {name}"), ok, detail, action }
+    }
 }
 
 /// Every check, in the order in which a create needs them.
@@ -56,22 +61,39 @@ pub async fn run(config: &DoctorConfig) -> Vec<Check> {
             return checks;
         }
     };
+    let installation = installation(&config.layout);
     for provider in providers.all() {
         let described = provider.describe();
         let result = provider.ready().await.map_err(provider_problem);
         let name = format!("provider {}", described.name);
+        let is_ready = result.is_ok();
         checks.push(Check::new(&name, result.map(|()| format!("usable; {}", described.isolation))));
+        if let (true, Some(installation)) = (is_ready, &installation) {
+            checks.extend(
+                provider
+                    .examine(installation)
+                    .await
+                    .into_iter()
+                    .map(|found| Check::of(&described.name, found)),
+            );
+        }
     }
     checks
+}
+
+/// Of a data folder that was used before.
+fn installation(layout: &Layout) -> Option<InstallationId> {
+    layout.read_secret("installation").and_then(|text| text.parse().ok())
 }
 
 /// What exists outside with the labels of this data folder's installation, by provider. One that cannot be asked is left
 /// out: its own check says why.
 pub async fn owned(config: &DoctorConfig) -> Vec<(ProviderName, Vec<OwnedObject>)> {
     let boot = std::sync::Arc::new(DataFolderBoot::new(config.layout.clone(), None));
-    let installation = config.layout.read_secret("installation").and_then(|text| text.parse().ok());
     let providers = Providers::build(&config.layout, &config.tools, &config.settings, boot);
-    let (Some(installation), Ok(providers)) = (installation, providers) else { return Vec::new() };
+    let (Some(installation), Ok(providers)) = (installation(&config.layout), providers) else {
+        return Vec::new();
+    };
     let mut all = Vec::new();
     for provider in providers.all() {
         let Some(inventory) = provider.inventory() else { continue };
@@ -223,7 +245,7 @@ mod tests {
             runtime_id: runtime_id.clone(),
             kind: "container".to_owned(),
             id: format!("c-{runtime_id}"),
-            home: false,
+            home: provider_api::Home::No,
         };
         let name: ProviderName = "docker".parse().unwrap();
         let runtimes = HashSet::from([known.clone()]);

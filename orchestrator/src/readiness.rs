@@ -124,7 +124,8 @@ async fn address(target: &Target<'_>, looked: Instant) -> Result<Endpoint, Probl
         }
     };
     match steady(looked, ask).await? {
-        Ok(endpoint) => Ok(endpoint),
+        // What the gateway would not use is not ready, and the same judge says so now.
+        Ok(endpoint) => endpoint.usable().map(|_| endpoint),
         Err(stopped) => Err(stopped_while_booting(target, stopped).await),
     }
 }

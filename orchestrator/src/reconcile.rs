@@ -50,7 +50,7 @@ const AGAIN: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(60 * 
 const MEMORY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The principal of what is done here.
-const RECONCILER: &str = "reconciler";
+pub(crate) const RECONCILER: &str = "reconciler";
 
 /// What follows when something is not as it is desired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -156,7 +156,16 @@ impl Rollouts {
 
     /// What has become of its update.
     async fn outcome(&self, member: &Member) -> Result<Turn, Problem> {
-        let state = match self.update_of(member).await?.map(|update| update.state) {
+        let update = self.update_of(member).await?;
+        // It was refused before anything was changed.
+        let is_home = |problem: &Problem| problem.code == ErrorCode::HomeGone;
+        if update.as_ref().and_then(|update| update.error.as_ref()).is_some_and(is_home) {
+            return Ok(match self.row(member).await? {
+                Ok(row) => Turn::Skips(SkipReason::HomeGone, row.image),
+                Err(gone) => gone,
+            });
+        }
+        let state = match update.map(|update| update.state) {
             Some(OperationState::Queued | OperationState::Running) => MemberState::Running,
             Some(OperationState::Succeeded) => MemberState::Updated,
             Some(OperationState::Failed) | None => MemberState::Failed,
@@ -195,6 +204,9 @@ impl Rollouts {
             Ok(row) => row,
             Err(gone) => return Ok(gone),
         };
+        if row.home_is_gone() {
+            return Ok(Turn::Skips(SkipReason::HomeGone, row.image));
+        }
         let is_idle = self.store.unfinished_of(&row.runtime_id).await?.is_empty();
         let is_there = row.is_made_from(&member.target) && row.applied == row.generation;
         if is_idle && is_there && row.observed != Observed::Failed {

@@ -72,7 +72,10 @@ impl Sweeper {
         }
         self.round().await;
         let (strays, now) = (self.store.strays().await?, self.store.clock().await?);
-        let due = strays.iter().filter(|stray| !stray.object.home).map(|stray| self.due(stray.first_seen));
+        let due = strays
+            .iter()
+            .filter(|stray| !stray.object.stays_with_home())
+            .map(|stray| self.due(stray.first_seen));
         // What was due and is there all the same waits for the usual round.
         let first = due.filter_map(|due| Duration::try_from(due.duration_since(now)).ok()).min();
         Ok(first.unwrap_or(usual).clamp(Duration::from_secs(1), usual))
@@ -107,8 +110,11 @@ impl Sweeper {
             // Whoever knew the runtime would have had all of it, so it is nobody's since the first was seen.
             let is_due =
                 strays.iter().map(|stray| self.due(stray.first_seen)).min().is_some_and(|due| due <= now);
-            let names: Vec<String> =
-                strays.iter().filter(|stray| !stray.object.home).map(|stray| named(stray)).collect();
+            let names: Vec<String> = strays
+                .iter()
+                .filter(|stray| !stray.object.stays_with_home())
+                .map(|stray| named(stray))
+                .collect();
             if !is_due || names.is_empty() || self.store.known().await?.contains(runtime.as_str()) {
                 continue;
             }
@@ -143,7 +149,7 @@ impl Sweeper {
         };
         listed.retain(|object| !known.contains(object.runtime_id.as_str()));
         for object in self.store.keep_strays(provider, listed).await? {
-            let (runtime, home) = (&object.runtime_id, object.home);
+            let (runtime, home) = (&object.runtime_id, object.stays_with_home());
             let (kind, id) = (&object.kind, &object.id);
             tracing::warn!(%provider, %runtime, kind, id, home, "found what is of no workspace that is known");
         }
@@ -163,7 +169,7 @@ impl Sweeper {
         remains::delete(provider, &stack, &stack.protected(), None).await?;
         let left = inventory.list_of(&runtime).await.map_err(provider_problem)?;
         let left: BTreeSet<&str> =
-            left.iter().filter(|object| !object.home).map(|object| object.id.as_str()).collect();
+            left.iter().filter(|object| !object.stays_with_home()).map(|object| object.id.as_str()).collect();
         if left.is_empty() {
             return Ok(());
         }

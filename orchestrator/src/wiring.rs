@@ -150,8 +150,10 @@ impl Providers {
             boot: Arc::clone(&boot),
         }));
         let given = |name, known| settings.variables.settings(name, known);
-        let hosts = given("docker", provider_docker::SETTINGS)?;
+        let (hosts, fly) =
+            (given("docker", provider_docker::SETTINGS)?, given("fly", &provider_fly::SETTINGS)?);
         // What is given and cannot be meant is told at the start, and not by the first create.
+        provider_fly::check(&fly).map_err(crate::engine::provider_problem)?;
         provider_docker::check(&hosts, settings.docker_host.as_deref())
             .map_err(crate::engine::provider_problem)?;
         let docker = Arc::new(DockerProvider::new(DockerConfig {
@@ -166,7 +168,7 @@ impl Providers {
         let modules: Vec<Arc<dyn Provider>> = vec![
             local,
             docker,
-            Arc::new(FlyProvider::new(given("fly", &provider_fly::SETTINGS)?, boot.clone())),
+            Arc::new(FlyProvider::new(fly, boot.clone())),
             Arc::new(CloudflareProvider::new(CloudflareConfig {
                 settings: given("cloudflare", &CloudflareProvider::settings())?,
                 identity: identity(layout),
@@ -301,6 +303,9 @@ mod tests {
             assert_eq!(problem.code, ErrorCode::ProviderNotConfigured);
             assert!(problem.detail.contains(said), "{problem}");
         }
+        let settings = given(&[("PILOT_FLY_REACH", "internal")]);
+        let built = Providers::build(&layout, &ToolPaths::default(), &settings, boot);
+        assert!(built.err().unwrap().detail.contains("use flycast"), "an answer that leads nowhere");
     }
 
     #[test]

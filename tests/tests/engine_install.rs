@@ -130,6 +130,13 @@ impl Drop for Installation {
         for (remove, id) in self.objects() {
             docker(&[remove, &[id.as_str()]].concat());
         }
+        if let Some(id) = self.id.get() {
+            let keeper = format!("pilot-egress-{id}");
+            if docker(&["kill", "--signal", "USR1", &keeper]).is_some() {
+                docker(&["wait", &keeper]);
+            }
+            docker(&["rm", "--force", &keeper]);
+        }
         docker(&["volume", "rm", &self.name]);
     }
 }

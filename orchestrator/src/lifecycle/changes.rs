@@ -13,6 +13,7 @@ use super::keys::digest;
 use super::request::{self, ValidCreate};
 use super::service::{Caller, Lifecycle, not_found, slug_taken};
 use crate::engine::provider_problem;
+use crate::operations::home;
 use crate::store::{NewOperation, StoreError, WorkspaceRow};
 
 impl Lifecycle {
@@ -47,8 +48,11 @@ impl Lifecycle {
         let digest = digest(OperationKind::Suspend, name);
         let ask = async {
             let row = self.row(name).await?;
-            if !self.providers.serving(&row)?.describe().suspend {
-                let detail = format!("The provider {} cannot suspend workspaces.", row.provider);
+            if !self.providers.serving(&row)?.suspends(&row.size) {
+                let detail = format!(
+                    "The provider {} cannot suspend workspaces of the size {}.",
+                    row.provider, row.size
+                );
                 return Err(Problem::new(ErrorCode::CapabilityUnsupported, detail).with_action(format!(
                     "`pilot ws stop {}` stops it; `pilot provider ls` shows who can.",
                     row.slug
@@ -138,6 +142,8 @@ impl Lifecycle {
         let row = self.row(name).await?;
         let operation = match row.desired {
             Desired::Running => self.store.unfinished_of(&row.runtime_id).await?.into_iter().next(),
+            // Who only looks at it begins nothing anew.
+            Desired::Suspended if row.home_is_gone() => return Err(home::gone(&row)),
             Desired::Suspended => {
                 // Only what is suspended still, when it comes to that.
                 let caller = Caller { if_match: Some(row.tag()), ..caller.clone() };

@@ -22,11 +22,11 @@ impl Lifecycle {
         let strays = strays.iter().map(|stray| (stray.clone(), due(first(stray), self.stray_grace)));
         let strays = strays.map(|(stray, due)| Stray {
             provider: stray.provider,
-            removed_at: (removes && !stray.object.home).then_some(due),
+            home: stray.object.stays_with_home(),
+            removed_at: (removes && !stray.object.stays_with_home()).then_some(due),
             kind: stray.object.kind,
             id: stray.object.id,
             runtime_id: stray.object.runtime_id,
-            home: stray.object.home,
             first_seen: stray.first_seen,
             last_seen: stray.last_seen,
         });

@@ -1,7 +1,7 @@
 //! One stack made true outside, tried again where that is safe.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use contracts::operation::Severity;
 use contracts::{Code, ErrorCode, Problem};
@@ -17,6 +17,12 @@ const PAUSES: [Duration; 4] =
 /// Nobody is asked to wait longer than this, whatever a vendor says.
 const LONGEST: Duration = Duration::from_secs(120);
 
+/// How long one removal may take: a home can hold millions of files.
+const REMOVAL: Duration = Duration::from_secs(60 * 60);
+
+/// How long a vendor is believed that says when to come again.
+const PATIENCE: Duration = Duration::from_secs(10 * 60);
+
 /// Applies the stack; `refresh` looks first at what is really there.
 pub async fn apply(run: &Arc<Run>, stack: &Stack, refresh: bool) -> Result<(), Problem> {
     again(run, stack, || async {
@@ -29,8 +35,10 @@ pub async fn apply(run: &Arc<Run>, stack: &Stack, refresh: bool) -> Result<(), P
 
 /// Deletes all that the stack has made.
 pub async fn destroy(run: &Arc<Run>, stack: &Stack) -> Result<(), Problem> {
-    let destroy =
-        || async { run.parts.engine.destroy(stack, &run.engine_options(), run.right_on(stack)).await };
+    let destroy = || async {
+        let options = run.engine_options().timeout(REMOVAL);
+        run.parts.engine.destroy(stack, &options, run.right_on(stack)).await
+    };
     again(run, stack, destroy).await
 }
 
@@ -42,7 +50,7 @@ pub async fn protect(run: &Arc<Run>, stack: &Stack, protect: bool) -> Result<boo
 /// The same, but for what holds the user's files and what that needs.
 pub async fn destroy_but_home(run: &Arc<Run>, stack: &Stack) -> Result<(), Problem> {
     let destroy = || async {
-        let options = run.engine_options().exclude_protected(true);
+        let options = run.engine_options().timeout(REMOVAL).exclude_protected(true);
         run.parts.engine.destroy_but_protected(stack, &options, run.right_on(stack)).await
     };
     again(run, stack, destroy).await
@@ -54,11 +62,15 @@ async fn again<T, F>(run: &Arc<Run>, stack: &Stack, mut attempt: impl FnMut() ->
 where
     F: Future<Output = Result<T, Problem>>,
 {
-    for pause in PAUSES {
+    let (mut pauses, began) = (PAUSES.into_iter(), Instant::now());
+    loop {
         let problem = match attempt().await {
             Ok(done) => return Ok(done),
             Err(problem) if passes(&problem) => problem,
             Err(problem) => return Err(problem),
+        };
+        let Some(pause) = pauses.next().or_else(|| goes_on(&problem, began.elapsed())) else {
+            return Err(problem);
         };
         run.check_cancelled()?;
         if problem.code == ErrorCode::StackLocked && run.may_break_lock(stack) {
@@ -78,23 +90,29 @@ where
         }
         run.works().await?;
     }
-    attempt().await
 }
 
-/// What may be over soon, by its code.
+/// Who says when to come again is asked for longer: what an account does for the first time can take a vendor minutes.
+fn goes_on(problem: &Problem, since: Duration) -> Option<Duration> {
+    (problem.retry_after.is_some() && since < PATIENCE).then_some(PAUSES[PAUSES.len() - 1])
+}
+
+/// What may be over soon, by its code. No room is over when somebody makes some, unless the vendor says when.
 fn passes(problem: &Problem) -> bool {
-    matches!(
-        problem.code,
-        Code::Known(
-            ErrorCode::EngineInterrupted
-                | ErrorCode::ProviderTimeout
-                | ErrorCode::ProviderUnreachable
-                | ErrorCode::ProviderUnreadable
-                | ErrorCode::ProviderRateLimited
-                | ErrorCode::DockerUnavailable
-                | ErrorCode::StackLocked
+    let comes = problem.code == ErrorCode::ProviderCapacity && problem.retry_after.is_some();
+    comes
+        || matches!(
+            problem.code,
+            Code::Known(
+                ErrorCode::EngineInterrupted
+                    | ErrorCode::ProviderTimeout
+                    | ErrorCode::ProviderUnreachable
+                    | ErrorCode::ProviderUnreadable
+                    | ErrorCode::ProviderRateLimited
+                    | ErrorCode::DockerUnavailable
+                    | ErrorCode::StackLocked
+            )
         )
-    )
 }
 
 fn wait(pause: Duration, said: Option<u64>) -> Duration {
@@ -106,6 +124,16 @@ fn wait(pause: Duration, said: Option<u64>) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_room_is_waited_for_where_the_vendor_says_when_and_not_for_ever() {
+        let full = Problem::new(ErrorCode::ProviderCapacity, "full");
+        let soon = full.clone().with_retry_after(Duration::from_secs(20));
+        assert!(!passes(&full) && passes(&soon));
+        assert_eq!(goes_on(&full, Duration::ZERO), None);
+        assert!(goes_on(&soon, Duration::from_secs(300)).is_some());
+        assert_eq!(goes_on(&soon, PATIENCE), None);
+    }
 
     #[test]
     fn the_vendors_own_word_on_when_to_come_again_counts_within_reason() {

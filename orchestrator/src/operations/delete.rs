@@ -11,9 +11,9 @@ use provider_api::{OwnedObject, Provider};
 use stacks::Stack;
 
 use super::apply::{destroy, destroy_but_home, protect};
-use super::remains;
 use super::run::Run;
-use crate::engine::{provider_problem, stack_to_delete};
+use super::{home, remains};
+use crate::engine::stack_to_delete;
 use crate::lifecycle::state::Event;
 use crate::store::Left;
 
@@ -24,7 +24,7 @@ pub async fn run(run: &Arc<Run>, grace: Duration) -> Result<Left, Problem> {
     let provider = run.provider(&row).map_err(|problem| problem.with_action(GONE))?;
     let stack = stack_to_delete(&row, provider.as_ref(), &run.parts.installation)?;
     run.reach(Phase::Planned).await?;
-    let keep = !grace.is_zero() && has_home(run, provider.as_ref(), &stack).await?;
+    let keep = !grace.is_zero() && home::is_there(run, provider.as_ref(), &stack).await?;
     if keep {
         destroy_but_home(run, &stack).await?;
     } else {
@@ -35,15 +35,6 @@ pub async fn run(run: &Arc<Run>, grace: Duration) -> Result<Left, Problem> {
     run.reach(Phase::Applied).await?;
     sweep(run, provider.as_ref(), &stack, keep).await?;
     Ok(if keep { Left::Home(grace) } else { Left::Nothing })
-}
-
-/// Whether there is a home: outside, where that can be seen, else by the stack's state. It is protected then.
-pub async fn has_home(run: &Arc<Run>, provider: &dyn Provider, stack: &Stack) -> Result<bool, Problem> {
-    let is_known = protect(run, stack, true).await?;
-    match provider.inventory() {
-        Some(_) => Ok(owned(run, provider).await?.iter().any(|object| object.home)),
-        None => Ok(is_known),
-    }
 }
 
 async fn destroy_all(run: &Arc<Run>, provider: &dyn Provider, stack: &Stack) -> Result<(), Problem> {
@@ -106,11 +97,6 @@ async fn sweep(run: &Run, provider: &dyn Provider, stack: &Stack, keep: bool) ->
 
 /// What must not be there any more.
 async fn strays(run: &Run, provider: &dyn Provider, keep: bool) -> Result<Vec<OwnedObject>, Problem> {
-    let owned = owned(run, provider).await?;
-    Ok(owned.into_iter().filter(|object| !(keep && object.home)).collect())
-}
-
-async fn owned(run: &Run, provider: &dyn Provider) -> Result<Vec<OwnedObject>, Problem> {
-    let Some(inventory) = provider.inventory() else { return Ok(Vec::new()) };
-    inventory.list_of(&run.runtime()).await.map_err(provider_problem)
+    let owned = home::owned(run, provider).await?;
+    Ok(owned.into_iter().filter(|object| !(keep && object.stays_with_home())).collect())
 }

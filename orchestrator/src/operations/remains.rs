@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use contracts::Problem;
-use provider_api::{DeleteRequest, Expr, Properties, Provider};
+use provider_api::{DeleteRequest, Provider};
 use stacks::Stack;
 
 use crate::engine::provider_problem;
@@ -20,19 +20,11 @@ pub async fn delete(
         let Some(resource) = types.iter().find(|resource| resource.schema().token == declared.token) else {
             continue;
         };
-        // Only a run knows the others. A delete goes by whose the object is, and an input that is required is there.
-        let known = declared.inputs.iter().map(|(name, expr)| match expr {
-            Expr::Value(value) => (name.clone(), value.clone()),
-            Expr::Secret(_) | Expr::Output { .. } => (name.clone(), "".into()),
-        });
-        let request = DeleteRequest {
-            id: String::new(),
-            urn: format!("{}/{}", stack.name, declared.name),
-            inputs: known.collect(),
-            outputs: Properties::new(),
-            fence,
-        };
-        resource.delete(request).await.map_err(provider_problem)?;
+        let urn = format!("{}/{}", stack.name, declared.name);
+        resource
+            .delete(DeleteRequest::blind(urn, &declared.inputs, fence))
+            .await
+            .map_err(provider_problem)?;
     }
     Ok(())
 }

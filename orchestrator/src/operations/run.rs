@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use automation::{EngineEvent, EventKind, Options};
+use automation::Options;
 use contracts::operation::{
     Operation, OperationEventBody, OperationKind, OperationState, Phase, Severity, Update,
 };
@@ -17,6 +17,7 @@ use tracing::{Instrument as _, Span};
 
 use super::Parts;
 use super::ending::{Ending, Why};
+use super::progress;
 use super::repeated::Repeated;
 use super::room::{Place, Room};
 use crate::engine::engine_options;
@@ -32,7 +33,7 @@ const HEIR: Duration = Duration::from_secs(2);
 /// So many events of the engine may wait; those who pass them on are never far behind.
 const EVENTS: usize = 4096;
 
-/// How long one Pulumi run may take: no create or delete of one runtime comes near it.
+/// How long one Pulumi run may take: no create or change of one runtime comes near it.
 const ENGINE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
 /// How soon a write to the store is tried again.
@@ -92,6 +93,16 @@ impl Run {
     pub async fn worked_before(&self) -> Result<bool, Problem> {
         let operation = self.operation().clone();
         self.patiently(|| self.parts.store.worked_before(&operation)).await
+    }
+
+    /// Whether the runtime ran at any time.
+    pub async fn has_run(&self) -> Result<bool, Problem> {
+        self.patiently(|| self.parts.store.has_run(&self.hold.runtime)).await
+    }
+
+    /// Whether it may begin a home anew, empty.
+    pub async fn begins_anew(&self) -> Result<bool, Problem> {
+        self.patiently(|| self.parts.store.begins_anew(&self.hold.operation)).await
     }
 
     /// Of a teardown: whose workspaces shared what it removes.
@@ -266,14 +277,9 @@ impl Run {
     /// The options of an engine operation, and the task that passes its events on.
     pub fn engine_options(self: &Arc<Self>) -> Options {
         let may_break = self.is_heir() || self.shared_until().is_some();
-        let (sender, mut events) = mpsc::channel(EVENTS);
+        let (sender, events) = mpsc::channel(EVENTS);
         let run = Arc::clone(self);
-        let pass_on = async move {
-            while let Some(event) = events.recv().await {
-                run.pass_on(event);
-            }
-        };
-        tokio::spawn(pass_on.in_current_span());
+        tokio::spawn(progress::tell(events, move |body| run.publish(body)).in_current_span());
         engine_options()
             .events(sender)
             .cancel(self.ending.token().clone())
@@ -338,25 +344,6 @@ impl Run {
         tracing::info!("operation ended");
         self.publish(OperationEventBody::Done { state, error });
         crate::metrics::operation_ended(self.kind(), state, last, started.elapsed());
-    }
-
-    fn pass_on(&self, event: EngineEvent) {
-        let (step, done) = match event.kind {
-            EventKind::ResourcePre(step) => (step, false),
-            EventKind::ResourceOutputs(step) => (step, true),
-            _ => return,
-        };
-        // The stack and the default provider are Pulumi's own, not the user's.
-        if step.op == "same" || step.resource_type.starts_with("pulumi:") {
-            return;
-        }
-        let name = step.name().to_owned();
-        self.publish(OperationEventBody::Resource {
-            op: step.op,
-            name,
-            resource_type: step.resource_type,
-            done,
-        });
     }
 
     /// A disk that is full and a database that is away or takes no writes are waited for: what was accepted is not given up for that.

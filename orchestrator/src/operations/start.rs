@@ -5,17 +5,16 @@ use std::time::Duration;
 
 use contracts::identity::HealthStatus;
 use contracts::operation::{Phase, Severity};
-use contracts::workspace::Observed;
+use contracts::workspace::{Desired, Observed};
 use contracts::{ErrorCode, Problem};
 use provider_api::{ProviderError, RunStatus};
 use tokio::time::Instant;
 
 use super::apply::apply;
-use super::delete::has_home;
 use super::run::{Run, canceled};
-use super::shared;
 use super::steady::steady;
-use super::stop::GRACE;
+use super::stop::{self, GRACE};
+use super::{home, shared};
 use crate::engine::provider_problem;
 use crate::lifecycle::state::Event;
 use crate::readiness::{self, Target};
@@ -43,27 +42,30 @@ pub async fn run(run: &Arc<Run>) -> Result<(), Problem> {
         limited("stop", run.provider(&row)?.lifecycle().stop(&run.runtime(), GRACE)).await?;
     }
     if status == RunStatus::Absent || is_behind {
+        home::must_be_there(run, &row).await?;
         // Someone removed it, or its create or an update never came so far: the stack says how to make it.
         let text = match status {
             RunStatus::Absent => "The instance is gone; making it again from its stack.",
             _ => "An update did not come to its end; going on with it.",
         };
         run.say(Severity::Warning, text);
-        let (provider, stack) = (run.provider(&row)?, run.compile(&row)?);
-        if status == RunStatus::Absent
-            && provider.describe().persistent_home
-            && !has_home(run, provider.as_ref(), &stack).await?
-        {
-            run.say(
-                Severity::Warning,
-                "Its home is gone as well, with all files: it gets a new one, which is empty.",
-            );
-        }
+        let stack = run.compile(&row)?;
         shared::ensure(run, &row).await?;
         apply(run, &stack, true).await?;
         run.applied(&row, None).await?;
     }
     boot(run, &row).await
+}
+
+/// What was just made is as its user wants it: what was gone altogether has begun to run.
+pub async fn as_desired(run: &Arc<Run>, row: &WorkspaceRow) -> Result<(), Problem> {
+    if row.desired == Desired::Running {
+        return self::run(run).await;
+    }
+    match status(run, row).await? {
+        RunStatus::Running => stop::run(run).await,
+        _ => Ok(()),
+    }
 }
 
 /// Ends what runs, and boots it anew.

@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use contracts::Problem;
 use contracts::operation::{Phase, Update};
-use contracts::workspace::{Desired, Observed};
+use contracts::workspace::Observed;
 use provider_api::RunStatus;
 
 use super::apply::apply;
 use super::run::Run;
-use super::{shared, start, stop};
+use super::{home, shared, start, stop};
 use crate::store::WorkspaceRow;
 
 pub async fn run(run: &Arc<Run>) -> Result<(), Problem> {
     let (row, asked) = (run.row().await?, run.update());
+    // Before anything is changed of what is to be made.
+    home::must_be_there(run, &row).await?;
     // Who takes it over finds it changed already, and what was before with the operation.
     let before = asked.before.clone().or_else(|| row.image.clone());
     let update = Update { before, ..asked };
@@ -43,14 +45,7 @@ async fn made(
     shared::ensure(run, row).await?;
     apply(run, stack, true).await?;
     run.applied(row, None).await?;
-    if row.desired == Desired::Running {
-        return start::run(run).await;
-    }
-    // What was gone altogether was made again, and began to run.
-    match start::status(run, row).await? {
-        RunStatus::Running => stop::run(run).await,
-        _ => Ok(()),
-    }
+    start::as_desired(run, row).await
 }
 
 fn is_another(row: &WorkspaceRow, update: &Update) -> bool {

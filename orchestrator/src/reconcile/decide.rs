@@ -107,9 +107,15 @@ fn after_failure(error: Option<&Problem>, seen: Seen) -> Decision {
     }
 }
 
+/// It does not run, as it is desired; whether it ever can again is told now, and not when somebody starts it.
+fn lost(problem: Problem) -> Decision {
+    Decision { note: Some((Event::FoundStopped, None, Some(problem))), want: None }
+}
+
 fn stopped(seen: Seen) -> Decision {
     match seen {
-        Seen::Stopped | Seen::Absent | Seen::Lost(_) => note(Event::FoundStopped),
+        Seen::Stopped | Seen::Absent => note(Event::FoundStopped),
+        Seen::Lost(problem) => lost(problem),
         Seen::Answers(_) | Seen::Unwell(..) | Seen::GaveUp(_) | Seen::Suspended => want(OperationKind::Stop),
         Seen::Hidden(problem) => hidden(problem),
     }
@@ -119,7 +125,8 @@ fn suspended(seen: Seen) -> Decision {
     match seen {
         Seen::Suspended => note(Event::FoundSuspended),
         // Its memory is lost: there is nothing to keep any more.
-        Seen::Stopped | Seen::Absent | Seen::Lost(_) => note(Event::FoundStopped),
+        Seen::Stopped | Seen::Absent => note(Event::FoundStopped),
+        Seen::Lost(problem) => lost(problem),
         Seen::Answers(_) | Seen::Unwell(..) | Seen::GaveUp(_) => want(OperationKind::Suspend),
         Seen::Hidden(problem) => hidden(problem),
     }
@@ -185,6 +192,17 @@ mod tests {
                     Some(OperationKind::Start | OperationKind::Resume | OperationKind::Create)
                 ));
             }
+        }
+    }
+
+    #[test]
+    fn a_home_that_is_gone_is_told_whatever_is_desired_and_nothing_follows() {
+        for desired in &DESIRED[..3] {
+            let seen = Seen::Lost(problem(ErrorCode::HomeGone));
+            let decision = decide(*desired, Observed::Stopped, None, seen);
+            let (_, _, told) = decision.note.expect("it is noted");
+            assert!(told.is_some_and(|problem| problem.code == ErrorCode::HomeGone), "{desired:?}");
+            assert_eq!(decision.want, None, "{desired:?}");
         }
     }
 

@@ -4,11 +4,12 @@ use contracts::identity::HealthStatus;
 use contracts::workspace::{Desired, Endpoint};
 use contracts::{ErrorCode, Problem};
 use provider_api::site::must_be_reached;
-use provider_api::{Provider, RunStatus, RuntimeRef};
+use provider_api::{OwnedObject, Provider, RunStatus, RuntimeRef};
 
 use super::Reconciler;
 use super::decide::Seen;
 use crate::engine::provider_problem;
+use crate::operations::home;
 use crate::readiness;
 use crate::store::WorkspaceRow;
 
@@ -106,10 +107,7 @@ async fn absent(
     provider: &dyn Provider,
     runtime: &RuntimeRef,
 ) -> Seen {
-    let Some(inventory) = provider
-        .inventory()
-        .filter(|_| row.desired == Desired::Running && provider.describe().persistent_home)
-    else {
+    let Some(inventory) = provider.inventory().filter(|_| provider.describe().persistent_home) else {
         return Seen::Absent;
     };
     match reconciler.store.has_run(&row.runtime_id).await {
@@ -118,16 +116,8 @@ async fn absent(
         Err(error) => return Seen::Hidden(error.into()),
     }
     match inventory.list_of(runtime).await {
-        Ok(owned) if owned.iter().any(|object| object.home) => Seen::Absent,
-        Ok(_) => {
-            let detail = format!("The instance is gone, and so is its home: {} has neither.", row.provider);
-            let action = format!(
-                "If they are at another place, let it look where they are: nothing is lost there. If they are gone, `pilot ws start {}` makes the workspace anew, \
-                 with an empty home.",
-                row.slug
-            );
-            Seen::Lost(Problem::new(ErrorCode::HomeGone, detail).with_action(action))
-        }
+        Ok(owned) if owned.iter().any(OwnedObject::is_home) => Seen::Absent,
+        Ok(_) => Seen::Lost(home::gone(row)),
         Err(error) => Seen::Hidden(provider_problem(error)),
     }
 }

@@ -21,6 +21,12 @@ pub async fn next(store: &Store, row: &WorkspaceRow, repair: Repair) -> Result<S
             row.id
         ));
     }
+    if row.home_is_gone() && row.desired != Desired::Deleted {
+        return Ok(format!(
+            "Nothing by itself: its home is gone. `pilot ws start {}` makes it anew, with an empty one.",
+            row.slug
+        ));
+    }
     let kind = match (row.desired, row.observed) {
         (Desired::Deleted, _) if waits_for_people(row) => {
             return Ok(format!(
@@ -41,13 +47,7 @@ pub async fn next(store: &Store, row: &WorkspaceRow, repair: Repair) -> Result<S
         (_, Observed::Unknown) => {
             return Ok(format!("A look finds out what is true, every {INTERVAL:.0?}."));
         }
-        // As `decide` has it: neither is mended by a start that nobody asks for.
-        (Desired::Running, Observed::Degraded) if has(row, &[ErrorCode::HomeGone]) => {
-            return Ok(format!(
-                "Nothing by itself: its home is gone. `pilot ws start {}` makes it anew, with an empty one.",
-                row.slug
-            ));
-        }
+        // As `decide` has it: a start that nobody asks for does not mend it.
         (Desired::Running, Observed::Degraded)
             if has(row, &[ErrorCode::UpstreamUnreachable, ErrorCode::OpencodeUnavailable]) =>
         {

@@ -21,7 +21,7 @@ macro_rules! migration {
 
 type Named = (&'static str, &'static str, &'static str);
 
-const SQLITE: [Named; 15] = [
+const SQLITE: [Named; 16] = [
     migration!("sqlite", "0001", "initial"),
     migration!("sqlite", "0002", "regions"),
     migration!("sqlite", "0003", "installation"),
@@ -37,9 +37,10 @@ const SQLITE: [Named; 15] = [
     migration!("sqlite", "0013", "seen"),
     migration!("sqlite", "0014", "sites"),
     migration!("sqlite", "0015", "reasons"),
+    migration!("sqlite", "0016", "anew"),
 ];
 
-const POSTGRES: [Named; 10] = [
+const POSTGRES: [Named; 11] = [
     migration!("postgres", "0006", "initial"),
     migration!("postgres", "0007", "labels"),
     migration!("postgres", "0008", "times"),
@@ -50,6 +51,7 @@ const POSTGRES: [Named; 10] = [
     migration!("postgres", "0013", "seen"),
     migration!("postgres", "0014", "sites"),
     migration!("postgres", "0015", "reasons"),
+    migration!("postgres", "0016", "anew"),
 ];
 
 pub fn sqlite() -> Migrator {
@@ -137,6 +139,7 @@ mod tests {
                 is(13, "seen", "b217c447"),
                 is(14, "sites", "0054b6e8"),
                 is(15, "reasons", "7746e997"),
+                is(16, "anew", "ce9022c0"),
                 is(6, "initial", "3575131e"),
                 is(7, "labels", "4695f179"),
                 is(8, "times", "94a9f50b"),
@@ -147,6 +150,7 @@ mod tests {
                 is(13, "seen", "ce12026f"),
                 is(14, "sites", "0054b6e8"),
                 is(15, "reasons", "7746e997"),
+                is(16, "anew", "ec09a1be"),
             ]
         );
     }

@@ -12,6 +12,7 @@ use super::operations::read;
 use super::rows::Columns;
 use super::workspaces::WorkspaceRow;
 use super::{Result, Store, StoreError, to_json};
+use crate::reconcile::RECONCILER;
 
 /// An operation to be accepted.
 #[derive(Debug, Clone)]
@@ -213,7 +214,21 @@ impl Store {
             .execute(&mut *connection)
             .await?;
         let operation = self.insert(connection, &row, new, row.desired).await?;
+        // A person who was told that the home is gone, and asks for a start all the same.
+        let is_start = matches!(new.kind, OperationKind::Start | OperationKind::Restart);
+        if is_start && row.home_is_gone() && new.principal != RECONCILER {
+            let anew =
+                sqlx::query("UPDATE operations SET anew = 1 WHERE id = $1").bind(operation.id.as_str());
+            anew.execute(connection).await?;
+        }
         Ok(Wanted { operation, cancelled })
+    }
+
+    /// Whether a home that is gone is begun anew, empty, by this operation.
+    pub async fn begins_anew(&self, id: &OperationId) -> Result<bool> {
+        let anew = sqlx::query("SELECT anew FROM operations WHERE id = $1").bind(id.as_str());
+        let row = anew.fetch_optional(self.database.pool()).await?;
+        Ok(row.map(|row| Columns(&row).number("anew")).transpose()?.is_some_and(|anew| anew != 0))
     }
 
     /// What waits behind a delete that came to its end has nothing to work on, but for what clears the rest away.

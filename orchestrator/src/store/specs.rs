@@ -1,8 +1,8 @@
 //! What a runtime is made from, and where. Each change of the first is another generation of its spec.
 
-use contracts::RuntimeId;
 use contracts::operation::Update;
 use contracts::workspace::Image;
+use contracts::{ErrorCode, RuntimeId};
 use provider_api::Site;
 
 use super::claims::Hold;
@@ -21,6 +21,11 @@ impl WorkspaceRow {
             row.generation += 1;
         }
         row
+    }
+
+    /// Its user was told that it is gone, and nothing is begun anew by itself.
+    pub fn home_is_gone(&self) -> bool {
+        self.error.as_ref().is_some_and(|problem| problem.code == ErrorCode::HomeGone)
     }
 
     /// What it is to be made from means the same.

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use contracts::ProviderName;
 use jiff::Timestamp;
-use provider_api::OwnedObject;
+use provider_api::{Home, OwnedObject};
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
@@ -111,11 +111,28 @@ async fn see(
     .bind(object.runtime_id.as_str())
     .bind(&object.kind)
     .bind(&object.id)
-    .bind(i64::from(object.home))
+    .bind(number_of(object.home))
     .bind(now)
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// Those of an older Pilot have 1 for a home as well: until they are seen again.
+fn number_of(home: Home) -> i64 {
+    match home {
+        Home::No => 0,
+        Home::With => 1,
+        Home::Is => 2,
+    }
+}
+
+fn home_of(number: i64) -> Home {
+    match number {
+        0 => Home::No,
+        2 => Home::Is,
+        _ => Home::With,
+    }
 }
 
 fn read(row: &AnyRow) -> Result<Stray> {
@@ -124,7 +141,7 @@ fn read(row: &AnyRow) -> Result<Stray> {
         runtime_id: row.parsed("runtime_id")?,
         kind: row.text("kind")?,
         id: row.text("id")?,
-        home: row.number("home")? != 0,
+        home: home_of(row.number("home")?),
     };
     Ok(Stray {
         provider: row.parsed("provider")?,

@@ -44,7 +44,10 @@ impl World {
 
     async fn kinds(&self) -> Vec<(String, bool)> {
         let strays = self.store.strays().await.unwrap();
-        strays.into_iter().map(|stray| (stray.object.kind, stray.object.home)).collect()
+        strays
+            .into_iter()
+            .map(|Stray { object, .. }| (object.kind.clone(), object.stays_with_home()))
+            .collect()
     }
 
     async fn accept(&self, runtime: &RuntimeId) {

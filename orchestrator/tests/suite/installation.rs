@@ -91,7 +91,7 @@ pub async fn inhabited(at: &Installation) -> [WorkspaceRow; 2] {
         runtime_id: contracts::RuntimeId::random(),
         kind: "volume".to_owned(),
         id: "of-nobody".to_owned(),
-        home: true,
+        home: provider_api::Home::Is,
     };
     store.keep_strays(&rows[0].provider, vec![stray]).await.unwrap();
     store.close().await;

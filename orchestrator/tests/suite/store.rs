@@ -60,6 +60,7 @@ macro_rules! all_cases {
             many_claimers_at_once_share_what_there_is_and_run_nothing_twice
             many_requests_at_once_for_one_workspace_are_one_running_and_one_waiting
             a_cancel_gives_back_what_was_desired_before
+            a_home_is_begun_anew_for_a_person_who_was_told_and_asks_for_a_start_since
             a_change_of_a_version_that_is_not_there_any_more_is_refused
             a_key_stands_for_one_request_of_one_principal
             a_step_that_a_state_does_not_allow_changes_nothing

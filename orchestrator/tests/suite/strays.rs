@@ -1,13 +1,18 @@
 //! What is outside and of a runtime that nobody knows.
 
 use contracts::{ProviderName, RuntimeId};
-use provider_api::OwnedObject;
+use provider_api::{Home, OwnedObject};
 
 use super::*;
 
 fn object(runtime: &RuntimeId, kind: &str) -> OwnedObject {
     let (kind, id) = (kind.to_owned(), format!("{kind}-of-{runtime}"));
-    OwnedObject { runtime_id: runtime.clone(), home: kind == "volume", kind, id }
+    OwnedObject {
+        runtime_id: runtime.clone(),
+        home: if kind == "volume" { Home::Is } else { Home::No },
+        kind,
+        id,
+    }
 }
 
 async fn kept(store: &Store) -> Vec<OwnedObject> {

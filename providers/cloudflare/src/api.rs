@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use contracts::ErrorCode;
 use provider_api::{ProviderError, Result};
 use provider_http::{Access, Call, Failure, Pace, Rate, Vendor, VendorConfig};
 use serde_json::Value;
@@ -20,7 +21,7 @@ const CLASS: &str = "api";
 #[derive(Default)]
 pub(crate) struct Api {
     vendor: OnceCell<Vendor>,
-    host: OnceCell<String>,
+    domain: OnceCell<String>,
 }
 
 impl Api {
@@ -59,22 +60,61 @@ impl Api {
         Ok(format!("/accounts/{}{rest}", config.account()?))
     }
 
-    /// The name of the account in front of `workers.dev`.
-    pub async fn subdomain(&self, config: &CloudflareConfig) -> Result<String> {
-        let call = Call::get(Self::path(config, "/workers/subdomain")?);
-        let result = self.result(config, "read the account's workers.dev name", call).await?;
-        Ok(result["subdomain"].as_str().unwrap_or_default().to_owned())
+    /// Refused credentials, and a token that may only read, are told apart from one that may do what a create does: it is asked to
+    /// delete what is not there, because no read says what a token may write.
+    pub async fn may_write(&self, config: &CloudflareConfig) -> Result<()> {
+        let nothing = [
+            "/workers/scripts/pilot-in-none",
+            "/containers/applications/00000000-0000-4000-8000-000000000000",
+        ];
+        let asked = nothing.map(|path| async move {
+            match self.ask(config, Call::delete(Self::path(config, path)?)).await {
+                Ok(_) => Ok(()),
+                Err(asked) if asked.is(Failure::is_absent) => Ok(()),
+                Err(asked) => Err(asked.into_error("use the token")),
+            }
+        });
+        let [scripts, containers] = asked;
+        let (scripts, containers) = tokio::join!(scripts, containers);
+        scripts.and(containers)
     }
 
-    /// The host name of the Worker: as it is set, else asked for once.
-    pub async fn host(&self, config: &CloudflareConfig) -> Result<&str> {
-        let find = || async {
-            if let Some(host) = config.settings.get("host") {
-                return Ok(host.to_owned());
-            }
-            Ok(format!("{}.{}.workers.dev", config.script()?, self.subdomain(config).await?))
+    /// The name of the account in front of `workers.dev`.
+    async fn subdomain(&self, config: &CloudflareConfig) -> Result<String> {
+        let call = Call::get(Self::path(config, "/workers/subdomain")?);
+        let result = match self.ask(config, call).await {
+            // An account begins without one.
+            Err(asked) if asked.is(Failure::is_absent) => Value::Null,
+            other => other.map_err(|asked| asked.into_error("read the account's workers.dev name"))?,
         };
-        self.host.get_or_try_init(find).await.map(String::as_str)
+        let name = result["subdomain"].as_str().filter(|name| !name.is_empty());
+        name.map(str::to_owned).ok_or_else(|| {
+            let message = "the account has no name on workers.dev, and the setting host is not set";
+            ProviderError::new(ErrorCode::ProviderNotConfigured, message).with_action(
+                "Choose one in Cloudflare's dashboard (Workers & Pages), or give the Worker a name in a zone of the account with \
+                 PILOT_CLOUDFLARE_HOST.",
+            )
+        })
+    }
+
+    /// What the Worker's host name ends with: a domain of the operator's, else the account's on workers.dev, asked for once.
+    pub async fn domain(&self, config: &CloudflareConfig) -> Result<&str> {
+        let find = || async {
+            match config.settings.get("host") {
+                Some(host) => Ok(host.to_owned()),
+                None => Ok(format!("{}.workers.dev", self.subdomain(config).await?)),
+            }
+        };
+        self.domain.get_or_try_init(find).await.map(String::as_str)
+    }
+
+    /// The host name of the Worker.
+    pub async fn host(&self, config: &CloudflareConfig) -> Result<String> {
+        let domain = self.domain(config).await?;
+        match config.settings.get("host") {
+            Some(host) => Ok(host.to_owned()),
+            None => Ok(format!("{}.{domain}", config.script()?)),
+        }
     }
 }
 

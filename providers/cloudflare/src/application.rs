@@ -68,6 +68,20 @@ impl ApplicationResource {
         }
     }
 
+    /// What the application's containers are made from, or will be: a rollout takes a while, and what it leads to is what was asked
+    /// for.
+    async fn configuration(&self, found: &Value) -> Result<Value> {
+        let (Some(id), Some(rollout)) = (found["id"].as_str(), found["active_rollout_id"].as_str()) else {
+            return Ok(found["configuration"].clone());
+        };
+        let call = Call::get(self.path(&format!("/{id}/rollouts/{rollout}"))?);
+        match self.cloud.api.ask(&self.cloud.config, call).await {
+            Ok(mut rollout) => Ok(rollout["target_configuration"].take()),
+            Err(asked) if asked.is(Failure::is_absent) => Ok(found["configuration"].clone()),
+            Err(asked) => Err(asked.into_error("read the rollout")),
+        }
+    }
+
     /// Brings an application that exists to what the inputs say.
     async fn settle(&self, found: &Value, inputs: &Inputs) -> Result<String> {
         let name = &inputs.name;
@@ -75,14 +89,18 @@ impl ApplicationResource {
         if found["durable_objects"]["namespace_id"] != inputs.namespace_id {
             return Err(foreign("container application", name, None));
         }
-        if found["max_instances"] != inputs.max_instances {
-            let call = Call::patch(self.path(&format!("/{id}"))?)
-                .json(json!({"max_instances": inputs.max_instances}))
-                .repeatable();
+        let configuration = self.configuration(found).await?;
+        let is_other =
+            configuration["image"] != inputs.image || !is_of_type(&configuration, &inputs.instance_type);
+        if is_other || found["max_instances"] != inputs.max_instances {
+            let mut change = json!({"max_instances": inputs.max_instances});
+            if is_other {
+                change["configuration"] = inputs.configuration();
+            }
+            let call = Call::patch(self.path(&format!("/{id}"))?).json(change).repeatable();
             self.cloud.api.result(&self.cloud.config, "change the container application", call).await?;
         }
-        let configuration = &found["configuration"];
-        if configuration["image"] != inputs.image || !is_of_type(configuration, &inputs.instance_type) {
+        if is_other {
             let step = |percentage: u32| json!({"step_size": {"percentage": percentage}, "description": format!("{percentage} %")});
             let rollout = json!({
                 "description": "Pilot",
@@ -184,8 +202,8 @@ impl Resource for ApplicationResource {
         if name != script(installation) {
             return Err(foreign("container application", &name, None));
         }
-        let configuration = &found["configuration"];
-        let size = TYPES.iter().find(|each| is_of_type(configuration, each.name));
+        let configuration = self.configuration(&found).await?;
+        let size = TYPES.iter().find(|each| is_of_type(&configuration, each.name));
         let inputs = Inputs {
             name,
             installation: installation.clone(),
@@ -211,7 +229,9 @@ impl Resource for ApplicationResource {
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
         let inputs: Inputs = parse(&request.inputs)?;
         must_be(self.cloud.config.installation()?, &inputs.installation, "container application")?;
-        let call = Call::delete(self.path(&format!("/{}", request.id))?);
+        // By its name: an id of before, or of another account, says nothing about what is here.
+        let Some(found) = self.by_name(&inputs.name).await? else { return Ok(()) };
+        let call = Call::delete(self.path(&format!("/{}", found["id"].as_str().unwrap_or_default()))?);
         match self.cloud.api.ask(&self.cloud.config, call).await {
             Ok(_) => Ok(()),
             Err(asked) if asked.is(Failure::is_absent) => Ok(()),

@@ -38,6 +38,7 @@ pub struct World {
     pub installation: InstallationId,
     pub boot: Arc<CanaryBoot>,
     pub gateway_key: String,
+    pub patience: Duration,
     _containers: Containers,
 }
 
@@ -60,12 +61,18 @@ impl Drop for Containers {
 impl World {
     /// An empty account, whose containers begin with this `pilot-instance`.
     pub async fn start(init: &Path) -> Self {
+        Self::with(init, |_| ()).await
+    }
+
+    /// The same account, some of it otherwise.
+    pub async fn with(init: &Path, change: impl FnOnce(&mut Options)) -> Self {
         static BUILT: OnceCell<()> = OnceCell::const_new();
         BUILT.get_or_init(|| async { build_image(init) }).await;
         let folder = tempfile::tempdir().unwrap();
         let mut options = Options::in_folder(folder.path());
         assert!(options.workerd.exists(), "workerd is missing; run `cargo xtask tools --tests` first");
         options.tokens = vec![TOKEN.to_owned()];
+        change(&mut options);
         let sim = Simulator::start(options).await.unwrap();
         Self {
             urls: sim.urls.clone(),
@@ -73,6 +80,7 @@ impl World {
             installation: InstallationId::random(),
             boot: CanaryBoot::new(),
             gateway_key: "A".repeat(43),
+            patience: Duration::from_secs(12),
             _containers: Containers(folder.path().to_path_buf()),
             folder,
         }
@@ -108,7 +116,7 @@ impl World {
                 .unwrap(),
             identity: Some(self.identity()),
             boot: self.boot.clone(),
-            patience: Duration::from_secs(12),
+            patience: self.patience,
         }
     }
 
@@ -131,10 +139,11 @@ impl World {
     pub async fn bench(self) -> Bench {
         self.apply_shared(&self.provider()).await.unwrap();
         let (provider, second) = (self.provider(), self.provider());
+        let fewer = self.provider_with(&[("INSTANCE_TYPE", "standard-2")]);
         let (installation, boot) = (self.installation.clone(), self.boot.clone());
         let world = Arc::new(self);
         let bench = Bench::new(provider, second, installation, boot, world.clone());
-        bench.with_faults(world).with_credential(TOKEN)
+        bench.with_faults(world).with_credential(TOKEN).with_fewer(fewer)
     }
 
     /// How many calls were seen so far at each entrance.
@@ -301,4 +310,16 @@ fn any(kind: Kind, probability: f64) -> Fault {
 /// One provider, its twin, and an account for them alone.
 pub async fn bench(init: &Path) -> Bench {
     World::start(init).await.bench().await
+}
+
+/// The same at an account that does everything for the first time: what is made is there after a while, and is waited for longer.
+pub async fn fresh_bench(init: &Path) -> Bench {
+    let mut world = World::with(init, first_use).await;
+    world.patience = Duration::from_secs(40);
+    world.bench().await
+}
+
+/// Seconds for minutes.
+pub fn first_use(options: &mut Options) {
+    (options.name_lag_ms, options.provisioning_ms) = (2000, 4000);
 }

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::Cloud;
 use crate::config::CloudflareConfig;
-use crate::failure::{VENDOR, left_it, of_worker};
+use crate::failure::{VENDOR, is_nobody, is_provisioning, is_word, left_it, of_worker};
 use crate::sign;
 
 /// The Worker waits this long for an instance to answer, and a little more.
@@ -29,11 +29,13 @@ pub(crate) struct Control {
 pub(crate) struct Refused {
     pub error: ProviderError,
     pub exists: bool,
+    /// Whether the Worker itself said it.
+    pub is_word: bool,
 }
 
 impl From<ProviderError> for Refused {
     fn from(error: ProviderError) -> Self {
-        Self { error, exists: false }
+        Self { error, exists: false, is_word: false }
     }
 }
 
@@ -44,7 +46,8 @@ impl From<Refused> for ProviderError {
 }
 
 impl Cloud {
-    /// `path` below `/_pilot/runtimes`. `doing` completes "cannot ...".
+    /// `path` below `/_pilot/runtimes`. `doing` completes "cannot ...". A change waits for a Worker that is new and not known
+    /// everywhere yet; whoever only reads is told at once, and asks again.
     pub async fn control(
         &self,
         doing: &str,
@@ -52,7 +55,39 @@ impl Cloud {
         path: &str,
         body: Option<Value>,
     ) -> std::result::Result<Value, Refused> {
+        let waits = method != Method::GET;
+        self.call(doing, method, path, body, waits).await
+    }
+
+    /// Returns when the Worker answers at its host name, whatever it says.
+    pub async fn appears(&self) -> Result<()> {
+        self.greet(true).await
+    }
+
+    /// Whether the Worker answers at its host name now.
+    pub async fn answers(&self) -> bool {
+        self.greet(false).await.is_ok()
+    }
+
+    async fn greet(&self, waits: bool) -> Result<()> {
+        let path = format!("?installation={}", self.config.installation()?);
+        match self.call("reach the new Worker", Method::GET, &path, None, waits).await {
+            Err(Refused { error, is_word: false, .. }) => Err(error),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
+    async fn call(
+        &self,
+        doing: &str,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+        waits: bool,
+    ) -> std::result::Result<Value, Refused> {
         let path = format!("/_pilot/runtimes{path}");
+        // Finding it out has a patience of its own.
+        self.api.host(&self.config).await?;
         let deadline = Instant::now() + self.config.patience;
         let (mut pause, mut before) = (FIRST_PAUSE, None);
         loop {
@@ -66,11 +101,16 @@ impl Cloud {
             if failure.kind == Kind::Lost && limit < LIMIT {
                 failure = before.unwrap_or(failure);
             }
-            // A problem document is the Worker's own word, and saying the same again changes nothing.
-            let is_word = failure.json().is_some_and(|problem| problem["code"].is_string());
-            if is_word || !failure.may_have_happened() || Instant::now() + pause >= deadline {
+            // A problem document is the Worker's own word, and saying the same again changes nothing, but where it is about what
+            // comes by itself.
+            let is_word = is_word(&failure);
+            let passes = match is_word {
+                true => is_provisioning(&failure),
+                false => failure.may_have_happened() || (waits && is_nobody(&failure)),
+            };
+            if !passes || Instant::now() + pause >= deadline {
                 let exists = left_it(&failure);
-                return Err(Refused { error: of_worker(failure, doing), exists });
+                return Err(Refused { error: of_worker(failure, doing), exists, is_word });
             }
             before = Some(failure);
             sleep(pause).await;
@@ -86,7 +126,7 @@ impl Cloud {
         limit: Duration,
     ) -> Result<std::result::Result<Answer, Failure>> {
         let host = self.api.host(&self.config).await?;
-        let vendor = self.control.vendor(&self.config, host).await?;
+        let vendor = self.control.vendor(&self.config, &host).await?;
         let bytes = body.map(|body| serde_json::to_vec(body).unwrap_or_default()).unwrap_or_default();
         let now = jiff::Timestamp::now().as_second();
         let signed = sign::sign(

@@ -57,12 +57,13 @@ pub(crate) fn sizes(config: &CloudflareConfig) -> Vec<Size> {
 }
 
 pub(crate) fn declare(config: &CloudflareConfig, runtime: &RuntimeSpec) -> Result<Declared> {
-    let sizes = sizes(config);
-    if !sizes.iter().any(|size| size.name == runtime.size) {
-        let known: Vec<&str> = sizes.iter().map(|size| size.name.as_str()).collect();
-        let message = format!("the provider cloudflare has no size {:?} here", runtime.size);
-        let action =
-            format!("Use {}, or change the setting instanceType for all instances.", known.join(", "));
+    // One that was made when instances had another size is told by that, and stays.
+    if !TYPES.iter().any(|each| each.name == runtime.size) {
+        let message = format!("the provider cloudflare has no size {:?}", runtime.size);
+        let action = format!(
+            "Use {}, or change the setting instanceType for all instances.",
+            config.setting("instanceType")
+        );
         return Err(ProviderError::new(ErrorCode::UnknownSize, message).with_action(action));
     }
     if let Some(region) = &runtime.region {

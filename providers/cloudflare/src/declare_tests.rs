@@ -53,8 +53,14 @@ fn a_runtime_is_one_resource() {
 }
 
 #[test]
-fn the_only_size_is_the_one_that_is_set_and_others_are_refused_with_it() {
-    let error = declare(&config(&[("INSTANCE_TYPE", "basic")]), &spec("standard-1")).unwrap_err();
+fn the_only_size_that_is_offered_is_the_one_that_is_set_and_what_was_made_with_another_is_declared_still() {
+    let basic = config(&[("INSTANCE_TYPE", "basic")]);
+    assert_eq!(sizes(&basic).iter().map(|size| size.name.as_str()).collect::<Vec<_>>(), ["basic"]);
+    assert_eq!(
+        declare(&basic, &spec("standard-1")).unwrap(),
+        declare(&config(&[]), &spec("standard-1")).unwrap()
+    );
+    let error = declare(&basic, &spec("huge")).unwrap_err();
     assert_eq!(error.code, ErrorCode::UnknownSize);
     assert!(error.action.unwrap().contains("basic"));
     let region = RuntimeSpec { region: Some("weur".to_owned()), ..spec("standard-1") };

@@ -1,5 +1,7 @@
 //! What a failure of the API or of the Worker means: Cloudflare's numbers and our own codes.
 
+use std::time::Duration;
+
 use contracts::ErrorCode;
 use provider_api::{Outcome, ProviderError};
 use provider_http::Failure;
@@ -46,7 +48,7 @@ pub(crate) fn of_worker(failure: Failure, doing: &str) -> ProviderError {
     let Some(told) = told else { return not_by_the_worker(failure, doing) };
     let request_id = failure.request_id.clone();
     let detail = problem["detail"].as_str().unwrap_or("without a reason");
-    let is_skew = problem["reason"] == "clock_skew";
+    let (is_skew, is_provisioning) = (problem["reason"] == "clock_skew", is_provisioning(&failure));
     let code = match told {
         ErrorCode::Unauthorized => ErrorCode::CredentialsRejected,
         ErrorCode::NotFound => ErrorCode::WorkspaceNotFound,
@@ -63,7 +65,31 @@ pub(crate) fn of_worker(failure: Failure, doing: &str) -> ProviderError {
             format!("Set this machine's clock: it tells {}, Cloudflare {}.", problem["time"], problem["now"]);
         return error.with_action(action);
     }
+    if is_provisioning {
+        error.retry_after = Some(PROVISIONING);
+        return error.with_action(
+            "Wait: the first containers of an account, or of a new image, take Cloudflare some minutes.",
+        );
+    }
     advised(error)
+}
+
+/// How long Cloudflare may take a little more to have a place for a container.
+const PROVISIONING: Duration = Duration::from_secs(20);
+
+/// True when Cloudflare has no place for the container yet: what is new at an account takes it minutes.
+pub(crate) fn is_provisioning(failure: &Failure) -> bool {
+    failure.json().is_some_and(|problem| problem["reason"] == "provisioning")
+}
+
+/// True for the answer of whoever stands where the Worker is not known yet: it is told by no word of its own.
+pub(crate) fn is_nobody(failure: &Failure) -> bool {
+    failure.status().is_some_and(|status| status.as_u16() == 404) && !is_word(failure)
+}
+
+/// True for a problem document, which only the Worker writes.
+pub(crate) fn is_word(failure: &Failure) -> bool {
+    failure.json().is_some_and(|problem| problem["code"].is_string())
 }
 
 /// True when the Worker says that the runtime is remembered although the call failed.
@@ -72,12 +98,14 @@ pub(crate) fn left_it(failure: &Failure) -> bool {
 }
 
 fn not_by_the_worker(failure: Failure, doing: &str) -> ProviderError {
-    let is_missing = failure.status().is_some_and(|status| status.as_u16() == 404);
-    let code = if is_missing { ErrorCode::ProviderNotConfigured } else { failure.code() };
+    let is_nobody = is_nobody(&failure);
+    let code = if is_nobody { ErrorCode::ProviderUnreachable } else { failure.code() };
     let error = failure.into_error(code, VENDOR, doing);
-    match is_missing {
-        true => error
-            .with_action("There is no Worker at its host name: apply the shared stack of cloudflare first."),
+    match is_nobody {
+        true => error.with_action(
+            "Wait: a new host name is known everywhere after some minutes. If it stays so, the Worker was never made, \
+             or somebody has removed it: start Pilot again, and its next create makes it.",
+        ),
         false => advised(error),
     }
 }

@@ -9,7 +9,7 @@
 //! | create, delete, read, update, start, stop, status of a runtime | 1 to the Worker |
 //! | endpoint of a runtime | 1 to the Worker, to see that it runs |
 //! | the host name of the Worker, once for each process | 1 to the API, unless the setting `host` tells it |
-//! | create of the Worker, once for an installation | 4 to the API |
+//! | create of the Worker, once for an installation | 4 to the API, 1 to the Worker, which may have to be waited for |
 //! | create of the application, once for an installation | 2 to the API |
 //!
 //! The disk of a container is gone when it ends: a stop loses the home. Boot files travel in the signed
@@ -26,6 +26,7 @@ mod owner;
 
 mod application;
 mod dns;
+mod domain;
 mod runtime;
 mod worker;
 
@@ -117,11 +118,13 @@ impl Provider for CloudflareProvider {
         Arc::new(CloudflareLifecycle { cloud: self.cloud.clone() })
     }
 
-    /// The token is accepted and the account can be read. Whether the Worker is there is not asked: it is
-    /// made before the first runtime.
+    /// The token may change Workers and containers of the account, and the Worker has a host name. Whether it is there is not
+    /// asked: it is made before the first runtime.
     async fn ready(&self) -> Result<()> {
-        config::check(&self.cloud.config)?;
-        self.cloud.api.subdomain(&self.cloud.config).await.map(drop)
+        let config = &self.cloud.config;
+        config::check(config)?;
+        self.cloud.api.may_write(config).await?;
+        self.cloud.api.domain(config).await.map(drop)
     }
 
     fn sites(&self) -> Option<Arc<dyn Sites>> {

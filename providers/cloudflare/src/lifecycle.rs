@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use contracts::workspace::Endpoint;
 use contracts::{ErrorCode, InstallationId};
 use http::Method;
-use provider_api::{Inventory, Lifecycle, OwnedObject, ProviderError, Result, RunStatus, RuntimeRef};
+use provider_api::{Home, Inventory, Lifecycle, OwnedObject, ProviderError, Result, RunStatus, RuntimeRef};
 use serde_json::json;
 
 use crate::Cloud;
@@ -65,7 +65,7 @@ impl Lifecycle for CloudflareLifecycle {
             );
         }
         let config = &self.cloud.config;
-        let host = self.cloud.api.host(config).await?.to_owned();
+        let host = self.cloud.api.host(config).await?;
         let headers = BTreeMap::from([(RUNTIME_HEADER.to_owned(), runtime.runtime_id.to_string())]);
         let mut endpoint = Endpoint { host, port: HTTPS, tls: true, headers };
         if config.settings.get("workerUrl").is_some() {
@@ -95,7 +95,7 @@ impl Inventory for CloudflareLifecycle {
                 runtime_id: id.parse().ok()?,
                 kind: "runtime".to_owned(),
                 id: id.to_owned(),
-                home: false,
+                home: Home::No,
             })
         };
         Ok(ids.iter().filter_map(owned).collect())

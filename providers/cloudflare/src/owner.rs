@@ -1,6 +1,6 @@
 //! Whose a script or an application is, and the refusal to touch another's.
 
-use contracts::{ErrorCode, InstallationId};
+use contracts::InstallationId;
 use provider_api::ProviderError;
 
 /// In front of the installation, in the tags of a script.
@@ -38,8 +38,7 @@ pub(crate) fn foreign(kind: &str, name: &str, owner: Option<&str>) -> ProviderEr
         None => "was not made by Pilot".to_owned(),
     };
     let message = format!("the {kind} {name} {why}, so it is not touched");
-    ProviderError::new(ErrorCode::ForeignObject, message)
-        .with_action(format!("Rename or remove that {kind}, or use another account."))
+    ProviderError::foreign(message, &format!("Rename or remove that {kind}"))
 }
 
 /// Passes when the inputs are of the installation that this module is configured for.

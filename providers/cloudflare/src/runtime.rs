@@ -134,10 +134,8 @@ impl Resource for RuntimeResource {
                 )
                 .example("standard-1"),
                 Property::optional("gitUrl", PropertyType::String, "Cloned into the workspace at each boot.")
-                    .replaces()
                     .example("https://git.example.com/team/app.git"),
                 Property::optional("gitRef", PropertyType::String, "A branch or tag of the repository.")
-                    .replaces()
                     .example("main"),
             ],
             outputs: vec![Property::required("host", PropertyType::String, "The host name of the Worker.")],
@@ -181,10 +179,9 @@ impl Resource for RuntimeResource {
     /// Applies to the next start; what runs goes on.
     async fn update(&self, request: UpdateRequest) -> Result<Properties> {
         let inputs: Inputs = parse(&request.new_inputs)?;
-        let path = format!("/{}", inputs.runtime_id);
-        self.cloud
-            .control("change the runtime", Method::PUT, &path, Some(Self::body(&inputs, request.fence)))
-            .await?;
+        let (path, mut body) = (format!("/{}", inputs.runtime_id), Self::body(&inputs, request.fence));
+        body["update"] = true.into();
+        self.cloud.control("change the runtime", Method::PUT, &path, Some(body)).await?;
         self.outputs(&inputs).await
     }
 

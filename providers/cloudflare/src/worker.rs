@@ -85,13 +85,20 @@ impl WorkerResource {
             }
             Err(asked) => return Err(asked.into_error("upload the Worker")),
         }
-        if config.settings.get("host").is_none() {
-            let open = Call::post(self.path(&format!("/workers/scripts/{}/subdomain", inputs.script))?)
-                .json(json!({"enabled": true, "previews_enabled": false}))
-                .repeatable();
-            self.cloud.api.result(config, "open the Worker's host name", open).await?;
+        match config.settings.get("host") {
+            Some(host) => self.cloud.open_domain(host, &inputs.script).await?,
+            None => {
+                let open = Call::post(self.path(&format!("/workers/scripts/{}/subdomain", inputs.script))?)
+                    .json(json!({"enabled": true, "previews_enabled": false}))
+                    .repeatable();
+                self.cloud.api.result(config, "open the Worker's host name", open).await?;
+            }
         }
-        self.outputs(inputs).await
+        let outputs = self.outputs(inputs).await?;
+        // From here on it exists and must stay owned. A new host name is known after seconds, or minutes.
+        let partial = |error: ProviderError| error.partial(&inputs.script, outputs.clone());
+        self.cloud.appears().await.map_err(partial)?;
+        Ok(outputs)
     }
 
     fn parts(&self, identity: &Identity, inputs: &Inputs, migration: Option<&str>) -> Vec<Part> {
@@ -216,6 +223,9 @@ impl Resource for WorkerResource {
         let inputs: Inputs = parse(&request.inputs)?;
         if self.find(&inputs.script, Some(&inputs.installation)).await?.is_none() {
             return Ok(());
+        }
+        if let Some(host) = self.cloud.config.settings.get("host") {
+            self.cloud.close_domain(host, &inputs.script).await?;
         }
         let path = self.path(&format!("/workers/scripts/{}", inputs.script))?;
         let call = Call::delete(path).query("force", "true");

@@ -245,7 +245,34 @@ async fn a_missing_worker_is_not_a_missing_runtime() {
     let provider = world.provider();
     let runtime = RuntimeRef::new(RuntimeId::random(), world.installation.clone());
     let error = provider.lifecycle().status(&runtime).await.unwrap_err();
-    assert_eq!(error.code, ErrorCode::ProviderNotConfigured, "{error:?}");
+    assert_eq!(error.code, ErrorCode::ProviderUnreachable, "{error:?}");
+    end(world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_name_and_a_first_container_that_are_not_there_yet_are_waited_for_and_told() {
+    let world = world::with(|options| (options.name_lag_ms, options.provisioning_ms) = (5000, 11_000)).await;
+    // What waits too short says what is missing, and that it comes by itself.
+    let hasty = impatient(&world, Duration::from_secs(2));
+    let mut shared = Stack::shared(hasty.clone(), &world.installation);
+    let error = shared.create("worker").await.unwrap_err();
+    assert_eq!((error.code, error.code.retryable()), (ErrorCode::ProviderUnreachable, true), "{error:?}");
+    assert!(error.action.as_ref().unwrap().contains("minutes"), "{error:?}");
+    assert!(matches!(error.outcome, Outcome::Partial { .. }), "the Worker is there: {error:?}");
+
+    world.apply_shared(&world.provider()).await.unwrap();
+    let mut stack = stack(&world, &hasty);
+    let error = stack.create("instance").await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::ProviderCapacity, "{error:?}");
+    assert!(error.retry_after.is_some(), "it says when to come again: {error:?}");
+    let Outcome::Partial { id, outputs } = error.outcome else { panic!("it is remembered: {error:?}") };
+    // An engine that knows of it updates it, and what never ran runs then.
+    let created = provider_api::Created { id, outputs };
+    stack.state.insert("instance".to_owned(), (stack.inputs("instance"), created));
+    stack.provider = world.provider();
+    stack.update("instance").await.unwrap();
+    assert!(world.runs(&stack.runtime()).await);
+    stack.down().await;
     end(world).await;
 }
 

@@ -96,6 +96,58 @@ async fn what_is_shared_reads_as_it_was_made_and_is_deleted_without_a_trace() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_host_name_of_the_operators_leads_to_the_worker_also_at_an_account_without_one_on_workers_dev() {
+    let world = world::with(|options| options.subdomain = String::new()).await;
+    let error = world.provider().ready().await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::ProviderNotConfigured, "{error:?}");
+    assert!(error.action.unwrap().contains("PILOT_CLOUDFLARE_HOST"));
+    let nowhere = world.provider_with(&[("HOST", "w.elsewhere.net")]);
+    let error = world.apply_shared(&nowhere).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::ProviderNotConfigured, "no zone of the account: {error:?}");
+
+    let provider = world.provider_with(&[("HOST", "w.example.com")]);
+    provider.ready().await.unwrap();
+    let mut shared = Stack::shared(provider.clone(), &world.installation);
+    shared.up().await;
+    assert_eq!(shared.state["worker"].1.outputs["host"], "w.example.com");
+    let spec = RuntimeSpec {
+        runtime_id: RuntimeId::random(),
+        installation: world.installation.clone(),
+        generation: 1,
+        size: provider.describe().sizes[0].name.clone(),
+        region: None,
+        image: None,
+        git: None,
+    };
+    let mut stack = Stack::new(provider.clone(), spec);
+    stack.up().await;
+    stack.down().await;
+    shared.down().await;
+    assert_eq!((count(&world, "worker_domain").await, count(&world, "script").await), (0, 0));
+    end(world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_may_only_read_is_not_ready() {
+    let world = world::start().await;
+    let error = world.provider_with(&[("API_TOKEN", "sim-reader")]).ready().await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::CredentialsRejected, "{error:?}");
+    world.provider().ready().await.unwrap();
+    end(world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_is_deleted_by_its_name_whatever_id_is_remembered() {
+    let world = world::start().await;
+    let provider = world.provider();
+    let mut shared = Stack::shared(provider.clone(), &world.installation);
+    shared.up().await;
+    shared.delete_blind("application").await.unwrap();
+    assert_eq!(count(&world, "container_application").await, 0);
+    end(world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_identical_record_of_somebody_else_is_used_and_stays() {
     let world = world::start().await;
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -123,7 +175,7 @@ async fn an_identical_record_of_somebody_else_is_used_and_stays() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_size_is_rolled_out_to_what_runs() {
-    let world = world::start().await;
+    let world = world::with(|options| options.rollout_ms = 3000).await;
     let provider = world.provider();
     world.apply_shared(&provider).await.unwrap();
     let spec = RuntimeSpec {
@@ -141,6 +193,12 @@ async fn another_size_is_rolled_out_to_what_runs() {
     let larger = world.provider_with(&[("INSTANCE_TYPE", "standard-2"), ("MAX_INSTANCES", "7")]);
     let made = world.apply_shared(&larger).await.unwrap();
     assert_eq!(made[1].outputs["instanceType"], "standard-2");
+    // While it is under way it reads as what it leads to, and nobody begins another.
+    let known = inputs(&larger, "Application", &made[1]);
+    let request = ReadRequest { id: made[1].id.clone(), inputs: known.clone(), outputs: Properties::new() };
+    let read = resource(&larger, "Application").read(request).await.unwrap().unwrap();
+    assert_eq!(read.inputs, known);
+    world.apply_shared(&larger).await.unwrap();
     assert_eq!(
         (count(&world, "container_application").await, count(&world, "container_rollout").await),
         (1, 1)

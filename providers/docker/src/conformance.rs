@@ -34,9 +34,10 @@ pub const IMAGE: &str = "pilot-conformance-test:latest";
 /// Another one, that is the same but for a label.
 pub const OTHER_IMAGE: &str = "pilot-conformance-test:other";
 
-/// Stands in for the instance image: the same user and home, and an init that ends on SIGTERM.
+/// Stands in for the instance image: the same user and home, the program for a host's rules, and an init that ends on SIGTERM.
 /// `behave-die` in the home makes it end at once.
 const DOCKERFILE: &str = r#"
+RUN apt-get update && apt-get install -y --no-install-recommends nftables
 RUN mkdir -p /home/pilot && chown 1000:1000 /home/pilot
 USER 1000:1000
 WORKDIR /home/pilot
@@ -217,8 +218,8 @@ async fn base_image(docker: &Docker) -> String {
 impl Hands for World {
     async fn objects(&self, runtime: &RuntimeRef) -> Vec<String> {
         let mut found = self.labelled("runtime", runtime.runtime_id.as_str()).await;
-        // What keeps the fence is no resource.
-        found.retain(|(_, id)| !id.contains("-fence-"));
+        // What keeps a fence or a generation is no resource.
+        found.retain(|(_, id)| !id.contains("-fence-") && !id.contains("-generation-"));
         found.into_iter().map(|(kind, id)| format!("{kind} {id}")).collect()
     }
 
@@ -261,6 +262,14 @@ impl Hands for World {
     async fn sweep(&self, installation: &InstallationId) {
         for (kind, id) in self.labelled("installation", installation.as_str()).await {
             self.remove_object(kind, &id).await;
+        }
+        for (_, id) in self.labelled("egress", installation.as_str()).await {
+            let signal = query::KillContainerOptionsBuilder::default().signal("SIGUSR1").build();
+            // One that does not run has nothing to take along.
+            if self.docker.kill_container(&id, Some(signal)).await.is_ok() {
+                let _ = self.docker.wait_container(&id, None::<query::WaitContainerOptions>).next().await;
+            }
+            self.remove_object("container", &id).await;
         }
     }
 }

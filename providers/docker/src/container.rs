@@ -21,7 +21,6 @@ use crate::declare::CONTAINER;
 use crate::engine::Engine;
 use crate::hosts::Hosts;
 use crate::network::Owned;
-use crate::placement::Need;
 use crate::{fence, generation, names};
 
 pub(crate) use machine::{Machine, inspect, owner, published_port, status, why_it_ended};
@@ -65,10 +64,8 @@ impl Resource for ContainerResource {
                 PropertyType::String,
                 "Cloned into the workspace at its first boot.",
             )
-            .replaces()
             .example("https://git.example.com/team/app.git"),
-            Property::optional("gitRef", PropertyType::String, "A branch or tag of the repository.")
-                .replaces(),
+            Property::optional("gitRef", PropertyType::String, "A branch or tag of the repository."),
         ]);
         ResourceSchema {
             token: CONTAINER,
@@ -92,8 +89,7 @@ impl Resource for ContainerResource {
         let _lock = self.hosts.locks.lock(&inputs.runtime_id).await;
         let engine = self.hosts.of(&inputs.runtime_id).await?;
         let machine = Machine::new(&engine, inputs.runtime().under(request.fence));
-        let need = Need { memory_mib: inputs.memory_mib, cpu_millis: inputs.cpu_millis };
-        self.hosts.admit(&engine, &inputs.runtime_id, need).await?;
+        self.hosts.admit(&engine, &inputs).await?;
         machine.ensure(&inputs).await?;
         // From here on the container exists and must stay owned, whatever happens to it.
         let name = names::name(&inputs.runtime_id);
@@ -131,6 +127,10 @@ impl Resource for ContainerResource {
         let _lock = self.hosts.locks.lock(&inputs.runtime_id).await;
         let engine = self.hosts.of(&inputs.runtime_id).await?;
         let machine = Machine::new(&engine, inputs.runtime().under(request.fence));
+        let before = machine.find().await?.as_ref().and_then(Inputs::of);
+        if before.is_some_and(|before| inputs.need().exceeds(before.need())) {
+            self.hosts.admit(&engine, &inputs).await?;
+        }
         let port = machine.update(&inputs, &boot).await?;
         let before = request.old_outputs.get("port").and_then(serde_port);
         Ok(Self::outputs(&engine, &inputs, port.or(before)))

@@ -9,18 +9,18 @@ use bollard::Docker;
 use bollard::errors::Error;
 use contracts::ErrorCode;
 use contracts::network::PortRange;
-use provider_api::{ProviderError, Result, Settings};
+use provider_api::{ProviderError, Result};
 use tokio::sync::OnceCell;
 
+use crate::DockerConfig;
 use crate::chosen::Chosen;
 use crate::confine::{Confinement, GVISOR, OciRuntime};
+use crate::egress::{Closed, Egress};
 use crate::failure::{Answer, Failure, classify, image_missing, timed_out};
 use crate::settings::{self, Address, Host};
 use crate::subnet::Pool;
-use crate::transport;
+use crate::{Timing, transport};
 
-/// Creating and starting are slow on a busy host; nothing healthy takes longer than this.
-const CALL: Duration = Duration::from_secs(60);
 /// To look at one object takes milliseconds, and a second on a host that is short of everything.
 const LOOK: Duration = Duration::from_secs(20);
 const CONNECT: Duration = Duration::from_secs(2);
@@ -34,6 +34,10 @@ pub(crate) struct Engine {
     /// From which networks get their subnets.
     pub subnets: Option<Pool>,
     pub confinement: Confinement,
+    /// What its instances may send.
+    pub egress: Egress,
+    pub closed: Closed,
+    pub timing: Timing,
     /// How it was found, when the operator has named no hosts.
     chosen: Option<Chosen>,
     client: OnceCell<Docker>,
@@ -43,16 +47,21 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    pub fn new(
-        host: Host,
-        ports: Option<PortRange>,
-        chosen: Option<Chosen>,
-        settings: &Settings,
-    ) -> Result<Self> {
-        let (subnets, confinement) = (settings::subnets(settings)?, Confinement::read(settings)?);
-        let (client, has_gvisor) = (OnceCell::new(), OnceCell::new());
-        let keeps_id = AtomicBool::new(false);
-        Ok(Self { host, ports, subnets, confinement, chosen, client, has_gvisor, keeps_id })
+    pub fn new(host: Host, chosen: Option<Chosen>, config: &DockerConfig, timing: Timing) -> Result<Self> {
+        let settings = &config.settings;
+        Ok(Self {
+            host,
+            ports: config.ports,
+            subnets: settings::subnets(settings)?,
+            confinement: Confinement::read(settings)?,
+            egress: Egress::read(settings, &config.image)?,
+            closed: Closed::default(),
+            timing,
+            chosen,
+            client: OnceCell::new(),
+            has_gvisor: OnceCell::new(),
+            keeps_id: AtomicBool::new(false),
+        })
     }
 
     /// Whether it is one of the operator's hosts: there may be others.
@@ -66,7 +75,7 @@ impl Engine {
             let docker = transport::open(&self.host.address)?;
             // An older engine refuses a newer API version outright instead of falling back.
             let docker = within(self.patience(), "connect", docker.negotiate_version()).await?;
-            Ok::<_, ProviderError>(docker.with_timeout(CALL))
+            Ok::<_, ProviderError>(docker.with_timeout(self.timing.call))
         };
         self.client.get_or_try_init(connect).await.map_err(|error| self.name(error))
     }
@@ -77,7 +86,7 @@ impl Engine {
         doing: &str,
         call: impl Future<Output = std::result::Result<T, Error>>,
     ) -> Answer<T> {
-        self.limited(CALL, doing, call).await
+        self.limited(self.timing.call, doing, call).await
     }
 
     /// The same for what only looks at one object.
@@ -87,6 +96,16 @@ impl Engine {
         call: impl Future<Output = std::result::Result<T, Error>>,
     ) -> Answer<T> {
         self.limited(LOOK, doing, call).await
+    }
+
+    /// The same for what takes as long as that has files which it removes.
+    pub async fn remove<T, F>(&self, doing: &str, call: impl FnOnce(Docker) -> F) -> Answer<T>
+    where
+        F: Future<Output = std::result::Result<T, Error>>,
+    {
+        let limit = self.timing.removal;
+        let docker = self.docker().await?.clone().with_timeout(limit);
+        self.limited(limit, doing, call(docker)).await
     }
 
     async fn limited<T>(

@@ -1,21 +1,16 @@
 //! The newest generation that a runtime's objects have seen, so that an older program leaves them alone.
 //!
-//! Docker writes labels once, so what an update in place raises is kept as a file in the container's own
-//! file system: outside the home, and root's, so the instance cannot change it. It goes with the container,
-//! whose next label is at least as new.
+//! Docker writes labels once, so what an update in place raises is kept by a register, as a fence is: an empty volume, and no file
+//! in the container, because who is root there could forge it.
+
+use std::collections::HashMap;
 
 use bollard::models::ContainerInspectResponse;
-use bollard::query_parameters::{DownloadFromContainerOptionsBuilder, UploadToContainerOptionsBuilder};
-use contracts::ErrorCode;
-use futures_util::TryStreamExt;
 use provider_api::{Late, ProviderError, Result, RuntimeRef};
 
+use crate::container::Inputs;
 use crate::engine::Engine;
-use crate::failure::Failure;
-use crate::{container, names};
-
-const FOLDER: &str = "/etc";
-const FILE: &str = "pilot-generation";
+use crate::{container, names, registers};
 
 /// Passes unless the object itself, made at `own`, or the runtime's container has seen a newer one.
 pub(crate) async fn must_be_newest(
@@ -43,58 +38,23 @@ pub(crate) async fn newest(engine: &Engine, runtime: &RuntimeRef) -> Result<u64>
 
 /// What this container has seen.
 pub(crate) async fn of(engine: &Engine, found: &ContainerInspectResponse) -> Result<u64> {
-    let labels = found.config.as_ref().and_then(|config| config.labels.as_ref());
-    let made = labels.map(names::generation).unwrap_or_default();
-    let docker = engine.docker().await?;
-    let options = DownloadFromContainerOptionsBuilder::default().path(&format!("{FOLDER}/{FILE}")).build();
-    let id = found.id.as_deref().unwrap_or_default();
-    let archive = docker.download_from_container(id, Some(options)).try_fold(Vec::new(), keep);
-    let archive = Failure::optional(engine.ask("read the container's generation", archive).await)?;
-    Ok(archive.and_then(|archive| unpack(&archive)).unwrap_or_default().max(made))
+    let none = HashMap::new();
+    let labels = found.config.as_ref().and_then(|config| config.labels.as_ref()).unwrap_or(&none);
+    let Some(runtime) = names::owner(labels) else { return Ok(names::generation(labels)) };
+    let kept = registers::of(engine, &runtime).await?;
+    let kept = kept.iter().filter(|volume| names::is_register(&volume.name)).map(|volume| &volume.labels);
+    Ok(kept.chain([labels]).map(names::generation).max().unwrap_or_default())
 }
 
-/// Keeps that the container has seen this one.
-pub(crate) async fn record(engine: &Engine, id: &str, generation: u64) -> Result<()> {
-    let docker = engine.docker().await?;
-    let options = UploadToContainerOptionsBuilder::default().path(FOLDER).build();
-    let archive = pack(generation).map_err(|error| {
-        ProviderError::new(ErrorCode::Internal, format!("cannot pack the generation: {error}"))
-    })?;
-    let upload = docker.upload_to_container(id, Some(options), bollard::body_full(archive.into()));
-    Ok(engine.ask("keep the container's generation", upload).await?)
-}
-
-async fn keep(
-    mut archive: Vec<u8>,
-    chunk: bytes::Bytes,
-) -> std::result::Result<Vec<u8>, bollard::errors::Error> {
-    archive.extend_from_slice(&chunk);
-    Ok(archive)
-}
-
-fn pack(generation: u64) -> std::io::Result<Vec<u8>> {
-    let text = generation.to_string();
-    let mut header = tar::Header::new_gnu();
-    header.set_mode(0o444);
-    header.set_size(text.len() as u64);
-    let mut builder = tar::Builder::new(Vec::new());
-    builder.append_data(&mut header, FILE, text.as_bytes())?;
-    builder.into_inner()
-}
-
-fn unpack(archive: &[u8]) -> Option<u64> {
-    let mut archive = tar::Archive::new(archive);
-    let entry = archive.entries().ok()?.next()?.ok()?;
-    std::io::read_to_string(entry).ok()?.trim().parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_packed_generation_is_read_again_and_anything_else_is_none() {
-        assert_eq!(unpack(&pack(17).unwrap()), Some(17));
-        assert_eq!(unpack(b"not an archive"), None);
+/// Keeps that the runtime has seen the generation of these, and what it takes since.
+pub(crate) async fn record(engine: &Engine, runtime: &RuntimeRef, inputs: &Inputs) -> Result<()> {
+    let generation = inputs.generation;
+    let name = names::generation_register(&runtime.runtime_id, generation);
+    registers::keep(engine, runtime, &name, inputs.labels(runtime.fence)).await?;
+    for lower in registers::of(engine, runtime).await? {
+        if names::is_generation_register(&lower.name) && names::generation(&lower.labels) < generation {
+            registers::discard(engine, &lower.name).await;
+        }
     }
+    Ok(())
 }

@@ -8,8 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bollard::models::ContainerInspectResponse;
-use bollard::query_parameters::{ListContainersOptionsBuilder, ListNetworksOptionsBuilder};
+use bollard::query_parameters::ListNetworksOptionsBuilder;
 use contracts::RuntimeId;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
@@ -21,10 +20,8 @@ use crate::engine::Engine;
 use crate::failure::Failure;
 use crate::locks::Locks;
 use crate::placement::{Need, Room, choose, no_room};
-use crate::settings;
-use crate::{DockerConfig, container, declare, fence, names};
+use crate::{DockerConfig, Timing, container, declare, fence, names, room, settings};
 
-const MIB: i64 = 1024 * 1024;
 /// For so long a place is kept for a runtime whose container is not made yet.
 const KEPT: Duration = Duration::from_secs(300);
 
@@ -37,13 +34,13 @@ pub(crate) struct Hosts {
 }
 
 impl Hosts {
-    pub fn new(config: DockerConfig) -> Self {
-        let engines = Self::read(&config);
+    pub fn new(config: DockerConfig, timing: Timing) -> Self {
+        let engines = Self::read(&config, timing);
         Self { config, locks: Locks::default(), engines, kept: Mutex::default() }
     }
 
-    fn read(config: &DockerConfig) -> Result<Vec<Arc<Engine>>> {
-        let engine = |host, chosen| Engine::new(host, config.ports, chosen, &config.settings).map(Arc::new);
+    fn read(config: &DockerConfig, timing: Timing) -> Result<Vec<Arc<Engine>>> {
+        let engine = |host, chosen| Engine::new(host, chosen, config, timing).map(Arc::new);
         let named = config.host.as_deref();
         match settings::hosts_unless(&config.settings, named)? {
             Some(hosts) => hosts.into_iter().map(|host| engine(host, None)).collect(),
@@ -127,7 +124,10 @@ impl Hosts {
         let need = declare::smallest();
         let engines = self.all()?;
         let mut rooms = Vec::new();
-        for room in join_all(engines.iter().map(|engine| self.room(engine, runtime, &kept))).await {
+        for room in
+            join_all(engines.iter().map(|engine| self.room(engine, (runtime, &self.config.image), &kept)))
+                .await
+        {
             rooms.push(room?);
         }
         let engine = engines[choose(&rooms, need)?].clone();
@@ -136,13 +136,14 @@ impl Hosts {
         Ok(engine)
     }
 
-    /// Passes when a container of this runtime that needs so much may be made on its host.
-    pub async fn admit(&self, engine: &Engine, runtime: &RuntimeId, need: Need) -> Result<()> {
+    /// Passes when this container may be made on its host, or made to take so much.
+    pub async fn admit(&self, engine: &Engine, inputs: &container::Inputs) -> Result<()> {
         if !engine.is_named() {
             return Ok(());
         }
+        let (runtime, need) = (&inputs.runtime_id, inputs.need());
         let mut kept = self.kept.lock().await;
-        let room = self.room(engine, runtime, &kept).await?;
+        let room = self.room(engine, (runtime, &inputs.image), &kept).await?;
         if room.refuses(need).is_some() {
             return Err(no_room(&[room], need));
         }
@@ -154,45 +155,15 @@ impl Hosts {
     async fn room(
         &self,
         engine: &Engine,
-        runtime: &RuntimeId,
+        (runtime, image): (&RuntimeId, &str),
         kept: &HashMap<RuntimeId, (String, Need, Instant)>,
     ) -> Result<Room> {
-        let docker = engine.docker().await?;
-        let filters = HashMap::from([("label".to_owned(), vec![names::RUNTIME.to_owned()])]);
-        let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
-        let (info, has_image, listed) = tokio::join!(
-            engine.ask("ask what the host has", docker.info()),
-            engine.has_image(&self.config.image),
-            engine.ask("list containers", docker.list_containers(Some(options))),
-        );
-        let (info, has_image) = (info?, has_image?);
-        let ids: Vec<String> = listed?.into_iter().filter_map(|container| container.id).collect();
-        let looks = join_all(ids.iter().map(|id| container::inspect(engine, id))).await;
-        let mut promised = HashMap::new();
-        for found in looks.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten() {
-            if let Some((theirs, need)) = promise(&found) {
-                promised.insert(theirs, need);
-            }
-        }
-        for (theirs, (host, need, since)) in kept {
-            if *host == engine.host.name && since.elapsed() < KEPT {
-                promised.entry(theirs.clone()).or_insert(*need);
-            }
-        }
-        promised.remove(runtime);
-        let sum = |part: fn(&Need) -> i64| promised.values().map(part).sum();
-        Ok(Room {
-            host: engine.host.name.clone(),
-            has_image,
-            total: Need {
-                memory_mib: info.mem_total.unwrap_or_default() / MIB,
-                cpu_millis: info.ncpu.unwrap_or_default() * 1000,
-            },
-            promised: Need {
-                memory_mib: sum(|need| need.memory_mib),
-                cpu_millis: sum(|need| need.cpu_millis),
-            },
-        })
+        let goes_there = |(theirs, (host, need, since)): (&RuntimeId, &(String, Need, Instant))| {
+            (*host == engine.host.name && since.elapsed() < KEPT).then(|| (theirs.clone(), *need))
+        };
+        let mut room = room::of(engine, image, &kept.iter().filter_map(goes_there).collect()).await?;
+        room.promised.remove(runtime);
+        Ok(room)
     }
 
     /// Whether an instance could be made now: every host answers, and one has the image.
@@ -215,17 +186,11 @@ impl Hosts {
     }
 }
 
-/// What the runtime of this container may take.
-fn promise(found: &ContainerInspectResponse) -> Option<(RuntimeId, Need)> {
-    let inputs = container::Inputs::of(found)?;
-    Some((inputs.runtime_id, Need { memory_mib: inputs.memory_mib, cpu_millis: inputs.cpu_millis }))
-}
-
 pub(crate) async fn has_volume(engine: &Engine, runtime: &RuntimeId) -> Result<bool> {
     let docker = engine.docker().await?;
     let name = names::volume_name(runtime);
     let found =
-        Failure::optional(engine.ask("look for the home volume", docker.inspect_volume(&name)).await)?;
+        Failure::optional(engine.look("look for the home volume", docker.inspect_volume(&name)).await)?;
     Ok(found.is_some_and(|volume| is_of(&volume.labels, runtime)))
 }
 

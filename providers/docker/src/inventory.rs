@@ -8,7 +8,7 @@ use bollard::query_parameters::{
 };
 use contracts::InstallationId;
 use futures_util::future::try_join_all;
-use provider_api::{Inventory, OwnedObject, Result, RuntimeRef};
+use provider_api::{Home, Inventory, OwnedObject, Result, RuntimeRef};
 
 use crate::engine::Engine;
 use crate::hosts::Hosts;
@@ -40,8 +40,12 @@ async fn of_host(engine: &Engine, filters: &Filters) -> Result<Vec<OwnedObject>>
     let mut owned = Vec::new();
     let mut add = |kind: &str, labels: &HashMap<String, String>, id: Option<String>| {
         if let (Some(owner), Some(id)) = (names::owner(labels), id) {
-            // The register says what the home has seen.
-            let home = matches!(kind, "volume" | "fence");
+            let home = match kind {
+                "volume" => Home::Is,
+                // It says what the home has seen.
+                "fence" => Home::With,
+                _ => Home::No,
+            };
             owned.push(OwnedObject { runtime_id: owner.runtime_id, kind: kind.to_owned(), id, home });
         }
     };

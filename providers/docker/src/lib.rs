@@ -12,6 +12,7 @@ mod confine;
 pub mod conformance;
 mod container;
 mod declare;
+mod egress;
 mod engine;
 mod exec;
 mod failure;
@@ -26,6 +27,8 @@ mod logs;
 mod names;
 mod network;
 mod placement;
+mod registers;
+mod room;
 mod service;
 mod settings;
 mod site;
@@ -37,12 +40,14 @@ mod volume;
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use contracts::InstallationId;
 use contracts::network::PortRange;
 use provider_api::{
-    BootSource, Declared, Description, Exec, Images, Inventory, Lifecycle, Logs, Provider, Resource, Result,
-    RuntimeSpec, Settings, Sites,
+    BootSource, Declared, Description, Exec, Finding, Images, Inventory, Lifecycle, Logs, Provider, Resource,
+    Result, RuntimeSpec, Settings, Sites,
 };
 
 use crate::hosts::Hosts;
@@ -70,6 +75,21 @@ pub struct DockerConfig {
     pub ports: Option<PortRange>,
 }
 
+/// How long this module waits for the answer to one call.
+#[derive(Debug, Clone, Copy)]
+pub struct Timing {
+    /// Creating and starting are slow on a busy host; nothing healthy takes longer than this.
+    pub call: Duration,
+    /// To remove a home or a container with many files takes minutes.
+    pub removal: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self { call: Duration::from_secs(60), removal: Duration::from_secs(15 * 60) }
+    }
+}
+
 /// The `docker` provider module.
 pub struct DockerProvider {
     hosts: Arc<Hosts>,
@@ -78,7 +98,12 @@ pub struct DockerProvider {
 impl DockerProvider {
     /// Connects at the first use, so this works without an engine.
     pub fn new(config: DockerConfig) -> Self {
-        Self { hosts: Arc::new(Hosts::new(config)) }
+        Self::with_timing(config, Timing::default())
+    }
+
+    /// The same with other limits, for tests.
+    pub fn with_timing(config: DockerConfig, timing: Timing) -> Self {
+        Self { hosts: Arc::new(Hosts::new(config, timing)) }
     }
 }
 
@@ -119,6 +144,14 @@ impl Provider for DockerProvider {
 
     async fn ready(&self) -> Result<()> {
         self.hosts.are_ready().await
+    }
+
+    async fn examine(&self, installation: &InstallationId) -> Vec<Finding> {
+        match self.hosts.all() {
+            Ok(engines) => egress::look(engines, installation).await,
+            // `ready` tells.
+            Err(_) => Vec::new(),
+        }
     }
 
     fn sites(&self) -> Option<Arc<dyn Sites>> {

@@ -5,12 +5,18 @@ use std::collections::HashMap;
 use contracts::{InstallationId, RuntimeId};
 use provider_api::{ProviderError, Result, RuntimeRef};
 
+use crate::placement::Need;
+
 pub(crate) const INSTALLATION: &str = "pilot.installation";
 pub(crate) const RUNTIME: &str = "pilot.runtime";
 /// The generation at which the object was made; labels cannot change later, see `generation`.
 pub(crate) const GENERATION: &str = "pilot.generation";
 /// The fence with which the object was made; see `fence`.
 const FENCE: &str = "pilot.fence";
+
+/// What an instance takes: MiB, and thousandths of a core.
+const MEMORY: &str = "pilot.memory";
+const CPU: &str = "pilot.cpu";
 
 /// The name of the runtime's network and of its container.
 pub(crate) fn name(runtime: &RuntimeId) -> String {
@@ -22,13 +28,30 @@ pub(crate) fn volume_name(runtime: &RuntimeId) -> String {
 }
 
 /// The volume that keeps this fence.
-pub(crate) fn register(runtime: &RuntimeId, fence: u64) -> String {
+pub(crate) fn fence_register(runtime: &RuntimeId, fence: u64) -> String {
     format!("pilot-{runtime}-fence-{fence}")
 }
 
-/// Whether a volume of ours keeps a fence; a home does not.
+/// The volume that keeps this generation.
+pub(crate) fn generation_register(runtime: &RuntimeId, generation: u64) -> String {
+    format!("pilot-{runtime}-generation-{generation}")
+}
+
+/// Whether a volume of ours keeps a fence or a generation; a home does not.
 pub(crate) fn is_register(name: &str) -> bool {
-    name.rsplit_once("-fence-").is_some_and(|(_, fence)| fence.parse::<u64>().is_ok())
+    is_fence_register(name) || is_generation_register(name)
+}
+
+pub(crate) fn is_fence_register(name: &str) -> bool {
+    ends_with_number(name, "-fence-")
+}
+
+pub(crate) fn is_generation_register(name: &str) -> bool {
+    ends_with_number(name, "-generation-")
+}
+
+fn ends_with_number(name: &str, after: &str) -> bool {
+    name.rsplit_once(after).is_some_and(|(_, number)| number.parse::<u64>().is_ok())
 }
 
 /// Whose name or volume name this is.
@@ -51,6 +74,17 @@ pub(crate) fn register_labels(runtime: &RuntimeRef) -> HashMap<String, String> {
     ]);
     labels.extend(runtime.fence.map(|fence| (FENCE.to_owned(), fence.to_string())));
     labels
+}
+
+/// What an instance takes, so that a list says it.
+pub(crate) fn need_labels(need: Need) -> [(String, String); 2] {
+    [(MEMORY.to_owned(), need.memory_mib.to_string()), (CPU.to_owned(), need.cpu_millis.to_string())]
+}
+
+/// `None` where an older Pilot did not say it.
+pub(crate) fn need(labels: &HashMap<String, String>) -> Option<Need> {
+    let number = |name: &str| labels.get(name)?.parse().ok();
+    Some(Need { memory_mib: number(MEMORY)?, cpu_millis: number(CPU)? })
 }
 
 /// What a list call is to have; all labels of it.
@@ -141,7 +175,7 @@ mod tests {
     #[test]
     fn a_register_is_told_from_a_home_and_an_object_says_the_fence_that_made_it() {
         let id = "rt-1".parse().unwrap();
-        assert!(is_register(&register(&id, 12)));
+        assert!(is_fence_register(&fence_register(&id, 12)) && is_register(&generation_register(&id, 12)));
         assert!(!is_register(&volume_name(&id)) && !is_register("pilot-rt-1-fence-of"));
         assert_eq!(fence(&labels(&runtime("in-a").under(Some(3)), 1)), Some(3));
         assert_eq!(fence(&labels(&runtime("in-a"), 1)), None);

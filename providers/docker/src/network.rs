@@ -19,11 +19,12 @@ use crate::declare::NETWORK;
 use crate::engine::Engine;
 use crate::failure::{Answer, Failure};
 use crate::hosts::Hosts;
-use crate::{fence, generation, names};
+use crate::{egress, fence, generation, names};
 
 /// A stopping container leaves its network a moment after it is gone.
 const DETACH: Duration = Duration::from_secs(15);
 const PAUSE: Duration = Duration::from_millis(50);
+const BRIDGE: &str = "com.docker.network.bridge.name";
 
 pub(crate) struct NetworkResource {
     pub hosts: Arc<Hosts>,
@@ -106,59 +107,87 @@ impl Owned {
     }
 }
 
-impl NetworkResource {
-    /// A subnet that another network has is passed over.
-    async fn make(&self, engine: &Engine, body: &NetworkCreateRequest, runtime: &RuntimeId) -> Answer<()> {
-        let Some(pool) = engine.subnets else { return self.try_make(engine, body.clone()).await };
-        for subnet in pool.subnets(runtime.as_str()) {
-            let config = vec![IpamConfig { subnet: Some(subnet), ..Default::default() }];
-            let ipam = Some(Ipam { config: Some(config), ..Default::default() });
-            match self.try_make(engine, NetworkCreateRequest { ipam, ..body.clone() }).await {
-                Err(Failure::Other(error)) if error.message.contains("overlaps") => {}
-                answer => return answer,
-            }
-        }
-        let message = "every subnet of PILOT_DOCKER_SUBNETS is taken on this Docker host";
-        Err(ProviderError::new(ErrorCode::ProviderCapacity, message)
-            .with_action("Delete workspaces, or give a larger range.")
-            .into())
-    }
-
-    async fn try_make(&self, engine: &Engine, body: NetworkCreateRequest) -> Answer<()> {
-        let docker = engine.docker().await?;
-        engine.ask("create the network", docker.create_network(body)).await.map(drop)
-    }
-
-    fn body(name: &str, labels: HashMap<String, String>) -> NetworkCreateRequest {
-        NetworkCreateRequest {
-            name: name.to_owned(),
-            driver: Some("bridge".to_owned()),
-            // Nothing else belongs on this bridge; should something get there, it is not reached.
-            options: Some(HashMap::from([(
-                "com.docker.network.bridge.enable_icc".to_owned(),
-                "false".to_owned(),
-            )])),
-            labels: Some(labels),
-            ..Default::default()
+/// Makes it, unless it is there. A subnet that another network has is passed over.
+async fn make(engine: &Engine, runtime: &RuntimeRef, generation: u64) -> Result<()> {
+    let body = body(runtime, generation);
+    let Some(pool) = engine.subnets else { return try_make(engine, body).await };
+    for subnet in pool.subnets(runtime.runtime_id.as_str()) {
+        let config = vec![IpamConfig { subnet: Some(subnet), ..Default::default() }];
+        let ipam = Some(Ipam { config: Some(config), ..Default::default() });
+        match try_make(engine, NetworkCreateRequest { ipam, ..body.clone() }).await {
+            Err(error) if error.message.contains("overlaps") => {}
+            answer => return answer,
         }
     }
+    let message = "every subnet of PILOT_DOCKER_SUBNETS is taken on this Docker host";
+    Err(ProviderError::new(ErrorCode::ProviderCapacity, message)
+        .with_action("Delete workspaces, or give a larger range."))
+}
 
-    async fn remove(&self, engine: &Engine, id: &str, runtime: &RuntimeId) -> Result<()> {
-        let docker = engine.docker().await?;
-        let deadline = tokio::time::Instant::now() + DETACH;
-        loop {
-            match engine.ask("remove the network", docker.remove_network(id)).await {
-                Ok(()) | Err(Failure::Absent(_)) => return Ok(()),
-                Err(other) if tokio::time::Instant::now() > deadline => return Err(other.into()),
-                Err(Failure::Conflict(_)) => {}
-                Err(Failure::Other(error)) if error.message.contains("active endpoints") => {}
-                Err(other) => return Err(other.into()),
-            }
-            // What is not ours does not leave by itself.
-            must_have_no_strangers(engine, id, runtime).await?;
-            tokio::time::sleep(PAUSE).await;
-        }
+async fn try_make(engine: &Engine, body: NetworkCreateRequest) -> Result<()> {
+    let docker = engine.docker().await?;
+    match engine.ask("create the network", docker.create_network(body)).await {
+        Ok(_) | Err(Failure::Conflict(_)) => Ok(()),
+        // Somebody was faster, and this engine would have had two of one name.
+        Err(Failure::Other(error)) if error.message.contains("same bridge name") => Ok(()),
+        Err(other) => Err(other.into()),
     }
+}
+
+fn body(runtime: &RuntimeRef, generation: u64) -> NetworkCreateRequest {
+    let options = [
+        // Nothing else belongs on this bridge; should something get there, it is not reached.
+        ("com.docker.network.bridge.enable_icc".to_owned(), "false".to_owned()),
+        (BRIDGE.to_owned(), egress::bridge(&runtime.installation, &runtime.runtime_id)),
+    ];
+    NetworkCreateRequest {
+        name: names::name(&runtime.runtime_id),
+        driver: Some("bridge".to_owned()),
+        options: Some(options.into()),
+        labels: Some(names::labels(runtime, generation)),
+        ..Default::default()
+    }
+}
+
+async fn remove(engine: &Engine, id: &str, runtime: &RuntimeId) -> Result<()> {
+    let docker = engine.docker().await?;
+    let deadline = tokio::time::Instant::now() + DETACH;
+    loop {
+        match engine.ask("remove the network", docker.remove_network(id)).await {
+            Ok(()) | Err(Failure::Absent(_)) => return Ok(()),
+            Err(other) if tokio::time::Instant::now() > deadline => return Err(other.into()),
+            Err(Failure::Conflict(_)) => {}
+            Err(Failure::Other(error)) if error.message.contains("active endpoints") => {}
+            Err(other) => return Err(other.into()),
+        }
+        // What is not ours does not leave by itself.
+        must_have_no_strangers(engine, id, runtime).await?;
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Whether rules know the runtime's network. One of an older Pilot has a bridge whose name Docker has chosen. True where there is
+/// none: whoever needs it says so.
+pub(crate) async fn is_closed(engine: &Engine, runtime: &RuntimeRef) -> Result<bool> {
+    let bridge = egress::bridge(&runtime.installation, &runtime.runtime_id);
+    let found = settle(engine, runtime).await?;
+    Ok(found.is_none_or(|found| found.options.is_some_and(|options| options.get(BRIDGE) == Some(&bridge))))
+}
+
+/// Makes it anew, by itself: nothing may be connected to it.
+pub(crate) async fn remake(engine: &Engine, runtime: &RuntimeRef) -> Result<()> {
+    let Some(found) = settle(engine, runtime).await? else { return Ok(()) };
+    let generation = names::generation(&labels(&found));
+    remove(engine, found.id.as_deref().unwrap_or_default(), &runtime.runtime_id).await?;
+    make(engine, runtime, generation).await
+}
+
+/// Whether the installation has any on this host.
+pub(crate) async fn is_any(engine: &Engine, installation: &InstallationId) -> Result<bool> {
+    let docker = engine.docker().await?;
+    let filters = names::owned_by(installation);
+    let options = ListNetworksOptionsBuilder::default().filters(&filters).build();
+    Ok(!engine.ask("list networks", docker.list_networks(Some(options))).await?.is_empty())
 }
 
 /// Every network of this name, the oldest first. Older engines let two callers make one each.
@@ -248,11 +277,8 @@ impl Resource for NetworkResource {
         let found = settle(&engine, &runtime).await?.map(|found| labels(&found));
         inputs.admit(&engine, ("network", &name), found.as_ref(), request.fence).await?;
         if found.is_none() {
-            let body = Self::body(&name, names::labels(&runtime, inputs.generation));
-            match self.make(&engine, &body, &inputs.runtime_id).await {
-                Ok(()) | Err(Failure::Conflict(_)) => drop(settle(&engine, &runtime).await?),
-                Err(other) => return Err(other.into()),
-            }
+            make(&engine, &runtime, inputs.generation).await?;
+            settle(&engine, &runtime).await?;
         }
         Ok(Created { id: name.clone(), outputs: inputs.outputs(&name) })
     }
@@ -267,8 +293,9 @@ impl Resource for NetworkResource {
     async fn update(&self, request: UpdateRequest) -> Result<Properties> {
         let inputs: Owned = parse(&request.new_inputs)?;
         let engine = self.hosts.of(&inputs.runtime_id).await?;
-        let found = find(&engine, &request.id).await?.first().map(labels);
-        inputs.admit(&engine, ("network", &request.id), found.as_ref(), request.fence).await?;
+        let (found, object) = (find(&engine, &request.id).await?, ("network", request.id.as_str()));
+        let found = labels(found.first().ok_or_else(|| ProviderError::gone(object))?);
+        inputs.admit(&engine, object, Some(&found), request.fence).await?;
         Ok(inputs.outputs(&request.id))
     }
 
@@ -283,8 +310,9 @@ impl Resource for NetworkResource {
             inputs.admit(&engine, ("network", &name), Some(&labels(network)), request.fence).await?;
         }
         for network in &found {
-            self.remove(&engine, network.id.as_deref().unwrap_or(&name), &inputs.runtime_id).await?;
+            remove(&engine, network.id.as_deref().unwrap_or(&name), &inputs.runtime_id).await?;
         }
+        egress::open_unless_needed(&engine, &inputs.installation).await?;
         fence::forget(&engine, &inputs.runtime()).await
     }
 }

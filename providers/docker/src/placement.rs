@@ -1,7 +1,9 @@
 //! Which host a new runtime goes to: of those that can take it, the one with the most free memory. Pure;
 //! `hosts` gathers what is true of each.
 
-use contracts::ErrorCode;
+use std::collections::HashMap;
+
+use contracts::{ErrorCode, RuntimeId};
 use provider_api::{ProviderError, Result};
 
 /// A share of CPU is a limit and no reservation: instances wait most of the time, for people and for
@@ -15,6 +17,12 @@ pub(crate) struct Need {
     pub cpu_millis: i64,
 }
 
+impl Need {
+    pub fn exceeds(self, other: Need) -> bool {
+        self.memory_mib > other.memory_mib || self.cpu_millis > other.cpu_millis
+    }
+}
+
 /// What is true of one host.
 #[derive(Debug, Clone)]
 pub(crate) struct Room {
@@ -22,17 +30,18 @@ pub(crate) struct Room {
     pub has_image: bool,
     pub total: Need,
     /// What our instances there may take, whoever owns them and whether they run or not.
-    pub promised: Need,
+    pub promised: HashMap<RuntimeId, Need>,
 }
 
 impl Room {
     fn free_memory(&self) -> i64 {
-        self.total.memory_mib - self.promised.memory_mib
+        self.total.memory_mib - self.promised.values().map(|need| need.memory_mib).sum::<i64>()
     }
 
     /// Why it cannot take it.
     pub fn refuses(&self, need: Need) -> Option<String> {
-        let free_cpu = self.total.cpu_millis * CPU_PROMISES - self.promised.cpu_millis;
+        let promised: i64 = self.promised.values().map(|need| need.cpu_millis).sum();
+        let free_cpu = self.total.cpu_millis * CPU_PROMISES - promised;
         if !self.has_image {
             return Some("the instance image is not there".to_owned());
         }
@@ -74,13 +83,17 @@ mod tests {
 
     use super::*;
 
+    fn one(memory_mib: i64, cpu_millis: i64) -> HashMap<RuntimeId, Need> {
+        HashMap::from([(RuntimeId::random(), Need { memory_mib, cpu_millis })])
+    }
+
     fn room() -> impl Strategy<Value = Room> {
         (any::<bool>(), 0..64_000i64, 1..16i64, 0..64_000i64, 0..128i64).prop_map(
             |(has_image, memory, cores, promised, promised_cores)| Room {
                 host: "h".to_owned(),
                 has_image,
                 total: Need { memory_mib: memory, cpu_millis: cores * 1000 },
-                promised: Need { memory_mib: promised, cpu_millis: promised_cores * 1000 },
+                promised: one(promised, promised_cores * 1000),
             },
         )
     }
@@ -110,19 +123,9 @@ mod tests {
     #[test]
     fn when_none_has_room_each_says_why() {
         let total = Need { memory_mib: 4096, cpu_millis: 2000 };
-        let empty = Room { host: "a".to_owned(), has_image: false, total, promised: Need::default() };
-        let full = Room {
-            host: "b".to_owned(),
-            has_image: true,
-            total,
-            promised: Need { memory_mib: 3000, cpu_millis: 0 },
-        };
-        let busy = Room {
-            host: "c".to_owned(),
-            has_image: true,
-            total,
-            promised: Need { memory_mib: 0, cpu_millis: 16_000 },
-        };
+        let empty = Room { host: "a".to_owned(), has_image: false, total, promised: HashMap::new() };
+        let full = Room { host: "b".to_owned(), has_image: true, total, promised: one(3000, 0) };
+        let busy = Room { host: "c".to_owned(), has_image: true, total, promised: one(0, 16_000) };
         let error = choose(&[empty, full, busy], Need { memory_mib: 2048, cpu_millis: 2000 }).unwrap_err();
         for words in ["a: the instance image", "b: 1096 MiB", "c: its processors"] {
             assert!(error.message.contains(words), "{error}");

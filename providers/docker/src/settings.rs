@@ -9,6 +9,7 @@ use provider_api::{ProviderError, Result, Setting, Settings};
 
 use crate::chosen::Chosen;
 use crate::confine::Confinement;
+use crate::egress::Egress;
 use crate::subnet::Pool;
 
 /// Every setting; see the description of each.
@@ -31,6 +32,20 @@ pub const SETTINGS: &[Setting] = &[
         "subnets",
         "a private range like 10.213.0.0/16 of which each instance's network gets a small part; \
          without it Docker's own pools, which have room for about thirty",
+    ),
+    Setting::optional(
+        "egress",
+        "`closed`: instances reach the internet, and neither the host nor private networks nor metadata services, or are not \
+         started; `allow-open`: where a host cannot be closed they run all the same",
+    )
+    .default("closed"),
+    Setting::optional(
+        "egressOpen",
+        "addresses and networks that instances reach although they are private, separated by commas",
+    ),
+    Setting::optional(
+        "egressImage",
+        "what the rules are put in place by: an image with `sh` and `nft`; without it the image of instances",
     ),
     Setting::optional(
         "profile",
@@ -95,6 +110,7 @@ pub fn check(settings: &Settings, engine: Option<&str>) -> Result<()> {
         Chosen::named(engine).host(Ipv4Addr::LOCALHOST.into())?;
     }
     subnets(settings)?;
+    Egress::read(settings, "")?;
     Confinement::read(settings).map(drop)
 }
 

@@ -1,22 +1,35 @@
 //! A connection to an engine through the system's `ssh`, which knows keys, agents, jump hosts and known
 //! hosts. It never asks and never accepts a host key that is not known.
+//!
+//! One login carries all connections to a host, by `ssh`'s own multiplexing: its server drops who logs in too often at a time.
 
 use std::future::Future;
 use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use hyper::Uri;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
+use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Join};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
 const OPTIONS: [&str; 4] =
     ["BatchMode=yes", "StrictHostKeyChecking=yes", "ConnectTimeout=5", "ServerAliveInterval=15"];
+/// The login outlives its last connection by this.
+const PERSIST: &str = "ControlPersist=60";
+/// A server lets one login have ten sessions, unless its operator has changed that.
+const AT_ONCE: usize = 9;
+/// A login that its server has dropped is tried again: nothing was asked of the engine before.
+const ATTEMPTS: u32 = 4;
+const PAUSE: Duration = Duration::from_millis(250);
 const HELLO: &[u8] = b"HEAD /_ping HTTP/1.1\r\nHost: docker\r\n\r\n";
 const LONGEST_ANSWER: usize = 8192;
 
@@ -24,11 +37,29 @@ const LONGEST_ANSWER: usize = 8192;
 pub(crate) struct Ssh {
     url: String,
     config: Option<PathBuf>,
+    login: Arc<Login>,
+}
+
+/// What the connections to one host share.
+struct Login {
+    /// Where `ssh` keeps its socket; nobody else can look into it.
+    folder: TempDir,
+    connections: Arc<Semaphore>,
+    /// Held by who logs in.
+    first: Mutex<()>,
 }
 
 impl Ssh {
-    pub fn to(url: &str, config: Option<PathBuf>) -> Self {
-        Self { url: url.to_owned(), config }
+    pub fn to(url: &str, config: Option<PathBuf>) -> io::Result<Self> {
+        let (connections, first) = (Arc::new(Semaphore::new(AT_ONCE)), Mutex::default());
+        let login = Login { folder: tempfile::tempdir()?, connections, first };
+        Ok(Self { url: url.to_owned(), config, login: Arc::new(login) })
+    }
+}
+
+impl Login {
+    fn is_there(&self) -> bool {
+        std::fs::read_dir(self.folder.path()).is_ok_and(|mut folder| folder.next().is_some())
     }
 }
 
@@ -46,12 +77,41 @@ impl tower_service::Service<Uri> for Ssh {
     }
 }
 
+/// Waits for its turn; the first one logs in while the others wait.
+async fn dial(ssh: Ssh) -> io::Result<Pipe> {
+    let connection = ssh.login.connections.clone().acquire_owned().await.map_err(io::Error::other)?;
+    let mut attempt = 1;
+    loop {
+        let turn = ssh.login.first.lock().await;
+        let turn = (!ssh.login.is_there()).then_some(turn);
+        match connect(&ssh).await {
+            Err(error) if attempt < ATTEMPTS && is_dropped(&error) => {}
+            answer => return answer.map(|(io, child)| Pipe { io, _child: child, _connection: connection }),
+        }
+        drop(turn);
+        tokio::time::sleep(PAUSE * attempt).await;
+        attempt += 1;
+    }
+}
+
+/// In the words of OpenSSH.
+fn is_dropped(error: &io::Error) -> bool {
+    let said = error.to_string();
+    ["kex_exchange_identification", "Connection reset", "Connection closed by", "Session open refused"]
+        .iter()
+        .any(|words| said.contains(words))
+}
+
 /// Says hello before anything is asked: whatever is wrong with the way is then known to have changed
 /// nothing, and `ssh` itself says what it is.
-async fn dial(Ssh { url, config }: Ssh) -> io::Result<Pipe> {
+async fn connect(ssh: &Ssh) -> io::Result<(TokioIo<Join<ChildStdout, ChildStdin>>, Child)> {
+    let Ssh { url, config, login } = ssh;
     let mut command = Command::new("ssh");
     command.args(config.iter().flat_map(|file| ["-F".as_ref(), file.as_os_str()]));
-    command.arg("-T").args(OPTIONS.iter().flat_map(|option| ["-o", option])).arg("--").arg(&url);
+    command.arg("-T").args(OPTIONS.iter().flat_map(|option| ["-o", option]));
+    let folder = login.folder.path().display().to_string().replace('%', "%%");
+    let socket = format!("ControlPath=\"{folder}/%C\"");
+    command.args(["-o", "ControlMaster=auto", "-o", PERSIST, "-o", &socket]).arg("--").arg(url);
     command.args(["docker", "system", "dial-stdio"]);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let mut child = command.spawn().map_err(|error| io::Error::other(format!("cannot run ssh: {error}")))?;
@@ -65,7 +125,7 @@ async fn dial(Ssh { url, config }: Ssh) -> io::Result<Pipe> {
         }
         return Err(io::Error::other(format!("ssh {url}: {}", said.trim())));
     }
-    Ok(Pipe { io: TokioIo::new(tokio::io::join(output, input)), _child: child })
+    Ok((TokioIo::new(tokio::io::join(output, input)), child))
 }
 
 async fn greet(input: &mut ChildStdin, output: &mut ChildStdout) -> io::Result<()> {
@@ -86,6 +146,7 @@ async fn greet(input: &mut ChildStdin, output: &mut ChildStdout) -> io::Result<(
 pub(crate) struct Pipe {
     io: TokioIo<Join<ChildStdout, ChildStdin>>,
     _child: Child,
+    _connection: OwnedSemaphorePermit,
 }
 
 impl Read for Pipe {

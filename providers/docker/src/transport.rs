@@ -38,7 +38,11 @@ pub(crate) fn open(address: &Address) -> Result<Docker> {
             over(connector, &format!("https://{authority}"))
         }
         // The name is for HTTP alone; the connector knows whom it calls.
-        Address::Ssh { url, config } => over(Ssh::to(url, config.clone()), "http://docker"),
+        Address::Ssh { url, config } => {
+            let ssh = Ssh::to(url, config.clone())
+                .map_err(|error| unusable("hosts", &format!("{url}: no folder for its login: {error}")))?;
+            over(ssh, "http://docker")
+        }
     };
     opened.map_err(|error| classify("connect", &error).into())
 }

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bollard::Docker;
 use bollard::models::{Volume, VolumeCreateRequest};
 use bollard::query_parameters::RemoveVolumeOptions;
 use provider_api::resource::parse;
 use provider_api::{
-    CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ReadRequest, ReadState,
-    Resource, ResourceSchema, Result, UpdateRequest,
+    CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ProviderError, ReadRequest,
+    ReadState, Resource, ResourceSchema, Result, UpdateRequest,
 };
 
 use crate::declare::VOLUME;
@@ -46,19 +47,20 @@ impl VolumeResource {
         };
         engine.ask("create the volume", docker.create_volume(body)).await
     }
+}
 
-    async fn remove(&self, engine: &Engine, name: &str) -> Result<()> {
-        let docker = engine.docker().await?;
-        let deadline = tokio::time::Instant::now() + RELEASE;
-        loop {
-            let removal = docker.remove_volume(name, None::<RemoveVolumeOptions>);
-            match engine.ask("remove the volume", removal).await {
-                Ok(()) | Err(Failure::Absent(_)) => return Ok(()),
-                Err(Failure::Conflict(_)) if tokio::time::Instant::now() < deadline => {}
-                Err(other) => return Err(other.into()),
-            }
-            tokio::time::sleep(PAUSE).await;
+/// Also of what is gone already. Takes as long as it has files.
+pub(crate) async fn remove(engine: &Engine, name: &str) -> Result<()> {
+    let deadline = tokio::time::Instant::now() + RELEASE;
+    loop {
+        let removal =
+            |docker: Docker| async move { docker.remove_volume(name, None::<RemoveVolumeOptions>).await };
+        match engine.remove("remove the volume", removal).await {
+            Ok(()) | Err(Failure::Absent(_)) => return Ok(()),
+            Err(Failure::Conflict(_)) if tokio::time::Instant::now() < deadline => {}
+            Err(other) => return Err(other.into()),
         }
+        tokio::time::sleep(PAUSE).await;
     }
 }
 
@@ -100,8 +102,10 @@ impl Resource for VolumeResource {
     async fn update(&self, request: UpdateRequest) -> Result<Properties> {
         let inputs: Owned = parse(&request.new_inputs)?;
         let engine = self.hosts.of(&inputs.runtime_id).await?;
-        let found = Failure::optional(self.find(&engine, &request.id).await)?.map(|found| found.labels);
-        inputs.admit(&engine, ("volume", &request.id), found.as_ref(), request.fence).await?;
+        let object = ("volume", request.id.as_str());
+        let found = Failure::optional(self.find(&engine, &request.id).await)?;
+        let found = found.ok_or_else(|| ProviderError::gone(object))?;
+        inputs.admit(&engine, object, Some(&found.labels), request.fence).await?;
         Ok(inputs.outputs(&request.id))
     }
 
@@ -115,7 +119,7 @@ impl Resource for VolumeResource {
             // The network of the same runtime goes as well. What keeps that from going keeps the files too.
             let id = names::name(&inputs.runtime_id);
             network::must_have_no_strangers(&engine, &id, &inputs.runtime_id).await?;
-            self.remove(&engine, &name).await?;
+            remove(&engine, &name).await?;
         }
         fence::forget(&engine, &inputs.runtime()).await
     }

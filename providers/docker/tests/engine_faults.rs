@@ -10,7 +10,7 @@ use provider_api::conformance::run;
 use provider_api::{Outcome, Provider, RunStatus, RuntimeRef};
 use provider_docker::conformance::Proxy;
 use provider_docker::conformance::{self as world, World, name};
-use provider_docker::{DockerConfig, DockerProvider};
+use provider_docker::{DockerConfig, DockerProvider, Timing};
 
 fn provider(config: DockerConfig) -> Arc<dyn Provider> {
     Arc::new(DockerProvider::new(config))
@@ -123,6 +123,30 @@ async fn a_lost_answer_to_a_delete_is_no_obstacle_to_the_next() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_holds_many_files_is_removed_by_one_call_that_takes_its_time() {
+    let (call, longer) = (Duration::from_secs(5), Duration::from_secs(7));
+    let world = World::new().await;
+    let proxy = Proxy::start().await;
+    let config = DockerConfig { host: Some(proxy.host()), ..world.config() };
+    let timing = Timing { call, ..Timing::default() };
+    let slow: Arc<dyn Provider> = Arc::new(DockerProvider::with_timing(config, timing));
+    run(world.bench(), |bench| async move {
+        let mut stack = bench.stack();
+        stack.up().await;
+        stack.provider = slow;
+        for logical in ["instance", "home"] {
+            let begun = Instant::now();
+            proxy.delay_answer_to("DELETE ", longer);
+            stack.delete(logical).await.unwrap();
+            assert!(proxy.has_lost() && begun.elapsed() >= longer, "{logical} was not asked for");
+        }
+        stack.delete("network").await.unwrap();
+        assert_eq!(bench.hands.objects(&stack.runtime()).await, Vec::<String>::new());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_networks_of_one_name_become_the_older_one() {
     run(world::bench().await, |bench| async move {
         let world = World::new().await;
@@ -138,7 +162,7 @@ async fn two_networks_of_one_name_become_the_older_one() {
             let _ = world.docker.create_network(body).await;
         }
         let oldest = bench.hands.objects(&runtime).await;
-        stack.up().await;
+        stack.create("network").await.unwrap();
         let networks: Vec<_> = bench
             .hands
             .objects(&runtime)

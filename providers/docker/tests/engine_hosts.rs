@@ -5,6 +5,7 @@
 #[path = "support/engine.rs"]
 mod engine;
 #[path = "support/ssh.rs"]
+#[allow(dead_code, reason = "each test program uses a part of it")]
 mod ssh;
 
 use std::sync::Arc;

@@ -5,10 +5,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bollard::exec::StartExecResults;
+use bollard::models::ExecConfig;
 use contracts::ErrorCode;
+use futures_util::StreamExt as _;
 use provider_api::conformance::run;
-use provider_api::{Provider, Settings};
-use provider_docker::conformance::World;
+use provider_api::{Provider, RuntimeSpec, Settings};
+use provider_docker::conformance::{World, name};
 use provider_docker::{DockerConfig, DockerProvider, SETTINGS};
 
 fn provider(world: &World, setting: &'static str, value: &'static str) -> Arc<dyn Provider> {
@@ -63,4 +66,34 @@ async fn what_a_host_does_not_have_is_an_error_and_never_left_out() {
         })
         .await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_root_in_an_instance_cannot_keep_it_from_being_changed_and_deleted() {
+    let world = World::new().await;
+    let (docker, dev) = (world.docker.clone(), provider(&world, "PILOT_DOCKER_PROFILE", "dev"));
+    run(world.bench(), |bench| async move {
+        let mut stack = bench.stack_of(&dev, &bench.installation, contracts::RuntimeId::random());
+        stack.up().await;
+        // Where the generation was kept once.
+        let forge = "echo 18446744073709551615 > /etc/pilot-generation";
+        let root = ExecConfig {
+            cmd: Some(["sh", "-c", forge].map(str::to_owned).to_vec()),
+            user: Some("0".to_owned()),
+            attach_stdout: Some(true),
+            ..Default::default()
+        };
+        let made = docker.create_exec(&name(&stack.runtime()), root).await.unwrap();
+        let StartExecResults::Attached { mut output, .. } = docker.start_exec(&made.id, None).await.unwrap()
+        else {
+            panic!("it is attached")
+        };
+        while output.next().await.is_some() {}
+        assert_eq!(docker.inspect_exec(&made.id).await.unwrap().exit_code, Some(0));
+        let larger = RuntimeSpec { size: "medium".to_owned(), generation: 2, ..stack.spec.clone() };
+        stack.change_to(larger).await;
+        stack.down().await;
+        assert_eq!(bench.owned().await, []);
+    })
+    .await;
 }

@@ -148,9 +148,10 @@ impl Volume {
 }
 
 impl Spec {
-    /// Whether a machine of this spec can be kept for another: size and image change in place.
+    /// Whether a machine of this spec can be kept for another: where it is, its home and its network do not change in place.
     pub fn fits(&self, other: &Spec) -> bool {
-        Spec { size: other.size.clone(), image: other.image.clone(), ..self.clone() } == *other
+        let place = |spec: &Spec| (spec.region.clone(), spec.volume.clone(), spec.network.clone());
+        place(self) == place(other)
     }
 }
 

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use contracts::workspace::Endpoint;
 use contracts::{ErrorCode, InstallationId, RuntimeId};
 use provider_api::{
-    Exec, Executed, Inventory, Lifecycle, Logs, OwnedObject, ProviderError, Result, RunStatus, RuntimeRef,
-    Snapshot, Snapshots, Statuses, lifecycle,
+    Exec, Executed, Home, Inventory, Lifecycle, Logs, OwnedObject, ProviderError, Result, RunStatus,
+    RuntimeRef, Snapshot, Snapshots, Statuses, lifecycle,
 };
 
 use crate::client::Client;
@@ -175,7 +175,7 @@ impl FakeLifecycle {
         let objects = self.client.ask("list what there is", self.client.cloud().list(labels)).await?;
         let owned = |(kind, id, labels): (String, String, Labels)| {
             let Owner { runtime, .. } = Owner::of(&labels)?;
-            let home = kind == "volume";
+            let home = if kind == "volume" { Home::Is } else { Home::No };
             Some(OwnedObject { runtime_id: runtime.runtime_id, kind, id, home })
         };
         let mut owned: Vec<_> = objects.into_iter().filter_map(owned).collect();

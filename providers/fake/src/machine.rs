@@ -1,5 +1,5 @@
 //! `pilot:fake:Machine`: the running instance. It holds no user data, so it may be replaced at any time;
-//! its size and its image change in place.
+//! its size, its image and its git source change in place.
 
 use std::sync::Arc;
 
@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use contracts::{InstallationId, RuntimeId};
 use provider_api::resource::{parse, properties};
 use provider_api::{
-    BootFile, CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ReadRequest,
-    ReadState, Resource, ResourceSchema, Result, RuntimeRef, UpdateRequest,
+    BootFile, CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ProviderError,
+    ReadRequest, ReadState, Resource, ResourceSchema, Result, RuntimeRef, UpdateRequest,
 };
 use serde::{Deserialize, Serialize};
 
@@ -89,8 +89,8 @@ impl MachineResource {
         self.client.look("look at the machine", self.client.cloud().machine(name)).await
     }
 
-    /// Find, adopt if it is ours and fits, else create; on a conflict find again. One that differs in more
-    /// than its size and its image is replaced.
+    /// Find, adopt if it is ours and fits, else create; on a conflict find again. One that is elsewhere, or has
+    /// another home or network, is replaced.
     async fn ensure(&self, inputs: &Inputs, fence: Option<u64>) -> Result<()> {
         let (name, spec) = (owner::machine_name(&inputs.runtime_id), inputs.spec());
         let owner = inputs.owner().under(fence);
@@ -165,10 +165,8 @@ impl Resource for MachineResource {
             Property::required("image", PropertyType::String, "The instance image."),
             Property::required("volume", PropertyType::String, "The home volume's name.").replaces(),
             Property::required("size", PropertyType::String, "One of the provider's sizes."),
-            Property::optional("gitUrl", PropertyType::String, "Cloned into the workspace at first boot.")
-                .replaces(),
-            Property::optional("gitRef", PropertyType::String, "A branch or tag of the repository.")
-                .replaces(),
+            Property::optional("gitUrl", PropertyType::String, "Cloned into the workspace at first boot."),
+            Property::optional("gitRef", PropertyType::String, "A branch or tag of the repository."),
             Property::optional("network", PropertyType::String, "The name of the network that it is in.")
                 .replaces(),
         ]);
@@ -209,6 +207,9 @@ impl Resource for MachineResource {
 
     async fn update(&self, request: UpdateRequest) -> Result<Properties> {
         let inputs: Inputs = parse(&request.new_inputs)?;
+        if self.find(&request.id).await?.is_none() {
+            return Err(ProviderError::gone(("machine", &request.id)));
+        }
         self.ensure(&inputs, request.fence).await?;
         Ok(inputs.outputs())
     }

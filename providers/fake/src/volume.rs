@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use contracts::{InstallationId, RuntimeId};
 use provider_api::resource::{parse, properties};
 use provider_api::{
-    CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ReadRequest, ReadState,
-    Resource, ResourceSchema, Result, UpdateRequest,
+    CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ProviderError, ReadRequest,
+    ReadState, Resource, ResourceSchema, Result, UpdateRequest,
 };
 use serde::{Deserialize, Serialize};
 
@@ -71,8 +71,8 @@ impl VolumeResource {
         self.client.look("look at the volume", self.client.cloud().volume(name)).await
     }
 
-    /// Find, adopt if it is ours, else create; on a conflict find again.
-    async fn ensure(&self, inputs: &Inputs, fence: Option<u64>) -> Result<()> {
+    /// Find, adopt if it is ours, else create where that is what is asked for; on a conflict find again.
+    async fn ensure(&self, inputs: &Inputs, fence: Option<u64>, creates: bool) -> Result<()> {
         let (name, owner) = (owner::volume_name(&inputs.runtime_id), inputs.owner().under(fence));
         fence::pass(&self.client, &owner.runtime).await?;
         let cloud = self.client.cloud().under(fence);
@@ -83,6 +83,7 @@ impl VolumeResource {
                     let relabel = cloud.label_volume(&name, found.version, owner.labels_over(&found.labels));
                     self.client.change("label the volume", relabel).await?
                 }
+                None if !creates => return Err(ProviderError::gone(("volume", &name))),
                 None => {
                     let volume = Volume::new(&inputs.region, owner.labels());
                     self.client.change("create the volume", cloud.create_volume(&name, volume)).await?
@@ -113,7 +114,7 @@ impl Resource for VolumeResource {
 
     async fn create(&self, request: CreateRequest) -> Result<Created> {
         let inputs: Inputs = parse(&request.inputs)?;
-        self.ensure(&inputs, request.fence).await?;
+        self.ensure(&inputs, request.fence, true).await?;
         Ok(Created { id: owner::volume_name(&inputs.runtime_id), outputs: inputs.outputs() })
     }
 
@@ -129,7 +130,7 @@ impl Resource for VolumeResource {
 
     async fn update(&self, request: UpdateRequest) -> Result<Properties> {
         let inputs: Inputs = parse(&request.new_inputs)?;
-        self.ensure(&inputs, request.fence).await?;
+        self.ensure(&inputs, request.fence, false).await?;
         Ok(inputs.outputs())
     }
 

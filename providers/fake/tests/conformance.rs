@@ -3,12 +3,12 @@
 
 use provider_fake::conformance::bench;
 
-provider_api::conformance_tests!(bench, without[Shared, Sites]);
+provider_api::conformance_tests!(bench, without[Shared, Sites, Fewer]);
 
 mod served {
-    provider_api::conformance_tests!(provider_fake::conformance::served_bench, without[Shared, Sites]);
+    provider_api::conformance_tests!(provider_fake::conformance::served_bench, without[Shared, Sites, Fewer]);
 }
 
 mod networked {
-    provider_api::conformance_tests!(provider_fake::conformance::networked_bench, without[Sites]);
+    provider_api::conformance_tests!(provider_fake::conformance::networked_bench, without[Sites, Fewer]);
 }

@@ -13,12 +13,20 @@ use crate::lifecycle::FlyLifecycle;
 use crate::volume::homes;
 use crate::wire;
 
+const LONGEST_COMMAND: Duration = Duration::from_secs(30);
 /// What a shell says of a program that a signal ended.
 const BY_SIGNAL: i32 = 128;
 
 #[async_trait]
 impl Exec for FlyLifecycle {
     async fn exec(&self, runtime: &RuntimeRef, command: &[String], limit: Duration) -> Result<Executed> {
+        if limit > LONGEST_COMMAND {
+            let message =
+                format!("Fly ends a command after {LONGEST_COMMAND:?}, so it cannot be given {limit:?}");
+            return Err(ProviderError::new(ErrorCode::BadRequest, message).with_action(
+                "Let a longer command go on in the background, and ask again for what it has done.",
+            ));
+        }
         let instance = Instance::new(&self.fly, runtime);
         let machine = instance.must_find().await?;
         let done = self.fly.client()?.exec(&instance.app, &machine.id, command, limit).await;

@@ -10,13 +10,15 @@ use provider_api::{
     CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ProviderError, ReadRequest,
     ReadState, Resource, ResourceSchema, Result, RuntimeRef, UpdateRequest,
 };
+use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, sleep};
 
 use crate::declare::APP;
 use crate::failure;
 use crate::fly::Fly;
-use crate::instance::Instance;
+use crate::instance::{Instance as Machine, PAUSE};
 use crate::names;
-use crate::owned::Owned;
+use crate::owned::{Owned, reach_property};
 use crate::settings::Reach;
 use crate::wire;
 
@@ -24,11 +26,22 @@ pub(crate) struct AppResource {
     pub fly: Arc<Fly>,
 }
 
-fn outputs(owned: &Owned) -> Properties {
-    let mut outputs = properties(owned);
-    outputs.insert("name".to_owned(), names::app(&owned.runtime_id).into());
-    outputs.insert("network".to_owned(), names::network(&owned.runtime()).into());
-    outputs
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Inputs {
+    #[serde(flatten)]
+    owned: Owned,
+    /// `None` in programs that were written before it was an input; then the setting says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reach: Option<Reach>,
+}
+
+impl Inputs {
+    fn outputs(&self) -> Properties {
+        let mut outputs = properties(self);
+        outputs.insert("name".to_owned(), names::app(&self.owned.runtime_id).into());
+        outputs.insert("network".to_owned(), names::network(&self.owned.runtime()).into());
+        outputs
+    }
 }
 
 impl AppResource {
@@ -44,7 +57,7 @@ impl AppResource {
             }
             return Ok(());
         }
-        Instance::new(&self.fly, runtime).may_write(owned.generation).await
+        Machine::new(&self.fly, runtime).may_write(owned.generation).await
     }
 
     async fn find_or_make(&self, runtime: &RuntimeRef) -> Result<wire::App> {
@@ -67,35 +80,32 @@ impl AppResource {
         }
     }
 
-    /// The machine knows the generation; an app without one is of none yet.
-    async fn imported(&self, owner: RuntimeRef) -> Result<Owned> {
-        let machine = Instance::new(&self.fly, &owner).find().await?;
-        Ok(Owned::of(owner, machine.map_or(0, |machine| names::generation(&machine.metadata()))))
+    async fn reachable(&self, app: &str, inputs: &Inputs) -> Result<()> {
+        let reach = inputs.reach.map_or_else(|| self.fly.reach(), Ok)?;
+        self.fly.ensure_address(app, reach).await
     }
 
-    /// Instances that are reached through Fly's proxy need an address for it.
-    async fn ensure_address(&self, app: &str) -> Result<()> {
-        let kind = match self.fly.reach()? {
-            Reach::Edge => "shared_v4",
-            Reach::Flycast => "private_v6",
-            Reach::Internal => return Ok(()),
-        };
-        let client = self.fly.client()?;
-        let has = async || -> Result<bool> {
-            let found = client.addresses(app).await;
-            let addresses = found.map_err(|failure| failure::error(failure, "list the app's addresses"))?;
-            let fits = |ip: &wire::Address| ip.shared || (kind == "private_v6" && ip.ip.starts_with("fdaa:"));
-            Ok(addresses.iter().any(fits))
-        };
-        if has().await? {
-            return Ok(());
+    /// Waits until Fly, which deletes after it has said yes, knows the app no more.
+    async fn is_gone(&self, app: &str) -> Result<()> {
+        let deadline = Instant::now() + self.fly.timing.settle;
+        loop {
+            let found = self.fly.client()?.app(app).await;
+            if failure::optional(found, "look whether the app is gone")?.is_none() {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                let message = format!("Fly has taken the order to delete the app {app} and still has it");
+                return Err(ProviderError::unknown(ErrorCode::ProviderTimeout, message)
+                    .with_action("Try again later; status.flyio.net tells whether it is Fly."));
+            }
+            sleep(PAUSE).await;
         }
-        match client.assign(app, kind).await {
-            Ok(()) => Ok(()),
-            // It may have one all the same.
-            Err(failure) if failure.may_have_happened() && has().await? => Ok(()),
-            Err(failure) => Err(failure::error(failure, "give the app an address")),
-        }
+    }
+
+    /// The machine knows the generation; an app without one is of none yet.
+    async fn imported(&self, owner: RuntimeRef) -> Result<Owned> {
+        let machine = Machine::new(&self.fly, &owner).find().await?;
+        Ok(Owned::of(owner, machine.map_or(0, |machine| names::generation(&machine.metadata()))))
     }
 }
 
@@ -105,7 +115,7 @@ impl Resource for AppResource {
         ResourceSchema {
             token: APP,
             description: "The Fly app of one runtime, with a private network of its own.",
-            inputs: Owned::schema(),
+            inputs: Owned::schema().into_iter().chain([reach_property()]).collect(),
             outputs: vec![
                 Property::required("name", PropertyType::String, "The app's name at Fly."),
                 Property::required("network", PropertyType::String, "The name of its private network."),
@@ -114,12 +124,12 @@ impl Resource for AppResource {
     }
 
     async fn create(&self, request: CreateRequest) -> Result<Created> {
-        let owned: Owned = parse(&request.inputs)?;
-        let (name, outputs) = (names::app(&owned.runtime_id), outputs(&owned));
-        self.ensure(&owned, request.fence).await?;
+        let inputs: Inputs = parse(&request.inputs)?;
+        let (name, outputs) = (names::app(&inputs.owned.runtime_id), inputs.outputs());
+        self.ensure(&inputs.owned, request.fence).await?;
         // From here on the app exists and must stay owned.
         let partial = |error: ProviderError| error.partial(&name, outputs.clone());
-        self.ensure_address(&name).await.map_err(partial)?;
+        self.reachable(&name, &inputs).await.map_err(partial)?;
         Ok(Created { id: name, outputs })
     }
 
@@ -127,38 +137,53 @@ impl Resource for AppResource {
         let found = self.fly.client()?.app(&request.id).await;
         let Some(app) = failure::optional(found, "read the app")? else { return Ok(None) };
         let owner = names::owner_by_network(&app.network);
-        let owned = match request.inputs.is_empty() {
+        let mut inputs = match request.inputs.is_empty() {
             true => match owner {
-                Some(owner) => self.imported(owner).await?,
+                Some(owner) => Inputs { owned: self.imported(owner).await?, reach: Some(self.fly.reach()?) },
                 None => return Ok(None),
             },
             false => {
-                let known: Owned = parse(&request.inputs)?;
-                names::must_own("app", &request.id, owner, &known.runtime())?;
+                let known: Inputs = parse(&request.inputs)?;
+                names::must_own("app", &request.id, owner, &known.owned.runtime())?;
                 known
             }
         };
-        Ok(Some(ReadState { id: request.id, inputs: properties(&owned), outputs: outputs(&owned) }))
+        // Without its address it is not reached as the input says: that is a difference, which an update mends.
+        if let Some(reach) = inputs.reach
+            && self.fly.address(&request.id, reach).await?.is_none()
+        {
+            inputs.reach = None;
+        }
+        Ok(Some(ReadState { id: request.id, inputs: properties(&inputs), outputs: inputs.outputs() }))
     }
 
     async fn update(&self, request: UpdateRequest) -> Result<Properties> {
-        let owned: Owned = parse(&request.new_inputs)?;
-        let runtime = owned.runtime().under(request.fence);
-        self.fly.app_is_ours(&runtime).await?;
-        Instance::new(&self.fly, &runtime).may_write(owned.generation).await?;
-        Ok(outputs(&owned))
+        let inputs: Inputs = parse(&request.new_inputs)?;
+        let (runtime, name) =
+            (inputs.owned.runtime().under(request.fence), names::app(&inputs.owned.runtime_id));
+        // A hint is not enough to know that it is there.
+        self.fly.app_gone(&runtime);
+        if !self.fly.app_is_ours(&runtime).await? {
+            return Err(ProviderError::gone(("app", &request.id)));
+        }
+        Machine::new(&self.fly, &runtime).may_write(inputs.owned.generation).await?;
+        self.reachable(&name, &inputs).await?;
+        Ok(inputs.outputs())
     }
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
-        let owned: Owned = parse(&request.inputs)?;
+        let Inputs { owned, .. } = parse(&request.inputs)?;
         let (runtime, name) = (owned.runtime().under(request.fence), names::app(&owned.runtime_id));
         // Everything in it goes too, so a hint is not enough to know whose it is.
         self.fly.app_gone(&runtime);
         if !self.fly.app_is_ours(&runtime).await? {
             return Ok(());
         }
-        Instance::new(&self.fly, &runtime).may_write(owned.generation).await?;
+        Machine::new(&self.fly, &runtime).may_write(owned.generation).await?;
         self.fly.app_gone(&runtime);
-        failure::optional(self.fly.client()?.delete_app(&name).await, "delete the app").map(drop)
+        match failure::optional(self.fly.client()?.delete_app(&name).await, "delete the app")? {
+            Some(()) => self.is_gone(&name).await,
+            None => Ok(()),
+        }
     }
 }

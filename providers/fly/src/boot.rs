@@ -52,6 +52,11 @@ impl Delivery {
         has == wanted.collect()
     }
 
+    /// Whether this secret is that of a boot file, and of none of these.
+    pub fn has_left(&self, secret: &str) -> bool {
+        names::is_of_boot(secret) && self.values.get(secret).is_none()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.values.as_object().is_none_or(Map::is_empty)
     }

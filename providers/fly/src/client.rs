@@ -19,13 +19,14 @@ pub(crate) type Answer<T> = std::result::Result<T, Failure>;
 
 /// Most of what the vendor lets through at once, and a little slower than its rate: two clocks count.
 const EACH: (Duration, u32) = (Duration::from_millis(1050), 3);
-const CLASSES: [(&str, (Duration, u32)); 23] = [
+const CLASSES: [(&str, (Duration, u32)); 24] = [
     ("app_create", EACH),
     ("app_get", EACH),
     ("app_list", EACH),
     ("app_delete", (Duration::from_millis(620), 50)),
     ("ip_list", EACH),
     ("ip_assign", EACH),
+    ("secret_list", EACH),
     ("secret_update", EACH),
     ("volume_list", EACH),
     ("volume_create", EACH),
@@ -127,8 +128,13 @@ impl Client {
         self.read::<wire::Addresses>(call, "ip_list", app).await.map(|addresses| addresses.ips)
     }
 
-    pub async fn assign(&self, app: &str, kind: &str) -> Answer<()> {
-        let call = Call::post(format!("/v1/apps/{app}/ip_assignments")).json(json!({"type": kind}));
+    /// `network` is where a private address is reached from.
+    pub async fn assign(&self, app: &str, kind: &str, network: Option<&str>) -> Answer<()> {
+        let mut body = json!({"type": kind});
+        if let Some(network) = network {
+            body["network"] = network.into();
+        }
+        let call = Call::post(format!("/v1/apps/{app}/ip_assignments")).json(body);
         self.send(call, "ip_assign", app).await.map(drop)
     }
 
@@ -136,6 +142,11 @@ impl Client {
     pub async fn set_secrets(&self, app: &str, values: &Value) -> Answer<u64> {
         let call = Call::post(format!("/v1/apps/{app}/secrets")).json(json!({"values": values})).repeatable();
         self.read::<wire::Secrets>(call, "secret_update", app).await.map(|secrets| secrets.version)
+    }
+
+    pub async fn secrets(&self, app: &str) -> Answer<Vec<wire::Secret>> {
+        let call = Call::get(format!("/v1/apps/{app}/secrets"));
+        self.read::<wire::Secrets>(call, "secret_list", app).await.map(|listed| listed.secrets)
     }
 
     pub async fn volumes(&self, app: &str) -> Answer<Vec<wire::Volume>> {

@@ -51,12 +51,28 @@ impl World {
         Self::with(|settings| settings.runner = RunnerKind::Process { command }).await
     }
 
+    /// The same as strict as Fly: with its rates, with apps that are deleted after the answer, and reached from inside.
+    pub async fn strict(stand_in: &Path) -> Self {
+        let command = vec![stand_in.display().to_string()];
+        let mut world = Self::with(|settings| {
+            settings.runner = RunnerKind::Process { command };
+            settings.rate_limits = true;
+            settings.delays.app_delete = Duration::from_secs(2);
+        })
+        .await;
+        world.timing.keep_rates = true;
+        world.timing.patience = Duration::from_secs(10);
+        world.extra.push(("PILOT_FLY_REACH", "flycast".to_owned()));
+        world
+    }
+
     pub async fn with(change: impl FnOnce(&mut sim_fly::Settings)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let token = format!("fo1_{}", InstallationId::random());
         let mut settings = sim_fly::Settings::new(folder.path());
         settings.tokens = vec![Token { secret: token.clone(), org: ORG.to_owned() }];
         settings.tight_hosts = true;
+        settings.delays.app_delete = Duration::from_millis(300);
         change(&mut settings);
         let sim = Sim::start(settings).await.unwrap();
         let target = sim.api_url().strip_prefix("http://").unwrap().parse().unwrap();
@@ -81,6 +97,11 @@ impl World {
     }
 
     pub fn provider(&self) -> Arc<dyn Provider> {
+        self.provider_with(&[])
+    }
+
+    /// With some settings otherwise.
+    pub fn provider_with(&self, others: &[(&'static str, &str)]) -> Arc<dyn Provider> {
         let name: ProviderName = "fly".parse().unwrap();
         let (api, edge) = (format!("http://{}", self.relay.address), self.sim.edge().to_string());
         let mut values = vec![
@@ -92,6 +113,7 @@ impl World {
             ("PILOT_FLY_EDGE_ADDRESS", edge),
         ];
         values.extend(self.extra.clone());
+        values.extend(others.iter().map(|(name, value)| (*name, (*value).to_owned())));
         // The last word counts.
         let var = |name: &str| {
             values.iter().rev().find(|(known, _)| *known == name).map(|(_, value)| value.clone())
@@ -102,11 +124,13 @@ impl World {
 
     pub fn bench(self) -> Bench {
         let (provider, second) = (self.provider(), self.provider());
+        let fewer = self.provider_with(&[("PILOT_FLY_REGIONS", "iad")]);
         let (installation, boot, token) = (self.installation.clone(), self.boot.clone(), self.token.clone());
         let world = Arc::new(self);
         Bench::new(provider, second, installation, boot, world.clone())
             .with_faults(world)
             .with_credential(token)
+            .with_fewer(fewer)
             .with_other_image("registry.fly.io/pilot-instance:2")
     }
 
@@ -146,6 +170,11 @@ impl World {
 
 pub fn app(runtime: &RuntimeRef) -> String {
     format!("pilot-{}", runtime.runtime_id)
+}
+
+/// The same with a Fly that is as strict as the real one.
+pub async fn strict_bench(stand_in: &Path) -> Bench {
+    World::strict(stand_in).await.bench()
 }
 
 /// One provider, its twin, and a Fly for them alone.
@@ -190,7 +219,11 @@ impl Hands for World {
                     assert_eq!(self.delete(&format!("/apps/{app}/volumes/{}", volume.id)).await, 200);
                 }
             }
-            "app" => assert_eq!(self.delete(&format!("/apps/{app}")).await, 202),
+            "app" => {
+                assert_eq!(self.delete(&format!("/apps/{app}")).await, 202);
+                eventually("it is gone", async || self.sim.apps().iter().all(|found| found.name != app))
+                    .await;
+            }
             other => panic!("no resource {other}"),
         }
     }

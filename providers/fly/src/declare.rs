@@ -1,5 +1,6 @@
 //! The resources of one runtime, as plain values, and the sizes. Pure.
 
+use crate::settings::Reach;
 use contracts::workspace::{Region, Size};
 use contracts::{ErrorCode, ProviderName};
 use provider_api::{Declaration, Declared, Expr, ProviderError, Result, RuntimeSpec};
@@ -16,7 +17,7 @@ struct Preset {
     home_gb: u32,
 }
 
-/// Fly advises against suspending more than 2 GiB, so the default stays there.
+/// The default is one that can be suspended.
 const PRESETS: [Preset; 3] = [
     Preset { name: "small", cpus: 2, memory_mib: 2048, home_gb: 10 },
     Preset { name: "medium", cpus: 4, memory_mib: 4096, home_gb: 20 },
@@ -56,6 +57,13 @@ pub(crate) fn sizes() -> Vec<Size> {
     PRESETS.iter().map(size).collect()
 }
 
+/// Fly suspends no machine with more memory than this.
+pub(crate) const MOST_SUSPENDED_MIB: u32 = 2048;
+
+pub(crate) fn suspends(size: &str) -> bool {
+    PRESETS.iter().any(|preset| preset.name == size && preset.memory_mib <= MOST_SUSPENDED_MIB)
+}
+
 /// The machine for which a home of this size is meant: processors and memory in MiB.
 pub(crate) fn guest_for(home_gb: u32) -> (u32, u32) {
     let fits = PRESETS.iter().find(|preset| preset.home_gb >= home_gb);
@@ -63,7 +71,13 @@ pub(crate) fn guest_for(home_gb: u32) -> (u32, u32) {
     (preset.cpus, preset.memory_mib)
 }
 
-pub(crate) fn declare(runtime: &RuntimeSpec, image: &str, regions: &[Region]) -> Result<Declared> {
+/// `regions` are those that are offered; the first is that of a runtime that names none.
+pub(crate) fn declare(
+    runtime: &RuntimeSpec,
+    image: &str,
+    regions: &[Region],
+    reach: Reach,
+) -> Result<Declared> {
     let Some(size) = PRESETS.iter().find(|preset| preset.name == runtime.size) else {
         let known = PRESETS.map(|preset| preset.name).join(", ");
         let message = format!("the provider fly has no size {:?}", runtime.size);
@@ -71,12 +85,11 @@ pub(crate) fn declare(runtime: &RuntimeSpec, image: &str, regions: &[Region]) ->
             ProviderError::new(ErrorCode::UnknownSize, message).with_action(format!("Use one of: {known}."))
         );
     };
-    let wanted = runtime.region.as_deref().or_else(|| regions.first().map(|region| region.name.as_str()));
-    let Some(region) = wanted.filter(|wanted| regions.iter().any(|region| region.name == *wanted)) else {
-        let known: Vec<_> = regions.iter().map(|region| region.name.as_str()).collect();
-        let message = format!("the provider fly has no region {:?}", wanted.unwrap_or_default());
-        return Err(ProviderError::new(ErrorCode::UnknownRegion, message)
-            .with_action(format!("Use one of: {}.", known.join(", "))));
+    // What is there stays where it is, also when new ones are not offered that region any more.
+    let usual = regions.first().map(|region| region.name.as_str());
+    let Some(region) = runtime.region.as_deref().or(usual) else {
+        return Err(ProviderError::new(ErrorCode::UnknownRegion, "the provider fly offers no region")
+            .with_action("Name one in PILOT_FLY_REGIONS."));
     };
     let owned = |name: &str, token: &str| {
         Declaration::new(name, token)
@@ -96,11 +109,12 @@ pub(crate) fn declare(runtime: &RuntimeSpec, image: &str, regions: &[Region]) ->
     let home = sized(owned("home", VOLUME)).input("sizeGb", size.home_gb).protected();
     let instance = sized(owned("instance", MACHINE))
         .input("image", image)
+        .input("reach", reach.word())
         .input("volume", Expr::output("home", "volumeId"))
         .optional_input("gitUrl", git.map(|git| git.url.as_str()))
         .optional_input("gitRef", git.and_then(|git| git.reference.as_deref()));
     Ok(Declared {
-        resources: vec![owned("app", APP), home, instance],
+        resources: vec![owned("app", APP).input("reach", reach.word()), home, instance],
         outputs: [
             ("app".to_owned(), Expr::output("app", "name")),
             ("machine".to_owned(), Expr::output("instance", "machineId")),
@@ -133,23 +147,29 @@ mod tests {
     #[test]
     fn a_size_is_processors_memory_and_room_and_a_region_a_place() {
         assert_eq!(name().as_str(), "fly");
-        let declared = declare(&spec("large", Some("nrt")), "i", &regions()).unwrap();
+        let declared = declare(&spec("large", Some("nrt")), "i", &regions(), Reach::Edge).unwrap();
         assert_eq!(declared.resources[2].inputs["memoryMib"], Expr::from(8192));
         assert_eq!(declared.resources[1].inputs["region"], Expr::from("nrt"));
         // 4.04 $ for two processors, 7.50 for 1.5 GiB beyond theirs, 1.50 for the home, in 730 hours.
         assert_eq!(sizes()[0].hourly_micro_usd, Some(17_863));
-        let declared = declare(&spec("small", None), "i", &regions()).unwrap();
+        let declared = declare(&spec("small", None), "i", &regions(), Reach::Edge).unwrap();
         assert_eq!(declared.resources[1].inputs["region"], Expr::from("fra"));
+        let before = declare(&spec("small", Some("ams")), "i", &regions(), Reach::Edge).unwrap();
+        assert_eq!(
+            before.resources[1].inputs["region"],
+            Expr::from("ams"),
+            "it is offered no more, and stays"
+        );
     }
 
     #[test]
-    fn an_unknown_size_or_region_is_refused_with_those_that_exist() {
-        let error = declare(&spec("huge", None), "i", &regions()).unwrap_err();
+    fn an_unknown_size_is_refused_with_those_that_exist() {
+        let error = declare(&spec("huge", None), "i", &regions(), Reach::Edge).unwrap_err();
         assert_eq!(error.code, ErrorCode::UnknownSize);
-        let error = declare(&spec("small", Some("mars")), "i", &regions()).unwrap_err();
+        assert!(error.action.unwrap().contains("small, medium, large"));
         assert_eq!(
-            (error.code, error.action.as_deref()),
-            (ErrorCode::UnknownRegion, Some("Use one of: fra, nrt."))
+            declare(&spec("small", None), "i", &[], Reach::Edge).unwrap_err().code,
+            ErrorCode::UnknownRegion
         );
     }
 }

@@ -14,6 +14,7 @@ const NO_ROOM: [&str; 5] = [
     "insufficient cpu",
     "could not reserve resource",
 ];
+const NO_IMAGE: [&str; 2] = ["could not find image", "manifest unknown"];
 const QUOTA: [&str; 3] = ["quota", "machine limit", "resource limit"];
 
 /// The error for a failed call. `doing` completes "cannot ...".
@@ -41,6 +42,7 @@ fn code(failure: &Failure) -> ErrorCode {
         (Some("name_taken"), _) => ErrorCode::ForeignObject,
         (_, Some(400 | 403 | 409 | 412 | 422)) if says(&NO_ROOM) => ErrorCode::ProviderCapacity,
         (_, Some(403 | 422)) if says(&QUOTA) => ErrorCode::ProviderQuota,
+        (_, Some(400 | 404 | 422)) if says(&NO_IMAGE) => ErrorCode::ImageMissing,
         (_, Some(409)) if says(&["lease"]) => ErrorCode::OperationInProgress,
         (_, Some(400)) if says(&["region"]) => ErrorCode::UnknownRegion,
         (_, Some(400)) if says(&["machine size", "memory_mb", "cpu_kind", "number of cpus"]) => {
@@ -61,6 +63,9 @@ fn action(code: ErrorCode) -> &'static str {
         ErrorCode::OperationInProgress => "Another program is changing the machine; try again in a minute.",
         ErrorCode::UnknownRegion => "Choose a region that `fly platform regions` lists.",
         ErrorCode::UnknownSize => "Choose another size.",
+        ErrorCode::ImageMissing => {
+            "Push it as registry.fly.io/APP:TAG, with an app of the organisation, and name it so in PILOT_FLY_IMAGE."
+        }
         ErrorCode::ForeignObject => "Somebody else has an app of this name; create another workspace.",
         ErrorCode::ProviderTimeout | ErrorCode::ProviderUnreachable | ErrorCode::ProviderUnreadable => {
             "Look at status.flyio.net, and try again."

@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::boot::Delivery;
 use crate::client::{Client, Patience};
+use crate::declare::MOST_SUSPENDED_MIB;
 use crate::fly::Fly;
 use crate::{failure, names, wire};
 
@@ -123,7 +124,9 @@ impl<'a> Instance<'a> {
                         let mut body = body(&machine);
                         body["min_secrets_version"] = version.into();
                         let updated = self.update(&machine, body).await?;
-                        return self.becomes_started(&updated, deadline).await;
+                        self.becomes_started(&updated, deadline).await?;
+                        self.forget_secrets(delivery).await;
+                        return Ok(());
                     }
                 }
                 "destroying" => return Err(self.going(&machine)),
@@ -168,6 +171,10 @@ impl<'a> Instance<'a> {
         let deadline = Instant::now() + self.fly.timing.settle;
         loop {
             let machine = self.must_find().await?;
+            let memory_mib = machine.config().map_or(0, |config| config.guest.memory_mb);
+            if memory_mib > MOST_SUSPENDED_MIB {
+                return Err(too_large(&machine, memory_mib));
+            }
             self.pass(&machine).await?;
             match machine.state.as_str() {
                 "suspended" => return Ok(()),
@@ -242,6 +249,26 @@ impl<'a> Instance<'a> {
         set.map_err(|failure| failure::error(failure, "deliver the boot files"))
     }
 
+    /// Removes what earlier boots were given and this one was not: old keys are nobody's any more. What stays because of a
+    /// failure goes after the next change.
+    pub async fn forget_secrets(&self, delivery: &Delivery) {
+        if let Err(error) = self.try_forget_secrets(delivery).await {
+            tracing::warn!(%error, app = self.app, "boot files of before stay at Fly until the next change of them");
+        }
+    }
+
+    async fn try_forget_secrets(&self, delivery: &Delivery) -> Result<()> {
+        let listed = self.client()?.secrets(&self.app).await;
+        let listed = listed.map_err(|failure| failure::error(failure, "list the app's secrets"))?;
+        let old = listed.into_iter().map(|secret| secret.name).filter(|name| delivery.has_left(name));
+        let old: serde_json::Map<_, _> = old.map(|name| (name, serde_json::Value::Null)).collect();
+        if old.is_empty() {
+            return Ok(());
+        }
+        let removed = self.client()?.set_secrets(&self.app, &old.into()).await;
+        removed.map(drop).map_err(|failure| failure::error(failure, "remove boot files of before"))
+    }
+
     pub async fn patch(&self, machine: &wire::Machine, generation: u64) -> Result<()> {
         let change = json!({ names::GENERATION: generation.to_string() });
         let patched = self.client()?.patch_metadata(&self.app, machine, change).await;
@@ -313,6 +340,16 @@ impl<'a> Instance<'a> {
         ProviderError::new(ErrorCode::ProviderFailed, message)
             .with_action("`pilot ws start NAME` makes it again from its stack.")
     }
+}
+
+fn too_large(machine: &wire::Machine, memory_mib: u32) -> ProviderError {
+    let message = format!(
+        "the machine {} has {memory_mib} MiB of memory, and Fly suspends machines of up to {MOST_SUSPENDED_MIB} MiB",
+        machine.id
+    );
+    ProviderError::new(ErrorCode::CapabilityUnsupported, message).with_action(
+        "Stop the workspace instead: its home is kept. Workspaces of the size small can be suspended.",
+    )
 }
 
 /// The host of the machine does not answer.

@@ -6,11 +6,20 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use contracts::{ErrorCode, InstallationId, RuntimeId};
-use provider_api::{Inventory, OwnedObject, ProviderError, Result, RuntimeRef};
+use provider_api::{Home, Inventory, OwnedObject, ProviderError, Result, RuntimeRef};
 
 use crate::failure::{error, optional};
 use crate::lifecycle::FlyLifecycle;
 use crate::{instance, names, owned};
+
+fn home(kind: &str) -> Home {
+    match kind {
+        "volume" => Home::Is,
+        // A volume is its app's.
+        "app" => Home::With,
+        _ => Home::No,
+    }
+}
 
 #[async_trait]
 impl Inventory for FlyLifecycle {
@@ -20,8 +29,7 @@ impl Inventory for FlyLifecycle {
         let mut owners: HashMap<String, RuntimeId> = HashMap::new();
         let mut found = Vec::new();
         let mut add = |runtime: &RuntimeId, kind: &str, id: String| {
-            // A volume is its app's.
-            let home = matches!(kind, "volume" | "app");
+            let home = home(kind);
             found.push(OwnedObject { runtime_id: runtime.clone(), kind: kind.to_owned(), id, home });
         };
         for app in apps {
@@ -59,13 +67,9 @@ impl Inventory for FlyLifecycle {
         let (client, name) = (self.fly.client()?, names::app(&runtime.runtime_id));
         let Some(app) = optional(client.app(&name).await, "read the app")? else { return Ok(Vec::new()) };
         let mut found = Vec::new();
-        let mut add = |kind: &str, id: String, home| {
-            found.push(OwnedObject {
-                runtime_id: runtime.runtime_id.clone(),
-                kind: kind.to_owned(),
-                id,
-                home,
-            });
+        let mut add = |kind: &str, id: String| {
+            let (runtime_id, home) = (runtime.runtime_id.clone(), home(kind));
+            found.push(OwnedObject { runtime_id, kind: kind.to_owned(), id, home });
         };
         let machines = optional(client.machines(&name, runtime).await, "list the machines")?;
         for machine in machines.unwrap_or_default().into_iter().filter(|machine| !machine.is_gone()) {
@@ -73,15 +77,15 @@ impl Inventory for FlyLifecycle {
                 return Err(instance::silent(&machine));
             }
             if names::owner(&machine.metadata()).is_some_and(|owner| owner.is(runtime)) {
-                add("machine", owned::id(&name, &machine.id), false);
+                add("machine", owned::id(&name, &machine.id));
             }
         }
         if names::owner_by_network(&app.network).is_some_and(|owner| owner.is(runtime)) {
             let volumes = optional(client.volumes(&name).await, "list the volumes")?.unwrap_or_default();
             for volume in volumes.iter().filter(|volume| !volume.is_going()) {
-                add("volume", owned::id(&name, &volume.id), true);
+                add("volume", owned::id(&name, &volume.id));
             }
-            add("app", app.name, true);
+            add("app", app.name);
         }
         found.sort();
         Ok(found)

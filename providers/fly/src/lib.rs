@@ -11,12 +11,12 @@
 //!
 //! | Resource | Calls |
 //! |---|---|
-//! | app | create; list and assign an address, unless instances are reached inside the network |
+//! | app | create; list and assign an address |
 //! | home | create, list (a volume's name is not unique: of two, the older one stays) |
 //! | instance | placements if `probeCapacity`, secrets, create, wait |
 //!
-//! That is 6 inside the network and 8 with an address. A program that did not make or see the app itself
-//! reads it once more, to be sure whose it is, and lists its volumes before it makes one. Start: read, start, wait; four more when the boot files
+//! That is 8. A program that did not make or see the app itself
+//! reads it once more, to be sure whose it is, and lists its volumes before it makes one. Start: read, start, wait; six more when the boot files
 //! have changed. Suspend, stop: read, act, wait. One more of each when the fence rises. All of them keep to Fly's published rate for each
 //! action and object before Fly has to refuse.
 //!
@@ -27,6 +27,7 @@
 //! process is root's: the instance's init gives the home to its user and goes on as that user.
 
 mod abilities;
+mod address;
 mod app;
 mod boot;
 mod client;
@@ -58,7 +59,7 @@ use provider_api::{
 use crate::fly::Fly;
 use crate::lifecycle::FlyLifecycle;
 
-pub use crate::settings::SETTINGS;
+pub use crate::settings::{SETTINGS, check};
 
 /// How long this module waits.
 #[derive(Debug, Clone, Copy)]
@@ -125,7 +126,7 @@ impl Provider for FlyProvider {
             Some(image) => image,
             None => self.fly.settings.require("image")?,
         };
-        declare::declare(runtime, image, &settings::regions(&self.fly.settings))
+        declare::declare(runtime, image, &settings::regions(&self.fly.settings), self.fly.reach()?)
     }
 
     fn resources(&self) -> Vec<Arc<dyn Resource>> {
@@ -154,6 +155,10 @@ impl Provider for FlyProvider {
             site: self.fly.settings.require("org").map(site),
             inventory: Arc::new(FlyLifecycle { fly: self.fly.clone() }),
         }))
+    }
+
+    fn suspends(&self, size: &str) -> bool {
+        declare::suspends(size)
     }
 
     fn images(&self) -> Option<Arc<dyn Images>> {

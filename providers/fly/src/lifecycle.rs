@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use contracts::network::network;
 use contracts::workspace::Endpoint;
 use contracts::{ErrorCode, InstallationId, RuntimeId};
 use provider_api::{Lifecycle, ProviderError, Result, RunStatus, RuntimeRef, Statuses, lifecycle};
@@ -29,28 +28,34 @@ const HTTPS: u16 = 443;
 const HTTP: u16 = 80;
 
 impl FlyLifecycle {
-    fn reached(&self, app: &str, machine: &wire::Machine) -> Result<Endpoint> {
-        let domain = self.fly.settings.require("edgeDomain")?;
+    async fn reached(&self, app: &str, machine: &wire::Machine) -> Result<Endpoint> {
+        let settings = &self.fly.settings;
         let mut endpoint = match self.fly.reach()? {
-            Reach::Internal => {
-                let host = format!("{}.vm.{app}.internal", machine.id);
-                return Ok(Endpoint::plain(host, network().instance.backend));
+            Reach::Edge => {
+                let host = format!("{app}.{}", settings.require("edgeDomain")?);
+                Endpoint { tls: true, ..Endpoint::plain(host, HTTPS) }
             }
-            Reach::Flycast => Endpoint::plain(format!("{app}.flycast"), HTTP),
-            Reach::Edge => match self.fly.settings.get("edgeAddress") {
-                None => Endpoint { tls: true, ..Endpoint::plain(format!("{app}.{domain}"), HTTPS) },
-                Some(address) => {
-                    let parts =
-                        address.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
-                    let (host, port) = parts.ok_or_else(|| unusable("edgeAddress", "it is not HOST:PORT"))?;
-                    let mut endpoint = Endpoint::plain(host, port);
-                    endpoint.headers.insert("host".to_owned(), format!("{app}.{domain}"));
-                    endpoint
-                }
-            },
+            Reach::Flycast => Endpoint::plain(self.private_address(app).await?, HTTP),
         };
+        if let Some(address) = settings.get("edgeAddress") {
+            let parts = address.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
+            let (host, port) = parts.ok_or_else(|| unusable("edgeAddress", "it is not HOST:PORT"))?;
+            let named = std::mem::replace(&mut endpoint, Endpoint::plain(host, port));
+            // As a request to it would have it.
+            let named = if named.tls { named.host } else { named.to_string() };
+            endpoint.headers.insert("host".to_owned(), named);
+        }
         endpoint.headers.insert(FORCE_INSTANCE.to_owned(), machine.id.clone());
         Ok(endpoint)
+    }
+
+    /// A number, because the gateway asks no name server for where an instance is.
+    async fn private_address(&self, app: &str) -> Result<String> {
+        self.fly.address(app, Reach::Flycast).await?.ok_or_else(|| {
+            let message = format!("the app {app} has no private address in the gateway's network");
+            ProviderError::new(ErrorCode::ProviderFailed, message)
+                .with_action("`pilot stack apply NAME` gives it one.")
+        })
     }
 }
 
@@ -115,6 +120,6 @@ impl Lifecycle for FlyLifecycle {
                 ProviderError::new(ErrorCode::WorkspaceNotReady, message).with_action("Start the workspace.")
             );
         }
-        self.reached(&instance.app, &machine)
+        self.reached(&instance.app, &machine).await
     }
 }

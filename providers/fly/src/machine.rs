@@ -19,9 +19,10 @@ use crate::boot::Delivery;
 use crate::declare::MACHINE;
 use crate::fly::Fly;
 use crate::instance::{Instance, PAUSE};
-use crate::owned::{self, Owned};
+use crate::owned::{self, Owned, reach_property};
 use crate::{failure, names, wire};
 
+use spec::pin;
 pub(crate) use spec::{Inputs, body_of};
 
 pub(crate) struct MachineResource {
@@ -100,10 +101,11 @@ impl MachineResource {
         machine: wire::Machine,
         inputs: &Inputs,
     ) -> Result<wire::Machine> {
-        let found = Inputs::of(&inputs.app, &machine);
+        let found = Inputs::of(&inputs.app, &machine).map(|found| found.as_asked(inputs.reach));
         if found.as_ref() == Some(inputs) {
             return Ok(machine);
         }
+        let same_image = found.as_ref().is_some_and(|found| found.image == inputs.image);
         let same_but_generation = found.map(|found| Inputs { owned: inputs.owned.clone(), ..found });
         if same_but_generation.as_ref() == Some(inputs) {
             instance.patch(&machine, inputs.owned.generation).await?;
@@ -113,13 +115,19 @@ impl MachineResource {
         let version = instance.put_secrets(&delivery).await?;
         let mut body = inputs.body(&delivery, self.fly.reach()?, instance.runtime.fence);
         body["min_secrets_version"] = version.into();
+        if same_image {
+            pin(&mut body, &machine);
+        }
         // Whether an instance runs is not decided by its inputs.
         let runs = machine.state == "started";
         body["skip_launch"] = json!(!runs);
         let updated = instance.update(&machine, body).await?;
         let deadline = Instant::now() + self.fly.timing.settle;
         match runs {
-            true => instance.becomes_started(&updated, deadline).await?,
+            true => {
+                instance.becomes_started(&updated, deadline).await?;
+                instance.forget_secrets(&delivery).await;
+            }
             false => instance.settles(&updated, deadline).await?,
         }
         Ok(updated)
@@ -144,6 +152,7 @@ impl Resource for MachineResource {
                 .example("vol_4xp5nxk3wkl8y91v"),
             Property::required("cpus", PropertyType::Integer, "Shared processors.").example("2"),
             Property::required("memoryMib", PropertyType::Integer, "Memory in MiB.").example("2048"),
+            reach_property(),
             Property::optional(
                 "gitUrl",
                 PropertyType::String,
@@ -196,7 +205,10 @@ impl Resource for MachineResource {
         };
         let Some(runtime) = runtime else { return Ok(None) };
         let machine = Instance::new(&self.fly, &runtime).accept(machine)?;
-        let Some(inputs) = Inputs::of(app, &machine) else { return Ok(None) };
+        let Some(mut inputs) = Inputs::of(app, &machine) else { return Ok(None) };
+        if !request.inputs.is_empty() {
+            inputs = inputs.as_asked(parse::<Inputs>(&request.inputs)?.reach);
+        }
         Ok(Some(ReadState { inputs: properties(&inputs), outputs: inputs.outputs(id), id: request.id }))
     }
 

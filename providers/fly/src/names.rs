@@ -16,11 +16,17 @@ const OF: &str = "-of-";
 pub(crate) const INSTALLATION: &str = "pilot_installation";
 pub(crate) const RUNTIME: &str = "pilot_runtime";
 pub(crate) const GENERATION: &str = "pilot_generation";
+/// What the image was called, and by what digest it stands in its place since, see [`crate::machine::body_of`].
+pub(crate) const IMAGE: &str = "pilot_image";
+pub(crate) const PINNED: &str = "pilot_image_exact";
 /// Before a fence, in a key. Each fence is a key of its own and the highest counts, so that of two programs that
 /// write at the same moment neither can lower it: Fly merges keys and compares nothing.
 const FENCE: &str = "pilot_fence_";
 /// What is empty would remove the key.
 const SEEN: &str = "seen";
+
+/// Before the names of secrets that are boot files.
+const BOOT: &str = "PILOT_BOOT_";
 
 /// The one volume of an app. Its name is not unique: the oldest counts.
 pub(crate) const VOLUME: &str = "home";
@@ -87,7 +93,11 @@ pub(crate) fn secret(runtime: &RuntimeId, file: &BootFile) -> String {
     }
     let hash = digest(&SHA256, &all);
     let hash: String = hash.as_ref()[..12].iter().map(|byte| format!("{byte:02X}")).collect();
-    format!("PILOT_BOOT_{hash}")
+    format!("{BOOT}{hash}")
+}
+
+pub(crate) fn is_of_boot(secret: &str) -> bool {
+    secret.starts_with(BOOT)
 }
 
 /// The refusal to touch what is not this runtime's.

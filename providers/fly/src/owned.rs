@@ -34,6 +34,16 @@ impl Owned {
     }
 }
 
+/// How the gateway reaches it, of an app and its machine.
+pub(crate) fn reach_property() -> Property {
+    Property::optional(
+        "reach",
+        PropertyType::String,
+        "How the gateway reaches it, `edge` or `flycast`; else as the provider's setting says.",
+    )
+    .example("edge")
+}
+
 /// An id that is enough to find an object of an app.
 pub(crate) fn id(app: &str, object: &str) -> String {
     format!("{app}/{object}")

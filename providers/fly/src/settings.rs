@@ -3,10 +3,11 @@
 use contracts::ErrorCode;
 use contracts::workspace::Region;
 use provider_api::{ProviderError, Result, Setting, Settings};
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 /// Every setting; see the description of each.
-pub const SETTINGS: [Setting; 9] = [
+pub const SETTINGS: [Setting; 10] = [
     Setting::required("apiToken", "an access token for the organisation (`fly tokens create org`)").secret(),
     Setting::required("org", "the organisation's slug; instances are its apps"),
     Setting::required("image", "the instance image, where Fly can pull it"),
@@ -15,10 +16,12 @@ pub const SETTINGS: [Setting; 9] = [
         .default("fra,iad,sjc,nrt,syd"),
     Setting::optional(
         "reach",
-        "how the gateway reaches instances: `edge` (https, an address for each app), `flycast` or `internal` \
-         (both only from inside the organisation's network)",
+        "how the gateway reaches instances: `edge` (https, a public address for each app) or `flycast` (a private \
+         address for each app, in the network that the gateway is in)",
     )
     .default("edge"),
+    Setting::optional("gatewayNetwork", "the organisation's network that the gateway is in, for `flycast`")
+        .default("default"),
     Setting::optional("edgeDomain", "the edge serves APP.DOMAIN").default("fly.dev"),
     Setting::optional("edgeAddress", "HOST:PORT of an edge that speaks plain HTTP, for tests"),
     Setting::optional("probeCapacity", "`true` asks for room before a machine is made").default("false"),
@@ -47,14 +50,23 @@ const REGIONS: [(&str, &str); 18] = [
 ];
 
 /// How requests get to an instance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Reach {
     /// `https://<app>.fly.dev`; each app needs an address.
     Edge,
-    /// `<app>.flycast`, a private address of Fly Proxy.
+    /// A private address of Fly Proxy for each app.
     Flycast,
-    /// The machine's own name in the organisation's network; no proxy between.
-    Internal,
+}
+
+impl Reach {
+    /// As it is set, and as it is an input.
+    pub fn word(self) -> &'static str {
+        match self {
+            Reach::Edge => "edge",
+            Reach::Flycast => "flycast",
+        }
+    }
 }
 
 /// Regions that the operator offers; unknown codes are offered too, Fly may have opened them since.
@@ -101,9 +113,18 @@ pub(crate) fn reach(settings: &Settings) -> Result<Reach> {
     match settings.require("reach")? {
         "edge" => Ok(Reach::Edge),
         "flycast" => Ok(Reach::Flycast),
-        "internal" => Ok(Reach::Internal),
-        other => Err(unusable("reach", &format!("{other:?} is none of edge, flycast, internal"))),
+        "internal" => Err(unusable(
+            "reach",
+            "with internal no gateway reaches an instance, because each app has a network of its own; use flycast for a \
+             gateway inside the organisation's network, or edge",
+        )),
+        other => Err(unusable("reach", &format!("{other:?} is neither edge nor flycast"))),
     }
+}
+
+/// What is given and cannot be meant, for the start of a program. What is missing is told when it is needed.
+pub fn check(settings: &Settings) -> Result<()> {
+    reach(settings).map(drop)
 }
 
 pub(crate) fn unusable(name: &str, reason: &str) -> ProviderError {
@@ -130,6 +151,8 @@ mod tests {
         let error = reach(&settings(&[("PILOT_FLY_REACH", "pigeon")])).unwrap_err();
         assert_eq!(error.code, ErrorCode::ProviderNotConfigured);
         assert!(error.message.contains("pigeon"));
+        let error = check(&settings(&[("PILOT_FLY_REACH", "internal")])).unwrap_err();
+        assert!(error.message.contains("network of its own") && error.message.contains("flycast"), "{error}");
     }
 
     #[test]

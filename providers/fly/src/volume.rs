@@ -2,6 +2,7 @@
 //! mind, because it ties the machine to the host that it is on.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use contracts::ErrorCode;
@@ -56,6 +57,26 @@ pub(crate) fn homes(mut volumes: Vec<wire::Volume>) -> Vec<wire::Volume> {
     volumes
 }
 
+/// Two creates that did not see each other are no further apart than one takes with all its attempts.
+const ONE_TIME: Duration = Duration::from_secs(5 * 60);
+
+/// By Fly's clock. What it does not tell is of another time.
+fn are_of_one_time(one: &wire::Volume, other: &wire::Volume) -> bool {
+    let at = |volume: &wire::Volume| volume.created_at.parse::<jiff::Timestamp>().ok();
+    let apart = at(one).zip(at(other)).map(|(one, other)| one.duration_since(other).unsigned_abs());
+    apart.is_some_and(|apart| apart <= ONE_TIME)
+}
+
+fn two_homes(app: &str, one: &wire::Volume, other: &wire::Volume) -> ProviderError {
+    let message = format!(
+        "the app {app} has two volumes that may be the home, {} of {} and {} of {}, so none is used",
+        one.id, one.created_at, other.id, other.created_at
+    );
+    ProviderError::new(ErrorCode::ForeignObject, message).with_action(
+        "Keep the files of the one that is not meant, remove it with `fly volumes destroy`, and try again.",
+    )
+}
+
 impl VolumeResource {
     async fn list(&self, app: &str) -> Result<Option<Vec<wire::Volume>>> {
         let found = self.fly.client()?.volumes(app).await;
@@ -78,16 +99,24 @@ impl VolumeResource {
         }
     }
 
-    /// The oldest volume; newer ones hold nothing yet and are removed, so that all callers agree.
+    /// The oldest volume; those that were made at the same time hold nothing yet and are removed, so that all callers agree. One of
+    /// another time has somebody's files.
     async fn settle(&self, app: &str, volumes: Vec<wire::Volume>) -> Result<Option<wire::Volume>> {
         let mut volumes = volumes.into_iter();
-        let first = volumes.next();
-        for double in volumes.filter(|volume| volume.attached_machine_id.is_none()) {
-            tracing::warn!(app, volume = double.id, "a second volume of one runtime is removed");
-            let removed = self.fly.client()?.delete_volume(app, &double.id).await;
+        let Some(first) = volumes.next() else { return Ok(None) };
+        for other in volumes.filter(|volume| volume.attached_machine_id.is_none()) {
+            if !are_of_one_time(&first, &other) {
+                // Beside the one in use it may wait for whoever put it there.
+                if first.attached_machine_id.is_none() {
+                    return Err(two_homes(app, &first, &other));
+                }
+                continue;
+            }
+            tracing::warn!(app, volume = other.id, "a second volume of one runtime is removed");
+            let removed = self.fly.client()?.delete_volume(app, &other.id).await;
             failure::optional(removed, "remove the double volume")?;
         }
-        Ok(first)
+        Ok(Some(first))
     }
 
     async fn may_write(&self, inputs: &Inputs, fence: Option<u64>) -> Result<()> {
@@ -215,33 +244,33 @@ impl Resource for VolumeResource {
 
     async fn update(&self, request: UpdateRequest) -> Result<Properties> {
         let inputs: Inputs = parse(&request.new_inputs)?;
+        let app = names::app(&inputs.owned.runtime_id);
         self.fly.app_is_ours(&inputs.owned.runtime()).await?;
         self.may_write(&inputs, request.fence).await?;
-        let volumes = self.list(&inputs.app).await?.unwrap_or_default();
+        let volumes = self.list(&app).await?.unwrap_or_default();
         let id = owned::split(&request.id).map_or(request.id.as_str(), |(_, id)| id);
         let Some(volume) = volumes.iter().find(|volume| volume.id == id) else {
-            let message = format!("there is no volume {id} in the app {}", inputs.app);
-            return Err(ProviderError::new(ErrorCode::ProviderFailed, message)
-                .with_action("`pilot stack diff NAME` shows what is gone."));
+            return Err(ProviderError::gone(("volume", &request.id)));
         };
         if inputs.size_gb > volume.size_gb {
-            let extended = self.fly.client()?.extend_volume(&inputs.app, id, inputs.size_gb).await;
+            let extended = self.fly.client()?.extend_volume(&app, id, inputs.size_gb).await;
             extended.map_err(|failure| failure::error(failure, "extend the volume"))?;
         }
         Ok(inputs.outputs(id))
     }
 
-    /// Every volume of the runtime goes, also one that a lost answer left behind.
+    /// Every volume of the runtime goes, also one that a lost answer left behind. The app is the runtime's, whatever is known of it.
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
         let inputs: Inputs = parse(&request.inputs)?;
+        let app = names::app(&inputs.owned.runtime_id);
         if !self.fly.app_is_ours(&inputs.owned.runtime()).await? {
             return Ok(());
         }
         self.may_write(&inputs, request.fence).await?;
         let deadline = Deadline::now() + self.fly.timing.settle;
-        for volume in self.list(&inputs.app).await?.unwrap_or_default() {
+        for volume in self.list(&app).await?.unwrap_or_default() {
             loop {
-                let failure = match self.fly.client()?.delete_volume(&inputs.app, &volume.id).await {
+                let failure = match self.fly.client()?.delete_volume(&app, &volume.id).await {
                     Ok(()) => break,
                     Err(failure) if failure.is_absent() => break,
                     Err(failure) => failure,

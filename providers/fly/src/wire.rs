@@ -40,10 +40,29 @@ pub(crate) struct Machine {
     pub instance_id: String,
     pub version: String,
     pub host_status: Option<String>,
+    #[serde(deserialize_with = "null_is_empty")]
+    pub image_ref: ImageRef,
     /// Whole, because an update sends all of it; absent when the host does not answer.
     pub config: Option<Value>,
     #[serde(deserialize_with = "null_is_empty")]
     pub events: Vec<Event>,
+}
+
+/// What the image's name meant when the machine was made or changed last.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct ImageRef {
+    pub registry: String,
+    pub repository: String,
+    pub digest: Option<String>,
+}
+
+impl ImageRef {
+    /// By its digest, where it is told.
+    pub fn exact(&self) -> Option<String> {
+        let digest = self.digest.as_deref().filter(|digest| !digest.is_empty())?;
+        Some(format!("{}/{}@{digest}", self.registry, self.repository))
+    }
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -59,6 +78,21 @@ pub(crate) struct Config {
     pub mounts: Vec<Mount>,
     #[serde(deserialize_with = "null_is_empty")]
     pub files: Vec<File>,
+    #[serde(deserialize_with = "null_is_empty")]
+    pub services: Vec<Service>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Service {
+    #[serde(deserialize_with = "null_is_empty")]
+    pub ports: Vec<Port>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Port {
+    pub port: u16,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -131,6 +165,14 @@ pub(crate) struct OrgVolumes {
 #[serde(default)]
 pub(crate) struct Secrets {
     pub version: u64,
+    #[serde(deserialize_with = "null_is_empty")]
+    pub secrets: Vec<Secret>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Secret {
+    pub name: String,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -207,6 +249,15 @@ pub(crate) struct Addresses {
 pub(crate) struct Address {
     pub ip: String,
     pub shared: bool,
+    /// Of a private address: where it is reached from.
+    #[serde(deserialize_with = "null_is_empty")]
+    pub network: Network,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Network {
+    pub name: String,
 }
 
 impl Machine {

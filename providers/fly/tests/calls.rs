@@ -35,15 +35,18 @@ async fn seen(world: &World, what: impl Future<Output = ()>) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_step_makes_the_calls_of_the_table_and_no_more() {
-    let mut world = World::with(|settings| settings.runner = RunnerKind::Records).await;
-    world.extra.push(("PILOT_FLY_REACH", "internal".to_owned()));
+    let world = World::with(|settings| {
+        settings.runner = RunnerKind::Records;
+        settings.delays.app_delete = Duration::ZERO;
+    })
+    .await;
     let provider = world.provider();
     let mut stack = stack(&world, &provider);
     let (runtime, lifecycle) = (stack.runtime(), provider.lifecycle());
     let grace = Duration::from_secs(5);
 
     let calls = seen(&world, async { stack.up().await }).await;
-    let app = ["app_create"];
+    let app = ["app_create", "ip_list", "ip_assign"];
     let home = ["volume_create", "volume_list"];
     let instance = ["secret_update", "machine_create", "machine_wait"];
     assert_eq!(calls, [&app[..], &home, &instance].concat());
@@ -61,21 +64,21 @@ async fn each_step_makes_the_calls_of_the_table_and_no_more() {
     world.boot.change();
     let calls = seen(&world, async { lifecycle.start(&runtime).await.unwrap() }).await;
     let update = ["secret_update", "lease_acquire", "machine_get", "machine_update", "lease_release"];
-    assert_eq!(calls, [&["machine_get"][..], &update, &["machine_wait"]].concat());
+    let forget = ["machine_wait", "secret_list", "secret_update"];
+    assert_eq!(calls, [&["machine_get"][..], &update, &forget].concat());
 
     let calls = seen(&world, async { assert!(lifecycle.status(&runtime).await.is_ok()) }).await;
     assert_eq!(calls, ["machine_get"]);
     let calls = seen(&world, async { stack.down().await }).await;
     let instance = ["machine_get", "machine_destroy", "machine_wait"];
     let home = ["machine_list", "volume_list", "volume_delete"];
-    let app = ["app_get", "machine_list", "app_delete"];
+    let app = ["app_get", "machine_list", "app_delete", "app_get"];
     assert_eq!(calls, [&instance[..], &home, &app].concat());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fence_costs_one_call_more_when_it_rises_and_none_before_and_after() {
-    let mut world = World::with(|settings| settings.runner = RunnerKind::Records).await;
-    world.extra.push(("PILOT_FLY_REACH", "internal".to_owned()));
+    let world = World::with(|settings| settings.runner = RunnerKind::Records).await;
     let provider = world.provider();
     let mut stack = stack(&world, &provider).under(Some(5));
     let (lifecycle, grace) = (provider.lifecycle(), Duration::from_secs(5));

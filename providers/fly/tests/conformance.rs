@@ -4,3 +4,10 @@
 mod world;
 
 provider_api::conformance_tests!(world::bench, without [Shared, Logs]);
+
+/// With Fly's rates, with deletions that take their time, and reached by a private address.
+mod as_strict_as_fly {
+    use super::world;
+
+    provider_api::conformance_tests!(world::strict_bench, without [Shared, Logs]);
+}

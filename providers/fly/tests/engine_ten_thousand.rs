@@ -57,7 +57,6 @@ async fn create(world: &World, provider: &Arc<dyn Provider>, count: usize) -> us
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_creates_with_lost_answers_make_ten_thousand_objects() {
     let mut world = World::with(|settings| settings.runner = RunnerKind::Records).await;
-    world.extra.push(("PILOT_FLY_REACH", "internal".to_owned()));
     world.timing.patience = Duration::from_secs(60);
     world.timing.call = Duration::from_secs(20);
     let provider = world.provider();

@@ -6,32 +6,18 @@
 #[path = "support/world.rs"]
 mod world;
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use contracts::{ErrorCode, RuntimeId};
+use contracts::ErrorCode;
 use provider_api::conformance::{Faults, Hands, Stack, eventually};
-use provider_api::{Outcome, Provider, ProviderError, RunStatus, RuntimeSpec};
+use provider_api::{Outcome, ProviderError, RunStatus, RuntimeSpec};
 use sim_fly::{Kind, Region, RunnerKind};
-use world::{World, app};
+use world::{World, app, stack_in};
 
 const MACHINES: &str = "/v1/apps/*/machines";
 
 async fn records() -> World {
     World::with(|settings| settings.runner = RunnerKind::Records).await
-}
-
-fn stack_in(world: &World, provider: &Arc<dyn Provider>, region: &str) -> Stack {
-    let spec = RuntimeSpec {
-        runtime_id: RuntimeId::random(),
-        installation: world.installation.clone(),
-        generation: 1,
-        size: "small".to_owned(),
-        region: Some(region.to_owned()),
-        image: None,
-        git: None,
-    };
-    Stack::new(provider.clone(), spec)
 }
 
 fn stack(world: &World) -> Stack {

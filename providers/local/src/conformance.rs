@@ -202,7 +202,7 @@ impl Hands for World {
         kill_all(&runtime.installation, Some(&runtime.runtime_id));
         match resource {
             "process" => fs::remove_file(self.folder(&runtime.runtime_id).join("process.json")).unwrap(),
-            "home" => fs::remove_dir_all(self.folder(&runtime.runtime_id)).unwrap(),
+            "home" => fs::remove_dir_all(self.home(&runtime.runtime_id)).unwrap(),
             other => panic!("no resource {other}"),
         }
     }

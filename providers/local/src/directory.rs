@@ -34,12 +34,6 @@ impl Inputs {
 }
 
 impl Directory {
-    async fn make(&self, inputs: Inputs, fence: Option<u64>) -> Result<Properties> {
-        let (runtime, generation) = (inputs.runtime().under(fence), inputs.generation);
-        self.host.run(move |host| host.make_folder(&runtime, generation)).await?;
-        Ok(self.outputs(&inputs))
-    }
-
     fn outputs(&self, inputs: &Inputs) -> Properties {
         let mut outputs = properties(inputs);
         let path = self.host.layout.home(&inputs.runtime_id);
@@ -73,8 +67,9 @@ impl Resource for Directory {
 
     async fn create(&self, request: CreateRequest) -> Result<Created> {
         let inputs: Inputs = parse(&request.inputs)?;
-        let id = inputs.runtime_id.to_string();
-        Ok(Created { id, outputs: self.make(inputs, request.fence).await? })
+        let (runtime, generation) = (inputs.runtime().under(request.fence), inputs.generation);
+        self.host.run(move |host| host.make_folder(&runtime, generation)).await?;
+        Ok(Created { id: inputs.runtime_id.to_string(), outputs: self.outputs(&inputs) })
     }
 
     async fn read(&self, request: ReadRequest) -> Result<Option<ReadState>> {
@@ -92,7 +87,10 @@ impl Resource for Directory {
     }
 
     async fn update(&self, request: UpdateRequest) -> Result<Properties> {
-        self.make(parse(&request.new_inputs)?, request.fence).await
+        let inputs: Inputs = parse(&request.new_inputs)?;
+        let (runtime, generation) = (inputs.runtime().under(request.fence), inputs.generation);
+        self.host.run(move |host| host.change_folder(&runtime, generation)).await?;
+        Ok(self.outputs(&inputs))
     }
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {

@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use contracts::ErrorCode;
 use provider_api::{ProviderError, Result};
@@ -95,6 +95,20 @@ pub(crate) fn remove_folder_if_empty(path: &Path) -> Result<()> {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(unusable("remove", path, &error)),
         _ => Ok(()),
     }
+}
+
+/// Gives a folder another name beside its own, at once however much it holds. One that is aside already stays.
+pub(crate) fn put_aside(path: &Path) -> Result<PathBuf> {
+    const ASIDE: &str = ".gone-";
+    let is_aside = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(ASIDE.as_bytes()));
+    if is_aside {
+        return Ok(path.to_owned());
+    }
+    let free = (0u32..).map(|number| path.with_file_name(format!("{ASIDE}{number}"))).find(|to| !to.exists());
+    let aside =
+        free.ok_or(ErrorKind::AlreadyExists).map_err(|kind| unusable("rename", path, &kind.into()))?;
+    fs::rename(path, &aside).map_err(|error| unusable("rename", path, &error))?;
+    Ok(aside)
 }
 
 /// Removes a folder with all it holds. Tools leave folders without write permission behind (module

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -87,10 +87,27 @@ impl Host {
         Lock::take(&self.layout.lock(runtime.runtime_id.as_str()))
     }
 
-    /// Makes the folder, or takes it over with a new generation.
+    /// Makes the folder and its home, or takes them over with a new generation.
     pub fn make_folder(&self, runtime: &RuntimeRef, generation: u64) -> Result<()> {
         let _lock = self.lock(runtime)?;
         self.layout.look(runtime)?;
+        self.mark_folder(runtime, generation)?;
+        files::make_folder(&self.layout.home(&runtime.runtime_id))
+    }
+
+    /// A new generation of what is there.
+    pub fn change_folder(&self, runtime: &RuntimeRef, generation: u64) -> Result<()> {
+        let folder = self.layout.folder(&runtime.runtime_id).display().to_string();
+        let gone = || ProviderError::gone(("directory", &folder));
+        // What is gone has no lock file and gets none here.
+        self.folder(runtime)?.ok_or_else(gone)?;
+        let _lock = self.lock(runtime)?;
+        self.folder(runtime)?.ok_or_else(gone)?;
+        self.mark_folder(runtime, generation)
+    }
+
+    /// Call with the lock held.
+    fn mark_folder(&self, runtime: &RuntimeRef, generation: u64) -> Result<()> {
         self.layout.must_be_newest(&runtime.runtime_id, generation)?;
         self.layout.pass(runtime)?;
         let found = self.layout.read_marker(&runtime.runtime_id)?;
@@ -100,31 +117,37 @@ impl Host {
             files::make_folder(&self.layout.folder(&runtime.runtime_id))?;
             files::write_json(&self.layout.marker(&runtime.runtime_id), &marker)?;
         }
-        files::make_folder(&self.layout.home(&runtime.runtime_id))
+        Ok(())
     }
 
-    /// The generation of a folder that is there and whole.
+    /// The generation of a folder that is there with its home.
     pub fn folder(&self, runtime: &RuntimeRef) -> Result<Option<u64>> {
-        let whole =
-            self.layout.look(runtime)? == Folder::Ours && self.layout.home(&runtime.runtime_id).is_dir();
-        let marker = if whole { self.layout.read_marker(&runtime.runtime_id)? } else { None };
+        let marker =
+            if self.is_whole(runtime)? { self.layout.read_marker(&runtime.runtime_id)? } else { None };
         Ok(marker.map(|marker| marker.generation))
+    }
+
+    /// Whether the runtime's folder is there, with its home: without that there is nothing to start.
+    fn is_whole(&self, runtime: &RuntimeRef) -> Result<bool> {
+        Ok(self.layout.look(runtime)? == Folder::Ours && self.layout.home(&runtime.runtime_id).is_dir())
     }
 
     /// Also ends what still runs in it, so that no process is ever left without its folder.
     pub fn remove_folder(&self, runtime: &RuntimeRef, generation: u64) -> Result<()> {
-        let lock = self.lock(runtime)?;
-        let folder = self.layout.look(runtime)?;
-        self.layout.must_be_newest(&runtime.runtime_id, generation)?;
-        self.layout.pass(runtime)?;
-        match folder {
-            Folder::Absent => self.end(runtime)?,
-            Folder::Blank | Folder::Ours => {
-                self.end(runtime)?;
-                self.empty_folder(runtime)?;
+        loop {
+            let lock = self.lock(runtime)?;
+            let folder = self.layout.look(runtime)?;
+            self.layout.must_be_newest(&runtime.runtime_id, generation)?;
+            self.layout.pass(runtime)?;
+            self.end(runtime)?;
+            let aside = if folder == Folder::Absent { Vec::new() } else { self.empty_folder(runtime)? };
+            if aside.is_empty() {
+                return lock.remove();
             }
+            // As long as it takes, and nobody waits for it.
+            drop(lock);
+            aside.iter().try_for_each(|tree| files::remove_tree(tree))?;
         }
-        lock.remove()
     }
 
     /// Defines the process and makes it run. An error with `Partial` means that the definition and its
@@ -138,9 +161,9 @@ impl Host {
         let runtime = wanted.owner().under(fence);
         let _lock = self.lock(&runtime)?;
         self.programs_are_present()?;
-        if self.layout.look(&runtime)? != Folder::Ours {
-            let folder = self.layout.folder(&runtime.runtime_id);
-            let message = format!("{} is missing, so the process has no home", folder.display());
+        if !self.is_whole(&runtime)? {
+            let home = self.layout.home(&runtime.runtime_id);
+            let message = format!("{} is missing, so the process has no home", home.display());
             return Err(ProviderError::new(ErrorCode::ProviderFailed, message).with_action(
                 "Create the runtime's directory first; `pulumi up` or a repair of the workspace does.",
             ));
@@ -210,12 +233,12 @@ impl Host {
     }
 
     pub fn status(&self, runtime: &RuntimeRef) -> Result<RunStatus> {
-        let folder = self.layout.look(runtime)?;
+        let is_whole = self.is_whole(runtime)?;
         if self.leader(runtime).is_some() {
             return Ok(RunStatus::Running);
         }
         let exit_code = self.exits().get(&runtime.runtime_id).copied();
-        Ok(if folder == Folder::Absent { RunStatus::Absent } else { RunStatus::Stopped { exit_code } })
+        Ok(if is_whole { RunStatus::Stopped { exit_code } } else { RunStatus::Absent })
     }
 
     pub fn endpoint(&self, runtime: &RuntimeRef) -> Result<Endpoint> {
@@ -255,7 +278,14 @@ impl Host {
         boot: &[BootFile],
     ) -> Result<()> {
         let home = self.layout.home(&runtime.runtime_id);
-        files::make_folder(&home)?;
+        // Made with its folder, and never by a start: it would be an empty one.
+        if !home.is_dir() {
+            let message =
+                format!("the home of {} is gone: {} is not there", runtime.runtime_id, home.display());
+            return Err(ProviderError::new(ErrorCode::HomeGone, message).with_action(
+                "Put it back where it was, or `pilot ws start NAME` makes the workspace anew, with an empty home.",
+            ));
+        }
         spawn::write_boot_files(&home, boot)?;
         if self.tree(runtime).leader().is_some() {
             return Ok(());
@@ -321,17 +351,24 @@ impl Host {
     }
 
     /// Removes all that a runtime's folder holds, its marker last: until then the folder is ours, and a
-    /// delete that was broken off can go on.
-    fn empty_folder(&self, runtime: &RuntimeRef) -> Result<()> {
+    /// delete that was broken off can go on. What has files in it is put aside under another name instead, and
+    /// given to be removed first; call with the lock held, and again then.
+    fn empty_folder(&self, runtime: &RuntimeRef) -> Result<Vec<PathBuf>> {
         let folder = self.layout.folder(&runtime.runtime_id);
         let marker = self.layout.marker(&runtime.runtime_id);
         let entries = std::fs::read_dir(&folder).map_err(|error| files::unusable("read", &folder, &error))?;
+        let mut aside = Vec::new();
         for entry in entries.flatten().filter(|entry| entry.path() != marker) {
-            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
-            if is_folder { files::remove_tree(&entry.path())? } else { files::remove_file(&entry.path())? }
+            match entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                true => aside.push(files::put_aside(&entry.path())?),
+                false => files::remove_file(&entry.path())?,
+            }
         }
-        files::remove_file(&marker)?;
-        files::remove_folder_if_empty(&folder)
+        if aside.is_empty() {
+            files::remove_file(&marker)?;
+            files::remove_folder_if_empty(&folder)?;
+        }
+        Ok(aside)
     }
 
     fn definition(&self, runtime: &RuntimeRef) -> Result<Definition> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use contracts::workspace::Endpoint;
 use contracts::{InstallationId, RuntimeId};
-use provider_api::{Inventory, Lifecycle, Logs, OwnedObject, Result, RunStatus, RuntimeRef};
+use provider_api::{Home, Inventory, Lifecycle, Logs, OwnedObject, Result, RunStatus, RuntimeRef};
 
 use crate::host::Host;
 use crate::layout::Owner;
@@ -87,7 +87,9 @@ fn list(
     let mut owned = BTreeSet::new();
     for runtime_id in folders.iter().cloned() {
         let id = host.layout.folder(&runtime_id).to_string_lossy().into_owned();
-        owned.insert(OwnedObject { runtime_id, kind: "directory".to_owned(), id, home: true });
+        // Without the files it says whose they were, and what they have seen.
+        let home = if host.layout.home(&runtime_id).is_dir() { Home::Is } else { Home::With };
+        owned.insert(OwnedObject { runtime_id, kind: "directory".to_owned(), id, home });
     }
     for (port, owner) in host.ports().list()? {
         if let Some(owner) =
@@ -97,7 +99,7 @@ fn list(
                 runtime_id: owner.runtime,
                 kind: "port".to_owned(),
                 id: port.to_string(),
-                home: false,
+                home: Home::No,
             });
         }
     }
@@ -109,7 +111,7 @@ fn list(
                 runtime_id: label.runtime,
                 kind: "process".to_owned(),
                 id,
-                home: false,
+                home: Home::No,
             });
         }
     }

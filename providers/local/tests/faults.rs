@@ -298,3 +298,63 @@ async fn a_root_that_cannot_be_written_is_a_clear_error() {
     })
     .await;
 }
+
+/// One that is made for a start is an empty one, and nobody is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_home_that_is_gone_is_not_made_anew_by_a_start() {
+    let world = world();
+    let root = world.config().root;
+    run(world.bench(), |bench| async move {
+        let mut stack = bench.stack();
+        stack.up().await;
+        let (runtime, lifecycle) = (stack.runtime(), bench.provider.lifecycle());
+        let home = root.join(runtime.runtime_id.as_str()).join("home");
+        lifecycle.stop(&runtime, GRACE).await.unwrap();
+        let aside = home.with_file_name("elsewhere");
+        fs::rename(&home, &aside).unwrap();
+        assert_eq!(lifecycle.status(&runtime).await.unwrap(), RunStatus::Absent);
+        let error = lifecycle.start(&runtime).await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::HomeGone, "{error}");
+        let error = stack.create("process").await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::ProviderFailed, "{error}");
+        assert!(!home.exists() && processes(&runtime) == 0);
+
+        fs::rename(&aside, &home).unwrap();
+        lifecycle.start(&runtime).await.unwrap();
+        stack.down().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_waits_while_the_files_of_a_home_are_removed_and_a_removal_that_was_broken_off_goes_on() {
+    let world = world();
+    let root = world.config().root;
+    run(world.bench(), |bench| async move {
+        let mut stack = bench.stack();
+        stack.up().await;
+        let (runtime, lifecycle) = (stack.runtime(), bench.provider.lifecycle());
+        let folder = root.join(runtime.runtime_id.as_str());
+        for number in 0..40_000 {
+            fs::File::create(folder.join(format!("home/{number}"))).unwrap();
+        }
+        stack.delete("process").await.unwrap();
+        let aside = folder.join(".gone-0");
+        let removal = tokio::spawn({
+            let stack = stack.clone();
+            async move { stack.delete("home").await }
+        });
+        eventually("the home put aside", async || aside.exists()).await;
+        lifecycle.stop(&runtime, GRACE).await.unwrap();
+        assert!(aside.exists(), "the stop has waited for the files");
+        assert_eq!(lifecycle.status(&runtime).await.unwrap(), RunStatus::Absent);
+        removal.await.unwrap().unwrap();
+        assert!(!folder.exists());
+
+        stack.up().await;
+        fs::rename(folder.join("home"), &aside).unwrap();
+        stack.down().await;
+        assert!(!folder.exists());
+    })
+    .await;
+}

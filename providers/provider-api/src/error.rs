@@ -98,6 +98,15 @@ impl ProviderError {
         ))
     }
 
+    /// An update of what is not there any more. Nothing is made for it: that is a create's, and who keeps homes asks
+    /// before one.
+    pub fn gone((kind, name): (&str, &str)) -> Self {
+        let message = format!("the {kind} {name} is gone, so it cannot be changed");
+        Self::new(ErrorCode::ProviderFailed, message).with_action(
+            "`pilot ws apply NAME` makes what is missing, as does `pulumi up --refresh` in an exported stack.",
+        )
+    }
+
     /// The same error with what the reader can do.
     pub fn with_action(mut self, action: impl Into<String>) -> Self {
         self.action = Some(action.into());

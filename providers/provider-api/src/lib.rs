@@ -29,10 +29,10 @@ pub mod site;
 pub use declare::{Declaration, Declared, Expr};
 pub use error::{Late, Outcome, ProviderError, Result};
 pub use lifecycle::{
-    Exec, Executed, Images, Inventory, Lifecycle, Logs, OwnedObject, RunStatus, RuntimeRef, Snapshot,
+    Exec, Executed, Home, Images, Inventory, Lifecycle, Logs, OwnedObject, RunStatus, RuntimeRef, Snapshot,
     Snapshots, Statuses,
 };
-pub use provider::{BootFile, BootSource, Description, Provider, RuntimeSpec};
+pub use provider::{BootFile, BootSource, Description, Finding, Provider, RuntimeSpec};
 pub use resource::{
     CheckFailure, CreateRequest, Created, DeleteRequest, Diff, DiffRequest, Properties, ReadRequest,
     ReadState, Resource, UpdateRequest,

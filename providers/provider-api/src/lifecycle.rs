@@ -96,6 +96,7 @@ pub trait Lifecycle: Send + Sync {
     }
 
     /// Where the instance's backend is reached. Stable while the instance runs, and over a suspend.
+    /// One that [`Endpoint::usable`] refuses is none: the gateway does not connect there.
     async fn endpoint(&self, runtime: &RuntimeRef) -> Result<Endpoint>;
 }
 
@@ -213,8 +214,31 @@ pub struct OwnedObject {
     pub kind: String,
     /// The vendor's own id or name.
     pub id: String,
-    /// The home, or what that cannot be without: it stays when a workspace is deleted and its home is kept.
-    pub home: bool,
+    /// What it is to the user's files.
+    pub home: Home,
+}
+
+impl OwnedObject {
+    /// The user's files are in it.
+    pub fn is_home(&self) -> bool {
+        self.home == Home::Is
+    }
+
+    /// It stays when a workspace is deleted and its home is kept.
+    pub fn stays_with_home(&self) -> bool {
+        self.home != Home::No
+    }
+}
+
+/// What an object is to the user's files. That something of a home is left does not say that the files are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Home {
+    /// Nothing: it goes when a workspace is deleted.
+    No,
+    /// The files are not in it, and it stays as long as they do: they cannot be without it, or it says what they have seen.
+    With,
+    /// They are in it, and nowhere else.
+    Is,
 }
 
 /// What exists, without memory of it.

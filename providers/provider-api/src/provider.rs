@@ -58,6 +58,19 @@ pub struct RuntimeSpec {
     pub git: Option<GitSource>,
 }
 
+/// What an operator should know of how instances run now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What was looked at, for example `egress of host a`.
+    pub name: String,
+    /// False where it is not as the operator wants it.
+    pub ok: bool,
+    /// What was seen.
+    pub detail: String,
+    /// What to do about it.
+    pub action: Option<String>,
+}
+
 /// A provider module. At most six required methods; abilities that not every cloud has are optional.
 #[async_trait]
 pub trait Provider: Send + Sync {
@@ -84,6 +97,11 @@ pub trait Provider: Send + Sync {
         Ok(Declared::default())
     }
 
+    /// Whether an instance of this size can be suspended, where the provider can suspend at all.
+    fn suspends(&self, _size: &str) -> bool {
+        self.describe().suspend
+    }
+
     /// How many runtimes one program makes or deletes here at a time; those that boot do not count.
     fn concurrency(&self) -> usize {
         8
@@ -92,6 +110,12 @@ pub trait Provider: Send + Sync {
     /// Whether another orchestrator of the installation, on another machine, reaches the same runtimes.
     fn is_shared(&self) -> bool {
         true
+    }
+
+    /// What `pilot doctor` tells besides [`Provider::ready`]: what instances of this installation can do that they should not,
+    /// seen from where they are. It changes nothing and takes some seconds.
+    async fn examine(&self, _installation: &InstallationId) -> Vec<Finding> {
+        Vec::new()
     }
 
     /// Who the places are that the settings lead to, where they could lead to others. What is told here is never taken back:

@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 
+use crate::declare::Expr;
 use crate::error::{ProviderError, Result};
 use crate::schema::{PropertyType, ResourceSchema};
 
@@ -118,6 +119,22 @@ pub struct DeleteRequest {
     pub fence: Option<u64>,
 }
 
+impl DeleteRequest {
+    /// For what no state knows: with no id, no outputs, and of the inputs what the declaration itself says. What only a run knows
+    /// is an empty text. Such a delete goes by whose the object is.
+    pub fn blind<'a>(
+        urn: String,
+        declared: impl IntoIterator<Item = (&'a String, &'a Expr)>,
+        fence: Option<u64>,
+    ) -> Self {
+        let known = declared.into_iter().map(|(name, expr)| match expr {
+            Expr::Value(value) => (name.clone(), value.clone()),
+            Expr::Secret(_) | Expr::Output { .. } => (name.clone(), "".into()),
+        });
+        Self { id: String::new(), urn, inputs: known.collect(), outputs: Properties::new(), fence }
+    }
+}
+
 /// Every method may be called again after a crash with the same arguments, and more than one process
 /// may have done so before: look first, then act. Calls run detached from the engine's connection, so
 /// they are never dropped half-way; they end by themselves or at their own deadline.
@@ -139,10 +156,11 @@ pub trait Resource: Send + Sync {
     async fn read(&self, request: ReadRequest) -> Result<Option<ReadState>>;
 
     /// Changes in place what `diff` did not mark as replacing, and returns the new outputs. Must not
-    /// touch user data.
+    /// touch user data. What is gone cannot be changed, and is not made anew: [`ProviderError::gone`].
     async fn update(&self, request: UpdateRequest) -> Result<Properties>;
 
-    /// Idempotent: what is already gone is a success.
+    /// Idempotent: what is already gone is a success. Deletes what is this runtime's also where its id and outputs are lost, see
+    /// [`DeleteRequest::blind`].
     async fn delete(&self, request: DeleteRequest) -> Result<()>;
 
     /// Problems with the inputs, before anything is done. The default checks names, types and required

@@ -21,7 +21,7 @@ use futures_util::stream::{self, BoxStream};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{ProviderError, Result};
-use crate::lifecycle::{Inventory, RuntimeRef};
+use crate::lifecycle::{Inventory, OwnedObject, RuntimeRef};
 
 /// One place where a module makes objects.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -146,7 +146,7 @@ impl Sites for OneSite {
     /// A list that cannot be had proves nothing: it may be another account that is asked.
     async fn holding(&self, runtime: &RuntimeRef) -> Result<Option<Held>> {
         let (site, owned) = (self.site.clone()?, self.inventory.list_of(runtime).await.unwrap_or_default());
-        let home = owned.iter().any(|object| object.home);
+        let home = owned.iter().any(OwnedObject::is_home);
         Ok(Some(Held { site, home }).filter(|_| !owned.is_empty()))
     }
 }

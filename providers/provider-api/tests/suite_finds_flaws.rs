@@ -18,6 +18,7 @@ enum Flaw {
     ReadsErrorsAsGone,
     TellsErrorsAsAbsent,
     SwallowsErrorsOfDelete,
+    DeletesByItsMemoryAlone,
     AdoptsWhateverIsThere,
     DeclaresAtRandom,
     ForgetsToStop,
@@ -25,7 +26,10 @@ enum Flaw {
     IgnoresFences,
     StartsWithoutAWordOfItsFence,
     ListsAllAsOnesOwn,
+    ListsWhatIsLeftAsTheHome,
     KeepsWhatIsShared,
+    UpdatesWhatIsGone,
+    ReplacesForAnotherSource,
     SaysOfManyWhatItKnowsOfNone,
     Logs(String),
 }
@@ -74,6 +78,10 @@ impl Provider for Flawed {
         self.inner.ready().await
     }
 
+    async fn examine(&self, installation: &InstallationId) -> Vec<Finding> {
+        self.inner.examine(installation).await
+    }
+
     fn logs(&self) -> Option<Arc<dyn Logs>> {
         self.inner.logs()
     }
@@ -99,6 +107,10 @@ impl Inventory for FlawedInventory {
         let mut owned = self.list_owned(&runtime.installation).await?;
         owned
             .retain(|object| self.flaw == Flaw::ListsAllAsOnesOwn || object.runtime_id == runtime.runtime_id);
+        if self.flaw == Flaw::ListsWhatIsLeftAsTheHome {
+            let (runtime_id, kind) = (runtime.runtime_id.clone(), "fence".to_owned());
+            owned.push(OwnedObject { runtime_id, kind, id: "6".to_owned(), home: Home::Is });
+        }
         Ok(owned)
     }
 }
@@ -111,7 +123,12 @@ struct FlawedResource {
 #[async_trait]
 impl Resource for FlawedResource {
     fn schema(&self) -> ResourceSchema {
-        self.inner.schema()
+        let mut schema = self.inner.schema();
+        let is_source = |property: &&mut Property| property.name.starts_with("git");
+        for property in schema.inputs.iter_mut().filter(is_source) {
+            property.replaces |= self.flaw == Flaw::ReplacesForAnotherSource;
+        }
+        schema
     }
 
     async fn create(&self, request: CreateRequest) -> Result<Created> {
@@ -133,12 +150,20 @@ impl Resource for FlawedResource {
     }
 
     async fn update(&self, request: UpdateRequest) -> Result<Properties> {
-        let fence = self.flaw.said(request.fence);
-        self.inner.update(UpdateRequest { fence, ..request }).await
+        let (fence, inputs) = (self.flaw.said(request.fence), request.new_inputs.clone());
+        match self.inner.update(UpdateRequest { fence, ..request }).await {
+            Err(_) if self.flaw == Flaw::UpdatesWhatIsGone => Ok(inputs),
+            other => other,
+        }
     }
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
-        if self.flaw == Flaw::KeepsWhatIsShared && request.urn.contains("rt-shared") {
+        let keeps = match self.flaw {
+            Flaw::KeepsWhatIsShared => request.urn.contains("rt-shared"),
+            Flaw::DeletesByItsMemoryAlone => request.id.is_empty(),
+            _ => false,
+        };
+        if keeps {
             return Ok(());
         }
         let fence = self.flaw.said(request.fence);
@@ -229,6 +254,7 @@ async fn each_flaw_breaks_its_promise_and_what_is_not_offered_is_not_applicable(
         (Flaw::TellsErrorsAsAbsent, "what_cannot_be_reached_is_never_read_as_gone"),
         (Flaw::SwallowsErrorsOfDelete, "a_stale_generation_is_fenced_and_leaves_the_object_as_it_is"),
         (Flaw::SwallowsErrorsOfDelete, "what_cannot_be_reached_is_never_read_as_gone"),
+        (Flaw::DeletesByItsMemoryAlone, "what_no_state_knows_is_deleted_by_whose_it_is"),
         (Flaw::AdoptsWhateverIsThere, "the_objects_of_another_installation_are_never_touched"),
         (Flaw::AdoptsWhateverIsThere, "a_generation_that_an_update_made_stale_is_fenced"),
         (Flaw::DeclaresAtRandom, "a_declaration_is_the_same_every_time_and_passes_its_own_check"),
@@ -240,7 +266,10 @@ async fn each_flaw_breaks_its_promise_and_what_is_not_offered_is_not_applicable(
         (Flaw::StartsWithoutAWordOfItsFence, "a_write_with_a_lower_fence_is_refused_and_changes_nothing"),
         (Flaw::SaysOfManyWhatItKnowsOfNone, "what_is_said_of_many_is_what_is_said_of_each"),
         (Flaw::SaysOfManyWhatItKnowsOfNone, "what_cannot_be_reached_is_never_read_as_gone"),
+        (Flaw::ListsWhatIsLeftAsTheHome, "a_home_that_was_removed_is_not_listed_as_one"),
         (Flaw::ListsAllAsOnesOwn, "what_one_runtime_owns_is_what_the_installation_owns_of_it"),
+        (Flaw::UpdatesWhatIsGone, "what_is_gone_cannot_be_updated"),
+        (Flaw::ReplacesForAnotherSource, "another_git_source_starts_nothing_that_is_stopped"),
         (Flaw::KeepsWhatIsShared, "what_is_shared_is_deleted_once_and_can_be_made_anew"),
         (Flaw::Logs(String::new()), "the_credential_is_never_shown"),
     ] {

@@ -12,6 +12,8 @@ use crate::answer::looks_like_html;
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Kind {
+    /// The rate left no room for it in time: the vendor saw nothing.
+    NotSent,
     /// No connection: the vendor saw nothing.
     Unreachable,
     /// It was sent, and no whole answer came: it may or may not have been done.
@@ -67,7 +69,7 @@ impl Failure {
     /// Whether the vendor may have acted. A refusal of the request means that it did not.
     pub fn may_have_happened(&self) -> bool {
         match &self.kind {
-            Kind::Unreachable => false,
+            Kind::NotSent | Kind::Unreachable => false,
             Kind::Lost | Kind::Unreadable => true,
             Kind::Refused { status, .. } => {
                 *status == StatusCode::REQUEST_TIMEOUT || (status.is_server_error() && !self.was_not_taken())
@@ -91,6 +93,7 @@ impl Failure {
             return ErrorCode::ProviderUnreadable;
         }
         match &self.kind {
+            Kind::NotSent => ErrorCode::ProviderRateLimited,
             Kind::Unreachable => ErrorCode::ProviderUnreachable,
             Kind::Lost => ErrorCode::ProviderTimeout,
             Kind::Unreadable => ErrorCode::ProviderUnreadable,

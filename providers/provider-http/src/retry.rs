@@ -14,6 +14,8 @@ const LONGEST: Duration = Duration::from_secs(5);
 pub fn pause(repeat: Repeat, failure: &Failure, attempt: u32) -> Option<Duration> {
     let refused_for_now = failure.status() == Some(StatusCode::TOO_MANY_REQUESTS);
     let may_repeat = match failure.kind {
+        // It has waited as long as it may.
+        Kind::NotSent => false,
         Kind::Unreachable => true,
         Kind::Lost | Kind::Unreadable => repeat == Repeat::Safe,
         Kind::Refused { .. } => refused_for_now || (failure.may_have_happened() && repeat == Repeat::Safe),

@@ -161,6 +161,33 @@ async fn calls_for_one_object_keep_its_rate_and_those_for_another_do_not_wait() 
     assert!(began.elapsed() >= Duration::from_millis(290), "{:?}", began.elapsed());
 }
 
+#[tokio::test]
+async fn a_call_that_found_no_room_in_the_rate_was_not_sent_and_one_that_waited_for_it_has_its_whole_time() {
+    let (vendor, calls) = answering("{}").await;
+    let base = vendor.config.base.as_str();
+    let every = |seconds| Rate { interval: Duration::from_secs(seconds), burst: NonZeroU32::MIN };
+    let full = vendor_at(base, Pace::new([("start", every(4))]));
+    let start = || Call::post("/things").action("start", "a");
+    full.send(start()).await.unwrap();
+    let failure = full.send(start()).await.unwrap_err();
+    assert_eq!((failure.kind.clone(), failure.code()), (Kind::NotSent, ErrorCode::ProviderRateLimited));
+    assert!(failure.retry_after.is_some(), "{failure}");
+    assert_eq!(calls.load(Ordering::SeqCst), 1);
+    assert_eq!(
+        failure.clone().into_error(failure.code(), "Acme", "start it").outcome,
+        Outcome::NothingHappened
+    );
+
+    // Its turn comes after two of three seconds, and the answer after another two.
+    let slow = Router::new().fallback(async || tokio::time::sleep(Duration::from_secs(2)).await);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, slow).await });
+    let slow = vendor_at(&base, Pace::new([("start", every(2))]));
+    let both = tokio::join!(slow.send(start()), slow.send(start()));
+    assert!(both.0.is_ok() && both.1.is_ok(), "{both:?}");
+}
+
 #[test]
 fn a_date_to_retry_at_is_read_against_the_answers_own_clock() {
     let mut headers = HeaderMap::new();

@@ -52,7 +52,7 @@ pub struct VendorConfig {
     /// Where a refusal's body has its words, as JSON pointers.
     pub words: &'static [&'static str],
     pub pace: Pace,
-    /// How long a call may take with all its attempts and waits.
+    /// How long a call may take with all its attempts, and how long it may wait for the rate before them.
     pub patience: Duration,
 }
 
@@ -84,11 +84,18 @@ impl Vendor {
 
     /// The answer of the first attempt that the vendor took. A status of 400 or more is a failure.
     pub async fn send(&self, call: Call) -> Result<Answer, Failure> {
-        let deadline = Instant::now() + self.config.patience;
+        let mut deadline = Instant::now() + self.config.patience;
+        let mut turn = self.config.patience;
         let mut attempt = 0;
+        let mut before = None;
         loop {
-            let (class, object) = &call.action;
-            self.config.pace.wait(class, object).await;
+            // Time spent waiting for the rate is no time spent calling.
+            let waited = match self.turn(&call, turn).await {
+                Ok(waited) => waited,
+                // What was sent before may have happened all the same.
+                Err(not_sent) => return Err(before.unwrap_or(not_sent)),
+            };
+            (turn, deadline) = (turn.saturating_sub(waited), deadline + waited);
             let failure = match self.attempt(&call, deadline).await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
@@ -100,7 +107,22 @@ impl Vendor {
             tracing::debug!(vendor = self.config.name, method = %call.method, path = %call.path, %failure, ?pause, "again");
             tokio::time::sleep(pause).await;
             attempt += 1;
+            before = Some(failure);
         }
+    }
+
+    /// Waits until the rate lets the call through, and tells how long that took.
+    async fn turn(&self, call: &Call, longest: Duration) -> Result<Duration, Failure> {
+        let (class, object) = &call.action;
+        let began = Instant::now();
+        let turn = self.config.pace.wait(class, object);
+        tokio::time::timeout(longest, turn).await.map(|()| began.elapsed()).map_err(|_| {
+            let what = format!(
+                "more calls wait than {} takes within {:.0?}, so this one was not sent",
+                self.config.name, self.config.patience
+            );
+            Failure { retry_after: Some(self.config.patience), ..Failure::new(Kind::NotSent, what) }
+        })
     }
 
     async fn attempt(&self, call: &Call, deadline: Instant) -> Result<Answer, Failure> {

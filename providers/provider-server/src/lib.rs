@@ -8,6 +8,7 @@ pub mod registry;
 pub mod server;
 
 mod config;
+mod configured;
 mod convert;
 mod detached;
 mod failure;

@@ -18,9 +18,7 @@
 //! | Parameterize, Construct, Call | unimplemented: the package has no parameters, no components and no methods |
 //! | List | unimplemented: `pulumi do` asks for it, stacks never do |
 
-use std::collections::HashMap;
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use automation::value::from_struct;
 use provider_api::{CheckFailure, ProviderError};
@@ -28,6 +26,7 @@ use pulumi_gestalt_proto::pulumi::pulumirpc as rpc;
 use rpc::diff_response::DiffChanges;
 use tonic::{Request, Response, Status};
 
+use crate::configured::Configured;
 use crate::detached::Detached;
 use crate::failure::Failures;
 use crate::fences::Fences;
@@ -39,8 +38,8 @@ type Answer<T> = Result<Response<T>, Status>;
 
 pub struct Service {
     registry: Registry,
-    /// What providers with settings of their own serve. An engine gives each provider a connection.
-    configured: Mutex<HashMap<SocketAddr, Registry>>,
+    /// What providers with settings of their own serve.
+    configured: Configured,
     failures: Arc<Failures>,
     detached: Arc<Detached>,
     fences: Arc<Fences>,
@@ -53,13 +52,12 @@ impl Service {
         detached: Arc<Detached>,
         fences: Arc<Fences>,
     ) -> Self {
-        Self { registry, configured: Mutex::default(), failures, detached, fences }
+        Self { registry, configured: Configured::default(), failures, detached, fences }
     }
 
-    fn registry<T>(&self, request: &Request<T>) -> Registry {
-        let configured = self.configured.lock().ok();
-        let of_peer = configured.and_then(|all| all.get(&request.remote_addr()?).cloned());
-        of_peer.unwrap_or_else(|| self.registry.clone())
+    fn registry<T>(&self, request: &Request<T>) -> Result<Registry, Status> {
+        let own = self.configured.of(request.remote_addr())?;
+        Ok(own.unwrap_or_else(|| self.registry.clone()))
     }
 }
 
@@ -116,12 +114,9 @@ impl rpc::resource_provider_server::ResourceProvider for Service {
         let peer = request.remote_addr();
         let given = from_struct(request.into_inner().args.as_ref());
         let configured = config::configured(&self.registry, &given)?;
-        if let (Some(peer), Ok(mut all)) = (peer, self.configured.lock()) {
-            // A port can come back with another provider behind it.
-            match configured {
-                Some(registry) => drop(all.insert(peer, registry)),
-                None => drop(all.remove(&peer)),
-            }
+        // Where no program can configure anything, all connections are the same.
+        if let (Some(peer), Some(_)) = (peer, self.registry.rebuild()) {
+            self.configured.set(peer, configured);
         }
         Ok(Response::new(rpc::ConfigureResponse {
             accept_secrets: true,
@@ -133,37 +128,37 @@ impl rpc::resource_provider_server::ResourceProvider for Service {
     }
 
     async fn check(&self, request: Request<rpc::CheckRequest>) -> Answer<rpc::CheckResponse> {
-        let registry = self.registry(&request);
+        let registry = self.registry(&request)?;
         self.check_step(&registry, request.into_inner()).map(Response::new)
     }
 
     async fn diff(&self, request: Request<rpc::DiffRequest>) -> Answer<rpc::DiffResponse> {
-        let registry = self.registry(&request);
+        let registry = self.registry(&request)?;
         self.diff_step(&registry, request.into_inner()).map(Response::new)
     }
 
     async fn create(&self, request: Request<rpc::CreateRequest>) -> Answer<rpc::CreateResponse> {
-        let registry = self.registry(&request);
+        let registry = self.registry(&request)?;
         self.create_step(&registry, request.into_inner()).await.map(Response::new)
     }
 
     async fn read(&self, request: Request<rpc::ReadRequest>) -> Answer<rpc::ReadResponse> {
-        let registry = self.registry(&request);
+        let registry = self.registry(&request)?;
         self.read_step(&registry, request.into_inner()).await.map(Response::new)
     }
 
     async fn update(&self, request: Request<rpc::UpdateRequest>) -> Answer<rpc::UpdateResponse> {
-        let registry = self.registry(&request);
+        let registry = self.registry(&request)?;
         self.update_step(&registry, request.into_inner()).await.map(Response::new)
     }
 
     async fn delete(&self, request: Request<rpc::DeleteRequest>) -> Answer<()> {
-        let registry = self.registry(&request);
+        let registry = self.registry(&request)?;
         self.delete_step(&registry, request.into_inner()).await.map(Response::new)
     }
 
     async fn invoke(&self, request: Request<rpc::InvokeRequest>) -> Answer<rpc::InvokeResponse> {
-        let registry = self.registry(&request);
+        let registry = self.registry(&request)?;
         let token = request.into_inner().tok;
         match lookup::invoke(&registry, &token) {
             Some(answer) => {

@@ -52,17 +52,22 @@ async fn each_provider_in_a_program_has_settings_of_its_own() {
     let mut elsewhere = module::connect(&server).await;
     let args = object(&[("testCloudUrl", "https://b.example".into())]);
     elsewhere.configure(rpc::ConfigureRequest { args, ..Default::default() }).await.unwrap();
+    plain.configure(rpc::ConfigureRequest::default()).await.unwrap();
+    let create = || rpc::CreateRequest {
+        urn: URN.to_owned(),
+        properties: object(&[("label", "a".into())]),
+        ..Default::default()
+    };
     let mut urls = Vec::new();
     for engine in [&mut plain, &mut elsewhere] {
-        let create = rpc::CreateRequest {
-            urn: URN.to_owned(),
-            properties: object(&[("label", "a".into())]),
-            ..Default::default()
-        };
-        let created = engine.create(create).await.unwrap().into_inner();
+        let created = engine.create(create()).await.unwrap().into_inner();
         urls.push(from_struct(created.properties.as_ref())["url"].clone());
     }
     assert_eq!(urls, ["https://default.example".into(), "https://b.example".into()]);
+    // A connection that took the place of one that broke is not the environment's.
+    let refused = module::connect(&server).await.create(create()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition, "{refused}");
+    assert!(refused.message().contains("run it again"), "{refused}");
 }
 
 #[tokio::test]

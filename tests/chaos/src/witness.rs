@@ -88,7 +88,7 @@ impl Witness {
 
     /// Of a world that ends.
     pub fn remove_everything(&self) {
-        let Witness::Docker(_) = self else { return };
+        let Witness::Docker(installation) = self else { return };
         let objects = self.objects().unwrap_or_default();
         // Networks and volumes are free after their containers.
         for (kind, args) in [
@@ -101,6 +101,12 @@ impl Witness {
                 let _ = docker(&[args, &[object.name.as_str()]].concat());
             }
         }
+        let keeper = format!("pilot-egress-{installation}");
+        // It takes its rules along.
+        if docker(&["kill", "--signal", "USR1", &keeper]).is_ok() {
+            let _ = docker(&["wait", &keeper]);
+        }
+        let _ = docker(&["rm", "--force", &keeper]);
     }
 }
 
@@ -141,7 +147,11 @@ fn of_docker(installation: &str) -> Result<Vec<Object>> {
             let name =
                 ["Names", "Name"].iter().find_map(|key| object[key].as_str()).unwrap_or("?").to_owned();
             objects.push(Object {
-                kind: if name.contains("-fence-") { Kind::Mark } else { kind },
+                kind: if name.contains("-fence-") || name.contains("-generation-") {
+                    Kind::Mark
+                } else {
+                    kind
+                },
                 name,
                 runtime: labels.get("pilot.runtime").copied().unwrap_or_default().to_owned(),
                 runs: object["State"] == "running",

@@ -3,6 +3,7 @@
 mod account;
 mod applications;
 mod dns;
+mod domains;
 mod migrations;
 mod rollouts;
 mod scripts;
@@ -45,6 +46,8 @@ pub fn routes(cloud: Arc<Cloud>) -> Router {
         .route("/workers/scripts/{script}/references", get(scripts::references))
         .route("/storage/kv/namespaces", get(account::no_namespaces))
         .route("/workers/subdomain", get(account::subdomain))
+        .route("/workers/domains", get(domains::list).put(domains::attach))
+        .route("/workers/domains/{id}", delete(domains::remove))
         .route("/workers/durable_objects/namespaces", get(scripts::namespaces))
         .route("/containers/me", get(account::containers).patch(account::containers))
         .route("/containers/registries/{domain}/credentials", post(account::registry_credentials))

@@ -56,6 +56,15 @@ pub struct Arguments {
     /// Calls in five minutes for each token.
     #[arg(long, value_name = "CALLS", default_value_t = 1200)]
     rate_limit: u32,
+    /// How long a new name on workers.dev is not known.
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    name_lag_ms: u64,
+    /// How long a new application has no place for a container.
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    provisioning_ms: u64,
+    /// How long a rollout takes.
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    rollout_ms: u64,
     /// The dice of faults with a probability.
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     seed: u64,
@@ -78,6 +87,9 @@ impl Arguments {
         options.admin_port = self.admin_port;
         options.images = self.image;
         options.rate_limit = self.rate_limit;
+        options.name_lag_ms = self.name_lag_ms;
+        options.provisioning_ms = self.provisioning_ms;
+        options.rollout_ms = self.rollout_ms;
         options.seed = self.seed;
         if !self.token.is_empty() {
             options.tokens = self.token;

@@ -10,9 +10,14 @@ use crate::fault::Faults;
 use crate::journal::{Journal, Object};
 use crate::limit::Limit;
 use crate::machines::Machines;
-use crate::objects::{Namespace, Zone, new_id};
+use crate::objects::{Namespace, Script, Zone, new_id};
 use crate::options::Options;
 use crate::workers::Workers;
+
+/// Whether so much time has passed.
+pub fn is_past(since: jiff::Timestamp, ms: u64, now: jiff::Timestamp) -> bool {
+    ms == 0 || now.as_millisecond() - since.as_millisecond() >= i64::try_from(ms).unwrap_or(i64::MAX)
+}
 
 pub struct Cloud {
     pub options: Options,
@@ -80,6 +85,11 @@ impl Cloud {
             self.workers.deploy(&script, &self.namespaces(&script.name), seconds).await?;
         }
         Ok(())
+    }
+
+    /// Whether the edge knows the script's name on the subdomain by now.
+    pub fn is_known(&self, script: &Script) -> bool {
+        script.on_subdomain.is_some_and(|since| is_past(since, self.options.name_lag_ms, self.now()))
     }
 
     pub fn set_list_lag(&self, ms: u64) {

@@ -1,4 +1,4 @@
-//! `https://SCRIPT.SUBDOMAIN.workers.dev`: brings a request to the script's `workerd`, streamed both ways,
+//! `https://SCRIPT.SUBDOMAIN.workers.dev`, or a domain of the account's: brings a request to the script's `workerd`, streamed both ways,
 //! WebSockets included. Over plain HTTP here; a client is told the host name by its `Host` header.
 
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use crate::cloud::Cloud;
-use crate::objects::Script;
+use crate::objects::{Domain, Script};
 
 pub fn routes(cloud: Arc<Cloud>) -> Router {
     Router::new().fallback(forward).with_state(cloud)
@@ -22,12 +22,9 @@ pub fn routes(cloud: Arc<Cloud>) -> Router {
 async fn forward(State(cloud): State<Arc<Cloud>>, request: Request) -> Response {
     let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let host = host.split(':').next().unwrap_or_default();
-    let domain = format!(".{}.workers.dev", cloud.options.subdomain);
-    let name = host.strip_suffix(&domain).unwrap_or_default().to_owned();
-    let script = cloud.journal.get::<Script>(&name).filter(|script| script.on_subdomain);
-    if script.is_none() {
+    let Some(name) = script_at(&cloud, host) else {
         return (StatusCode::NOT_FOUND, Html("<h1>There is nothing here yet</h1>")).into_response();
-    }
+    };
     let Some(port) = cloud.workers.port(&name).await else {
         return (StatusCode::INTERNAL_SERVER_ERROR, Html("<h1>error code: 1101</h1>")).into_response();
     };
@@ -38,6 +35,20 @@ async fn forward(State(cloud): State<Arc<Cloud>>, request: Request) -> Response 
             (StatusCode::INTERNAL_SERVER_ERROR, Html("<h1>error code: 1101</h1>")).into_response()
         }
     }
+}
+
+/// The script behind a host name: on the subdomain, or a domain of the account's.
+fn script_at(cloud: &Cloud, host: &str) -> Option<String> {
+    let subdomain = format!(".{}.workers.dev", cloud.options.subdomain);
+    if let Some(name) = host.strip_suffix(&subdomain) {
+        return cloud
+            .journal
+            .get::<Script>(name)
+            .filter(|script| cloud.is_known(script))
+            .map(|script| script.name);
+    }
+    let domain = cloud.journal.all::<Domain>().into_iter().find(|domain| domain.hostname == host)?;
+    cloud.journal.get::<Script>(&domain.service).map(|script| script.name)
 }
 
 async fn pass_on(port: u16, mut request: Request) -> anyhow::Result<Response> {

@@ -17,6 +17,7 @@ use tokio::net::UnixListener;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::cloud::is_past;
 use crate::journal::Journal;
 use crate::objects::{Application, Instance};
 use crate::options::Options;
@@ -188,6 +189,9 @@ impl Machines {
         let Some((application, _)) = self.application(name) else {
             return Err(Refused::Failed(NO_APPLICATION.to_owned()));
         };
+        if !is_past(application.created_at, self.options.provisioning_ms, jiff::Timestamp::now()) {
+            return Err(Refused::Failed(NO_APPLICATION.to_owned()));
+        }
         let busy = self.all().iter().filter(|live| live.application == application.id).count() as u64;
         if application.max_instances.is_some_and(|most| busy >= most) {
             return Err(Refused::Failed(FULL.to_owned()));

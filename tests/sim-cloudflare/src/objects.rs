@@ -15,8 +15,8 @@ pub struct Script {
     pub modified_on: jiff::Timestamp,
     /// The newest migration that was applied.
     pub migration_tag: Option<String>,
-    /// On `https://NAME.SUBDOMAIN.workers.dev`.
-    pub on_subdomain: bool,
+    /// Since when it is on `https://NAME.SUBDOMAIN.workers.dev`.
+    pub on_subdomain: Option<jiff::Timestamp>,
     pub tags: Vec<String>,
     pub secrets: Vec<String>,
     /// The last is the deployed one.
@@ -49,6 +49,25 @@ impl Object for Script {
 impl Script {
     pub fn current(&self) -> Option<&Version> {
         self.versions.last()
+    }
+}
+
+/// A host name of a zone that leads to a script.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Domain {
+    pub id: String,
+    pub hostname: String,
+    pub service: String,
+    pub environment: String,
+    pub zone_id: String,
+    pub zone_name: String,
+}
+
+impl Object for Domain {
+    const KIND: &'static str = "worker_domain";
+
+    fn id(&self) -> &str {
+        &self.id
     }
 }
 

@@ -11,7 +11,7 @@ pub struct Options {
     /// Journal, Durable Objects, scripts and logs; what is there already continues.
     pub folder: PathBuf,
     pub account: String,
-    /// `https://SCRIPT.SUBDOMAIN.workers.dev`
+    /// `https://SCRIPT.SUBDOMAIN.workers.dev`; empty for an account that has chosen none
     pub subdomain: String,
     /// Tokens that may do everything.
     pub tokens: Vec<String>,
@@ -24,6 +24,12 @@ pub struct Options {
     pub images: Vec<(String, String)>,
     /// Calls in five minutes for each token.
     pub rate_limit: u32,
+    /// How long the edge does not know a script that was just put on its subdomain.
+    pub name_lag_ms: u64,
+    /// How long a new application has no place for a container.
+    pub provisioning_ms: u64,
+    /// How long a rollout takes; until then an application has the configuration of before.
+    pub rollout_ms: u64,
     /// Of faults with a probability.
     pub seed: u64,
     /// 0 takes a free one; all on loopback.
@@ -45,6 +51,9 @@ impl Options {
             zones: vec!["example.com".to_owned()],
             images: Vec::new(),
             rate_limit: 1200,
+            name_lag_ms: 0,
+            provisioning_ms: 0,
+            rollout_ms: 0,
             seed: 1,
             api_port: 0,
             edge_port: 0,

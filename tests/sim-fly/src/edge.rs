@@ -1,5 +1,5 @@
-//! Fly Proxy: `<app>.fly.dev` to the service of one of the application's machines, with HTTP, event
-//! streams and WebSockets. It wakes a machine whose service says `autostart`, and stops or suspends one
+//! Fly Proxy: `<app>.fly.dev`, or a private address, to the service of one of the application's machines, with HTTP, event
+//! streams and WebSockets. An application without an address is nowhere. It wakes a machine whose service says `autostart`, and stops or suspends one
 //! that is idle when its service says so.
 
 use std::collections::HashMap;
@@ -84,9 +84,15 @@ impl Edge {
     }
 
     fn choose(&self, world: &World, host: &str, forced: Option<&str>) -> Result<Choice, StatusCode> {
-        let host = host.split(':').next().unwrap_or_default();
-        let name = host.strip_suffix(&format!(".{}", self.core.settings.edge_domain)).unwrap_or(host);
-        let app = world.apps.get(name).ok_or(StatusCode::NOT_FOUND)?;
+        let app = match host.starts_with('[') {
+            true => world.apps.values().find(|app| app.is_served_at(host)),
+            false => {
+                let host = host.split(':').next().unwrap_or_default();
+                let name = host.strip_suffix(&format!(".{}", self.core.settings.edge_domain)).unwrap_or(host);
+                world.apps.get(name).filter(|app| app.is_served_at(host))
+            }
+        };
+        let app = app.ok_or(StatusCode::NOT_FOUND)?;
         let served: Vec<(&Machine, Service)> = world.machines_of(app).filter_map(service_of).collect();
         let by_need = |wanted: State| {
             served.iter().find(|(machine, service)| {

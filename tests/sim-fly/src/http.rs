@@ -1,6 +1,7 @@
 //! The API's addresses. Each handler reads its input, asks or changes the objects once, and answers.
 
-mod apps;
+mod admission;
+pub mod apps;
 pub mod control;
 mod leases;
 mod machines;

@@ -22,6 +22,7 @@ mod ids;
 pub mod journal;
 mod lifecycle;
 mod limits;
+mod registry;
 mod runner;
 mod secrets;
 mod seen;
@@ -39,6 +40,7 @@ use crate::core::Core;
 use crate::runner::{Exit, Runner};
 
 pub use crate::faults::{Fault, Kind};
+pub use crate::registry::Registry;
 pub use crate::runner::Running;
 pub use crate::seen::Request;
 pub use crate::settings::{Delays, Region, RunnerKind, Settings, Token};
@@ -157,6 +159,20 @@ impl Sim {
     pub async fn set_host_status(&self, machine: &str, status: &str) {
         if let Err(refusal) = admin::set_host(&self.core, machine, status).await {
             tracing::warn!(machine, %refusal, "the host was not changed");
+        }
+    }
+
+    /// The volume is as old as if it had been made so much earlier.
+    pub async fn age_volume(&self, id: &str, by: std::time::Duration) {
+        let aged = self.core.change(|changing| {
+            if let Some(volume) = changing.world.volumes.get_mut(id) {
+                volume.created_at = volume.created_at.checked_sub(by).unwrap_or(volume.created_at);
+            }
+            changing.note_volume(journal::Event::Changed, id);
+            Ok(())
+        });
+        if let Err(refusal) = aged.await {
+            tracing::warn!(volume = id, %refusal, "the volume was not aged");
         }
     }
 

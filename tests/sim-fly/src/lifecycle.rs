@@ -11,6 +11,7 @@ use http::StatusCode;
 use crate::config::{self, Config};
 use crate::core::Core;
 use crate::error::{Answer, Refusal};
+use crate::http::apps;
 use crate::journal::Event;
 use crate::runner::{Exit, GuestFile, Launch};
 use crate::world::{Machine, State, World};
@@ -174,6 +175,13 @@ pub async fn ended(core: Arc<Core>, exit: Exit) {
 /// After a restart: machines whose processes still run are taken over, the others are stopped. What
 /// was on its way is brought to an end.
 pub async fn adopt_all(core: &Arc<Core>) {
+    let going = core.look(|world| {
+        let going = world.apps.values().filter(|app| app.deleting);
+        going.map(|app| app.name.clone()).collect::<Vec<_>>()
+    });
+    for app in going {
+        tokio::spawn(apps::bury(core.clone(), app));
+    }
     let machines: Vec<Machine> = core.look(|world| world.machines.values().cloned().collect());
     for machine in machines {
         let id = machine.id.clone();

@@ -4,6 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::registry::Registry;
+
 /// Everything that [`crate::Sim::start`] needs. The ports are chosen by the kernel where they are 0.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -23,6 +25,8 @@ pub struct Settings {
     /// Refuse with 429 as the vendor does: one call a second for each action and object, three at once.
     pub rate_limits: bool,
     pub delays: Delays,
+    /// The images that there are; without one, every name is that of an image.
+    pub registry: Registry,
     pub runner: RunnerKind,
     /// The edge serves `<app>.<domain>`.
     pub edge_domain: String,
@@ -51,6 +55,8 @@ pub struct Delays {
     pub boot: Duration,
     pub suspend: Duration,
     pub resume: Duration,
+    /// From the order to delete an application until nobody knows it.
+    pub app_delete: Duration,
     /// How long a destroyed machine is still shown, with that state.
     pub tombstone: Duration,
     /// Without traffic for so long, a machine whose service says so is stopped or suspended.
@@ -80,6 +86,7 @@ impl Delays {
             boot: Duration::from_secs(2),
             suspend: Duration::from_millis(700),
             resume: Duration::from_millis(300),
+            app_delete: Duration::from_secs(3),
             tombstone: Duration::from_secs(60),
             idle: Duration::from_secs(300),
         }
@@ -108,6 +115,7 @@ impl Settings {
             tight_hosts: false,
             rate_limits: false,
             delays: Delays::fast(),
+            registry: Registry::default(),
             runner: RunnerKind::Records,
             edge_domain: "fly.dev".to_owned(),
         }

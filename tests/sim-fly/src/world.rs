@@ -52,6 +52,14 @@ impl World {
         }
     }
 
+    /// The application, when nobody has ordered its end.
+    pub fn staying_app(&self, org: &str, name: &str) -> Answer<&App> {
+        match self.app(org, name)? {
+            app if app.deleting => Err(Refusal::precondition(format!("the app {name} is being deleted"))),
+            app => Ok(app),
+        }
+    }
+
     pub fn app_mut(&mut self, org: &str, name: &str) -> Answer<&mut App> {
         self.app(org, name)?;
         self.apps.get_mut(name).ok_or_else(|| Refusal::missing("app not found"))

@@ -27,7 +27,7 @@ async fn image() -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_container_is_suspended_with_its_memory_and_gets_files_and_volume() {
     let world = World::with(|settings| settings.runner = RunnerKind::Docker).await;
-    world.app("a").await;
+    world.public_app("a").await;
     let volume = world.post("/apps/a/volumes", json!({"name": "home", "region": "fra"})).await.body;
     let config = json!({
         "image": image().await,

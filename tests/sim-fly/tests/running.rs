@@ -42,7 +42,7 @@ async fn started(world: &World, config: Value) -> (Value, String) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_machine_gets_its_environment_secrets_and_files_and_a_port_of_its_own() {
     let world = World::running().await;
-    world.app("a").await;
+    world.public_app("a").await;
     // "aGVsbG8=" is "hello".
     world.post("/apps/a/secrets", json!({"values": {"FILE_SECRET": "aGVsbG8=", "PLAIN": "p"}})).await;
     let volume = world.post("/apps/a/volumes", json!({"name": "home", "region": "fra"})).await.body;
@@ -76,7 +76,7 @@ async fn a_machine_gets_its_environment_secrets_and_files_and_a_port_of_its_own(
 #[tokio::test(flavor = "multi_thread")]
 async fn suspending_keeps_memory_and_stopping_does_not() {
     let world = World::running().await;
-    world.app("a").await;
+    world.public_app("a").await;
     let (machine, path) = started(&world, service()).await;
     let count = async || world.edge("a", "/count", &[]).await.1;
     assert_eq!((count().await, count().await), ("1".to_owned(), "2".to_owned()));
@@ -117,11 +117,13 @@ async fn suspending_keeps_memory_and_stopping_does_not() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_edge_streams_and_knows_apps_and_machines() {
     let world = World::running().await;
-    world.app("a").await;
-    world.app("empty").await;
+    world.public_app("a").await;
+    world.public_app("empty").await;
     let (machine, path) = started(&world, service()).await;
     assert_eq!(world.edge("a", "/host", &[]).await.1, "a.fly.dev");
     assert_eq!(world.edge("nobody", "/", &[]).await.0, 404);
+    world.app("hidden").await;
+    assert_eq!(world.edge("hidden", "/", &[]).await.0, 404, "it has no address");
     assert_eq!(world.edge("empty", "/", &[]).await.0, 502);
     let id = text(&machine, "id");
     assert_eq!(world.edge("a", "/", &[("fly-force-instance-id", &id)]).await.0, 200);
@@ -156,7 +158,7 @@ async fn an_idle_machine_is_suspended_and_woken_only_when_its_service_says_so() 
         settings.delays.idle = Duration::from_millis(400);
     })
     .await;
-    world.app("a").await;
+    world.public_app("a").await;
     let mut config = service();
     config["services"][0]["autostart"] = true.into();
     config["services"][0]["autostop"] = "suspend".into();
@@ -170,7 +172,7 @@ async fn an_idle_machine_is_suspended_and_woken_only_when_its_service_says_so() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_program_that_ends_is_told_with_its_code_and_started_again_when_its_policy_says_so() {
     let world = World::running().await;
-    world.app("a").await;
+    world.public_app("a").await;
     let (machine, path) = started(&world, service()).await;
     world
         .client
@@ -194,7 +196,7 @@ async fn a_program_that_ends_is_told_with_its_code_and_started_again_when_its_po
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_runs_with_the_machines_environment_and_a_signal_reaches_the_program() {
     let world = World::running().await;
-    world.app("a").await;
+    world.public_app("a").await;
     let (machine, path) = started(&world, service()).await;
     let run = json!({"command": ["/bin/sh", "-c", "cat; echo $FLY_APP_NAME >&2; exit 3"], "stdin": "in", "timeout": 5});
     let done = world.post(&format!("{path}/exec"), run).await.body;
@@ -209,7 +211,7 @@ async fn a_command_runs_with_the_machines_environment_and_a_signal_reaches_the_p
 #[tokio::test(flavor = "multi_thread")]
 async fn a_volume_outlives_its_machines_and_a_snapshot_fills_a_new_one() {
     let world = World::running().await;
-    world.app("a").await;
+    world.public_app("a").await;
     let volume = world.post("/apps/a/volumes", json!({"name": "home", "region": "fra"})).await.body;
     let mut config = service();
     config["mounts"] = json!([{"volume": volume["id"], "path": "/data"}]);
@@ -231,7 +233,7 @@ async fn a_volume_outlives_its_machines_and_a_snapshot_fills_a_new_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_simulator_finds_its_machines_again_and_a_stopped_one_ends_them() {
     let world = World::running().await;
-    world.app("a").await;
+    world.public_app("a").await;
     let (machine, _) = started(&world, service()).await;
     assert_eq!(world.edge("a", "/count", &[]).await.1, "1");
     let World { folder, sim, client } = world;

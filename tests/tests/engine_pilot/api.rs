@@ -112,8 +112,13 @@ async fn an_apply_makes_again_what_was_removed_by_hand_and_leaves_a_stopped_work
         assert!(removed.status.success());
     }
     world.api.succeeded(&world.api.change("demo", "apply").await).await;
-    assert_eq!(world.witness.containers().len(), 1);
+    let containers = world.witness.containers();
+    assert_eq!(containers.len(), 1);
     assert_eq!(world.api.workspace("demo").await["state"], "stopped");
+    let id = containers[0].split_once(' ').unwrap().1;
+    let inspect = ["inspect", "--format", "{{.State.Running}}", id];
+    let inspected = std::process::Command::new("docker").args(inspect).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&inspected.stdout).trim(), "false", "it is stopped at once");
     world.api.succeeded(&world.api.change("demo", "start").await).await;
     assert_eq!(world.api.workspace("demo").await["state"], "ready");
 }

@@ -41,7 +41,7 @@ async fn a_workspace_in_the_fake_cloud_answers_through_the_gateway_and_keeps_its
 }
 
 /// A cloud that outlives the servers that use it.
-async fn cloud() -> (Cloud, String) {
+pub async fn cloud() -> (Cloud, String) {
     let (cloud, listener) =
         (Cloud::with_journal(), tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap());
     let url = format!("http://{}/", listener.local_addr().unwrap());
@@ -50,7 +50,7 @@ async fn cloud() -> (Cloud, String) {
 }
 
 /// Kinds of what there is of a workspace's runtime.
-fn kinds(cloud: &Cloud, workspace: &Value) -> Vec<&'static str> {
+pub fn kinds(cloud: &Cloud, workspace: &Value) -> Vec<&'static str> {
     let runtime = workspace["runtimeId"].as_str().unwrap();
     let of = |object: &Object| object.labels.values().any(|label| label == runtime);
     cloud.everything().iter().filter(|object| of(object)).map(|object| object.kind).collect()

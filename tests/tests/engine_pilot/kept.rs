@@ -164,34 +164,3 @@ async fn a_restore_without_a_home_fails_and_says_so() {
     assert!(words.contains("home_gone"), "{words}");
     world.pilot(&["ws", "rm", "demo", "--purge", "--yes"]);
 }
-
-/// A container and its home are removed behind its back; with another Docker engine than before it looks the same.
-#[tokio::test]
-async fn a_home_that_is_gone_is_told_and_nothing_is_begun_anew_until_its_user_says_so() {
-    let mut world = World::start_on_docker().await;
-    let before = world.api.create_ready("demo", "docker").await;
-    world.kill();
-    let container = format!("pilot-{}", before["runtimeId"].as_str().unwrap());
-    for gone in [["rm", "--force", container.as_str()], ["volume", "rm", &format!("{container}-home")]] {
-        let docker = std::process::Command::new("docker").args(gone).output().unwrap();
-        assert!(docker.status.success(), "{docker:?}");
-    }
-    world.serve().await;
-    let told = eventually("the loss to be told", Duration::from_secs(60), || async {
-        let now = world.api.workspace("demo").await;
-        (now["error"]["code"] == "home_gone").then_some(now)
-    })
-    .await;
-    assert_eq!(told["state"], "degraded", "{told:#}");
-    let why = world.api.get("/v1/workspaces/demo/why").await;
-    assert_eq!(why["operations"].as_array().unwrap().len(), 1, "the create alone: {why:#}");
-    assert!(why["next"].as_str().unwrap().starts_with("Nothing by itself: its home is gone."), "{why:#}");
-    assert_eq!(world.witness.containers(), Vec::<String>::new());
-
-    // As it says, word by word.
-    let action = told["error"]["action"].as_str().unwrap().to_owned();
-    let advice = action.split('`').find(|words| words.starts_with("pilot ws start")).unwrap();
-    world.pilot(&advice.split(' ').skip(1).collect::<Vec<_>>());
-    let now = world.api.workspace("demo").await;
-    assert_eq!((&now["state"], &now["error"]), (&json!("ready"), &Value::Null));
-}

@@ -23,6 +23,7 @@ mod faults;
 mod interrupted;
 mod kept;
 mod life;
+mod lost;
 mod moved;
 mod replicas;
 mod room;

@@ -3,10 +3,11 @@
 
 import { Refusal } from "./problem.js";
 
-/** @type {[RegExp, import("./problem.js").Code][]} */
+/** @type {[RegExp, import("./problem.js").Code, string?][]} */
 const KNOWN = [
   [/maximum number of running container instances exceeded/i, "provider_capacity"],
-  [/no container instance that can be provided/i, "provider_capacity"],
+  // Also while the first containers of an application, or those of a new image, are being brought to the machines.
+  [/no container instance that can be provided/i, "provider_capacity", "provisioning"],
   [/too many containers per second/i, "provider_capacity"],
   [/no such image/i, "image_missing"],
 ];
@@ -14,8 +15,8 @@ const KNOWN = [
 /** @param {unknown} error */
 export function platformRefusal(error) {
   const text = error instanceof Error ? error.message : String(error);
-  const code = KNOWN.find(([words]) => words.test(text))?.[1] ?? "provider_failed";
-  return new Refusal(code, `Cloudflare says: ${text.slice(0, 500)}`);
+  const [, code = "provider_failed", reason] = KNOWN.find(([words]) => words.test(text)) ?? [];
+  return new Refusal(code, `Cloudflare says: ${text.slice(0, 500)}`, reason ? { reason } : {});
 }
 
 /** The exit code that `monitor()` tells, if it tells one. @param {unknown} error */

@@ -59,12 +59,14 @@ export class Runtime extends DurableObject {
   // Control calls. Each may be repeated, and a refusal is a value.
 
   /**
-   * Makes the runtime what the call says, and starts it if the call says so.
+   * Makes the runtime what the call says, and starts it if the call says so or it was to run and never came to it.
    * @param {Record<string, unknown>} call
    */
   ensure(call) {
     return this.#alone(async () => {
       const sent = owner(call);
+      // Made by a create alone, which brings its boot files.
+      if (call.update === true) this.#known(call);
       if (this.#record) mayChange(this.#record, call);
       const { storage } = this.ctx;
       // The index first: a runtime that exists is always listed.
@@ -74,7 +76,7 @@ export class Runtime extends DurableObject {
       const fence = highest(this.#record, call);
       await this.#remember({ wanted: "stopped", ...this.#record, ...fence, owner: sent, spec, env });
       if (call.boot !== undefined) await storage.put("boot", bootFiles(call.boot));
-      if (call.start === true) await this.#start();
+      if (call.start === true || this.#wasMoved()) await this.#start();
       return this.#shown();
     });
   }

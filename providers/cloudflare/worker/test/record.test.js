@@ -34,6 +34,8 @@ test("a call without its labels, or with boot files that do not fit, is malforme
 
 test("the platform's words have codes", () => {
   const code = (/** @type {string} */ text) => platformRefusal(new Error(text)).code;
+  const unplaced = "There is no Container instance that can be provided to this Durable Object, try again later";
+  assert.deepEqual(platformRefusal(new Error(unplaced)).fields, { reason: "provisioning" });
   assert.equal(code("Maximum number of running container instances exceeded. Try again later"), "provider_capacity");
   assert.equal(code("There is no Container instance that can be provided to this Durable Object"), "provider_capacity");
   assert.equal(code("No such image available named x"), "image_missing");

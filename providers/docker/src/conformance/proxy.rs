@@ -4,6 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use provider_api::conformance::Faults;
@@ -22,6 +23,8 @@ enum Mode {
     Open,
     /// The answer to the next request with this in its head is lost.
     Losing(String),
+    /// The answer to the next request with this in its head comes so much later.
+    Delaying(String, Duration),
     /// So many in a hundred are lost, as the seed and the number of the request decide.
     LosingSome {
         percent: u8,
@@ -83,6 +86,11 @@ impl Proxy {
         *lock(&self.mode) = Mode::Losing(part.to_owned());
     }
 
+    /// Once, the request with this in its first line is carried out, and its answer comes so much later.
+    pub fn delay_answer_to(&self, part: &str, by: Duration) {
+        *lock(&self.mode) = Mode::Delaying(part.to_owned(), by);
+    }
+
     /// Whether that has happened.
     pub fn has_lost(&self) -> bool {
         matches!(*lock(&self.mode), Mode::Open)
@@ -142,6 +150,10 @@ async fn relay(mut client: UnixStream, mode: Arc<Mutex<Mode>>, requests: Arc<Ato
             }
             read = engine.read(&mut down) => {
                 let Ok(count @ 1..) = read else { return };
+                if let Fate::Late(by) = fate {
+                    tokio::time::sleep(by).await;
+                    fate = Fate::Passes;
+                }
                 // Its first byte proves that the engine has done the work.
                 if fate == Fate::Lost || client.write_all(&down[..count]).await.is_err() { return }
             }
@@ -153,6 +165,7 @@ async fn relay(mut client: UnixStream, mode: Arc<Mutex<Mode>>, requests: Arc<Ato
 enum Fate {
     Passes,
     Lost,
+    Late(Duration),
     Hangs,
 }
 
@@ -167,6 +180,12 @@ fn decide(mode: &mut Mode, head: &str) -> Fate {
             }
             hit
         }
+        Mode::Delaying(part, by) if head.contains(part.as_str()) => {
+            let by = *by;
+            *mode = Mode::Open;
+            return Fate::Late(by);
+        }
+        Mode::Delaying(..) => false,
         Mode::LosingSome { percent, seed, requests } => {
             *requests += 1;
             let mut hasher = DefaultHasher::new();

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use bollard::Docker;
 use bollard::models::{ContainerInspectResponse, ContainerState, ContainerStateStatusEnum};
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, InspectContainerOptions, RemoveContainerOptionsBuilder,
@@ -14,12 +15,13 @@ use provider_api::{BootFile, Late, ProviderError, Result, RunStatus, RuntimeRef}
 use crate::container::spec::{Inputs, backend_port};
 use crate::engine::{Engine, within};
 use crate::failure::{Answer, Failure};
-use crate::{boot, fence, generation, logs, names, network};
+use crate::{boot, egress, fence, generation, logs, names, network};
 
 const ATTEMPTS: u32 = 5;
 /// What a container gets to end by itself before it is removed.
 const FAREWELL: Duration = Duration::from_secs(5);
-const REMOVAL: Duration = Duration::from_secs(30);
+/// What the engine gets for a stop besides that.
+const STOP: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(50);
 const ERROR_LOG_BYTES: usize = 2000;
 
@@ -126,7 +128,7 @@ impl<'a> Machine<'a> {
         self.engine.ask("create the container", docker.create_container(Some(options), body)).await.map(drop)
     }
 
-    /// Changes limits and generation in place, and the image by another container, which runs only if the one before did.
+    /// Changes limits and generation in place, and all else by another container, which runs only if the one before did.
     /// Returns the port while it runs.
     pub async fn update(&self, inputs: &Inputs, boot: &[BootFile]) -> Result<Option<u16>> {
         let before = self.must_be_newest(inputs.generation).await?.ok_or_else(|| self.missing())?;
@@ -140,7 +142,7 @@ impl<'a> Machine<'a> {
 
     async fn limit(&self, found: &ContainerInspectResponse, inputs: &Inputs) -> Result<()> {
         if generation::of(self.engine, found).await? < inputs.generation {
-            generation::record(self.engine, self.id(found), inputs.generation).await?;
+            generation::record(self.engine, &self.runtime, inputs).await?;
         }
         let differs = Inputs::of(found).is_none_or(|existing| !inputs.has_limits_of(&existing));
         if differs {
@@ -154,6 +156,7 @@ impl<'a> Machine<'a> {
     /// Delivers the boot files, starts it if it does not run or lets it go on if it is suspended, and
     /// returns the port of the backend.
     pub async fn run(&self, boot: &[BootFile]) -> Result<u16> {
+        self.enclose().await?;
         let mut attempt = 1;
         loop {
             boot::deliver(self.engine, &self.name, boot).await?;
@@ -170,6 +173,29 @@ impl<'a> Machine<'a> {
             Some(port) => Ok(port),
             None => Err(self.ended_at_once(&found).await),
         }
+    }
+
+    /// Nothing runs before its host is closed, and its network one that the rules know.
+    async fn enclose(&self) -> Result<()> {
+        let is_closed = egress::close(self.engine, &self.runtime.installation).await?;
+        if !is_closed || network::is_closed(self.engine, &self.runtime).await? {
+            return Ok(());
+        }
+        let found = self.find().await?.ok_or_else(|| self.missing())?;
+        // What runs is enclosed when it starts next.
+        if !matches!(status(&found), RunStatus::Stopped { .. }) {
+            return Ok(());
+        }
+        let inputs = self.again(&found).await?;
+        self.remove().await?;
+        network::remake(self.engine, &self.runtime).await?;
+        self.ensure(&inputs).await
+    }
+
+    /// What makes the same container again.
+    async fn again(&self, found: &ContainerInspectResponse) -> Result<Inputs> {
+        let inputs = Inputs::of(found).ok_or_else(|| self.missing())?;
+        Ok(Inputs { generation: generation::of(self.engine, found).await?, ..inputs })
     }
 
     async fn start(&self) -> Answer<()> {
@@ -190,14 +216,12 @@ impl<'a> Machine<'a> {
             // A container remembers its network's id, which a repair of the network changes.
             Failure::Absent(message) if message.contains("network") => {
                 let found = self.find().await?.ok_or_else(|| self.missing())?;
-                match (Inputs::of(&found), network::settle(self.engine, &self.runtime).await?) {
-                    (Some(mut inputs), Some(_)) => {
-                        inputs.generation = generation::of(self.engine, &found).await?;
-                        self.remove().await?;
-                        self.ensure(&inputs).await
-                    }
-                    _ => Err(Failure::Absent(message).into()),
+                if network::settle(self.engine, &self.runtime).await?.is_none() {
+                    return Err(Failure::Absent(message).into());
                 }
+                let inputs = self.again(&found).await?;
+                self.remove().await?;
+                self.ensure(&inputs).await
             }
             // Docker does not start what is suspended.
             Failure::Conflict(message) if message.contains("paused") => self.unpause(&self.name).await,
@@ -249,7 +273,7 @@ impl<'a> Machine<'a> {
             RunStatus::Stopped { .. } | RunStatus::Absent => return Ok(()),
         }
         let seconds = i32::try_from(grace.as_secs_f64().ceil() as i64).unwrap_or(i32::MAX);
-        let limit = grace + REMOVAL;
+        let limit = grace + STOP;
         let docker = self.engine.docker().await?.clone().with_timeout(limit);
         let options = StopContainerOptionsBuilder::default().t(seconds).build();
         let stop = docker.stop_container(self.id(&found), Some(options));
@@ -260,12 +284,12 @@ impl<'a> Machine<'a> {
     pub async fn remove(&self) -> Result<()> {
         let Some(found) = self.find().await? else { return Ok(()) };
         self.stop(FAREWELL).await?;
-        let docker = self.engine.docker().await?;
         let id = self.id(&found);
-        let deadline = tokio::time::Instant::now() + REMOVAL;
+        let deadline = tokio::time::Instant::now() + self.engine.timing.removal;
         loop {
             let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
-            match self.engine.ask("remove the container", docker.remove_container(id, Some(options))).await {
+            let removal = |docker: Docker| async move { docker.remove_container(id, Some(options)).await };
+            match self.engine.remove("remove the container", removal).await {
                 Ok(()) | Err(Failure::Absent(_)) => return Ok(()),
                 // Its removal is already under way.
                 Err(Failure::Conflict(_)) if tokio::time::Instant::now() < deadline => {}

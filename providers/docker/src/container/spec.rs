@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::boot::{HOME, USER};
 use crate::engine::Engine;
+use crate::placement::Need;
 use crate::{logs, names};
 
 /// A fork bomb ends here; language servers and builds stay far below.
@@ -87,6 +88,17 @@ impl Inputs {
         (self.memory_mib, self.cpu_millis) == (found.memory_mib, found.cpu_millis)
     }
 
+    pub fn need(&self) -> Need {
+        Need { memory_mib: self.memory_mib, cpu_millis: self.cpu_millis }
+    }
+
+    /// Whose it is, and what it takes.
+    pub fn labels(&self, fence: Option<u64>) -> HashMap<String, String> {
+        let mut labels = names::labels(&self.runtime().under(fence), self.generation);
+        labels.extend(names::need_labels(self.need()));
+        labels
+    }
+
     pub fn limits(&self) -> ContainerUpdateBody {
         ContainerUpdateBody {
             memory: Some(self.memory_mib * MIB),
@@ -118,7 +130,7 @@ impl Inputs {
             image: Some(self.image.clone()),
             user: Some(format!("{USER}:{USER}")),
             env: Some(env),
-            labels: Some(names::labels(&self.runtime().under(fence), self.generation)),
+            labels: Some(self.labels(fence)),
             exposed_ports: Some(vec![backend_port()]),
             host_config: Some(engine.confinement.apply(self.host_config(engine), oci_runtime)),
             ..Default::default()

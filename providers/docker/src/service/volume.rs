@@ -2,11 +2,9 @@
 //! explicit delete removes it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use bollard::models::{Volume, VolumeCreateRequest};
-use bollard::query_parameters::RemoveVolumeOptions;
 use provider_api::resource::{parse, properties};
 use provider_api::{
     CreateRequest, Created, DeleteRequest, Properties, ReadRequest, ReadState, Resource, ResourceSchema,
@@ -17,11 +15,9 @@ use serde::{Deserialize, Serialize};
 use super::labels;
 use crate::failure::{Answer, Failure};
 use crate::hosts::Hosts;
+use crate::volume;
 
 const TOKEN: &str = "pilot:docker:ServiceVolume";
-/// A container that is being removed still holds its volume for a moment.
-const RELEASE: Duration = Duration::from_secs(15);
-const PAUSE: Duration = Duration::from_millis(50);
 
 pub(crate) struct ServiceVolumeResource {
     pub hosts: Arc<Hosts>,
@@ -95,17 +91,6 @@ impl Resource for ServiceVolumeResource {
         let inputs: Inputs = parse(&request.inputs)?;
         let Some(found) = self.find(&inputs.name).await? else { return Ok(()) };
         labels::must_own("volume", &inputs.name, &found.labels, &inputs.owner)?;
-        let engine = self.hosts.first()?;
-        let docker = engine.docker().await?;
-        let deadline = tokio::time::Instant::now() + RELEASE;
-        loop {
-            let removal = docker.remove_volume(&inputs.name, None::<RemoveVolumeOptions>);
-            match engine.ask("remove the volume", removal).await {
-                Ok(()) | Err(Failure::Absent(_)) => return Ok(()),
-                Err(Failure::Conflict(_)) if tokio::time::Instant::now() < deadline => {}
-                Err(other) => return Err(other.into()),
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
+        volume::remove(self.hosts.first()?, &inputs.name).await
     }
 }

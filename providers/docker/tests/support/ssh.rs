@@ -16,6 +16,11 @@ pub struct SshServer {
 
 impl SshServer {
     pub async fn start() -> Self {
+        Self::with("").await
+    }
+
+    /// With these lines in its configuration.
+    pub async fn with(lines: &str) -> Self {
         assert!(Path::new(SERVER).exists(), "no {SERVER}: `sudo apt-get install openssh-server`");
         let folder = tempfile::tempdir().unwrap();
         let at = |part: &str| folder.path().join(part).display().to_string();
@@ -28,7 +33,7 @@ impl SshServer {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let config = format!(
             "ListenAddress 127.0.0.1\nPort {port}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\n\
-             StrictModes no\nUsePAM no\nPasswordAuthentication no\nPermitRootLogin prohibit-password\n",
+             StrictModes no\nUsePAM no\nPasswordAuthentication no\nPermitRootLogin prohibit-password\n{lines}",
             at("host"),
             at("authorized"),
         );
@@ -49,6 +54,12 @@ impl SshServer {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         Self { folder, port, daemon }
+    }
+
+    /// How often somebody logged in.
+    pub fn logins(&self) -> usize {
+        let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap();
+        log.lines().filter(|line| line.contains("Accepted publickey")).count()
     }
 
     /// A client's configuration that knows the server's key, or knows none.

@@ -58,6 +58,14 @@ impl Cloud {
         journal.map_or(0, |kept| kept.lock().unwrap_or_else(PoisonError::into_inner).len())
     }
 
+    /// Removes all of a runtime without a request, as somebody does at the vendor.
+    pub fn remove(&self, runtime: &str) {
+        let mut objects = self.objects();
+        let stays = |labels: &Labels| labels.values().all(|label| label != runtime);
+        objects.machines.retain(|_, machine| stays(&machine.labels));
+        objects.volumes.retain(|_, volume| stays(&volume.labels));
+    }
+
     /// Everything that there is, without a request.
     pub fn everything(&self) -> Vec<Object> {
         let objects = self.objects();

@@ -29,6 +29,9 @@ pub(crate) struct Inputs {
     pub volume: String,
     pub cpus: u32,
     pub memory_mib: u32,
+    /// `None` in programs that were written before it was an input; then the setting says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reach: Option<Reach>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub git_url: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -44,26 +47,30 @@ impl Inputs {
             owned: Owned::of(owner, names::generation(&config.metadata)),
             app: app.to_owned(),
             region: machine.region.clone(),
-            image: config.image.clone(),
+            image: declared_image(&config),
             volume: config.mounts.first().map(|mount| mount.volume.clone()).unwrap_or_default(),
             cpus: config.guest.cpus,
             memory_mib: config.guest.memory_mb,
+            reach: reach_of(&config.services),
             git_url: config.env.get(GIT_URL).cloned(),
             git_ref: config.env.get(GIT_REF).cloned(),
         })
     }
 
-    /// What creates or updates the machine.
-    pub fn body(&self, delivery: &Delivery, reach: Reach, fence: Option<u64>) -> Value {
-        let ports = &network().instance;
-        // A proxy comes from outside over IPv4, a neighbour in the private network over IPv6.
-        let any = if reach == Reach::Internal { "[::]" } else { "0.0.0.0" };
+    /// Who does not say how the machine is reached sees no difference there.
+    pub fn as_asked(self, reach: Option<Reach>) -> Self {
+        Self { reach: self.reach.filter(|_| reach.is_some()), ..self }
+    }
+
+    /// What creates or updates the machine; `usual` is how machines are reached whose inputs do not say it.
+    pub fn body(&self, delivery: &Delivery, usual: Reach, fence: Option<u64>) -> Value {
+        let (ports, reach) = (&network().instance, self.reach.unwrap_or(usual));
         let mut env = BTreeMap::from([
             ("HOME", HOME.to_owned()),
             ("PILOT_INSTALLATION", self.owned.installation.to_string()),
             ("PILOT_RUNTIME", self.owned.runtime_id.to_string()),
             ("PILOT_USER", USER.to_owned()),
-            ("PILOT_LISTEN", format!("{any}:{}", ports.backend)),
+            ("PILOT_LISTEN", format!("0.0.0.0:{}", ports.backend)),
             ("PILOT_OPENCODE_PORT", ports.opencode.to_string()),
         ]);
         env.extend(self.git_url.clone().map(|url| (GIT_URL, url)));
@@ -87,19 +94,50 @@ impl Inputs {
     }
 }
 
+const HTTPS: u16 = 443;
+const HTTP: u16 = 80;
+
 /// The gateway decides what runs, so Fly's proxy neither starts nor stops anything.
 fn services(reach: Reach, port: u16) -> Value {
     let ports = match reach {
-        Reach::Internal => return json!([]),
-        Reach::Edge => json!([{"port": 443, "handlers": ["tls", "http"]}]),
-        Reach::Flycast => json!([{"port": 80, "handlers": ["http"]}]),
+        Reach::Edge => json!([{"port": HTTPS, "handlers": ["tls", "http"]}]),
+        Reach::Flycast => json!([{"port": HTTP, "handlers": ["http"]}]),
     };
     json!([{"protocol": "tcp", "internal_port": port, "autostart": false, "autostop": "off", "ports": ports}])
+}
+
+/// How a machine with these services is reached; `None` for one that nobody outside its network reaches.
+fn reach_of(services: &[wire::Service]) -> Option<Reach> {
+    services.iter().flat_map(|service| &service.ports).find_map(|port| match port.port {
+        HTTPS => Some(Reach::Edge),
+        HTTP => Some(Reach::Flycast),
+        _ => None,
+    })
+}
+
+/// The image as it was declared, also where [`pin`] has put what it means.
+fn declared_image(config: &wire::Config) -> String {
+    let metadata = |key| config.metadata.get(key);
+    match metadata(names::PINNED) == Some(&config.image) {
+        true => metadata(names::IMAGE).unwrap_or(&config.image).clone(),
+        false => config.image.clone(),
+    }
+}
+
+/// An image that stays is named by its digest: Fly would look a tag up anew, and find what it means today.
+pub(crate) fn pin(body: &mut Value, machine: &wire::Machine) {
+    let Some((exact, before)) = machine.image_ref.exact().zip(machine.config()) else { return };
+    let config = &mut body["config"];
+    config["metadata"][names::IMAGE] = declared_image(&before).into();
+    config["metadata"][names::PINNED] = exact.clone().into();
+    config["image"] = exact.into();
 }
 
 /// The same machine with other boot files, when only what Fly tells of it is known.
 pub(crate) fn body_of(machine: &wire::Machine, delivery: &Delivery) -> Value {
     let mut config = machine.config.clone().unwrap_or_default();
     config["files"] = delivery.files.clone();
-    json!({"config": config})
+    let mut body = json!({"config": config});
+    pin(&mut body, machine);
+    body
 }

@@ -4,7 +4,11 @@
 
 use std::path::Path;
 
-use provider_api::conformance::Bench;
+use std::sync::Arc;
+
+use contracts::RuntimeId;
+use provider_api::conformance::{Bench, Stack};
+use provider_api::{Provider, RuntimeSpec};
 pub use provider_fly::conformance::{World, app};
 
 const STAND_IN: &str = env!("CARGO_BIN_EXE_fly-stand-in");
@@ -13,6 +17,24 @@ pub async fn new() -> World {
     World::new(Path::new(STAND_IN)).await
 }
 
+pub async fn strict_bench() -> Bench {
+    provider_fly::conformance::strict_bench(Path::new(STAND_IN)).await
+}
+
 pub async fn bench() -> Bench {
     provider_fly::conformance::bench(Path::new(STAND_IN)).await
+}
+
+/// Of a runtime of its own.
+pub fn stack_in(world: &World, provider: &Arc<dyn Provider>, region: &str) -> Stack {
+    let spec = RuntimeSpec {
+        runtime_id: RuntimeId::random(),
+        installation: world.installation.clone(),
+        generation: 1,
+        size: "small".to_owned(),
+        region: Some(region.to_owned()),
+        image: None,
+        git: None,
+    };
+    Stack::new(provider.clone(), spec)
 }

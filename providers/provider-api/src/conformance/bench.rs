@@ -18,6 +18,9 @@ pub struct Bench {
     pub provider: Arc<dyn Provider>,
     /// A second instance of the same module with the same configuration, as another program has it.
     pub second: Arc<dyn Provider>,
+    /// The module in the same world with settings that offer less than `provider` does, where settings decide that: not what
+    /// [`Bench::stack`] is of.
+    pub fewer: Option<Arc<dyn Provider>>,
     /// Owns what the case makes, and nothing else.
     pub installation: InstallationId,
     /// What both modules get their boot files from.
@@ -97,6 +100,7 @@ impl Bench {
         Self {
             provider,
             second,
+            fewer: None,
             installation,
             boot,
             hands,
@@ -115,6 +119,12 @@ impl Bench {
     /// The same bench with modules that hold this credential.
     pub fn with_credential(mut self, credential: impl Into<String>) -> Self {
         self.credential = Some(credential.into());
+        self
+    }
+
+    /// The same bench with a module that offers less.
+    pub fn with_fewer(mut self, fewer: Arc<dyn Provider>) -> Self {
+        self.fewer = Some(fewer);
         self
     }
 

@@ -55,6 +55,8 @@ pub enum Needs {
     Sites,
     /// [`Bench::credential`]
     Credential,
+    /// [`Bench::fewer`]
+    Fewer,
 }
 
 impl Needs {
@@ -74,6 +76,7 @@ impl Needs {
             Needs::Snapshots => (bench.provider.snapshots().is_some(), "the provider takes no snapshots"),
             Needs::Sites => (bench.provider.sites().is_some(), "it can reach one place alone"),
             Needs::Credential => (bench.credential.is_some(), "the provider needs no credential"),
+            Needs::Fewer => (bench.fewer.is_some(), "no setting decides what is offered"),
         };
         (!has).then_some(reason)
     }
@@ -86,6 +89,7 @@ macro_rules! __for_each_conformance_case {
     ([$($then:tt)*] $with:tt) => { $($then)*! { $with
         Nothing what_it_offers_can_be_chosen;
         Nothing what_it_does_not_offer_is_refused;
+        Fewer what_was_made_before_is_declared_still;
         Nothing it_says_that_it_is_ready;
         Nothing a_declaration_is_the_same_every_time_and_passes_its_own_check;
         Nothing create_twice_adopts;
@@ -93,11 +97,15 @@ macro_rules! __for_each_conformance_case {
         Nothing a_second_program_adopts_what_the_first_made;
         Nothing delete_twice_is_a_success;
         Nothing what_is_half_made_is_deleted;
+        Nothing what_no_state_knows_is_deleted_by_whose_it_is;
         Nothing what_was_removed_by_hand_reads_as_none_and_is_made_again;
+        Nothing what_is_gone_cannot_be_updated;
         Nothing an_import_finds_the_inputs;
         Nothing a_new_generation_changes_in_place_and_keeps_the_instance;
         PersistentHome the_home_is_declared_as_protected_and_nothing_that_runs_is;
+        PersistentHome a_home_that_was_removed_is_not_listed_as_one;
         PersistentHome another_git_source_keeps_the_home;
+        Nothing another_git_source_starts_nothing_that_is_stopped;
         PersistentHome another_size_keeps_the_home;
         Images what_an_image_is_called_is_looked_up_and_declared;
         Images another_image_keeps_the_home_and_what_runs_runs;
@@ -121,6 +129,7 @@ macro_rules! __for_each_conformance_case {
         Nothing delete_ends_what_runs;
         Suspend a_suspended_instance_goes_on_with_its_files_and_memory;
         Suspend suspend_and_resume_may_be_repeated;
+        Suspend each_size_is_suspended_or_refused_and_goes_on;
         Nothing boot_files_arrive_and_are_never_shown;
         Nothing boot_files_are_delivered_anew_at_every_start;
         Credential the_credential_is_never_shown;

@@ -6,7 +6,7 @@ use contracts::ErrorCode;
 use contracts::workspace::GitSource;
 
 use crate::conformance::{Bench, Stack, eventually};
-use crate::{Expr, RunStatus, RuntimeSpec};
+use crate::{Expr, OwnedObject, RunStatus, RuntimeSpec};
 
 const FILE: &str = "kept";
 const TEXT: &str = "as it was";
@@ -43,28 +43,50 @@ pub async fn a_new_generation_changes_in_place_and_keeps_the_instance(bench: &Be
     the_file_is_there(bench, &stack).await;
 }
 
+fn is_needed_by_the_home(stack: &Stack, name: &str) -> bool {
+    stack.declared.resources.iter().filter(|other| other.protect).any(|other| {
+        let mut inputs = other.inputs.values();
+        inputs.any(|input| matches!(input, Expr::Output { resource, .. } if resource == name))
+    })
+}
+
+/// Whoever takes it for a home that is there begins an empty one without a word.
+pub async fn a_home_that_was_removed_is_not_listed_as_one(bench: &Bench) {
+    let mut stack = bench.stack().under(Some(5));
+    stack.up().await;
+    // Another program takes it over: what keeps its fence may outlive the home.
+    let stack = stack.under(Some(6));
+    let (runtime, lifecycle) = (stack.runtime(), bench.provider.lifecycle());
+    lifecycle.start(&runtime).await.unwrap();
+    let inventory = bench.provider.inventory().expect("an inventory: the witness of what is left");
+    let has_home = async || inventory.list_of(&runtime).await.unwrap().iter().any(OwnedObject::is_home);
+    assert!(has_home().await);
+    for name in stack.names().iter().rev().filter(|name| !is_needed_by_the_home(&stack, name)) {
+        bench.hands.remove(&runtime, name).await;
+    }
+    assert_eq!(lifecycle.status(&runtime).await.unwrap(), RunStatus::Absent);
+    assert!(!has_home().await, "{:?}", bench.owned().await);
+    assert!(!bench.owned().await.iter().any(OwnedObject::is_home));
+    stack.down().await;
+    assert_eq!(bench.owned().await, []);
+}
+
 pub async fn the_home_is_declared_as_protected_and_nothing_that_runs_is(bench: &Bench) {
     let mut stack = up_with_a_file(bench).await;
-    let is_protected = |stack: &Stack, name: &str| stack.declaration(name).protect;
     // What Pilot deletes when a workspace is deleted and its home is kept: all others, the last first.
-    for name in stack.names().iter().rev().filter(|name| !is_protected(&stack, name)) {
-        let needed = |other: &&String| {
-            let references = stack.declaration(other).inputs.values();
-            is_protected(&stack, other)
-                && references
-                    .into_iter()
-                    .any(|input| matches!(input, Expr::Output { resource, .. } if resource == name))
-        };
-        if stack.names().iter().find(needed).is_none() {
+    for name in stack.names().iter().rev().filter(|name| !stack.declaration(name).protect) {
+        if !is_needed_by_the_home(&stack, name) {
             stack.delete(name).await.unwrap_or_else(|error| panic!("delete {name}: {error}"));
         }
     }
     assert!(!bench.hands.runs(&stack.runtime()).await);
     let left = bench.owned().await;
-    assert!(!left.is_empty() && left.iter().all(|object| object.home), "{left:?}");
+    assert!(!left.is_empty() && left.iter().all(OwnedObject::stays_with_home), "{left:?}");
+    assert!(left.iter().any(OwnedObject::is_home), "{left:?}");
     stack.up().await;
     let whole = bench.owned().await;
-    assert!(whole.iter().any(|object| object.home) && whole.iter().any(|object| !object.home), "{whole:?}");
+    assert!(whole.iter().any(OwnedObject::is_home), "{whole:?}");
+    assert!(whole.iter().any(|object| !object.stays_with_home()), "{whole:?}");
     eventually("the instance runs", async || bench.hands.runs(&stack.runtime()).await).await;
     the_file_is_there(bench, &stack).await;
 }
@@ -128,16 +150,34 @@ pub async fn another_image_keeps_the_home_and_what_runs_runs(bench: &Bench) {
     keeps_the_home(bench, |spec| RuntimeSpec { image: Some(other), ..spec.clone() }).await;
 }
 
-pub async fn another_image_starts_nothing_that_is_stopped(bench: &Bench) {
-    let mut stack = up_with_a_file(bench).await;
+/// A change of what is stopped leaves it so, and it can be started then. Gives the stack, of which nothing runs before that.
+async fn starts_nothing(bench: &Bench, change: impl FnOnce(&RuntimeSpec) -> RuntimeSpec) -> Stack {
+    let mut stack = bench.stack();
+    stack.up().await;
+    if bench.provider.describe().persistent_home {
+        bench.hands.write_home(&stack.runtime(), FILE, TEXT).await;
+    }
     let lifecycle = bench.provider.lifecycle();
     lifecycle.stop(&stack.runtime(), Duration::from_secs(5)).await.unwrap();
-    let image = Some(other_image(bench).await);
-    stack.change_to(RuntimeSpec { generation: 2, image, ..stack.spec.clone() }).await;
+    let spec = change(&stack.spec);
+    stack.change_to(RuntimeSpec { generation: 2, ..spec }).await;
     let status = lifecycle.status(&stack.runtime()).await.unwrap();
     assert!(matches!(status, RunStatus::Stopped { .. }), "{status:?}");
     assert!(!bench.hands.runs(&stack.runtime()).await);
     lifecycle.start(&stack.runtime()).await.unwrap();
     eventually("the instance runs", async || bench.hands.runs(&stack.runtime()).await).await;
-    the_file_is_there(bench, &stack).await;
+    stack
+}
+
+pub async fn another_git_source_starts_nothing_that_is_stopped(bench: &Bench) {
+    let git = GitSource { url: "https://git.example/team/app.git".to_owned(), reference: None };
+    starts_nothing(bench, |spec| RuntimeSpec { git: Some(git), ..spec.clone() }).await;
+}
+
+pub async fn another_image_starts_nothing_that_is_stopped(bench: &Bench) {
+    let image = Some(other_image(bench).await);
+    let stack = starts_nothing(bench, |spec| RuntimeSpec { image, ..spec.clone() }).await;
+    if bench.provider.describe().persistent_home {
+        the_file_is_there(bench, &stack).await;
+    }
 }

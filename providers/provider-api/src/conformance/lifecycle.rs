@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use contracts::InstallationId;
+use contracts::{ErrorCode, InstallationId};
 use futures_util::StreamExt as _;
 
-use crate::conformance::{Bench, eventually};
-use crate::{Result, RunStatus, RuntimeRef};
+use crate::conformance::{Bench, Stack, eventually};
+use crate::{Result, RunStatus, RuntimeRef, RuntimeSpec};
 
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -17,6 +17,7 @@ async fn runs(bench: &Bench, runtime: &RuntimeRef) {
     assert!(bench.hands.runs(runtime).await);
     let endpoint = lifecycle.endpoint(runtime).await.unwrap();
     assert_eq!(endpoint, lifecycle.endpoint(runtime).await.unwrap(), "stable while it runs");
+    endpoint.usable().unwrap_or_else(|problem| panic!("the gateway does not use it: {}", problem.detail));
     eventually("the endpoint takes connections", async || {
         tokio::net::TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await.is_ok()
     })
@@ -185,4 +186,23 @@ pub async fn suspend_and_resume_may_be_repeated(bench: &Bench) {
     stack.down().await;
     assert_eq!(lifecycle.status(&runtime).await.unwrap(), RunStatus::Absent);
     assert_eq!(bench.owned().await, [], "a suspended instance is deleted like any other");
+}
+
+pub async fn each_size_is_suspended_or_refused_and_goes_on(bench: &Bench) {
+    let lifecycle = bench.provider.lifecycle();
+    for size in bench.provider.describe().sizes {
+        let mut stack = bench.stack();
+        stack = Stack::new(bench.provider.clone(), RuntimeSpec { size: size.name.clone(), ..stack.spec });
+        stack.up().await;
+        let suspended = lifecycle.suspend(&stack.runtime()).await;
+        let status = lifecycle.status(&stack.runtime()).await.unwrap();
+        match bench.provider.suspends(&size.name) {
+            true => assert_eq!((suspended.is_ok(), status), (true, RunStatus::Suspended), "{suspended:?}"),
+            false => {
+                let error = suspended.expect_err("this size cannot be suspended");
+                assert_eq!((error.code, status), (ErrorCode::CapabilityUnsupported, RunStatus::Running));
+            }
+        }
+        stack.down().await;
+    }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use contracts::ErrorCode;
 
-use crate::conformance::Bench;
+use crate::conformance::{Bench, Stack};
 use crate::{Description, Property, RuntimeSpec, Setting};
 
 /// Nobody rents an instance for more than this an hour; a price above it is in another unit.
@@ -93,19 +93,30 @@ fn schemas(bench: &Bench, described: &Description) {
 
 pub async fn what_it_does_not_offer_is_refused(bench: &Bench) {
     let known = bench.stack().spec;
-    let spec = RuntimeSpec { size: "no-such-size".to_owned(), ..known.clone() };
-    let error = bench.provider.declare(&spec).expect_err("there is no such size");
+    let spec = RuntimeSpec { size: "no-such-size".to_owned(), ..known };
+    // What is offered is judged where it is asked for; a declaration has to say what a size is.
+    let error = bench.provider.declare(&spec).expect_err("nobody knows such a size");
     assert_eq!(error.code, ErrorCode::UnknownSize);
-    if known.region.is_some() {
-        let spec = RuntimeSpec { region: Some("no-such-region".to_owned()), ..known };
-        let error = bench.provider.declare(&spec).expect_err("there is no such region");
-        assert_eq!(error.code, ErrorCode::UnknownRegion);
-    }
     let can = bench.provider.capabilities();
     if !can.suspend {
         let refused = bench.provider.lifecycle().suspend(&bench.stack().runtime()).await;
         assert_eq!(refused.expect_err("it cannot suspend").code, ErrorCode::CapabilityUnsupported);
     }
+}
+
+pub async fn what_was_made_before_is_declared_still(bench: &Bench) {
+    let fewer = bench.fewer.clone().expect("a bench with a module that offers less");
+    let mut stack = bench.stack();
+    stack.up().await;
+    let (region, described) = (stack.spec.region.as_ref(), fewer.describe());
+    let is_offered = described.sizes.iter().any(|size| size.name == stack.spec.size)
+        && region.is_none_or(|region| described.regions.iter().any(|offered| offered.name == *region));
+    assert!(!is_offered, "the bench's stack is of what the other module does not offer: {described:?}");
+    assert_eq!(fewer.declare(&stack.spec).expect("it is there"), stack.declared);
+    let mut same = Stack { provider: fewer, ..stack.clone() };
+    same.change_to(RuntimeSpec { generation: 2, ..stack.spec }).await;
+    same.down().await;
+    assert_eq!(bench.owned().await, []);
 }
 
 pub async fn it_says_that_it_is_ready(bench: &Bench) {

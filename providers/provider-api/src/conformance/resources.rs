@@ -3,7 +3,7 @@
 use contracts::RuntimeId;
 
 use crate::conformance::{Bench, Stack};
-use crate::{DiffRequest, RunStatus};
+use crate::{DiffRequest, Outcome, RunStatus};
 
 pub async fn a_declaration_is_the_same_every_time_and_passes_its_own_check(bench: &Bench) {
     let mut stack = bench.stack();
@@ -104,6 +104,22 @@ pub async fn what_is_half_made_is_deleted(bench: &Bench) {
     }
 }
 
+pub async fn what_no_state_knows_is_deleted_by_whose_it_is(bench: &Bench) {
+    let mut stack = bench.stack();
+    stack.up().await;
+    let mut other = bench.stack();
+    other.up().await;
+    let others = bench.hands.objects(&other.runtime()).await;
+    for (left, name) in stack.names().iter().enumerate().rev() {
+        stack.delete_blind(name).await.unwrap_or_else(|error| panic!("delete {name}: {error}"));
+        let objects = bench.hands.objects(&stack.runtime()).await;
+        assert_eq!(objects.len(), left, "{name} is gone, and nothing else: {objects:?}");
+    }
+    assert!(bench.owned().await.iter().all(|object| object.runtime_id == other.spec.runtime_id));
+    assert_eq!(bench.hands.objects(&other.runtime()).await, others);
+    other.down().await;
+}
+
 pub async fn what_was_removed_by_hand_reads_as_none_and_is_made_again(bench: &Bench) {
     let mut stack = bench.stack();
     stack.up().await;
@@ -130,4 +146,21 @@ pub async fn an_import_finds_the_inputs(bench: &Bench) {
         assert_eq!(imported.inputs, *inputs, "{name}");
         assert_eq!(imported.id, created.id);
     }
+}
+
+/// Who makes a home for it makes an empty one.
+pub async fn what_is_gone_cannot_be_updated(bench: &Bench) {
+    let mut stack = bench.stack();
+    stack.up().await;
+    for name in stack.names().iter().rev() {
+        bench.hands.remove(&stack.runtime(), name).await;
+        let left = bench.hands.objects(&stack.runtime()).await;
+        let error = stack.update(name).await.expect_err(name);
+        assert_eq!(error.outcome, Outcome::NothingHappened, "{name}: {error}");
+        assert!(error.action.is_some(), "{name}: {error}");
+        assert_eq!(stack.read(name).await.unwrap(), None, "{name} was made by an update");
+        assert_eq!(bench.hands.objects(&stack.runtime()).await, left, "{name}");
+    }
+    stack.up().await;
+    assert!(bench.hands.runs(&stack.runtime()).await);
 }

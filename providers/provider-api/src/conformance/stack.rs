@@ -136,6 +136,12 @@ impl Stack {
         self.resource(name).delete(request).await
     }
 
+    /// Deletes one resource as somebody does who knows its runtime and nothing of what was made.
+    pub async fn delete_blind(&self, name: &str) -> Result<()> {
+        let request = DeleteRequest::blind(self.urn(name), &self.declaration(name).inputs, self.fence);
+        self.resource(name).delete(request).await
+    }
+
     /// Deletes what was made, in reverse, and keeps the memory of it.
     pub async fn down(&self) {
         for name in self.names().iter().rev().filter(|name| self.state.contains_key(*name)) {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::Shared;
-use crate::envelope::{Answer, Success};
+use crate::envelope::{Answer, ApiError, Success};
 use crate::objects::new_id;
 
 pub async fn verify() -> Answer {
@@ -25,7 +25,10 @@ pub async fn memberships(State(cloud): Shared) -> Answer {
 }
 
 pub async fn subdomain(State(cloud): Shared) -> Answer {
-    Success::of(json!({"subdomain": cloud.options.subdomain}))
+    match cloud.options.subdomain.as_str() {
+        "" => Err(ApiError::not_found(10007, "There is no workers.dev subdomain on your account.")),
+        name => Success::of(json!({"subdomain": name})),
+    }
 }
 
 /// `wrangler` looks for those of a script that it deletes. There is no key-value storage here.

@@ -1,14 +1,18 @@
 //! Rollouts: the only way to another image or size. What runs is asked to end; its objects start anew.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::{Path, State};
+use http::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::Shared;
 use super::applications::find;
+use crate::cloud::Cloud;
 use crate::envelope::{Answer, ApiError, Success};
-use crate::objects::{Rollout, new_id};
+use crate::objects::{Application, Rollout, new_id};
 
 type Id = Path<(String, String)>;
 
@@ -36,9 +40,9 @@ pub struct Create {
     step_percentage: Option<u32>,
 }
 
-/// At once and to the end: the steps of a rollout differ in time only.
+/// To the end: the steps of a rollout differ in time only. One at a time.
 pub async fn create(State(cloud): Shared, Path((_, id)): Id, wanted: Json<Create>) -> Answer {
-    let _change = cloud.changes.lock().await;
+    let change = cloud.changes.lock().await;
     let wanted = wanted.0;
     let mut application = find(&cloud, &id)?;
     if wanted.steps.is_empty() && wanted.step_percentage.is_none() {
@@ -47,6 +51,9 @@ pub async fn create(State(cloud): Shared, Path((_, id)): Id, wanted: Json<Create
     if wanted.target_configuration["image"].as_str().unwrap_or_default().is_empty() {
         return Err(ApiError::bad_request(1000, "VALIDATE_INPUT: target_configuration.image is missing"));
     }
+    if application.active_rollout_id.is_some() {
+        return Err(ApiError::new(StatusCode::CONFLICT, 1000, "ROLLOUT_IN_PROGRESS"));
+    }
     let rollout = Rollout {
         id: new_id(),
         application_id: id.clone(),
@@ -54,16 +61,41 @@ pub async fn create(State(cloud): Shared, Path((_, id)): Id, wanted: Json<Create
         description: wanted.description,
         strategy: wanted.strategy,
         kind: wanted.kind,
-        status: "completed".to_owned(),
+        status: "progressing".to_owned(),
         current_version: application.version,
         target_version: application.version + 1,
-        target_configuration: wanted.target_configuration.clone(),
+        target_configuration: wanted.target_configuration,
         steps: wanted.steps,
     };
-    application.version += 1;
-    application.configuration = wanted.target_configuration;
+    application.active_rollout_id = Some(rollout.id.clone());
     cloud.journal.put(&rollout)?;
     cloud.journal.put(&application)?;
-    cloud.machines.renew(&id).await;
-    Success::of(rollout)
+    drop(change);
+    match cloud.options.rollout_ms {
+        0 => finish(&cloud, rollout.id.clone()).await?,
+        ms => {
+            let (cloud, id) = (cloud.clone(), rollout.id.clone());
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(ms)).await;
+                finish(&cloud, id).await
+            });
+        }
+    }
+    Success::of(cloud.journal.get::<Rollout>(&rollout.id).unwrap_or(rollout))
+}
+
+async fn finish(cloud: &Cloud, id: String) -> Result<(), ApiError> {
+    let _change = cloud.changes.lock().await;
+    let Some(rollout) = cloud.journal.get::<Rollout>(&id) else { return Ok(()) };
+    let Ok(application) = find(cloud, &rollout.application_id) else { return Ok(()) };
+    cloud.journal.put(&Application {
+        version: rollout.target_version,
+        configuration: rollout.target_configuration.clone(),
+        active_rollout_id: None,
+        ..application
+    })?;
+    let application = rollout.application_id.clone();
+    cloud.journal.put(&Rollout { status: "completed".to_owned(), ..rollout })?;
+    cloud.machines.renew(&application).await;
+    Ok(())
 }

@@ -100,7 +100,7 @@ pub struct OnSubdomain {
 
 pub async fn on_subdomain(State(cloud): Shared, Path((_, name)): Named) -> Answer {
     let script = find(&cloud, &name)?;
-    Success::of(json!({"enabled": script.on_subdomain, "previews_enabled": false}))
+    Success::of(json!({"enabled": script.on_subdomain.is_some(), "previews_enabled": false}))
 }
 
 pub async fn set_on_subdomain(
@@ -109,9 +109,10 @@ pub async fn set_on_subdomain(
     wanted: Json<OnSubdomain>,
 ) -> Answer {
     let _change = cloud.changes.lock().await;
-    let script = Script { on_subdomain: wanted.enabled, ..find(&cloud, &name)? };
+    let mut script = find(&cloud, &name)?;
+    script.on_subdomain = wanted.enabled.then(|| script.on_subdomain.unwrap_or_else(|| cloud.now()));
     cloud.journal.put(&script)?;
-    Success::of(json!({"enabled": script.on_subdomain, "previews_enabled": false}))
+    Success::of(json!({"enabled": wanted.enabled, "previews_enabled": false}))
 }
 
 /// Who else uses the script: nobody can here.

@@ -86,7 +86,7 @@ pub async fn upload(State(cloud): Shared, Path((_, name)): Named, headers: Heade
     let mut result = shown(&script);
     result["deployment_id"] = json!(script.current().map(|version| version.id.clone()));
     result["startup_time_ms"] = json!(10);
-    result["available_on_subdomain"] = json!(script.on_subdomain);
+    result["available_on_subdomain"] = json!(script.on_subdomain.is_some());
     Success::of(result)
 }
 
@@ -196,7 +196,7 @@ fn next(
         created_on: before.map_or(now, |script| script.created_on),
         modified_on: now,
         migration_tag: tag,
-        on_subdomain: before.is_some_and(|script| script.on_subdomain),
+        on_subdomain: before.and_then(|script| script.on_subdomain),
         tags: metadata.tags,
         secrets: names,
         versions,

@@ -48,6 +48,9 @@ pub async fn create(
         let world = &mut *changing.world;
         let key = create.idempotency_key.clone().filter(|key| !key.is_empty());
         if let Some(made) = key.as_ref().and_then(|key| world.keys.get(&(caller.org.clone(), key.clone()))) {
+            if world.apps.get(made).is_some_and(|app| app.deleting) {
+                return Err(taken());
+            }
             if *made != create.name {
                 let words = "idempotency key was used for an app of another name";
                 return Err(Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, words));
@@ -55,11 +58,7 @@ pub async fn create(
             return Ok(world.app(&caller.org, made)?.clone());
         }
         if world.apps.contains_key(&create.name) {
-            let refusal = Refusal::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "Validation failed: Name has already been taken",
-            );
-            return Err(refusal.because("name_taken"));
+            return Err(taken());
         }
         let app = App {
             id: ids::machine(),
@@ -71,6 +70,7 @@ pub async fn create(
             secrets_version: 0,
             secrets: Default::default(),
             addresses: Vec::new(),
+            deleting: false,
             machines: Default::default(),
             names: Default::default(),
             volumes: Default::default(),
@@ -86,6 +86,11 @@ pub async fn create(
     let short = json!({"id": app.id, "created_at": app.created_at.as_millisecond()});
     let body = if paging::says_yes(&query, "wait") { app.view() } else { short };
     Ok((StatusCode::CREATED, Json(body)))
+}
+
+fn taken() -> Refusal {
+    let words = "Validation failed: Name has already been taken";
+    Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, words).because("name_taken")
 }
 
 fn check_name(name: &str) -> Answer<()> {
@@ -133,15 +138,19 @@ pub async fn get(
     })
 }
 
-/// Everything of the application goes with it.
+/// Everything of the application goes with it, a while after the answer.
 pub async fn delete(
     State(core): State<Arc<Core>>,
     Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
 ) -> Answer<StatusCode> {
-    let ended = core.change(|changing| {
-        let app = changing.world.app(&caller.org, &name)?;
-        let (machines, volumes) = (app.machines.clone(), app.volumes.clone());
+    let first = core.change(|changing| {
+        let app = changing.world.app_mut(&caller.org, &name)?;
+        if std::mem::replace(&mut app.deleting, true) {
+            return Ok(None);
+        }
+        let machines = app.machines.clone();
+        changing.note_app(Event::Changed, &name);
         let mut ended = Vec::new();
         for id in machines {
             if let Some(machine) = changing.world.machines.get_mut(&id)
@@ -152,24 +161,39 @@ pub async fn delete(
             }
             changing.note_machine(Event::Changed, &id);
         }
+        Ok(Some(ended))
+    });
+    let Some(machines) = first.await? else { return Ok(StatusCode::ACCEPTED) };
+    for machine in machines {
+        tokio::spawn(stopping::destroy(core.clone(), machine));
+    }
+    if core.settings.delays.app_delete.is_zero() {
+        bury(core, name).await;
+    } else {
+        tokio::spawn(bury(core, name));
+    }
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// Ends the deletion of an application.
+pub async fn bury(core: Arc<Core>, name: String) {
+    tokio::time::sleep(core.settings.delays.app_delete).await;
+    let gone = core.change(|changing| {
+        let volumes = changing.world.apps.get(&name).map(|app| app.volumes.clone()).unwrap_or_default();
         for id in &volumes {
             changing.note_volume(Event::Gone, id);
             changing.world.remove("volume", id);
         }
         changing.note_app(Event::Gone, &name);
         changing.world.remove("app", &name);
-        Ok((ended, volumes))
+        Ok(volumes)
     });
-    let (machines, volumes) = ended.await?;
+    let Ok(volumes) = gone.await else { return };
     core.secrets.forget(&name);
-    for machine in machines {
-        tokio::spawn(stopping::destroy(core.clone(), machine));
-    }
     for volume in volumes {
         // A program that is just ending may still hold files of it.
         let _ = std::fs::remove_dir_all(core.volume_folder(&volume));
     }
-    Ok(StatusCode::ACCEPTED)
 }
 
 #[derive(Debug, Deserialize)]
@@ -196,11 +220,13 @@ pub async fn assign(
         let ip = match assign.kind.as_str() {
             "v4" | "shared_v4" | "egress_v4" => format!("66.{a}.{b}.{c}"),
             "v6" | "egress_v6" | "egress_pair" => format!("2a09:8280:1::{a:x}:{b:x}{c:02x}:0"),
-            "private_v6" => ids::private_address(&app.network),
+            "private_v6" if assign.network.is_empty() => ids::private_address(&app.network),
+            "private_v6" => ids::private_address(&assign.network),
             other => return Err(Refusal::bad(format!("unknown type of address {other:?}"))),
         };
         let own_network = if assign.network.is_empty() { &app.network } else { &assign.network };
         let address = Address {
+            kind: assign.kind.clone(),
             ip,
             region: if assign.region.is_empty() { "global".to_owned() } else { assign.region.clone() },
             shared: assign.kind == "shared_v4",

@@ -21,6 +21,10 @@ use crate::world::{Machine, State as MachineState};
 
 type Address = Path<(String, String)>;
 const SIGINT: i32 = 2;
+/// A command that takes longer is ended, whatever it was given.
+const LONGEST_COMMAND: Duration = Duration::from_secs(30);
+/// A machine with more memory cannot be suspended.
+const MOST_SUSPENDED_MIB: u32 = 2048;
 /// How long a program may take to end when nobody says otherwise.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -171,6 +175,11 @@ pub async fn suspend_machine(
         let config = config::read(&machine.config)?;
         if config.init.swap_size_mb > 0 || config.schedule.is_some() {
             return Err(Refusal::precondition("a machine with swap or a schedule cannot be suspended"));
+        }
+        if config.guest.memory_mb > MOST_SUSPENDED_MIB {
+            return Err(Refusal::precondition(
+                "a machine with more than 2048 MB of memory cannot be suspended",
+            ));
         }
         match machine.state {
             MachineState::Started => {}
@@ -324,7 +333,7 @@ pub async fn exec(
         return Err(Refusal::bad("a command is required"));
     }
     let launch = lifecycle::launch_of(&core, &id, incarnation)?;
-    let limit = Duration::from_secs(if exec.timeout == 0 { 60 } else { exec.timeout });
+    let limit = LONGEST_COMMAND.min(Duration::from_secs(if exec.timeout == 0 { 60 } else { exec.timeout }));
     let done = core.runner.exec(&launch, &running, &command, &exec.stdin, limit).await;
     let done = done.map_err(|error| match error {
         crate::runner::RunError::Late => {

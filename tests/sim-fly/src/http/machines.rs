@@ -6,17 +6,18 @@ use std::time::Duration;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::IntoResponse;
 use axum::{Extension, Json};
-use http::{HeaderMap, StatusCode};
+use http::HeaderMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::admission::{admit, attach, region, secrets_are_known};
 use super::paging::{self, Query, Wanted};
 use super::{Body, Caller, NONCE, control};
 use crate::core::{Change, Core};
 use crate::error::{Answer, Refusal};
 use crate::journal::Event;
 use crate::lifecycle::{self, stopping};
-use crate::world::{Lease, Machine, State as MachineState, World};
+use crate::world::{Lease, Machine, State as MachineState};
 use crate::{bend, clock, config, ids};
 
 /// The longest that `wait` blocks.
@@ -54,13 +55,15 @@ pub async fn create(
             changing.world.app(&caller.org, &app)?;
             config::accept(&create.config)?
         };
+        let image_digest = core.settings.registry.resolve(&read.image)?;
         let region = region(&core, &create.region)?;
-        admit(&core, changing.world, &caller.org, &app, &create, &region)?;
+        let asked = (create.name.as_str(), create.min_secrets_version);
+        admit(&core, changing.world, &caller.org, &app, asked, &region)?;
         let id = ids::machine();
         if let Some(mount) = read.mounts.first() {
             attach(&core, changing.world, &caller.org, &app, &mount.volume, &region, &id)?;
         }
-        let network = changing.world.app(&caller.org, &app)?.network.clone();
+        let network = changing.world.staying_app(&caller.org, &app)?.network.clone();
         let now = clock::now();
         let name = if create.name.is_empty() { format!("machine-{}", &id[..6]) } else { create.name.clone() };
         let mut machine = Machine {
@@ -71,6 +74,7 @@ pub async fn create(
             state: MachineState::Created,
             version: ids::ulid(now),
             config: kept,
+            image_digest,
             replaced: Vec::new(),
             cordoned: false,
             skip_secrets: create.skip_secrets,
@@ -112,84 +116,6 @@ pub async fn create(
         tokio::spawn(lifecycle::boot(core, id, 1));
     }
     Ok(Json(view))
-}
-
-fn region(core: &Core, wanted: &str) -> Answer<String> {
-    let regions = &core.settings.regions;
-    let found =
-        if wanted.is_empty() { regions.first() } else { regions.iter().find(|region| region.code == wanted) };
-    let found = found.ok_or_else(|| Refusal::bad(format!("invalid_argument: unknown region {wanted:?}")))?;
-    Ok(found.code.clone())
-}
-
-/// Quota, name, secrets and room.
-fn admit(core: &Core, world: &World, org: &str, app: &str, create: &Create, region: &str) -> Answer<()> {
-    let owner = world.app(org, app)?;
-    if let Some(holder) = owner.names.get(&create.name) {
-        let words = format!(
-            "already_exists: unique machine name violation, machine ID {holder} already exists with name {:?}",
-            create.name
-        );
-        return Err(Refusal::conflict(words));
-    }
-    secrets_are_known(owner.secrets_version, create.min_secrets_version)?;
-    if let Some(quota) = core.settings.quota {
-        let used = world.living(|machine| world.apps.get(&machine.app).is_some_and(|app| app.org == org));
-        if used >= quota {
-            let words = format!(
-                "Your organization has reached its machine limit: {used} of {quota} are used, which is over the allowed quota"
-            );
-            return Err(Refusal::new(StatusCode::FORBIDDEN, words));
-        }
-    }
-    let capacity =
-        core.settings.regions.iter().find(|known| known.code == region).and_then(|known| known.capacity);
-    if capacity.is_some_and(|room| world.living(|machine| machine.region == region) >= room) {
-        let words = "aborted: could not reserve resource for machine: insufficient memory available to fulfill request";
-        return Err(Refusal::conflict(words).because("insufficient_capacity"));
-    }
-    Ok(())
-}
-
-fn secrets_are_known(version: u64, wanted: Option<u64>) -> Answer<()> {
-    match wanted {
-        Some(wanted) if wanted > version => {
-            Err(Refusal::precondition(format!("secrets version {wanted} is not available yet")))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn attach(
-    core: &Core,
-    world: &mut World,
-    org: &str,
-    app: &str,
-    volume: &str,
-    region: &str,
-    id: &str,
-) -> Answer<()> {
-    let tight = core.settings.tight_hosts;
-    let volume = world.volume_mut(org, app, volume)?;
-    if volume.state != "created" {
-        return Err(Refusal::precondition(format!("volume {} is {}", volume.id, volume.state)));
-    }
-    if volume.region != region {
-        return Err(Refusal::bad(format!(
-            "invalid_argument: volume {} is in the region {}",
-            volume.id, volume.region
-        )));
-    }
-    if let Some(machine) = &volume.attached_machine {
-        return Err(Refusal::precondition(format!("volume {} is in use by machine {machine}", volume.id)));
-    }
-    if tight && !volume.has_compute_hint {
-        let words =
-            format!("insufficient resources to create new machine with existing volume '{}'", volume.id);
-        return Err(Refusal::precondition(words).because("insufficient_capacity"));
-    }
-    volume.attached_machine = Some(id.to_owned());
-    Ok(())
 }
 
 pub async fn list(
@@ -283,6 +209,7 @@ pub async fn update(
     let nonce = headers.get(NONCE).and_then(|nonce| nonce.to_str().ok());
     let updated = core.change(|changing| {
         let (read, kept) = config::accept(&update.config)?;
+        let image_digest = core.settings.registry.resolve(&read.image)?;
         let secrets = changing.world.app(&caller.org, &app)?.secrets_version;
         let machine = changing.world.machine_mut(&caller.org, &app, &id)?;
         check_update(machine, nonce, &update, &read)?;
@@ -292,7 +219,7 @@ pub async fn update(
         let (old, old_config) =
             (std::mem::replace(&mut machine.version, ids::ulid(now)), machine.config.clone());
         machine.replaced.push((old, old_config));
-        machine.config = kept;
+        (machine.config, machine.image_digest) = (kept, image_digest);
         machine.skip_secrets = update.skip_secrets;
         machine.restarts = 0;
         machine.become_state(MachineState::Replacing, "update", "user");

@@ -19,6 +19,9 @@ pub struct App {
     pub secrets_version: u64,
     pub secrets: BTreeMap<String, SecretMark>,
     pub addresses: Vec<Address>,
+    /// Somebody has ordered its end.
+    #[serde(default)]
+    pub deleting: bool,
     // What follows is an index and is made anew at a restart.
     #[serde(skip)]
     pub machines: BTreeSet<String>,
@@ -39,6 +42,8 @@ pub struct SecretMark {
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Address {
+    /// As it was asked for, for example `shared_v4`.
+    pub kind: String,
     pub ip: String,
     pub region: String,
     pub shared: bool,
@@ -53,12 +58,25 @@ impl App {
         json!({
             "id": self.id,
             "name": self.name,
-            "status": if self.machines.is_empty() { "pending" } else { "deployed" },
+            "status": if self.deleting || self.machines.is_empty() { "pending" } else { "deployed" },
             "network": self.network,
             "machine_count": self.machines.len(),
             "volume_count": self.volumes.len(),
             "internal_numeric_id": number(&self.id),
             "organization": {"name": self.org, "slug": self.org, "internal_numeric_id": number(&self.org)},
+        })
+    }
+}
+
+impl App {
+    /// Whether the proxy serves the application under this host: its public name where it has a public address, or a private
+    /// address of its own.
+    pub fn is_served_at(&self, host: &str) -> bool {
+        let private = host.trim_start_matches('[').split(']').next().unwrap_or_default();
+        self.addresses.iter().any(|address| match address.kind.as_str() {
+            "v4" | "v6" | "shared_v4" => !host.starts_with('['),
+            "private_v6" => address.ip == private,
+            _ => false,
         })
     }
 }

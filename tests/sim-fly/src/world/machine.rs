@@ -39,6 +39,9 @@ pub struct Machine {
     pub version: String,
     /// As it was accepted.
     pub config: Value,
+    /// What the image's name meant then; empty where it is not known.
+    #[serde(default)]
+    pub image_digest: String,
     /// Earlier versions with their configurations, the oldest first.
     pub replaced: Vec<(String, Value)>,
     pub private_ip: String,
@@ -167,7 +170,7 @@ impl Machine {
         let mut view = self.summary();
         let object = json!({
             "config": self.config,
-            "image_ref": image_ref(image),
+            "image_ref": image_ref(image, &self.image_digest),
             "events": self.events,
             "checks": [],
             "host_status": self.host_status,
@@ -207,8 +210,8 @@ impl Machine {
     }
 }
 
-fn image_ref(image: &str) -> Value {
-    let (name, digest) = image.split_once('@').unwrap_or((image, ""));
+fn image_ref(image: &str, known: &str) -> Value {
+    let (name, digest) = image.split_once('@').unwrap_or((image, known));
     let (path, tag) = match name.rsplit_once(':') {
         Some((path, tag)) if !tag.contains('/') => (path, tag),
         _ => (name, "latest"),
@@ -226,10 +229,10 @@ mod tests {
 
     #[test]
     fn an_image_is_told_apart_into_registry_repository_and_tag() {
-        let reference = image_ref("registry.fly.io/pilot/instance:7@sha256:abc");
+        let reference = image_ref("registry.fly.io/pilot/instance:7@sha256:abc", "");
         assert_eq!(reference["registry"], "registry.fly.io");
         assert_eq!(reference["repository"], "pilot/instance");
         assert_eq!((&reference["tag"], &reference["digest"]), (&json!("7"), &json!("sha256:abc")));
-        assert_eq!(image_ref("debian")["tag"], "latest");
+        assert_eq!(image_ref("debian", "")["tag"], "latest");
     }
 }

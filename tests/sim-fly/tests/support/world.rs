@@ -95,6 +95,13 @@ impl World {
         assert_eq!(made.status, 201, "{}", made.body);
     }
 
+    /// One that the edge serves.
+    pub async fn public_app(&self, name: &str) {
+        self.app(name).await;
+        let assigned = self.post(&format!("/apps/{name}/ip_assignments"), json!({"type": "shared_v4"})).await;
+        assert_eq!(assigned.status, 200, "{}", assigned.body);
+    }
+
     /// Creates a machine and answers with it.
     pub async fn machine(&self, app: &str, config: Value) -> Value {
         let made =

@@ -1,0 +1,2 @@
+-- Whether a home that is gone is begun anew, empty: 1 for what a person has asked for who was told of it before.
+ALTER TABLE operations ADD COLUMN anew INTEGER NOT NULL DEFAULT 0;

@@ -1,0 +1,328 @@
+//! What instances may send, closed by default: the internet is open, and the host, private networks, other instances and
+//! the addresses of metadata are not.
+//!
+//! The bridge of each runtime's network has a name by which a table of rules knows it (`egress/rules.rs`). A *keeper*, one
+//! small container for each installation on each host, puts the table in place and keeps it there (`egress/keeper.sh`): it
+//! has the right for that wherever the engine is, and Docker starts it again with the host. Nothing of Pilot's starts
+//! before its host is closed.
+
+mod probe;
+mod rules;
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use bollard::models::{
+    ContainerCreateBody, ContainerInspectResponse, HostConfig, RestartPolicy, RestartPolicyNameEnum,
+};
+use bollard::query_parameters::{
+    CreateContainerOptionsBuilder, KillContainerOptionsBuilder, RemoveContainerOptionsBuilder,
+    StartContainerOptions,
+};
+use contracts::{ErrorCode, InstallationId, RuntimeId};
+use provider_api::{ProviderError, Result, Settings};
+use tokio::sync::Mutex;
+
+use crate::engine::Engine;
+use crate::failure::{Answer, Failure};
+use crate::settings::unusable;
+use crate::{container, exec, logs, network};
+
+pub(crate) use probe::look;
+use rules::Destination;
+
+const KEEPER: &str = include_str!("egress/keeper.sh");
+/// Whose a keeper is. Not the label of what belongs to a runtime: it is of none.
+const OWNER: &str = "pilot.egress";
+/// What the keeper was made from; it is replaced when that is something else now.
+const VERSION: &str = "pilot.egress.version";
+/// What rules take to be put in place; the first time the host loads parts of its kernel for it.
+const PATIENCE: Duration = Duration::from_secs(15);
+const PAUSE: Duration = Duration::from_millis(50);
+const CHECK: Duration = Duration::from_secs(5);
+const ATTEMPTS: u32 = 5;
+const MIB: i64 = 1024 * 1024;
+/// As `keeper.sh` ends when it has taken its rules away.
+const REMOVED: i64 = 3;
+const ERROR_LOG_BYTES: usize = 1000;
+
+/// What an operator wants of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Egress {
+    /// Where a host cannot be closed, its instances run all the same.
+    allow_open: bool,
+    /// What stays open though it is private.
+    open: Vec<Destination>,
+    /// What the keeper is made from: it has `sh` and `nft`.
+    image: String,
+}
+
+impl Egress {
+    /// `usual`: the image of instances.
+    pub fn read(settings: &Settings, usual: &str) -> Result<Self> {
+        let allow_open = match settings.get("egress") {
+            None | Some("closed") => false,
+            Some("allow-open") => true,
+            Some(other) => {
+                return Err(unusable("egress", &format!("{other:?} is neither closed nor allow-open")));
+            }
+        };
+        let destination = |text: &str| {
+            let reason = format!("{text:?} is no address or network like 10.0.0.5 or 10.0.0.0/24");
+            Destination::read(text).ok_or_else(|| unusable("egressOpen", &reason))
+        };
+        let open = settings.get("egressOpen").unwrap_or_default().split(',').map(str::trim);
+        let open = open.filter(|part| !part.is_empty()).map(destination).collect::<Result<_>>()?;
+        let image = settings.get("egressImage").unwrap_or(usual).to_owned();
+        Ok(Self { allow_open, open, image })
+    }
+}
+
+/// Which keeper of one host was seen with its rules in place: whose it is, its id, and when it was started. It keeps them there.
+#[derive(Default)]
+pub(crate) struct Closed(Mutex<Option<(InstallationId, String)>>);
+
+/// The bridge that a runtime's network is to have.
+pub(crate) fn bridge(installation: &InstallationId, runtime: &RuntimeId) -> String {
+    rules::bridge(installation, runtime)
+}
+
+/// True when what instances of this installation send on this host goes to the internet alone; false where that cannot be, and
+/// the operator has allowed it.
+pub(crate) async fn close(engine: &Engine, installation: &InstallationId) -> Result<bool> {
+    let mut known = engine.closed.0.lock().await;
+    let before = known.take().filter(|(whose, _)| whose == installation).map(|(_, start)| start);
+    match (Keeper { engine, installation }).ensure(before.as_deref()).await {
+        Ok(start) => {
+            *known = Some((installation.clone(), start));
+            Ok(true)
+        }
+        Err(error) if engine.egress.allow_open && error.code == ErrorCode::EgressOpen => {
+            tracing::warn!(host = engine.host.name, %error, "instances here may reach the host and private networks");
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Removes keeper and rules when no network of the installation is left on the host. One that is made meanwhile is seen here, or
+/// its instance sees that the keeper is gone: [`close`] comes before each start.
+pub(crate) async fn open_unless_needed(engine: &Engine, installation: &InstallationId) -> Result<()> {
+    if network::is_any(engine, installation).await? {
+        return Ok(());
+    }
+    Keeper { engine, installation }.remove().await?;
+    if network::is_any(engine, installation).await? {
+        close(engine, installation).await?;
+    }
+    Ok(())
+}
+
+/// The container that keeps the rules.
+struct Keeper<'a> {
+    engine: &'a Engine,
+    installation: &'a InstallationId,
+}
+
+impl Keeper<'_> {
+    fn name(&self) -> String {
+        format!("pilot-egress-{}", self.installation)
+    }
+
+    fn rules(&self) -> String {
+        rules::rules(self.installation, &self.engine.egress.open)
+    }
+
+    fn version(&self) -> String {
+        rules::version([KEEPER, &self.rules(), &self.engine.egress.image])
+    }
+
+    /// The container if it is there and ours.
+    async fn find(&self) -> Result<Option<ContainerInspectResponse>> {
+        let found = container::inspect(self.engine, &self.name()).await?;
+        let Some(labels) = found.as_ref().map(labels) else { return Ok(None) };
+        match labels.get(OWNER) {
+            Some(owner) if owner == self.installation.as_str() => Ok(found),
+            _ => {
+                let message = format!("the container {} was not made by this installation", self.name());
+                let remove = format!("Remove that container (`docker container rm -f {}`)", self.name());
+                Err(ProviderError::foreign(message, &remove))
+            }
+        }
+    }
+
+    /// Its id and when it was started. `before`: of the one whose rules were seen in place.
+    async fn ensure(&self, before: Option<&str>) -> Result<String> {
+        let version = self.version();
+        for _ in 0..ATTEMPTS {
+            let Some(found) = self.find().await? else {
+                match self.make(&version).await {
+                    // Somebody was faster: look again.
+                    Ok(()) | Err(Failure::Conflict(_)) => continue,
+                    Err(other) => return Err(other.into()),
+                }
+            };
+            if labels(&found).get(VERSION) != Some(&version) {
+                self.discard(&found).await?;
+                continue;
+            }
+            if let Some(start) = start_of(&found)
+                && before == Some(&start)
+            {
+                return Ok(start);
+            }
+            let docker = self.engine.docker().await?;
+            let start = docker.start_container(id(&found), None::<StartContainerOptions>);
+            match self.engine.ask("start what keeps the rules", start).await {
+                Ok(()) => return self.is_in_place().await,
+                Err(Failure::Absent(_) | Failure::Conflict(_)) => {}
+                Err(other) => return Err(self.cannot_start(other.into())),
+            }
+        }
+        let message = format!("the container {} keeps appearing and disappearing", self.name());
+        Err(ProviderError::new(ErrorCode::ProviderFailed, message)
+            .with_action("Look for another program that works on this container: `docker events`."))
+    }
+
+    async fn make(&self, version: &str) -> Answer<()> {
+        let docker = self.engine.docker().await?;
+        let variable = |name: &str, value: &str| format!("{name}={value}");
+        let body = ContainerCreateBody {
+            image: Some(self.engine.egress.image.clone()),
+            user: Some("0:0".to_owned()),
+            entrypoint: Some(["sh", "-c", KEEPER].map(str::to_owned).to_vec()),
+            cmd: Some(Vec::new()),
+            working_dir: Some("/".to_owned()),
+            env: Some(vec![
+                variable("TABLE", &rules::table(self.installation)),
+                variable("RULES", &self.rules()),
+            ]),
+            labels: Some(HashMap::from([
+                (OWNER.to_owned(), self.installation.to_string()),
+                (VERSION.to_owned(), version.to_owned()),
+            ])),
+            host_config: Some(HostConfig {
+                network_mode: Some("host".to_owned()),
+                cap_drop: Some(vec!["ALL".to_owned()]),
+                cap_add: Some(vec!["NET_ADMIN".to_owned()]),
+                security_opt: Some(vec!["no-new-privileges:true".to_owned()]),
+                readonly_rootfs: Some(true),
+                memory: Some(64 * MIB),
+                memory_swap: Some(64 * MIB),
+                pids_limit: Some(16),
+                restart_policy: Some(RestartPolicy {
+                    // One that was sent a signal to take its rules away stays down.
+                    name: Some(RestartPolicyNameEnum::UNLESS_STOPPED),
+                    maximum_retry_count: None,
+                }),
+                log_config: Some(logs::limited()),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        let options = CreateContainerOptionsBuilder::default().name(&self.name()).build();
+        let create = docker.create_container(Some(options), body);
+        self.engine.ask("create what keeps the rules", create).await.map(drop)
+    }
+
+    /// Waits until the rules are there, asked of the kernel.
+    async fn is_in_place(&self) -> Result<String> {
+        let table = rules::table(self.installation);
+        let list = ["nft", "list", "table", "inet", &table].map(str::to_owned);
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let found = self.find().await?;
+            let start = found.as_ref().and_then(start_of);
+            let tried = found.as_ref().and_then(|found| found.restart_count).unwrap_or_default();
+            if let Some(start) = &start
+                && let Ok(said) = exec::run(self.engine, &self.name(), &list, CHECK, None).await
+                && said.exit_code == 0
+            {
+                return Ok(start.clone());
+            }
+            if start.is_none() || tried > 0 || Instant::now() > deadline {
+                let log = logs::tail(self.engine, &self.name(), ERROR_LOG_BYTES).await.unwrap_or_default();
+                return Err(self.cannot(log.trim()));
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Rules first: only a keeper that runs can take them away. Others may do the same at the same moment.
+    async fn remove(&self) -> Result<()> {
+        let docker = self.engine.docker().await?;
+        let deadline = Instant::now() + PATIENCE;
+        while let Some(found) = self.find().await? {
+            let state = found.state.as_ref();
+            if state.is_some_and(|state| state.running == Some(true)) {
+                let signal = KillContainerOptionsBuilder::default().signal("SIGUSR1").build();
+                settled(
+                    self.engine
+                        .ask("remove the rules", docker.kill_container(id(&found), Some(signal)))
+                        .await,
+                )?;
+            } else if state.is_some_and(|state| state.exit_code == Some(REMOVED)) {
+                return self.discard(&found).await;
+            } else {
+                let start = docker.start_container(id(&found), None::<StartContainerOptions>);
+                settled(self.engine.ask("start what keeps the rules", start).await)?;
+            }
+            if Instant::now() > deadline {
+                return Err(self.cannot("it does not remove them"));
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        Ok(())
+    }
+
+    /// Removes the container alone: the rules stay.
+    async fn discard(&self, found: &ContainerInspectResponse) -> Result<()> {
+        let docker = self.engine.docker().await?;
+        let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+        let remove = docker.remove_container(id(found), Some(options));
+        settled(self.engine.ask("remove what keeps the rules", remove).await)
+    }
+
+    /// An engine that does not answer has refused nothing.
+    fn cannot_start(&self, error: ProviderError) -> ProviderError {
+        if error.code == ErrorCode::ProviderFailed { self.cannot(&error.message) } else { error }
+    }
+
+    fn cannot(&self, why: &str) -> ProviderError {
+        let why = if why.is_empty() { "it said nothing" } else { why };
+        let message = format!(
+            "instances on the Docker host {} could reach the host itself, private networks and metadata services, because \
+             the rules against it cannot be put in place by {} of the image {}: {why}",
+            self.engine.host.name,
+            self.name(),
+            self.engine.egress.image,
+        );
+        ProviderError::new(ErrorCode::EgressOpen, message).with_action(
+            "Let the image have `nft` (Debian's package nftables), or name one that has it in PILOT_DOCKER_EGRESS_IMAGE. \
+             PILOT_DOCKER_EGRESS=allow-open runs instances all the same.",
+        )
+    }
+}
+
+/// Where somebody else does the same, the next look tells.
+fn settled(answer: Answer<()>) -> Result<()> {
+    match answer {
+        Ok(()) | Err(Failure::Absent(_) | Failure::Conflict(_)) => Ok(()),
+        Err(Failure::Other(error)) if error.message.contains("marked for removal") => Ok(()),
+        Err(other) => Err(other.into()),
+    }
+}
+
+fn labels(found: &ContainerInspectResponse) -> HashMap<String, String> {
+    found.config.as_ref().and_then(|config| config.labels.clone()).unwrap_or_default()
+}
+
+fn id(found: &ContainerInspectResponse) -> &str {
+    found.id.as_deref().unwrap_or_default()
+}
+
+/// Which container runs since when; `None` when it does not run. Compared with itself alone: clocks differ.
+fn start_of(found: &ContainerInspectResponse) -> Option<String> {
+    let state = found.state.as_ref().filter(|state| state.running == Some(true))?;
+    Some(format!("{} {}", id(found), state.started_at.as_deref()?))
+}

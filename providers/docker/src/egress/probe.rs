@@ -1,0 +1,108 @@
+//! What an instance really reaches, asked from inside one: rules that look right are no proof.
+
+use std::time::Duration;
+
+use bollard::models::ContainerSummary;
+use bollard::query_parameters::ListContainersOptionsBuilder;
+use contracts::InstallationId;
+use futures_util::future::join_all;
+use provider_api::{Finding, Result};
+
+use super::Keeper;
+use crate::engine::Engine;
+use crate::{container, exec, logs, names};
+
+/// Where clouds answer whoever asks from inside with the machine's credentials.
+const METADATA: &str = "169.254.169.254";
+/// Nobody serves it, so whoever is reached refuses it at once.
+const DISCARD: u16 = 9;
+const LIMIT: Duration = Duration::from_secs(10);
+/// Says `reached` when a connection is made or refused by whoever is there: a rule says otherwise.
+const PROBE: &str = "said=$(timeout 2 bash -c \"exec 3<>/dev/tcp/$0/$1\" 2>&1) && echo reached || \
+                     case $said in *refused*) echo reached ;; *) echo closed ;; esac";
+const LOG_BYTES: usize = 4000;
+/// As `keeper.sh` says it.
+const UNDONE: &str = "had been changed or removed";
+
+/// What instances of the installation reach on each host.
+pub(crate) async fn look(engines: &[std::sync::Arc<Engine>], installation: &InstallationId) -> Vec<Finding> {
+    join_all(engines.iter().map(|engine| host(engine, installation))).await
+}
+
+async fn host(engine: &Engine, installation: &InstallationId) -> Finding {
+    let name = format!("egress of host {}", engine.host.name);
+    match reached(engine, installation).await {
+        Ok(Ok(detail)) => Finding { name, ok: true, detail, action: None },
+        Ok(Err(what)) => Finding {
+            name,
+            ok: engine.egress.allow_open,
+            detail: format!("an instance reaches {what}"),
+            action: Some(if engine.egress.allow_open { ALLOWED } else { OPEN }.to_owned()),
+        },
+        Err(error) => Finding { name, ok: false, detail: error.message, action: error.action },
+    }
+}
+
+const OPEN: &str = "`pilot ws restart NAME` puts rules in place for what ran before there were any. Where the rules were removed by \
+                    hand they are back within seconds; look at `docker ps -a --filter label=pilot.egress` when they are not.";
+const ALLOWED: &str = "You have allowed it by PILOT_DOCKER_EGRESS=allow-open.";
+
+/// What is well, or what is reached that should not be.
+async fn reached(
+    engine: &Engine,
+    installation: &InstallationId,
+) -> Result<std::result::Result<String, String>> {
+    let keeper = keeper(&Keeper { engine, installation }).await?;
+    let running = running(engine, installation).await?;
+    let Some((one, gateway)) = running.iter().find_map(|one| Some((one.id.clone()?, gateway(one)?))) else {
+        return Ok(Ok(format!("no instance runs from which to look; {keeper}")));
+    };
+    let mut reached = Vec::new();
+    for (address, port, what) in
+        [(gateway.as_str(), DISCARD, "its host"), (METADATA, 80, "the metadata address")]
+    {
+        let words = ["bash", "-c", PROBE, address, &port.to_string()].map(str::to_owned);
+        let said = exec::run(engine, &one, &words, LIMIT, None).await?;
+        match String::from_utf8_lossy(&said.stdout).trim() {
+            "reached" => reached.push(format!("{what} at {address}")),
+            "closed" => {}
+            _ => return Ok(Ok(format!("nobody looked: the image of instances has no `bash`; {keeper}"))),
+        }
+    }
+    Ok(match reached.is_empty() {
+        true => Ok(format!("closed, seen from inside an instance; {keeper}")),
+        false => Err(format!("{}; {keeper}", reached.join(" and "))),
+    })
+}
+
+/// In words. That somebody has changed the rules is told as long as the log says so.
+async fn keeper(keeper: &Keeper<'_>) -> Result<String> {
+    let Some(found) = keeper.find().await? else { return Ok("nothing keeps rules here".to_owned()) };
+    if found.state.as_ref().and_then(|state| state.running) != Some(true) {
+        let why = found.state.as_ref().and_then(container::why_it_ended).unwrap_or_default();
+        return Ok(format!("the container {} that keeps the rules does not run: {why}", keeper.name()));
+    }
+    let log = logs::tail(keeper.engine, &keeper.name(), LOG_BYTES).await?;
+    Ok(match log.lines().filter(|line| line.contains(UNDONE)).count() {
+        0 => format!("{} keeps the rules", keeper.name()),
+        times => format!(
+            "{} keeps the rules, and found them changed or removed by somebody else {times} times: `docker logs -t {}` says when",
+            keeper.name(),
+            keeper.name()
+        ),
+    })
+}
+
+async fn running(engine: &Engine, installation: &InstallationId) -> Result<Vec<ContainerSummary>> {
+    let docker = engine.docker().await?;
+    let mut filters = names::owned_by(installation);
+    filters.insert("status".to_owned(), vec!["running".to_owned()]);
+    let options = ListContainersOptionsBuilder::default().filters(&filters).build();
+    Ok(engine.ask("list containers", docker.list_containers(Some(options))).await?)
+}
+
+/// The host's address on the instance's own network.
+fn gateway(container: &ContainerSummary) -> Option<String> {
+    let networks = container.network_settings.as_ref()?.networks.as_ref()?;
+    networks.values().find_map(|network| network.gateway.clone().filter(|gateway| !gateway.is_empty()))
+}

@@ -1,0 +1,192 @@
+//! What an instance may send, as a table of nftables of this installation's own. Pure.
+//!
+//! The table says nothing of what comes to an instance, and nothing of other traffic of the host: its rules begin with the
+//! name of the bridge, which is one of this installation. A refusal here is final, whatever other tables allow.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use contracts::{InstallationId, RuntimeId};
+
+/// Private, shared, local, multicast and reserved; 168.63.129.16 is the host's agent on Azure.
+const CLOSED4: [&str; 12] = [
+    "0.0.0.0/8",
+    "10.0.0.0/8",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "168.63.129.16/32",
+    "169.254.0.0/16",
+    "172.16.0.0/12",
+    "192.0.0.0/24",
+    "192.168.0.0/16",
+    "198.18.0.0/15",
+    "224.0.0.0/4",
+    "240.0.0.0/4",
+];
+
+/// The same. The first has the addresses of IPv4 as IPv6 writes them, and 2002::/16 hides one in each.
+const CLOSED6: [&str; 6] = ["::/16", "64:ff9b:1::/48", "2002::/16", "fc00::/7", "fe80::/10", "ff00::/8"];
+
+/// A host without IPv4 reaches that by these, 96 bits before the address, so of them the closed ones alone are closed.
+const NAT64: Ipv6Addr = Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0);
+
+/// A destination that stays open although it is private: `10.0.0.5` or `10.0.0.0/24`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Destination {
+    address: IpAddr,
+    bits: u8,
+}
+
+impl Destination {
+    /// `None` when it is no address or network.
+    pub fn read(text: &str) -> Option<Self> {
+        let (address, bits) = match text.split_once('/') {
+            Some((address, bits)) => (address, Some(bits.parse::<u8>().ok()?)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.parse().ok()?;
+        let most = if address.is_ipv4() { 32 } else { 128 };
+        let bits = bits.unwrap_or(most);
+        (bits <= most).then_some(Self { address, bits })
+    }
+}
+
+impl std::fmt::Display for Destination {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.address, self.bits)
+    }
+}
+
+/// The table's name.
+pub(crate) fn table(installation: &InstallationId) -> String {
+    format!("pilot_{}", short(installation.as_str(), 8))
+}
+
+/// How the bridges of all networks of this installation begin, and no other's.
+pub(crate) fn bridges(installation: &InstallationId) -> String {
+    format!("pl{}", short(installation.as_str(), 5))
+}
+
+/// The bridge of a runtime's network. The kernel has room for 15 letters.
+pub(crate) fn bridge(installation: &InstallationId, runtime: &RuntimeId) -> String {
+    format!("{}{}", bridges(installation), short(runtime.as_str(), 8))
+}
+
+/// Letters that are the same for the same text, in every version of Pilot.
+fn short(text: &str, letters: usize) -> String {
+    // FNV-1a: the standard library's hash may change.
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    let all = format!("{:016x}", hash ^ (hash >> 29));
+    all[..letters].to_owned()
+}
+
+/// The whole table, in place of the one that is there.
+pub(crate) fn rules(installation: &InstallationId, open: &[Destination]) -> String {
+    let (table, bridges) = (table(installation), bridges(installation));
+    let (open4, open6): (Vec<_>, Vec<_>) = open.iter().partition(|open| open.address.is_ipv4());
+    let elements = |of: Vec<&Destination>| match of.as_slice() {
+        [] => String::new(),
+        _ => format!("elements = {{ {} }};", join(&of)),
+    };
+    let (open4, open6) = (elements(open4), elements(open6));
+    let closed4 = CLOSED4.join(", ");
+    let closed6: Vec<_> = CLOSED6
+        .iter()
+        .map(|&range| range.to_owned())
+        .chain(CLOSED4.into_iter().filter_map(through_nat64))
+        .collect();
+    let closed6 = closed6.join(", ");
+    format!(
+        "\
+add table inet {table}
+delete table inet {table}
+table inet {table} {{
+  set resolvers4 {{ type ipv4_addr; }}
+  set resolvers6 {{ type ipv6_addr; }}
+  set open4 {{ type ipv4_addr; flags interval; auto-merge; {open4} }}
+  set open6 {{ type ipv6_addr; flags interval; auto-merge; {open6} }}
+  set closed4 {{ type ipv4_addr; flags interval; elements = {{ {closed4} }}; }}
+  set closed6 {{ type ipv6_addr; flags interval; elements = {{ {closed6} }}; }}
+  chain known {{
+    ct state established,related accept
+    ip daddr @resolvers4 meta l4proto {{ tcp, udp }} th dport 53 accept
+    ip6 daddr @resolvers6 meta l4proto {{ tcp, udp }} th dport 53 accept
+    ip daddr @open4 accept
+    ip6 daddr @open6 accept
+  }}
+  chain others {{
+    jump known
+    ip daddr @closed4 reject with icmpx type admin-prohibited
+    ip6 daddr @closed6 reject with icmpx type admin-prohibited
+  }}
+  chain host {{
+    icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} accept
+    jump known
+    reject with icmpx type admin-prohibited
+  }}
+  chain forward {{
+    type filter hook forward priority -10; policy accept;
+    iifname \"{bridges}*\" jump others
+  }}
+  chain input {{
+    type filter hook input priority -10; policy accept;
+    iifname \"{bridges}*\" jump host
+  }}
+}}"
+    )
+}
+
+/// `64:ff9b::a00:0/104` for 10.0.0.0/8.
+fn through_nat64(range: &str) -> Option<String> {
+    let (address, bits) = range.split_once('/')?;
+    let (address, bits): (Ipv4Addr, u8) = (address.parse().ok()?, bits.parse().ok()?);
+    let address = Ipv6Addr::from(u128::from(NAT64) | u128::from(u32::from(address)));
+    Some(format!("{address}/{}", 96 + bits))
+}
+
+fn join(all: &[&Destination]) -> String {
+    all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// Differs when a keeper has to be another one.
+pub(crate) fn version(parts: [&str; 3]) -> String {
+    short(&parts.join("\0"), 16)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bridges_fit_the_kernel_and_tell_runtimes_and_installations_apart() {
+        let (one, two): (InstallationId, InstallationId) =
+            (InstallationId::random(), InstallationId::random());
+        let (first, second) = (RuntimeId::random(), RuntimeId::random());
+        let name = bridge(&one, &first);
+        assert_eq!(name.len(), 15);
+        assert!(name.starts_with(&bridges(&one)) && !name.starts_with(&bridges(&two)));
+        assert_ne!(name, bridge(&one, &second));
+        assert_eq!(bridge(&"in-1".parse().unwrap(), &"rt-1".parse().unwrap()), "plf4ebfca404719");
+    }
+
+    #[test]
+    fn a_destination_is_an_address_or_a_network() {
+        let read = |text: &str| Destination::read(text).map(|open| open.to_string());
+        assert_eq!(read("10.0.0.5"), Some("10.0.0.5/32".to_owned()));
+        assert_eq!(read("fd00::/8"), Some("fd00::/8".to_owned()));
+        for text in ["", "10.0.0.0/33", "host", "10.0.0.0/24/1", "10.0.0.0/x", "10.0.0.5; drop"] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_stays_open_comes_before_what_is_closed() {
+        let open = [Destination::read("10.0.0.0/24").unwrap(), Destination::read("fd00::1").unwrap()];
+        let text = rules(&"in-1".parse().unwrap(), &open);
+        assert!(text.contains("elements = { 10.0.0.0/24 };") && text.contains("elements = { fd00::1/128 };"));
+        assert!(text.find("@open4 accept") < text.find("@closed4 reject"), "{text}");
+        assert_eq!(text.matches("64:ff9b::").count(), CLOSED4.len());
+        assert!(text.contains("64:ff9b::a9fe:0/112"), "{text}");
+    }
+}

@@ -1,0 +1,59 @@
+//! Custom domains: host names of the account's zones that lead to scripts.
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Shared, scripts};
+use crate::envelope::{Answer, ApiError, Success};
+use crate::objects::{DnsRecord, Domain, Zone, new_id};
+
+#[derive(Deserialize)]
+pub struct Filter {
+    hostname: Option<String>,
+}
+
+pub async fn list(State(cloud): Shared, filter: Query<Filter>) -> Answer {
+    let mut all = cloud.journal.all::<Domain>();
+    all.retain(|domain| filter.hostname.as_ref().is_none_or(|host| *host == domain.hostname));
+    Success::of(all)
+}
+
+#[derive(Deserialize)]
+pub struct Attach {
+    hostname: String,
+    service: String,
+    environment: String,
+    zone_id: String,
+}
+
+/// One that is there already leads to this script from now on.
+pub async fn attach(State(cloud): Shared, wanted: Json<Attach>) -> Answer {
+    let _change = cloud.changes.lock().await;
+    let Attach { hostname, service, environment, zone_id } = wanted.0;
+    scripts::find(&cloud, &service)?;
+    let zone = cloud.journal.get::<Zone>(&zone_id).filter(|zone| {
+        hostname == zone.name || hostname.strip_suffix(&zone.name).is_some_and(|rest| rest.ends_with('.'))
+    });
+    let zone = zone.ok_or_else(|| ApiError::bad_request(100_114, "The hostname is not in that zone."))?;
+    if cloud.journal.all::<DnsRecord>().iter().any(|record| record.text("name") == hostname) {
+        let words = "Hostname already has externally managed DNS records (A, CNAME, etc). Delete them first.";
+        return Err(ApiError::new(StatusCode::CONFLICT, 100_117, words));
+    }
+    let before = cloud.journal.all::<Domain>().into_iter().find(|domain| domain.hostname == hostname);
+    let id = before.map_or_else(new_id, |domain| domain.id);
+    let domain = Domain { id, hostname, service, environment, zone_id, zone_name: zone.name };
+    cloud.journal.put(&domain)?;
+    Success::of(domain)
+}
+
+pub async fn remove(State(cloud): Shared, Path((_, id)): Path<(String, String)>) -> Answer {
+    let _change = cloud.changes.lock().await;
+    if cloud.journal.get::<Domain>(&id).is_none() {
+        return Err(ApiError::not_found(100_103, "There is no such domain."));
+    }
+    cloud.journal.remove::<Domain>(&id)?;
+    Success::of(Value::Null)
+}
