@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use contracts::operation::{OperationEvent, OperationEventBody, OperationKind, OperationState, Phase};
 use contracts::workspace::{Desired, Endpoint, Observed};
-use contracts::{ErrorCode, OperationId, Problem};
+use contracts::{OperationId, Problem};
 use jiff::Timestamp;
 use orchestrator::lifecycle::state::Event;
 use orchestrator::store::{
@@ -36,34 +36,6 @@ pub async fn a_cancel_gives_back_what_was_desired_before(store: &Store) {
     assert_eq!(store.cancel(&start.id).await.unwrap().unwrap().state, OperationState::Succeeded);
     assert_eq!(now(store, &row).await.desired, Desired::Running);
     assert_eq!(store.cancel(&OperationId::random()).await.unwrap(), None);
-}
-
-pub async fn a_home_is_begun_anew_for_a_person_who_was_told_and_asks_for_a_start_since(store: &Store) {
-    let (row, create) = created(store, "a").await;
-    store.cancel(&create.id).await.unwrap();
-    let begins = async |kind, principal: &str| {
-        let new = NewOperation::of(kind, principal, "req-1");
-        let wanted = store.request(&row.id, Some(Desired::Running), &new).await.unwrap();
-        let anew = store.begins_anew(&wanted.operation.id).await.unwrap();
-        store.cancel(&wanted.operation.id).await.unwrap();
-        anew
-    };
-    assert!(!begins(OperationKind::Start, "admin").await, "nobody was told");
-    let told = Problem::new(ErrorCode::HomeGone, "it is gone");
-    let change = Change { error: Some(told), ..Change::of(Event::FoundStopped) };
-    let seen = now(store, &row).await;
-    assert!(store.observe(&row.runtime_id, seen.revision, &change).await.unwrap());
-    for (kind, principal, anew) in [
-        (OperationKind::Start, "admin", true),
-        (OperationKind::Restart, "admin", true),
-        (OperationKind::Start, "reconciler", false),
-        (OperationKind::Resume, "admin", false),
-        (OperationKind::Apply, "admin", false),
-        (OperationKind::Update, "rollout ro-1", false),
-    ] {
-        assert_eq!(begins(kind, principal).await, anew, "{kind:?} of {principal}");
-    }
-    assert!(!store.begins_anew(&OperationId::random()).await.unwrap());
 }
 
 pub async fn a_change_of_a_version_that_is_not_there_any_more_is_refused(store: &Store) {

@@ -242,3 +242,31 @@ pub async fn a_key_of_who_was_answered_with_what_was_on_its_way_stands_for_that(
     let (operation, digest) = store.operation_of_key("admin", "k").await.unwrap().unwrap();
     assert_eq!((operation.id, digest.as_str()), (start.id, "d"));
 }
+
+pub async fn a_home_is_begun_anew_for_a_person_who_was_told_and_asks_for_a_start_since(store: &Store) {
+    let (row, create) = created(store, "a").await;
+    store.cancel(&create.id).await.unwrap();
+    let begins = async |kind, principal: &str| {
+        let new = NewOperation::of(kind, principal, "req-1");
+        let wanted = store.request(&row.id, Some(Desired::Running), &new).await.unwrap();
+        let anew = store.begins_anew(&wanted.operation.id).await.unwrap();
+        store.cancel(&wanted.operation.id).await.unwrap();
+        anew
+    };
+    assert!(!begins(OperationKind::Start, "admin").await, "nobody was told");
+    let told = Problem::new(ErrorCode::HomeGone, "it is gone");
+    let change = Change { error: Some(told), ..Change::of(Event::FoundStopped) };
+    let seen = now(store, &row).await;
+    assert!(store.observe(&row.runtime_id, seen.revision, &change).await.unwrap());
+    for (kind, principal, anew) in [
+        (OperationKind::Start, "admin", true),
+        (OperationKind::Restart, "admin", true),
+        (OperationKind::Start, "reconciler", false),
+        (OperationKind::Resume, "admin", false),
+        (OperationKind::Apply, "admin", false),
+        (OperationKind::Update, "rollout ro-1", false),
+    ] {
+        assert_eq!(begins(kind, principal).await, anew, "{kind:?} of {principal}");
+    }
+    assert!(!store.begins_anew(&OperationId::random()).await.unwrap());
+}
