@@ -101,7 +101,7 @@ impl MachineResource {
         machine: wire::Machine,
         inputs: &Inputs,
     ) -> Result<wire::Machine> {
-        let found = Inputs::of(&inputs.app, &machine).map(|found| found.as_asked(inputs.reach));
+        let found = Inputs::of(&inputs.app, &machine).map(|found| found.seen_with(inputs.reach));
         if found.as_ref() == Some(inputs) {
             return Ok(machine);
         }
@@ -207,7 +207,7 @@ impl Resource for MachineResource {
         let machine = Instance::new(&self.fly, &runtime).accept(machine)?;
         let Some(mut inputs) = Inputs::of(app, &machine) else { return Ok(None) };
         if !request.inputs.is_empty() {
-            inputs = inputs.as_asked(parse::<Inputs>(&request.inputs)?.reach);
+            inputs = inputs.seen_with(parse::<Inputs>(&request.inputs)?.reach);
         }
         Ok(Some(ReadState { inputs: properties(&inputs), outputs: inputs.outputs(id), id: request.id }))
     }

@@ -58,7 +58,7 @@ impl Inputs {
     }
 
     /// Who does not say how the machine is reached sees no difference there.
-    pub fn as_asked(self, reach: Option<Reach>) -> Self {
+    pub fn seen_with(self, reach: Option<Reach>) -> Self {
         Self { reach: self.reach.filter(|_| reach.is_some()), ..self }
     }
 
