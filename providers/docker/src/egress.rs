@@ -42,6 +42,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 const CHECK: Duration = Duration::from_secs(5);
 const ATTEMPTS: u32 = 5;
 const MIB: i64 = 1024 * 1024;
+/// So often Docker may start it again before that is a failure.
+const RESTARTS: i64 = 2;
 /// As `keeper.sh` ends when it has taken its rules away.
 const REMOVED: i64 = 3;
 const ERROR_LOG_BYTES: usize = 1000;
@@ -174,7 +176,11 @@ impl Keeper<'_> {
             let docker = self.engine.docker().await?;
             let start = docker.start_container(id(&found), None::<StartContainerOptions>);
             match self.engine.ask("start what keeps the rules", start).await {
-                Ok(()) => return self.is_in_place().await,
+                Ok(()) => {
+                    if let Some(start) = self.is_in_place().await? {
+                        return Ok(start);
+                    }
+                }
                 Err(Failure::Absent(_) | Failure::Conflict(_)) => {}
                 Err(other) => return Err(self.cannot_start(other.into())),
             }
@@ -225,24 +231,31 @@ impl Keeper<'_> {
         self.engine.ask("create what keeps the rules", create).await.map(drop)
     }
 
-    /// Waits until the rules are there, asked of the kernel.
-    async fn is_in_place(&self) -> Result<String> {
+    /// Waits until the rules are there, asked of the kernel. `None` when somebody has ended it meanwhile.
+    async fn is_in_place(&self) -> Result<Option<String>> {
         let table = rules::table(self.installation);
         let list = ["nft", "list", "table", "inet", &table].map(str::to_owned);
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let found = self.find().await?;
-            let start = found.as_ref().and_then(start_of);
-            let tried = found.as_ref().and_then(|found| found.restart_count).unwrap_or_default();
-            if let Some(start) = &start
+            let Some(found) = self.find().await? else { return Ok(None) };
+            if let Some(start) = start_of(&found)
                 && let Ok(said) = exec::run(self.engine, &self.name(), &list, CHECK, None).await
                 && said.exit_code == 0
             {
-                return Ok(start.clone());
+                return Ok(Some(start));
             }
-            if start.is_none() || tried > 0 || Instant::now() > deadline {
+            let state = found.state.as_ref();
+            let is = |what: Option<bool>| what == Some(true);
+            let waits = state.is_some_and(|state| is(state.running) || is(state.restarting));
+            // Docker tries one that fails again and again.
+            let fails = state.is_some_and(|state| !is(state.running) || is(state.restarting))
+                && found.restart_count.unwrap_or_default() >= RESTARTS;
+            if fails || Instant::now() > deadline {
                 let log = logs::tail(self.engine, &self.name(), ERROR_LOG_BYTES).await.unwrap_or_default();
                 return Err(self.cannot(log.trim()));
+            }
+            if !waits {
+                return Ok(None);
             }
             tokio::time::sleep(PAUSE).await;
         }

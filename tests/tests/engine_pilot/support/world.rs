@@ -149,6 +149,9 @@ impl World {
         std::fs::write(data.join("opencode.json"), config.to_string()).unwrap();
         let mut all: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
         all.extend(["--instance-ports".to_owned(), port_block()]);
+        // The model and what is cloned are on the Docker host, which instances do not reach by themselves.
+        let base = model.base_url();
+        let host = base.strip_prefix("http://").and_then(|rest| rest.split(':').next()).unwrap();
         Self {
             api: Api::nowhere(),
             witness: Witness::default(),
@@ -156,7 +159,7 @@ impl World {
             _model: model,
             options: all,
             // Nothing is to be left after a delete, unless a test is about what is kept.
-            env: [("PILOT_HOME_GRACE", "0")]
+            env: [("PILOT_HOME_GRACE", "0"), ("PILOT_DOCKER_EGRESS_OPEN", host)]
                 .iter()
                 .chain(env)
                 .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
