@@ -6,12 +6,11 @@
 #[path = "support/world.rs"]
 mod world;
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use contracts::{ErrorCode, RuntimeId};
+use contracts::ErrorCode;
 use provider_api::conformance::{Faults, Hands, Stack, eventually};
-use provider_api::{Outcome, Provider, ProviderError, RunStatus, RuntimeSpec};
+use provider_api::{Outcome, ProviderError, RunStatus, RuntimeSpec};
 use sim_fly::{Kind, Region, RunnerKind};
 use world::{World, app, stack_in};
 
