@@ -4,10 +4,3 @@
 mod world;
 
 provider_api::conformance_tests!(world::bench, without [Suspend, PersistentHome, Images, Logs, Exec, Snapshots]);
-
-/// A new host name and the first containers of an account are there after a while only.
-mod at_a_fresh_account {
-    use super::world;
-
-    provider_api::conformance_tests!(world::fresh_bench, without [Suspend, PersistentHome, Images, Logs, Exec, Snapshots]);
-}
