@@ -5,6 +5,7 @@
 //! files are delivered before every start, and an exit code stays readable. After a restart of the
 //! engine or the host the instance is `stopped` until it is started again.
 
+mod enclose;
 mod machine;
 mod spec;
 

@@ -15,7 +15,7 @@ use provider_api::{BootFile, Late, ProviderError, Result, RunStatus, RuntimeRef}
 use crate::container::spec::{Inputs, backend_port};
 use crate::engine::{Engine, within};
 use crate::failure::{Answer, Failure};
-use crate::{boot, egress, fence, generation, logs, names, network};
+use crate::{boot, fence, generation, logs, names, network};
 
 const ATTEMPTS: u32 = 5;
 /// What a container gets to end by itself before it is removed.
@@ -26,8 +26,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 const ERROR_LOG_BYTES: usize = 2000;
 
 pub(crate) struct Machine<'a> {
-    engine: &'a Engine,
-    runtime: RuntimeRef,
+    pub(super) engine: &'a Engine,
+    pub(super) runtime: RuntimeRef,
     name: String,
 }
 
@@ -173,29 +173,6 @@ impl<'a> Machine<'a> {
             Some(port) => Ok(port),
             None => Err(self.ended_at_once(&found).await),
         }
-    }
-
-    /// Nothing runs before its host is closed, and its network one that the rules know.
-    async fn enclose(&self) -> Result<()> {
-        let is_closed = egress::close(self.engine, &self.runtime.installation).await?;
-        if !is_closed || network::is_closed(self.engine, &self.runtime).await? {
-            return Ok(());
-        }
-        let found = self.find().await?.ok_or_else(|| self.missing())?;
-        // What runs is enclosed when it starts next.
-        if !matches!(status(&found), RunStatus::Stopped { .. }) {
-            return Ok(());
-        }
-        let inputs = self.again(&found).await?;
-        self.remove().await?;
-        network::remake(self.engine, &self.runtime).await?;
-        self.ensure(&inputs).await
-    }
-
-    /// What makes the same container again.
-    async fn again(&self, found: &ContainerInspectResponse) -> Result<Inputs> {
-        let inputs = Inputs::of(found).ok_or_else(|| self.missing())?;
-        Ok(Inputs { generation: generation::of(self.engine, found).await?, ..inputs })
     }
 
     async fn start(&self) -> Answer<()> {

@@ -1,0 +1,33 @@
+//! Before a container runs: its host is closed, and its network is one that the rules know.
+
+use bollard::models::ContainerInspectResponse;
+use provider_api::{Result, RunStatus};
+
+use super::machine::{Machine, status};
+use super::spec::Inputs;
+use crate::{egress, generation, network};
+
+impl Machine<'_> {
+    /// Nothing runs before its host is closed, and its network one that the rules know.
+    pub(super) async fn enclose(&self) -> Result<()> {
+        let is_closed = egress::close(self.engine, &self.runtime.installation).await?;
+        if !is_closed || network::is_closed(self.engine, &self.runtime).await? {
+            return Ok(());
+        }
+        let found = self.find().await?.ok_or_else(|| self.missing())?;
+        // What runs is enclosed when it starts next.
+        if !matches!(status(&found), RunStatus::Stopped { .. }) {
+            return Ok(());
+        }
+        let inputs = self.again(&found).await?;
+        self.remove().await?;
+        network::remake(self.engine, &self.runtime).await?;
+        self.ensure(&inputs).await
+    }
+
+    /// What makes the same container again.
+    pub(super) async fn again(&self, found: &ContainerInspectResponse) -> Result<Inputs> {
+        let inputs = Inputs::of(found).ok_or_else(|| self.missing())?;
+        Ok(Inputs { generation: generation::of(self.engine, found).await?, ..inputs })
+    }
+}
