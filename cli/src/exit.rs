@@ -57,7 +57,8 @@ mod tests {
     const TABLE: [(u8, &str); 6] = [
         (
             FAILED,
-            "rollout_failed egress_open opencode_unexpected instance_failed engine_failed state_corrupt provider_failed provider_not_configured \
+            "rollout_failed opencode_unexpected instance_failed engine_failed state_corrupt provider_failed egress_open \
+             provider_not_configured \
              credentials_rejected opencode_missing pulumi_missing instance_binary_missing port_in_use \
              data_folder_unusable secrets_missing store_full store_newer record_unreadable internal \
              backup_unusable",

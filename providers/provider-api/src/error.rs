@@ -103,7 +103,7 @@ impl ProviderError {
     pub fn gone((kind, name): (&str, &str)) -> Self {
         let message = format!("the {kind} {name} is gone, so it cannot be changed");
         Self::new(ErrorCode::ProviderFailed, message).with_action(
-            "`pilot ws apply NAME` makes what is missing, as does `pulumi up --refresh` in an exported stack.",
+            "`pilot stack apply NAME` makes what is missing, as does `pulumi up --refresh` in an exported stack.",
         )
     }
 
