@@ -60,7 +60,8 @@ impl Client {
             false => Access::bearer(&config.token),
         };
         let rate = |(class, (interval, burst)): (&'static str, (Duration, u32))| {
-            (class, Rate { interval, burst: NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN) })
+            let interval = interval / timing.rates?.max(1);
+            Some((class, Rate { interval, burst: NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN) }))
         };
         let vendor = Vendor::new(VendorConfig {
             name: "Fly",
@@ -68,7 +69,7 @@ impl Client {
             access,
             request_id: "fly-request-id",
             words: &["/error", "/message"],
-            pace: Pace::new(CLASSES.map(rate).into_iter().filter(|_| timing.keep_rates)),
+            pace: Pace::new(CLASSES.into_iter().filter_map(rate)),
             patience: timing.patience,
         });
         let vendor = vendor.map_err(|failure| crate::failure::error(failure, "call Fly"))?;

@@ -26,6 +26,9 @@ use crate::{FlyProvider, SETTINGS, Timing};
 
 const ORG: &str = "acme";
 
+/// By so much Fly's rates are faster than the real ones, for who waits for the suite.
+const FASTER: u32 = 8;
+
 pub struct World {
     pub folder: tempfile::TempDir,
     pub sim: Sim,
@@ -51,16 +54,16 @@ impl World {
         Self::with(|settings| settings.runner = RunnerKind::Process { command }).await
     }
 
-    /// The same as strict as Fly: with its rates, with apps that are deleted after the answer, and reached from inside.
+    /// The same as strict as Fly: with its rates, at a faster clock, with apps that are deleted after the answer, and reached from inside.
     pub async fn strict(stand_in: &Path) -> Self {
         let command = vec![stand_in.display().to_string()];
         let mut world = Self::with(|settings| {
             settings.runner = RunnerKind::Process { command };
-            settings.rate_limits = true;
-            settings.delays.app_delete = Duration::from_secs(2);
+            settings.rate_limits = Some(f64::from(FASTER));
+            settings.delays.app_delete = Duration::from_secs(1);
         })
         .await;
-        world.timing.keep_rates = true;
+        world.timing.rates = Some(FASTER);
         world.timing.patience = Duration::from_secs(10);
         world.extra.push(("PILOT_FLY_REACH", "flycast".to_owned()));
         world
@@ -81,7 +84,7 @@ impl World {
             patience: Duration::from_secs(4),
             settle: Duration::from_secs(30),
             visible: Duration::from_secs(5),
-            keep_rates: false,
+            rates: None,
         };
         Self {
             relay: Relay::to(target).await,

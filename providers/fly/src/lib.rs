@@ -72,8 +72,8 @@ pub struct Timing {
     pub settle: Duration,
     /// For what was just made to be seen everywhere.
     pub visible: Duration,
-    /// Whether to keep to Fly's published rates; a simulator may have none.
-    pub keep_rates: bool,
+    /// How many times Fly's published rates are kept to; `None` is without any. A simulator may have none, or a faster clock.
+    pub rates: Option<u32>,
 }
 
 impl Default for Timing {
@@ -83,7 +83,7 @@ impl Default for Timing {
             patience: Duration::from_secs(75),
             settle: Duration::from_secs(150),
             visible: Duration::from_secs(10),
-            keep_rates: true,
+            rates: Some(1),
         }
     }
 }

@@ -101,10 +101,10 @@ async fn a_fence_costs_one_call_more_when_it_rises_and_none_before_and_after() {
 async fn flys_published_rates_are_kept_before_fly_must_refuse() {
     let mut world = World::with(|settings| {
         settings.runner = RunnerKind::Records;
-        settings.rate_limits = true;
+        settings.rate_limits = Some(1.0);
     })
     .await;
-    world.timing.keep_rates = true;
+    world.timing.rates = Some(1);
     let provider = world.provider();
     let mut stack = stack(&world, &provider);
     stack.up().await;

@@ -83,7 +83,7 @@ impl Arguments {
         }
         settings.quota = self.quota;
         settings.tight_hosts = self.tight_hosts;
-        settings.rate_limits = real;
+        settings.rate_limits = real.then_some(1.0);
         settings.delays = if real { Delays::real() } else { Delays::fast() };
         settings.edge_domain = self.edge_domain;
         settings.runner = match (self.docker, self.program.is_empty()) {
@@ -120,6 +120,6 @@ mod tests {
         let settings = Arguments::parse_from(arguments.split(' ')).settings();
         assert_eq!((settings.tokens[0].org.as_str(), settings.regions[0].capacity), ("b", Some(2)));
         assert!(matches!(settings.runner, RunnerKind::Process { command } if command == ["guest", "--flag"]));
-        assert!(!settings.rate_limits);
+        assert_eq!(settings.rate_limits, None);
     }
 }

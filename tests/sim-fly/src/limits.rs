@@ -12,7 +12,8 @@ const MANY: usize = 50_000;
 
 #[derive(Debug)]
 pub struct Limits {
-    enforced: bool,
+    /// How many times the vendor's; `None` refuses nobody.
+    times: Option<f64>,
     buckets: Mutex<HashMap<(&'static str, String), Bucket>>,
 }
 
@@ -28,33 +29,32 @@ struct Rate {
     burst: f64,
 }
 
-fn rate(action: &str) -> Rate {
-    match action {
+fn rate(action: &str, times: f64) -> Rate {
+    let vendors = match action {
         "machine_get" => Rate { each_second: 5.0, burst: 10.0 },
         "app_delete" => Rate { each_second: 100.0 / 60.0, burst: 100.0 },
         _ => Rate { each_second: 1.0, burst: 3.0 },
-    }
+    };
+    Rate { each_second: vendors.each_second * times, ..vendors }
 }
 
 impl Limits {
-    pub fn new(enforced: bool) -> Self {
-        Self { enforced, buckets: Mutex::default() }
+    pub fn new(times: Option<f64>) -> Self {
+        Self { times, buckets: Mutex::default() }
     }
 
     /// True when the request is within its limit, and counts it. `caller` tells organisations apart.
     pub fn allow(&self, caller: &str, action: &Action, now: Instant) -> bool {
-        if !self.enforced {
-            return true;
-        }
-        let rate = rate(action.name);
+        let Some(times) = self.times else { return true };
+        let rate = |action| rate(action, times);
+        let of_this = rate(action.name);
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if buckets.len() > MANY {
-            buckets
-                .retain(|(name, _), bucket| bucket.refilled(self::rate(name), now) < self::rate(name).burst);
+            buckets.retain(|(name, _), bucket| bucket.refilled(rate(name), now) < rate(name).burst);
         }
         let key = (action.name, format!("{caller}/{}", action.object));
-        let bucket = buckets.entry(key).or_insert(Bucket { left: rate.burst, since: now });
-        bucket.left = bucket.refilled(rate, now);
+        let bucket = buckets.entry(key).or_insert(Bucket { left: of_this.burst, since: now });
+        bucket.left = bucket.refilled(of_this, now);
         bucket.since = now;
         let allowed = bucket.left >= 1.0;
         if allowed {
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn three_at_once_then_one_a_second_for_each_action_and_object() {
-        let (limits, start) = (Limits::new(true), Instant::now());
+        let (limits, start) = (Limits::new(Some(1.0)), Instant::now());
         let action = |object: &str| Action { name: "machine_start", object: object.to_owned() };
         let allowed = |at: Instant| limits.allow("o", &action("m"), at);
         assert_eq!([start; 4].map(allowed), [true, true, true, false]);

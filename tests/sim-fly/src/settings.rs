@@ -22,8 +22,9 @@ pub struct Settings {
     /// A machine with a volume finds room only when the volume was made with a `compute` hint, as on a
     /// host that is nearly full.
     pub tight_hosts: bool,
-    /// Refuse with 429 as the vendor does: one call a second for each action and object, three at once.
-    pub rate_limits: bool,
+    /// Refuse with 429 as the vendor does: one call a second for each action and object, three at once; with
+    /// another number than 1 so many times as many. `None` refuses nobody.
+    pub rate_limits: Option<f64>,
     pub delays: Delays,
     /// The images that there are; without one, every name is that of an image.
     pub registry: Registry,
@@ -113,7 +114,7 @@ impl Settings {
             regions: regions.into_iter().map(region).collect(),
             quota: None,
             tight_hosts: false,
-            rate_limits: false,
+            rate_limits: None,
             delays: Delays::fast(),
             registry: Registry::default(),
             runner: RunnerKind::Records,

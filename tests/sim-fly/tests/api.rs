@@ -286,7 +286,7 @@ async fn addresses_are_assigned_and_released() {
 
 #[tokio::test]
 async fn more_than_three_calls_of_an_action_at_once_are_too_many() {
-    let world = World::with(|settings| settings.rate_limits = true).await;
+    let world = World::with(|settings| settings.rate_limits = Some(1.0)).await;
     world.app("a").await;
     let mut statuses = Vec::new();
     for _ in 0..4 {
