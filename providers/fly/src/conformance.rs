@@ -64,7 +64,6 @@ impl World {
         })
         .await;
         world.timing.rates = Some(FASTER);
-        world.timing.patience = Duration::from_secs(10);
         world.extra.push(("PILOT_FLY_REACH", "flycast".to_owned()));
         world
     }
