@@ -16,17 +16,18 @@ use bollard::models::{
     ContainerCreateBody, ContainerInspectResponse, HostConfig, RestartPolicy, RestartPolicyNameEnum,
 };
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, KillContainerOptionsBuilder, RemoveContainerOptionsBuilder,
-    StartContainerOptions,
+    CreateContainerOptionsBuilder, KillContainerOptionsBuilder, LogsOptionsBuilder,
+    RemoveContainerOptionsBuilder, StartContainerOptions,
 };
 use contracts::{ErrorCode, InstallationId, RuntimeId};
+use futures_util::TryStreamExt as _;
 use provider_api::{ProviderError, Result, Settings};
 use tokio::sync::Mutex;
 
 use crate::engine::Engine;
 use crate::failure::{Answer, Failure};
 use crate::settings::unusable;
-use crate::{container, exec, logs, network};
+use crate::{container, logs, network};
 
 pub(crate) use probe::look;
 use rules::Destination;
@@ -39,11 +40,12 @@ const VERSION: &str = "pilot.egress.version";
 /// What rules take to be put in place; the first time the host loads parts of its kernel for it.
 const PATIENCE: Duration = Duration::from_secs(15);
 const PAUSE: Duration = Duration::from_millis(50);
-const CHECK: Duration = Duration::from_secs(5);
 const ATTEMPTS: u32 = 5;
 const MIB: i64 = 1024 * 1024;
 /// So often Docker may start it again before that is a failure.
 const RESTARTS: i64 = 2;
+/// As `keeper.sh` says it.
+const IN_PLACE: &str = "the rules are in place";
 /// As `keeper.sh` ends when it has taken its rules away.
 const REMOVED: i64 = 3;
 const ERROR_LOG_BYTES: usize = 1000;
@@ -231,16 +233,13 @@ impl Keeper<'_> {
         self.engine.ask("create what keeps the rules", create).await.map(drop)
     }
 
-    /// Waits until the rules are there, asked of the kernel. `None` when somebody has ended it meanwhile.
+    /// Waits until the rules are there. `None` when somebody has ended it meanwhile.
     async fn is_in_place(&self) -> Result<Option<String>> {
-        let table = rules::table(self.installation);
-        let list = ["nft", "list", "table", "inet", &table].map(str::to_owned);
         let deadline = Instant::now() + PATIENCE;
         loop {
             let Some(found) = self.find().await? else { return Ok(None) };
             if let Some(start) = start_of(&found)
-                && let Ok(said) = exec::run(self.engine, &self.name(), &list, CHECK, None).await
-                && said.exit_code == 0
+                && self.says_so(&found).await?
             {
                 return Ok(Some(start));
             }
@@ -259,6 +258,26 @@ impl Keeper<'_> {
             }
             tokio::time::sleep(PAUSE).await;
         }
+    }
+
+    /// Whether it has put its rules in place since it was started: both times are the engine's. Not asked by a command in the container,
+    /// which what stands before an engine's socket may not pass on.
+    async fn says_so(&self, found: &ContainerInspectResponse) -> Result<bool> {
+        let time = |text: &str| text.parse::<jiff::Timestamp>().ok();
+        let Some(started) = found.state.as_ref().and_then(|state| time(state.started_at.as_deref()?)) else {
+            return Ok(false);
+        };
+        let options = LogsOptionsBuilder::default().stdout(true).timestamps(true).tail("20").build();
+        let docker = self.engine.docker().await?;
+        let lines =
+            docker.logs(id(found), Some(options)).map_ok(|line| line.to_string()).try_collect::<Vec<_>>();
+        let lines = Failure::optional(self.engine.look("read what keeps the rules", lines).await)?
+            .unwrap_or_default();
+        let said = lines
+            .iter()
+            .filter(|line| line.contains(IN_PLACE))
+            .filter_map(|line| time(line.split(' ').next()?));
+        Ok(said.max().is_some_and(|said| said >= started))
     }
 
     /// Rules first: only a keeper that runs can take them away. Others may do the same at the same moment.
