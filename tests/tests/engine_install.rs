@@ -131,11 +131,7 @@ impl Drop for Installation {
             docker(&[remove, &[id.as_str()]].concat());
         }
         if let Some(id) = self.id.get() {
-            let keeper = format!("pilot-egress-{id}");
-            if docker(&["kill", "--signal", "USR1", &keeper]).is_some() {
-                docker(&["wait", &keeper]);
-            }
-            docker(&["rm", "--force", &keeper]);
+            tests::keeper::remove_keepers(id);
         }
         docker(&["volume", "rm", &self.name]);
     }

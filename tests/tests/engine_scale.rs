@@ -98,17 +98,7 @@ impl Drop for Installation {
             let list = Command::new("docker").args(["ps", "--all", "--quiet", "--filter", &label]).output();
             let list = String::from_utf8_lossy(&list.unwrap().stdout).into_owned();
             let _ = Command::new("docker").args(["rm", "--force"]).args(list.split_whitespace()).output();
-            let keeper = format!("pilot-egress-{}", String::from_utf8_lossy(&secret).trim());
-            if Command::new("docker")
-                .args(["kill", "--signal", "USR1", &keeper])
-                .output()
-                .unwrap()
-                .status
-                .success()
-            {
-                let _ = Command::new("docker").args(["wait", &keeper]).output();
-            }
-            let _ = Command::new("docker").args(["rm", "--force", &keeper]).output();
+            tests::keeper::remove_keepers(String::from_utf8_lossy(&secret).trim());
         }
         let _ = self.command(&["down", "--volumes", "--timeout", "5"]).output();
     }

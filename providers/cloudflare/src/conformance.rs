@@ -38,7 +38,6 @@ pub struct World {
     pub installation: InstallationId,
     pub boot: Arc<CanaryBoot>,
     pub gateway_key: String,
-    pub patience: Duration,
     _containers: Containers,
 }
 
@@ -80,7 +79,6 @@ impl World {
             installation: InstallationId::random(),
             boot: CanaryBoot::new(),
             gateway_key: "A".repeat(43),
-            patience: Duration::from_secs(12),
             _containers: Containers(folder.path().to_path_buf()),
             folder,
         }
@@ -116,7 +114,7 @@ impl World {
                 .unwrap(),
             identity: Some(self.identity()),
             boot: self.boot.clone(),
-            patience: self.patience,
+            patience: Duration::from_secs(12),
         }
     }
 
@@ -310,16 +308,4 @@ fn any(kind: Kind, probability: f64) -> Fault {
 /// One provider, its twin, and an account for them alone.
 pub async fn bench(init: &Path) -> Bench {
     World::start(init).await.bench().await
-}
-
-/// The same at an account that does everything for the first time: what is made is there after a while, and is waited for longer.
-pub async fn fresh_bench(init: &Path) -> Bench {
-    let mut world = World::with(init, first_use).await;
-    world.patience = Duration::from_secs(40);
-    world.bench().await
-}
-
-/// Seconds for minutes.
-pub fn first_use(options: &mut Options) {
-    (options.name_lag_ms, options.provisioning_ms) = (2000, 4000);
 }

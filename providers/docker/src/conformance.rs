@@ -206,7 +206,7 @@ async fn build(docker: &Docker, name: &str, dockerfile: &str) {
 }
 
 /// The base of the instance image, whatever this host's is.
-async fn base_image(docker: &Docker) -> String {
+pub async fn base_image(docker: &Docker) -> String {
     let images = docker.list_images(None::<query::ListImagesOptions>).await.unwrap();
     let mut tags: Vec<_> = images.into_iter().flat_map(|image| image.repo_tags).collect();
     tags.sort();

@@ -24,7 +24,7 @@ use crate::hosts::Hosts;
 use crate::network::Owned;
 use crate::{fence, generation, names};
 
-pub(crate) use machine::{Machine, inspect, owner, published_port, status, why_it_ended};
+pub(crate) use machine::{Machine, inspect, labels, owner, published_port, status, why_it_ended};
 pub(crate) use spec::Inputs;
 
 pub(crate) struct ContainerResource {

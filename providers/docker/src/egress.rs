@@ -19,18 +19,20 @@ use bollard::query_parameters::{
     CreateContainerOptionsBuilder, KillContainerOptionsBuilder, LogsOptionsBuilder,
     RemoveContainerOptionsBuilder, StartContainerOptions,
 };
-use contracts::{ErrorCode, InstallationId, RuntimeId};
+use contracts::{ErrorCode, InstallationId};
 use futures_util::TryStreamExt as _;
 use provider_api::{ProviderError, Result, Settings};
 use tokio::sync::Mutex;
 
 use crate::engine::Engine;
-use crate::failure::{Answer, Failure};
+use crate::failure::{Answer, Failure, contended};
+use crate::placement::MIB;
 use crate::settings::unusable;
 use crate::{container, logs, network};
 
 pub(crate) use probe::look;
 use rules::Destination;
+pub(crate) use rules::bridge;
 
 const KEEPER: &str = include_str!("egress/keeper.sh");
 /// Whose a keeper is. Not the label of what belongs to a runtime: it is of none.
@@ -41,7 +43,6 @@ const VERSION: &str = "pilot.egress.version";
 const PATIENCE: Duration = Duration::from_secs(15);
 const PAUSE: Duration = Duration::from_millis(50);
 const ATTEMPTS: u32 = 5;
-const MIB: i64 = 1024 * 1024;
 /// So often Docker may start it again before that is a failure.
 const RESTARTS: i64 = 2;
 /// As `keeper.sh` says it.
@@ -85,11 +86,6 @@ impl Egress {
 /// Which keeper of one host was seen with its rules in place: whose it is, its id, and when it was started. It keeps them there.
 #[derive(Default)]
 pub(crate) struct Closed(Mutex<Option<(InstallationId, String)>>);
-
-/// The bridge that a runtime's network is to have.
-pub(crate) fn bridge(installation: &InstallationId, runtime: &RuntimeId) -> String {
-    rules::bridge(installation, runtime)
-}
 
 /// True when what instances of this installation send on this host goes to the internet alone; false where that cannot be, and
 /// the operator has allowed it.
@@ -144,7 +140,7 @@ impl Keeper<'_> {
     /// The container if it is there and ours.
     async fn find(&self) -> Result<Option<ContainerInspectResponse>> {
         let found = container::inspect(self.engine, &self.name()).await?;
-        let Some(labels) = found.as_ref().map(labels) else { return Ok(None) };
+        let Some(labels) = found.as_ref().map(container::labels) else { return Ok(None) };
         match labels.get(OWNER) {
             Some(owner) if owner == self.installation.as_str() => Ok(found),
             _ => {
@@ -166,7 +162,7 @@ impl Keeper<'_> {
                     Err(other) => return Err(other.into()),
                 }
             };
-            if labels(&found).get(VERSION) != Some(&version) {
+            if container::labels(&found).get(VERSION) != Some(&version) {
                 self.discard(&found).await?;
                 continue;
             }
@@ -187,9 +183,7 @@ impl Keeper<'_> {
                 Err(other) => return Err(self.cannot_start(other.into())),
             }
         }
-        let message = format!("the container {} keeps appearing and disappearing", self.name());
-        Err(ProviderError::new(ErrorCode::ProviderFailed, message)
-            .with_action("Look for another program that works on this container: `docker events`."))
+        Err(contended(&self.name()))
     }
 
     async fn make(&self, version: &str) -> Answer<()> {
@@ -343,10 +337,6 @@ fn settled(answer: Answer<()>) -> Result<()> {
         Err(Failure::Other(error)) if error.message.contains("marked for removal") => Ok(()),
         Err(other) => Err(other.into()),
     }
-}
-
-fn labels(found: &ContainerInspectResponse) -> HashMap<String, String> {
-    found.config.as_ref().and_then(|config| config.labels.clone()).unwrap_or_default()
 }
 
 fn id(found: &ContainerInspectResponse) -> &str {

@@ -93,6 +93,13 @@ fn answered(doing: &str, status: u16, message: &str) -> Failure {
     }
 }
 
+/// For a container that could not be made although it was tried again.
+pub(crate) fn contended(container: &str) -> ProviderError {
+    let message = format!("the container {container} keeps appearing and disappearing");
+    ProviderError::new(ErrorCode::ProviderFailed, message)
+        .with_action("Look for another program that works on this container: `docker events`.")
+}
+
 pub(crate) fn image_missing(message: &str) -> ProviderError {
     ProviderError::new(ErrorCode::ImageMissing, message)
         .with_action("Name an image that is on this Docker host, or bring it there. Pilot's own is built by `cargo xtask image`.")

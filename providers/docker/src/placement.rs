@@ -10,6 +10,8 @@ use provider_api::{ProviderError, Result};
 /// models, so a core may be promised this many times.
 const CPU_PROMISES: i64 = 8;
 
+pub(crate) const MIB: i64 = 1024 * 1024;
+
 /// What an instance takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Need {

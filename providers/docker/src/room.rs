@@ -10,10 +10,9 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use provider_api::Result;
 
 use crate::engine::Engine;
-use crate::placement::{Need, Room};
+use crate::placement::{MIB, Need, Room};
 use crate::{container, declare, names};
 
-const MIB: i64 = 1024 * 1024;
 /// Of those that have to be looked at: containers of an older Pilot do not say what they take.
 const AT_ONCE: usize = 4;
 

@@ -22,6 +22,7 @@ use provider_api::{
     ReadRequest, ReadState, Resource, ResourceSchema, Result, UpdateRequest,
 };
 
+use crate::container;
 use crate::hosts::Hosts;
 use daemon::Daemon;
 use spec::Inputs;
@@ -132,7 +133,7 @@ impl Resource for ServiceResource {
             false => Some(parse::<Inputs>(&request.inputs)?),
         };
         if let Some(known) = &known {
-            labels::must_own("container", &request.id, &spec::labels_of(&found), &known.owner)?;
+            labels::must_own("container", &request.id, &container::labels(&found), &known.owner)?;
         }
         let Some(inputs) = Inputs::of(&found) else { return Ok(None) };
         let intact = self.daemon(&inputs)?.is_intact(&found).await?;

@@ -12,7 +12,7 @@ use bollard::query_parameters as query;
 use contracts::{ErrorCode, RuntimeId};
 use provider_api::conformance::{Bench, eventually, run};
 use provider_api::{Exec, Provider, RuntimeRef, Settings};
-use provider_docker::conformance::{IMAGE, World, name};
+use provider_docker::conformance::{IMAGE, World, base_image, name};
 use provider_docker::{DockerConfig, DockerProvider, SETTINGS};
 
 /// Stand-ins: for the internet, for a machine of the operator's network, for a cloud's metadata.
@@ -66,14 +66,6 @@ fn provider(world: &World, given: &[(&str, &str)]) -> Arc<dyn Provider> {
         |name: &str| given.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
     let settings = Settings::read(&"docker".parse().unwrap(), SETTINGS, var).unwrap();
     Arc::new(DockerProvider::new(DockerConfig { settings, ..world.config() }))
-}
-
-/// An image that has no `nft`.
-async fn without_nft(world: &World) -> String {
-    let images = world.docker.list_images(None::<query::ListImagesOptions>).await.unwrap();
-    let mut tags: Vec<_> = images.into_iter().flat_map(|image| image.repo_tags).collect();
-    tags.sort();
-    tags.into_iter().find(|tag| tag.starts_with("debian:") || tag.starts_with("ubuntu:")).unwrap()
 }
 
 /// Whether the instance gets an answer from there.
@@ -149,7 +141,8 @@ fn call(address: (&str, u16)) -> [u8; 5] {
 async fn an_instance_reaches_the_internet_and_callers_reach_it_and_nothing_else() {
     let world = World::new().await;
     let docker = world.docker.clone();
-    let bare = without_nft(&world).await;
+    // It has no `nft`.
+    let bare = base_image(&world.docker).await;
     let open =
         provider(&world, &[("PILOT_DOCKER_EGRESS", "allow-open"), ("PILOT_DOCKER_EGRESS_IMAGE", &bare)]);
     let but_one = provider(&world, &[("PILOT_DOCKER_EGRESS_OPEN", PRIVATE)]);
@@ -248,7 +241,8 @@ async fn rules_that_somebody_removes_are_back_and_told_and_go_with_the_last_runt
 #[tokio::test(flavor = "multi_thread")]
 async fn where_a_host_cannot_be_closed_nothing_runs_and_the_reason_is_told() {
     let world = World::new().await;
-    let bare = without_nft(&world).await;
+    // It has no `nft`.
+    let bare = base_image(&world.docker).await;
     let unable = provider(&world, &[("PILOT_DOCKER_EGRESS_IMAGE", &bare)]);
     run(world.bench(), |bench| async move {
         let mut stack = bench.stack_of(&unable, &bench.installation, RuntimeId::random());

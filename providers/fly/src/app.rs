@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 use crate::declare::APP;
 use crate::failure;
 use crate::fly::Fly;
-use crate::instance::{Instance as Machine, PAUSE};
+use crate::instance::{Instance, PAUSE};
 use crate::names;
 use crate::owned::{Owned, reach_property};
 use crate::settings::Reach;
@@ -57,7 +57,7 @@ impl AppResource {
             }
             return Ok(());
         }
-        Machine::new(&self.fly, runtime).may_write(owned.generation).await
+        Instance::new(&self.fly, runtime).may_write(owned.generation).await
     }
 
     async fn find_or_make(&self, runtime: &RuntimeRef) -> Result<wire::App> {
@@ -104,7 +104,7 @@ impl AppResource {
 
     /// The machine knows the generation; an app without one is of none yet.
     async fn imported(&self, owner: RuntimeRef) -> Result<Owned> {
-        let machine = Machine::new(&self.fly, &owner).find().await?;
+        let machine = Instance::new(&self.fly, &owner).find().await?;
         Ok(Owned::of(owner, machine.map_or(0, |machine| names::generation(&machine.metadata()))))
     }
 }
@@ -166,7 +166,7 @@ impl Resource for AppResource {
         if !self.fly.app_is_ours(&runtime).await? {
             return Err(ProviderError::gone(("app", &request.id)));
         }
-        Machine::new(&self.fly, &runtime).may_write(inputs.owned.generation).await?;
+        Instance::new(&self.fly, &runtime).may_write(inputs.owned.generation).await?;
         self.reachable(&name, &inputs).await?;
         Ok(inputs.outputs())
     }
@@ -179,7 +179,7 @@ impl Resource for AppResource {
         if !self.fly.app_is_ours(&runtime).await? {
             return Ok(());
         }
-        Machine::new(&self.fly, &runtime).may_write(owned.generation).await?;
+        Instance::new(&self.fly, &runtime).may_write(owned.generation).await?;
         self.fly.app_gone(&runtime);
         match failure::optional(self.fly.client()?.delete_app(&name).await, "delete the app")? {
             Some(()) => self.is_gone(&name).await,

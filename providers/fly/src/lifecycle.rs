@@ -12,7 +12,7 @@ use crate::boot::Delivery;
 use crate::failure::error;
 use crate::fly::Fly;
 use crate::instance::{Instance, silent};
-use crate::machine::body_of;
+use crate::machine::{HTTP, HTTPS, body_of};
 use crate::settings::{Reach, unusable};
 use crate::{names, wire};
 
@@ -24,8 +24,6 @@ pub(crate) struct FlyLifecycle {
 const FORCE_INSTANCE: &str = "fly-force-instance-id";
 /// A list has all machines of the organisation, whosever they are; fewer than these are asked for one by one.
 const WORTH_A_LIST: usize = 4;
-const HTTPS: u16 = 443;
-const HTTP: u16 = 80;
 
 impl FlyLifecycle {
     async fn reached(&self, app: &str, machine: &wire::Machine) -> Result<Endpoint> {

@@ -23,7 +23,7 @@ use crate::owned::{self, Owned, reach_property};
 use crate::{failure, names, wire};
 
 use spec::pin;
-pub(crate) use spec::{Inputs, body_of};
+pub(crate) use spec::{HTTP, HTTPS, Inputs, body_of};
 
 pub(crate) struct MachineResource {
     pub fly: Arc<Fly>,

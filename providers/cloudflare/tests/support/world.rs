@@ -25,10 +25,6 @@ pub async fn with(change: impl FnOnce(&mut sim_cloudflare::Options)) -> World {
     World::with(&init(), change).await
 }
 
-pub async fn fresh_bench() -> Bench {
-    provider_cloudflare::conformance::fresh_bench(&init()).await
-}
-
 pub fn build_opencode_image() {
     provider_cloudflare::conformance::build_opencode_image(&init());
 }

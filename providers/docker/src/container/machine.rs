@@ -1,6 +1,7 @@
 //! One runtime's container in Docker: find, make, start, stop, remove. Acts by the id that was looked
 //! at, so that a container which took the name meanwhile is never hit.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use bollard::Docker;
@@ -14,7 +15,7 @@ use provider_api::{BootFile, Late, ProviderError, Result, RunStatus, RuntimeRef}
 
 use crate::container::spec::{Inputs, backend_port};
 use crate::engine::{Engine, within};
-use crate::failure::{Answer, Failure};
+use crate::failure::{Answer, Failure, contended};
 use crate::{boot, fence, generation, logs, names, network};
 
 const ATTEMPTS: u32 = 5;
@@ -45,6 +46,10 @@ pub(crate) fn published_port(found: &ContainerInspectResponse) -> Option<u16> {
     bindings.iter().find_map(|binding| binding.host_port.as_ref()?.parse().ok())
 }
 
+pub(crate) fn labels(found: &ContainerInspectResponse) -> HashMap<String, String> {
+    found.config.as_ref().and_then(|config| config.labels.clone()).unwrap_or_default()
+}
+
 /// Whose it is, when its labels say so.
 pub(crate) fn owner(found: &ContainerInspectResponse) -> Option<RuntimeRef> {
     found.config.as_ref()?.labels.as_ref().and_then(names::owner)
@@ -61,8 +66,7 @@ impl<'a> Machine<'a> {
     }
 
     pub fn must_own(&self, found: &ContainerInspectResponse) -> Result<()> {
-        let labels = found.config.as_ref().and_then(|config| config.labels.clone()).unwrap_or_default();
-        names::must_own("container", &self.name, &labels, &self.runtime)
+        names::must_own("container", &self.name, &labels(found), &self.runtime)
     }
 
     /// The container if it is there and ours; a foreign one is an error.
@@ -113,9 +117,7 @@ impl<'a> Machine<'a> {
                 Err(other) => return Err(other.into()),
             }
         }
-        let message = format!("the container {} keeps appearing and disappearing", self.name);
-        Err(ProviderError::new(ErrorCode::ProviderFailed, message)
-            .with_action("Look for another program that works on this container: `docker events`."))
+        Err(contended(&self.name))
     }
 
     async fn make(&self, inputs: &Inputs) -> Answer<()> {

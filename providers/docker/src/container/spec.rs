@@ -13,14 +13,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::boot::{HOME, USER};
 use crate::engine::Engine;
-use crate::placement::Need;
+use crate::placement::{MIB, Need};
 use crate::{logs, names};
 
 /// A fork bomb ends here; language servers and builds stay far below.
 const PIDS: i64 = 2048;
 /// Programs are unpacked and mapped from /tmp, so it may not be `noexec`. It counts as memory.
 const TMP: &str = "rw,exec,nosuid,nodev,size=512m,mode=1777";
-const MIB: i64 = 1024 * 1024;
 /// CPU as time in each period, in microseconds. Docker refuses more "CPUs" than the host has; of time
 /// one may grant more, and a size means the same on every host.
 const CPU_PERIOD: i64 = 100_000;

@@ -12,10 +12,10 @@ use provider_api::{ProviderError, Result, RunStatus};
 use tokio::time::Instant;
 
 use super::health::Health;
-use super::spec::{Inputs, labels_of};
+use super::spec::Inputs;
 use super::{guard, labels};
 use crate::engine::{Engine, within};
-use crate::failure::{Answer, Failure};
+use crate::failure::{Answer, Failure, contended};
 use crate::{container, logs};
 
 const ATTEMPTS: u32 = 5;
@@ -37,7 +37,7 @@ impl Daemon<'_> {
     async fn find(&self) -> Result<Option<ContainerInspectResponse>> {
         let found = container::inspect(self.engine, &self.inputs.name).await?;
         if let Some(found) = &found {
-            labels::must_own("container", &self.inputs.name, &labels_of(found), &self.inputs.owner)?;
+            labels::must_own("container", &self.inputs.name, &container::labels(found), &self.inputs.owner)?;
         }
         Ok(found)
     }
@@ -68,9 +68,7 @@ impl Daemon<'_> {
                 Err(other) => return Err(other.into()),
             }
         }
-        let message = format!("the container {} keeps appearing and disappearing", self.inputs.name);
-        Err(ProviderError::new(ErrorCode::ProviderFailed, message)
-            .with_action("Look for another program that works on this container: `docker events`."))
+        Err(contended(&self.inputs.name))
     }
 
     /// What the image's name means now.

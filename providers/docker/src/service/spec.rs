@@ -1,6 +1,6 @@
 //! From a service's inputs to what Docker is asked for, and back. Pure.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use bollard::models::{
     ContainerCreateBody, ContainerInspectResponse, HostConfig, Mount, MountType, RestartPolicy,
@@ -9,7 +9,7 @@ use bollard::models::{
 use serde::{Deserialize, Serialize};
 
 use super::labels;
-use crate::logs;
+use crate::{container, logs};
 
 /// Where clients in the container look for the socket.
 const SOCKET: &str = "/var/run/docker.sock";
@@ -40,16 +40,12 @@ pub(super) struct Inputs {
     pub delete_guard: Option<Vec<String>>,
 }
 
-pub(super) fn labels_of(found: &ContainerInspectResponse) -> HashMap<String, String> {
-    found.config.as_ref().and_then(|config| config.labels.clone()).unwrap_or_default()
-}
-
 impl Inputs {
     /// The inputs that would make this container; `None` when it is no service.
     pub fn of(found: &ContainerInspectResponse) -> Option<Self> {
         let config = found.config.as_ref()?;
         let host = found.host_config.as_ref()?;
-        let labels = labels_of(found);
+        let labels = container::labels(found);
         let value = |name: &str| {
             let entries = config.env.iter().flatten();
             entries.filter_map(|entry| entry.split_once('=')).find(|(known, _)| *known == name)

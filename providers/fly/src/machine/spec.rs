@@ -94,8 +94,8 @@ impl Inputs {
     }
 }
 
-const HTTPS: u16 = 443;
-const HTTP: u16 = 80;
+pub(crate) const HTTPS: u16 = 443;
+pub(crate) const HTTP: u16 = 80;
 
 /// The gateway decides what runs, so Fly's proxy neither starts nor stops anything.
 fn services(reach: Reach, port: u16) -> Value {

@@ -4,6 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use tests::keeper::{keepers, remove_keepers};
+
 #[derive(Debug, Default, Clone)]
 pub struct Witness {
     installation: String,
@@ -62,14 +64,6 @@ impl Witness {
         objects
     }
 
-    /// Containers that keep the rules of a host for this installation.
-    pub fn keepers(&self) -> Vec<String> {
-        let filter = format!("label=pilot.egress={}", self.installation);
-        let output =
-            Command::new("docker").args(["ps", "--all", "--quiet", "--filter", &filter]).output().unwrap();
-        String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
-    }
-
     pub fn containers(&self) -> Vec<String> {
         self.docker_objects().into_iter().filter(|object| object.starts_with("container")).collect()
     }
@@ -98,7 +92,7 @@ impl Witness {
     pub fn nothing_is_left(&self, runtime: &str) {
         assert_eq!(self.processes(), Vec::<u32>::new());
         assert_eq!(self.docker_objects(), Vec::<String>::new());
-        assert_eq!(self.keepers(), Vec::<String>::new());
+        assert_eq!(keepers(&self.installation), Vec::<String>::new());
         assert_eq!(self.traces(runtime), Vec::<String>::new());
     }
 
@@ -116,19 +110,7 @@ impl Witness {
                 if kind == "container" { &["rm", "--force", "--volumes"] } else { &[kind, "rm"] };
             let _ = Command::new("docker").args(args).arg(id).output();
         }
-        for keeper in self.keepers() {
-            // It takes its rules along.
-            if Command::new("docker")
-                .args(["kill", "--signal", "USR1", &keeper])
-                .output()
-                .unwrap()
-                .status
-                .success()
-            {
-                let _ = Command::new("docker").args(["wait", &keeper]).output();
-            }
-            let _ = Command::new("docker").args(["rm", "--force", &keeper]).output();
-        }
+        remove_keepers(&self.installation);
     }
 }
 
