@@ -61,7 +61,7 @@ pub fn compile(name: &str, declared: Declared) -> Result<Stack, CompileError> {
         check_references(&resource.name, needs(resource), &names)?;
     }
     for (name, output) in &declared.outputs {
-        check_references(name, references(output).into_iter().collect(), &names)?;
+        check_references(name, references(output).collect(), &names)?;
     }
     let resources = order(declared.resources)?;
     Ok(Stack { name: name.to_owned(), resources, outputs: declared.outputs })
@@ -70,16 +70,12 @@ pub fn compile(name: &str, declared: Declared) -> Result<Stack, CompileError> {
 /// The logical names that a resource must wait for.
 pub(crate) fn needs(resource: &Declaration) -> BTreeSet<String> {
     let mut needs: BTreeSet<String> = resource.depends_on.iter().cloned().collect();
-    needs.extend(resource.inputs.values().filter_map(references));
+    needs.extend(resource.inputs.values().flat_map(references));
     needs
 }
 
-fn references(expr: &Expr) -> Option<String> {
-    match expr {
-        Expr::Value(_) => None,
-        Expr::Secret(inner) => references(inner),
-        Expr::Output { resource, .. } => Some(resource.clone()),
-    }
+fn references(expr: &Expr) -> impl Iterator<Item = String> {
+    expr.references().into_iter().map(str::to_owned)
 }
 
 fn check_references(

@@ -63,5 +63,14 @@ fn evaluate(expr: &Expr, made: &HashMap<&str, Resource>) -> Input {
             // `compile` has proven that the name exists; unmade means a later bug, not a value.
             None => Input::from(Value::Unknown),
         },
+        Expr::List(items) => {
+            let items = items.iter().map(|item| evaluate(item, made).into_value());
+            Input::from(Value::List(items.collect()))
+        }
+        Expr::Object(entries) => {
+            let entries =
+                entries.iter().map(|(name, value)| (name.clone(), evaluate(value, made).into_value()));
+            Input::from(Value::Object(entries.collect()))
+        }
     }
 }

@@ -72,6 +72,8 @@ fn expression(expr: &Expr) -> Value {
         Expr::Value(value) => escape(value),
         Expr::Secret(inner) => json!({ "fn::secret": expression(inner) }),
         Expr::Output { resource, property } => format!("${{{resource}.{property}}}").into(),
+        Expr::List(items) => items.iter().map(expression).collect(),
+        Expr::Object(entries) => expressions(entries),
     }
 }
 

@@ -16,7 +16,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use provider_api::resource::{differences, parse, properties};
+use provider_api::differences;
+use provider_api::resource::{parse, properties};
 use provider_api::{
     CreateRequest, Created, DeleteRequest, Diff, DiffRequest, Properties, Property, PropertyType,
     ReadRequest, ReadState, Resource, ResourceSchema, Result, UpdateRequest,
@@ -68,17 +69,17 @@ impl Resource for ServiceResource {
         inputs.extend([
             Property::required("image", PropertyType::String, "An image that is on the Docker host.")
                 .example("pilot:0.1.0"),
-            Property::required("command", PropertyType::StringList, "What follows the image's entrypoint.")
+            Property::required("command", PropertyType::STRING_LIST, "What follows the image's entrypoint.")
                 .example(r#"["serve", "--providers", "docker"]"#),
             Property::optional(
                 "environment",
-                PropertyType::StringMap,
+                PropertyType::STRING_MAP,
                 "Variables of its process. All values are secret; Docker shows them to those who may use it.",
             )
             .secret(),
             Property::optional(
                 "volumes",
-                PropertyType::StringMap,
+                PropertyType::STRING_MAP,
                 "Names of volumes that exist, each with the folder at which the container has it.",
             )
             .example(r#"{"pilot": "/var/lib/pilot"}"#),
@@ -98,7 +99,7 @@ impl Resource for ServiceResource {
             .example("http://127.0.0.1:8080/health"),
             Property::optional(
                 "deleteGuard",
-                PropertyType::StringList,
+                PropertyType::STRING_LIST,
                 "A command in the container that is asked before a delete: unless it succeeds, the delete is \
                  refused with what it said. While the service does not run a delete is refused as well.",
             )

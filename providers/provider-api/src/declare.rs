@@ -1,6 +1,6 @@
 //! Resources as plain values: what a provider declares for one runtime, before any engine sees it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -18,12 +18,44 @@ pub enum Expr {
         /// One of its outputs.
         property: String,
     },
+    /// Values in order, of which some are not known yet.
+    List(Vec<Expr>),
+    /// Values by name, of which some are not known yet.
+    Object(BTreeMap<String, Expr>),
 }
 
 impl Expr {
     /// What another resource of the declaration gives.
     pub fn output(resource: &str, property: &str) -> Self {
         Expr::Output { resource: resource.to_owned(), property: property.to_owned() }
+    }
+
+    /// An object with these properties.
+    pub fn object<'a>(properties: impl IntoIterator<Item = (&'a str, Expr)>) -> Self {
+        Expr::Object(properties.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+    }
+
+    /// Logical names of the resources whose outputs it needs, at any depth.
+    pub fn references(&self) -> BTreeSet<&str> {
+        match self {
+            Expr::Value(_) => BTreeSet::new(),
+            Expr::Secret(inner) => inner.references(),
+            Expr::Output { resource, .. } => BTreeSet::from([resource.as_str()]),
+            Expr::List(items) => items.iter().flat_map(Expr::references).collect(),
+            Expr::Object(entries) => entries.values().flat_map(Expr::references).collect(),
+        }
+    }
+
+    /// What it is as far as the declaration itself says: what only a run knows, and what is secret, is an empty text.
+    pub fn known(&self) -> Value {
+        match self {
+            Expr::Value(value) => value.clone(),
+            Expr::Secret(_) | Expr::Output { .. } => "".into(),
+            Expr::List(items) => items.iter().map(Expr::known).collect(),
+            Expr::Object(entries) => {
+                entries.iter().map(|(name, value)| (name.clone(), value.known())).collect()
+            }
+        }
     }
 }
 

@@ -14,6 +14,7 @@
 
 #![warn(missing_docs)]
 
+mod check;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod declare;
@@ -26,6 +27,7 @@ pub mod schema;
 pub mod settings;
 pub mod site;
 
+pub use check::differences;
 pub use declare::{Declaration, Declared, Expr};
 pub use error::{Late, Outcome, ProviderError, Result};
 pub use lifecycle::{
@@ -37,6 +39,6 @@ pub use resource::{
     CheckFailure, CreateRequest, Created, DeleteRequest, Diff, DiffRequest, Properties, ReadRequest,
     ReadState, Resource, UpdateRequest,
 };
-pub use schema::{Property, PropertyType, ResourceSchema};
+pub use schema::{EnumType, ObjectType, Property, PropertyType, ResourceSchema};
 pub use settings::{Setting, SettingProblem, Settings};
 pub use site::{Held, OneSite, Site, Sites};

@@ -5,9 +5,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 
+use crate::check::{differences, failures};
 use crate::declare::Expr;
 use crate::error::{ProviderError, Result};
-use crate::schema::{PropertyType, ResourceSchema};
+use crate::schema::ResourceSchema;
 
 /// Inputs or outputs by name. Secrets arrive as plain values here and are marked by the schema.
 pub type Properties = Map<String, Value>;
@@ -15,7 +16,7 @@ pub type Properties = Map<String, Value>;
 /// One input that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckFailure {
-    /// Its name.
+    /// Its name; for a part of one also where, as in `mounts[1].target`.
     pub property: String,
     /// Completes "the property ...".
     pub reason: String,
@@ -127,10 +128,7 @@ impl DeleteRequest {
         declared: impl IntoIterator<Item = (&'a String, &'a Expr)>,
         fence: Option<u64>,
     ) -> Self {
-        let known = declared.into_iter().map(|(name, expr)| match expr {
-            Expr::Value(value) => (name.clone(), value.clone()),
-            Expr::Secret(_) | Expr::Output { .. } => (name.clone(), "".into()),
-        });
+        let known = declared.into_iter().map(|(name, expr)| (name.clone(), expr.known()));
         Self { id: String::new(), urn, inputs: known.collect(), outputs: Properties::new(), fence }
     }
 }
@@ -166,70 +164,13 @@ pub trait Resource: Send + Sync {
     /// Problems with the inputs, before anything is done. The default checks names, types and required
     /// properties against the schema.
     fn check(&self, inputs: &Properties) -> Vec<CheckFailure> {
-        check_against(&self.schema(), inputs)
+        failures(&self.schema(), inputs)
     }
 
     /// What differs between the inputs of state and the program. The default compares every input of
     /// the schema.
     fn diff(&self, request: &DiffRequest) -> Diff {
         differences(&self.schema(), request)
-    }
-}
-
-fn check_against(schema: &ResourceSchema, inputs: &Properties) -> Vec<CheckFailure> {
-    let mut failures = Vec::new();
-    for name in inputs.keys() {
-        if !schema.inputs.iter().any(|property| property.name == name) {
-            let known: Vec<_> = schema.inputs.iter().map(|property| property.name).collect();
-            let reason = format!("{} has no such property; it has {}", schema.token, known.join(", "));
-            failures.push(CheckFailure { property: name.clone(), reason });
-        }
-    }
-    for property in &schema.inputs {
-        let reason = match inputs.get(property.name) {
-            None | Some(Value::Null) if property.required => "it is required".to_owned(),
-            None | Some(Value::Null) => continue,
-            Some(value) if fits(property.kind, value) => continue,
-            Some(_) => format!("it must be of type {:?}", property.kind),
-        };
-        failures.push(CheckFailure { property: property.name.to_owned(), reason });
-    }
-    failures
-}
-
-fn fits(kind: PropertyType, value: &Value) -> bool {
-    match kind {
-        PropertyType::String => value.is_string(),
-        PropertyType::Integer => value.as_f64().is_some_and(|number| number.fract() == 0.0),
-        PropertyType::Number => value.is_number(),
-        PropertyType::Boolean => value.is_boolean(),
-        PropertyType::StringMap => value.as_object().is_some_and(|map| map.values().all(Value::is_string)),
-        PropertyType::StringList => value.as_array().is_some_and(|list| list.iter().all(Value::is_string)),
-    }
-}
-
-/// Every input of the schema that differs: the default of [`Resource::diff`], for modules that add to it.
-pub fn differences(schema: &ResourceSchema, request: &DiffRequest) -> Diff {
-    let mut diff = Diff::default();
-    for property in &schema.inputs {
-        let (old, new) = (request.old_inputs.get(property.name), request.new_inputs.get(property.name));
-        if same(old, new) {
-            continue;
-        }
-        diff.changed.push(property.name.to_owned());
-        if property.replaces {
-            diff.replaces.push(property.name.to_owned());
-        }
-    }
-    diff
-}
-
-/// Numbers cross the wire as floating point, so `1` and `1.0` are the same; so are null and absent.
-fn same(old: Option<&Value>, new: Option<&Value>) -> bool {
-    match (old, new) {
-        (None | Some(Value::Null), None | Some(Value::Null)) => true,
-        (Some(Value::Number(a)), Some(Value::Number(b))) => a.as_f64() == b.as_f64(),
-        (a, b) => a == b,
     }
 }
 
@@ -272,41 +213,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::schema::Property;
-
-    fn schema() -> ResourceSchema {
-        ResourceSchema {
-            token: "pilot:test:Thing",
-            description: "",
-            inputs: vec![
-                Property::required("name", PropertyType::String, "").replaces(),
-                Property::optional("size", PropertyType::Integer, ""),
-            ],
-            outputs: vec![],
-        }
-    }
-
-    fn object(value: Value) -> Properties {
-        value.as_object().cloned().unwrap()
-    }
-
-    #[test]
-    fn check_reports_unknown_missing_and_mistyped_properties_together() {
-        let failures = check_against(&schema(), &object(json!({"size": "big", "colour": 1})));
-        let properties: Vec<_> = failures.iter().map(|failure| failure.property.as_str()).collect();
-        assert_eq!(properties, ["colour", "name", "size"]);
-    }
-
-    #[test]
-    fn a_number_that_went_over_the_wire_is_still_the_same_number() {
-        let request = DiffRequest {
-            id: "x".to_owned(),
-            old_inputs: object(json!({"name": "a", "size": 1.0})),
-            old_outputs: Properties::new(),
-            new_inputs: object(json!({"name": "a", "size": 1})),
-        };
-        assert_eq!(differences(&schema(), &request), Diff::default());
-    }
 
     #[test]
     fn whole_numbers_from_the_wire_parse_as_integers() {
@@ -315,20 +221,8 @@ mod tests {
             size: u64,
             ratio: f64,
         }
-        let thing: Thing = parse(&object(json!({"size": 3.0, "ratio": 2.0}))).unwrap();
+        let wire = json!({"size": 3.0, "ratio": 2.0});
+        let thing: Thing = parse(wire.as_object().unwrap()).unwrap();
         assert_eq!((thing.size, thing.ratio), (3, 2.0));
-    }
-
-    #[test]
-    fn only_properties_that_say_so_replace() {
-        let request = DiffRequest {
-            id: "x".to_owned(),
-            old_inputs: object(json!({"name": "a", "size": 1})),
-            old_outputs: Properties::new(),
-            new_inputs: object(json!({"name": "b"})),
-        };
-        let diff = differences(&schema(), &request);
-        assert_eq!(diff.changed, ["name", "size"]);
-        assert_eq!(diff.replaces, ["name"]);
     }
 }

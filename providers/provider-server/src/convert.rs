@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use automation::Value;
 use automation::value::{from_struct, to_struct};
 use prost_types::Struct;
-use provider_api::{Properties, ResourceSchema};
+use provider_api::{Properties, Property, PropertyType, ResourceSchema};
 
 /// Properties as they came, with their marks.
 #[derive(Debug, Clone, Default)]
@@ -29,18 +29,7 @@ impl Marked {
     /// The inputs as they become the goal: nulls are absent, defaults are filled in, and what the schema
     /// calls secret is secret, also when the program sent it plain.
     pub fn normalized(mut self, schema: &ResourceSchema) -> Self {
-        self.0.retain(|_, value| *value != Value::Null);
-        for input in &schema.inputs {
-            if let Some(default) = input.default.filter(|_| !self.0.contains_key(input.name)) {
-                self.0.insert(input.name.to_owned(), Value::from(input.kind.read(default)));
-            }
-            if input.secret
-                && let Some(value) = self.0.get_mut(input.name)
-                && !matches!(value, Value::Secret(_))
-            {
-                *value = Value::Secret(Box::new(value.clone()));
-            }
-        }
+        normalize(&schema.inputs, &mut self.0);
         self
     }
 
@@ -80,13 +69,44 @@ impl Marked {
     }
 }
 
+/// What is secret inside of an output hides all of it: outputs have no marks of their own to say where.
 fn declares_secret(schema: &ResourceSchema, name: &str) -> bool {
-    schema.inputs.iter().chain(&schema.outputs).any(|property| property.name == name && property.secret)
+    let mut properties = schema.inputs.iter().chain(&schema.outputs);
+    properties.any(|property| property.name == name && property.has_secrets())
+}
+
+fn normalize(properties: &[Property], values: &mut BTreeMap<String, Value>) {
+    values.retain(|_, value| *value != Value::Null);
+    for property in properties {
+        if let Some(default) = property.default.filter(|_| !values.contains_key(property.name)) {
+            values.insert(property.name.to_owned(), Value::from(property.kind.read(default)));
+        }
+        let Some(value) = values.get_mut(property.name) else { continue };
+        normalize_inside(property.kind, value);
+        if property.secret && !matches!(value, Value::Secret(_)) {
+            *value = Value::Secret(Box::new(value.clone()));
+        }
+    }
+}
+
+fn normalize_inside(kind: PropertyType, value: &mut Value) {
+    match (kind, value) {
+        (kind, Value::Secret(inner)) => normalize_inside(kind, inner),
+        (kind, Value::Output { value, .. }) => normalize_inside(kind, value),
+        (PropertyType::List(of), Value::List(items)) => {
+            items.iter_mut().for_each(|item| normalize_inside(*of, item));
+        }
+        (PropertyType::Map(of), Value::Object(entries)) => {
+            entries.values_mut().for_each(|value| normalize_inside(*of, value));
+        }
+        (PropertyType::Object(of), Value::Object(entries)) => normalize(of.properties, entries),
+        _ => {}
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use provider_api::{Property, PropertyType};
+    use provider_api::ObjectType;
 
     use super::*;
 
@@ -132,6 +152,32 @@ mod tests {
             marked(&[("size", Value::Number(5.0)), ("token", Value::secret("t"))]).normalized(&schema);
         let goal = from_struct(Some(&chosen.write()));
         assert_eq!((&goal["size"], &goal["token"]), (&Value::Number(5.0), &Value::secret("t")));
+    }
+
+    #[test]
+    fn defaults_and_secrets_inside_of_an_input_are_filled_in_and_hidden_where_they_are() {
+        const KEY: ObjectType = ObjectType {
+            name: "Key",
+            description: "",
+            properties: &[
+                Property::required("value", PropertyType::String, "").secret(),
+                Property::optional("bits", PropertyType::Integer, "").default("256"),
+                Property::optional("note", PropertyType::String, ""),
+            ],
+        };
+        const KEYS: PropertyType = PropertyType::List(&PropertyType::Object(&KEY));
+        let schema = ResourceSchema { inputs: vec![Property::required("keys", KEYS, "")], ..schema() };
+        let given = serde_json::json!([{ "value": "k", "note": null }]);
+        let goal = marked(&[("keys", Value::from(given.clone()))]).normalized(&schema);
+        let expected = BTreeMap::from([
+            ("value".to_owned(), Value::secret("k")),
+            ("bits".to_owned(), Value::Number(256.0)),
+        ]);
+        assert_eq!(goal.0["keys"], Value::List(vec![Value::Object(expected)]));
+        // A program that did not ask, as a refresh, hides the whole of it.
+        let outputs = serde_json::json!({ "keys": given });
+        let written = marked(&[]).outputs(&schema, outputs.as_object().cloned().unwrap());
+        assert!(matches!(from_struct(Some(&written))["keys"], Value::Secret(_)));
     }
 
     #[test]

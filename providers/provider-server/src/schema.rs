@@ -3,9 +3,10 @@
 
 mod example;
 mod functions;
+mod types;
 
 use automation::versions::{NODEJS, PYTHON};
-use provider_api::{Property, PropertyType, ResourceSchema};
+use provider_api::{Property, ResourceSchema};
 use serde_json::{Map, Value, json};
 
 use crate::config::{self, Variable};
@@ -37,7 +38,7 @@ pub fn package_schema(registry: &Registry) -> Value {
             "inputProperties": settings,
             "properties": settings,
         },
-        "types": functions::types(),
+        "types": types(registry),
         "resources": resources,
         "functions": functions::functions(),
     })
@@ -93,14 +94,21 @@ fn setting(variable: &Variable) -> Value {
     json!({ "type": "string", "description": description + "." })
 }
 
+/// Those of functions' answers, and those that resources name.
+fn types(registry: &Registry) -> Map<String, Value> {
+    functions::types().into_iter().chain(types::named(registry.types())).collect()
+}
+
 fn resource(schema: &ResourceSchema) -> Value {
     let required = |properties: &[Property]| -> Vec<&'static str> {
         properties.iter().filter(|property| property.required).map(|property| property.name).collect()
     };
     // Inputs come back as outputs, so both are properties of the resource.
     let all: Vec<Property> = schema.inputs.iter().chain(&schema.outputs).cloned().collect();
+    let module = types::module(schema);
     let described = |properties: &[Property], inputs: bool| -> Map<String, Value> {
-        properties.iter().map(|property| (property.name.to_owned(), describe(property, inputs))).collect()
+        let described = |property| types::property(module, property, inputs);
+        properties.iter().map(|property| (property.name.to_owned(), described(property))).collect()
     };
     json!({
         "description": format!("{}\n\n{}", schema.description, example::of(schema)),
@@ -109,30 +117,4 @@ fn resource(schema: &ResourceSchema) -> Value {
         "properties": described(&all, false),
         "required": required(&all),
     })
-}
-
-fn describe(property: &Property, input: bool) -> Value {
-    let mut described = match property.kind {
-        PropertyType::String => json!({ "type": "string" }),
-        PropertyType::Integer => json!({ "type": "integer" }),
-        PropertyType::Number => json!({ "type": "number" }),
-        PropertyType::Boolean => json!({ "type": "boolean" }),
-        PropertyType::StringMap => json!({ "type": "object", "additionalProperties": { "type": "string" } }),
-        PropertyType::StringList => json!({ "type": "array", "items": { "type": "string" } }),
-    };
-    if let Some(map) = described.as_object_mut() {
-        map.insert("description".to_owned(), property.description.into());
-        if property.secret {
-            map.insert("secret".to_owned(), true.into());
-        }
-        if property.replaces {
-            map.insert("willReplaceOnChanges".to_owned(), true.into());
-        }
-        // SDKs know defaults of these only; `Check` fills in the others.
-        let plain = !matches!(property.kind, PropertyType::StringMap | PropertyType::StringList);
-        if let Some(default) = property.default.filter(|_| input && plain) {
-            map.insert("default".to_owned(), property.kind.read(default));
-        }
-    }
-    described
 }

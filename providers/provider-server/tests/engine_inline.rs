@@ -89,6 +89,68 @@ async fn yaml_and_inline_of_one_stack_agree_in_plan_and_in_state() {
     assert!(after.is_unchanged(), "{:?}", after.changes);
 }
 
+fn with_mounts(mode: &str) -> Declared {
+    let mount = Expr::object([
+        ("target", Expr::output("home", "address")),
+        ("mode", mode.into()),
+        ("options", Expr::object([("depth", 2.into())])),
+        ("key", "canary-7c1".into()),
+    ]);
+    let mut declared = Declared {
+        resources: vec![
+            Declaration::new("home", "pilot:test:Thing").input("label", "first"),
+            Declaration::new("instance", "pilot:test:Thing")
+                .input("label", "second")
+                .input("mounts", Expr::List(vec![mount])),
+        ],
+        ..Declared::default()
+    };
+    declared.outputs.insert("mounts".to_owned(), Expr::output("instance", "mounts"));
+    declared
+}
+
+#[tokio::test]
+async fn values_inside_of_an_input_may_be_of_other_resources_and_secret_inline_and_in_yaml() {
+    let world = World::new().await;
+    let stack = world.stack("rt-nested").await;
+    let plan = stack.preview(world.program("rt-nested", with_mounts("read-only"))).await.unwrap();
+    assert_eq!(plan.changes["create"], 3);
+    let update = stack.up(world.program("rt-nested", with_mounts("read-only"))).await.unwrap();
+    let mounts = update.outputs["mounts"].reveal();
+    assert_eq!(mounts[0]["target"], "address-of-first");
+    assert_eq!(mounts[0]["options"]["depth"], 2);
+    assert!(!world.grep_state("canary-7c1"), "the schema says that it is secret");
+    assert_eq!(world.cloud.log(), ["create first", "create second"]);
+
+    // Pulumi YAML holds the program against the schema with its types.
+    let project = world.yaml_project("rt-nested", with_mounts("read-only"));
+    let preview = world.pulumi(&project, &["preview", "--expect-no-changes", "--stack", "rt-nested"]).await;
+    assert!(preview.status.success(), "{}", String::from_utf8_lossy(&preview.stdout));
+
+    let changed = stack.up(world.program("rt-nested", with_mounts("read-write"))).await.unwrap();
+    assert_eq!(changed.summary.changes.get("update"), Some(&1), "{:?}", changed.summary);
+    let error = stack.up(world.program("rt-nested", with_mounts("write-only"))).await.unwrap_err();
+    assert!(error.to_string().contains("mounts[0].mode"), "{error}");
+    stack.destroy(world.program("rt-nested", with_mounts("read-write"))).await.unwrap();
+}
+
+#[tokio::test]
+async fn sdks_have_the_types_that_properties_name() {
+    let world = World::new().await;
+    let folder = world.sdks().await;
+    for (file, expected) in [
+        ("nodejs/types/input.ts", "interface MountArgs {"),
+        ("nodejs/types/enums/test/index.ts", "ReadOnly: \"read-only\""),
+        ("python/pulumi_pilot/test/_inputs.py", "class MountArgs:"),
+        ("go/test/pulumiTypes.go", "type MountArray []MountInput"),
+        ("go/test/pulumiEnums.go", "ModeReadOnly"),
+    ] {
+        let text =
+            std::fs::read_to_string(folder.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+        assert!(text.contains(expected), "{file} has no {expected:?}");
+    }
+}
+
 fn pretty_eq(left: &serde_json::Value, right: &serde_json::Value) {
     let text = |value| serde_json::to_string_pretty(value).unwrap();
     assert_eq!(text(left), text(right));

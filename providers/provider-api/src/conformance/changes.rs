@@ -44,10 +44,12 @@ pub async fn a_new_generation_changes_in_place_and_keeps_the_instance(bench: &Be
 }
 
 fn is_needed_by_the_home(stack: &Stack, name: &str) -> bool {
-    stack.declared.resources.iter().filter(|other| other.protect).any(|other| {
-        let mut inputs = other.inputs.values();
-        inputs.any(|input| matches!(input, Expr::Output { resource, .. } if resource == name))
-    })
+    stack
+        .declared
+        .resources
+        .iter()
+        .filter(|other| other.protect)
+        .any(|other| other.inputs.values().any(|input| input.references().contains(name)))
 }
 
 /// Whoever takes it for a home that is there begins an empty one without a word.

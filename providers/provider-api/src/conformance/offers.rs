@@ -1,12 +1,12 @@
 //! Cases about what users and operators read before they choose.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use contracts::ErrorCode;
 
 use crate::conformance::{Bench, Stack};
-use crate::{Description, Property, RuntimeSpec, Setting};
+use crate::{Description, Property, PropertyType, RuntimeSpec, Setting};
 
 /// Nobody rents an instance for more than this an hour; a price above it is in another unit.
 const DEAREST_MICRO_USD: u32 = 100_000_000;
@@ -88,6 +88,43 @@ fn schemas(bench: &Bench, described: &Description) {
         for Property { name, description, .. } in schema.inputs.iter().chain(&schema.outputs) {
             says_something(&format!("{} of {}", name, schema.token), description);
         }
+    }
+    let mut types = BTreeMap::new();
+    for schema in &schemas {
+        let own = schema.token.rsplit(':').next().unwrap_or_default();
+        types.insert(own, None);
+    }
+    for property in schemas.iter().flat_map(|schema| schema.inputs.iter().chain(&schema.outputs)) {
+        named_types(property.kind, &mut types);
+    }
+}
+
+/// What a property's type is called is a name of the whole module.
+fn named_types(kind: PropertyType, types: &mut BTreeMap<&'static str, Option<PropertyType>>) {
+    let (name, description) = match kind {
+        PropertyType::List(of) | PropertyType::Map(of) => return named_types(*of, types),
+        PropertyType::Object(of) => (of.name, of.description),
+        PropertyType::Enum(of) => (of.name, of.description),
+        _ => return,
+    };
+    says_something(name, description);
+    assert!(name.starts_with(|first: char| first.is_ascii_uppercase()), "{name} is not in PascalCase");
+    let other = types.insert(name, Some(kind));
+    assert!(other.is_none_or(|other| other == Some(kind)), "{name} is the name of two types");
+    match kind {
+        PropertyType::Object(of) => {
+            all_different(name, of.properties.iter().map(|property| property.name));
+            for property in of.properties {
+                says_something(&format!("{} of {name}", property.name), property.description);
+                assert!(!property.replaces, "{} of {name} cannot replace by itself", property.name);
+                named_types(property.kind, types);
+            }
+        }
+        PropertyType::Enum(of) => {
+            all_different(name, of.values.iter().map(|(value, _)| *value));
+            of.values.iter().for_each(|(value, meaning)| says_something(value, meaning));
+        }
+        _ => {}
     }
 }
 

@@ -97,6 +97,10 @@ impl Stack {
                     .unwrap_or_else(|| panic!("{resource} has no output {property}"))
                     .clone()
             }
+            Expr::List(items) => items.iter().map(|item| self.resolve(item)).collect(),
+            Expr::Object(entries) => {
+                entries.iter().map(|(name, value)| (name.clone(), self.resolve(value))).collect()
+            }
         }
     }
 

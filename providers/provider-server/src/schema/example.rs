@@ -1,10 +1,14 @@
 //! A resource type's example in four languages, from the values that its properties name. Generators of
 //! documentation take the one of their language.
 
+mod literals;
+
 use provider_api::{Property, PropertyType, ResourceSchema};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use super::{GO_MODULE, NODE_PACKAGE, PYTHON_PACKAGE, identifier};
+pub(super) use literals::pascal;
+use literals::snake;
 
 /// The section that Pulumi's tools look for in a description.
 pub(super) fn of(schema: &ResourceSchema) -> String {
@@ -59,7 +63,9 @@ impl<'a> Example<'a> {
     fn python(&self) -> String {
         let inputs = self.inputs.iter();
         let inputs: String = inputs
-            .map(|(input, value)| format!(",\n    {}={}", snake(input.name), python_literal(value)))
+            .map(|(input, value)| {
+                format!(",\n    {}={}", snake(input.name), literals::python(input.kind, value))
+            })
             .collect();
         let (name, module, kind) = (&self.name, &self.module, self.kind);
         format!(
@@ -70,7 +76,10 @@ impl<'a> Example<'a> {
     fn go(&self) -> String {
         let inputs = self.inputs.iter();
         let inputs: String = inputs
-            .map(|(input, value)| format!("\t{}: {},\n", pascal(input.name), go_literal(value)))
+            .map(|(input, value)| {
+                let value = literals::go(&self.module, input.kind, value);
+                format!("\t{}: {value},\n", pascal(input.name))
+            })
             .collect();
         let (name, module, kind) = (&self.name, &self.module, self.kind);
         format!(
@@ -88,57 +97,31 @@ impl<'a> Example<'a> {
 
 /// What the author wrote, else something of the right type.
 fn value(property: &Property) -> Value {
-    let fallback = match property.kind {
-        PropertyType::String => property.name,
-        PropertyType::Integer | PropertyType::Number => "1",
-        PropertyType::Boolean => "true",
-        PropertyType::StringMap => r#"{"key":"value"}"#,
-        PropertyType::StringList => r#"["value"]"#,
-    };
-    property.kind.read(property.example.or(property.default).unwrap_or(fallback))
+    let written = property.example.or(property.default);
+    written.map_or_else(|| likely(property.name, property.kind), |text| property.kind.read(text))
 }
 
-fn python_literal(value: &Value) -> String {
-    match value {
-        Value::Bool(true) => "True".to_owned(),
-        Value::Bool(false) => "False".to_owned(),
-        other => other.to_string(),
-    }
-}
-
-fn go_literal(value: &Value) -> String {
-    match value {
-        Value::String(_) => format!("pulumi.String({value})"),
-        Value::Bool(_) => format!("pulumi.Bool({value})"),
-        Value::Number(number) if number.is_i64() || number.is_u64() => format!("pulumi.Int({value})"),
-        Value::Number(_) => format!("pulumi.Float64({value})"),
-        Value::Array(items) => {
-            let items: Vec<String> = items.iter().map(go_literal).collect();
-            format!("pulumi.StringArray{{{}}}", items.join(", "))
+fn likely(name: &str, kind: PropertyType) -> Value {
+    match kind {
+        PropertyType::String => name.into(),
+        PropertyType::Integer | PropertyType::Number => 1.into(),
+        PropertyType::Boolean => true.into(),
+        PropertyType::List(PropertyType::String) => json!(["value"]),
+        PropertyType::Map(PropertyType::String) => json!({ "key": "value" }),
+        PropertyType::List(of) => json!([likely(name, *of)]),
+        PropertyType::Map(of) => json!({ "key": likely(name, *of) }),
+        PropertyType::Enum(of) => of.values.first().map_or(name, |(value, _)| value).into(),
+        PropertyType::Object(of) => {
+            let shown = of.properties.iter().filter(|part| part.required || part.example.is_some());
+            shown.map(|part| (part.name.to_owned(), value(part))).collect::<Map<_, _>>().into()
         }
-        Value::Object(entries) => {
-            let entries = entries.iter().map(|(key, value)| format!("{key:?}: {}", go_literal(value)));
-            format!("pulumi.StringMap{{{}}}", entries.collect::<Vec<_>>().join(", "))
-        }
-        Value::Null => "nil".to_owned(),
     }
-}
-
-fn snake(name: &str) -> String {
-    let parts = name.chars().flat_map(|letter| {
-        let lower = letter.to_ascii_lowercase();
-        letter.is_ascii_uppercase().then_some('_').into_iter().chain([lower])
-    });
-    parts.collect()
-}
-
-fn pascal(name: &str) -> String {
-    let mut letters = name.chars();
-    letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use provider_api::{EnumType, ObjectType};
+
     use super::*;
 
     fn schema() -> ResourceSchema {
@@ -148,7 +131,7 @@ mod tests {
             inputs: vec![
                 Property::required("homeName", PropertyType::String, "").example("demo"),
                 Property::optional("size", PropertyType::Integer, ""),
-                Property::optional("labels", PropertyType::StringMap, "").example(r#"{"team":"a"}"#),
+                Property::optional("labels", PropertyType::STRING_MAP, "").example(r#"{"team":"a"}"#),
             ],
             outputs: vec![],
         }
@@ -163,7 +146,7 @@ mod tests {
                 .typescript()
                 .contains("new pilot.testcloud.Thing(\"thing\", {\n    homeName: \"demo\",\n")
         );
-        assert!(example.python().contains("home_name=\"demo\",\n    labels={\"team\":\"a\"})"));
+        assert!(example.python().contains("home_name=\"demo\",\n    labels={\"team\": \"a\"})"));
         assert!(example.go().contains("HomeName: pulumi.String(\"demo\")"));
         assert!(example.go().contains("Labels: pulumi.StringMap{\"team\": pulumi.String(\"a\")}"));
         assert!(
@@ -172,5 +155,30 @@ mod tests {
                 .contains("type: pilot:test-cloud:Thing\n    properties:\n      homeName: \"demo\"\n")
         );
         assert!(!of(&schema).contains("size"));
+    }
+    #[test]
+    fn objects_and_choices_are_written_as_each_language_has_them() {
+        const MODE: EnumType = EnumType { name: "Mode", description: "", values: &[("read-only", "")] };
+        const MOUNT: ObjectType = ObjectType {
+            name: "Mount",
+            description: "",
+            properties: &[
+                Property::required("hostPath", PropertyType::String, ""),
+                Property::required("modes", PropertyType::List(&PropertyType::Enum(&MODE)), ""),
+                Property::optional("labels", PropertyType::STRING_MAP, "").example(r#"{"aB":"c"}"#),
+            ],
+        };
+        let mounts = PropertyType::List(&PropertyType::Object(&MOUNT));
+        let schema = ResourceSchema { inputs: vec![Property::required("mounts", mounts, "")], ..schema() };
+        let example = Example::of(&schema);
+        let json = r#"[{"hostPath":"hostPath","labels":{"aB":"c"},"modes":["read-only"]}]"#;
+        assert!(example.typescript().contains(&format!("mounts: {json}")), "{}", example.typescript());
+        assert!(example.yaml().contains(&format!("mounts: {json}")));
+        let python = r#"mounts=[{"host_path": "hostPath", "labels": {"aB": "c"}, "modes": ["read-only"]}]"#;
+        assert!(example.python().contains(python), "{}", example.python());
+        let go = "Mounts: testcloud.MountArray{&testcloud.MountArgs{HostPath: pulumi.String(\"hostPath\"), \
+                  Labels: pulumi.StringMap{\"aB\": pulumi.String(\"c\")}, \
+                  Modes: testcloud.ModeArray{testcloud.Mode(\"read-only\")}}}";
+        assert!(example.go().contains(go), "{}", example.go());
     }
 }

@@ -19,8 +19,8 @@ pub(super) fn functions() -> Value {
     })
 }
 
-pub(super) fn types() -> Value {
-    json!({
+pub(super) fn types() -> Map<String, Value> {
+    let types = json!({
         "pilot:index:ProviderInfo": object("A module that can run instances.", &[
             ("name", text("The word in `pilot:NAME:Type`.")),
             ("summary", text("What an instance is there.")),
@@ -48,7 +48,8 @@ pub(super) fn types() -> Value {
             ("snapshot", flag("Its home can be saved and brought back.")),
             ("image", flag("Each workspace has an image of its own.")),
         ], &[]),
-    })
+    });
+    types.as_object().cloned().unwrap_or_default()
 }
 
 fn object(description: &str, properties: &[(&str, Value)], optional: &[&str]) -> Value {
@@ -101,7 +102,7 @@ mod tests {
             ("Capabilities", json!(ProviderCapabilities::default())),
         ] {
             let types = types();
-            let declared = types[format!("pilot:index:{name}")]["properties"].as_object().unwrap();
+            let declared = types[&format!("pilot:index:{name}")]["properties"].as_object().unwrap();
             let sent = sent.as_object().unwrap();
             assert!(declared.keys().eq(sent.keys()), "{name}: {declared:?} {sent:?}");
         }

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use automation::{Backend, Cli, Context, Outputs, Program, ProgramError, Stack, Workspace};
 use contracts::ErrorCode;
 use provider_api::{
-    CreateRequest, Created, Declared, DeleteRequest, Properties, Property, PropertyType, ProviderError,
-    ReadRequest, ReadState, Resource, ResourceSchema, UpdateRequest,
+    CreateRequest, Created, Declared, DeleteRequest, EnumType, ObjectType, Properties, Property,
+    PropertyType, ProviderError, ReadRequest, ReadState, Resource, ResourceSchema, UpdateRequest,
 };
 use provider_server::{Registry, Server};
 use serde_json::Value;
@@ -70,13 +70,29 @@ impl World {
         folder
     }
 
+    /// The folder with the SDKs that Pulumi makes from the schema.
+    pub async fn sdks(&self) -> PathBuf {
+        let registry = Registry::of([Arc::new(self.cloud.clone()) as Arc<dyn Resource>]);
+        let schema = self.folder.path().join("schema.json");
+        std::fs::write(&schema, registry.schema()).unwrap();
+        let folder = self.folder.path().join("sdks");
+        let (schema, out) = (schema.to_str().unwrap(), folder.to_str().unwrap());
+        for language in ["nodejs", "python", "go"] {
+            let words = ["package", "gen-sdk", schema, "--language", language, "--out", out];
+            let made = self.pulumi(self.folder.path(), &words).await;
+            assert!(made.status.success(), "{language}: {}", String::from_utf8_lossy(&made.stderr));
+        }
+        folder
+    }
+
     pub async fn pulumi(&self, folder: &std::path::Path, args: &[&str]) -> std::process::Output {
-        let tools = self.cli.path().parent().unwrap().display().to_string();
+        let programs = self.cli.path().parent().unwrap().display().to_string();
+        let languages = tools::languages().display().to_string();
         tokio::process::Command::new(self.cli.path())
             .args(args)
             .args(["--non-interactive", "--color", "never"])
             .current_dir(folder)
-            .env("PATH", format!("{tools}:/usr/bin:/bin"))
+            .env("PATH", format!("{programs}:{languages}:/usr/bin:/bin"))
             .env("PULUMI_HOME", self.folder.path().join("home"))
             .env("PULUMI_BACKEND_URL", self.workspace.backend().url())
             .env("PULUMI_CONFIG_PASSPHRASE_FILE", self.folder.path().join("passphrase"))
@@ -117,6 +133,24 @@ pub fn normalized(export: &Value) -> Value {
     normal::normalized(export["deployment"]["resources"].as_array().unwrap())
 }
 
+/// With a choice, a reference and a secret inside.
+const MOUNT: ObjectType = ObjectType {
+    name: "Mount",
+    description: "A folder of these tests.",
+    properties: &[
+        Property::required("target", PropertyType::String, "Where it is seen."),
+        Property::optional("mode", PropertyType::Enum(&MODE), "What may be done."),
+        Property::optional("options", PropertyType::Map(&PropertyType::Integer), "More."),
+        Property::optional("key", PropertyType::String, "Opens it.").secret(),
+    ],
+};
+
+const MODE: EnumType = EnumType {
+    name: "Mode",
+    description: "What may be done with a folder.",
+    values: &[("read-only", "Nobody changes it."), ("read-write", "Everybody does.")],
+};
+
 /// A resource type whose behaviour follows its label, and a record of what was done.
 #[derive(Clone, Default)]
 pub struct Cloud(Arc<Mutex<Vec<String>>>);
@@ -155,6 +189,11 @@ impl Resource for Cloud {
                 Property::required("label", PropertyType::String, "Decides what happens.").replaces(),
                 Property::optional("after", PropertyType::String, "Another's address."),
                 Property::optional("token", PropertyType::String, "A secret."),
+                Property::optional(
+                    "mounts",
+                    PropertyType::List(&PropertyType::Object(&MOUNT)),
+                    "Folders of others.",
+                ),
             ],
             outputs: vec![Property::required("address", PropertyType::String, "Where it is.")],
         }
