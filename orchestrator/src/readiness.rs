@@ -30,6 +30,8 @@ pub struct Target<'a> {
     pub provider: &'a dyn Provider,
     pub runtime: &'a RuntimeRef,
     pub timeout: Duration,
+    /// Told what it waits for outside, when that is known and each time that it is something else.
+    pub tell: &'a (dyn Fn(&str) + Send + Sync),
 }
 
 /// Waits until the backend answers anything.
@@ -77,29 +79,32 @@ async fn wait(
     let deadline = Instant::now() + target.timeout.min(LONGEST);
     // A look that begins in time may end: that the instance is not ready says more than that nobody could look.
     let looked = deadline + PROBE_TIMEOUT;
-    let mut endpoint = address(target, looked).await?;
+    let mut place = Place::default();
+    place.look(target, looked).await?;
     let mut asked = 0;
     loop {
-        match probe(client, &endpoint).await {
-            Some(health) if health.identity.runtime_id != target.runtime.runtime_id => {
+        match place.probe(client).await {
+            Some((health, endpoint)) if health.identity.runtime_id != target.runtime.runtime_id => {
                 let detail =
                     format!("Another instance, {}, answers at {endpoint}.", health.identity.runtime_id);
                 return Err(Problem::new(ErrorCode::PortInUse, detail));
             }
-            Some(health) if health.status == HealthStatus::Failed => {
+            Some((health, _)) if health.status == HealthStatus::Failed => {
                 return Err(boot_failure(target, health).await);
             }
-            Some(health) if enough(&health) => return Ok(endpoint),
+            Some((health, endpoint)) if enough(&health) => return Ok(endpoint.clone()),
             _ => {}
         }
         asked += 1;
         if asked % STATUS_EVERY == 0 {
             match steady(looked, || lifecycle.status(target.runtime)).await? {
-                RunStatus::Running => endpoint = address(target, looked).await?,
+                RunStatus::Running => place.look(target, looked).await?,
+                RunStatus::Pending { reason } => place.waits_for(reason, target),
                 stopped => return Err(stopped_while_booting(target, stopped).await),
             }
         }
         if Instant::now() >= deadline {
+            let missing = place.waits_for.as_deref().unwrap_or(missing);
             let detail = format!("The instance was not ready after {:?}: {missing}.", target.timeout);
             return Err(with_log(target, Problem::new(ErrorCode::InstanceNotReady, detail)).await.with_action(
                 "Read the log above, then start the workspace again or delete it; its data is kept until then.",
@@ -109,24 +114,52 @@ async fn wait(
     }
 }
 
-/// Where it is reached. One that has ended has no address and never will, however often it is asked.
-async fn address(target: &Target<'_>, looked: Instant) -> Result<Endpoint, Problem> {
-    let lifecycle = target.provider.lifecycle();
-    let ask = || async {
-        match lifecycle.endpoint(target.runtime).await {
-            Err(error) if error.code == ErrorCode::WorkspaceNotReady => {
-                match lifecycle.status(target.runtime).await? {
-                    RunStatus::Running => Err(error),
-                    stopped => Ok(Err(stopped)),
+/// What is known of where it is.
+#[derive(Default)]
+struct Place {
+    endpoint: Option<Endpoint>,
+    /// Why it cannot run yet.
+    waits_for: Option<String>,
+}
+
+impl Place {
+    /// Asks where it is reached. One that has ended has no address and never will, however often it is asked; one that cannot
+    /// run yet will.
+    async fn look(&mut self, target: &Target<'_>, looked: Instant) -> Result<(), Problem> {
+        let lifecycle = target.provider.lifecycle();
+        let ask = || async {
+            match lifecycle.endpoint(target.runtime).await {
+                Err(error) if error.code == ErrorCode::WorkspaceNotReady => {
+                    match lifecycle.status(target.runtime).await? {
+                        RunStatus::Running => Err(error),
+                        other => Ok(Err(other)),
+                    }
                 }
+                found => found.map(Ok),
             }
-            found => found.map(Ok),
+        };
+        match steady(looked, ask).await? {
+            Ok(endpoint) => {
+                // What the gateway would not use is not ready, and the same judge says so now.
+                endpoint.usable()?;
+                *self = Place { endpoint: Some(endpoint), waits_for: None };
+            }
+            Err(RunStatus::Pending { reason }) => self.waits_for(reason, target),
+            Err(stopped) => return Err(stopped_while_booting(target, stopped).await),
         }
-    };
-    match steady(looked, ask).await? {
-        // What the gateway would not use is not ready, and the same judge says so now.
-        Ok(endpoint) => endpoint.usable().map(|_| endpoint),
-        Err(stopped) => Err(stopped_while_booting(target, stopped).await),
+        Ok(())
+    }
+
+    fn waits_for(&mut self, reason: String, target: &Target<'_>) {
+        if self.waits_for.as_ref() != Some(&reason) {
+            (target.tell)(&reason);
+            self.waits_for = Some(reason);
+        }
+    }
+
+    async fn probe(&self, client: &reqwest::Client) -> Option<(RuntimeHealth, &Endpoint)> {
+        let endpoint = self.endpoint.as_ref()?;
+        probe(client, endpoint).await.map(|health| (health, endpoint))
     }
 }
 
@@ -145,7 +178,10 @@ async fn stopped_while_booting(target: &Target<'_>, status: RunStatus) -> Proble
     let how = match status {
         RunStatus::Suspended => "it was suspended".to_owned(),
         RunStatus::Stopped { exit_code: Some(code) } => format!("it ended with exit code {code}"),
-        _ => "it is not running any more".to_owned(),
+        RunStatus::Stopped { exit_code: None }
+        | RunStatus::Absent
+        | RunStatus::Running
+        | RunStatus::Pending { .. } => "it is not running any more".to_owned(),
     };
     let problem =
         Problem::new(ErrorCode::InstanceFailed, format!("The instance stopped while booting: {how}."));
@@ -207,12 +243,42 @@ mod tests {
         let (provider, runtime) = (bench.provider.as_ref(), stack.runtime());
         provider.lifecycle().stop(&runtime, Duration::ZERO).await.unwrap();
         for timeout in [Duration::from_secs(60), Duration::MAX] {
-            let target = Target { provider, runtime: &runtime, timeout };
+            let target = Target { provider, runtime: &runtime, timeout, tell: &|_| {} };
             let began = Instant::now();
             let problem = ready(&client().unwrap(), &target).await.unwrap_err();
             assert_eq!(problem.code, ErrorCode::InstanceFailed, "{problem}");
             assert!(began.elapsed() < Duration::from_secs(20), "it waited {:?}", began.elapsed());
         }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_cannot_run_yet_is_waited_for_and_told() {
+        let bench = provider_fake::conformance::bench().await;
+        let mut stack = bench.stack();
+        stack.up().await;
+        let (provider, runtime) = (bench.provider.as_ref(), stack.runtime());
+        provider.lifecycle().stop(&runtime, Duration::ZERO).await.unwrap();
+        let faults = bench.faults.clone().unwrap();
+        faults.fill().await;
+        provider.lifecycle().start(&runtime).await.unwrap();
+        let (told, mut hears) = tokio::sync::mpsc::unbounded_channel();
+        let tell = |reason: &str| told.send(reason.to_owned()).unwrap();
+        let timeout = Duration::from_secs(2);
+        let target = Target { provider, runtime: &runtime, timeout, tell: &tell };
+        let problem = ready(&client().unwrap(), &target).await.unwrap_err();
+        assert_eq!(problem.code, ErrorCode::InstanceNotReady);
+        assert!(problem.detail.contains("no room"), "{problem}");
+        assert!(hears.try_recv().unwrap().contains("no room"));
+        assert!(hears.try_recv().is_err(), "it was told once");
+
+        let target = Target { timeout: Duration::from_secs(60), ..target };
+        let room = async {
+            hears.recv().await;
+            faults.heal().await;
+        };
+        let client = client().unwrap();
+        let (answer, ()) = tokio::join!(ready(&client, &target), room);
+        assert_eq!(answer.unwrap(), provider.lifecycle().endpoint(&runtime).await.unwrap());
     }
 
     #[tokio::test]

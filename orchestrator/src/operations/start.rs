@@ -63,7 +63,7 @@ pub async fn as_desired(run: &Arc<Run>, row: &WorkspaceRow) -> Result<(), Proble
         return self::run(run).await;
     }
     match status(run, row).await? {
-        RunStatus::Running => stop::run(run).await,
+        RunStatus::Running | RunStatus::Pending { .. } => stop::run(run).await,
         _ => Ok(()),
     }
 }
@@ -106,11 +106,13 @@ pub async fn boot(run: &Arc<Run>, row: &WorkspaceRow) -> Result<(), Problem> {
     let provider = run.provider(row)?;
     let (lifecycle, runtime) = (provider.lifecycle(), run.runtime());
     match status(run, row).await? {
-        RunStatus::Running => {}
+        RunStatus::Running | RunStatus::Pending { .. } => {}
         RunStatus::Suspended => limited("resume", lifecycle.resume(&runtime)).await?,
         RunStatus::Stopped { .. } | RunStatus::Absent => limited("start", lifecycle.start(&runtime)).await?,
     }
-    let target = Target { provider: provider.as_ref(), runtime: &runtime, timeout: run.parts.ready_timeout };
+    let tell = |reason: &str| run.say(Severity::Info, format!("The instance cannot run yet: {reason}."));
+    let timeout = run.parts.ready_timeout;
+    let target = Target { provider: provider.as_ref(), runtime: &runtime, timeout, tell: &tell };
     let booted = readiness::booted(&run.parts.probe, &target);
     run.only_waits();
     cancellable(run, booted).await?;

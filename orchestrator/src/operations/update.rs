@@ -5,7 +5,6 @@ use std::sync::Arc;
 use contracts::Problem;
 use contracts::operation::{Phase, Update};
 use contracts::workspace::Observed;
-use provider_api::RunStatus;
 
 use super::apply::apply;
 use super::run::Run;
@@ -39,7 +38,7 @@ async fn made(
     // With another image what runs is to end, and by itself rather than with what it runs in. A stop that was cut off here
     // goes on, also when its effect is there.
     let is_stopping = row.observed == Observed::Stopping;
-    if is_another(row, update) && (is_stopping || start::status(run, row).await? == RunStatus::Running) {
+    if is_another(row, update) && (is_stopping || start::status(run, row).await?.is_up()) {
         stop::run(run).await?;
     }
     shared::ensure(run, row).await?;

@@ -32,8 +32,10 @@ pub async fn look(
         // Before anything follows from it, it is asked for by itself: a list may be a moment behind.
         _ => lifecycle.status(&runtime).await,
     };
+    let mut waits_for = None;
     match status {
         Ok(RunStatus::Running) => {}
+        Ok(RunStatus::Pending { reason }) => waits_for = Some(reason),
         Ok(RunStatus::Stopped { .. }) => return Seen::Stopped,
         Ok(RunStatus::Suspended) => return Seen::Suspended,
         Ok(RunStatus::Absent) => {
@@ -53,6 +55,11 @@ pub async fn look(
     // That it runs at all is enough to know where it should not.
     if row.desired != Desired::Running {
         return unreachable("It runs.".to_owned());
+    }
+    if let Some(reason) = waits_for {
+        let detail = format!("The instance cannot run yet: {reason}.");
+        let action = "It runs by itself as soon as that has passed.";
+        return Seen::Unwell(Problem::new(ErrorCode::InstanceNotReady, detail).with_action(action), None);
     }
     if let Some(endpoint) = known
         && let Some(health) = readiness::probe(&reconciler.probe, &endpoint).await

@@ -52,6 +52,8 @@ pub(crate) struct Objects {
     pub networks: BTreeMap<String, Labels>,
     pub volumes: BTreeMap<String, Volume>,
     pub machines: BTreeMap<String, Machine>,
+    /// No machine that does not run has room to.
+    is_full: bool,
     last_version: u64,
 }
 
@@ -100,6 +102,8 @@ pub(crate) struct Machine {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Phase {
     Stopped,
+    /// It is to run as soon as there is room.
+    Pending,
     Running,
     Suspended,
 }
@@ -156,6 +160,11 @@ impl Spec {
 }
 
 impl Machine {
+    fn runs(&mut self, name: &str) {
+        self.phase = Phase::Running;
+        self.say(&format!("{name} runs {} in {}", self.spec.image, self.spec.region));
+    }
+
     fn say(&mut self, line: &str) {
         self.log.extend_from_slice(format!("{line}\n").as_bytes());
     }

@@ -146,4 +146,12 @@ impl Faults for World {
     async fn heal(&self) {
         self.0.heal();
     }
+
+    fn can_fill(&self) -> bool {
+        true
+    }
+
+    async fn fill(&self) {
+        self.0.fill();
+    }
 }

@@ -54,6 +54,7 @@ impl FakeLifecycle {
 fn run_status(phase: Phase) -> RunStatus {
     match phase {
         Phase::Running => RunStatus::Running,
+        Phase::Pending => RunStatus::Pending { reason: "the cloud has no room for its machine".to_owned() },
         Phase::Suspended => RunStatus::Suspended,
         Phase::Stopped => RunStatus::Stopped { exit_code: Some(0) },
     }

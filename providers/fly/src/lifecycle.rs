@@ -84,7 +84,11 @@ impl Lifecycle for FlyLifecycle {
             "stopped" | "failed" => RunStatus::Stopped { exit_code: machine.exit_code() },
             "created" | "destroying" => RunStatus::Stopped { exit_code: None },
             "suspended" => RunStatus::Suspended,
-            // On the way up, or not down yet.
+            // An image that its host has not is pulled then.
+            "starting" | "replacing" | "restarting" => {
+                RunStatus::Pending { reason: format!("its machine is {}", machine.state) }
+            }
+            // Not down yet.
             _ => RunStatus::Running,
         })
     }

@@ -45,6 +45,12 @@ impl RuntimeRef {
 pub enum RunStatus {
     /// Its own program runs; whether that answers is for others to see.
     Running,
+    /// It is to run and cannot yet, as while an image is pulled or no machine has room. It needs nothing but time: who waits
+    /// for it goes on waiting.
+    Pending {
+        /// What it waits for, in a few words, for its user.
+        reason: String,
+    },
     /// It exists and does not run; the exit code when the provider knows it.
     Stopped {
         /// Of the instance's own program.
@@ -56,6 +62,13 @@ pub enum RunStatus {
     Absent,
 }
 
+impl RunStatus {
+    /// It runs, or will without another start: what wants it down has to stop it.
+    pub fn is_up(&self) -> bool {
+        matches!(self, RunStatus::Running | RunStatus::Pending { .. })
+    }
+}
+
 /// Every method is idempotent and safe to repeat. A canceled call may still take effect; `status`
 /// tells. An error with an unknown outcome means exactly that.
 ///
@@ -65,7 +78,8 @@ pub enum RunStatus {
 #[async_trait]
 pub trait Lifecycle: Send + Sync {
     /// Boot files are delivered anew. Starting what runs is a success, and so is starting what is
-    /// suspended: it goes on where it was when it can, and boots when it cannot.
+    /// suspended: it goes on where it was when it can, and boots when it cannot. A success says that it is accepted: what
+    /// cannot run yet is [`RunStatus::Pending`].
     async fn start(&self, runtime: &RuntimeRef) -> Result<()>;
 
     /// Asks politely, then ends it when `grace` has passed. Stopping what does not run is a success.

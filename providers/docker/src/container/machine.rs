@@ -214,7 +214,9 @@ impl<'a> Machine<'a> {
         match status(&found) {
             RunStatus::Suspended => return Ok(()),
             RunStatus::Running => {}
-            RunStatus::Stopped { .. } | RunStatus::Absent => return Err(self.does_not_run(&found)),
+            RunStatus::Stopped { .. } | RunStatus::Pending { .. } | RunStatus::Absent => {
+                return Err(self.does_not_run(&found));
+            }
         }
         let docker = self.engine.docker().await?;
         match self.engine.ask("suspend the container", docker.pause_container(self.id(&found))).await {
@@ -238,7 +240,7 @@ impl<'a> Machine<'a> {
         match status(&found) {
             RunStatus::Suspended => self.unpause(self.id(&found)).await.map(|()| true),
             RunStatus::Running => Ok(true),
-            RunStatus::Stopped { .. } | RunStatus::Absent => Ok(false),
+            RunStatus::Stopped { .. } | RunStatus::Pending { .. } | RunStatus::Absent => Ok(false),
         }
     }
 
@@ -249,7 +251,7 @@ impl<'a> Machine<'a> {
             RunStatus::Running => {}
             // Frozen processes could not end by themselves.
             RunStatus::Suspended => self.unpause(self.id(&found)).await?,
-            RunStatus::Stopped { .. } | RunStatus::Absent => return Ok(()),
+            RunStatus::Stopped { .. } | RunStatus::Pending { .. } | RunStatus::Absent => return Ok(()),
         }
         let seconds = i32::try_from(grace.as_secs_f64().ceil() as i64).unwrap_or(i32::MAX);
         let limit = grace + STOP;

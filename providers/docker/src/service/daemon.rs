@@ -106,7 +106,7 @@ impl Daemon<'_> {
             RunStatus::Suspended => {
                 self.engine.ask("let the service go on", docker.unpause_container(id(&found))).await?;
             }
-            RunStatus::Stopped { .. } | RunStatus::Absent => {
+            RunStatus::Stopped { .. } | RunStatus::Pending { .. } | RunStatus::Absent => {
                 if let Some(health) = &health
                     && health.is_taken().await
                 {

@@ -151,7 +151,7 @@ impl Objects {
         }
         (machine.phase, machine.address, machine.instance) = (Phase::Stopped, None, None);
         match ran {
-            Phase::Running => self.start_machine(name, next, Files::default()),
+            Phase::Running | Phase::Pending => self.start_machine(name, next, Files::default()),
             // What its memory was of is gone.
             Phase::Suspended | Phase::Stopped => told(()),
         }
@@ -166,21 +166,56 @@ impl Objects {
         let disk = spec.volume;
         let home = &mut self.volume(&disk)?.files;
         home.extend(files);
-        let home = home.clone();
+        let is_full = self.is_full;
         let machine = self.machine(name)?;
         match (machine.phase, &machine.instance) {
             (Phase::Running, _) => return told(()),
-            (Phase::Suspended, Some(instance)) => instance.run().map_err(refused)?,
+            (Phase::Suspended, Some(instance)) => {
+                instance.run().map_err(refused)?;
+                machine.runs(name);
+            }
             _ => {
                 images::boots(&machine.spec.image)?;
-                let instance = Instance::boot(&machine.labels, &home).map_err(refused)?;
-                machine.address = Some(instance.address());
-                machine.instance = Some(Arc::new(instance));
+                machine.phase = Phase::Pending;
+                if is_full {
+                    machine.say(&format!("{name} waits for room"));
+                } else {
+                    self.boot_machine(name)?;
+                }
             }
         }
-        machine.phase = Phase::Running;
-        machine.say(&format!("{name} runs {} in {}", machine.spec.image, machine.spec.region));
         told(())
+    }
+
+    fn boot_machine(&mut self, name: &str) -> Answer<()> {
+        let disk = self.machine(name)?.spec.volume.clone();
+        let home = self.volume(&disk)?.files.clone();
+        let machine = self.machine(name)?;
+        let instance = Instance::boot(&machine.labels, &home).map_err(refused)?;
+        machine.address = Some(instance.address());
+        machine.instance = Some(Arc::new(instance));
+        machine.runs(name);
+        Ok(())
+    }
+
+    /// Machines that are started from now on wait for room.
+    pub(super) fn fill(&mut self) {
+        self.is_full = true;
+    }
+
+    /// What waits for room has it.
+    pub(super) fn make_room(&mut self) {
+        self.is_full = false;
+        let waiting = self.machines.iter().filter(|(_, machine)| machine.phase == Phase::Pending);
+        let waiting: Vec<String> = waiting.map(|(name, _)| name.clone()).collect();
+        for name in waiting {
+            if let Err(error) = self.boot_machine(&name)
+                && let Some(machine) = self.machines.get_mut(&name)
+            {
+                machine.phase = Phase::Stopped;
+                machine.say(&format!("{name} does not boot: {error}"));
+            }
+        }
     }
 
     fn can_be_reached(&self, spec: &Spec) -> Answer<()> {

@@ -60,9 +60,15 @@ impl Cloud {
         self.set(Fault::Busy { percent, chance: Box::new(StdRng::seed_from_u64(seed)), retry_after });
     }
 
+    /// From now on machines are accepted when they are started, and do not run for want of room.
+    pub fn fill(&self) {
+        self.objects().fill();
+    }
+
     /// All is as before.
     pub fn heal(&self) {
         self.set(Fault::None);
+        self.objects().make_room();
     }
 
     fn set(&self, fault: Fault) {

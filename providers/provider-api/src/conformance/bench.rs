@@ -75,6 +75,14 @@ pub trait Faults: Send + Sync {
     async fn unreachable(&self);
     /// All is as before.
     async fn heal(&self);
+
+    /// Whether [`Faults::fill`] does anything.
+    fn can_fill(&self) -> bool {
+        false
+    }
+
+    /// What is started from now on is accepted and cannot run, for want of room or whatever else passes.
+    async fn fill(&self) {}
 }
 
 /// Makes a new bench for each case.

@@ -37,6 +37,8 @@ pub enum Needs {
     Nothing,
     /// [`Bench::faults`]
     Faults,
+    /// [`Faults::can_fill`](super::Faults::can_fill)
+    Filling,
     /// [`Description::suspend`](crate::Description::suspend)
     Suspend,
     /// [`Description::persistent_home`](crate::Description::persistent_home)
@@ -65,6 +67,10 @@ impl Needs {
         let (has, reason) = match self {
             Needs::Nothing => (true, ""),
             Needs::Faults => (bench.faults.is_some(), "nothing lies between the provider and its objects"),
+            Needs::Filling => (
+                bench.faults.as_ref().is_some_and(|faults| faults.can_fill()),
+                "what is accepted runs at once, or nobody can tell",
+            ),
             Needs::Suspend => (bench.provider.describe().suspend, "the provider cannot suspend"),
             Needs::PersistentHome => {
                 (bench.provider.describe().persistent_home, "a home ends with its instance")
@@ -125,6 +131,7 @@ macro_rules! __for_each_conformance_case {
         Nothing only_a_persistent_home_outlives_a_stop;
         Nothing start_and_stop_may_be_repeated;
         Nothing what_is_said_of_many_is_what_is_said_of_each;
+        Filling what_cannot_run_yet_says_why_and_runs_when_it_can;
         Nothing a_deleted_runtime_is_absent_and_nothing_is_owned;
         Nothing delete_ends_what_runs;
         Suspend a_suspended_instance_goes_on_with_its_files_and_memory;

@@ -206,3 +206,34 @@ pub async fn each_size_is_suspended_or_refused_and_goes_on(bench: &Bench) {
         stack.down().await;
     }
 }
+
+pub async fn what_cannot_run_yet_says_why_and_runs_when_it_can(bench: &Bench) {
+    let faults = bench.faults.clone().expect("a way to leave no room");
+    let mut stack = bench.stack();
+    stack.up().await;
+    let (runtime, lifecycle) = (stack.runtime(), bench.provider.lifecycle());
+    lifecycle.stop(&runtime, GRACE).await.unwrap();
+    faults.fill().await;
+    for _ in 0..2 {
+        lifecycle.start(&runtime).await.expect("it is accepted");
+        let status = lifecycle.status(&runtime).await.unwrap();
+        let RunStatus::Pending { reason } = status else { panic!("it is {status:?}") };
+        assert!(!reason.trim().is_empty());
+        assert!(!bench.hands.runs(&runtime).await);
+    }
+    let no_address = lifecycle.endpoint(&runtime).await.expect_err("it runs nowhere yet");
+    assert_eq!(no_address.code, ErrorCode::WorkspaceNotReady);
+    lifecycle.stop(&runtime, GRACE).await.unwrap();
+    assert!(matches!(lifecycle.status(&runtime).await.unwrap(), RunStatus::Stopped { .. }));
+    lifecycle.start(&runtime).await.unwrap();
+    faults.heal().await;
+    eventually("it runs", async || lifecycle.status(&runtime).await.unwrap() == RunStatus::Running).await;
+    assert!(bench.hands.runs(&runtime).await);
+    lifecycle.endpoint(&runtime).await.expect("it has an address");
+    // And what waits is deleted as anything else.
+    lifecycle.stop(&runtime, GRACE).await.unwrap();
+    faults.fill().await;
+    lifecycle.start(&runtime).await.unwrap();
+    stack.down().await;
+    assert_eq!(bench.owned().await, []);
+}
