@@ -160,6 +160,7 @@ fn doing(kind: OperationKind, after: Option<Phase>) -> &'static str {
         (OperationKind::Forget, _) => "forgetting",
         (OperationKind::Stop, _) => "stopping",
         (OperationKind::Suspend, _) => "suspending",
+        (OperationKind::Hibernate, _) => "hibernating",
         (OperationKind::Resume, Some(Phase::Queued | Phase::Planned)) => "resuming the instance",
         (OperationKind::Restart, Some(Phase::Queued | Phase::Planned)) => "restarting the instance",
         (

@@ -75,6 +75,7 @@ async fn teardown(client: &Client, name: &str, no_wait: bool, ui: &mut Ui) -> Re
 fn abilities(can: &ProviderCapabilities) -> String {
     let named = [
         (can.suspend, "suspend"),
+        (can.hibernate, "hibernate"),
         (can.logs, "logs"),
         (can.exec, "exec"),
         (can.snapshot, "snapshot"),

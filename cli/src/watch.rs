@@ -145,7 +145,7 @@ fn with_way_on(problem: Problem, operation: &Operation) -> Problem {
         OperationKind::Teardown => problem.with_action(
             "What is left is kept and owned: `pilot provider teardown` with the same name tries again.",
         ),
-        OperationKind::Stop | OperationKind::Suspend | OperationKind::Delete | OperationKind::Purge | OperationKind::Forget => problem,
+        OperationKind::Stop | OperationKind::Suspend | OperationKind::Hibernate | OperationKind::Delete | OperationKind::Purge | OperationKind::Forget => problem,
     }
 }
 

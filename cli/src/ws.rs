@@ -43,6 +43,7 @@ pub async fn run(ws: Ws, folders: &Folders, ui: &mut Ui) -> Result<Outcome, Prob
         WsCommand::Stop(it) => several::run(&client, &it, Change::Stop, ui).await,
         WsCommand::Restart(it) => several::run(&client, &it, Change::Restart, ui).await,
         WsCommand::Suspend(it) => several::run(&client, &it, Change::Suspend, ui).await,
+        WsCommand::Hibernate(it) => several::run(&client, &it, Change::Hibernate, ui).await,
         WsCommand::Resume(it) => several::run(&client, &it, Change::Resume, ui).await,
         WsCommand::Update(it) => update(&client, it, ui).await,
         WsCommand::Rename { old, new } => rename(&client, &parse(&old)?, &new, ui).await,

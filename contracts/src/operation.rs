@@ -16,6 +16,8 @@ pub enum OperationKind {
     Stop,
     /// Keeps memory; for providers that can.
     Suspend,
+    /// Ends it and keeps its disk, until somebody wants to use it; for providers with a home that outlives a stop.
+    Hibernate,
     Resume,
     /// Stop and start: the instance boots anew.
     Restart,
@@ -43,6 +45,7 @@ impl OperationKind {
             OperationKind::Start => "start",
             OperationKind::Stop => "stop",
             OperationKind::Suspend => "suspend",
+            OperationKind::Hibernate => "hibernate",
             OperationKind::Resume => "resume",
             OperationKind::Restart => "restart",
             OperationKind::Apply => "apply",

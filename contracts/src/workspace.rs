@@ -320,6 +320,9 @@ pub struct ProviderCapabilities {
     pub suspend: bool,
     /// The home outlives a stop. Without it a stop loses all files that were not pushed elsewhere.
     pub persistent_home: bool,
+    /// Hibernate gives memory and processors back and keeps the disk, and a visit boots it.
+    #[serde(default)]
+    pub hibernate: bool,
     pub logs: bool,
     pub exec: bool,
     pub snapshot: bool,

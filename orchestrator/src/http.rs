@@ -50,6 +50,7 @@ fn protected() -> OpenApiRouter<Api> {
         .routes(routes!(workspaces::start))
         .routes(routes!(workspaces::stop))
         .routes(routes!(workspaces::suspend))
+        .routes(routes!(workspaces::hibernate))
         .routes(routes!(workspaces::resume))
         .routes(routes!(workspaces::restart))
         .routes(routes!(workspaces::apply))

@@ -95,6 +95,10 @@ impl Lifecycle for MeasuredLifecycle {
         self.call("suspend").traced(self.lifecycle.suspend(runtime)).await
     }
 
+    async fn hibernate(&self, runtime: &RuntimeRef, grace: Duration) -> Result<()> {
+        self.call("hibernate").traced(self.lifecycle.hibernate(runtime, grace)).await
+    }
+
     async fn resume(&self, runtime: &RuntimeRef) -> Result<()> {
         self.call("resume").traced(self.lifecycle.resume(runtime)).await
     }

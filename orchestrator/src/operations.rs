@@ -161,6 +161,7 @@ async fn execute(run: Arc<Run>) -> Result<Left, Problem> {
         OperationKind::Start | OperationKind::Resume => start::run(&run).await?,
         OperationKind::Stop => stop::run(&run).await?,
         OperationKind::Suspend => stop::suspend(&run).await?,
+        OperationKind::Hibernate => stop::hibernate(&run).await?,
         OperationKind::Restart => start::anew(&run).await?,
         OperationKind::Apply => create::again(&run).await?,
         OperationKind::Update => update::run(&run).await?,

@@ -250,7 +250,12 @@ impl Reconciler {
         let name = row.id.clone().into();
         let wanted = match kind {
             OperationKind::Stop => self.lifecycle.stop(&name, &caller).await,
-            OperationKind::Suspend => self.lifecycle.suspend(&name, &caller).await,
+            OperationKind::Suspend if self.providers.serving(row)?.suspends(&row.size) => {
+                self.lifecycle.suspend(&name, &caller).await
+            }
+            OperationKind::Suspend | OperationKind::Hibernate => {
+                self.lifecycle.hibernate(&name, &caller).await
+            }
             OperationKind::Resume => self.lifecycle.resume(&name, &caller).await,
             OperationKind::Purge => self.lifecycle.purge(&name, &caller).await,
             OperationKind::Delete | OperationKind::Forget => self.lifecycle.delete(&name, &caller).await,

@@ -10,6 +10,7 @@ use crate::{paths, process, proto, tools, ui};
 
 mod errors;
 mod files;
+mod glossary;
 mod imports;
 mod map;
 mod ports;
@@ -48,13 +49,14 @@ struct Tree {
 
 type Check = fn(&Tree) -> Result<Vec<Finding>>;
 
-const CHECKS: [(&str, Check); 7] = [
+const CHECKS: [(&str, Check); 8] = [
     ("file size, file names and test names", files::check),
     ("import rule", imports::check),
     ("only wiring.rs names providers", wiring::check),
     ("error pages", errors::check),
     ("ports of NETWORK.yml", ports::check),
     ("paths in ARCHITECTURE.md", map::check),
+    ("names in docs/glossary.md", glossary::check),
     ("code in docs/adding-a-provider.md", quotes::check),
 ];
 

@@ -46,7 +46,10 @@ pub enum WsCommand {
     /// Suspend workspaces: they go on where they were (`pilot provider ls` shows which providers can)
     #[command(after_help = SEVERAL_EXAMPLES)]
     Suspend(Several),
-    /// Resume suspended workspaces and wait until they answer
+    /// Hibernate workspaces: they end and keep their files, and a visit or `resume` boots them (where files outlive a stop)
+    #[command(after_help = SEVERAL_EXAMPLES)]
+    Hibernate(Several),
+    /// Resume suspended and hibernated workspaces and wait until they answer
     #[command(after_help = SEVERAL_EXAMPLES)]
     Resume(Several),
     /// Give a workspace another image or another size, and wait; its files stay, and what is stopped stays stopped
@@ -169,7 +172,7 @@ Examples:
 const SEVERAL_EXAMPLES: &str = "\
 Several workspaces are asked together and change side by side. One that fails keeps no other from its change; the exit
 code is that of the first that failed. `--all` leaves alone what the change is not about: `start` what is ready, `stop` what
-is stopped, `resume` what is not suspended, `restart` and `suspend` what does not run.";
+is stopped, `resume` what is not suspended, `restart`, `suspend` and `hibernate` what does not run.";
 
 const UPDATE_EXAMPLES: &str = "\
 Examples:

@@ -128,9 +128,13 @@ struct Named {
 fn ends(change: Change) -> bool {
     match change {
         Change::Delete | Change::Purge | Change::Forget | Change::PurgeKept | Change::ForgetKept => true,
-        Change::Start | Change::Stop | Change::Resume | Change::Suspend | Change::Restart | Change::Apply => {
-            false
-        }
+        Change::Start
+        | Change::Stop
+        | Change::Resume
+        | Change::Suspend
+        | Change::Hibernate
+        | Change::Restart
+        | Change::Apply => false,
     }
 }
 
@@ -147,7 +151,7 @@ fn changes(change: Change, workspace: &Workspace) -> bool {
         Change::Stop => state != Observed::Stopped || desired != Desired::Stopped,
         Change::Resume => desired == Desired::Suspended,
         // What its user has stopped stays stopped.
-        Change::Suspend | Change::Restart => desired == Desired::Running,
+        Change::Suspend | Change::Hibernate | Change::Restart => desired == Desired::Running,
         Change::Apply
         | Change::Delete
         | Change::Purge
@@ -219,16 +223,16 @@ mod tests {
 
     #[test]
     fn all_are_those_that_the_change_is_about() {
+        use Change::{Hibernate, Restart, Resume, Start, Stop, Suspend};
         let mut one = workspace("ready");
         let mut are_changed = |desired: &str, state: &str| {
             (one["desired"], one["state"]) = (json!(desired), json!(state));
             let one: Workspace = serde_json::from_value(one.clone()).unwrap();
-            let all = [Change::Start, Change::Stop, Change::Restart, Change::Suspend, Change::Resume];
+            let all = [Start, Stop, Restart, Suspend, Hibernate, Resume];
             all.into_iter().filter(|change| changes(*change, &one)).collect::<Vec<_>>()
         };
-        use Change::{Restart, Resume, Start, Stop, Suspend};
-        assert_eq!(are_changed("running", "ready"), [Stop, Restart, Suspend]);
-        assert_eq!(are_changed("running", "failed"), [Start, Stop, Restart, Suspend]);
+        assert_eq!(are_changed("running", "ready"), [Stop, Restart, Suspend, Hibernate]);
+        assert_eq!(are_changed("running", "failed"), [Start, Stop, Restart, Suspend, Hibernate]);
         assert_eq!(are_changed("stopped", "stopped"), [Start]);
         assert_eq!(are_changed("suspended", "suspended"), [Start, Stop, Resume]);
     }

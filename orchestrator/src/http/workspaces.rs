@@ -223,6 +223,18 @@ pub async fn suspend(
     detached(async move { api.lifecycle.suspend(&name, &caller.0).await }).await
 }
 
+/// Hibernate a workspace: it ends, its memory and processors are free, its disk stays, and a visit boots it. For providers with a
+/// home that outlives a stop.
+#[utoipa::path(post, path = "/v1/workspaces/{workspace}/hibernate", params(("workspace" = String, Path, description = "Its id or its slug")),
+    responses((status = 202, body = Accepted), (status = "default", body = Problem)))]
+pub async fn hibernate(
+    State(api): State<Api>,
+    WorkspacePath(name): WorkspacePath,
+    caller: Caller,
+) -> AcceptedAnswer {
+    detached(async move { api.lifecycle.hibernate(&name, &caller.0).await }).await
+}
+
 /// Resume a suspended workspace. One that is stopped is started.
 #[utoipa::path(post, path = "/v1/workspaces/{workspace}/resume", params(("workspace" = String, Path, description = "Its id or its slug")),
     responses((status = 202, body = Accepted), (status = "default", body = Problem)))]

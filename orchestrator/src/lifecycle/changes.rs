@@ -53,10 +53,15 @@ impl Lifecycle {
                     "The provider {} cannot suspend workspaces of the size {}.",
                     row.provider, row.size
                 );
-                return Err(Problem::new(ErrorCode::CapabilityUnsupported, detail).with_action(format!(
-                    "`pilot ws stop {}` stops it; `pilot provider ls` shows who can.",
-                    row.slug
-                )));
+                let other = match self.providers.serving(&row)?.capabilities().hibernate {
+                    true => format!(
+                        "`pilot ws hibernate {}` keeps its disk alone, and a visit boots it",
+                        row.slug
+                    ),
+                    false => format!("`pilot ws stop {}` stops it", row.slug),
+                };
+                let action = format!("{other}; `pilot provider ls` shows who can.");
+                return Err(Problem::new(ErrorCode::CapabilityUnsupported, detail).with_action(action));
             }
             if row.observed == Observed::Stopped {
                 let detail = format!("The workspace {} is stopped, so it has no memory to keep.", row.slug);
@@ -64,6 +69,25 @@ impl Lifecycle {
                     .with_action(format!("Start it with `pilot ws start {}` first.", row.slug)));
             }
             let operation = new_operation(OperationKind::Suspend, caller, &digest);
+            self.ask(name, &row, Some(Desired::Suspended), operation).await
+        };
+        self.once(caller.key(&digest).as_ref(), |id| self.accepted_before(id), ask).await
+    }
+
+    /// Gives memory and processors back until somebody wants to use it, where the home outlives that.
+    pub async fn hibernate(&self, name: &WorkspaceRef, caller: &Caller) -> Result<Accepted, Problem> {
+        let digest = digest(OperationKind::Hibernate, name);
+        let ask = async {
+            let row = self.row(name).await?;
+            if !self.providers.serving(&row)?.capabilities().hibernate {
+                let detail =
+                    format!("On the provider {} no files outlive the end of an instance.", row.provider);
+                return Err(Problem::new(ErrorCode::CapabilityUnsupported, detail).with_action(format!(
+                    "`pilot ws stop {}` stops it all the same; `pilot provider ls` shows who keeps files.",
+                    row.slug
+                )));
+            }
+            let operation = new_operation(OperationKind::Hibernate, caller, &digest);
             self.ask(name, &row, Some(Desired::Suspended), operation).await
         };
         self.once(caller.key(&digest).as_ref(), |id| self.accepted_before(id), ask).await

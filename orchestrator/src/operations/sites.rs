@@ -86,6 +86,7 @@ fn makes(kind: OperationKind) -> bool {
         | OperationKind::Restore => true,
         OperationKind::Stop
         | OperationKind::Suspend
+        | OperationKind::Hibernate
         | OperationKind::Delete
         | OperationKind::Purge
         | OperationKind::Forget

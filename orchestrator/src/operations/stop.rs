@@ -1,4 +1,4 @@
-//! Stop: the instance ends, its data stays. Suspend: its memory stays too.
+//! Stop: the instance ends, its data stays. Suspend: its memory stays too. Hibernate: it ends, until somebody wants to use it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +30,14 @@ pub async fn suspend(run: &Arc<Run>) -> Result<(), Problem> {
     }
     let lifecycle = run.provider(&row)?.lifecycle();
     limited("suspend", lifecycle.suspend(&run.runtime())).await?;
+    run.observe(Event::SuspendFinished, None).await
+}
+
+pub async fn hibernate(run: &Arc<Run>) -> Result<(), Problem> {
+    let row = run.row().await?;
+    run.observe(Event::StopStarted, None).await?;
+    let lifecycle = run.provider(&row)?.lifecycle();
+    limited("hibernate", lifecycle.hibernate(&run.runtime(), GRACE)).await?;
     run.observe(Event::SuspendFinished, None).await
 }
 

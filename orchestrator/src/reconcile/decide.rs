@@ -123,9 +123,9 @@ fn stopped(seen: Seen) -> Decision {
 
 fn suspended(seen: Seen) -> Decision {
     match seen {
-        Seen::Suspended => note(Event::FoundSuspended),
-        // Its memory is lost: there is nothing to keep any more.
-        Seen::Stopped | Seen::Absent => note(Event::FoundStopped),
+        // Hibernated, or its memory is lost. Its user has not stopped it: a visit boots it.
+        Seen::Suspended | Seen::Stopped => note(Event::FoundSuspended),
+        Seen::Absent => note(Event::FoundStopped),
         Seen::Lost(problem) => lost(problem),
         Seen::Answers(_) | Seen::Unwell(..) | Seen::GaveUp(_) => want(OperationKind::Suspend),
         Seen::Hidden(problem) => hidden(problem),
@@ -192,6 +192,14 @@ mod tests {
                     Some(OperationKind::Start | OperationKind::Resume | OperationKind::Create)
                 ));
             }
+        }
+    }
+
+    #[test]
+    fn what_sleeps_goes_on_sleeping_whether_its_memory_was_kept_or_not() {
+        for seen in [Seen::Suspended, Seen::Stopped] {
+            let decision = decide(Desired::Suspended, Observed::Suspended, None, seen);
+            assert_eq!(decision, note(Event::FoundSuspended));
         }
     }
 

@@ -133,7 +133,7 @@ fn is_as_desired(desired: Desired, status: &RunStatus) -> bool {
     match desired {
         Desired::Running => *status == RunStatus::Running,
         Desired::Stopped => matches!(status, RunStatus::Stopped { .. } | RunStatus::Absent),
-        Desired::Suspended => *status == RunStatus::Suspended,
+        Desired::Suspended => matches!(status, RunStatus::Suspended | RunStatus::Stopped { .. }),
         Desired::Deleted => *status == RunStatus::Absent,
     }
 }

@@ -72,7 +72,7 @@ impl RunStatus {
 /// Every method is idempotent and safe to repeat. A canceled call may still take effect; `status`
 /// tells. An error with an unknown outcome means exactly that.
 ///
-/// `start`, `stop`, `suspend` and `resume` are writes: each is refused with `fenced`, and changes nothing, when
+/// `start`, `stop`, `suspend`, `hibernate` and `resume` are writes: each is refused with `fenced`, and changes nothing, when
 /// a write with a higher fence was finished before it arrived, and each makes a higher fence known, also when
 /// there is nothing else to do. [`crate::fence`] has the whole promise. `status` and `endpoint` are for everybody.
 #[async_trait]
@@ -97,6 +97,13 @@ pub trait Lifecycle: Send + Sync {
     /// what is suspended; then this is a start.
     async fn resume(&self, runtime: &RuntimeRef) -> Result<()> {
         self.start(runtime).await
+    }
+
+    /// Keeps the home, and gives back memory, processors and whatever else costs while nobody uses it. `status` says
+    /// [`RunStatus::Stopped`] then, and a start boots it. Hibernating what does not run is a success. For providers with a
+    /// persistent home; worth an own way where a stop keeps more than the home.
+    async fn hibernate(&self, runtime: &RuntimeRef, grace: Duration) -> Result<()> {
+        self.stop(runtime, grace).await
     }
 
     /// What is true now.

@@ -151,6 +151,7 @@ pub trait Provider: Send + Sync {
         ProviderCapabilities {
             suspend: described.suspend,
             persistent_home: described.persistent_home,
+            hibernate: described.persistent_home,
             logs: self.logs().is_some(),
             exec: self.exec().is_some(),
             snapshot: self.snapshots().is_some(),

@@ -201,6 +201,10 @@ impl Lifecycle for FlawedLifecycle {
         }
     }
 
+    async fn hibernate(&self, runtime: &RuntimeRef, grace: Duration) -> Result<()> {
+        self.inner.hibernate(&self.spoken(runtime), grace).await
+    }
+
     async fn suspend(&self, runtime: &RuntimeRef) -> Result<()> {
         match self.flaw {
             Flaw::StopsInsteadOfSuspend => self.inner.stop(runtime, Duration::ZERO).await,

@@ -141,6 +141,13 @@ async fn a_wake_resumes_what_is_suspended_and_leaves_what_its_user_has_stopped()
     assert_eq!(woken["operation"]["kind"], "resume", "{woken:#}");
     assert_eq!(wake().await.1["operation"]["id"], woken["operation"]["id"], "asked twice it is the same");
     api.succeeded(&woken["operation"]).await;
+    // Without its memory it wakes as well.
+    api.succeeded(&api.change("demo", "hibernate").await).await;
+    assert_eq!(api.workspace("demo").await["state"], "suspended");
+    let (_, woken) = wake().await;
+    assert_eq!(woken["operation"]["kind"], "resume", "{woken:#}");
+    api.succeeded(&woken["operation"]).await;
+    assert_eq!(api.workspace("demo").await["state"], "ready");
     api.succeeded(&api.change("demo", "stop").await).await;
     let (status, refused) = wake().await;
     assert_eq!((status, &refused["code"]), (409, &json!("workspace_stopped")));

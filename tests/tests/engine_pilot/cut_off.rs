@@ -20,11 +20,13 @@ struct Kind {
     after: &'static str,
 }
 
-const KINDS: [Kind; 9] = [
+const KINDS: [Kind; 11] = [
     Kind { path: "start", body: nothing, before: &["stop"], after: "ready" },
     Kind { path: "stop", body: nothing, before: &[], after: "stopped" },
     Kind { path: "suspend", body: nothing, before: &[], after: "suspended" },
     Kind { path: "resume", body: nothing, before: &["suspend"], after: "ready" },
+    Kind { path: "hibernate", body: nothing, before: &[], after: "suspended" },
+    Kind { path: "resume", body: nothing, before: &["hibernate"], after: "ready" },
     Kind { path: "restart", body: nothing, before: &[], after: "ready" },
     Kind { path: "apply", body: nothing, before: &[], after: "ready" },
     Kind { path: "update", body: another_image, before: &[], after: "ready" },

@@ -30,9 +30,14 @@ async fn a_workspace_in_the_fake_cloud_answers_through_the_gateway_and_keeps_its
     let workspace = api.workspace("demo").await;
     assert_eq!((&workspace["state"], &workspace["region"]), (&json!("ready"), &json!("south")));
     the_instance_answers_through_the_gateway(&world).await;
-    for (change, state) in
-        [("suspend", "suspended"), ("resume", "ready"), ("stop", "stopped"), ("start", "ready")]
-    {
+    for (change, state) in [
+        ("suspend", "suspended"),
+        ("resume", "ready"),
+        ("hibernate", "suspended"),
+        ("resume", "ready"),
+        ("stop", "stopped"),
+        ("start", "ready"),
+    ] {
         api.succeeded(&api.change("demo", change).await).await;
         assert_eq!(api.workspace("demo").await["state"], state, "after {change}");
     }

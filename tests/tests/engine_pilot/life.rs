@@ -121,16 +121,29 @@ async fn capabilities_of_provider(world: &World) -> Value {
     info.unwrap()["capabilities"].clone()
 }
 
-/// The same OpenCode goes on: its memory was kept. Where the provider cannot, the refusal says what to do instead.
+/// The same OpenCode goes on: its memory was kept. Where the provider cannot, the refusal says what to do instead, and that
+/// keeps the files.
 async fn suspend_and_resume(world: &World) {
     let api = &world.api;
-    if capabilities_of_provider(world).await["suspend"] != true {
+    let can = capabilities_of_provider(world).await;
+    if can["suspend"] != true {
         let refused = api.post("/v1/workspaces/demo/suspend", &json!({})).await;
         assert_eq!(refused.status(), 501);
         let problem: Value = refused.json().await.unwrap();
         assert_eq!(problem["code"], "capability_unsupported");
-        assert!(problem["action"].as_str().unwrap().contains("pilot ws stop demo"), "{problem}");
+        let instead = if can["hibernate"] == true { "hibernate" } else { "stop" };
+        assert!(
+            problem["action"].as_str().unwrap().contains(&format!("pilot ws {instead} demo")),
+            "{problem}"
+        );
         assert_eq!(api.workspace("demo").await["state"], "ready");
+        if can["hibernate"] == true {
+            api.succeeded(&api.change("demo", "hibernate").await).await;
+            assert!(world.witness.opencode().is_empty(), "it has ended");
+            assert_eq!(api.workspace("demo").await["state"], "suspended");
+            api.succeeded(&api.change("demo", "resume").await).await;
+            assert_eq!(api.workspace("demo").await["state"], "ready");
+        }
         return;
     }
     let opencode = world.witness.opencode();

@@ -17,17 +17,22 @@ pub(super) fn check(tree: &Tree) -> Result<Vec<Finding>> {
     if lines > LINES {
         findings.push(Finding::new(MAP, format!("{lines} lines; the limit is {LINES}")));
     }
-    for (index, line) in text.lines().enumerate() {
-        for path in quoted(line).filter(|text| is_path(tree, text)) {
-            if !tree.exists(path) {
-                findings.push(Finding::new(format!("{MAP}:{}", index + 1), format!("there is no `{path}`")));
-            }
-        }
-    }
+    findings.extend(missing_paths(tree, MAP, &text));
     Ok(findings)
 }
 
-fn quoted(line: &str) -> impl Iterator<Item = &str> {
+/// Of all that a document names.
+pub(super) fn missing_paths(tree: &Tree, document: &str, text: &str) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        for path in quoted(line).filter(|text| is_path(tree, text) && !tree.exists(text)) {
+            findings.push(Finding::new(format!("{document}:{}", index + 1), format!("there is no `{path}`")));
+        }
+    }
+    findings
+}
+
+pub(super) fn quoted(line: &str) -> impl Iterator<Item = &str> {
     line.split('`').skip(1).step_by(2)
 }
 

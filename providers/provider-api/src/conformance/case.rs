@@ -134,6 +134,7 @@ macro_rules! __for_each_conformance_case {
         Filling what_cannot_run_yet_says_why_and_runs_when_it_can;
         Nothing a_deleted_runtime_is_absent_and_nothing_is_owned;
         Nothing delete_ends_what_runs;
+        PersistentHome a_hibernated_instance_boots_with_its_files;
         Suspend a_suspended_instance_goes_on_with_its_files_and_memory;
         Suspend suspend_and_resume_may_be_repeated;
         Suspend each_size_is_suspended_or_refused_and_goes_on;

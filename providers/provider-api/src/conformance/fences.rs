@@ -103,6 +103,11 @@ pub async fn every_write_keeps_a_higher_fence(bench: &Bench) {
     fence += 1;
     lifecycle.stop(&stack.under(Some(fence)).runtime(), GRACE).await.expect("it is stopped already");
     is_too_late(bench, &stack, fence - 1).await;
+    if bench.provider.capabilities().hibernate {
+        fence += 1;
+        lifecycle.hibernate(&stack.under(Some(fence)).runtime(), GRACE).await.expect("it does not run");
+        is_too_late(bench, &stack, fence - 1).await;
+    }
     fence += 1;
     lifecycle.start(&stack.under(Some(fence)).runtime()).await.unwrap();
     for name in stack.names() {

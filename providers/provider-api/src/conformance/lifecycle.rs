@@ -237,3 +237,24 @@ pub async fn what_cannot_run_yet_says_why_and_runs_when_it_can(bench: &Bench) {
     stack.down().await;
     assert_eq!(bench.owned().await, []);
 }
+
+pub async fn a_hibernated_instance_boots_with_its_files(bench: &Bench) {
+    let mut stack = bench.stack();
+    stack.up().await;
+    let (runtime, lifecycle) = (stack.runtime(), bench.provider.lifecycle());
+    bench.hands.write_home(&runtime, "notes.txt", "kept").await;
+    for _ in 0..2 {
+        lifecycle.hibernate(&runtime, GRACE).await.unwrap();
+        is_stopped(bench, &runtime).await;
+    }
+    lifecycle.resume(&runtime).await.unwrap();
+    runs(bench, &runtime).await;
+    assert_eq!(bench.hands.read_home(&runtime, "notes.txt").await.as_deref(), Some("kept"));
+    if bench.provider.describe().suspend {
+        lifecycle.suspend(&runtime).await.unwrap();
+        lifecycle.hibernate(&runtime, GRACE).await.expect("what is suspended gives its memory back");
+        is_stopped(bench, &runtime).await;
+    }
+    stack.down().await;
+    assert_eq!(bench.owned().await, []);
+}

@@ -43,6 +43,7 @@ pub(super) fn types() -> Map<String, Value> {
         "pilot:index:Capabilities": object("What can be done with an instance.", &[
             ("suspend", flag("It can be suspended with its memory.")),
             ("persistentHome", flag("Its home outlives a stop.")),
+            ("hibernate", flag("It can give its memory back and keep its disk, until somebody visits it.")),
             ("logs", flag("Its log can be read.")),
             ("exec", flag("Programs can be run in it.")),
             ("snapshot", flag("Its home can be saved and brought back.")),
