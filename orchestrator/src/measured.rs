@@ -12,8 +12,8 @@ use futures_util::future::{BoxFuture, Shared};
 use futures_util::{FutureExt as _, StreamExt as _};
 use provider_api::error::Result;
 use provider_api::{
-    Declared, Description, Exec, Finding, Images, Inventory, Lifecycle, Logs, Provider, ProviderError,
-    Resource, RunStatus, RuntimeRef, RuntimeSpec, Sites, Snapshots, Statuses,
+    Changes, Declared, Description, Exec, Finding, Images, Inventory, Lifecycle, Logs, Provider,
+    ProviderError, Resource, RunStatus, RuntimeRef, RuntimeSpec, Sites, Snapshots, Statuses,
 };
 use provider_server::calls::Call;
 
@@ -111,6 +111,11 @@ impl Lifecycle for MeasuredLifecycle {
         self.call("status_many")
             .measured_to_its_end(self.lifecycle.status_many(installation, runtimes))
             .boxed()
+    }
+
+    /// Not measured: it lasts as long as somebody listens.
+    fn watch(&self, installation: InstallationId) -> Option<Changes<'_>> {
+        self.lifecycle.watch(installation)
     }
 
     async fn endpoint(&self, runtime: &RuntimeRef) -> Result<Endpoint> {

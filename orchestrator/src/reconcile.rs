@@ -4,6 +4,7 @@
 mod ask;
 mod decide;
 mod look;
+pub mod watch;
 pub mod why;
 
 use std::pin::pin;
@@ -75,8 +76,9 @@ pub struct Reconciler {
 }
 
 impl Reconciler {
-    /// Goes round for ever; ends when dropped. Whatever happens in a round, there is a next one.
+    /// Goes round for ever, and looks at what has changed in between; ends when dropped. Whatever happens in a round, there is a next one.
     pub async fn run(self: Arc<Self>) {
+        let _listens = AbortOnDropHandle::new(tokio::spawn(watch::run(Arc::clone(&self))));
         let mut rounds = 0;
         loop {
             let this = Arc::clone(&self);

@@ -13,6 +13,16 @@ fn what_does_not_help_is_tried_less_and_less_often_and_never_given_up() {
     assert_eq!(seconds(u32::MAX), 3600);
 }
 
+/// A claimer takes the operation that waits, and its instance answers.
+pub async fn ends_well(store: &Store) {
+    let claimed = store.claim("me", Duration::from_secs(9), &[], &[]).await.unwrap().unwrap();
+    let Operation { id: operation, runtime_id: runtime, phases, .. } = claimed.operation;
+    let hold = Hold { operation, runtime, fence: claimed.fence };
+    let change = Some(Change::of(Event::FoundReady));
+    let end = End { state: OperationState::Succeeded, phases, error: None, change, left: Left::All };
+    store.finish(&hold, end).await.unwrap();
+}
+
 /// A claimer takes the operation that waits, and its delete ends so.
 async fn fails(store: &Store, code: ErrorCode) {
     let claimed = store.claim("me", Duration::from_secs(9), &[], &[]).await.unwrap().unwrap();

@@ -120,6 +120,11 @@ impl Engine {
         })
     }
 
+    /// For what is no call with an end, as a stream.
+    pub fn failed(&self, doing: &str, error: &Error) -> ProviderError {
+        self.name(classify(doing, error).into())
+    }
+
     fn name(&self, error: ProviderError) -> ProviderError {
         match &self.chosen {
             None => ProviderError { message: format!("host {}: {}", self.host.name, error.message), ..error },

@@ -6,6 +6,7 @@
 //! container's file system, never in what `docker inspect` shows.
 
 mod boot;
+mod changes;
 mod chosen;
 mod confine;
 #[cfg(feature = "conformance")]

@@ -6,11 +6,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use contracts::workspace::Endpoint;
 use contracts::{InstallationId, RuntimeId};
-use provider_api::{Lifecycle, Logs, Result, RunStatus, RuntimeRef, Statuses};
+use provider_api::{Changes, Lifecycle, Logs, Result, RunStatus, RuntimeRef, Statuses};
 
 use crate::container::{self, Machine};
 use crate::hosts::Hosts;
-use crate::{logs, statuses};
+use crate::{changes, logs, statuses};
 
 pub(crate) struct DockerLifecycle {
     pub hosts: Arc<Hosts>,
@@ -63,6 +63,10 @@ impl Lifecycle for DockerLifecycle {
 
     fn status_many(&self, installation: InstallationId, runtimes: Vec<RuntimeId>) -> Statuses<'_> {
         statuses::many(self, installation, runtimes)
+    }
+
+    fn watch(&self, installation: InstallationId) -> Option<Changes<'_>> {
+        Some(changes::of(self, installation))
     }
 
     async fn endpoint(&self, runtime: &RuntimeRef) -> Result<Endpoint> {

@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::broadcast;
 
 pub(crate) use self::api::Session;
 use self::call::Taken;
@@ -44,6 +45,17 @@ struct Inner {
     /// Where somebody wants to know later what was written.
     journal: Option<Mutex<Vec<Written>>>,
     fault: tokio::sync::watch::Sender<Fault>,
+    /// Labels of machines to which something has happened.
+    changes: Changes,
+}
+
+/// Whoever listens too slowly misses some.
+struct Changes(broadcast::Sender<Labels>);
+
+impl Default for Changes {
+    fn default() -> Self {
+        Self(broadcast::Sender::new(256))
+    }
 }
 
 #[derive(Default)]
@@ -137,6 +149,16 @@ impl Cloud {
     /// A cloud that keeps a journal of all writes.
     pub fn with_journal() -> Self {
         Self(Arc::new(Inner { journal: Some(Mutex::default()), ..Inner::default() }))
+    }
+
+    /// What happens to machines from now on.
+    pub(crate) fn changes(&self) -> broadcast::Receiver<Labels> {
+        self.0.changes.0.subscribe()
+    }
+
+    /// Something has happened to a machine; nobody may listen.
+    fn tell(&self, labels: Labels) {
+        let _ = self.0.changes.0.send(labels);
     }
 
     /// Everything at this moment.

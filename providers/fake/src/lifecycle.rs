@@ -6,10 +6,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use contracts::workspace::Endpoint;
 use contracts::{ErrorCode, InstallationId, RuntimeId};
+use futures_util::stream::{self, StreamExt as _};
 use provider_api::{
-    Exec, Executed, Home, Inventory, Lifecycle, Logs, OwnedObject, ProviderError, Result, RunStatus,
+    Changes, Exec, Executed, Home, Inventory, Lifecycle, Logs, OwnedObject, ProviderError, Result, RunStatus,
     RuntimeRef, Snapshot, Snapshots, Statuses, lifecycle,
 };
+
+use tokio::sync::broadcast::error::RecvError;
 
 use crate::client::Client;
 use crate::cloud::{Machine, Phase};
@@ -108,6 +111,24 @@ impl Lifecycle for FakeLifecycle {
             Ok(told.collect())
         };
         lifecycle::by_list(self, installation, runtimes, list)
+    }
+
+    fn watch(&self, installation: InstallationId) -> Option<Changes<'_>> {
+        let changes = self.client.cloud().changes()?;
+        let told = stream::unfold(changes, |mut changes| async {
+            loop {
+                match changes.recv().await {
+                    Ok(labels) => return Some((labels, changes)),
+                    Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => return None,
+                }
+            }
+        });
+        let ours = move |labels| {
+            let owner = Owner::of(&labels).filter(|owner| owner.runtime.installation == installation);
+            std::future::ready(owner.map(|owner| Ok(owner.runtime.runtime_id)))
+        };
+        Some(told.filter_map(ours).boxed())
     }
 
     async fn endpoint(&self, runtime: &RuntimeRef) -> Result<Endpoint> {

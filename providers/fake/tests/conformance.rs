@@ -6,7 +6,7 @@ use provider_fake::conformance::bench;
 provider_api::conformance_tests!(bench, without[Shared, Sites, Fewer]);
 
 mod served {
-    provider_api::conformance_tests!(provider_fake::conformance::served_bench, without[Shared, Sites, Fewer]);
+    provider_api::conformance_tests!(provider_fake::conformance::served_bench, without[Shared, Sites, Fewer, Watch]);
 }
 
 mod networked {

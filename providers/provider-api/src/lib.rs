@@ -31,8 +31,8 @@ pub use check::differences;
 pub use declare::{Declaration, Declared, Expr};
 pub use error::{Late, Outcome, ProviderError, Result};
 pub use lifecycle::{
-    Exec, Executed, Home, Images, Inventory, Lifecycle, Logs, OwnedObject, RunStatus, RuntimeRef, Snapshot,
-    Snapshots, Statuses,
+    Changes, Exec, Executed, Home, Images, Inventory, Lifecycle, Logs, OwnedObject, RunStatus, RuntimeRef,
+    Snapshot, Snapshots, Statuses,
 };
 pub use provider::{BootFile, BootSource, Description, Finding, Provider, RuntimeSpec};
 pub use resource::{

@@ -116,6 +116,14 @@ pub trait Lifecycle: Send + Sync {
         one_by_one(self, installation, runtimes)
     }
 
+    /// Runtimes of an installation whose run-state may have changed, told as soon as it has, to who would otherwise look again
+    /// and again. It is a hint: some are missed, some are told twice, and only [`Lifecycle::status`] says what is true.
+    /// What is told begins when the stream is first asked. An error ends it: the vendor cannot be heard for now. `None` where
+    /// the vendor tells nothing.
+    fn watch(&self, _installation: InstallationId) -> Option<Changes<'_>> {
+        None
+    }
+
     /// Where the instance's backend is reached. Stable while the instance runs, and over a suspend.
     /// One that [`Endpoint::usable`] refuses is none: the gateway does not connect there.
     async fn endpoint(&self, runtime: &RuntimeRef) -> Result<Endpoint>;
@@ -123,6 +131,9 @@ pub trait Lifecycle: Send + Sync {
 
 /// Answers of [`Lifecycle::status_many`].
 pub type Statuses<'a> = BoxStream<'a, (RuntimeId, Result<RunStatus>)>;
+
+/// What [`Lifecycle::watch`] tells.
+pub type Changes<'a> = BoxStream<'a, Result<RuntimeId>>;
 
 /// So many are asked for side by side.
 const AT_ONCE: usize = 32;

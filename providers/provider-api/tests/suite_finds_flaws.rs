@@ -201,6 +201,10 @@ impl Lifecycle for FlawedLifecycle {
         }
     }
 
+    fn watch(&self, installation: InstallationId) -> Option<Changes<'_>> {
+        self.inner.watch(installation)
+    }
+
     async fn hibernate(&self, runtime: &RuntimeRef, grace: Duration) -> Result<()> {
         self.inner.hibernate(&self.spoken(runtime), grace).await
     }

@@ -2,6 +2,7 @@
 
 use provider_api::{BootFile, Executed, Snapshot};
 use serde::de::DeserializeOwned;
+use tokio::sync::broadcast;
 
 use super::call::{Call, Request, Taken};
 use super::remote::Remote;
@@ -31,6 +32,14 @@ impl Session {
 
     pub fn there(url: &str, token: Option<&str>) -> Self {
         Self { way: Way::There(Box::new(Remote::new(url))), token: token.map(str::to_owned), fence: None }
+    }
+
+    /// Labels of machines to which something happens, where the cloud is in this program.
+    pub fn changes(&self) -> Option<broadcast::Receiver<Labels>> {
+        match &self.way {
+            Way::Here(cloud) => Some(cloud.changes()),
+            Way::There(_) => None,
+        }
     }
 
     /// Other programs may use the same cloud.

@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 
 use super::api::Answer;
 use super::call::Request;
-use super::{Cloud, CloudError, Labels, Phase};
+use super::{Cloud, CloudError, Labels, Objects, Phase};
 
 /// One write that took effect, in the order of the writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,8 +117,17 @@ impl Cloud {
         let answer = {
             let mut objects = self.objects();
             let write = request.call.write().map(|(what, name)| (what, name.to_owned()));
+            let labels = |objects: &Objects, (what, name): &(&str, String)| {
+                let machine = objects.machines.get(name).filter(|_| what.ends_with(" machine"));
+                machine.map(|machine| machine.labels.clone())
+            };
+            let before = write.as_ref().and_then(|write| labels(&objects, write));
             let answer = objects.act(request.call);
-            if let (Ok(_), Some((what, name))) = (&answer, write) {
+            if let (Ok(_), Some(write)) = (&answer, write) {
+                if let Some(changed) = labels(&objects, &write).or(before) {
+                    self.tell(changed);
+                }
+                let (what, name) = write;
                 self.keep(Written { what, name, fence: request.fence });
             }
             answer

@@ -53,6 +53,8 @@ pub enum Needs {
     Exec,
     /// [`Provider::snapshots`](crate::Provider::snapshots)
     Snapshots,
+    /// [`Lifecycle::watch`](crate::Lifecycle::watch)
+    Watch,
     /// [`Provider::sites`](crate::Provider::sites)
     Sites,
     /// [`Bench::credential`]
@@ -80,6 +82,10 @@ impl Needs {
             Needs::Logs => (bench.provider.logs().is_some(), "the provider gives no logs"),
             Needs::Exec => (bench.provider.exec().is_some(), "the provider runs no commands"),
             Needs::Snapshots => (bench.provider.snapshots().is_some(), "the provider takes no snapshots"),
+            Needs::Watch => (
+                bench.provider.lifecycle().watch(bench.installation.clone()).is_some(),
+                "what happens is not told",
+            ),
             Needs::Sites => (bench.provider.sites().is_some(), "it can reach one place alone"),
             Needs::Credential => (bench.credential.is_some(), "the provider needs no credential"),
             Needs::Fewer => (bench.fewer.is_some(), "no setting decides what is offered"),
@@ -131,6 +137,7 @@ macro_rules! __for_each_conformance_case {
         Nothing only_a_persistent_home_outlives_a_stop;
         Nothing start_and_stop_may_be_repeated;
         Nothing what_is_said_of_many_is_what_is_said_of_each;
+        Watch what_happens_to_an_instance_is_told;
         Filling what_cannot_run_yet_says_why_and_runs_when_it_can;
         Nothing a_deleted_runtime_is_absent_and_nothing_is_owned;
         Nothing delete_ends_what_runs;

@@ -258,3 +258,31 @@ pub async fn a_hibernated_instance_boots_with_its_files(bench: &Bench) {
     stack.down().await;
     assert_eq!(bench.owned().await, []);
 }
+
+pub async fn what_happens_to_an_instance_is_told(bench: &Bench) {
+    let mut stack = bench.stack();
+    stack.up().await;
+    let mut other = bench.stack();
+    other.up().await;
+    let (runtime, lifecycle) = (stack.runtime(), bench.provider.lifecycle());
+    let second = bench.second.lifecycle();
+    let mut changes = second.watch(bench.installation.clone()).expect("it tells");
+    let mut strangers = second.watch(InstallationId::random()).expect("it tells");
+    // What happens before somebody listens is not told, so it happens again.
+    let happens = async {
+        loop {
+            lifecycle.stop(&runtime, GRACE).await.unwrap();
+            lifecycle.start(&runtime).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    let told = tokio::time::timeout(Duration::from_secs(30), async {
+        tokio::select! {
+            change = changes.next() => change,
+            change = strangers.next() => panic!("told of another installation: {change:?}"),
+            () = happens => unreachable!(),
+        }
+    });
+    let change = told.await.expect("in time").expect("it goes on").expect("it is heard");
+    assert_eq!(change, runtime.runtime_id, "and not of who is left alone");
+}
