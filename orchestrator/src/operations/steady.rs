@@ -18,20 +18,23 @@ where
     F: Future<Output = Result<T, ProviderError>>,
 {
     let mut pauses = PAUSES.into_iter();
+    let mut last = None;
     loop {
         let error = match tokio::time::timeout_at(deadline, look()).await {
             Ok(Ok(seen)) => return Ok(seen),
             Ok(Err(error)) => error,
-            Err(_) => {
+            // What it has said before says more than that it said nothing since.
+            Err(_) => last.unwrap_or_else(|| {
                 let message = "the provider did not say in time what is there";
                 ProviderError::new(contracts::ErrorCode::ProviderTimeout, message)
-            }
+            }),
         };
         let pause = pauses.next().unwrap_or(PAUSES[PAUSES.len() - 1]);
         if !error.code.retryable() || Instant::now() + pause >= deadline {
             return Err(provider_problem(error));
         }
         tracing::debug!(%error, "looking again");
+        last = Some(error);
         tokio::time::sleep(pause).await;
     }
 }
@@ -67,5 +70,20 @@ mod tests {
         let never = || std::future::pending::<Result<(), ProviderError>>();
         let error = steady(Instant::now() + Duration::from_secs(5), never).await.unwrap_err();
         assert_eq!(error.code, ErrorCode::ProviderTimeout);
+
+        // But for what it has said before.
+        let mut asked = 0;
+        let once = || {
+            asked += 1;
+            let is_first = asked == 1;
+            async move {
+                if !is_first {
+                    std::future::pending::<()>().await;
+                }
+                Err::<(), _>(ProviderError::new(ErrorCode::DockerUnavailable, "the way is closed"))
+            }
+        };
+        let error = steady(Instant::now() + Duration::from_secs(5), once).await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::DockerUnavailable);
     }
 }

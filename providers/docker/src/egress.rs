@@ -17,7 +17,7 @@ use bollard::models::{
 };
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, KillContainerOptionsBuilder, LogsOptionsBuilder,
-    RemoveContainerOptionsBuilder, StartContainerOptions,
+    RemoveContainerOptionsBuilder, RestartContainerOptions, StartContainerOptions,
 };
 use contracts::{ErrorCode, InstallationId};
 use futures_util::TryStreamExt as _;
@@ -42,6 +42,10 @@ const VERSION: &str = "pilot.egress.version";
 /// What rules take to be put in place; the first time the host loads parts of its kernel for it.
 const PATIENCE: Duration = Duration::from_secs(15);
 const PAUSE: Duration = Duration::from_millis(50);
+/// A keeper of so long ago is started anew by the next start of an instance: the engine's resolvers may be others by now.
+const TRUSTED: Duration = Duration::from_secs(60 * 60);
+/// One that was told to take its rules away is told again after so long.
+const REPEATED: Duration = Duration::from_secs(3);
 const ATTEMPTS: u32 = 5;
 /// So often Docker may start it again before that is a failure.
 const RESTARTS: i64 = 2;
@@ -83,18 +87,27 @@ impl Egress {
     }
 }
 
-/// Which keeper of one host was seen with its rules in place: whose it is, its id, and when it was started. It keeps them there.
+/// Which keeper of one host was seen with its rules in place. It keeps them there.
 #[derive(Default)]
-pub(crate) struct Closed(Mutex<Option<(InstallationId, String)>>);
+pub(crate) struct Closed(Mutex<Option<Seen>>);
+
+struct Seen {
+    whose: InstallationId,
+    /// Which container, running since when.
+    start: String,
+    /// By this program's clock.
+    at: Instant,
+}
 
 /// True when what instances of this installation send on this host goes to the internet alone; false where that cannot be, and
 /// the operator has allowed it.
 pub(crate) async fn close(engine: &Engine, installation: &InstallationId) -> Result<bool> {
     let mut known = engine.closed.0.lock().await;
-    let before = known.take().filter(|(whose, _)| whose == installation).map(|(_, start)| start);
-    match (Keeper { engine, installation }).ensure(before.as_deref()).await {
+    let before = known.take().filter(|seen| seen.whose == *installation);
+    match (Keeper { engine, installation }).ensure(before.as_ref()).await {
         Ok(start) => {
-            *known = Some((installation.clone(), start));
+            let at = before.filter(|seen| seen.start == start).map_or_else(Instant::now, |seen| seen.at);
+            *known = Some(Seen { whose: installation.clone(), start, at });
             Ok(true)
         }
         Err(error) if engine.egress.allow_open && error.code == ErrorCode::EgressOpen => {
@@ -151,8 +164,8 @@ impl Keeper<'_> {
         }
     }
 
-    /// Its id and when it was started. `before`: of the one whose rules were seen in place.
-    async fn ensure(&self, before: Option<&str>) -> Result<String> {
+    /// Which container, and since when it runs. `before`: the one whose rules were seen in place.
+    async fn ensure(&self, before: Option<&Seen>) -> Result<String> {
         let version = self.version();
         for _ in 0..ATTEMPTS {
             let Some(found) = self.find().await? else {
@@ -166,14 +179,14 @@ impl Keeper<'_> {
                 self.discard(&found).await?;
                 continue;
             }
-            if let Some(start) = start_of(&found)
-                && before == Some(&start)
+            let start = start_of(&found);
+            if let (Some(start), Some(before)) = (&start, before)
+                && before.start == *start
+                && before.at.elapsed() < TRUSTED
             {
-                return Ok(start);
+                return Ok(start.clone());
             }
-            let docker = self.engine.docker().await?;
-            let start = docker.start_container(id(&found), None::<StartContainerOptions>);
-            match self.engine.ask("start what keeps the rules", start).await {
+            match self.let_run(&found, before).await {
                 Ok(()) => {
                     if let Some(start) = self.is_in_place().await? {
                         return Ok(start);
@@ -184,6 +197,19 @@ impl Keeper<'_> {
             }
         }
         Err(contended(&self.name()))
+    }
+
+    /// As it should be whatever it is: stopped, frozen by somebody, or running with what it has read long ago.
+    async fn let_run(&self, found: &ContainerInspectResponse, before: Option<&Seen>) -> Answer<()> {
+        let docker = self.engine.docker().await?;
+        let is_old = before.is_some_and(|before| start_of(found).as_ref() == Some(&before.start));
+        // What a frozen one has said before may be true no more.
+        if is_old || is_paused(found) {
+            let restart = docker.restart_container(id(found), None::<RestartContainerOptions>);
+            return self.engine.ask("start what keeps the rules anew", restart).await;
+        }
+        let start = docker.start_container(id(found), None::<StartContainerOptions>);
+        self.engine.ask("start what keeps the rules", start).await
     }
 
     async fn make(&self, version: &str) -> Answer<()> {
@@ -261,7 +287,7 @@ impl Keeper<'_> {
         let Some(started) = found.state.as_ref().and_then(|state| time(state.started_at.as_deref()?)) else {
             return Ok(false);
         };
-        let options = LogsOptionsBuilder::default().stdout(true).timestamps(true).tail("20").build();
+        let options = LogsOptionsBuilder::default().stdout(true).timestamps(true).tail("3").build();
         let docker = self.engine.docker().await?;
         let lines =
             docker.logs(id(found), Some(options)).map_ok(|line| line.to_string()).try_collect::<Vec<_>>();
@@ -278,23 +304,34 @@ impl Keeper<'_> {
     async fn remove(&self) -> Result<()> {
         let docker = self.engine.docker().await?;
         let deadline = Instant::now() + PATIENCE;
+        let mut told: Option<Instant> = None;
         while let Some(found) = self.find().await? {
             let state = found.state.as_ref();
-            if state.is_some_and(|state| state.running == Some(true)) {
-                let signal = KillContainerOptionsBuilder::default().signal("SIGUSR1").build();
-                settled(
-                    self.engine
-                        .ask("remove the rules", docker.kill_container(id(&found), Some(signal)))
-                        .await,
-                )?;
+            if runs(&found) {
+                // One that does not listen yet has not heard it.
+                if told.is_none_or(|told| told.elapsed() > REPEATED) {
+                    let signal = KillContainerOptionsBuilder::default().signal("SIGUSR1").build();
+                    let tell = docker.kill_container(id(&found), Some(signal));
+                    settled(self.engine.ask("remove the rules", tell).await)?;
+                    told = Some(Instant::now());
+                }
             } else if state.is_some_and(|state| state.exit_code == Some(REMOVED)) {
                 return self.discard(&found).await;
             } else {
-                let start = docker.start_container(id(&found), None::<StartContainerOptions>);
-                settled(self.engine.ask("start what keeps the rules", start).await)?;
+                settled(self.let_run(&found, None).await)?;
             }
             if Instant::now() > deadline {
-                return Err(self.cannot("it does not remove them"));
+                let log = logs::tail(self.engine, &self.name(), ERROR_LOG_BYTES).await.unwrap_or_default();
+                let message = format!(
+                    "the container {} on the Docker host {} did not remove its rules in {PATIENCE:?}: {}",
+                    self.name(),
+                    self.engine.host.name,
+                    log.trim()
+                );
+                return Err(ProviderError::new(ErrorCode::ProviderTimeout, message).with_action(
+                    "It is tried again by itself. Where no workspace is left on the host, you may remove that container \
+                     (`docker container rm -f`) and its table (`nft delete table`).",
+                ));
             }
             tokio::time::sleep(PAUSE).await;
         }
@@ -345,6 +382,17 @@ fn id(found: &ContainerInspectResponse) -> &str {
 
 /// Which container runs since when; `None` when it does not run. Compared with itself alone: clocks differ.
 fn start_of(found: &ContainerInspectResponse) -> Option<String> {
-    let state = found.state.as_ref().filter(|state| state.running == Some(true))?;
+    let state = found.state.as_ref().filter(|_| runs(found))?;
     Some(format!("{} {}", id(found), state.started_at.as_deref()?))
+}
+
+/// What is frozen, or ends and is started again and again, runs in Docker's words as well.
+fn runs(found: &ContainerInspectResponse) -> bool {
+    let state = found.state.as_ref();
+    let is = |what: Option<bool>| what == Some(true);
+    state.is_some_and(|state| is(state.running) && !is(state.restarting) && !is(state.paused))
+}
+
+fn is_paused(found: &ContainerInspectResponse) -> bool {
+    found.state.as_ref().is_some_and(|state| state.paused == Some(true))
 }

@@ -239,6 +239,45 @@ async fn rules_that_somebody_removes_are_back_and_told_and_go_with_the_last_runt
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_instance_starts_on_the_word_of_a_keeper_that_has_said_it_long_ago_or_is_frozen() {
+    let world = World::new().await;
+    let docker = world.docker.clone();
+    // Each is a program that has seen nothing yet.
+    let [second, third] = [(); 2].map(|()| provider(&world, &[]));
+    run(world.bench(), |bench| async move {
+        let mut one = bench.stack_of(&bench.provider, &bench.installation, RuntimeId::random());
+        one.up().await;
+        let (keeper, table) = keeper(&docker, &bench).await.unwrap();
+        let is_there = || nft(&["list", "table", "inet", &table]);
+        let again = async |provider: &Arc<dyn Provider>| {
+            let lifecycle = provider.lifecycle();
+            lifecycle.stop(&one.runtime(), Duration::ZERO).await.unwrap();
+            lifecycle.start(&one.runtime()).await.unwrap();
+        };
+        // A firewall that is loaded anew again and again: what the keeper said first is far up in its log.
+        for _ in 0..3 {
+            nft(&["delete", "table", "inet", &table]);
+            eventually("it is undone", async || is_there()).await;
+        }
+        again(&second).await;
+
+        docker.pause_container(&keeper).await.unwrap();
+        assert!(nft(&["delete", "table", "inet", &table]));
+        let found = bench.provider.examine(&bench.installation).await;
+        assert!(!found[0].ok && found[0].detail.contains("does not run: it is paused"), "{found:?}");
+        for provider in [&bench.provider, &third] {
+            again(provider).await;
+            assert!(is_there(), "before it starts");
+            docker.pause_container(&keeper).await.unwrap();
+            assert!(nft(&["delete", "table", "inet", &table]));
+        }
+        one.down().await;
+        assert!(!is_there());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn where_a_host_cannot_be_closed_nothing_runs_and_the_reason_is_told() {
     let world = World::new().await;
     // It has no `nft`.

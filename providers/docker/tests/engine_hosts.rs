@@ -235,3 +235,31 @@ async fn instances_run_in_gvisor_where_the_host_has_it_unless_the_operator_choos
         .await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_was_published_elsewhere_is_published_where_the_settings_say_with_its_next_start() {
+    let world = World::new().await;
+    let publish = |address: &str| {
+        let [hosts] = hosts(FIRST);
+        provider(&world, &[hosts, ("PILOT_DOCKER_PUBLISH", format!("one={address}"))])
+    };
+    let (before, now) = (publish("127.0.0.1"), publish("127.0.0.2"));
+    run(world.bench(), |bench| async move {
+        let mut stack = bench.stack_of(&before, &bench.installation, contracts::RuntimeId::random());
+        stack.up().await;
+        let runtime = stack.runtime();
+        bench.hands.write_home(&runtime, "notes.txt", "kept").await;
+        let lifecycle = now.lifecycle();
+        lifecycle.stop(&runtime, std::time::Duration::ZERO).await.unwrap();
+        lifecycle.start(&runtime).await.unwrap();
+        let endpoint = lifecycle.endpoint(&runtime).await.unwrap();
+        assert_eq!(endpoint.host, "127.0.0.2");
+        eventually("it is reached there", async || {
+            tokio::net::TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await.is_ok()
+        })
+        .await;
+        assert_eq!(bench.hands.read_home(&runtime, "notes.txt").await.as_deref(), Some("kept"));
+        stack.down().await;
+    })
+    .await;
+}

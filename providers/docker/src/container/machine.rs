@@ -329,18 +329,22 @@ pub(crate) fn status(found: &ContainerInspectResponse) -> RunStatus {
     RunStatus::Stopped { exit_code: code.and_then(|code| i32::try_from(code).ok()) }
 }
 
+/// Of what was ended by SIGKILL.
+const KILLED: i64 = 137;
+
 /// How a container ended, for people; `None` while it runs and before it ever ran.
 pub(crate) fn why_it_ended(state: &ContainerState) -> Option<String> {
     if state.running == Some(true) || state.status == Some(ContainerStateStatusEnum::CREATED) {
         return None;
     }
     let code = state.exit_code.unwrap_or_default();
-    if state.oom_killed == Some(true) {
+    // Docker also says so where the kernel ended a program inside, and the container went on.
+    if state.oom_killed == Some(true) && code == KILLED {
         return Some(format!(
             "the kernel ended it because it used more memory than its size allows, exit code {code}"
         ));
     }
-    let killed = if code == 137 { ": killed, by a stop or for want of memory" } else { "" };
+    let killed = if code == KILLED { ": killed, by a stop or for want of memory" } else { "" };
     let error = state.error.as_deref().filter(|error| !error.is_empty());
     Some(format!("exit code {code}{killed}{}", error.map(|error| format!(": {error}")).unwrap_or_default()))
 }
@@ -365,6 +369,7 @@ mod tests {
         let exited = |code, oom| why_it_ended(&state(ContainerStateStatusEnum::EXITED, code, oom)).unwrap();
         assert!(exited(137, true).contains("more memory than its size allows"));
         assert!(exited(137, false).contains("killed"));
+        assert_eq!(exited(0, true), "exit code 0", "a program inside it was ended, at another time");
         assert_eq!(exited(7, false), "exit code 7");
         assert_eq!(why_it_ended(&state(ContainerStateStatusEnum::RUNNING, 0, false)), None);
         assert_eq!(why_it_ended(&state(ContainerStateStatusEnum::CREATED, 0, false)), None);

@@ -137,12 +137,6 @@ impl Inputs {
     }
 
     fn host_config(&self, engine: &Engine) -> HostConfig {
-        // Docker takes the first free port of a range at each start, and any free one for 0. A fixed
-        // port would make a start fail when another program has taken it meanwhile.
-        let host_port =
-            engine.ports.map_or("0".to_owned(), |range| format!("{}-{}", range.first, range.last));
-        let binding =
-            PortBinding { host_ip: Some(engine.host.publish.to_string()), host_port: Some(host_port) };
         let limits = self.limits();
         HostConfig {
             network_mode: Some(self.network.clone()),
@@ -153,7 +147,7 @@ impl Inputs {
                 ..Default::default()
             }]),
             tmpfs: Some(HashMap::from([("/tmp".to_owned(), TMP.to_owned())])),
-            port_bindings: Some(HashMap::from([(backend_port(), Some(vec![binding]))])),
+            port_bindings: Some(HashMap::from([(backend_port(), Some(vec![binding(engine)]))])),
             memory: limits.memory,
             memory_swap: limits.memory_swap,
             cpu_period: limits.cpu_period,
@@ -169,6 +163,20 @@ impl Inputs {
             ..Default::default()
         }
     }
+}
+
+/// Docker takes the first free port of a range at each start, and any free one for 0. A fixed port would make a start fail when
+/// another program has taken it meanwhile.
+fn binding(engine: &Engine) -> PortBinding {
+    let host_port = engine.ports.map_or("0".to_owned(), |range| format!("{}-{}", range.first, range.last));
+    PortBinding { host_ip: Some(engine.host.publish.to_string()), host_port: Some(host_port) }
+}
+
+/// Whether it is published where the settings say now: that may be another address than when it was made.
+pub(super) fn is_published_here(engine: &Engine, found: &ContainerInspectResponse) -> bool {
+    let bindings = found.host_config.as_ref().and_then(|config| config.port_bindings.as_ref());
+    let bound = bindings.and_then(|bindings| bindings.get(&backend_port())?.as_ref());
+    bound.is_some_and(|bound| *bound == [binding(engine)])
 }
 
 /// The published port as Docker writes it.

@@ -21,7 +21,8 @@ there() { nft -s list table inet "$TABLE" 2>/dev/null; }
 
 put() { wanted | nft -f - && kept=$(there); }
 
-trap 'nft delete table inet "$TABLE"; exit 3' USR1
+# A second signal must not enter the trap anew.
+trap 'trap "" USR1 TERM INT; nft delete table inet "$TABLE"; exit 3' USR1
 trap 'exit 0' TERM INT
 
 put || exit 1
@@ -31,5 +32,6 @@ while :; do
     wait $!
     [ "$(there)" = "$kept" ] && continue
     put || exit 1
-    echo "the rules had been changed or removed, and are back"
+    echo "the rules had been changed or removed"
+    echo "the rules are in place"
 done

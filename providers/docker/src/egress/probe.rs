@@ -21,6 +21,8 @@ const LIMIT: Duration = Duration::from_secs(10);
 const PROBE: &str = "said=$(timeout 2 bash -c \"exec 3<>/dev/tcp/$0/$1\" 2>&1) && echo reached || \
                      case $said in *refused*) echo reached ;; *) echo closed ;; esac";
 const LOG_BYTES: usize = 4000;
+/// What people clone from.
+const NAME: &str = "github.com";
 /// As `keeper.sh` says it.
 const UNDONE: &str = "had been changed or removed";
 
@@ -36,7 +38,7 @@ async fn host(engine: &Engine, installation: &InstallationId) -> Finding {
         Ok(Err(what)) => Finding {
             name,
             ok: engine.egress.allow_open,
-            detail: format!("an instance reaches {what}"),
+            detail: what,
             action: Some(if engine.egress.allow_open { ALLOWED } else { OPEN }.to_owned()),
         },
         Err(error) => Finding { name, ok: false, detail: error.message, action: error.action },
@@ -53,6 +55,8 @@ async fn reached(
     installation: &InstallationId,
 ) -> Result<std::result::Result<String, String>> {
     let keeper = keeper(&Keeper { engine, installation }).await?;
+    let is_kept = keeper.is_ok();
+    let (Ok(keeper) | Err(keeper)) = keeper;
     let running = running(engine, installation).await?;
     let Some((one, gateway)) = running.iter().find_map(|one| Some((one.id.clone()?, gateway(one)?))) else {
         return Ok(Ok(format!("no instance runs from which to look; {keeper}")));
@@ -69,28 +73,47 @@ async fn reached(
             _ => return Ok(Ok(format!("nobody looked: the image of instances has no `bash`; {keeper}"))),
         }
     }
-    Ok(match reached.is_empty() {
-        true => Ok(format!("closed, seen from inside an instance; {keeper}")),
-        false => Err(format!("{}; {keeper}", reached.join(" and "))),
+    Ok(match (reached.is_empty(), is_kept) {
+        (true, true) => {
+            let names = resolves(engine, &one).await?;
+            Ok(format!("closed, seen from inside an instance{names}; {keeper}"))
+        }
+        (true, false) => Err(format!("closed now, seen from inside an instance, but {keeper}")),
+        (false, _) => Err(format!("an instance reaches {}; {keeper}", reached.join(" and "))),
+    })
+}
+
+/// A site may have no names of the internet, so that is told and is no fault.
+async fn resolves(engine: &Engine, container: &str) -> Result<String> {
+    let words = ["timeout", "5", "getent", "hosts", NAME].map(str::to_owned);
+    Ok(match exec::run(engine, container, &words, LIMIT, None).await?.exit_code {
+        0 => String::new(),
+        // No such program.
+        126 | 127 => String::new(),
+        _ => format!(
+            " (there the name {NAME} is not known: where the engine's resolvers have changed, a restart of this container reads them anew)"
+        ),
     })
 }
 
 /// In words. That somebody has changed the rules is told as long as the log says so.
-async fn keeper(keeper: &Keeper<'_>) -> Result<String> {
-    let Some(found) = keeper.find().await? else { return Ok("nothing keeps rules here".to_owned()) };
-    if found.state.as_ref().and_then(|state| state.running) != Some(true) {
-        let why = found.state.as_ref().and_then(container::why_it_ended).unwrap_or_default();
-        return Ok(format!("the container {} that keeps the rules does not run: {why}", keeper.name()));
+async fn keeper(keeper: &Keeper<'_>) -> Result<std::result::Result<String, String>> {
+    let Some(found) = keeper.find().await? else { return Ok(Err("nothing keeps rules here".to_owned())) };
+    if !super::runs(&found) {
+        let why = found.state.as_ref().and_then(container::why_it_ended);
+        let why = if super::is_paused(&found) { Some("it is paused".to_owned()) } else { why };
+        let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+        return Ok(Err(format!("the container {} that keeps the rules does not run{why}", keeper.name())));
     }
     let log = logs::tail(keeper.engine, &keeper.name(), LOG_BYTES).await?;
-    Ok(match log.lines().filter(|line| line.contains(UNDONE)).count() {
+    Ok(Ok(match log.lines().filter(|line| line.contains(UNDONE)).count() {
         0 => format!("{} keeps the rules", keeper.name()),
         times => format!(
             "{} keeps the rules, and found them changed or removed by somebody else {times} times: `docker logs -t {}` says when",
             keeper.name(),
             keeper.name()
         ),
-    })
+    }))
 }
 
 async fn running(engine: &Engine, installation: &InstallationId) -> Result<Vec<ContainerSummary>> {
