@@ -74,7 +74,14 @@ pub(crate) fn timed_out(doing: &str) -> ProviderError {
 }
 
 fn unreachable(reason: &str) -> ProviderError {
-    let action = if reason.contains("denied") {
+    let has = |words: &str| reason.contains(words);
+    // As `ssh.rs` names it, and in the words of OpenSSH.
+    let by_ssh = has("ssh ssh://");
+    let action = if by_ssh && has("Host key verification failed") {
+        "Put the host's key into ~/.ssh/known_hosts of the account that runs Pilot: `ssh-keyscan HOST`, and compare the fingerprint."
+    } else if by_ssh {
+        "`ssh HOST docker version`, by the account that runs Pilot, has to answer without a question."
+    } else if has("denied") {
         "Let this account use Docker (`sudo usermod -aG docker $USER`, then log in again)."
     } else {
         "Start Docker (`sudo systemctl start docker`) or install it (Debian: `sudo apt-get install docker.io`)."
@@ -116,6 +123,12 @@ fn refused(message: &str) -> ProviderError {
         return ProviderError::new(ErrorCode::ProviderCapacity, message).with_action(
             "Docker has no subnet left: delete workspaces or unused networks (`docker network prune`), or set \
              default-address-pools with a size of 24 to 28 in /etc/docker/daemon.json.",
+        );
+    }
+    if has(&["storage-opt"]) {
+        return ProviderError::new(ErrorCode::ProviderFailed, message).with_action(
+            "The host's file system cannot limit what instances write: unset PILOT_DOCKER_DISK_MIB, or keep Docker's data on xfs \
+             mounted with `pquota`.",
         );
     }
     if has(&["no space left", "cannot allocate memory", "Range of CPUs", "all predefined"]) {
@@ -186,6 +199,22 @@ mod tests {
             let error = ProviderError::from(classify("start it", &server(status, message)));
             assert_eq!(error.code, code, "{message}");
             assert!(error.action.is_some() && error.message.contains(message));
+        }
+    }
+    #[test]
+    fn what_a_host_cannot_do_names_the_setting_that_asks_for_it_and_a_way_that_is_closed_its_key() {
+        let refused =
+            server(500, "--storage-opt is supported only for overlay over xfs with 'pquota' mount option");
+        let error = ProviderError::from(classify("create it", &refused));
+        assert!(error.action.unwrap().contains("PILOT_DOCKER_DISK_MIB"));
+        for (reason, words) in [
+            ("ssh ssh://root@far: Host key verification failed.", "known_hosts"),
+            ("ssh ssh://root@far: root@far: Permission denied (publickey).", "ssh HOST docker version"),
+            ("permission denied while trying to connect", "usermod"),
+            ("there is no socket /run/docker.sock", "apt-get install docker.io"),
+        ] {
+            let action = unreachable(reason).action.unwrap();
+            assert!(action.contains(words), "{reason}: {action}");
         }
     }
 }

@@ -168,6 +168,7 @@ async fn a_host_by_ssh_is_used_when_its_key_is_known_and_refused_when_it_is_not(
         let error = unknown.ready().await.unwrap_err();
         assert!(error.message.contains("Host key verification failed"), "{error}");
         assert_eq!((error.code, error.outcome), (ErrorCode::DockerUnavailable, Outcome::NothingHappened));
+        assert!(error.action.unwrap().contains("known_hosts"));
         known.ready().await.unwrap();
         let mut stack = bench.stack_of(&known, &bench.installation, contracts::RuntimeId::random());
         stack.up().await;
