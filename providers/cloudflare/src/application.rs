@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use contracts::{ErrorCode, InstallationId};
-use provider_api::resource::{parse, properties};
+use provider_api::resource::{parse, properties, properties_with};
 use provider_api::{
     CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ProviderError, ReadRequest,
     ReadState, Resource, ResourceSchema, Result, UpdateRequest,
@@ -41,9 +41,7 @@ impl Inputs {
     }
 
     fn outputs(&self, id: &str) -> Properties {
-        let mut outputs = properties(self);
-        outputs.insert("applicationId".to_owned(), id.into());
-        outputs
+        properties_with(self, [("applicationId", id.into())])
     }
 }
 

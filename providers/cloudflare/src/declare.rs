@@ -35,10 +35,7 @@ const CPU_MICRO_USD: u32 = 72_000;
 const MEMORY_MICRO_USD: u32 = 9_000;
 const DISK_MICRO_USD: u32 = 252;
 
-pub(crate) fn name() -> ProviderName {
-    #[allow(clippy::unwrap_used, reason = "the literal is a valid name; a test parses it")]
-    "cloudflare".parse().unwrap()
-}
+pub(crate) const NAME: ProviderName = ProviderName::constant("cloudflare");
 
 /// One: all instances share an application, and that has one size. Another is another setting.
 pub(crate) fn sizes(config: &CloudflareConfig) -> Vec<Size> {

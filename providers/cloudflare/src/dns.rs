@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use contracts::{ErrorCode, InstallationId};
-use provider_api::resource::{parse, properties};
+use provider_api::resource::{parse, properties, properties_with};
 use provider_api::{
     CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ProviderError, ReadRequest,
     ReadState, Resource, ResourceSchema, Result, UpdateRequest,
@@ -48,9 +48,7 @@ impl Inputs {
 
     /// The id holds the zone's, because records are read below their zone.
     fn outputs(&self, id: &str) -> Properties {
-        let mut outputs = properties(self);
-        outputs.insert("recordId".to_owned(), id.into());
-        outputs
+        properties_with(self, [("recordId", id.into())])
     }
 }
 

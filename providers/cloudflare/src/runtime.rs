@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use contracts::network::network;
 use contracts::{InstallationId, RuntimeId};
 use http::Method;
-use provider_api::resource::{parse, properties};
+use provider_api::resource::{parse, properties, properties_with};
 use provider_api::{
     BootFile, CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ReadRequest,
     ReadState, Resource, ResourceSchema, Result, UpdateRequest,
@@ -92,9 +92,8 @@ impl RuntimeResource {
     }
 
     async fn outputs(&self, inputs: &Inputs) -> Result<Properties> {
-        let mut outputs = properties(inputs);
-        outputs.insert("host".to_owned(), self.cloud.api.host(&self.cloud.config).await?.into());
-        Ok(outputs)
+        let host = self.cloud.api.host(&self.cloud.config).await?;
+        Ok(properties_with(inputs, [("host", host.into())]))
     }
 
     /// `fence` is null for who has none.
@@ -159,9 +158,9 @@ impl Resource for RuntimeResource {
     }
 
     async fn read(&self, request: ReadRequest) -> Result<Option<ReadState>> {
-        let installation = match request.inputs.is_empty() {
-            true => self.cloud.config.installation()?.clone(),
-            false => parse::<Inputs>(&request.inputs)?.installation,
+        let installation = match request.known::<Inputs>()? {
+            None => self.cloud.config.installation()?.clone(),
+            Some(known) => known.installation,
         };
         let Ok(runtime) = request.id.parse::<RuntimeId>() else { return Ok(None) };
         let state = self.cloud.state(&runtime, &installation).await?;

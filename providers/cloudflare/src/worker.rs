@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use contracts::{ErrorCode, InstallationId};
-use provider_api::resource::{parse, properties};
+use provider_api::resource::{parse, properties, properties_with};
 use provider_api::{
     CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ProviderError, ReadRequest,
     ReadState, Resource, ResourceSchema, Result, UpdateRequest,
@@ -143,10 +143,9 @@ impl WorkerResource {
     }
 
     async fn outputs(&self, inputs: &Inputs) -> Result<Properties> {
-        let mut outputs = properties(inputs);
-        outputs.insert("host".to_owned(), self.cloud.api.host(&self.cloud.config).await?.into());
-        outputs.insert("namespaceId".to_owned(), self.namespace(&inputs.script).await?.into());
-        Ok(outputs)
+        let host = self.cloud.api.host(&self.cloud.config).await?;
+        let namespace = self.namespace(&inputs.script).await?;
+        Ok(properties_with(inputs, [("host", host.into()), ("namespaceId", namespace.into())]))
     }
 
     async fn namespace(&self, script: &str) -> Result<String> {
@@ -200,10 +199,7 @@ impl Resource for WorkerResource {
     }
 
     async fn read(&self, request: ReadRequest) -> Result<Option<ReadState>> {
-        let known = match request.inputs.is_empty() {
-            true => None,
-            false => Some(parse::<Inputs>(&request.inputs)?),
-        };
+        let known: Option<Inputs> = request.known()?;
         let owner = known.as_ref().map(|inputs| &inputs.installation);
         let Some(Found { tags, .. }) = self.find(&request.id, owner).await? else { return Ok(None) };
         let installation =

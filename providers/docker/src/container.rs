@@ -12,7 +12,7 @@ mod spec;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use provider_api::resource::{parse, properties};
+use provider_api::resource::{parse, properties, properties_with};
 use provider_api::{
     CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ReadRequest, ReadState,
     Resource, ResourceSchema, Result, UpdateRequest,
@@ -33,13 +33,9 @@ pub(crate) struct ContainerResource {
 
 impl ContainerResource {
     fn outputs(engine: &Engine, inputs: &Inputs, port: Option<u16>) -> Properties {
-        let mut outputs = properties(inputs);
-        outputs.insert("name".to_owned(), names::name(&inputs.runtime_id).into());
-        outputs.insert("host".to_owned(), engine.reached_at().to_string().into());
-        if let Some(port) = port {
-            outputs.insert("port".to_owned(), port.into());
-        }
-        outputs
+        let name = ("name", names::name(&inputs.runtime_id).into());
+        let host = ("host", engine.reached_at().to_string().into());
+        properties_with(inputs, [name, host].into_iter().chain(port.map(|port| ("port", port.into()))))
     }
 }
 
@@ -101,10 +97,7 @@ impl Resource for ContainerResource {
     }
 
     async fn read(&self, request: ReadRequest) -> Result<Option<ReadState>> {
-        let known = match request.inputs.is_empty() {
-            true => None,
-            false => Some(parse::<Inputs>(&request.inputs)?),
-        };
+        let known: Option<Inputs> = request.known()?;
         let Some(engine) = self.hosts.of_id(&request.id).await? else { return Ok(None) };
         let Some(found) = machine::inspect(&engine, &request.id).await? else { return Ok(None) };
         let Some(mut inputs) = Inputs::of(&found) else { return Ok(None) };

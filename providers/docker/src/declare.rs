@@ -13,10 +13,7 @@ pub(crate) const CONTAINER: &str = "pilot:docker:Container";
 /// it; with one core its start takes twice as long.
 const SIZES: [(&str, u32, u32); 3] = [("small", 2048, 2000), ("medium", 4096, 4000), ("large", 8192, 8000)];
 
-pub(crate) fn name() -> ProviderName {
-    #[allow(clippy::unwrap_used, reason = "the literal is a valid name; a test parses it")]
-    "docker".parse().unwrap()
-}
+pub(crate) const NAME: ProviderName = ProviderName::constant("docker");
 
 pub(crate) fn sizes() -> Vec<Size> {
     let size = |(name, memory, cpu): (&str, u32, u32)| Size {
@@ -87,7 +84,6 @@ mod tests {
 
     #[test]
     fn a_size_changes_the_containers_limits_and_nothing_else() {
-        assert_eq!(name().as_str(), "docker");
         let (small, large) = (declare(&spec("small"), "i").unwrap(), declare(&spec("large"), "i").unwrap());
         assert_eq!(small.resources[..2], large.resources[..2]);
         assert_eq!(large.resources[2].inputs["memoryMib"], Expr::from(8192));

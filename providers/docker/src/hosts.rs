@@ -14,11 +14,11 @@ use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
 use provider_api::{ProviderError, Result};
+use provider_kit::Locks;
 use tokio::sync::Mutex;
 
 use crate::engine::Engine;
 use crate::failure::Failure;
-use crate::locks::Locks;
 use crate::placement::{Need, Room, choose, no_room};
 use crate::{DockerConfig, Timing, container, declare, fence, names, room, settings};
 
@@ -27,7 +27,8 @@ const KEPT: Duration = Duration::from_secs(300);
 
 pub(crate) struct Hosts {
     pub config: DockerConfig,
-    pub locks: Locks,
+    /// One action at a time on each runtime.
+    pub locks: Locks<RuntimeId>,
     engines: Result<Vec<Arc<Engine>>>,
     /// Places that were chosen and do not show on the host yet. Held while one is chosen.
     kept: Mutex<HashMap<RuntimeId, (String, Need, Instant)>>,

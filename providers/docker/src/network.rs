@@ -8,12 +8,14 @@ use async_trait::async_trait;
 use bollard::models::{Ipam, IpamConfig, Network, NetworkCreateRequest};
 use bollard::query_parameters::{InspectNetworkOptions, ListNetworksOptionsBuilder};
 use contracts::{ErrorCode, InstallationId, RuntimeId};
-use provider_api::resource::{parse, properties};
+use provider_api::resource::{parse, properties, properties_with};
 use provider_api::{
     CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ProviderError, ReadRequest,
     ReadState, Resource, ResourceSchema, Result, RuntimeRef, UpdateRequest,
 };
+use provider_kit::wait;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use crate::declare::NETWORK;
 use crate::engine::Engine;
@@ -58,11 +60,9 @@ impl Owned {
         request: ReadRequest,
         labels: &HashMap<String, String>,
     ) -> Result<Option<ReadState>> {
-        let inputs = match request.inputs.is_empty() {
-            true => Self::from_labels(labels),
-            false => Some(parse::<Self>(&request.inputs)?),
+        let Some(mut inputs) = request.known()?.or_else(|| Self::from_labels(labels)) else {
+            return Ok(None);
         };
-        let Some(mut inputs) = inputs else { return Ok(None) };
         names::must_own(kind, &request.id, labels, &inputs.runtime())?;
         inputs.generation = inputs.generation.max(generation::newest(engine, &inputs.runtime()).await?);
         let (outputs, inputs) = (inputs.outputs(&request.id), properties(&inputs));
@@ -88,9 +88,7 @@ impl Owned {
     }
 
     pub fn outputs(&self, name: &str) -> Properties {
-        let mut outputs = properties(self);
-        outputs.insert("name".to_owned(), name.into());
-        outputs
+        properties_with(self, [("name", name.into())])
     }
 
     /// The three properties that every resource has.
@@ -151,19 +149,22 @@ fn body(runtime: &RuntimeRef, generation: u64) -> NetworkCreateRequest {
 
 async fn remove(engine: &Engine, id: &str, runtime: &RuntimeId) -> Result<()> {
     let docker = engine.docker().await?;
-    let deadline = tokio::time::Instant::now() + DETACH;
-    loop {
-        match engine.ask("remove the network", docker.remove_network(id)).await {
-            Ok(()) | Err(Failure::Absent(_)) => return Ok(()),
-            Err(other) if tokio::time::Instant::now() > deadline => return Err(other.into()),
-            Err(Failure::Conflict(_)) => {}
-            Err(Failure::Other(error)) if error.message.contains("active endpoints") => {}
-            Err(other) => return Err(other.into()),
-        }
+    let is_in_use = |failure: &Failure| match failure {
+        Failure::Conflict(_) => true,
+        Failure::Other(error) => error.message.contains("active endpoints"),
+        Failure::Absent(_) => false,
+    };
+    let deadline = Instant::now() + DETACH;
+    let removed = wait::while_refused(deadline, PAUSE, is_in_use, || async {
+        let refused = match engine.ask("remove the network", docker.remove_network(id)).await {
+            Err(failure) if is_in_use(&failure) => failure,
+            answer => return answer,
+        };
         // What is not ours does not leave by itself.
         must_have_no_strangers(engine, id, runtime).await?;
-        tokio::time::sleep(PAUSE).await;
-    }
+        Err(refused)
+    });
+    Failure::optional(removed.await).map(drop)
 }
 
 /// Whether rules know the runtime's network. One of an older Pilot has a bridge whose name Docker has chosen. True where there is

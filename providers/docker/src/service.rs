@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use provider_api::resource::{differences, parse, properties};
+use provider_api::resource::{differences, parse, properties, properties_with};
 use provider_api::{
     CreateRequest, Created, DeleteRequest, Diff, DiffRequest, Properties, Property, PropertyType,
     ReadRequest, ReadState, Resource, ResourceSchema, Result, UpdateRequest,
@@ -56,9 +56,7 @@ impl ServiceResource {
 }
 
 fn outputs(inputs: &Inputs, intact: bool) -> Properties {
-    let mut outputs = properties(inputs);
-    outputs.insert(INTACT.to_owned(), intact.into());
-    outputs
+    properties_with(inputs, [(INTACT, intact.into())])
 }
 
 #[async_trait]
@@ -128,10 +126,7 @@ impl Resource for ServiceResource {
         let Some(found) = crate::container::inspect(self.hosts.first()?, &request.id).await? else {
             return Ok(None);
         };
-        let known = match request.inputs.is_empty() {
-            true => None,
-            false => Some(parse::<Inputs>(&request.inputs)?),
-        };
+        let known: Option<Inputs> = request.known()?;
         if let Some(known) = &known {
             labels::must_own("container", &request.id, &container::labels(&found), &known.owner)?;
         }
@@ -142,8 +137,7 @@ impl Resource for ServiceResource {
             true => request.inputs,
             false => properties(&inputs),
         };
-        let mut outputs = shown.clone();
-        outputs.insert(INTACT.to_owned(), intact.into());
+        let outputs = properties_with(&shown, [(INTACT, intact.into())]);
         Ok(Some(ReadState { outputs, inputs: shown, id: request.id }))
     }
 

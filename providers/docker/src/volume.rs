@@ -14,6 +14,8 @@ use provider_api::{
     CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ProviderError, ReadRequest,
     ReadState, Resource, ResourceSchema, Result, UpdateRequest,
 };
+use provider_kit::wait;
+use tokio::time::Instant;
 
 use crate::declare::VOLUME;
 use crate::engine::Engine;
@@ -51,17 +53,12 @@ impl VolumeResource {
 
 /// Also of what is gone already. Takes as long as it has files.
 pub(crate) async fn remove(engine: &Engine, name: &str) -> Result<()> {
-    let deadline = tokio::time::Instant::now() + RELEASE;
-    loop {
+    let removed = wait::while_refused(Instant::now() + RELEASE, PAUSE, Failure::is_conflict, || async {
         let removal =
             |docker: Docker| async move { docker.remove_volume(name, None::<RemoveVolumeOptions>).await };
-        match engine.remove("remove the volume", removal).await {
-            Ok(()) | Err(Failure::Absent(_)) => return Ok(()),
-            Err(Failure::Conflict(_)) if tokio::time::Instant::now() < deadline => {}
-            Err(other) => return Err(other.into()),
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
+        engine.remove("remove the volume", removal).await
+    });
+    Failure::optional(removed.await).map(drop)
 }
 
 #[async_trait]

@@ -85,13 +85,6 @@ impl Client {
     }
 }
 
-/// An object that other programs change faster than this one can look.
-pub(crate) fn restless(kind: &str, name: &str) -> ProviderError {
-    let message = format!("the {kind} {name} keeps changing");
-    ProviderError::new(ErrorCode::ProviderFailed, message)
-        .with_action("Look for another program that works on this workspace.")
-}
-
 fn as_provider_error(doing: &str, error: &CloudError) -> ProviderError {
     let (code, outcome, action) = match error {
         CloudError::Unreachable => (

@@ -55,7 +55,7 @@ fn settings(credential: &str, url: Option<&str>, network: Option<&str>) -> Setti
         "PILOT_FAKE_URL" => url.map(str::to_owned),
         _ => None,
     };
-    Settings::read(&declare::name(), SETTINGS, given).expect("usable settings")
+    Settings::read(&declare::NAME, SETTINGS, given).expect("usable settings")
 }
 
 fn bench_of(cloud: Cloud, credential: String, provider: impl Fn(Arc<CanaryBoot>) -> FakeProvider) -> Bench {

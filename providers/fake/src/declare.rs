@@ -11,11 +11,7 @@ pub(crate) const NETWORK: &str = "pilot:fake:Network";
 pub(crate) const VOLUME: &str = "pilot:fake:Volume";
 pub(crate) const MACHINE: &str = "pilot:fake:Machine";
 
-pub(crate) fn name() -> ProviderName {
-    // A constant that parses; a test below proves it.
-    #[allow(clippy::unwrap_used, reason = "the literal is a valid name")]
-    "fake".parse().unwrap()
-}
+pub(crate) const NAME: ProviderName = ProviderName::constant("fake");
 
 /// The first is the default.
 pub(crate) fn regions() -> Vec<Region> {
@@ -95,7 +91,7 @@ fn known<'a>(
     if offered.iter().any(|offered| offered == wanted) {
         return Ok(wanted);
     }
-    let message = format!("the provider {} has no {what} {wanted:?}", name());
+    let message = format!("the provider {} has no {what} {wanted:?}", NAME);
     Err(ProviderError::new(code, message).with_action(format!("Use one of: {}.", offered.join(", "))))
 }
 
@@ -117,7 +113,6 @@ mod tests {
 
     #[test]
     fn the_machine_gets_its_home_and_the_first_region() {
-        assert_eq!(name().as_str(), "fake");
         let declared = declare(&spec(), "fake:1", None).unwrap();
         let machine = &declared.resources[1];
         assert_eq!(machine.inputs["volume"], Expr::output("home", "name"));

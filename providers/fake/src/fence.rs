@@ -4,8 +4,9 @@
 //! write of it is of the version that was looked at, and so nothing comes between the look and the write.
 
 use provider_api::{Result, RuntimeRef};
+use provider_kit::errors::keeps_changing;
 
-use crate::client::{Client, restless};
+use crate::client::Client;
 use crate::owner::{self, Labels, Owner};
 use crate::volume::ATTEMPTS;
 
@@ -43,7 +44,7 @@ pub(crate) async fn pass(client: &Client, runtime: &RuntimeRef) -> Result<()> {
             return Ok(());
         }
     }
-    Err(restless("volume", &volume))
+    Err(keeps_changing(("volume", &volume)))
 }
 
 /// The owner, if it is this runtime.

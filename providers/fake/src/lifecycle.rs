@@ -10,6 +10,7 @@ use provider_api::{
     Exec, Executed, Home, Inventory, Lifecycle, Logs, OwnedObject, ProviderError, Result, RunStatus,
     RuntimeRef, Snapshot, Snapshots, Statuses, lifecycle,
 };
+use provider_kit::errors::{does_not_run, has_no};
 
 use crate::client::Client;
 use crate::cloud::{Machine, Phase};
@@ -42,11 +43,7 @@ impl FakeLifecycle {
         let (name, found) = self.existing(runtime).await?;
         match found.phase {
             Phase::Running => Ok((name, found)),
-            other => {
-                let message = format!("the machine {name} does not run: it is {other:?}");
-                Err(ProviderError::new(ErrorCode::WorkspaceNotReady, message)
-                    .with_action("Start the workspace."))
-            }
+            other => Err(does_not_run(("machine", &name), Some(&format!("it is {other:?}")))),
         }
     }
 }
@@ -60,9 +57,7 @@ fn run_status(phase: Phase) -> RunStatus {
 }
 
 fn gone(runtime: &RuntimeRef) -> ProviderError {
-    let message = format!("{} has no machine in the cloud", runtime.runtime_id);
-    ProviderError::new(ErrorCode::ProviderFailed, message)
-        .with_action("`pilot ws start NAME` makes it again from its stack.")
+    has_no(runtime, "machine in the cloud")
 }
 
 #[async_trait]
@@ -111,10 +106,8 @@ impl Lifecycle for FakeLifecycle {
 
     async fn endpoint(&self, runtime: &RuntimeRef) -> Result<Endpoint> {
         let (name, found) = self.existing(runtime).await?;
-        let address = found.address.ok_or_else(|| {
-            let message = format!("the machine {name} has no address: it is {:?}", found.phase);
-            ProviderError::new(ErrorCode::WorkspaceNotReady, message).with_action("Start the workspace.")
-        })?;
+        let why = format!("it is {:?}", found.phase);
+        let address = found.address.ok_or_else(|| does_not_run(("machine", &name), Some(&why)))?;
         Ok(Endpoint::plain(address.ip().to_string(), address.port()))
     }
 }

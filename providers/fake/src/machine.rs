@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use contracts::{InstallationId, RuntimeId};
-use provider_api::resource::{parse, properties};
+use provider_api::resource::{parse, properties, properties_with};
 use provider_api::{
     BootFile, CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ProviderError,
     ReadRequest, ReadState, Resource, ResourceSchema, Result, RuntimeRef, UpdateRequest,
 };
+use provider_kit::errors::keeps_changing;
 use serde::{Deserialize, Serialize};
 
-use crate::client::{Client, restless};
+use crate::client::Client;
 use crate::cloud::{Machine, Spec};
 use crate::declare::MACHINE;
 use crate::fence;
@@ -78,9 +79,7 @@ impl Inputs {
     }
 
     fn outputs(&self) -> Properties {
-        let mut outputs = properties(self);
-        outputs.insert("name".to_owned(), owner::machine_name(&self.runtime_id).into());
-        outputs
+        properties_with(self, [("name", owner::machine_name(&self.runtime_id).into())])
     }
 }
 
@@ -119,7 +118,7 @@ impl MachineResource {
                 return Ok(());
             }
         }
-        Err(restless("machine", &name))
+        Err(keeps_changing(("machine", &name)))
     }
 }
 
@@ -154,7 +153,7 @@ pub(crate) async fn act(client: &Client, runtime: &RuntimeRef, act: Act<'_>) -> 
             return Ok(true);
         }
     }
-    Err(restless("machine", &name))
+    Err(keeps_changing(("machine", &name)))
 }
 
 #[async_trait]
@@ -190,15 +189,15 @@ impl Resource for MachineResource {
         // From here on the machine exists and must stay owned, whatever happens to it.
         let runtime = inputs.owner().under(request.fence).runtime;
         let started = act(&self.client, &runtime, Act::Start(&boot)).await;
-        let started = started.and_then(|found| found.then_some(()).ok_or_else(|| restless("machine", &name)));
+        let started =
+            started.and_then(|found| found.then_some(()).ok_or_else(|| keeps_changing(("machine", &name))));
         started.map_err(|error| error.partial(&name, inputs.outputs()))?;
         Ok(Created { id: name, outputs: inputs.outputs() })
     }
 
     async fn read(&self, request: ReadRequest) -> Result<Option<ReadState>> {
         let Some(found) = self.find(&request.id).await? else { return Ok(None) };
-        if !request.inputs.is_empty() {
-            let known: Inputs = parse(&request.inputs)?;
+        if let Some(known) = request.known::<Inputs>()? {
             owner::must_own("machine", &request.id, &found.labels, &known.owner().runtime)?;
         }
         let Some(inputs) = Inputs::of(&found) else { return Ok(None) };
@@ -226,6 +225,6 @@ impl Resource for MachineResource {
             let delete = cloud.delete_machine(&name, found.version);
             self.client.change("delete the machine", delete).await?;
         }
-        Err(restless("machine", &name))
+        Err(keeps_changing(("machine", &name)))
     }
 }

@@ -10,9 +10,10 @@ use provider_api::{
     CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ReadRequest, ReadState,
     Resource, ResourceSchema, Result, UpdateRequest,
 };
+use provider_kit::errors::keeps_changing;
 use serde::{Deserialize, Serialize};
 
-use crate::client::{Client, restless};
+use crate::client::Client;
 use crate::cloud::Labels;
 use crate::declare::NETWORK;
 use crate::owner::{self, installation_of, labels_of_all};
@@ -51,7 +52,7 @@ impl NetworkResource {
                 return Ok(());
             }
         }
-        Err(restless("network", &inputs.name))
+        Err(keeps_changing(("network", &inputs.name)))
     }
 }
 
@@ -81,8 +82,8 @@ impl Resource for NetworkResource {
 
     async fn read(&self, request: ReadRequest) -> Result<Option<ReadState>> {
         let Some(found) = self.find(&request.id).await? else { return Ok(None) };
-        if !request.inputs.is_empty() {
-            parse::<Inputs>(&request.inputs)?.may_touch(&found)?;
+        if let Some(known) = request.known::<Inputs>()? {
+            known.may_touch(&found)?;
         }
         let Some(installation) = installation_of(&found) else { return Ok(None) };
         let inputs = properties(&Inputs { name: request.id.clone(), installation });

@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use contracts::{InstallationId, RuntimeId};
-use provider_api::resource::{parse, properties};
+use provider_api::resource::{parse, properties, properties_with};
 use provider_api::{
     CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ProviderError, ReadRequest,
     ReadState, Resource, ResourceSchema, Result, UpdateRequest,
 };
+use provider_kit::errors::keeps_changing;
 use serde::{Deserialize, Serialize};
 
-use crate::client::{Client, restless};
+use crate::client::Client;
 use crate::cloud::Volume;
 use crate::declare::VOLUME;
 use crate::fence;
@@ -46,9 +47,7 @@ impl Inputs {
     }
 
     fn outputs(&self) -> Properties {
-        let mut outputs = properties(self);
-        outputs.insert("name".to_owned(), owner::volume_name(&self.runtime_id).into());
-        outputs
+        properties_with(self, [("name", owner::volume_name(&self.runtime_id).into())])
     }
 }
 
@@ -93,7 +92,7 @@ impl VolumeResource {
                 return Ok(());
             }
         }
-        Err(restless("volume", &name))
+        Err(keeps_changing(("volume", &name)))
     }
 }
 
@@ -120,8 +119,7 @@ impl Resource for VolumeResource {
 
     async fn read(&self, request: ReadRequest) -> Result<Option<ReadState>> {
         let Some(found) = self.find(&request.id).await? else { return Ok(None) };
-        if !request.inputs.is_empty() {
-            let known: Inputs = parse(&request.inputs)?;
+        if let Some(known) = request.known::<Inputs>()? {
             owner::must_own("volume", &request.id, &found.labels, &known.owner().runtime)?;
         }
         let Some(inputs) = Inputs::of(&found) else { return Ok(None) };
@@ -146,6 +144,6 @@ impl Resource for VolumeResource {
             let delete = cloud.delete_volume(&name, found.version);
             self.client.change("delete the volume", delete).await?;
         }
-        Err(restless("volume", &name))
+        Err(keeps_changing(("volume", &name)))
     }
 }

@@ -42,10 +42,7 @@ impl Preset {
     }
 }
 
-pub(crate) fn name() -> ProviderName {
-    #[allow(clippy::unwrap_used, reason = "the literal is a valid name; a test parses it")]
-    "fly".parse().unwrap()
-}
+pub(crate) const NAME: ProviderName = ProviderName::constant("fly");
 
 pub(crate) fn sizes() -> Vec<Size> {
     let size = |preset: &Preset| Size {
@@ -146,7 +143,6 @@ mod tests {
 
     #[test]
     fn a_size_is_processors_memory_and_room_and_a_region_a_place() {
-        assert_eq!(name().as_str(), "fly");
         let declared = declare(&spec("large", Some("nrt")), "i", &regions(), Reach::Edge).unwrap();
         assert_eq!(declared.resources[2].inputs["memoryMib"], Expr::from(8192));
         assert_eq!(declared.resources[1].inputs["region"], Expr::from("nrt"));

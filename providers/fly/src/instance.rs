@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use contracts::ErrorCode;
 use provider_api::{Late, ProviderError, Result, RuntimeRef};
+use provider_kit::errors;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
@@ -52,11 +53,7 @@ impl<'a> Instance<'a> {
 
     /// The machine, or the error that says that there is none.
     pub async fn must_find(&self) -> Result<wire::Machine> {
-        self.find().await?.ok_or_else(|| {
-            let message = format!("{} has no machine at Fly", self.runtime.runtime_id);
-            ProviderError::new(ErrorCode::ProviderFailed, message)
-                .with_action("`pilot ws start NAME` makes it again from its stack.")
-        })
+        self.find().await?.ok_or_else(|| errors::has_no(&self.runtime, "machine at Fly"))
     }
 
     pub fn accept(&self, machine: wire::Machine) -> Result<wire::Machine> {

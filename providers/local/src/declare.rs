@@ -9,11 +9,7 @@ use crate::SIZE;
 pub(crate) const DIRECTORY: &str = "pilot:local:Directory";
 pub(crate) const PROCESS: &str = "pilot:local:Process";
 
-pub(crate) fn name() -> ProviderName {
-    // A constant that parses; a test below proves it.
-    #[allow(clippy::unwrap_used, reason = "the literal is a valid name")]
-    "local".parse().unwrap()
-}
+pub(crate) const NAME: ProviderName = ProviderName::constant("local");
 
 pub(crate) fn declare(runtime: &RuntimeSpec) -> Result<Declared> {
     if runtime.size != SIZE {
@@ -63,7 +59,6 @@ mod tests {
 
     #[test]
     fn the_process_depends_on_its_home_and_a_runtime_without_git_has_no_git_inputs() {
-        assert_eq!(name().as_str(), "local");
         let declared = declare(&spec()).unwrap();
         let process = &declared.resources[1];
         assert_eq!(process.inputs["directory"], Expr::output("home", "path"));

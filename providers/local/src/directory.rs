@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use contracts::{InstallationId, RuntimeId};
-use provider_api::resource::{parse, properties};
+use provider_api::resource::{parse, properties, properties_with};
 use provider_api::{
     CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ReadRequest, ReadState,
     Resource, ResourceSchema, Result, RuntimeRef, UpdateRequest,
@@ -35,10 +35,8 @@ impl Inputs {
 
 impl Directory {
     fn outputs(&self, inputs: &Inputs) -> Properties {
-        let mut outputs = properties(inputs);
         let path = self.host.layout.home(&inputs.runtime_id);
-        outputs.insert("path".to_owned(), path.to_string_lossy().into());
-        outputs
+        properties_with(inputs, [("path", path.to_string_lossy().into())])
     }
 }
 
@@ -73,9 +71,9 @@ impl Resource for Directory {
     }
 
     async fn read(&self, request: ReadRequest) -> Result<Option<ReadState>> {
-        let runtime = match request.inputs.is_empty() {
-            true => self.host.imported(&request.id).await?,
-            false => Some(parse::<Inputs>(&request.inputs)?.runtime()),
+        let runtime = match request.known::<Inputs>()? {
+            None => self.host.imported(&request.id).await?,
+            Some(known) => Some(known.runtime()),
         };
         let Some(runtime) = runtime else { return Ok(None) };
         let (runtime_id, installation) = (runtime.runtime_id.clone(), runtime.installation.clone());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use contracts::{ErrorCode, InstallationId, RuntimeId};
-use provider_api::resource::{parse, properties};
+use provider_api::resource::{parse, properties, properties_with};
 use provider_api::{
     CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ProviderError, ReadRequest,
     ReadState, Resource, ResourceSchema, Result, RuntimeRef, UpdateRequest,
@@ -50,22 +50,22 @@ impl Inputs {
 
 /// Inputs as they are on the machine, and what the machine gave.
 pub(crate) fn outputs(host: &Host, definition: &Definition) -> Properties {
-    let mut outputs = inputs_of(host, definition);
-    outputs.insert("host".to_owned(), "127.0.0.1".into());
-    outputs.insert("port".to_owned(), definition.port.into());
-    outputs.insert("opencodePort".to_owned(), definition.opencode_port.into());
-    outputs
+    let (port, opencode_port) = (definition.port.into(), definition.opencode_port.into());
+    properties_with(
+        &inputs_of(host, definition),
+        [("host", "127.0.0.1".into()), ("port", port), ("opencodePort", opencode_port)],
+    )
 }
 
-fn inputs_of(host: &Host, definition: &Definition) -> Properties {
-    properties(&Inputs {
+fn inputs_of(host: &Host, definition: &Definition) -> Inputs {
+    Inputs {
         runtime_id: definition.runtime.clone(),
         installation: definition.installation.clone(),
         generation: definition.generation,
         directory: host.layout.home(&definition.runtime).to_string_lossy().into_owned(),
         git_url: definition.git_url.clone(),
         git_ref: definition.git_ref.clone(),
-    })
+    }
 }
 
 #[async_trait]
@@ -130,9 +130,9 @@ impl Resource for Process {
     }
 
     async fn read(&self, request: ReadRequest) -> Result<Option<ReadState>> {
-        let runtime = match request.inputs.is_empty() {
-            true => self.host.imported(&request.id).await?,
-            false => Some(parse::<Inputs>(&request.inputs)?.runtime()),
+        let runtime = match request.known::<Inputs>()? {
+            None => self.host.imported(&request.id).await?,
+            Some(known) => Some(known.runtime()),
         };
         let Some(runtime) = runtime else { return Ok(None) };
         let found = self
@@ -144,7 +144,7 @@ impl Resource for Process {
             .await?;
         Ok(found.map(|definition| ReadState {
             id: request.id,
-            inputs: inputs_of(&self.host, &definition),
+            inputs: properties(&inputs_of(&self.host, &definition)),
             outputs: outputs(&self.host, &definition),
         }))
     }

@@ -12,6 +12,8 @@ use bollard::query_parameters::{
 };
 use contracts::ErrorCode;
 use provider_api::{BootFile, Late, ProviderError, Result, RunStatus, RuntimeRef};
+use provider_kit::{errors, wait};
+use tokio::time::Instant;
 
 use crate::container::spec::{Inputs, backend_port};
 use crate::engine::{Engine, within};
@@ -264,42 +266,29 @@ impl<'a> Machine<'a> {
         let Some(found) = self.find().await? else { return Ok(()) };
         self.stop(FAREWELL).await?;
         let id = self.id(&found);
-        let deadline = tokio::time::Instant::now() + self.engine.timing.removal;
-        loop {
+        // A conflict is a removal that is already under way.
+        let deadline = Instant::now() + self.engine.timing.removal;
+        let removed = wait::while_refused(deadline, PAUSE, Failure::is_conflict, || async {
             let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
             let removal = |docker: Docker| async move { docker.remove_container(id, Some(options)).await };
-            match self.engine.remove("remove the container", removal).await {
-                Ok(()) | Err(Failure::Absent(_)) => return Ok(()),
-                // Its removal is already under way.
-                Err(Failure::Conflict(_)) if tokio::time::Instant::now() < deadline => {}
-                Err(other) => return Err(other.into()),
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
+            self.engine.remove("remove the container", removal).await
+        });
+        Failure::optional(removed.await).map(drop)
     }
 
     pub fn missing(&self) -> ProviderError {
-        let message = format!("{} has no container on this Docker host", self.runtime.runtime_id);
-        ProviderError::new(ErrorCode::ProviderFailed, message)
-            .with_action("`pilot ws start NAME` makes it again from its stack.")
+        errors::has_no(&self.runtime, "container on this Docker host")
     }
 
     pub fn does_not_run(&self, found: &ContainerInspectResponse) -> ProviderError {
-        let why =
-            found.state.as_ref().and_then(why_it_ended).map(|why| format!(": {why}")).unwrap_or_default();
-        ProviderError::new(
-            ErrorCode::WorkspaceNotReady,
-            format!("the container {} does not run{why}", self.name),
-        )
-        .with_action("Start the workspace.")
+        let why = found.state.as_ref().and_then(why_it_ended);
+        errors::does_not_run(("container", &self.name), why.as_deref())
     }
 
     async fn ended_at_once(&self, found: &ContainerInspectResponse) -> ProviderError {
         let why = found.state.as_ref().and_then(why_it_ended).unwrap_or_else(|| "it does not run".to_owned());
         let tail = logs::tail(self.engine, self.id(found), ERROR_LOG_BYTES).await.unwrap_or_default();
-        let message = format!("the instance ended at once ({why}); its log ends with:\n{}", tail.trim_end());
-        ProviderError::new(ErrorCode::InstanceFailed, message)
-            .with_action("Read the log above; start the workspace again when the cause is gone.")
+        errors::ended_at_once(&why, &tail)
     }
 
     fn id<'f>(&'f self, found: &'f ContainerInspectResponse) -> &'f str {

@@ -9,6 +9,7 @@ use bollard::query_parameters::{
 };
 use contracts::ErrorCode;
 use provider_api::{ProviderError, Result, RunStatus};
+use provider_kit::wait;
 use tokio::time::Instant;
 
 use super::health::Health;
@@ -164,17 +165,13 @@ impl Daemon<'_> {
             let stop = patient.stop_container(id(found), Some(options));
             Failure::optional(within(limit, "stop the service", stop).await)?;
         }
-        let deadline = Instant::now() + REMOVAL;
-        loop {
+        // A conflict is a removal that is already under way.
+        let removed = wait::while_refused(Instant::now() + REMOVAL, PAUSE, Failure::is_conflict, || async {
             let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
             let removal = docker.remove_container(id(found), Some(options));
-            match self.engine.ask("remove the service's container", removal).await {
-                Ok(()) | Err(Failure::Absent(_)) => return Ok(()),
-                // Its removal is already under way.
-                Err(Failure::Conflict(_)) if Instant::now() < deadline => tokio::time::sleep(PAUSE).await,
-                Err(other) => return Err(other.into()),
-            }
-        }
+            self.engine.ask("remove the service's container", removal).await
+        });
+        Failure::optional(removed.await).map(drop)
     }
 
     fn missing(&self) -> ProviderError {
