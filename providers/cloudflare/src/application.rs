@@ -11,6 +11,7 @@ use provider_api::{
     ReadState, Resource, ResourceSchema, Result, UpdateRequest,
 };
 use provider_http::{Call, Failure};
+use provider_kit::inputs::installation_property;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -164,9 +165,7 @@ impl Resource for ApplicationResource {
                 Property::required("name", PropertyType::String, "The application's name.")
                     .replaces()
                     .example("pilot-in-fedcba9876543210"),
-                Property::required("installation", PropertyType::String, "The installation that owns it.")
-                    .replaces()
-                    .example("in-fedcba9876543210"),
+                installation_property(),
                 Property::required(
                     "namespaceId",
                     PropertyType::String,

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use contracts::RuntimeId;
+use contracts::{ErrorCode, RuntimeId};
 use provider_api::{BootFile, BootSource, Settings};
 
 use super::*;

@@ -11,6 +11,7 @@ use provider_api::{
     ReadState, Resource, ResourceSchema, Result, UpdateRequest,
 };
 use provider_http::{Call, Failure};
+use provider_kit::inputs::installation_property;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -102,9 +103,7 @@ impl Resource for DnsRecordResource {
                 Property::required("content", PropertyType::String, "What it says.")
                     .replaces()
                     .example("gateway.example.com"),
-                Property::required("installation", PropertyType::String, "The installation that owns it.")
-                    .replaces()
-                    .example("in-fedcba9876543210"),
+                installation_property(),
             ],
             outputs: vec![Property::required(
                 "recordId",

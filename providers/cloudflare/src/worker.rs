@@ -11,6 +11,7 @@ use provider_api::{
     ReadState, Resource, ResourceSchema, Result, UpdateRequest,
 };
 use provider_http::{Call, Part};
+use provider_kit::inputs::installation_property;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -173,9 +174,7 @@ impl Resource for WorkerResource {
                 Property::required("script", PropertyType::String, "The name of the script.")
                     .replaces()
                     .example("pilot-in-fedcba9876543210"),
-                Property::required("installation", PropertyType::String, "The installation that owns it.")
-                    .replaces()
-                    .example("in-fedcba9876543210"),
+                installation_property(),
                 Property::required("version", PropertyType::String, "A fingerprint of its source.")
                     .example("1f0c9a41"),
                 Property::required("keys", PropertyType::String, "A fingerprint of the keys that it trusts.")

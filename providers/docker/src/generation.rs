@@ -48,7 +48,7 @@ pub(crate) async fn of(engine: &Engine, found: &ContainerInspectResponse) -> Res
 
 /// Keeps that the runtime has seen the generation of these, and what it takes since.
 pub(crate) async fn record(engine: &Engine, runtime: &RuntimeRef, inputs: &Inputs) -> Result<()> {
-    let generation = inputs.generation;
+    let generation = inputs.owned.generation;
     let name = names::generation_register(&runtime.runtime_id, generation);
     registers::keep(engine, runtime, &name, inputs.labels(runtime.fence)).await?;
     for lower in registers::of(engine, runtime).await? {

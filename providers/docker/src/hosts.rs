@@ -142,7 +142,7 @@ impl Hosts {
         if !engine.is_named() {
             return Ok(());
         }
-        let (runtime, need) = (&inputs.runtime_id, inputs.need());
+        let (runtime, need) = (&inputs.owned.runtime_id, inputs.need());
         let mut kept = self.kept.lock().await;
         let room = self.room(engine, (runtime, &inputs.image), &kept).await?;
         if room.refuses(need).is_some() {

@@ -25,6 +25,7 @@ mod lifecycle;
 mod logs;
 mod names;
 mod network;
+mod owned;
 mod placement;
 mod registers;
 mod room;

@@ -72,7 +72,7 @@ async fn promised(engine: &Engine) -> Result<HashMap<RuntimeId, Need>> {
     let looks = stream::iter(silent).map(|id| async move { container::inspect(engine, &id).await });
     for found in looks.buffer_unordered(AT_ONCE).try_collect::<Vec<_>>().await?.into_iter().flatten() {
         if let Some(inputs) = container::Inputs::of(&found) {
-            said.insert(inputs.runtime_id.clone(), (inputs.generation, inputs.need()));
+            said.insert(inputs.owned.runtime_id.clone(), (inputs.owned.generation, inputs.need()));
         }
     }
     for volume in volumes?.volumes.unwrap_or_default() {

@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use contracts::{InstallationId, RuntimeId};
 use provider_api::resource::{parse, properties, properties_with};
 use provider_api::{
     BootFile, CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ProviderError,
     ReadRequest, ReadState, Resource, ResourceSchema, Result, RuntimeRef, UpdateRequest,
 };
 use provider_kit::errors::keeps_changing;
+use provider_kit::inputs::{Git, Owned};
 use serde::{Deserialize, Serialize};
 
 use crate::client::Client;
@@ -27,24 +27,21 @@ pub(crate) struct MachineResource {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Inputs {
-    runtime_id: RuntimeId,
-    installation: InstallationId,
-    generation: u64,
+    #[serde(flatten)]
+    owned: Owned,
     region: String,
     image: String,
     volume: String,
     size: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    git_url: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    git_ref: Option<String>,
+    #[serde(flatten)]
+    git: Git,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     network: Option<String>,
 }
 
 impl Inputs {
     fn owner(&self) -> Owner {
-        Owner::new(&self.runtime_id, &self.installation, self.generation)
+        Owner::new(&self.owned.runtime_id, &self.owned.installation, self.owned.generation)
     }
 
     fn spec(&self) -> Spec {
@@ -53,8 +50,8 @@ impl Inputs {
             image: self.image.clone(),
             volume: self.volume.clone(),
             size: self.size.clone(),
-            git_url: self.git_url.clone(),
-            git_ref: self.git_ref.clone(),
+            git_url: self.git.git_url.clone(),
+            git_ref: self.git.git_ref.clone(),
             network: self.network.clone(),
         }
     }
@@ -63,23 +60,12 @@ impl Inputs {
     fn of(machine: &Machine) -> Option<Self> {
         let Owner { runtime, generation } = Owner::of(&machine.labels)?;
         let Spec { region, image, volume, size, git_url, git_ref, network } = machine.spec.clone();
-        let (runtime_id, installation) = (runtime.runtime_id, runtime.installation);
-        Some(Self {
-            runtime_id,
-            installation,
-            generation,
-            region,
-            image,
-            volume,
-            size,
-            git_url,
-            git_ref,
-            network,
-        })
+        let (owned, git) = (Owned::new(runtime, generation), Git { git_url, git_ref });
+        Some(Self { owned, region, image, volume, size, git, network })
     }
 
     fn outputs(&self) -> Properties {
-        properties_with(self, [("name", owner::machine_name(&self.runtime_id).into())])
+        properties_with(self, [("name", owner::machine_name(&self.owned.runtime_id).into())])
     }
 }
 
@@ -91,7 +77,7 @@ impl MachineResource {
     /// Find, adopt if it is ours and fits, else create; on a conflict find again. One that is elsewhere, or has
     /// another home or network, is replaced.
     async fn ensure(&self, inputs: &Inputs, fence: Option<u64>) -> Result<()> {
-        let (name, spec) = (owner::machine_name(&inputs.runtime_id), inputs.spec());
+        let (name, spec) = (owner::machine_name(&inputs.owned.runtime_id), inputs.spec());
         let owner = inputs.owner().under(fence);
         fence::pass(&self.client, &owner.runtime).await?;
         let cloud = self.client.cloud().under(fence);
@@ -164,11 +150,10 @@ impl Resource for MachineResource {
             Property::required("image", PropertyType::String, "The instance image."),
             Property::required("volume", PropertyType::String, "The home volume's name.").replaces(),
             Property::required("size", PropertyType::String, "One of the provider's sizes."),
-            Property::optional("gitUrl", PropertyType::String, "Cloned into the workspace at first boot."),
-            Property::optional("gitRef", PropertyType::String, "A branch or tag of the repository."),
             Property::optional("network", PropertyType::String, "The name of the network that it is in.")
                 .replaces(),
         ]);
+        inputs.extend(Git::properties());
         ResourceSchema {
             token: MACHINE,
             description: "The machine of one runtime. It holds no user data.",
@@ -183,9 +168,9 @@ impl Resource for MachineResource {
 
     async fn create(&self, request: CreateRequest) -> Result<Created> {
         let inputs: Inputs = parse(&request.inputs)?;
-        let boot = self.client.boot_files(&inputs.runtime_id).await?;
+        let boot = self.client.boot_files(&inputs.owned.runtime_id).await?;
         self.ensure(&inputs, request.fence).await?;
-        let name = owner::machine_name(&inputs.runtime_id);
+        let name = owner::machine_name(&inputs.owned.runtime_id);
         // From here on the machine exists and must stay owned, whatever happens to it.
         let runtime = inputs.owner().under(request.fence).runtime;
         let started = act(&self.client, &runtime, Act::Start(&boot)).await;

@@ -11,6 +11,7 @@ use provider_api::{
     Resource, ResourceSchema, Result, UpdateRequest,
 };
 use provider_kit::errors::keeps_changing;
+use provider_kit::inputs::installation_property;
 use serde::{Deserialize, Serialize};
 
 use crate::client::Client;
@@ -66,9 +67,7 @@ impl Resource for NetworkResource {
                 Property::required("name", PropertyType::String, "The network's name in the cloud.")
                     .replaces()
                     .example("pilot-in-fedcba9876543210-team"),
-                Property::required("installation", PropertyType::String, "The installation that owns it.")
-                    .replaces()
-                    .example("in-fedcba9876543210"),
+                installation_property(),
             ],
             outputs: Vec::new(),
         }

@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use contracts::{InstallationId, RuntimeId};
 use provider_api::resource::{parse, properties, properties_with};
 use provider_api::{
     CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ProviderError, ReadRequest,
     ReadState, Resource, ResourceSchema, Result, UpdateRequest,
 };
 use provider_kit::errors::keeps_changing;
+use provider_kit::inputs::Owned;
 use serde::{Deserialize, Serialize};
 
 use crate::client::Client;
@@ -28,41 +28,31 @@ pub(crate) struct VolumeResource {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Inputs {
-    runtime_id: RuntimeId,
-    installation: InstallationId,
-    generation: u64,
+    #[serde(flatten)]
+    owned: Owned,
     region: String,
 }
 
 impl Inputs {
     fn owner(&self) -> Owner {
-        Owner::new(&self.runtime_id, &self.installation, self.generation)
+        Owner::new(&self.owned.runtime_id, &self.owned.installation, self.owned.generation)
     }
 
     /// The inputs that would make this volume; `None` when it is not one of Pilot's.
     fn of(volume: &Volume) -> Option<Self> {
         let Owner { runtime, generation } = Owner::of(&volume.labels)?;
-        let (runtime_id, installation) = (runtime.runtime_id, runtime.installation);
-        Some(Self { runtime_id, installation, generation, region: volume.region.clone() })
+        Some(Self { owned: Owned::new(runtime, generation), region: volume.region.clone() })
     }
 
     fn outputs(&self) -> Properties {
-        properties_with(self, [("name", owner::volume_name(&self.runtime_id).into())])
+        properties_with(self, [("name", owner::volume_name(&self.owned.runtime_id).into())])
     }
 }
 
 /// The properties that every resource of this provider has.
 pub(crate) fn common_inputs() -> Vec<Property> {
-    vec![
-        Property::required("runtimeId", PropertyType::String, "The runtime that it serves.")
-            .replaces()
-            .example("rt-0123456789abcdef"),
-        Property::required("installation", PropertyType::String, "The installation that owns it.")
-            .replaces()
-            .example("in-fedcba9876543210"),
-        Property::required("generation", PropertyType::Integer, "Rises with every change of the spec."),
-        Property::required("region", PropertyType::String, "Where it is.").replaces(),
-    ]
+    let region = Property::required("region", PropertyType::String, "Where it is.").replaces();
+    Owned::properties().into_iter().chain([region]).collect()
 }
 
 impl VolumeResource {
@@ -72,7 +62,7 @@ impl VolumeResource {
 
     /// Find, adopt if it is ours, else create where that is what is asked for; on a conflict find again.
     async fn ensure(&self, inputs: &Inputs, fence: Option<u64>, creates: bool) -> Result<()> {
-        let (name, owner) = (owner::volume_name(&inputs.runtime_id), inputs.owner().under(fence));
+        let (name, owner) = (owner::volume_name(&inputs.owned.runtime_id), inputs.owner().under(fence));
         fence::pass(&self.client, &owner.runtime).await?;
         let cloud = self.client.cloud().under(fence);
         for _ in 0..ATTEMPTS {
@@ -114,7 +104,7 @@ impl Resource for VolumeResource {
     async fn create(&self, request: CreateRequest) -> Result<Created> {
         let inputs: Inputs = parse(&request.inputs)?;
         self.ensure(&inputs, request.fence, true).await?;
-        Ok(Created { id: owner::volume_name(&inputs.runtime_id), outputs: inputs.outputs() })
+        Ok(Created { id: owner::volume_name(&inputs.owned.runtime_id), outputs: inputs.outputs() })
     }
 
     async fn read(&self, request: ReadRequest) -> Result<Option<ReadState>> {

@@ -10,6 +10,7 @@ use provider_api::{
     CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ProviderError, ReadRequest,
     ReadState, Resource, ResourceSchema, Result, RuntimeRef, UpdateRequest,
 };
+use provider_kit::inputs::Owned;
 use provider_kit::wait;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
@@ -19,7 +20,7 @@ use crate::failure;
 use crate::fly::Fly;
 use crate::instance::{Instance, PAUSE};
 use crate::names;
-use crate::owned::{Owned, reach_property};
+use crate::owned::reach_property;
 use crate::settings::Reach;
 use crate::wire;
 
@@ -103,7 +104,7 @@ impl AppResource {
     /// The machine knows the generation; an app without one is of none yet.
     async fn imported(&self, owner: RuntimeRef) -> Result<Owned> {
         let machine = Instance::new(&self.fly, &owner).find().await?;
-        Ok(Owned::of(owner, machine.map_or(0, |machine| names::generation(&machine.metadata()))))
+        Ok(Owned::new(owner, machine.map_or(0, |machine| names::generation(&machine.metadata()))))
     }
 }
 
@@ -113,7 +114,7 @@ impl Resource for AppResource {
         ResourceSchema {
             token: APP,
             description: "The Fly app of one runtime, with a private network of its own.",
-            inputs: Owned::schema().into_iter().chain([reach_property()]).collect(),
+            inputs: Owned::properties().into_iter().chain([reach_property()]).collect(),
             outputs: vec![
                 Property::required("name", PropertyType::String, "The app's name at Fly."),
                 Property::required("network", PropertyType::String, "The name of its private network."),

@@ -12,6 +12,7 @@ use provider_api::{
     CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ProviderError, ReadRequest,
     ReadState, Resource, ResourceSchema, Result, UpdateRequest,
 };
+use provider_kit::inputs::{Git, Owned};
 use provider_kit::wait;
 use serde_json::json;
 use tokio::time::Instant;
@@ -20,7 +21,7 @@ use crate::boot::Delivery;
 use crate::declare::MACHINE;
 use crate::fly::Fly;
 use crate::instance::{Instance, PAUSE};
-use crate::owned::{self, Owned, reach_property};
+use crate::owned::{self, reach_property};
 use crate::{failure, names, wire};
 
 use spec::pin;
@@ -130,7 +131,7 @@ impl MachineResource {
 #[async_trait]
 impl Resource for MachineResource {
     fn schema(&self) -> ResourceSchema {
-        let mut inputs = Owned::schema();
+        let mut inputs = Owned::properties();
         inputs.extend([
             Property::required("app", PropertyType::String, "The app that it belongs to.")
                 .replaces()
@@ -146,15 +147,8 @@ impl Resource for MachineResource {
             Property::required("cpus", PropertyType::Integer, "Shared processors.").example("2"),
             Property::required("memoryMib", PropertyType::Integer, "Memory in MiB.").example("2048"),
             reach_property(),
-            Property::optional(
-                "gitUrl",
-                PropertyType::String,
-                "Cloned into the workspace at its first boot.",
-            )
-            .example("https://git.example.com/team/app.git"),
-            Property::optional("gitRef", PropertyType::String, "A branch or tag of the repository.")
-                .example("main"),
         ]);
+        inputs.extend(Git::properties());
         ResourceSchema {
             token: MACHINE,
             description: "The machine of one runtime. It holds no user data.",

@@ -12,6 +12,7 @@ use provider_api::{
     ReadRequest, ReadState, Resource, ResourceSchema, Result, UpdateRequest,
 };
 use provider_http::Failure;
+use provider_kit::inputs::Owned;
 use provider_kit::wait;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -21,7 +22,7 @@ use crate::declare::{VOLUME, guest_for};
 use crate::failure;
 use crate::fly::Fly;
 use crate::instance::{Instance, PAUSE};
-use crate::owned::{self, Owned};
+use crate::owned;
 use crate::{names, wire};
 
 pub(crate) struct VolumeResource {
@@ -167,7 +168,7 @@ impl VolumeResource {
 #[async_trait]
 impl Resource for VolumeResource {
     fn schema(&self) -> ResourceSchema {
-        let mut inputs = Owned::schema();
+        let mut inputs = Owned::properties();
         inputs.extend([
             Property::required("app", PropertyType::String, "The app that it belongs to.")
                 .replaces()
@@ -216,7 +217,7 @@ impl Resource for VolumeResource {
                 let (app, region) = (app.to_owned(), volume.region.clone());
                 let machine = Instance::new(&self.fly, &owner).find().await?;
                 let generation = machine.map_or(0, |machine| names::generation(&machine.metadata()));
-                let owned = Owned::of(owner, generation);
+                let owned = Owned::new(owner, generation);
                 Inputs { owned, app, region, size_gb: volume.size_gb, cpus, memory_mib }
             }
             (Some(known), owner) => {

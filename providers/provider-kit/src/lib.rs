@@ -1,5 +1,8 @@
 //! What every provider module would write in the same way, so that a module holds only what is its vendor's.
 //!
+//! - [`inputs`] are those that every resource has, as a type, as properties of a schema and in a declaration.
+//! - [`offer`] finds the size and the region that are meant.
+//! - [`instance`] is what an instance is told by its environment.
 //! - [`errors`] are the words for what happens at every vendor: gone, not running, ended at once.
 //! - [`Locks`] let one call at a time work on a thing, within this program.
 //! - [`wait`] asks again until something is there, or until a refusal has passed.
@@ -9,7 +12,10 @@
 #![warn(missing_docs)]
 
 pub mod errors;
+pub mod inputs;
+pub mod instance;
 mod locks;
+pub mod offer;
 pub mod wait;
 
 pub use locks::Locks;

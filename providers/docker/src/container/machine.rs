@@ -98,7 +98,7 @@ impl<'a> Machine<'a> {
     /// is replaced; it holds no user data.
     pub async fn ensure(&self, inputs: &Inputs) -> Result<()> {
         for _ in 0..ATTEMPTS {
-            let found = self.must_be_newest(inputs.generation).await?;
+            let found = self.must_be_newest(inputs.owned.generation).await?;
             self.pass().await?;
             if let Some(found) = found {
                 match Inputs::of(&found) {
@@ -135,7 +135,7 @@ impl<'a> Machine<'a> {
     /// Changes limits and generation in place, and all else by another container, which runs only if the one before did.
     /// Returns the port while it runs.
     pub async fn update(&self, inputs: &Inputs, boot: &[BootFile]) -> Result<Option<u16>> {
-        let before = self.must_be_newest(inputs.generation).await?.ok_or_else(|| self.missing())?;
+        let before = self.must_be_newest(inputs.owned.generation).await?.ok_or_else(|| self.missing())?;
         self.ensure(inputs).await?;
         let now = self.find().await?.ok_or_else(|| self.missing())?;
         match (status(&before), status(&now)) {
@@ -145,7 +145,7 @@ impl<'a> Machine<'a> {
     }
 
     async fn limit(&self, found: &ContainerInspectResponse, inputs: &Inputs) -> Result<()> {
-        if generation::of(self.engine, found).await? < inputs.generation {
+        if generation::of(self.engine, found).await? < inputs.owned.generation {
             generation::record(self.engine, &self.runtime, inputs).await?;
         }
         let differs = Inputs::of(found).is_none_or(|existing| !inputs.has_limits_of(&existing));
