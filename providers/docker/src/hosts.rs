@@ -202,7 +202,7 @@ pub(crate) async fn has_other(engine: &Engine, runtime: &RuntimeId) -> Result<bo
     if found.as_ref().and_then(container::owner).is_some_and(|owner| owner.runtime_id == *runtime) {
         return Ok(true);
     }
-    let label = format!("{}={runtime}", names::RUNTIME);
+    let label = format!("{}={runtime}", names::LABELS.runtime);
     let filters = HashMap::from([("label".to_owned(), vec![label])]);
     let options = ListNetworksOptionsBuilder::default().filters(&filters).build();
     if !engine.ask("list networks", docker.list_networks(Some(options))).await?.is_empty() {

@@ -43,7 +43,7 @@ pub(crate) async fn of(engine: &Engine, image: &str, chosen: &HashMap<RuntimeId,
 /// has a network alone, made by another program a moment ago, takes what the smallest does.
 async fn promised(engine: &Engine) -> Result<HashMap<RuntimeId, Need>> {
     let docker = engine.docker().await?;
-    let filters = HashMap::from([("label".to_owned(), vec![names::RUNTIME.to_owned()])]);
+    let filters = HashMap::from([("label".to_owned(), vec![names::LABELS.runtime.to_owned()])]);
     let containers = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
     let networks = ListNetworksOptionsBuilder::default().filters(&filters).build();
     let volumes = ListVolumesOptionsBuilder::default().filters(&filters).build();

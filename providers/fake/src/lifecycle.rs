@@ -16,7 +16,7 @@ use crate::client::Client;
 use crate::cloud::{Machine, Phase};
 use crate::fence;
 use crate::machine::{self, Act};
-use crate::owner::{self, Labels, Owner};
+use crate::owner::{self, LABELS, Labels, object};
 
 pub(crate) struct FakeLifecycle {
     pub client: Arc<Client>,
@@ -28,7 +28,7 @@ impl FakeLifecycle {
         let name = owner::machine_name(&runtime.runtime_id);
         let found = self.client.look("look at the machine", self.client.cloud().machine(&name)).await?;
         if let Some(found) = &found {
-            owner::must_own("machine", &name, &found.labels, runtime)?;
+            owner::must_own(object("machine", &name), &found.labels, runtime)?;
         }
         Ok(found)
     }
@@ -92,11 +92,11 @@ impl Lifecycle for FakeLifecycle {
     }
 
     fn status_many(&self, installation: InstallationId, runtimes: Vec<RuntimeId>) -> Statuses<'_> {
-        let labels = owner::labels_of_all(&installation);
+        let labels = LABELS.of_installation(&installation);
         let list = async move {
             let listed = self.client.ask("list the machines", self.client.cloud().machines(labels)).await?;
             let told = listed.into_iter().filter_map(|(name, machine)| {
-                let runtime = Owner::of(&machine.labels)?.runtime.runtime_id;
+                let runtime = owner::of(&machine.labels)?.runtime.runtime_id;
                 (name == owner::machine_name(&runtime)).then_some((runtime, run_status(machine.phase)))
             });
             Ok(told.collect())
@@ -155,11 +155,11 @@ impl Snapshots for FakeLifecycle {
 #[async_trait]
 impl Inventory for FakeLifecycle {
     async fn list_owned(&self, installation: &InstallationId) -> Result<Vec<OwnedObject>> {
-        self.labelled(owner::labels_of_all(installation)).await
+        self.labelled(LABELS.of_installation(installation)).await
     }
 
     async fn list_of(&self, runtime: &RuntimeRef) -> Result<Vec<OwnedObject>> {
-        self.labelled(owner::labels_of(runtime)).await
+        self.labelled(LABELS.of_runtime(runtime)).await
     }
 }
 
@@ -167,7 +167,7 @@ impl FakeLifecycle {
     async fn labelled(&self, labels: Labels) -> Result<Vec<OwnedObject>> {
         let objects = self.client.ask("list what there is", self.client.cloud().list(labels)).await?;
         let owned = |(kind, id, labels): (String, String, Labels)| {
-            let Owner { runtime, .. } = Owner::of(&labels)?;
+            let runtime = owner::of(&labels)?.runtime;
             let home = if kind == "volume" { Home::Is } else { Home::No };
             Some(OwnedObject { runtime_id: runtime.runtime_id, kind, id, home })
         };

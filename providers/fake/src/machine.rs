@@ -17,7 +17,7 @@ use crate::client::Client;
 use crate::cloud::{Machine, Spec};
 use crate::declare::MACHINE;
 use crate::fence;
-use crate::owner::{self, Owner};
+use crate::owner::{self, LABELS, object};
 use crate::volume::{ATTEMPTS, common_inputs};
 
 pub(crate) struct MachineResource {
@@ -40,10 +40,6 @@ struct Inputs {
 }
 
 impl Inputs {
-    fn owner(&self) -> Owner {
-        Owner::new(&self.owned.runtime_id, &self.owned.installation, self.owned.generation)
-    }
-
     fn spec(&self) -> Spec {
         Spec {
             region: self.region.clone(),
@@ -58,9 +54,8 @@ impl Inputs {
 
     /// The inputs that would make this machine; `None` when it is not one of Pilot's.
     fn of(machine: &Machine) -> Option<Self> {
-        let Owner { runtime, generation } = Owner::of(&machine.labels)?;
         let Spec { region, image, volume, size, git_url, git_ref, network } = machine.spec.clone();
-        let (owned, git) = (Owned::new(runtime, generation), Git { git_url, git_ref });
+        let (owned, git) = (owner::of(&machine.labels)?.into(), Git { git_url, git_ref });
         Some(Self { owned, region, image, volume, size, git, network })
     }
 
@@ -78,15 +73,16 @@ impl MachineResource {
     /// another home or network, is replaced.
     async fn ensure(&self, inputs: &Inputs, fence: Option<u64>) -> Result<()> {
         let (name, spec) = (owner::machine_name(&inputs.owned.runtime_id), inputs.spec());
-        let owner = inputs.owner().under(fence);
+        let owner = inputs.owned.owner().under(fence);
         fence::pass(&self.client, &owner.runtime).await?;
         let cloud = self.client.cloud().under(fence);
         for _ in 0..ATTEMPTS {
             let done = match self.find(&name).await? {
                 Some(found) => {
-                    owner.may_change("machine", &name, &found.labels)?;
+                    let before = owner::of(&found.labels);
+                    owner.may_change(object("machine", &name), before.as_ref())?;
                     if found.spec.fits(&spec) {
-                        let labels = owner.labels_over(&found.labels);
+                        let labels = LABELS.of(&owner.over(before.as_ref()));
                         let change = cloud.change_machine(&name, found.version, labels, &spec);
                         self.client.change("change the machine", change).await?
                     } else {
@@ -96,7 +92,7 @@ impl MachineResource {
                     }
                 }
                 None => {
-                    let create = cloud.create_machine(&name, spec.clone(), owner.labels());
+                    let create = cloud.create_machine(&name, spec.clone(), LABELS.of(&owner));
                     self.client.change("create the machine", create).await?
                 }
             };
@@ -121,8 +117,7 @@ pub(crate) async fn act(client: &Client, runtime: &RuntimeRef, act: Act<'_>) -> 
     for _ in 0..ATTEMPTS {
         let found = client.look("look at the machine", cloud.machine(&name)).await?;
         let Some(found) = found else { return Ok(false) };
-        let seen = owner::must_own("machine", &name, &found.labels, runtime)?.runtime.fence;
-        provider_api::fence::pass(runtime.fence, seen, ("machine", &name))?;
+        object("machine", &name).must_admit(runtime, owner::of(&found.labels).as_ref())?;
         let version = found.version;
         let done = match act {
             Act::Start(files) => {
@@ -172,7 +167,7 @@ impl Resource for MachineResource {
         self.ensure(&inputs, request.fence).await?;
         let name = owner::machine_name(&inputs.owned.runtime_id);
         // From here on the machine exists and must stay owned, whatever happens to it.
-        let runtime = inputs.owner().under(request.fence).runtime;
+        let runtime = inputs.owned.runtime().under(request.fence);
         let started = act(&self.client, &runtime, Act::Start(&boot)).await;
         let started =
             started.and_then(|found| found.then_some(()).ok_or_else(|| keeps_changing(("machine", &name))));
@@ -183,7 +178,7 @@ impl Resource for MachineResource {
     async fn read(&self, request: ReadRequest) -> Result<Option<ReadState>> {
         let Some(found) = self.find(&request.id).await? else { return Ok(None) };
         if let Some(known) = request.known::<Inputs>()? {
-            owner::must_own("machine", &request.id, &found.labels, &known.owner().runtime)?;
+            owner::must_own(object("machine", &request.id), &found.labels, &known.owned.runtime())?;
         }
         let Some(inputs) = Inputs::of(&found) else { return Ok(None) };
         Ok(Some(ReadState { id: request.id, inputs: properties(&inputs), outputs: inputs.outputs() }))
@@ -199,14 +194,14 @@ impl Resource for MachineResource {
     }
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
-        let owner = parse::<Inputs>(&request.inputs)?.owner().under(request.fence);
+        let owner = parse::<Inputs>(&request.inputs)?.owned.owner().under(request.fence);
         // By whose it is: who has lost the id can delete it, too.
         let name = owner::machine_name(&owner.runtime.runtime_id);
         fence::pass(&self.client, &owner.runtime).await?;
         let cloud = self.client.cloud().under(request.fence);
         for _ in 0..ATTEMPTS {
             let Some(found) = self.find(&name).await? else { return Ok(()) };
-            owner.may_change("machine", &name, &found.labels)?;
+            owner.may_change(object("machine", &name), owner::of(&found.labels).as_ref())?;
             let delete = cloud.delete_machine(&name, found.version);
             self.client.change("delete the machine", delete).await?;
         }

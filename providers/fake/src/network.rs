@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::client::Client;
 use crate::cloud::Labels;
 use crate::declare::NETWORK;
-use crate::owner::{self, installation_of, labels_of_all};
+use crate::owner::{LABELS, object};
 use crate::volume::ATTEMPTS;
 
 pub(crate) struct NetworkResource {
@@ -32,8 +32,12 @@ struct Inputs {
 
 impl Inputs {
     fn may_touch(&self, labels: &Labels) -> Result<()> {
-        owner::must_be_shared("network", &self.name, labels, &self.installation)
+        object("network", &self.name).must_be_in(&self.installation, installation_of(labels).as_ref())
     }
+}
+
+fn installation_of(labels: &Labels) -> Option<InstallationId> {
+    LABELS.installation(|name| labels.get(name))
 }
 
 impl NetworkResource {
@@ -47,7 +51,7 @@ impl NetworkResource {
             if let Some(found) = self.find(&inputs.name).await? {
                 return inputs.may_touch(&found);
             }
-            let labels = labels_of_all(&inputs.installation);
+            let labels = LABELS.of_installation(&inputs.installation);
             let create = self.client.cloud().create_network(&inputs.name, labels);
             if self.client.change("create the network", create).await?.is_some() {
                 return Ok(());

@@ -17,7 +17,7 @@ use crate::client::Client;
 use crate::cloud::Volume;
 use crate::declare::VOLUME;
 use crate::fence;
-use crate::owner::{self, Owner};
+use crate::owner::{self, LABELS, object};
 
 pub(crate) const ATTEMPTS: usize = 10;
 
@@ -34,14 +34,9 @@ struct Inputs {
 }
 
 impl Inputs {
-    fn owner(&self) -> Owner {
-        Owner::new(&self.owned.runtime_id, &self.owned.installation, self.owned.generation)
-    }
-
     /// The inputs that would make this volume; `None` when it is not one of Pilot's.
     fn of(volume: &Volume) -> Option<Self> {
-        let Owner { runtime, generation } = Owner::of(&volume.labels)?;
-        Some(Self { owned: Owned::new(runtime, generation), region: volume.region.clone() })
+        Some(Self { owned: owner::of(&volume.labels)?.into(), region: volume.region.clone() })
     }
 
     fn outputs(&self) -> Properties {
@@ -62,19 +57,21 @@ impl VolumeResource {
 
     /// Find, adopt if it is ours, else create where that is what is asked for; on a conflict find again.
     async fn ensure(&self, inputs: &Inputs, fence: Option<u64>, creates: bool) -> Result<()> {
-        let (name, owner) = (owner::volume_name(&inputs.owned.runtime_id), inputs.owner().under(fence));
+        let (name, owner) = (owner::volume_name(&inputs.owned.runtime_id), inputs.owned.owner().under(fence));
         fence::pass(&self.client, &owner.runtime).await?;
         let cloud = self.client.cloud().under(fence);
         for _ in 0..ATTEMPTS {
             let done = match self.find(&name).await? {
                 Some(found) => {
-                    owner.may_change("volume", &name, &found.labels)?;
-                    let relabel = cloud.label_volume(&name, found.version, owner.labels_over(&found.labels));
+                    let before = owner::of(&found.labels);
+                    owner.may_change(object("volume", &name), before.as_ref())?;
+                    let labels = LABELS.of(&owner.over(before.as_ref()));
+                    let relabel = cloud.label_volume(&name, found.version, labels);
                     self.client.change("label the volume", relabel).await?
                 }
                 None if !creates => return Err(ProviderError::gone(("volume", &name))),
                 None => {
-                    let volume = Volume::new(&inputs.region, owner.labels());
+                    let volume = Volume::new(&inputs.region, LABELS.of(&owner));
                     self.client.change("create the volume", cloud.create_volume(&name, volume)).await?
                 }
             };
@@ -110,7 +107,7 @@ impl Resource for VolumeResource {
     async fn read(&self, request: ReadRequest) -> Result<Option<ReadState>> {
         let Some(found) = self.find(&request.id).await? else { return Ok(None) };
         if let Some(known) = request.known::<Inputs>()? {
-            owner::must_own("volume", &request.id, &found.labels, &known.owner().runtime)?;
+            owner::must_own(object("volume", &request.id), &found.labels, &known.owned.runtime())?;
         }
         let Some(inputs) = Inputs::of(&found) else { return Ok(None) };
         Ok(Some(ReadState { id: request.id, inputs: properties(&inputs), outputs: inputs.outputs() }))
@@ -123,14 +120,14 @@ impl Resource for VolumeResource {
     }
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
-        let owner = parse::<Inputs>(&request.inputs)?.owner().under(request.fence);
+        let owner = parse::<Inputs>(&request.inputs)?.owned.owner().under(request.fence);
         // By whose it is: who has lost the id can delete it, too.
         let name = owner::volume_name(&owner.runtime.runtime_id);
         fence::pass(&self.client, &owner.runtime).await?;
         let cloud = self.client.cloud().under(request.fence);
         for _ in 0..ATTEMPTS {
             let Some(found) = self.find(&name).await? else { return Ok(()) };
-            owner.may_change("volume", &name, &found.labels)?;
+            owner.may_change(object("volume", &name), owner::of(&found.labels).as_ref())?;
             let delete = cloud.delete_volume(&name, found.version);
             self.client.change("delete the volume", delete).await?;
         }

@@ -74,7 +74,7 @@ impl AppResource {
             // Our key may have been forgotten since; the network says whose it is.
             (Ok(app), Some(error)) if error.code == ErrorCode::ForeignObject => Ok(app),
             (Err(_), Some(error)) if error.code == ErrorCode::ForeignObject => {
-                Err(names::foreign("app", &name, None).with_request_id(error.request_id))
+                Err(names::object("app", &name).foreign(None::<&str>).with_request_id(error.request_id))
             }
             (_, Some(error)) => Err(error),
             (Err(unread), None) => Err(failure::error(unread, "read the app")),

@@ -1,5 +1,6 @@
 //! What every provider module would write in the same way, so that a module holds only what is its vendor's.
 //!
+//! - [`owner`] says whose an object is by its labels, and refuses in words what may not be touched.
 //! - [`inputs`] are those that every resource has, as a type, as properties of a schema and in a declaration.
 //! - [`offer`] finds the size and the region that are meant.
 //! - [`instance`] is what an instance is told by its environment.
@@ -16,6 +17,7 @@ pub mod inputs;
 pub mod instance;
 mod locks;
 pub mod offer;
+pub mod owner;
 pub mod wait;
 
 pub use locks::Locks;

@@ -11,7 +11,7 @@ use bollard::query_parameters::{
     StartContainerOptions, StopContainerOptionsBuilder,
 };
 use contracts::ErrorCode;
-use provider_api::{BootFile, Late, ProviderError, Result, RunStatus, RuntimeRef};
+use provider_api::{BootFile, ProviderError, Result, RunStatus, RuntimeRef};
 use provider_kit::{errors, wait};
 use tokio::time::Instant;
 
@@ -86,12 +86,9 @@ impl<'a> Machine<'a> {
     /// The container if there is one of ours; an error when it has seen a newer generation.
     pub async fn must_be_newest(&self, ours: u64) -> Result<Option<ContainerInspectResponse>> {
         let Some(found) = self.find().await? else { return Ok(None) };
-        match generation::of(self.engine, &found).await? {
-            theirs if theirs > ours => {
-                Err(ProviderError::fenced(Late::Generation, ("container", &self.name), ours, theirs))
-            }
-            _ => Ok(Some(found)),
-        }
+        let theirs = generation::of(self.engine, &found).await?;
+        names::object(("container", &self.name)).must_be_newest(ours, theirs)?;
+        Ok(Some(found))
     }
 
     /// Makes sure that a container with these inputs exists. One that differs in more than its limits
