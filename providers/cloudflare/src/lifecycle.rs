@@ -26,7 +26,7 @@ pub(crate) struct CloudflareLifecycle {
 #[async_trait]
 impl Lifecycle for CloudflareLifecycle {
     async fn start(&self, runtime: &RuntimeRef) -> Result<()> {
-        let files = self.cloud.config.boot.boot_files(&runtime.runtime_id).await?;
+        let files = provider_kit::boot::files(&*self.cloud.config.boot, &runtime.runtime_id).await?;
         let (installation, fence) = (&runtime.installation, runtime.fence);
         let body = json!({"installation": installation, "fence": fence, "boot": boot(&files)});
         let path = format!("/{}/start", runtime.runtime_id);

@@ -116,7 +116,7 @@ impl Resource for RuntimeResource {
 
     async fn create(&self, request: CreateRequest) -> Result<Created> {
         let inputs: Inputs = parse(&request.inputs)?;
-        let files = self.cloud.config.boot.boot_files(&inputs.owned.runtime_id).await?;
+        let files = provider_kit::boot::files(&*self.cloud.config.boot, &inputs.owned.runtime_id).await?;
         let mut body = Self::body(&inputs, request.fence);
         body["boot"] = boot(&files);
         body["start"] = true.into();

@@ -17,6 +17,7 @@ use provider_api::{
     CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ReadRequest, ReadState,
     Resource, ResourceSchema, Result, UpdateRequest,
 };
+use provider_kit::boot;
 use provider_kit::inputs::{Git, Owned};
 
 use crate::declare::CONTAINER;
@@ -76,7 +77,7 @@ impl Resource for ContainerResource {
 
     async fn create(&self, request: CreateRequest) -> Result<Created> {
         let inputs: Inputs = parse(&request.inputs)?;
-        let boot = self.hosts.config.boot.boot_files(&inputs.owned.runtime_id).await?;
+        let files = boot::files(&*self.hosts.config.boot, &inputs.owned.runtime_id).await?;
         let _lock = self.hosts.locks.lock(&inputs.owned.runtime_id).await;
         let engine = self.hosts.of(&inputs.owned.runtime_id).await?;
         let machine = Machine::new(&engine, inputs.owned.runtime().under(request.fence));
@@ -86,7 +87,7 @@ impl Resource for ContainerResource {
         let name = names::name(&inputs.owned.runtime_id);
         let partial =
             |error: provider_api::ProviderError| error.partial(&name, Self::outputs(&engine, &inputs, None));
-        let port = machine.run(&boot).await.map_err(partial)?;
+        let port = machine.run(&files).await.map_err(partial)?;
         Ok(Created { id: name.clone(), outputs: Self::outputs(&engine, &inputs, Some(port)) })
     }
 
@@ -111,7 +112,7 @@ impl Resource for ContainerResource {
 
     async fn update(&self, request: UpdateRequest) -> Result<Properties> {
         let inputs: Inputs = parse(&request.new_inputs)?;
-        let boot = self.hosts.config.boot.boot_files(&inputs.owned.runtime_id).await?;
+        let files = boot::files(&*self.hosts.config.boot, &inputs.owned.runtime_id).await?;
         let _lock = self.hosts.locks.lock(&inputs.owned.runtime_id).await;
         let engine = self.hosts.of(&inputs.owned.runtime_id).await?;
         let machine = Machine::new(&engine, inputs.owned.runtime().under(request.fence));
@@ -119,7 +120,7 @@ impl Resource for ContainerResource {
         if before.is_some_and(|before| inputs.need().exceeds(before.need())) {
             self.hosts.admit(&engine, &inputs).await?;
         }
-        let port = machine.update(&inputs, &boot).await?;
+        let port = machine.update(&inputs, &files).await?;
         let before = request.old_outputs.get("port").and_then(serde_port);
         Ok(Self::outputs(&engine, &inputs, port.or(before)))
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use contracts::{ErrorCode, RuntimeId};
 use provider_api::{BootFile, BootSource, Outcome, ProviderError, Result};
+use provider_kit::boot;
 
 use crate::cloud::{CloudError, Session};
 
@@ -29,7 +30,7 @@ impl Client {
     }
 
     pub async fn boot_files(&self, runtime: &RuntimeId) -> Result<Vec<BootFile>> {
-        self.boot.boot_files(runtime).await
+        boot::files(&*self.boot, runtime).await
     }
 
     /// One call. `doing` completes "cannot ...".

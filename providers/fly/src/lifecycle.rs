@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use contracts::workspace::Endpoint;
 use contracts::{ErrorCode, InstallationId, RuntimeId};
 use provider_api::{Lifecycle, ProviderError, Result, RunStatus, RuntimeRef, Statuses, lifecycle};
-use provider_kit::errors;
+use provider_kit::{boot, errors};
 
 use crate::boot::Delivery;
 use crate::failure::error;
@@ -62,8 +62,8 @@ impl FlyLifecycle {
 #[async_trait]
 impl Lifecycle for FlyLifecycle {
     async fn start(&self, runtime: &RuntimeRef) -> Result<()> {
-        let files = self.fly.boot.boot_files(&runtime.runtime_id).await?;
-        let delivery = Delivery::of(&runtime.runtime_id, &files)?;
+        let files = boot::files(&*self.fly.boot, &runtime.runtime_id).await?;
+        let delivery = Delivery::of(&runtime.runtime_id, &files);
         Instance::new(&self.fly, runtime).start(&delivery, |machine| body_of(machine, &delivery)).await
     }
 

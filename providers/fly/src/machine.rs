@@ -12,6 +12,7 @@ use provider_api::{
     CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ProviderError, ReadRequest,
     ReadState, Resource, ResourceSchema, Result, UpdateRequest,
 };
+use provider_kit::boot;
 use provider_kit::inputs::{Git, Owned};
 use provider_kit::wait;
 use serde_json::json;
@@ -40,7 +41,7 @@ impl Inputs {
 impl MachineResource {
     async fn delivery(&self, inputs: &Inputs) -> Result<Delivery> {
         let runtime = &inputs.owned.runtime_id;
-        Delivery::of(runtime, &self.fly.boot.boot_files(runtime).await?)
+        Ok(Delivery::of(runtime, &boot::files(&*self.fly.boot, runtime).await?))
     }
 
     /// Asks whether there is room, so that a volume is not made for nothing and the answer is clear.

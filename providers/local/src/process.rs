@@ -10,6 +10,7 @@ use provider_api::{
     CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ProviderError, ReadRequest,
     ReadState, Resource, ResourceSchema, Result, UpdateRequest,
 };
+use provider_kit::boot;
 use provider_kit::inputs::{Git, Owned};
 use serde::{Deserialize, Serialize};
 
@@ -95,9 +96,9 @@ impl Resource for Process {
             return Err(ProviderError::new(ErrorCode::BadRequest, message)
                 .with_action("Use the same data folder as the Pilot that owns the workspace."));
         }
-        let boot = self.host.config.boot.boot_files(&inputs.owned.runtime_id).await?;
+        let files = boot::files(&*self.host.config.boot, &inputs.owned.runtime_id).await?;
         let (wanted, fence) = (inputs.definition(), request.fence);
-        let definition = self.host.run(move |host| host.make_process(&wanted, fence, &boot)).await?;
+        let definition = self.host.run(move |host| host.make_process(&wanted, fence, &files)).await?;
         Ok(Created { id: definition.runtime.to_string(), outputs: outputs(&self.host, &definition) })
     }
 

@@ -6,12 +6,12 @@ use bollard::models::{
     ContainerCreateBody, ContainerInspectResponse, ContainerUpdateBody, HostConfig, Mount, MountType,
     PortBinding, RestartPolicy, RestartPolicyNameEnum,
 };
+use contracts::boot::{HOME, USER};
 use contracts::network::network;
 use provider_kit::inputs::{Git, Owned};
 use provider_kit::instance::{self, Ports};
 use serde::{Deserialize, Serialize};
 
-use crate::boot::{HOME, USER};
 use crate::engine::Engine;
 use crate::placement::{MIB, Need};
 use crate::{logs, names};

@@ -1,16 +1,15 @@
 //! From inputs to what Fly is asked for, and back. Pure.
 
+use contracts::boot::{HOME, USER};
 use provider_kit::inputs::{Git, Owned};
 use provider_kit::instance::{self, Ports};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::boot::{Delivery, HOME};
+use crate::boot::Delivery;
 use crate::settings::Reach;
 use crate::{names, wire};
 
-/// The instance's user in the image.
-const USER: &str = "1000";
 /// How long the instance's init may take to end its children.
 const GRACE: &str = "10s";
 
@@ -59,7 +58,7 @@ impl Inputs {
     pub fn body(&self, delivery: &Delivery, usual: Reach, fence: Option<u64>) -> Value {
         let (ports, reach) = (Ports::inside(), self.reach.unwrap_or(usual));
         let mut env = instance::variables(&self.owned.runtime(), &self.git, ports);
-        env.extend([("HOME", HOME.to_owned()), ("PILOT_USER", USER.to_owned())]);
+        env.extend([("HOME", HOME.to_owned()), ("PILOT_USER", USER.to_string())]);
         let config = json!({
             "image": self.image,
             "guest": {"cpu_kind": "shared", "cpus": self.cpus, "memory_mb": self.memory_mib},
