@@ -25,7 +25,7 @@ use crate::engine::Engine;
 use crate::hosts::Hosts;
 use crate::{fence, generation, names};
 
-pub(crate) use machine::{Machine, inspect, labels, owner, published_port, status, why_it_ended};
+pub(crate) use machine::{Machine, inspect, is_whole, labels, owner, published_port, status, why_it_ended};
 pub(crate) use spec::Inputs;
 
 pub(crate) struct ContainerResource {

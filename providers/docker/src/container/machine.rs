@@ -294,7 +294,7 @@ impl<'a> Machine<'a> {
 }
 
 /// A container whose removal began or failed can never run again.
-fn is_whole(found: &ContainerInspectResponse) -> bool {
+pub(crate) fn is_whole(found: &ContainerInspectResponse) -> bool {
     let state = found.state.as_ref().and_then(|state| state.status);
     !matches!(state, Some(ContainerStateStatusEnum::DEAD | ContainerStateStatusEnum::REMOVING))
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum};
+use bollard::models::ContainerInspectResponse;
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, RemoveContainerOptionsBuilder, StartContainerOptions,
     StopContainerOptionsBuilder,
@@ -57,7 +57,7 @@ impl Daemon<'_> {
         for _ in 0..ATTEMPTS {
             if let Some(found) = self.find().await? {
                 let same = Inputs::of(&found).as_ref() == Some(self.inputs);
-                if same && found.image.as_ref() == Some(&image) && is_whole(&found) {
+                if same && found.image.as_ref() == Some(&image) && container::is_whole(&found) {
                     return Ok(());
                 }
                 self.remove(&found).await?;
@@ -202,10 +202,4 @@ fn id(found: &ContainerInspectResponse) -> &str {
 /// Docker says of what waits for its next start that it runs.
 fn is_restarting(found: &ContainerInspectResponse) -> bool {
     found.state.as_ref().is_some_and(|state| state.restarting == Some(true))
-}
-
-/// A container whose removal began or failed can never run again.
-fn is_whole(found: &ContainerInspectResponse) -> bool {
-    let state = found.state.as_ref().and_then(|state| state.status);
-    !matches!(state, Some(ContainerStateStatusEnum::DEAD | ContainerStateStatusEnum::REMOVING))
 }
