@@ -1,5 +1,6 @@
 //! Names and identifiers as types, parsed once at the boundary.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -20,7 +21,7 @@ macro_rules! name_type {
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
         #[serde(try_from = "String", into = "String")]
         #[schema(value_type = String)]
-        pub struct $name(String);
+        pub struct $name(Cow<'static, str>);
 
         impl $name {
             pub fn as_str(&self) -> &str {
@@ -33,7 +34,7 @@ macro_rules! name_type {
             fn from_str(text: &str) -> Result<Self, InvalidName> {
                 let check: fn(&str) -> Result<(), &'static str> = $check;
                 match check(text) {
-                    Ok(()) => Ok(Self(text.to_owned())),
+                    Ok(()) => Ok(Self(text.to_owned().into())),
                     Err(reason) => Err(InvalidName { what: $what, value: text.to_owned(), reason }),
                 }
             }
@@ -48,7 +49,7 @@ macro_rules! name_type {
 
         impl From<$name> for String {
             fn from(name: $name) -> String {
-                name.0
+                name.0.into_owned()
             }
         }
 
@@ -133,40 +134,48 @@ impl From<Slug> for WorkspaceRef {
     }
 }
 
+impl ProviderName {
+    /// The name of a module, in a `const`: one that is not valid does not compile.
+    pub const fn constant(name: &'static str) -> Self {
+        assert!(is_label(name.as_bytes(), 0), "a provider's name has 1 to 48 of a-z, 0-9 and '-'");
+        Self(Cow::Borrowed(name))
+    }
+}
+
 impl WorkspaceId {
     pub fn random() -> Self {
-        Self(format!("ws_{}", short_random()))
+        Self(format!("ws_{}", short_random()).into())
     }
 }
 
 impl RuntimeId {
     pub fn random() -> Self {
-        Self(format!("rt-{}", short_random()))
+        Self(format!("rt-{}", short_random()).into())
     }
 
     /// What the workspaces of a provider share. No runtime of a workspace is called so: those are random.
     pub fn shared_by(provider: &ProviderName) -> Self {
-        Self(format!("rt-shared-{provider}"))
+        Self(format!("rt-shared-{provider}").into())
     }
 }
 
 impl InstallationId {
     pub fn random() -> Self {
-        Self(format!("in-{}", short_random()))
+        Self(format!("in-{}", short_random()).into())
     }
 }
 
 impl OperationId {
     /// Sorts by creation time.
     pub fn random() -> Self {
-        Self(format!("op-{}", uuid::Uuid::now_v7().simple()))
+        Self(format!("op-{}", uuid::Uuid::now_v7().simple()).into())
     }
 }
 
 impl RolloutId {
     /// Sorts by creation time.
     pub fn random() -> Self {
-        Self(format!("ro-{}", uuid::Uuid::now_v7().simple()))
+        Self(format!("ro-{}", uuid::Uuid::now_v7().simple()).into())
     }
 }
 
@@ -202,13 +211,27 @@ fn label_rule(text: &str, prefix: &'static str) -> Result<(), &'static str> {
     let Some(rest) = text.strip_prefix(prefix) else {
         return Err("it has the wrong prefix");
     };
-    if rest.is_empty() || text.len() > 48 {
+    if rest.is_empty() || text.len() > LONGEST_LABEL {
         return Err("it must have 1 to 48 characters");
     }
-    if !rest.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
+    if !is_label(text.as_bytes(), prefix.len()) {
         return Err("only lower-case letters a-z, digits and '-' are allowed");
     }
     Ok(())
+}
+
+const LONGEST_LABEL: usize = 48;
+
+/// Whether all that follows the prefix is allowed, and is something. For constants as well.
+const fn is_label(text: &[u8], prefix: usize) -> bool {
+    let mut at = prefix;
+    while at < text.len() {
+        if !(text[at].is_ascii_lowercase() || text[at].is_ascii_digit() || text[at] == b'-') {
+            return false;
+        }
+        at += 1;
+    }
+    text.len() > prefix && text.len() <= LONGEST_LABEL
 }
 
 #[cfg(test)]
@@ -243,6 +266,17 @@ mod tests {
         assert!(InstallationId::random().as_str().parse::<InstallationId>().is_ok());
         assert!(RolloutId::random().as_str().parse::<RolloutId>().is_ok());
         assert!(WorkspaceId::random().as_str().parse::<WorkspaceId>().is_ok());
+    }
+
+    #[test]
+    fn a_constant_name_is_the_name_that_its_text_parses_as() {
+        const NAME: ProviderName = ProviderName::constant("my-cloud");
+        assert_eq!("my-cloud".parse(), Ok(NAME));
+        for bad in ["", "My", "a_b", &"a".repeat(49)] {
+            let bad: &'static str = bad.to_owned().leak();
+            assert!(bad.parse::<ProviderName>().is_err(), "{bad}");
+            assert!(std::panic::catch_unwind(|| ProviderName::constant(bad)).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -8,12 +8,13 @@
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::os::unix::process::CommandExt as _;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use contracts::ErrorCode;
+use contracts::boot::is_below_home;
 
 /// Named by the provider's Worker as well.
 pub const VARIABLE: &str = "PILOT_BOOT_FILES";
@@ -54,9 +55,7 @@ fn unpack(text: &str, home: &Path) -> Result<(), DeliveryError> {
         serde_json::from_str(text).map_err(|_| DeliveryError::Unreadable)?;
     for (path, content) in files {
         let content = STANDARD.decode(content).map_err(|_| DeliveryError::Unreadable)?;
-        let inside = !path.is_empty()
-            && Path::new(&path).components().all(|part| matches!(part, Component::Normal(_)));
-        if !inside {
+        if !is_below_home(&path) {
             return Err(DeliveryError::Outside(path));
         }
         write(&home.join(&path), &content).map_err(|source| DeliveryError::Unwritable { path, source })?;

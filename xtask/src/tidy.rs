@@ -15,10 +15,11 @@ mod imports;
 mod map;
 mod ports;
 mod quotes;
+mod traits;
 mod wiring;
 
-/// Check formatting, lints, dependencies, the import rule, file sizes, error pages, ports, the map, quoted and
-/// generated code.
+/// Check formatting, lints, dependencies, the import rule, file sizes, error pages, ports, the map, required methods of
+/// traits, quoted and generated code.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Leave out what compiles: clippy, and whether generated code is what its protocol gives.
@@ -49,7 +50,7 @@ struct Tree {
 
 type Check = fn(&Tree) -> Result<Vec<Finding>>;
 
-const CHECKS: [(&str, Check); 8] = [
+const CHECKS: [(&str, Check); 9] = [
     ("file size, file names and test names", files::check),
     ("import rule", imports::check),
     ("only wiring.rs names providers", wiring::check),
@@ -58,6 +59,7 @@ const CHECKS: [(&str, Check); 8] = [
     ("paths in ARCHITECTURE.md", map::check),
     ("names in docs/glossary.md", glossary::check),
     ("code in docs/adding-a-provider.md", quotes::check),
+    ("required methods of a provider's traits", traits::check),
 ];
 
 /// The command.

@@ -16,7 +16,7 @@ const WIRING: &str = "orchestrator/src/wiring.rs";
 const CHECKED: &str = "tests/provider-check/Cargo.toml";
 const WORLDS: &str = "tests/provider-check/src/worlds.rs";
 /// Crates of providers/ that are not modules; and these names would say nothing.
-const RESERVED: [&str; 7] = ["api", "check", "http", "server", "pilot", "provider", "test"];
+const RESERVED: [&str; 8] = ["api", "check", "http", "kit", "server", "pilot", "provider", "test"];
 
 /// A line above which something is added, by a text that it has and no other line.
 struct Anchor {

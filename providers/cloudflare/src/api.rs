@@ -55,6 +55,14 @@ impl Api {
         self.ask(config, call).await.map_err(|asked| asked.into_error(doing))
     }
 
+    /// The same of what may be gone: `None` when the API says that there is none.
+    pub async fn found(&self, config: &CloudflareConfig, doing: &str, call: Call) -> Result<Option<Value>> {
+        match self.ask(config, call).await {
+            Err(asked) if asked.is(Failure::is_absent) => Ok(None),
+            answer => answer.map(Some).map_err(|asked| asked.into_error(doing)),
+        }
+    }
+
     /// Below the account.
     pub fn path(config: &CloudflareConfig, rest: &str) -> Result<String> {
         Ok(format!("/accounts/{}{rest}", config.account()?))
@@ -68,11 +76,7 @@ impl Api {
             "/containers/applications/00000000-0000-4000-8000-000000000000",
         ];
         let asked = nothing.map(|path| async move {
-            match self.ask(config, Call::delete(Self::path(config, path)?)).await {
-                Ok(_) => Ok(()),
-                Err(asked) if asked.is(Failure::is_absent) => Ok(()),
-                Err(asked) => Err(asked.into_error("use the token")),
-            }
+            self.found(config, "use the token", Call::delete(Self::path(config, path)?)).await.map(drop)
         });
         let [scripts, containers] = asked;
         let (scripts, containers) = tokio::join!(scripts, containers);
@@ -82,11 +86,9 @@ impl Api {
     /// The name of the account in front of `workers.dev`.
     async fn subdomain(&self, config: &CloudflareConfig) -> Result<String> {
         let call = Call::get(Self::path(config, "/workers/subdomain")?);
-        let result = match self.ask(config, call).await {
-            // An account begins without one.
-            Err(asked) if asked.is(Failure::is_absent) => Value::Null,
-            other => other.map_err(|asked| asked.into_error("read the account's workers.dev name"))?,
-        };
+        // An account begins without one.
+        let result =
+            self.found(config, "read the account's workers.dev name", call).await?.unwrap_or_default();
         let name = result["subdomain"].as_str().filter(|name| !name.is_empty());
         name.map(str::to_owned).ok_or_else(|| {
             let message = "the account has no name on workers.dev, and the setting host is not set";

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use contracts::{ErrorCode, InstallationId};
-use provider_api::resource::{parse, properties};
+use provider_api::resource::{parse, properties, properties_with};
 use provider_api::{
     CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ProviderError, ReadRequest,
     ReadState, Resource, ResourceSchema, Result, UpdateRequest,
 };
-use provider_http::{Call, Failure};
+use provider_http::Call;
+use provider_kit::inputs::installation_property;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -41,9 +42,7 @@ impl Inputs {
     }
 
     fn outputs(&self, id: &str) -> Properties {
-        let mut outputs = properties(self);
-        outputs.insert("applicationId".to_owned(), id.into());
-        outputs
+        properties_with(self, [("applicationId", id.into())])
     }
 }
 
@@ -61,11 +60,7 @@ impl ApplicationResource {
 
     async fn by_id(&self, id: &str) -> Result<Option<Value>> {
         let call = Call::get(self.path(&format!("/{id}"))?);
-        match self.cloud.api.ask(&self.cloud.config, call).await {
-            Ok(application) => Ok(Some(application)),
-            Err(asked) if asked.is(Failure::is_absent) => Ok(None),
-            Err(asked) => Err(asked.into_error("read the container application")),
-        }
+        self.cloud.api.found(&self.cloud.config, "read the container application", call).await
     }
 
     /// What the application's containers are made from, or will be: a rollout takes a while, and what it leads to is what was asked
@@ -75,11 +70,11 @@ impl ApplicationResource {
             return Ok(found["configuration"].clone());
         };
         let call = Call::get(self.path(&format!("/{id}/rollouts/{rollout}"))?);
-        match self.cloud.api.ask(&self.cloud.config, call).await {
-            Ok(mut rollout) => Ok(rollout["target_configuration"].take()),
-            Err(asked) if asked.is(Failure::is_absent) => Ok(found["configuration"].clone()),
-            Err(asked) => Err(asked.into_error("read the rollout")),
-        }
+        let rollout = self.cloud.api.found(&self.cloud.config, "read the rollout", call).await?;
+        Ok(rollout.map_or_else(
+            || found["configuration"].clone(),
+            |mut rollout| rollout["target_configuration"].take(),
+        ))
     }
 
     /// Brings an application that exists to what the inputs say.
@@ -166,9 +161,7 @@ impl Resource for ApplicationResource {
                 Property::required("name", PropertyType::String, "The application's name.")
                     .replaces()
                     .example("pilot-in-fedcba9876543210"),
-                Property::required("installation", PropertyType::String, "The installation that owns it.")
-                    .replaces()
-                    .example("in-fedcba9876543210"),
+                installation_property(),
                 Property::required(
                     "namespaceId",
                     PropertyType::String,
@@ -232,10 +225,6 @@ impl Resource for ApplicationResource {
         // By its name: an id of before, or of another account, says nothing about what is here.
         let Some(found) = self.by_name(&inputs.name).await? else { return Ok(()) };
         let call = Call::delete(self.path(&format!("/{}", found["id"].as_str().unwrap_or_default()))?);
-        match self.cloud.api.ask(&self.cloud.config, call).await {
-            Ok(_) => Ok(()),
-            Err(asked) if asked.is(Failure::is_absent) => Ok(()),
-            Err(asked) => Err(asked.into_error("delete the container application")),
-        }
+        self.cloud.api.found(&self.cloud.config, "delete the container application", call).await.map(drop)
     }
 }

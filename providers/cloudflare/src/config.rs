@@ -93,6 +93,10 @@ impl CloudflareConfig {
         self.settings.get(name).unwrap_or_default()
     }
 
+    fn unusable(&self, name: &str, expected: &str) -> ProviderError {
+        self.settings.unusable(name, &format!("{:?} is not {expected}", self.setting(name)))
+    }
+
     /// The script and everything else of the installation has this name.
     pub(crate) fn script(&self) -> Result<String> {
         self.installation().map(script)
@@ -103,17 +107,22 @@ impl CloudflareConfig {
         text.parse()
             .ok()
             .filter(|count| *count > 0)
-            .ok_or_else(|| unusable("maxInstances", "a number above 0"))
+            .ok_or_else(|| self.unusable("maxInstances", "a number above 0"))
     }
 
     pub(crate) fn instance_type(&self) -> Result<&str> {
         let name = self.setting("instanceType");
         let known = TYPES.iter().any(|each| each.name == name);
-        if known { Ok(name) } else { Err(unusable("instanceType", "the name of one of Cloudflare's sizes")) }
+        if known {
+            Ok(name)
+        } else {
+            Err(self.unusable("instanceType", "the name of one of Cloudflare's sizes"))
+        }
     }
 
     pub(crate) fn url(&self, name: &'static str) -> Result<Url> {
-        Url::parse(self.setting(name)).map_err(|_| unusable(name, "an address such as https://example.com"))
+        Url::parse(self.setting(name))
+            .map_err(|_| self.unusable(name, "an address such as https://example.com"))
     }
 }
 
@@ -129,9 +138,4 @@ pub(crate) fn check(config: &CloudflareConfig) -> Result<()> {
     config.max_instances()?;
     config.instance_type()?;
     config.url("apiUrl").map(drop)
-}
-
-fn unusable(name: &str, expected: &str) -> ProviderError {
-    let message = format!("the setting {name} of the provider cloudflare is not {expected}");
-    ProviderError::new(ErrorCode::ProviderNotConfigured, message).with_action("Correct the setting.")
 }

@@ -1,8 +1,10 @@
 //! The resources of an installation and of one runtime, as plain values, and the sizes. Pure.
 
 use contracts::workspace::Size;
-use contracts::{ErrorCode, InstallationId, ProviderName};
-use provider_api::{Declaration, Declared, Expr, ProviderError, Result, RuntimeSpec};
+use contracts::{InstallationId, ProviderName};
+use provider_api::{Declaration, Declared, Expr, Result, RuntimeSpec};
+use provider_kit::inputs::DeclarationExt;
+use provider_kit::offer;
 
 use crate::config::{CloudflareConfig, script};
 use crate::sign::fingerprint;
@@ -35,10 +37,7 @@ const CPU_MICRO_USD: u32 = 72_000;
 const MEMORY_MICRO_USD: u32 = 9_000;
 const DISK_MICRO_USD: u32 = 252;
 
-pub(crate) fn name() -> ProviderName {
-    #[allow(clippy::unwrap_used, reason = "the literal is a valid name; a test parses it")]
-    "cloudflare".parse().unwrap()
-}
+pub(crate) const NAME: ProviderName = ProviderName::constant("cloudflare");
 
 /// One: all instances share an application, and that has one size. Another is another setting.
 pub(crate) fn sizes(config: &CloudflareConfig) -> Vec<Size> {
@@ -58,27 +57,17 @@ pub(crate) fn sizes(config: &CloudflareConfig) -> Vec<Size> {
 
 pub(crate) fn declare(config: &CloudflareConfig, runtime: &RuntimeSpec) -> Result<Declared> {
     // One that was made when instances had another size is told by that, and stays.
-    if !TYPES.iter().any(|each| each.name == runtime.size) {
-        let message = format!("the provider cloudflare has no size {:?}", runtime.size);
-        let action = format!(
-            "Use {}, or change the setting instanceType for all instances.",
-            config.setting("instanceType")
-        );
-        return Err(ProviderError::new(ErrorCode::UnknownSize, message).with_action(action));
-    }
-    if let Some(region) = &runtime.region {
-        let message = format!("the provider cloudflare has no regions, so not {region:?} either");
-        let action = "Leave the region out: Cloudflare runs an instance near its first request.";
-        return Err(ProviderError::new(ErrorCode::UnknownRegion, message).with_action(action));
-    }
-    let git = runtime.git.as_ref();
+    offer::size(&NAME, &TYPES, |each| each.name, &runtime.size).map_err(|error| {
+        let set = config.setting("instanceType");
+        error.with_action(format!("Use {set}, or change the setting instanceType for all instances."))
+    })?;
+    offer::region(&NAME, &[], runtime.region.as_deref()).map_err(|error| {
+        error.with_action("Leave the region out: Cloudflare runs an instance near its first request.")
+    })?;
     let instance = Declaration::new("instance", RUNTIME)
-        .input("runtimeId", runtime.runtime_id.as_str())
-        .input("installation", runtime.installation.as_str())
-        .input("generation", runtime.generation)
+        .owned_by(runtime)
         .input("size", runtime.size.as_str())
-        .optional_input("gitUrl", git.map(|git| git.url.as_str()))
-        .optional_input("gitRef", git.and_then(|git| git.reference.as_deref()))
+        .git_of(runtime)
         .delete_before_replace();
     Ok(Declared {
         resources: vec![instance],

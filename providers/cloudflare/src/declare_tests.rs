@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use contracts::RuntimeId;
+use contracts::{ErrorCode, RuntimeId};
 use provider_api::{BootFile, BootSource, Settings};
 
 use super::*;
@@ -22,7 +22,7 @@ fn config(variables: &[(&str, &str)]) -> CloudflareConfig {
         variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
     };
     CloudflareConfig {
-        settings: Settings::read(&name(), &SETTINGS, var).unwrap(),
+        settings: Settings::read(&NAME, &SETTINGS, var).unwrap(),
         identity: Some(Identity {
             installation: "in-1".parse().unwrap(),
             control_key: ControlKey::new([1; 32]),

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use contracts::{ErrorCode, InstallationId};
-use provider_api::resource::{parse, properties};
+use provider_api::resource::{parse, properties, properties_with};
 use provider_api::{
     CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ProviderError, ReadRequest,
     ReadState, Resource, ResourceSchema, Result, UpdateRequest,
 };
-use provider_http::{Call, Failure};
+use provider_http::Call;
+use provider_kit::inputs::installation_property;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -48,9 +49,7 @@ impl Inputs {
 
     /// The id holds the zone's, because records are read below their zone.
     fn outputs(&self, id: &str) -> Properties {
-        let mut outputs = properties(self);
-        outputs.insert("recordId".to_owned(), id.into());
-        outputs
+        properties_with(self, [("recordId", id.into())])
     }
 }
 
@@ -77,11 +76,7 @@ impl DnsRecordResource {
     async fn one(&self, id: &str) -> Result<Option<Value>> {
         let Some((zone, record)) = id.split_once('/') else { return Ok(None) };
         let call = Call::get(format!("/zones/{zone}/dns_records/{record}"));
-        match self.cloud.api.ask(&self.cloud.config, call).await {
-            Ok(found) => Ok(Some(found)),
-            Err(asked) if asked.is(Failure::is_absent) => Ok(None),
-            Err(asked) => Err(asked.into_error("read the DNS record")),
-        }
+        self.cloud.api.found(&self.cloud.config, "read the DNS record", call).await
     }
 }
 
@@ -104,9 +99,7 @@ impl Resource for DnsRecordResource {
                 Property::required("content", PropertyType::String, "What it says.")
                     .replaces()
                     .example("gateway.example.com"),
-                Property::required("installation", PropertyType::String, "The installation that owns it.")
-                    .replaces()
-                    .example("in-fedcba9876543210"),
+                installation_property(),
             ],
             outputs: vec![Property::required(
                 "recordId",
@@ -165,10 +158,6 @@ impl Resource for DnsRecordResource {
             _ => return Ok(()),
         }
         let call = Call::delete(format!("/zones/{zone}/dns_records/{record}"));
-        match self.cloud.api.ask(&self.cloud.config, call).await {
-            Ok(_) => Ok(()),
-            Err(asked) if asked.is(Failure::is_absent) => Ok(()),
-            Err(asked) => Err(asked.into_error("delete the DNS record")),
-        }
+        self.cloud.api.found(&self.cloud.config, "delete the DNS record", call).await.map(drop)
     }
 }

@@ -2,7 +2,7 @@
 
 use contracts::ErrorCode;
 use provider_api::{ProviderError, Result};
-use provider_http::{Call, Failure};
+use provider_http::Call;
 use serde_json::{Value, json};
 
 use crate::Cloud;
@@ -39,11 +39,8 @@ impl Cloud {
     pub async fn close_domain(&self, host: &str, script: &str) -> Result<()> {
         let found = self.find_domain(host).await?.filter(|domain| domain["service"] == script);
         let Some(id) = found.as_ref().and_then(|domain| domain["id"].as_str()) else { return Ok(()) };
-        match self.api.ask(&self.config, Call::delete(self.domains(&format!("/{id}"))?)).await {
-            Ok(_) => Ok(()),
-            Err(asked) if asked.is(Failure::is_absent) => Ok(()),
-            Err(asked) => Err(asked.into_error("remove the Worker's domain")),
-        }
+        let call = Call::delete(self.domains(&format!("/{id}"))?);
+        self.api.found(&self.config, "remove the Worker's domain", call).await.map(drop)
     }
 
     /// The zone that a host name is in: that of the longest of its ends that is one.

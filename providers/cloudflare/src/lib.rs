@@ -75,7 +75,7 @@ impl CloudflareProvider {
     }
 
     pub fn name() -> contracts::ProviderName {
-        declare::name()
+        declare::NAME
     }
 }
 
@@ -83,7 +83,7 @@ impl CloudflareProvider {
 impl Provider for CloudflareProvider {
     fn describe(&self) -> Description {
         Description {
-            name: declare::name(),
+            name: declare::NAME,
             summary: "containers on Cloudflare's network, behind one Worker",
             isolation: "cloudflare runs each instance in a virtual machine of its own; its disk is gone \
                         when it ends.",

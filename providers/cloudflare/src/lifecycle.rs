@@ -9,6 +9,7 @@ use contracts::workspace::Endpoint;
 use contracts::{ErrorCode, InstallationId};
 use http::Method;
 use provider_api::{Home, Inventory, Lifecycle, OwnedObject, ProviderError, Result, RunStatus, RuntimeRef};
+use provider_kit::errors::does_not_run;
 use serde_json::json;
 
 use crate::Cloud;
@@ -25,7 +26,7 @@ pub(crate) struct CloudflareLifecycle {
 #[async_trait]
 impl Lifecycle for CloudflareLifecycle {
     async fn start(&self, runtime: &RuntimeRef) -> Result<()> {
-        let files = self.cloud.config.boot.boot_files(&runtime.runtime_id).await?;
+        let files = provider_kit::boot::files(&*self.cloud.config.boot, &runtime.runtime_id).await?;
         let (installation, fence) = (&runtime.installation, runtime.fence);
         let body = json!({"installation": installation, "fence": fence, "boot": boot(&files)});
         let path = format!("/{}/start", runtime.runtime_id);
@@ -59,10 +60,8 @@ impl Lifecycle for CloudflareLifecycle {
     async fn endpoint(&self, runtime: &RuntimeRef) -> Result<Endpoint> {
         let status = self.status(runtime).await?;
         if status != RunStatus::Running {
-            let message = format!("{} does not run, so it has no endpoint: {status:?}", runtime.runtime_id);
-            return Err(
-                ProviderError::new(ErrorCode::WorkspaceNotReady, message).with_action("Start it first.")
-            );
+            let object = ("runtime", runtime.runtime_id.as_str());
+            return Err(does_not_run(object, Some(&format!("it is {status:?}"))));
         }
         let config = &self.cloud.config;
         let host = self.cloud.api.host(config).await?;

@@ -2,6 +2,7 @@
 
 use contracts::InstallationId;
 use provider_api::ProviderError;
+use provider_kit::owner::Object;
 
 /// In front of the installation, in the tags of a script.
 const INSTALLATION: &str = "pilot-installation:";
@@ -33,12 +34,11 @@ impl Tags {
 }
 
 pub(crate) fn foreign(kind: &str, name: &str, owner: Option<&str>) -> ProviderError {
-    let why = match owner {
-        Some(owner) => format!("belongs to the installation {owner}"),
-        None => "was not made by Pilot".to_owned(),
-    };
-    let message = format!("the {kind} {name} {why}, so it is not touched");
-    ProviderError::foreign(message, &format!("Rename or remove that {kind}"))
+    object(kind, name).foreign(owner.map(|owner| format!("the installation {owner}")))
+}
+
+fn object<'a>(kind: &'a str, name: &'a str) -> Object<'a> {
+    Object { kind, name, removal: |kind, _| format!("Rename or remove that {kind}") }
 }
 
 /// Passes when the inputs are of the installation that this module is configured for.
@@ -47,10 +47,7 @@ pub(crate) fn must_be(
     claimed: &InstallationId,
     kind: &str,
 ) -> Result<(), ProviderError> {
-    match ours == claimed {
-        true => Ok(()),
-        false => Err(foreign(kind, &crate::config::script(claimed), Some(ours.as_str()))),
-    }
+    object(kind, &crate::config::script(claimed)).must_be_in(claimed, Some(ours))
 }
 
 #[cfg(test)]

@@ -1,19 +1,21 @@
 //! `pilot:cloudflare:Runtime`: one Durable Object with its container. Each call is one signed call to the
 //! Worker, which finds the object by the runtime's id; so a create that is repeated adopts.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use contracts::network::network;
 use contracts::{InstallationId, RuntimeId};
 use http::Method;
-use provider_api::resource::{parse, properties};
+use provider_api::resource::{parse, properties, properties_with};
 use provider_api::{
     BootFile, CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ReadRequest,
     ReadState, Resource, ResourceSchema, Result, UpdateRequest,
 };
+use provider_kit::inputs::{Git, Owned};
+use provider_kit::instance::{self, Ports};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -27,9 +29,8 @@ pub(crate) struct RuntimeResource {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Inputs {
-    runtime_id: RuntimeId,
-    installation: InstallationId,
-    generation: u64,
+    #[serde(flatten)]
+    owned: Owned,
     #[serde(flatten)]
     spec: Spec,
 }
@@ -39,10 +40,8 @@ struct Inputs {
 #[serde(rename_all = "camelCase")]
 struct Spec {
     size: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    git_url: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    git_ref: Option<String>,
+    #[serde(flatten)]
+    git: Git,
 }
 
 /// What the Worker says of a runtime.
@@ -72,36 +71,22 @@ impl Cloud {
 }
 
 impl RuntimeResource {
-    fn env(inputs: &Inputs) -> Value {
-        let ports = &network().instance;
-        let mut env = json!({
-            "PILOT_INSTALLATION": inputs.installation,
-            "PILOT_RUNTIME": inputs.runtime_id,
-            "PILOT_GENERATION": inputs.generation.to_string(),
-            "PILOT_LISTEN": format!("0.0.0.0:{}", ports.backend),
-            "PILOT_OPENCODE_PORT": ports.opencode.to_string(),
-        });
-        for (name, value) in
-            [("PILOT_GIT_URL", &inputs.spec.git_url), ("PILOT_GIT_REF", &inputs.spec.git_ref)]
-        {
-            if let Some(value) = value {
-                env[name] = value.as_str().into();
-            }
-        }
+    fn env(inputs: &Inputs) -> BTreeMap<&'static str, String> {
+        let mut env = instance::variables(&inputs.owned.runtime(), &inputs.spec.git, Ports::inside());
+        env.insert(instance::GENERATION, inputs.owned.generation.to_string());
         env
     }
 
     async fn outputs(&self, inputs: &Inputs) -> Result<Properties> {
-        let mut outputs = properties(inputs);
-        outputs.insert("host".to_owned(), self.cloud.api.host(&self.cloud.config).await?.into());
-        Ok(outputs)
+        let host = self.cloud.api.host(&self.cloud.config).await?;
+        Ok(properties_with(inputs, [("host", host.into())]))
     }
 
     /// `fence` is null for who has none.
     fn body(inputs: &Inputs, fence: Option<u64>) -> Value {
         json!({
-            "installation": inputs.installation,
-            "generation": inputs.generation,
+            "installation": inputs.owned.installation,
+            "generation": inputs.owned.generation,
             "fence": fence,
             "spec": inputs.spec,
             "env": Self::env(inputs),
@@ -112,43 +97,30 @@ impl RuntimeResource {
 #[async_trait]
 impl Resource for RuntimeResource {
     fn schema(&self) -> ResourceSchema {
+        let size = "The size of all instances of the installation.";
+        let [url, reference] = Git::properties();
+        let url = Property { description: "Cloned into the workspace at each boot.", ..url };
+        let mut inputs = Owned::properties();
+        inputs.extend([
+            Property::required("size", PropertyType::String, size).example("standard-1"),
+            url,
+            reference,
+        ]);
         ResourceSchema {
             token: RUNTIME,
             description: "One runtime: a Durable Object with its container.",
-            inputs: vec![
-                Property::required("runtimeId", PropertyType::String, "The runtime that it is.")
-                    .replaces()
-                    .example("rt-0123456789abcdef"),
-                Property::required("installation", PropertyType::String, "The installation that owns it.")
-                    .replaces()
-                    .example("in-fedcba9876543210"),
-                Property::required(
-                    "generation",
-                    PropertyType::Integer,
-                    "Rises with every change of the spec.",
-                ),
-                Property::required(
-                    "size",
-                    PropertyType::String,
-                    "The size of all instances of the installation.",
-                )
-                .example("standard-1"),
-                Property::optional("gitUrl", PropertyType::String, "Cloned into the workspace at each boot.")
-                    .example("https://git.example.com/team/app.git"),
-                Property::optional("gitRef", PropertyType::String, "A branch or tag of the repository.")
-                    .example("main"),
-            ],
+            inputs,
             outputs: vec![Property::required("host", PropertyType::String, "The host name of the Worker.")],
         }
     }
 
     async fn create(&self, request: CreateRequest) -> Result<Created> {
         let inputs: Inputs = parse(&request.inputs)?;
-        let files = self.cloud.config.boot.boot_files(&inputs.runtime_id).await?;
+        let files = provider_kit::boot::files(&*self.cloud.config.boot, &inputs.owned.runtime_id).await?;
         let mut body = Self::body(&inputs, request.fence);
         body["boot"] = boot(&files);
         body["start"] = true.into();
-        let (id, path) = (inputs.runtime_id.to_string(), format!("/{}", inputs.runtime_id));
+        let (id, path) = (inputs.owned.runtime_id.to_string(), format!("/{}", inputs.owned.runtime_id));
         if let Err(refused) = self.cloud.control("create the runtime", Method::PUT, &path, Some(body)).await {
             return Err(match refused.exists && is_ours(&refused.error) {
                 true => refused.error.partial(&id, self.outputs(&inputs).await?),
@@ -159,9 +131,9 @@ impl Resource for RuntimeResource {
     }
 
     async fn read(&self, request: ReadRequest) -> Result<Option<ReadState>> {
-        let installation = match request.inputs.is_empty() {
-            true => self.cloud.config.installation()?.clone(),
-            false => parse::<Inputs>(&request.inputs)?.installation,
+        let installation = match request.known::<Inputs>()? {
+            None => self.cloud.config.installation()?.clone(),
+            Some(known) => known.owned.installation,
         };
         let Ok(runtime) = request.id.parse::<RuntimeId>() else { return Ok(None) };
         let state = self.cloud.state(&runtime, &installation).await?;
@@ -171,7 +143,7 @@ impl Resource for RuntimeResource {
             return Ok(None);
         };
         let (Some(generation), Some(spec)) = (generation, spec) else { return Ok(None) };
-        let inputs = Inputs { runtime_id, installation, generation, spec };
+        let inputs = Inputs { owned: Owned { runtime_id, installation, generation }, spec };
         let outputs = self.outputs(&inputs).await?;
         Ok(Some(ReadState { inputs: properties(&inputs), outputs, id: request.id }))
     }
@@ -179,7 +151,7 @@ impl Resource for RuntimeResource {
     /// Applies to the next start; what runs goes on.
     async fn update(&self, request: UpdateRequest) -> Result<Properties> {
         let inputs: Inputs = parse(&request.new_inputs)?;
-        let (path, mut body) = (format!("/{}", inputs.runtime_id), Self::body(&inputs, request.fence));
+        let (path, mut body) = (format!("/{}", inputs.owned.runtime_id), Self::body(&inputs, request.fence));
         body["update"] = true.into();
         self.cloud.control("change the runtime", Method::PUT, &path, Some(body)).await?;
         self.outputs(&inputs).await
@@ -188,11 +160,11 @@ impl Resource for RuntimeResource {
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
         let inputs: Inputs = parse(&request.inputs)?;
         let body = json!({
-            "installation": inputs.installation,
-            "generation": inputs.generation,
+            "installation": inputs.owned.installation,
+            "generation": inputs.owned.generation,
             "fence": request.fence,
         });
-        let path = format!("/{}", inputs.runtime_id);
+        let path = format!("/{}", inputs.owned.runtime_id);
         self.cloud.control("delete the runtime", Method::DELETE, &path, Some(body)).await?;
         Ok(())
     }

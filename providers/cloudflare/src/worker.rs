@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use contracts::{ErrorCode, InstallationId};
-use provider_api::resource::{parse, properties};
+use provider_api::resource::{parse, properties, properties_with};
 use provider_api::{
     CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ProviderError, ReadRequest,
     ReadState, Resource, ResourceSchema, Result, UpdateRequest,
 };
 use provider_http::{Call, Part};
+use provider_kit::inputs::installation_property;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -143,10 +144,9 @@ impl WorkerResource {
     }
 
     async fn outputs(&self, inputs: &Inputs) -> Result<Properties> {
-        let mut outputs = properties(inputs);
-        outputs.insert("host".to_owned(), self.cloud.api.host(&self.cloud.config).await?.into());
-        outputs.insert("namespaceId".to_owned(), self.namespace(&inputs.script).await?.into());
-        Ok(outputs)
+        let host = self.cloud.api.host(&self.cloud.config).await?;
+        let namespace = self.namespace(&inputs.script).await?;
+        Ok(properties_with(inputs, [("host", host.into()), ("namespaceId", namespace.into())]))
     }
 
     async fn namespace(&self, script: &str) -> Result<String> {
@@ -174,9 +174,7 @@ impl Resource for WorkerResource {
                 Property::required("script", PropertyType::String, "The name of the script.")
                     .replaces()
                     .example("pilot-in-fedcba9876543210"),
-                Property::required("installation", PropertyType::String, "The installation that owns it.")
-                    .replaces()
-                    .example("in-fedcba9876543210"),
+                installation_property(),
                 Property::required("version", PropertyType::String, "A fingerprint of its source.")
                     .example("1f0c9a41"),
                 Property::required("keys", PropertyType::String, "A fingerprint of the keys that it trusts.")
@@ -200,10 +198,7 @@ impl Resource for WorkerResource {
     }
 
     async fn read(&self, request: ReadRequest) -> Result<Option<ReadState>> {
-        let known = match request.inputs.is_empty() {
-            true => None,
-            false => Some(parse::<Inputs>(&request.inputs)?),
-        };
+        let known: Option<Inputs> = request.known()?;
         let owner = known.as_ref().map(|inputs| &inputs.installation);
         let Some(Found { tags, .. }) = self.find(&request.id, owner).await? else { return Ok(None) };
         let installation =

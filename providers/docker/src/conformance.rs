@@ -71,7 +71,7 @@ impl World {
         DockerConfig {
             host: None,
             surroundings: Surroundings::default(),
-            settings: Settings::read(&declare::name(), SETTINGS, |_| None).unwrap(),
+            settings: Settings::read(&declare::NAME, SETTINGS, |_| None).unwrap(),
             image: IMAGE.to_owned(),
             boot: self.boot.clone(),
             publish: IpAddr::V4(Ipv4Addr::LOCALHOST),

@@ -12,19 +12,20 @@ mod spec;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use provider_api::resource::{parse, properties};
+use provider_api::resource::{parse, properties, properties_with};
 use provider_api::{
     CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ReadRequest, ReadState,
     Resource, ResourceSchema, Result, UpdateRequest,
 };
+use provider_kit::boot;
+use provider_kit::inputs::{Git, Owned};
 
 use crate::declare::CONTAINER;
 use crate::engine::Engine;
 use crate::hosts::Hosts;
-use crate::network::Owned;
 use crate::{fence, generation, names};
 
-pub(crate) use machine::{Machine, inspect, labels, owner, published_port, status, why_it_ended};
+pub(crate) use machine::{Machine, inspect, is_whole, labels, owner, published_port, status, why_it_ended};
 pub(crate) use spec::Inputs;
 
 pub(crate) struct ContainerResource {
@@ -33,20 +34,16 @@ pub(crate) struct ContainerResource {
 
 impl ContainerResource {
     fn outputs(engine: &Engine, inputs: &Inputs, port: Option<u16>) -> Properties {
-        let mut outputs = properties(inputs);
-        outputs.insert("name".to_owned(), names::name(&inputs.runtime_id).into());
-        outputs.insert("host".to_owned(), engine.reached_at().to_string().into());
-        if let Some(port) = port {
-            outputs.insert("port".to_owned(), port.into());
-        }
-        outputs
+        let name = ("name", names::name(&inputs.owned.runtime_id).into());
+        let host = ("host", engine.reached_at().to_string().into());
+        properties_with(inputs, [name, host].into_iter().chain(port.map(|port| ("port", port.into()))))
     }
 }
 
 #[async_trait]
 impl Resource for ContainerResource {
     fn schema(&self) -> ResourceSchema {
-        let mut inputs = Owned::schema();
+        let mut inputs = Owned::properties();
         inputs.extend([
             Property::required("image", PropertyType::String, "The instance image, by its id or its name.")
                 .example("pilot-instance:0.1.0"),
@@ -60,14 +57,8 @@ impl Resource for ContainerResource {
                 .example("2048"),
             Property::required("cpuMillis", PropertyType::Integer, "CPU limit in thousandths of a core.")
                 .example("2000"),
-            Property::optional(
-                "gitUrl",
-                PropertyType::String,
-                "Cloned into the workspace at its first boot.",
-            )
-            .example("https://git.example.com/team/app.git"),
-            Property::optional("gitRef", PropertyType::String, "A branch or tag of the repository."),
         ]);
+        inputs.extend(Git::properties());
         ResourceSchema {
             token: CONTAINER,
             description: "The container of one runtime. It holds no user data.",
@@ -86,33 +77,30 @@ impl Resource for ContainerResource {
 
     async fn create(&self, request: CreateRequest) -> Result<Created> {
         let inputs: Inputs = parse(&request.inputs)?;
-        let boot = self.hosts.config.boot.boot_files(&inputs.runtime_id).await?;
-        let _lock = self.hosts.locks.lock(&inputs.runtime_id).await;
-        let engine = self.hosts.of(&inputs.runtime_id).await?;
-        let machine = Machine::new(&engine, inputs.runtime().under(request.fence));
+        let files = boot::files(&*self.hosts.config.boot, &inputs.owned.runtime_id).await?;
+        let _lock = self.hosts.locks.lock(&inputs.owned.runtime_id).await;
+        let engine = self.hosts.of(&inputs.owned.runtime_id).await?;
+        let machine = Machine::new(&engine, inputs.owned.runtime().under(request.fence));
         self.hosts.admit(&engine, &inputs).await?;
         machine.ensure(&inputs).await?;
         // From here on the container exists and must stay owned, whatever happens to it.
-        let name = names::name(&inputs.runtime_id);
+        let name = names::name(&inputs.owned.runtime_id);
         let partial =
             |error: provider_api::ProviderError| error.partial(&name, Self::outputs(&engine, &inputs, None));
-        let port = machine.run(&boot).await.map_err(partial)?;
+        let port = machine.run(&files).await.map_err(partial)?;
         Ok(Created { id: name.clone(), outputs: Self::outputs(&engine, &inputs, Some(port)) })
     }
 
     async fn read(&self, request: ReadRequest) -> Result<Option<ReadState>> {
-        let known = match request.inputs.is_empty() {
-            true => None,
-            false => Some(parse::<Inputs>(&request.inputs)?),
-        };
+        let known: Option<Inputs> = request.known()?;
         let Some(engine) = self.hosts.of_id(&request.id).await? else { return Ok(None) };
         let Some(found) = machine::inspect(&engine, &request.id).await? else { return Ok(None) };
         let Some(mut inputs) = Inputs::of(&found) else { return Ok(None) };
         if let Some(known) = known {
-            Machine::new(&engine, known.runtime()).must_own(&found)?;
+            Machine::new(&engine, known.owned.runtime()).must_own(&found)?;
         }
         // The label holds the generation of the creation.
-        inputs.generation = generation::of(&engine, &found).await?;
+        inputs.owned.generation = generation::of(&engine, &found).await?;
         let port = machine::published_port(&found);
         let before = request.outputs.get("port").and_then(serde_port);
         Ok(Some(ReadState {
@@ -124,28 +112,28 @@ impl Resource for ContainerResource {
 
     async fn update(&self, request: UpdateRequest) -> Result<Properties> {
         let inputs: Inputs = parse(&request.new_inputs)?;
-        let boot = self.hosts.config.boot.boot_files(&inputs.runtime_id).await?;
-        let _lock = self.hosts.locks.lock(&inputs.runtime_id).await;
-        let engine = self.hosts.of(&inputs.runtime_id).await?;
-        let machine = Machine::new(&engine, inputs.runtime().under(request.fence));
+        let files = boot::files(&*self.hosts.config.boot, &inputs.owned.runtime_id).await?;
+        let _lock = self.hosts.locks.lock(&inputs.owned.runtime_id).await;
+        let engine = self.hosts.of(&inputs.owned.runtime_id).await?;
+        let machine = Machine::new(&engine, inputs.owned.runtime().under(request.fence));
         let before = machine.find().await?.as_ref().and_then(Inputs::of);
         if before.is_some_and(|before| inputs.need().exceeds(before.need())) {
             self.hosts.admit(&engine, &inputs).await?;
         }
-        let port = machine.update(&inputs, &boot).await?;
+        let port = machine.update(&inputs, &files).await?;
         let before = request.old_outputs.get("port").and_then(serde_port);
         Ok(Self::outputs(&engine, &inputs, port.or(before)))
     }
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
         let inputs: Inputs = parse(&request.inputs)?;
-        let _lock = self.hosts.locks.lock(&inputs.runtime_id).await;
-        let engine = self.hosts.of(&inputs.runtime_id).await?;
-        let machine = Machine::new(&engine, inputs.runtime().under(request.fence));
-        machine.must_be_newest(inputs.generation).await?;
+        let _lock = self.hosts.locks.lock(&inputs.owned.runtime_id).await;
+        let engine = self.hosts.of(&inputs.owned.runtime_id).await?;
+        let machine = Machine::new(&engine, inputs.owned.runtime().under(request.fence));
+        machine.must_be_newest(inputs.owned.generation).await?;
         machine.pass().await?;
         machine.remove().await?;
-        fence::forget(&engine, &inputs.runtime()).await
+        fence::forget(&engine, &inputs.owned.runtime()).await
     }
 }
 

@@ -1,9 +1,11 @@
 //! The resources of one runtime, as plain values, and the sizes. Pure.
 
 use crate::placement::Need;
+use contracts::ProviderName;
 use contracts::workspace::Size;
-use contracts::{ErrorCode, ProviderName};
-use provider_api::{Declaration, Declared, Expr, ProviderError, Result, RuntimeSpec};
+use provider_api::{Declaration, Declared, Expr, Result, RuntimeSpec};
+use provider_kit::inputs::DeclarationExt;
+use provider_kit::offer;
 
 pub(crate) const NETWORK: &str = "pilot:docker:Network";
 pub(crate) const VOLUME: &str = "pilot:docker:Volume";
@@ -13,10 +15,7 @@ pub(crate) const CONTAINER: &str = "pilot:docker:Container";
 /// it; with one core its start takes twice as long.
 const SIZES: [(&str, u32, u32); 3] = [("small", 2048, 2000), ("medium", 4096, 4000), ("large", 8192, 8000)];
 
-pub(crate) fn name() -> ProviderName {
-    #[allow(clippy::unwrap_used, reason = "the literal is a valid name; a test parses it")]
-    "docker".parse().unwrap()
-}
+pub(crate) const NAME: ProviderName = ProviderName::constant("docker");
 
 pub(crate) fn sizes() -> Vec<Size> {
     let size = |(name, memory, cpu): (&str, u32, u32)| Size {
@@ -35,31 +34,18 @@ pub(crate) fn smallest() -> Need {
 }
 
 pub(crate) fn declare(runtime: &RuntimeSpec, image: &str) -> Result<Declared> {
-    let Some((_, memory, cpu)) = SIZES.into_iter().find(|(name, ..)| *name == runtime.size) else {
-        let known = SIZES.map(|(name, ..)| name).join(", ");
-        let message = format!("the provider docker has no size {:?}", runtime.size);
-        return Err(
-            ProviderError::new(ErrorCode::UnknownSize, message).with_action(format!("Use one of: {known}."))
-        );
-    };
-    let labelled = |name: &str, token: &str| {
-        Declaration::new(name, token)
-            .input("runtimeId", runtime.runtime_id.as_str())
-            .input("installation", runtime.installation.as_str())
-            .input("generation", runtime.generation)
-            .delete_before_replace()
-    };
-    let git = runtime.git.as_ref();
-    let instance = labelled("instance", CONTAINER)
+    let (_, memory, cpu) = *offer::size(&NAME, &SIZES, |(name, ..)| name, &runtime.size)?;
+    let owned =
+        |name: &str, token: &str| Declaration::new(name, token).owned_by(runtime).delete_before_replace();
+    let instance = owned("instance", CONTAINER)
         .input("image", image)
         .input("network", Expr::output("network", "name"))
         .input("volume", Expr::output("home", "name"))
         .input("memoryMib", memory)
         .input("cpuMillis", cpu)
-        .optional_input("gitUrl", git.map(|git| git.url.as_str()))
-        .optional_input("gitRef", git.and_then(|git| git.reference.as_deref()));
+        .git_of(runtime);
     Ok(Declared {
-        resources: vec![labelled("network", NETWORK), labelled("home", VOLUME).protected(), instance],
+        resources: vec![owned("network", NETWORK), owned("home", VOLUME).protected(), instance],
         outputs: [
             ("host".to_owned(), Expr::output("instance", "host")),
             ("port".to_owned(), Expr::output("instance", "port")),
@@ -71,6 +57,8 @@ pub(crate) fn declare(runtime: &RuntimeSpec, image: &str) -> Result<Declared> {
 
 #[cfg(test)]
 mod tests {
+    use contracts::ErrorCode;
+
     use super::*;
 
     fn spec(size: &str) -> RuntimeSpec {
@@ -87,7 +75,6 @@ mod tests {
 
     #[test]
     fn a_size_changes_the_containers_limits_and_nothing_else() {
-        assert_eq!(name().as_str(), "docker");
         let (small, large) = (declare(&spec("small"), "i").unwrap(), declare(&spec("large"), "i").unwrap());
         assert_eq!(small.resources[..2], large.resources[..2]);
         assert_eq!(large.resources[2].inputs["memoryMib"], Expr::from(8192));

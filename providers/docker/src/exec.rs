@@ -7,10 +7,10 @@ use bollard::container::LogOutput;
 use bollard::exec::StartExecResults;
 use bollard::models::ExecConfig;
 use contracts::ErrorCode;
+use contracts::boot::HOME;
 use futures_util::StreamExt;
 use provider_api::{Exec, Executed, ProviderError, Result, RunStatus, RuntimeRef};
 
-use crate::boot::HOME;
 use crate::container::{self, Machine};
 use crate::engine::Engine;
 use crate::failure::classify;

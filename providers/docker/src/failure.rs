@@ -2,6 +2,7 @@
 
 use contracts::ErrorCode;
 use provider_api::ProviderError;
+use provider_kit::errors;
 
 pub(crate) type Answer<T> = Result<T, Failure>;
 
@@ -16,6 +17,11 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// What may pass by itself: the object is in use, or on its way to another state.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Failure::Conflict(_))
+    }
+
     /// Turns "there is none" into `None`.
     pub fn optional<T>(answer: Answer<T>) -> Result<Option<T>, ProviderError> {
         match answer {
@@ -102,8 +108,7 @@ fn answered(doing: &str, status: u16, message: &str) -> Failure {
 
 /// For a container that could not be made although it was tried again.
 pub(crate) fn contended(container: &str) -> ProviderError {
-    let message = format!("the container {container} keeps appearing and disappearing");
-    ProviderError::new(ErrorCode::ProviderFailed, message)
+    errors::keeps_changing(("container", container))
         .with_action("Look for another program that works on this container: `docker events`.")
 }
 

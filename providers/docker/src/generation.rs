@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use bollard::models::ContainerInspectResponse;
-use provider_api::{Late, ProviderError, Result, RuntimeRef};
+use provider_api::{Result, RuntimeRef};
 
 use crate::container::Inputs;
 use crate::engine::Engine;
@@ -19,10 +19,7 @@ pub(crate) async fn must_be_newest(
     own: u64,
     (runtime, ours): (&RuntimeRef, u64),
 ) -> Result<()> {
-    match own.max(newest(engine, runtime).await?) {
-        theirs if theirs > ours => Err(ProviderError::fenced(Late::Generation, object, ours, theirs)),
-        _ => Ok(()),
-    }
+    names::object(object).must_be_newest(ours, own.max(newest(engine, runtime).await?))
 }
 
 /// What the runtime's container has seen; 0 when there is none of ours.
@@ -48,7 +45,7 @@ pub(crate) async fn of(engine: &Engine, found: &ContainerInspectResponse) -> Res
 
 /// Keeps that the runtime has seen the generation of these, and what it takes since.
 pub(crate) async fn record(engine: &Engine, runtime: &RuntimeRef, inputs: &Inputs) -> Result<()> {
-    let generation = inputs.generation;
+    let generation = inputs.owned.generation;
     let name = names::generation_register(&runtime.runtime_id, generation);
     registers::keep(engine, runtime, &name, inputs.labels(runtime.fence)).await?;
     for lower in registers::of(engine, runtime).await? {

@@ -14,11 +14,11 @@ use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
 use provider_api::{ProviderError, Result};
+use provider_kit::Locks;
 use tokio::sync::Mutex;
 
 use crate::engine::Engine;
 use crate::failure::Failure;
-use crate::locks::Locks;
 use crate::placement::{Need, Room, choose, no_room};
 use crate::{DockerConfig, Timing, container, declare, fence, names, room, settings};
 
@@ -27,7 +27,8 @@ const KEPT: Duration = Duration::from_secs(300);
 
 pub(crate) struct Hosts {
     pub config: DockerConfig,
-    pub locks: Locks,
+    /// One action at a time on each runtime.
+    pub locks: Locks<RuntimeId>,
     engines: Result<Vec<Arc<Engine>>>,
     /// Places that were chosen and do not show on the host yet. Held while one is chosen.
     kept: Mutex<HashMap<RuntimeId, (String, Need, Instant)>>,
@@ -141,7 +142,7 @@ impl Hosts {
         if !engine.is_named() {
             return Ok(());
         }
-        let (runtime, need) = (&inputs.runtime_id, inputs.need());
+        let (runtime, need) = (&inputs.owned.runtime_id, inputs.need());
         let mut kept = self.kept.lock().await;
         let room = self.room(engine, (runtime, &inputs.image), &kept).await?;
         if room.refuses(need).is_some() {
@@ -201,7 +202,7 @@ pub(crate) async fn has_other(engine: &Engine, runtime: &RuntimeId) -> Result<bo
     if found.as_ref().and_then(container::owner).is_some_and(|owner| owner.runtime_id == *runtime) {
         return Ok(true);
     }
-    let label = format!("{}={runtime}", names::RUNTIME);
+    let label = format!("{}={runtime}", names::LABELS.runtime);
     let filters = HashMap::from([("label".to_owned(), vec![label])]);
     let options = ListNetworksOptionsBuilder::default().filters(&filters).build();
     if !engine.ask("list networks", docker.list_networks(Some(options))).await?.is_empty() {

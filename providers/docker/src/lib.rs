@@ -23,10 +23,10 @@ mod hosts;
 mod images;
 mod inventory;
 mod lifecycle;
-mod locks;
 mod logs;
 mod names;
 mod network;
+mod owned;
 mod placement;
 mod registers;
 mod room;
@@ -112,7 +112,7 @@ impl DockerProvider {
 impl Provider for DockerProvider {
     fn describe(&self) -> Description {
         Description {
-            name: declare::name(),
+            name: declare::NAME,
             summary: "containers on this machine's Docker engine, or on Docker hosts by TLS or SSH",
             isolation: "docker separates instances by containers on a shared kernel; \
                         do not host hostile tenants on it without gVisor.",

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use contracts::workspace::Endpoint;
 use contracts::{InstallationId, RuntimeId};
 use provider_api::{Changes, Lifecycle, Logs, Result, RunStatus, RuntimeRef, Statuses};
+use provider_kit::boot;
 
 use crate::container::{self, Machine};
 use crate::hosts::Hosts;
@@ -19,7 +20,7 @@ pub(crate) struct DockerLifecycle {
 #[async_trait]
 impl Lifecycle for DockerLifecycle {
     async fn start(&self, runtime: &RuntimeRef) -> Result<()> {
-        let files = self.hosts.config.boot.boot_files(&runtime.runtime_id).await?;
+        let files = boot::files(&*self.hosts.config.boot, &runtime.runtime_id).await?;
         let _lock = self.hosts.locks.lock(&runtime.runtime_id).await;
         let engine = self.hosts.of(&runtime.runtime_id).await?;
         let machine = Machine::new(&engine, runtime.clone());

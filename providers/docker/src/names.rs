@@ -3,15 +3,18 @@
 use std::collections::HashMap;
 
 use contracts::{InstallationId, RuntimeId};
-use provider_api::{ProviderError, Result, RuntimeRef};
+use provider_api::{Result, RuntimeRef};
+use provider_kit::owner::{LabelNames, Object, Owner};
 
 use crate::placement::Need;
 
-pub(crate) const INSTALLATION: &str = "pilot.installation";
-pub(crate) const RUNTIME: &str = "pilot.runtime";
-/// The generation at which the object was made; labels cannot change later, see `generation`.
-pub(crate) const GENERATION: &str = "pilot.generation";
-/// The fence with which the object was made; see `fence`.
+/// Generation and fence are those with which the object was made; labels cannot change later, see `generation` and `fence`.
+pub(crate) const LABELS: LabelNames = LabelNames {
+    installation: "pilot.installation",
+    runtime: "pilot.runtime",
+    generation: "pilot.generation",
+    fence: Some(FENCE),
+};
 const FENCE: &str = "pilot.fence";
 
 /// What an instance takes: MiB, and thousandths of a core.
@@ -61,17 +64,12 @@ pub(crate) fn runtime(name: &str) -> Option<RuntimeId> {
 }
 
 pub(crate) fn labels(runtime: &RuntimeRef, generation: u64) -> HashMap<String, String> {
-    let mut labels = register_labels(runtime);
-    labels.insert(GENERATION.to_owned(), generation.to_string());
-    labels
+    LABELS.of(&Owner { runtime: runtime.clone(), generation })
 }
 
 /// A register is of no generation.
 pub(crate) fn register_labels(runtime: &RuntimeRef) -> HashMap<String, String> {
-    let mut labels = HashMap::from([
-        (INSTALLATION.to_owned(), runtime.installation.to_string()),
-        (RUNTIME.to_owned(), runtime.runtime_id.to_string()),
-    ]);
+    let mut labels: HashMap<_, _> = LABELS.of_runtime(runtime);
     labels.extend(runtime.fence.map(|fence| (FENCE.to_owned(), fence.to_string())));
     labels
 }
@@ -92,18 +90,22 @@ pub(crate) type Filters = HashMap<String, Vec<String>>;
 
 /// Everything of the installation.
 pub(crate) fn owned_by(installation: &InstallationId) -> Filters {
-    HashMap::from([("label".to_owned(), vec![format!("{INSTALLATION}={installation}")])])
+    with(LABELS.of_installation(installation))
 }
 
 /// Everything of the runtime.
 pub(crate) fn of_runtime(runtime: &RuntimeRef) -> Filters {
-    let labels = [(INSTALLATION, runtime.installation.as_str()), (RUNTIME, runtime.runtime_id.as_str())];
-    HashMap::from([("label".to_owned(), labels.map(|(name, value)| format!("{name}={value}")).to_vec())])
+    with(LABELS.of_runtime(runtime))
+}
+
+fn with(labels: Vec<(String, String)>) -> Filters {
+    let labels = labels.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+    HashMap::from([("label".to_owned(), labels)])
 }
 
 /// Whose an object is, when its labels say so completely.
 pub(crate) fn owner(labels: &HashMap<String, String>) -> Option<RuntimeRef> {
-    Some(RuntimeRef::new(labels.get(RUNTIME)?.parse().ok()?, labels.get(INSTALLATION)?.parse().ok()?))
+    LABELS.owner(|name| labels.get(name)).map(|owner| owner.runtime.under(None))
 }
 
 pub(crate) fn fence(labels: &HashMap<String, String>) -> Option<u64> {
@@ -111,7 +113,19 @@ pub(crate) fn fence(labels: &HashMap<String, String>) -> Option<u64> {
 }
 
 pub(crate) fn generation(labels: &HashMap<String, String>) -> u64 {
-    labels.get(GENERATION).and_then(|text| text.parse().ok()).unwrap_or_default()
+    labels.get(LABELS.generation).and_then(|text| text.parse().ok()).unwrap_or_default()
+}
+
+/// As people are told of it.
+pub(crate) fn object<'a>((kind, name): (&'a str, &'a str)) -> Object<'a> {
+    let removal = |kind: &str, name: &str| {
+        let remove = format!("Remove that {kind} (`docker {kind} rm {name}`)");
+        match kind {
+            "container" => format!("Rename it (`docker rename {name} OTHER`). {remove}"),
+            _ => remove,
+        }
+    };
+    Object { kind, name, removal }
 }
 
 /// Passes when the object is this runtime's of this installation. Anything else is never touched.
@@ -121,22 +135,7 @@ pub(crate) fn must_own(
     labels: &HashMap<String, String>,
     runtime: &RuntimeRef,
 ) -> Result<()> {
-    let message = match owner(labels) {
-        Some(owner) if owner.is(runtime) => return Ok(()),
-        Some(owner) => format!(
-            "the {kind} {name} belongs to {} of the installation {}, so it is not touched",
-            owner.runtime_id, owner.installation
-        ),
-        None => format!("the {kind} {name} was not made by Pilot, so it is not touched"),
-    };
-    let remove = format!("Remove that {kind} (`docker {kind} rm {name}`)");
-    Err(ProviderError::foreign(
-        message,
-        &match kind {
-            "container" => format!("Rename it (`docker rename {name} OTHER`). {remove}"),
-            _ => remove,
-        },
-    ))
+    object((kind, name)).must_be_of(runtime, owner(labels).as_ref())
 }
 
 #[cfg(test)]

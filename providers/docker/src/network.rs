@@ -8,18 +8,20 @@ use async_trait::async_trait;
 use bollard::models::{Ipam, IpamConfig, Network, NetworkCreateRequest};
 use bollard::query_parameters::{InspectNetworkOptions, ListNetworksOptionsBuilder};
 use contracts::{ErrorCode, InstallationId, RuntimeId};
-use provider_api::resource::{parse, properties};
+use provider_api::resource::parse;
 use provider_api::{
     CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ProviderError, ReadRequest,
     ReadState, Resource, ResourceSchema, Result, RuntimeRef, UpdateRequest,
 };
-use serde::{Deserialize, Serialize};
+use provider_kit::inputs::Owned;
+use provider_kit::wait;
+use tokio::time::Instant;
 
 use crate::declare::NETWORK;
 use crate::engine::Engine;
 use crate::failure::{Answer, Failure};
 use crate::hosts::Hosts;
-use crate::{egress, fence, generation, names};
+use crate::{egress, fence, names, owned};
 
 /// A stopping container leaves its network a moment after it is gone.
 const DETACH: Duration = Duration::from_secs(15);
@@ -28,83 +30,6 @@ const BRIDGE: &str = "com.docker.network.bridge.name";
 
 pub(crate) struct NetworkResource {
     pub hosts: Arc<Hosts>,
-}
-
-/// The inputs of network and volume: only whose they are.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Owned {
-    pub runtime_id: RuntimeId,
-    pub installation: InstallationId,
-    pub generation: u64,
-}
-
-impl Owned {
-    pub fn runtime(&self) -> RuntimeRef {
-        RuntimeRef::new(self.runtime_id.clone(), self.installation.clone())
-    }
-
-    /// From the labels of an object that is being imported.
-    fn from_labels(labels: &HashMap<String, String>) -> Option<Self> {
-        let owner = names::owner(labels)?;
-        let generation = names::generation(labels);
-        Some(Self { runtime_id: owner.runtime_id, installation: owner.installation, generation })
-    }
-
-    /// What a read of a found object answers: an import has no inputs, then its labels tell them.
-    pub async fn state(
-        engine: &Engine,
-        kind: &str,
-        request: ReadRequest,
-        labels: &HashMap<String, String>,
-    ) -> Result<Option<ReadState>> {
-        let inputs = match request.inputs.is_empty() {
-            true => Self::from_labels(labels),
-            false => Some(parse::<Self>(&request.inputs)?),
-        };
-        let Some(mut inputs) = inputs else { return Ok(None) };
-        names::must_own(kind, &request.id, labels, &inputs.runtime())?;
-        inputs.generation = inputs.generation.max(generation::newest(engine, &inputs.runtime()).await?);
-        let (outputs, inputs) = (inputs.outputs(&request.id), properties(&inputs));
-        Ok(Some(ReadState { id: request.id, inputs, outputs }))
-    }
-
-    /// Passes when an operation with this fence may make or change the object. What is there already, with
-    /// these labels, must be ours and of no newer generation.
-    pub async fn admit(
-        &self,
-        engine: &Engine,
-        object: (&str, &str),
-        labels: Option<&HashMap<String, String>>,
-        fence: Option<u64>,
-    ) -> Result<()> {
-        let runtime = self.runtime().under(fence);
-        if let Some(labels) = labels {
-            names::must_own(object.0, object.1, labels, &runtime)?;
-            let (own, ours) = (names::generation(labels), self.generation);
-            generation::must_be_newest(engine, object, own, (&runtime, ours)).await?;
-        }
-        fence::pass(engine, &runtime, object, labels).await
-    }
-
-    pub fn outputs(&self, name: &str) -> Properties {
-        let mut outputs = properties(self);
-        outputs.insert("name".to_owned(), name.into());
-        outputs
-    }
-
-    /// The three properties that every resource has.
-    pub fn schema() -> Vec<Property> {
-        vec![
-            Property::required("runtimeId", PropertyType::String, "The runtime that it serves.")
-                .replaces()
-                .example("rt-0123456789abcdef"),
-            Property::required("installation", PropertyType::String, "The installation that owns it.")
-                .replaces()
-                .example("in-fedcba9876543210"),
-            Property::required("generation", PropertyType::Integer, "Rises with every change of the spec."),
-        ]
-    }
 }
 
 /// Makes it, unless it is there. A subnet that another network has is passed over.
@@ -151,19 +76,22 @@ fn body(runtime: &RuntimeRef, generation: u64) -> NetworkCreateRequest {
 
 async fn remove(engine: &Engine, id: &str, runtime: &RuntimeId) -> Result<()> {
     let docker = engine.docker().await?;
-    let deadline = tokio::time::Instant::now() + DETACH;
-    loop {
-        match engine.ask("remove the network", docker.remove_network(id)).await {
-            Ok(()) | Err(Failure::Absent(_)) => return Ok(()),
-            Err(other) if tokio::time::Instant::now() > deadline => return Err(other.into()),
-            Err(Failure::Conflict(_)) => {}
-            Err(Failure::Other(error)) if error.message.contains("active endpoints") => {}
-            Err(other) => return Err(other.into()),
-        }
+    let is_in_use = |failure: &Failure| match failure {
+        Failure::Conflict(_) => true,
+        Failure::Other(error) => error.message.contains("active endpoints"),
+        Failure::Absent(_) => false,
+    };
+    let deadline = Instant::now() + DETACH;
+    let removed = wait::while_refused(deadline, PAUSE, is_in_use, || async {
+        let refused = match engine.ask("remove the network", docker.remove_network(id)).await {
+            Err(failure) if is_in_use(&failure) => failure,
+            answer => return answer,
+        };
         // What is not ours does not leave by itself.
         must_have_no_strangers(engine, id, runtime).await?;
-        tokio::time::sleep(PAUSE).await;
-    }
+        Err(refused)
+    });
+    Failure::optional(removed.await).map(drop)
 }
 
 /// Whether rules know the runtime's network. One of an older Pilot has a bridge whose name Docker has chosen. True where there is
@@ -263,7 +191,7 @@ impl Resource for NetworkResource {
         ResourceSchema {
             token: NETWORK,
             description: "The bridge network of one runtime.",
-            inputs: Owned::schema(),
+            inputs: Owned::properties(),
             outputs: vec![Property::required("name", PropertyType::String, "The network's name in Docker.")],
         }
     }
@@ -275,19 +203,19 @@ impl Resource for NetworkResource {
         let engine = self.hosts.place(&inputs.runtime_id).await?;
         let runtime = inputs.runtime().under(request.fence);
         let found = settle(&engine, &runtime).await?.map(|found| labels(&found));
-        inputs.admit(&engine, ("network", &name), found.as_ref(), request.fence).await?;
+        owned::admit(&engine, &inputs, ("network", &name), found.as_ref(), request.fence).await?;
         if found.is_none() {
             make(&engine, &runtime, inputs.generation).await?;
             settle(&engine, &runtime).await?;
         }
-        Ok(Created { id: name.clone(), outputs: inputs.outputs(&name) })
+        Ok(Created { id: name.clone(), outputs: owned::outputs(&inputs, &name) })
     }
 
     async fn read(&self, request: ReadRequest) -> Result<Option<ReadState>> {
         let Some(engine) = self.hosts.of_id(&request.id).await? else { return Ok(None) };
         let found = find(&engine, &request.id).await?;
         let Some(network) = found.first() else { return Ok(None) };
-        Owned::state(&engine, "network", request, &labels(network)).await
+        owned::state(&engine, "network", request, &labels(network)).await
     }
 
     async fn update(&self, request: UpdateRequest) -> Result<Properties> {
@@ -295,8 +223,8 @@ impl Resource for NetworkResource {
         let engine = self.hosts.of(&inputs.runtime_id).await?;
         let (found, object) = (find(&engine, &request.id).await?, ("network", request.id.as_str()));
         let found = labels(found.first().ok_or_else(|| ProviderError::gone(object))?);
-        inputs.admit(&engine, object, Some(&found), request.fence).await?;
-        Ok(inputs.outputs(&request.id))
+        owned::admit(&engine, &inputs, object, Some(&found), request.fence).await?;
+        Ok(owned::outputs(&inputs, &request.id))
     }
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
@@ -307,7 +235,7 @@ impl Resource for NetworkResource {
         let found = find(&engine, &name).await?;
         // Of several, all are looked at before the first goes.
         for network in &found {
-            inputs.admit(&engine, ("network", &name), Some(&labels(network)), request.fence).await?;
+            owned::admit(&engine, &inputs, ("network", &name), Some(&labels(network)), request.fence).await?;
         }
         for network in &found {
             remove(&engine, network.id.as_deref().unwrap_or(&name), &inputs.runtime_id).await?;

@@ -22,7 +22,7 @@ pub(crate) async fn of(engine: &Engine, runtime: &RuntimeRef) -> Result<Vec<Volu
 /// The same, of whatever installation.
 pub(crate) async fn all(engine: &Engine, runtime: &RuntimeId) -> Result<Vec<Volume>> {
     let docker = engine.docker().await?;
-    let filters = HashMap::from([("label".to_owned(), vec![format!("{}={runtime}", names::RUNTIME)])]);
+    let filters = HashMap::from([("label".to_owned(), vec![format!("{}={runtime}", names::LABELS.runtime)])]);
     let options = ListVolumesOptionsBuilder::default().filters(&filters).build();
     let listed = engine.ask("look for the fence", docker.list_volumes(Some(options))).await?;
     Ok(listed.volumes.unwrap_or_default())

@@ -43,7 +43,7 @@ pub(crate) async fn of(engine: &Engine, image: &str, chosen: &HashMap<RuntimeId,
 /// has a network alone, made by another program a moment ago, takes what the smallest does.
 async fn promised(engine: &Engine) -> Result<HashMap<RuntimeId, Need>> {
     let docker = engine.docker().await?;
-    let filters = HashMap::from([("label".to_owned(), vec![names::RUNTIME.to_owned()])]);
+    let filters = HashMap::from([("label".to_owned(), vec![names::LABELS.runtime.to_owned()])]);
     let containers = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
     let networks = ListNetworksOptionsBuilder::default().filters(&filters).build();
     let volumes = ListVolumesOptionsBuilder::default().filters(&filters).build();
@@ -72,7 +72,7 @@ async fn promised(engine: &Engine) -> Result<HashMap<RuntimeId, Need>> {
     let looks = stream::iter(silent).map(|id| async move { container::inspect(engine, &id).await });
     for found in looks.buffer_unordered(AT_ONCE).try_collect::<Vec<_>>().await?.into_iter().flatten() {
         if let Some(inputs) = container::Inputs::of(&found) {
-            said.insert(inputs.runtime_id.clone(), (inputs.generation, inputs.need()));
+            said.insert(inputs.owned.runtime_id.clone(), (inputs.owned.generation, inputs.need()));
         }
     }
     for volume in volumes?.volumes.unwrap_or_default() {

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use provider_api::differences;
-use provider_api::resource::{parse, properties};
+use provider_api::resource::{parse, properties, properties_with};
 use provider_api::{
     CreateRequest, Created, DeleteRequest, Diff, DiffRequest, Properties, Property, PropertyType,
     ReadRequest, ReadState, Resource, ResourceSchema, Result, UpdateRequest,
@@ -57,9 +57,7 @@ impl ServiceResource {
 }
 
 fn outputs(inputs: &Inputs, intact: bool) -> Properties {
-    let mut outputs = properties(inputs);
-    outputs.insert(INTACT.to_owned(), intact.into());
-    outputs
+    properties_with(inputs, [(INTACT, intact.into())])
 }
 
 #[async_trait]
@@ -129,10 +127,7 @@ impl Resource for ServiceResource {
         let Some(found) = crate::container::inspect(self.hosts.first()?, &request.id).await? else {
             return Ok(None);
         };
-        let known = match request.inputs.is_empty() {
-            true => None,
-            false => Some(parse::<Inputs>(&request.inputs)?),
-        };
+        let known: Option<Inputs> = request.known()?;
         if let Some(known) = &known {
             labels::must_own("container", &request.id, &container::labels(&found), &known.owner)?;
         }
@@ -143,8 +138,7 @@ impl Resource for ServiceResource {
             true => request.inputs,
             false => properties(&inputs),
         };
-        let mut outputs = shown.clone();
-        outputs.insert(INTACT.to_owned(), intact.into());
+        let outputs = properties_with(&shown, [(INTACT, intact.into())]);
         Ok(Some(ReadState { outputs, inputs: shown, id: request.id }))
     }
 

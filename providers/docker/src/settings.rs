@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
-use contracts::ErrorCode;
 use provider_api::{ProviderError, Result, Setting, Settings};
 
 use crate::chosen::Chosen;
 use crate::confine::Confinement;
+use crate::declare::NAME;
 use crate::egress::Egress;
 use crate::subnet::Pool;
 
@@ -227,19 +227,20 @@ fn is_name(text: &str) -> bool {
 }
 
 pub(crate) fn unusable(name: &str, reason: &str) -> ProviderError {
-    ProviderError::new(ErrorCode::ProviderNotConfigured, format!("the setting {name} of docker: {reason}"))
-        .with_action("Correct it in the environment of the program that holds the providers.")
+    provider_api::settings::unusable(&NAME, name, reason)
 }
 
 #[cfg(test)]
 mod tests {
+    use contracts::ErrorCode;
+
     use super::*;
 
     fn read(variables: &[(&str, &str)]) -> Result<Option<Vec<Host>>> {
         let var = |name: &str| {
             variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
         };
-        hosts(&Settings::read(&crate::declare::name(), SETTINGS, var).unwrap())
+        hosts(&Settings::read(&NAME, SETTINGS, var).unwrap())
     }
 
     #[test]

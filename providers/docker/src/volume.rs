@@ -14,13 +14,15 @@ use provider_api::{
     CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ProviderError, ReadRequest,
     ReadState, Resource, ResourceSchema, Result, UpdateRequest,
 };
+use provider_kit::inputs::Owned;
+use provider_kit::wait;
+use tokio::time::Instant;
 
 use crate::declare::VOLUME;
 use crate::engine::Engine;
 use crate::failure::{Answer, Failure};
 use crate::hosts::Hosts;
-use crate::network::Owned;
-use crate::{fence, names, network};
+use crate::{fence, names, network, owned};
 
 /// A container that is being removed still holds its volume for a moment.
 const RELEASE: Duration = Duration::from_secs(15);
@@ -51,17 +53,12 @@ impl VolumeResource {
 
 /// Also of what is gone already. Takes as long as it has files.
 pub(crate) async fn remove(engine: &Engine, name: &str) -> Result<()> {
-    let deadline = tokio::time::Instant::now() + RELEASE;
-    loop {
+    let removed = wait::while_refused(Instant::now() + RELEASE, PAUSE, Failure::is_conflict, || async {
         let removal =
             |docker: Docker| async move { docker.remove_volume(name, None::<RemoveVolumeOptions>).await };
-        match engine.remove("remove the volume", removal).await {
-            Ok(()) | Err(Failure::Absent(_)) => return Ok(()),
-            Err(Failure::Conflict(_)) if tokio::time::Instant::now() < deadline => {}
-            Err(other) => return Err(other.into()),
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
+        engine.remove("remove the volume", removal).await
+    });
+    Failure::optional(removed.await).map(drop)
 }
 
 #[async_trait]
@@ -70,7 +67,7 @@ impl Resource for VolumeResource {
         ResourceSchema {
             token: VOLUME,
             description: "The home volume of one runtime. Deleting it deletes the user's files.",
-            inputs: Owned::schema(),
+            inputs: Owned::properties(),
             outputs: vec![Property::required("name", PropertyType::String, "The volume's name in Docker.")],
         }
     }
@@ -81,22 +78,22 @@ impl Resource for VolumeResource {
         let _lock = self.hosts.locks.lock(&inputs.runtime_id).await;
         let engine = self.hosts.place(&inputs.runtime_id).await?;
         let found = Failure::optional(self.find(&engine, &name).await)?.map(|found| found.labels);
-        inputs.admit(&engine, ("volume", &name), found.as_ref(), request.fence).await?;
+        owned::admit(&engine, &inputs, ("volume", &name), found.as_ref(), request.fence).await?;
         if found.is_none() {
             let labels = names::labels(&inputs.runtime().under(request.fence), inputs.generation);
             let made = self.make(&engine, &name, labels.clone()).await?.labels;
             // Somebody else was faster.
             if made != labels {
-                inputs.admit(&engine, ("volume", &name), Some(&made), request.fence).await?;
+                owned::admit(&engine, &inputs, ("volume", &name), Some(&made), request.fence).await?;
             }
         }
-        Ok(Created { id: name.clone(), outputs: inputs.outputs(&name) })
+        Ok(Created { id: name.clone(), outputs: owned::outputs(&inputs, &name) })
     }
 
     async fn read(&self, request: ReadRequest) -> Result<Option<ReadState>> {
         let Some(engine) = self.hosts.of_id(&request.id).await? else { return Ok(None) };
         let Some(volume) = Failure::optional(self.find(&engine, &request.id).await)? else { return Ok(None) };
-        Owned::state(&engine, "volume", request, &volume.labels).await
+        owned::state(&engine, "volume", request, &volume.labels).await
     }
 
     async fn update(&self, request: UpdateRequest) -> Result<Properties> {
@@ -105,8 +102,8 @@ impl Resource for VolumeResource {
         let object = ("volume", request.id.as_str());
         let found = Failure::optional(self.find(&engine, &request.id).await)?;
         let found = found.ok_or_else(|| ProviderError::gone(object))?;
-        inputs.admit(&engine, object, Some(&found.labels), request.fence).await?;
-        Ok(inputs.outputs(&request.id))
+        owned::admit(&engine, &inputs, object, Some(&found.labels), request.fence).await?;
+        Ok(owned::outputs(&inputs, &request.id))
     }
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
@@ -115,7 +112,7 @@ impl Resource for VolumeResource {
         let _lock = self.hosts.locks.lock(&inputs.runtime_id).await;
         let engine = self.hosts.of(&inputs.runtime_id).await?;
         if let Some(volume) = Failure::optional(self.find(&engine, &name).await)? {
-            inputs.admit(&engine, ("volume", &name), Some(&volume.labels), request.fence).await?;
+            owned::admit(&engine, &inputs, ("volume", &name), Some(&volume.labels), request.fence).await?;
             // The network of the same runtime goes as well. What keeps that from going keeps the files too.
             let id = names::name(&inputs.runtime_id);
             network::must_have_no_strangers(&engine, &id, &inputs.runtime_id).await?;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use contracts::{ErrorCode, RuntimeId};
 use provider_api::{BootFile, BootSource, Outcome, ProviderError, Result};
+use provider_kit::boot;
 
 use crate::cloud::{CloudError, Session};
 
@@ -29,7 +30,7 @@ impl Client {
     }
 
     pub async fn boot_files(&self, runtime: &RuntimeId) -> Result<Vec<BootFile>> {
-        self.boot.boot_files(runtime).await
+        boot::files(&*self.boot, runtime).await
     }
 
     /// One call. `doing` completes "cannot ...".
@@ -83,13 +84,6 @@ impl Client {
     ) -> std::result::Result<T, CloudError> {
         tokio::time::timeout(PATIENCE, call).await.unwrap_or(Err(CloudError::NoAnswer))
     }
-}
-
-/// An object that other programs change faster than this one can look.
-pub(crate) fn restless(kind: &str, name: &str) -> ProviderError {
-    let message = format!("the {kind} {name} keeps changing");
-    ProviderError::new(ErrorCode::ProviderFailed, message)
-        .with_action("Look for another program that works on this workspace.")
 }
 
 fn as_provider_error(doing: &str, error: &CloudError) -> ProviderError {

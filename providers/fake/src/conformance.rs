@@ -16,7 +16,7 @@ use provider_api::conformance::{Bench, CanaryBoot, Faults, Hands};
 use provider_api::{Provider, RuntimeRef, Settings};
 
 use crate::cloud::{Cloud, Phase};
-use crate::owner::{self, Owner};
+use crate::owner;
 use crate::{FakeProvider, SETTINGS, declare};
 
 /// One provider, its twin, and a cloud for them alone.
@@ -55,7 +55,7 @@ fn settings(credential: &str, url: Option<&str>, network: Option<&str>) -> Setti
         "PILOT_FAKE_URL" => url.map(str::to_owned),
         _ => None,
     };
-    Settings::read(&declare::name(), SETTINGS, given).expect("usable settings")
+    Settings::read(&declare::NAME, SETTINGS, given).expect("usable settings")
 }
 
 fn bench_of(cloud: Cloud, credential: String, provider: impl Fn(Arc<CanaryBoot>) -> FakeProvider) -> Bench {
@@ -71,7 +71,7 @@ fn bench_of(cloud: Cloud, credential: String, provider: impl Fn(Arc<CanaryBoot>)
 struct World(Cloud);
 
 fn is_of(labels: &owner::Labels, runtime: &RuntimeRef) -> bool {
-    Owner::of(labels).is_some_and(|owner| owner.runtime.runtime_id == runtime.runtime_id)
+    owner::of(labels).is_some_and(|owner| owner.runtime.runtime_id == runtime.runtime_id)
 }
 
 #[async_trait]

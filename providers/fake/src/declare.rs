@@ -2,8 +2,10 @@
 //! the same request means the same stack anywhere.
 
 use contracts::workspace::{Region, Size};
-use contracts::{ErrorCode, InstallationId, ProviderName};
-use provider_api::{Declaration, Declared, Expr, ProviderError, Result, RuntimeSpec};
+use contracts::{InstallationId, ProviderName};
+use provider_api::{Declaration, Declared, Expr, Result, RuntimeSpec};
+use provider_kit::inputs::DeclarationExt;
+use provider_kit::offer;
 
 use crate::owner::network_name;
 
@@ -11,11 +13,7 @@ pub(crate) const NETWORK: &str = "pilot:fake:Network";
 pub(crate) const VOLUME: &str = "pilot:fake:Volume";
 pub(crate) const MACHINE: &str = "pilot:fake:Machine";
 
-pub(crate) fn name() -> ProviderName {
-    // A constant that parses; a test below proves it.
-    #[allow(clippy::unwrap_used, reason = "the literal is a valid name")]
-    "fake".parse().unwrap()
-}
+pub(crate) const NAME: ProviderName = ProviderName::constant("fake");
 
 /// The first is the default.
 pub(crate) fn regions() -> Vec<Region> {
@@ -51,31 +49,25 @@ pub(crate) fn shared(installation: &InstallationId, network: Option<&str>) -> De
 
 /// `usual` is the image of who has none; `network` is what `shared` has made.
 pub(crate) fn declare(runtime: &RuntimeSpec, usual: &str, network: Option<&str>) -> Result<Declared> {
-    let size =
-        known("size", &runtime.size, sizes().into_iter().map(|size| size.name), ErrorCode::UnknownSize)?;
-    let default = regions().into_iter().next().map(|region| region.name).unwrap_or_default();
-    let wanted = runtime.region.as_ref().unwrap_or(&default);
-    let names = regions().into_iter().map(|region| region.name);
-    let region = known("region", wanted, names, ErrorCode::UnknownRegion)?;
-    let labelled = |name: &str, token: &str| {
+    let (sizes, regions) = (sizes(), regions());
+    let size = offer::size(&NAME, &sizes, |size| &size.name, &runtime.size)?;
+    let region = offer::region(&NAME, &regions, runtime.region.as_deref())?;
+    let region = region.map(|region| region.name.as_str()).unwrap_or_default();
+    let owned = |name: &str, token: &str| {
         Declaration::new(name, token)
-            .input("runtimeId", runtime.runtime_id.as_str())
-            .input("installation", runtime.installation.as_str())
-            .input("generation", runtime.generation)
+            .owned_by(runtime)
             .input("region", region)
             // Names are made from the runtime id, so old and new cannot exist side by side.
             .delete_before_replace()
     };
-    let git = runtime.git.as_ref();
-    let machine = labelled("machine", MACHINE)
+    let machine = owned("machine", MACHINE)
         .input("image", runtime.image.as_deref().unwrap_or(usual))
         .input("volume", Expr::output("home", "name"))
-        .input("size", size)
-        .optional_input("gitUrl", git.map(|git| git.url.as_str()))
-        .optional_input("gitRef", git.and_then(|git| git.reference.as_deref()))
+        .input("size", size.name.as_str())
+        .git_of(runtime)
         .optional_input("network", network.map(|network| network_name(&runtime.installation, network)));
     Ok(Declared {
-        resources: vec![labelled("home", VOLUME).protected(), machine],
+        resources: vec![owned("home", VOLUME).protected(), machine],
         outputs: [
             ("machine".to_owned(), Expr::output("machine", "name")),
             ("runtimeId".to_owned(), runtime.runtime_id.as_str().into()),
@@ -84,23 +76,10 @@ pub(crate) fn declare(runtime: &RuntimeSpec, usual: &str, network: Option<&str>)
     })
 }
 
-/// The wanted name when the provider offers it.
-fn known<'a>(
-    what: &str,
-    wanted: &'a str,
-    offered: impl Iterator<Item = String>,
-    code: ErrorCode,
-) -> Result<&'a str> {
-    let offered: Vec<String> = offered.collect();
-    if offered.iter().any(|offered| offered == wanted) {
-        return Ok(wanted);
-    }
-    let message = format!("the provider {} has no {what} {wanted:?}", name());
-    Err(ProviderError::new(code, message).with_action(format!("Use one of: {}.", offered.join(", "))))
-}
-
 #[cfg(test)]
 mod tests {
+    use contracts::ErrorCode;
+
     use super::*;
 
     fn spec() -> RuntimeSpec {
@@ -117,7 +96,6 @@ mod tests {
 
     #[test]
     fn the_machine_gets_its_home_and_the_first_region() {
-        assert_eq!(name().as_str(), "fake");
         let declared = declare(&spec(), "fake:1", None).unwrap();
         let machine = &declared.resources[1];
         assert_eq!(machine.inputs["volume"], Expr::output("home", "name"));

@@ -4,9 +4,11 @@
 //! write of it is of the version that was looked at, and so nothing comes between the look and the write.
 
 use provider_api::{Result, RuntimeRef};
+use provider_kit::errors::keeps_changing;
+use provider_kit::owner::Owner;
 
-use crate::client::{Client, restless};
-use crate::owner::{self, Labels, Owner};
+use crate::client::Client;
+use crate::owner::{self, LABELS, Labels};
 use crate::volume::ATTEMPTS;
 
 /// What every write asks before it acts: passes unless the runtime has seen a higher fence, and keeps one
@@ -29,12 +31,12 @@ pub(crate) async fn pass(client: &Client, runtime: &RuntimeRef) -> Result<()> {
         // On both, so that whoever has looked at either before has looked at another version.
         let mut kept = Some(());
         if let Some((owner, found)) = found.filter(|_| of_found < runtime.fence) {
-            let labels = owner.under(runtime.fence).labels();
+            let labels = LABELS.of(&owner.under(runtime.fence));
             let keep = cloud.change_machine(&machine, found.version, labels, &found.spec);
             kept = kept.and(client.change("keep the fence", keep).await?);
         }
         if let Some((owner, home)) = home.filter(|_| of_home < runtime.fence) {
-            let labels = owner.under(runtime.fence).labels();
+            let labels = LABELS.of(&owner.under(runtime.fence));
             let keep = cloud.label_volume(&volume, home.version, labels);
             kept = kept.and(client.change("keep the fence", keep).await?);
         }
@@ -43,10 +45,10 @@ pub(crate) async fn pass(client: &Client, runtime: &RuntimeRef) -> Result<()> {
             return Ok(());
         }
     }
-    Err(restless("volume", &volume))
+    Err(keeps_changing(("volume", &volume)))
 }
 
 /// The owner, if it is this runtime.
 fn owned(labels: &Labels, runtime: &RuntimeRef) -> Option<Owner> {
-    Owner::of(labels).filter(|owner| owner.runtime.is(runtime))
+    owner::of(labels).filter(|owner| owner.runtime.is(runtime))
 }

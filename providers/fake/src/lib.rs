@@ -75,7 +75,7 @@ impl FakeProvider {
 impl Provider for FakeProvider {
     fn describe(&self) -> Description {
         Description {
-            name: declare::name(),
+            name: declare::NAME,
             summary: "a cloud in memory, for tests and for trying Pilot; it forgets all when Pilot ends",
             isolation: "fake runs no code of users: its instances give canned answers.",
             unisolated: false,

@@ -11,6 +11,7 @@ use provider_api::{
     Changes, Exec, Executed, Home, Inventory, Lifecycle, Logs, OwnedObject, ProviderError, Result, RunStatus,
     RuntimeRef, Snapshot, Snapshots, Statuses, lifecycle,
 };
+use provider_kit::errors::{does_not_run, has_no};
 
 use tokio::sync::broadcast::error::RecvError;
 
@@ -18,7 +19,7 @@ use crate::client::Client;
 use crate::cloud::{Machine, Phase};
 use crate::fence;
 use crate::machine::{self, Act};
-use crate::owner::{self, Labels, Owner};
+use crate::owner::{self, LABELS, Labels, object};
 
 pub(crate) struct FakeLifecycle {
     pub client: Arc<Client>,
@@ -30,7 +31,7 @@ impl FakeLifecycle {
         let name = owner::machine_name(&runtime.runtime_id);
         let found = self.client.look("look at the machine", self.client.cloud().machine(&name)).await?;
         if let Some(found) = &found {
-            owner::must_own("machine", &name, &found.labels, runtime)?;
+            owner::must_own(object("machine", &name), &found.labels, runtime)?;
         }
         Ok(found)
     }
@@ -45,11 +46,7 @@ impl FakeLifecycle {
         let (name, found) = self.existing(runtime).await?;
         match found.phase {
             Phase::Running => Ok((name, found)),
-            other => {
-                let message = format!("the machine {name} does not run: it is {other:?}");
-                Err(ProviderError::new(ErrorCode::WorkspaceNotReady, message)
-                    .with_action("Start the workspace."))
-            }
+            other => Err(does_not_run(("machine", &name), Some(&format!("it is {other:?}")))),
         }
     }
 }
@@ -64,9 +61,7 @@ fn run_status(phase: Phase) -> RunStatus {
 }
 
 fn gone(runtime: &RuntimeRef) -> ProviderError {
-    let message = format!("{} has no machine in the cloud", runtime.runtime_id);
-    ProviderError::new(ErrorCode::ProviderFailed, message)
-        .with_action("`pilot ws start NAME` makes it again from its stack.")
+    has_no(runtime, "machine in the cloud")
 }
 
 #[async_trait]
@@ -101,11 +96,11 @@ impl Lifecycle for FakeLifecycle {
     }
 
     fn status_many(&self, installation: InstallationId, runtimes: Vec<RuntimeId>) -> Statuses<'_> {
-        let labels = owner::labels_of_all(&installation);
+        let labels = LABELS.of_installation(&installation);
         let list = async move {
             let listed = self.client.ask("list the machines", self.client.cloud().machines(labels)).await?;
             let told = listed.into_iter().filter_map(|(name, machine)| {
-                let runtime = Owner::of(&machine.labels)?.runtime.runtime_id;
+                let runtime = owner::of(&machine.labels)?.runtime.runtime_id;
                 (name == owner::machine_name(&runtime)).then_some((runtime, run_status(machine.phase)))
             });
             Ok(told.collect())
@@ -125,7 +120,7 @@ impl Lifecycle for FakeLifecycle {
             }
         });
         let ours = move |labels| {
-            let owner = Owner::of(&labels).filter(|owner| owner.runtime.installation == installation);
+            let owner = owner::of(&labels).filter(|owner| owner.runtime.installation == installation);
             std::future::ready(owner.map(|owner| Ok(owner.runtime.runtime_id)))
         };
         Some(told.filter_map(ours).boxed())
@@ -133,10 +128,8 @@ impl Lifecycle for FakeLifecycle {
 
     async fn endpoint(&self, runtime: &RuntimeRef) -> Result<Endpoint> {
         let (name, found) = self.existing(runtime).await?;
-        let address = found.address.ok_or_else(|| {
-            let message = format!("the machine {name} has no address: it is {:?}", found.phase);
-            ProviderError::new(ErrorCode::WorkspaceNotReady, message).with_action("Start the workspace.")
-        })?;
+        let why = format!("it is {:?}", found.phase);
+        let address = found.address.ok_or_else(|| does_not_run(("machine", &name), Some(&why)))?;
         Ok(Endpoint::plain(address.ip().to_string(), address.port()))
     }
 }
@@ -184,11 +177,11 @@ impl Snapshots for FakeLifecycle {
 #[async_trait]
 impl Inventory for FakeLifecycle {
     async fn list_owned(&self, installation: &InstallationId) -> Result<Vec<OwnedObject>> {
-        self.labelled(owner::labels_of_all(installation)).await
+        self.labelled(LABELS.of_installation(installation)).await
     }
 
     async fn list_of(&self, runtime: &RuntimeRef) -> Result<Vec<OwnedObject>> {
-        self.labelled(owner::labels_of(runtime)).await
+        self.labelled(LABELS.of_runtime(runtime)).await
     }
 }
 
@@ -196,7 +189,7 @@ impl FakeLifecycle {
     async fn labelled(&self, labels: Labels) -> Result<Vec<OwnedObject>> {
         let objects = self.client.ask("list what there is", self.client.cloud().list(labels)).await?;
         let owned = |(kind, id, labels): (String, String, Labels)| {
-            let Owner { runtime, .. } = Owner::of(&labels)?;
+            let runtime = owner::of(&labels)?.runtime;
             let home = if kind == "volume" { Home::Is } else { Home::No };
             Some(OwnedObject { runtime_id: runtime.runtime_id, kind, id, home })
         };

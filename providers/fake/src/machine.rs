@@ -4,19 +4,20 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use contracts::{InstallationId, RuntimeId};
-use provider_api::resource::{parse, properties};
+use provider_api::resource::{parse, properties, properties_with};
 use provider_api::{
     BootFile, CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ProviderError,
     ReadRequest, ReadState, Resource, ResourceSchema, Result, RuntimeRef, UpdateRequest,
 };
+use provider_kit::errors::keeps_changing;
+use provider_kit::inputs::{Git, Owned};
 use serde::{Deserialize, Serialize};
 
-use crate::client::{Client, restless};
+use crate::client::Client;
 use crate::cloud::{Machine, Spec};
 use crate::declare::MACHINE;
 use crate::fence;
-use crate::owner::{self, Owner};
+use crate::owner::{self, LABELS, object};
 use crate::volume::{ATTEMPTS, common_inputs};
 
 pub(crate) struct MachineResource {
@@ -26,61 +27,40 @@ pub(crate) struct MachineResource {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Inputs {
-    runtime_id: RuntimeId,
-    installation: InstallationId,
-    generation: u64,
+    #[serde(flatten)]
+    owned: Owned,
     region: String,
     image: String,
     volume: String,
     size: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    git_url: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    git_ref: Option<String>,
+    #[serde(flatten)]
+    git: Git,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     network: Option<String>,
 }
 
 impl Inputs {
-    fn owner(&self) -> Owner {
-        Owner::new(&self.runtime_id, &self.installation, self.generation)
-    }
-
     fn spec(&self) -> Spec {
         Spec {
             region: self.region.clone(),
             image: self.image.clone(),
             volume: self.volume.clone(),
             size: self.size.clone(),
-            git_url: self.git_url.clone(),
-            git_ref: self.git_ref.clone(),
+            git_url: self.git.git_url.clone(),
+            git_ref: self.git.git_ref.clone(),
             network: self.network.clone(),
         }
     }
 
     /// The inputs that would make this machine; `None` when it is not one of Pilot's.
     fn of(machine: &Machine) -> Option<Self> {
-        let Owner { runtime, generation } = Owner::of(&machine.labels)?;
         let Spec { region, image, volume, size, git_url, git_ref, network } = machine.spec.clone();
-        let (runtime_id, installation) = (runtime.runtime_id, runtime.installation);
-        Some(Self {
-            runtime_id,
-            installation,
-            generation,
-            region,
-            image,
-            volume,
-            size,
-            git_url,
-            git_ref,
-            network,
-        })
+        let (owned, git) = (owner::of(&machine.labels)?.into(), Git { git_url, git_ref });
+        Some(Self { owned, region, image, volume, size, git, network })
     }
 
     fn outputs(&self) -> Properties {
-        let mut outputs = properties(self);
-        outputs.insert("name".to_owned(), owner::machine_name(&self.runtime_id).into());
-        outputs
+        properties_with(self, [("name", owner::machine_name(&self.owned.runtime_id).into())])
     }
 }
 
@@ -92,16 +72,17 @@ impl MachineResource {
     /// Find, adopt if it is ours and fits, else create; on a conflict find again. One that is elsewhere, or has
     /// another home or network, is replaced.
     async fn ensure(&self, inputs: &Inputs, fence: Option<u64>) -> Result<()> {
-        let (name, spec) = (owner::machine_name(&inputs.runtime_id), inputs.spec());
-        let owner = inputs.owner().under(fence);
+        let (name, spec) = (owner::machine_name(&inputs.owned.runtime_id), inputs.spec());
+        let owner = inputs.owned.owner().under(fence);
         fence::pass(&self.client, &owner.runtime).await?;
         let cloud = self.client.cloud().under(fence);
         for _ in 0..ATTEMPTS {
             let done = match self.find(&name).await? {
                 Some(found) => {
-                    owner.may_change("machine", &name, &found.labels)?;
+                    let before = owner::of(&found.labels);
+                    owner.may_change(object("machine", &name), before.as_ref())?;
                     if found.spec.fits(&spec) {
-                        let labels = owner.labels_over(&found.labels);
+                        let labels = LABELS.of(&owner.over(before.as_ref()));
                         let change = cloud.change_machine(&name, found.version, labels, &spec);
                         self.client.change("change the machine", change).await?
                     } else {
@@ -111,7 +92,7 @@ impl MachineResource {
                     }
                 }
                 None => {
-                    let create = cloud.create_machine(&name, spec.clone(), owner.labels());
+                    let create = cloud.create_machine(&name, spec.clone(), LABELS.of(&owner));
                     self.client.change("create the machine", create).await?
                 }
             };
@@ -119,7 +100,7 @@ impl MachineResource {
                 return Ok(());
             }
         }
-        Err(restless("machine", &name))
+        Err(keeps_changing(("machine", &name)))
     }
 }
 
@@ -136,8 +117,7 @@ pub(crate) async fn act(client: &Client, runtime: &RuntimeRef, act: Act<'_>) -> 
     for _ in 0..ATTEMPTS {
         let found = client.look("look at the machine", cloud.machine(&name)).await?;
         let Some(found) = found else { return Ok(false) };
-        let seen = owner::must_own("machine", &name, &found.labels, runtime)?.runtime.fence;
-        provider_api::fence::pass(runtime.fence, seen, ("machine", &name))?;
+        object("machine", &name).must_admit(runtime, owner::of(&found.labels).as_ref())?;
         let version = found.version;
         let done = match act {
             Act::Start(files) => {
@@ -154,7 +134,7 @@ pub(crate) async fn act(client: &Client, runtime: &RuntimeRef, act: Act<'_>) -> 
             return Ok(true);
         }
     }
-    Err(restless("machine", &name))
+    Err(keeps_changing(("machine", &name)))
 }
 
 #[async_trait]
@@ -165,11 +145,10 @@ impl Resource for MachineResource {
             Property::required("image", PropertyType::String, "The instance image."),
             Property::required("volume", PropertyType::String, "The home volume's name.").replaces(),
             Property::required("size", PropertyType::String, "One of the provider's sizes."),
-            Property::optional("gitUrl", PropertyType::String, "Cloned into the workspace at first boot."),
-            Property::optional("gitRef", PropertyType::String, "A branch or tag of the repository."),
             Property::optional("network", PropertyType::String, "The name of the network that it is in.")
                 .replaces(),
         ]);
+        inputs.extend(Git::properties());
         ResourceSchema {
             token: MACHINE,
             description: "The machine of one runtime. It holds no user data.",
@@ -184,22 +163,22 @@ impl Resource for MachineResource {
 
     async fn create(&self, request: CreateRequest) -> Result<Created> {
         let inputs: Inputs = parse(&request.inputs)?;
-        let boot = self.client.boot_files(&inputs.runtime_id).await?;
+        let boot = self.client.boot_files(&inputs.owned.runtime_id).await?;
         self.ensure(&inputs, request.fence).await?;
-        let name = owner::machine_name(&inputs.runtime_id);
+        let name = owner::machine_name(&inputs.owned.runtime_id);
         // From here on the machine exists and must stay owned, whatever happens to it.
-        let runtime = inputs.owner().under(request.fence).runtime;
+        let runtime = inputs.owned.runtime().under(request.fence);
         let started = act(&self.client, &runtime, Act::Start(&boot)).await;
-        let started = started.and_then(|found| found.then_some(()).ok_or_else(|| restless("machine", &name)));
+        let started =
+            started.and_then(|found| found.then_some(()).ok_or_else(|| keeps_changing(("machine", &name))));
         started.map_err(|error| error.partial(&name, inputs.outputs()))?;
         Ok(Created { id: name, outputs: inputs.outputs() })
     }
 
     async fn read(&self, request: ReadRequest) -> Result<Option<ReadState>> {
         let Some(found) = self.find(&request.id).await? else { return Ok(None) };
-        if !request.inputs.is_empty() {
-            let known: Inputs = parse(&request.inputs)?;
-            owner::must_own("machine", &request.id, &found.labels, &known.owner().runtime)?;
+        if let Some(known) = request.known::<Inputs>()? {
+            owner::must_own(object("machine", &request.id), &found.labels, &known.owned.runtime())?;
         }
         let Some(inputs) = Inputs::of(&found) else { return Ok(None) };
         Ok(Some(ReadState { id: request.id, inputs: properties(&inputs), outputs: inputs.outputs() }))
@@ -215,17 +194,17 @@ impl Resource for MachineResource {
     }
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
-        let owner = parse::<Inputs>(&request.inputs)?.owner().under(request.fence);
+        let owner = parse::<Inputs>(&request.inputs)?.owned.owner().under(request.fence);
         // By whose it is: who has lost the id can delete it, too.
         let name = owner::machine_name(&owner.runtime.runtime_id);
         fence::pass(&self.client, &owner.runtime).await?;
         let cloud = self.client.cloud().under(request.fence);
         for _ in 0..ATTEMPTS {
             let Some(found) = self.find(&name).await? else { return Ok(()) };
-            owner.may_change("machine", &name, &found.labels)?;
+            owner.may_change(object("machine", &name), owner::of(&found.labels).as_ref())?;
             let delete = cloud.delete_machine(&name, found.version);
             self.client.change("delete the machine", delete).await?;
         }
-        Err(restless("machine", &name))
+        Err(keeps_changing(("machine", &name)))
     }
 }

@@ -10,12 +10,14 @@ use provider_api::{
     CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ReadRequest, ReadState,
     Resource, ResourceSchema, Result, UpdateRequest,
 };
+use provider_kit::errors::keeps_changing;
+use provider_kit::inputs::installation_property;
 use serde::{Deserialize, Serialize};
 
-use crate::client::{Client, restless};
+use crate::client::Client;
 use crate::cloud::Labels;
 use crate::declare::NETWORK;
-use crate::owner::{self, installation_of, labels_of_all};
+use crate::owner::{LABELS, object};
 use crate::volume::ATTEMPTS;
 
 pub(crate) struct NetworkResource {
@@ -30,8 +32,12 @@ struct Inputs {
 
 impl Inputs {
     fn may_touch(&self, labels: &Labels) -> Result<()> {
-        owner::must_be_shared("network", &self.name, labels, &self.installation)
+        object("network", &self.name).must_be_in(&self.installation, installation_of(labels).as_ref())
     }
+}
+
+fn installation_of(labels: &Labels) -> Option<InstallationId> {
+    LABELS.installation(|name| labels.get(name))
 }
 
 impl NetworkResource {
@@ -45,13 +51,13 @@ impl NetworkResource {
             if let Some(found) = self.find(&inputs.name).await? {
                 return inputs.may_touch(&found);
             }
-            let labels = labels_of_all(&inputs.installation);
+            let labels = LABELS.of_installation(&inputs.installation);
             let create = self.client.cloud().create_network(&inputs.name, labels);
             if self.client.change("create the network", create).await?.is_some() {
                 return Ok(());
             }
         }
-        Err(restless("network", &inputs.name))
+        Err(keeps_changing(("network", &inputs.name)))
     }
 }
 
@@ -65,9 +71,7 @@ impl Resource for NetworkResource {
                 Property::required("name", PropertyType::String, "The network's name in the cloud.")
                     .replaces()
                     .example("pilot-in-fedcba9876543210-team"),
-                Property::required("installation", PropertyType::String, "The installation that owns it.")
-                    .replaces()
-                    .example("in-fedcba9876543210"),
+                installation_property(),
             ],
             outputs: Vec::new(),
         }
@@ -81,8 +85,8 @@ impl Resource for NetworkResource {
 
     async fn read(&self, request: ReadRequest) -> Result<Option<ReadState>> {
         let Some(found) = self.find(&request.id).await? else { return Ok(None) };
-        if !request.inputs.is_empty() {
-            parse::<Inputs>(&request.inputs)?.may_touch(&found)?;
+        if let Some(known) = request.known::<Inputs>()? {
+            known.may_touch(&found)?;
         }
         let Some(installation) = installation_of(&found) else { return Ok(None) };
         let inputs = properties(&Inputs { name: request.id.clone(), installation });

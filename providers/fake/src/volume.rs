@@ -4,19 +4,20 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use contracts::{InstallationId, RuntimeId};
-use provider_api::resource::{parse, properties};
+use provider_api::resource::{parse, properties, properties_with};
 use provider_api::{
     CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ProviderError, ReadRequest,
     ReadState, Resource, ResourceSchema, Result, UpdateRequest,
 };
+use provider_kit::errors::keeps_changing;
+use provider_kit::inputs::Owned;
 use serde::{Deserialize, Serialize};
 
-use crate::client::{Client, restless};
+use crate::client::Client;
 use crate::cloud::Volume;
 use crate::declare::VOLUME;
 use crate::fence;
-use crate::owner::{self, Owner};
+use crate::owner::{self, LABELS, object};
 
 pub(crate) const ATTEMPTS: usize = 10;
 
@@ -27,43 +28,26 @@ pub(crate) struct VolumeResource {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Inputs {
-    runtime_id: RuntimeId,
-    installation: InstallationId,
-    generation: u64,
+    #[serde(flatten)]
+    owned: Owned,
     region: String,
 }
 
 impl Inputs {
-    fn owner(&self) -> Owner {
-        Owner::new(&self.runtime_id, &self.installation, self.generation)
-    }
-
     /// The inputs that would make this volume; `None` when it is not one of Pilot's.
     fn of(volume: &Volume) -> Option<Self> {
-        let Owner { runtime, generation } = Owner::of(&volume.labels)?;
-        let (runtime_id, installation) = (runtime.runtime_id, runtime.installation);
-        Some(Self { runtime_id, installation, generation, region: volume.region.clone() })
+        Some(Self { owned: owner::of(&volume.labels)?.into(), region: volume.region.clone() })
     }
 
     fn outputs(&self) -> Properties {
-        let mut outputs = properties(self);
-        outputs.insert("name".to_owned(), owner::volume_name(&self.runtime_id).into());
-        outputs
+        properties_with(self, [("name", owner::volume_name(&self.owned.runtime_id).into())])
     }
 }
 
 /// The properties that every resource of this provider has.
 pub(crate) fn common_inputs() -> Vec<Property> {
-    vec![
-        Property::required("runtimeId", PropertyType::String, "The runtime that it serves.")
-            .replaces()
-            .example("rt-0123456789abcdef"),
-        Property::required("installation", PropertyType::String, "The installation that owns it.")
-            .replaces()
-            .example("in-fedcba9876543210"),
-        Property::required("generation", PropertyType::Integer, "Rises with every change of the spec."),
-        Property::required("region", PropertyType::String, "Where it is.").replaces(),
-    ]
+    let region = Property::required("region", PropertyType::String, "Where it is.").replaces();
+    Owned::properties().into_iter().chain([region]).collect()
 }
 
 impl VolumeResource {
@@ -73,19 +57,21 @@ impl VolumeResource {
 
     /// Find, adopt if it is ours, else create where that is what is asked for; on a conflict find again.
     async fn ensure(&self, inputs: &Inputs, fence: Option<u64>, creates: bool) -> Result<()> {
-        let (name, owner) = (owner::volume_name(&inputs.runtime_id), inputs.owner().under(fence));
+        let (name, owner) = (owner::volume_name(&inputs.owned.runtime_id), inputs.owned.owner().under(fence));
         fence::pass(&self.client, &owner.runtime).await?;
         let cloud = self.client.cloud().under(fence);
         for _ in 0..ATTEMPTS {
             let done = match self.find(&name).await? {
                 Some(found) => {
-                    owner.may_change("volume", &name, &found.labels)?;
-                    let relabel = cloud.label_volume(&name, found.version, owner.labels_over(&found.labels));
+                    let before = owner::of(&found.labels);
+                    owner.may_change(object("volume", &name), before.as_ref())?;
+                    let labels = LABELS.of(&owner.over(before.as_ref()));
+                    let relabel = cloud.label_volume(&name, found.version, labels);
                     self.client.change("label the volume", relabel).await?
                 }
                 None if !creates => return Err(ProviderError::gone(("volume", &name))),
                 None => {
-                    let volume = Volume::new(&inputs.region, owner.labels());
+                    let volume = Volume::new(&inputs.region, LABELS.of(&owner));
                     self.client.change("create the volume", cloud.create_volume(&name, volume)).await?
                 }
             };
@@ -93,7 +79,7 @@ impl VolumeResource {
                 return Ok(());
             }
         }
-        Err(restless("volume", &name))
+        Err(keeps_changing(("volume", &name)))
     }
 }
 
@@ -115,14 +101,13 @@ impl Resource for VolumeResource {
     async fn create(&self, request: CreateRequest) -> Result<Created> {
         let inputs: Inputs = parse(&request.inputs)?;
         self.ensure(&inputs, request.fence, true).await?;
-        Ok(Created { id: owner::volume_name(&inputs.runtime_id), outputs: inputs.outputs() })
+        Ok(Created { id: owner::volume_name(&inputs.owned.runtime_id), outputs: inputs.outputs() })
     }
 
     async fn read(&self, request: ReadRequest) -> Result<Option<ReadState>> {
         let Some(found) = self.find(&request.id).await? else { return Ok(None) };
-        if !request.inputs.is_empty() {
-            let known: Inputs = parse(&request.inputs)?;
-            owner::must_own("volume", &request.id, &found.labels, &known.owner().runtime)?;
+        if let Some(known) = request.known::<Inputs>()? {
+            owner::must_own(object("volume", &request.id), &found.labels, &known.owned.runtime())?;
         }
         let Some(inputs) = Inputs::of(&found) else { return Ok(None) };
         Ok(Some(ReadState { id: request.id, inputs: properties(&inputs), outputs: inputs.outputs() }))
@@ -135,17 +120,17 @@ impl Resource for VolumeResource {
     }
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
-        let owner = parse::<Inputs>(&request.inputs)?.owner().under(request.fence);
+        let owner = parse::<Inputs>(&request.inputs)?.owned.owner().under(request.fence);
         // By whose it is: who has lost the id can delete it, too.
         let name = owner::volume_name(&owner.runtime.runtime_id);
         fence::pass(&self.client, &owner.runtime).await?;
         let cloud = self.client.cloud().under(request.fence);
         for _ in 0..ATTEMPTS {
             let Some(found) = self.find(&name).await? else { return Ok(()) };
-            owner.may_change("volume", &name, &found.labels)?;
+            owner.may_change(object("volume", &name), owner::of(&found.labels).as_ref())?;
             let delete = cloud.delete_volume(&name, found.version);
             self.client.change("delete the volume", delete).await?;
         }
-        Err(restless("volume", &name))
+        Err(keeps_changing(("volume", &name)))
     }
 }

@@ -5,20 +5,22 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use contracts::ErrorCode;
-use provider_api::resource::{parse, properties};
+use provider_api::resource::{parse, properties, properties_with};
 use provider_api::{
     CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ProviderError, ReadRequest,
     ReadState, Resource, ResourceSchema, Result, RuntimeRef, UpdateRequest,
 };
+use provider_kit::inputs::Owned;
+use provider_kit::wait;
 use serde::{Deserialize, Serialize};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use crate::declare::APP;
 use crate::failure;
 use crate::fly::Fly;
 use crate::instance::{Instance, PAUSE};
 use crate::names;
-use crate::owned::{Owned, reach_property};
+use crate::owned::reach_property;
 use crate::settings::Reach;
 use crate::wire;
 
@@ -37,10 +39,9 @@ struct Inputs {
 
 impl Inputs {
     fn outputs(&self) -> Properties {
-        let mut outputs = properties(self);
-        outputs.insert("name".to_owned(), names::app(&self.owned.runtime_id).into());
-        outputs.insert("network".to_owned(), names::network(&self.owned.runtime()).into());
-        outputs
+        let name = names::app(&self.owned.runtime_id);
+        let network = names::network(&self.owned.runtime());
+        properties_with(self, [("name", name.into()), ("network", network.into())])
     }
 }
 
@@ -73,7 +74,7 @@ impl AppResource {
             // Our key may have been forgotten since; the network says whose it is.
             (Ok(app), Some(error)) if error.code == ErrorCode::ForeignObject => Ok(app),
             (Err(_), Some(error)) if error.code == ErrorCode::ForeignObject => {
-                Err(names::foreign("app", &name, None).with_request_id(error.request_id))
+                Err(names::object("app", &name).foreign(None::<&str>).with_request_id(error.request_id))
             }
             (_, Some(error)) => Err(error),
             (Err(unread), None) => Err(failure::error(unread, "read the app")),
@@ -88,24 +89,22 @@ impl AppResource {
     /// Waits until Fly, which deletes after it has said yes, knows the app no more.
     async fn is_gone(&self, app: &str) -> Result<()> {
         let deadline = Instant::now() + self.fly.timing.settle;
-        loop {
+        let gone = wait::until(deadline, PAUSE, || async {
             let found = self.fly.client()?.app(app).await;
-            if failure::optional(found, "look whether the app is gone")?.is_none() {
-                return Ok(());
-            }
-            if Instant::now() > deadline {
-                let message = format!("Fly has taken the order to delete the app {app} and still has it");
-                return Err(ProviderError::unknown(ErrorCode::ProviderTimeout, message)
-                    .with_action("Try again later; status.flyio.net tells whether it is Fly."));
-            }
-            sleep(PAUSE).await;
-        }
+            let found = failure::optional(found, "look whether the app is gone")?;
+            Ok::<_, ProviderError>(found.is_none().then_some(()))
+        });
+        gone.await?.ok_or_else(|| {
+            let message = format!("Fly has taken the order to delete the app {app} and still has it");
+            ProviderError::unknown(ErrorCode::ProviderTimeout, message)
+                .with_action("Try again later; status.flyio.net tells whether it is Fly.")
+        })
     }
 
     /// The machine knows the generation; an app without one is of none yet.
     async fn imported(&self, owner: RuntimeRef) -> Result<Owned> {
         let machine = Instance::new(&self.fly, &owner).find().await?;
-        Ok(Owned::of(owner, machine.map_or(0, |machine| names::generation(&machine.metadata()))))
+        Ok(Owned::new(owner, machine.map_or(0, |machine| names::generation(&machine.metadata()))))
     }
 }
 
@@ -115,7 +114,7 @@ impl Resource for AppResource {
         ResourceSchema {
             token: APP,
             description: "The Fly app of one runtime, with a private network of its own.",
-            inputs: Owned::schema().into_iter().chain([reach_property()]).collect(),
+            inputs: Owned::properties().into_iter().chain([reach_property()]).collect(),
             outputs: vec![
                 Property::required("name", PropertyType::String, "The app's name at Fly."),
                 Property::required("network", PropertyType::String, "The name of its private network."),
@@ -137,13 +136,12 @@ impl Resource for AppResource {
         let found = self.fly.client()?.app(&request.id).await;
         let Some(app) = failure::optional(found, "read the app")? else { return Ok(None) };
         let owner = names::owner_by_network(&app.network);
-        let mut inputs = match request.inputs.is_empty() {
-            true => match owner {
+        let mut inputs = match request.known::<Inputs>()? {
+            None => match owner {
                 Some(owner) => Inputs { owned: self.imported(owner).await?, reach: Some(self.fly.reach()?) },
                 None => return Ok(None),
             },
-            false => {
-                let known: Inputs = parse(&request.inputs)?;
+            Some(known) => {
                 names::must_own("app", &request.id, owner, &known.owned.runtime())?;
                 known
             }

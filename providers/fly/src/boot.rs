@@ -2,17 +2,15 @@
 //! back, and what names one shows only its name.
 
 use std::collections::BTreeSet;
-use std::path::{Component, Path};
 
 use base64::Engine;
-use contracts::{ErrorCode, RuntimeId};
-use provider_api::{BootFile, ProviderError, Result};
+use contracts::RuntimeId;
+use contracts::boot::HOME;
+use provider_api::BootFile;
 use serde_json::{Map, Value, json};
 
 use crate::{names, wire};
 
-/// The instance user's home in the image; the volume is mounted there.
-pub(crate) const HOME: &str = "/home/pilot";
 /// Fly's init writes them as root; the instance's init gives them to its user before it goes on as that user.
 const MODE: u32 = 0o400;
 
@@ -25,15 +23,9 @@ pub(crate) struct Delivery {
 }
 
 impl Delivery {
-    pub fn of(runtime: &RuntimeId, files: &[BootFile]) -> Result<Self> {
+    pub fn of(runtime: &RuntimeId, files: &[BootFile]) -> Self {
         let (mut values, mut entries) = (Map::new(), Vec::new());
         for file in files {
-            let is_below =
-                Path::new(&file.path).components().all(|part| matches!(part, Component::Normal(_)));
-            if file.path.is_empty() || !is_below {
-                let message = format!("the boot file path {:?} leaves the home", file.path);
-                return Err(ProviderError::new(ErrorCode::Internal, message));
-            }
             let secret = names::secret(runtime, file);
             let encoded = base64::engine::general_purpose::STANDARD.encode(&file.content);
             values.insert(secret.clone(), encoded.into());
@@ -41,7 +33,7 @@ impl Delivery {
                 json!({"guest_path": format!("{HOME}/{}", file.path), "secret_name": secret, "mode": MODE}),
             );
         }
-        Ok(Self { values: values.into(), files: entries.into() })
+        Self { values: values.into(), files: entries.into() }
     }
 
     /// Whether the machine's last boot delivered just this.
@@ -73,19 +65,12 @@ mod tests {
     #[test]
     fn a_file_becomes_a_secret_and_an_entry_that_only_names_it() {
         let runtime = "rt-1".parse().unwrap();
-        let delivery = Delivery::of(&runtime, &[file(".config/key", "canary")]).unwrap();
+        let delivery = Delivery::of(&runtime, &[file(".config/key", "canary")]);
         let entry = &delivery.files[0];
         assert_eq!(entry["guest_path"], "/home/pilot/.config/key");
         assert_eq!(delivery.values[entry["secret_name"].as_str().unwrap()], "Y2FuYXJ5");
         assert!(!delivery.files.to_string().contains("Y2FuYXJ5"));
-        let other = Delivery::of(&runtime, &[file(".config/key", "other")]).unwrap();
+        let other = Delivery::of(&runtime, &[file(".config/key", "other")]);
         assert_ne!(delivery.files, other.files);
-    }
-
-    #[test]
-    fn a_path_out_of_the_home_is_refused() {
-        for path in ["", "/etc/passwd", "../x", ".config/../../x"] {
-            assert!(Delivery::of(&"rt-1".parse().unwrap(), &[file(path, "")]).is_err(), "{path}");
-        }
     }
 }

@@ -4,6 +4,8 @@ use crate::settings::Reach;
 use contracts::workspace::{Region, Size};
 use contracts::{ErrorCode, ProviderName};
 use provider_api::{Declaration, Declared, Expr, ProviderError, Result, RuntimeSpec};
+use provider_kit::inputs::DeclarationExt;
+use provider_kit::offer;
 
 pub(crate) const APP: &str = "pilot:fly:App";
 pub(crate) const VOLUME: &str = "pilot:fly:Volume";
@@ -42,10 +44,7 @@ impl Preset {
     }
 }
 
-pub(crate) fn name() -> ProviderName {
-    #[allow(clippy::unwrap_used, reason = "the literal is a valid name; a test parses it")]
-    "fly".parse().unwrap()
-}
+pub(crate) const NAME: ProviderName = ProviderName::constant("fly");
 
 pub(crate) fn sizes() -> Vec<Size> {
     let size = |preset: &Preset| Size {
@@ -78,26 +77,15 @@ pub(crate) fn declare(
     regions: &[Region],
     reach: Reach,
 ) -> Result<Declared> {
-    let Some(size) = PRESETS.iter().find(|preset| preset.name == runtime.size) else {
-        let known = PRESETS.map(|preset| preset.name).join(", ");
-        let message = format!("the provider fly has no size {:?}", runtime.size);
-        return Err(
-            ProviderError::new(ErrorCode::UnknownSize, message).with_action(format!("Use one of: {known}."))
-        );
-    };
+    let size = offer::size(&NAME, &PRESETS, |preset| preset.name, &runtime.size)?;
     // What is there stays where it is, also when new ones are not offered that region any more.
     let usual = regions.first().map(|region| region.name.as_str());
     let Some(region) = runtime.region.as_deref().or(usual) else {
         return Err(ProviderError::new(ErrorCode::UnknownRegion, "the provider fly offers no region")
             .with_action("Name one in PILOT_FLY_REGIONS."));
     };
-    let owned = |name: &str, token: &str| {
-        Declaration::new(name, token)
-            .input("runtimeId", runtime.runtime_id.as_str())
-            .input("installation", runtime.installation.as_str())
-            .input("generation", runtime.generation)
-            .delete_before_replace()
-    };
+    let owned =
+        |name: &str, token: &str| Declaration::new(name, token).owned_by(runtime).delete_before_replace();
     let sized = |declaration: Declaration| {
         declaration
             .input("app", Expr::output("app", "name"))
@@ -105,14 +93,12 @@ pub(crate) fn declare(
             .input("cpus", size.cpus)
             .input("memoryMib", size.memory_mib)
     };
-    let git = runtime.git.as_ref();
     let home = sized(owned("home", VOLUME)).input("sizeGb", size.home_gb).protected();
     let instance = sized(owned("instance", MACHINE))
         .input("image", image)
         .input("reach", reach.word())
         .input("volume", Expr::output("home", "volumeId"))
-        .optional_input("gitUrl", git.map(|git| git.url.as_str()))
-        .optional_input("gitRef", git.and_then(|git| git.reference.as_deref()));
+        .git_of(runtime);
     Ok(Declared {
         resources: vec![owned("app", APP).input("reach", reach.word()), home, instance],
         outputs: [
@@ -146,7 +132,6 @@ mod tests {
 
     #[test]
     fn a_size_is_processors_memory_and_room_and_a_region_a_place() {
-        assert_eq!(name().as_str(), "fly");
         let declared = declare(&spec("large", Some("nrt")), "i", &regions(), Reach::Edge).unwrap();
         assert_eq!(declared.resources[2].inputs["memoryMib"], Expr::from(8192));
         assert_eq!(declared.resources[1].inputs["region"], Expr::from("nrt"));

@@ -26,11 +26,7 @@ pub(crate) fn error(failure: Failure, doing: &str) -> ProviderError {
 
 /// "There is none" as `None`. A page of something before the API is no such answer.
 pub(crate) fn optional<T>(answer: Result<T, Failure>, doing: &str) -> Result<Option<T>, ProviderError> {
-    match answer {
-        Ok(value) => Ok(Some(value)),
-        Err(failure) if failure.is_absent() => Ok(None),
-        Err(failure) => Err(error(failure, doing)),
-    }
+    Failure::optional(answer).map_err(|failure| error(failure, doing))
 }
 
 fn code(failure: &Failure) -> ErrorCode {

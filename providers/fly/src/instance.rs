@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use contracts::ErrorCode;
-use provider_api::{Late, ProviderError, Result, RuntimeRef};
+use provider_api::{ProviderError, Result, RuntimeRef};
+use provider_kit::errors;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
@@ -52,11 +53,7 @@ impl<'a> Instance<'a> {
 
     /// The machine, or the error that says that there is none.
     pub async fn must_find(&self) -> Result<wire::Machine> {
-        self.find().await?.ok_or_else(|| {
-            let message = format!("{} has no machine at Fly", self.runtime.runtime_id);
-            ProviderError::new(ErrorCode::ProviderFailed, message)
-                .with_action("`pilot ws start NAME` makes it again from its stack.")
-        })
+        self.find().await?.ok_or_else(|| errors::has_no(&self.runtime, "machine at Fly"))
     }
 
     pub fn accept(&self, machine: wire::Machine) -> Result<wire::Machine> {
@@ -81,10 +78,7 @@ impl<'a> Instance<'a> {
     /// higher fence.
     pub async fn may_change(&self, machine: &wire::Machine, generation: u64) -> Result<()> {
         let theirs = names::generation(&machine.metadata());
-        if theirs > generation {
-            let object = ("machine", machine.id.as_str());
-            return Err(ProviderError::fenced(Late::Generation, object, generation, theirs));
-        }
+        names::object("machine", &machine.id).must_be_newest(generation, theirs)?;
         self.pass(machine).await
     }
 
@@ -100,7 +94,7 @@ impl<'a> Instance<'a> {
 
     fn not_late(&self, machine: &wire::Machine) -> Result<Option<u64>> {
         let seen = names::fence(&machine.metadata());
-        provider_api::fence::pass(self.runtime.fence, seen, ("machine", &machine.id))?;
+        names::object("machine", &machine.id).must_not_be_late(self.runtime.fence, seen)?;
         Ok(seen)
     }
 
@@ -270,7 +264,7 @@ impl<'a> Instance<'a> {
     }
 
     pub async fn patch(&self, machine: &wire::Machine, generation: u64) -> Result<()> {
-        let change = json!({ names::GENERATION: generation.to_string() });
+        let change = json!({ names::LABELS.generation: generation.to_string() });
         let patched = self.client()?.patch_metadata(&self.app, machine, change).await;
         patched.map_err(|failure| failure::error(failure, "label the machine"))
     }

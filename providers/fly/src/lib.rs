@@ -109,7 +109,7 @@ impl FlyProvider {
 impl Provider for FlyProvider {
     fn describe(&self) -> Description {
         Description {
-            name: declare::name(),
+            name: declare::NAME,
             summary: "machines of Fly.io, each in a network of its own",
             isolation: "fly gives each instance a virtual machine and a private network of its own.",
             unisolated: false,

@@ -7,13 +7,14 @@ use async_trait::async_trait;
 use contracts::workspace::Endpoint;
 use contracts::{ErrorCode, InstallationId, RuntimeId};
 use provider_api::{Lifecycle, ProviderError, Result, RunStatus, RuntimeRef, Statuses, lifecycle};
+use provider_kit::{boot, errors};
 
 use crate::boot::Delivery;
 use crate::failure::error;
 use crate::fly::Fly;
 use crate::instance::{Instance, silent};
 use crate::machine::{HTTP, HTTPS, body_of};
-use crate::settings::{Reach, unusable};
+use crate::settings::Reach;
 use crate::{names, wire};
 
 pub(crate) struct FlyLifecycle {
@@ -37,7 +38,8 @@ impl FlyLifecycle {
         };
         if let Some(address) = settings.get("edgeAddress") {
             let parts = address.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
-            let (host, port) = parts.ok_or_else(|| unusable("edgeAddress", "it is not HOST:PORT"))?;
+            let (host, port) =
+                parts.ok_or_else(|| settings.unusable("edgeAddress", "it is not HOST:PORT"))?;
             let named = std::mem::replace(&mut endpoint, Endpoint::plain(host, port));
             // As a request to it would have it.
             let named = if named.tls { named.host } else { named.to_string() };
@@ -60,8 +62,8 @@ impl FlyLifecycle {
 #[async_trait]
 impl Lifecycle for FlyLifecycle {
     async fn start(&self, runtime: &RuntimeRef) -> Result<()> {
-        let files = self.fly.boot.boot_files(&runtime.runtime_id).await?;
-        let delivery = Delivery::of(&runtime.runtime_id, &files)?;
+        let files = boot::files(&*self.fly.boot, &runtime.runtime_id).await?;
+        let delivery = Delivery::of(&runtime.runtime_id, &files);
         Instance::new(&self.fly, runtime).start(&delivery, |machine| body_of(machine, &delivery)).await
     }
 
@@ -117,10 +119,8 @@ impl Lifecycle for FlyLifecycle {
         let instance = Instance::new(&self.fly, runtime);
         let machine = instance.must_find().await?;
         if matches!(machine.state.as_str(), "stopped" | "failed" | "created" | "destroying") {
-            let message = format!("the machine {} is {}", machine.id, machine.state);
-            return Err(
-                ProviderError::new(ErrorCode::WorkspaceNotReady, message).with_action("Start the workspace.")
-            );
+            let why = format!("it is {}", machine.state);
+            return Err(errors::does_not_run(("machine", &machine.id), Some(&why)));
         }
         self.reached(&instance.app, &machine).await
     }

@@ -7,19 +7,22 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use contracts::ErrorCode;
-use provider_api::resource::{parse, properties};
+use provider_api::resource::{parse, properties, properties_with};
 use provider_api::{
     CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ProviderError, ReadRequest,
     ReadState, Resource, ResourceSchema, Result, UpdateRequest,
 };
+use provider_kit::boot;
+use provider_kit::inputs::{Git, Owned};
+use provider_kit::wait;
 use serde_json::json;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use crate::boot::Delivery;
 use crate::declare::MACHINE;
 use crate::fly::Fly;
 use crate::instance::{Instance, PAUSE};
-use crate::owned::{self, Owned, reach_property};
+use crate::owned::{self, reach_property};
 use crate::{failure, names, wire};
 
 use spec::pin;
@@ -31,16 +34,14 @@ pub(crate) struct MachineResource {
 
 impl Inputs {
     fn outputs(&self, machine: &str) -> Properties {
-        let mut outputs = properties(self);
-        outputs.insert("machineId".to_owned(), machine.into());
-        outputs
+        properties_with(self, [("machineId", machine.into())])
     }
 }
 
 impl MachineResource {
     async fn delivery(&self, inputs: &Inputs) -> Result<Delivery> {
         let runtime = &inputs.owned.runtime_id;
-        Delivery::of(runtime, &self.fly.boot.boot_files(runtime).await?)
+        Ok(Delivery::of(runtime, &boot::files(&*self.fly.boot, runtime).await?))
     }
 
     /// Asks whether there is room, so that a volume is not made for nothing and the answer is clear.
@@ -82,16 +83,10 @@ impl MachineResource {
         }
         // Somebody was faster, perhaps we ourselves; the list may know it a moment later.
         let deadline = Instant::now() + self.fly.timing.visible;
-        loop {
-            match instance.find().await? {
-                Some(machine) => {
-                    instance.may_change(&machine, inputs.owned.generation).await?;
-                    return Ok(machine);
-                }
-                None if Instant::now() < deadline => sleep(PAUSE).await,
-                None => return Err(error),
-            }
-        }
+        let found = wait::until(deadline, PAUSE, || instance.find()).await?;
+        let machine = found.ok_or(error)?;
+        instance.may_change(&machine, inputs.owned.generation).await?;
+        Ok(machine)
     }
 
     /// Brings a machine that is there to these inputs. Gives the version that is in force then.
@@ -137,7 +132,7 @@ impl MachineResource {
 #[async_trait]
 impl Resource for MachineResource {
     fn schema(&self) -> ResourceSchema {
-        let mut inputs = Owned::schema();
+        let mut inputs = Owned::properties();
         inputs.extend([
             Property::required("app", PropertyType::String, "The app that it belongs to.")
                 .replaces()
@@ -153,15 +148,8 @@ impl Resource for MachineResource {
             Property::required("cpus", PropertyType::Integer, "Shared processors.").example("2"),
             Property::required("memoryMib", PropertyType::Integer, "Memory in MiB.").example("2048"),
             reach_property(),
-            Property::optional(
-                "gitUrl",
-                PropertyType::String,
-                "Cloned into the workspace at its first boot.",
-            )
-            .example("https://git.example.com/team/app.git"),
-            Property::optional("gitRef", PropertyType::String, "A branch or tag of the repository.")
-                .example("main"),
         ]);
+        inputs.extend(Git::properties());
         ResourceSchema {
             token: MACHINE,
             description: "The machine of one runtime. It holds no user data.",
@@ -199,15 +187,13 @@ impl Resource for MachineResource {
         let found = failure::optional(read, "read the machine")?.filter(|machine| !machine.is_gone());
         let Some(machine) = found else { return Ok(None) };
         let owner = names::owner(&machine.metadata());
-        let runtime = match request.inputs.is_empty() {
-            true => owner,
-            false => Some(parse::<Inputs>(&request.inputs)?.owned.runtime()),
-        };
+        let known: Option<Inputs> = request.known()?;
+        let runtime = known.as_ref().map(|known| known.owned.runtime()).or(owner);
         let Some(runtime) = runtime else { return Ok(None) };
         let machine = Instance::new(&self.fly, &runtime).accept(machine)?;
         let Some(mut inputs) = Inputs::of(app, &machine) else { return Ok(None) };
-        if !request.inputs.is_empty() {
-            inputs = inputs.seen_with(parse::<Inputs>(&request.inputs)?.reach);
+        if let Some(known) = known {
+            inputs = inputs.seen_with(known.reach);
         }
         Ok(Some(ReadState { inputs: properties(&inputs), outputs: inputs.outputs(id), id: request.id }))
     }

@@ -7,15 +7,19 @@ use std::collections::BTreeMap;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use contracts::RuntimeId;
-use provider_api::{BootFile, ProviderError, Result, RuntimeRef};
+use provider_api::{BootFile, Result, RuntimeRef};
+use provider_kit::owner::{LabelNames, Object, Owner};
 
 const APP: &str = "pilot-";
 const OF: &str = "-of-";
 
 /// The keys of a machine's metadata.
-pub(crate) const INSTALLATION: &str = "pilot_installation";
-pub(crate) const RUNTIME: &str = "pilot_runtime";
-pub(crate) const GENERATION: &str = "pilot_generation";
+pub(crate) const LABELS: LabelNames = LabelNames {
+    installation: "pilot_installation",
+    runtime: "pilot_runtime",
+    generation: "pilot_generation",
+    fence: None,
+};
 /// What the image was called, and by what digest it stands in its place since, see [`crate::machine::body_of`].
 pub(crate) const IMAGE: &str = "pilot_image";
 pub(crate) const PINNED: &str = "pilot_image_exact";
@@ -49,11 +53,7 @@ pub(crate) fn owner_by_network(network: &str) -> Option<RuntimeRef> {
 }
 
 pub(crate) fn metadata(runtime: &RuntimeRef, generation: u64) -> BTreeMap<String, String> {
-    let mut metadata = BTreeMap::from([
-        (INSTALLATION.to_owned(), runtime.installation.to_string()),
-        (RUNTIME.to_owned(), runtime.runtime_id.to_string()),
-        (GENERATION.to_owned(), generation.to_string()),
-    ]);
+    let mut metadata: BTreeMap<_, _> = LABELS.of(&Owner { runtime: runtime.clone(), generation });
     metadata.extend(runtime.fence.map(seen));
     metadata
 }
@@ -76,11 +76,11 @@ pub(crate) fn raised(metadata: &BTreeMap<String, String>, fence: u64) -> BTreeMa
 }
 
 pub(crate) fn owner(metadata: &BTreeMap<String, String>) -> Option<RuntimeRef> {
-    Some(RuntimeRef::new(metadata.get(RUNTIME)?.parse().ok()?, metadata.get(INSTALLATION)?.parse().ok()?))
+    LABELS.owner(|name| metadata.get(name)).map(|owner| owner.runtime)
 }
 
 pub(crate) fn generation(metadata: &BTreeMap<String, String>) -> u64 {
-    metadata.get(GENERATION).and_then(|text| text.parse().ok()).unwrap_or_default()
+    metadata.get(LABELS.generation).and_then(|text| text.parse().ok()).unwrap_or_default()
 }
 
 /// The secret that holds a boot file. It is named by its content, so a secret never changes, whoever
@@ -100,13 +100,9 @@ pub(crate) fn is_of_boot(secret: &str) -> bool {
     secret.starts_with(BOOT)
 }
 
-/// The refusal to touch what is not this runtime's.
-pub(crate) fn foreign(kind: &str, name: &str, owner: Option<String>) -> ProviderError {
-    let message = match owner {
-        Some(owner) => format!("the {kind} {name} belongs to {owner}, so it is not touched"),
-        None => format!("the {kind} {name} was not made by Pilot, so it is not touched"),
-    };
-    ProviderError::foreign(message, &format!("Remove that {kind} at Fly"))
+/// As people are told of it.
+pub(crate) fn object<'a>(kind: &'a str, name: &'a str) -> Object<'a> {
+    Object { kind, name, removal: |kind, _| format!("Remove that {kind} at Fly") }
 }
 
 /// Passes when the owner is this runtime of this installation.
@@ -116,14 +112,7 @@ pub(crate) fn must_own(
     owner: Option<RuntimeRef>,
     runtime: &RuntimeRef,
 ) -> Result<()> {
-    match owner {
-        Some(owner) if owner.is(runtime) => Ok(()),
-        other => {
-            let owner =
-                other.map(|owner| format!("{} of the installation {}", owner.runtime_id, owner.installation));
-            Err(foreign(kind, name, owner))
-        }
-    }
+    object(kind, name).must_be_of(runtime, owner.as_ref())
 }
 
 #[cfg(test)]

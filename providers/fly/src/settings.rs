@@ -1,8 +1,7 @@
 //! What an operator gives this module, and how it is read.
 
-use contracts::ErrorCode;
 use contracts::workspace::Region;
-use provider_api::{ProviderError, Result, Setting, Settings};
+use provider_api::{Result, Setting, Settings};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -97,12 +96,16 @@ impl Config {
         Ok(Self {
             token: settings.require("apiToken")?.to_owned(),
             org: settings.require("org")?.to_owned(),
-            api: api.parse().map_err(|error| unusable("apiUrl", &format!("{api:?} is no URL: {error}")))?,
+            api: api
+                .parse()
+                .map_err(|error| settings.unusable("apiUrl", &format!("{api:?} is no URL: {error}")))?,
             probe: match settings.require("probeCapacity")? {
                 "true" => true,
                 "false" => false,
                 other => {
-                    return Err(unusable("probeCapacity", &format!("{other:?} is neither true nor false")));
+                    return Err(
+                        settings.unusable("probeCapacity", &format!("{other:?} is neither true nor false"))
+                    );
                 }
             },
         })
@@ -113,12 +116,12 @@ pub(crate) fn reach(settings: &Settings) -> Result<Reach> {
     match settings.require("reach")? {
         "edge" => Ok(Reach::Edge),
         "flycast" => Ok(Reach::Flycast),
-        "internal" => Err(unusable(
+        "internal" => Err(settings.unusable(
             "reach",
             "with internal no gateway reaches an instance, because each app has a network of its own; use flycast for a \
              gateway inside the organisation's network, or edge",
         )),
-        other => Err(unusable("reach", &format!("{other:?} is neither edge nor flycast"))),
+        other => Err(settings.unusable("reach", &format!("{other:?} is neither edge nor flycast"))),
     }
 }
 
@@ -127,13 +130,10 @@ pub fn check(settings: &Settings) -> Result<()> {
     reach(settings).map(drop)
 }
 
-pub(crate) fn unusable(name: &str, reason: &str) -> ProviderError {
-    ProviderError::new(ErrorCode::ProviderNotConfigured, format!("the setting {name} of fly: {reason}"))
-        .with_action("Correct it in the environment of the program that holds the providers.")
-}
-
 #[cfg(test)]
 mod tests {
+    use contracts::ErrorCode;
+
     use super::*;
 
     fn settings(variables: &'static [(&'static str, &'static str)]) -> Settings {

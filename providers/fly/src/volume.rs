@@ -6,21 +6,23 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use contracts::ErrorCode;
-use provider_api::resource::{parse, properties};
+use provider_api::resource::{parse, properties, properties_with};
 use provider_api::{
     CreateRequest, Created, DeleteRequest, Outcome, Properties, Property, PropertyType, ProviderError,
     ReadRequest, ReadState, Resource, ResourceSchema, Result, UpdateRequest,
 };
 use provider_http::Failure;
+use provider_kit::inputs::Owned;
+use provider_kit::wait;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use tokio::time::{Instant as Deadline, sleep};
+use tokio::time::Instant as Deadline;
 
 use crate::declare::{VOLUME, guest_for};
 use crate::failure;
 use crate::fly::Fly;
 use crate::instance::{Instance, PAUSE};
-use crate::owned::{self, Owned};
+use crate::owned;
 use crate::{names, wire};
 
 pub(crate) struct VolumeResource {
@@ -41,9 +43,7 @@ struct Inputs {
 
 impl Inputs {
     fn outputs(&self, volume: &str) -> Properties {
-        let mut outputs = properties(self);
-        outputs.insert("volumeId".to_owned(), volume.into());
-        outputs
+        properties_with(self, [("volumeId", volume.into())])
     }
 }
 
@@ -86,17 +86,11 @@ impl VolumeResource {
     /// The volumes of an app that was just made, which Fly may not know everywhere yet.
     async fn list_new(&self, app: &str) -> Result<Vec<wire::Volume>> {
         let deadline = Deadline::now() + self.fly.timing.visible;
-        loop {
-            match self.list(app).await? {
-                Some(volumes) => return Ok(volumes),
-                None if Deadline::now() < deadline => sleep(PAUSE).await,
-                None => {
-                    let message = format!("there is no app {app} for the volume");
-                    return Err(ProviderError::new(ErrorCode::ProviderFailed, message)
-                        .with_action("`pilot ws start NAME` makes the workspace again from its stack."));
-                }
-            }
-        }
+        wait::until(deadline, PAUSE, || self.list(app)).await?.ok_or_else(|| {
+            let message = format!("there is no app {app} for the volume");
+            ProviderError::new(ErrorCode::ProviderFailed, message)
+                .with_action("`pilot ws start NAME` makes the workspace again from its stack.")
+        })
     }
 
     /// The oldest volume; those that were made at the same time hold nothing yet and are removed, so that all callers agree. One of
@@ -155,19 +149,14 @@ impl VolumeResource {
         };
         // Also after a lost answer: what was made is seen soon, or was never made.
         let deadline = Deadline::now() + self.fly.timing.visible;
-        loop {
-            match self.seen(&inputs.app).await {
-                Ok(Some(volume)) => return Ok(volume),
-                // It exists all the same.
-                Err(error) => return Err(ProviderError { outcome: Outcome::Unknown, ..error }),
-                Ok(None) if Deadline::now() < deadline => sleep(PAUSE).await,
-                Ok(None) => break,
-            }
-        }
-        Err(failed.unwrap_or_else(|| {
+        let seen = wait::until(deadline, PAUSE, || self.seen(&inputs.app)).await;
+        // It exists all the same.
+        let seen = seen.map_err(|error| ProviderError { outcome: Outcome::Unknown, ..error })?;
+        let not_seen = || {
             let message = format!("the volume of {} was made and is not seen yet", inputs.app);
             ProviderError::unknown(ErrorCode::ProviderTimeout, message).with_action("Try again.")
-        }))
+        };
+        seen.ok_or_else(|| failed.unwrap_or_else(not_seen))
     }
 
     async fn seen(&self, app: &str) -> Result<Option<wire::Volume>> {
@@ -179,7 +168,7 @@ impl VolumeResource {
 #[async_trait]
 impl Resource for VolumeResource {
     fn schema(&self) -> ResourceSchema {
-        let mut inputs = Owned::schema();
+        let mut inputs = Owned::properties();
         inputs.extend([
             Property::required("app", PropertyType::String, "The app that it belongs to.")
                 .replaces()
@@ -221,18 +210,17 @@ impl Resource for VolumeResource {
         let owner = names::owner_by_network(&found.network);
         let volumes = self.list(app).await?.unwrap_or_default();
         let Some(volume) = volumes.into_iter().find(|volume| volume.id == id) else { return Ok(None) };
-        let inputs = match (request.inputs.is_empty(), owner) {
-            (true, None) => return Ok(None),
-            (true, Some(owner)) => {
+        let inputs = match (request.known::<Inputs>()?, owner) {
+            (None, None) => return Ok(None),
+            (None, Some(owner)) => {
                 let (cpus, memory_mib) = guest_for(volume.size_gb);
                 let (app, region) = (app.to_owned(), volume.region.clone());
                 let machine = Instance::new(&self.fly, &owner).find().await?;
                 let generation = machine.map_or(0, |machine| names::generation(&machine.metadata()));
-                let owned = Owned::of(owner, generation);
+                let owned = Owned::new(owner, generation);
                 Inputs { owned, app, region, size_gb: volume.size_gb, cpus, memory_mib }
             }
-            (false, owner) => {
-                let known: Inputs = parse(&request.inputs)?;
+            (Some(known), owner) => {
                 names::must_own("app", app, owner, &known.owned.runtime())?;
                 // What has grown beyond the wish fits it.
                 let size_gb = if volume.size_gb >= known.size_gb { known.size_gb } else { volume.size_gb };
@@ -267,21 +255,15 @@ impl Resource for VolumeResource {
             return Ok(());
         }
         self.may_write(&inputs, request.fence).await?;
-        let deadline = Deadline::now() + self.fly.timing.settle;
+        let (client, deadline) = (self.fly.client()?, Deadline::now() + self.fly.timing.settle);
         for volume in self.list(&app).await?.unwrap_or_default() {
-            loop {
-                let failure = match self.fly.client()?.delete_volume(&app, &volume.id).await {
-                    Ok(()) => break,
-                    Err(failure) if failure.is_absent() => break,
-                    Err(failure) => failure,
-                };
-                // A machine that is going lets go of its volume in a moment.
-                let is_held = failure.status().is_some_and(|status| matches!(status.as_u16(), 409 | 412));
-                if !is_held || Deadline::now() > deadline {
-                    return Err(failure::error(failure, "delete the volume"));
-                }
-                sleep(PAUSE).await;
-            }
+            // A machine that is going lets go of its volume in a moment.
+            let is_held = |failure: &Failure| {
+                failure.status().is_some_and(|status| matches!(status.as_u16(), 409 | 412))
+            };
+            let delete = || client.delete_volume(&app, &volume.id);
+            let deleted = wait::while_refused(deadline, PAUSE, is_held, delete).await;
+            failure::optional(deleted, "delete the volume")?;
         }
         Ok(())
     }

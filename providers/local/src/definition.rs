@@ -3,6 +3,7 @@
 
 use contracts::{ErrorCode, InstallationId, RuntimeId};
 use provider_api::{Late, ProviderError, Result, RuntimeRef};
+use provider_kit::inputs::Git;
 use serde::{Deserialize, Serialize};
 
 use crate::files;
@@ -69,6 +70,10 @@ impl Definition {
 
     pub fn owner(&self) -> RuntimeRef {
         RuntimeRef::new(self.runtime.clone(), self.installation.clone())
+    }
+
+    pub fn git(&self) -> Git {
+        Git { git_url: self.git_url.clone(), git_ref: self.git_ref.clone() }
     }
 
     pub fn store(&self, layout: &Layout) -> Result<()> {

@@ -4,13 +4,12 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use contracts::{InstallationId, RuntimeId};
-use provider_api::resource::{parse, properties};
+use provider_api::resource::{parse, properties, properties_with};
 use provider_api::{
     CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ReadRequest, ReadState,
-    Resource, ResourceSchema, Result, RuntimeRef, UpdateRequest,
+    Resource, ResourceSchema, Result, UpdateRequest,
 };
-use serde::{Deserialize, Serialize};
+use provider_kit::inputs::Owned;
 
 use crate::declare::DIRECTORY;
 use crate::host::Host;
@@ -19,26 +18,10 @@ pub(crate) struct Directory {
     pub host: Arc<Host>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Inputs {
-    runtime_id: RuntimeId,
-    installation: InstallationId,
-    generation: u64,
-}
-
-impl Inputs {
-    fn runtime(&self) -> RuntimeRef {
-        RuntimeRef::new(self.runtime_id.clone(), self.installation.clone())
-    }
-}
-
 impl Directory {
-    fn outputs(&self, inputs: &Inputs) -> Properties {
-        let mut outputs = properties(inputs);
+    fn outputs(&self, inputs: &Owned) -> Properties {
         let path = self.host.layout.home(&inputs.runtime_id);
-        outputs.insert("path".to_owned(), path.to_string_lossy().into());
-        outputs
+        properties_with(inputs, [("path", path.to_string_lossy().into())])
     }
 }
 
@@ -48,53 +31,41 @@ impl Resource for Directory {
         ResourceSchema {
             token: DIRECTORY,
             description: "The home of one runtime on this machine. Deleting it deletes the user's files.",
-            inputs: vec![
-                Property::required("runtimeId", PropertyType::String, "The runtime whose home it is.")
-                    .replaces()
-                    .example("rt-0123456789abcdef"),
-                Property::required("installation", PropertyType::String, "The installation that owns it.")
-                    .replaces()
-                    .example("in-fedcba9876543210"),
-                Property::required(
-                    "generation",
-                    PropertyType::Integer,
-                    "Rises with every change of the spec.",
-                ),
-            ],
+            inputs: Owned::properties(),
             outputs: vec![Property::required("path", PropertyType::String, "Where the home is.")],
         }
     }
 
     async fn create(&self, request: CreateRequest) -> Result<Created> {
-        let inputs: Inputs = parse(&request.inputs)?;
+        let inputs: Owned = parse(&request.inputs)?;
         let (runtime, generation) = (inputs.runtime().under(request.fence), inputs.generation);
         self.host.run(move |host| host.make_folder(&runtime, generation)).await?;
         Ok(Created { id: inputs.runtime_id.to_string(), outputs: self.outputs(&inputs) })
     }
 
     async fn read(&self, request: ReadRequest) -> Result<Option<ReadState>> {
-        let runtime = match request.inputs.is_empty() {
-            true => self.host.imported(&request.id).await?,
-            false => Some(parse::<Inputs>(&request.inputs)?.runtime()),
+        let runtime = match request.known::<Owned>()? {
+            None => self.host.imported(&request.id).await?,
+            Some(known) => Some(known.runtime()),
         };
         let Some(runtime) = runtime else { return Ok(None) };
-        let (runtime_id, installation) = (runtime.runtime_id.clone(), runtime.installation.clone());
+        let owner = runtime.clone();
         let found = self.host.run(move |host| host.folder(&runtime)).await?;
         Ok(found.map(|generation| {
-            let inputs = Inputs { runtime_id, installation, generation };
+            let inputs = Owned::new(owner, generation);
             ReadState { id: request.id, inputs: properties(&inputs), outputs: self.outputs(&inputs) }
         }))
     }
 
     async fn update(&self, request: UpdateRequest) -> Result<Properties> {
-        let inputs: Inputs = parse(&request.new_inputs)?;
+        let inputs: Owned = parse(&request.new_inputs)?;
         let (runtime, generation) = (inputs.runtime().under(request.fence), inputs.generation);
         self.host.run(move |host| host.change_folder(&runtime, generation)).await?;
         Ok(self.outputs(&inputs))
     }
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
-        let inputs: Inputs = parse(&request.inputs)?;
+        let inputs: Owned = parse(&request.inputs)?;
         let (runtime, generation) = (inputs.runtime().under(request.fence), inputs.generation);
         self.host.run(move |host| host.remove_folder(&runtime, generation)).await
     }

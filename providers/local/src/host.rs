@@ -16,6 +16,7 @@ use std::time::Duration;
 use contracts::workspace::Endpoint;
 use contracts::{ErrorCode, RuntimeId};
 use provider_api::{BootFile, ProviderError, Result, RunStatus, RuntimeRef};
+use provider_kit::errors;
 use tokio::process::Child;
 
 use crate::LocalConfig;
@@ -274,10 +275,7 @@ impl Host {
     fn ended_at_once(&self, runtime: &RuntimeRef, status: std::process::ExitStatus) -> ProviderError {
         let tail =
             crate::logs::tail(&self.layout.log(&runtime.runtime_id), ERROR_LOG_BYTES).unwrap_or_default();
-        let message =
-            format!("the instance ended at once ({status}); its log ends with:\n{}", tail.trim_end());
-        ProviderError::new(ErrorCode::InstanceFailed, message)
-            .with_action("Read the log above; start the workspace again when the cause is gone.")
+        errors::ended_at_once(&status.to_string(), &tail)
     }
 
     /// Ends all processes and gives back the ports; call with the lock held.
@@ -290,11 +288,8 @@ impl Host {
     }
 
     fn definition(&self, runtime: &RuntimeRef) -> Result<Definition> {
-        Definition::load(&self.layout, &runtime.runtime_id)?.ok_or_else(|| {
-            let message = format!("{} has no process on this machine", runtime.runtime_id);
-            ProviderError::new(ErrorCode::ProviderFailed, message)
-                .with_action("`pilot ws start NAME` makes it again from its stack.")
-        })
+        Definition::load(&self.layout, &runtime.runtime_id)?
+            .ok_or_else(|| errors::has_no(runtime, "process on this machine"))
     }
 
     fn tree<'a>(&'a self, runtime: &'a RuntimeRef) -> Tree<'a> {

@@ -15,7 +15,8 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use contracts::{ErrorCode, InstallationId, RuntimeId};
-use provider_api::{Late, ProviderError, Result, RuntimeRef};
+use provider_api::{ProviderError, Result, RuntimeRef};
+use provider_kit::owner::Object;
 use serde::{Deserialize, Serialize};
 
 use crate::files::{self, unusable};
@@ -95,14 +96,9 @@ impl Layout {
 
     /// Passes unless a newer generation owns the folder. Call with the runtime's lock held.
     pub fn must_be_newest(&self, runtime: &RuntimeId, generation: u64) -> Result<()> {
-        match self.read_marker(runtime)? {
-            Some(marker) if marker.generation > generation => {
-                let name = self.folder(runtime).display().to_string();
-                let directory = ("directory", name.as_str());
-                Err(ProviderError::fenced(Late::Generation, directory, generation, marker.generation))
-            }
-            _ => Ok(()),
-        }
+        let Some(marker) = self.read_marker(runtime)? else { return Ok(()) };
+        let name = self.folder(runtime).display().to_string();
+        directory(&name).must_be_newest(generation, marker.generation)
     }
 
     /// Passes unless the runtime has seen a higher fence, and keeps one that is higher than all before. Call
@@ -110,7 +106,7 @@ impl Layout {
     pub fn pass(&self, runtime: &RuntimeRef) -> Result<()> {
         let Some(marker) = self.read_marker(&runtime.runtime_id)? else { return Ok(()) };
         let name = self.folder(&runtime.runtime_id).display().to_string();
-        provider_api::fence::pass(runtime.fence, marker.fence, ("directory", &name))?;
+        directory(&name).must_not_be_late(runtime.fence, marker.fence)?;
         if runtime.fence <= marker.fence {
             return Ok(());
         }
@@ -128,15 +124,12 @@ impl Layout {
 
     /// Whose the runtime's folder is.
     pub fn look(&self, runtime: &RuntimeRef) -> Result<Folder> {
-        let marker = self.marker(&runtime.runtime_id);
-        if let Some(Marker { owner, .. }) = self.read_marker(&runtime.runtime_id)? {
-            return if owner == Owner::from(runtime) {
-                Ok(Folder::Ours)
-            } else {
-                Err(foreign(&marker, &owner))
-            };
-        }
         let folder = self.folder(&runtime.runtime_id);
+        if let Some(Marker { owner, .. }) = self.read_marker(&runtime.runtime_id)? {
+            let found = RuntimeRef::new(owner.runtime, owner.installation);
+            directory(&folder.display().to_string()).must_be_of(runtime, Some(&found))?;
+            return Ok(Folder::Ours);
+        }
         let entries = match fs::read_dir(&folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Folder::Absent),
@@ -174,16 +167,11 @@ impl Layout {
     }
 }
 
-fn foreign(path: &Path, owner: &Owner) -> ProviderError {
-    let message = format!(
-        "{} says that this folder belongs to {} of the installation {}, so it is not touched",
-        path.display(),
-        owner.runtime,
-        owner.installation
-    );
-    ProviderError::new(ErrorCode::ForeignObject, message).with_action(
-        "Give each installation its own data folder, or remove the other installation's workspace.",
-    )
+/// As people are told of it.
+fn directory(name: &str) -> Object<'_> {
+    let removal =
+        |_: &str, name: &str| format!("Give each installation its own data folder, or move {name} away");
+    Object { kind: "directory", name, removal }
 }
 
 fn unmarked(folder: &Path) -> ProviderError {

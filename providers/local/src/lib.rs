@@ -67,7 +67,7 @@ impl LocalProvider {
 impl Provider for LocalProvider {
     fn describe(&self) -> Description {
         Description {
-            name: declare::name(),
+            name: declare::NAME,
             summary: "processes on this machine, for trying Pilot without a container engine",
             isolation: "local gives no isolation: an instance runs as your own user and can read your files.",
             unisolated: true,

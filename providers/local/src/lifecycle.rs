@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use contracts::workspace::Endpoint;
 use contracts::{InstallationId, RuntimeId};
 use provider_api::{Home, Inventory, Lifecycle, Logs, OwnedObject, Result, RunStatus, RuntimeRef};
+use provider_kit::boot;
 
 use crate::host::Host;
 use crate::layout::Owner;
@@ -21,9 +22,9 @@ pub(crate) struct LocalLifecycle {
 #[async_trait]
 impl Lifecycle for LocalLifecycle {
     async fn start(&self, runtime: &RuntimeRef) -> Result<()> {
-        let boot = self.host.config.boot.boot_files(&runtime.runtime_id).await?;
+        let files = boot::files(&*self.host.config.boot, &runtime.runtime_id).await?;
         let runtime = runtime.clone();
-        self.host.run(move |host| host.start(&runtime, &boot)).await
+        self.host.run(move |host| host.start(&runtime, &files)).await
     }
 
     async fn stop(&self, runtime: &RuntimeRef, grace: Duration) -> Result<()> {

@@ -4,12 +4,14 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use contracts::{ErrorCode, InstallationId, RuntimeId};
-use provider_api::resource::{parse, properties};
+use contracts::ErrorCode;
+use provider_api::resource::{parse, properties, properties_with};
 use provider_api::{
     CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ProviderError, ReadRequest,
-    ReadState, Resource, ResourceSchema, Result, RuntimeRef, UpdateRequest,
+    ReadState, Resource, ResourceSchema, Result, UpdateRequest,
 };
+use provider_kit::boot;
+use provider_kit::inputs::{Git, Owned};
 use serde::{Deserialize, Serialize};
 
 use crate::declare::PROCESS;
@@ -23,81 +25,52 @@ pub(crate) struct Process {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Inputs {
-    runtime_id: RuntimeId,
-    installation: InstallationId,
-    generation: u64,
+    #[serde(flatten)]
+    owned: Owned,
     directory: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    git_url: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    git_ref: Option<String>,
+    #[serde(flatten)]
+    git: Git,
 }
 
 impl Inputs {
-    fn runtime(&self) -> RuntimeRef {
-        RuntimeRef::new(self.runtime_id.clone(), self.installation.clone())
-    }
-
     /// Without ports, which the machine gives.
     fn definition(&self) -> Definition {
-        let mut definition = Definition::new(&self.runtime(), (0, 0));
-        definition.generation = self.generation;
-        definition.git_url.clone_from(&self.git_url);
-        definition.git_ref.clone_from(&self.git_ref);
+        let mut definition = Definition::new(&self.owned.runtime(), (0, 0));
+        definition.generation = self.owned.generation;
+        definition.git_url.clone_from(&self.git.git_url);
+        definition.git_ref.clone_from(&self.git.git_ref);
         definition
     }
 }
 
 /// Inputs as they are on the machine, and what the machine gave.
 pub(crate) fn outputs(host: &Host, definition: &Definition) -> Properties {
-    let mut outputs = inputs_of(host, definition);
-    outputs.insert("host".to_owned(), "127.0.0.1".into());
-    outputs.insert("port".to_owned(), definition.port.into());
-    outputs.insert("opencodePort".to_owned(), definition.opencode_port.into());
-    outputs
+    let (port, opencode_port) = (definition.port.into(), definition.opencode_port.into());
+    properties_with(
+        &inputs_of(host, definition),
+        [("host", "127.0.0.1".into()), ("port", port), ("opencodePort", opencode_port)],
+    )
 }
 
-fn inputs_of(host: &Host, definition: &Definition) -> Properties {
-    properties(&Inputs {
-        runtime_id: definition.runtime.clone(),
-        installation: definition.installation.clone(),
-        generation: definition.generation,
+fn inputs_of(host: &Host, definition: &Definition) -> Inputs {
+    Inputs {
+        owned: Owned::new(definition.owner(), definition.generation),
         directory: host.layout.home(&definition.runtime).to_string_lossy().into_owned(),
-        git_url: definition.git_url.clone(),
-        git_ref: definition.git_ref.clone(),
-    })
+        git: definition.git(),
+    }
 }
 
 #[async_trait]
 impl Resource for Process {
     fn schema(&self) -> ResourceSchema {
+        let directory = "The home, as Directory's `path` gives it.";
+        let mut inputs = Owned::properties();
+        inputs.push(Property::required("directory", PropertyType::String, directory));
+        inputs.extend(Git::properties());
         ResourceSchema {
             token: PROCESS,
             description: "The process tree of one runtime on this machine: the instance's init and its children.",
-            inputs: vec![
-                Property::required("runtimeId", PropertyType::String, "The runtime that it runs.")
-                    .replaces()
-                    .example("rt-0123456789abcdef"),
-                Property::required("installation", PropertyType::String, "The installation that owns it.")
-                    .replaces()
-                    .example("in-fedcba9876543210"),
-                Property::required(
-                    "generation",
-                    PropertyType::Integer,
-                    "Rises with every change of the spec.",
-                ),
-                Property::required(
-                    "directory",
-                    PropertyType::String,
-                    "The home, as Directory's `path` gives it.",
-                ),
-                Property::optional(
-                    "gitUrl",
-                    PropertyType::String,
-                    "Cloned into the workspace at its first boot.",
-                ),
-                Property::optional("gitRef", PropertyType::String, "A branch or tag of the repository."),
-            ],
+            inputs,
             outputs: vec![
                 Property::required("host", PropertyType::String, "Where the backend listens."),
                 Property::required("port", PropertyType::Integer, "The backend's port."),
@@ -112,27 +85,27 @@ impl Resource for Process {
 
     async fn create(&self, request: CreateRequest) -> Result<Created> {
         let inputs: Inputs = parse(&request.inputs)?;
-        let home = self.host.layout.home(&inputs.runtime_id);
+        let home = self.host.layout.home(&inputs.owned.runtime_id);
         if home.to_string_lossy() != inputs.directory {
             let message = format!(
                 "the directory {} is not this machine's home of {}, which is {}",
                 inputs.directory,
-                inputs.runtime_id,
+                inputs.owned.runtime_id,
                 home.display()
             );
             return Err(ProviderError::new(ErrorCode::BadRequest, message)
                 .with_action("Use the same data folder as the Pilot that owns the workspace."));
         }
-        let boot = self.host.config.boot.boot_files(&inputs.runtime_id).await?;
+        let files = boot::files(&*self.host.config.boot, &inputs.owned.runtime_id).await?;
         let (wanted, fence) = (inputs.definition(), request.fence);
-        let definition = self.host.run(move |host| host.make_process(&wanted, fence, &boot)).await?;
+        let definition = self.host.run(move |host| host.make_process(&wanted, fence, &files)).await?;
         Ok(Created { id: definition.runtime.to_string(), outputs: outputs(&self.host, &definition) })
     }
 
     async fn read(&self, request: ReadRequest) -> Result<Option<ReadState>> {
-        let runtime = match request.inputs.is_empty() {
-            true => self.host.imported(&request.id).await?,
-            false => Some(parse::<Inputs>(&request.inputs)?.runtime()),
+        let runtime = match request.known::<Inputs>()? {
+            None => self.host.imported(&request.id).await?,
+            Some(known) => Some(known.owned.runtime()),
         };
         let Some(runtime) = runtime else { return Ok(None) };
         let found = self
@@ -144,7 +117,7 @@ impl Resource for Process {
             .await?;
         Ok(found.map(|definition| ReadState {
             id: request.id,
-            inputs: inputs_of(&self.host, &definition),
+            inputs: properties(&inputs_of(&self.host, &definition)),
             outputs: outputs(&self.host, &definition),
         }))
     }
@@ -158,7 +131,7 @@ impl Resource for Process {
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
         let inputs: Inputs = parse(&request.inputs)?;
-        let (runtime, generation) = (inputs.runtime().under(request.fence), inputs.generation);
+        let (runtime, generation) = (inputs.owned.runtime().under(request.fence), inputs.owned.generation);
         self.host.run(move |host| host.remove_process(&runtime, generation)).await
     }
 }

@@ -8,10 +8,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use contracts::{InstallationId, RuntimeId};
+use provider_kit::instance::{INSTALLATION, RUNTIME};
 
-pub(crate) const INSTALLATION: &str = "PILOT_INSTALLATION";
-pub(crate) const RUNTIME: &str = "PILOT_RUNTIME";
-pub(crate) const GENERATION: &str = "PILOT_GENERATION";
 /// The runtime's folder: of a data folder that was restored beside the one that is served there are two.
 pub(crate) const FOLDER: &str = "PILOT_FOLDER";
 

@@ -4,19 +4,20 @@ use std::fs::{self, File, OpenOptions};
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::{Component, Path};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use contracts::ErrorCode;
 use provider_api::{BootFile, ProviderError, Result};
+use provider_kit::instance::{self, Ports};
 use tokio::process::{Child, Command};
 
 use crate::LocalConfig;
 use crate::definition::Definition;
 use crate::files::{self, unusable};
 use crate::layout::Layout;
-use crate::procfs::{FOLDER, GENERATION, INSTALLATION, RUNTIME};
+use crate::procfs::FOLDER;
 
 /// A log larger than this is put aside at the next start; one old log is kept.
 const LOG_LIMIT: u64 = 10 * 1024 * 1024;
@@ -38,19 +39,15 @@ pub(crate) fn start(
     command.env_clear();
     command.env("PATH", std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into()));
     command.env("HOME", &home).env("LANG", "C.UTF-8").env("TERM", "xterm-256color");
-    command.env(INSTALLATION, definition.installation.as_str());
-    command.env(RUNTIME, definition.runtime.as_str());
-    command.env(GENERATION, definition.generation.to_string());
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, definition.port));
+    let ports = Ports { backend: address, opencode: definition.opencode_port };
+    command.envs(instance::variables(&definition.owner(), &definition.git(), ports));
+    command.env(instance::GENERATION, definition.generation.to_string());
     command.env(FOLDER, layout.folder(&definition.runtime));
-    command.env("PILOT_LISTEN", format!("127.0.0.1:{}", definition.port));
-    command.env("PILOT_OPENCODE_PORT", definition.opencode_port.to_string());
     command.env("PILOT_OPENCODE_BIN", &config.opencode_binary);
-    command.envs(definition.git_url.as_ref().map(|url| ("PILOT_GIT_URL", url)));
-    command.envs(definition.git_ref.as_ref().map(|reference| ("PILOT_GIT_REF", reference)));
     command.current_dir(&home).stdin(Stdio::null()).stdout(log).stderr(errors);
     let mut child = command.spawn().map_err(|error| not_started(&config.instance_binary, &error))?;
 
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, definition.port));
     let deadline = Instant::now() + FIRST_LOOK;
     while Instant::now() < deadline {
         match child.try_wait() {
@@ -70,12 +67,7 @@ pub(crate) fn is_executable(path: &Path) -> bool {
 /// Writes the boot files into the home, readable by the owner only.
 pub(crate) fn write_boot_files(home: &Path, boot: &[BootFile]) -> Result<()> {
     for file in boot {
-        let relative = Path::new(&file.path);
-        if !relative.components().all(|part| matches!(part, Component::Normal(_))) || file.path.is_empty() {
-            let message = format!("the boot file path {:?} leaves the home", file.path);
-            return Err(ProviderError::new(ErrorCode::Internal, message));
-        }
-        let path = home.join(relative);
+        let path = home.join(&file.path);
         if let Some(parent) = path.parent() {
             files::make_folder(parent)?;
         }

@@ -77,6 +77,16 @@ pub struct ReadRequest {
     pub outputs: Properties,
 }
 
+impl ReadRequest {
+    /// The inputs in a provider's own type; `None` for an import, which has only an id.
+    pub fn known<T: serde::de::DeserializeOwned>(&self) -> Result<Option<T>> {
+        match self.inputs.is_empty() {
+            true => Ok(None),
+            false => parse(&self.inputs).map(Some),
+        }
+    }
+}
+
 /// What is there now.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReadState {
@@ -208,11 +218,25 @@ pub fn properties<T: serde::Serialize>(value: &T) -> Properties {
     }
 }
 
+/// The same with more of them: outputs are the inputs, and what the vendor gave.
+pub fn properties_with<'a>(
+    value: &impl serde::Serialize,
+    more: impl IntoIterator<Item = (&'a str, Value)>,
+) -> Properties {
+    let mut properties = properties(value);
+    properties.extend(more.into_iter().map(|(name, value)| (name.to_owned(), value)));
+    properties
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+
+    fn object(value: Value) -> Properties {
+        value.as_object().cloned().unwrap()
+    }
 
     #[test]
     fn whole_numbers_from_the_wire_parse_as_integers() {
@@ -221,8 +245,31 @@ mod tests {
             size: u64,
             ratio: f64,
         }
-        let wire = json!({"size": 3.0, "ratio": 2.0});
-        let thing: Thing = parse(wire.as_object().unwrap()).unwrap();
+        let thing: Thing = parse(&object(json!({"size": 3.0, "ratio": 2.0}))).unwrap();
         assert_eq!((thing.size, thing.ratio), (3, 2.0));
+    }
+
+    #[test]
+    fn an_import_knows_no_inputs_and_what_cannot_be_read_is_no_import() {
+        let request = |inputs: Value| ReadRequest {
+            id: "x".to_owned(),
+            inputs: object(inputs),
+            outputs: Properties::new(),
+        };
+        #[derive(Debug, PartialEq, serde::Deserialize)]
+        struct Thing {
+            name: String,
+        }
+        assert_eq!(request(json!({})).known::<Thing>().unwrap(), None);
+        let known = request(json!({"name": "a"})).known().unwrap();
+        assert_eq!(known, Some(Thing { name: "a".to_owned() }));
+        assert!(request(json!({"name": 1})).known::<Thing>().is_err());
+    }
+
+    #[test]
+    fn outputs_are_the_inputs_and_what_the_vendor_gave() {
+        let outputs =
+            properties_with(&json!({"name": "a", "size": 1}), [("id", "i".into()), ("size", 2.into())]);
+        assert_eq!(outputs, object(json!({"name": "a", "size": 2, "id": "i"})));
     }
 }

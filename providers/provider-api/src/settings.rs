@@ -51,15 +51,28 @@ impl Setting {
 
     /// `PILOT_FLY_API_TOKEN`
     pub fn variable(&self, provider: &ProviderName) -> String {
-        let mut variable = format!("PILOT_{}_", provider.as_str().to_uppercase().replace('-', "_"));
-        for letter in self.name.chars() {
-            if letter.is_ascii_uppercase() {
-                variable.push('_');
-            }
-            variable.push(letter.to_ascii_uppercase());
-        }
-        variable
+        variable(provider, self.name)
     }
+}
+
+fn variable(provider: &ProviderName, setting: &str) -> String {
+    let mut variable = format!("PILOT_{}_", provider.as_str().to_uppercase().replace('-', "_"));
+    for letter in setting.chars() {
+        if letter.is_ascii_uppercase() {
+            variable.push('_');
+        }
+        variable.push(letter.to_ascii_uppercase());
+    }
+    variable
+}
+
+/// The error for a value that cannot be meant. `reason` says why, and may show the value unless that is a secret.
+pub fn unusable(provider: &ProviderName, name: &str, reason: &str) -> ProviderError {
+    let variable = variable(provider, name);
+    ProviderError::new(ErrorCode::ProviderNotConfigured, format!("the setting {name} of {provider}: {reason}"))
+        .with_action(format!(
+            "Correct {variable} in the environment of the program that holds the providers, or the file that {variable}_FILE names."
+        ))
 }
 
 /// A setting that cannot be read. It does not hold the value.
@@ -119,11 +132,16 @@ impl Settings {
         self.values.get(name).map(String::as_str)
     }
 
+    /// See [`unusable`].
+    pub fn unusable(&self, name: &str, reason: &str) -> ProviderError {
+        unusable(&self.provider, name, reason)
+    }
+
     /// A required setting, or the error that says which variable is missing.
     pub fn require(&self, name: &str) -> Result<&str> {
         self.get(name).ok_or_else(|| {
             let setting = self.known.iter().find(|setting| setting.name == name);
-            let variable = setting.map_or(name.to_owned(), |setting| setting.variable(&self.provider));
+            let variable = variable(&self.provider, name);
             let purpose = setting.map(|setting| setting.description).unwrap_or_default();
             let message = format!("the provider {} has no {name}: {purpose}", self.provider);
             ProviderError::new(ErrorCode::ProviderNotConfigured, message)
@@ -188,6 +206,15 @@ mod tests {
         let error = settings.unwrap().require("apiToken").unwrap_err();
         assert_eq!(error.code, ErrorCode::ProviderNotConfigured);
         assert!(error.action.unwrap().contains("PILOT_MY_CLOUD_API_TOKEN"));
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_meant_is_refused_with_its_reason_and_its_variable() {
+        let (_, settings) = read(&[]);
+        let error = settings.unwrap().unusable("apiUrl", "\"x\" is no URL");
+        assert_eq!(error.code, ErrorCode::ProviderNotConfigured);
+        assert_eq!(error.message, "the setting apiUrl of my-cloud: \"x\" is no URL");
+        assert!(error.action.unwrap().contains("PILOT_MY_CLOUD_API_URL "));
     }
 
     #[test]

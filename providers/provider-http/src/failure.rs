@@ -66,6 +66,14 @@ impl Failure {
         self.status() == Some(StatusCode::NOT_FOUND) && !self.is_a_page()
     }
 
+    /// "There is none" as `None`: of what was looked at, and of what was to be deleted.
+    pub fn optional<T>(answer: Result<T, Failure>) -> Result<Option<T>, Failure> {
+        match answer {
+            Err(failure) if failure.is_absent() => Ok(None),
+            answer => answer.map(Some),
+        }
+    }
+
     /// Whether the vendor may have acted. A refusal of the request means that it did not.
     pub fn may_have_happened(&self) -> bool {
         match &self.kind {
@@ -136,5 +144,29 @@ pub fn words(body: &[u8], pointers: &[&str]) -> String {
     match text.is_empty() {
         true => "without a reason".to_owned(),
         false => text.chars().take(LONGEST).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_vendors_own_word_means_that_there_is_none() {
+        let refused = |status: StatusCode, body: &'static str| {
+            Err::<(), _>(Failure::new(
+                Kind::Refused { status, body: Bytes::from_static(body.as_bytes()) },
+                body,
+            ))
+        };
+        assert_eq!(Failure::optional(Ok(1)), Ok(Some(1)));
+        assert_eq!(Failure::optional(refused(StatusCode::NOT_FOUND, "{\"error\":\"none\"}")), Ok(None));
+        for other in [
+            refused(StatusCode::NOT_FOUND, "<!DOCTYPE html><html>a proxy's page</html>"),
+            refused(StatusCode::FORBIDDEN, "{}"),
+            Err(Failure::new(Kind::Lost, "no answer in time")),
+        ] {
+            assert!(Failure::optional(other.clone()).is_err(), "{other:?}");
+        }
     }
 }

@@ -4,15 +4,13 @@
 //! own, so that it always comes to an end, and one call at a time for each resource, so that the retry
 //! after such a death finds the result of the first try.
 
-use std::collections::HashMap;
 use std::future::Future;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use contracts::ErrorCode;
 use provider_api::ProviderError;
-
-type Lock = tokio::sync::Mutex<()>;
+use provider_kit::Locks;
 
 /// How much longer than the engine's limit a call may take to end by itself.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -25,7 +23,7 @@ fn too_slow(limit: Duration) -> ProviderError {
 
 #[derive(Default)]
 pub struct Detached {
-    locks: Mutex<HashMap<String, Weak<Lock>>>,
+    locks: Locks<String>,
     busy: Arc<Mutex<Busy>>,
 }
 
@@ -71,7 +69,7 @@ impl Detached {
         T: Send + 'static,
         F: Future<Output = Result<T, ProviderError>> + Send + 'static,
     {
-        let lock = self.lock(urn);
+        let lock = self.locks.of(&urn.to_owned());
         let busy = Arc::clone(&self.busy);
         let task = tokio::spawn(async move {
             let _one_at_a_time = lock.lock().await;
@@ -93,42 +91,19 @@ impl Detached {
 
     /// Waits for the work of a stack whose engine has gone: until then it may still make something.
     pub async fn settled(&self, stack: &str) {
-        self.ended(&format!("urn:pulumi:{stack}::")).await;
+        let of_stack = format!("urn:pulumi:{stack}::");
+        self.locks.idle(|urn| urn.starts_with(&of_stack)).await;
     }
 
     /// Waits for all work that is under way now.
     pub async fn idle(&self) {
-        self.ended("").await;
-    }
-
-    async fn ended(&self, prefix: &str) {
-        let locks: Vec<Arc<Lock>> = match self.locks.lock() {
-            Ok(locks) => {
-                let of_stack = locks.iter().filter(|(urn, _)| urn.starts_with(prefix));
-                of_stack.filter_map(|(_, lock)| lock.upgrade()).collect()
-            }
-            Err(_) => return,
-        };
-        for lock in locks {
-            drop(lock.lock().await);
-        }
+        self.locks.idle(|_| true).await;
     }
 
     /// How long work was under way so far, in sum; time in which several pieces were is counted once.
     pub fn busy(&self) -> Duration {
         let Ok(busy) = self.busy.lock() else { return Duration::ZERO };
         busy.before + busy.since.map(|since| since.elapsed()).unwrap_or_default()
-    }
-
-    fn lock(&self, urn: &str) -> Arc<Lock> {
-        let Ok(mut locks) = self.locks.lock() else { return Arc::default() };
-        locks.retain(|_, lock| lock.strong_count() > 0);
-        if let Some(lock) = locks.get(urn).and_then(Weak::upgrade) {
-            return lock;
-        }
-        let lock = Arc::new(Lock::default());
-        locks.insert(urn.to_owned(), Arc::downgrade(&lock));
-        lock
     }
 }
 

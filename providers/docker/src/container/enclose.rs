@@ -27,7 +27,8 @@ impl Machine<'_> {
 
     /// What makes the same container again.
     pub(super) async fn again(&self, found: &ContainerInspectResponse) -> Result<Inputs> {
-        let inputs = Inputs::of(found).ok_or_else(|| self.missing())?;
-        Ok(Inputs { generation: generation::of(self.engine, found).await?, ..inputs })
+        let mut inputs = Inputs::of(found).ok_or_else(|| self.missing())?;
+        inputs.owned.generation = generation::of(self.engine, found).await?;
+        Ok(inputs)
     }
 }

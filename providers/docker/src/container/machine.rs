@@ -11,7 +11,9 @@ use bollard::query_parameters::{
     StartContainerOptions, StopContainerOptionsBuilder,
 };
 use contracts::ErrorCode;
-use provider_api::{BootFile, Late, ProviderError, Result, RunStatus, RuntimeRef};
+use provider_api::{BootFile, ProviderError, Result, RunStatus, RuntimeRef};
+use provider_kit::{errors, wait};
+use tokio::time::Instant;
 
 use crate::container::spec::{Inputs, backend_port};
 use crate::engine::{Engine, within};
@@ -84,19 +86,16 @@ impl<'a> Machine<'a> {
     /// The container if there is one of ours; an error when it has seen a newer generation.
     pub async fn must_be_newest(&self, ours: u64) -> Result<Option<ContainerInspectResponse>> {
         let Some(found) = self.find().await? else { return Ok(None) };
-        match generation::of(self.engine, &found).await? {
-            theirs if theirs > ours => {
-                Err(ProviderError::fenced(Late::Generation, ("container", &self.name), ours, theirs))
-            }
-            _ => Ok(Some(found)),
-        }
+        let theirs = generation::of(self.engine, &found).await?;
+        names::object(("container", &self.name)).must_be_newest(ours, theirs)?;
+        Ok(Some(found))
     }
 
     /// Makes sure that a container with these inputs exists. One that differs in more than its limits
     /// is replaced; it holds no user data.
     pub async fn ensure(&self, inputs: &Inputs) -> Result<()> {
         for _ in 0..ATTEMPTS {
-            let found = self.must_be_newest(inputs.generation).await?;
+            let found = self.must_be_newest(inputs.owned.generation).await?;
             self.pass().await?;
             if let Some(found) = found {
                 match Inputs::of(&found) {
@@ -133,7 +132,7 @@ impl<'a> Machine<'a> {
     /// Changes limits and generation in place, and all else by another container, which runs only if the one before did.
     /// Returns the port while it runs.
     pub async fn update(&self, inputs: &Inputs, boot: &[BootFile]) -> Result<Option<u16>> {
-        let before = self.must_be_newest(inputs.generation).await?.ok_or_else(|| self.missing())?;
+        let before = self.must_be_newest(inputs.owned.generation).await?.ok_or_else(|| self.missing())?;
         self.ensure(inputs).await?;
         let now = self.find().await?.ok_or_else(|| self.missing())?;
         match (status(&before), status(&now)) {
@@ -143,7 +142,7 @@ impl<'a> Machine<'a> {
     }
 
     async fn limit(&self, found: &ContainerInspectResponse, inputs: &Inputs) -> Result<()> {
-        if generation::of(self.engine, found).await? < inputs.generation {
+        if generation::of(self.engine, found).await? < inputs.owned.generation {
             generation::record(self.engine, &self.runtime, inputs).await?;
         }
         let differs = Inputs::of(found).is_none_or(|existing| !inputs.has_limits_of(&existing));
@@ -266,42 +265,29 @@ impl<'a> Machine<'a> {
         let Some(found) = self.find().await? else { return Ok(()) };
         self.stop(FAREWELL).await?;
         let id = self.id(&found);
-        let deadline = tokio::time::Instant::now() + self.engine.timing.removal;
-        loop {
+        // A conflict is a removal that is already under way.
+        let deadline = Instant::now() + self.engine.timing.removal;
+        let removed = wait::while_refused(deadline, PAUSE, Failure::is_conflict, || async {
             let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
             let removal = |docker: Docker| async move { docker.remove_container(id, Some(options)).await };
-            match self.engine.remove("remove the container", removal).await {
-                Ok(()) | Err(Failure::Absent(_)) => return Ok(()),
-                // Its removal is already under way.
-                Err(Failure::Conflict(_)) if tokio::time::Instant::now() < deadline => {}
-                Err(other) => return Err(other.into()),
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
+            self.engine.remove("remove the container", removal).await
+        });
+        Failure::optional(removed.await).map(drop)
     }
 
     pub fn missing(&self) -> ProviderError {
-        let message = format!("{} has no container on this Docker host", self.runtime.runtime_id);
-        ProviderError::new(ErrorCode::ProviderFailed, message)
-            .with_action("`pilot ws start NAME` makes it again from its stack.")
+        errors::has_no(&self.runtime, "container on this Docker host")
     }
 
     pub fn does_not_run(&self, found: &ContainerInspectResponse) -> ProviderError {
-        let why =
-            found.state.as_ref().and_then(why_it_ended).map(|why| format!(": {why}")).unwrap_or_default();
-        ProviderError::new(
-            ErrorCode::WorkspaceNotReady,
-            format!("the container {} does not run{why}", self.name),
-        )
-        .with_action("Start the workspace.")
+        let why = found.state.as_ref().and_then(why_it_ended);
+        errors::does_not_run(("container", &self.name), why.as_deref())
     }
 
     async fn ended_at_once(&self, found: &ContainerInspectResponse) -> ProviderError {
         let why = found.state.as_ref().and_then(why_it_ended).unwrap_or_else(|| "it does not run".to_owned());
         let tail = logs::tail(self.engine, self.id(found), ERROR_LOG_BYTES).await.unwrap_or_default();
-        let message = format!("the instance ended at once ({why}); its log ends with:\n{}", tail.trim_end());
-        ProviderError::new(ErrorCode::InstanceFailed, message)
-            .with_action("Read the log above; start the workspace again when the cause is gone.")
+        errors::ended_at_once(&why, &tail)
     }
 
     fn id<'f>(&'f self, found: &'f ContainerInspectResponse) -> &'f str {
@@ -310,7 +296,7 @@ impl<'a> Machine<'a> {
 }
 
 /// A container whose removal began or failed can never run again.
-fn is_whole(found: &ContainerInspectResponse) -> bool {
+pub(crate) fn is_whole(found: &ContainerInspectResponse) -> bool {
     let state = found.state.as_ref().and_then(|state| state.status);
     !matches!(state, Some(ContainerStateStatusEnum::DEAD | ContainerStateStatusEnum::REMOVING))
 }

@@ -6,12 +6,12 @@ use bollard::models::{
     ContainerCreateBody, ContainerInspectResponse, ContainerUpdateBody, HostConfig, Mount, MountType,
     PortBinding, RestartPolicy, RestartPolicyNameEnum,
 };
+use contracts::boot::{HOME, USER};
 use contracts::network::network;
-use contracts::{InstallationId, RuntimeId};
-use provider_api::RuntimeRef;
+use provider_kit::inputs::{Git, Owned};
+use provider_kit::instance::{self, Ports};
 use serde::{Deserialize, Serialize};
 
-use crate::boot::{HOME, USER};
 use crate::engine::Engine;
 use crate::placement::{MIB, Need};
 use crate::{logs, names};
@@ -25,37 +25,26 @@ const TMP: &str = "rw,exec,nosuid,nodev,size=512m,mode=1777";
 const CPU_PERIOD: i64 = 100_000;
 const QUOTA_PER_MILLI: i64 = CPU_PERIOD / 1000;
 
-const GIT_URL: &str = "PILOT_GIT_URL";
-const GIT_REF: &str = "PILOT_GIT_REF";
-
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Inputs {
-    pub runtime_id: RuntimeId,
-    pub installation: InstallationId,
-    pub generation: u64,
+    #[serde(flatten)]
+    pub owned: Owned,
     pub image: String,
     pub network: String,
     pub volume: String,
     pub memory_mib: i64,
     pub cpu_millis: i64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub git_url: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub git_ref: Option<String>,
+    #[serde(flatten)]
+    pub git: Git,
 }
 
 impl Inputs {
-    pub fn runtime(&self) -> RuntimeRef {
-        RuntimeRef::new(self.runtime_id.clone(), self.installation.clone())
-    }
-
     /// The inputs that would make this container; `None` when it is not one of Pilot's.
     pub fn of(found: &ContainerInspectResponse) -> Option<Self> {
         let config = found.config.as_ref()?;
         let host = found.host_config.as_ref()?;
         let labels = config.labels.as_ref()?;
-        let owner = names::owner(labels)?;
         let env = |name: &str| {
             let entry =
                 config.env.iter().flatten().find_map(|entry| entry.strip_prefix(name)?.strip_prefix('='));
@@ -63,24 +52,21 @@ impl Inputs {
         };
         let volume = found.mounts.iter().flatten().find(|mount| mount.destination.as_deref() == Some(HOME));
         Some(Self {
-            runtime_id: owner.runtime_id,
-            installation: owner.installation,
-            generation: names::generation(labels),
+            owned: Owned::new(names::owner(labels)?, names::generation(labels)),
             image: config.image.clone()?,
             network: host.network_mode.clone()?,
             volume: volume.and_then(|mount| mount.name.clone()).unwrap_or_default(),
             memory_mib: host.memory.unwrap_or_default() / MIB,
             cpu_millis: host.cpu_quota.unwrap_or_default() / QUOTA_PER_MILLI,
-            git_url: env(GIT_URL),
-            git_ref: env(GIT_REF),
+            git: instance::git(env),
         })
     }
 
     /// Whether the container can be kept, limits aside.
     pub fn fits(&self, found: &Inputs) -> bool {
-        let same_limits =
-            |inputs: &Inputs| Inputs { generation: 0, memory_mib: 0, cpu_millis: 0, ..inputs.clone() };
-        same_limits(self) == same_limits(found)
+        let (owned, memory_mib, cpu_millis) = (self.owned.clone(), self.memory_mib, self.cpu_millis);
+        let is_its = owned.runtime().is(&found.owned.runtime());
+        is_its && *self == Inputs { owned, memory_mib, cpu_millis, ..found.clone() }
     }
 
     pub fn has_limits_of(&self, found: &Inputs) -> bool {
@@ -93,7 +79,7 @@ impl Inputs {
 
     /// Whose it is, and what it takes.
     pub fn labels(&self, fence: Option<u64>) -> HashMap<String, String> {
-        let mut labels = names::labels(&self.runtime().under(fence), self.generation);
+        let mut labels = names::labels(&self.owned.runtime().under(fence), self.owned.generation);
         labels.extend(names::need_labels(self.need()));
         labels
     }
@@ -114,21 +100,12 @@ impl Inputs {
         oci_runtime: Option<String>,
         fence: Option<u64>,
     ) -> ContainerCreateBody {
-        let ports = &network().instance;
-        let mut env = vec![
-            format!("HOME={HOME}"),
-            format!("PILOT_INSTALLATION={}", self.installation),
-            format!("PILOT_RUNTIME={}", self.runtime_id),
-            format!("PILOT_GENERATION={}", self.generation),
-            format!("PILOT_LISTEN=0.0.0.0:{}", ports.backend),
-            format!("PILOT_OPENCODE_PORT={}", ports.opencode),
-        ];
-        env.extend(self.git_url.as_ref().map(|url| format!("{GIT_URL}={url}")));
-        env.extend(self.git_ref.as_ref().map(|reference| format!("{GIT_REF}={reference}")));
+        let mut env = instance::variables(&self.owned.runtime(), &self.git, Ports::inside());
+        env.extend([("HOME", HOME.to_owned()), (instance::GENERATION, self.owned.generation.to_string())]);
         ContainerCreateBody {
             image: Some(self.image.clone()),
             user: Some(format!("{USER}:{USER}")),
-            env: Some(env),
+            env: Some(env.into_iter().map(|(name, value)| format!("{name}={value}")).collect()),
             labels: Some(self.labels(fence)),
             exposed_ports: Some(vec![backend_port()]),
             host_config: Some(engine.confinement.apply(self.host_config(engine), oci_runtime)),

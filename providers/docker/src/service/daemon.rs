@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum};
+use bollard::models::ContainerInspectResponse;
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, RemoveContainerOptionsBuilder, StartContainerOptions,
     StopContainerOptionsBuilder,
 };
 use contracts::ErrorCode;
 use provider_api::{ProviderError, Result, RunStatus};
+use provider_kit::wait;
 use tokio::time::Instant;
 
 use super::health::Health;
@@ -56,7 +57,7 @@ impl Daemon<'_> {
         for _ in 0..ATTEMPTS {
             if let Some(found) = self.find().await? {
                 let same = Inputs::of(&found).as_ref() == Some(self.inputs);
-                if same && found.image.as_ref() == Some(&image) && is_whole(&found) {
+                if same && found.image.as_ref() == Some(&image) && container::is_whole(&found) {
                     return Ok(());
                 }
                 self.remove(&found).await?;
@@ -164,17 +165,13 @@ impl Daemon<'_> {
             let stop = patient.stop_container(id(found), Some(options));
             Failure::optional(within(limit, "stop the service", stop).await)?;
         }
-        let deadline = Instant::now() + REMOVAL;
-        loop {
+        // A conflict is a removal that is already under way.
+        let removed = wait::while_refused(Instant::now() + REMOVAL, PAUSE, Failure::is_conflict, || async {
             let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
             let removal = docker.remove_container(id(found), Some(options));
-            match self.engine.ask("remove the service's container", removal).await {
-                Ok(()) | Err(Failure::Absent(_)) => return Ok(()),
-                // Its removal is already under way.
-                Err(Failure::Conflict(_)) if Instant::now() < deadline => tokio::time::sleep(PAUSE).await,
-                Err(other) => return Err(other.into()),
-            }
-        }
+            self.engine.ask("remove the service's container", removal).await
+        });
+        Failure::optional(removed.await).map(drop)
     }
 
     fn missing(&self) -> ProviderError {
@@ -205,10 +202,4 @@ fn id(found: &ContainerInspectResponse) -> &str {
 /// Docker says of what waits for its next start that it runs.
 fn is_restarting(found: &ContainerInspectResponse) -> bool {
     found.state.as_ref().is_some_and(|state| state.restarting == Some(true))
-}
-
-/// A container whose removal began or failed can never run again.
-fn is_whole(found: &ContainerInspectResponse) -> bool {
-    let state = found.state.as_ref().and_then(|state| state.status);
-    !matches!(state, Some(ContainerStateStatusEnum::DEAD | ContainerStateStatusEnum::REMOVING))
 }

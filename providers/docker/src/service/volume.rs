@@ -73,8 +73,7 @@ impl Resource for ServiceVolumeResource {
 
     async fn read(&self, request: ReadRequest) -> Result<Option<ReadState>> {
         let Some(found) = self.find(&request.id).await? else { return Ok(None) };
-        if !request.inputs.is_empty() {
-            let known: Inputs = parse(&request.inputs)?;
+        if let Some(known) = request.known::<Inputs>()? {
             labels::must_own("volume", &request.id, &found.labels, &known.owner)?;
         }
         let Some(owner) = labels::owner(&found.labels).cloned() else { return Ok(None) };

@@ -77,7 +77,7 @@ impl Drop for Instance {
 
 /// `None` when the labels do not say who it is.
 fn app(labels: &Labels, home: &Files) -> Option<Router> {
-    let owner = crate::owner::Owner::of(labels)?.runtime;
+    let owner = crate::owner::of(labels)?.runtime;
     let text = |path: &str| home.get(path).map(|content| String::from_utf8_lossy(content).trim().to_owned());
     let installation = Some(&owner.installation);
     let verifier = match text(GATEWAY_KEY) {

@@ -43,7 +43,7 @@ impl Client {
 
     /// Machines of a runtime, whatever their installation.
     pub async fn machines(&self, app: &str, runtime: &RuntimeRef) -> Answer<Vec<wire::Machine>> {
-        let key = format!("metadata.{}", names::RUNTIME);
+        let key = format!("metadata.{}", names::LABELS.runtime);
         let call = Call::get(format!("/v1/apps/{app}/machines")).query(key, runtime.runtime_id.as_str());
         self.read(call, "machine_list", app).await
     }

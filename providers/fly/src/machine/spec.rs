@@ -1,20 +1,15 @@
 //! From inputs to what Fly is asked for, and back. Pure.
 
-use std::collections::BTreeMap;
-
-use contracts::network::network;
+use contracts::boot::{HOME, USER};
+use provider_kit::inputs::{Git, Owned};
+use provider_kit::instance::{self, Ports};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::boot::{Delivery, HOME};
-use crate::owned::Owned;
+use crate::boot::Delivery;
 use crate::settings::Reach;
 use crate::{names, wire};
 
-const GIT_URL: &str = "PILOT_GIT_URL";
-const GIT_REF: &str = "PILOT_GIT_REF";
-/// The instance's user in the image.
-const USER: &str = "1000";
 /// How long the instance's init may take to end its children.
 const GRACE: &str = "10s";
 
@@ -32,10 +27,8 @@ pub(crate) struct Inputs {
     /// `None` in programs that were written before it was an input; then the setting says it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reach: Option<Reach>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub git_url: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub git_ref: Option<String>,
+    #[serde(flatten)]
+    pub git: Git,
 }
 
 impl Inputs {
@@ -44,7 +37,7 @@ impl Inputs {
         let config = machine.config()?;
         let owner = names::owner(&config.metadata)?;
         Some(Self {
-            owned: Owned::of(owner, names::generation(&config.metadata)),
+            owned: Owned::new(owner, names::generation(&config.metadata)),
             app: app.to_owned(),
             region: machine.region.clone(),
             image: declared_image(&config),
@@ -52,8 +45,7 @@ impl Inputs {
             cpus: config.guest.cpus,
             memory_mib: config.guest.memory_mb,
             reach: reach_of(&config.services),
-            git_url: config.env.get(GIT_URL).cloned(),
-            git_ref: config.env.get(GIT_REF).cloned(),
+            git: instance::git(|name| config.env.get(name).cloned()),
         })
     }
 
@@ -64,24 +56,16 @@ impl Inputs {
 
     /// What creates or updates the machine; `usual` is how machines are reached whose inputs do not say it.
     pub fn body(&self, delivery: &Delivery, usual: Reach, fence: Option<u64>) -> Value {
-        let (ports, reach) = (&network().instance, self.reach.unwrap_or(usual));
-        let mut env = BTreeMap::from([
-            ("HOME", HOME.to_owned()),
-            ("PILOT_INSTALLATION", self.owned.installation.to_string()),
-            ("PILOT_RUNTIME", self.owned.runtime_id.to_string()),
-            ("PILOT_USER", USER.to_owned()),
-            ("PILOT_LISTEN", format!("0.0.0.0:{}", ports.backend)),
-            ("PILOT_OPENCODE_PORT", ports.opencode.to_string()),
-        ]);
-        env.extend(self.git_url.clone().map(|url| (GIT_URL, url)));
-        env.extend(self.git_ref.clone().map(|reference| (GIT_REF, reference)));
+        let (ports, reach) = (Ports::inside(), self.reach.unwrap_or(usual));
+        let mut env = instance::variables(&self.owned.runtime(), &self.git, ports);
+        env.extend([("HOME", HOME.to_owned()), ("PILOT_USER", USER.to_string())]);
         let config = json!({
             "image": self.image,
             "guest": {"cpu_kind": "shared", "cpus": self.cpus, "memory_mb": self.memory_mib},
             "env": env,
             "metadata": names::metadata(&self.owned.runtime().under(fence), self.owned.generation),
             "mounts": [{"volume": self.volume, "path": HOME}],
-            "services": services(reach, ports.backend),
+            "services": services(reach, ports.backend.port()),
             "files": delivery.files,
             // Secrets are files here; the environment is shown to everything that an agent starts. A new
             // volume and the files in it are root's, so the init begins as root and goes on as `PILOT_USER`.

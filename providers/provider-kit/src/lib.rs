@@ -1,0 +1,25 @@
+//! What every provider module would write in the same way, so that a module holds only what is its vendor's.
+//!
+//! - [`owner`] says whose an object is by its labels, and refuses in words what may not be touched.
+//! - [`inputs`] are those that every resource has, as a type, as properties of a schema and in a declaration.
+//! - [`offer`] finds the size and the region that are meant.
+//! - [`boot`] reads the files that a boot brings, and refuses what would leave the home.
+//! - [`instance`] is what an instance is told by its environment.
+//! - [`errors`] are the words for what happens at every vendor: gone, not running, ended at once.
+//! - [`Locks`] let one call at a time work on a thing, within this program.
+//! - [`wait`] asks again until something is there, or until a refusal has passed.
+//!
+//! The promises themselves are in `provider-api`; a module may keep them without this crate.
+
+#![warn(missing_docs)]
+
+pub mod boot;
+pub mod errors;
+pub mod inputs;
+pub mod instance;
+mod locks;
+pub mod offer;
+pub mod owner;
+pub mod wait;
+
+pub use locks::Locks;
