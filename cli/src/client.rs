@@ -1,5 +1,6 @@
 //! The lifecycle API and the gateway's login links, as typed calls. Every failure is a problem.
 
+mod exec;
 mod failure;
 
 use std::path::{Path, PathBuf};
@@ -89,17 +90,7 @@ pub enum Change {
 
 impl Client {
     pub fn new(target: Target, token: Option<String>) -> Result<Self, Problem> {
-        let mut http = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(SILENCE);
-        if let Some(path) = &target.ca {
-            http = http.tls_certs_only(authorities(path)?);
-        }
-        let http = http.build().map_err(|error| {
-            Problem::new(ErrorCode::Internal, format!("No HTTP client could be made: {}.", innermost(&error)))
-        })?;
+        let http = http(&target, SILENCE)?;
         Ok(Self { http, target, token })
     }
 
@@ -351,6 +342,11 @@ impl Client {
     async fn send(&self, request: RequestBuilder, to: &Url) -> Result<Response, Problem> {
         let request = request.header(headers::REQUEST_ID, headers::new_request_id());
         let response = request.send().await.map_err(|error| unreachable(to, &self.target, &error))?;
+        self.accepted(response, to).await
+    }
+
+    /// An answer that is no refusal.
+    async fn accepted(&self, response: Response, to: &Url) -> Result<Response, Problem> {
         if response.status().is_success() {
             return Ok(response);
         }
@@ -373,6 +369,21 @@ impl Client {
             false => unreachable(from, &self.target, &error),
         })
     }
+}
+
+/// What sends requests to a server that may be silent for so long.
+fn http(target: &Target, silence: Duration) -> Result<reqwest::Client, Problem> {
+    let mut http = reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .read_timeout(silence);
+    if let Some(path) = &target.ca {
+        http = http.tls_certs_only(authorities(path)?);
+    }
+    http.build().map_err(|error| {
+        Problem::new(ErrorCode::Internal, format!("No HTTP client could be made: {}.", innermost(&error)))
+    })
 }
 
 fn join(base: &Url, path: &str) -> String {

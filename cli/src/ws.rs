@@ -1,5 +1,6 @@
 //! `pilot ws`: workspaces.
 
+mod exec;
 mod logs;
 mod several;
 mod show;
@@ -53,6 +54,7 @@ pub async fn run(ws: Ws, folders: &Folders, ui: &mut Ui) -> Result<Outcome, Prob
             finish(&client, &accepted, no_wait, ui).await
         }
         WsCommand::Logs(it) => logs::run(&client, &it, ui).await,
+        WsCommand::Exec(it) => exec::run(&client, it, ui).await,
         WsCommand::Open { slug, browser } => open(&client, &parse(&slug)?, browser, ui).await,
     }
 }

@@ -7,6 +7,7 @@ pub mod endpoint;
 pub mod identity;
 pub mod ids;
 
+pub mod exec;
 pub mod operation;
 pub mod plan;
 pub mod rollout;

@@ -1,10 +1,14 @@
 //! What can be typed after `pilot ws`.
 
+mod reach;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use clap::{Subcommand, ValueEnum};
 use contracts::workspace::Observed;
+
+pub use reach::Exec;
 
 use super::{Connection, one_of, time};
 
@@ -79,6 +83,9 @@ pub enum WsCommand {
     },
     /// Show the end of an instance's log, and with -f what comes after it
     Logs(Logs),
+    /// Run a program in a workspace's instance, through its provider: also when nothing in the instance answers
+    #[command(after_help = reach::EXEC_EXAMPLES)]
+    Exec(Exec),
     /// Print a fresh link that logs one browser in; it works once, for ten minutes
     Open {
         /// The workspace's name, as `pilot ws ls` shows it

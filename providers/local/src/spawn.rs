@@ -1,5 +1,6 @@
 //! Starts an instance's init so that it outlives the program that started it.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -32,8 +33,31 @@ pub(crate) fn start(
     let log = open_log(layout, definition)?;
     let errors =
         log.try_clone().map_err(|error| unusable("use", &layout.log(&definition.runtime), &error))?;
+    let mut command = inside(config, layout, definition, &config.instance_binary);
+    command.stdout(log).stderr(errors);
+    let mut child = command.spawn().map_err(|error| not_started(&config.instance_binary, &error))?;
+
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, definition.port));
+    let deadline = Instant::now() + FIRST_LOOK;
+    while Instant::now() < deadline {
+        match child.try_wait() {
+            Ok(Some(status)) => return Ok(Err(status)),
+            Ok(None) if TcpStream::connect(address).is_ok() => break,
+            _ => std::thread::sleep(Duration::from_millis(5)),
+        }
+    }
+    Ok(Ok(child))
+}
+
+/// A program as part of an instance: with its environment, which has the labels of its process tree, and in its home.
+pub(crate) fn inside(
+    config: &LocalConfig,
+    layout: &Layout,
+    definition: &Definition,
+    program: impl AsRef<OsStr>,
+) -> Command {
     let home = layout.home(&definition.runtime);
-    let mut command = Command::new(&config.instance_binary);
+    let mut command = Command::new(program);
     // Nothing of Pilot's own environment reaches the instance, it may hold secrets.
     command.env_clear();
     command.env("PATH", std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into()));
@@ -47,19 +71,8 @@ pub(crate) fn start(
     command.env("PILOT_OPENCODE_BIN", &config.opencode_binary);
     command.envs(definition.git_url.as_ref().map(|url| ("PILOT_GIT_URL", url)));
     command.envs(definition.git_ref.as_ref().map(|reference| ("PILOT_GIT_REF", reference)));
-    command.current_dir(&home).stdin(Stdio::null()).stdout(log).stderr(errors);
-    let mut child = command.spawn().map_err(|error| not_started(&config.instance_binary, &error))?;
-
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, definition.port));
-    let deadline = Instant::now() + FIRST_LOOK;
-    while Instant::now() < deadline {
-        match child.try_wait() {
-            Ok(Some(status)) => return Ok(Err(status)),
-            Ok(None) if TcpStream::connect(address).is_ok() => break,
-            _ => std::thread::sleep(Duration::from_millis(5)),
-        }
-    }
-    Ok(Ok(child))
+    command.current_dir(&home).stdin(Stdio::null());
+    command
 }
 
 /// Whether a program is there and may be run.

@@ -14,9 +14,10 @@
 
 #![warn(missing_docs)]
 
+mod captured;
 #[cfg(feature = "conformance")]
 pub mod conformance;
-pub mod declare;
+mod declare;
 pub mod error;
 pub mod fence;
 pub mod lifecycle;
@@ -26,6 +27,7 @@ pub mod schema;
 pub mod settings;
 pub mod site;
 
+pub use captured::Captured;
 pub use declare::{Declaration, Declared, Expr};
 pub use error::{Late, Outcome, ProviderError, Result};
 pub use lifecycle::{

@@ -18,6 +18,7 @@ mod cut_off;
 mod dashboard;
 mod deletion;
 mod elsewhere;
+mod exec;
 mod fake_cloud;
 mod faults;
 mod interrupted;
