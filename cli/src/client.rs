@@ -2,6 +2,7 @@
 
 mod exec;
 mod failure;
+mod ssh;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -97,6 +98,11 @@ impl Client {
     /// Whether it is on this machine.
     pub fn is_here(&self) -> bool {
         is_loopback(&self.target.server)
+    }
+
+    /// Where it is.
+    pub fn at(&self) -> &Url {
+        &self.target.server
     }
 
     /// The context that it is from.
@@ -307,16 +313,20 @@ impl Client {
     }
 
     pub async fn login_link(&self, slug: &Slug) -> Result<LoginLink, Problem> {
-        let gateway = self.target.gateway.as_ref().ok_or_else(|| {
-            Problem::new(ErrorCode::BadRequest, format!("The gateway of {} is not known.", self.server()))
-                .with_action(
-                    "Name it with --gateway or PILOT_GATEWAY, or for good: `pilot login URL --gateway URL`.",
-                )
-        })?;
+        let gateway = self.gateway()?;
         let request = self.http.post(join(gateway, "/api/auth/links"));
         let request = request.json(&serde_json::json!({ "slug": slug })).timeout(ANSWER_TIMEOUT);
         let response = self.send(self.authorized(request), gateway).await?;
         self.read(response, gateway).await
+    }
+
+    fn gateway(&self) -> Result<&Url, Problem> {
+        self.target.gateway.as_ref().ok_or_else(|| {
+            Problem::new(ErrorCode::BadRequest, format!("The gateway of {} is not known.", self.server()))
+                .with_action(
+                    "Name it with --gateway or PILOT_GATEWAY, or for good: `pilot login URL --gateway URL`.",
+                )
+        })
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Problem> {

@@ -11,6 +11,7 @@ pub mod exec;
 pub mod operation;
 pub mod plan;
 pub mod rollout;
+pub mod ssh;
 pub mod stack;
 pub mod stray;
 pub mod usage;

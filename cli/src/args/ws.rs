@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Subcommand, ValueEnum};
 use contracts::workspace::Observed;
 
-pub use reach::Exec;
+pub use reach::{Exec, Ssh, SshConfig};
 
 use super::{Connection, one_of, time};
 
@@ -86,6 +86,12 @@ pub enum WsCommand {
     /// Run a program in a workspace's instance, through its provider: also when nothing in the instance answers
     #[command(after_help = reach::EXEC_EXAMPLES)]
     Exec(Exec),
+    /// Log in to a workspace's instance with this machine's `ssh`, also while OpenCode in it does not work
+    #[command(after_help = reach::SSH_EXAMPLES)]
+    Ssh(Ssh),
+    /// Print an entry for ssh's own configuration for each workspace, so that ssh, scp and editors reach them as NAME.pilot
+    #[command(after_help = reach::SSH_CONFIG_EXAMPLES)]
+    SshConfig(SshConfig),
     /// Print a fresh link that logs one browser in; it works once, for ten minutes
     Open {
         /// The workspace's name, as `pilot ws ls` shows it
