@@ -5,6 +5,7 @@
 //! first use and stays with the home.
 
 mod host_key;
+mod input;
 mod text;
 
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -18,14 +19,14 @@ use async_trait::async_trait;
 use backend::{SshConnection, SshServer};
 use contracts::ssh::{PublicKey, STATE_FOLDER, SshInfo};
 use contracts::{ErrorCode, Problem};
-use rustix::process::{Pid, Signal, geteuid, kill_process};
+use rustix::process::{Signal, geteuid, kill_process};
 use tokio::io::AsyncReadExt as _;
 use tokio::process::Command;
 use tokio::sync::{OnceCell, oneshot};
 use tokio::time::timeout;
 
 use crate::children::{Children, Owned};
-use crate::proc_table;
+use input::{Input, below};
 
 /// Where system programs are, beside what PATH says: an ordinary user's has them not.
 const SYSTEM: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/sbin"];
@@ -137,12 +138,12 @@ impl SshServer for Sshd {
             Problem::new(ErrorCode::Internal, format!("{} cannot be started: {error}", sshd.display()))
         })?;
         let (input, output) = (owned.child.stdin.take(), owned.child.stdout.take());
-        let (Some(input), Some(output)) = (input, output) else {
+        let (Some(input), Some(output), Some(id)) = (input, output, owned.child.id()) else {
             return Err(Problem::new(ErrorCode::Internal, "the SSH server has no input or no output"));
         };
         let (alive, gone) = oneshot::channel();
         tokio::spawn(tend(owned, gone, folder));
-        Ok(SshConnection { info, input: Box::new(input), output: Box::new(output), alive })
+        Ok(SshConnection { info, input: Box::new(Input::new(input, id)), output: Box::new(output), alive })
     }
 }
 
@@ -179,26 +180,15 @@ async fn tend(mut owned: Owned, gone: oneshot::Receiver<()>, _folder: Folder) {
     }
 }
 
-/// As if a telephone line was hung up: all that the session has begun is told so, and what does not end for it with the server is
-/// killed. What has made itself a child of the init (`nohup ... &`, tmux, an editor's server) is the instance's by now.
+/// Its input has ended, and its session was hung up with that. What is still below it after the grace is killed.
 async fn end(owned: &mut Owned) {
-    for pid in below(owned) {
-        let _ = kill_process(pid, Signal::HUP);
-    }
-    // Its input has ended already.
     if timeout(GRACE, owned.wait()).await.is_err() {
-        for pid in below(owned) {
+        for pid in owned.child.id().map(below).unwrap_or_default() {
             let _ = kill_process(pid, Signal::KILL);
         }
         owned.kill_group();
         let _ = owned.wait().await;
     }
-}
-
-fn below(owned: &Owned) -> Vec<Pid> {
-    let Some(id) = owned.child.id().and_then(|id| i32::try_from(id).ok()) else { return Vec::new() };
-    let table = proc_table::read();
-    proc_table::descendants(&table, id).iter().filter_map(|process| Pid::from_raw(process.pid)).collect()
 }
 
 fn find(program: &str) -> Option<PathBuf> {
