@@ -3,8 +3,9 @@
 mod exec;
 mod failure;
 mod ssh;
+mod transport;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use contracts::operation::{Operation, OperationList, OperationState};
@@ -19,15 +20,15 @@ use contracts::workspace::{
     WorkspaceList,
 };
 use contracts::{ErrorCode, OperationId, Problem, RolloutId, Slug, WorkspaceRef, headers};
-use reqwest::{Certificate, Method, RequestBuilder, Response};
+use reqwest::{Method, RequestBuilder, Response};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::connection::is_loopback;
 use failure::{innermost, not_pilot, refused_token, unreachable};
+use transport::http;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// A preview runs the engine.
 const PREVIEW_TIMEOUT: Duration = Duration::from_secs(180);
@@ -381,31 +382,6 @@ impl Client {
     }
 }
 
-/// What sends requests to a server that may be silent for so long.
-fn http(target: &Target, silence: Duration) -> Result<reqwest::Client, Problem> {
-    let mut http = reqwest::Client::builder()
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(CONNECT_TIMEOUT)
-        .read_timeout(silence);
-    if let Some(path) = &target.ca {
-        http = http.tls_certs_only(authorities(path)?);
-    }
-    http.build().map_err(|error| {
-        Problem::new(ErrorCode::Internal, format!("No HTTP client could be made: {}.", innermost(&error)))
-    })
-}
-
 fn join(base: &Url, path: &str) -> String {
     format!("{}{path}", base.as_str().trim_end_matches('/'))
-}
-
-fn authorities(path: &Path) -> Result<Vec<Certificate>, Problem> {
-    let refuse = |why: String| {
-        Problem::new(ErrorCode::BadRequest, format!("{} is not used: {why}.", path.display()))
-            .with_action("Name a file with certificates in PEM with --ca.")
-    };
-    let bytes = std::fs::read(path).map_err(|error| refuse(error.to_string()))?;
-    let found = Certificate::from_pem_bundle(&bytes).map_err(|error| refuse(innermost(&error)))?;
-    if found.is_empty() { Err(refuse("it has no certificate".to_owned())) } else { Ok(found) }
 }

@@ -6,7 +6,8 @@ use contracts::exec::{Exec, Executed, USUAL_TIMEOUT_SECONDS};
 use contracts::{Problem, WorkspaceRef, headers};
 
 use super::failure::unreachable;
-use super::{ANSWER_TIMEOUT, Client, http, join};
+use super::transport::http;
+use super::{ANSWER_TIMEOUT, Client, join};
 
 impl Client {
     pub async fn exec(&self, name: &WorkspaceRef, wanted: &Exec) -> Result<Executed, Problem> {
