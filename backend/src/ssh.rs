@@ -101,7 +101,7 @@ async fn connected(mut request: Request, connection: SshConnection, _slot: Owned
 /// The answer to the client's nonce.
 fn handshake(headers: &HeaderMap) -> Result<HeaderValue, Problem> {
     let refuse = |why: &str| {
-        Problem::new(ErrorCode::BadRequest, why).with_action("`pilot ws ssh` opens it as it has to be")
+        Problem::new(ErrorCode::BadRequest, why).with_action("`pilot ws ssh NAME` opens it as it has to be")
     };
     if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
         return Err(refuse("the WebSocket is not of version 13"));
@@ -115,7 +115,7 @@ fn handshake(headers: &HeaderMap) -> Result<HeaderValue, Problem> {
 fn key(headers: &HeaderMap) -> Result<PublicKey, Problem> {
     let refuse = |why: String| {
         Problem::new(ErrorCode::BadRequest, why)
-            .with_action("`pilot ws ssh` makes a key of its own and sends its public part")
+            .with_action("`pilot ws ssh NAME` makes a key of its own and sends its public part")
     };
     let mut all = headers.get_all(KEY).iter();
     match (all.next(), all.next()) {

@@ -218,5 +218,5 @@ fn unusable(path: &Path, error: &io::Error) -> Problem {
         _ => ErrorCode::Internal,
     };
     Problem::new(code, format!("{} cannot be used for SSH: {error}", path.display()))
-        .with_action("`pilot ws exec` runs commands without it")
+        .with_action("`pilot ws exec NAME -- COMMAND` runs commands without it")
 }

@@ -16,7 +16,7 @@ Examples:
 
 It runs as the instance's user, in the home, without a terminal and without input. Its exit code is that of this command;
 where Pilot itself fails, an error on stderr says so. It is never run twice by itself: after an error that says that it may
-have run, look first. Of each stream 1 MiB is kept. For a terminal, files and ports: `pilot ws ssh`.";
+have run, look first. Of each stream 1 MiB is kept. For a terminal, files and ports: `pilot ws ssh NAME`.";
 
 #[derive(Debug, clap::Args)]
 pub struct Exec {
