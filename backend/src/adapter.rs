@@ -6,6 +6,8 @@ use contracts::identity::{RuntimeCapabilities, RuntimeHealth, RuntimeIdentity};
 use http::{Request, Response};
 use proxy::Body;
 
+use crate::ssh::SshServer;
+
 /// A running OpenCode, real or pretended. Calls may come at any time, also before it is up.
 #[async_trait]
 pub trait RuntimeAdapter: Send + Sync {
@@ -20,6 +22,11 @@ pub trait RuntimeAdapter: Send + Sync {
     /// Where a person who opens the UI's address wants to be: the page of this instance's workspace.
     /// OpenCode's own start page knows no project until one is added by hand.
     fn landing(&self) -> Option<String> {
+        None
+    }
+
+    /// What begins SSH servers, where the instance has that.
+    fn ssh(&self) -> Option<&dyn SshServer> {
         None
     }
 

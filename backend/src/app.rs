@@ -22,6 +22,7 @@ use serde::Serialize;
 use crate::adapter::RuntimeAdapter;
 use crate::assertion::Verifier;
 use crate::routes::{self, Route};
+use crate::ssh::{Asked, Ssh};
 
 mod trace;
 
@@ -31,11 +32,12 @@ const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("2");
 struct Instance {
     adapter: Arc<dyn RuntimeAdapter>,
     verifier: Verifier,
+    ssh: Ssh,
 }
 
 /// Every route of an instance.
 pub fn app(adapter: Arc<dyn RuntimeAdapter>, verifier: Verifier) -> Router {
-    let instance = Arc::new(Instance { adapter, verifier });
+    let instance = Arc::new(Instance { adapter, verifier, ssh: Ssh::default() });
     Router::new()
         .route("/health", get(health).fallback(only_get))
         .fallback(guarded)
@@ -89,6 +91,13 @@ async fn api(instance: &Instance, request: Request) -> Result<Response, Problem>
         Route::Capabilities => {
             Err(Problem::new(ErrorCode::MethodNotAllowed, "/api/capabilities answers GET only"))
         }
+        Route::Ssh => match instance.adapter.ssh() {
+            Some(server) => match instance.ssh.serve(server, request).await? {
+                Asked::Info(info) => Ok(json(StatusCode::OK, &info)),
+                Asked::Connection(response) => Ok(response),
+            },
+            None => Err(unsupported("ssh")),
+        },
         Route::Unsupported(name) => Err(unsupported(name)),
         Route::OpenCode => {
             let target = with_query(path, uri.query());

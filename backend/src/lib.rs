@@ -11,6 +11,7 @@ mod assertion;
 
 mod path;
 mod routes;
+mod ssh;
 
 mod adapter;
 mod local;
@@ -22,6 +23,7 @@ pub use app::app;
 pub use assertion::{Refusal, Verifier};
 pub use local::{LocalAdapter, OpenCodeTarget};
 pub use mock::MockAdapter;
+pub use ssh::{SshConnection, SshServer};
 pub use status::Status;
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! it is not there. Starting and stopping OpenCode is the init's part, told through [`Status`].
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,6 +18,7 @@ use proxy::{Body, ForwardError, Forwarder, Target};
 use tokio::sync::watch;
 
 use crate::adapter::RuntimeAdapter;
+use crate::ssh::SshServer;
 use crate::status::Status;
 
 /// How long a request waits for OpenCode before it is told to come again.
@@ -65,11 +67,12 @@ pub struct LocalAdapter {
     forwarder: Forwarder,
     hold: Duration,
     landing: Option<String>,
+    ssh: Option<Arc<dyn SshServer>>,
 }
 
 impl LocalAdapter {
     pub fn new(identity: RuntimeIdentity, target: OpenCodeTarget, status: watch::Receiver<Status>) -> Self {
-        Self { identity, target, status, forwarder: Forwarder::new(), hold: HOLD, landing: None }
+        Self { identity, target, status, forwarder: Forwarder::new(), hold: HOLD, landing: None, ssh: None }
     }
 
     /// Another limit for how long a request waits for OpenCode.
@@ -82,6 +85,12 @@ impl LocalAdapter {
     pub fn with_workspace(mut self, folder: &Path) -> Self {
         let name = URL_SAFE_NO_PAD.encode(folder.as_os_str().as_encoded_bytes());
         self.landing = Some(format!("/{name}/session"));
+        self
+    }
+
+    /// SSH is served by this.
+    pub fn with_ssh(mut self, ssh: Arc<dyn SshServer>) -> Self {
+        self.ssh = Some(ssh);
         self
     }
 
@@ -119,6 +128,10 @@ impl RuntimeAdapter for LocalAdapter {
 
     fn landing(&self) -> Option<String> {
         self.landing.clone()
+    }
+
+    fn ssh(&self) -> Option<&dyn SshServer> {
+        self.ssh.as_deref()
     }
 
     async fn capabilities(&self) -> RuntimeCapabilities {

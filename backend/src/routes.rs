@@ -9,6 +9,8 @@ use crate::path;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Route {
     Capabilities,
+    /// A connection to an SSH server, or what there is to know before one.
+    Ssh,
     /// The name of a capability that this instance does not have.
     Unsupported(&'static str),
     /// OpenCode's v1 API. The path without `/api` goes on unchanged.
@@ -69,6 +71,7 @@ pub(crate) fn route(path: &str) -> Route {
     };
     match segments.as_slice() {
         ["capabilities"] => Route::Capabilities,
+        ["ssh"] => Route::Ssh,
         ["terminal", ..] => Route::Unsupported("terminal"),
         ["fs", ..] => Route::Unsupported("fs"),
         ["git", ..] => Route::Unsupported("git"),

@@ -33,7 +33,9 @@ pub use rollout::{Rollout, RolloutCommand};
 pub use serve::{LogFormat, Repair, Role, Serve};
 pub use stack::{Stack, StackCommand};
 pub use usage::Usage;
-pub use ws::{Change, Create, Goal, List, Logs, Remove, Several, Update, Wait, Ws, WsCommand};
+pub use ws::{
+    Change, Create, Exec, Goal, List, Logs, Remove, Several, Ssh, SshConfig, Update, Wait, Ws, WsCommand,
+};
 
 const EXAMPLES: &str = "\
 Examples:

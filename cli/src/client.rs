@@ -1,8 +1,11 @@
 //! The lifecycle API and the gateway's login links, as typed calls. Every failure is a problem.
 
+mod exec;
 mod failure;
+mod ssh;
+mod transport;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use contracts::operation::{Operation, OperationList, OperationState};
@@ -17,15 +20,15 @@ use contracts::workspace::{
     WorkspaceList,
 };
 use contracts::{ErrorCode, OperationId, Problem, RolloutId, Slug, WorkspaceRef, headers};
-use reqwest::{Certificate, Method, RequestBuilder, Response};
+use reqwest::{Method, RequestBuilder, Response};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::connection::is_loopback;
 use failure::{innermost, not_pilot, refused_token, unreachable};
+use transport::http;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// A preview runs the engine.
 const PREVIEW_TIMEOUT: Duration = Duration::from_secs(180);
@@ -90,23 +93,18 @@ pub enum Change {
 
 impl Client {
     pub fn new(target: Target, token: Option<String>) -> Result<Self, Problem> {
-        let mut http = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(SILENCE);
-        if let Some(path) = &target.ca {
-            http = http.tls_certs_only(authorities(path)?);
-        }
-        let http = http.build().map_err(|error| {
-            Problem::new(ErrorCode::Internal, format!("No HTTP client could be made: {}.", innermost(&error)))
-        })?;
+        let http = http(&target, SILENCE)?;
         Ok(Self { http, target, token })
     }
 
     /// Whether it is on this machine.
     pub fn is_here(&self) -> bool {
         is_loopback(&self.target.server)
+    }
+
+    /// Where it is.
+    pub fn at(&self) -> &Url {
+        &self.target.server
     }
 
     /// The context that it is from.
@@ -318,16 +316,20 @@ impl Client {
     }
 
     pub async fn login_link(&self, slug: &Slug) -> Result<LoginLink, Problem> {
-        let gateway = self.target.gateway.as_ref().ok_or_else(|| {
-            Problem::new(ErrorCode::BadRequest, format!("The gateway of {} is not known.", self.server()))
-                .with_action(
-                    "Name it with --gateway or PILOT_GATEWAY, or for good: `pilot login URL --gateway URL`.",
-                )
-        })?;
+        let gateway = self.gateway()?;
         let request = self.http.post(join(gateway, "/api/auth/links"));
         let request = request.json(&serde_json::json!({ "slug": slug })).timeout(ANSWER_TIMEOUT);
         let response = self.send(self.authorized(request), gateway).await?;
         self.read(response, gateway).await
+    }
+
+    fn gateway(&self) -> Result<&Url, Problem> {
+        self.target.gateway.as_ref().ok_or_else(|| {
+            Problem::new(ErrorCode::BadRequest, format!("The gateway of {} is not known.", self.server()))
+                .with_action(
+                    "Name it with --gateway or PILOT_GATEWAY, or for good: `pilot login URL --gateway URL`.",
+                )
+        })
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Problem> {
@@ -353,6 +355,11 @@ impl Client {
     async fn send(&self, request: RequestBuilder, to: &Url) -> Result<Response, Problem> {
         let request = request.header(headers::REQUEST_ID, headers::new_request_id());
         let response = request.send().await.map_err(|error| unreachable(to, &self.target, &error))?;
+        self.accepted(response, to).await
+    }
+
+    /// An answer that is no refusal.
+    async fn accepted(&self, response: Response, to: &Url) -> Result<Response, Problem> {
         if response.status().is_success() {
             return Ok(response);
         }
@@ -379,14 +386,4 @@ impl Client {
 
 fn join(base: &Url, path: &str) -> String {
     format!("{}{path}", base.as_str().trim_end_matches('/'))
-}
-
-fn authorities(path: &Path) -> Result<Vec<Certificate>, Problem> {
-    let refuse = |why: String| {
-        Problem::new(ErrorCode::BadRequest, format!("{} is not used: {why}.", path.display()))
-            .with_action("Name a file with certificates in PEM with --ca.")
-    };
-    let bytes = std::fs::read(path).map_err(|error| refuse(error.to_string()))?;
-    let found = Certificate::from_pem_bundle(&bytes).map_err(|error| refuse(innermost(&error)))?;
-    if found.is_empty() { Err(refuse("it has no certificate".to_owned())) } else { Ok(found) }
 }

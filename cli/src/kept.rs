@@ -1,4 +1,4 @@
-//! Small JSON files that several processes change: one after the other, and each sees what the one before has written.
+//! Small files that several processes change: one after the other, and each sees what the one before has written.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Error, ErrorKind, Result, Write};
@@ -34,13 +34,22 @@ impl Turn {
 
     /// Written beside and renamed, so that a reader sees all of it or what was there before. Only its owner can read it.
     pub fn write(&self, content: &impl serde::Serialize) -> Result<()> {
+        self.write_bytes(&serde_json::to_vec_pretty(content).map_err(Error::from)?)
+    }
+
+    /// The same for what is no JSON.
+    pub fn write_bytes(&self, content: &[u8]) -> Result<()> {
+        self.replace(content, 0o600)
+    }
+
+    /// The same for a file that has a mode of its own already.
+    pub fn replace(&self, content: &[u8], mode: u32) -> Result<()> {
         let fresh = beside(&self.path, &format!("{}.new", std::process::id()));
         // What an earlier process of this number left may have other rights.
         let _ = std::fs::remove_file(&fresh);
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
-        let written = serde_json::to_vec_pretty(content)
-            .map_err(Error::from)
-            .and_then(|bytes| file.write_all(&bytes))
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&fresh)?;
+        let written = file
+            .write_all(content)
             .and_then(|()| file.sync_all())
             .and_then(|()| std::fs::rename(&fresh, &self.path));
         if written.is_err() {

@@ -5,6 +5,7 @@ pub mod fake;
 mod advice;
 mod changes;
 mod contexts;
+mod exec;
 mod failures;
 mod listing;
 mod logs;

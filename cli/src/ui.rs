@@ -77,7 +77,12 @@ impl Ui {
 
     /// A part of the result as it is. That it cannot be written is said once, at once: what the command has begun goes on.
     pub fn text(&mut self, text: &str) {
-        let Err(error) = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush()) else { return };
+        self.bytes(text.as_bytes());
+    }
+
+    /// The same for what need not be text.
+    pub fn bytes(&mut self, bytes: &[u8]) {
+        let Err(error) = self.out.write_all(bytes).and_then(|()| self.out.flush()) else { return };
         self.is_read = false;
         if error.kind() != ErrorKind::BrokenPipe && !std::mem::replace(&mut self.is_lost, true) {
             self.note(lost(&error));
@@ -87,6 +92,11 @@ impl Ui {
     /// A line about the work, not part of the result.
     pub fn note(&mut self, line: impl AsRef<str>) {
         let _ = writeln!(self.err, "{}", line.as_ref());
+    }
+
+    /// What another program complained, as it is.
+    pub fn complaint(&mut self, bytes: &[u8]) {
+        let _ = self.err.write_all(bytes).and_then(|()| self.err.flush());
     }
 
     /// One JSON document on one line.

@@ -1,8 +1,10 @@
 //! `pilot ws`: workspaces.
 
+mod exec;
 mod logs;
 mod several;
 mod show;
+mod ssh;
 mod wait;
 mod why;
 
@@ -33,8 +35,14 @@ struct AcceptedLine<'a> {
 }
 
 pub async fn run(ws: Ws, folders: &Folders, ui: &mut Ui) -> Result<Outcome, Problem> {
+    if let WsCommand::Ssh(it) = ws.command {
+        return ssh::run(&ws.connection, folders, it, ui).await;
+    }
     let client = connect(&ws.connection, folders).await?;
     match ws.command {
+        // Before, because as a program of ssh it must not say a word on stdout.
+        WsCommand::Ssh(_) => Ok(Outcome::Done),
+        WsCommand::SshConfig(it) => ssh::config(&client, &ws.connection, folders, &it, ui).await,
         WsCommand::Create(create) => create_workspace(&client, create, ui).await,
         WsCommand::Ls(wanted) => show::list(&client, &wanted, ui).await,
         WsCommand::Get { slug } => show::one(&client, &parse(&slug)?, ui).await,
@@ -54,6 +62,7 @@ pub async fn run(ws: Ws, folders: &Folders, ui: &mut Ui) -> Result<Outcome, Prob
             finish(&client, &accepted, no_wait, ui).await
         }
         WsCommand::Logs(it) => logs::run(&client, &it, ui).await,
+        WsCommand::Exec(it) => exec::run(&client, it, ui).await,
         WsCommand::Open { slug, browser } => open(&client, &parse(&slug)?, browser, ui).await,
     }
 }

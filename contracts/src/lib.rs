@@ -8,9 +8,11 @@ pub mod endpoint;
 pub mod identity;
 pub mod ids;
 
+pub mod exec;
 pub mod operation;
 pub mod plan;
 pub mod rollout;
+pub mod ssh;
 pub mod stack;
 pub mod stray;
 pub mod usage;

@@ -20,6 +20,7 @@ mod supervisor;
 
 mod run;
 mod session;
+mod ssh;
 
 use std::process::ExitCode;
 

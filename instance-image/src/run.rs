@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::children::Children;
 use crate::config::{Adapter, Config};
 use crate::readiness::Probe;
+use crate::ssh::Sshd;
 use crate::state::{Event, Publisher};
 use crate::supervisor::{OpenCode, Supervisor};
 use crate::{boot, git, opencode_home};
@@ -78,7 +79,8 @@ pub async fn run(config: Config) -> Result<(), Fatal> {
             let target = OpenCodeTarget::loopback(config.opencode_port, &password).ok_or(Fatal::Password)?;
             let probe = Probe::new(target.clone()).map_err(|source| Fatal::Client { source })?;
             let adapter = LocalAdapter::new(boot::identity(&config), target, publisher.subscribe())
-                .with_workspace(&config.workspace());
+                .with_workspace(&config.workspace())
+                .with_ssh(Arc::new(Sshd::new(config.home.clone(), children.clone())));
             let opencode = opencode(&config, password);
             let (children, stop) = (children.clone(), stop.clone());
             let supervisor = Supervisor { opencode, probe, children, publisher, stop };

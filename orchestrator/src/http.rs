@@ -2,6 +2,7 @@
 
 mod auth;
 mod document;
+mod exec;
 mod extract;
 mod operations;
 mod rollouts;
@@ -64,6 +65,7 @@ fn protected() -> OpenApiRouter<Api> {
         .routes(routes!(workspaces::repair))
         .routes(routes!(workspaces::import))
         .routes(routes!(workspaces::logs))
+        .routes(routes!(exec::run))
         .routes(routes!(operations::list))
         .routes(routes!(operations::get))
         .routes(routes!(operations::cancel))

@@ -1,6 +1,7 @@
 //! What may be asked of a workspace, and what its states are. Every change is durable before it begins.
 
 mod changes;
+mod commands;
 mod imports;
 mod kept;
 mod keys;

@@ -54,7 +54,7 @@ mod tests {
             .filter(|option| option.get_value_parser().type_id() == ValueParser::from(wait).type_id())
             .collect();
         let names: Vec<_> = times.iter().filter_map(Arg::get_long).collect();
-        assert_eq!(names, ["ready-timeout", "home-grace", "stray-grace", "timeout"]);
+        assert_eq!(names, ["ready-timeout", "home-grace", "stray-grace", "timeout", "timeout"]);
         for option in &times {
             takes(option, if option.get_default_values() == ["120"] { "31536000" } else { "3650d" }).unwrap();
             for value in

@@ -1,10 +1,14 @@
 //! What can be typed after `pilot ws`.
 
+mod reach;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use clap::{Subcommand, ValueEnum};
 use contracts::workspace::Observed;
+
+pub use reach::{Exec, Ssh, SshConfig};
 
 use super::{Connection, one_of, time};
 
@@ -82,6 +86,15 @@ pub enum WsCommand {
     },
     /// Show the end of an instance's log, and with -f what comes after it
     Logs(Logs),
+    /// Run a program in a workspace's instance, through its provider: also when nothing in the instance answers
+    #[command(after_help = reach::EXEC_EXAMPLES)]
+    Exec(Exec),
+    /// Log in to a workspace's instance with this machine's `ssh`, also while OpenCode in it does not work
+    #[command(after_help = reach::SSH_EXAMPLES)]
+    Ssh(Ssh),
+    /// Print an entry for ssh's own configuration for each workspace, so that ssh, scp and editors reach them as NAME.pilot
+    #[command(after_help = reach::SSH_CONFIG_EXAMPLES)]
+    SshConfig(SshConfig),
     /// Print a fresh link that logs one browser in; it works once, for ten minutes
     Open {
         /// The workspace's name, as `pilot ws ls` shows it

@@ -77,6 +77,7 @@ pub fn router() -> (Router, Shared) {
         .route("/v1/workspaces/{slug}/update", routing::post(update))
         .route("/v1/workspaces/{slug}/rename", routing::post(rename))
         .route("/v1/workspaces/{slug}/logs", routing::get(super::logs::answer))
+        .route("/v1/workspaces/{slug}/exec", routing::post(super::exec::answer))
         .route("/v1/workspaces/{slug}/stack", routing::get(stack))
         .route("/v1/workspaces/{slug}/stack/repair", routing::post(repair))
         .route("/v1/workspaces/{slug}/stack/state", routing::put(import))

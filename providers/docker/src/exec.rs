@@ -9,15 +9,13 @@ use bollard::models::ExecConfig;
 use contracts::ErrorCode;
 use contracts::boot::HOME;
 use futures_util::StreamExt;
-use provider_api::{Exec, Executed, ProviderError, Result, RunStatus, RuntimeRef};
+use provider_api::{Captured, Exec, Executed, ProviderError, Result, RunStatus, RuntimeRef};
 
 use crate::container::{self, Machine};
 use crate::engine::Engine;
 use crate::failure::classify;
 use crate::lifecycle::DockerLifecycle;
 
-/// Of each stream; more than this belongs in a file.
-const MOST_OUTPUT: usize = 8 << 20;
 /// What the engine gets to tell the exit code after the output ended.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -60,7 +58,7 @@ pub(crate) async fn run(
     let StartExecResults::Attached { mut output, .. } = started else {
         return Err(ProviderError::unknown(ErrorCode::ProviderFailed, "Docker gave no output stream"));
     };
-    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let (mut stdout, mut stderr) = (Captured::default(), Captured::default());
     let began = tokio::time::Instant::now();
     while let Some(chunk) = output.next().await {
         let (stream, message) = match chunk.map_err(|error| classify("read the command's output", &error))? {
@@ -68,10 +66,7 @@ pub(crate) async fn run(
             LogOutput::StdOut { message } | LogOutput::Console { message } => (&mut stdout, message),
             LogOutput::StdIn { .. } => continue,
         };
-        stream.extend_from_slice(&message);
-        if stream.len() > MOST_OUTPUT {
-            return Err(too_much(command));
-        }
+        stream.add(&message);
     }
     let inspected = engine.ask("read the command's exit code", docker.inspect_exec(&made.id)).await?;
     match inspected.exit_code.and_then(|code| i32::try_from(code).ok()) {
@@ -86,11 +81,4 @@ fn too_long(command: &[String], limit: Duration) -> ProviderError {
     let program = command.first().map_or("", String::as_str);
     let message = format!("{program} did not end within {limit:?} and was ended; what it did is not known");
     ProviderError::unknown(ErrorCode::ProviderTimeout, message).with_action("Give it more time.")
-}
-
-fn too_much(command: &[String]) -> ProviderError {
-    let program = command.first().map_or("", String::as_str);
-    let message = format!("{program} wrote more than {} MiB, and may still run", MOST_OUTPUT >> 20);
-    ProviderError::unknown(ErrorCode::ProviderFailed, message)
-        .with_action("Let the command write into a file of the workspace.")
 }

@@ -73,7 +73,7 @@ async fn reaches(exec: &Arc<dyn Exec>, runtime: &RuntimeRef, address: &str, port
     let script = format!("timeout 1 head -c 5 < /dev/tcp/{address}/{port}");
     let words = ["timeout", "2", "bash", "-c", &script].map(str::to_owned);
     let answer = exec.exec(runtime, &words, Duration::from_secs(5)).await.unwrap();
-    answer.stdout == b"hello"
+    *answer.stdout == *b"hello"
 }
 
 /// An instance answers on the port that is published.

@@ -40,7 +40,7 @@ async fn said(provider: &Arc<dyn Provider>, runtime: &RuntimeRef, command: &[&st
     let words: Vec<String> = command.iter().map(|&word| word.to_owned()).collect();
     let limit = std::time::Duration::from_secs(10);
     let output = provider.exec().unwrap().exec(runtime, &words, limit).await.unwrap();
-    String::from_utf8(output.stdout).unwrap()
+    String::from_utf8(output.stdout.to_vec()).unwrap()
 }
 
 const FIRST: &str = "one=unix:///var/run/docker.sock";

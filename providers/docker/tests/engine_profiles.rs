@@ -33,7 +33,7 @@ async fn the_kernel_itself_says_what_each_profile_allows() {
             let words = ["cat", "/proc/self/status"].map(str::to_owned);
             let limit = Duration::from_secs(5);
             let status = provider.exec().unwrap().exec(&stack.runtime(), &words, limit).await.unwrap();
-            let status = String::from_utf8(status.stdout).unwrap();
+            let status = String::from_utf8(status.stdout.to_vec()).unwrap();
             let line = |name: &str| {
                 let line = status.lines().find_map(|line| line.strip_prefix(name));
                 line.unwrap().trim().to_owned()

@@ -108,7 +108,7 @@ async fn a_command_runs_as_the_instances_user_and_tells_how_it_ended() {
         let left = exec(&bench, &runtime, &["sh", "-c", script], GRACE).await.unwrap();
         assert_eq!(
             left,
-            Executed { exit_code: 3, stdout: b"1000\n/home/pilot\n".to_vec(), stderr: b"oops\n".to_vec() }
+            Executed { exit_code: 3, stdout: "1000\n/home/pilot\n".into(), stderr: "oops\n".into() }
         );
         let missing = exec(&bench, &runtime, &["no-such-program"], GRACE).await.unwrap();
         assert_eq!(missing.exit_code, 127);

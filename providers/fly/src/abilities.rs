@@ -32,7 +32,7 @@ impl Exec for FlyLifecycle {
         let done = self.fly.client()?.exec(&instance.app, &machine.id, command, limit).await;
         let done = done.map_err(|failure| error(failure, "run the command"))?;
         let exit_code = if done.exit_signal > 0 { BY_SIGNAL + done.exit_signal } else { done.exit_code };
-        Ok(Executed { exit_code, stdout: done.stdout.into_bytes(), stderr: done.stderr.into_bytes() })
+        Ok(Executed { exit_code, stdout: done.stdout.into(), stderr: done.stderr.into() })
     }
 }
 

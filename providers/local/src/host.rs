@@ -21,6 +21,7 @@ use tokio::process::Child;
 
 use crate::LocalConfig;
 use crate::definition::Definition;
+use crate::exec;
 use crate::files;
 use crate::layout::{Folder, Layout, Marker};
 use crate::lock::Lock;
@@ -170,6 +171,19 @@ impl Host {
         let _lock = self.lock(runtime)?;
         self.layout.pass(runtime)?;
         self.tree(runtime).stop(grace)
+    }
+
+    /// Begins a command as part of an instance that runs. A stop that comes after it finds it, because both have the lock.
+    pub fn begin(&self, runtime: &RuntimeRef, command: &[String]) -> Result<exec::Begun> {
+        self.layout.look(runtime)?;
+        let definition = self.definition(runtime)?;
+        let _lock = self.lock(runtime)?;
+        if self.leader(runtime).is_none() {
+            return Err(exec::does_not_run(runtime));
+        }
+        let (program, arguments) = command.split_first().ok_or_else(exec::empty)?;
+        let mut child = spawn::inside(&self.config, &self.layout, &definition, program);
+        exec::begin(child.args(arguments), program)
     }
 
     pub fn status(&self, runtime: &RuntimeRef) -> Result<RunStatus> {

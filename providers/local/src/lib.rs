@@ -10,6 +10,7 @@ pub mod conformance;
 mod declare;
 mod definition;
 mod directory;
+mod exec;
 mod files;
 mod host;
 mod layout;
@@ -29,7 +30,8 @@ use async_trait::async_trait;
 use contracts::network::PortRange;
 use contracts::workspace::Size;
 use provider_api::{
-    BootSource, Declared, Description, Inventory, Lifecycle, Logs, Provider, Resource, Result, RuntimeSpec,
+    BootSource, Declared, Description, Exec, Inventory, Lifecycle, Logs, Provider, Resource, Result,
+    RuntimeSpec,
 };
 
 use crate::host::Host;
@@ -109,6 +111,10 @@ impl Provider for LocalProvider {
     }
 
     fn logs(&self) -> Option<Arc<dyn Logs>> {
+        Some(Arc::new(LocalLifecycle { host: self.host.clone() }))
+    }
+
+    fn exec(&self) -> Option<Arc<dyn Exec>> {
         Some(Arc::new(LocalLifecycle { host: self.host.clone() }))
     }
 

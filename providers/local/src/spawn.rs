@@ -1,5 +1,6 @@
 //! Starts an instance's init so that it outlives the program that started it.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -33,21 +34,11 @@ pub(crate) fn start(
     let log = open_log(layout, definition)?;
     let errors =
         log.try_clone().map_err(|error| unusable("use", &layout.log(&definition.runtime), &error))?;
-    let home = layout.home(&definition.runtime);
-    let mut command = Command::new(&config.instance_binary);
-    // Nothing of Pilot's own environment reaches the instance, it may hold secrets.
-    command.env_clear();
-    command.env("PATH", std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into()));
-    command.env("HOME", &home).env("LANG", "C.UTF-8").env("TERM", "xterm-256color");
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, definition.port));
-    let ports = Ports { backend: address, opencode: definition.opencode_port };
-    command.envs(instance::variables(&definition.owner(), &definition.git(), ports));
-    command.env(instance::GENERATION, definition.generation.to_string());
-    command.env(FOLDER, layout.folder(&definition.runtime));
-    command.env("PILOT_OPENCODE_BIN", &config.opencode_binary);
-    command.current_dir(&home).stdin(Stdio::null()).stdout(log).stderr(errors);
+    let mut command = inside(config, layout, definition, &config.instance_binary);
+    command.stdout(log).stderr(errors);
     let mut child = command.spawn().map_err(|error| not_started(&config.instance_binary, &error))?;
 
+    let address = backend(definition);
     let deadline = Instant::now() + FIRST_LOOK;
     while Instant::now() < deadline {
         match child.try_wait() {
@@ -57,6 +48,32 @@ pub(crate) fn start(
         }
     }
     Ok(Ok(child))
+}
+
+/// A program as part of an instance: with its environment, which has the labels of its process tree, and in its home.
+pub(crate) fn inside(
+    config: &LocalConfig,
+    layout: &Layout,
+    definition: &Definition,
+    program: impl AsRef<OsStr>,
+) -> Command {
+    let home = layout.home(&definition.runtime);
+    let mut command = Command::new(program);
+    // Nothing of Pilot's own environment reaches the instance, it may hold secrets.
+    command.env_clear();
+    command.env("PATH", std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into()));
+    command.env("HOME", &home).env("LANG", "C.UTF-8").env("TERM", "xterm-256color");
+    let ports = Ports { backend: backend(definition), opencode: definition.opencode_port };
+    command.envs(instance::variables(&definition.owner(), &definition.git(), ports));
+    command.env(instance::GENERATION, definition.generation.to_string());
+    command.env(FOLDER, layout.folder(&definition.runtime));
+    command.env("PILOT_OPENCODE_BIN", &config.opencode_binary);
+    command.current_dir(&home).stdin(Stdio::null());
+    command
+}
+
+fn backend(definition: &Definition) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, definition.port).into()
 }
 
 /// Whether a program is there and may be run.

@@ -14,10 +14,11 @@
 
 #![warn(missing_docs)]
 
+mod captured;
 mod check;
 #[cfg(feature = "conformance")]
 pub mod conformance;
-pub mod declare;
+mod declare;
 pub mod error;
 pub mod fence;
 pub mod lifecycle;
@@ -27,6 +28,7 @@ pub mod schema;
 pub mod settings;
 pub mod site;
 
+pub use captured::Captured;
 pub use check::differences;
 pub use declare::{Declaration, Declared, Expr};
 pub use error::{Late, Outcome, ProviderError, Result};

@@ -8,6 +8,7 @@ use contracts::workspace::{Endpoint, Image};
 use contracts::{ErrorCode, InstallationId, RuntimeId};
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 
+use crate::captured::Captured;
 use crate::error::{ProviderError, Result};
 
 /// Which runtime, of which installation, and who speaks for it. Objects of another installation are never
@@ -191,9 +192,9 @@ pub struct Executed {
     /// 127 when there is no such program, as a shell has it.
     pub exit_code: i32,
     /// What it wrote.
-    pub stdout: Vec<u8>,
+    pub stdout: Captured,
     /// What it complained.
-    pub stderr: Vec<u8>,
+    pub stderr: Captured,
 }
 
 /// Commands inside instances.

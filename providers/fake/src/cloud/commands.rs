@@ -13,7 +13,7 @@ pub(crate) async fn run(command: &[String], home: &Files) -> Executed {
         ["false"] => left(1, "", ""),
         ["echo", rest @ ..] => left(0, &format!("{}\n", rest.join(" ")), ""),
         ["cat", path] => match home.get(path.strip_prefix(HOME).unwrap_or(path)) {
-            Some(content) => Executed { stdout: content.clone(), ..left(0, "", "") },
+            Some(content) => Executed { stdout: content.into(), ..left(0, "", "") },
             None => left(1, "", &format!("cat: {path}: No such file or directory\n")),
         },
         ["sleep", seconds] => match seconds.parse() {

@@ -1,0 +1,114 @@
+//! Commands in instances, through the lifecycle API and the command line.
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::support::world::World;
+
+async fn exec(world: &World, body: Value) -> (StatusCode, Value) {
+    let response = world.api.post("/v1/workspaces/demo/exec", &body).await;
+    (response.status(), response.json().await.unwrap())
+}
+
+async fn sh(world: &World, script: &str) -> Value {
+    let (status, done) = exec(world, json!({ "command": ["sh", "-c", script] })).await;
+    assert_eq!(status, 200, "{done:#}");
+    done
+}
+
+/// What is true wherever there is a shell.
+async fn commands_run(world: &World, home: &str) {
+    let done = sh(world, "pwd; echo oops >&2; exit 7").await;
+    let expected = json!({ "exitCode": 7, "stdout": format!("{home}\n"), "stdoutDropped": 0,
+                           "stderr": "oops\n", "stderrDropped": 0 });
+    assert_eq!(done, expected);
+    // Of its streams the beginning is kept, and bytes are bytes.
+    let much = sh(world, "printf 'a\\377'; head -c 1048576 /dev/zero").await;
+    assert_eq!(much["stdoutDropped"], 2);
+    use base64::Engine as _;
+    let exact = base64::engine::general_purpose::STANDARD.decode(much["stdoutBase64"].as_str().unwrap());
+    let exact = exact.unwrap();
+    assert!(exact.len() == 1 << 20 && exact.starts_with(b"a\xff\0"), "{} bytes", exact.len());
+
+    let (status, late) = exec(world, json!({ "command": ["sleep", "60"], "timeoutSeconds": 1 })).await;
+    assert_eq!(
+        (status.as_u16(), &late["code"], &late["retryable"]),
+        (504, &json!("provider_timeout"), &json!(false))
+    );
+    assert!(late["detail"].as_str().unwrap().contains("may have run"), "{late}");
+
+    let output =
+        world.pilot_output(&["ws", "exec", "demo", "--", "sh", "-c", "printf '\\377x'; echo so >&2; exit 9"]);
+    assert_eq!(
+        (output.status.code(), &*output.stdout, &*output.stderr),
+        (Some(9), &b"\xffx"[..], &b"so\n"[..])
+    );
+    let absent = world.pilot_output(&["ws", "exec", "demo", "--", "no-such-program"]);
+    assert_eq!(absent.status.code(), Some(127), "{absent:?}");
+
+    // It is no operation and changes nothing that is known.
+    let operations = world.api.get("/v1/operations?workspace=demo").await;
+    let kinds: Vec<_> =
+        operations["operations"].as_array().unwrap().iter().map(|each| &each["kind"]).collect();
+    assert_eq!(kinds, ["create"]);
+}
+
+async fn refused_while_stopped(world: &World) {
+    world.api.succeeded(&world.api.change("demo", "stop").await).await;
+    let (status, problem) = exec(world, json!({ "command": ["true"] })).await;
+    assert_eq!((status.as_u16(), &problem["code"]), (409, &json!("workspace_stopped")), "{problem}");
+    assert!(problem["action"].as_str().unwrap().contains("`pilot ws start demo`"), "{problem}");
+}
+
+#[tokio::test]
+async fn commands_run_in_a_local_instance_also_when_opencode_is_broken() {
+    let world = World::start().await;
+    let workspace = world.api.create_ready("demo", "local").await;
+    let runtime = workspace["runtimeId"].as_str().unwrap();
+    let home = world.data.join("local").join(runtime).join("home");
+    commands_run(&world, home.to_str().unwrap()).await;
+
+    for (body, code) in [
+        (json!({ "command": [] }), "bad_request"),
+        (json!({ "command": ["a\u{0}b"] }), "bad_request"),
+        (json!({ "command": ["true"], "timeoutSeconds": 0 }), "bad_request"),
+        (json!({ "command": ["true"], "shell": true }), "unknown_field"),
+        (json!({ "command": ["x".repeat(200_000)] }), "too_large"),
+    ] {
+        let (status, problem) = exec(&world, body).await;
+        assert!(status.is_client_error() && problem["code"] == code, "{problem}");
+    }
+    let keyed = world.api.request(Method::POST, "/v1/workspaces/demo/exec").header("idempotency-key", "k");
+    let keyed = keyed.json(&json!({ "command": ["true"] })).send().await.unwrap();
+    assert_eq!(keyed.status(), 400, "who sends a key believes that it is run once");
+    let stranger = world.api.client.post(format!("{}/v1/workspaces/demo/exec", world.api.orchestrator));
+    let stranger = stranger.json(&json!({ "command": ["true"] })).send().await.unwrap();
+    assert_eq!(stranger.status(), 401);
+
+    for pid in world.witness.opencode() {
+        std::process::Command::new("kill").args(["-STOP", &pid.to_string()]).status().unwrap();
+    }
+    assert_eq!(sh(&world, "echo still").await["stdout"], "still\n");
+    refused_while_stopped(&world).await;
+}
+
+#[tokio::test]
+async fn commands_run_in_a_docker_instance() {
+    let world = World::start_on_docker().await;
+    world.api.create_ready("demo", "docker").await;
+    commands_run(&world, "/home/pilot").await;
+    refused_while_stopped(&world).await;
+}
+
+#[tokio::test]
+async fn what_is_suspended_runs_no_command_and_is_not_woken_by_one() {
+    let world = World::start_with(&["--provider", "fake"]).await;
+    world.api.create_ready("demo", "fake").await;
+    let (_, done) = exec(&world, json!({ "command": ["echo", "hi"] })).await;
+    assert_eq!((&done["exitCode"], &done["stdout"]), (&json!(0), &json!("hi\n")));
+    world.api.succeeded(&world.api.change("demo", "suspend").await).await;
+    let (status, problem) = exec(&world, json!({ "command": ["true"] })).await;
+    assert_eq!((status.as_u16(), &problem["code"]), (503, &json!("workspace_not_ready")));
+    assert!(problem["action"].as_str().unwrap().contains("`pilot ws resume demo`"), "{problem}");
+    assert_eq!(world.api.workspace("demo").await["state"], "suspended");
+}
