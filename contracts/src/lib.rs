@@ -10,6 +10,8 @@ pub mod ids;
 pub mod operation;
 pub mod plan;
 pub mod rollout;
+pub mod secrets;
+pub mod snapshot;
 pub mod stack;
 pub mod stray;
 pub mod usage;

@@ -49,6 +49,7 @@ pub fn stack_of_stray(provider: &dyn Provider, runtime: &RuntimeRef) -> Result<S
         region: None,
         image: None,
         git: None,
+        source: None,
     };
     without_offers(provider, spec)
 }

@@ -82,6 +82,7 @@ mod tests {
             region: None,
             image: None,
             git: None,
+            source: None,
         }
     }
 

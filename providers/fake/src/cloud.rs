@@ -8,6 +8,7 @@ mod acts;
 mod api;
 mod call;
 mod commands;
+mod disks;
 mod faults;
 mod images;
 mod instance;
@@ -22,6 +23,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::api::Session;
+pub(crate) use self::call::From;
 use self::call::Taken;
 use self::faults::Fault;
 use self::instance::Instance;

@@ -3,7 +3,7 @@
 
 use contracts::workspace::{Region, Size};
 use contracts::{ErrorCode, InstallationId, ProviderName};
-use provider_api::{Declaration, Declared, Expr, ProviderError, Result, RuntimeSpec};
+use provider_api::{Declaration, Declared, Expr, ProviderError, Result, RuntimeSpec, Source};
 
 use crate::owner::network_name;
 
@@ -66,6 +66,7 @@ pub(crate) fn declare(runtime: &RuntimeSpec, usual: &str, network: Option<&str>)
             // Names are made from the runtime id, so old and new cannot exist side by side.
             .delete_before_replace()
     };
+    let home = Source::declare(runtime.source.as_ref(), labelled("home", VOLUME));
     let git = runtime.git.as_ref();
     let machine = labelled("machine", MACHINE)
         .input("image", runtime.image.as_deref().unwrap_or(usual))
@@ -75,7 +76,7 @@ pub(crate) fn declare(runtime: &RuntimeSpec, usual: &str, network: Option<&str>)
         .optional_input("gitRef", git.and_then(|git| git.reference.as_deref()))
         .optional_input("network", network.map(|network| network_name(&runtime.installation, network)));
     Ok(Declared {
-        resources: vec![labelled("home", VOLUME).protected(), machine],
+        resources: vec![home.protected(), machine],
         outputs: [
             ("machine".to_owned(), Expr::output("machine", "name")),
             ("runtimeId".to_owned(), runtime.runtime_id.as_str().into()),
@@ -112,6 +113,7 @@ mod tests {
             region: None,
             image: None,
             git: None,
+            source: None,
         }
     }
 

@@ -1,4 +1,4 @@
-//! Start, stop, suspend, log, commands, snapshots and inventory: what is done without Pulumi.
+//! Start, stop, suspend, log, commands and inventory: what is done without Pulumi.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use contracts::workspace::Endpoint;
 use contracts::{ErrorCode, InstallationId, RuntimeId};
 use provider_api::{
     Exec, Executed, Home, Inventory, Lifecycle, Logs, OwnedObject, ProviderError, Result, RunStatus,
-    RuntimeRef, Snapshot, Snapshots, Statuses, lifecycle,
+    RuntimeRef, Statuses, lifecycle,
 };
 
 use crate::client::Client;
@@ -141,21 +141,6 @@ impl Exec for FakeLifecycle {
                 .with_action("Give it more time, or look what it waits for.")
         })?;
         self.client.ask("run the command", std::future::ready(done)).await
-    }
-}
-
-#[async_trait]
-impl Snapshots for FakeLifecycle {
-    async fn take(&self, runtime: &RuntimeRef) -> Result<Snapshot> {
-        let (_, machine) = self.existing(runtime).await?;
-        let take = self.client.cloud().take_snapshot(&machine.spec.volume);
-        self.client.ask("take a snapshot", take).await
-    }
-
-    async fn list(&self, runtime: &RuntimeRef) -> Result<Vec<Snapshot>> {
-        let (_, machine) = self.existing(runtime).await?;
-        let list = self.client.cloud().snapshots(&machine.spec.volume);
-        self.client.ask("list the snapshots", list).await
     }
 }
 

@@ -8,15 +8,15 @@ use contracts::{InstallationId, RuntimeId};
 use provider_api::resource::{parse, properties};
 use provider_api::{
     CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ProviderError, ReadRequest,
-    ReadState, Resource, ResourceSchema, Result, UpdateRequest,
+    ReadState, Resource, ResourceSchema, Result, Source, UpdateRequest,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::client::{Client, restless};
 use crate::cloud::Volume;
 use crate::declare::VOLUME;
-use crate::fence;
 use crate::owner::{self, Owner};
+use crate::{fence, snapshots};
 
 pub(crate) const ATTEMPTS: usize = 10;
 
@@ -72,7 +72,13 @@ impl VolumeResource {
     }
 
     /// Find, adopt if it is ours, else create where that is what is asked for; on a conflict find again.
-    async fn ensure(&self, inputs: &Inputs, fence: Option<u64>, creates: bool) -> Result<()> {
+    /// Only what is made begins with a source.
+    async fn ensure(
+        &self,
+        inputs: &Inputs,
+        fence: Option<u64>,
+        (creates, source): (bool, Option<Source>),
+    ) -> Result<()> {
         let (name, owner) = (owner::volume_name(&inputs.runtime_id), inputs.owner().under(fence));
         fence::pass(&self.client, &owner.runtime).await?;
         let cloud = self.client.cloud().under(fence);
@@ -85,8 +91,14 @@ impl VolumeResource {
                 }
                 None if !creates => return Err(ProviderError::gone(("volume", &name))),
                 None => {
+                    let from = match source.clone() {
+                        Some(source) => {
+                            Some(snapshots::source(&self.client, &owner.runtime, source).await?)
+                        }
+                        None => None,
+                    };
                     let volume = Volume::new(&inputs.region, owner.labels());
-                    self.client.change("create the volume", cloud.create_volume(&name, volume)).await?
+                    self.client.change("create the volume", cloud.create_volume(&name, volume, from)).await?
                 }
             };
             if done.is_some() {
@@ -103,7 +115,7 @@ impl Resource for VolumeResource {
         ResourceSchema {
             token: VOLUME,
             description: "The home of one runtime. Deleting it deletes the user's files.",
-            inputs: common_inputs(),
+            inputs: common_inputs().into_iter().chain(Source::properties()).collect(),
             outputs: vec![Property::required(
                 "name",
                 PropertyType::String,
@@ -114,7 +126,8 @@ impl Resource for VolumeResource {
 
     async fn create(&self, request: CreateRequest) -> Result<Created> {
         let inputs: Inputs = parse(&request.inputs)?;
-        self.ensure(&inputs, request.fence, true).await?;
+        let source = Source::read(&request.inputs)?;
+        self.ensure(&inputs, request.fence, (true, source)).await?;
         Ok(Created { id: owner::volume_name(&inputs.runtime_id), outputs: inputs.outputs() })
     }
 
@@ -130,7 +143,7 @@ impl Resource for VolumeResource {
 
     async fn update(&self, request: UpdateRequest) -> Result<Properties> {
         let inputs: Inputs = parse(&request.new_inputs)?;
-        self.ensure(&inputs, request.fence, false).await?;
+        self.ensure(&inputs, request.fence, (false, None)).await?;
         Ok(inputs.outputs())
     }
 

@@ -137,6 +137,7 @@ mod tests {
             region: region.map(str::to_owned),
             image: None,
             git: None,
+            source: None,
         }
     }
 

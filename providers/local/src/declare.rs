@@ -58,6 +58,7 @@ mod tests {
             region: None,
             image: None,
             git: None,
+            source: None,
         }
     }
 

@@ -25,12 +25,12 @@ pub mod resource;
 pub mod schema;
 pub mod settings;
 pub mod site;
+pub mod snapshots;
 
 pub use declare::{Declaration, Declared, Expr};
 pub use error::{Late, Outcome, ProviderError, Result};
 pub use lifecycle::{
-    Exec, Executed, Home, Images, Inventory, Lifecycle, Logs, OwnedObject, RunStatus, RuntimeRef, Snapshot,
-    Snapshots, Statuses,
+    Exec, Executed, Home, Images, Inventory, Lifecycle, Logs, OwnedObject, RunStatus, RuntimeRef, Statuses,
 };
 pub use provider::{BootFile, BootSource, Description, Finding, Provider, RuntimeSpec};
 pub use resource::{
@@ -40,3 +40,4 @@ pub use resource::{
 pub use schema::{Property, PropertyType, ResourceSchema};
 pub use settings::{Setting, SettingProblem, Settings};
 pub use site::{Held, OneSite, Site, Sites};
+pub use snapshots::{Copied, Snapshot, Snapshots, Source, Take, Told, no_snapshot};

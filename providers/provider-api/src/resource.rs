@@ -208,12 +208,12 @@ fn fits(kind: PropertyType, value: &Value) -> bool {
     }
 }
 
-/// Every input of the schema that differs: the default of [`Resource::diff`], for modules that add to it.
+/// Every input of the schema that differs, but for those that only a create reads: the default of [`Resource::diff`], for modules that add to it.
 pub fn differences(schema: &ResourceSchema, request: &DiffRequest) -> Diff {
     let mut diff = Diff::default();
     for property in &schema.inputs {
         let (old, new) = (request.old_inputs.get(property.name), request.new_inputs.get(property.name));
-        if same(old, new) {
+        if property.at_create || same(old, new) {
             continue;
         }
         diff.changed.push(property.name.to_owned());

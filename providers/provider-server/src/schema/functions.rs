@@ -45,7 +45,9 @@ pub(super) fn types() -> Value {
             ("persistentHome", flag("Its home outlives a stop.")),
             ("logs", flag("Its log can be read.")),
             ("exec", flag("Programs can be run in it.")),
-            ("snapshot", flag("Its home can be saved and brought back.")),
+            ("snapshot", flag("Copies of its home can be taken.")),
+            ("rewind", flag("Such a copy can be brought back.")),
+            ("fork", flag("A new one can begin with such a copy.")),
             ("image", flag("Each workspace has an image of its own.")),
         ], &[]),
     })
