@@ -63,7 +63,10 @@ mod tests {
              data_folder_unusable secrets_missing store_full store_newer record_unreadable internal \
              backup_unusable",
         ),
-        (NOT_FOUND, "not_found workspace_not_found operation_not_found home_gone snapshot_not_found rollout_not_found"),
+        (
+            NOT_FOUND,
+            "not_found workspace_not_found operation_not_found home_gone snapshot_not_found rollout_not_found",
+        ),
         (
             CONFLICT,
             "slug_taken name_ambiguous provider_in_use snapshot_limit workspace_stopped operation_in_progress idempotency_conflict \

@@ -34,6 +34,8 @@ pub struct Lifecycle {
     pub repair: Repair,
     /// How long what is of no workspace that is known is left alone.
     pub stray_grace: Duration,
+    /// How many snapshots a workspace may have.
+    pub snapshot_limit: u32,
     /// Where browsers reach the gateway, once it is known; workspaces are hosts below its name.
     pub gateway: OnceLock<Url>,
 }
@@ -154,7 +156,7 @@ impl Lifecycle {
     }
 
     /// An error where it is at another place than what is reached: what that says is not about it.
-    async fn must_be_seen(&self, row: &WorkspaceRow) -> Result<(), Problem> {
+    pub(super) async fn must_be_seen(&self, row: &WorkspaceRow) -> Result<(), Problem> {
         let Some(sites) = self.providers.get(row.provider.as_str())?.sites() else { return Ok(()) };
         let runtime = RuntimeRef::new(row.runtime_id.clone(), self.installation.clone());
         let reached = site::must_be_reached(sites.as_ref(), &runtime, &row.sites).await;

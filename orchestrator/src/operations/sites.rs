@@ -83,12 +83,15 @@ fn makes(kind: OperationKind) -> bool {
         | OperationKind::Restart
         | OperationKind::Apply
         | OperationKind::Update
+        | OperationKind::Snapshot
+        | OperationKind::Rewind
         | OperationKind::Restore => true,
         OperationKind::Stop
         | OperationKind::Suspend
         | OperationKind::Delete
         | OperationKind::Purge
         | OperationKind::Forget
+        | OperationKind::Discard
         | OperationKind::Teardown => false,
     }
 }

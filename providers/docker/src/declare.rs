@@ -3,7 +3,7 @@
 use crate::placement::Need;
 use contracts::workspace::Size;
 use contracts::{ErrorCode, ProviderName};
-use provider_api::{Declaration, Declared, Expr, ProviderError, Result, RuntimeSpec};
+use provider_api::{Declaration, Declared, Expr, ProviderError, Result, RuntimeSpec, Source};
 
 pub(crate) const NETWORK: &str = "pilot:docker:Network";
 pub(crate) const VOLUME: &str = "pilot:docker:Volume";
@@ -49,6 +49,14 @@ pub(crate) fn declare(runtime: &RuntimeSpec, image: &str) -> Result<Declared> {
             .input("generation", runtime.generation)
             .delete_before_replace()
     };
+    let source = runtime.source.as_ref();
+    let home = Source::declare(source, labelled("home", VOLUME)).protected();
+    let network = labelled("network", NETWORK);
+    let before = match source {
+        // The host of the snapshot is that of the home, which says it by being made first.
+        Some(_) => [home, network.depends_on("home")],
+        None => [network, home],
+    };
     let git = runtime.git.as_ref();
     let instance = labelled("instance", CONTAINER)
         .input("image", image)
@@ -59,7 +67,7 @@ pub(crate) fn declare(runtime: &RuntimeSpec, image: &str) -> Result<Declared> {
         .optional_input("gitUrl", git.map(|git| git.url.as_str()))
         .optional_input("gitRef", git.and_then(|git| git.reference.as_deref()));
     Ok(Declared {
-        resources: vec![labelled("network", NETWORK), labelled("home", VOLUME).protected(), instance],
+        resources: before.into_iter().chain([instance]).collect(),
         outputs: [
             ("host".to_owned(), Expr::output("instance", "host")),
             ("port".to_owned(), Expr::output("instance", "port")),

@@ -92,9 +92,7 @@ impl VolumeResource {
                 None if !creates => return Err(ProviderError::gone(("volume", &name))),
                 None => {
                     let from = match source.clone() {
-                        Some(source) => {
-                            Some(snapshots::source(&self.client, &owner.runtime, source).await?)
-                        }
+                        Some(source) => Some(snapshots::source(&self.client, &owner.runtime, source).await?),
                         None => None,
                     };
                     let volume = Volume::new(&inputs.region, owner.labels());

@@ -21,7 +21,7 @@ use crate::schema::{Property, PropertyType};
 /// A copy of an instance's home at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
-    /// The key with which it was taken, or the vendor's own id where the vendor took it by itself.
+    /// The key with which it was taken; the vendor's own id where the vendor keeps snapshots and removes them by itself.
     pub id: String,
     /// For people, as the taker has said it.
     pub name: Option<String>,
@@ -153,7 +153,8 @@ pub trait Snapshots: Send + Sync {
     /// Makes the home of what does not run as it was then. The home is whole whenever an instance runs in it: before as it
     /// was, afterwards as it was then; a change that was cut off is finished by the next call, and by a start.
     async fn restore(&self, runtime: &RuntimeRef, _id: &str, _told: &Told) -> Result<()> {
-        let message = format!("the provider of {} cannot bring the files of a snapshot back", runtime.runtime_id);
+        let message =
+            format!("the provider of {} cannot bring the files of a snapshot back", runtime.runtime_id);
         Err(ProviderError::new(ErrorCode::CapabilityUnsupported, message))
     }
 

@@ -35,12 +35,16 @@ pub async fn snapshots_are_listed_the_newest_first(bench: &Bench) {
     let named = Take { name: Some("before \"the\" change".to_owned()), ..Take::of("first") };
     let first = snapshots(bench).take(&runtime, &named).await.unwrap();
     let second = snapshots(bench).take(&runtime, &Take::of("second")).await.unwrap();
-    assert_eq!((first.id.as_str(), second.id.as_str()), ("first", "second"));
+    assert_ne!(first.id, second.id);
     let listed = snapshots(bench).list(&runtime).await.unwrap();
     let place = |id: &str| listed.iter().position(|listed| listed.id == id).expect("it is listed");
-    assert!(place("second") < place("first"), "{listed:?}");
-    assert_eq!(listed[place("first")].name.as_deref(), Some("before \"the\" change"));
-    assert_eq!(listed[place("second")].name, None);
+    assert!(place(&second.id) < place(&first.id), "{listed:?}");
+    // A vendor that keeps them by itself may know no names.
+    if snapshots(bench).restores() {
+        assert_eq!((first.id.as_str(), second.id.as_str()), ("first", "second"));
+        assert_eq!(listed[place("first")].name.as_deref(), Some("before \"the\" change"));
+    }
+    assert_eq!(listed[place(&second.id)].name, None);
 }
 
 pub async fn a_snapshot_that_is_taken_again_under_its_key_is_found(bench: &Bench) {
@@ -49,8 +53,8 @@ pub async fn a_snapshot_that_is_taken_again_under_its_key_is_found(bench: &Bench
     let runtime = stack.runtime();
     let first = snapshots(bench).take(&runtime, &Take::of("one")).await.unwrap();
     let again = bench.second.snapshots().expect("snapshots").take(&runtime, &Take::of("one")).await.unwrap();
-    assert_eq!((first.id, first.created), (again.id, again.created));
-    assert_eq!(ids(bench, &runtime).await, ["one"]);
+    assert_eq!((&first.id, first.created), (&again.id, again.created));
+    assert_eq!(ids(bench, &runtime).await, [first.id]);
 }
 
 pub async fn what_runs_goes_on_after_a_snapshot_and_what_does_not_stays_so(bench: &Bench) {
@@ -73,16 +77,16 @@ pub async fn a_snapshot_with_a_lower_fence_is_refused(bench: &Bench) {
     let mut stack = bench.stack().under(Some(5));
     stack.up().await;
     let (late, successor) = (stack.under(Some(5)).runtime(), stack.under(Some(6)).runtime());
-    snapshots(bench).take(&successor, &Take::of("successor")).await.unwrap();
+    let taken = snapshots(bench).take(&successor, &Take::of("successor")).await.unwrap().id;
     let fenced = ErrorCode::Fenced;
     let second = bench.second.snapshots().expect("snapshots");
     refused("a late take", second.take(&late, &Take::of("late")).await.map(drop), fenced);
-    assert_eq!(ids(bench, &late).await, ["successor"]);
+    assert_eq!(ids(bench, &late).await, [taken.as_str()]);
     if second.restores() {
         refused("a late removal", second.remove(&late, "successor").await, fenced);
         bench.provider.lifecycle().stop(&successor, GRACE).await.unwrap();
         refused("a late restore", second.restore(&late, "successor", &Told::nobody()).await, fenced);
-        assert_eq!(ids(bench, &late).await, ["successor"]);
+        assert_eq!(ids(bench, &late).await, [taken.as_str()]);
     }
     stack.under(Some(6)).down().await;
     assert_eq!(bench.owned().await, [], "the snapshots went with the home");
