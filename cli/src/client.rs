@@ -1,6 +1,7 @@
 //! The lifecycle API and the gateway's login links, as typed calls. Every failure is a problem.
 
 mod failure;
+mod snapshots;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Subcommand, ValueEnum};
 use contracts::workspace::Observed;
 
+use super::snapshot::{FORK_EXAMPLES, Fork, SnapshotCommand};
 use super::{Connection, one_of, time};
 
 #[derive(Debug, clap::Args)]
@@ -77,6 +78,12 @@ pub enum WsCommand {
         #[arg(long)]
         no_wait: bool,
     },
+    /// Take, list, restore and remove snapshots of a workspace's files
+    #[command(subcommand)]
+    Snapshot(SnapshotCommand),
+    /// Make a new workspace that begins with the files and sessions of another, without its secrets
+    #[command(after_help = FORK_EXAMPLES)]
+    Fork(Fork),
     /// Show the end of an instance's log, and with -f what comes after it
     Logs(Logs),
     /// Print a fresh link that logs one browser in; it works once, for ten minutes
@@ -150,7 +157,7 @@ enum Sort {
 }
 
 /// What names and values may be is for the server to say.
-fn label(text: &str) -> Result<(String, String), String> {
+pub(super) fn label(text: &str) -> Result<(String, String), String> {
     let pair = text.split_once('=').filter(|(name, _)| !name.is_empty());
     let (name, value) = pair.ok_or("write it as NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
