@@ -59,14 +59,18 @@ impl Snapshots for FakeSnapshots {
     }
 }
 
-/// What a new volume begins with: a snapshot of a runtime of the same installation, without its secrets.
-pub(crate) async fn source(client: &Arc<Client>, of: &RuntimeRef, source: Source) -> Result<From> {
-    let snapshots = FakeSnapshots { client: client.clone() };
-    let theirs = RuntimeRef::new(source.runtime_id, of.installation.clone());
-    let listed = snapshots.list(&theirs).await?;
-    if !listed.iter().any(|snapshot| snapshot.id == source.snapshot) {
-        return Err(no_snapshot(&theirs.runtime_id, &source.snapshot));
+/// What a new volume begins with, where it does: a snapshot of a runtime of the same installation, without its secrets.
+pub(crate) async fn source(
+    client: &Arc<Client>,
+    of: &RuntimeRef,
+    source: Option<&Source>,
+) -> Result<Option<From>> {
+    let Some(Source { runtime_id, snapshot }) = source else { return Ok(None) };
+    let theirs = RuntimeRef::new(runtime_id.clone(), of.installation.clone());
+    let listed = FakeSnapshots { client: client.clone() }.list(&theirs).await?;
+    if !listed.iter().any(|listed| listed.id == *snapshot) {
+        return Err(no_snapshot(runtime_id, snapshot));
     }
     let without = secrets::BELOW_HOME.iter().map(|&path| path.to_owned()).collect();
-    Ok(From { volume: owner::volume_name(&theirs.runtime_id), snapshot: source.snapshot, without })
+    Ok(Some(From { volume: owner::volume_name(runtime_id), snapshot: snapshot.clone(), without }))
 }

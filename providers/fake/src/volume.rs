@@ -77,7 +77,7 @@ impl VolumeResource {
         &self,
         inputs: &Inputs,
         fence: Option<u64>,
-        (creates, source): (bool, Option<Source>),
+        (creates, source): (bool, Option<&Source>),
     ) -> Result<()> {
         let (name, owner) = (owner::volume_name(&inputs.runtime_id), inputs.owner().under(fence));
         fence::pass(&self.client, &owner.runtime).await?;
@@ -91,10 +91,7 @@ impl VolumeResource {
                 }
                 None if !creates => return Err(ProviderError::gone(("volume", &name))),
                 None => {
-                    let from = match source.clone() {
-                        Some(source) => Some(snapshots::source(&self.client, &owner.runtime, source).await?),
-                        None => None,
-                    };
+                    let from = snapshots::source(&self.client, &owner.runtime, source).await?;
                     let volume = Volume::new(&inputs.region, owner.labels());
                     self.client.change("create the volume", cloud.create_volume(&name, volume, from)).await?
                 }
@@ -125,7 +122,7 @@ impl Resource for VolumeResource {
     async fn create(&self, request: CreateRequest) -> Result<Created> {
         let inputs: Inputs = parse(&request.inputs)?;
         let source = Source::read(&request.inputs)?;
-        self.ensure(&inputs, request.fence, (true, source)).await?;
+        self.ensure(&inputs, request.fence, (true, source.as_ref())).await?;
         Ok(Created { id: owner::volume_name(&inputs.runtime_id), outputs: inputs.outputs() })
     }
 

@@ -19,6 +19,7 @@ mod logs;
 mod ports;
 mod process;
 mod procfs;
+mod snapshots;
 mod spawn;
 mod tree;
 
@@ -30,6 +31,7 @@ use contracts::network::PortRange;
 use contracts::workspace::Size;
 use provider_api::{
     BootSource, Declared, Description, Inventory, Lifecycle, Logs, Provider, Resource, Result, RuntimeSpec,
+    Snapshots,
 };
 
 use crate::host::Host;
@@ -110,6 +112,10 @@ impl Provider for LocalProvider {
 
     fn logs(&self) -> Option<Arc<dyn Logs>> {
         Some(Arc::new(LocalLifecycle { host: self.host.clone() }))
+    }
+
+    fn snapshots(&self) -> Option<Arc<dyn Snapshots>> {
+        Some(Arc::new(snapshots::LocalSnapshots { host: self.host.clone() }))
     }
 
     fn inventory(&self) -> Option<Arc<dyn Inventory>> {

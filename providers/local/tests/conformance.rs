@@ -5,5 +5,5 @@ mod world;
 
 provider_api::conformance_tests!(
     world::bench,
-    without[Faults, Suspend, Shared, Images, Exec, Snapshots, Sites, Credential, Fewer]
+    without[Faults, Suspend, Shared, Images, Exec, Fork, Sites, Credential, Fewer]
 );

@@ -27,6 +27,7 @@ mod lost;
 mod moved;
 mod replicas;
 mod room;
+mod snapshots;
 mod stack_export;
 mod stack_import;
 mod telemetry;
