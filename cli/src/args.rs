@@ -8,6 +8,7 @@ mod op;
 mod provider;
 mod rollout;
 mod serve;
+mod snapshot;
 mod stack;
 mod time;
 mod usage;
@@ -31,6 +32,7 @@ pub use op::{Op, OpCommand};
 pub use provider::{Provider, ProviderCommand};
 pub use rollout::{Rollout, RolloutCommand};
 pub use serve::{LogFormat, Repair, Role, Serve};
+pub use snapshot::{Fork, Named, SnapshotCommand};
 pub use stack::{Stack, StackCommand};
 pub use usage::Usage;
 pub use ws::{

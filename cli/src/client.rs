@@ -2,6 +2,7 @@
 
 mod exec;
 mod failure;
+mod snapshots;
 mod ssh;
 mod transport;
 

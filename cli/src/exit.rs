@@ -63,10 +63,13 @@ mod tests {
              data_folder_unusable secrets_missing store_full store_newer record_unreadable internal \
              backup_unusable",
         ),
-        (NOT_FOUND, "not_found workspace_not_found operation_not_found home_gone rollout_not_found"),
+        (
+            NOT_FOUND,
+            "not_found workspace_not_found operation_not_found home_gone snapshot_not_found rollout_not_found",
+        ),
         (
             CONFLICT,
-            "slug_taken name_ambiguous provider_in_use workspace_stopped operation_in_progress idempotency_conflict \
+            "slug_taken name_ambiguous provider_in_use snapshot_limit workspace_stopped operation_in_progress idempotency_conflict \
              precondition_failed stack_locked stack_unfinished state_newer foreign_object fenced canceled already_running \
              store_moved store_incomplete installation_exists backup_newer",
         ),

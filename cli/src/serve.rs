@@ -142,6 +142,7 @@ fn orchestrator_config(serve: &Serve, listen: SocketAddr, gateway: SocketAddr) -
         ready_timeout: serve.ready_timeout,
         home_grace: serve.home_grace,
         stray_grace: serve.stray_grace,
+        snapshots: serve.snapshots,
         repair: match serve.repair {
             crate::args::Repair::Auto => orchestrator::reconcile::Repair::Auto,
             crate::args::Repair::Report => orchestrator::reconcile::Repair::Report,

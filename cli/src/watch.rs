@@ -142,6 +142,13 @@ fn with_way_on(problem: Problem, operation: &Operation) -> Problem {
         OperationKind::Apply => problem.with_action(format!(
             "The workspace stays. When the cause is mended, `pilot stack apply {slug}` tries again."
         )),
+        OperationKind::Snapshot => problem.with_action("Nothing of the snapshot is kept, and the workspace is as it was."),
+        OperationKind::Rewind => problem.with_action(format!(
+            "`pilot ws get {slug}` shows it. Its files are those of before or those of the snapshot, and never a part of both."
+        )),
+        OperationKind::Discard => problem.with_action(format!(
+            "`pilot ws snapshot ls {slug}` shows what is there; the same command tries again."
+        )),
         OperationKind::Teardown => problem.with_action(
             "What is left is kept and owned: `pilot provider teardown` with the same name tries again.",
         ),

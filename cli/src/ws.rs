@@ -4,6 +4,7 @@ mod exec;
 mod logs;
 mod several;
 mod show;
+mod snapshot;
 mod ssh;
 mod wait;
 mod why;
@@ -61,6 +62,8 @@ pub async fn run(ws: Ws, folders: &Folders, ui: &mut Ui) -> Result<Outcome, Prob
             let accepted = client.restore(&parse(&slug)?, &RestoreWorkspace { slug: name }).await?;
             finish(&client, &accepted, no_wait, ui).await
         }
+        WsCommand::Snapshot(command) => snapshot::run(&client, command, ui).await,
+        WsCommand::Fork(it) => snapshot::fork(&client, it, ui).await,
         WsCommand::Logs(it) => logs::run(&client, &it, ui).await,
         WsCommand::Exec(it) => exec::run(&client, it, ui).await,
         WsCommand::Open { slug, browser } => open(&client, &parse(&slug)?, browser, ui).await,

@@ -12,6 +12,8 @@ pub mod exec;
 pub mod operation;
 pub mod plan;
 pub mod rollout;
+pub mod secrets;
+pub mod snapshot;
 pub mod ssh;
 pub mod stack;
 pub mod stray;

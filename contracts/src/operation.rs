@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 use crate::ids::{OperationId, ProviderName, RuntimeId, Slug, WorkspaceId};
 use crate::problem::Problem;
+use crate::snapshot::SnapshotWork;
 use crate::workspace::Image;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -35,6 +36,12 @@ pub enum OperationKind {
     Forget,
     /// Removes what all workspaces of a provider share. About no workspace.
     Teardown,
+    /// Takes a snapshot of its home.
+    Snapshot,
+    /// Brings the files of a snapshot back, after it has taken one of what is there.
+    Rewind,
+    /// Removes a snapshot.
+    Discard,
 }
 
 impl OperationKind {
@@ -55,6 +62,9 @@ impl OperationKind {
             OperationKind::Restore => "restore",
             OperationKind::Forget => "forget",
             OperationKind::Teardown => "teardown",
+            OperationKind::Snapshot => "snapshot",
+            OperationKind::Rewind => "rewind",
+            OperationKind::Discard => "discard",
         }
     }
 }
@@ -118,6 +128,9 @@ pub struct Operation {
     /// What an update is to change; absent for all other kinds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update: Option<Update>,
+    /// Which snapshot it works on; of a create, what a fork begins with. Absent where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<SnapshotWork>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Problem>,
     /// The request that asked for it, to find it in the logs.
@@ -145,6 +158,7 @@ impl Operation {
             state: OperationState::Queued,
             phases,
             update: None,
+            snapshot: None,
             error: None,
             request_id: request_id.into(),
         }

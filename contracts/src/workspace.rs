@@ -325,7 +325,14 @@ pub struct ProviderCapabilities {
     pub hibernate: bool,
     pub logs: bool,
     pub exec: bool,
+    /// Copies of the home can be taken and listed.
     pub snapshot: bool,
+    /// The files of a snapshot can be brought back.
+    #[serde(default)]
+    pub rewind: bool,
+    /// A new workspace can begin with a snapshot.
+    #[serde(default)]
+    pub fork: bool,
     /// Each workspace has an image of its own, which an update can change.
     #[serde(default)]
     pub image: bool,

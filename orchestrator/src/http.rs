@@ -7,6 +7,7 @@ mod extract;
 mod operations;
 mod rollouts;
 mod routes;
+mod snapshots;
 mod strays;
 mod system;
 mod usage;
@@ -66,6 +67,10 @@ fn protected() -> OpenApiRouter<Api> {
         .routes(routes!(workspaces::import))
         .routes(routes!(workspaces::logs))
         .routes(routes!(exec::run))
+        .routes(routes!(snapshots::take, snapshots::list))
+        .routes(routes!(snapshots::remove))
+        .routes(routes!(snapshots::restore))
+        .routes(routes!(snapshots::fork))
         .routes(routes!(operations::list))
         .routes(routes!(operations::get))
         .routes(routes!(operations::cancel))

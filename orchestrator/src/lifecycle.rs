@@ -10,6 +10,7 @@ pub mod request;
 mod rollouts;
 pub mod service;
 mod shared;
+mod snapshots;
 pub mod state;
 mod strays;
 mod usage;

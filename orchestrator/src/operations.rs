@@ -18,6 +18,7 @@ mod run;
 mod shared;
 mod shared_sites;
 mod sites;
+mod snapshots;
 #[cfg(test)]
 pub(crate) mod stand_in;
 mod start;
@@ -172,6 +173,9 @@ async fn execute(run: Arc<Run>) -> Result<Left, Problem> {
             return Ok(Left::Nothing);
         }
         OperationKind::Teardown => shared::teardown(&run).await?,
+        OperationKind::Snapshot => snapshots::take(&run).await?,
+        OperationKind::Rewind => snapshots::rewind(&run).await?,
+        OperationKind::Discard => snapshots::discard(&run).await?,
     }
     Ok(Left::All)
 }

@@ -266,7 +266,10 @@ impl Reconciler {
             | OperationKind::Restart
             | OperationKind::Apply
             | OperationKind::Restore
-            | OperationKind::Update => self.lifecycle.start(&name, &caller).await,
+            | OperationKind::Update
+            | OperationKind::Snapshot
+            | OperationKind::Rewind
+            | OperationKind::Discard => self.lifecycle.start(&name, &caller).await,
             // About no workspace.
             OperationKind::Teardown => return Ok(()),
         };

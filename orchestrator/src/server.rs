@@ -63,6 +63,8 @@ pub struct Config {
     pub home_grace: Duration,
     /// How long what is outside and of no workspace that is known is left alone.
     pub stray_grace: Duration,
+    /// How many snapshots a workspace may have.
+    pub snapshots: u32,
     /// Claims, leases, rounds and pauses are so many times shorter: for tests of what comes after them.
     pub hurry: u32,
     pub tools: ToolPaths,
@@ -86,6 +88,7 @@ impl Default for Config {
             repair: Repair::Auto,
             home_grace: Duration::from_secs(24 * 60 * 60),
             stray_grace: Duration::from_secs(24 * 60 * 60),
+            snapshots: 10,
             hurry: 1,
             tools: ToolPaths::default(),
             settings: ProviderSettings::default(),
@@ -184,6 +187,7 @@ pub async fn start(config: Config, data: DataFolder) -> Result<Running, Problem>
         default_provider,
         repair: config.repair,
         stray_grace: config.stray_grace,
+        snapshot_limit: config.snapshots,
         gateway: config.gateway_url.map_or_else(OnceLock::new, OnceLock::from),
     });
     let tokens = Tokens { admin: data.admin_token().to_owned(), gateway: data.gateway_token().to_owned() };

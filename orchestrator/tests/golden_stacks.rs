@@ -27,6 +27,7 @@ fn generated(provider: &dyn Provider) -> String {
             url: "https://git.example.com/team/app.git".to_owned(),
             reference: Some("main".to_owned()),
         }),
+        source: None,
     };
     let stack = orchestrator::engine::compile(provider, &spec).unwrap();
     stacks::render(&stack, &Location::default())

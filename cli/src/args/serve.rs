@@ -55,6 +55,9 @@ pub struct Serve {
     /// removed; a home never is
     #[arg(long, env = "PILOT_STRAY_GRACE", default_value = "24h", value_name = "TIME", value_parser = time::grace)]
     pub stray_grace: Duration,
+    /// How many snapshots a workspace may have
+    #[arg(long, env = "PILOT_SNAPSHOTS", default_value = "10", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub snapshots: u32,
     /// Claims, leases, rounds and pauses are so many times shorter: for tests of what comes after them
     #[arg(long, hide = true, default_value = "1", value_name = "TIMES", value_parser = clap::value_parser!(u32).range(1..=20))]
     pub hurry: u32,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Subcommand, ValueEnum};
 use contracts::workspace::Observed;
 
+use super::snapshot::{FORK_EXAMPLES, Fork, SnapshotCommand};
 pub use reach::{Exec, Ssh, SshConfig};
 
 use super::{Connection, one_of, time};
@@ -84,6 +85,12 @@ pub enum WsCommand {
         #[arg(long)]
         no_wait: bool,
     },
+    /// Take, list, restore and remove snapshots of a workspace's files
+    #[command(subcommand)]
+    Snapshot(SnapshotCommand),
+    /// Make a new workspace that begins with the files and sessions of another, without its secrets
+    #[command(after_help = FORK_EXAMPLES)]
+    Fork(Fork),
     /// Show the end of an instance's log, and with -f what comes after it
     Logs(Logs),
     /// Run a program in a workspace's instance, through its provider: also when nothing in the instance answers
@@ -166,7 +173,7 @@ enum Sort {
 }
 
 /// What names and values may be is for the server to say.
-fn label(text: &str) -> Result<(String, String), String> {
+pub(super) fn label(text: &str) -> Result<(String, String), String> {
     let pair = text.split_once('=').filter(|(name, _)| !name.is_empty());
     let (name, value) = pair.ok_or("write it as NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))

@@ -12,6 +12,7 @@ pub const FILES: &[(&str, &str)] = &[
     ("src/cloud/api.rs", include_str!("../../../providers/fake/src/cloud/api.rs")),
     ("src/cloud/call.rs", include_str!("../../../providers/fake/src/cloud/call.rs")),
     ("src/cloud/commands.rs", include_str!("../../../providers/fake/src/cloud/commands.rs")),
+    ("src/cloud/disks.rs", include_str!("../../../providers/fake/src/cloud/disks.rs")),
     ("src/cloud/faults.rs", include_str!("../../../providers/fake/src/cloud/faults.rs")),
     ("src/cloud/images.rs", include_str!("../../../providers/fake/src/cloud/images.rs")),
     ("src/cloud/instance.rs", include_str!("../../../providers/fake/src/cloud/instance.rs")),
@@ -26,6 +27,7 @@ pub const FILES: &[(&str, &str)] = &[
     ("src/machine.rs", include_str!("../../../providers/fake/src/machine.rs")),
     ("src/network.rs", include_str!("../../../providers/fake/src/network.rs")),
     ("src/owner.rs", include_str!("../../../providers/fake/src/owner.rs")),
+    ("src/snapshots.rs", include_str!("../../../providers/fake/src/snapshots.rs")),
     ("src/volume.rs", include_str!("../../../providers/fake/src/volume.rs")),
     ("tests/conformance.rs", include_str!("../../../providers/fake/tests/conformance.rs")),
 ];

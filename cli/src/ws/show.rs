@@ -127,10 +127,15 @@ fn shown_image(image: &Image) -> String {
 }
 
 fn age(workspace: &Workspace) -> String {
+    since(workspace.since.as_millisecond())
+}
+
+/// How long ago that was.
+pub fn since(at: i64) -> String {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let now = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
     // Tenths of a second are noise in a list.
-    match (now - workspace.since.as_millisecond()) / 1000 {
+    match (now - at) / 1000 {
         seconds @ ..60 => format!("{} s", seconds.max(0)),
         seconds => duration(seconds.saturating_mul(1000)),
     }

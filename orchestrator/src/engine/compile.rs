@@ -1,7 +1,8 @@
 //! From a workspace's row, or from what a provider's runtimes share, to a stack.
 
+use contracts::snapshot::SnapshotWork;
 use contracts::{ErrorCode, InstallationId, Problem};
-use provider_api::{Declared, Provider, RuntimeRef, RuntimeSpec};
+use provider_api::{Declared, Provider, RuntimeRef, RuntimeSpec, Source};
 use stacks::Stack;
 
 use super::provider_problem;
@@ -26,7 +27,12 @@ fn spec_of(row: &WorkspaceRow, installation: &InstallationId) -> RuntimeSpec {
         region: row.region.clone(),
         image: row.image.as_ref().map(|image| image.exact().to_owned()),
         git: row.git.clone(),
+        source: row.source.as_ref().and_then(source),
     }
+}
+
+fn source(work: &SnapshotWork) -> Option<Source> {
+    Some(Source { runtime_id: work.of.clone()?, snapshot: work.id.clone() })
 }
 
 /// The same for a delete: a size or a region that the provider does not offer any more keeps nothing from going. What is
@@ -49,6 +55,7 @@ pub fn stack_of_stray(provider: &dyn Provider, runtime: &RuntimeRef) -> Result<S
         region: None,
         image: None,
         git: None,
+        source: None,
     };
     without_offers(provider, spec)
 }

@@ -25,10 +25,10 @@ const DEFAULT_LOG_BYTES: u64 = 16 * 1024;
 const MAX_LOG_BYTES: u64 = 1024 * 1024;
 
 /// With the operation's address in `Location`.
-type AcceptedAnswer = Answer<(StatusCode, [(HeaderName, String); 1], Json<Accepted>)>;
+pub(super) type AcceptedAnswer = Answer<(StatusCode, [(HeaderName, String); 1], Json<Accepted>)>;
 
 /// A change that was accepted.
-async fn detached<F>(change: F) -> AcceptedAnswer
+pub(super) async fn detached<F>(change: F) -> AcceptedAnswer
 where
     F: Future<Output = Result<Accepted, Problem>> + Send + 'static,
 {

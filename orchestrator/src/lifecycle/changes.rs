@@ -234,7 +234,11 @@ impl Lifecycle {
         self.accepted(&row.id.clone().into(), wanted.operation).await
     }
 
-    async fn accepted(&self, name: &WorkspaceRef, operation: Operation) -> Result<Accepted, Problem> {
+    pub(super) async fn accepted(
+        &self,
+        name: &WorkspaceRef,
+        operation: Operation,
+    ) -> Result<Accepted, Problem> {
         Ok(Accepted { workspace: self.get(name).await?, operation })
     }
 }

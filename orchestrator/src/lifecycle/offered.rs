@@ -53,6 +53,7 @@ mod tests {
             default_provider: "fake".parse().unwrap(),
             repair: crate::reconcile::Repair::Auto,
             stray_grace: Duration::ZERO,
+            snapshot_limit: 10,
             gateway: OnceLock::new(),
         };
         let row = WorkspaceRow::new("demo".parse().unwrap(), "fake".parse().unwrap(), String::new());

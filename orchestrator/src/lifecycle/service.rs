@@ -34,6 +34,8 @@ pub struct Lifecycle {
     pub repair: Repair,
     /// How long what is of no workspace that is known is left alone.
     pub stray_grace: Duration,
+    /// How many snapshots a workspace may have.
+    pub snapshot_limit: u32,
     /// Where browsers reach the gateway, once it is known; workspaces are hosts below its name.
     pub gateway: OnceLock<Url>,
 }

@@ -17,7 +17,7 @@ const PAUSES: [Duration; 4] =
 /// Nobody is asked to wait longer than this, whatever a vendor says.
 const LONGEST: Duration = Duration::from_secs(120);
 
-/// How long one removal may take: a home can hold millions of files.
+/// How long one removal or one copy may take: a home can hold millions of files.
 const REMOVAL: Duration = Duration::from_secs(60 * 60);
 
 /// How long a vendor is believed that says when to come again.
@@ -28,9 +28,16 @@ pub async fn apply(run: &Arc<Run>, stack: &Stack, refresh: bool) -> Result<(), P
     again(run, stack, || async {
         // What another was doing when it lost its claim may have come to pass.
         let options = run.engine_options().refresh(refresh || run.inherited);
+        let options = if copies_a_home(stack) { options.timeout(REMOVAL) } else { options };
         run.parts.engine.apply(stack, &options, run.right_on(stack)).await.map(drop)
     })
     .await
+}
+
+/// Whether it makes a home that begins with a snapshot.
+fn copies_a_home(stack: &Stack) -> bool {
+    let of_fork = |(name, _): (&String, _)| name == "sourceSnapshot";
+    stack.resources.iter().any(|resource| resource.inputs.iter().any(of_fork))
 }
 
 /// Deletes all that the stack has made.

@@ -8,7 +8,7 @@ use contracts::{ErrorCode, Problem};
 
 use super::apply::apply;
 use super::run::Run;
-use super::{home, shared, start};
+use super::{home, shared, snapshots, start};
 use crate::lifecycle::state::Event;
 use crate::store::WorkspaceRow;
 
@@ -16,6 +16,7 @@ pub async fn run(run: &Arc<Run>) -> Result<(), Problem> {
     let row = run.row().await?;
     // One that was taken over may have run already.
     home::must_be_there(run, &row).await?;
+    snapshots::source_is_taken(run, &row).await?;
     make(run, &row).await
 }
 

@@ -7,6 +7,7 @@ use automation::Options;
 use contracts::operation::{
     Operation, OperationEventBody, OperationKind, OperationState, Phase, Severity, Update,
 };
+use contracts::snapshot::SnapshotWork;
 use contracts::workspace::Endpoint;
 use contracts::{ErrorCode, OperationId, Problem, ProviderName};
 use jiff::Timestamp;
@@ -87,6 +88,12 @@ impl Run {
     /// Of an update: what it changes.
     pub fn update(&self) -> Update {
         self.operation().update.clone().unwrap_or_default()
+    }
+
+    /// Which snapshot it works on.
+    pub fn snapshot(&self) -> Result<SnapshotWork, Problem> {
+        let work = self.operation().snapshot.clone();
+        work.ok_or_else(|| Problem::new(ErrorCode::RecordUnreadable, "The operation names no snapshot."))
     }
 
     /// Whether the runtime worked before this operation, as far as is known.

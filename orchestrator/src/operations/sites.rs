@@ -83,6 +83,8 @@ fn makes(kind: OperationKind) -> bool {
         | OperationKind::Restart
         | OperationKind::Apply
         | OperationKind::Update
+        | OperationKind::Snapshot
+        | OperationKind::Rewind
         | OperationKind::Restore => true,
         OperationKind::Stop
         | OperationKind::Suspend
@@ -90,6 +92,7 @@ fn makes(kind: OperationKind) -> bool {
         | OperationKind::Delete
         | OperationKind::Purge
         | OperationKind::Forget
+        | OperationKind::Discard
         | OperationKind::Teardown => false,
     }
 }

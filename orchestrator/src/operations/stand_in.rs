@@ -57,6 +57,7 @@ pub async fn lifecycle(root: &Path) -> Lifecycle {
         default_provider: "test".parse().unwrap(),
         repair: Repair::Auto,
         stray_grace: Duration::ZERO,
+        snapshot_limit: 10,
         gateway: OnceLock::new(),
     }
 }

@@ -344,7 +344,7 @@ impl Store {
 }
 
 /// Those that this version can run: one beside it may be newer.
-const KINDS: &str = r#","create","start","stop","suspend","hibernate","resume","restart","apply","update","delete","purge","restore","forget","teardown","#;
+const KINDS: &str = r#","create","start","stop","suspend","hibernate","resume","restart","apply","update","delete","purge","restore","forget","teardown","snapshot","rewind","discard","#;
 
 /// `$1`: providers without room, `$2`: what the claimer has in hand, `$3`: now, `$4`: kinds.
 const CLAIMABLE: &str = "WITH busy AS (SELECT owner, COUNT(*) AS n FROM operations WHERE state = 'running' GROUP BY owner)

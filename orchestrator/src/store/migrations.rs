@@ -21,7 +21,7 @@ macro_rules! migration {
 
 type Named = (&'static str, &'static str, &'static str);
 
-const SQLITE: [Named; 16] = [
+const SQLITE: [Named; 17] = [
     migration!("sqlite", "0001", "initial"),
     migration!("sqlite", "0002", "regions"),
     migration!("sqlite", "0003", "installation"),
@@ -38,9 +38,10 @@ const SQLITE: [Named; 16] = [
     migration!("sqlite", "0014", "sites"),
     migration!("sqlite", "0015", "reasons"),
     migration!("sqlite", "0016", "anew"),
+    migration!("sqlite", "0017", "snapshots"),
 ];
 
-const POSTGRES: [Named; 11] = [
+const POSTGRES: [Named; 12] = [
     migration!("postgres", "0006", "initial"),
     migration!("postgres", "0007", "labels"),
     migration!("postgres", "0008", "times"),
@@ -52,6 +53,7 @@ const POSTGRES: [Named; 11] = [
     migration!("postgres", "0014", "sites"),
     migration!("postgres", "0015", "reasons"),
     migration!("postgres", "0016", "anew"),
+    migration!("postgres", "0017", "snapshots"),
 ];
 
 pub fn sqlite() -> Migrator {
@@ -140,6 +142,7 @@ mod tests {
                 is(14, "sites", "0054b6e8"),
                 is(15, "reasons", "7746e997"),
                 is(16, "anew", "ce9022c0"),
+                is(17, "snapshots", "c87fb79f"),
                 is(6, "initial", "3575131e"),
                 is(7, "labels", "4695f179"),
                 is(8, "times", "94a9f50b"),
@@ -151,6 +154,7 @@ mod tests {
                 is(14, "sites", "0054b6e8"),
                 is(15, "reasons", "7746e997"),
                 is(16, "anew", "ec09a1be"),
+                is(17, "snapshots", "c87fb79f"),
             ]
         );
     }

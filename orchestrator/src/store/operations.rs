@@ -117,11 +117,12 @@ impl Store {
             OperationKind::Resume,
             OperationKind::Restart,
             OperationKind::Update,
+            OperationKind::Rewind,
         ] {
             kinds.push(to_json(&kind)?);
         }
         let state = sqlx::query_scalar::<_, String>(
-            "SELECT state FROM operations WHERE runtime_id = $1 AND id < $2 AND kind IN ($3, $4, $5, $6, $7, $8)
+            "SELECT state FROM operations WHERE runtime_id = $1 AND id < $2 AND kind IN ($3, $4, $5, $6, $7, $8, $9)
              ORDER BY id DESC LIMIT 1",
         );
         let mut state = state.bind(operation.runtime_id.as_str()).bind(operation.id.as_str());
@@ -175,8 +176,8 @@ impl Store {
         let provider = operation.provider.as_ref().map(ProviderName::as_str).unwrap_or_default();
         sqlx::query(
             "INSERT INTO operations (id, kind, workspace_id, runtime_id, slug, owner, provider, state, phases, request_id,
-             desired_before, accepted_at, changes, traceparent)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+             desired_before, accepted_at, changes, traceparent, snapshot)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
         )
         .bind(operation.id.as_str())
         .bind(to_json(&operation.kind)?)
@@ -192,6 +193,7 @@ impl Store {
         .bind(now)
         .bind(operation.update.as_ref().map(to_json).transpose()?)
         .bind(new.traceparent.as_deref())
+        .bind(operation.snapshot.as_ref().map(to_json).transpose()?)
         .execute(&mut *connection)
         .await?;
         self.remember(connection, new.key().as_ref(), new.id.as_str()).await?;
@@ -216,6 +218,7 @@ pub(super) fn read(row: &AnyRow) -> Result<Operation> {
             .map_err(|error| StoreError::Damaged(format!("the column state: {error}")))?,
         phases: row.json("phases")?,
         update: row.maybe_json("changes")?,
+        snapshot: row.maybe_json("snapshot")?,
         error: row.maybe_json("error")?,
         request_id: row.text("request_id")?,
     })

@@ -1,6 +1,7 @@
 //! What people ask for: the wish, the operation that makes it true, the key and the word of who asked are one commit.
 
 use contracts::operation::{Operation, OperationKind, OperationState, Update};
+use contracts::snapshot::SnapshotWork;
 use contracts::workspace::Desired;
 use contracts::{ErrorCode, OperationId, Problem, ProviderName, RuntimeId, Slug, WorkspaceId};
 use jiff::Timestamp;
@@ -21,6 +22,8 @@ pub struct NewOperation {
     pub kind: OperationKind,
     /// Of an update: what it changes.
     pub update: Option<Update>,
+    /// Which snapshot it works on, or begins with.
+    pub snapshot: Option<SnapshotWork>,
     /// Of a restore: the name that it gets.
     pub slug: Option<Slug>,
     pub request_id: String,
@@ -43,6 +46,7 @@ impl NewOperation {
             id: OperationId::random(),
             kind,
             update: None,
+            snapshot: None,
             slug: None,
             request_id: request_id.to_owned(),
             traceparent: crate::trace::current(),
@@ -69,9 +73,13 @@ fn ends_others(kind: OperationKind) -> bool {
 }
 
 /// What was before is no part of what is asked for.
-fn asks_the_same(one: &Option<Update>, other: &Option<Update>) -> bool {
+fn asks_the_same(one: &Operation, other: &NewOperation) -> bool {
     let asked = |update: &Option<Update>| update.clone().map(|update| (update.image, update.size));
-    asked(one) == asked(other)
+    // Each take has an id of its own.
+    let snapshot = |work: &Option<SnapshotWork>| work.as_ref().map(|work| work.id.clone());
+    one.kind == other.kind
+        && asked(&one.update) == asked(&other.update)
+        && snapshot(&one.snapshot) == snapshot(&other.snapshot)
 }
 
 /// A delete that does not come to its end can be followed by one that keeps less, and by giving it up.
@@ -171,7 +179,7 @@ impl Store {
         let ended = running.as_ref().is_some_and(|(_, is_ending)| *is_ending);
         let last = waiting.as_ref().or(running.as_ref().filter(|_| !ended).map(|(operation, _)| operation));
         match (last, &waiting) {
-            (Some(same), _) if same.kind == new.kind && asks_the_same(&same.update, &new.update) => {
+            (Some(same), _) if asks_the_same(same, new) => {
                 let same = same.clone();
                 self.remember(connection, new.key().as_ref(), same.id.as_str()).await?;
                 return Ok(Wanted { operation: same, cancelled: None });
@@ -376,6 +384,7 @@ impl Store {
             workspace_id: Some(row.id.clone()),
             slug: Some(row.slug.clone()),
             update: new.update.clone(),
+            snapshot: new.snapshot.clone(),
             ..new.queued(&row.runtime_id, &row.provider)
         };
         self.enqueue(connection, &operation, &row.owner, Some(before), new).await?;

@@ -66,7 +66,7 @@ impl Store {
         .await
     }
 
-    /// What is outside is of this generation.
+    /// What is outside is of this generation, and has its home: what that began with is no part of it any more.
     pub async fn applied(&self, hold: &Hold, generation: u64) -> Result<()> {
         let (store, hold) = (self.clone(), hold.clone());
         self.write(move |connection| {
@@ -74,6 +74,10 @@ impl Store {
                 store.must_hold(connection, &hold).await?;
                 sqlx::query("UPDATE runtimes SET applied = $1 WHERE id = $2 AND applied < $1")
                     .bind(generation as i64)
+                    .bind(hold.runtime.as_str())
+                    .execute(&mut *connection)
+                    .await?;
+                sqlx::query("UPDATE runtimes SET source = NULL WHERE id = $1 AND source IS NOT NULL")
                     .bind(hold.runtime.as_str())
                     .execute(connection)
                     .await?;

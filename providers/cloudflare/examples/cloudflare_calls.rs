@@ -25,6 +25,7 @@ async fn main() {
         region: None,
         image: None,
         git: None,
+        source: None,
     };
     let total = async || {
         let (api, worker) = world.calls().await;

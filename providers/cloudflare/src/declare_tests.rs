@@ -42,6 +42,7 @@ fn spec(size: &str) -> RuntimeSpec {
         region: None,
         image: None,
         git: None,
+        source: None,
     }
 }
 

@@ -45,6 +45,7 @@ async fn a_runtime_costs_one_call_for_each_thing_that_is_done_with_it() {
         region: None,
         image: None,
         git: None,
+        source: None,
     };
     let mut first = Stack::new(provider.clone(), spec(RuntimeId::random()));
     first.up().await;

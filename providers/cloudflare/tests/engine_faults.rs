@@ -29,6 +29,7 @@ fn stack(world: &World, provider: &Arc<dyn Provider>) -> Stack {
         region: None,
         image: None,
         git: None,
+        source: None,
     };
     Stack::new(provider.clone(), spec)
 }

@@ -118,6 +118,7 @@ async fn a_host_name_of_the_operators_leads_to_the_worker_also_at_an_account_wit
         region: None,
         image: None,
         git: None,
+        source: None,
     };
     let mut stack = Stack::new(provider.clone(), spec);
     stack.up().await;
@@ -186,6 +187,7 @@ async fn another_size_is_rolled_out_to_what_runs() {
         region: None,
         image: None,
         git: None,
+        source: None,
     };
     let mut stack = Stack::new(provider.clone(), spec);
     stack.up().await;

@@ -53,6 +53,7 @@ impl Traffic {
             region: None,
             image: None,
             git: None,
+            source: None,
         };
         let mut stack = Stack::new(provider.clone(), spec);
         stack.up().await;

@@ -231,8 +231,11 @@ impl Hands for World {
     }
 
     async fn write_home(&self, runtime: &RuntimeRef, path: &str, content: &str) {
-        let script = format!("printf %s '{content}' > /home/pilot/{path}");
-        self.exec(runtime, &["/bin/sh", "-c", &script]).await.expect("the file is written");
+        let script = r#"mkdir -p "$(dirname "$1")" && printf %s "$2" > "$1""#;
+        let path = format!("/home/pilot/{path}");
+        self.exec(runtime, &["/bin/sh", "-c", script, "sh", &path, content])
+            .await
+            .expect("the file is written");
     }
 
     async fn read_home(&self, runtime: &RuntimeRef, path: &str) -> Option<String> {

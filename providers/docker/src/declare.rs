@@ -3,7 +3,7 @@
 use crate::placement::Need;
 use contracts::ProviderName;
 use contracts::workspace::Size;
-use provider_api::{Declaration, Declared, Expr, Result, RuntimeSpec};
+use provider_api::{Declaration, Declared, Expr, Result, RuntimeSpec, Source};
 use provider_kit::inputs::DeclarationExt;
 use provider_kit::offer;
 
@@ -37,6 +37,14 @@ pub(crate) fn declare(runtime: &RuntimeSpec, image: &str) -> Result<Declared> {
     let (_, memory, cpu) = *offer::size(&NAME, &SIZES, |(name, ..)| name, &runtime.size)?;
     let owned =
         |name: &str, token: &str| Declaration::new(name, token).owned_by(runtime).delete_before_replace();
+    let source = runtime.source.as_ref();
+    let home = Source::declare(source, owned("home", VOLUME)).protected();
+    let network = owned("network", NETWORK);
+    let before = match source {
+        // The host of the snapshot is that of the home, which says it by being made first.
+        Some(_) => [home, network.depends_on("home")],
+        None => [network, home],
+    };
     let instance = owned("instance", CONTAINER)
         .input("image", image)
         .input("network", Expr::output("network", "name"))
@@ -45,7 +53,7 @@ pub(crate) fn declare(runtime: &RuntimeSpec, image: &str) -> Result<Declared> {
         .input("cpuMillis", cpu)
         .git_of(runtime);
     Ok(Declared {
-        resources: vec![owned("network", NETWORK), owned("home", VOLUME).protected(), instance],
+        resources: before.into_iter().chain([instance]).collect(),
         outputs: [
             ("host".to_owned(), Expr::output("instance", "host")),
             ("port".to_owned(), Expr::output("instance", "port")),
@@ -70,6 +78,7 @@ mod tests {
             region: None,
             image: None,
             git: None,
+            source: None,
         }
     }
 

@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 
+use bollard::models::Volume;
 use contracts::RuntimeId;
 use provider_api::{Result, RuntimeRef};
 
@@ -45,7 +46,11 @@ pub(crate) async fn pass(
 /// Removes what keeps the fence when nothing else of the runtime is left. After every delete, also of what was
 /// gone already: the one before may have been broken off here.
 pub(crate) async fn forget(engine: &Engine, runtime: &RuntimeRef) -> Result<()> {
-    let volumes = registers::of(engine, runtime).await?;
+    forget_of(engine, runtime, registers::of(engine, runtime).await?).await
+}
+
+/// The same for who has seen what volumes there are.
+pub(crate) async fn forget_of(engine: &Engine, runtime: &RuntimeRef, volumes: Vec<Volume>) -> Result<()> {
     if volumes.is_empty() || volumes.iter().any(|volume| !names::is_register(&volume.name)) {
         return Ok(());
     }

@@ -137,6 +137,14 @@ impl Hosts {
         Ok(engine)
     }
 
+    /// The same for a runtime that begins with another's snapshot: where that is.
+    pub async fn place_beside(&self, runtime: &RuntimeId, other: &RuntimeId) -> Result<Arc<Engine>> {
+        match self.locate(runtime).await? {
+            Some(engine) => Ok(engine),
+            None => self.of(other).await,
+        }
+    }
+
     /// Passes when this container may be made on its host, or made to take so much.
     pub async fn admit(&self, engine: &Engine, inputs: &container::Inputs) -> Result<()> {
         if !engine.is_named() {

@@ -42,8 +42,8 @@ async fn of_host(engine: &Engine, filters: &Filters) -> Result<Vec<OwnedObject>>
         if let (Some(owner), Some(id)) = (names::owner(labels), id) {
             let home = match kind {
                 "volume" => Home::Is,
-                // It says what the home has seen.
-                "fence" => Home::With,
+                // One says what the home has seen, the other what was in it once.
+                "fence" | "snapshot" => Home::With,
                 _ => Home::No,
             };
             owned.push(OwnedObject { runtime_id: owner.runtime_id, kind: kind.to_owned(), id, home });
@@ -62,7 +62,11 @@ async fn of_host(engine: &Engine, filters: &Filters) -> Result<Vec<OwnedObject>>
     let options = ListVolumesOptionsBuilder::default().filters(filters).build();
     let volumes = engine.ask("list volumes", docker.list_volumes(Some(options))).await?;
     for volume in volumes.volumes.unwrap_or_default() {
-        let kind = if names::is_register(&volume.name) { "fence" } else { "volume" };
+        let kind = match names::snapshot_key(&volume.labels) {
+            Some(_) => "snapshot",
+            None if names::is_register(&volume.name) => "fence",
+            None => "volume",
+        };
         add(kind, &volume.labels, Some(volume.name));
     }
     Ok(owned)

@@ -12,6 +12,7 @@ mod confine;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod container;
+mod copy;
 mod declare;
 mod egress;
 mod engine;
@@ -33,6 +34,7 @@ mod room;
 mod service;
 mod settings;
 mod site;
+mod snapshots;
 mod ssh;
 mod statuses;
 mod subnet;
@@ -48,7 +50,7 @@ use contracts::InstallationId;
 use contracts::network::PortRange;
 use provider_api::{
     BootSource, Declared, Description, Exec, Finding, Images, Inventory, Lifecycle, Logs, Provider, Resource,
-    Result, RuntimeSpec, Settings, Sites,
+    Result, RuntimeSpec, Settings, Sites, Snapshots,
 };
 
 use crate::hosts::Hosts;
@@ -169,6 +171,10 @@ impl Provider for DockerProvider {
 
     fn exec(&self) -> Option<Arc<dyn Exec>> {
         Some(Arc::new(DockerLifecycle { hosts: self.hosts.clone() }))
+    }
+
+    fn snapshots(&self) -> Option<Arc<dyn Snapshots>> {
+        Some(Arc::new(snapshots::DockerSnapshots { hosts: self.hosts.clone() }))
     }
 
     fn inventory(&self) -> Option<Arc<dyn Inventory>> {

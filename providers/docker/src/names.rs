@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use contracts::{InstallationId, RuntimeId};
-use provider_api::{Result, RuntimeRef};
+use jiff::Timestamp;
+use provider_api::{ProviderError, Result, RuntimeRef};
 use provider_kit::owner::{LabelNames, Object, Owner};
 
 use crate::placement::Need;
@@ -16,6 +17,15 @@ pub(crate) const LABELS: LabelNames = LabelNames {
     fence: Some(FENCE),
 };
 const FENCE: &str = "pilot.fence";
+
+/// The key of the snapshot that a volume is a part of.
+const SNAPSHOT: &str = "pilot.snapshot";
+/// On records alone.
+pub(crate) const SNAPSHOT_NAME: &str = "pilot.snapshot.name";
+pub(crate) const SNAPSHOT_CREATED: &str = "pilot.snapshot.created";
+pub(crate) const SNAPSHOT_BYTES: &str = "pilot.snapshot.bytes";
+/// Whose files a container copies. It is no instance, so it has no label of a runtime.
+const COPIES: &str = "pilot.copies";
 
 /// What an instance takes: MiB, and thousandths of a core.
 const MEMORY: &str = "pilot.memory";
@@ -38,6 +48,69 @@ pub(crate) fn fence_register(runtime: &RuntimeId, fence: u64) -> String {
 /// The volume that keeps this generation.
 pub(crate) fn generation_register(runtime: &RuntimeId, generation: u64) -> String {
     format!("pilot-{runtime}-generation-{generation}")
+}
+
+/// A part of a snapshot: both are volumes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    Files,
+    /// It is empty: it says that the files are whole.
+    Record,
+}
+
+pub(crate) fn snapshot(runtime: &RuntimeId, key: &str, part: Part) -> String {
+    let part = match part {
+        Part::Files => "files",
+        Part::Record => "record",
+    };
+    format!("pilot-{runtime}-snap-{key}-{part}")
+}
+
+/// The volume that says that a home is being exchanged.
+pub(crate) fn restoring(runtime: &RuntimeId) -> String {
+    format!("pilot-{runtime}-restoring")
+}
+
+/// The container that copies.
+pub(crate) fn copy(runtime: &RuntimeId) -> String {
+    format!("pilot-{runtime}-copy")
+}
+
+/// Without a fence: what keeps one stays as long as the runtime does.
+pub(crate) fn snapshot_labels(runtime: &RuntimeRef, key: &str) -> HashMap<String, String> {
+    let mut labels = register_labels(&runtime.clone().under(None));
+    labels.insert(SNAPSHOT.to_owned(), key.to_owned());
+    labels
+}
+
+pub(crate) fn record_labels(name: Option<&str>, created: Timestamp, bytes: u64) -> HashMap<String, String> {
+    let mut labels = HashMap::from([
+        (SNAPSHOT_CREATED.to_owned(), created.to_string()),
+        (SNAPSHOT_BYTES.to_owned(), bytes.to_string()),
+    ]);
+    labels.extend(name.map(|name| (SNAPSHOT_NAME.to_owned(), name.to_owned())));
+    labels
+}
+
+pub(crate) fn snapshot_key(labels: &HashMap<String, String>) -> Option<&str> {
+    labels.get(SNAPSHOT).map(String::as_str)
+}
+
+pub(crate) fn copy_labels(runtime: &RuntimeRef) -> HashMap<String, String> {
+    HashMap::from([
+        (LABELS.installation.to_owned(), runtime.installation.to_string()),
+        (COPIES.to_owned(), runtime.runtime_id.to_string()),
+    ])
+}
+
+/// Passes when the container copies for this runtime of this installation.
+pub(crate) fn must_copy(name: &str, labels: &HashMap<String, String>, runtime: &RuntimeRef) -> Result<()> {
+    if copy_labels(runtime).iter().all(|(label, value)| labels.get(label) == Some(value)) {
+        return Ok(());
+    }
+    let message =
+        format!("the container {name} was not made for copies of this runtime, so it is not touched");
+    Err(ProviderError::foreign(message, &format!("Remove that container (`docker rm {name}`)")))
 }
 
 /// Whether a volume of ours keeps a fence or a generation; a home does not.

@@ -9,20 +9,23 @@ use async_trait::async_trait;
 use bollard::Docker;
 use bollard::models::{Volume, VolumeCreateRequest};
 use bollard::query_parameters::RemoveVolumeOptions;
+use contracts::secrets;
 use provider_api::resource::parse;
 use provider_api::{
     CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ProviderError, ReadRequest,
-    ReadState, Resource, ResourceSchema, Result, UpdateRequest,
+    ReadState, Resource, ResourceSchema, Result, RuntimeRef, Source, Told, UpdateRequest,
 };
 use provider_kit::inputs::Owned;
 use provider_kit::wait;
 use tokio::time::Instant;
 
+use crate::copy::{self, Copy};
 use crate::declare::VOLUME;
 use crate::engine::Engine;
 use crate::failure::{Answer, Failure};
 use crate::hosts::Hosts;
-use crate::{fence, names, network, owned};
+use crate::names::Part;
+use crate::{container, fence, names, network, owned, registers, snapshots};
 
 /// A container that is being removed still holds its volume for a moment.
 const RELEASE: Duration = Duration::from_secs(15);
@@ -51,12 +54,49 @@ impl VolumeResource {
     }
 }
 
+impl VolumeResource {
+    /// Begins a home that is new, or half made, with a snapshot. One that is whole stays as it is, also when the snapshot is gone.
+    async fn fill(&self, engine: &Engine, name: &str, inputs: &Owned, source: &Source) -> Result<()> {
+        let theirs = source_of(source, inputs);
+        if let Err(gone) = snapshots::must_have(engine, &theirs, &source.snapshot).await {
+            // Whoever is there runs in a home that is whole.
+            let machine = container::inspect(engine, &names::name(&inputs.runtime_id)).await?;
+            return machine.map(drop).ok_or(gone);
+        }
+        let files = names::snapshot(&source.runtime_id, &source.snapshot, Part::Files);
+        let mut way = vec!["fork"];
+        way.extend(secrets::BELOW_HOME);
+        let runtime = inputs.runtime();
+        let image = &self.hosts.config.image;
+        let copy = Copy { runtime: &runtime, image, from: Some(&files), to: name, way: &way };
+        copy.prepare(engine).await?;
+        copy.run(engine, &Told::nobody()).await.map(drop)
+    }
+}
+
+fn source_of(source: &Source, inputs: &Owned) -> RuntimeRef {
+    RuntimeRef::new(source.runtime_id.clone(), inputs.installation.clone())
+}
+
 /// Also of what is gone already. Takes as long as it has files.
 pub(crate) async fn remove(engine: &Engine, name: &str) -> Result<()> {
+    remove_held(engine, name, None).await
+}
+
+/// The same where a copy may be under way, which ends then.
+pub(crate) async fn remove_copied(engine: &Engine, name: &str, runtime: &RuntimeRef) -> Result<()> {
+    remove_held(engine, name, Some(runtime)).await
+}
+
+async fn remove_held(engine: &Engine, name: &str, copied: Option<&RuntimeRef>) -> Result<()> {
     let removed = wait::while_refused(Instant::now() + RELEASE, PAUSE, Failure::is_conflict, || async {
         let removal =
             |docker: Docker| async move { docker.remove_volume(name, None::<RemoveVolumeOptions>).await };
-        engine.remove("remove the volume", removal).await
+        let answer = engine.remove("remove the volume", removal).await;
+        if let (Err(Failure::Conflict(_)), Some(runtime)) = (&answer, copied) {
+            copy::end(engine, runtime).await.map_err(Failure::Other)?;
+        }
+        answer
     });
     Failure::optional(removed.await).map(drop)
 }
@@ -67,7 +107,7 @@ impl Resource for VolumeResource {
         ResourceSchema {
             token: VOLUME,
             description: "The home volume of one runtime. Deleting it deletes the user's files.",
-            inputs: Owned::properties(),
+            inputs: Owned::properties().into_iter().chain(Source::properties()).collect(),
             outputs: vec![Property::required("name", PropertyType::String, "The volume's name in Docker.")],
         }
     }
@@ -76,9 +116,16 @@ impl Resource for VolumeResource {
         let inputs: Owned = parse(&request.inputs)?;
         let name = names::volume_name(&inputs.runtime_id);
         let _lock = self.hosts.locks.lock(&inputs.runtime_id).await;
-        let engine = self.hosts.place(&inputs.runtime_id).await?;
+        let source = Source::read(&request.inputs)?;
+        let engine = match &source {
+            Some(source) => self.hosts.place_beside(&inputs.runtime_id, &source.runtime_id).await?,
+            None => self.hosts.place(&inputs.runtime_id).await?,
+        };
         let found = Failure::optional(self.find(&engine, &name).await)?.map(|found| found.labels);
         owned::admit(&engine, &inputs, ("volume", &name), found.as_ref(), request.fence).await?;
+        if let Some(source) = source.as_ref().filter(|_| found.is_none()) {
+            snapshots::must_have(&engine, &source_of(source, &inputs), &source.snapshot).await?;
+        }
         if found.is_none() {
             let labels = names::labels(&inputs.runtime().under(request.fence), inputs.generation);
             let made = self.make(&engine, &name, labels.clone()).await?.labels;
@@ -86,6 +133,9 @@ impl Resource for VolumeResource {
             if made != labels {
                 owned::admit(&engine, &inputs, ("volume", &name), Some(&made), request.fence).await?;
             }
+        }
+        if let Some(source) = source {
+            self.fill(&engine, &name, &inputs, &source).await?;
         }
         Ok(Created { id: name.clone(), outputs: owned::outputs(&inputs, &name) })
     }
@@ -111,13 +161,24 @@ impl Resource for VolumeResource {
         let name = names::volume_name(&inputs.runtime_id);
         let _lock = self.hosts.locks.lock(&inputs.runtime_id).await;
         let engine = self.hosts.of(&inputs.runtime_id).await?;
-        if let Some(volume) = Failure::optional(self.find(&engine, &name).await)? {
+        let runtime = inputs.runtime().under(request.fence);
+        let found = Failure::optional(self.find(&engine, &name).await)?;
+        let is_there = found.is_some();
+        if let Some(volume) = found {
             owned::admit(&engine, &inputs, ("volume", &name), Some(&volume.labels), request.fence).await?;
             // The network of the same runtime goes as well. What keeps that from going keeps the files too.
             let id = names::name(&inputs.runtime_id);
             network::must_have_no_strangers(&engine, &id, &inputs.runtime_id).await?;
-            remove(&engine, &name).await?;
         }
-        fence::forget(&engine, &inputs.runtime()).await
+        if is_there {
+            remove_copied(&engine, &name, &runtime).await?;
+        }
+        // What is copied of a home is kept as long as the home.
+        let mut left = registers::of(&engine, &runtime).await?;
+        if !is_there && left.iter().any(snapshots::is_part) {
+            fence::pass(&engine, &runtime, ("volume", &name), None).await?;
+        }
+        snapshots::remove_all(&engine, &runtime, &mut left).await?;
+        fence::forget_of(&engine, &runtime, left).await
     }
 }

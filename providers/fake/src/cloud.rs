@@ -8,6 +8,7 @@ mod acts;
 mod api;
 mod call;
 mod commands;
+mod disks;
 mod faults;
 mod images;
 mod instance;
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
 pub(crate) use self::api::Session;
+pub(crate) use self::call::From;
 use self::call::Taken;
 use self::faults::Fault;
 use self::instance::Instance;

@@ -3,7 +3,7 @@
 
 use contracts::workspace::{Region, Size};
 use contracts::{InstallationId, ProviderName};
-use provider_api::{Declaration, Declared, Expr, Result, RuntimeSpec};
+use provider_api::{Declaration, Declared, Expr, Result, RuntimeSpec, Source};
 use provider_kit::inputs::DeclarationExt;
 use provider_kit::offer;
 
@@ -60,6 +60,7 @@ pub(crate) fn declare(runtime: &RuntimeSpec, usual: &str, network: Option<&str>)
             // Names are made from the runtime id, so old and new cannot exist side by side.
             .delete_before_replace()
     };
+    let home = Source::declare(runtime.source.as_ref(), owned("home", VOLUME));
     let machine = owned("machine", MACHINE)
         .input("image", runtime.image.as_deref().unwrap_or(usual))
         .input("volume", Expr::output("home", "name"))
@@ -67,7 +68,7 @@ pub(crate) fn declare(runtime: &RuntimeSpec, usual: &str, network: Option<&str>)
         .git_of(runtime)
         .optional_input("network", network.map(|network| network_name(&runtime.installation, network)));
     Ok(Declared {
-        resources: vec![owned("home", VOLUME).protected(), machine],
+        resources: vec![home.protected(), machine],
         outputs: [
             ("machine".to_owned(), Expr::output("machine", "name")),
             ("runtimeId".to_owned(), runtime.runtime_id.as_str().into()),
@@ -91,6 +92,7 @@ mod tests {
             region: None,
             image: None,
             git: None,
+            source: None,
         }
     }
 

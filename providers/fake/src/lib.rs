@@ -16,6 +16,7 @@ mod lifecycle;
 mod machine;
 mod network;
 mod owner;
+mod snapshots;
 mod volume;
 
 use std::sync::Arc;
@@ -32,6 +33,7 @@ pub use crate::cloud::Cloud;
 use crate::cloud::Session;
 use crate::images::FakeImages;
 use crate::lifecycle::FakeLifecycle;
+use crate::snapshots::FakeSnapshots;
 
 /// What an operator may set, as `PILOT_FAKE_...`.
 pub const SETTINGS: &[Setting] = &[
@@ -129,7 +131,7 @@ impl Provider for FakeProvider {
     }
 
     fn snapshots(&self) -> Option<Arc<dyn Snapshots>> {
-        Some(Arc::new(FakeLifecycle { client: self.client.clone() }))
+        Some(Arc::new(FakeSnapshots { client: self.client.clone() }))
     }
 
     fn inventory(&self) -> Option<Arc<dyn Inventory>> {

@@ -1,4 +1,4 @@
-//! Start, stop, suspend, log, commands, snapshots and inventory: what is done without Pulumi.
+//! Start, stop, suspend, log, commands and inventory: what is done without Pulumi.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use contracts::{ErrorCode, InstallationId, RuntimeId};
 use futures_util::stream::{self, StreamExt as _};
 use provider_api::{
     Changes, Exec, Executed, Home, Inventory, Lifecycle, Logs, OwnedObject, ProviderError, Result, RunStatus,
-    RuntimeRef, Snapshot, Snapshots, Statuses, lifecycle,
+    RuntimeRef, Statuses, lifecycle,
 };
 use provider_kit::errors::{does_not_run, has_no};
 
@@ -156,21 +156,6 @@ impl Exec for FakeLifecycle {
                 .with_action("Give it more time, or look what it waits for.")
         })?;
         self.client.ask("run the command", std::future::ready(done)).await
-    }
-}
-
-#[async_trait]
-impl Snapshots for FakeLifecycle {
-    async fn take(&self, runtime: &RuntimeRef) -> Result<Snapshot> {
-        let (_, machine) = self.existing(runtime).await?;
-        let take = self.client.cloud().take_snapshot(&machine.spec.volume);
-        self.client.ask("take a snapshot", take).await
-    }
-
-    async fn list(&self, runtime: &RuntimeRef) -> Result<Vec<Snapshot>> {
-        let (_, machine) = self.existing(runtime).await?;
-        let list = self.client.cloud().snapshots(&machine.spec.volume);
-        self.client.ask("list the snapshots", list).await
     }
 }
 

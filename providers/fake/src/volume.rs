@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use provider_api::resource::{parse, properties, properties_with};
 use provider_api::{
     CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ProviderError, ReadRequest,
-    ReadState, Resource, ResourceSchema, Result, UpdateRequest,
+    ReadState, Resource, ResourceSchema, Result, Source, UpdateRequest,
 };
 use provider_kit::errors::keeps_changing;
 use provider_kit::inputs::Owned;
@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 use crate::client::Client;
 use crate::cloud::Volume;
 use crate::declare::VOLUME;
-use crate::fence;
 use crate::owner::{self, LABELS, object};
+use crate::{fence, snapshots};
 
 pub(crate) const ATTEMPTS: usize = 10;
 
@@ -56,7 +56,13 @@ impl VolumeResource {
     }
 
     /// Find, adopt if it is ours, else create where that is what is asked for; on a conflict find again.
-    async fn ensure(&self, inputs: &Inputs, fence: Option<u64>, creates: bool) -> Result<()> {
+    /// Only what is made begins with a source.
+    async fn ensure(
+        &self,
+        inputs: &Inputs,
+        fence: Option<u64>,
+        (creates, source): (bool, Option<&Source>),
+    ) -> Result<()> {
         let (name, owner) = (owner::volume_name(&inputs.owned.runtime_id), inputs.owned.owner().under(fence));
         fence::pass(&self.client, &owner.runtime).await?;
         let cloud = self.client.cloud().under(fence);
@@ -71,8 +77,9 @@ impl VolumeResource {
                 }
                 None if !creates => return Err(ProviderError::gone(("volume", &name))),
                 None => {
+                    let from = snapshots::source(&self.client, &owner.runtime, source).await?;
                     let volume = Volume::new(&inputs.region, LABELS.of(&owner));
-                    self.client.change("create the volume", cloud.create_volume(&name, volume)).await?
+                    self.client.change("create the volume", cloud.create_volume(&name, volume, from)).await?
                 }
             };
             if done.is_some() {
@@ -89,7 +96,7 @@ impl Resource for VolumeResource {
         ResourceSchema {
             token: VOLUME,
             description: "The home of one runtime. Deleting it deletes the user's files.",
-            inputs: common_inputs(),
+            inputs: common_inputs().into_iter().chain(Source::properties()).collect(),
             outputs: vec![Property::required(
                 "name",
                 PropertyType::String,
@@ -100,7 +107,8 @@ impl Resource for VolumeResource {
 
     async fn create(&self, request: CreateRequest) -> Result<Created> {
         let inputs: Inputs = parse(&request.inputs)?;
-        self.ensure(&inputs, request.fence, true).await?;
+        let source = Source::read(&request.inputs)?;
+        self.ensure(&inputs, request.fence, (true, source.as_ref())).await?;
         Ok(Created { id: owner::volume_name(&inputs.owned.runtime_id), outputs: inputs.outputs() })
     }
 
@@ -115,7 +123,7 @@ impl Resource for VolumeResource {
 
     async fn update(&self, request: UpdateRequest) -> Result<Properties> {
         let inputs: Inputs = parse(&request.new_inputs)?;
-        self.ensure(&inputs, request.fence, false).await?;
+        self.ensure(&inputs, request.fence, (false, None)).await?;
         Ok(inputs.outputs())
     }
 

@@ -31,6 +31,7 @@ async fn create(world: &World) -> usize {
         region: Some(described.regions[0].name.clone()),
         image: None,
         git: None,
+        source: None,
     };
     Stack::new(provider.clone(), spec()).up().await;
     world.sim.forget_requests();

@@ -123,6 +123,7 @@ mod tests {
             region: region.map(str::to_owned),
             image: None,
             git: None,
+            source: None,
         }
     }
 

@@ -41,6 +41,7 @@ mod machine;
 mod names;
 mod owned;
 mod settings;
+mod snapshots;
 mod volume;
 mod wire;
 

@@ -208,6 +208,7 @@ pub(crate) struct Snapshot {
     pub id: String,
     pub created_at: String,
     pub size: Option<u64>,
+    pub retention_days: Option<u32>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

@@ -23,6 +23,7 @@ fn stack(world: &World, provider: &Arc<dyn Provider>) -> Stack {
         region: Some("fra".to_owned()),
         image: None,
         git: None,
+        source: None,
     };
     Stack::new(provider.clone(), spec)
 }

@@ -30,6 +30,7 @@ async fn create(world: &World, provider: &Arc<dyn Provider>, count: usize) -> us
         region: Some("fra".to_owned()),
         image: None,
         git: None,
+        source: None,
     };
     let mut stack = Stack::new(provider.clone(), spec);
     let mut failed = 0;

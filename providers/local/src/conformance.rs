@@ -191,7 +191,9 @@ impl Hands for World {
     }
 
     async fn write_home(&self, runtime: &RuntimeRef, path: &str, content: &str) {
-        fs::write(self.home(&runtime.runtime_id).join(path), content).unwrap();
+        let path = self.home(&runtime.runtime_id).join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
     }
 
     async fn read_home(&self, runtime: &RuntimeRef, path: &str) -> Option<String> {

@@ -47,6 +47,7 @@ mod tests {
             region: None,
             image: None,
             git: None,
+            source: None,
         }
     }
 

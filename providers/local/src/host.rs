@@ -242,7 +242,8 @@ impl Host {
         }
         spawn::write_boot_files(&home, boot)?;
         if self.tree(runtime).leader().is_some() {
-            return Ok(());
+            // A snapshot that was cut off has stopped it by a signal.
+            return self.thaw(runtime);
         }
         if let Some((pid, folder)) = self.tree(runtime).elsewhere() {
             return Err(runs_elsewhere(runtime, pid, &folder));

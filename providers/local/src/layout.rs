@@ -4,6 +4,7 @@
 //! <root>/<runtime>/owner.json      which installation owns the folder, and the highest fence; written
 //!                                  first, removed last
 //! <root>/<runtime>/home/           the instance's home: the only user data
+//! <root>/<runtime>/snapshots/      copies of it, each whole once its `snapshot.json` is there
 //! <root>/<runtime>/process.json    the definition from which the process is started
 //! <root>/<runtime>/instance.log
 //! <root>/ports/<port>              a claim

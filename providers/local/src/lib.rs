@@ -20,6 +20,7 @@ mod logs;
 mod ports;
 mod process;
 mod procfs;
+mod snapshots;
 mod spawn;
 mod tree;
 
@@ -31,7 +32,7 @@ use contracts::network::PortRange;
 use contracts::workspace::Size;
 use provider_api::{
     BootSource, Declared, Description, Exec, Inventory, Lifecycle, Logs, Provider, Resource, Result,
-    RuntimeSpec,
+    RuntimeSpec, Snapshots,
 };
 
 use crate::host::Host;
@@ -116,6 +117,10 @@ impl Provider for LocalProvider {
 
     fn exec(&self) -> Option<Arc<dyn Exec>> {
         Some(Arc::new(LocalLifecycle { host: self.host.clone() }))
+    }
+
+    fn snapshots(&self) -> Option<Arc<dyn Snapshots>> {
+        Some(Arc::new(snapshots::LocalSnapshots { host: self.host.clone() }))
     }
 
     fn inventory(&self) -> Option<Arc<dyn Inventory>> {

@@ -81,6 +81,14 @@ pub(crate) fn is_alive(identity: Identity) -> bool {
     stat.and_then(|stat| parse_stat(identity.pid, &stat)).is_some_and(|(now, _)| now == identity)
 }
 
+/// Whether it stands still since a signal, or has ended.
+pub(crate) fn stands_still(identity: Identity) -> bool {
+    let stat = fs::read(format!("/proc/{}/stat", identity.pid)).unwrap_or_default();
+    let after = stat.iter().rposition(|&byte| byte == b')').map_or(0, |at| at + 1);
+    let state = stat.get(after..).unwrap_or_default().iter().find(|byte| !byte.is_ascii_whitespace());
+    matches!(state, None | Some(b'T' | b't' | b'Z' | b'X' | b'x'))
+}
+
 /// Whether it has a table of processes of its own, below the one of this process.
 fn is_in_container(folder: &Path) -> bool {
     fs::read_to_string(folder.join("status")).is_ok_and(|status| is_nested(&status))

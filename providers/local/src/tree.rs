@@ -94,6 +94,38 @@ impl<'a> Tree<'a> {
         Ok(())
     }
 
+    /// Stops every process of the runtime by a signal that none can refuse. Children may be born meanwhile, so it looks until
+    /// it twice finds none that moves.
+    pub fn freeze(&mut self) -> Result<()> {
+        let deadline = Instant::now() + KILL_LIMIT;
+        let mut quiet = 0;
+        while quiet < 2 {
+            let mut members = self.members(&procfs::scan());
+            members.retain(|member| !procfs::stands_still(*member));
+            quiet = if members.is_empty() { quiet + 1 } else { 0 };
+            for &member in &members {
+                send(member, Signal::STOP);
+            }
+            if let Some(moving) = members.first().filter(|_| Instant::now() > deadline) {
+                self.thaw();
+                let message =
+                    format!("process {} of {} does not stand still", moving.pid, self.runtime.runtime_id);
+                return Err(ProviderError::new(ErrorCode::ProviderTimeout, message).with_action(
+                    "It waits for the kernel, often for a disk or network file system; try again later.",
+                ));
+            }
+            std::thread::sleep(PAUSE);
+        }
+        Ok(())
+    }
+
+    /// Lets every process of the runtime go on.
+    pub fn thaw(&mut self) {
+        for member in self.members(&procfs::scan()) {
+            send(member, Signal::CONT);
+        }
+    }
+
     fn is_labelled(&self, process: &Process) -> bool {
         process.label.as_ref().is_some_and(|label| self.names(label) && label.is_in(&self.folder))
     }

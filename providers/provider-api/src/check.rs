@@ -76,13 +76,13 @@ fn below(path: &str, name: &str) -> String {
     }
 }
 
-/// Every input of the schema that differs: the default of [`crate::Resource::diff`], for modules that add to it.
+/// Every input of the schema that differs, but for those that only a create reads: the default of [`crate::Resource::diff`], for modules that add to it.
 /// A change of a part of an input is a change of the whole.
 pub fn differences(schema: &ResourceSchema, request: &DiffRequest) -> Diff {
     let mut diff = Diff::default();
     for property in &schema.inputs {
         let (old, new) = (request.old_inputs.get(property.name), request.new_inputs.get(property.name));
-        if same(old, new) {
+        if property.at_create || same(old, new) {
             continue;
         }
         diff.changed.push(property.name.to_owned());

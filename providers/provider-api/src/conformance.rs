@@ -28,6 +28,7 @@ mod owners;
 mod resources;
 mod secrets;
 mod shared;
+mod snapshots;
 
 pub use bench::{Bench, CanaryBoot, Faults, Hands, NewBench, eventually, new_bench, run};
 pub use case::{CASES, Case, Needs, Running, prove, prove_lack};

@@ -27,6 +27,7 @@ pub mod resource;
 pub mod schema;
 pub mod settings;
 pub mod site;
+pub mod snapshots;
 
 pub use captured::Captured;
 pub use check::differences;
@@ -34,7 +35,7 @@ pub use declare::{Declaration, Declared, Expr};
 pub use error::{Late, Outcome, ProviderError, Result};
 pub use lifecycle::{
     Changes, Exec, Executed, Home, Images, Inventory, Lifecycle, Logs, OwnedObject, RunStatus, RuntimeRef,
-    Snapshot, Snapshots, Statuses,
+    Statuses,
 };
 pub use provider::{BootFile, BootSource, Description, Finding, Provider, RuntimeSpec};
 pub use resource::{
@@ -44,3 +45,4 @@ pub use resource::{
 pub use schema::{EnumType, ObjectType, Property, PropertyType, ResourceSchema};
 pub use settings::{Setting, SettingProblem, Settings};
 pub use site::{Held, OneSite, Site, Sites};
+pub use snapshots::{Copied, Snapshot, Snapshots, Source, Take, Told, no_snapshot};

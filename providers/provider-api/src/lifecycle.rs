@@ -217,27 +217,6 @@ pub trait Images: Send + Sync {
     async fn look_up(&self, reference: &str) -> Result<Image>;
 }
 
-/// A copy of an instance's home at one moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Snapshot {
-    /// The vendor's own.
-    pub id: String,
-    /// By the vendor's clock.
-    pub created: jiff::Timestamp,
-    /// In bytes, when the vendor tells.
-    pub size: Option<u64>,
-}
-
-/// Copies of homes.
-#[async_trait]
-pub trait Snapshots: Send + Sync {
-    /// Not idempotent: each call takes one. After an unknown outcome `list` tells.
-    async fn take(&self, runtime: &RuntimeRef) -> Result<Snapshot>;
-
-    /// The newest first.
-    async fn list(&self, runtime: &RuntimeRef) -> Result<Vec<Snapshot>>;
-}
-
 /// An external object that carries an installation's labels.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct OwnedObject {

@@ -8,10 +8,11 @@ use contracts::{InstallationId, ProviderName, RuntimeId};
 
 use crate::declare::Declared;
 use crate::error::Result;
-use crate::lifecycle::{Exec, Images, Inventory, Lifecycle, Logs, Snapshots};
+use crate::lifecycle::{Exec, Images, Inventory, Lifecycle, Logs};
 use crate::resource::Resource;
 use crate::settings::Setting;
 use crate::site::Sites;
+use crate::snapshots::{Snapshots, Source};
 
 /// What users and operators read before they choose.
 #[derive(Debug, Clone)]
@@ -56,6 +57,8 @@ pub struct RuntimeSpec {
     pub image: Option<String>,
     /// Cloned into the home at the first boot.
     pub git: Option<GitSource>,
+    /// What the home begins with when it is made. An input of what holds the home: it says nothing of a home that is there.
+    pub source: Option<Source>,
 }
 
 /// What an operator should know of how instances run now.
@@ -155,6 +158,8 @@ pub trait Provider: Send + Sync {
             logs: self.logs().is_some(),
             exec: self.exec().is_some(),
             snapshot: self.snapshots().is_some(),
+            rewind: self.snapshots().is_some_and(|snapshots| snapshots.restores()),
+            fork: self.snapshots().is_some_and(|snapshots| snapshots.forks()),
             image: self.images().is_some(),
         }
     }

@@ -32,6 +32,8 @@ pub struct Property {
     pub secret: bool,
     /// A change of this input replaces the resource instead of updating it.
     pub replaces: bool,
+    /// Only a create reads this input: another value of it later changes nothing.
+    pub at_create: bool,
     /// What an absent input means, as text: see [`PropertyType::read`].
     pub default: Option<&'static str>,
     /// A likely value, as text, for the examples in documentation.
@@ -93,6 +95,7 @@ impl Property {
             required: true,
             secret: false,
             replaces: false,
+            at_create: false,
             default: None,
             example: None,
         }
@@ -106,6 +109,12 @@ impl Property {
     /// The same input, and its change replaces.
     pub const fn replaces(mut self) -> Self {
         self.replaces = true;
+        self
+    }
+
+    /// The same input, which only a create reads.
+    pub const fn at_create(mut self) -> Self {
+        self.at_create = true;
         self
     }
 

@@ -125,6 +125,7 @@ mod tests {
             region: None,
             image: None,
             git,
+            source: None,
         }
     }
 

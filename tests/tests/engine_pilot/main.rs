@@ -28,6 +28,7 @@ mod lost;
 mod moved;
 mod replicas;
 mod room;
+mod snapshots;
 mod ssh;
 mod stack_export;
 mod stack_import;

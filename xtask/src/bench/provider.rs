@@ -1,4 +1,5 @@
-//! `provider`: what a create costs at a vendor in calls, and on Docker in time over the engine's own API.
+//! `provider`: what a create costs at a vendor in calls, and on Docker in time over the engine's own API; what a snapshot
+//! and a fork take there beside a plain copy.
 //! Each number comes from an example program of the provider's crate, which prints one JSON object.
 
 use std::process::Command;
@@ -30,6 +31,11 @@ pub fn run(runs: u32, yes: bool) -> Result<Vec<Metric>> {
     let fly = measured(&programs, "fly_calls", &[])?;
     let cloudflare = measured(&programs, "cloudflare_calls", &[programs.instance().into_os_string()])?;
     let docker = measured(&programs, "floor", &["--runs".into(), runs.to_string().into()])?;
+    // Each copies 500 MB several times.
+    let fork = measured(&programs, "fork", &["--runs".into(), runs.min(5).to_string().into()])?;
+    let copied = |name: &str| -> Result<Metric> {
+        Ok(Metric::less_is_better(name, number(&fork, name)?, "ms", "cp -a", number(&fork, "cp_ms")?))
+    };
     let calls = |report: &Value, name: &str, fewest| -> Result<Metric> {
         Ok(Metric::less_is_better(name, number(report, name)?, "calls", "documented", fewest))
     };
@@ -41,6 +47,8 @@ pub fn run(runs: u32, yes: bool) -> Result<Vec<Metric>> {
         alone("docker_create_floor", "x of the raw API")?,
         alone("docker_suspend_ms", "ms")?,
         alone("docker_resume_ms", "ms")?,
+        copied("snapshot_ms")?,
+        copied("fork_ms")?,
     ])
 }
 

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use crate::container::spec::{Inputs, backend_port};
 use crate::engine::{Engine, within};
 use crate::failure::{Answer, Failure, contended};
-use crate::{boot, fence, generation, logs, names, network};
+use crate::{boot, fence, generation, logs, names, network, snapshots};
 
 const ATTEMPTS: u32 = 5;
 /// What a container gets to end by itself before it is removed.
@@ -158,6 +158,11 @@ impl<'a> Machine<'a> {
     /// returns the port of the backend.
     pub async fn run(&self, boot: &[BootFile]) -> Result<u16> {
         self.enclose().await?;
+        let image = || async {
+            let found = self.find().await?.ok_or_else(|| self.missing())?;
+            Ok(found.image.unwrap_or_default())
+        };
+        snapshots::settle(self.engine, &self.runtime, image).await?;
         let mut attempt = 1;
         loop {
             boot::deliver(self.engine, &self.name, boot).await?;

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::api::Answer;
-use super::call::{Call, Taken};
+use super::call::Call;
 use super::instance::Instance;
 use super::{CloudError, Files, Labels, Machine, Objects, Phase, Spec, Volume, images};
 
@@ -43,12 +42,13 @@ impl Objects {
                 told(())
             }
             Call::Volume { name } => told(self.volume(&name)?),
-            Call::CreateVolume { name, new } => {
+            Call::CreateVolume { name, new, from } => {
                 if self.volumes.contains_key(&name) {
                     return Err(CloudError::Conflict(name));
                 }
+                let files = from.map(|from| self.copied(from)).transpose()?.unwrap_or_default();
                 let version = self.next_version();
-                self.volumes.insert(name, Volume { version, ..new });
+                self.volumes.insert(name, Volume { version, files, ..new });
                 told(())
             }
             Call::LabelVolume { name, version, labels } => {
@@ -103,14 +103,12 @@ impl Objects {
                 let disk = self.machine(&name)?.spec.volume.clone();
                 told(&self.volume(&disk)?.files)
             }
-            Call::TakeSnapshot { name } => {
-                let id = format!("snap-{}", self.next_version());
-                let volume = self.volume(&name)?;
-                let size = volume.files.values().map(|content| content.len() as u64).sum();
-                let copy = Taken { id, created: Timestamp::now(), size };
-                volume.snapshots.push_front(copy.clone());
-                told(copy)
+            Call::TakeSnapshot { name, id, title } => self.take_snapshot(&name, id, title),
+            Call::DeleteSnapshot { name, id } => {
+                self.volume(&name)?.snapshots.retain(|taken| taken.id != id);
+                told(())
             }
+            Call::RestoreSnapshot { name, id } => self.restore_snapshot(&name, &id),
             Call::Snapshots { name } => told(&self.volume(&name)?.snapshots),
         }
     }
@@ -231,7 +229,7 @@ impl Objects {
         self.networks.get(name).ok_or_else(|| CloudError::NotFound(format!("network {name}")))
     }
 
-    fn volume(&mut self, name: &str) -> Answer<&mut Volume> {
+    pub(super) fn volume(&mut self, name: &str) -> Answer<&mut Volume> {
         self.volumes.get_mut(name).ok_or_else(|| CloudError::NotFound(format!("volume {name}")))
     }
 
@@ -240,7 +238,7 @@ impl Objects {
     }
 }
 
-fn told(answer: impl Serialize) -> Answer<Value> {
+pub(super) fn told(answer: impl Serialize) -> Answer<Value> {
     serde_json::to_value(answer).map_err(|error| CloudError::Refused(error.to_string()))
 }
 

@@ -4,7 +4,7 @@ use provider_api::{BootFile, Executed, Snapshot};
 use serde::de::DeserializeOwned;
 use tokio::sync::broadcast;
 
-use super::call::{Call, Request, Taken};
+use super::call::{Call, From, Request, Taken};
 use super::remote::Remote;
 use super::{Cloud, CloudError, Files, Labels, Machine, Spec, Volume, commands};
 
@@ -92,8 +92,8 @@ impl Session {
         self.ask(Call::Volume { name: name.to_owned() }).await
     }
 
-    pub async fn create_volume(&self, name: &str, new: Volume) -> Answer<()> {
-        self.ask(Call::CreateVolume { name: name.to_owned(), new }).await
+    pub async fn create_volume(&self, name: &str, new: Volume, from: Option<From>) -> Answer<()> {
+        self.ask(Call::CreateVolume { name: name.to_owned(), new, from }).await
     }
 
     pub async fn label_volume(&self, name: &str, version: u64, labels: Labels) -> Answer<()> {
@@ -152,8 +152,19 @@ impl Session {
         Ok(commands::run(command, &home).await)
     }
 
-    pub async fn take_snapshot(&self, name: &str) -> Answer<Snapshot> {
-        self.ask(Call::TakeSnapshot { name: name.to_owned() }).await.map(snapshot)
+    /// Finds the one that has the id already.
+    pub async fn take_snapshot(&self, name: &str, id: &str, title: Option<&str>) -> Answer<Snapshot> {
+        let (name, id, title) = (name.to_owned(), id.to_owned(), title.map(str::to_owned));
+        self.ask(Call::TakeSnapshot { name, id, title }).await.map(snapshot)
+    }
+
+    pub async fn delete_snapshot(&self, name: &str, id: &str) -> Answer<()> {
+        self.ask(Call::DeleteSnapshot { name: name.to_owned(), id: id.to_owned() }).await
+    }
+
+    /// Of a disk that no machine runs on.
+    pub async fn restore_snapshot(&self, name: &str, id: &str) -> Answer<()> {
+        self.ask(Call::RestoreSnapshot { name: name.to_owned(), id: id.to_owned() }).await
     }
 
     pub async fn snapshots(&self, name: &str) -> Answer<Vec<Snapshot>> {
@@ -163,5 +174,5 @@ impl Session {
 }
 
 fn snapshot(copy: Taken) -> Snapshot {
-    Snapshot { id: copy.id, created: copy.created, size: Some(copy.size) }
+    Snapshot { id: copy.id, name: copy.title, created: copy.created, size: Some(copy.size), until: None }
 }

@@ -41,6 +41,7 @@ pub(crate) enum Call {
     CreateVolume {
         name: String,
         new: Volume,
+        from: Option<From>,
     },
     LabelVolume {
         name: String,
@@ -93,8 +94,20 @@ pub(crate) enum Call {
     Home {
         name: String,
     },
+    /// Finds the one that has the id already.
     TakeSnapshot {
         name: String,
+        id: String,
+        title: Option<String>,
+    },
+    DeleteSnapshot {
+        name: String,
+        id: String,
+    },
+    /// Of a disk that no machine runs on.
+    RestoreSnapshot {
+        name: String,
+        id: String,
     },
     Snapshots {
         name: String,
@@ -116,7 +129,9 @@ impl Call {
             Call::StartMachine { name, .. } => ("start machine", name),
             Call::StopMachine { name, .. } => ("stop machine", name),
             Call::SuspendMachine { name, .. } => ("suspend machine", name),
-            Call::TakeSnapshot { name } => ("take snapshot", name),
+            Call::TakeSnapshot { name, .. } => ("take snapshot", name),
+            Call::DeleteSnapshot { name, .. } => ("delete snapshot", name),
+            Call::RestoreSnapshot { name, .. } => ("restore snapshot", name),
             Call::Ping
             | Call::List { .. }
             | Call::Machines { .. }
@@ -134,6 +149,18 @@ impl Call {
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Taken {
     pub id: String,
+    pub title: Option<String>,
     pub created: Timestamp,
     pub size: u64,
+    #[serde(skip)]
+    pub files: Files,
+}
+
+/// What a new disk begins with.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct From {
+    pub volume: String,
+    pub snapshot: String,
+    /// Files and folders that are left out.
+    pub without: Vec<String>,
 }

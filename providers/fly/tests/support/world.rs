@@ -35,6 +35,7 @@ pub fn stack_in(world: &World, provider: &Arc<dyn Provider>, region: &str) -> St
         region: Some(region.to_owned()),
         image: None,
         git: None,
+        source: None,
     };
     Stack::new(provider.clone(), spec)
 }

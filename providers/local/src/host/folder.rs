@@ -54,6 +54,17 @@ impl Host {
         Ok(self.layout.look(runtime)? == Folder::Ours && self.layout.home(&runtime.runtime_id).is_dir())
     }
 
+    /// Whatever runs stands still from here on.
+    pub fn freeze(&self, runtime: &RuntimeRef) -> Result<()> {
+        self.tree(runtime).freeze()
+    }
+
+    /// And goes on.
+    pub fn thaw(&self, runtime: &RuntimeRef) -> Result<()> {
+        self.tree(runtime).thaw();
+        Ok(())
+    }
+
     /// Also ends what still runs in it, so that no process is ever left without its folder.
     pub fn remove_folder(&self, runtime: &RuntimeRef, generation: u64) -> Result<()> {
         loop {

@@ -163,6 +163,7 @@ impl Bench {
             size: described.sizes.first().expect("a provider has a size").name.clone(),
             image: None,
             git: None,
+            source: None,
         };
         Stack::new(provider.clone(), spec)
     }

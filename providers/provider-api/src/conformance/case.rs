@@ -14,6 +14,7 @@ use super::owners::*;
 use super::resources::*;
 use super::secrets::*;
 use super::shared::*;
+use super::snapshots::*;
 use super::{Bench, run};
 
 /// One promise of a provider, and the code that proves it.
@@ -55,6 +56,10 @@ pub enum Needs {
     Snapshots,
     /// [`Lifecycle::watch`](crate::Lifecycle::watch)
     Watch,
+    /// [`Snapshots::restores`](crate::Snapshots::restores)
+    Rewind,
+    /// [`Snapshots::forks`](crate::Snapshots::forks)
+    Fork,
     /// [`Provider::sites`](crate::Provider::sites)
     Sites,
     /// [`Bench::credential`]
@@ -86,6 +91,8 @@ impl Needs {
                 bench.provider.lifecycle().watch(bench.installation.clone()).is_some(),
                 "what happens is not told",
             ),
+            Needs::Rewind => (bench.provider.capabilities().rewind, "no files are brought back"),
+            Needs::Fork => (bench.provider.capabilities().fork, "no runtime begins with a snapshot"),
             Needs::Sites => (bench.provider.sites().is_some(), "it can reach one place alone"),
             Needs::Credential => (bench.credential.is_some(), "the provider needs no credential"),
             Needs::Fewer => (bench.fewer.is_some(), "no setting decides what is offered"),
@@ -152,6 +159,15 @@ macro_rules! __for_each_conformance_case {
         Exec a_command_tells_its_output_and_exit_code;
         Exec a_command_that_does_not_end_is_given_up;
         Snapshots snapshots_are_listed_the_newest_first;
+        Snapshots a_snapshot_that_is_taken_again_under_its_key_is_found;
+        Snapshots what_runs_goes_on_after_a_snapshot_and_what_does_not_stays_so;
+        Snapshots a_snapshot_with_a_lower_fence_is_refused;
+        Rewind a_snapshot_is_removed_once_and_for_all_and_goes_with_its_home;
+        Rewind a_restore_brings_back_the_files_of_then_and_no_others;
+        Rewind what_is_no_snapshot_of_this_runtime_is_not_brought_back;
+        Fork a_fork_begins_with_the_files_and_without_the_secrets;
+        Fork a_fork_and_its_original_are_deleted_without_harm_to_the_other;
+        Fork a_fork_of_what_is_no_snapshot_makes_no_home;
         Sites a_place_says_the_same_of_itself_to_everybody_and_has_what_is_made;
         Faults a_create_whose_answer_was_lost_is_adopted;
         Faults a_delete_whose_answer_was_lost_is_finished;

@@ -65,18 +65,6 @@ pub async fn a_command_that_does_not_end_is_given_up(bench: &Bench) {
     assert!(asked.elapsed() < Duration::from_secs(30), "{:?}", asked.elapsed());
 }
 
-pub async fn snapshots_are_listed_the_newest_first(bench: &Bench) {
-    let mut stack = bench.stack();
-    stack.up().await;
-    let (runtime, snapshots) = (stack.runtime(), bench.provider.snapshots().expect("snapshots"));
-    let first = snapshots.take(&runtime).await.unwrap();
-    let second = snapshots.take(&runtime).await.unwrap();
-    assert_ne!(first.id, second.id, "each take is one of its own");
-    let listed: Vec<_> = snapshots.list(&runtime).await.unwrap().into_iter().map(|each| each.id).collect();
-    let place = |id: &str| listed.iter().position(|listed| listed == id).expect("it is listed");
-    assert!(place(&second.id) < place(&first.id), "{listed:?}");
-}
-
 pub async fn a_place_says_the_same_of_itself_to_everybody_and_has_what_is_made(bench: &Bench) {
     let (sites, others) = (bench.provider.sites().expect("sites"), bench.second.sites().expect("sites"));
     says_something("its places", sites.kind());

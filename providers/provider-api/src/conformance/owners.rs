@@ -5,7 +5,7 @@ use std::time::Duration;
 use contracts::{ErrorCode, InstallationId};
 
 use crate::conformance::{Bench, Stack};
-use crate::{Outcome, ProviderError, Result, RuntimeRef, RuntimeSpec};
+use crate::{Outcome, ProviderError, Result, RuntimeRef, RuntimeSpec, Take};
 
 /// A refusal that changed nothing, names what is refused and says what to do.
 pub(super) fn refused<T>(what: &str, result: Result<T>, code: ErrorCode) -> ProviderError {
@@ -50,7 +50,7 @@ pub async fn the_objects_of_another_installation_are_never_touched(bench: &Bench
         refused("a command", exec.exec(&theirs.runtime(), &command, Duration::from_secs(5)).await, foreign);
     }
     if let Some(snapshots) = bench.second.snapshots() {
-        refused("a snapshot", snapshots.take(&theirs.runtime()).await, foreign);
+        refused("a snapshot", snapshots.take(&theirs.runtime(), &Take::of("theirs")).await, foreign);
         refused("its snapshots", snapshots.list(&theirs.runtime()).await, foreign);
     }
     let inventory = bench.second.inventory().expect("an inventory");

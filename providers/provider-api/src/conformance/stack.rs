@@ -45,6 +45,7 @@ impl Stack {
             region: None,
             image: None,
             git: None,
+            source: None,
         };
         Self { provider, spec, declared, fence: None, state: BTreeMap::new() }
     }

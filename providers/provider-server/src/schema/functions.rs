@@ -46,7 +46,9 @@ pub(super) fn types() -> Map<String, Value> {
             ("hibernate", flag("It can give its memory back and keep its disk, until somebody visits it.")),
             ("logs", flag("Its log can be read.")),
             ("exec", flag("Programs can be run in it.")),
-            ("snapshot", flag("Its home can be saved and brought back.")),
+            ("snapshot", flag("Copies of its home can be taken.")),
+            ("rewind", flag("Such a copy can be brought back.")),
+            ("fork", flag("A new one can begin with such a copy.")),
             ("image", flag("Each workspace has an image of its own.")),
         ], &[]),
     });

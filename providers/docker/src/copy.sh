@@ -1,0 +1,93 @@
+# Copies homes between volumes, as root of a container that has nothing else. /from is what is copied; the home that is
+# written is $HOME, so that links in it lead where they lead in an instance. Each way is repeated after a crash as if nothing
+# had been: what is half copied is never taken for a home. Says `at DONE TOTAL`, `full NEEDED FREE` and `copied SIZE`, in KiB.
+set -eu
+way=$1
+shift
+aside=$HOME/.pilot-restore
+begun=$HOME/.pilot-copy
+
+size() { du -sk "$1" | cut -f1; }
+free() { df -k --output=avail "$1" | tail -n1 | tr -d ' '; }
+empty() { find "$1" -mindepth 1 -maxdepth 1 ! -name "${2:-.}" -exec rm -rf -- {} +; }
+
+full() {
+    echo "full $total $(free "$HOME")"
+    exit 3
+}
+
+# $1: into this folder of the home's volume.
+copy() {
+    total=$(size /from)
+    probe=$1/.pilot-probe
+    # Where blocks are shared, a copy takes no room.
+    if find /from -type f -size +0 -print -quit | { read -r file && cp --reflink=always -- "$file" "$probe" 2>/dev/null; }; then
+        :
+    elif [ "$total" -gt "$(free "$HOME")" ]; then
+        full
+    fi
+    rm -f "$probe"
+    (while sleep 3; do echo "at $(size "$1") $total"; done) 2>/dev/null &
+    watch=$!
+    copied=yes
+    cp -a --reflink=auto -- /from/. "$1" || copied=no
+    kill "$watch" 2>/dev/null || true
+    if [ "$copied" = no ]; then
+        # The room that the check saw is another's by now.
+        if [ "$(free "$HOME")" -lt 1024 ]; then full; fi
+        exit 4
+    fi
+    rm -rf -- "$1/.pilot-restore" "$1/.pilot-copy"
+}
+
+case $way in
+take)
+    empty "$HOME"
+    copy "$HOME"
+    sync -f "$HOME"
+    ;;
+# The rest of the words: what is left out.
+fork)
+    if [ -e "$begun" ] || [ -z "$(ls -A "$HOME")" ]; then
+        : >"$begun"
+        empty "$HOME" .pilot-copy
+        copy "$HOME"
+        : >"$begun"
+        for path; do
+            # Also what a link of this name leads to, where that is in the home.
+            real=$(readlink -f -- "$HOME/$path" || true)
+            case $real in "$HOME"/?*) rm -rf -- "$real" ;; esac
+            rm -rf -- "$HOME/$path"
+        done
+        sync -f "$HOME"
+        rm -f "$begun"
+    fi
+    ;;
+# A whole copy beside the home; then `swap` may begin.
+fill)
+    rm -rf -- "$aside"
+    mkdir -m 700 "$aside" "$aside/new" "$aside/old"
+    copy "$aside/new"
+    sync -f "$HOME"
+    ;;
+# Out with what is there, then in with the copy. Which of both is under way is in a file, and each goes on where it was.
+swap)
+    if [ -d "$aside/new" ]; then
+        if [ ! -e "$aside/in" ]; then
+            find "$HOME" -mindepth 1 -maxdepth 1 ! -name .pilot-restore -exec mv -f -t "$aside/old" -- {} +
+            : >"$aside/in"
+            sync -f "$HOME"
+        fi
+        chown --reference="$aside/new" "$HOME"
+        chmod --reference="$aside/new" "$HOME"
+        find "$aside/new" -mindepth 1 -maxdepth 1 -exec mv -f -t "$HOME" -- {} +
+        sync -f "$HOME"
+    fi
+    rm -rf -- "$aside"
+    ;;
+# Nothing of a copy that was given up stays in the home.
+clear)
+    rm -rf -- "$aside"
+    ;;
+esac
+echo "copied $(size "$HOME")"
