@@ -60,7 +60,7 @@ Examples:
   pilot ws snapshot restore demo sn-0199c2f3a4b5d6e7f8a9
   pilot ws snapshot restore demo sn-0199c2f3a4b5d6e7f8a9 --yes --json
 
-The instance is stopped, its files are exchanged, and it boots anew if it ran. `pilot ws restore` is something else: it brings
+The instance is stopped, its files are exchanged, and it boots anew if it ran. `pilot ws restore NAME` is something else: it brings
 back a workspace that was deleted.";
 
 pub(super) const FORK_EXAMPLES: &str = "\
