@@ -122,7 +122,7 @@ fn refused(message: &str) -> ProviderError {
     let has = |words: &[&str]| words.iter().any(|word| message.contains(word));
     if has(&["port is already allocated", "address already in use"]) {
         return ProviderError::new(ErrorCode::PortInUse, message)
-            .with_action("End the program that uses the port, or give instances more ports (`pilot serve --instance-ports FIRST-LAST`).");
+            .with_action("End the program that uses the port, or give instances more ports: the option --instance-ports of `pilot serve`.");
     }
     if has(&["address pool"]) {
         return ProviderError::new(ErrorCode::ProviderCapacity, message).with_action(

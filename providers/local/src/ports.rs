@@ -66,7 +66,7 @@ impl<'a> Ports<'a> {
             claims.len()
         );
         Err(ProviderError::new(ErrorCode::ProviderCapacity, message)
-            .with_action("Delete workspaces that are not needed, or give instances more ports (`pilot serve --instance-ports FIRST-LAST`)."))
+            .with_action("Delete workspaces that are not needed, or give instances more ports: the option --instance-ports of `pilot serve`."))
     }
 
     /// Makes sure that exactly these ports are the runtime's. False when one of them is another's now.
