@@ -239,7 +239,7 @@ mod tests {
     }
 
     async fn slow(takes: Duration) -> (Arc<Slow>, Measured) {
-        let inner = provider_fake::conformance::bench().await.provider;
+        let inner = provider_fake::conformance::fixture().await.provider;
         let slow = Arc::new(Slow { inner, takes, works: true.into(), asked: AtomicUsize::new(0) });
         (slow.clone(), Measured::new(slow))
     }

@@ -237,10 +237,10 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn an_instance_that_has_ended_is_not_waited_for() {
-        let bench = provider_fake::conformance::bench().await;
-        let mut stack = bench.stack();
+        let fixture = provider_fake::conformance::fixture().await;
+        let mut stack = fixture.stack();
         stack.up().await;
-        let (provider, runtime) = (bench.provider.as_ref(), stack.runtime());
+        let (provider, runtime) = (fixture.provider.as_ref(), stack.runtime());
         provider.lifecycle().stop(&runtime, Duration::ZERO).await.unwrap();
         for timeout in [Duration::from_secs(60), Duration::MAX] {
             let target = Target { provider, runtime: &runtime, timeout, tell: &|_| {} };
@@ -253,12 +253,12 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn what_cannot_run_yet_is_waited_for_and_told() {
-        let bench = provider_fake::conformance::bench().await;
-        let mut stack = bench.stack();
+        let fixture = provider_fake::conformance::fixture().await;
+        let mut stack = fixture.stack();
         stack.up().await;
-        let (provider, runtime) = (bench.provider.as_ref(), stack.runtime());
+        let (provider, runtime) = (fixture.provider.as_ref(), stack.runtime());
         provider.lifecycle().stop(&runtime, Duration::ZERO).await.unwrap();
-        let faults = bench.faults.clone().unwrap();
+        let faults = fixture.faults.clone().unwrap();
         faults.fill().await;
         provider.lifecycle().start(&runtime).await.unwrap();
         let (told, mut hears) = tokio::sync::mpsc::unbounded_channel();

@@ -112,25 +112,25 @@ async fn a_database_that_cannot_keep_every_text_is_refused() {
 async fn of_several_only_who_holds_the_lease_removes_what_nobody_knows() {
     let server = Postgres::start();
     let (one, other) = (Store::join(&server.url()).await.unwrap(), Store::join(&server.url()).await.unwrap());
-    let bench = provider_fake::conformance::bench().await;
-    let mut orphan = bench.stack();
+    let fixture = provider_fake::conformance::fixture().await;
+    let mut orphan = fixture.stack();
     orphan.up().await;
     let lease = one.lease("sweeper", "one", Duration::from_secs(60)).await.unwrap().unwrap();
     let sweeper = Arc::new(Sweeper {
         store: other.clone(),
-        providers: Providers::of([bench.provider.clone()]),
-        installation: bench.installation.clone(),
+        providers: Providers::of([fixture.provider.clone()]),
+        installation: fixture.installation.clone(),
         repair: Repair::Auto,
         grace: Duration::ZERO,
         hurry: 1,
         name: "other".to_owned(),
     });
     sweeper.turn().await.unwrap();
-    assert!(bench.hands.runs(&orphan.runtime()).await);
+    assert!(fixture.backdoor.runs(&orphan.runtime()).await);
     assert_eq!(one.strays().await.unwrap(), []);
     one.give_back(&lease).await.unwrap();
     sweeper.turn().await.unwrap();
-    assert!(!bench.hands.runs(&orphan.runtime()).await);
+    assert!(!fixture.backdoor.runs(&orphan.runtime()).await);
     assert_eq!(one.strays().await.unwrap().len(), 1, "its home");
     one.close().await;
     other.close().await;

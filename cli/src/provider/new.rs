@@ -60,7 +60,7 @@ const ANCHORS: [Anchor; 6] = [
         file: WORLDS,
         text: "`pilot provider new` adds a world",
         added: |Names { kebab, snake, .. }| {
-            format!("\"{kebab}\" => new_bench(provider_{snake}::conformance::bench),")
+            format!("\"{kebab}\" => new_fixture(provider_{snake}::conformance::fixture),")
         },
     },
 ];

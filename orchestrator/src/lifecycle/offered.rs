@@ -43,7 +43,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let parts = stand_in::parts(folder.path()).await;
         parts.shutdown.cancel();
-        let bench = provider_fake::conformance::bench().await;
+        let fixture = provider_fake::conformance::fixture().await;
         let mut lifecycle = Lifecycle {
             store: parts.store.clone(),
             providers: Providers::of([]),
@@ -89,7 +89,7 @@ mod tests {
         assert!(!lifecycle.logs(&name, 10).await.unwrap_err().action.unwrap().contains("Use one of"));
 
         // Offered again, it is as it was seen; and what was written down meanwhile is not told any more.
-        lifecycle.providers = Providers::of([bench.provider.clone()]);
+        lifecycle.providers = Providers::of([fixture.provider.clone()]);
         assert_eq!(lifecycle.get(&name).await.unwrap().state, Observed::Ready);
     }
 }

@@ -241,7 +241,7 @@ mod tests {
 
     #[tokio::test]
     async fn another_size_alone_asks_nothing_about_images_and_keeps_the_one_that_there_is() {
-        let provider = provider_fake::conformance::bench().await.provider;
+        let provider = provider_fake::conformance::fixture().await.provider;
         let sizes: Vec<_> = provider.describe().sizes.into_iter().map(|size| size.name).collect();
         let asked = |size: &str| UpdateWorkspace { image: None, size: Some(size.to_owned()) };
         let wanted = update(asked(&sizes[1]), provider.as_ref()).await.unwrap();

@@ -99,8 +99,8 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn what_is_told_is_seen_without_a_round() {
         let folder = tempfile::tempdir().unwrap();
-        let bench = provider_fake::conformance::bench().await;
-        let mut stack = bench.stack();
+        let fixture = provider_fake::conformance::fixture().await;
+        let mut stack = fixture.stack();
         stack.up().await;
         let lifecycle = Arc::new(stand_in::lifecycle(folder.path()).await);
         let store = lifecycle.store.clone();
@@ -112,8 +112,8 @@ mod tests {
         crate::reconcile::tests::ends_well(&store).await;
         let reconciler = Arc::new(Reconciler {
             store: store.clone(),
-            providers: Providers::of([Arc::clone(&bench.provider)]),
-            installation: bench.installation.clone(),
+            providers: Providers::of([Arc::clone(&fixture.provider)]),
+            installation: fixture.installation.clone(),
             probe: crate::readiness::client().unwrap(),
             lifecycle,
             repair: Repair::Report,
@@ -125,8 +125,8 @@ mod tests {
         let observed = async || store.workspace_of(&runtime.runtime_id).await.unwrap().unwrap().observed;
         // A word that is said before anybody listens is not heard, so it is said again.
         eventually("it is seen down", async || {
-            bench.provider.lifecycle().start(&runtime).await.unwrap();
-            bench.provider.lifecycle().stop(&runtime, Duration::ZERO).await.unwrap();
+            fixture.provider.lifecycle().start(&runtime).await.unwrap();
+            fixture.provider.lifecycle().stop(&runtime, Duration::ZERO).await.unwrap();
             tokio::time::sleep(MOMENT * 2).await;
             observed().await == Observed::Degraded
         })

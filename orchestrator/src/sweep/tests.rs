@@ -4,14 +4,14 @@ use async_trait::async_trait;
 use contracts::operation::{OperationKind, OperationState};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use provider_api::conformance::{Bench, Stack};
+use provider_api::conformance::{Fixture, Stack};
 use provider_api::{Declared, Description, Lifecycle, OwnedObject, Resource, RuntimeSpec};
 
 use super::*;
 use crate::store::{End, Hold, Left, NewOperation, WorkspaceRow};
 
 struct World {
-    bench: Bench,
+    fixture: Fixture,
     store: Store,
     _folder: tempfile::TempDir,
 }
@@ -20,14 +20,14 @@ impl World {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("pilot.db")).await.unwrap();
-        Self { bench: provider_fake::conformance::bench().await, store, _folder: folder }
+        Self { fixture: provider_fake::conformance::fixture().await, store, _folder: folder }
     }
 
     fn sweeper(&self, grace: Duration, repair: Repair) -> Arc<Sweeper> {
         Arc::new(Sweeper {
             store: self.store.clone(),
-            providers: Providers::of([self.bench.provider.clone()]),
-            installation: self.bench.installation.clone(),
+            providers: Providers::of([self.fixture.provider.clone()]),
+            installation: self.fixture.installation.clone(),
             repair,
             grace,
             hurry: 1,
@@ -37,7 +37,7 @@ impl World {
 
     /// Of this installation, and in no row.
     async fn orphan(&self) -> Stack {
-        let mut stack = self.bench.stack();
+        let mut stack = self.fixture.stack();
         stack.up().await;
         stack
     }
@@ -69,22 +69,22 @@ async fn what_nobody_knows_is_put_aside_and_removed_after_the_grace_but_for_its_
     let world = World::new().await;
     let orphan = world.orphan().await;
     let other = InstallationId::random();
-    let mut theirs = world.bench.stack_of(&world.bench.second, &other, RuntimeId::random());
+    let mut theirs = world.fixture.stack_of(&world.fixture.second, &other, RuntimeId::random());
     theirs.up().await;
 
     world.sweeper(DAY, Repair::Auto).round().await;
     world.sweeper(Duration::ZERO, Repair::Report).round().await;
     let both = [("machine".to_owned(), false), ("volume".to_owned(), true)];
     assert_eq!(world.kinds().await, both, "it is told, and nothing is done");
-    assert!(world.bench.hands.runs(&orphan.runtime()).await);
+    assert!(world.fixture.backdoor.runs(&orphan.runtime()).await);
 
     world.sweeper(Duration::ZERO, Repair::Auto).round().await;
     assert_eq!(world.kinds().await, both[1..], "the home stays, and is told");
-    let left = world.bench.hands.objects(&orphan.runtime()).await;
+    let left = world.fixture.backdoor.objects(&orphan.runtime()).await;
     assert_eq!(left.len(), 1, "{left:?}");
-    assert!(!world.bench.hands.runs(&orphan.runtime()).await);
-    assert_eq!(world.bench.hands.objects(&theirs.runtime()).await.len(), 2, "nobody else's is touched");
-    assert!(world.bench.hands.runs(&theirs.runtime()).await);
+    assert!(!world.fixture.backdoor.runs(&orphan.runtime()).await);
+    assert_eq!(world.fixture.backdoor.objects(&theirs.runtime()).await.len(), 2, "nobody else's is touched");
+    assert!(world.fixture.backdoor.runs(&theirs.runtime()).await);
 
     world.accept(&orphan.runtime().runtime_id).await;
     world.sweeper(Duration::ZERO, Repair::Auto).round().await;
@@ -149,7 +149,7 @@ impl Inventory for Slow {
 impl World {
     /// A sweep while this happens.
     async fn sweep_while(&self, grace: Duration, meanwhile: Meanwhile) {
-        let slow = Arc::new(Slow(self.bench.provider.clone(), Arc::new(meanwhile)));
+        let slow = Arc::new(Slow(self.fixture.provider.clone(), Arc::new(meanwhile)));
         let sweeper = Arc::into_inner(self.sweeper(grace, Repair::Auto)).unwrap();
         Arc::new(Sweeper { providers: Providers::of([slow as Arc<dyn Provider>]), ..sweeper }).round().await;
     }
@@ -172,7 +172,7 @@ impl World {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_accepted_and_made_while_the_provider_makes_its_list_is_never_hit() {
     let world = Arc::new(World::new().await);
-    let stack = world.bench.stack();
+    let stack = world.fixture.stack();
     let (creating, mut made) = (Arc::clone(&world), stack.clone());
     let create = async move {
         creating.accept(&made.spec.runtime_id).await;
@@ -180,7 +180,7 @@ async fn what_is_accepted_and_made_while_the_provider_makes_its_list_is_never_hi
     };
     let meanwhile = Meanwhile { before: Mutex::new(Some(create.boxed())), ..Default::default() };
     world.sweep_while(Duration::ZERO, meanwhile).await;
-    assert!(world.bench.hands.runs(&stack.runtime()).await);
+    assert!(world.fixture.backdoor.runs(&stack.runtime()).await);
     assert_eq!(world.kinds().await, []);
 }
 
@@ -202,11 +202,11 @@ async fn what_a_provider_does_not_tell_of_is_neither_forgotten_nor_removed() {
     let world = World::new().await;
     let orphan = world.orphan().await;
     world.sweeper(DAY, Repair::Auto).round().await;
-    world.bench.faults.as_ref().unwrap().unreachable().await;
+    world.fixture.faults.as_ref().unwrap().unreachable().await;
     world.sweeper(Duration::ZERO, Repair::Auto).round().await;
-    world.bench.faults.as_ref().unwrap().heal().await;
+    world.fixture.faults.as_ref().unwrap().heal().await;
     assert_eq!(world.kinds().await.len(), 2);
-    assert!(world.bench.hands.runs(&orphan.runtime()).await);
+    assert!(world.fixture.backdoor.runs(&orphan.runtime()).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

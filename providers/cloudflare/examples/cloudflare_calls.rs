@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use contracts::RuntimeId;
 use provider_api::RuntimeSpec;
-use provider_api::conformance::{Hands as _, Stack};
+use provider_api::conformance::{Backdoor as _, Stack};
 use provider_cloudflare::conformance::World;
 use serde_json::json;
 

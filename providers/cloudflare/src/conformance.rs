@@ -17,7 +17,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_lc_rs::{digest, hmac};
 use contracts::InstallationId;
-use provider_api::conformance::{Bench, CanaryBoot, Faults, Hands, Stack};
+use provider_api::conformance::{Backdoor, CanaryBootFiles, Faults, Fixture, Stack};
 use provider_api::{Created, Provider, Result, RuntimeRef, Settings};
 use serde_json::{Value, json};
 use sim_cloudflare::{Fault, Kind, Options, Simulator, Surface};
@@ -36,7 +36,7 @@ pub struct World {
     pub urls: sim_cloudflare::Urls,
     pub folder: tempfile::TempDir,
     pub installation: InstallationId,
-    pub boot: Arc<CanaryBoot>,
+    pub boot: Arc<CanaryBootFiles>,
     pub gateway_key: String,
     _containers: Containers,
 }
@@ -77,7 +77,7 @@ impl World {
             urls: sim.urls.clone(),
             sim: Mutex::new(Some(sim)),
             installation: InstallationId::random(),
-            boot: CanaryBoot::new(),
+            boot: CanaryBootFiles::new(),
             gateway_key: "A".repeat(43),
             _containers: Containers(folder.path().to_path_buf()),
             folder,
@@ -133,15 +133,15 @@ impl World {
         Ok(shared.names().iter().map(|name| shared.state[name].1.clone()).collect())
     }
 
-    /// With the shared stack applied, as a bench for the conformance suite.
-    pub async fn bench(self) -> Bench {
+    /// With the shared stack applied, as a fixture for the conformance suite.
+    pub async fn fixture(self) -> Fixture {
         self.apply_shared(&self.provider()).await.unwrap();
         let (provider, second) = (self.provider(), self.provider());
         let fewer = self.provider_with(&[("INSTANCE_TYPE", "standard-2")]);
         let (installation, boot) = (self.installation.clone(), self.boot.clone());
         let world = Arc::new(self);
-        let bench = Bench::new(provider, second, installation, boot, world.clone());
-        bench.with_faults(world).with_credential(TOKEN).with_fewer(fewer)
+        let fixture = Fixture::new(provider, second, installation, boot, world.clone());
+        fixture.with_faults(world).with_credential(TOKEN).with_fewer(fewer)
     }
 
     /// How many calls were seen so far at each entrance.
@@ -235,7 +235,7 @@ fn build_image(init: &Path) {
 }
 
 #[async_trait]
-impl Hands for World {
+impl Backdoor for World {
     async fn objects(&self, runtime: &RuntimeRef) -> Vec<String> {
         let state = self.state(runtime).await;
         match state["status"].as_str() {
@@ -306,6 +306,6 @@ fn any(kind: Kind, probability: f64) -> Fault {
 }
 
 /// One provider, its twin, and an account for them alone.
-pub async fn bench(init: &Path) -> Bench {
-    World::start(init).await.bench().await
+pub async fn fixture(init: &Path) -> Fixture {
+    World::start(init).await.fixture().await
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use contracts::RuntimeId;
 use provider_api::RuntimeSpec;
-use provider_api::conformance::{Hands as _, Stack};
+use provider_api::conformance::{Backdoor as _, Stack};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_runtime_costs_one_call_for_each_thing_that_is_done_with_it() {

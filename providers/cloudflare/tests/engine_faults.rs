@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use contracts::{ErrorCode, RuntimeId};
-use provider_api::conformance::{Hands as _, Stack, run};
+use provider_api::conformance::{Backdoor as _, Stack, run};
 use provider_api::{Outcome, Provider, ProviderError, RuntimeRef, RuntimeSpec};
 use serde_json::json;
 use sim_cloudflare::{Fault, Kind, Simulator, Surface};
@@ -290,11 +290,11 @@ fn container_of(runtime: &RuntimeRef) -> Option<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_container_that_the_platform_ended_runs_again_and_one_that_crashed_does_not() {
-    run(world::bench().await, |bench| async move {
-        let mut stack = bench.stack();
+    run(world::fixture().await, |fixture| async move {
+        let mut stack = fixture.stack();
         stack.up().await;
         let runtime = stack.runtime();
-        bench.hands.write_home(&runtime, "notes", "lost").await;
+        fixture.backdoor.write_home(&runtime, "notes", "lost").await;
         let running = || container_of(&runtime);
         let first = running().unwrap();
         // As a rollout or a machine that is given up does.
@@ -303,9 +303,9 @@ async fn a_container_that_the_platform_ended_runs_again_and_one_that_crashed_doe
             running().is_some_and(|id| id != first)
         })
         .await;
-        assert_eq!(bench.hands.read_home(&runtime, "notes").await, None, "on a new disk");
+        assert_eq!(fixture.backdoor.read_home(&runtime, "notes").await, None, "on a new disk");
         docker(&["kill", "--signal", "KILL", &running().unwrap()]);
-        let lifecycle = bench.provider.lifecycle();
+        let lifecycle = fixture.provider.lifecycle();
         provider_api::conformance::eventually("it is seen as crashed", async || {
             lifecycle.status(&runtime).await.unwrap()
                 == provider_api::RunStatus::Stopped { exit_code: Some(137) }

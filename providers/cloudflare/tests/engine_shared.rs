@@ -13,7 +13,7 @@ mod world;
 use std::sync::Arc;
 
 use contracts::{ErrorCode, InstallationId, RuntimeId};
-use provider_api::conformance::{Hands as _, Stack, eventually};
+use provider_api::conformance::{Backdoor as _, Stack, eventually};
 use provider_api::{
     CreateRequest, Created, DeleteRequest, Properties, Provider, ReadRequest, Resource, RuntimeSpec,
 };

@@ -19,7 +19,7 @@ use contracts::RuntimeId;
 use contracts::assertion::Surface;
 use contracts::headers::ASSERTION;
 use gateway::{KeyBoot, Signer, send_text, until_text, websocket};
-use provider_api::conformance::{Hands as _, Stack};
+use provider_api::conformance::{Backdoor as _, Stack};
 use provider_api::{Provider, RuntimeSpec};
 use provider_cloudflare::{CloudflareConfig, CloudflareProvider, Identity};
 use reqwest::{Client, Method, RequestBuilder, Response};

@@ -20,7 +20,7 @@ use bollard::models::{
 use bollard::query_parameters as query;
 use contracts::RuntimeId;
 use provider_api::RuntimeRef;
-use provider_api::conformance::{Bench, CanaryBoot, Stack, run};
+use provider_api::conformance::{CanaryBootFiles, Fixture, Stack, run};
 use provider_docker::conformance::{World, name};
 
 const RUNS: usize = 15;
@@ -31,11 +31,11 @@ async fn main() {
     let runs = words.next().map_or(RUNS, |text| text.parse().expect("--runs takes a number"));
     let world = World::new().await;
     let docker = world.docker.clone();
-    run(world.bench(), move |bench| async move { measure(&bench, &docker, runs.max(1)).await }).await;
+    run(world.fixture(), move |fixture| async move { measure(&fixture, &docker, runs.max(1)).await }).await;
 }
 
-async fn measure(bench: &Bench, docker: &Docker, runs: usize) {
-    let mut model = bench.stack();
+async fn measure(fixture: &Fixture, docker: &Docker, runs: usize) {
+    let mut model = fixture.stack();
     model.up().await;
     let model = docker
         .inspect_container(&name(&model.runtime()), None::<query::InspectContainerOptions>)
@@ -44,16 +44,16 @@ async fn measure(bench: &Bench, docker: &Docker, runs: usize) {
     let (mut ours, mut floor, mut suspend, mut resume) = (vec![], vec![], vec![], vec![]);
     for turn in 0..=runs {
         // Each goes first as often as the other.
-        let early = if turn % 2 == 0 { Some(raw(bench, docker, &model).await) } else { None };
-        let mut stack = bench.stack();
+        let early = if turn % 2 == 0 { Some(raw(fixture, docker, &model).await) } else { None };
+        let mut stack = fixture.stack();
         let began = Instant::now();
         stack.up().await;
         let through_the_module = began.elapsed();
-        let (suspended, resumed) = nap(bench, &stack).await;
+        let (suspended, resumed) = nap(fixture, &stack).await;
         stack.down().await;
         let directly = match early {
             Some(directly) => directly,
-            None => raw(bench, docker, &model).await,
+            None => raw(fixture, docker, &model).await,
         };
         // The first turn warms everything up.
         if turn > 0 {
@@ -76,8 +76,8 @@ async fn measure(bench: &Bench, docker: &Docker, runs: usize) {
     );
 }
 
-async fn nap(bench: &Bench, stack: &Stack) -> (Duration, Duration) {
-    let lifecycle = bench.provider.lifecycle();
+async fn nap(fixture: &Fixture, stack: &Stack) -> (Duration, Duration) {
+    let lifecycle = fixture.provider.lifecycle();
     let began = Instant::now();
     lifecycle.suspend(&stack.runtime()).await.unwrap();
     let suspended = began.elapsed();
@@ -87,8 +87,8 @@ async fn nap(bench: &Bench, stack: &Stack) -> (Duration, Duration) {
 }
 
 /// The calls that nobody can do without: network, volume, container, boot files, start.
-async fn raw(bench: &Bench, docker: &Docker, model: &ContainerInspectResponse) -> Duration {
-    let runtime = RuntimeRef::new(RuntimeId::random(), bench.installation.clone());
+async fn raw(fixture: &Fixture, docker: &Docker, model: &ContainerInspectResponse) -> Duration {
+    let runtime = RuntimeRef::new(RuntimeId::random(), fixture.installation.clone());
     let (name, volume) = (name(&runtime), format!("{}-home", name(&runtime)));
     let config = model.config.clone().unwrap();
     let mut labels = config.labels.clone().unwrap();
@@ -123,7 +123,7 @@ async fn raw(bench: &Bench, docker: &Docker, model: &ContainerInspectResponse) -
         host_config: Some(host),
         ..Default::default()
     };
-    let files = archive(bench);
+    let files = archive(fixture);
     let began = Instant::now();
     docker.create_network(network).await.unwrap();
     docker.create_volume(home).await.unwrap();
@@ -141,13 +141,13 @@ async fn raw(bench: &Bench, docker: &Docker, model: &ContainerInspectResponse) -
     took
 }
 
-fn archive(bench: &Bench) -> Vec<u8> {
+fn archive(fixture: &Fixture) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
-    let content = bench.boot.canary().into_bytes();
+    let content = fixture.boot.canary().into_bytes();
     let mut header = tar::Header::new_gnu();
     header.set_mode(0o600);
     header.set_size(content.len() as u64);
-    builder.append_data(&mut header, CanaryBoot::PATH, content.as_slice()).unwrap();
+    builder.append_data(&mut header, CanaryBootFiles::PATH, content.as_slice()).unwrap();
     builder.into_inner().unwrap()
 }
 

@@ -12,7 +12,7 @@
 
 use std::time::{Duration, Instant};
 
-use provider_api::conformance::{Bench, Stack, run};
+use provider_api::conformance::{Fixture, Stack, run};
 use provider_api::{RuntimeRef, RuntimeSpec, Source, Take};
 use provider_docker::conformance::World;
 
@@ -27,26 +27,26 @@ async fn main() {
     let mut words = std::env::args().skip_while(|word| word != "--runs").skip(1);
     let runs = words.next().map_or(RUNS, |text| text.parse().expect("--runs takes a number"));
     let world = World::new().await;
-    run(world.bench(), move |bench| async move { measure(&bench, runs.max(1)).await }).await;
+    run(world.fixture(), move |fixture| async move { measure(&fixture, runs.max(1)).await }).await;
 }
 
-async fn measure(bench: &Bench, runs: usize) {
-    let mut original = bench.stack();
+async fn measure(fixture: &Fixture, runs: usize) {
+    let mut original = fixture.stack();
     original.up().await;
     let runtime = original.runtime();
-    exec(bench, &runtime, FILL).await;
-    let snapshots = bench.provider.snapshots().unwrap();
+    exec(fixture, &runtime, FILL).await;
+    let snapshots = fixture.provider.snapshots().unwrap();
     let (mut takes, mut forks, mut copies) = (vec![], vec![], vec![]);
     for turn in 0..=runs {
         // It is gone again before the snapshot, which would have it too.
-        let copied = exec(bench, &runtime, "cp -a home copied && sync -f copied").await;
-        exec(bench, &runtime, "rm -rf copied").await;
+        let copied = exec(fixture, &runtime, "cp -a home copied && sync -f copied").await;
+        exec(fixture, &runtime, "rm -rf copied").await;
         let (key, began) = (format!("turn-{turn}"), Instant::now());
         snapshots.take(&runtime, &Take::of(&key)).await.unwrap();
         let taken = began.elapsed();
         let source = Source { runtime_id: original.spec.runtime_id.clone(), snapshot: key.clone() };
-        let spec = RuntimeSpec { source: Some(source), ..bench.stack().spec.clone() };
-        let mut fork = Stack::new(bench.provider.clone(), spec);
+        let spec = RuntimeSpec { source: Some(source), ..fixture.stack().spec.clone() };
+        let mut fork = Stack::new(fixture.provider.clone(), spec);
         let began = Instant::now();
         fork.up().await;
         let forked = began.elapsed();
@@ -70,10 +70,10 @@ async fn measure(bench: &Bench, runs: usize) {
     );
 }
 
-async fn exec(bench: &Bench, runtime: &RuntimeRef, script: &str) -> Duration {
+async fn exec(fixture: &Fixture, runtime: &RuntimeRef, script: &str) -> Duration {
     let words = ["sh", "-ec", script].map(str::to_owned);
     let began = Instant::now();
-    let done = bench.provider.exec().unwrap().exec(runtime, &words, LIMIT).await.unwrap();
+    let done = fixture.provider.exec().unwrap().exec(runtime, &words, LIMIT).await.unwrap();
     assert_eq!(done.exit_code, 0, "{}", String::from_utf8_lossy(&done.stderr));
     began.elapsed()
 }

@@ -21,7 +21,7 @@ use bollard::models::ExecConfig;
 use bollard::query_parameters as query;
 use contracts::InstallationId;
 use futures_util::StreamExt;
-use provider_api::conformance::{Bench, CanaryBoot, Hands};
+use provider_api::conformance::{Backdoor, CanaryBootFiles, Fixture};
 use provider_api::{Provider, RuntimeRef, Settings};
 use tokio::sync::OnceCell;
 
@@ -49,7 +49,7 @@ pub struct World {
     /// The witness's own client.
     pub docker: Docker,
     /// Where its instances' boot files come from.
-    pub boot: Arc<CanaryBoot>,
+    pub boot: Arc<CanaryBootFiles>,
     /// Owns everything in it.
     pub installation: InstallationId,
 }
@@ -63,7 +63,7 @@ impl World {
             "the Docker engine does not answer: these tests need one, start it with `sudo systemctl start docker`",
         );
         build_image(&docker).await;
-        Self { docker, boot: CanaryBoot::new(), installation: InstallationId::random() }
+        Self { docker, boot: CanaryBootFiles::new(), installation: InstallationId::random() }
     }
 
     /// How a module works in it.
@@ -85,10 +85,10 @@ impl World {
     }
 
     /// What the suite needs of it.
-    pub fn bench(self) -> Bench {
+    pub fn fixture(self) -> Fixture {
         let (first, second) = (self.provider(), self.provider());
         let (installation, boot) = (self.installation.clone(), self.boot.clone());
-        Bench::new(first, second, installation, boot, Arc::new(self)).with_other_image(OTHER_IMAGE)
+        Fixture::new(first, second, installation, boot, Arc::new(self)).with_other_image(OTHER_IMAGE)
     }
 
     fn filters(&self, label: &str, value: &str) -> HashMap<String, Vec<String>> {
@@ -171,11 +171,11 @@ pub fn name(runtime: &RuntimeRef) -> String {
 }
 
 /// A world for one case, in which the first module's way to the engine can be broken.
-pub async fn bench() -> Bench {
+pub async fn fixture() -> Fixture {
     let (world, proxy) = (World::new().await, Proxy::start().await);
     let config = DockerConfig { host: Some(proxy.host()), ..world.config() };
-    let bench = world.bench();
-    Bench { provider: Arc::new(DockerProvider::new(config)), ..bench }.with_faults(Arc::new(proxy))
+    let fixture = world.fixture();
+    Fixture { provider: Arc::new(DockerProvider::new(config)), ..fixture }.with_faults(Arc::new(proxy))
 }
 
 /// Once for each test program; the engine's cache makes it quick after the first time.
@@ -215,7 +215,7 @@ pub async fn base_image(docker: &Docker) -> String {
 }
 
 #[async_trait]
-impl Hands for World {
+impl Backdoor for World {
     async fn objects(&self, runtime: &RuntimeRef) -> Vec<String> {
         let mut found = self.labelled("runtime", runtime.runtime_id.as_str()).await;
         // What keeps a fence or a generation is no resource.

@@ -1,4 +1,4 @@
-//! What an instance reaches, with its host closed and without. Needs root, for a network namespace that stands for other
+//! What an instance reaches, with its host closed and without. Requires root, for a network namespace that stands for other
 //! machines.
 
 #![allow(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bollard::query_parameters as query;
 use contracts::{ErrorCode, RuntimeId};
-use provider_api::conformance::{Bench, eventually, run};
+use provider_api::conformance::{Fixture, eventually, run};
 use provider_api::{Exec, Provider, RuntimeRef, Settings};
 use provider_docker::conformance::{IMAGE, World, base_image, name};
 use provider_docker::{DockerConfig, DockerProvider, SETTINGS};
@@ -123,8 +123,8 @@ fn nft(arguments: &[&str]) -> bool {
 }
 
 /// The keeper's container and its table.
-async fn keeper(docker: &bollard::Docker, bench: &Bench) -> Option<(String, String)> {
-    let keeper = format!("pilot-egress-{}", bench.installation);
+async fn keeper(docker: &bollard::Docker, fixture: &Fixture) -> Option<(String, String)> {
+    let keeper = format!("pilot-egress-{}", fixture.installation);
     let found = docker.inspect_container(&keeper, None::<query::InspectContainerOptions>).await.ok()?;
     let env = found.config?.env?;
     Some((keeper, env.iter().find_map(|entry| entry.strip_prefix("TABLE="))?.to_owned()))
@@ -147,10 +147,11 @@ async fn an_instance_reaches_the_internet_and_callers_reach_it_and_nothing_else(
         provider(&world, &[("PILOT_DOCKER_EGRESS", "allow-open"), ("PILOT_DOCKER_EGRESS_IMAGE", &bare)]);
     let but_one = provider(&world, &[("PILOT_DOCKER_EGRESS_OPEN", PRIVATE)]);
     let outside = Outside::new();
-    run(world.bench(), |bench| async move {
+    run(world.fixture(), |fixture| async move {
         let _outside = outside;
-        let stack =
-            |provider: &Arc<dyn Provider>| bench.stack_of(provider, &bench.installation, RuntimeId::random());
+        let stack = |provider: &Arc<dyn Provider>| {
+            fixture.stack_of(provider, &fixture.installation, RuntimeId::random())
+        };
         let (mut first, mut other) = (stack(&open), stack(&open));
         first.up().await;
         other.up().await;
@@ -168,7 +169,7 @@ async fn an_instance_reaches_the_internet_and_callers_reach_it_and_nothing_else(
             assert!(reaches(&exec, &runtime, address, port).await, "{address} without rules");
         }
 
-        let closed = &bench.provider;
+        let closed = &fixture.provider;
         let mut third = stack(closed);
         third.up().await;
         // Rules are the host's: what ran before is closed with it.
@@ -184,7 +185,7 @@ async fn an_instance_reaches_the_internet_and_callers_reach_it_and_nothing_else(
             b"hello",
             "the gateway reaches the instance"
         );
-        let found = closed.examine(&bench.installation).await;
+        let found = closed.examine(&fixture.installation).await;
         assert!(found[0].ok && found[0].detail.contains("seen from inside"), "{found:?}");
 
         let mut fourth = stack(&but_one);
@@ -200,16 +201,16 @@ async fn an_instance_reaches_the_internet_and_callers_reach_it_and_nothing_else(
 async fn rules_that_somebody_removes_are_back_and_told_and_go_with_the_last_runtime() {
     let world = World::new().await;
     let docker = world.docker.clone();
-    run(world.bench(), |bench| async move {
-        let stack = || bench.stack_of(&bench.provider, &bench.installation, RuntimeId::random());
+    run(world.fixture(), |fixture| async move {
+        let stack = || fixture.stack_of(&fixture.provider, &fixture.installation, RuntimeId::random());
         let (mut one, mut two) = (stack(), stack());
         one.up().await;
         two.up().await;
-        let (keeper, table) = keeper(&docker, &bench).await.unwrap();
+        let (keeper, table) = keeper(&docker, &fixture).await.unwrap();
         assert!(nft(&["delete", "table", "inet", &table]));
         eventually("the rules are back", async || nft(&["list", "table", "inet", &table])).await;
         eventually("it is told", async || {
-            let found = bench.provider.examine(&bench.installation).await;
+            let found = fixture.provider.examine(&fixture.installation).await;
             found[0].ok && found[0].detail.contains("removed by somebody else 1 times")
         })
         .await;
@@ -218,9 +219,9 @@ async fn rules_that_somebody_removes_are_back_and_told_and_go_with_the_last_runt
         let force = query::RemoveContainerOptionsBuilder::default().force(true).build();
         docker.remove_container(&keeper, Some(force)).await.unwrap();
         assert!(nft(&["delete", "table", "inet", &table]));
-        let found = bench.provider.examine(&bench.installation).await;
+        let found = fixture.provider.examine(&fixture.installation).await;
         assert!(!found[0].ok && found[0].detail.contains("reaches its host"), "{found:?}");
-        let lifecycle = bench.provider.lifecycle();
+        let lifecycle = fixture.provider.lifecycle();
         lifecycle.stop(&one.runtime(), Duration::ZERO).await.unwrap();
         eventually("a start closes the host", async || {
             lifecycle.stop(&one.runtime(), Duration::ZERO).await.unwrap();
@@ -233,7 +234,7 @@ async fn rules_that_somebody_removes_are_back_and_told_and_go_with_the_last_runt
         assert!(nft(&["list", "table", "inet", &table]), "the other one is there");
         two.down().await;
         assert!(!nft(&["list", "table", "inet", &table]), "the table goes with the last one");
-        assert_eq!(self::keeper(&docker, &bench).await, None);
+        assert_eq!(self::keeper(&docker, &fixture).await, None);
     })
     .await;
 }
@@ -244,10 +245,10 @@ async fn no_instance_starts_on_the_word_of_a_keeper_that_has_said_it_long_ago_or
     let docker = world.docker.clone();
     // Each is a program that has seen nothing yet.
     let [second, third] = [(); 2].map(|()| provider(&world, &[]));
-    run(world.bench(), |bench| async move {
-        let mut one = bench.stack_of(&bench.provider, &bench.installation, RuntimeId::random());
+    run(world.fixture(), |fixture| async move {
+        let mut one = fixture.stack_of(&fixture.provider, &fixture.installation, RuntimeId::random());
         one.up().await;
-        let (keeper, table) = keeper(&docker, &bench).await.unwrap();
+        let (keeper, table) = keeper(&docker, &fixture).await.unwrap();
         let is_there = || nft(&["list", "table", "inet", &table]);
         let again = async |provider: &Arc<dyn Provider>| {
             let lifecycle = provider.lifecycle();
@@ -263,9 +264,9 @@ async fn no_instance_starts_on_the_word_of_a_keeper_that_has_said_it_long_ago_or
 
         docker.pause_container(&keeper).await.unwrap();
         assert!(nft(&["delete", "table", "inet", &table]));
-        let found = bench.provider.examine(&bench.installation).await;
+        let found = fixture.provider.examine(&fixture.installation).await;
         assert!(!found[0].ok && found[0].detail.contains("does not run: it is paused"), "{found:?}");
-        for provider in [&bench.provider, &third] {
+        for provider in [&fixture.provider, &third] {
             again(provider).await;
             assert!(is_there(), "before it starts");
             docker.pause_container(&keeper).await.unwrap();
@@ -283,13 +284,13 @@ async fn where_a_host_cannot_be_closed_nothing_runs_and_the_reason_is_told() {
     // It has no `nft`.
     let bare = base_image(&world.docker).await;
     let unable = provider(&world, &[("PILOT_DOCKER_EGRESS_IMAGE", &bare)]);
-    run(world.bench(), |bench| async move {
-        let mut stack = bench.stack_of(&unable, &bench.installation, RuntimeId::random());
+    run(world.fixture(), |fixture| async move {
+        let mut stack = fixture.stack_of(&unable, &fixture.installation, RuntimeId::random());
         let error = stack.try_up().await.unwrap_err();
         assert_eq!(error.code, ErrorCode::EgressOpen, "{error}");
         assert!(error.message.contains("nft: not found"), "{error}");
         assert!(error.action.unwrap().contains("PILOT_DOCKER_EGRESS_IMAGE"));
-        assert!(!bench.hands.runs(&stack.runtime()).await);
+        assert!(!fixture.backdoor.runs(&stack.runtime()).await);
     })
     .await;
 }
@@ -298,8 +299,8 @@ async fn where_a_host_cannot_be_closed_nothing_runs_and_the_reason_is_told() {
 async fn the_network_of_an_older_pilot_is_closed_with_the_next_start() {
     let world = World::new().await;
     let docker = world.docker.clone();
-    run(world.bench(), |bench| async move {
-        let mut stack = bench.stack_of(&bench.provider, &bench.installation, RuntimeId::random());
+    run(world.fixture(), |fixture| async move {
+        let mut stack = fixture.stack_of(&fixture.provider, &fixture.installation, RuntimeId::random());
         let runtime = stack.runtime();
         let labels = [
             ("pilot.installation", runtime.installation.as_str()),
@@ -317,7 +318,7 @@ async fn the_network_of_an_older_pilot_is_closed_with_the_next_start() {
             docker.inspect_network(&name(&runtime), None::<query::InspectNetworkOptions>).await.unwrap();
         let options: HashMap<String, String> = found.options.unwrap();
         assert!(options.contains_key("com.docker.network.bridge.name"), "{options:?}");
-        assert!(bench.hands.runs(&runtime).await);
+        assert!(fixture.backdoor.runs(&runtime).await);
         stack.down().await;
     })
     .await;

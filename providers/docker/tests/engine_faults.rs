@@ -29,8 +29,8 @@ async fn without_an_engine_every_call_says_so_and_nothing_counts_as_gone() {
     let world = World::new().await;
     let config = DockerConfig { host: Some("unix:///nowhere/docker.sock".to_owned()), ..world.config() };
     let away = provider(config);
-    run(world.bench(), |bench| async move {
-        let mut stack = bench.stack_of(&away, &bench.installation, bench.stack().spec.runtime_id);
+    run(world.fixture(), |fixture| async move {
+        let mut stack = fixture.stack_of(&away, &fixture.installation, fixture.stack().spec.runtime_id);
         let error = stack.create("network").await.unwrap_err();
         assert_eq!((error.code, error.outcome), (ErrorCode::DockerUnavailable, Outcome::NothingHappened));
         assert!(error.action.unwrap().contains("docker"));
@@ -39,7 +39,7 @@ async fn without_an_engine_every_call_says_so_and_nothing_counts_as_gone() {
             away.lifecycle().status(&stack.runtime()).await.unwrap_err().code,
             ErrorCode::DockerUnavailable
         );
-        assert!(away.inventory().unwrap().list_owned(&bench.installation).await.is_err());
+        assert!(away.inventory().unwrap().list_owned(&fixture.installation).await.is_err());
     })
     .await;
 }
@@ -62,17 +62,17 @@ async fn a_missing_image_is_named_with_the_way_to_build_it() {
     let world = World::new().await;
     let config = DockerConfig { image: "pilot-no-such-image:1".to_owned(), ..world.config() };
     let imageless = provider(config);
-    run(world.bench(), |bench| async move {
+    run(world.fixture(), |fixture| async move {
         let error = imageless.ready().await.unwrap_err();
         assert_eq!(
             (error.code, error.action.as_deref()),
             (ErrorCode::ImageMissing, Some("Name an image that is on this Docker host, or bring it there. Pilot's own is built by `cargo xtask image`."),)
         );
-        let mut stack = bench.stack_of(&imageless, &bench.installation, bench.stack().spec.runtime_id);
+        let mut stack = fixture.stack_of(&imageless, &fixture.installation, fixture.stack().spec.runtime_id);
         let error = stack.try_up().await.unwrap_err();
         assert_eq!((error.code, error.outcome), (ErrorCode::ImageMissing, Outcome::NothingHappened));
         stack.down().await;
-        assert_eq!(bench.hands.objects(&stack.runtime()).await, Vec::<String>::new());
+        assert_eq!(fixture.backdoor.objects(&stack.runtime()).await, Vec::<String>::new());
     })
     .await;
 }
@@ -85,18 +85,18 @@ async fn lost_answers_make_no_orphans_and_no_doubles() {
         let proxy = Proxy::start().await;
         let config = DockerConfig { host: Some(proxy.host()), ..world.config() };
         let shaky = provider(config);
-        run(world.bench(), |bench| async move {
-            let mut stack = bench.stack_of(&shaky, &bench.installation, bench.stack().spec.runtime_id);
+        run(world.fixture(), |fixture| async move {
+            let mut stack = fixture.stack_of(&shaky, &fixture.installation, fixture.stack().spec.runtime_id);
             shaky.ready().await.unwrap();
             proxy.lose_answer_to(lost);
             let error = stack.try_up().await.unwrap_err();
             assert!(proxy.has_lost(), "{lost} was never asked");
             assert!(!matches!(error.outcome, Outcome::NothingHappened), "{lost}: {error:?}");
             stack.up().await;
-            assert_eq!(bench.hands.objects(&stack.runtime()).await.len(), 3, "{lost}");
+            assert_eq!(fixture.backdoor.objects(&stack.runtime()).await.len(), 3, "{lost}");
             assert_eq!(shaky.lifecycle().status(&stack.runtime()).await.unwrap(), RunStatus::Running);
             stack.down().await;
-            assert_eq!(bench.hands.objects(&stack.runtime()).await, Vec::<String>::new(), "{lost}");
+            assert_eq!(fixture.backdoor.objects(&stack.runtime()).await, Vec::<String>::new(), "{lost}");
         })
         .await;
     }
@@ -108,8 +108,8 @@ async fn a_lost_answer_to_a_delete_is_no_obstacle_to_the_next() {
     let proxy = Proxy::start().await;
     let config = DockerConfig { host: Some(proxy.host()), ..world.config() };
     let shaky = provider(config);
-    run(world.bench(), |bench| async move {
-        let mut stack = bench.stack_of(&shaky, &bench.installation, bench.stack().spec.runtime_id);
+    run(world.fixture(), |fixture| async move {
+        let mut stack = fixture.stack_of(&shaky, &fixture.installation, fixture.stack().spec.runtime_id);
         stack.up().await;
         for logical in ["instance", "home", "network"] {
             proxy.lose_answer_to("DELETE ");
@@ -117,7 +117,7 @@ async fn a_lost_answer_to_a_delete_is_no_obstacle_to_the_next() {
             assert_eq!(error.outcome, Outcome::Unknown);
             stack.delete(logical).await.unwrap();
         }
-        assert_eq!(bench.hands.objects(&stack.runtime()).await, Vec::<String>::new());
+        assert_eq!(fixture.backdoor.objects(&stack.runtime()).await, Vec::<String>::new());
     })
     .await;
 }
@@ -130,8 +130,8 @@ async fn what_holds_many_files_is_removed_by_one_call_that_takes_its_time() {
     let config = DockerConfig { host: Some(proxy.host()), ..world.config() };
     let timing = Timing { call, ..Timing::default() };
     let slow: Arc<dyn Provider> = Arc::new(DockerProvider::with_timing(config, timing));
-    run(world.bench(), |bench| async move {
-        let mut stack = bench.stack();
+    run(world.fixture(), |fixture| async move {
+        let mut stack = fixture.stack();
         stack.up().await;
         stack.provider = slow;
         for logical in ["instance", "home"] {
@@ -141,16 +141,16 @@ async fn what_holds_many_files_is_removed_by_one_call_that_takes_its_time() {
             assert!(proxy.has_lost() && begun.elapsed() >= longer, "{logical} was not asked for");
         }
         stack.delete("network").await.unwrap();
-        assert_eq!(bench.hands.objects(&stack.runtime()).await, Vec::<String>::new());
+        assert_eq!(fixture.backdoor.objects(&stack.runtime()).await, Vec::<String>::new());
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_networks_of_one_name_become_the_older_one() {
-    run(world::bench().await, |bench| async move {
+    run(world::fixture().await, |fixture| async move {
         let world = World::new().await;
-        let mut stack = bench.stack();
+        let mut stack = fixture.stack();
         let runtime = stack.runtime();
         for _ in 0..2 {
             let body = NetworkCreateRequest {
@@ -161,10 +161,10 @@ async fn two_networks_of_one_name_become_the_older_one() {
             // A newer engine refuses the second, which is just as good.
             let _ = world.docker.create_network(body).await;
         }
-        let oldest = bench.hands.objects(&runtime).await;
+        let oldest = fixture.backdoor.objects(&runtime).await;
         stack.create("network").await.unwrap();
-        let networks: Vec<_> = bench
-            .hands
+        let networks: Vec<_> = fixture
+            .backdoor
             .objects(&runtime)
             .await
             .into_iter()
@@ -178,9 +178,9 @@ async fn two_networks_of_one_name_become_the_older_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_volume_that_a_person_made_is_neither_used_nor_removed() {
-    run(world::bench().await, |bench| async move {
+    run(world::fixture().await, |fixture| async move {
         let world = World::new().await;
-        let mut stack = bench.stack();
+        let mut stack = fixture.stack();
         let volume = format!("{}-home", name(&stack.runtime()));
         let body = VolumeCreateRequest { name: Some(volume.clone()), ..Default::default() };
         world.docker.create_volume(body).await.unwrap();
@@ -199,9 +199,9 @@ async fn a_volume_that_a_person_made_is_neither_used_nor_removed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stranger_on_the_network_is_named_at_once_with_the_way_to_disconnect_it_and_the_home_stays() {
-    run(world::bench().await, |bench| async move {
+    run(world::fixture().await, |fixture| async move {
         let world = World::new().await;
-        let mut stack = bench.stack();
+        let mut stack = fixture.stack();
         stack.up().await;
         let (network, helper) = (name(&stack.runtime()), format!("helper-of-{}", stack.runtime().runtime_id));
         let docker = |args: &[&str]| {

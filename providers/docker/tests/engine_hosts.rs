@@ -52,19 +52,20 @@ async fn what_keeps_a_fence_is_found_on_its_host_when_nothing_else_is_left_there
     second.load(&world.docker, world::IMAGE).await;
     let fleet = provider(&world, &hosts(&format!("{FIRST},two={}", second.socket())));
     let second_only = provider(&world, &hosts(&format!("two={}", second.socket())));
-    run(world.bench(), |bench| async move {
-        let runtime = bench.stack().spec.runtime_id;
-        let mut pinned = bench.stack_of(&second_only, &bench.installation, runtime.clone()).under(Some(5));
+    run(world.fixture(), |fixture| async move {
+        let runtime = fixture.stack().spec.runtime_id;
+        let mut pinned =
+            fixture.stack_of(&second_only, &fixture.installation, runtime.clone()).under(Some(5));
         pinned.create("network").await.unwrap();
         pinned.under(Some(6)).update("network").await.unwrap();
         let docker = second.docker().await;
         docker.remove_network(&world::name(&pinned.runtime())).await.unwrap();
         let owned = async || {
-            let inventory = fleet.inventory().unwrap().list_owned(&bench.installation).await.unwrap();
+            let inventory = fleet.inventory().unwrap().list_owned(&fixture.installation).await.unwrap();
             inventory.into_iter().map(|object| object.kind).collect::<Vec<_>>()
         };
         assert_eq!(owned().await, ["fence"]);
-        let mut stack = bench.stack_of(&fleet, &bench.installation, runtime);
+        let mut stack = fixture.stack_of(&fleet, &fixture.installation, runtime);
         stack.state = pinned.state.clone();
         stack.delete("network").await.unwrap();
         assert_eq!(owned().await, Vec::<String>::new());
@@ -80,27 +81,31 @@ async fn a_runtime_stays_on_its_host_and_is_neither_gone_nor_doubled_while_that_
     let both = format!("{FIRST},two={}", second.socket());
     let fleet = provider(&world, &hosts(&both));
     let second_only = provider(&world, &hosts(&format!("two={}", second.socket())));
-    run(world.bench(), |bench| async move {
+    run(world.fixture(), |fixture| async move {
         // Made through a module that knows the second host alone, found by one that knows both.
-        let spec = bench.stack().spec;
-        let mut pinned = bench.stack_of(&second_only, &bench.installation, spec.runtime_id.clone());
+        let spec = fixture.stack().spec;
+        let mut pinned = fixture.stack_of(&second_only, &fixture.installation, spec.runtime_id.clone());
         pinned.create("home").await.unwrap();
-        let mut stack = bench.stack_of(&fleet, &bench.installation, spec.runtime_id);
+        let mut stack = fixture.stack_of(&fleet, &fixture.installation, spec.runtime_id);
         fleet.ready().await.unwrap();
         stack.up().await;
         let runtime = stack.runtime();
-        assert_eq!(bench.hands.objects(&runtime).await, Vec::<String>::new(), "the volume pins the host");
+        assert_eq!(
+            fixture.backdoor.objects(&runtime).await,
+            Vec::<String>::new(),
+            "the volume pins the host"
+        );
         assert_eq!(second.count(&runtime).await, 3);
         assert_eq!(fleet.lifecycle().status(&runtime).await.unwrap(), RunStatus::Running);
         fleet.lifecycle().suspend(&runtime).await.unwrap();
         fleet.lifecycle().resume(&runtime).await.unwrap();
-        assert_eq!(fleet.inventory().unwrap().list_owned(&bench.installation).await.unwrap().len(), 3);
+        assert_eq!(fleet.inventory().unwrap().list_owned(&fixture.installation).await.unwrap().len(), 3);
 
         // A new runtime goes to one host with all of its objects.
-        let mut other = bench.stack_of(&fleet, &bench.installation, contracts::RuntimeId::random());
+        let mut other = fixture.stack_of(&fleet, &fixture.installation, contracts::RuntimeId::random());
         other.up().await;
         let there = second.count(&other.runtime()).await;
-        let here = bench.hands.objects(&other.runtime()).await.len();
+        let here = fixture.backdoor.objects(&other.runtime()).await.len();
         assert!((here, there) == (3, 0) || (here, there) == (0, 3), "{here} and {there}");
         other.down().await;
 
@@ -109,10 +114,10 @@ async fn a_runtime_stays_on_its_host_and_is_neither_gone_nor_doubled_while_that_
         assert_eq!(error.code, ErrorCode::DockerUnavailable);
         assert!(error.message.contains("host two"), "{error}");
         assert!(fleet.ready().await.unwrap_err().message.contains("host two"));
-        let mut fresh = bench.stack_of(&fleet, &bench.installation, contracts::RuntimeId::random());
+        let mut fresh = fixture.stack_of(&fleet, &fixture.installation, contracts::RuntimeId::random());
         let error = fresh.create("home").await.unwrap_err();
         assert!(error.code.retryable() && error.message.contains("host two"), "{error}");
-        assert_eq!(bench.hands.objects(&fresh.runtime()).await, Vec::<String>::new());
+        assert_eq!(fixture.backdoor.objects(&fresh.runtime()).await, Vec::<String>::new());
         second.resume().await;
         assert!(matches!(fleet.lifecycle().status(&runtime).await.unwrap(), RunStatus::Stopped { .. }));
         stack.down().await;
@@ -135,10 +140,10 @@ async fn a_host_by_tls_serves_those_with_a_certificate_of_its_authority_alone() 
     };
     let by_tls = provider(&world, &settings(second.certificates()));
     let strange = provider(&world, &settings(second.strange_certificates()));
-    run(world.bench(), |bench| async move {
+    run(world.fixture(), |fixture| async move {
         assert_eq!(strange.ready().await.unwrap_err().code, ErrorCode::DockerUnavailable);
         by_tls.ready().await.unwrap();
-        let mut stack = bench.stack_of(&by_tls, &bench.installation, contracts::RuntimeId::random());
+        let mut stack = fixture.stack_of(&by_tls, &fixture.installation, contracts::RuntimeId::random());
         stack.up().await;
         assert_eq!(second.count(&stack.runtime()).await, 3);
         let endpoint = by_tls.lifecycle().endpoint(&stack.runtime()).await.unwrap();
@@ -164,15 +169,15 @@ async fn a_host_by_ssh_is_used_when_its_key_is_known_and_refused_when_it_is_not(
     };
     let (known, unknown) = (server.config(true), server.config(false));
     let (known, unknown) = (provider(&world, &settings(known)), provider(&world, &settings(unknown)));
-    run(world.bench(), |bench| async move {
+    run(world.fixture(), |fixture| async move {
         let error = unknown.ready().await.unwrap_err();
         assert!(error.message.contains("Host key verification failed"), "{error}");
         assert_eq!((error.code, error.outcome), (ErrorCode::DockerUnavailable, Outcome::NothingHappened));
         assert!(error.action.unwrap().contains("known_hosts"));
         known.ready().await.unwrap();
-        let mut stack = bench.stack_of(&known, &bench.installation, contracts::RuntimeId::random());
+        let mut stack = fixture.stack_of(&known, &fixture.installation, contracts::RuntimeId::random());
         stack.up().await;
-        assert_eq!(bench.hands.objects(&stack.runtime()).await.len(), 3);
+        assert_eq!(fixture.backdoor.objects(&stack.runtime()).await.len(), 3);
         known.lifecycle().suspend(&stack.runtime()).await.unwrap();
         known.lifecycle().resume(&stack.runtime()).await.unwrap();
         // The engine notes a pause that is over a moment later, when it is busy.
@@ -182,7 +187,7 @@ async fn a_host_by_ssh_is_used_when_its_key_is_known_and_refused_when_it_is_not(
         };
         eventually("it goes on", running).await;
         stack.down().await;
-        assert_eq!(bench.hands.objects(&stack.runtime()).await, Vec::<String>::new());
+        assert_eq!(fixture.backdoor.objects(&stack.runtime()).await, Vec::<String>::new());
         drop(server);
     })
     .await;
@@ -193,8 +198,8 @@ async fn networks_get_small_subnets_of_the_operators_range_until_it_is_used_up()
     let world = World::new().await;
     let docker = world.docker.clone();
     let two = provider(&world, &[("PILOT_DOCKER_SUBNETS", "10.250.77.0/27".to_owned())]);
-    run(world.bench(), |bench| async move {
-        let stack = || bench.stack_of(&two, &bench.installation, contracts::RuntimeId::random());
+    run(world.fixture(), |fixture| async move {
+        let stack = || fixture.stack_of(&two, &fixture.installation, contracts::RuntimeId::random());
         let mut subnets = std::collections::BTreeSet::new();
         for mut stack in [stack(), stack()] {
             stack.create("network").await.unwrap();
@@ -217,8 +222,9 @@ async fn instances_run_in_gvisor_where_the_host_has_it_unless_the_operator_choos
         second.load(&world.docker, world::IMAGE).await;
         let [host] = hosts(&format!("two={}", second.socket()));
         let provider = provider(&world, &[host, ("PILOT_DOCKER_RUNTIME", runtime.to_owned())]);
-        run(world.bench(), |bench| async move {
-            let mut stack = bench.stack_of(&provider, &bench.installation, contracts::RuntimeId::random());
+        run(world.fixture(), |fixture| async move {
+            let mut stack =
+                fixture.stack_of(&provider, &fixture.installation, contracts::RuntimeId::random());
             stack.up().await;
             let id = stack.runtime();
             // gVisor's own kernel has a log that says who it is; the host's is not readable for instances.
@@ -245,11 +251,11 @@ async fn an_instance_that_was_published_elsewhere_is_published_where_the_setting
         provider(&world, &[hosts, ("PILOT_DOCKER_PUBLISH", format!("one={address}"))])
     };
     let (before, now) = (publish("127.0.0.1"), publish("127.0.0.2"));
-    run(world.bench(), |bench| async move {
-        let mut stack = bench.stack_of(&before, &bench.installation, contracts::RuntimeId::random());
+    run(world.fixture(), |fixture| async move {
+        let mut stack = fixture.stack_of(&before, &fixture.installation, contracts::RuntimeId::random());
         stack.up().await;
         let runtime = stack.runtime();
-        bench.hands.write_home(&runtime, "notes.txt", "kept").await;
+        fixture.backdoor.write_home(&runtime, "notes.txt", "kept").await;
         let lifecycle = now.lifecycle();
         lifecycle.stop(&runtime, std::time::Duration::ZERO).await.unwrap();
         lifecycle.start(&runtime).await.unwrap();
@@ -259,7 +265,7 @@ async fn an_instance_that_was_published_elsewhere_is_published_where_the_setting
             tokio::net::TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await.is_ok()
         })
         .await;
-        assert_eq!(bench.hands.read_home(&runtime, "notes.txt").await.as_deref(), Some("kept"));
+        assert_eq!(fixture.backdoor.read_home(&runtime, "notes.txt").await.as_deref(), Some("kept"));
         stack.down().await;
     })
     .await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bollard::models::ContainerInspectResponse;
 use contracts::ErrorCode;
 use contracts::network::PortRange;
-use provider_api::conformance::{Bench, CanaryBoot, run};
+use provider_api::conformance::{CanaryBootFiles, Fixture, run};
 use provider_api::{DiffRequest, Outcome, Provider, RunStatus, RuntimeRef, RuntimeSpec};
 use provider_docker::DockerProvider;
 use provider_docker::conformance::{self as world, IMAGE, OTHER_IMAGE, World, name};
@@ -13,19 +13,19 @@ use std::sync::Arc;
 
 const GRACE: Duration = Duration::from_secs(5);
 
-/// A second client, because the bench's own is behind `Hands`.
+/// A second client, because the fixture's own is behind `Backdoor`.
 async fn inspect(runtime: &RuntimeRef) -> ContainerInspectResponse {
     World::new().await.inspect(runtime).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_instance_is_confined_and_its_secrets_are_in_no_inspection() {
-    run(world::bench().await, |bench| async move {
-        let mut stack = bench.stack();
+    run(world::fixture().await, |fixture| async move {
+        let mut stack = fixture.stack();
         stack.up().await;
         let found = inspect(&stack.runtime()).await;
         let shown = serde_json::to_string(&found).unwrap();
-        assert!(!shown.contains(&bench.boot.canary()));
+        assert!(!shown.contains(&fixture.boot.canary()));
 
         let (config, host) = (found.config.unwrap(), found.host_config.unwrap());
         assert_eq!(config.user.as_deref(), Some("1000:1000"));
@@ -53,11 +53,11 @@ async fn an_instance_is_confined_and_its_secrets_are_in_no_inspection() {
 async fn boot_files_belong_to_the_instance_user_alone() {
     let world = World::new().await;
     let (installation, other) = (world.installation.clone(), World::new().await);
-    run(world.bench(), |bench| async move {
-        let mut stack = bench.stack();
+    run(world.fixture(), |fixture| async move {
+        let mut stack = fixture.stack();
         stack.up().await;
         assert_eq!(stack.spec.installation, installation);
-        let path = format!("/home/pilot/{}", CanaryBoot::PATH);
+        let path = format!("/home/pilot/{}", CanaryBootFiles::PATH);
         let owner = other.exec(&stack.runtime(), &["stat", "-c", "%u:%g %a", &path]).await.unwrap();
         assert_eq!(owner.trim(), "1000:1000 600");
         let folder =
@@ -70,8 +70,8 @@ async fn boot_files_belong_to_the_instance_user_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_size_changes_the_limits_of_the_same_container() {
-    run(world::bench().await, |bench| async move {
-        let mut stack = bench.stack();
+    run(world::fixture().await, |fixture| async move {
+        let mut stack = fixture.stack();
         stack.up().await;
         let before = inspect(&stack.runtime()).await;
         for (size, bytes) in [("medium", 4_i64 << 30), ("small", 2 << 30)] {
@@ -90,18 +90,18 @@ async fn another_size_changes_the_limits_of_the_same_container() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_create_that_finds_a_container_of_another_image_replaces_it_and_keeps_the_home() {
-    run(world::bench().await, |bench| async move {
-        let mut stack = bench.stack();
+    run(world::fixture().await, |fixture| async move {
+        let mut stack = fixture.stack();
         stack.up().await;
         let runtime = stack.runtime();
-        bench.hands.write_home(&runtime, "notes", "kept").await;
+        fixture.backdoor.write_home(&runtime, "notes", "kept").await;
         let before = inspect(&runtime).await.id;
 
         let world = World::new().await;
         let config = provider_docker::DockerConfig { image: OTHER_IMAGE.to_owned(), ..world.config() };
         let provider: Arc<dyn Provider> = Arc::new(DockerProvider::new(config));
 
-        let mut newer = bench.stack_of(&provider, &bench.installation, runtime.runtime_id.clone());
+        let mut newer = fixture.stack_of(&provider, &fixture.installation, runtime.runtime_id.clone());
         assert!(newer.declaration("instance").delete_before_replace);
         newer.state = stack.state.clone();
         for logical in ["network", "home", "instance"] {
@@ -117,8 +117,8 @@ async fn a_create_that_finds_a_container_of_another_image_replaces_it_and_keeps_
         // A create that finds the old container, as after a crash in the middle of the replacement.
         newer.up().await;
         assert_ne!(inspect(&runtime).await.id, before);
-        assert_eq!(bench.hands.objects(&runtime).await.len(), 3);
-        assert_eq!(bench.hands.read_home(&runtime, "notes").await.as_deref(), Some("kept"));
+        assert_eq!(fixture.backdoor.objects(&runtime).await.len(), 3);
+        assert_eq!(fixture.backdoor.read_home(&runtime, "notes").await.as_deref(), Some("kept"));
         newer.down().await;
     })
     .await;
@@ -131,14 +131,14 @@ async fn ports_come_from_the_range_and_taken_ones_are_passed_over() {
     let range = PortRange { first, last: first + 5 };
     let _taken = std::net::TcpListener::bind(("127.0.0.1", first)).unwrap();
     let config = provider_docker::DockerConfig { ports: Some(range), ..world.config() };
-    let bench = Bench { provider: Arc::new(DockerProvider::new(config)), ..world.bench() };
-    run(bench, |bench| async move {
+    let fixture = Fixture { provider: Arc::new(DockerProvider::new(config)), ..world.fixture() };
+    run(fixture, |fixture| async move {
         let mut seen = Vec::new();
         let mut stacks = Vec::new();
         for _ in 0..3 {
-            let mut stack = bench.stack();
+            let mut stack = fixture.stack();
             stack.up().await;
-            let endpoint = bench.provider.lifecycle().endpoint(&stack.runtime()).await.unwrap();
+            let endpoint = fixture.provider.lifecycle().endpoint(&stack.runtime()).await.unwrap();
             assert!(range.iter().contains(&endpoint.port) && endpoint.port != first, "{}", endpoint.port);
             assert_eq!(stack.state["instance"].1.outputs["port"], endpoint.port);
             seen.push(endpoint.port);
@@ -146,7 +146,7 @@ async fn ports_come_from_the_range_and_taken_ones_are_passed_over() {
         }
         seen.dedup();
         assert_eq!(seen.len(), 3);
-        let lifecycle = bench.provider.lifecycle();
+        let lifecycle = fixture.provider.lifecycle();
         lifecycle.stop(&stacks[0].runtime(), GRACE).await.unwrap();
         assert!(lifecycle.endpoint(&stacks[0].runtime()).await.is_err());
         lifecycle.start(&stacks[0].runtime()).await.unwrap();
@@ -157,11 +157,11 @@ async fn ports_come_from_the_range_and_taken_ones_are_passed_over() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_instance_that_ends_at_once_says_why_and_stays_owned() {
-    run(world::bench().await, |bench| async move {
-        let mut stack = bench.stack();
+    run(world::fixture().await, |fixture| async move {
+        let mut stack = fixture.stack();
         stack.up().await;
-        let (runtime, lifecycle) = (stack.runtime(), bench.provider.lifecycle());
-        bench.hands.write_home(&runtime, "behave-die", "").await;
+        let (runtime, lifecycle) = (stack.runtime(), fixture.provider.lifecycle());
+        fixture.backdoor.write_home(&runtime, "behave-die", "").await;
         lifecycle.stop(&runtime, GRACE).await.unwrap();
         // It may live long enough to count as started; then status and log say the rest.
         if let Err(error) = lifecycle.start(&runtime).await {
@@ -171,12 +171,12 @@ async fn an_instance_that_ends_at_once_says_why_and_stays_owned() {
             lifecycle.status(&runtime).await.unwrap() == RunStatus::Stopped { exit_code: Some(7) }
         })
         .await;
-        let logs = bench.provider.logs().unwrap();
+        let logs = fixture.provider.logs().unwrap();
         let log = logs.tail(&runtime, 1000).await.unwrap();
         assert!(log.contains("cannot work today") && !log.contains("the container ended"), "{log}");
         assert_eq!(logs.ended(&runtime).await.unwrap().unwrap(), "the container ended: exit code 7");
 
-        bench.hands.remove(&runtime, "instance").await;
+        fixture.backdoor.remove(&runtime, "instance").await;
         if let Err(error) = stack.create("instance").await {
             assert!(error.message.contains("cannot work today"), "{error}");
             let Outcome::Partial { id, outputs } = error.outcome else {
@@ -185,26 +185,26 @@ async fn an_instance_that_ends_at_once_says_why_and_stays_owned() {
             assert_eq!((id.as_str(), &outputs["name"]), (name(&runtime).as_str(), &serde_json::json!(id)));
         }
         stack.down().await;
-        assert_eq!(bench.hands.objects(&runtime).await, Vec::<String>::new());
+        assert_eq!(fixture.backdoor.objects(&runtime).await, Vec::<String>::new());
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repaired_network_is_joined_at_the_next_start() {
-    run(world::bench().await, |bench| async move {
-        let mut stack = bench.stack();
+    run(world::fixture().await, |fixture| async move {
+        let mut stack = fixture.stack();
         stack.up().await;
-        let (runtime, lifecycle) = (stack.runtime(), bench.provider.lifecycle());
-        bench.hands.write_home(&runtime, "notes", "kept").await;
+        let (runtime, lifecycle) = (stack.runtime(), fixture.provider.lifecycle());
+        fixture.backdoor.write_home(&runtime, "notes", "kept").await;
         lifecycle.stop(&runtime, GRACE).await.unwrap();
-        bench.hands.remove(&runtime, "network").await;
+        fixture.backdoor.remove(&runtime, "network").await;
         let error = lifecycle.start(&runtime).await.unwrap_err();
         assert!(error.message.contains("network"), "{error}");
         stack.create("network").await.unwrap();
         lifecycle.start(&runtime).await.unwrap();
-        assert_eq!(bench.hands.read_home(&runtime, "notes").await.as_deref(), Some("kept"));
-        assert_eq!(bench.hands.objects(&runtime).await.len(), 3);
+        assert_eq!(fixture.backdoor.read_home(&runtime, "notes").await.as_deref(), Some("kept"));
+        assert_eq!(fixture.backdoor.objects(&runtime).await.len(), 3);
     })
     .await;
 }

@@ -27,8 +27,9 @@ async fn the_kernel_itself_says_what_each_profile_allows() {
     {
         let world = World::new().await;
         let provider = provider(&world, "PILOT_DOCKER_PROFILE", profile);
-        run(world.bench(), |bench| async move {
-            let mut stack = bench.stack_of(&provider, &bench.installation, contracts::RuntimeId::random());
+        run(world.fixture(), |fixture| async move {
+            let mut stack =
+                fixture.stack_of(&provider, &fixture.installation, contracts::RuntimeId::random());
             stack.up().await;
             let words = ["cat", "/proc/self/status"].map(str::to_owned);
             let limit = Duration::from_secs(5);
@@ -54,8 +55,9 @@ async fn what_a_host_does_not_have_is_an_error_and_never_left_out() {
     ] {
         let world = World::new().await;
         let provider = provider(&world, setting, value);
-        run(world.bench(), |bench| async move {
-            let mut stack = bench.stack_of(&provider, &bench.installation, contracts::RuntimeId::random());
+        run(world.fixture(), |fixture| async move {
+            let mut stack =
+                fixture.stack_of(&provider, &fixture.installation, contracts::RuntimeId::random());
             let error = stack.try_up().await.unwrap_err();
             assert!(error.message.contains(value), "{error}");
             let expected = match setting {
@@ -72,8 +74,8 @@ async fn what_a_host_does_not_have_is_an_error_and_never_left_out() {
 async fn who_is_root_in_an_instance_cannot_keep_it_from_being_changed_and_deleted() {
     let world = World::new().await;
     let (docker, dev) = (world.docker.clone(), provider(&world, "PILOT_DOCKER_PROFILE", "dev"));
-    run(world.bench(), |bench| async move {
-        let mut stack = bench.stack_of(&dev, &bench.installation, contracts::RuntimeId::random());
+    run(world.fixture(), |fixture| async move {
+        let mut stack = fixture.stack_of(&dev, &fixture.installation, contracts::RuntimeId::random());
         stack.up().await;
         // Where the generation was kept once.
         let forge = "echo 18446744073709551615 > /etc/pilot-generation";
@@ -93,7 +95,7 @@ async fn who_is_root_in_an_instance_cannot_keep_it_from_being_changed_and_delete
         let larger = RuntimeSpec { size: "medium".to_owned(), generation: 2, ..stack.spec.clone() };
         stack.change_to(larger).await;
         stack.down().await;
-        assert_eq!(bench.owned().await, []);
+        assert_eq!(fixture.owned().await, []);
     })
     .await;
 }

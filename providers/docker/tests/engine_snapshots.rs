@@ -5,21 +5,21 @@
 use std::process::Command;
 use std::time::Duration;
 
-use provider_api::conformance::{Bench, Stack, eventually, run};
+use provider_api::conformance::{Fixture, Stack, eventually, run};
 use provider_api::{RunStatus, RuntimeRef, RuntimeSpec, Source, Take};
 use provider_docker::conformance as world;
 
 const LIMIT: Duration = Duration::from_secs(20);
 
-async fn exec(bench: &Bench, runtime: &RuntimeRef, script: &str) -> String {
+async fn exec(fixture: &Fixture, runtime: &RuntimeRef, script: &str) -> String {
     let words = ["sh", "-c", script].map(str::to_owned);
-    let done = bench.provider.exec().unwrap().exec(runtime, &words, LIMIT).await.unwrap();
+    let done = fixture.provider.exec().unwrap().exec(runtime, &words, LIMIT).await.unwrap();
     assert_eq!(done.exit_code, 0, "{script}: {}", String::from_utf8_lossy(&done.stderr));
     String::from_utf8_lossy(&done.stdout).trim().to_owned()
 }
 
-async fn up(bench: &Bench) -> (Stack, RuntimeRef) {
-    let mut stack = bench.stack();
+async fn up(fixture: &Fixture) -> (Stack, RuntimeRef) {
+    let mut stack = fixture.stack();
     stack.up().await;
     let runtime = stack.runtime();
     (stack, runtime)
@@ -41,22 +41,22 @@ fn script(options: &[&str], before: &str, way: &str, after: &str) -> (i32, Strin
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_is_of_one_moment_while_something_writes() {
-    run(world::bench().await, |bench| async move {
-        let (stack, runtime) = up(&bench).await;
+    run(world::fixture().await, |fixture| async move {
+        let (stack, runtime) = up(&fixture).await;
         // A round of the writer takes milliseconds, and the copy much longer: each place would be of another round.
         let fill = "for n in $(seq 20); do mkdir place-$n; head -c 12M /dev/urandom > place-$n/large; echo 0 > place-$n/n; done";
-        exec(&bench, &runtime, fill).await;
+        exec(&fixture, &runtime, fill).await;
         let write = "n=0; while :; do n=$((n+1)); for place in place-*; do echo $n > $place/n; done; done";
-        exec(&bench, &runtime, &format!("({write}) > /dev/null 2>&1 &")).await;
-        bench.provider.snapshots().unwrap().take(&runtime, &Take::of("moment")).await.unwrap();
+        exec(&fixture, &runtime, &format!("({write}) > /dev/null 2>&1 &")).await;
+        fixture.provider.snapshots().unwrap().take(&runtime, &Take::of("moment")).await.unwrap();
         let numbers = async |of: &RuntimeRef| -> Vec<u64> {
-            let said = exec(&bench, of, "cat place-*/n").await;
+            let said = exec(&fixture, of, "cat place-*/n").await;
             said.lines().map(|number| number.parse().unwrap()).collect()
         };
         let (before, source) = (numbers(&runtime).await, stack.spec.runtime_id.clone());
         let source = Some(Source { runtime_id: source, snapshot: "moment".to_owned() });
         let mut fork =
-            Stack::new(bench.provider.clone(), RuntimeSpec { source, ..bench.stack().spec.clone() });
+            Stack::new(fixture.provider.clone(), RuntimeSpec { source, ..fixture.stack().spec.clone() });
         fork.up().await;
         let copied = numbers(&fork.runtime()).await;
         // One may be empty, for the moment between its opening and its line.
@@ -70,11 +70,11 @@ async fn a_copy_is_of_one_moment_while_something_writes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_that_nobody_waits_for_leaves_nothing_and_what_ran_goes_on() {
-    run(world::bench().await, |bench| async move {
-        let (_stack, runtime) = up(&bench).await;
-        exec(&bench, &runtime, "head -c 400M /dev/zero > large").await;
-        let before = bench.owned().await;
-        let (snapshots, lifecycle) = (bench.provider.snapshots().unwrap(), bench.provider.lifecycle());
+    run(world::fixture().await, |fixture| async move {
+        let (_stack, runtime) = up(&fixture).await;
+        exec(&fixture, &runtime, "head -c 400M /dev/zero > large").await;
+        let before = fixture.owned().await;
+        let (snapshots, lifecycle) = (fixture.provider.snapshots().unwrap(), fixture.provider.lifecycle());
         let take = tokio::spawn({
             let (snapshots, runtime) = (snapshots.clone(), runtime.clone());
             async move { snapshots.take(&runtime, &Take::of("given-up")).await }
@@ -86,7 +86,7 @@ async fn a_copy_that_nobody_waits_for_leaves_nothing_and_what_ran_goes_on() {
         take.abort();
         eventually("it to go on", async || lifecycle.status(&runtime).await.unwrap() == RunStatus::Running)
             .await;
-        eventually("nothing to be left", async || bench.owned().await == before).await;
+        eventually("nothing to be left", async || fixture.owned().await == before).await;
         assert_eq!(snapshots.list(&runtime).await.unwrap(), []);
     })
     .await;

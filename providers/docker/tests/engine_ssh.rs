@@ -35,9 +35,9 @@ async fn many_calls_at_once_are_one_login_and_none_is_dropped() {
     let world = World::new().await;
     let server = SshServer::with("MaxStartups 2:100:2\nLoginGraceTime 20\n").await;
     let far = provider(&world, &server);
-    run(world.bench(), |bench| async move {
+    run(world.fixture(), |fixture| async move {
         let mut stacks: Vec<_> =
-            (0..4).map(|_| bench.stack_of(&far, &bench.installation, RuntimeId::random())).collect();
+            (0..4).map(|_| fixture.stack_of(&far, &fixture.installation, RuntimeId::random())).collect();
         join_all(stacks.iter_mut().map(|stack| stack.up())).await;
         let lifecycle = far.lifecycle();
         let runtimes: Vec<_> = stacks.iter().map(|stack| stack.runtime()).collect();

@@ -53,18 +53,18 @@ async fn the_statuses_of_many_are_one_request_to_their_host() {
     let world = World::new().await;
     let (proxy, runtimes) = (Proxy::start().await, containers(&world).await);
     let config = DockerConfig { host: Some(proxy.host()), ..world.config() };
-    run(world.bench(), |bench| async move {
+    run(world.fixture(), |fixture| async move {
         let lifecycle = DockerProvider::new(config).lifecycle();
         // The first call asks for the version, too.
-        many(lifecycle.as_ref(), &bench.installation, &[]).await;
+        many(lifecycle.as_ref(), &fixture.installation, &[]).await;
         proxy.take_requests();
         let since = Instant::now();
         for id in &runtimes {
-            lifecycle.status(&RuntimeRef::new(id.clone(), bench.installation.clone())).await.unwrap();
+            lifecycle.status(&RuntimeRef::new(id.clone(), fixture.installation.clone())).await.unwrap();
         }
         println!("one by one: {} requests, {:?}", proxy.take_requests(), since.elapsed());
         let since = Instant::now();
-        let told = many(lifecycle.as_ref(), &bench.installation, &runtimes).await;
+        let told = many(lifecycle.as_ref(), &fixture.installation, &runtimes).await;
         let requests = proxy.take_requests();
         println!("at once: {requests} requests, {:?}", since.elapsed());
         assert_eq!((requests, told.len()), (1, CONTAINERS));
@@ -84,8 +84,8 @@ async fn a_host_that_is_away_hides_what_it_may_have_and_nothing_of_the_others() 
     let mut runtimes = containers(&world).await;
     let elsewhere = RuntimeId::random();
     runtimes.push(elsewhere.clone());
-    run(world.bench(), |bench| async move {
-        let told = many(fleet.lifecycle().as_ref(), &bench.installation, &runtimes).await;
+    run(world.fixture(), |fixture| async move {
+        let told = many(fleet.lifecycle().as_ref(), &fixture.installation, &runtimes).await;
         assert_eq!(told.len(), CONTAINERS + 1);
         for (id, status) in told {
             match status {

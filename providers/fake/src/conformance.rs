@@ -1,4 +1,4 @@
-//! A world for the common suite: a cloud of its own for each case. Its hands reach into the cloud's memory,
+//! A world for the common suite: a cloud of its own for each case. Its backdoor reaches into the cloud's memory,
 //! past everything that the provider uses.
 
 #![allow(
@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use contracts::InstallationId;
-use provider_api::conformance::{Bench, CanaryBoot, Faults, Hands};
+use provider_api::conformance::{Backdoor, CanaryBootFiles, Faults, Fixture};
 use provider_api::{Provider, RuntimeRef, Settings};
 
 use crate::cloud::{Cloud, Phase};
@@ -20,32 +20,33 @@ use crate::owner;
 use crate::{FakeProvider, SETTINGS, declare};
 
 /// One provider, its twin, and a cloud for them alone.
-pub async fn bench() -> Bench {
+pub async fn fixture() -> Fixture {
     let credential = format!("token-{}", InstallationId::random());
     let cloud = Cloud::guarded(&credential);
     let settings = settings(&credential, None, None);
-    bench_of(cloud.clone(), credential, |boot| FakeProvider::on(cloud.clone(), &settings, boot))
+    fixture_of(cloud.clone(), credential, |boot| FakeProvider::on(cloud.clone(), &settings, boot))
 }
 
 /// The same with a network that all runtimes share.
-pub async fn networked_bench() -> Bench {
+pub async fn networked_fixture() -> Fixture {
     let credential = format!("token-{}", InstallationId::random());
     let cloud = Cloud::guarded(&credential);
     let settings = settings(&credential, None, Some("team"));
-    let bench = bench_of(cloud.clone(), credential, |boot| FakeProvider::on(cloud.clone(), &settings, boot));
-    bench.shared().up().await;
-    bench
+    let fixture =
+        fixture_of(cloud.clone(), credential, |boot| FakeProvider::on(cloud.clone(), &settings, boot));
+    fixture.shared().up().await;
+    fixture
 }
 
 /// The same with a cloud that is reached over HTTP.
-pub async fn served_bench() -> Bench {
+pub async fn served_fixture() -> Fixture {
     let credential = format!("token-{}", InstallationId::random());
     let cloud = Cloud::guarded(&credential);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let url = format!("http://{}/", listener.local_addr().expect("an address"));
     tokio::spawn(cloud.clone().serve(listener));
     let settings = settings(&credential, Some(&url), None);
-    bench_of(cloud, credential, |boot| FakeProvider::new(&settings, boot))
+    fixture_of(cloud, credential, |boot| FakeProvider::new(&settings, boot))
 }
 
 fn settings(credential: &str, url: Option<&str>, network: Option<&str>) -> Settings {
@@ -58,11 +59,15 @@ fn settings(credential: &str, url: Option<&str>, network: Option<&str>) -> Setti
     Settings::read(&declare::NAME, SETTINGS, given).expect("usable settings")
 }
 
-fn bench_of(cloud: Cloud, credential: String, provider: impl Fn(Arc<CanaryBoot>) -> FakeProvider) -> Bench {
-    let boot = CanaryBoot::new();
+fn fixture_of(
+    cloud: Cloud,
+    credential: String,
+    provider: impl Fn(Arc<CanaryBootFiles>) -> FakeProvider,
+) -> Fixture {
+    let boot = CanaryBootFiles::new();
     let provider = || -> Arc<dyn Provider> { Arc::new(provider(boot.clone())) };
     let world = Arc::new(World(cloud.clone()));
-    Bench::new(provider(), provider(), InstallationId::random(), boot.clone(), world.clone())
+    Fixture::new(provider(), provider(), InstallationId::random(), boot.clone(), world.clone())
         .with_faults(world)
         .with_credential(credential)
         .with_other_image("fake:2")
@@ -75,7 +80,7 @@ fn is_of(labels: &owner::Labels, runtime: &RuntimeRef) -> bool {
 }
 
 #[async_trait]
-impl Hands for World {
+impl Backdoor for World {
     async fn objects(&self, runtime: &RuntimeRef) -> Vec<String> {
         let objects = self.0.objects();
         let volumes = objects.volumes.iter().filter(|(_, volume)| is_of(&volume.labels, runtime));

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use contracts::{InstallationId, ProviderName};
-use provider_api::conformance::{Bench, CanaryBoot, Faults, Hands, eventually};
+use provider_api::conformance::{Backdoor, CanaryBootFiles, Faults, Fixture, eventually};
 use provider_api::{Provider, RuntimeRef, Settings};
 use sim_fly::{Fault, Kind, Machine, RunnerKind, Sim, State, Token};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -33,7 +33,7 @@ pub struct World {
     pub folder: tempfile::TempDir,
     pub sim: Sim,
     pub relay: Relay,
-    pub boot: Arc<CanaryBoot>,
+    pub boot: Arc<CanaryBootFiles>,
     pub installation: InstallationId,
     pub token: String,
     pub timing: Timing,
@@ -87,7 +87,7 @@ impl World {
         };
         Self {
             relay: Relay::to(target).await,
-            boot: CanaryBoot::new(),
+            boot: CanaryBootFiles::new(),
             installation: InstallationId::random(),
             client: reqwest::Client::new(),
             extra: Vec::new(),
@@ -124,12 +124,12 @@ impl World {
         Arc::new(FlyProvider::with_timing(settings, self.boot.clone(), self.timing))
     }
 
-    pub fn bench(self) -> Bench {
+    pub fn fixture(self) -> Fixture {
         let (provider, second) = (self.provider(), self.provider());
         let fewer = self.provider_with(&[("PILOT_FLY_REGIONS", "iad")]);
         let (installation, boot, token) = (self.installation.clone(), self.boot.clone(), self.token.clone());
         let world = Arc::new(self);
-        Bench::new(provider, second, installation, boot, world.clone())
+        Fixture::new(provider, second, installation, boot, world.clone())
             .with_faults(world)
             .with_credential(token)
             .with_fewer(fewer)
@@ -175,17 +175,17 @@ pub fn app(runtime: &RuntimeRef) -> String {
 }
 
 /// The same with a Fly that is as strict as the real one.
-pub async fn strict_bench(stand_in: &Path) -> Bench {
-    World::strict(stand_in).await.bench()
+pub async fn strict_fixture(stand_in: &Path) -> Fixture {
+    World::strict(stand_in).await.fixture()
 }
 
 /// One provider, its twin, and a Fly for them alone.
-pub async fn bench(stand_in: &Path) -> Bench {
-    World::new(stand_in).await.bench()
+pub async fn fixture(stand_in: &Path) -> Fixture {
+    World::new(stand_in).await.fixture()
 }
 
 #[async_trait]
-impl Hands for World {
+impl Backdoor for World {
     async fn objects(&self, runtime: &RuntimeRef) -> Vec<String> {
         let app = app(runtime);
         let apps = self.sim.apps().into_iter().filter(|found| found.name == app).map(|found| found.id);

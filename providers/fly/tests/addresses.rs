@@ -6,7 +6,7 @@
 mod world;
 
 use provider_api::RuntimeSpec;
-use provider_api::conformance::{Hands, Stack};
+use provider_api::conformance::{Backdoor, Stack};
 use world::{World, app, stack_in};
 
 async fn answers_at(world: &World, stack: &Stack) -> u16 {

@@ -9,7 +9,7 @@ mod world;
 use std::time::{Duration, Instant};
 
 use contracts::ErrorCode;
-use provider_api::conformance::{Faults, Hands, Stack, eventually};
+use provider_api::conformance::{Backdoor, Faults, Stack, eventually};
 use provider_api::{Outcome, ProviderError, RunStatus, RuntimeSpec};
 use sim_fly::{Kind, Region, RunnerKind};
 use world::{World, app, stack_in};

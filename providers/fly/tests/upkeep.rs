@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use contracts::ErrorCode;
 use provider_api::RuntimeSpec;
-use provider_api::conformance::{Hands, Stack};
+use provider_api::conformance::{Backdoor, Stack};
 use serde_json::{Value, json};
 use sim_fly::{Registry, RunnerKind};
 use world::{World, app, stack_in};

@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use contracts::network::PortRange;
 use contracts::{InstallationId, RuntimeId};
 use provider_api::RuntimeRef;
-use provider_api::conformance::{Bench, CanaryBoot, Hands};
+use provider_api::conformance::{Backdoor, CanaryBootFiles, Fixture};
 
 use crate::{LocalConfig, LocalProvider};
 
@@ -30,7 +30,7 @@ pub struct World {
     /// Normally the root's path; another world's in a program that works on an order.
     at: PathBuf,
     /// Where its instances' boot files come from.
-    pub boot: Arc<CanaryBoot>,
+    pub boot: Arc<CanaryBootFiles>,
     /// Nobody else's.
     pub ports: PortRange,
     /// Owns everything in it.
@@ -46,7 +46,7 @@ impl World {
             opencode: opencode.into(),
             at: root.path().to_owned(),
             root,
-            boot: CanaryBoot::new(),
+            boot: CanaryBootFiles::new(),
             ports: next_ports(),
             installation: InstallationId::random(),
         }
@@ -90,10 +90,10 @@ impl World {
     }
 
     /// What the suite needs of it.
-    pub fn bench(self) -> Bench {
+    pub fn fixture(self) -> Fixture {
         let (first, second) = (self.provider(), self.provider());
         let (installation, boot) = (self.installation.clone(), self.boot.clone());
-        Bench::new(first, second, installation, boot, Arc::new(self))
+        Fixture::new(first, second, installation, boot, Arc::new(self))
     }
 
     /// Of one runtime.
@@ -175,7 +175,7 @@ fn kill_all(installation: &InstallationId, runtime: Option<&RuntimeId>) {
 }
 
 #[async_trait]
-impl Hands for World {
+impl Backdoor for World {
     async fn objects(&self, runtime: &RuntimeRef) -> Vec<String> {
         let mut objects: Vec<_> =
             leaders(&self.instance, runtime).into_iter().map(|pid| format!("process {pid}")).collect();

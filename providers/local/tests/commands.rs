@@ -8,16 +8,16 @@ mod world;
 use std::time::{Duration, Instant};
 
 use contracts::ErrorCode;
-use provider_api::conformance::{Bench, Stack, eventually, run};
+use provider_api::conformance::{Fixture, Stack, eventually, run};
 use provider_api::{Captured, Executed, Outcome, Result};
 use provider_local::conformance::labelled;
 use world::world;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-async fn sh(bench: &Bench, stack: &Stack, script: &str, limit: Duration) -> Result<Executed> {
+async fn sh(fixture: &Fixture, stack: &Stack, script: &str, limit: Duration) -> Result<Executed> {
     let command = ["sh", "-c", script].map(str::to_owned);
-    bench.provider.exec().unwrap().exec(&stack.runtime(), &command, limit).await
+    fixture.provider.exec().unwrap().exec(&stack.runtime(), &command, limit).await
 }
 
 fn text(captured: &Captured) -> String {
@@ -37,17 +37,17 @@ fn sleepers(stack: &Stack, seconds: &str) -> usize {
 async fn a_command_has_the_instances_home_and_environment_and_nothing_of_pilots() {
     let world = world();
     let root = world.config().root;
-    run(world.bench(), |bench| async move {
-        let mut stack = bench.stack();
+    run(world.fixture(), |fixture| async move {
+        let mut stack = fixture.stack();
         stack.up().await;
         let home = root.join(stack.spec.runtime_id.as_str()).join("home").display().to_string();
-        let done = sh(&bench, &stack, "pwd; echo $HOME; env | grep -c CARGO; cat", LIMIT).await.unwrap();
+        let done = sh(&fixture, &stack, "pwd; echo $HOME; env | grep -c CARGO; cat", LIMIT).await.unwrap();
         assert_eq!(text(&done.stdout), format!("{home}\n{home}\n0"), "the input is empty, too");
         let absent = ["no-such-program".to_owned()];
-        let absent = bench.provider.exec().unwrap().exec(&stack.runtime(), &absent, LIMIT).await.unwrap();
+        let absent = fixture.provider.exec().unwrap().exec(&stack.runtime(), &absent, LIMIT).await.unwrap();
         assert_eq!(absent.exit_code, 127);
         assert!(text(&absent.stderr).contains("no-such-program"), "{absent:?}");
-        let killed = sh(&bench, &stack, "kill -9 $$", LIMIT).await.unwrap();
+        let killed = sh(&fixture, &stack, "kill -9 $$", LIMIT).await.unwrap();
         assert_eq!(killed.exit_code, 128 + 9);
     })
     .await;
@@ -55,11 +55,11 @@ async fn a_command_has_the_instances_home_and_environment_and_nothing_of_pilots(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn much_output_is_cut_and_bytes_are_as_they_were() {
-    run(world().bench(), |bench| async move {
-        let mut stack = bench.stack();
+    run(world().fixture(), |fixture| async move {
+        let mut stack = fixture.stack();
         stack.up().await;
         let script = "printf '\\377\\000x' >&2; head -c 1048583 /dev/zero";
-        let done = sh(&bench, &stack, script, LIMIT).await.unwrap();
+        let done = sh(&fixture, &stack, script, LIMIT).await.unwrap();
         assert_eq!((done.stdout.len(), done.stdout.dropped()), (Captured::MOST, 7));
         assert_eq!(&*done.stderr, b"\xff\0x");
     })
@@ -68,16 +68,16 @@ async fn much_output_is_cut_and_bytes_are_as_they_were() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_limit_ends_the_whole_group_and_what_goes_on_in_the_background_is_not_waited_for() {
-    run(world().bench(), |bench| async move {
-        let mut stack = bench.stack();
+    run(world().fixture(), |fixture| async move {
+        let mut stack = fixture.stack();
         stack.up().await;
         let late =
-            sh(&bench, &stack, "sleep 4711 & sleep 4711; true", Duration::from_secs(1)).await.unwrap_err();
+            sh(&fixture, &stack, "sleep 4711 & sleep 4711; true", Duration::from_secs(1)).await.unwrap_err();
         assert_eq!((late.code, late.outcome), (ErrorCode::ProviderTimeout, Outcome::Unknown));
         eventually("the group is gone", async || sleepers(&stack, "4711") == 0).await;
 
         let began = Instant::now();
-        let done = sh(&bench, &stack, "echo on; sleep 4712 &", LIMIT).await.unwrap();
+        let done = sh(&fixture, &stack, "echo on; sleep 4712 &", LIMIT).await.unwrap();
         assert_eq!((text(&done.stdout).as_str(), done.exit_code), ("on", 0));
         assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
         assert_eq!(sleepers(&stack, "4712"), 1, "it is the instance's now");
@@ -87,18 +87,23 @@ async fn the_limit_ends_the_whole_group_and_what_goes_on_in_the_background_is_no
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_ends_with_its_instance_and_with_who_waits_for_it() {
-    run(world().bench(), |bench| async move {
-        let mut stack = bench.stack();
+    run(world().fixture(), |fixture| async move {
+        let mut stack = fixture.stack();
         stack.up().await;
         let (gone, stopped) = tokio::join!(
-            tokio::time::timeout(Duration::from_secs(1), sh(&bench, &stack, "sleep 4713; true", LIMIT)),
+            tokio::time::timeout(Duration::from_secs(1), sh(&fixture, &stack, "sleep 4713; true", LIMIT)),
             async {
                 eventually("it sleeps", async || sleepers(&stack, "4713") == 1).await;
                 eventually("nobody waits for it", async || sleepers(&stack, "4713") == 0).await;
-                let long = sh(&bench, &stack, "sleep 4714; true", Duration::from_secs(60));
+                let long = sh(&fixture, &stack, "sleep 4714; true", Duration::from_secs(60));
                 let stop = async {
                     eventually("it sleeps", async || sleepers(&stack, "4714") == 1).await;
-                    bench.provider.lifecycle().stop(&stack.runtime(), Duration::from_secs(5)).await.unwrap();
+                    fixture
+                        .provider
+                        .lifecycle()
+                        .stop(&stack.runtime(), Duration::from_secs(5))
+                        .await
+                        .unwrap();
                 };
                 tokio::join!(long, stop).0
             }

@@ -4,6 +4,6 @@
 mod world;
 
 provider_api::conformance_tests!(
-    world::bench,
+    world::fixture,
     without[Faults, Filling, Watch, Suspend, Shared, Images, Fork, Sites, Credential, Fewer]
 );

@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use provider_api::RunStatus;
-use provider_api::conformance::{Bench, Stack, run};
+use provider_api::conformance::{Fixture, Stack, run};
 use provider_local::conformance::labelled;
 use world::{leaders, world};
 
@@ -26,8 +26,8 @@ async fn carries_out_an_order_in_a_program_of_its_own() {
     let (verb, world, runtime) = world().ordered(&order);
     let provider: std::sync::Arc<dyn provider_api::Provider> = world.provider();
     let installation = world.installation.clone();
-    let bench = world.bench();
-    let mut stack = bench.stack_of(&provider, &installation, runtime);
+    let fixture = world.fixture();
+    let mut stack = fixture.stack_of(&provider, &installation, runtime);
     stack.up().await;
     if verb == "delete" {
         fs::write(std::env::var("PILOT_TEST_READY").unwrap(), "").unwrap();
@@ -46,11 +46,11 @@ fn order(verb: &str, world_order: &str, stack: &Stack, ready: &std::path::Path) 
         .unwrap()
 }
 
-async fn nothing_is_left(bench: &Bench, stack: &Stack, moment: Duration) {
+async fn nothing_is_left(fixture: &Fixture, stack: &Stack, moment: Duration) {
     let runtime = stack.runtime();
-    let owned = bench.provider.inventory().unwrap().list_owned(&bench.installation).await.unwrap();
+    let owned = fixture.provider.inventory().unwrap().list_owned(&fixture.installation).await.unwrap();
     assert_eq!(owned, [], "killed after {moment:?}");
-    assert_eq!(bench.hands.objects(&runtime).await, Vec::<String>::new(), "killed after {moment:?}");
+    assert_eq!(fixture.backdoor.objects(&runtime).await, Vec::<String>::new(), "killed after {moment:?}");
     assert_eq!(labelled(&runtime.installation, None), [], "killed after {moment:?}");
 }
 
@@ -58,15 +58,15 @@ async fn nothing_is_left(bench: &Bench, stack: &Stack, moment: Duration) {
 async fn an_instance_outlives_the_program_that_made_it() {
     let world = world();
     let (text, ready) = (world.order(), world.root.path().join("ready"));
-    run(world.bench(), |bench| async move {
-        let mut stack = bench.stack();
+    run(world.fixture(), |fixture| async move {
+        let mut stack = fixture.stack();
         assert!(order("create", &text, &stack, &ready).wait().unwrap().success());
         let made = leaders(&stack.runtime());
         assert_eq!(made.len(), 1);
         stack.up().await;
         assert_eq!(leaders(&stack.runtime()), made, "it is adopted, not made again");
         stack.down().await;
-        nothing_is_left(&bench, &stack, Duration::ZERO).await;
+        nothing_is_left(&fixture, &stack, Duration::ZERO).await;
     })
     .await;
 }
@@ -75,8 +75,8 @@ async fn an_instance_outlives_the_program_that_made_it() {
 async fn a_create_that_was_killed_at_any_moment_can_be_repeated() {
     let world = world();
     let (text, ready) = (world.order(), world.root.path().join("ready"));
-    run(world.bench(), |bench| async move {
-        let mut stack = bench.stack();
+    run(world.fixture(), |fixture| async move {
+        let mut stack = fixture.stack();
         let begun = Instant::now();
         order("create", &text, &stack, &ready).wait().unwrap();
         let whole = begun.elapsed();
@@ -84,17 +84,17 @@ async fn a_create_that_was_killed_at_any_moment_can_be_repeated() {
         stack.down().await;
         for number in 0..MOMENTS {
             let moment = whole * number / MOMENTS;
-            let mut stack = bench.stack();
+            let mut stack = fixture.stack();
             let mut victim = order("create", &text, &stack, &ready);
             tokio::time::sleep(moment).await;
             victim.kill().unwrap();
             victim.wait().unwrap();
             stack.up().await;
-            let status = bench.provider.lifecycle().status(&stack.runtime()).await.unwrap();
+            let status = fixture.provider.lifecycle().status(&stack.runtime()).await.unwrap();
             assert_eq!(status, RunStatus::Running, "killed after {moment:?}");
             assert_eq!(leaders(&stack.runtime()).len(), 1, "killed after {moment:?}");
             stack.down().await;
-            nothing_is_left(&bench, &stack, moment).await;
+            nothing_is_left(&fixture, &stack, moment).await;
         }
     })
     .await;
@@ -104,10 +104,10 @@ async fn a_create_that_was_killed_at_any_moment_can_be_repeated() {
 async fn a_delete_that_was_killed_at_any_moment_can_be_repeated() {
     let world = world();
     let (text, ready) = (world.order(), world.root.path().join("ready"));
-    run(world.bench(), |bench| async move {
+    run(world.fixture(), |fixture| async move {
         for number in 0..MOMENTS {
             let moment = Duration::from_millis(5) * number;
-            let mut stack = bench.stack();
+            let mut stack = fixture.stack();
             stack.up().await;
             let _ = fs::remove_file(&ready);
             let mut victim = order("delete", &text, &stack, &ready);
@@ -116,7 +116,7 @@ async fn a_delete_that_was_killed_at_any_moment_can_be_repeated() {
             victim.kill().unwrap();
             victim.wait().unwrap();
             stack.down().await;
-            nothing_is_left(&bench, &stack, moment).await;
+            nothing_is_left(&fixture, &stack, moment).await;
         }
     })
     .await;

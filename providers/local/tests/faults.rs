@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use contracts::ErrorCode;
-use provider_api::conformance::{CanaryBoot, eventually, run};
+use provider_api::conformance::{CanaryBootFiles, eventually, run};
 use provider_api::{Outcome, Provider, RunStatus, RuntimeRef};
 use provider_local::conformance::{kill, labelled};
 use provider_local::{LocalConfig, LocalProvider};
@@ -42,8 +42,8 @@ fn with_home(runtime: &RuntimeRef) -> usize {
 async fn an_instance_that_ends_at_once_says_why_and_stays_owned() {
     let world = world();
     let root = world.config().root;
-    run(world.bench(), |bench| async move {
-        let mut stack = bench.stack();
+    run(world.fixture(), |fixture| async move {
+        let mut stack = fixture.stack();
         stack.create("home").await.unwrap();
         let home = root.join(stack.spec.runtime_id.as_str()).join("home");
         fs::write(home.join("behave-die"), "").unwrap();
@@ -53,7 +53,7 @@ async fn an_instance_that_ends_at_once_says_why_and_stays_owned() {
         let Outcome::Partial { id, outputs } = error.outcome else { panic!("{:?}", error.outcome) };
         assert_eq!(id, stack.spec.runtime_id.as_str());
         assert!(outputs["port"].is_u64());
-        let lifecycle = bench.provider.lifecycle();
+        let lifecycle = fixture.provider.lifecycle();
         let status = lifecycle.status(&stack.runtime()).await.unwrap();
         assert_eq!(status, RunStatus::Stopped { exit_code: Some(7) });
 
@@ -70,8 +70,8 @@ async fn an_instance_that_ends_at_once_says_why_and_stays_owned() {
 async fn a_stop_ends_children_that_ignore_signals_or_cleaned_their_environment() {
     let world = world();
     let root = world.config().root;
-    run(world.bench(), |bench| async move {
-        let mut stack = bench.stack();
+    run(world.fixture(), |fixture| async move {
+        let mut stack = fixture.stack();
         stack.create("home").await.unwrap();
         let home = root.join(stack.spec.runtime_id.as_str()).join("home");
         fs::write(home.join("behave-fork"), "").unwrap();
@@ -80,10 +80,10 @@ async fn a_stop_ends_children_that_ignore_signals_or_cleaned_their_environment()
         let runtime = stack.runtime();
         eventually("all children run", async || with_home(&runtime) == 21).await;
         let before = Instant::now();
-        bench.provider.lifecycle().stop(&runtime, Duration::from_millis(300)).await.unwrap();
+        fixture.provider.lifecycle().stop(&runtime, Duration::from_millis(300)).await.unwrap();
         assert!(before.elapsed() >= Duration::from_millis(300), "the grace was given");
         assert_eq!((processes(&runtime), with_home(&runtime)), (0, 0));
-        let status = bench.provider.lifecycle().status(&runtime).await.unwrap();
+        let status = fixture.provider.lifecycle().status(&runtime).await.unwrap();
         assert!(matches!(status, RunStatus::Stopped { .. }));
     })
     .await;
@@ -91,10 +91,10 @@ async fn a_stop_ends_children_that_ignore_signals_or_cleaned_their_environment()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn children_of_a_leader_that_died_make_room_for_the_next() {
-    run(world::bench().await, |bench| async move {
-        let mut stack = bench.stack();
+    run(world::fixture().await, |fixture| async move {
+        let mut stack = fixture.stack();
         stack.up().await;
-        let (runtime, lifecycle) = (stack.runtime(), bench.provider.lifecycle());
+        let (runtime, lifecycle) = (stack.runtime(), fixture.provider.lifecycle());
         eventually("its child runs", async || processes(&runtime) == 2).await;
         let leader = leaders(&runtime)[0];
         kill(leader);
@@ -114,8 +114,8 @@ async fn children_of_a_leader_that_died_make_room_for_the_next() {
 async fn of_two_leaders_the_older_one_stays() {
     let world = world();
     let (config, root) = (world.config(), world.config().root);
-    run(world.bench(), |bench| async move {
-        let mut stack = bench.stack();
+    run(world.fixture(), |fixture| async move {
+        let mut stack = fixture.stack();
         stack.up().await;
         let runtime = stack.runtime();
         let older = leaders(&runtime);
@@ -130,7 +130,7 @@ async fn of_two_leaders_the_older_one_stays() {
             .spawn()
             .unwrap();
         eventually("two leaders run", async || leaders(&runtime).len() == 2).await;
-        bench.provider.lifecycle().start(&runtime).await.unwrap();
+        fixture.provider.lifecycle().start(&runtime).await.unwrap();
         second.wait().unwrap();
         eventually("only the older one is left", async || leaders(&runtime) == older).await;
     })
@@ -141,16 +141,16 @@ async fn of_two_leaders_the_older_one_stays() {
 async fn the_program_run_by_hand_inside_the_instance_is_no_second_leader() {
     let world = world();
     let root = world.config().root;
-    run(world.bench(), |bench| async move {
-        let mut stack = bench.stack();
+    run(world.fixture(), |fixture| async move {
+        let mut stack = fixture.stack();
         stack.create("home").await.unwrap();
         fs::write(root.join(stack.spec.runtime_id.as_str()).join("home/behave-nest"), "").unwrap();
         stack.create("process").await.unwrap();
         let runtime = stack.runtime();
         eventually("two of the program run", async || named(&runtime).len() == 2).await;
-        bench.second.lifecycle().start(&runtime).await.unwrap();
+        fixture.second.lifecycle().start(&runtime).await.unwrap();
         assert_eq!(named(&runtime).len(), 2);
-        bench.provider.lifecycle().stop(&runtime, GRACE).await.unwrap();
+        fixture.provider.lifecycle().stop(&runtime, GRACE).await.unwrap();
         assert_eq!(processes(&runtime), 0);
     })
     .await;
@@ -158,11 +158,11 @@ async fn the_program_run_by_hand_inside_the_instance_is_no_second_leader() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_zombie_stays_after_a_stop() {
-    run(world::bench().await, |bench| async move {
-        let mut stack = bench.stack();
+    run(world::fixture().await, |fixture| async move {
+        let mut stack = fixture.stack();
         stack.up().await;
         let leader = leaders(&stack.runtime())[0];
-        bench.provider.lifecycle().stop(&stack.runtime(), GRACE).await.unwrap();
+        fixture.provider.lifecycle().stop(&stack.runtime(), GRACE).await.unwrap();
         eventually("the leader is reaped", async || {
             !std::path::Path::new(&format!("/proc/{leader}")).exists()
         })
@@ -173,10 +173,10 @@ async fn no_zombie_stays_after_a_stop() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_port_that_was_taken_while_the_instance_was_stopped_is_replaced() {
-    run(world::bench().await, |bench| async move {
-        let mut stack = bench.stack();
+    run(world::fixture().await, |fixture| async move {
+        let mut stack = fixture.stack();
         stack.up().await;
-        let (runtime, lifecycle) = (stack.runtime(), bench.provider.lifecycle());
+        let (runtime, lifecycle) = (stack.runtime(), fixture.provider.lifecycle());
         let before = lifecycle.endpoint(&runtime).await.unwrap();
         lifecycle.stop(&runtime, GRACE).await.unwrap();
         lifecycle.start(&runtime).await.unwrap();
@@ -187,7 +187,7 @@ async fn a_port_that_was_taken_while_the_instance_was_stopped_is_replaced() {
         assert_ne!(lifecycle.endpoint(&runtime).await.unwrap(), before);
         assert_eq!(lifecycle.status(&runtime).await.unwrap(), RunStatus::Running);
         drop(taken);
-        let owned = bench.provider.inventory().unwrap().list_owned(&bench.installation).await.unwrap();
+        let owned = fixture.provider.inventory().unwrap().list_owned(&fixture.installation).await.unwrap();
         assert_eq!(owned.iter().filter(|object| object.kind == "port").count(), 2);
     })
     .await;
@@ -195,8 +195,8 @@ async fn a_port_that_was_taken_while_the_instance_was_stopped_is_replaced() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_environment_of_an_instance_holds_what_it_needs_and_no_more() {
-    run(world::bench().await, |bench| async move {
-        let mut stack = bench.stack();
+    run(world::fixture().await, |fixture| async move {
+        let mut stack = fixture.stack();
         stack.up().await;
         let leader = leaders(&stack.runtime())[0];
         let environ = fs::read_to_string(format!("/proc/{leader}/environ")).unwrap();
@@ -217,7 +217,7 @@ async fn the_environment_of_an_instance_holds_what_it_needs_and_no_more() {
         ];
         assert_eq!(names, expected.into());
         let cmdline = fs::read_to_string(format!("/proc/{leader}/cmdline")).unwrap();
-        assert!(!cmdline.contains(&bench.boot.canary()) && !environ.contains(&bench.boot.canary()));
+        assert!(!cmdline.contains(&fixture.boot.canary()) && !environ.contains(&fixture.boot.canary()));
     })
     .await;
 }
@@ -226,14 +226,14 @@ async fn the_environment_of_an_instance_holds_what_it_needs_and_no_more() {
 async fn the_home_and_what_is_in_it_is_private() {
     let world = world();
     let root = world.config().root;
-    run(world.bench(), |bench| async move {
-        let mut stack = bench.stack();
+    run(world.fixture(), |fixture| async move {
+        let mut stack = fixture.stack();
         stack.up().await;
         let folder = root.join(stack.spec.runtime_id.as_str());
         let mode = |path: std::path::PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(folder.clone()), mode(folder.join("home"))), (0o700, 0o700));
         assert_eq!((mode(folder.join("instance.log")), mode(folder.join("process.json"))), (0o600, 0o600));
-        let boot = folder.join("home").join(CanaryBoot::PATH);
+        let boot = folder.join("home").join(CanaryBootFiles::PATH);
         assert_eq!((mode(boot.clone()), mode(boot.parent().unwrap().to_owned())), (0o600, 0o700));
     })
     .await;
@@ -247,11 +247,12 @@ async fn missing_programs_are_named_with_the_way_to_install_them() {
         (LocalConfig { instance_binary: nowhere(), ..world.config() }, ErrorCode::InstanceBinaryMissing),
         (LocalConfig { opencode_binary: nowhere(), ..world.config() }, ErrorCode::OpencodeMissing),
     ];
-    run(world.bench(), |bench| async move {
-        bench.provider.ready().await.unwrap();
+    run(world.fixture(), |fixture| async move {
+        fixture.provider.ready().await.unwrap();
         for (config, code) in cases {
             let provider: Arc<dyn Provider> = Arc::new(LocalProvider::new(config));
-            let mut stack = bench.stack_of(&provider, &bench.installation, bench.stack().spec.runtime_id);
+            let mut stack =
+                fixture.stack_of(&provider, &fixture.installation, fixture.stack().spec.runtime_id);
             for error in [provider.ready().await.unwrap_err(), stack.try_up().await.unwrap_err()] {
                 assert_eq!((error.code, &error.outcome), (code, &Outcome::NothingHappened));
                 assert_eq!(error.action.as_deref(), Some("Install it: cargo xtask tools"));
@@ -266,8 +267,8 @@ async fn missing_programs_are_named_with_the_way_to_install_them() {
 async fn a_folder_that_pilot_did_not_make_is_left_alone() {
     let world = world();
     let root = world.config().root;
-    run(world.bench(), |bench| async move {
-        let mut stack = bench.stack();
+    run(world.fixture(), |fixture| async move {
+        let mut stack = fixture.stack();
         let folder = root.join(stack.spec.runtime_id.as_str());
         fs::create_dir_all(&folder).unwrap();
         fs::write(folder.join("thesis.txt"), "years of work").unwrap();
@@ -290,9 +291,9 @@ async fn a_root_that_cannot_be_written_is_a_clear_error() {
     let blocked = world.root.path().join("file");
     fs::write(&blocked, "").unwrap();
     let config = LocalConfig { root: blocked.join("runtimes"), ..world.config() };
-    run(world.bench(), |bench| async move {
+    run(world.fixture(), |fixture| async move {
         let provider: Arc<dyn Provider> = Arc::new(LocalProvider::new(config));
-        let mut stack = bench.stack_of(&provider, &bench.installation, bench.stack().spec.runtime_id);
+        let mut stack = fixture.stack_of(&provider, &fixture.installation, fixture.stack().spec.runtime_id);
         let error = stack.create("home").await.unwrap_err();
         assert_eq!((error.code, error.outcome), (ErrorCode::DataFolderUnusable, Outcome::NothingHappened));
     })
@@ -304,10 +305,10 @@ async fn a_root_that_cannot_be_written_is_a_clear_error() {
 async fn a_home_that_is_gone_is_not_made_anew_by_a_start() {
     let world = world();
     let root = world.config().root;
-    run(world.bench(), |bench| async move {
-        let mut stack = bench.stack();
+    run(world.fixture(), |fixture| async move {
+        let mut stack = fixture.stack();
         stack.up().await;
-        let (runtime, lifecycle) = (stack.runtime(), bench.provider.lifecycle());
+        let (runtime, lifecycle) = (stack.runtime(), fixture.provider.lifecycle());
         let home = root.join(runtime.runtime_id.as_str()).join("home");
         lifecycle.stop(&runtime, GRACE).await.unwrap();
         let aside = home.with_file_name("elsewhere");
@@ -330,10 +331,10 @@ async fn a_home_that_is_gone_is_not_made_anew_by_a_start() {
 async fn nobody_waits_while_the_files_of_a_home_are_removed_and_a_removal_that_was_broken_off_goes_on() {
     let world = world();
     let root = world.config().root;
-    run(world.bench(), |bench| async move {
-        let mut stack = bench.stack();
+    run(world.fixture(), |fixture| async move {
+        let mut stack = fixture.stack();
         stack.up().await;
-        let (runtime, lifecycle) = (stack.runtime(), bench.provider.lifecycle());
+        let (runtime, lifecycle) = (stack.runtime(), fixture.provider.lifecycle());
         let folder = root.join(runtime.runtime_id.as_str());
         for number in 0..40_000 {
             fs::File::create(folder.join(format!("home/{number}"))).unwrap();

@@ -1,9 +1,9 @@
 //! What every provider must do: one list of cases, [`CASES`], that a provider runs against itself.
 //!
-//! A provider's world makes a [`Bench`] for each case: an installation of its own in a cloud, folder or
+//! A provider's world makes a [`Fixture`] for each case: an installation of its own in a cloud, folder or
 //! simulator of its own. [`conformance_tests!`](crate::conformance_tests) turns the cases into tests, and
 //! [`check`] runs the same cases for `pilot provider check`. The witness of what exists outside is the
-//! world's own [`Hands`], never the provider.
+//! world's own [`Backdoor`], never the provider.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,9 +12,9 @@
     reason = "a failed expectation is a failed test"
 )]
 
-mod bench;
 mod case;
 mod check;
+mod fixture;
 mod logbook;
 mod stack;
 
@@ -30,7 +30,7 @@ mod secrets;
 mod shared;
 mod snapshots;
 
-pub use bench::{Bench, CanaryBoot, Faults, Hands, NewBench, eventually, new_bench, run};
-pub use case::{CASES, Case, Needs, Running, prove, prove_lack};
+pub use case::{CASES, Case, Requires, Running, assert_lacks, run_case};
 pub use check::{Checked, Verdict, check};
+pub use fixture::{Backdoor, CanaryBootFiles, Faults, Fixture, NewFixture, eventually, new_fixture, run};
 pub use stack::Stack;

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use contracts::workspace::Endpoint;
 use contracts::{InstallationId, RuntimeId};
 use futures_util::StreamExt as _;
-use provider_api::conformance::{Bench, Verdict, check, new_bench};
+use provider_api::conformance::{Fixture, Verdict, check, new_fixture};
 use provider_api::*;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -242,16 +242,16 @@ impl Lifecycle for FlawedLifecycle {
     }
 }
 
-async fn flawed(flaw: Flaw) -> Bench {
-    let bench = provider_fake::conformance::networked_bench().await;
+async fn flawed(flaw: Flaw) -> Fixture {
+    let fixture = provider_fake::conformance::networked_fixture().await;
     let flaw = match flaw {
-        Flaw::Logs(_) => Flaw::Logs(bench.credential.clone().unwrap()),
+        Flaw::Logs(_) => Flaw::Logs(fixture.credential.clone().unwrap()),
         other => other,
     };
     let with_flaw = |inner: &Arc<dyn Provider>| -> Arc<dyn Provider> {
         Arc::new(Flawed { inner: inner.clone(), flaw: flaw.clone() })
     };
-    Bench { provider: with_flaw(&bench.provider), second: with_flaw(&bench.second), ..bench }
+    Fixture { provider: with_flaw(&fixture.provider), second: with_flaw(&fixture.second), ..fixture }
 }
 
 /// One test, because a check keeps what panics in this program to itself.
@@ -282,8 +282,8 @@ async fn each_flaw_breaks_its_promise_and_what_is_not_offered_is_not_applicable(
         (Flaw::Logs(String::new()), "the_credential_is_never_shown"),
     ] {
         for flaw in [Flaw::None, flaw] {
-            let bench = flaw.clone();
-            let report = check(new_bench(move || flawed(bench.clone())), promise, |_| (), |_| ()).await;
+            let fixture = flaw.clone();
+            let report = check(new_fixture(move || flawed(fixture.clone())), promise, |_| (), |_| ()).await;
             let [checked] = report.as_slice() else { panic!("{promise} is not one promise") };
             match (&flaw, &checked.verdict) {
                 (Flaw::None, Verdict::Passed) => {}
@@ -295,8 +295,8 @@ async fn each_flaw_breaks_its_promise_and_what_is_not_offered_is_not_applicable(
             }
         }
     }
-    let bench = new_bench(|| flawed(Flaw::None));
-    let report = check(bench, "snapshots", |_| (), |_| ()).await;
+    let fixture = new_fixture(|| flawed(Flaw::None));
+    let report = check(fixture, "snapshots", |_| (), |_| ()).await;
     let reason = "the provider takes no snapshots".to_owned();
     assert_eq!(report[0].verdict, Verdict::NotApplicable(reason));
 }

@@ -47,7 +47,7 @@ async fn main() -> ExitCode {
 /// Whether every promise is kept.
 async fn run(arguments: &Arguments) -> Result<bool, Problem> {
     let chosen = chosen(&arguments.case)?;
-    let bench =
+    let fixture =
         worlds::of(&arguments.name, Programs::beside_this_one(&arguments.opencode)).ok_or_else(|| {
             let detail =
                 format!("The provider {} has no world in which it could be checked.", arguments.name);
@@ -56,7 +56,7 @@ async fn run(arguments: &Arguments) -> Result<bool, Problem> {
             )
         })?;
     let report = Report::begin(&arguments.name, chosen, arguments.json);
-    let checked = check(bench, &arguments.case, |case| report.begins(case), |one| report.shows(one)).await;
+    let checked = check(fixture, &arguments.case, |case| report.begins(case), |one| report.shows(one)).await;
     Ok(report.ends(&checked))
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use provider_api::conformance::{NewBench, new_bench};
+use provider_api::conformance::{NewFixture, new_fixture};
 
 /// The programs of others that worlds start.
 pub struct Programs {
@@ -27,23 +27,23 @@ impl Programs {
 }
 
 /// A world of its own for each case; `None` when a provider has none.
-pub fn of(provider: &str, programs: Programs) -> Option<NewBench> {
+pub fn of(provider: &str, programs: Programs) -> Option<NewFixture> {
     let Programs { instance, opencode, fly_stand_in } = programs;
     Some(match provider {
-        "local" => new_bench(move || {
+        "local" => new_fixture(move || {
             let world = provider_local::conformance::World::new(&instance, &opencode);
-            std::future::ready(world.bench())
+            std::future::ready(world.fixture())
         }),
-        "docker" => new_bench(provider_docker::conformance::bench),
-        "fly" => new_bench(move || {
+        "docker" => new_fixture(provider_docker::conformance::fixture),
+        "fly" => new_fixture(move || {
             let stand_in = fly_stand_in.clone();
-            async move { provider_fly::conformance::bench(&stand_in).await }
+            async move { provider_fly::conformance::fixture(&stand_in).await }
         }),
-        "cloudflare" => new_bench(move || {
+        "cloudflare" => new_fixture(move || {
             let instance = instance.clone();
-            async move { provider_cloudflare::conformance::bench(&instance).await }
+            async move { provider_cloudflare::conformance::fixture(&instance).await }
         }),
-        "fake" => new_bench(provider_fake::conformance::bench),
+        "fake" => new_fixture(provider_fake::conformance::fixture),
         // `pilot provider new` adds a world above this line.
         _ => return None,
     })

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use provider_api::conformance::Bench;
+use provider_api::conformance::Fixture;
 pub use provider_cloudflare::conformance::{OPENCODE_IMAGE, TOKEN, World};
 
 fn init() -> PathBuf {
@@ -17,8 +17,8 @@ pub async fn start() -> World {
     World::start(&init()).await
 }
 
-pub async fn bench() -> Bench {
-    provider_cloudflare::conformance::bench(&init()).await
+pub async fn fixture() -> Fixture {
+    provider_cloudflare::conformance::fixture(&init()).await
 }
 
 pub async fn with(change: impl FnOnce(&mut sim_cloudflare::Options)) -> World {

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use contracts::RuntimeId;
-use provider_api::conformance::{Bench, Stack};
+use provider_api::conformance::{Fixture, Stack};
 use provider_api::{Provider, RuntimeSpec};
 pub use provider_fly::conformance::{World, app};
 
@@ -17,12 +17,12 @@ pub async fn new() -> World {
     World::new(Path::new(STAND_IN)).await
 }
 
-pub async fn strict_bench() -> Bench {
-    provider_fly::conformance::strict_bench(Path::new(STAND_IN)).await
+pub async fn strict_fixture() -> Fixture {
+    provider_fly::conformance::strict_fixture(Path::new(STAND_IN)).await
 }
 
-pub async fn bench() -> Bench {
-    provider_fly::conformance::bench(Path::new(STAND_IN)).await
+pub async fn fixture() -> Fixture {
+    provider_fly::conformance::fixture(Path::new(STAND_IN)).await
 }
 
 /// Of a runtime of its own.

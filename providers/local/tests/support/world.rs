@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use provider_api::RuntimeRef;
-use provider_api::conformance::Bench;
+use provider_api::conformance::Fixture;
 use provider_local::conformance::World;
 
 const STAND_IN: &str = env!("CARGO_BIN_EXE_stand-in-instance");
@@ -14,8 +14,8 @@ pub fn world() -> World {
     World::new(STAND_IN, STAND_IN)
 }
 
-pub async fn bench() -> Bench {
-    world().bench()
+pub async fn fixture() -> Fixture {
+    world().fixture()
 }
 
 pub fn named(runtime: &RuntimeRef) -> Vec<i32> {

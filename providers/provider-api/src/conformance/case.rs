@@ -15,7 +15,7 @@ use super::resources::*;
 use super::secrets::*;
 use super::shared::*;
 use super::snapshots::*;
-use super::{Bench, run};
+use super::{Fixture, run};
 
 /// One promise of a provider, and the code that proves it.
 #[derive(Clone, Copy)]
@@ -23,9 +23,9 @@ pub struct Case {
     /// The promise as a sentence, with underscores.
     pub name: &'static str,
     /// What a provider must have for this promise to mean anything.
-    pub needs: Needs,
+    pub requires: Requires,
     /// Panics when the promise is broken.
-    pub run: fn(Arc<Bench>) -> Running,
+    pub run: fn(Arc<Fixture>) -> Running,
 }
 
 /// A case under way.
@@ -33,10 +33,10 @@ pub type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// What a case is about, beyond what every provider has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Needs {
+pub enum Requires {
     /// Every provider has it.
     Nothing,
-    /// [`Bench::faults`]
+    /// [`Fixture::faults`]
     Faults,
     /// [`Faults::can_fill`](super::Faults::can_fill)
     Filling,
@@ -62,40 +62,44 @@ pub enum Needs {
     Fork,
     /// [`Provider::sites`](crate::Provider::sites)
     Sites,
-    /// [`Bench::credential`]
+    /// [`Fixture::credential`]
     Credential,
-    /// [`Bench::fewer`]
+    /// [`Fixture::fewer`]
     Fewer,
 }
 
-impl Needs {
+impl Requires {
     /// Why a case with this need does not apply; `None` when it does.
-    pub fn missing(self, bench: &Bench) -> Option<&'static str> {
+    pub fn missing(self, fixture: &Fixture) -> Option<&'static str> {
         let (has, reason) = match self {
-            Needs::Nothing => (true, ""),
-            Needs::Faults => (bench.faults.is_some(), "nothing lies between the provider and its objects"),
-            Needs::Filling => (
-                bench.faults.as_ref().is_some_and(|faults| faults.can_fill()),
+            Requires::Nothing => (true, ""),
+            Requires::Faults => {
+                (fixture.faults.is_some(), "nothing lies between the provider and its objects")
+            }
+            Requires::Filling => (
+                fixture.faults.as_ref().is_some_and(|faults| faults.can_fill()),
                 "what is accepted runs at once, or nobody can tell",
             ),
-            Needs::Suspend => (bench.provider.describe().suspend, "the provider cannot suspend"),
-            Needs::PersistentHome => {
-                (bench.provider.describe().persistent_home, "a home ends with its instance")
+            Requires::Suspend => (fixture.provider.describe().suspend, "the provider cannot suspend"),
+            Requires::PersistentHome => {
+                (fixture.provider.describe().persistent_home, "a home ends with its instance")
             }
-            Needs::Shared => (!bench.shared().names().is_empty(), "runtimes share nothing"),
-            Needs::Images => (bench.provider.images().is_some(), "runtimes have no images of their own"),
-            Needs::Logs => (bench.provider.logs().is_some(), "the provider gives no logs"),
-            Needs::Exec => (bench.provider.exec().is_some(), "the provider runs no commands"),
-            Needs::Snapshots => (bench.provider.snapshots().is_some(), "the provider takes no snapshots"),
-            Needs::Watch => (
-                bench.provider.lifecycle().watch(bench.installation.clone()).is_some(),
+            Requires::Shared => (!fixture.shared().names().is_empty(), "runtimes share nothing"),
+            Requires::Images => (fixture.provider.images().is_some(), "runtimes have no images of their own"),
+            Requires::Logs => (fixture.provider.logs().is_some(), "the provider gives no logs"),
+            Requires::Exec => (fixture.provider.exec().is_some(), "the provider runs no commands"),
+            Requires::Snapshots => {
+                (fixture.provider.snapshots().is_some(), "the provider takes no snapshots")
+            }
+            Requires::Watch => (
+                fixture.provider.lifecycle().watch(fixture.installation.clone()).is_some(),
                 "what happens is not told",
             ),
-            Needs::Rewind => (bench.provider.capabilities().rewind, "no files are brought back"),
-            Needs::Fork => (bench.provider.capabilities().fork, "no runtime begins with a snapshot"),
-            Needs::Sites => (bench.provider.sites().is_some(), "it can reach one place alone"),
-            Needs::Credential => (bench.credential.is_some(), "the provider needs no credential"),
-            Needs::Fewer => (bench.fewer.is_some(), "no setting decides what is offered"),
+            Requires::Rewind => (fixture.provider.capabilities().rewind, "no files are brought back"),
+            Requires::Fork => (fixture.provider.capabilities().fork, "no runtime begins with a snapshot"),
+            Requires::Sites => (fixture.provider.sites().is_some(), "it can reach one place alone"),
+            Requires::Credential => (fixture.credential.is_some(), "the provider needs no credential"),
+            Requires::Fewer => (fixture.fewer.is_some(), "no setting decides what is offered"),
         };
         (!has).then_some(reason)
     }
@@ -177,29 +181,29 @@ macro_rules! __for_each_conformance_case {
 }
 
 macro_rules! table {
-    ([] $($needs:ident $name:ident;)*) => {
+    ([] $($requires:ident $name:ident;)*) => {
         /// Every promise of a provider.
         pub const CASES: &[Case] = &[$(Case {
             name: stringify!($name),
-            needs: Needs::$needs,
-            run: |bench| Box::pin(async move { $name(&bench).await }),
+            requires: Requires::$requires,
+            run: |fixture| Box::pin(async move { $name(&fixture).await }),
         }),*];
     };
 }
 crate::__for_each_conformance_case!([table] []);
 
-/// Makes a test of each case. The first argument is an `async fn() -> Bench`. What the provider does not
+/// Makes a test of each case. The first argument is an `async fn() -> Fixture`. What the provider does not
 /// have is named, and its cases are no tests: `without [Suspend, Exec]`. A test proves that this is true.
 #[macro_export]
 macro_rules! conformance_tests {
-    ($bench:path) => { $crate::conformance_tests!($bench, without []); };
-    ($bench:path, without [$($lacks:ident),* $(,)?]) => {
+    ($fixture:path) => { $crate::conformance_tests!($fixture, without []); };
+    ($fixture:path, without [$($lacks:ident),* $(,)?]) => {
         #[tokio::test(flavor = "multi_thread")]
         async fn what_is_left_out_is_not_there() {
-            let lacks = [$($crate::conformance::Needs::$lacks),*];
-            $crate::conformance::prove_lack($bench().await, &lacks).await;
+            let lacks = [$($crate::conformance::Requires::$lacks),*];
+            $crate::conformance::assert_lacks($fixture().await, &lacks).await;
         }
-        $crate::__for_each_conformance_case!([$crate::__conformance_tests] [($) $bench; $($lacks)*]);
+        $crate::__for_each_conformance_case!([$crate::__conformance_tests] [($) $fixture; $($lacks)*]);
     };
 }
 
@@ -207,32 +211,36 @@ macro_rules! conformance_tests {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __conformance_tests {
-    ([($d:tt) $bench:path; $($lacks:ident)*] $($needs:ident $name:ident;)*) => {
+    ([($d:tt) $fixture:path; $($lacks:ident)*] $($requires:ident $name:ident;)*) => {
         macro_rules! unless_lacking {
             $(($lacks $d($d case:tt)*) => {};)*
-            ($d needs:ident $d case:ident) => {
+            ($d requires:ident $d case:ident) => {
                 #[tokio::test(flavor = "multi_thread")]
                 async fn $d case() {
-                    $crate::conformance::prove($bench().await, stringify!($d case)).await;
+                    $crate::conformance::run_case($fixture().await, stringify!($d case)).await;
                 }
             };
         }
-        $(unless_lacking!($needs $name);)*
+        $(unless_lacking!($requires $name);)*
     };
 }
 
 /// Runs the case of this name as a test does: it must apply, and it must pass.
-pub async fn prove(bench: Bench, name: &str) {
+pub async fn run_case(fixture: Fixture, name: &str) {
     let case = CASES.iter().find(|case| case.name == name).expect("a case of the list");
-    let missing = case.needs.missing(&bench);
-    assert_eq!(missing, None, "not applicable; say so: conformance_tests!(..., without [{:?}])", case.needs);
-    run(bench, case.run).await;
+    let missing = case.requires.missing(&fixture);
+    assert_eq!(
+        missing, None,
+        "not applicable; say so: conformance_tests!(..., without [{:?}])",
+        case.requires
+    );
+    run(fixture, case.run).await;
 }
 
 /// Proves that a provider really lacks what its tests leave out.
-pub async fn prove_lack(bench: Bench, lacks: &[Needs]) {
+pub async fn assert_lacks(fixture: Fixture, lacks: &[Requires]) {
     for need in lacks {
-        assert!(need.missing(&bench).is_some(), "the provider has {need:?}, so its cases are for it too");
+        assert!(need.missing(&fixture).is_some(), "the provider has {need:?}, so its cases are for it too");
     }
-    bench.hands.sweep(&bench.installation).await;
+    fixture.backdoor.sweep(&fixture.installation).await;
 }

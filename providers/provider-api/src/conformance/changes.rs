@@ -5,23 +5,23 @@ use std::time::Duration;
 use contracts::ErrorCode;
 use contracts::workspace::GitSource;
 
-use crate::conformance::{Bench, Stack, eventually};
+use crate::conformance::{Fixture, Stack, eventually};
 use crate::{Expr, OwnedObject, RunStatus, RuntimeSpec};
 
 const FILE: &str = "kept";
 const TEXT: &str = "as it was";
 
-async fn up_with_a_file(bench: &Bench) -> Stack {
-    let mut stack = bench.stack();
+async fn up_with_a_file(fixture: &Fixture) -> Stack {
+    let mut stack = fixture.stack();
     stack.up().await;
-    bench.hands.write_home(&stack.runtime(), FILE, TEXT).await;
+    fixture.backdoor.write_home(&stack.runtime(), FILE, TEXT).await;
     stack
 }
 
-async fn the_file_is_there(bench: &Bench, stack: &Stack) {
-    let (hands, runtime) = (&bench.hands, stack.runtime());
+async fn the_file_is_there(fixture: &Fixture, stack: &Stack) {
+    let (backdoor, runtime) = (&fixture.backdoor, stack.runtime());
     eventually("the home is as it was", async || {
-        hands.read_home(&runtime, FILE).await.as_deref() == Some(TEXT)
+        backdoor.read_home(&runtime, FILE).await.as_deref() == Some(TEXT)
     })
     .await;
 }
@@ -34,13 +34,13 @@ async fn reads_as_its_state(stack: &Stack) {
     }
 }
 
-pub async fn a_new_generation_changes_in_place_and_keeps_the_instance(bench: &Bench) {
-    let mut stack = up_with_a_file(bench).await;
-    let objects = bench.hands.objects(&stack.runtime()).await;
+pub async fn a_new_generation_changes_in_place_and_keeps_the_instance(fixture: &Fixture) {
+    let mut stack = up_with_a_file(fixture).await;
+    let objects = fixture.backdoor.objects(&stack.runtime()).await;
     stack.change_to(RuntimeSpec { generation: 2, ..stack.spec.clone() }).await;
-    assert_eq!(bench.hands.objects(&stack.runtime()).await, objects);
+    assert_eq!(fixture.backdoor.objects(&stack.runtime()).await, objects);
     reads_as_its_state(&stack).await;
-    the_file_is_there(bench, &stack).await;
+    the_file_is_there(fixture, &stack).await;
 }
 
 fn is_needed_by_the_home(stack: &Stack, name: &str) -> bool {
@@ -53,85 +53,86 @@ fn is_needed_by_the_home(stack: &Stack, name: &str) -> bool {
 }
 
 /// Whoever takes it for a home that is there begins an empty one without a word.
-pub async fn a_home_that_was_removed_is_not_listed_as_one(bench: &Bench) {
-    let mut stack = bench.stack().under(Some(5));
+pub async fn a_home_that_was_removed_is_not_listed_as_one(fixture: &Fixture) {
+    let mut stack = fixture.stack().under(Some(5));
     stack.up().await;
     // Another program takes it over: what keeps its fence may outlive the home.
     let stack = stack.under(Some(6));
-    let (runtime, lifecycle) = (stack.runtime(), bench.provider.lifecycle());
+    let (runtime, lifecycle) = (stack.runtime(), fixture.provider.lifecycle());
     lifecycle.start(&runtime).await.unwrap();
-    let inventory = bench.provider.inventory().expect("an inventory: the witness of what is left");
+    let inventory = fixture.provider.inventory().expect("an inventory: the witness of what is left");
     let has_home = async || inventory.list_of(&runtime).await.unwrap().iter().any(OwnedObject::is_home);
     assert!(has_home().await);
     for name in stack.names().iter().rev().filter(|name| !is_needed_by_the_home(&stack, name)) {
-        bench.hands.remove(&runtime, name).await;
+        fixture.backdoor.remove(&runtime, name).await;
     }
     assert_eq!(lifecycle.status(&runtime).await.unwrap(), RunStatus::Absent);
-    assert!(!has_home().await, "{:?}", bench.owned().await);
-    assert!(!bench.owned().await.iter().any(OwnedObject::is_home));
+    assert!(!has_home().await, "{:?}", fixture.owned().await);
+    assert!(!fixture.owned().await.iter().any(OwnedObject::is_home));
     stack.down().await;
-    assert_eq!(bench.owned().await, []);
+    assert_eq!(fixture.owned().await, []);
 }
 
-pub async fn the_home_is_declared_as_protected_and_nothing_that_runs_is(bench: &Bench) {
-    let mut stack = up_with_a_file(bench).await;
+pub async fn the_home_is_declared_as_protected_and_nothing_that_runs_is(fixture: &Fixture) {
+    let mut stack = up_with_a_file(fixture).await;
     // What Pilot deletes when a workspace is deleted and its home is kept: all others, the last first.
     for name in stack.names().iter().rev().filter(|name| !stack.declaration(name).protect) {
         if !is_needed_by_the_home(&stack, name) {
             stack.delete(name).await.unwrap_or_else(|error| panic!("delete {name}: {error}"));
         }
     }
-    assert!(!bench.hands.runs(&stack.runtime()).await);
-    let left = bench.owned().await;
+    assert!(!fixture.backdoor.runs(&stack.runtime()).await);
+    let left = fixture.owned().await;
     assert!(!left.is_empty() && left.iter().all(OwnedObject::stays_with_home), "{left:?}");
     assert!(left.iter().any(OwnedObject::is_home), "{left:?}");
     stack.up().await;
-    let whole = bench.owned().await;
+    let whole = fixture.owned().await;
     assert!(whole.iter().any(OwnedObject::is_home), "{whole:?}");
     assert!(whole.iter().any(|object| !object.stays_with_home()), "{whole:?}");
-    eventually("the instance runs", async || bench.hands.runs(&stack.runtime()).await).await;
-    the_file_is_there(bench, &stack).await;
+    eventually("the instance runs", async || fixture.backdoor.runs(&stack.runtime()).await).await;
+    the_file_is_there(fixture, &stack).await;
 }
 
-async fn keeps_the_home(bench: &Bench, change: impl FnOnce(&RuntimeSpec) -> RuntimeSpec) {
-    let mut stack = up_with_a_file(bench).await;
+async fn keeps_the_home(fixture: &Fixture, change: impl FnOnce(&RuntimeSpec) -> RuntimeSpec) {
+    let mut stack = up_with_a_file(fixture).await;
     let spec = change(&stack.spec);
     stack.change_to(RuntimeSpec { generation: 2, ..spec }).await;
     reads_as_its_state(&stack).await;
-    assert_eq!(bench.hands.objects(&stack.runtime()).await.len(), stack.declared.resources.len());
-    eventually("the instance runs", async || bench.hands.runs(&stack.runtime()).await).await;
-    the_file_is_there(bench, &stack).await;
+    assert_eq!(fixture.backdoor.objects(&stack.runtime()).await.len(), stack.declared.resources.len());
+    eventually("the instance runs", async || fixture.backdoor.runs(&stack.runtime()).await).await;
+    the_file_is_there(fixture, &stack).await;
     stack.down().await;
-    assert_eq!(bench.owned().await, []);
+    assert_eq!(fixture.owned().await, []);
 }
 
-pub async fn another_git_source_keeps_the_home(bench: &Bench) {
+pub async fn another_git_source_keeps_the_home(fixture: &Fixture) {
     let git = GitSource { url: "https://git.example/team/app.git".to_owned(), reference: None };
-    keeps_the_home(bench, |spec| RuntimeSpec { git: Some(git), ..spec.clone() }).await;
+    keeps_the_home(fixture, |spec| RuntimeSpec { git: Some(git), ..spec.clone() }).await;
 }
 
-pub async fn another_size_keeps_the_home(bench: &Bench) {
-    let sizes = bench.provider.describe().sizes;
+pub async fn another_size_keeps_the_home(fixture: &Fixture) {
+    let sizes = fixture.provider.describe().sizes;
     // With one size only there is nothing to change but the generation, which must be good as well.
     let last = sizes.last().expect("a provider has a size").name.clone();
-    keeps_the_home(bench, |spec| RuntimeSpec { size: last, ..spec.clone() }).await;
+    keeps_the_home(fixture, |spec| RuntimeSpec { size: last, ..spec.clone() }).await;
 }
 
 /// As somebody names it, and as it is declared.
-async fn other_image(bench: &Bench) -> String {
-    let reference = bench.other_image.as_deref().expect("a bench of a provider with images has a second one");
-    let images = bench.provider.images().expect("it has images");
+async fn other_image(fixture: &Fixture) -> String {
+    let reference =
+        fixture.other_image.as_deref().expect("a fixture of a provider with images has a second one");
+    let images = fixture.provider.images().expect("it has images");
     images.look_up(reference).await.expect("the image is there").exact().to_owned()
 }
 
-pub async fn what_an_image_is_called_is_looked_up_and_declared(bench: &Bench) {
-    let images = bench.provider.images().expect("it has images");
+pub async fn what_an_image_is_called_is_looked_up_and_declared(fixture: &Fixture) {
+    let images = fixture.provider.images().expect("it has images");
     let usual = images.look_up(&images.usual().unwrap()).await.unwrap();
-    let other = other_image(bench).await;
+    let other = other_image(fixture).await;
     assert_ne!(usual.exact(), other);
     let of = |image: Option<&str>| {
-        let spec = RuntimeSpec { image: image.map(str::to_owned), ..bench.stack().spec };
-        let declared = bench.provider.declare(&spec).unwrap();
+        let spec = RuntimeSpec { image: image.map(str::to_owned), ..fixture.stack().spec };
+        let declared = fixture.provider.declare(&spec).unwrap();
         declared
             .resources
             .iter()
@@ -147,39 +148,39 @@ pub async fn what_an_image_is_called_is_looked_up_and_declared(bench: &Bench) {
     }
 }
 
-pub async fn another_image_keeps_the_home_and_what_runs_runs(bench: &Bench) {
-    let other = other_image(bench).await;
-    keeps_the_home(bench, |spec| RuntimeSpec { image: Some(other), ..spec.clone() }).await;
+pub async fn another_image_keeps_the_home_and_what_runs_runs(fixture: &Fixture) {
+    let other = other_image(fixture).await;
+    keeps_the_home(fixture, |spec| RuntimeSpec { image: Some(other), ..spec.clone() }).await;
 }
 
 /// A change of what is stopped leaves it so, and it can be started then. Gives the stack, of which nothing runs before that.
-async fn starts_nothing(bench: &Bench, change: impl FnOnce(&RuntimeSpec) -> RuntimeSpec) -> Stack {
-    let mut stack = bench.stack();
+async fn starts_nothing(fixture: &Fixture, change: impl FnOnce(&RuntimeSpec) -> RuntimeSpec) -> Stack {
+    let mut stack = fixture.stack();
     stack.up().await;
-    if bench.provider.describe().persistent_home {
-        bench.hands.write_home(&stack.runtime(), FILE, TEXT).await;
+    if fixture.provider.describe().persistent_home {
+        fixture.backdoor.write_home(&stack.runtime(), FILE, TEXT).await;
     }
-    let lifecycle = bench.provider.lifecycle();
+    let lifecycle = fixture.provider.lifecycle();
     lifecycle.stop(&stack.runtime(), Duration::from_secs(5)).await.unwrap();
     let spec = change(&stack.spec);
     stack.change_to(RuntimeSpec { generation: 2, ..spec }).await;
     let status = lifecycle.status(&stack.runtime()).await.unwrap();
     assert!(matches!(status, RunStatus::Stopped { .. }), "{status:?}");
-    assert!(!bench.hands.runs(&stack.runtime()).await);
+    assert!(!fixture.backdoor.runs(&stack.runtime()).await);
     lifecycle.start(&stack.runtime()).await.unwrap();
-    eventually("the instance runs", async || bench.hands.runs(&stack.runtime()).await).await;
+    eventually("the instance runs", async || fixture.backdoor.runs(&stack.runtime()).await).await;
     stack
 }
 
-pub async fn another_git_source_starts_nothing_that_is_stopped(bench: &Bench) {
+pub async fn another_git_source_starts_nothing_that_is_stopped(fixture: &Fixture) {
     let git = GitSource { url: "https://git.example/team/app.git".to_owned(), reference: None };
-    starts_nothing(bench, |spec| RuntimeSpec { git: Some(git), ..spec.clone() }).await;
+    starts_nothing(fixture, |spec| RuntimeSpec { git: Some(git), ..spec.clone() }).await;
 }
 
-pub async fn another_image_starts_nothing_that_is_stopped(bench: &Bench) {
-    let image = Some(other_image(bench).await);
-    let stack = starts_nothing(bench, |spec| RuntimeSpec { image, ..spec.clone() }).await;
-    if bench.provider.describe().persistent_home {
-        the_file_is_there(bench, &stack).await;
+pub async fn another_image_starts_nothing_that_is_stopped(fixture: &Fixture) {
+    let image = Some(other_image(fixture).await);
+    let stack = starts_nothing(fixture, |spec| RuntimeSpec { image, ..spec.clone() }).await;
+    if fixture.provider.describe().persistent_home {
+        the_file_is_there(fixture, &stack).await;
     }
 }

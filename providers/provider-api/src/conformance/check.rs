@@ -4,7 +4,7 @@ use std::any::Any;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{CASES, Case, NewBench, run};
+use super::{CASES, Case, NewFixture, run};
 
 /// What became of one case.
 #[derive(Debug, Clone)]
@@ -31,7 +31,7 @@ pub enum Verdict {
 /// Runs the cases whose names contain `pattern`, one after the other. `begin` and `end` are told of each.
 /// Until it returns, no panic of this program is printed: they are the failures that it reports.
 pub async fn check(
-    bench: NewBench,
+    fixture: NewFixture,
     pattern: &str,
     mut begin: impl FnMut(&'static str),
     mut end: impl FnMut(&Checked),
@@ -41,7 +41,7 @@ pub async fn check(
     for case in CASES.iter().filter(|case| case.name.contains(pattern)) {
         begin(case.name);
         let started = Instant::now();
-        let verdict = one(bench.clone(), *case).await.unwrap_or_else(|panic| {
+        let verdict = one(fixture.clone(), *case).await.unwrap_or_else(|panic| {
             Verdict::Failed(format!("{}{}", said(panic.as_ref()), watch.take_place()))
         });
         let checked = Checked { name: case.name, took: started.elapsed(), verdict };
@@ -51,14 +51,14 @@ pub async fn check(
     report
 }
 
-async fn one(bench: NewBench, case: Case) -> Result<Verdict, Box<dyn Any + Send>> {
+async fn one(fixture: NewFixture, case: Case) -> Result<Verdict, Box<dyn Any + Send>> {
     let proof = tokio::spawn(async move {
-        let bench = bench().await;
-        if let Some(reason) = case.needs.missing(&bench) {
-            bench.hands.sweep(&bench.installation).await;
+        let fixture = fixture().await;
+        if let Some(reason) = case.requires.missing(&fixture) {
+            fixture.backdoor.sweep(&fixture.installation).await;
             return Verdict::NotApplicable(reason.to_owned());
         }
-        run(bench, case.run).await;
+        run(fixture, case.run).await;
         Verdict::Passed
     });
     proof.await.map_err(|failed| failed.into_panic())

@@ -4,16 +4,16 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use crate::conformance::offers::says_something;
-use crate::conformance::{Bench, Stack, eventually};
+use crate::conformance::{Fixture, Stack, eventually};
 use crate::{Executed, Outcome, Result, Sites, site};
 
 const GRACE: Duration = Duration::from_secs(5);
 const LIMIT: Duration = Duration::from_secs(20);
 
-pub async fn a_log_is_cut_to_its_end(bench: &Bench) {
-    let mut stack = bench.stack();
+pub async fn a_log_is_cut_to_its_end(fixture: &Fixture) {
+    let mut stack = fixture.stack();
     stack.up().await;
-    let (runtime, logs) = (stack.runtime(), bench.provider.logs().expect("logs"));
+    let (runtime, logs) = (stack.runtime(), fixture.provider.logs().expect("logs"));
     assert_eq!(logs.tail(&runtime, 0).await.unwrap(), "");
     // What is said between two looks makes them differ; then they are taken again.
     let deadline = Instant::now() + LIMIT;
@@ -26,10 +26,10 @@ pub async fn a_log_is_cut_to_its_end(bench: &Bench) {
         }
         assert!(Instant::now() < deadline, "{end:?} is not the end of {whole:?}");
     }
-    bench.provider.lifecycle().stop(&runtime, GRACE).await.unwrap();
+    fixture.provider.lifecycle().stop(&runtime, GRACE).await.unwrap();
     let stopped = logs.tail(&runtime, 100_000).await.expect("the log of what is stopped can be read");
     // Who follows it looks for the end that was seen.
-    bench.provider.lifecycle().start(&runtime).await.unwrap();
+    fixture.provider.lifecycle().start(&runtime).await.unwrap();
     eventually("the log goes on behind what it had", async || {
         let runs = logs.tail(&runtime, 100_000).await.unwrap();
         stopped.lines().last().is_none_or(|last| runs.lines().any(|line| line == last))
@@ -38,35 +38,35 @@ pub async fn a_log_is_cut_to_its_end(bench: &Bench) {
     assert_eq!(logs.ended(&runtime).await.unwrap(), None, "it runs");
 }
 
-async fn exec(bench: &Bench, stack: &Stack, command: &[&str], limit: Duration) -> Result<Executed> {
+async fn exec(fixture: &Fixture, stack: &Stack, command: &[&str], limit: Duration) -> Result<Executed> {
     let command: Vec<String> = command.iter().map(|&word| word.to_owned()).collect();
-    bench.provider.exec().expect("exec").exec(&stack.runtime(), &command, limit).await
+    fixture.provider.exec().expect("exec").exec(&stack.runtime(), &command, limit).await
 }
 
-pub async fn a_command_tells_its_output_and_exit_code(bench: &Bench) {
-    let mut stack = bench.stack();
+pub async fn a_command_tells_its_output_and_exit_code(fixture: &Fixture) {
+    let mut stack = fixture.stack();
     stack.up().await;
     // No shell reads the words.
-    let done = exec(bench, &stack, &["echo", "two  words", "$HOME"], LIMIT).await.unwrap();
+    let done = exec(fixture, &stack, &["echo", "two  words", "$HOME"], LIMIT).await.unwrap();
     assert_eq!((done.exit_code, String::from_utf8_lossy(&done.stdout).as_ref()), (0, "two  words $HOME\n"));
-    let failed = exec(bench, &stack, &["cat", "/no/such/file"], LIMIT).await.unwrap();
+    let failed = exec(fixture, &stack, &["cat", "/no/such/file"], LIMIT).await.unwrap();
     assert_eq!(failed.exit_code, 1, "a command that fails is a success of exec");
     assert!(failed.stdout.is_empty() && !failed.stderr.is_empty(), "{failed:?}");
-    bench.provider.lifecycle().stop(&stack.runtime(), GRACE).await.unwrap();
-    exec(bench, &stack, &["true"], LIMIT).await.expect_err("nothing runs in what is stopped");
+    fixture.provider.lifecycle().stop(&stack.runtime(), GRACE).await.unwrap();
+    exec(fixture, &stack, &["true"], LIMIT).await.expect_err("nothing runs in what is stopped");
 }
 
-pub async fn a_command_that_does_not_end_is_given_up(bench: &Bench) {
-    let mut stack = bench.stack();
+pub async fn a_command_that_does_not_end_is_given_up(fixture: &Fixture) {
+    let mut stack = fixture.stack();
     stack.up().await;
     let asked = Instant::now();
-    let given_up = exec(bench, &stack, &["sleep", "600"], Duration::from_secs(1)).await;
+    let given_up = exec(fixture, &stack, &["sleep", "600"], Duration::from_secs(1)).await;
     assert_eq!(given_up.expect_err("it sleeps longer than its limit").outcome, Outcome::Unknown);
     assert!(asked.elapsed() < Duration::from_secs(30), "{:?}", asked.elapsed());
 }
 
-pub async fn a_place_says_the_same_of_itself_to_everybody_and_has_what_is_made(bench: &Bench) {
-    let (sites, others) = (bench.provider.sites().expect("sites"), bench.second.sites().expect("sites"));
+pub async fn a_place_says_the_same_of_itself_to_everybody_and_has_what_is_made(fixture: &Fixture) {
+    let (sites, others) = (fixture.provider.sites().expect("sites"), fixture.second.sites().expect("sites"));
     says_something("its places", sites.kind());
     assert!(sites.way_back().ends_with('.'), "{:?} is a sentence", sites.way_back());
     let ids = async |sites: &dyn Sites| {
@@ -76,10 +76,10 @@ pub async fn a_place_says_the_same_of_itself_to_everybody_and_has_what_is_made(b
     let all = ids(sites.as_ref()).await;
     assert!(!all.is_empty(), "a place says who it is");
     assert_eq!((ids(sites.as_ref()).await, ids(others.as_ref()).await), (all.clone(), all.clone()));
-    let mut stack = bench.stack();
+    let mut stack = fixture.stack();
     assert_eq!(sites.holding(&stack.runtime()).await.unwrap(), None, "nothing is made yet");
     stack.up().await;
     let held = sites.holding(&stack.runtime()).await.unwrap().expect("what was made is there");
     assert!(all.contains(&held.site.id), "{held:?} is none of {all:?}");
-    assert_eq!(held.home, bench.provider.describe().persistent_home, "{held:?}");
+    assert_eq!(held.home, fixture.provider.describe().persistent_home, "{held:?}");
 }

@@ -8,7 +8,7 @@ use contracts::ErrorCode;
 
 use futures_util::StreamExt as _;
 
-use crate::conformance::{Bench, Faults, Stack, eventually};
+use crate::conformance::{Faults, Fixture, Stack, eventually};
 use crate::{Outcome, ProviderError, Result, RunStatus};
 
 const GRACE: Duration = Duration::from_secs(5);
@@ -19,8 +19,8 @@ const LOST: u8 = 30;
 const SEEDS: [u64; 3] = [1, 2, 3];
 const ATTEMPTS: usize = 40;
 
-fn faults(bench: &Bench) -> Arc<dyn Faults> {
-    bench.faults.clone().expect("faults")
+fn faults(fixture: &Fixture) -> Arc<dyn Faults> {
+    fixture.faults.clone().expect("faults")
 }
 
 /// The error of a call that cannot succeed now.
@@ -49,23 +49,23 @@ async fn repeat<F: Future<Output = Result<()>>>(what: &str, mut step: impl FnMut
     panic!("{what} did not succeed in {ATTEMPTS} attempts: {last:?}");
 }
 
-async fn is_whole(bench: &Bench, stack: &mut Stack) {
+async fn is_whole(fixture: &Fixture, stack: &mut Stack) {
     stack.up().await;
-    let objects = bench.hands.objects(&stack.runtime()).await;
+    let objects = fixture.backdoor.objects(&stack.runtime()).await;
     assert_eq!(objects.len(), stack.declared.resources.len(), "{objects:?}");
-    eventually("the instance runs", async || bench.hands.runs(&stack.runtime()).await).await;
-    assert_eq!(bench.provider.lifecycle().status(&stack.runtime()).await.unwrap(), RunStatus::Running);
+    eventually("the instance runs", async || fixture.backdoor.runs(&stack.runtime()).await).await;
+    assert_eq!(fixture.provider.lifecycle().status(&stack.runtime()).await.unwrap(), RunStatus::Running);
 }
 
-async fn is_gone(bench: &Bench, stack: &Stack) {
-    assert_eq!(bench.hands.objects(&stack.runtime()).await, Vec::<String>::new());
-    assert_eq!(bench.owned().await, []);
+async fn is_gone(fixture: &Fixture, stack: &Stack) {
+    assert_eq!(fixture.backdoor.objects(&stack.runtime()).await, Vec::<String>::new());
+    assert_eq!(fixture.owned().await, []);
 }
 
-pub async fn a_create_whose_answer_was_lost_is_adopted(bench: &Bench) {
+pub async fn a_create_whose_answer_was_lost_is_adopted(fixture: &Fixture) {
     for seed in SEEDS {
-        let mut stack = bench.stack();
-        faults(bench).lose_answers(LOST, seed).await;
+        let mut stack = fixture.stack();
+        faults(fixture).lose_answers(LOST, seed).await;
         let mut fence = 0;
         for name in stack.names() {
             // Each attempt knows nothing of the one before, like a program that takes over from one that
@@ -80,22 +80,22 @@ pub async fn a_create_whose_answer_was_lost_is_adopted(bench: &Bench) {
                 }
             }
             if created.is_none() {
-                faults(bench).heal().await;
+                faults(fixture).heal().await;
                 stack.create(&name).await.unwrap_or_else(|error| panic!("{name}, seed {seed}: {error}"));
-                faults(bench).lose_answers(LOST, seed + 100).await;
+                faults(fixture).lose_answers(LOST, seed + 100).await;
             }
         }
-        faults(bench).heal().await;
-        is_whole(bench, &mut stack).await;
+        faults(fixture).heal().await;
+        is_whole(fixture, &mut stack).await;
         stack.down().await;
-        is_gone(bench, &stack).await;
+        is_gone(fixture, &stack).await;
     }
 }
 
-pub async fn a_delete_whose_answer_was_lost_is_finished(bench: &Bench) {
-    let mut stack = bench.stack();
+pub async fn a_delete_whose_answer_was_lost_is_finished(fixture: &Fixture) {
+    let mut stack = fixture.stack();
     stack.up().await;
-    faults(bench).lose_answers(LOST, 4).await;
+    faults(fixture).lose_answers(LOST, 4).await;
     let mut fence = 0;
     for name in stack.names().iter().rev() {
         let delete = || {
@@ -105,13 +105,19 @@ pub async fn a_delete_whose_answer_was_lost_is_finished(bench: &Bench) {
         };
         repeat(&format!("to delete {name}"), delete).await;
     }
-    faults(bench).heal().await;
-    is_gone(bench, &stack).await;
+    faults(fixture).heal().await;
+    is_gone(fixture, &stack).await;
 }
 
 /// An error that says "nothing happened" must be the truth.
-async fn tells_the_truth(bench: &Bench, stack: &Stack, before: &[String], what: &str, error: ProviderError) {
-    let now = bench.hands.objects(&stack.runtime()).await;
+async fn tells_the_truth(
+    fixture: &Fixture,
+    stack: &Stack,
+    before: &[String],
+    what: &str,
+    error: ProviderError,
+) {
+    let now = fixture.backdoor.objects(&stack.runtime()).await;
     match error.outcome {
         Outcome::Unknown => {}
         Outcome::NothingHappened => assert_eq!(now, before, "{what}: {error}"),
@@ -119,13 +125,13 @@ async fn tells_the_truth(bench: &Bench, stack: &Stack, before: &[String], what: 
     }
 }
 
-pub async fn a_timeout_is_never_read_as_gone(bench: &Bench) {
-    let mut stack = bench.stack();
+pub async fn a_timeout_is_never_read_as_gone(fixture: &Fixture) {
+    let mut stack = fixture.stack();
     stack.up().await;
-    let before = bench.hands.objects(&stack.runtime()).await;
+    let before = fixture.backdoor.objects(&stack.runtime()).await;
     let last = stack.names().pop().expect("a resource");
-    faults(bench).hang().await;
-    let (runtime, lifecycle) = (stack.runtime(), bench.provider.lifecycle());
+    faults(fixture).hang().await;
+    let (runtime, lifecycle) = (stack.runtime(), fixture.provider.lifecycle());
     let mut again = stack.clone();
     let (status, read, deleted, created) = tokio::join!(
         fails("the status", lifecycle.status(&runtime)),
@@ -136,30 +142,30 @@ pub async fn a_timeout_is_never_read_as_gone(bench: &Bench) {
     for (what, error) in [("the status", &status), ("a read", &read)] {
         assert!(error.code.retryable(), "{what} may work later, and {} says that it cannot", error.code);
     }
-    faults(bench).heal().await;
-    tells_the_truth(bench, &stack, &before, "a delete", deleted).await;
-    tells_the_truth(bench, &stack, &before, "a create", created).await;
-    is_whole(bench, &mut stack).await;
+    faults(fixture).heal().await;
+    tells_the_truth(fixture, &stack, &before, "a delete", deleted).await;
+    tells_the_truth(fixture, &stack, &before, "a create", created).await;
+    is_whole(fixture, &mut stack).await;
 }
 
-pub async fn what_cannot_be_reached_is_never_read_as_gone(bench: &Bench) {
-    let mut stack = bench.stack();
+pub async fn what_cannot_be_reached_is_never_read_as_gone(fixture: &Fixture) {
+    let mut stack = fixture.stack();
     stack.up().await;
-    let before = bench.hands.objects(&stack.runtime()).await;
-    faults(bench).unreachable().await;
-    let (runtime, lifecycle) = (stack.runtime(), bench.provider.lifecycle());
-    fails("ready", bench.provider.ready()).await;
+    let before = fixture.backdoor.objects(&stack.runtime()).await;
+    faults(fixture).unreachable().await;
+    let (runtime, lifecycle) = (stack.runtime(), fixture.provider.lifecycle());
+    fails("ready", fixture.provider.ready()).await;
     fails("the status", lifecycle.status(&runtime)).await;
-    let many = vec![runtime.runtime_id.clone(), bench.stack().spec.runtime_id];
-    let many: Vec<_> = lifecycle.status_many(bench.installation.clone(), many).collect().await;
+    let many = vec![runtime.runtime_id.clone(), fixture.stack().spec.runtime_id];
+    let many: Vec<_> = lifecycle.status_many(fixture.installation.clone(), many).collect().await;
     assert_eq!(many.len(), 2, "each is told of: {many:?}");
     for (of, status) in many {
         fails(&format!("the status of {of} among many"), std::future::ready(status)).await;
     }
     fails("a stop", lifecycle.stop(&runtime, GRACE)).await;
     fails("a start", lifecycle.start(&runtime)).await;
-    let inventory = bench.provider.inventory().expect("an inventory");
-    fails("the inventory", inventory.list_owned(&bench.installation)).await;
+    let inventory = fixture.provider.inventory().expect("an inventory");
+    fails("the inventory", inventory.list_owned(&fixture.installation)).await;
     fails("the inventory of one", inventory.list_of(&runtime)).await;
     for name in stack.names().iter().rev() {
         fails(&format!("a read of {name}"), stack.read(name)).await;
@@ -167,13 +173,13 @@ pub async fn what_cannot_be_reached_is_never_read_as_gone(bench: &Bench) {
         let error = fails(&format!("a delete of {name}"), stack.delete(name)).await;
         assert!(error.code.retryable(), "it may work later, and {} says that it cannot", error.code);
     }
-    let mut other = bench.stack();
+    let mut other = fixture.stack();
     let first = other.names().remove(0);
     fails("a create", other.create(&first)).await;
-    faults(bench).heal().await;
-    assert_eq!(bench.hands.objects(&runtime).await, before);
-    assert_eq!(bench.hands.objects(&other.runtime()).await, Vec::<String>::new());
+    faults(fixture).heal().await;
+    assert_eq!(fixture.backdoor.objects(&runtime).await, before);
+    assert_eq!(fixture.backdoor.objects(&other.runtime()).await, Vec::<String>::new());
     assert_eq!(lifecycle.status(&runtime).await.unwrap(), RunStatus::Running);
     stack.down().await;
-    is_gone(bench, &stack).await;
+    is_gone(fixture, &stack).await;
 }

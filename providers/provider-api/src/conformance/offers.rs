@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use contracts::ErrorCode;
 
-use crate::conformance::{Bench, Stack};
+use crate::conformance::{Fixture, Stack};
 use crate::{Description, Property, PropertyType, RuntimeSpec, Setting};
 
 /// Nobody rents an instance for more than this an hour; a price above it is in another unit.
@@ -23,8 +23,8 @@ pub(super) fn says_something(what: &str, text: &str) {
     assert!(text.trim().len() > 3 && text.trim() == text, "{what} is described by {text:?}");
 }
 
-pub async fn what_it_offers_can_be_chosen(bench: &Bench) {
-    let described = bench.provider.describe();
+pub async fn what_it_offers_can_be_chosen(fixture: &Fixture) {
+    let described = fixture.provider.describe();
     says_something("the provider", described.summary);
     says_something("its isolation", described.isolation);
     sizes_and_regions(&described);
@@ -35,12 +35,12 @@ pub async fn what_it_offers_can_be_chosen(bench: &Bench) {
     let variables: Vec<_> = described.settings.iter().map(|each| each.variable(&described.name)).collect();
     all_different("variables", variables.iter().map(String::as_str));
     let is_secret = described.settings.iter().any(|setting| setting.secret);
-    assert_eq!(is_secret, bench.credential.is_some(), "a bench tells the credential of its modules");
-    schemas(bench, &described);
+    assert_eq!(is_secret, fixture.credential.is_some(), "a fixture tells the credential of its modules");
+    schemas(fixture, &described);
     for size in &described.sizes {
         for region in regions(&described) {
-            let spec = RuntimeSpec { size: size.name.clone(), region, ..bench.stack().spec };
-            let declared = bench.provider.declare(&spec).expect("every size in every region");
+            let spec = RuntimeSpec { size: size.name.clone(), region, ..fixture.stack().spec };
+            let declared = fixture.provider.declare(&spec).expect("every size in every region");
             all_different("resources", declared.resources.iter().map(|each| each.name.as_str()));
         }
     }
@@ -78,8 +78,8 @@ fn usable(setting: &Setting) {
     assert!(!default.is_empty() && default.trim() == default, "{name} has the default {default:?}");
 }
 
-fn schemas(bench: &Bench, described: &Description) {
-    let schemas: Vec<_> = bench.provider.resources().iter().map(|resource| resource.schema()).collect();
+fn schemas(fixture: &Fixture, described: &Description) {
+    let schemas: Vec<_> = fixture.provider.resources().iter().map(|resource| resource.schema()).collect();
     all_different("resource types", schemas.iter().map(|schema| schema.token));
     for schema in &schemas {
         assert!(schema.token.starts_with(&format!("pilot:{}:", described.name)), "{}", schema.token);
@@ -128,36 +128,36 @@ fn named_types(kind: PropertyType, types: &mut BTreeMap<&'static str, Option<Pro
     }
 }
 
-pub async fn what_it_does_not_offer_is_refused(bench: &Bench) {
-    let known = bench.stack().spec;
+pub async fn what_it_does_not_offer_is_refused(fixture: &Fixture) {
+    let known = fixture.stack().spec;
     let spec = RuntimeSpec { size: "no-such-size".to_owned(), ..known };
     // What is offered is judged where it is asked for; a declaration has to say what a size is.
-    let error = bench.provider.declare(&spec).expect_err("nobody knows such a size");
+    let error = fixture.provider.declare(&spec).expect_err("nobody knows such a size");
     assert_eq!(error.code, ErrorCode::UnknownSize);
-    let can = bench.provider.capabilities();
+    let can = fixture.provider.capabilities();
     if !can.suspend {
-        let refused = bench.provider.lifecycle().suspend(&bench.stack().runtime()).await;
+        let refused = fixture.provider.lifecycle().suspend(&fixture.stack().runtime()).await;
         assert_eq!(refused.expect_err("it cannot suspend").code, ErrorCode::CapabilityUnsupported);
     }
 }
 
-pub async fn what_was_made_before_is_declared_still(bench: &Bench) {
-    let fewer = bench.fewer.clone().expect("a bench with a module that offers less");
-    let mut stack = bench.stack();
+pub async fn what_was_made_before_is_declared_still(fixture: &Fixture) {
+    let fewer = fixture.fewer.clone().expect("a fixture with a module that offers less");
+    let mut stack = fixture.stack();
     stack.up().await;
     let (region, described) = (stack.spec.region.as_ref(), fewer.describe());
     let is_offered = described.sizes.iter().any(|size| size.name == stack.spec.size)
         && region.is_none_or(|region| described.regions.iter().any(|offered| offered.name == *region));
-    assert!(!is_offered, "the bench's stack is of what the other module does not offer: {described:?}");
+    assert!(!is_offered, "the fixture's stack is of what the other module does not offer: {described:?}");
     assert_eq!(fewer.declare(&stack.spec).expect("it is there"), stack.declared);
     let mut same = Stack { provider: fewer, ..stack.clone() };
     same.change_to(RuntimeSpec { generation: 2, ..stack.spec }).await;
     same.down().await;
-    assert_eq!(bench.owned().await, []);
+    assert_eq!(fixture.owned().await, []);
 }
 
-pub async fn it_says_that_it_is_ready(bench: &Bench) {
+pub async fn it_says_that_it_is_ready(fixture: &Fixture) {
     let asked = Instant::now();
-    bench.provider.ready().await.expect("the bench is a world in which it can work");
+    fixture.provider.ready().await.expect("the fixture is a world in which it can work");
     assert!(asked.elapsed() < Duration::from_secs(5), "a request waits for it: {:?}", asked.elapsed());
 }

@@ -2,12 +2,12 @@
 
 use contracts::RuntimeId;
 
-use crate::conformance::{Bench, Stack};
+use crate::conformance::{Fixture, Stack};
 use crate::{DiffRequest, Outcome, RunStatus};
 
-pub async fn a_declaration_is_the_same_every_time_and_passes_its_own_check(bench: &Bench) {
-    let mut stack = bench.stack();
-    assert_eq!(stack.declared, bench.second.declare(&stack.spec).unwrap());
+pub async fn a_declaration_is_the_same_every_time_and_passes_its_own_check(fixture: &Fixture) {
+    let mut stack = fixture.stack();
+    assert_eq!(stack.declared, fixture.second.declare(&stack.spec).unwrap());
     stack.up().await;
     for name in stack.names() {
         let (inputs, created) = &stack.state[&name];
@@ -30,22 +30,22 @@ pub async fn a_declaration_is_the_same_every_time_and_passes_its_own_check(bench
     }
 }
 
-pub async fn create_twice_adopts(bench: &Bench) {
-    let mut stack = bench.stack();
+pub async fn create_twice_adopts(fixture: &Fixture) {
+    let mut stack = fixture.stack();
     stack.up().await;
-    let (first, objects) = (stack.state.clone(), bench.hands.objects(&stack.runtime()).await);
+    let (first, objects) = (stack.state.clone(), fixture.backdoor.objects(&stack.runtime()).await);
     stack.up().await;
     assert_eq!(stack.state, first);
-    assert_eq!(bench.hands.objects(&stack.runtime()).await, objects);
+    assert_eq!(fixture.backdoor.objects(&stack.runtime()).await, objects);
     assert_eq!(objects.len(), stack.declared.resources.len());
 }
 
-pub async fn concurrent_creates_make_one(bench: &Bench) {
+pub async fn concurrent_creates_make_one(fixture: &Fixture) {
     let runtime = RuntimeId::random();
     let attempts: Vec<_> = (0..6)
         .map(|number| {
-            let provider = if number % 2 == 0 { &bench.provider } else { &bench.second };
-            let mut stack = bench.stack_of(provider, &bench.installation, runtime.clone());
+            let provider = if number % 2 == 0 { &fixture.provider } else { &fixture.second };
+            let mut stack = fixture.stack_of(provider, &fixture.installation, runtime.clone());
             tokio::spawn(async move {
                 stack.up().await;
                 stack
@@ -59,86 +59,86 @@ pub async fn concurrent_creates_make_one(bench: &Bench) {
     for stack in &stacks {
         assert_eq!(stack.state, stacks[0].state);
     }
-    let objects = bench.hands.objects(&stacks[0].runtime()).await;
+    let objects = fixture.backdoor.objects(&stacks[0].runtime()).await;
     assert_eq!(objects.len(), stacks[0].declared.resources.len(), "{objects:?}");
     stacks[0].down().await;
-    assert_eq!(bench.hands.objects(&stacks[0].runtime()).await, Vec::<String>::new());
+    assert_eq!(fixture.backdoor.objects(&stacks[0].runtime()).await, Vec::<String>::new());
 }
 
-pub async fn a_second_program_adopts_what_the_first_made(bench: &Bench) {
-    let mut first = bench.stack();
+pub async fn a_second_program_adopts_what_the_first_made(fixture: &Fixture) {
+    let mut first = fixture.stack();
     first.up().await;
-    let mut second = bench.stack_of(&bench.second, &bench.installation, first.spec.runtime_id.clone());
+    let mut second = fixture.stack_of(&fixture.second, &fixture.installation, first.spec.runtime_id.clone());
     second.up().await;
     assert_eq!(first.state, second.state);
-    let lifecycle = bench.second.lifecycle();
+    let lifecycle = fixture.second.lifecycle();
     assert_eq!(lifecycle.status(&first.runtime()).await.unwrap(), RunStatus::Running);
     second.down().await;
-    assert_eq!(bench.provider.lifecycle().status(&first.runtime()).await.unwrap(), RunStatus::Absent);
+    assert_eq!(fixture.provider.lifecycle().status(&first.runtime()).await.unwrap(), RunStatus::Absent);
 }
 
-pub async fn delete_twice_is_a_success(bench: &Bench) {
-    let mut stack = bench.stack();
+pub async fn delete_twice_is_a_success(fixture: &Fixture) {
+    let mut stack = fixture.stack();
     stack.up().await;
     stack.down().await;
     stack.down().await;
-    assert_eq!(bench.hands.objects(&stack.runtime()).await, Vec::<String>::new());
+    assert_eq!(fixture.backdoor.objects(&stack.runtime()).await, Vec::<String>::new());
 }
 
-pub async fn what_is_half_made_is_deleted(bench: &Bench) {
+pub async fn what_is_half_made_is_deleted(fixture: &Fixture) {
     let whole = {
-        let mut stack = bench.stack();
+        let mut stack = fixture.stack();
         stack.up().await;
         stack.down().await;
         stack
     };
     for made in 1..whole.names().len() {
-        let mut stack = bench.stack();
+        let mut stack = fixture.stack();
         for name in &stack.names()[..made] {
             stack.create(name).await.unwrap();
         }
-        assert_eq!(bench.hands.objects(&stack.runtime()).await.len(), made);
+        assert_eq!(fixture.backdoor.objects(&stack.runtime()).await.len(), made);
         stack.down().await;
-        assert_eq!(bench.hands.objects(&stack.runtime()).await, Vec::<String>::new());
-        assert_eq!(bench.owned().await, []);
+        assert_eq!(fixture.backdoor.objects(&stack.runtime()).await, Vec::<String>::new());
+        assert_eq!(fixture.owned().await, []);
     }
 }
 
-pub async fn what_no_state_knows_is_deleted_by_whose_it_is(bench: &Bench) {
-    let mut stack = bench.stack();
+pub async fn what_no_state_knows_is_deleted_by_whose_it_is(fixture: &Fixture) {
+    let mut stack = fixture.stack();
     stack.up().await;
-    let mut other = bench.stack();
+    let mut other = fixture.stack();
     other.up().await;
-    let others = bench.hands.objects(&other.runtime()).await;
+    let others = fixture.backdoor.objects(&other.runtime()).await;
     for (left, name) in stack.names().iter().enumerate().rev() {
         stack.delete_blind(name).await.unwrap_or_else(|error| panic!("delete {name}: {error}"));
-        let objects = bench.hands.objects(&stack.runtime()).await;
+        let objects = fixture.backdoor.objects(&stack.runtime()).await;
         assert_eq!(objects.len(), left, "{name} is gone, and nothing else: {objects:?}");
     }
-    assert!(bench.owned().await.iter().all(|object| object.runtime_id == other.spec.runtime_id));
-    assert_eq!(bench.hands.objects(&other.runtime()).await, others);
+    assert!(fixture.owned().await.iter().all(|object| object.runtime_id == other.spec.runtime_id));
+    assert_eq!(fixture.backdoor.objects(&other.runtime()).await, others);
     other.down().await;
 }
 
-pub async fn what_was_removed_by_hand_reads_as_none_and_is_made_again(bench: &Bench) {
-    let mut stack = bench.stack();
+pub async fn what_was_removed_by_hand_reads_as_none_and_is_made_again(fixture: &Fixture) {
+    let mut stack = fixture.stack();
     stack.up().await;
     let names = stack.names();
     for name in names.iter().rev() {
-        bench.hands.remove(&stack.runtime(), name).await;
+        fixture.backdoor.remove(&stack.runtime(), name).await;
         assert_eq!(stack.read(name).await.unwrap(), None, "{name} was removed by hand");
         assert_eq!(stack.import(name).await.unwrap(), None, "{name} was removed by hand");
     }
-    assert_eq!(bench.provider.lifecycle().status(&stack.runtime()).await.unwrap(), RunStatus::Absent);
+    assert_eq!(fixture.provider.lifecycle().status(&stack.runtime()).await.unwrap(), RunStatus::Absent);
     stack.up().await;
     for name in &names {
         assert!(stack.read(name).await.unwrap().is_some(), "{name} was made again");
     }
-    assert!(bench.hands.runs(&stack.runtime()).await);
+    assert!(fixture.backdoor.runs(&stack.runtime()).await);
 }
 
-pub async fn an_import_finds_the_inputs(bench: &Bench) {
-    let mut stack = bench.stack();
+pub async fn an_import_finds_the_inputs(fixture: &Fixture) {
+    let mut stack = fixture.stack();
     stack.up().await;
     for name in stack.names() {
         let imported = stack.import(&name).await.unwrap().expect("it exists");
@@ -149,18 +149,18 @@ pub async fn an_import_finds_the_inputs(bench: &Bench) {
 }
 
 /// Who makes a home for it makes an empty one.
-pub async fn what_is_gone_cannot_be_updated(bench: &Bench) {
-    let mut stack = bench.stack();
+pub async fn what_is_gone_cannot_be_updated(fixture: &Fixture) {
+    let mut stack = fixture.stack();
     stack.up().await;
     for name in stack.names().iter().rev() {
-        bench.hands.remove(&stack.runtime(), name).await;
-        let left = bench.hands.objects(&stack.runtime()).await;
+        fixture.backdoor.remove(&stack.runtime(), name).await;
+        let left = fixture.backdoor.objects(&stack.runtime()).await;
         let error = stack.update(name).await.expect_err(name);
         assert_eq!(error.outcome, Outcome::NothingHappened, "{name}: {error}");
         assert!(error.action.is_some(), "{name}: {error}");
         assert_eq!(stack.read(name).await.unwrap(), None, "{name} was made by an update");
-        assert_eq!(bench.hands.objects(&stack.runtime()).await, left, "{name}");
+        assert_eq!(fixture.backdoor.objects(&stack.runtime()).await, left, "{name}");
     }
     stack.up().await;
-    assert!(bench.hands.runs(&stack.runtime()).await);
+    assert!(fixture.backdoor.runs(&stack.runtime()).await);
 }

@@ -2,36 +2,36 @@
 
 use std::time::Duration;
 
-use crate::conformance::{Bench, CanaryBoot, Stack, eventually, logbook};
+use crate::conformance::{CanaryBootFiles, Fixture, Stack, eventually, logbook};
 
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Everything about a running stack that users, the engine or an operator's log may get to see.
-async fn all_that_is_shown(bench: &Bench, stack: &Stack) -> String {
+async fn all_that_is_shown(fixture: &Fixture, stack: &Stack) -> String {
     let runtime = stack.runtime();
-    let mut shown = format!("{:?}{:?}{:?}", stack.state, stack.declared, bench.owned().await);
+    let mut shown = format!("{:?}{:?}{:?}", stack.state, stack.declared, fixture.owned().await);
     for name in stack.names() {
         shown += &format!("{:?}{:?}", stack.read(&name).await, stack.import(&name).await);
     }
-    let lifecycle = bench.provider.lifecycle();
+    let lifecycle = fixture.provider.lifecycle();
     shown += &format!("{:?}{:?}", lifecycle.status(&runtime).await, lifecycle.endpoint(&runtime).await);
-    if let Some(logs) = bench.provider.logs() {
+    if let Some(logs) = fixture.provider.logs() {
         shown += &logs.tail(&runtime, 100_000).await.unwrap();
     }
-    shown += &format!("{:?}{:?}", bench.provider.describe(), bench.provider.ready().await);
+    shown += &format!("{:?}{:?}", fixture.provider.describe(), fixture.provider.ready().await);
     shown + &logbook::read()
 }
 
 /// Errors, with their actions and all, of calls that fail.
-async fn errors_of(bench: &Bench, stack: &Stack) -> String {
+async fn errors_of(fixture: &Fixture, stack: &Stack) -> String {
     let mut stack = stack.clone();
     let mut shown = String::new();
     for name in stack.names() {
         shown += &format!("{:?}{:?}", stack.read(&name).await, stack.create(&name).await);
     }
-    shown += &format!("{:?}", bench.provider.lifecycle().start(&stack.runtime()).await);
-    shown += &format!("{:?}", bench.provider.lifecycle().endpoint(&stack.runtime()).await);
-    shown + &format!("{:?}", bench.provider.ready().await)
+    shown += &format!("{:?}", fixture.provider.lifecycle().start(&stack.runtime()).await);
+    shown += &format!("{:?}", fixture.provider.lifecycle().endpoint(&stack.runtime()).await);
+    shown + &format!("{:?}", fixture.provider.ready().await)
 }
 
 fn is_not_in(secret: &str, shown: &str) {
@@ -40,53 +40,53 @@ fn is_not_in(secret: &str, shown: &str) {
     assert_eq!(around, None, "a secret follows this text");
 }
 
-pub async fn boot_files_arrive_and_are_never_shown(bench: &Bench) {
+pub async fn boot_files_arrive_and_are_never_shown(fixture: &Fixture) {
     logbook::open();
-    let mut stack = bench.stack();
+    let mut stack = fixture.stack();
     stack.up().await;
-    let (runtime, canary) = (stack.runtime(), bench.boot.canary());
+    let (runtime, canary) = (stack.runtime(), fixture.boot.canary());
     eventually("the boot file is in the home", async || {
-        bench.hands.read_home(&runtime, CanaryBoot::PATH).await.as_ref() == Some(&canary)
+        fixture.backdoor.read_home(&runtime, CanaryBootFiles::PATH).await.as_ref() == Some(&canary)
     })
     .await;
-    let mut shown = all_that_is_shown(bench, &stack).await;
+    let mut shown = all_that_is_shown(fixture, &stack).await;
     stack.down().await;
-    let gone = bench.provider.lifecycle().start(&runtime).await;
+    let gone = fixture.provider.lifecycle().start(&runtime).await;
     shown += &format!("{:?}", gone.expect_err("what is gone cannot be started"));
     is_not_in(&canary, &(shown + &logbook::read()));
 }
 
-pub async fn boot_files_are_delivered_anew_at_every_start(bench: &Bench) {
-    let mut stack = bench.stack();
+pub async fn boot_files_are_delivered_anew_at_every_start(fixture: &Fixture) {
+    let mut stack = fixture.stack();
     stack.up().await;
-    let (runtime, lifecycle) = (stack.runtime(), bench.provider.lifecycle());
+    let (runtime, lifecycle) = (stack.runtime(), fixture.provider.lifecycle());
     lifecycle.stop(&runtime, GRACE).await.unwrap();
-    bench.boot.change();
+    fixture.boot.change();
     lifecycle.start(&runtime).await.unwrap();
-    let canary = bench.boot.canary();
+    let canary = fixture.boot.canary();
     eventually("the new boot file is in the home", async || {
-        bench.hands.read_home(&runtime, CanaryBoot::PATH).await.as_ref() == Some(&canary)
+        fixture.backdoor.read_home(&runtime, CanaryBootFiles::PATH).await.as_ref() == Some(&canary)
     })
     .await;
 }
 
-pub async fn the_credential_is_never_shown(bench: &Bench) {
+pub async fn the_credential_is_never_shown(fixture: &Fixture) {
     logbook::open();
-    let credential = bench.credential.as_ref().expect("a credential");
-    let mut stack = bench.stack();
+    let credential = fixture.credential.as_ref().expect("a credential");
+    let mut stack = fixture.stack();
     stack.up().await;
-    let mut shown = all_that_is_shown(bench, &stack).await;
-    if let Some(faults) = &bench.faults {
+    let mut shown = all_that_is_shown(fixture, &stack).await;
+    if let Some(faults) = &fixture.faults {
         faults.unreachable().await;
-        shown += &errors_of(bench, &stack).await;
+        shown += &errors_of(fixture, &stack).await;
         faults.heal().await;
     }
     stack.down().await;
-    shown += &errors_of_the_gone(bench, &stack).await;
+    shown += &errors_of_the_gone(fixture, &stack).await;
     is_not_in(credential, &(shown + &logbook::read()));
 }
 
-async fn errors_of_the_gone(bench: &Bench, stack: &Stack) -> String {
-    let (lifecycle, runtime) = (bench.provider.lifecycle(), stack.runtime());
+async fn errors_of_the_gone(fixture: &Fixture, stack: &Stack) -> String {
+    let (lifecycle, runtime) = (fixture.provider.lifecycle(), stack.runtime());
     format!("{:?}{:?}", lifecycle.start(&runtime).await, lifecycle.endpoint(&runtime).await)
 }

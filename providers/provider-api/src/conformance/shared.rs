@@ -1,13 +1,13 @@
 //! Cases about what all runtimes of an installation share.
 
-use crate::conformance::{Bench, Stack};
+use crate::conformance::{Fixture, Stack};
 
-pub async fn what_is_shared_is_made_once_and_found_again(bench: &Bench) {
-    let mut first = bench.shared();
-    assert_eq!(first.declared, bench.second.shared(&bench.installation).unwrap());
+pub async fn what_is_shared_is_made_once_and_found_again(fixture: &Fixture) {
+    let mut first = fixture.shared();
+    assert_eq!(first.declared, fixture.second.shared(&fixture.installation).unwrap());
     first.up().await;
-    let attempts = [&bench.provider, &bench.second].map(|provider| {
-        let mut stack = Stack::shared(provider.clone(), &bench.installation);
+    let attempts = [&fixture.provider, &fixture.second].map(|provider| {
+        let mut stack = Stack::shared(provider.clone(), &fixture.installation);
         tokio::spawn(async move {
             stack.up().await;
             stack
@@ -23,8 +23,8 @@ pub async fn what_is_shared_is_made_once_and_found_again(bench: &Bench) {
     }
 }
 
-pub async fn what_is_shared_is_deleted_once_and_can_be_made_anew(bench: &Bench) {
-    let mut shared = bench.shared();
+pub async fn what_is_shared_is_deleted_once_and_can_be_made_anew(fixture: &Fixture) {
+    let mut shared = fixture.shared();
     shared.up().await;
     shared.down().await;
     for name in shared.names() {
@@ -33,7 +33,7 @@ pub async fn what_is_shared_is_deleted_once_and_can_be_made_anew(bench: &Bench) 
     // Whose answer was lost asks again.
     shared.down().await;
     shared.up().await;
-    let mut runtime = bench.stack();
+    let mut runtime = fixture.stack();
     runtime.up().await;
-    assert!(bench.hands.runs(&runtime.runtime()).await, "what is made anew serves as before");
+    assert!(fixture.backdoor.runs(&runtime.runtime()).await, "what is made anew serves as before");
 }

@@ -13,20 +13,20 @@ use crate::conformance::Stack;
 use crate::{BootFile, BootSource, OwnedObject, Provider, Result, RuntimeRef, RuntimeSpec};
 
 /// One provider in a world of its own.
-pub struct Bench {
+pub struct Fixture {
     /// The module that the case is about.
     pub provider: Arc<dyn Provider>,
     /// A second instance of the same module with the same configuration, as another program has it.
     pub second: Arc<dyn Provider>,
     /// The module in the same world with settings that offer less than `provider` does, where settings decide that: not what
-    /// [`Bench::stack`] is of.
+    /// [`Fixture::stack`] is of.
     pub fewer: Option<Arc<dyn Provider>>,
     /// Owns what the case makes, and nothing else.
     pub installation: InstallationId,
     /// What both modules get their boot files from.
-    pub boot: Arc<CanaryBoot>,
+    pub boot: Arc<CanaryBootFiles>,
     /// The witness.
-    pub hands: Arc<dyn Hands>,
+    pub backdoor: Arc<dyn Backdoor>,
     /// Breaks the way between both modules and their objects, where there is one.
     pub faults: Option<Arc<dyn Faults>>,
     /// What both modules prove themselves with; it must appear nowhere.
@@ -37,7 +37,7 @@ pub struct Bench {
 
 /// What a test does and sees outside, without the provider.
 #[async_trait]
-pub trait Hands: Send + Sync {
+pub trait Backdoor: Send + Sync {
     /// One entry for each external object of the runtime that corresponds to a declared resource. A
     /// process tree counts once, by its leader.
     async fn objects(&self, runtime: &RuntimeRef) -> Vec<String>;
@@ -54,16 +54,16 @@ pub trait Hands: Send + Sync {
 
     /// Keeps a text in a running instance's memory, not on its disk. Only asked where there is suspend.
     async fn write_memory(&self, _runtime: &RuntimeRef, _text: &str) {
-        panic!("a provider that suspends needs hands that reach an instance's memory");
+        panic!("a provider that suspends needs a backdoor that reaches an instance's memory");
     }
 
     /// The text of `write_memory`, while that memory lives.
     async fn read_memory(&self, _runtime: &RuntimeRef) -> Option<String> {
-        panic!("a provider that suspends needs hands that reach an instance's memory");
+        panic!("a provider that suspends needs a backdoor that reaches an instance's memory");
     }
 }
 
-/// Breaks what lies between the provider and its objects. [`Hands`] are never hindered by it.
+/// Breaks what lies between the provider and its objects. [`Backdoor`] are never hindered by it.
 #[async_trait]
 pub trait Faults: Send + Sync {
     /// Every request takes effect, and the answers of `percent` in a hundred are lost with their
@@ -85,25 +85,25 @@ pub trait Faults: Send + Sync {
     async fn fill(&self) {}
 }
 
-/// Makes a new bench for each case.
-pub type NewBench = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Bench> + Send>> + Send + Sync>;
+/// Makes a new fixture for each case.
+pub type NewFixture = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Fixture> + Send>> + Send + Sync>;
 
-/// An `async fn() -> Bench` as a value.
-pub fn new_bench<F>(make: impl Fn() -> F + Send + Sync + 'static) -> NewBench
+/// An `async fn() -> Fixture` as a value.
+pub fn new_fixture<F>(make: impl Fn() -> F + Send + Sync + 'static) -> NewFixture
 where
-    F: Future<Output = Bench> + Send + 'static,
+    F: Future<Output = Fixture> + Send + 'static,
 {
     Arc::new(move || Box::pin(make()))
 }
 
-impl Bench {
+impl Fixture {
     /// A provider whose way to its objects cannot be broken and that needs no credential.
     pub fn new(
         provider: Arc<dyn Provider>,
         second: Arc<dyn Provider>,
         installation: InstallationId,
-        boot: Arc<CanaryBoot>,
-        hands: Arc<dyn Hands>,
+        boot: Arc<CanaryBootFiles>,
+        backdoor: Arc<dyn Backdoor>,
     ) -> Self {
         Self {
             provider,
@@ -111,32 +111,32 @@ impl Bench {
             fewer: None,
             installation,
             boot,
-            hands,
+            backdoor,
             faults: None,
             credential: None,
             other_image: None,
         }
     }
 
-    /// The same bench with a way that can be broken.
+    /// The same fixture with a way that can be broken.
     pub fn with_faults(mut self, faults: Arc<dyn Faults>) -> Self {
         self.faults = Some(faults);
         self
     }
 
-    /// The same bench with modules that hold this credential.
+    /// The same fixture with modules that hold this credential.
     pub fn with_credential(mut self, credential: impl Into<String>) -> Self {
         self.credential = Some(credential.into());
         self
     }
 
-    /// The same bench with a module that offers less.
+    /// The same fixture with a module that offers less.
     pub fn with_fewer(mut self, fewer: Arc<dyn Provider>) -> Self {
         self.fewer = Some(fewer);
         self
     }
 
-    /// The same bench with a second image.
+    /// The same fixture with a second image.
     pub fn with_other_image(mut self, reference: impl Into<String>) -> Self {
         self.other_image = Some(reference.into());
         self
@@ -181,11 +181,11 @@ impl Bench {
 }
 
 /// Gives one file with a text that must appear nowhere but in the home.
-pub struct CanaryBoot {
+pub struct CanaryBootFiles {
     canary: Mutex<String>,
 }
 
-impl CanaryBoot {
+impl CanaryBootFiles {
     /// Where the file is in the home.
     pub const PATH: &'static str = ".config/pilot/gateway-key";
 
@@ -208,24 +208,24 @@ impl CanaryBoot {
 }
 
 #[async_trait]
-impl BootSource for CanaryBoot {
+impl BootSource for CanaryBootFiles {
     async fn boot_files(&self, _runtime: &RuntimeId) -> Result<Vec<BootFile>> {
         Ok(vec![BootFile { path: Self::PATH.to_owned(), content: self.canary().into_bytes() }])
     }
 }
 
 /// Runs a case and leaves nothing behind, whether it passed or not.
-pub async fn run<F, C>(bench: Bench, case: C)
+pub async fn run<F, C>(fixture: Fixture, case: C)
 where
-    C: FnOnce(Arc<Bench>) -> F,
+    C: FnOnce(Arc<Fixture>) -> F,
     F: Future<Output = ()> + Send + 'static,
 {
-    let bench = Arc::new(bench);
-    let outcome = tokio::spawn(case(bench.clone())).await;
-    if let Some(faults) = &bench.faults {
+    let fixture = Arc::new(fixture);
+    let outcome = tokio::spawn(case(fixture.clone())).await;
+    if let Some(faults) = &fixture.faults {
         faults.heal().await;
     }
-    bench.hands.sweep(&bench.installation).await;
+    fixture.backdoor.sweep(&fixture.installation).await;
     if let Err(failed) = outcome {
         std::panic::resume_unwind(failed.into_panic());
     }
