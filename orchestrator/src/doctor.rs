@@ -97,7 +97,7 @@ pub async fn owned(config: &DoctorConfig) -> Vec<(ProviderName, Vec<OwnedObject>
     let mut all = Vec::new();
     for provider in providers.all() {
         let Some(inventory) = provider.inventory() else { continue };
-        if let Ok(owned) = inventory.list_owned(&installation).await {
+        if let Ok(owned) = inventory.list_installation(&installation).await {
             all.push((provider.describe().name, owned));
         }
     }

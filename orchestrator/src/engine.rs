@@ -16,7 +16,7 @@ use automation::{Backend, Options, Program, Summary, Workspace};
 use contracts::plan::{Plan, PlanStep};
 use contracts::stack::StackRepair;
 use contracts::{ErrorCode, Problem};
-use provider_server::{Registry, Right, Server};
+use provider_server::{Authority, Registry, Server};
 use stacks::{Inline, PROJECT, Stack};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -97,12 +97,17 @@ impl Engine {
         Ok(Self { workspace, server, driver, pulumi_folder, layout, plugin_folder, settings, looks })
     }
 
-    /// Creates the Pulumi stack when it is not there, then brings it to what `stack` says. `right` is the
+    /// Creates the Pulumi stack when it is not there, then brings it to what `stack` says. `authority` is the
     /// operation's.
-    pub async fn apply(&self, stack: &Stack, options: &Options, right: Right) -> Result<Summary, Problem> {
+    pub async fn apply(
+        &self,
+        stack: &Stack,
+        options: &Options,
+        authority: Authority,
+    ) -> Result<Summary, Problem> {
         let handle = self.workspace.stack(&stack.name);
         let work = async {
-            let _fenced = self.server.fenced(&stack.name, right);
+            let _fenced = self.server.fenced(&stack.name, authority);
             handle.ensure().await?;
             handle.up(program(stack)).with(options).await
         };
@@ -112,9 +117,14 @@ impl Engine {
     }
 
     /// Deletes every resource and then the Pulumi stack itself, with its history. Nothing there is a
-    /// success. `right` is the operation's.
-    pub async fn destroy(&self, stack: &Stack, options: &Options, right: Right) -> Result<(), Problem> {
-        self.destroy_but_protected(stack, options, right).await?;
+    /// success. `authority` is the operation's.
+    pub async fn destroy(
+        &self,
+        stack: &Stack,
+        options: &Options,
+        authority: Authority,
+    ) -> Result<(), Problem> {
+        self.destroy_but_protected(stack, options, authority).await?;
         let removed = self.workspace.stack(&stack.name).remove_with(&entirely()).await;
         removed.map_err(|error| self.problem(error))?;
         self.forget_replaced(&stack.name);
@@ -126,11 +136,11 @@ impl Engine {
         &self,
         stack: &Stack,
         options: &Options,
-        right: Right,
+        authority: Authority,
     ) -> Result<(), Problem> {
         let handle = self.workspace.stack(&stack.name);
         let work = async {
-            let _fenced = self.server.fenced(&stack.name, right);
+            let _fenced = self.server.fenced(&stack.name, authority);
             handle.destroy(program(stack)).with(options).await
         };
         let destroyed = work.instrument(run_span("destroy", stack)).await;

@@ -139,7 +139,7 @@ impl Sweeper {
     async fn look(&self, provider: &ProviderName, inventory: &dyn Inventory) -> Result<bool, Problem> {
         // What is deleted meanwhile is known before, and what is made meanwhile afterwards.
         let known = self.store.known().await?;
-        let mut listed = match inventory.list_owned(&self.installation).await {
+        let mut listed = match inventory.list_installation(&self.installation).await {
             Ok(listed) => listed,
             // Of one that nobody has configured this is so in every round.
             Err(error) => {
@@ -167,7 +167,7 @@ impl Sweeper {
         let runtime = RuntimeRef::new(runtime.clone(), self.installation.clone());
         let stack = stack_of_stray(provider, &runtime)?;
         remains::delete(provider, &stack, &stack.protected(), None).await?;
-        let left = inventory.list_of(&runtime).await.map_err(provider_problem)?;
+        let left = inventory.list_runtime(&runtime).await.map_err(provider_problem)?;
         let left: BTreeSet<&str> =
             left.iter().filter(|object| !object.stays_with_home()).map(|object| object.id.as_str()).collect();
         if left.is_empty() {

@@ -130,14 +130,14 @@ pub async fn image(reference: &str, provider: &dyn Provider) -> Result<Image, Pr
         let detail = "An image is named by 1 to 512 characters without spaces.";
         return Err(Problem::new(ErrorCode::BadRequest, detail));
     }
-    images.look_up(reference).await.map_err(provider_problem)
+    images.resolve(reference).await.map_err(provider_problem)
 }
 
 /// What a new workspace is made from; `None` where it has no image of its own.
 pub async fn usual_image(provider: &dyn Provider) -> Result<Option<Image>, Problem> {
     let Some(images) = provider.images() else { return Ok(None) };
-    let reference = images.usual().map_err(provider_problem)?;
-    images.look_up(&reference).await.map(Some).map_err(provider_problem)
+    let reference = images.default_reference().map_err(provider_problem)?;
+    images.resolve(&reference).await.map(Some).map_err(provider_problem)
 }
 
 fn region(wanted: Option<String>, provider: &Description) -> Result<Option<String>, Problem> {

@@ -38,7 +38,7 @@ impl Lifecycle {
         let provider =
             self.providers.get(body.provider.as_deref().unwrap_or(self.default_provider.as_str()))?;
         let image = match (&body.image, provider.images()) {
-            (None, Some(images)) => images.usual().map_err(provider_problem)?,
+            (None, Some(images)) => images.default_reference().map_err(provider_problem)?,
             (reference, _) => reference.clone().unwrap_or_default(),
         };
         let image = request::image(&image, provider.as_ref()).await?;

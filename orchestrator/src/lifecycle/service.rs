@@ -173,7 +173,7 @@ impl Lifecycle {
                 isolation: described.isolation.to_owned(),
                 regions: described.regions,
                 sizes: described.sizes,
-                image: provider.images().and_then(|images| images.usual().ok()),
+                image: provider.images().and_then(|images| images.default_reference().ok()),
                 capabilities: provider.capabilities(),
             }
         };

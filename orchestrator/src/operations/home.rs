@@ -56,5 +56,5 @@ pub fn gone(row: &WorkspaceRow) -> Problem {
 /// All that is outside of the runtime.
 pub async fn owned(run: &Run, provider: &dyn Provider) -> Result<Vec<OwnedObject>, Problem> {
     let Some(inventory) = provider.inventory() else { return Ok(Vec::new()) };
-    inventory.list_of(&run.runtime()).await.map_err(provider_problem)
+    inventory.list_runtime(&run.runtime()).await.map_err(provider_problem)
 }

@@ -12,7 +12,7 @@ use contracts::workspace::Endpoint;
 use contracts::{ErrorCode, OperationId, Problem, ProviderName};
 use jiff::Timestamp;
 use provider_api::{Provider, RuntimeRef, Site};
-use provider_server::{Right, Until};
+use provider_server::{Authority, Expiry};
 use tokio::sync::mpsc;
 use tracing::{Instrument as _, Span};
 
@@ -51,7 +51,7 @@ pub struct Run {
     room: Room,
     place: Mutex<Option<Place>>,
     /// While it has the lease on what all runtimes of its provider share: until when.
-    shared_until: Mutex<Option<Until>>,
+    shared_until: Mutex<Option<Expiry>>,
     /// When the last phase was reached here, or the operation claimed.
     reached: Mutex<Instant>,
 }
@@ -137,11 +137,11 @@ impl Run {
     }
 
     /// `None` once it has given the lease back.
-    pub fn holds_shared(&self, until: Option<Until>) {
+    pub fn holds_shared(&self, until: Option<Expiry>) {
         *self.shared_until.lock().unwrap_or_else(PoisonError::into_inner) = until;
     }
 
-    fn shared_until(&self) -> Option<Until> {
+    fn shared_until(&self) -> Option<Expiry> {
         self.shared_until.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -156,10 +156,10 @@ impl Run {
     }
 
     /// What others share has no fence: their operations are not about one runtime. There it is the lease that counts.
-    pub fn right_on(&self, stack: &stacks::Stack) -> Right {
+    pub fn right_on(&self, stack: &stacks::Stack) -> Authority {
         match self.is_of_runtime(stack) {
-            true => Right { fence: Some(self.hold.fence), until: None },
-            false => Right { fence: None, until: self.shared_until() },
+            true => Authority { fence: Some(self.hold.fence), expiry: None },
+            false => Authority { fence: None, expiry: self.shared_until() },
         }
     }
 

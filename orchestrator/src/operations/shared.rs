@@ -8,7 +8,7 @@ use std::time::Duration;
 use contracts::operation::{Phase, Severity};
 use contracts::{ErrorCode, OperationId, Problem, ProviderName};
 use provider_api::Provider;
-use provider_server::Until;
+use provider_server::Expiry;
 use stacks::Stack;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio_util::task::AbortOnDropHandle;
@@ -182,12 +182,12 @@ impl Held {
 }
 
 /// A process that has the store alone loses it to nobody.
-fn until(run: &Run) -> Until {
-    if run.parts.store.is_alone() { Until::ever() } else { Until::after(run.parts.lease) }
+fn until(run: &Run) -> Expiry {
+    if run.parts.store.is_alone() { Expiry::ever() } else { Expiry::after(run.parts.lease) }
 }
 
 /// Prolongs it. Once it is another's, or may be, nothing goes on here.
-async fn renew(run: Arc<Run>, lease: Lease, end: Until) {
+async fn renew(run: Arc<Run>, lease: Lease, end: Expiry) {
     loop {
         tokio::time::sleep(run.parts.lease / RENEWALS).await;
         let next = until(&run);

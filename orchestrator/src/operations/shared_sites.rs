@@ -78,7 +78,7 @@ fn elsewhere(sites: &dyn Sites, provider: &ProviderName, there: &[Site], here: &
         words(there),
         words(here),
     );
-    Problem::new(ErrorCode::RuntimeElsewhere, detail).with_action(sites.way_back())
+    Problem::new(ErrorCode::RuntimeElsewhere, detail).with_action(sites.recovery_hint())
 }
 
 #[cfg(test)]

@@ -67,7 +67,7 @@ async fn see(
         return Ok(None);
     }
     let reached = all(sites).await?;
-    if reached.len() < 2 || sites.holding(runtime).await?.is_some() {
+    if reached.len() < 2 || sites.locate(runtime).await?.is_some() {
         return Ok(None);
     }
     let others = known.iter().filter(|known| reached.iter().all(|site| site.id != known.id));
@@ -117,7 +117,7 @@ mod tests {
     use async_trait::async_trait;
     use futures_util::StreamExt as _;
     use futures_util::stream::{self, BoxStream};
-    use provider_api::{Held, ProviderError};
+    use provider_api::{Located, ProviderError};
 
     use super::*;
 
@@ -134,7 +134,7 @@ mod tests {
             "the host"
         }
 
-        fn way_back(&self) -> String {
+        fn recovery_hint(&self) -> String {
             "Name it.".to_owned()
         }
 
@@ -142,10 +142,10 @@ mod tests {
             stream::iter(self.0).map(|id| Ok(site(id))).boxed()
         }
 
-        async fn holding(&self, _: &RuntimeRef) -> Answer<Option<Held>> {
+        async fn locate(&self, _: &RuntimeRef) -> Answer<Option<Located>> {
             match self.0.is_empty() {
                 true => Err(ProviderError::new(ErrorCode::DockerUnavailable, "away")),
-                false => Ok(self.1.map(|id| Held { site: site(id), home: true })),
+                false => Ok(self.1.map(|id| Located { site: site(id), home: true })),
             }
         }
     }

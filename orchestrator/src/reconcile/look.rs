@@ -122,7 +122,7 @@ async fn absent(
         Ok(false) => return Seen::Absent,
         Err(error) => return Seen::Hidden(error.into()),
     }
-    match inventory.list_of(runtime).await {
+    match inventory.list_runtime(runtime).await {
         Ok(owned) if owned.iter().any(OwnedObject::is_home) => Seen::Absent,
         Ok(_) => Seen::Lost(home::gone(row)),
         Err(error) => Seen::Hidden(provider_problem(error)),

@@ -138,9 +138,12 @@ impl Provider for Slow {
 
 #[async_trait]
 impl Inventory for Slow {
-    async fn list_owned(&self, installation: &InstallationId) -> provider_api::Result<Vec<OwnedObject>> {
+    async fn list_installation(
+        &self,
+        installation: &InstallationId,
+    ) -> provider_api::Result<Vec<OwnedObject>> {
         happens(&self.1.before).await;
-        let listed = self.0.inventory().unwrap().list_owned(installation).await;
+        let listed = self.0.inventory().unwrap().list_installation(installation).await;
         happens(&self.1.after).await;
         listed
     }

@@ -132,7 +132,7 @@ impl Provider for CloudflareProvider {
             |account: &str| Site { id: account.to_owned(), via: "PILOT_CLOUDFLARE_ACCOUNT_ID".to_owned() };
         Some(Arc::new(OneSite {
             kind: "the account",
-            way_back: "Name that account in PILOT_CLOUDFLARE_ACCOUNT_ID, with a token of it, and start Pilot again.",
+            recovery_hint: "Name that account in PILOT_CLOUDFLARE_ACCOUNT_ID, with a token of it, and start Pilot again.",
             site: self.cloud.config.account().map(site),
             inventory: Arc::new(CloudflareLifecycle { cloud: self.cloud.clone() }),
         }))

@@ -81,7 +81,7 @@ impl Lifecycle for CloudflareLifecycle {
 #[async_trait]
 impl Inventory for CloudflareLifecycle {
     /// The Worker's own list: it holds every runtime from before its beginning to after its end.
-    async fn list_owned(&self, installation: &InstallationId) -> Result<Vec<OwnedObject>> {
+    async fn list_installation(&self, installation: &InstallationId) -> Result<Vec<OwnedObject>> {
         if installation != self.cloud.config.installation()? {
             return Ok(Vec::new());
         }

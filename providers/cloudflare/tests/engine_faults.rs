@@ -121,7 +121,7 @@ async fn a_full_application_refuses_with_capacity_and_leaves_nothing() {
     }
     provider_api::conformance::eventually("it runs", async || world.runs(&second.runtime()).await).await;
     second.down().await;
-    assert_eq!(provider.inventory().unwrap().list_owned(&world.installation).await.unwrap(), []);
+    assert_eq!(provider.inventory().unwrap().list_installation(&world.installation).await.unwrap(), []);
     end(world).await;
 }
 

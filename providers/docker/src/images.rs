@@ -15,12 +15,12 @@ pub(crate) struct DockerImages {
 
 #[async_trait]
 impl Images for DockerImages {
-    fn usual(&self) -> Result<String> {
+    fn default_reference(&self) -> Result<String> {
         Ok(self.hosts.config.image.clone())
     }
 
     /// Where hosts have images of their own under one name, the name is all that is true on each of them.
-    async fn look_up(&self, reference: &str) -> Result<Image> {
+    async fn resolve(&self, reference: &str) -> Result<Image> {
         let engines = self.hosts.all()?;
         let mut ids = Vec::new();
         for id in join_all(engines.iter().map(|engine| engine.image_id(reference))).await {

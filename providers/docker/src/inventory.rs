@@ -17,11 +17,11 @@ use crate::names::{self, Filters};
 
 #[async_trait]
 impl Inventory for DockerLifecycle {
-    async fn list_owned(&self, installation: &InstallationId) -> Result<Vec<OwnedObject>> {
+    async fn list_installation(&self, installation: &InstallationId) -> Result<Vec<OwnedObject>> {
         of_hosts(&self.hosts, &names::owned_by(installation)).await
     }
 
-    async fn list_of(&self, runtime: &RuntimeRef) -> Result<Vec<OwnedObject>> {
+    async fn list_runtime(&self, runtime: &RuntimeRef) -> Result<Vec<OwnedObject>> {
         of_hosts(&self.hosts, &names::of_runtime(runtime)).await
     }
 }

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use futures_util::stream::{BoxStream, FuturesUnordered};
-use provider_api::{Held, Result, RuntimeRef, Site, Sites};
+use provider_api::{Located, Result, RuntimeRef, Site, Sites};
 
 use crate::engine::Engine;
 use crate::hosts::{Hosts, has_other, has_volume, may_be_there};
@@ -23,7 +23,7 @@ impl Sites for DockerSites {
         "the Docker engine"
     }
 
-    fn way_back(&self) -> String {
+    fn recovery_hint(&self) -> String {
         match self.hosts.all().ok().and_then(<[_]>::first).is_some_and(|engine| engine.is_named()) {
             true => "Name that engine in PILOT_DOCKER_HOSTS, and start Pilot again.".to_owned(),
             false => "Lead Pilot back to that engine with `docker context use NAME`, DOCKER_HOST or \
@@ -40,14 +40,14 @@ impl Sites for DockerSites {
         engines.iter().map(site).collect::<FuturesUnordered<_>>().boxed()
     }
 
-    async fn holding(&self, runtime: &RuntimeRef) -> Result<Option<Held>> {
+    async fn locate(&self, runtime: &RuntimeRef) -> Result<Option<Located>> {
         let (engines, id) = (self.hosts.all()?, &runtime.runtime_id);
         let mut asked: FuturesUnordered<_> =
             engines.iter().map(|engine| async move { (engine, has_volume(engine, id).await) }).collect();
         let mut silent = None;
         while let Some((engine, has)) = asked.next().await {
             match has {
-                Ok(true) => return Ok(Some(Held { site: site(engine).await?, home: true })),
+                Ok(true) => return Ok(Some(Located { site: site(engine).await?, home: true })),
                 Ok(false) => {}
                 Err(error) if engine.is_named() => silent = Some(may_be_there(error)),
                 Err(error) => silent = Some(error),
@@ -59,7 +59,7 @@ impl Sites for DockerSites {
         let others = engines.iter().map(|engine| async move { (engine, has_other(engine, id).await) });
         for (engine, has) in join_all(others).await {
             if has? {
-                return Ok(Some(Held { site: site(engine).await?, home: false }));
+                return Ok(Some(Located { site: site(engine).await?, home: false }));
             }
         }
         Ok(None)

@@ -66,7 +66,7 @@ fn unlisted<'a>(of: &'a DockerLifecycle, installation: InstallationId, rest: Res
     let runtimes = rest.runtimes.into_iter().collect();
     match rest.silent {
         Some(error) => all_failed(runtimes, error),
-        None => lifecycle::one_by_one(of, installation, runtimes),
+        None => lifecycle::status_each(of, installation, runtimes),
     }
 }
 

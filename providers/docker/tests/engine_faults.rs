@@ -39,7 +39,7 @@ async fn without_an_engine_every_call_says_so_and_nothing_counts_as_gone() {
             away.lifecycle().status(&stack.runtime()).await.unwrap_err().code,
             ErrorCode::DockerUnavailable
         );
-        assert!(away.inventory().unwrap().list_owned(&fixture.installation).await.is_err());
+        assert!(away.inventory().unwrap().list_installation(&fixture.installation).await.is_err());
     })
     .await;
 }

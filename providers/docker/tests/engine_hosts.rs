@@ -61,7 +61,8 @@ async fn what_keeps_a_fence_is_found_on_its_host_when_nothing_else_is_left_there
         let docker = second.docker().await;
         docker.remove_network(&world::name(&pinned.runtime())).await.unwrap();
         let owned = async || {
-            let inventory = fleet.inventory().unwrap().list_owned(&fixture.installation).await.unwrap();
+            let inventory =
+                fleet.inventory().unwrap().list_installation(&fixture.installation).await.unwrap();
             inventory.into_iter().map(|object| object.kind).collect::<Vec<_>>()
         };
         assert_eq!(owned().await, ["fence"]);
@@ -99,7 +100,10 @@ async fn a_runtime_stays_on_its_host_and_is_neither_gone_nor_doubled_while_that_
         assert_eq!(fleet.lifecycle().status(&runtime).await.unwrap(), RunStatus::Running);
         fleet.lifecycle().suspend(&runtime).await.unwrap();
         fleet.lifecycle().resume(&runtime).await.unwrap();
-        assert_eq!(fleet.inventory().unwrap().list_owned(&fixture.installation).await.unwrap().len(), 3);
+        assert_eq!(
+            fleet.inventory().unwrap().list_installation(&fixture.installation).await.unwrap().len(),
+            3
+        );
 
         // A new runtime goes to one host with all of its objects.
         let mut other = fixture.stack_of(&fleet, &fixture.installation, contracts::RuntimeId::random());

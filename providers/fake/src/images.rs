@@ -16,11 +16,11 @@ pub(crate) struct FakeImages {
 
 #[async_trait]
 impl Images for FakeImages {
-    fn usual(&self) -> Result<String> {
+    fn default_reference(&self) -> Result<String> {
         Ok(self.usual.clone())
     }
 
-    async fn look_up(&self, reference: &str) -> Result<Image> {
+    async fn resolve(&self, reference: &str) -> Result<Image> {
         match self.client.look("look for the image", self.client.cloud().image(reference)).await? {
             Some(digest) => Ok(Image { reference: reference.to_owned(), digest: Some(digest) }),
             None => {

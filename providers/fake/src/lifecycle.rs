@@ -105,7 +105,7 @@ impl Lifecycle for FakeLifecycle {
             });
             Ok(told.collect())
         };
-        lifecycle::by_list(self, installation, runtimes, list)
+        lifecycle::status_from_list(self, installation, runtimes, list)
     }
 
     fn watch(&self, installation: InstallationId) -> Option<Changes<'_>> {
@@ -161,11 +161,11 @@ impl Exec for FakeLifecycle {
 
 #[async_trait]
 impl Inventory for FakeLifecycle {
-    async fn list_owned(&self, installation: &InstallationId) -> Result<Vec<OwnedObject>> {
+    async fn list_installation(&self, installation: &InstallationId) -> Result<Vec<OwnedObject>> {
         self.labelled(LABELS.of_installation(installation)).await
     }
 
-    async fn list_of(&self, runtime: &RuntimeRef) -> Result<Vec<OwnedObject>> {
+    async fn list_runtime(&self, runtime: &RuntimeRef) -> Result<Vec<OwnedObject>> {
         self.labelled(LABELS.of_runtime(runtime)).await
     }
 }

@@ -36,12 +36,12 @@ impl Exec for FlyLifecycle {
 
 #[async_trait]
 impl Images for FlyLifecycle {
-    fn usual(&self) -> Result<String> {
+    fn default_reference(&self) -> Result<String> {
         Ok(self.fly.settings.require("image")?.to_owned())
     }
 
     /// Fly looks when it makes the machine. A reference by digest is exact; a tag is looked up anew with each change.
-    async fn look_up(&self, reference: &str) -> Result<Image> {
+    async fn resolve(&self, reference: &str) -> Result<Image> {
         Ok(Image::named(reference))
     }
 }

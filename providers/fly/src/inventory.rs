@@ -23,7 +23,7 @@ fn home(kind: &str) -> Home {
 
 #[async_trait]
 impl Inventory for FlyLifecycle {
-    async fn list_owned(&self, installation: &InstallationId) -> Result<Vec<OwnedObject>> {
+    async fn list_installation(&self, installation: &InstallationId) -> Result<Vec<OwnedObject>> {
         let client = self.fly.client()?;
         let apps = client.all_apps().await.map_err(|failure| error(failure, "list the apps"))?;
         let mut owners: HashMap<String, RuntimeId> = HashMap::new();
@@ -63,7 +63,7 @@ impl Inventory for FlyLifecycle {
     }
 
     /// Everything of a runtime is in the app of its name.
-    async fn list_of(&self, runtime: &RuntimeRef) -> Result<Vec<OwnedObject>> {
+    async fn list_runtime(&self, runtime: &RuntimeRef) -> Result<Vec<OwnedObject>> {
         let (client, name) = (self.fly.client()?, names::app(&runtime.runtime_id));
         let Some(app) = optional(client.app(&name).await, "read the app")? else { return Ok(Vec::new()) };
         let mut found = Vec::new();

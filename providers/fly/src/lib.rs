@@ -152,7 +152,7 @@ impl Provider for FlyProvider {
         let site = |org: &str| Site { id: org.to_owned(), via: "PILOT_FLY_ORG".to_owned() };
         Some(Arc::new(OneSite {
             kind: "the organisation",
-            way_back: "Name that organisation in PILOT_FLY_ORG, with a token of it, and start Pilot again.",
+            recovery_hint: "Name that organisation in PILOT_FLY_ORG, with a token of it, and start Pilot again.",
             site: self.fly.settings.require("org").map(site),
             inventory: Arc::new(FlyLifecycle { fly: self.fly.clone() }),
         }))

@@ -98,7 +98,7 @@ impl Lifecycle for FlyLifecycle {
     /// One list of the organisation. It is believed where it says that a machine runs: how one has ended is asked of itself.
     fn status_many(&self, installation: InstallationId, runtimes: Vec<RuntimeId>) -> Statuses<'_> {
         if runtimes.len() < WORTH_A_LIST {
-            return lifecycle::one_by_one(self, installation, runtimes);
+            return lifecycle::status_each(self, installation, runtimes);
         }
         let ours = installation.clone();
         let list = async move {
@@ -112,7 +112,7 @@ impl Lifecycle for FlyLifecycle {
             });
             Ok(told.collect())
         };
-        lifecycle::by_list(self, installation, runtimes, list)
+        lifecycle::status_from_list(self, installation, runtimes, list)
     }
 
     async fn endpoint(&self, runtime: &RuntimeRef) -> Result<Endpoint> {

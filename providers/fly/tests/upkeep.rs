@@ -137,6 +137,6 @@ async fn an_app_is_deleted_when_fly_does_not_know_it_any_more() {
     stack.up().await;
     stack.down().await;
     let inventory = stack.provider.inventory().unwrap();
-    assert_eq!(inventory.list_of(&stack.runtime()).await.unwrap(), []);
+    assert_eq!(inventory.list_runtime(&stack.runtime()).await.unwrap(), []);
     stack.up().await;
 }

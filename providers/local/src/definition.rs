@@ -2,7 +2,7 @@
 //! Paths of this machine's programs stay out; they come from the configuration at each start.
 
 use contracts::{ErrorCode, InstallationId, RuntimeId};
-use provider_api::{Late, ProviderError, Result, RuntimeRef};
+use provider_api::{ProviderError, Result, RuntimeRef, Stale};
 use provider_kit::inputs::Git;
 use serde::{Deserialize, Serialize};
 
@@ -62,7 +62,7 @@ impl Definition {
         match Self::load(layout, runtime)? {
             Some(newer) if newer.generation > generation => {
                 let process = ("process", runtime.as_str());
-                Err(ProviderError::fenced(Late::Generation, process, generation, newer.generation))
+                Err(ProviderError::fenced(Stale::Generation, process, generation, newer.generation))
             }
             _ => Ok(()),
         }

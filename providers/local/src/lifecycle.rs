@@ -58,14 +58,14 @@ impl Logs for LocalLifecycle {
 
 #[async_trait]
 impl Inventory for LocalLifecycle {
-    async fn list_owned(&self, installation: &InstallationId) -> Result<Vec<OwnedObject>> {
+    async fn list_installation(&self, installation: &InstallationId) -> Result<Vec<OwnedObject>> {
         let installation = installation.clone();
         self.host
             .run(move |host| list(host, &installation, &host.layout.owned(&installation)?, |_| true))
             .await
     }
 
-    async fn list_of(&self, runtime: &RuntimeRef) -> Result<Vec<OwnedObject>> {
+    async fn list_runtime(&self, runtime: &RuntimeRef) -> Result<Vec<OwnedObject>> {
         let runtime = runtime.clone();
         self.host
             .run(move |host| {

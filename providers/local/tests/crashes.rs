@@ -48,7 +48,7 @@ fn order(verb: &str, world_order: &str, stack: &Stack, ready: &std::path::Path) 
 
 async fn nothing_is_left(fixture: &Fixture, stack: &Stack, moment: Duration) {
     let runtime = stack.runtime();
-    let owned = fixture.provider.inventory().unwrap().list_owned(&fixture.installation).await.unwrap();
+    let owned = fixture.provider.inventory().unwrap().list_installation(&fixture.installation).await.unwrap();
     assert_eq!(owned, [], "killed after {moment:?}");
     assert_eq!(fixture.backdoor.objects(&runtime).await, Vec::<String>::new(), "killed after {moment:?}");
     assert_eq!(labelled(&runtime.installation, None), [], "killed after {moment:?}");

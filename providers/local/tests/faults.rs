@@ -187,7 +187,8 @@ async fn a_port_that_was_taken_while_the_instance_was_stopped_is_replaced() {
         assert_ne!(lifecycle.endpoint(&runtime).await.unwrap(), before);
         assert_eq!(lifecycle.status(&runtime).await.unwrap(), RunStatus::Running);
         drop(taken);
-        let owned = fixture.provider.inventory().unwrap().list_owned(&fixture.installation).await.unwrap();
+        let owned =
+            fixture.provider.inventory().unwrap().list_installation(&fixture.installation).await.unwrap();
         assert_eq!(owned.iter().filter(|object| object.kind == "port").count(), 2);
     })
     .await;

@@ -28,18 +28,18 @@ pub enum Outcome {
 
 /// By which number a call is too late.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Late {
+pub enum Stale {
     /// Of the spec: it was changed since.
     Generation,
     /// Of the operation: another program has taken it over, or begun the next.
     Fence,
 }
 
-impl std::fmt::Display for Late {
+impl std::fmt::Display for Stale {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Late::Generation => "generation",
-            Late::Fence => "fence",
+            Stale::Generation => "generation",
+            Stale::Fence => "fence",
         })
     }
 }
@@ -81,7 +81,7 @@ impl ProviderError {
     }
 
     /// Another program owns the object now: it has seen a higher number of this kind than the call has.
-    pub fn fenced(late: Late, (kind, name): (&str, &str), ours: u64, theirs: u64) -> Self {
+    pub fn fenced(late: Stale, (kind, name): (&str, &str), ours: u64, theirs: u64) -> Self {
         let message = format!(
             "the {kind} {name} was left alone: this call has the {late} {ours}, and the {late} {theirs} was there before"
         );

@@ -17,14 +17,14 @@
 //!
 //! A fence is in no schema, input, output or difference: a take-over alone changes no resource and is no drift.
 
-use crate::error::{Late, ProviderError, Result};
+use crate::error::{ProviderError, Result, Stale};
 
 /// Passes unless `seen`, the highest fence that is kept for the runtime, is higher than this write's. `object`,
 /// its kind and name, is for the words of the refusal. The module keeps the write's own fence when that is higher.
 pub fn pass(fence: Option<u64>, seen: Option<u64>, object: (&str, &str)) -> Result<()> {
     match (fence, seen) {
         (Some(ours), Some(theirs)) if ours < theirs => {
-            Err(ProviderError::fenced(Late::Fence, object, ours, theirs))
+            Err(ProviderError::fenced(Stale::Fence, object, ours, theirs))
         }
         _ => Ok(()),
     }

@@ -32,7 +32,7 @@ pub mod snapshots;
 pub use captured::Captured;
 pub use check::differences;
 pub use declare::{Declaration, Declared, Expr};
-pub use error::{Late, Outcome, ProviderError, Result};
+pub use error::{Outcome, ProviderError, Result, Stale};
 pub use lifecycle::{
     Changes, Exec, Executed, Home, Images, Inventory, Lifecycle, Logs, OwnedObject, RunStatus, RuntimeRef,
     Statuses,
@@ -44,5 +44,5 @@ pub use resource::{
 };
 pub use schema::{EnumType, ObjectType, Property, PropertyType, ResourceSchema};
 pub use settings::{Setting, SettingProblem, Settings};
-pub use site::{Held, OneSite, Site, Sites};
+pub use site::{Located, OneSite, Site, Sites};
 pub use snapshots::{Copied, Snapshot, Snapshots, Source, Take, Told, no_snapshot};

@@ -112,9 +112,9 @@ pub trait Lifecycle: Send + Sync {
 
     /// The same for many of one installation, for who looks at all of them again and again. Each is told of once, in any order,
     /// as soon as something is known of it: what does not answer keeps nobody else waiting. Each answer is what `status`
-    /// would give, so what a list does not have, or says in other words, is asked for by itself: [`one_by_one`].
+    /// would give, so what a list does not have, or says in other words, is asked for by itself: [`status_each`].
     fn status_many(&self, installation: InstallationId, runtimes: Vec<RuntimeId>) -> Statuses<'_> {
-        one_by_one(self, installation, runtimes)
+        status_each(self, installation, runtimes)
     }
 
     /// Runtimes of an installation whose run-state may have changed, told as soon as it has, to who would otherwise look again
@@ -140,7 +140,7 @@ pub type Changes<'a> = BoxStream<'a, Result<RuntimeId>>;
 const AT_ONCE: usize = 32;
 
 /// Asks for each by itself.
-pub fn one_by_one<L: Lifecycle + ?Sized>(
+pub fn status_each<L: Lifecycle + ?Sized>(
     lifecycle: &L,
     installation: InstallationId,
     runtimes: Vec<RuntimeId>,
@@ -154,7 +154,7 @@ pub fn one_by_one<L: Lifecycle + ?Sized>(
 
 /// Believes what one list says; what that does not have is asked for by itself. Where there is no list, its error is the
 /// answer for all.
-pub fn by_list<'a, L: Lifecycle + ?Sized>(
+pub fn status_from_list<'a, L: Lifecycle + ?Sized>(
     lifecycle: &'a L,
     installation: InstallationId,
     mut runtimes: Vec<RuntimeId>,
@@ -167,7 +167,7 @@ pub fn by_list<'a, L: Lifecycle + ?Sized>(
         };
         let mut known = Vec::new();
         runtimes.retain(|id| listed.remove(id).map(|status| known.push((id.clone(), Ok(status)))).is_none());
-        stream::iter(known).chain(one_by_one(lifecycle, installation, runtimes)).boxed()
+        stream::iter(known).chain(status_each(lifecycle, installation, runtimes)).boxed()
     };
     stream::once(told).flatten().boxed()
 }
@@ -210,11 +210,11 @@ pub trait Exec: Send + Sync {
 #[async_trait]
 pub trait Images: Send + Sync {
     /// What a runtime is made from when nobody names an image. An error when the operator has not said.
-    fn usual(&self) -> Result<String>;
+    fn default_reference(&self) -> Result<String>;
 
     /// What `reference` means now, so that a runtime keeps it when the reference means something else later. `image_missing`
     /// when there is no such image. Where the provider cannot look, the reference stands for itself.
-    async fn look_up(&self, reference: &str) -> Result<Image>;
+    async fn resolve(&self, reference: &str) -> Result<Image>;
 }
 
 /// An external object that carries an installation's labels.
@@ -258,12 +258,12 @@ pub enum Home {
 pub trait Inventory: Send + Sync {
     /// Everything outside that is this installation's, found by labels and not by memory: the witness
     /// that a delete left nothing.
-    async fn list_owned(&self, installation: &InstallationId) -> Result<Vec<OwnedObject>>;
+    async fn list_installation(&self, installation: &InstallationId) -> Result<Vec<OwnedObject>>;
 
-    /// The same for one runtime: exactly what [`Inventory::list_owned`] has of it. Worth an own way where the vendor can be
+    /// The same for one runtime: exactly what [`Inventory::list_installation`] has of it. Worth an own way where the vendor can be
     /// asked for less than everything; a fence says nothing here.
-    async fn list_of(&self, runtime: &RuntimeRef) -> Result<Vec<OwnedObject>> {
-        let owned = self.list_owned(&runtime.installation).await?;
+    async fn list_runtime(&self, runtime: &RuntimeRef) -> Result<Vec<OwnedObject>> {
+        let owned = self.list_installation(&runtime.installation).await?;
         Ok(owned.into_iter().filter(|object| object.runtime_id == runtime.runtime_id).collect())
     }
 }

@@ -50,7 +50,7 @@ pub struct RuntimeSpec {
     pub size: String,
     /// One of [`Description::regions`]; `None` when there are none.
     pub region: Option<String>,
-    /// What [`Images::look_up`] has given, as [`Image::exact`] has it; `None` for what instances are usually made from, and
+    /// What [`Images::resolve`] has given, as [`Image::exact`] has it; `None` for what instances are usually made from, and
     /// where runtimes have no images of their own.
     ///
     /// [`Image::exact`]: contracts::workspace::Image::exact

@@ -40,7 +40,7 @@ impl std::fmt::Display for Site {
 
 /// What was found of a runtime.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held {
+pub struct Located {
     /// Where.
     pub site: Site,
     /// The home is there: no other place can be the runtime's.
@@ -54,14 +54,14 @@ pub trait Sites: Send + Sync {
     fn kind(&self) -> &'static str;
 
     /// How an operator leads the module back to one, as a sentence.
-    fn way_back(&self) -> String;
+    fn recovery_hint(&self) -> String;
 
     /// Each place that the settings lead to, asked now, as soon as it answers; one that does not is an error among the others.
     fn all(&self) -> BoxStream<'_, Result<Site>>;
 
     /// Where something of the runtime is, found by its labels; the home decides. `None` when it is at none of the places
     /// surely: one that does not answer and may have it is an error.
-    async fn holding(&self, runtime: &RuntimeRef) -> Result<Option<Held>>;
+    async fn locate(&self, runtime: &RuntimeRef) -> Result<Option<Located>>;
 }
 
 /// Passes where every place is reached at which the runtime may be: what is not seen then is gone. Gives the one at which it is
@@ -73,9 +73,9 @@ pub async fn must_be_reached(
     runtime: &RuntimeRef,
     known: &[Site],
 ) -> Result<Option<Site>> {
-    let says = |held: Held| Some(held.site).filter(|site| !site.id.is_empty());
+    let says = |held: Located| Some(held.site).filter(|site| !site.id.is_empty());
     if known.is_empty() {
-        return Ok(sites.holding(runtime).await?.and_then(says));
+        return Ok(sites.locate(runtime).await?.and_then(says));
     }
     let mut missing: BTreeSet<&str> = known.iter().map(|site| site.id.as_str()).collect();
     let (mut answered, mut silent) = (Vec::new(), None);
@@ -97,7 +97,7 @@ pub async fn must_be_reached(
     if let Some(error) = silent {
         return Err(error);
     }
-    match sites.holding(runtime).await? {
+    match sites.locate(runtime).await? {
         // A place that does not say who it is changes nothing of what is known.
         Some(held) if held.home => Ok(says(held)),
         // At one of those that it may be at, as far as it has got.
@@ -121,8 +121,8 @@ pub async fn all(sites: &dyn Sites) -> Result<Vec<Site>> {
 pub struct OneSite {
     /// As [`Sites::kind`].
     pub kind: &'static str,
-    /// As [`Sites::way_back`].
-    pub way_back: &'static str,
+    /// As [`Sites::recovery_hint`].
+    pub recovery_hint: &'static str,
     /// What the settings say, or why they say nothing.
     pub site: Result<Site>,
     /// The module's.
@@ -135,8 +135,8 @@ impl Sites for OneSite {
         self.kind
     }
 
-    fn way_back(&self) -> String {
-        self.way_back.to_owned()
+    fn recovery_hint(&self) -> String {
+        self.recovery_hint.to_owned()
     }
 
     fn all(&self) -> BoxStream<'_, Result<Site>> {
@@ -144,10 +144,11 @@ impl Sites for OneSite {
     }
 
     /// A list that cannot be had proves nothing: it may be another account that is asked.
-    async fn holding(&self, runtime: &RuntimeRef) -> Result<Option<Held>> {
-        let (site, owned) = (self.site.clone()?, self.inventory.list_of(runtime).await.unwrap_or_default());
+    async fn locate(&self, runtime: &RuntimeRef) -> Result<Option<Located>> {
+        let (site, owned) =
+            (self.site.clone()?, self.inventory.list_runtime(runtime).await.unwrap_or_default());
         let home = owned.iter().any(OwnedObject::is_home);
-        Ok(Some(Held { site, home }).filter(|_| !owned.is_empty()))
+        Ok(Some(Located { site, home }).filter(|_| !owned.is_empty()))
     }
 }
 
@@ -169,7 +170,7 @@ fn elsewhere(sites: &dyn Sites, runtime: &RuntimeRef, missing: &[&Site], answere
     ProviderError::new(ErrorCode::RuntimeElsewhere, message).with_action(format!(
         "{} If that place is gone for good, `pilot ws rm --forget NAME` releases the workspace, and touches nothing \
          there.",
-        sites.way_back()
+        sites.recovery_hint()
     ))
 }
 

@@ -99,12 +99,12 @@ struct FlawedInventory {
 
 #[async_trait]
 impl Inventory for FlawedInventory {
-    async fn list_owned(&self, installation: &InstallationId) -> Result<Vec<OwnedObject>> {
-        self.inner.list_owned(installation).await
+    async fn list_installation(&self, installation: &InstallationId) -> Result<Vec<OwnedObject>> {
+        self.inner.list_installation(installation).await
     }
 
-    async fn list_of(&self, runtime: &RuntimeRef) -> Result<Vec<OwnedObject>> {
-        let mut owned = self.list_owned(&runtime.installation).await?;
+    async fn list_runtime(&self, runtime: &RuntimeRef) -> Result<Vec<OwnedObject>> {
+        let mut owned = self.list_installation(&runtime.installation).await?;
         owned
             .retain(|object| self.flaw == Flaw::ListsAllAsOnesOwn || object.runtime_id == runtime.runtime_id);
         if self.flaw == Flaw::ListsWhatIsLeftAsTheHome {

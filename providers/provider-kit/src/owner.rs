@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use contracts::InstallationId;
-use provider_api::{Late, ProviderError, Result, RuntimeRef, fence};
+use provider_api::{ProviderError, Result, RuntimeRef, Stale, fence};
 
 use crate::inputs::Owned;
 
@@ -142,7 +142,7 @@ impl Object<'_> {
     /// Passes unless it has seen a newer generation. Equal ones pass: a call that is repeated is no late one.
     pub fn must_be_newest(self, ours: u64, theirs: u64) -> Result<()> {
         match theirs > ours {
-            true => Err(ProviderError::fenced(Late::Generation, (self.kind, self.name), ours, theirs)),
+            true => Err(ProviderError::fenced(Stale::Generation, (self.kind, self.name), ours, theirs)),
             false => Ok(()),
         }
     }

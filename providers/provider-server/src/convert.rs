@@ -9,9 +9,9 @@ use provider_api::{Properties, Property, PropertyType, ResourceSchema};
 
 /// Properties as they came, with their marks.
 #[derive(Debug, Clone, Default)]
-pub struct Marked(BTreeMap<String, Value>);
+pub struct WireProperties(BTreeMap<String, Value>);
 
-impl Marked {
+impl WireProperties {
     pub fn read(object: Option<&Struct>) -> Self {
         Self(from_struct(object))
     }
@@ -57,7 +57,7 @@ impl Marked {
     }
 
     /// The outputs of a previewed update: what was there, with the new inputs for the old.
-    pub fn previewed_over(&self, old_outputs: &Marked, schema: &ResourceSchema) -> Struct {
+    pub fn previewed_over(&self, old_outputs: &WireProperties, schema: &ResourceSchema) -> Struct {
         let mut outputs = old_outputs.0.clone();
         outputs.retain(|name, _| !schema.inputs.iter().any(|input| input.name == name));
         outputs.extend(self.0.clone());
@@ -119,8 +119,8 @@ mod tests {
         }
     }
 
-    fn marked(properties: &[(&str, Value)]) -> Marked {
-        Marked(properties.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect())
+    fn marked(properties: &[(&str, Value)]) -> WireProperties {
+        WireProperties(properties.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect())
     }
 
     #[test]

@@ -8,7 +8,7 @@ use provider_api::{Outcome, ProviderError, ResourceSchema};
 use pulumi_gestalt_proto::pulumi::pulumirpc as rpc;
 use tonic::{Code, Status};
 
-use crate::convert::Marked;
+use crate::convert::WireProperties;
 
 /// `google.rpc.Status`, the only form in which the engine reads details.
 #[derive(Clone, PartialEq, Message)]
@@ -23,7 +23,7 @@ struct RpcStatus {
 
 /// Unknown, Internal and DataLoss make the engine keep the resource as pending; any other code means
 /// that nothing happened.
-pub fn status(error: &ProviderError, inputs: &Marked, schema: &ResourceSchema) -> Status {
+pub fn status(error: &ProviderError, inputs: &WireProperties, schema: &ResourceSchema) -> Status {
     let message = match &error.action {
         Some(action) => format!("{}: {} -> {action}", error.code, error.message),
         None => format!("{}: {}", error.code, error.message),

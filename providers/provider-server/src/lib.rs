@@ -7,6 +7,7 @@ pub mod calls;
 pub mod registry;
 pub mod server;
 
+mod authority;
 mod config;
 mod configured;
 mod convert;
@@ -14,14 +15,13 @@ mod detached;
 mod failure;
 mod fences;
 mod lookup;
-mod right;
+mod ownership;
 mod rpc;
 mod schema;
-mod whose;
 
+pub use authority::{Authority, Expiry};
 pub use fences::Fenced;
 pub use registry::Registry;
-pub use right::{Right, Until};
 pub use server::{Server, run_plugin};
 
 /// The package name in every resource type.

@@ -8,8 +8,8 @@ use contracts::workspace::ProviderCapabilities;
 use provider_api::{Description, Provider, Resource, ResourceSchema, Site, Sites};
 use tonic::Status;
 
+use crate::ownership::Guard;
 use crate::schema::package_schema;
-use crate::whose::Guard;
 
 /// Makes the modules anew with other settings: from variable to value. What is not named stays.
 pub type Rebuild = dyn Fn(&BTreeMap<String, String>) -> Result<Registry, Problem> + Send + Sync;

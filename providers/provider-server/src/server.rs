@@ -12,10 +12,10 @@ use tokio::task::JoinHandle;
 use tonic::transport::server::TcpIncoming;
 
 use crate::Registry;
+use crate::authority::Authority;
 use crate::detached::Detached;
 use crate::failure::Failures;
 use crate::fences::{Fenced, Fences};
-use crate::right::Right;
 use crate::rpc::Service;
 
 /// The engine's own limit.
@@ -67,10 +67,10 @@ impl Server {
         self.failures.take(urn)
     }
 
-    /// For the time of one operation of an engine: what it asks of the modules for this stack is asked by this right. Stacks
+    /// For the time of one operation of an engine: what it asks of the modules for this stack is asked by this authority. Stacks
     /// of which nothing is said have no fence and no end.
-    pub fn fenced(&self, stack: &str, right: Right) -> Fenced {
-        self.fences.say(stack, right)
+    pub fn fenced(&self, stack: &str, authority: Authority) -> Fenced {
+        self.fences.begin(stack, authority)
     }
 
     /// Waits until nothing is under way for this stack: an engine that was killed leaves work behind.

@@ -10,7 +10,7 @@ use provider_api::{
     CreateRequest, Created, DeleteRequest, Properties, ReadRequest, ReadState, Resource, ResourceSchema,
     Result, UpdateRequest,
 };
-use provider_server::{Registry, Right, Server, Until};
+use provider_server::{Authority, Expiry, Registry, Server};
 use pulumi_gestalt_proto::pulumi::pulumirpc as rpc;
 use rpc::resource_provider_client::ResourceProviderClient;
 
@@ -69,11 +69,11 @@ async fn every_write_has_the_fence_that_was_said_of_its_stack() {
         std::mem::take(&mut *ear.0.lock().unwrap())
     };
     assert_eq!(heard("rt-1").await, [None; 3], "nothing was said");
-    let operation = server.fenced("rt-1", Right { fence: Some(7), until: None });
+    let operation = server.fenced("rt-1", Authority { fence: Some(7), expiry: None });
     assert_eq!(heard("rt-1").await, [Some(7); 3]);
     assert_eq!(heard("rt-2").await, [None; 3], "another stack");
     drop(operation);
-    let _next = server.fenced("rt-1", Right { fence: Some(8), until: None });
+    let _next = server.fenced("rt-1", Authority { fence: Some(8), expiry: None });
     assert_eq!(heard("rt-1").await, [Some(8); 3]);
 }
 
@@ -84,8 +84,8 @@ async fn once_a_right_is_over_nothing_is_changed_until_it_holds_again() {
     let address = format!("http://127.0.0.1:{}", server.port());
     let mut engine = ResourceProviderClient::connect(address).await.unwrap();
     let urn = "urn:pulumi:shared-ear::pilot::pilot:ear:Ear::ear".to_owned();
-    let until = Until::after(Duration::ZERO);
-    let _operation = server.fenced("shared-ear", Right { fence: None, until: Some(until.clone()) });
+    let expiry = Expiry::after(Duration::ZERO);
+    let _operation = server.fenced("shared-ear", Authority { fence: None, expiry: Some(expiry.clone()) });
     let create = || rpc::CreateRequest { urn: urn.clone(), ..Default::default() };
     let delete = || rpc::DeleteRequest { urn: urn.clone(), ..Default::default() };
     let refused = [engine.create(create()).await.err(), engine.delete(delete()).await.err()];
@@ -95,7 +95,7 @@ async fn once_a_right_is_over_nothing_is_changed_until_it_holds_again() {
     let read = rpc::ReadRequest { id: "ear".to_owned(), urn: urn.clone(), ..Default::default() };
     assert!(engine.read(read).await.is_ok(), "looking changes nothing");
     assert!(ear.0.lock().unwrap().is_empty());
-    until.put_off(&Until::ever());
+    expiry.put_off(&Expiry::ever());
     engine.create(create()).await.unwrap();
     assert_eq!(ear.0.lock().unwrap().len(), 1);
 }

@@ -22,7 +22,7 @@ use crate::{boot, fence, generation, logs, names, network, snapshots};
 
 const ATTEMPTS: u32 = 5;
 /// What a container gets to end by itself before it is removed.
-const FAREWELL: Duration = Duration::from_secs(5);
+const STOP_GRACE: Duration = Duration::from_secs(5);
 /// What the engine gets for a stop besides that.
 const STOP: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(50);
@@ -268,7 +268,7 @@ impl<'a> Machine<'a> {
     /// Removes it with its anonymous volumes; the home is a named one and stays. Returns when it is gone.
     pub async fn remove(&self) -> Result<()> {
         let Some(found) = self.find().await? else { return Ok(()) };
-        self.stop(FAREWELL).await?;
+        self.stop(STOP_GRACE).await?;
         let id = self.id(&found);
         // A conflict is a removal that is already under way.
         let deadline = Instant::now() + self.engine.timing.removal;

@@ -21,7 +21,7 @@ use crate::{container, logs};
 
 const ATTEMPTS: u32 = 5;
 /// What it gets to end by itself: Pilot lets running operations come to an end.
-const FAREWELL: Duration = Duration::from_secs(30);
+const STOP_GRACE: Duration = Duration::from_secs(30);
 const REMOVAL: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(100);
 /// So often Docker may start it again before that is a failure.
@@ -159,8 +159,8 @@ impl Daemon<'_> {
     async fn remove(&self, found: &ContainerInspectResponse) -> Result<()> {
         let docker = self.engine.docker().await?;
         if container::status(found) == RunStatus::Running {
-            let limit = FAREWELL + REMOVAL;
-            let options = StopContainerOptionsBuilder::default().t(FAREWELL.as_secs() as i32).build();
+            let limit = STOP_GRACE + REMOVAL;
+            let options = StopContainerOptionsBuilder::default().t(STOP_GRACE.as_secs() as i32).build();
             let patient = docker.clone().with_timeout(limit);
             let stop = patient.stop_container(id(found), Some(options));
             Failure::optional(within(limit, "stop the service", stop).await)?;

@@ -61,7 +61,7 @@ pub async fn a_home_that_was_removed_is_not_listed_as_one(fixture: &Fixture) {
     let (runtime, lifecycle) = (stack.runtime(), fixture.provider.lifecycle());
     lifecycle.start(&runtime).await.unwrap();
     let inventory = fixture.provider.inventory().expect("an inventory: the witness of what is left");
-    let has_home = async || inventory.list_of(&runtime).await.unwrap().iter().any(OwnedObject::is_home);
+    let has_home = async || inventory.list_runtime(&runtime).await.unwrap().iter().any(OwnedObject::is_home);
     assert!(has_home().await);
     for name in stack.names().iter().rev().filter(|name| !is_needed_by_the_home(&stack, name)) {
         fixture.backdoor.remove(&runtime, name).await;
@@ -122,12 +122,12 @@ async fn other_image(fixture: &Fixture) -> String {
     let reference =
         fixture.other_image.as_deref().expect("a fixture of a provider with images has a second one");
     let images = fixture.provider.images().expect("it has images");
-    images.look_up(reference).await.expect("the image is there").exact().to_owned()
+    images.resolve(reference).await.expect("the image is there").exact().to_owned()
 }
 
 pub async fn what_an_image_is_called_is_looked_up_and_declared(fixture: &Fixture) {
     let images = fixture.provider.images().expect("it has images");
-    let usual = images.look_up(&images.usual().unwrap()).await.unwrap();
+    let usual = images.resolve(&images.default_reference().unwrap()).await.unwrap();
     let other = other_image(fixture).await;
     assert_ne!(usual.exact(), other);
     let of = |image: Option<&str>| {
@@ -141,9 +141,9 @@ pub async fn what_an_image_is_called_is_looked_up_and_declared(fixture: &Fixture
     assert_eq!((of(Some(&other)), of(Some(usual.exact())), of(None)), (true, false, false));
     // Who can tell what a name means can tell that it means nothing.
     if usual.digest.is_some() {
-        let exact = images.look_up(usual.exact()).await.unwrap();
+        let exact = images.resolve(usual.exact()).await.unwrap();
         assert_eq!(exact.exact(), usual.exact(), "what is exact stays so");
-        let error = images.look_up("pilot-no-such-image:0").await.unwrap_err();
+        let error = images.resolve("pilot-no-such-image:0").await.unwrap_err();
         assert_eq!(error.code, ErrorCode::ImageMissing, "{error}");
     }
 }

@@ -68,7 +68,7 @@ pub async fn a_command_that_does_not_end_is_given_up(fixture: &Fixture) {
 pub async fn a_place_says_the_same_of_itself_to_everybody_and_has_what_is_made(fixture: &Fixture) {
     let (sites, others) = (fixture.provider.sites().expect("sites"), fixture.second.sites().expect("sites"));
     says_something("its places", sites.kind());
-    assert!(sites.way_back().ends_with('.'), "{:?} is a sentence", sites.way_back());
+    assert!(sites.recovery_hint().ends_with('.'), "{:?} is a sentence", sites.recovery_hint());
     let ids = async |sites: &dyn Sites| {
         let all = site::all(sites).await.expect("every place answers");
         all.into_iter().map(|site| site.id).collect::<BTreeSet<_>>()
@@ -77,9 +77,9 @@ pub async fn a_place_says_the_same_of_itself_to_everybody_and_has_what_is_made(f
     assert!(!all.is_empty(), "a place says who it is");
     assert_eq!((ids(sites.as_ref()).await, ids(others.as_ref()).await), (all.clone(), all.clone()));
     let mut stack = fixture.stack();
-    assert_eq!(sites.holding(&stack.runtime()).await.unwrap(), None, "nothing is made yet");
+    assert_eq!(sites.locate(&stack.runtime()).await.unwrap(), None, "nothing is made yet");
     stack.up().await;
-    let held = sites.holding(&stack.runtime()).await.unwrap().expect("what was made is there");
+    let held = sites.locate(&stack.runtime()).await.unwrap().expect("what was made is there");
     assert!(all.contains(&held.site.id), "{held:?} is none of {all:?}");
     assert_eq!(held.home, fixture.provider.describe().persistent_home, "{held:?}");
 }

@@ -165,8 +165,8 @@ pub async fn what_cannot_be_reached_is_never_read_as_gone(fixture: &Fixture) {
     fails("a stop", lifecycle.stop(&runtime, GRACE)).await;
     fails("a start", lifecycle.start(&runtime)).await;
     let inventory = fixture.provider.inventory().expect("an inventory");
-    fails("the inventory", inventory.list_owned(&fixture.installation)).await;
-    fails("the inventory of one", inventory.list_of(&runtime)).await;
+    fails("the inventory", inventory.list_installation(&fixture.installation)).await;
+    fails("the inventory of one", inventory.list_runtime(&runtime)).await;
     for name in stack.names().iter().rev() {
         fails(&format!("a read of {name}"), stack.read(name)).await;
         fails(&format!("an import of {name}"), stack.import(name)).await;

@@ -176,7 +176,7 @@ impl Fixture {
     /// What the provider itself lists of the installation.
     pub async fn owned(&self) -> Vec<OwnedObject> {
         let inventory = self.provider.inventory().expect("an inventory: the witness of what is left");
-        inventory.list_owned(&self.installation).await.unwrap()
+        inventory.list_installation(&self.installation).await.unwrap()
     }
 }
 

@@ -55,7 +55,7 @@ pub async fn the_objects_of_another_installation_are_never_touched(fixture: &Fix
         refused("its snapshots", snapshots.list(&theirs.runtime()).await, foreign);
     }
     let inventory = fixture.second.inventory().expect("an inventory");
-    assert_eq!(inventory.list_owned(&theirs.spec.installation).await.unwrap(), []);
+    assert_eq!(inventory.list_installation(&theirs.spec.installation).await.unwrap(), []);
 
     assert_eq!(fixture.backdoor.objects(&runtime).await, objects);
     assert!(fixture.backdoor.runs(&runtime).await);
@@ -67,7 +67,7 @@ pub async fn what_one_runtime_owns_is_what_the_installation_owns_of_it(fixture: 
     other.up().await;
     let inventory = fixture.second.inventory().expect("an inventory");
     let of = async |runtime: &RuntimeRef| {
-        let mut owned = inventory.list_of(runtime).await.unwrap();
+        let mut owned = inventory.list_runtime(runtime).await.unwrap();
         owned.sort();
         owned
     };

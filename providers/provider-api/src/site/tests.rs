@@ -22,7 +22,7 @@ impl Sites for World {
         "the engine"
     }
 
-    fn way_back(&self) -> String {
+    fn recovery_hint(&self) -> String {
         "Choose it.".to_owned()
     }
 
@@ -34,8 +34,8 @@ impl Sites for World {
         stream::iter(self.reached.iter().map(answer).collect::<Vec<_>>()).boxed()
     }
 
-    async fn holding(&self, _: &RuntimeRef) -> Result<Option<Held>> {
-        Ok(self.holds.map(|(id, home)| Held { site: site(id), home }))
+    async fn locate(&self, _: &RuntimeRef) -> Result<Option<Located>> {
+        Ok(self.holds.map(|(id, home)| Located { site: site(id), home }))
     }
 }
 

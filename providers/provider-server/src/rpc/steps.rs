@@ -8,9 +8,9 @@ use tracing::Instrument as _;
 
 use super::*;
 use crate::calls::Call;
-use crate::convert::Marked;
+use crate::convert::WireProperties;
 use crate::failure;
-use crate::whose::must_be_of;
+use crate::ownership::must_be_of;
 
 impl Service {
     pub(super) fn check_step(
@@ -19,7 +19,7 @@ impl Service {
         request: rpc::CheckRequest,
     ) -> Result<rpc::CheckResponse, Status> {
         let of = registry.get(&request.r#type, &request.urn)?;
-        let inputs = Marked::read(request.news.as_ref()).normalized(&of.schema);
+        let inputs = WireProperties::read(request.news.as_ref()).normalized(&of.schema);
         let unknown = inputs.unknown();
         let mut found = of.resource.check(&inputs.plain());
         found.retain(|failure| !unknown.contains(&failure.property));
@@ -32,13 +32,13 @@ impl Service {
         request: rpc::DiffRequest,
     ) -> Result<rpc::DiffResponse, Status> {
         let of = registry.get(&request.r#type, &request.urn)?;
-        let news = Marked::read(request.news.as_ref());
-        let old_inputs = Marked::read(request.old_inputs.as_ref()).plain();
+        let news = WireProperties::read(request.news.as_ref());
+        let old_inputs = WireProperties::read(request.old_inputs.as_ref()).plain();
         let new_inputs = news.plain();
         let mut diff = of.resource.diff(&DiffRequest {
             id: request.id,
             old_inputs: old_inputs.clone(),
-            old_outputs: Marked::read(request.olds.as_ref()).plain(),
+            old_outputs: WireProperties::read(request.olds.as_ref()).plain(),
             new_inputs: new_inputs.clone(),
         });
         let unknown = news.unknown();
@@ -81,7 +81,7 @@ impl Service {
         request: rpc::CreateRequest,
     ) -> Result<rpc::CreateResponse, Status> {
         let of = registry.get(&request.r#type, &request.urn)?;
-        let inputs = Marked::read(request.properties.as_ref());
+        let inputs = WireProperties::read(request.properties.as_ref());
         if request.preview {
             let properties = Some(inputs.previewed(&of.schema));
             return Ok(rpc::CreateResponse { properties, ..Default::default() });
@@ -107,8 +107,8 @@ impl Service {
         request: rpc::ReadRequest,
     ) -> Result<rpc::ReadResponse, Status> {
         let of = registry.get(&request.r#type, &request.urn)?;
-        let inputs = Marked::read(request.inputs.as_ref());
-        let outputs = Marked::read(request.properties.as_ref()).plain();
+        let inputs = WireProperties::read(request.inputs.as_ref());
+        let outputs = WireProperties::read(request.properties.as_ref()).plain();
         let read = ReadRequest { id: request.id, inputs: inputs.plain(), outputs };
         let guard = registry.guard(&of);
         let work = async move {
@@ -134,8 +134,8 @@ impl Service {
         request: rpc::UpdateRequest,
     ) -> Result<rpc::UpdateResponse, Status> {
         let of = registry.get(&request.r#type, &request.urn)?;
-        let inputs = Marked::read(request.news.as_ref());
-        let olds = Marked::read(request.olds.as_ref());
+        let inputs = WireProperties::read(request.news.as_ref());
+        let olds = WireProperties::read(request.olds.as_ref());
         if request.preview {
             let properties = Some(inputs.previewed_over(&olds, &of.schema));
             return Ok(rpc::UpdateResponse { properties, refresh_before_update: false });
@@ -143,7 +143,7 @@ impl Service {
         let update = UpdateRequest {
             id: request.id,
             urn: request.urn.clone(),
-            old_inputs: Marked::read(request.old_inputs.as_ref()).plain(),
+            old_inputs: WireProperties::read(request.old_inputs.as_ref()).plain(),
             old_outputs: olds.plain(),
             new_inputs: inputs.plain(),
             fence: self.fences.of(&request.urn),
@@ -167,12 +167,12 @@ impl Service {
         request: rpc::DeleteRequest,
     ) -> Result<(), Status> {
         let of = registry.get(&request.r#type, &request.urn)?;
-        let inputs = Marked::read(request.old_inputs.as_ref());
+        let inputs = WireProperties::read(request.old_inputs.as_ref());
         let delete = DeleteRequest {
             id: request.id,
             urn: request.urn.clone(),
             inputs: inputs.plain(),
-            outputs: Marked::read(request.properties.as_ref()).plain(),
+            outputs: WireProperties::read(request.properties.as_ref()).plain(),
             fence: self.fences.of(&request.urn),
         };
         let guard = registry.guard(&of);
@@ -219,7 +219,7 @@ impl Service {
         &self,
         urn: &str,
         result: Result<T, ProviderError>,
-        inputs: &Marked,
+        inputs: &WireProperties,
         schema: &ResourceSchema,
     ) -> Result<T, Status> {
         self.failures.note(urn, &result);

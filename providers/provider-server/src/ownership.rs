@@ -82,7 +82,7 @@ mod tests {
             "the engine"
         }
 
-        fn way_back(&self) -> String {
+        fn recovery_hint(&self) -> String {
             "Choose it.".to_owned()
         }
 
@@ -90,7 +90,7 @@ mod tests {
             Box::pin(futures_util::stream::iter([Ok(site(self.0))]))
         }
 
-        async fn holding(&self, _: &RuntimeRef) -> Result<Option<provider_api::Held>> {
+        async fn locate(&self, _: &RuntimeRef) -> Result<Option<provider_api::Located>> {
             Ok(None)
         }
     }

@@ -1,4 +1,4 @@
-//! By what right an operation changes what is outside.
+//! By what authority an operation changes what is outside.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,18 +10,18 @@ use rustix::time::{ClockId, clock_gettime};
 
 /// What whoever lets an engine work on a stack says of the calls that come of it.
 #[derive(Debug, Clone, Default)]
-pub struct Right {
+pub struct Authority {
     /// What the modules are told; see [`provider_api::fence`].
     pub fence: Option<u64>,
     /// Where nothing outside keeps a fence: how long the others stay away. Nothing is changed after that.
-    pub until: Option<Until>,
+    pub expiry: Option<Expiry>,
 }
 
 /// A moment that can be put off. All clones are the same one.
 #[derive(Debug, Clone)]
-pub struct Until(Arc<AtomicU64>);
+pub struct Expiry(Arc<AtomicU64>);
 
-impl Until {
+impl Expiry {
     /// In so much time from now.
     pub fn after(time: Duration) -> Self {
         Self(Arc::new(AtomicU64::new(moment(since_boot() + time))))
@@ -43,11 +43,11 @@ impl Until {
     }
 }
 
-impl Right {
+impl Authority {
     /// Passes while it holds.
     pub fn must_hold(&self) -> Result<(), ProviderError> {
-        match &self.until {
-            Some(until) if until.is_over() => {
+        match &self.expiry {
+            Some(expiry) if expiry.is_over() => {
                 let message = "nothing was changed: this operation's lease on what workspaces share is over";
                 Err(ProviderError::new(ErrorCode::Fenced, message)
                     .with_action("Nothing to do: the operation goes on when it has the lease again."))
@@ -74,12 +74,15 @@ mod tests {
 
     #[test]
     fn a_right_ends_with_its_time_unless_that_is_put_off() {
-        let until = Until::after(Duration::ZERO);
-        let right = Right { fence: None, until: Some(until.clone()) };
-        assert_eq!(right.must_hold().unwrap_err().code, ErrorCode::Fenced);
-        until.put_off(&Until::after(Duration::from_secs(60)));
-        assert!(right.must_hold().is_ok());
-        assert!(!Until::ever().is_over());
-        assert!(Right { fence: Some(3), until: None }.must_hold().is_ok(), "others keep a fence outside");
+        let expiry = Expiry::after(Duration::ZERO);
+        let authority = Authority { fence: None, expiry: Some(expiry.clone()) };
+        assert_eq!(authority.must_hold().unwrap_err().code, ErrorCode::Fenced);
+        expiry.put_off(&Expiry::after(Duration::from_secs(60)));
+        assert!(authority.must_hold().is_ok());
+        assert!(!Expiry::ever().is_over());
+        assert!(
+            Authority { fence: Some(3), expiry: None }.must_hold().is_ok(),
+            "others keep a fence outside"
+        );
     }
 }
