@@ -8,7 +8,7 @@ use contracts::InstallationId;
 use futures_util::future::join_all;
 use provider_api::{Finding, Result};
 
-use super::Keeper;
+use super::keeper::{self, Keeper};
 use crate::engine::Engine;
 use crate::{container, exec, logs, names};
 
@@ -99,9 +99,9 @@ async fn resolves(engine: &Engine, container: &str) -> Result<String> {
 /// In words. That somebody has changed the rules is told as long as the log says so.
 async fn keeper(keeper: &Keeper<'_>) -> Result<std::result::Result<String, String>> {
     let Some(found) = keeper.find().await? else { return Ok(Err("nothing keeps rules here".to_owned())) };
-    if !super::runs(&found) {
+    if !keeper::runs(&found) {
         let why = found.state.as_ref().and_then(container::why_it_ended);
-        let why = if super::is_paused(&found) { Some("it is paused".to_owned()) } else { why };
+        let why = if keeper::is_paused(&found) { Some("it is paused".to_owned()) } else { why };
         let why = why.map(|why| format!(": {why}")).unwrap_or_default();
         return Ok(Err(format!("the container {} that keeps the rules does not run{why}", keeper.name())));
     }
