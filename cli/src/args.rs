@@ -193,7 +193,7 @@ Examples:
   pilot serve --provider docker --data /srv/pilot
   PILOT_LOG=debug PILOT_LOG_FORMAT=json pilot serve
 
-The `local` provider runs workspaces as processes of your own account, without isolation. It is only
+The `local` provider runs workspaces as processes of your own account, without isolation. It is only \
 served on loopback addresses unless you pass --unsafe-expose-local.";
 
 const ROLLOUT_EXAMPLES: &str = "\
@@ -203,7 +203,7 @@ Examples:
   pilot rollout show ro-0199c2f3a4b57c6d8e9f0a1b2c3d4e5f
   pilot rollout back ro-0199c2f3a4b57c6d8e9f0a1b2c3d4e5f
 
-It stops at the first workspace that does not become ready. Files stay, and what is stopped stays stopped.
+It stops at the first workspace that does not become ready. Files stay, and what is stopped stays stopped. \
 Running instances boot anew, one batch after the other.";
 
 const BACKUP_EXAMPLES: &str = "\
@@ -222,7 +222,7 @@ Examples:
   pilot usage --from 2026-11-01 --to 2026-12-01
   pilot usage --owner ada --json | jq '[.usage[].seconds] | add / 3600'
 
-An instance runs from its boot until it is stopped, suspended or deleted. What was before and after the interval does not
+An instance runs from its boot until it is stopped, suspended or deleted. What was before and after the interval does not \
 count; what still runs has run until now.";
 
 const STORE_EXAMPLES: &str = "\

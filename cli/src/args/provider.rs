@@ -48,7 +48,7 @@ Examples:
   pilot provider check local --case suspend
   pilot provider check docker --json             one document for each promise
 
-Each promise is proved in a world of its own, which is removed afterwards. What a provider does not offer
+Each promise is proved in a world of its own, which is removed afterwards. What a provider does not offer \
 is `not applicable`. Exit code 1 when a promise is broken.";
 
 const TEARDOWN_EXAMPLES: &str = "\

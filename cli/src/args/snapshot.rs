@@ -51,7 +51,7 @@ Examples:
   pilot ws snapshot create demo
   pilot ws snapshot create demo --name \"before the upgrade\"
 
-What runs stands still while its home is copied, and goes on afterwards, where it was. A snapshot is kept as long as the
+What runs stands still while its home is copied, and goes on afterwards, where it was. A snapshot is kept as long as the \
 workspace's files are, and goes with them.";
 
 const RESTORE_EXAMPLES: &str = "\
@@ -60,7 +60,7 @@ Examples:
   pilot ws snapshot restore demo sn-0199c2f3a4b5d6e7f8a9
   pilot ws snapshot restore demo sn-0199c2f3a4b5d6e7f8a9 --yes --json
 
-The instance is stopped, its files are exchanged, and it boots anew if it ran. `pilot ws restore NAME` is something else: it brings
+The instance is stopped, its files are exchanged, and it boots anew if it ran. `pilot ws restore NAME` is something else: it brings \
 back a workspace that was deleted.";
 
 pub(super) const FORK_EXAMPLES: &str = "\
@@ -69,8 +69,8 @@ Examples:
   pilot ws fork demo try-it --snapshot sn-0199c2f3a4b5d6e7f8a9
   pilot ws fork demo big --size large --label task=42
 
-The fork has the files and sessions of the original, at the same provider, and nothing else of it. Secrets at the places where
-programs keep them (~/.ssh, ~/.netrc, OpenCode's logins and others: docs/snapshots.md) are left out; files in a repository, such
+The fork has the files and sessions of the original, at the same provider, and nothing else of it. Secrets at the places where \
+programs keep them (~/.ssh, ~/.netrc, OpenCode's logins and others: docs/snapshots.md) are left out; files in a repository, such \
 as .env, are copied. Without --snapshot one is taken first, and kept.";
 
 #[derive(Debug, clap::Args)]

@@ -103,3 +103,23 @@ fn contradicting_flags_are_wrong_usage() {
         assert_eq!(error.exit_code(), 2, "{line}");
     }
 }
+
+/// A line that is broken in the source is broken a second time where the terminal ends.
+#[test]
+fn the_words_below_a_help_are_broken_by_the_terminal_alone() {
+    fn broken(of: &clap::Command, found: &mut Vec<String>) {
+        let text = of.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        for pair in lines.windows(2) {
+            let is_prose =
+                |line: &str| line.starts_with(|first: char| !first.is_whitespace()) && !line.ends_with(':');
+            if is_prose(pair[0]) && is_prose(pair[1]) {
+                found.push(format!("{}: {}", of.get_name(), pair[0]));
+            }
+        }
+        of.get_subcommands().for_each(|one| broken(one, found));
+    }
+    let mut found = Vec::new();
+    broken(&Args::command(), &mut found);
+    assert_eq!(found, Vec::<String>::new());
+}

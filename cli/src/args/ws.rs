@@ -190,8 +190,8 @@ Examples:
   pilot ws rm --purge --deleted --all    what is kept of those that are deleted, now and for good";
 
 const SEVERAL_EXAMPLES: &str = "\
-Several workspaces are asked together and change side by side. One that fails keeps no other from its change; the exit
-code is that of the first that failed. `--all` leaves alone what the change is not about: `start` what is ready, `stop` what
+Several workspaces are asked together and change side by side. One that fails keeps no other from its change; the exit \
+code is that of the first that failed. `--all` leaves alone what the change is not about: `start` what is ready, `stop` what \
 is stopped, `resume` what is not suspended, `restart`, `suspend` and `hibernate` what does not run.";
 
 const UPDATE_EXAMPLES: &str = "\

@@ -14,8 +14,8 @@ Examples:
   pilot ws exec demo --json -- cat workspace/logo.png | jq -r '.stdoutBase64 // empty'
   pilot ws exec demo -- sh -c 'nohup make > make.log 2>&1 &' goes on when the command has ended
 
-It runs as the instance's user, in the home, without a terminal and without input. Its exit code is that of this command;
-where Pilot itself fails, an error on stderr says so. It is never run twice by itself: after an error that says that it may
+It runs as the instance's user, in the home, without a terminal and without input. Its exit code is that of this command; \
+where Pilot itself fails, an error on stderr says so. It is never run twice by itself: after an error that says that it may \
 have run, look first. Of each stream 1 MiB is kept. For a terminal, files and ports: `pilot ws ssh NAME`.";
 
 #[derive(Debug, clap::Args)]
@@ -38,8 +38,8 @@ Examples:
   tar c src | pilot ws ssh demo -- tar x -C workspace
   pilot ws ssh-config --write                       then: ssh demo.pilot, scp, sftp, rsync, VS Code
 
-What is after `--` goes to `ssh` behind the host's name: options of ssh, or a command. The exit code is that of ssh: the
-command's own, or 255 with Pilot's words on stderr. No port is opened: the connection goes through the gateway, with this
+What is after `--` goes to `ssh` behind the host's name: options of ssh, or a command. The exit code is that of ssh: the \
+command's own, or 255 with Pilot's words on stderr. No port is opened: the connection goes through the gateway, with this \
 command's token, and the instance's key is told by the server.";
 
 #[derive(Debug, clap::Args)]
