@@ -112,8 +112,8 @@ async fn a_command_runs_as_the_instances_user_and_tells_how_it_ended() {
         );
         let missing = exec(&fixture, &runtime, &["no-such-program"], GRACE).await.unwrap();
         assert_eq!(missing.exit_code, 127);
-        let much = exec(&fixture, &runtime, &["sh", "-c", "yes | head -c 9000000"], GRACE).await.unwrap_err();
-        assert!(much.message.contains("8 MiB"), "{much}");
+        let much = exec(&fixture, &runtime, &["sh", "-c", "yes | head -c 9000000"], GRACE).await.unwrap();
+        assert_eq!((much.exit_code, much.stdout.len() as u64 + much.stdout.dropped()), (0, 9_000_000));
         fixture.provider.lifecycle().stop(&runtime, GRACE).await.unwrap();
         let error = exec(&fixture, &runtime, &["true"], GRACE).await.unwrap_err();
         assert_eq!((error.code, error.outcome), (ErrorCode::WorkspaceNotReady, Outcome::NothingHappened));

@@ -1,10 +1,14 @@
 //! What one stream of a command wrote. Its beginning is kept, and the rest is counted: a command that writes for ever takes
 //! no memory, and whoever asked is told that something is missing.
 
+use std::fmt;
 use std::ops::Deref;
 
+/// Of bytes, where it is shown to people.
+const SHOWN: usize = 200;
+
 /// The beginning of what was written. Read it like a slice of bytes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Captured {
     kept: Vec<u8>,
     dropped: u64,
@@ -24,6 +28,18 @@ impl Captured {
     /// How many bytes came after those that are kept.
     pub fn dropped(&self) -> u64 {
         self.dropped
+    }
+}
+
+/// As text, and no more of it than a person reads.
+impl fmt::Debug for Captured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = String::from_utf8_lossy(&self.kept[..self.kept.len().min(SHOWN)]);
+        f.debug_struct("Captured")
+            .field("begins", &text)
+            .field("bytes", &self.kept.len())
+            .field("dropped", &self.dropped)
+            .finish()
     }
 }
 
@@ -54,5 +70,6 @@ mod tests {
         captured.add(b"more");
         assert_eq!((captured.len(), captured.dropped()), (Captured::MOST, 6));
         assert!(captured.starts_with(b"abc") && captured.ends_with(b"c"));
+        assert!(format!("{captured:?}").len() < 400, "it is shown in short");
     }
 }
