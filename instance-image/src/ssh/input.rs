@@ -11,6 +11,9 @@ use tokio::process::ChildStdin;
 
 use crate::proc_table;
 
+/// Processes that begin others may be seen a moment before those; more often than this nobody looks.
+const LOOKS: usize = 20;
+
 /// Hangs up when it is dropped.
 pub struct Input {
     stdin: ChildStdin,
@@ -27,8 +30,21 @@ impl Drop for Input {
     /// As if a telephone line was hung up: all that the session has begun is told so. What ignores it (`nohup`), and what has made
     /// itself a child of the init (tmux, an editor's server), wants to go on and is the instance's.
     fn drop(&mut self) {
-        for pid in below(self.server) {
+        // What stands still begins nothing more, so nobody is missed.
+        let mut all: Vec<Pid> = Vec::new();
+        for _ in 0..LOOKS {
+            let new: Vec<Pid> = below(self.server).into_iter().filter(|pid| !all.contains(pid)).collect();
+            if new.is_empty() {
+                break;
+            }
+            for &pid in &new {
+                let _ = kill_process(pid, Signal::STOP);
+            }
+            all.extend(new);
+        }
+        for pid in all {
             let _ = kill_process(pid, Signal::HUP);
+            let _ = kill_process(pid, Signal::CONT);
         }
     }
 }
@@ -62,5 +78,42 @@ impl AsyncWrite for Input {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stdin).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Stdio;
+    use std::time::{Duration, Instant};
+
+    use tokio::io::{AsyncBufReadExt as _, BufReader};
+    use tokio::process::Command;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_session_that_begins_programs_while_it_is_hung_up_leaves_none_of_them() {
+        let seconds = format!("98{}", std::process::id());
+        let session = format!("echo up; for i in $(seq 300); do sleep {seconds} & done; wait");
+        let mut server = Command::new("sh")
+            .args(["-c", &format!("sh -c '{session}'; exit 0")])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
+        assert_eq!(lines.next_line().await.unwrap().unwrap(), "up");
+        drop(Input::new(server.stdin.take().unwrap(), server.id().unwrap()));
+        server.wait().await.unwrap();
+        let line = format!("sleep\0{seconds}\0").into_bytes();
+        let left = || {
+            let all = std::fs::read_dir("/proc").unwrap().flatten();
+            all.filter(|one| std::fs::read(one.path().join("cmdline")).is_ok_and(|read| read == line)).count()
+        };
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while left() != 0 {
+            assert!(Instant::now() < deadline, "{} go on without their session", left());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 }
