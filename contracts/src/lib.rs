@@ -25,6 +25,7 @@ pub mod error;
 pub mod problem;
 
 pub mod assertion;
+pub mod hash;
 pub mod headers;
 pub mod network;
 

@@ -178,10 +178,7 @@ fn name_of(kind: &str, what: &str) -> String {
     let plain = what.bytes().map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte) } else { '-' });
     let plain: String = plain.collect();
     let end = plain.len().saturating_sub(40);
-    // FNV-1a; it has to be the same in the next version.
-    let hash = what.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let hash = contracts::hash::stable(what);
     format!("{kind}-{}-{hash:016x}", plain[end..].trim_matches('-'))
 }
 

@@ -73,10 +73,7 @@ pub(crate) fn bridge(installation: &InstallationId, runtime: &RuntimeId) -> Stri
 
 /// Letters that are the same for the same text, in every version of Pilot.
 fn short(text: &str, letters: usize) -> String {
-    // FNV-1a: the standard library's hash may change.
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let hash = contracts::hash::stable(text);
     let all = format!("{:016x}", hash ^ (hash >> 29));
     all[..letters].to_owned()
 }

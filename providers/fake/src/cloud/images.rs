@@ -10,7 +10,7 @@ const BROKEN: &str = "fake:broken";
 pub(crate) fn digest(reference: &str) -> Answer<String> {
     let (name, digest) = match reference.split_once('@') {
         Some((name, digest)) => (name, digest.to_owned()),
-        None => (reference, format!("{:016x}", fnv(reference))),
+        None => (reference, format!("{:016x}", contracts::hash::stable(reference))),
     };
     match name.strip_prefix("fake:") {
         Some(tag) if !tag.is_empty() => Ok(format!("{name}@{digest}")),
@@ -24,10 +24,4 @@ pub(crate) fn boots(image: &str) -> Answer<()> {
         Some(BROKEN) => Err(CloudError::Refused(format!("{image} ends at once"))),
         _ => Ok(()),
     }
-}
-
-/// Fowler, Noll and Vo's hash of 64 bits, variant 1a.
-fn fnv(text: &str) -> u64 {
-    text.bytes()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
