@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use contracts::operation::OperationKind;
 use contracts::workspace::{Desired, Observed};
-use contracts::{ErrorCode, InstallationId, OperationId, Problem};
+use contracts::{ErrorCode, InstallationId, OperationId, Problem, RuntimeId};
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
 use tokio_util::task::AbortOnDropHandle;
@@ -106,13 +106,8 @@ impl Reconciler {
         let rows = rows
             .into_iter()
             .filter(|row| row.desired == Desired::Running || round.is_multiple_of(RESTING) || is_open(row));
-        // Each in a task of its own, so that neither an error nor a panic keeps the others from their turn.
-        let looks = ask(&self.providers, &self.installation, rows.collect()).map(|asked| {
-            let (this, slug) = (Arc::clone(self), asked.row.slug.clone());
-            let runtime = asked.row.runtime_id.clone();
-            let look = AbortOnDropHandle::new(tokio::spawn(async move { this.converge(asked, round).await }));
-            async move { (slug, runtime, look.await) }
-        });
+        let looks = ask(&self.providers, &self.installation, rows.collect())
+            .map(|asked| Arc::clone(self).look_apart(asked, round));
         let mut looks = pin!(looks.buffer_unordered(AT_ONCE));
         let (began, turn) = (Instant::now(), INTERVAL / self.hurry);
         let (mut leased, mut running) = (began, Vec::new());
@@ -126,10 +121,8 @@ impl Reconciler {
                 }
             }
             match look {
-                Ok(Some((_, runtime, Ok(Ok(true))))) => running.push(runtime),
-                Err(_) | Ok(Some((_, _, Ok(Ok(false))))) => {}
-                Ok(Some((slug, _, Ok(Err(problem))))) => tracing::warn!(%slug, %problem, "reconcile"),
-                Ok(Some((slug, _, Err(panic)))) => tracing::error!(%slug, %panic, "reconcile"),
+                Ok(Some(runs)) => running.extend(runs),
+                Err(_) => {}
                 Ok(None) => break,
             }
         }
@@ -179,6 +172,18 @@ impl Reconciler {
     async fn holds_lease(&self) -> Result<bool, Problem> {
         Ok(self.store.is_alone()
             || self.store.lease(RECONCILER, &self.name, LEASE / self.hurry).await?.is_some())
+    }
+
+    /// In a task of its own, so that neither an error nor a panic keeps the others from their turn. What was seen running.
+    async fn look_apart(self: Arc<Self>, asked: Asked, round: u32) -> Option<RuntimeId> {
+        let (slug, runtime) = (asked.row.slug.clone(), asked.row.runtime_id.clone());
+        let look = tokio::spawn(async move { self.converge(asked, round).await });
+        match AbortOnDropHandle::new(look).await {
+            Ok(Ok(runs)) => return runs.then_some(runtime),
+            Ok(Err(problem)) => tracing::warn!(%slug, %problem, "reconcile"),
+            Err(panic) => tracing::error!(%slug, %panic, "reconcile"),
+        }
+        None
     }
 
     /// True for what was seen running.

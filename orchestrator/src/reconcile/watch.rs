@@ -9,6 +9,7 @@ use contracts::RuntimeId;
 use futures_util::StreamExt as _;
 use provider_api::{Provider, lifecycle::Changes};
 use tokio::time::{Instant, timeout_at};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::Reconciler;
 use super::ask::Asked;
@@ -25,8 +26,14 @@ const NO_ROUND: u32 = 1;
 /// For ever; ends when dropped.
 pub async fn run(reconciler: Arc<Reconciler>) {
     let providers: Vec<_> = reconciler.providers.all().cloned().collect();
-    let listen = providers.into_iter().map(|provider| listen(Arc::clone(&reconciler), provider));
-    futures_util::future::join_all(listen).await;
+    let listens = providers.into_iter().map(|provider| async {
+        let name = provider.describe().name;
+        let listens = tokio::spawn(listen(Arc::clone(&reconciler), provider));
+        if let Err(panic) = AbortOnDropHandle::new(listens).await {
+            tracing::error!(provider = %name, %panic, "what it tells is not heard any more; rounds go on");
+        }
+    });
+    futures_util::future::join_all(listens).await;
 }
 
 /// Ends where the provider tells nothing.
@@ -70,17 +77,18 @@ impl Reconciler {
         if !self.holds_lease().await.unwrap_or(false) {
             return;
         }
-        let looks = runtimes.into_iter().map(|runtime| async move {
-            let row = self.store.workspace_of(&runtime).await?;
-            let Some(row) = row else { return Ok(false) };
-            self.converge(Asked { row, listed: None }, NO_ROUND).await
-        });
-        let mut looks = futures_util::stream::iter(looks).buffer_unordered(super::AT_ONCE);
-        while let Some(look) = looks.next().await {
-            if let Err::<_, contracts::Problem>(problem) = look {
-                tracing::debug!(%problem, "a look at what has changed");
+        let look = |runtime| async move {
+            match self.store.workspace_of(&runtime).await {
+                Ok(Some(row)) => {
+                    Arc::clone(self).look_apart(Asked { row, listed: None }, NO_ROUND).await;
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::debug!(%runtime, %error, "what has changed is not seen before the next round")
+                }
             }
-        }
+        };
+        futures_util::stream::iter(runtimes).for_each_concurrent(super::AT_ONCE, look).await;
     }
 }
 
