@@ -11,7 +11,8 @@ use tokio::process::ChildStdin;
 
 use crate::proc_table;
 
-/// Processes that begin others may be seen a moment before those; more often than this nobody looks.
+/// One that was just begun may not be seen yet, so that there is nobody new is believed the second time. More often than this
+/// nobody looks.
 const LOOKS: usize = 20;
 
 /// Hangs up when it is dropped.
@@ -31,10 +32,11 @@ impl Drop for Input {
     /// itself a child of the init (tmux, an editor's server), wants to go on and is the instance's.
     fn drop(&mut self) {
         // What stands still begins nothing more, so nobody is missed.
-        let mut all: Vec<Pid> = Vec::new();
+        let (mut all, mut quiet) = (Vec::new(), 0);
         for _ in 0..LOOKS {
             let new: Vec<Pid> = below(self.server).into_iter().filter(|pid| !all.contains(pid)).collect();
-            if new.is_empty() {
+            quiet = if new.is_empty() { quiet + 1 } else { 0 };
+            if quiet == 2 {
                 break;
             }
             for &pid in &new {
