@@ -9,6 +9,7 @@ mod ssh;
 mod wait;
 mod why;
 
+use std::ops::ControlFlow;
 use std::process::Stdio;
 
 use contracts::operation::OperationKind;
@@ -125,16 +126,15 @@ async fn rename(client: &Client, old: &WorkspaceRef, new: &str, ui: &mut Ui) -> 
     Ok(Outcome::Done)
 }
 
-/// Waits for an accepted change and shows what became of the workspace.
-async fn finish(
+/// Tells of an accepted change and waits for its end: how long it took when it was a success, and what is left to be told is
+/// the caller's.
+async fn ended(
     client: &Client,
     accepted: &Accepted,
     no_wait: bool,
     ui: &mut Ui,
-) -> Result<Outcome, Problem> {
+) -> Result<ControlFlow<Outcome, Option<String>>, Problem> {
     let (slug, id) = (&accepted.workspace.slug, &accepted.operation.id);
-    // A successor of the name is not what was asked for.
-    let name = WorkspaceRef::Id(accepted.workspace.id.clone());
     match (ui.json, found_kept(accepted)) {
         (true, _) => ui.document(&AcceptedLine { kind: "accepted", accepted }),
         (false, Some(words)) => ui.note(words),
@@ -144,12 +144,28 @@ async fn finish(
         if !ui.json {
             ui.say(format!("{slug}: accepted as {id}; `pilot op watch {id}` follows it."));
         }
-        return Ok(Outcome::Done);
+        return Ok(ControlFlow::Break(Outcome::Done));
     }
-    let total = match watch(client, &accepted.operation, ui).await? {
-        Watched::Succeeded(total) => total,
-        Watched::Failed(problem) => return Ok(ui.failed(&problem)),
-        Watched::Interrupted => return Ok(Outcome::Interrupted),
+    Ok(match watch(client, &accepted.operation, ui).await? {
+        Watched::Succeeded(total) => ControlFlow::Continue(total),
+        Watched::Failed(problem) => ControlFlow::Break(ui.failed(&problem)),
+        Watched::Interrupted => ControlFlow::Break(Outcome::Interrupted),
+    })
+}
+
+/// Waits for an accepted change and shows what became of the workspace.
+async fn finish(
+    client: &Client,
+    accepted: &Accepted,
+    no_wait: bool,
+    ui: &mut Ui,
+) -> Result<Outcome, Problem> {
+    let slug = &accepted.workspace.slug;
+    // A successor of the name is not what was asked for.
+    let name = WorkspaceRef::Id(accepted.workspace.id.clone());
+    let total = match ended(client, accepted, no_wait, ui).await? {
+        ControlFlow::Continue(total) => total,
+        ControlFlow::Break(outcome) => return Ok(outcome),
     };
     let after = total.map(|total| format!(" after {total}")).unwrap_or_default();
     match client.workspace(&name).await {

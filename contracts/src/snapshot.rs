@@ -96,3 +96,23 @@ impl SnapshotWork {
         Self { id: id.into(), name: None, safety: None, of: None, after: None }
     }
 }
+
+/// A number of bytes, as people read it.
+pub fn in_words(bytes: u64) -> String {
+    match bytes {
+        0..1_000_000 => format!("{} kB", bytes.div_ceil(1000)),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
+        _ => format!("{:.1} GB", bytes as f64 / 1e9),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_words;
+
+    #[test]
+    fn sizes_are_said_as_people_read_them() {
+        let said = [0, 1, 999_999, 1_500_000, 2_340_000_000].map(in_words);
+        assert_eq!(said, ["0 kB", "1 kB", "1000 kB", "1.5 MB", "2.3 GB"]);
+    }
+}

@@ -1,17 +1,17 @@
 //! `pilot ws snapshot` and `pilot ws fork`.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
-use contracts::snapshot::{ForkWorkspace, Snapshot, TakeSnapshot};
+use contracts::snapshot::{ForkWorkspace, Snapshot, TakeSnapshot, in_words};
 use contracts::workspace::Accepted;
 use contracts::{ErrorCode, Problem, WorkspaceRef};
 
-use super::{AcceptedLine, finish, parse, show};
+use super::{ended, finish, parse, show};
 use crate::Outcome;
 use crate::args::{Fork, Named, SnapshotCommand};
 use crate::client::Client;
 use crate::ui::Ui;
-use crate::watch::{Watched, watch};
 
 pub async fn run(client: &Client, command: SnapshotCommand, ui: &mut Ui) -> Result<Outcome, Problem> {
     match command {
@@ -47,15 +47,13 @@ pub async fn run(client: &Client, command: SnapshotCommand, ui: &mut Ui) -> Resu
                 return Ok(Outcome::Negative);
             }
             let accepted = client.remove_snapshot(&parse(&it.slug)?, &it.id).await?;
-            match ended(client, &accepted, it.no_wait, ui).await? {
-                Some(outcome) => Ok(outcome),
-                None => {
-                    if !ui.json {
-                        ui.say(format!("The snapshot {} of {} is removed.", it.id, it.slug));
-                    }
-                    Ok(Outcome::Done)
-                }
+            if let ControlFlow::Break(outcome) = ended(client, &accepted, it.no_wait, ui).await? {
+                return Ok(outcome);
             }
+            if !ui.json {
+                ui.say(format!("The snapshot {} of {} is removed.", it.id, it.slug));
+            }
+            Ok(Outcome::Done)
         }
     }
 }
@@ -83,7 +81,7 @@ pub async fn fork(client: &Client, fork: Fork, ui: &mut Ui) -> Result<Outcome, P
 }
 
 async fn take(client: &Client, accepted: &Accepted, no_wait: bool, ui: &mut Ui) -> Result<Outcome, Problem> {
-    if let Some(outcome) = ended(client, accepted, no_wait, ui).await? {
+    if let ControlFlow::Break(outcome) = ended(client, accepted, no_wait, ui).await? {
         return Ok(outcome);
     }
     let workspace = &accepted.workspace;
@@ -104,29 +102,6 @@ async fn take(client: &Client, accepted: &Accepted, no_wait: bool, ui: &mut Ui) 
     Ok(Outcome::Done)
 }
 
-/// Waits for the end; `None` when it was a success.
-async fn ended(
-    client: &Client,
-    accepted: &Accepted,
-    no_wait: bool,
-    ui: &mut Ui,
-) -> Result<Option<Outcome>, Problem> {
-    let id = &accepted.operation.id;
-    if ui.json {
-        ui.document(&AcceptedLine { kind: "accepted", accepted });
-    } else if no_wait {
-        ui.say(format!("{}: accepted as {id}; `pilot op watch {id}` follows it.", accepted.workspace.slug));
-    }
-    if no_wait {
-        return Ok(Some(Outcome::Done));
-    }
-    Ok(match watch(client, &accepted.operation, ui).await? {
-        Watched::Succeeded(_) => None,
-        Watched::Failed(problem) => Some(ui.failed(&problem)),
-        Watched::Interrupted => Some(Outcome::Interrupted),
-    })
-}
-
 async fn list(client: &Client, name: &WorkspaceRef, ui: &mut Ui) -> Result<Outcome, Problem> {
     let list = client.snapshots(name).await?;
     if ui.json {
@@ -140,7 +115,7 @@ async fn list(client: &Client, name: &WorkspaceRef, ui: &mut Ui) -> Result<Outco
     let is_kept = |snapshot: &Snapshot| snapshot.kept_until.is_some();
     let until = list.snapshots.iter().any(is_kept);
     let row = |snapshot: &Snapshot| {
-        let size = snapshot.size.map(bytes).unwrap_or_default();
+        let size = snapshot.size.map(in_words).unwrap_or_default();
         let mut row = vec![
             snapshot.id.clone(),
             show::since(snapshot.created_at.as_millisecond()),
@@ -172,12 +147,4 @@ fn may(it: &Named, question: &str, ui: &mut Ui) -> Result<bool, Problem> {
             .with_action("Say `--yes` to do it without a question."));
     }
     Ok(ui.confirm(question))
-}
-
-fn bytes(count: u64) -> String {
-    match count {
-        0..1_000_000 => format!("{} kB", count.div_ceil(1000)),
-        1_000_000..1_000_000_000 => format!("{:.1} MB", count as f64 / 1e6),
-        _ => format!("{:.1} GB", count as f64 / 1e9),
-    }
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use contracts::operation::Severity;
 use contracts::{Code, ErrorCode, Problem};
+use provider_api::Source;
 use rand::RngExt as _;
 use stacks::Stack;
 
@@ -28,16 +29,11 @@ pub async fn apply(run: &Arc<Run>, stack: &Stack, refresh: bool) -> Result<(), P
     again(run, stack, || async {
         // What another was doing when it lost its claim may have come to pass.
         let options = run.engine_options().refresh(refresh || run.inherited);
-        let options = if copies_a_home(stack) { options.timeout(REMOVAL) } else { options };
+        let options =
+            if stack.resources.iter().any(Source::is_of) { options.timeout(REMOVAL) } else { options };
         run.parts.engine.apply(stack, &options, run.right_on(stack)).await.map(drop)
     })
     .await
-}
-
-/// Whether it makes a home that begins with a snapshot.
-fn copies_a_home(stack: &Stack) -> bool {
-    let of_fork = |(name, _): (&String, _)| name == "sourceSnapshot";
-    stack.resources.iter().any(|resource| resource.inputs.iter().any(of_fork))
 }
 
 /// Deletes all that the stack has made.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contracts::operation::{OperationState, Phase, Severity};
+use contracts::snapshot::in_words;
 use contracts::workspace::Desired;
 use contracts::{ErrorCode, Problem};
 use provider_api::{Copied, RunStatus, Snapshots, Take, Told};
@@ -35,7 +36,7 @@ async fn taken(run: &Arc<Run>, row: &WorkspaceRow, id: &str, name: Option<String
     let take = Take { key: id.to_owned(), name, told: told(run) };
     let take = async { snapshots.take(&runtime, &take).await.map_err(provider_problem) };
     let taken = cancellable(run, take).await?;
-    let size = taken.size.map(|size| format!(", {}", bytes(size))).unwrap_or_default();
+    let size = taken.size.map(|size| format!(", {}", in_words(size))).unwrap_or_default();
     run.say(Severity::Info, format!("Took the snapshot {}{size}.", taken.id));
     Ok(())
 }
@@ -116,25 +117,6 @@ fn ability(run: &Run, row: &WorkspaceRow) -> Result<Arc<dyn Snapshots>, Problem>
 fn told(run: &Arc<Run>) -> Told {
     let run = Arc::clone(run);
     Told::to(move |Copied { done, total }| {
-        run.say(Severity::Info, format!("Copied {} of {}.", bytes(done), bytes(total)));
+        run.say(Severity::Info, format!("Copied {} of {}.", in_words(done), in_words(total)));
     })
-}
-
-fn bytes(count: u64) -> String {
-    match count {
-        0..1_000_000 => format!("{} kB", count.div_ceil(1000)),
-        1_000_000..1_000_000_000 => format!("{:.1} MB", count as f64 / 1e6),
-        _ => format!("{:.1} GB", count as f64 / 1e9),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::bytes;
-
-    #[test]
-    fn sizes_are_said_as_people_read_them() {
-        let said = [0, 1, 999_999, 1_500_000, 2_340_000_000].map(bytes);
-        assert_eq!(said, ["0 kB", "1 kB", "1000 kB", "1.5 MB", "2.3 GB"]);
-    }
 }

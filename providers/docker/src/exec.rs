@@ -17,7 +17,7 @@ use crate::failure::classify;
 use crate::lifecycle::DockerLifecycle;
 
 /// What the engine gets to tell the exit code after the output ended.
-const STOP_GRACE: Duration = Duration::from_secs(5);
+const EXIT_CODE_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[async_trait]
 impl Exec for DockerLifecycle {
@@ -30,7 +30,9 @@ impl Exec for DockerLifecycle {
         }
         let id = found.id.as_deref().unwrap_or(machine.name());
         let run = run(&engine, id, command, limit, Some(HOME));
-        tokio::time::timeout(limit + STOP_GRACE, run).await.unwrap_or_else(|_| Err(too_long(command, limit)))
+        tokio::time::timeout(limit + EXIT_CODE_TIMEOUT, run)
+            .await
+            .unwrap_or_else(|_| Err(too_long(command, limit)))
     }
 }
 

@@ -115,6 +115,11 @@ impl Source {
             .optional_input("sourceSnapshot", source.map(|source| source.snapshot.as_str()))
     }
 
+    /// Whether what is declared begins with a copy, which takes as long as that has files.
+    pub fn is_of(declaration: &Declaration) -> bool {
+        declaration.inputs.contains_key("sourceSnapshot")
+    }
+
     /// What a create reads of its inputs.
     pub fn read(inputs: &Properties) -> Result<Option<Self>> {
         let text = |name: &str| inputs.get(name).and_then(Value::as_str);
