@@ -17,7 +17,7 @@ const TESTED: [&str; 2] = ["pilot-provider-check", "fly-stand-in"];
 /// What breaks them.
 const BREAKING: [&str; 1] = ["pilot-chaos"];
 /// What benchmarks run besides.
-const MEASURED: [&str; 6] = ["many_stacks", "fly_calls", "cloudflare_calls", "floor", "fork", "load"];
+const MEASURED: [&str; 7] = ["many_stacks", "fly_calls", "cloudflare_calls", "floor", "far", "fork", "load"];
 
 /// The built programs of one profile.
 pub struct Programs {

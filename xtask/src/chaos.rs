@@ -14,12 +14,13 @@ use crate::{build, image, system, tools, ui};
 /// an orchestrator or its engine host is killed, ended or stopped for longer than its claims hold, PostgreSQL restarts or
 /// stops, the provider loses answers, hangs, is slow, busy or away, machines are removed by hand. Then all is healed, and
 /// within a deadline everything that was accepted has to have ended once, and what exists has to be what is desired. The
-/// witness is the fake provider's cloud, which runs in the command itself and keeps a journal of its writes, or Docker.
+/// witness is the fake provider's cloud, which runs in the command itself and keeps a journal of its writes, Docker, or
+/// the simulator of Fly.
 ///
 /// `cargo xtask chaos --rounds 50` is a first look, about 5 min. `--worlds 4` has the rounds in four worlds at once, for long
 /// runs. `--store postgres` has two orchestrators.
 /// `--races 400` asks both of them the same at the same instant; `--zombies 100` lets one sleep through its claims and wake
-/// up; `--disk 20` lets each kind of write to the disk fail at its first 20 occurrences (needs `strace`).
+/// up; `--kills 200` kills orchestrator and engine host in one kind of operation after the other; `--disk 20` lets each kind of write to the disk fail at its first 20 occurrences (needs `strace`).
 ///
 /// A violation is printed with its schedule, the folder that holds logs and store, and the command that runs the round
 /// again. What happens is the same then; how processes are scheduled is not, so run it a few times. Exit code 1: something
@@ -44,14 +45,17 @@ pub struct Arguments {
     /// How many operations an orchestrator sleeps through
     #[arg(long, value_name = "N")]
     zombies: Option<u32>,
+    /// How often something is killed in a create, update, stop, start or delete, with a look at what is in the homes
+    #[arg(long, value_name = "N")]
+    kills: Option<u32>,
     /// How many occurrences of each kind of write to the disk fail, as with a full and with a broken one
     #[arg(long, value_name = "N")]
     disk: Option<u32>,
     /// Where rounds keep what is accepted: one orchestrator, or two
     #[arg(long, value_parser = ["sqlite", "postgres"], default_value = "sqlite")]
     store: String,
-    /// Where rounds make their machines
-    #[arg(long, value_parser = ["fake", "docker"], default_value = "fake")]
+    /// Where rounds and kills make their machines: `fly` is its simulator with containers as machines
+    #[arg(long, value_parser = ["fake", "docker", "fly"], default_value = "fake")]
     provider: String,
     /// Nothing new begins after so many seconds
     #[arg(long, default_value_t = 1800, value_parser = clap::value_parser!(u64).range(..=31_536_000))]
@@ -76,7 +80,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     system::ensure(&needs, arguments.yes)?;
     let tools = tools::ensure()?;
     let programs = build::broken()?;
-    if arguments.provider == "docker" {
+    if arguments.provider != "fake" {
         system::ensure_docker()?;
         image::ensure(&programs, &tools.opencode, arguments.yes)?;
     }
@@ -84,7 +88,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     ui::note(format!("seed {seed}"));
     let mut command = Command::new(programs.chaos());
     command.arg("--pilot").arg(programs.pilot()).args(["--seed", &seed.to_string()]);
-    let others = [&arguments.races, &arguments.zombies, &arguments.disk].iter().any(|it| it.is_some());
+    let others = [&arguments.races, &arguments.zombies, &arguments.disk, &arguments.kills]
+        .iter()
+        .any(|it| it.is_some());
     let rounds = match arguments.round {
         None if !others => Some(arguments.rounds.unwrap_or(20)),
         _ => arguments.rounds,
@@ -94,6 +100,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         ("--round", arguments.round),
         ("--races", arguments.races),
         ("--zombies", arguments.zombies),
+        ("--kills", arguments.kills),
         ("--disk", arguments.disk),
     ] {
         command.args(value.map(|value| format!("{option}={value}")));

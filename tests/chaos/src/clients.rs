@@ -37,10 +37,7 @@ pub async fn run(world: &World, provider: Provider, name: &str, steps: &[Step]) 
 }
 
 fn asked(ask: &Ask, provider: Provider, key: String, last: Option<&str>) -> Option<Asked> {
-    let named = match provider {
-        Provider::Fake => "fake",
-        Provider::Docker => "docker",
-    };
+    let named = provider.name();
     let (method, path, body) = match ask {
         Ask::Create(slug) => {
             (Method::POST, "/v1/workspaces".to_owned(), Some(json!({"slug": slug, "provider": named})))

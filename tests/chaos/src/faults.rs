@@ -21,7 +21,7 @@ pub async fn run(world: &World, at: At, fault: &Fault) -> Result<()> {
 
 /// Until the cloud has done this write and tells nobody.
 async fn write(world: &World, number: u32) {
-    let Some(cloud) = &world.cloud else { return };
+    let Some(cloud) = world.witness.cloud() else { return };
     let before = cloud.journal_len();
     cloud.hold_answer(number);
     let deadline = Instant::now() + WRITE;
@@ -36,7 +36,7 @@ async fn happen(world: &World, fault: &Fault) -> Result<()> {
         Fault::KillServer { server: number, down } => {
             let _turn = server(*number).turn.lock().await;
             server(*number).kill()?;
-            heal_cloud(world);
+            world.witness.heal();
             tokio::time::sleep(*down).await;
             server(*number).ensure(&world.pilot).await
         }
@@ -52,13 +52,13 @@ async fn happen(world: &World, fault: &Fault) -> Result<()> {
         }
         Fault::KillEngine { server: number } => {
             server(*number).kill_engine()?;
-            heal_cloud(world);
+            world.witness.heal();
             Ok(())
         }
         Fault::PauseServer { server: number, time } => {
             let _turn = server(*number).turn.lock().await;
             server(*number).pause()?;
-            heal_cloud(world);
+            world.witness.heal();
             tokio::time::sleep(*time).await;
             server(*number).wake()
         }
@@ -83,36 +83,17 @@ async fn happen(world: &World, fault: &Fault) -> Result<()> {
             tokio::time::sleep(*time).await;
             world.refuse_writes(false).await
         }
-        Fault::KillMachine { which } => world.witness.kill_machine(*which).map(drop),
-        Fault::RemoveMachine { which } => world.witness.remove_machine(*which).map(drop),
+        Fault::KillMachine { which } => world.witness.kill_machine(*which),
+        Fault::RemoveMachine { which } => world.witness.remove_machine(*which).await,
         Fault::LoseAnswers { time, .. }
         | Fault::SlowProvider { time, .. }
         | Fault::BusyProvider { time, .. }
         | Fault::CutOffProvider { time }
         | Fault::HangProvider { time } => {
-            break_cloud(world, fault);
+            world.witness.suffer(fault);
             tokio::time::sleep(*time).await;
-            heal_cloud(world);
+            world.witness.heal();
             Ok(())
         }
-    }
-}
-
-fn break_cloud(world: &World, fault: &Fault) {
-    let Some(cloud) = &world.cloud else { return };
-    match fault {
-        Fault::LoseAnswers { percent, seed, .. } => cloud.lose_answers(*percent, *seed),
-        Fault::SlowProvider { by, .. } => cloud.become_slow(*by),
-        Fault::BusyProvider { percent, seed, .. } => {
-            cloud.become_busy(*percent, Duration::from_secs(1), *seed);
-        }
-        Fault::CutOffProvider { .. } => cloud.become_unreachable(),
-        _ => cloud.hang(),
-    }
-}
-
-fn heal_cloud(world: &World) {
-    if let Some(cloud) = &world.cloud {
-        cloud.heal();
     }
 }

@@ -22,6 +22,10 @@ pub const ALL: &[(&str, &str)] = &[
     ("no_orphan", "the witness knows no object of a runtime that no workspace has"),
     ("no_double", "the witness knows no two machines or volumes of one runtime"),
     ("nothing_is_missing", "what is ready runs, what is stopped does not, and both have their volume"),
+    (
+        "homes_are_kept",
+        "what was written into a home when it was new is in it until its workspace is deleted",
+    ),
     ("no_late_write", "no write took effect under a lower fence than one before it"),
     ("no_effect_without_intent", "nothing was made for a runtime that the store does not know"),
     ("one_key_one_operation", "the same idempotency key gave the same operation"),
@@ -69,6 +73,7 @@ pub async fn standing(world: &World, deadline: Instant) -> Result<Vec<Violation>
         kept.homes.clone()
     };
     found.extend(outside(&workspaces, &objects, &homes));
+    found.extend(marks(world, &workspaces, &objects));
     for server in 0..world.servers.len() {
         found.extend(routes(world, server, &workspaces, &objects).await);
     }
@@ -97,6 +102,30 @@ fn unique(workspaces: &[Value]) -> Vec<Violation> {
     let mut seen = BTreeSet::new();
     let again = workspaces.iter().map(|it| text(it, "slug")).filter(|slug| !seen.insert(*slug));
     again.map(|slug| Violation::new("slugs_are_unique", format!("two are called {slug}"))).collect()
+}
+
+/// The file that is put into each home once, and its runtime in it.
+const MARK: &str = ".pilot-chaos";
+
+/// Puts one where none was, and looks for those that were put.
+fn marks(world: &World, workspaces: &[Value], objects: &[Object]) -> Vec<Violation> {
+    let mut found = Vec::new();
+    for volume in objects.iter().filter(|it| it.kind == Kind::Volume) {
+        if !workspaces.iter().any(|row| text(row, "runtimeId") == volume.runtime) {
+            continue;
+        }
+        let Some(mark) = world.witness.home(&volume.name).map(|home| home.join(MARK)) else { continue };
+        if world.ledger.lock().marked.contains(&volume.runtime) {
+            let read = std::fs::read_to_string(&mark);
+            if read.as_ref().ok() != Some(&volume.runtime) {
+                let words = format!("the home {} of {} has {read:?}", volume.name, volume.runtime);
+                found.push(Violation::new("homes_are_kept", words));
+            }
+        } else if std::fs::write(&mark, &volume.runtime).is_ok() {
+            world.ledger.lock().marked.insert(volume.runtime.clone());
+        }
+    }
+    found
 }
 
 /// Rows against what the witness sees. A create that was cancelled in time has left nothing, and is stopped.

@@ -19,6 +19,8 @@ pub struct Kept {
     keys: HashMap<String, String>,
     /// Runtimes whose volume was there: only a delete may take it.
     pub homes: BTreeSet<String>,
+    /// Of them, those with a file of ours in them.
+    pub marked: BTreeSet<String>,
     /// How often each answer was given.
     pub answers: BTreeMap<String, u64>,
     /// What was wrong with an answer itself.

@@ -19,6 +19,7 @@ pub mod server;
 pub mod witness;
 
 mod disk;
+mod kills;
 mod races;
 mod zombies;
 

@@ -28,6 +28,9 @@ pub struct Options {
     /// An orchestrator sleeps through its claims and wakes up, so often.
     #[arg(long, default_value_t = 0)]
     pub zombies: u32,
+    /// So often something is killed while workspaces are made, updated, stopped, started and deleted.
+    #[arg(long, default_value_t = 0)]
+    pub kills: u32,
     /// Every kind of write to the disk fails once at each of its first occurrences, so many of them; with `strace`.
     #[arg(long, default_value_t = 0)]
     pub disk: u32,
@@ -52,6 +55,23 @@ pub enum Store {
 pub enum Provider {
     Fake,
     Docker,
+    /// Its simulator, with containers of this host as machines.
+    Fly,
+}
+
+impl Provider {
+    pub fn name(self) -> &'static str {
+        match self {
+            Provider::Fake => "fake",
+            Provider::Docker => "docker",
+            Provider::Fly => "fly",
+        }
+    }
+
+    /// Its machines are containers that boot what people run.
+    pub fn is_heavy(self) -> bool {
+        self != Provider::Fake
+    }
 }
 
 impl Store {

@@ -72,8 +72,8 @@ impl Plan {
     /// The same for the same numbers.
     pub fn of(seed: u64, round: u32, store: Store, provider: Provider) -> Self {
         let mut chance = StdRng::seed_from_u64(seed ^ (u64::from(round) << 32));
-        let slugs = &SLUGS[..if provider == Provider::Docker { 2 } else { SLUGS.len() }];
-        let most = if provider == Provider::Docker { 3 } else { 6 };
+        let slugs = &SLUGS[..if provider.is_heavy() { 2 } else { SLUGS.len() }];
+        let most = if provider.is_heavy() { 3 } else { 6 };
         let clients = (0..chance.random_range(2..=most))
             .map(|_| (0..chance.random_range(1..=4)).map(|_| step(&mut chance, slugs)).collect())
             .collect();
@@ -122,15 +122,17 @@ fn fault(chance: &mut StdRng, store: Store, provider: Provider) -> (At, Fault) {
             Fault::RefuseWrites { time },
         ]);
     }
-    match provider {
-        Provider::Docker => faults.push(Fault::KillMachine { which }),
-        Provider::Fake => faults.extend([
+    if provider.is_heavy() {
+        faults.push(Fault::KillMachine { which });
+    }
+    if provider != Provider::Docker {
+        faults.extend([
             Fault::LoseAnswers { percent: chance.random_range(10..=60), seed, time },
             Fault::SlowProvider { by: millis(chance, 20, 400), time },
             Fault::BusyProvider { percent: chance.random_range(20..=100), seed, time },
             Fault::CutOffProvider { time },
             Fault::HangProvider { time },
-        ]),
+        ]);
     }
     let fault = faults.choose(chance).cloned().unwrap_or(Fault::KillEngine { server });
     let at_write = provider == Provider::Fake && fault.is_of_a_process() && chance.random_range(0..2) == 0;
@@ -216,5 +218,6 @@ mod tests {
         assert_eq!(names(Store::Sqlite, Provider::Fake).len(), 10);
         let docker = names(Store::Sqlite, Provider::Docker);
         assert!(docker.contains("machine killed by hand") && docker.len() == 6, "{docker:?}");
+        assert_eq!(names(Store::Sqlite, Provider::Fly).len(), 11);
     }
 }

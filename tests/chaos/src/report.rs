@@ -17,6 +17,11 @@ pub struct Report {
     /// Of them, those that woke up while another had taken over.
     pub taken_over: u32,
     pub disk_faults: u32,
+    pub kills: u32,
+    /// Of them, those that hit an operation which had not ended.
+    pub kills_in_the_middle: u32,
+    /// What was written into each home when it was new, and was looked for after each kill.
+    pub homes_marked: usize,
     pub worlds: u32,
     pub seconds: f64,
     pub operations: BTreeMap<String, u64>,
@@ -44,6 +49,7 @@ impl Report {
         self.worlds += 1;
         self.provider_writes += world.witness.journal().len();
         let kept = world.ledger.lock();
+        self.homes_marked += kept.marked.len();
         for accepted in kept.accepted.values() {
             *self.operations.entry(accepted.ended.clone().unwrap_or("open".into())).or_default() += 1;
         }
@@ -73,9 +79,12 @@ impl Report {
         }
         writeln!(
             out,
-            "\nseed {}: {} rounds, {} races, {} zombies ({} taken over), {} disk faults in {} worlds, {:.0} s",
+            "\nseed {}: {} rounds, {} kills ({} in the middle of an operation), {} races, {} zombies ({} taken over), \
+             {} disk faults in {} worlds, {:.0} s",
             self.seed,
             self.rounds,
+            self.kills,
+            self.kills_in_the_middle,
             self.races,
             self.zombies,
             self.taken_over,
@@ -83,7 +92,11 @@ impl Report {
             self.worlds,
             self.seconds
         )?;
-        writeln!(out, "writes at the provider: {}", self.provider_writes)?;
+        writeln!(
+            out,
+            "writes at the provider: {}, homes with a mark: {}",
+            self.provider_writes, self.homes_marked
+        )?;
         for (title, counts) in [("operations", &self.operations), ("answers", &self.answers)] {
             let line: Vec<String> = counts.iter().map(|(name, count)| format!("{name} {count}")).collect();
             writeln!(out, "{title}: {}", line.join(", "))?;

@@ -12,11 +12,8 @@ use crate::world::World;
 use crate::{clients, faults, lasting};
 
 /// How long a world may take until all is as it should be.
-fn settling(provider: Provider) -> Duration {
-    match provider {
-        Provider::Fake => Duration::from_secs(90),
-        Provider::Docker => Duration::from_secs(180),
-    }
+pub fn settling(provider: Provider) -> Duration {
+    Duration::from_secs(if provider.is_heavy() { 180 } else { 90 })
 }
 
 /// What does not hold after it.

@@ -13,7 +13,7 @@ use crate::options::{Options, Provider, Store};
 use crate::plan::Plan;
 use crate::report::{Found, Report};
 use crate::world::World;
-use crate::{disk, races, round, zombies};
+use crate::{disk, kills, races, round, zombies};
 
 /// Without a terminal every so many are told.
 const TOLD: u64 = 50;
@@ -44,6 +44,9 @@ pub async fn run(options: &Options) -> Result<Report> {
     match options.round {
         Some(round) => run.rounds(round..round + 1).await?,
         None => run.rounds(0..options.rounds).await?,
+    }
+    if options.kills > 0 {
+        kills::run(&run).await?;
     }
     if options.races > 0 {
         races::run(&run).await?;
@@ -158,7 +161,7 @@ impl Run<'_> {
         let word = |kind: &str| kind.to_lowercase();
         let again = round.map(|round| {
             let Options { seed, store, provider, .. } = self.options;
-            let (store, provider) = (word(&format!("{store:?}")), word(&format!("{provider:?}")));
+            let (store, provider) = (word(&format!("{store:?}")), provider.name());
             format!("cargo xtask chaos --seed {seed} --round {round} --store {store} --provider {provider}")
         });
         for violation in found {
@@ -177,7 +180,7 @@ impl Run<'_> {
 }
 
 /// Where there is no terminal: how far it is, now and then.
-fn told(bar: &ProgressBar) {
+pub(crate) fn told(bar: &ProgressBar) {
     let (done, all) = (bar.position(), bar.length().unwrap_or_default());
     if bar.is_hidden() && done.is_multiple_of(TOLD) {
         let _ = writeln!(std::io::stderr(), "{} {done} of {all}, {:.0?}", bar.prefix(), bar.elapsed());

@@ -1,13 +1,22 @@
 //! What really exists, seen without any of Pilot's code but the fake cloud itself, which is in this process and so outlives
-//! everything that is killed.
+//! everything that is killed. So is the simulator of Fly.
 
-use std::collections::BTreeMap;
-use std::process::Command;
+mod docker;
+mod fly;
 
-use anyhow::{Context, Result, bail};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Result;
 use provider_fake::Cloud;
 use provider_fake::cloud::Written;
-use serde_json::Value;
+
+use self::docker::docker;
+pub use self::fly::Fly;
+use crate::plan::Fault;
+
+/// What a busy provider asks for.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Object {
@@ -35,13 +44,56 @@ pub enum Witness {
     Cloud(Cloud),
     /// Of this installation.
     Docker(String),
+    Fly(Fly),
 }
 
 impl Witness {
     pub fn objects(&self) -> Result<Vec<Object>> {
         match self {
             Witness::Cloud(cloud) => Ok(cloud.everything().into_iter().map(of_cloud).collect()),
-            Witness::Docker(installation) => of_docker(installation),
+            Witness::Docker(installation) => docker::objects(installation),
+            Witness::Fly(fly) => Ok(fly.objects()),
+        }
+    }
+
+    /// The fake cloud, which can do more than suffer.
+    pub fn cloud(&self) -> Option<&Cloud> {
+        match self {
+            Witness::Cloud(cloud) => Some(cloud),
+            _ => None,
+        }
+    }
+
+    /// A fault of the provider begins. Docker has none of its own.
+    pub(crate) fn suffer(&self, fault: &Fault) {
+        match self {
+            Witness::Cloud(cloud) => match fault {
+                Fault::LoseAnswers { percent, seed, .. } => cloud.lose_answers(*percent, *seed),
+                Fault::SlowProvider { by, .. } => cloud.become_slow(*by),
+                Fault::BusyProvider { percent, seed, .. } => cloud.become_busy(*percent, RETRY_AFTER, *seed),
+                Fault::CutOffProvider { .. } => cloud.become_unreachable(),
+                _ => cloud.hang(),
+            },
+            Witness::Fly(fly) => fly.suffer(fault),
+            Witness::Docker(_) => {}
+        }
+    }
+
+    /// All faults of the provider end.
+    pub fn heal(&self) {
+        match self {
+            Witness::Cloud(cloud) => cloud.heal(),
+            Witness::Fly(fly) => fly.heal(),
+            Witness::Docker(_) => {}
+        }
+    }
+
+    /// The folder behind a volume, where it has one that can be read here.
+    pub fn home(&self, volume: &str) -> Option<PathBuf> {
+        match self {
+            Witness::Cloud(_) => None,
+            Witness::Docker(_) => docker::mountpoint(volume),
+            Witness::Fly(fly) => Some(fly.folder(volume)),
         }
     }
 
@@ -49,64 +101,45 @@ impl Witness {
     pub fn journal(&self) -> Vec<Written> {
         match self {
             Witness::Cloud(cloud) => cloud.journal(),
-            Witness::Docker(_) => Vec::new(),
+            Witness::Docker(_) | Witness::Fly(_) => Vec::new(),
         }
     }
 
     /// As somebody would who does not know Pilot; which one follows from the number. The machine's name.
-    pub fn remove_machine(&self, which: usize) -> Result<Option<String>> {
-        self.to_machine(which, |name| match self {
-            Witness::Cloud(cloud) => {
-                cloud.remove_machine(name);
-                Ok(())
-            }
-            Witness::Docker(_) => docker(&["rm", "--force", name]).map(drop),
-        })
-    }
-
-    pub fn kill_machine(&self, which: usize) -> Result<Option<String>> {
-        self.to_machine(which, |name| match self {
-            Witness::Cloud(_) => Ok(()),
-            Witness::Docker(_) => {
-                // It may have ended by itself meanwhile.
-                let _ = docker(&["kill", name]);
-                Ok(())
-            }
-        })
-    }
-
-    fn to_machine(&self, which: usize, act: impl Fn(&str) -> Result<()>) -> Result<Option<String>> {
-        let mut machines: Vec<Object> =
-            self.objects()?.into_iter().filter(|object| object.kind == Kind::Machine).collect();
-        if machines.is_empty() {
-            return Ok(None);
+    pub async fn remove_machine(&self, which: usize) -> Result<()> {
+        let Some(name) = self.machine(which)? else { return Ok(()) };
+        match self {
+            Witness::Cloud(cloud) => drop(cloud.remove_machine(&name)),
+            Witness::Docker(_) => drop(docker(&["rm", "--force", &name])?),
+            Witness::Fly(fly) => fly.remove_machine(&name).await?,
         }
-        let machine = machines.swap_remove(which % machines.len());
-        act(&machine.name)?;
-        Ok(Some(machine.name))
+        Ok(())
+    }
+
+    pub fn kill_machine(&self, which: usize) -> Result<()> {
+        let Some(name) = self.machine(which)? else { return Ok(()) };
+        // It may have ended by itself meanwhile.
+        match self {
+            Witness::Cloud(_) => {}
+            Witness::Docker(_) => drop(docker(&["kill", &name])),
+            Witness::Fly(_) => drop(docker(&["kill", &fly::container(&name)])),
+        }
+        Ok(())
+    }
+
+    fn machine(&self, which: usize) -> Result<Option<String>> {
+        let objects = self.objects()?.into_iter().filter(|object| object.kind == Kind::Machine);
+        let mut names: Vec<String> = objects.map(|object| object.name).collect();
+        Ok(if names.is_empty() { None } else { Some(names.swap_remove(which % names.len())) })
     }
 
     /// Of a world that ends.
     pub fn remove_everything(&self) {
-        let Witness::Docker(installation) = self else { return };
-        let objects = self.objects().unwrap_or_default();
-        // Networks and volumes are free after their containers.
-        for (kind, args) in [
-            (Kind::Machine, &["rm", "--force", "--volumes"][..]),
-            (Kind::Network, &["network", "rm"]),
-            (Kind::Volume, &["volume", "rm"]),
-            (Kind::Mark, &["volume", "rm"]),
-        ] {
-            for object in objects.iter().filter(|object| object.kind == kind) {
-                let _ = docker(&[args, &[object.name.as_str()]].concat());
-            }
+        match self {
+            Witness::Cloud(_) => {}
+            Witness::Docker(installation) => docker::remove_everything(installation),
+            Witness::Fly(fly) => fly.remove_everything(),
         }
-        let keeper = format!("pilot-egress-{installation}");
-        // It takes its rules along.
-        if docker(&["kill", "--signal", "USR1", &keeper]).is_ok() {
-            let _ = docker(&["wait", &keeper]);
-        }
-        let _ = docker(&["rm", "--force", &keeper]);
     }
 }
 
@@ -128,44 +161,4 @@ fn of_cloud(object: provider_fake::cloud::Object) -> Object {
 pub fn runtime_of(name: &str) -> &str {
     let name = name.strip_prefix("pilot-").unwrap_or(name);
     name.strip_suffix("-home").unwrap_or(name)
-}
-
-fn of_docker(installation: &str) -> Result<Vec<Object>> {
-    let filter = format!("label=pilot.installation={installation}");
-    let mut objects = Vec::new();
-    for (kind, args) in [
-        (Kind::Machine, &["ps", "--all", "--no-trunc"][..]),
-        (Kind::Volume, &["volume", "ls"]),
-        (Kind::Network, &["network", "ls", "--no-trunc"]),
-    ] {
-        let text = docker(&[args, &["--filter", &filter, "--format", "{{json .}}"]].concat())?;
-        for line in text.lines() {
-            let object: Value = serde_json::from_str(line).context("docker's JSON")?;
-            let labels = object["Labels"].as_str().unwrap_or_default();
-            let labels: BTreeMap<&str, &str> =
-                labels.split(',').filter_map(|label| label.split_once('=')).collect();
-            let name =
-                ["Names", "Name"].iter().find_map(|key| object[key].as_str()).unwrap_or("?").to_owned();
-            objects.push(Object {
-                kind: if name.contains("-fence-") || name.contains("-generation-") {
-                    Kind::Mark
-                } else {
-                    kind
-                },
-                name,
-                runtime: labels.get("pilot.runtime").copied().unwrap_or_default().to_owned(),
-                runs: object["State"] == "running",
-                port: None,
-            });
-        }
-    }
-    Ok(objects)
-}
-
-fn docker(args: &[&str]) -> Result<String> {
-    let output = Command::new("docker").args(args).output().context("cannot start docker")?;
-    if !output.status.success() {
-        bail!("docker {args:?}: {}", String::from_utf8_lossy(&output.stderr).trim());
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

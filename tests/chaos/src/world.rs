@@ -16,10 +16,13 @@ use crate::options::{Options, Provider, Store};
 use crate::postgres::Postgres;
 use crate::process;
 use crate::server::Server;
-use crate::witness::Witness;
+use crate::witness::{Fly, Witness};
 
 /// Claims and rounds of the orchestrators are so many times shorter, so that what comes after them is seen in seconds.
 const HURRY: u32 = 10;
+
+/// What machines of real containers are made from.
+const IMAGE: &str = concat!("pilot-instance:", env!("CARGO_PKG_VERSION"));
 
 /// How long a claim holds in a world.
 pub fn lease() -> Duration {
@@ -30,7 +33,6 @@ pub struct World {
     pub servers: Arc<Vec<Server>>,
     pub api: Api,
     pub witness: Witness,
-    pub cloud: Option<Cloud>,
     pub postgres: Option<Arc<Postgres>>,
     /// Whose turn it is to break the database.
     pub database: tokio::sync::Mutex<()>,
@@ -43,7 +45,7 @@ pub struct World {
 impl World {
     pub async fn start(options: &Options) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("pilot-chaos-").tempdir()?;
-        let (mut env, mut service, mut cloud) = (Vec::new(), None, None);
+        let (mut env, mut service, mut outside) = (Vec::new(), None, None);
         let mut args: Vec<String> =
             ["--log", "info,orchestrator::http=warn", "--ready-timeout", "30", "--hurry"]
                 .map(str::to_owned)
@@ -56,11 +58,16 @@ impl World {
                 env.push(("PILOT_FAKE_NETWORK".to_owned(), "chaos".to_owned()));
                 let kept = Cloud::with_journal();
                 service = Some(tokio::spawn(kept.clone().serve(listener)).abort_handle());
-                cloud = Some(kept);
-                args.extend(["--providers".to_owned(), "fake".to_owned()]);
+                outside = Some(Witness::Cloud(kept));
             }
-            Provider::Docker => args.extend(["--providers".to_owned(), "docker".to_owned()]),
+            Provider::Fly => {
+                let fly = Fly::start(&folder.path().join("fly")).await?;
+                env.extend(fly.environment(IMAGE));
+                outside = Some(Witness::Fly(fly));
+            }
+            Provider::Docker => {}
         }
+        args.extend(["--providers".to_owned(), options.provider.name().to_owned()]);
         let postgres = match options.store {
             Store::Sqlite => None,
             Store::Postgres => Some(Arc::new(tokio::task::spawn_blocking(Postgres::start).await?)),
@@ -82,22 +89,17 @@ impl World {
             all.push(other);
         }
         let installation = std::fs::read_to_string(all[0].data.join("secrets/installation"))?;
-        let witness = match &cloud {
-            Some(cloud) => Witness::Cloud(cloud.clone()),
-            None => Witness::Docker(installation.trim().to_owned()),
-        };
+        let witness = outside.unwrap_or_else(|| Witness::Docker(installation.trim().to_owned()));
         let servers = Arc::new(all);
         let api = Api::new(Arc::clone(&servers))?;
         let (ledger, pilot, folder) = (Ledger::default(), options.pilot.clone(), Some(folder));
         let database = tokio::sync::Mutex::default();
-        Ok(Self { servers, api, witness, cloud, postgres, database, ledger, pilot, service, folder })
+        Ok(Self { servers, api, witness, postgres, database, ledger, pilot, service, folder })
     }
 
     /// All faults are over: everything that was killed runs again, everything that was paused goes on.
     pub async fn heal(&self) -> Result<()> {
-        if let Some(cloud) = &self.cloud {
-            cloud.heal();
-        }
+        self.witness.heal();
         self.pause_database(false)?;
         for server in self.servers.iter() {
             server.wake()?;

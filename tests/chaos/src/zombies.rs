@@ -92,7 +92,7 @@ async fn sleep_through(
         let deletes = deletes.into_iter().collect::<Result<Vec<_>>>()?;
         ended(world, &deletes, "what is removed before a teardown").await?;
     }
-    if let Some(cloud) = &world.cloud {
+    if let Some(cloud) = world.witness.cloud() {
         cloud.become_slow(sleep.slow);
     }
     // Nobody else claims, so that it is the zombie that has them.
@@ -100,9 +100,7 @@ async fn sleep_through(
     let asked = join_all(slugs.iter().map(|slug| ask(world, 0, change(slug)))).await;
     tokio::time::sleep(sleep.delay).await;
     zombie.pause()?;
-    if let Some(cloud) = &world.cloud {
-        cloud.heal();
-    }
+    world.witness.heal();
     heir.wake()?;
     let mut ids = asked.into_iter().collect::<Result<Vec<_>>>()?;
     // One teardown is all of them.

@@ -29,6 +29,7 @@ fn options(store: Store) -> Options {
         round: None,
         races: 0,
         zombies: 0,
+        kills: 0,
         disk: 0,
         json: false,
     }
@@ -54,6 +55,35 @@ async fn two_orchestrators_that_race_and_sleep_double_nothing() {
     assert!(report.operations["succeeded"] > 0, "{report:?}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_killed_in_each_part_of_a_life_loses_no_home_and_leaves_nothing() {
+    let report = nothing_is_violated(Options { kills: 10, ..options(Store::Sqlite) }).await;
+    assert_eq!(report.kills, 10);
+    assert!(report.operations["succeeded"] > 0, "{report:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nor_on_fly_with_machines_that_boot_what_people_run() {
+    let seconds = 300;
+    let options = Options { kills: 5, worlds: 1, provider: Provider::Fly, seconds, ..options(Store::Sqlite) };
+    let report = nothing_is_violated(options).await;
+    assert_eq!(report.kills, 5);
+    assert!(report.homes_marked > 0, "{report:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_home_that_is_not_what_it_was_is_found() {
+    let options = Options { provider: Provider::Fly, ..options(Store::Sqlite) };
+    let world = World::start(&options).await.unwrap();
+    asked(&world, Method::POST, "/v1/workspaces", Some(json!({"slug": "demo", "provider": "fly"}))).await;
+    assert_eq!(chaos::round::settle(&world, Duration::from_secs(90)).await, []);
+    let objects = world.witness.objects().unwrap();
+    let volume = objects.iter().find(|object| object.kind == chaos::witness::Kind::Volume).unwrap();
+    std::fs::remove_file(world.witness.home(&volume.name).unwrap().join(".pilot-chaos")).unwrap();
+    let found = chaos::round::settle(&world, Duration::from_secs(1)).await;
+    assert_eq!(found.iter().map(|it| it.invariant).collect::<Vec<_>>(), ["homes_are_kept"]);
+}
+
 async fn asked(world: &World, method: Method, path: &str, body: Option<Value>) -> Value {
     let asked = Asked { method, path: path.to_owned(), body, key: None };
     let answer = world.api.stubborn(0, &asked, Instant::now() + Duration::from_secs(30)).await.unwrap();
@@ -65,7 +95,7 @@ async fn asked(world: &World, method: Method, path: &str, body: Option<Value>) -
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delete_takes_what_a_create_that_was_killed_has_made_and_the_stack_does_not_know() {
     let world = World::start(&options(Store::Sqlite)).await.unwrap();
-    let (cloud, server) = (world.cloud.clone().unwrap(), &world.servers[0]);
+    let (cloud, server) = (world.witness.cloud().cloned().unwrap(), &world.servers[0]);
     // The network of all, the volume, then the machine: who asked for that never hears of it.
     cloud.hold_answer(3);
     asked(&world, Method::POST, "/v1/workspaces", Some(json!({"slug": "demo", "provider": "fake"}))).await;

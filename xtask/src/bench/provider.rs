@@ -1,5 +1,5 @@
-//! `provider`: what a create costs at a vendor in calls, and on Docker in time over the engine's own API; what a snapshot
-//! and a fork take there beside a plain copy.
+//! `provider`: what a create costs at a vendor in calls, and on Docker in time over the engine's own API; what a host by SSH
+//! costs over the local socket; what a snapshot and a fork take there beside a plain copy.
 //! Each number comes from an example program of the provider's crate, which prints one JSON object.
 
 use std::process::Command;
@@ -21,6 +21,7 @@ const CLOUDFLARE_FEWEST: f64 = 1.0;
 pub fn run(runs: u32, yes: bool) -> Result<Vec<Metric>> {
     system::ensure(system::DOCKER, yes)?;
     system::ensure_docker()?;
+    system::ensure(&[("sshd", "openssh-server")], yes)?;
     let ensure = || {
         tools::ensure_cloudflare()?;
         tools::ensure_opencode()
@@ -31,6 +32,7 @@ pub fn run(runs: u32, yes: bool) -> Result<Vec<Metric>> {
     let fly = measured(&programs, "fly_calls", &[])?;
     let cloudflare = measured(&programs, "cloudflare_calls", &[programs.instance().into_os_string()])?;
     let docker = measured(&programs, "floor", &["--runs".into(), runs.to_string().into()])?;
+    let far = measured(&programs, "far", &["--runs".into(), runs.to_string().into()])?;
     // Each copies 500 MB several times.
     let fork = measured(&programs, "fork", &["--runs".into(), runs.min(5).to_string().into()])?;
     let copied = |name: &str| -> Result<Metric> {
@@ -45,6 +47,12 @@ pub fn run(runs: u32, yes: bool) -> Result<Vec<Metric>> {
         calls(&fly, "fly_create_calls", FLY_FEWEST)?,
         calls(&cloudflare, "cloudflare_create_calls", CLOUDFLARE_FEWEST)?,
         alone("docker_create_floor", "x of the raw API")?,
+        Metric::alone(
+            "docker_ssh_create_floor",
+            number(&far, "docker_ssh_create_floor")?,
+            "x of the local socket",
+        ),
+        Metric::alone("docker_80_at_once_failures", number(&far, "docker_80_at_once_failures")?, "creates"),
         alone("docker_suspend_ms", "ms")?,
         alone("docker_resume_ms", "ms")?,
         copied("snapshot_ms")?,

@@ -1,4 +1,5 @@
-//! Stands between a module and the engine: passes everything on, or loses answers, hangs, or is away.
+//! Stands between a module and the engine: passes everything on, or loses answers, hangs, or is away. It can also make a host
+//! of it that is larger than the machine.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
@@ -47,6 +48,12 @@ impl Proxy {
     /// One that passes everything on.
     #[allow(clippy::missing_panics_doc, reason = "a failed expectation is a failed test")]
     pub async fn start() -> Self {
+        Self::larger(1).await
+    }
+
+    /// The same as of a host that has so many times the processors and the memory of this machine.
+    #[allow(clippy::missing_panics_doc, reason = "a failed expectation is a failed test")]
+    pub async fn larger(times: i64) -> Self {
         let folder = tempfile::tempdir().expect("a folder for the socket");
         let mode = Arc::new(Mutex::new(Mode::Open));
         let (changes, changed) = watch::channel(());
@@ -61,7 +68,7 @@ impl Proxy {
                 changed.mark_unchanged();
                 tokio::spawn(async move {
                     tokio::select! {
-                        () = relay(client, shared, counted) => {}
+                        () = relay(client, shared, counted, times) => {}
                         // Also when the proxy is gone.
                         _ = changed.changed() => {}
                     }
@@ -133,7 +140,7 @@ impl Faults for Proxy {
     }
 }
 
-async fn relay(mut client: UnixStream, mode: Arc<Mutex<Mode>>, requests: Arc<AtomicUsize>) {
+async fn relay(mut client: UnixStream, mode: Arc<Mutex<Mode>>, requests: Arc<AtomicUsize>, times: i64) {
     let Ok(mut engine) = UnixStream::connect(ENGINE).await else { return };
     let (mut up, mut down) = (vec![0; 65536], vec![0; 65536]);
     let mut fate = Fate::Passes;
@@ -145,6 +152,11 @@ async fn relay(mut client: UnixStream, mode: Arc<Mutex<Mode>>, requests: Arc<Ato
                 if METHODS.iter().any(|method| head.starts_with(method)) {
                     requests.fetch_add(1, Ordering::Relaxed);
                     fate = decide(&mut lock(&mode), &head);
+                }
+                if times > 1 && head.starts_with("GET ") && head.contains("/info ") {
+                    let Some(answer) = info(times).await else { return };
+                    if client.write_all(&answer).await.is_err() { return }
+                    continue;
                 }
                 if fate != Fate::Hangs && engine.write_all(&up[..count]).await.is_err() { return }
             }
@@ -159,6 +171,20 @@ async fn relay(mut client: UnixStream, mode: Arc<Mutex<Mode>>, requests: Arc<Ato
             }
         }
     }
+}
+
+/// What the engine says of its host, with so many times the processors and the memory.
+async fn info(times: i64) -> Option<Vec<u8>> {
+    let docker = bollard::Docker::connect_with_unix(ENGINE, 120, bollard::API_DEFAULT_VERSION).ok()?;
+    let mut info = docker.info().await.ok()?;
+    info.ncpu = info.ncpu.map(|count| count * times);
+    info.mem_total = info.mem_total.map(|bytes| bytes * times);
+    let body = serde_json::to_vec(&info).ok()?;
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    Some([head.as_bytes(), &body].concat())
 }
 
 #[derive(PartialEq)]
