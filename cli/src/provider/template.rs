@@ -13,6 +13,7 @@ pub const FILES: &[(&str, &str)] = &[
     ("src/cloud/call.rs", include_str!("../../../providers/fake/src/cloud/call.rs")),
     ("src/cloud/commands.rs", include_str!("../../../providers/fake/src/cloud/commands.rs")),
     ("src/cloud/disks.rs", include_str!("../../../providers/fake/src/cloud/disks.rs")),
+    ("src/cloud/error.rs", include_str!("../../../providers/fake/src/cloud/error.rs")),
     ("src/cloud/faults.rs", include_str!("../../../providers/fake/src/cloud/faults.rs")),
     ("src/cloud/images.rs", include_str!("../../../providers/fake/src/cloud/images.rs")),
     ("src/cloud/instance.rs", include_str!("../../../providers/fake/src/cloud/instance.rs")),

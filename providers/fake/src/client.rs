@@ -1,18 +1,19 @@
-//! The connection to the vendor: with the credential, a limit on every call, and its errors in Pilot's
-//! words. Other modules use `provider-http` here.
+//! The connection to the vendor, and its failures in Pilot's words. How a call goes over HTTP, with the credential, the rate
+//! and a deadline, is in `cloud/remote.rs`.
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use contracts::{ErrorCode, RuntimeId};
-use provider_api::{BootFile, BootSource, Outcome, ProviderError, Result};
+use http::StatusCode;
+use provider_api::{BootFile, BootSource, ProviderError, Result};
+use provider_http::Failure;
 use provider_kit::boot;
 
-use crate::cloud::{CloudError, Session};
+use crate::cloud::{Reply, Session};
 
-/// Nothing healthy takes longer. Short, because this cloud is in memory.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// As it is called in sentences.
+const VENDOR: &str = "the cloud";
 
 pub(crate) struct Client {
     session: Session,
@@ -34,35 +35,20 @@ impl Client {
     }
 
     /// One call. `doing` completes "cannot ...".
-    pub async fn ask<T>(
-        &self,
-        doing: &str,
-        call: impl Future<Output = std::result::Result<T, CloudError>>,
-    ) -> Result<T> {
-        self.attempt(call).await.map_err(|error| as_provider_error(doing, &error))
+    pub async fn ask<T>(&self, doing: &str, call: impl Future<Output = Reply<T>>) -> Result<T> {
+        call.await.map_err(|failure| as_provider_error(doing, failure))
     }
 
     /// A call that finds an object; `None` when the vendor itself says that there is none.
-    pub async fn look<T>(
-        &self,
-        doing: &str,
-        call: impl Future<Output = std::result::Result<T, CloudError>>,
-    ) -> Result<Option<T>> {
-        match self.attempt(call).await {
-            Err(CloudError::NotFound(_)) => Ok(None),
-            other => other.map(Some).map_err(|error| as_provider_error(doing, &error)),
-        }
+    pub async fn look<T>(&self, doing: &str, call: impl Future<Output = Reply<T>>) -> Result<Option<T>> {
+        Failure::optional(call.await).map_err(|failure| as_provider_error(doing, failure))
     }
 
     /// A change that another program may have been faster with; `None` means: look again.
-    pub async fn change<T>(
-        &self,
-        doing: &str,
-        call: impl Future<Output = std::result::Result<T, CloudError>>,
-    ) -> Result<Option<T>> {
-        match self.attempt(call).await {
-            Err(CloudError::NotFound(_) | CloudError::Conflict(_)) => Ok(None),
-            other => other.map(Some).map_err(|error| as_provider_error(doing, &error)),
+    pub async fn change<T>(&self, doing: &str, call: impl Future<Output = Reply<T>>) -> Result<Option<T>> {
+        match call.await {
+            Err(failure) if failure.is_absent() || is_conflict(&failure) => Ok(None),
+            other => other.map(Some).map_err(|failure| as_provider_error(doing, failure)),
         }
     }
 
@@ -70,49 +56,34 @@ impl Client {
     pub async fn unless_changed<T>(
         &self,
         doing: &str,
-        call: impl Future<Output = std::result::Result<T, CloudError>>,
+        call: impl Future<Output = Reply<T>>,
     ) -> Result<Option<T>> {
-        match self.attempt(call).await {
-            Err(CloudError::Conflict(_)) => Ok(None),
-            other => other.map(Some).map_err(|error| as_provider_error(doing, &error)),
+        match call.await {
+            Err(failure) if is_conflict(&failure) => Ok(None),
+            other => other.map(Some).map_err(|failure| as_provider_error(doing, failure)),
         }
-    }
-
-    async fn attempt<T>(
-        &self,
-        call: impl Future<Output = std::result::Result<T, CloudError>>,
-    ) -> std::result::Result<T, CloudError> {
-        tokio::time::timeout(PATIENCE, call).await.unwrap_or(Err(CloudError::NoAnswer))
     }
 }
 
-fn as_provider_error(doing: &str, error: &CloudError) -> ProviderError {
-    let (code, outcome, action) = match error {
-        CloudError::Unreachable => (
-            ErrorCode::ProviderUnreachable,
-            Outcome::NothingHappened,
-            "See whether this machine reaches the cloud, and try again.",
-        ),
+/// The name is taken, or the object has changed since it was looked at.
+fn is_conflict(failure: &Failure) -> bool {
+    failure.status() == Some(StatusCode::CONFLICT)
+}
+
+/// The error for a call that failed. `doing` completes "cannot ...".
+fn as_provider_error(doing: &str, failure: Failure) -> ProviderError {
+    // Where a vendor's own words say more than its status, they decide first.
+    let code = failure.code();
+    failure.into_error(code, VENDOR, doing).with_action(action(code))
+}
+
+fn action(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::ProviderUnreachable => "See whether this machine reaches the cloud, and try again.",
         // It may have been done all the same.
-        CloudError::NoAnswer => (ErrorCode::ProviderTimeout, Outcome::Unknown, "Try again later."),
-        CloudError::BadToken => (
-            ErrorCode::CredentialsRejected,
-            Outcome::NothingHappened,
-            "Set PILOT_FAKE_API_TOKEN to a token that the cloud knows.",
-        ),
-        CloudError::Busy { .. } => {
-            (ErrorCode::ProviderRateLimited, Outcome::NothingHappened, "Nothing to do: it is tried again.")
-        }
-        CloudError::NotFound(_) | CloudError::Conflict(_) | CloudError::Refused(_) => (
-            ErrorCode::ProviderFailed,
-            Outcome::NothingHappened,
-            "`pilot ws start NAME` makes what is missing from the workspace's stack.",
-        ),
-    };
-    let retry_after = match error {
-        CloudError::Busy { retry_after } => Some(*retry_after),
-        _ => None,
-    };
-    let error = ProviderError::new(code, format!("cannot {doing}: {error}")).with_action(action);
-    ProviderError { outcome, retry_after, ..error }
+        ErrorCode::ProviderTimeout | ErrorCode::ProviderUnreadable => "Try again later.",
+        ErrorCode::CredentialsRejected => "Set PILOT_FAKE_API_TOKEN to a token that the cloud knows.",
+        ErrorCode::ProviderRateLimited => "Nothing to do: it is tried again.",
+        _ => "`pilot ws start NAME` makes what is missing from the workspace's stack.",
+    }
 }

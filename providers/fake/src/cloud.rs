@@ -9,6 +9,7 @@ mod api;
 mod call;
 mod commands;
 mod disks;
+mod error;
 mod faults;
 mod images;
 mod instance;
@@ -23,9 +24,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
-pub(crate) use self::api::Session;
+pub(crate) use self::api::{Reply, Session};
 pub(crate) use self::call::From;
 use self::call::Taken;
+pub(crate) use self::error::CloudError;
 use self::faults::Fault;
 use self::instance::Instance;
 pub use self::service::{Object, Written};
@@ -34,6 +36,16 @@ pub use self::service::{Object, Written};
 pub(crate) type Labels = BTreeMap<String, String>;
 /// The home's files by their path.
 pub(crate) type Files = BTreeMap<String, Vec<u8>>;
+
+/// What a call of the API gives.
+pub(crate) type Answer<T> = Result<T, CloudError>;
+
+/// The header of an answer by which the cloud's operators find the request again.
+pub(crate) const REQUEST_ID: &str = "x-request-id";
+/// Where a refusal has its words.
+pub(crate) const WORDS: &str = "/error";
+/// No healthy call takes longer. Short, because this cloud is in memory.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A cloud in memory.
 #[derive(Clone, Default)]
@@ -120,26 +132,6 @@ pub(crate) enum Phase {
     Pending,
     Running,
     Suspended,
-}
-
-/// What the API answers instead of a result.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
-pub(crate) enum CloudError {
-    #[error("no connection to the cloud")]
-    Unreachable,
-    #[error("the cloud did not answer in time, so the result is not known")]
-    NoAnswer,
-    #[error("the cloud does not know the token")]
-    BadToken,
-    #[error("there is no {0}")]
-    NotFound(String),
-    /// The name is taken, or the object is not of the version that the change was made for.
-    #[error("{0} is in conflict with this request")]
-    Conflict(String),
-    #[error("the cloud refuses: {0}")]
-    Refused(String),
-    #[error("the cloud asks for fewer requests")]
-    Busy { retry_after: Duration },
 }
 
 impl Cloud {

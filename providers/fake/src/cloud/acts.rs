@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::api::Answer;
+use super::Answer;
 use super::call::Call;
 use super::instance::Instance;
 use super::{CloudError, Files, Labels, Machine, Objects, Phase, Spec, Volume, images};

@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 use super::{Files, Labels, Spec, Volume};
 
 /// A call and who makes it.
-#[derive(Serialize, Deserialize)]
 pub(crate) struct Request {
     pub token: Option<String>,
     /// Of the operation that asks; kept by the journal, and nothing that the cloud knows.

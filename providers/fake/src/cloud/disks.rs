@@ -4,9 +4,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::acts::told;
-use super::api::Answer;
 use super::call::{From, Taken};
-use super::{CloudError, Files, Objects, Phase};
+use super::{Answer, CloudError, Files, Objects, Phase};
 
 impl Objects {
     pub(super) fn take_snapshot(&mut self, name: &str, id: String, title: Option<String>) -> Answer<Value> {

@@ -1,7 +1,6 @@
 //! The cloud's registry. It has every image whose name begins with `fake:`, and none else.
 
-use super::CloudError;
-use super::api::Answer;
+use super::{Answer, CloudError};
 
 /// What is made from it ends at its boot.
 const BROKEN: &str = "fake:broken";

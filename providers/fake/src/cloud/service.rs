@@ -4,14 +4,31 @@ use std::net::SocketAddr;
 use std::sync::PoisonError;
 
 use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use axum::{Json, Router};
 use serde_json::Value;
 use tokio::net::TcpListener;
 
-use super::api::Answer;
-use super::call::Request;
-use super::{Cloud, CloudError, Labels, Objects, Phase};
+use super::call::{Call, Request};
+use super::remote::FENCE;
+use super::{Answer, Cloud, CloudError, Labels, Objects, Phase, REQUEST_ID};
+
+/// One request over HTTP: who asks is in its headers, what in its body.
+async fn served(State(cloud): State<Cloud>, headers: HeaderMap, Json(call): Json<Call>) -> Response {
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let token = header(AUTHORIZATION.as_str()).and_then(|value| value.strip_prefix("Bearer "));
+    let fence = header(FENCE).and_then(|value| value.parse().ok());
+    let answer = cloud.answer(Request { token: token.map(str::to_owned), fence, call }).await;
+    let mut answer = answer.map_or_else(CloudError::into_response, |answer| Json(answer).into_response());
+    let id = format!("fake-{:016x}", rand::random::<u64>());
+    if let Ok(id) = id.try_into() {
+        answer.headers_mut().insert(REQUEST_ID, id);
+    }
+    answer
+}
 
 /// One write that took effect, in the order of the writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,10 +57,7 @@ pub struct Object {
 impl Cloud {
     /// Answers requests of other programs until it is dropped: these name its address as `PILOT_FAKE_URL`.
     pub async fn serve(self, listener: TcpListener) -> std::io::Result<()> {
-        let answer = |State(cloud): State<Cloud>, Json(request): Json<Request>| async move {
-            Json(cloud.answer(request).await)
-        };
-        axum::serve(listener, Router::new().route("/", post(answer)).with_state(self)).await
+        axum::serve(listener, Router::new().route("/", post(served)).with_state(self)).await
     }
 
     /// Every write since the beginning, of a cloud that keeps a journal.
