@@ -201,7 +201,9 @@ impl Backdoor for World {
     }
 
     async fn write_home(&self, runtime: &RuntimeRef, path: &str, content: &str) {
-        std::fs::write(self.home(runtime).expect("a home").join(path), content).unwrap();
+        let file = self.home(runtime).expect("a home").join(path);
+        std::fs::create_dir_all(file.parent().expect("a folder")).unwrap();
+        std::fs::write(file, content).unwrap();
     }
 
     async fn read_home(&self, runtime: &RuntimeRef, path: &str) -> Option<String> {

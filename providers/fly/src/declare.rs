@@ -3,7 +3,7 @@
 use crate::settings::Reach;
 use contracts::workspace::{Region, Size};
 use contracts::{ErrorCode, ProviderName};
-use provider_api::{Declaration, Declared, Expr, ProviderError, Result, RuntimeSpec};
+use provider_api::{Declaration, Declared, Expr, ProviderError, Result, RuntimeSpec, Source};
 use provider_kit::inputs::DeclarationExt;
 use provider_kit::offer;
 
@@ -94,6 +94,7 @@ pub(crate) fn declare(
             .input("memoryMib", size.memory_mib)
     };
     let home = sized(owned("home", VOLUME)).input("sizeGb", size.home_gb).protected();
+    let home = Source::declare(runtime.source.as_ref(), home);
     let instance = sized(owned("instance", MACHINE))
         .input("image", image)
         .input("reach", reach.word())

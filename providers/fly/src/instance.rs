@@ -274,6 +274,11 @@ impl<'a> Instance<'a> {
         self.becomes(machine, "started", deadline).await
     }
 
+    /// Waits until its program has ended, by itself or otherwise.
+    pub async fn becomes_stopped(&self, machine: &wire::Machine, deadline: Instant) -> Result<()> {
+        self.becomes(machine, "stopped", deadline).await
+    }
+
     /// Waits until no change is under way.
     pub async fn settles(&self, machine: &wire::Machine, deadline: Instant) -> Result<()> {
         self.becomes(machine, "settled", deadline).await
@@ -324,6 +329,11 @@ impl<'a> Instance<'a> {
                 let message = format!("the machine {} ended while it booted{code}", now.id);
                 Err(ProviderError::new(ErrorCode::InstanceFailed, message)
                     .with_action(format!("`fly logs -a {}` shows why.", self.app)))
+            }
+            ("failed", "stopped") => {
+                let message = format!("Fly could not run the machine {}", now.id);
+                Err(ProviderError::new(ErrorCode::ProviderFailed, message)
+                    .with_action(format!("`fly machine status {} -a {}` shows why.", now.id, self.app)))
             }
             _ => Ok(()),
         }

@@ -34,6 +34,7 @@ mod client;
 mod declare;
 mod failure;
 mod fly;
+mod fork;
 mod instance;
 mod inventory;
 mod lifecycle;

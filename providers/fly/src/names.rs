@@ -37,6 +37,10 @@ pub(crate) const VOLUME: &str = "home";
 /// The one machine of an app.
 pub(crate) const MACHINE: &str = "instance";
 
+/// The machine that makes a home fit for a fork, and the key by which it is found. It is no instance.
+pub(crate) const FORK: &str = "fork";
+pub(crate) const FORK_OF: &str = "pilot_fork_of";
+
 /// App names are unique among all of the vendor's customers.
 pub(crate) fn app(runtime: &RuntimeId) -> String {
     format!("{APP}{runtime}")

@@ -28,6 +28,15 @@ const PAUSE: Duration = Duration::from_millis(500);
 impl FlyLifecycle {
     /// The app and the home volume of a runtime that is ours.
     async fn home(&self, runtime: &RuntimeRef) -> Result<(String, wire::Volume)> {
+        self.find_home(runtime).await?.ok_or_else(|| {
+            let message = format!("{} has no volume at Fly", runtime.runtime_id);
+            ProviderError::new(ErrorCode::ProviderFailed, message)
+                .with_action("`pilot ws start NAME` makes the workspace again from its stack.")
+        })
+    }
+
+    /// The same, where there is one.
+    pub(crate) async fn find_home(&self, runtime: &RuntimeRef) -> Result<Option<(String, wire::Volume)>> {
         let app = Instance::new(&self.fly, runtime).app;
         let mut homes = match self.fly.app_is_ours(runtime).await? {
             true => homes(
@@ -35,16 +44,11 @@ impl FlyLifecycle {
             ),
             false => Vec::new(),
         };
-        if homes.is_empty() {
-            let message = format!("{} has no volume at Fly", runtime.runtime_id);
-            return Err(ProviderError::new(ErrorCode::ProviderFailed, message)
-                .with_action("`pilot ws start NAME` makes the workspace again from its stack."));
-        }
-        Ok((app, homes.swap_remove(0)))
+        Ok((!homes.is_empty()).then(|| (app, homes.swap_remove(0))))
     }
 
     /// The newest first.
-    async fn snapshots_of(&self, app: &str, volume: &wire::Volume) -> Result<Vec<wire::Snapshot>> {
+    pub(crate) async fn snapshots_of(&self, app: &str, volume: &wire::Volume) -> Result<Vec<wire::Snapshot>> {
         let listed = self.fly.client()?.snapshots(app, &volume.id).await;
         let mut listed = listed.map_err(|failure| error(failure, "list the snapshots"))?;
         listed.retain(|snapshot| created(snapshot).is_some());
@@ -120,11 +124,6 @@ impl Snapshots for FlyLifecycle {
 
     /// A machine stays with its volume, so another volume would be another machine.
     fn restores(&self) -> bool {
-        false
-    }
-
-    /// A new volume would have the secrets of the old one until its first boot.
-    fn forks(&self) -> bool {
         false
     }
 }

@@ -9,7 +9,7 @@ use contracts::ErrorCode;
 use provider_api::resource::{parse, properties, properties_with};
 use provider_api::{
     CreateRequest, Created, DeleteRequest, Outcome, Properties, Property, PropertyType, ProviderError,
-    ReadRequest, ReadState, Resource, ResourceSchema, Result, UpdateRequest,
+    ReadRequest, ReadState, Resource, ResourceSchema, Result, Source, UpdateRequest,
 };
 use provider_http::Failure;
 use provider_kit::inputs::Owned;
@@ -21,7 +21,9 @@ use tokio::time::Instant as Deadline;
 use crate::declare::{VOLUME, guest_for};
 use crate::failure;
 use crate::fly::Fly;
+use crate::fork;
 use crate::instance::{Instance, PAUSE};
+use crate::lifecycle::FlyLifecycle;
 use crate::owned;
 use crate::{names, wire};
 
@@ -118,7 +120,13 @@ impl VolumeResource {
         Instance::new(&self.fly, &runtime).may_write(inputs.owned.generation).await
     }
 
-    async fn ensure(&self, inputs: &Inputs, fence: Option<u64>) -> Result<wire::Volume> {
+    /// With what is in the source's snapshot, where there is a source and the volume is made.
+    async fn ensure(
+        &self,
+        inputs: &Inputs,
+        fence: Option<u64>,
+        source: Option<&Source>,
+    ) -> Result<wire::Volume> {
         if !self.fly.take_empty_app(&inputs.owned.runtime()) {
             let found = self.list_new(&inputs.app).await?;
             if !found.is_empty() {
@@ -128,13 +136,18 @@ impl VolumeResource {
                 return Ok(volume);
             }
         }
-        let body = json!({
+        let mut body = json!({
             "name": names::VOLUME,
             "region": inputs.region,
             "size_gb": inputs.size_gb,
             "encrypted": true,
             "compute": {"cpu_kind": "shared", "cpus": inputs.cpus, "memory_mb": inputs.memory_mib},
         });
+        if let Some(source) = source {
+            let lifecycle = FlyLifecycle { fly: self.fly.clone() };
+            fork::must_have(&lifecycle, &inputs.owned.runtime(), source).await?;
+            body["snapshot_id"] = source.snapshot.clone().into();
+        }
         let client = self.fly.client()?;
         let mut made = client.create_volume(&inputs.app, body.clone()).await;
         if made.as_ref().is_err_and(Failure::is_absent) {
@@ -157,6 +170,16 @@ impl VolumeResource {
             ProviderError::unknown(ErrorCode::ProviderTimeout, message).with_action("Try again.")
         };
         seen.ok_or_else(|| failed.unwrap_or_else(not_seen))
+    }
+
+    /// A volume that still has another's secrets goes, so that nothing ever runs in it.
+    async fn without(&self, inputs: &Inputs, volume: &wire::Volume, error: ProviderError) -> ProviderError {
+        let removed = match self.fly.client() {
+            Ok(client) => client.delete_volume(&inputs.app, &volume.id).await.is_ok(),
+            Err(_) => false,
+        };
+        let unknown = ProviderError { outcome: Outcome::Unknown, ..error.clone() };
+        if removed { error } else { unknown }
     }
 
     async fn seen(&self, app: &str) -> Result<Option<wire::Volume>> {
@@ -187,6 +210,7 @@ impl Resource for VolumeResource {
             Property::required("memoryMib", PropertyType::Integer, "Memory of that machine in MiB.")
                 .example("2048"),
         ]);
+        inputs.extend(Source::properties());
         ResourceSchema {
             token: VOLUME,
             description: "The home volume of one runtime. Deleting it deletes the user's files.",
@@ -199,7 +223,16 @@ impl Resource for VolumeResource {
         let inputs: Inputs = parse(&request.inputs)?;
         // When the app is not seen yet, making the volume waits for it.
         self.fly.app_is_ours(&inputs.owned.runtime()).await?;
-        let volume = self.ensure(&inputs, request.fence).await?;
+        let source = Source::read(&request.inputs)?;
+        let volume = self.ensure(&inputs, request.fence, source.as_ref()).await?;
+        if source.is_some() {
+            let (region, cpus, memory_mib) = (&inputs.region, inputs.cpus, inputs.memory_mib);
+            let home = fork::Home { region, volume: &volume.id, cpus, memory_mib };
+            let runtime = inputs.owned.runtime().under(request.fence);
+            if let Err(error) = fork::leave_secrets_out(&self.fly, &runtime, &home).await {
+                return Err(self.without(&inputs, &volume, error).await);
+            }
+        }
         Ok(Created { id: owned::id(&inputs.app, &volume.id), outputs: inputs.outputs(&volume.id) })
     }
 

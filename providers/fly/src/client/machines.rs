@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use contracts::RuntimeId;
 use provider_api::RuntimeRef;
 use provider_http::{Call, Repeat};
 use serde_json::{Value, json};
@@ -43,8 +44,13 @@ impl Client {
 
     /// Machines of a runtime, whatever their installation.
     pub async fn machines(&self, app: &str, runtime: &RuntimeRef) -> Answer<Vec<wire::Machine>> {
-        let key = format!("metadata.{}", names::LABELS.runtime);
-        let call = Call::get(format!("/v1/apps/{app}/machines")).query(key, runtime.runtime_id.as_str());
+        self.machines_with(app, names::LABELS.runtime, &runtime.runtime_id).await
+    }
+
+    /// Machines that have the runtime's id under this key of their metadata.
+    pub async fn machines_with(&self, app: &str, key: &str, id: &RuntimeId) -> Answer<Vec<wire::Machine>> {
+        let call =
+            Call::get(format!("/v1/apps/{app}/machines")).query(format!("metadata.{key}"), id.as_str());
         self.read(call, "machine_list", app).await
     }
 

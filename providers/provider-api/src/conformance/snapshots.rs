@@ -158,10 +158,10 @@ pub async fn a_fork_begins_with_the_files_and_without_the_secrets(fixture: &Fixt
         backdoor.write_home(&runtime, path, "secret").await;
     }
     let canary = fixture.boot.canary();
-    snapshots(fixture).take(&runtime, &Take::of("then")).await.unwrap();
+    let then = snapshots(fixture).take(&runtime, &Take::of("then")).await.unwrap();
     backdoor.write_home(&runtime, file, "of now").await;
     fixture.boot.change();
-    let mut forked = fork(fixture, &stack, "then");
+    let mut forked = fork(fixture, &stack, &then.id);
     forked.up().await;
     let copy = forked.runtime();
     assert_eq!(backdoor.read_home(&copy, file).await.as_deref(), Some("of then"));
@@ -187,13 +187,13 @@ pub async fn a_fork_and_its_original_are_deleted_without_harm_to_the_other(fixtu
     stack.up().await;
     let (runtime, backdoor) = (stack.runtime(), &fixture.backdoor);
     backdoor.write_home(&runtime, "kept.txt", "kept").await;
-    snapshots(fixture).take(&runtime, &Take::of("then")).await.unwrap();
-    let (mut first, mut second) = (fork(fixture, &stack, "then"), fork(fixture, &stack, "then"));
+    let then = snapshots(fixture).take(&runtime, &Take::of("then")).await.unwrap();
+    let (mut first, mut second) = (fork(fixture, &stack, &then.id), fork(fixture, &stack, &then.id));
     first.up().await;
     second.up().await;
     first.down().await;
     assert_eq!(backdoor.read_home(&runtime, "kept.txt").await.as_deref(), Some("kept"));
-    assert_eq!(ids(fixture, &runtime).await, ["then"]);
+    assert_eq!(ids(fixture, &runtime).await, [then.id]);
     stack.down().await;
     assert_eq!(backdoor.read_home(&second.runtime(), "kept.txt").await.as_deref(), Some("kept"));
     second.down().await;

@@ -1,4 +1,5 @@
-//! Machines as process trees of this host. One command stands for every image; it gets the machine's
+//! Machines as process trees of this host. One command stands for every image, unless the machine names a program to execute in
+//! place of its image's (`init.exec`), which is one of this host then; it gets the machine's
 //! environment (see [`super::environment`] for what is rewritten), files and folders.
 //!
 //! The working folder is the mounted volume, or the root folder when there is none. The root folder is
@@ -83,7 +84,8 @@ impl Processes {
             .append(true)
             .mode(0o600)
             .open(self.machine_folder(&launch.machine).join("log"))?;
-        let Some((program, arguments)) = self.command.split_first() else {
+        let wanted = launch.config.init.exec.as_ref().unwrap_or(&self.command);
+        let Some((program, arguments)) = wanted.split_first() else {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "no command to run"));
         };
         let mut command = Command::new(program);
