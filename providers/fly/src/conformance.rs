@@ -18,7 +18,7 @@ use async_trait::async_trait;
 use contracts::{InstallationId, ProviderName};
 use provider_api::conformance::{Backdoor, CanaryBootFiles, Faults, Fixture, eventually};
 use provider_api::{Provider, RuntimeRef, Settings};
-use sim_fly::{Fault, Kind, Machine, RunnerKind, Sim, State, Token};
+use sim_fly::{Fault, Kind, Machine, RunnerKind, Scope, Sim, State, Token};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
 use self::relay::Relay;
@@ -72,7 +72,7 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let token = format!("fo1_{}", InstallationId::random());
         let mut settings = sim_fly::Settings::new(folder.path());
-        settings.tokens = vec![Token { secret: token.clone(), org: ORG.to_owned() }];
+        settings.tokens = vec![Token { secret: token.clone(), org: ORG.to_owned(), scope: Scope::Org }];
         settings.tight_hosts = true;
         settings.delays.app_delete = Duration::from_millis(300);
         change(&mut settings);

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use contracts::ErrorCode;
 use provider_api::conformance::{Backdoor, Faults, Stack, eventually};
 use provider_api::{Outcome, ProviderError, RunStatus, RuntimeSpec};
-use sim_fly::{Kind, Region, RunnerKind};
+use sim_fly::{Kind, Region, RunnerKind, Scope};
 use world::{World, app, stack_in};
 
 const MACHINES: &str = "/v1/apps/*/machines";
@@ -67,6 +67,25 @@ async fn refused_credentials_and_those_of_another_organisation_are_told() {
     assert_eq!(error.code, ErrorCode::CredentialsRejected);
     assert!(error.message.contains("acme"), "{error}");
     assert_eq!(world.sim.apps().len(), 0);
+}
+
+/// One that may only look, and one of a single app: `ready` cannot tell them from others, the first write does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_may_make_no_apps_is_told_with_the_one_that_is_needed_and_nothing_is_made() {
+    for scope in [Scope::Readonly, Scope::App("another".to_owned())] {
+        let world = World::with(|settings| {
+            settings.runner = RunnerKind::Records;
+            settings.tokens[0].scope = scope.clone();
+        })
+        .await;
+        let mut stack = stack(&world);
+        let error = fails(&mut stack).await;
+        let told = (error.code, error.outcome);
+        assert_eq!(told, (ErrorCode::CredentialsRejected, Outcome::NothingHappened), "{scope:?}");
+        assert!(error.action.unwrap().contains("fly tokens create org"), "{scope:?}");
+        assert!(error.request_id.is_some());
+        assert_eq!(world.sim.apps().len(), 0);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
-use sim_fly::{Delays, Region, RunnerKind, Settings, Token};
+use sim_fly::{Delays, Region, RunnerKind, Scope, Settings, Token};
 
 /// A simulator of the Fly Machines API that runs what is created.
 ///
@@ -96,8 +96,17 @@ impl Arguments {
 }
 
 fn token(text: &str) -> Result<Token, String> {
-    let (secret, org) = text.split_once('=').ok_or("give SECRET=ORG")?;
-    Ok(Token { secret: secret.to_owned(), org: org.to_owned() })
+    let (secret, rest) =
+        text.split_once('=').ok_or("give SECRET=ORG, SECRET=ORG/readonly or SECRET=ORG/app/NAME")?;
+    let (org, scope) = match rest.split_once('/') {
+        None => (rest, Scope::Org),
+        Some((org, "readonly")) => (org, Scope::Readonly),
+        Some((org, scope)) => match scope.strip_prefix("app/") {
+            Some(app) => (org, Scope::App(app.to_owned())),
+            None => return Err(format!("{scope} is no scope: give `readonly` or `app/NAME`")),
+        },
+    };
+    Ok(Token { secret: secret.to_owned(), org: org.to_owned(), scope })
 }
 
 fn region(text: &str) -> Result<Region, String> {
@@ -121,5 +130,8 @@ mod tests {
         assert_eq!((settings.tokens[0].org.as_str(), settings.regions[0].capacity), ("b", Some(2)));
         assert!(matches!(settings.runner, RunnerKind::Process { command } if command == ["guest", "--flag"]));
         assert_eq!(settings.rate_limits, None);
+        assert_eq!(token("a=b/readonly").unwrap().scope, Scope::Readonly);
+        assert_eq!(token("a=b/app/one").unwrap().scope, Scope::App("one".to_owned()));
+        assert!(token("a=b/else").is_err());
     }
 }

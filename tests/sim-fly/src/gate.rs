@@ -154,6 +154,9 @@ impl Gate {
         {
             return Err(Refusal::new(StatusCode::TOO_MANY_REQUESTS, "rate limit exceeded"));
         }
+        if !token.scope.allows(request.method(), request.uri().path()) {
+            return Err(Refusal::new(StatusCode::FORBIDDEN, "unauthorized"));
+        }
         Ok(Caller { org: token.org.clone() })
     }
 

@@ -43,7 +43,7 @@ pub use crate::faults::{Fault, Kind};
 pub use crate::registry::Registry;
 pub use crate::runner::Running;
 pub use crate::seen::Request;
-pub use crate::settings::{Delays, Region, RunnerKind, Settings, Token};
+pub use crate::settings::{Delays, Region, RunnerKind, Scope, Settings, Token};
 pub use crate::world::{App, Machine, Object, State, Volume};
 
 /// Why a simulator did not start.

@@ -38,6 +38,37 @@ pub struct Settings {
 pub struct Token {
     pub secret: String,
     pub org: String,
+    pub scope: Scope,
+}
+
+/// What a token may do.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Scope {
+    /// Everything in its organisation, as one of `fly tokens create org`.
+    #[default]
+    Org,
+    /// Looks alone, as one of `fly tokens create readonly`.
+    Readonly,
+    /// One application, as one of `fly tokens create deploy`.
+    App(String),
+}
+
+impl Scope {
+    /// Whether a request is within it.
+    pub(crate) fn allows(&self, method: &http::Method, path: &str) -> bool {
+        let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+        // A question that is a POST.
+        let is_look = method == http::Method::GET || parts == ["v1", "platform", "placements"];
+        match self {
+            Scope::Org => true,
+            Scope::Readonly => is_look,
+            Scope::App(app) => match parts.as_slice() {
+                ["v1", "apps", named, ..] => named == app,
+                ["v1", "apps" | "orgs", ..] => false,
+                _ => is_look,
+            },
+        }
+    }
 }
 
 /// A place to run machines.
@@ -110,7 +141,11 @@ impl Settings {
             api_port: 0,
             edge_port: 0,
             admin_port: 0,
-            tokens: vec![Token { secret: "sim-token".to_owned(), org: "personal".to_owned() }],
+            tokens: vec![Token {
+                secret: "sim-token".to_owned(),
+                org: "personal".to_owned(),
+                scope: Scope::Org,
+            }],
             regions: regions.into_iter().map(region).collect(),
             quota: None,
             tight_hosts: false,

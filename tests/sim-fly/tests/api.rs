@@ -7,7 +7,7 @@ mod world;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use sim_fly::{Object, Region, State, Token, journal};
+use sim_fly::{Object, Region, Scope, State, Token, journal};
 use world::{World, eventually, text};
 
 fn image() -> Value {
@@ -35,7 +35,11 @@ async fn both_schemes_are_accepted_and_every_answer_has_a_request_id() {
 #[tokio::test]
 async fn the_app_of_another_organisation_is_forbidden_and_its_name_taken() {
     let world = World::with(|settings| {
-        settings.tokens.push(Token { secret: "other".to_owned(), org: "other".to_owned() });
+        settings.tokens.push(Token {
+            secret: "other".to_owned(),
+            org: "other".to_owned(),
+            scope: Scope::Org,
+        });
     })
     .await;
     world.app("mine").await;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use sim_fly::{Fault as Order, Kind as Effect, RunnerKind, Settings, Sim, State, Token};
+use sim_fly::{Fault as Order, Kind as Effect, RunnerKind, Scope, Settings, Sim, State, Token};
 
 use super::docker::docker;
 use super::{Kind, Object, RETRY_AFTER};
@@ -30,7 +30,7 @@ impl Fly {
     pub async fn start(folder: &Path) -> Result<Self> {
         let mut settings = Settings::new(folder);
         settings.runner = RunnerKind::Docker;
-        settings.tokens = vec![Token { secret: TOKEN.to_owned(), org: ORG.to_owned() }];
+        settings.tokens = vec![Token { secret: TOKEN.to_owned(), org: ORG.to_owned(), scope: Scope::Org }];
         settings.delays.app_delete = std::time::Duration::from_millis(500);
         let sim = Sim::start(settings).await.context("the simulator of Fly does not start")?;
         Ok(Self { sim: Arc::new(sim), client: reqwest::Client::builder().no_proxy().build()? })

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use sim_cloudflare::{Options, Simulator};
-use sim_fly::{RunnerKind, Settings, Sim, Token};
+use sim_fly::{RunnerKind, Scope, Settings, Sim, Token};
 
 const IMAGE: &str = concat!("pilot-instance:", env!("CARGO_PKG_VERSION"));
 
@@ -28,7 +28,8 @@ impl FlyCloud {
         let folder = tempfile::tempdir().unwrap();
         let mut settings = Settings::new(folder.path());
         settings.runner = RunnerKind::Docker;
-        settings.tokens = vec![Token { secret: "fo1_canary-of-fly".to_owned(), org: "acme".to_owned() }];
+        settings.tokens =
+            vec![Token { secret: "fo1_canary-of-fly".to_owned(), org: "acme".to_owned(), scope: Scope::Org }];
         Self { sim: Sim::start(settings).await.unwrap(), _folder: folder }
     }
 
