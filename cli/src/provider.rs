@@ -79,6 +79,8 @@ fn abilities(can: &ProviderCapabilities) -> String {
         (can.logs, "logs"),
         (can.exec, "exec"),
         (can.snapshot, "snapshot"),
+        (can.rewind, "restore"),
+        (can.fork, "fork"),
         (can.persistent_home, "keep files over a stop"),
     ];
     let able: Vec<_> = named.into_iter().filter(|(able, _)| *able).map(|(_, name)| name).collect();

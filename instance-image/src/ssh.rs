@@ -22,7 +22,7 @@ use contracts::{ErrorCode, Problem};
 use rustix::process::{Signal, geteuid, kill_process};
 use tokio::io::AsyncReadExt as _;
 use tokio::process::Command;
-use tokio::sync::{OnceCell, oneshot};
+use tokio::sync::{Mutex, oneshot};
 use tokio::time::timeout;
 
 use crate::children::{Children, Owned};
@@ -45,12 +45,12 @@ const LONGEST_COMPLAINT: u64 = 4096;
 pub struct Sshd {
     home: PathBuf,
     children: Children,
-    info: OnceCell<SshInfo>,
+    info: Mutex<Option<SshInfo>>,
 }
 
 impl Sshd {
     pub fn new(home: PathBuf, children: Children) -> Self {
-        Self { home, children, info: OnceCell::new() }
+        Self { home, children, info: Mutex::default() }
     }
 
     fn state(&self) -> PathBuf {
@@ -61,14 +61,22 @@ impl Sshd {
         self.state().join("connections")
     }
 
-    /// Found out once: who we are, and by which key we are known.
-    async fn known(&self) -> Result<&SshInfo, Problem> {
-        self.info.get_or_try_init(|| self.prepare()).await
+    /// Who we are, and by which key we are known: found out once, and again when the key is gone. It is in the home, where its user
+    /// may remove it.
+    async fn known(&self) -> Result<SshInfo, Problem> {
+        let mut known = self.info.lock().await;
+        match &*known {
+            Some(info) if self.state().join(host_key::FILE).is_file() => return Ok(info.clone()),
+            Some(_) => tracing::warn!("the SSH host key was removed; another is made"),
+            // What an instance that was killed has left.
+            None => drop(fs::remove_dir_all(self.connections())),
+        }
+        let info = self.prepare().await?;
+        *known = Some(info.clone());
+        Ok(info)
     }
 
     async fn prepare(&self) -> Result<SshInfo, Problem> {
-        // What an instance that was killed has left.
-        let _ = fs::remove_dir_all(self.connections());
         make_folder(&self.connections()).map_err(|error| unusable(&self.state(), &error))?;
         if geteuid().is_root() {
             // As root it gives its privileges up into this folder, which belongs to the machine.
@@ -83,7 +91,12 @@ impl Sshd {
     /// What a small program prints. It is started as a child that somebody waits for, so that nobody else collects it.
     async fn said(&self, command: &mut Command) -> Result<String, Problem> {
         let program = command.as_std().get_program().to_string_lossy().into_owned();
-        let failed = |why: String| Problem::new(ErrorCode::Internal, format!("{program} failed: {why}"));
+        let failed = |why: String| {
+            Problem::new(ErrorCode::InstanceFailed, format!("{program} failed in the instance: {why}"))
+                .with_action(
+                    "The instance may have as many processes as it is allowed, or no memory left: `pilot ws restart NAME` ends them.",
+                )
+        };
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut owned = self.children.spawn(command).map_err(|error| failed(error.to_string()))?;
         let (mut said, mut complained) = (String::new(), String::new());
@@ -123,12 +136,12 @@ impl Sshd {
 impl SshServer for Sshd {
     async fn info(&self) -> Result<SshInfo, Problem> {
         find("sshd").ok_or_else(no_sshd)?;
-        self.known().await.cloned()
+        self.known().await
     }
 
     async fn open(&self, key: &PublicKey) -> Result<SshConnection, Problem> {
         let sshd = find("sshd").ok_or_else(no_sshd)?;
-        let info = self.known().await?.clone();
+        let info = self.known().await?;
         let folder = self.write(&info, key).map_err(|error| unusable(&self.connections(), &error))?;
         let mut command = Command::new(&sshd);
         // Into the log, and not to a syslog that no instance has.

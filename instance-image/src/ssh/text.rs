@@ -43,6 +43,8 @@ pub fn config(facts: &Facts) -> String {
         "AllowAgentForwarding yes".to_owned(),
         "AllowTcpForwarding yes".to_owned(),
         "AllowStreamLocalForwarding yes".to_owned(),
+        // The socket that a connection before this one has left.
+        "StreamLocalBindUnlink yes".to_owned(),
         // What is forwarded from the client's side is for the instance alone, as its other ports are.
         "GatewayPorts no".to_owned(),
         "PermitTunnel no".to_owned(),
@@ -74,12 +76,12 @@ pub fn keys(key: &PublicKey) -> String {
     format!("{key}\n")
 }
 
-/// A session begins in the instance's home, whatever the machine's list of users says, with the environment as it is: a login
-/// shell would put a PATH of its own in its place.
+/// A session begins in the instance's home, whatever the machine's list of users says. A person gets a login shell, which reads
+/// `~/.profile`; a command has the environment as it is, because a login shell would put a PATH of its own in its place.
 pub fn session() -> &'static str {
     "# Of one connection, written by Pilot.\n\
      cd \"$HOME\" || exit 1\n\
-     if [ -z \"${SSH_ORIGINAL_COMMAND+is}\" ]; then exec \"$SHELL\"; fi\n\
+     if [ -z \"${SSH_ORIGINAL_COMMAND+is}\" ]; then exec \"$SHELL\" -l; fi\n\
      command=$SSH_ORIGINAL_COMMAND\n\
      unset SSH_ORIGINAL_COMMAND\n\
      exec \"$SHELL\" -c \"$command\"\n"

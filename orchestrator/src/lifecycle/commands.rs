@@ -8,12 +8,17 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use contracts::exec::{self, Exec, Executed};
+use contracts::workspace::Desired;
 use contracts::{ErrorCode, Problem, WorkspaceRef};
 use provider_api::{Captured, Outcome, ProviderError, RunStatus, RuntimeRef};
+use tokio::time::Instant;
 
 use super::service::{Caller, Lifecycle};
 use crate::engine::provider_problem;
 use crate::store::WorkspaceRow;
+
+/// How often an instance that is to run, and stands still, is looked at.
+const STANDS_STILL: Duration = Duration::from_millis(250);
 
 impl Lifecycle {
     /// Runs a command in an instance that runs, and waits for its end.
@@ -39,7 +44,14 @@ impl Lifecycle {
         };
         self.must_be_seen(&row).await?;
         let runtime = RuntimeRef::new(row.runtime_id.clone(), self.installation.clone());
-        let status = provider.lifecycle().status(&runtime).await.map_err(provider_problem)?;
+        let lifecycle = provider.lifecycle();
+        let deadline = Instant::now() + limit;
+        let mut status = lifecycle.status(&runtime).await.map_err(provider_problem)?;
+        // It stands still while its home is copied, and goes on.
+        while status == RunStatus::Suspended && row.desired == Desired::Running && Instant::now() < deadline {
+            tokio::time::sleep(STANDS_STILL).await;
+            status = lifecycle.status(&runtime).await.map_err(provider_problem)?;
+        }
         must_run(&row, &status)?;
         let done = exec.exec(&runtime, &wanted.command, limit).await.map_err(failed)?;
         let (stdout, stdout_base64, stdout_dropped) = told(&done.stdout);
@@ -98,6 +110,12 @@ fn must_run(row: &WorkspaceRow, status: &RunStatus) -> Result<(), Problem> {
     let (code, what, action) = match status {
         RunStatus::Running => return Ok(()),
         RunStatus::Pending { .. } => (ErrorCode::WorkspaceNotReady, "cannot run yet", wait),
+        RunStatus::Suspended if row.desired == Desired::Running => {
+            (ErrorCode::WorkspaceNotReady, "stands still while its files are copied", wait)
+        }
+        RunStatus::Stopped { .. } if row.desired == Desired::Suspended => {
+            (ErrorCode::WorkspaceNotReady, "is suspended", resume)
+        }
         RunStatus::Suspended => (ErrorCode::WorkspaceNotReady, "is suspended", resume),
         RunStatus::Stopped { .. } => (ErrorCode::WorkspaceStopped, "is stopped", start),
         RunStatus::Absent => (ErrorCode::WorkspaceNotReady, "has no instance now", start),

@@ -211,7 +211,8 @@ impl Lifecycle {
             return Ok(());
         }
         let detail = format!(
-            "The workspace {} has {counted} snapshots, and {} may be taken of one workspace.",
+            "The workspace {} has {counted} snapshots, and {} may be taken of one workspace; a restore takes one of what is there \
+             now first.",
             row.slug, self.snapshot_limit
         );
         let action = format!(

@@ -68,6 +68,30 @@ async fn boot_files_belong_to_the_instance_user_alone() {
     .await;
 }
 
+/// As people do who keep their configuration in a repository.
+#[tokio::test(flavor = "multi_thread")]
+async fn folders_and_links_that_are_on_the_way_of_boot_files_stay_as_their_user_made_them() {
+    let other = World::new().await;
+    run(world::fixture().await, |fixture| async move {
+        let mut stack = fixture.stack();
+        stack.up().await;
+        let (runtime, lifecycle) = (stack.runtime(), fixture.provider.lifecycle());
+        let sh = async |script: &str| {
+            let script = format!("cd /home/pilot; {script}");
+            other.exec(&runtime, &["sh", "-c", &script]).await.unwrap().trim().to_owned()
+        };
+        sh("mkdir dotfiles && mv .config dotfiles/config && ln -s dotfiles/config .config && chmod 755 dotfiles/config").await;
+        sh("echo kept > .config/own; touch -d 2001-02-03 dotfiles/config/own").await;
+        fixture.boot.change();
+        lifecycle.stop(&runtime, GRACE).await.unwrap();
+        lifecycle.start(&runtime).await.unwrap();
+        assert_eq!(sh("readlink .config; cat .config/own; stat -c %a dotfiles/config").await, "dotfiles/config\nkept\n755");
+        let file = format!("dotfiles/config/{}", CanaryBootFiles::PATH.strip_prefix(".config/").unwrap());
+        assert_eq!(sh(&format!("cat {file}")).await, fixture.boot.canary(), "they are delivered through the link");
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn another_size_changes_the_limits_of_the_same_container() {
     run(world::fixture().await, |fixture| async move {

@@ -3,7 +3,9 @@
 //! What runs is stopped by signals for the time of the copy. A process that dies in between leaves it so; a take of whoever
 //! goes on, and every start, lets it go on.
 
+use std::collections::HashSet;
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -214,14 +216,18 @@ fn read(folder: &Path, id: &str) -> Result<Option<Snapshot>> {
     }))
 }
 
-/// As a disk has it: a file of two names counts twice, and what vanishes meanwhile does not.
+/// As a disk has it, and a copy of it: a file of two names counts once, and what vanishes meanwhile does not.
 fn size_of(path: &Path) -> u64 {
-    let Ok(found) = fs::symlink_metadata(path) else { return 0 };
-    if !found.is_dir() {
-        return std::os::unix::fs::MetadataExt::blocks(&found) * 512;
+    fn add(path: &Path, seen: &mut HashSet<(u64, u64)>) -> u64 {
+        let Ok(found) = fs::symlink_metadata(path) else { return 0 };
+        if found.is_dir() {
+            let inside = fs::read_dir(path).into_iter().flatten().flatten();
+            return 4096 + inside.map(|entry| add(&entry.path(), seen)).sum::<u64>();
+        }
+        let is_first = found.nlink() < 2 || seen.insert((found.dev(), found.ino()));
+        if is_first { found.blocks() * 512 } else { 0 }
     }
-    let inside = fs::read_dir(path).into_iter().flatten().flatten();
-    4096 + inside.map(|entry| size_of(&entry.path())).sum::<u64>()
+    add(path, &mut HashSet::new())
 }
 
 fn gone(runtime: &RuntimeRef) -> ProviderError {
@@ -273,5 +279,23 @@ impl Snapshots for LocalSnapshots {
     /// in the files of the original.
     fn forks(&self) -> bool {
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_several_names_counts_once_as_in_its_copy() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, vec![1; 1 << 20]).unwrap();
+        let alone = size_of(folder.path());
+        assert!(alone >= 1 << 20);
+        for name in ["second", "third"] {
+            fs::hard_link(&file, folder.path().join(name)).unwrap();
+        }
+        assert_eq!(size_of(folder.path()), alone);
     }
 }

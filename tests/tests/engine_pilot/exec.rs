@@ -1,8 +1,11 @@
 //! Commands in instances, through the lifecycle API and the command line.
 
+use std::time::Duration;
+
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use crate::support::eventually;
 use crate::support::world::World;
 
 async fn exec(world: &World, body: Value) -> (StatusCode, Value) {
@@ -98,6 +101,27 @@ async fn commands_run_in_a_docker_instance() {
     world.api.create_ready("demo", "docker").await;
     commands_run(&world, "/home/pilot").await;
     refused_while_stopped(&world).await;
+}
+
+/// It stands still meanwhile, which nobody who runs a command has asked for.
+#[tokio::test]
+async fn a_command_waits_while_a_snapshot_is_taken() {
+    let world = World::start_on_docker().await;
+    world.api.create_ready("demo", "docker").await;
+    sh(&world, "head -c 300M /dev/urandom > large").await;
+    let taken = world.api.post("/v1/workspaces/demo/snapshots", &json!({})).await;
+    let taken: Value = taken.json().await.unwrap();
+    let frozen = || async { is_paused(&world.api.workspace("demo").await).then_some(()) };
+    eventually("a frozen container", Duration::from_secs(30), frozen).await;
+    assert_eq!(sh(&world, "echo hi").await["stdout"], "hi\n");
+    world.api.succeeded(&taken["operation"]).await;
+}
+
+fn is_paused(workspace: &Value) -> bool {
+    let name = format!("pilot-{}", workspace["runtimeId"].as_str().unwrap());
+    let output =
+        std::process::Command::new("docker").args(["inspect", "-f", "{{.State.Paused}}", &name]).output();
+    String::from_utf8_lossy(&output.unwrap().stdout).trim() == "true"
 }
 
 #[tokio::test]

@@ -63,8 +63,12 @@ pub async fn config(
             guessed.join(", ")
         ));
     }
+    let hosts: Vec<_> = workspaces.iter().map(|each| format!("{}.{}", each.slug, wanted.suffix)).collect();
     if !wanted.write {
-        ui.text(&text);
+        match ui.json {
+            true => ui.document(&serde_json::json!({ "configuration": text, "hosts": hosts })),
+            false => ui.text(&text),
+        }
         return Ok(Outcome::Done);
     }
     let folder = keys.entries()?;
@@ -77,8 +81,7 @@ pub async fn config(
     };
     include(&own, &format!("Include {}", options::pattern(&folder, "*.conf")?))?;
     match ui.json {
-        true => ui.document(&serde_json::json!({ "file": file, "includedBy": own, "hosts": workspaces.iter()
-            .map(|each| format!("{}.{}", each.slug, wanted.suffix)).collect::<Vec<_>>() })),
+        true => ui.document(&serde_json::json!({ "file": file, "includedBy": own, "hosts": hosts })),
         false => ui.say(format!(
             "{} has {} of them, and {} includes it.",
             file.display(),

@@ -26,6 +26,9 @@ const STOP_GRACE: Duration = Duration::from_secs(5);
 /// What the engine gets for a stop besides that.
 const STOP: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(50);
+/// How often the kernel is asked to freeze what is making processes, and how Docker says that it did not.
+const FREEZES: u32 = 10;
+const NOT_FROZEN: &str = "unable to freeze";
 const ERROR_LOG_BYTES: usize = 2000;
 
 pub(crate) struct Machine<'a> {
@@ -223,11 +226,22 @@ impl<'a> Machine<'a> {
             }
         }
         let docker = self.engine.docker().await?;
-        match self.engine.ask("suspend the container", docker.pause_container(self.id(&found))).await {
-            // Someone was faster.
-            Err(Failure::Conflict(message)) if message.contains("already paused") => Ok(()),
-            answer => Ok(answer?),
+        for attempt in 1.. {
+            match self.engine.ask("suspend the container", docker.pause_container(self.id(&found))).await {
+                // Someone was faster.
+                Err(Failure::Conflict(message)) if message.contains("already paused") => break,
+                // Processes that are just being made keep the kernel from it for a moment.
+                Err(Failure::Other(error)) if attempt < FREEZES && error.message.contains(NOT_FROZEN) => {
+                    tracing::debug!(%error, container = self.name, "it is frozen again");
+                    tokio::time::sleep(PAUSE).await;
+                }
+                answer => {
+                    answer?;
+                    break;
+                }
+            }
         }
+        Ok(())
     }
 
     async fn unpause(&self, id: &str) -> Result<()> {
