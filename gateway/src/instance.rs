@@ -16,7 +16,7 @@ use crate::assertion::Signer;
 use crate::auth::{Caller, SUBJECT};
 use crate::host::Site;
 use crate::resolve::Resolver;
-use crate::{cookies, endpoint, session};
+use crate::{cookies, endpoint, session, wake};
 
 const ASSERTION: HeaderName = HeaderName::from_static(contracts::headers::ASSERTION);
 const FORWARDED_HOST: HeaderName = HeaderName::from_static(contracts::headers::FORWARDED_HOST);
@@ -36,6 +36,8 @@ pub struct Passage<'a> {
     pub path_and_query: String,
     pub site: &'a Site,
     pub caller: Caller,
+    /// What is suspended goes on for it.
+    pub is_visit: bool,
     pub request_id: &'a str,
 }
 
@@ -53,7 +55,10 @@ impl Instances {
         let (head, body) = request.into_parts();
         let again = (!has_body).then(|| head.clone());
 
-        let route = self.resolver.resolve(passage.slug, passage.request_id).await?;
+        let mut route = self.resolver.resolve(passage.slug, passage.request_id).await?;
+        if route.state == Observed::Suspended && passage.is_visit {
+            route = wake::wake(&self.resolver, passage.slug, passage.request_id).await?;
+        }
         let answered = match self.attempt(passage, &route, head, body).await? {
             Ok(response) if !may_be_of_a_proxy(response.status()) => return Ok(response),
             answered => answered,

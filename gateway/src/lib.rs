@@ -24,6 +24,7 @@ mod resolve;
 
 mod assertion;
 mod instance;
+mod wake;
 
 mod pages;
 

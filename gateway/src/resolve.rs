@@ -131,6 +131,28 @@ impl Resolver {
         }
     }
 
+    /// Asks that what is suspended goes on; returns when that is accepted.
+    pub async fn wake(&self, slug: &Slug, request_id: &str) -> Result<(), Problem> {
+        let sent = self
+            .client
+            .post(format!("{}/v1/workspaces/{slug}/wake", self.base))
+            .bearer_auth(&self.token)
+            .timeout(ANSWER_TIMEOUT)
+            .header(contracts::headers::REQUEST_ID, request_id)
+            .send();
+        let away = |why: String| {
+            let detail = format!("The orchestrator could not be asked to wake {slug}: {why}.");
+            Problem::new(ErrorCode::OrchestratorUnreachable, detail)
+                .with_action("Check that `pilot serve` runs; `pilot doctor` says what is wrong.")
+        };
+        let response = sent.await.map_err(|error| away(innermost(&error)))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(());
+        }
+        Err(response.json().await.unwrap_or_else(|_| away(format!("it answered {status}"))))
+    }
+
     fn last_good(&self, known: &Known, slug: &Slug, why: &str) -> Result<Route, Problem> {
         match &known.good {
             Some((route, at)) if at.elapsed() < self.timing.stale => {

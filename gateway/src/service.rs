@@ -22,7 +22,7 @@ use crate::links::{self, Links};
 use crate::resolve::{Resolver, TIMING};
 use crate::route::{Destination, route};
 use crate::session::Sessions;
-use crate::{auth, origin, pages};
+use crate::{auth, origin, pages, wake};
 
 /// A request for a link names a slug and no more.
 const LINK_REQUEST_BYTES: usize = 4096;
@@ -114,7 +114,9 @@ impl Gateway {
                 let caller = auth::caller(request.headers(), &site.scope, &self.admin_token, &self.sessions)
                     .ok_or_else(|| auth::unauthorized(&site.scope))?;
                 origin::check_caller(&request, site, caller)?;
-                let passage = Passage { slug: &slug, surface, path_and_query, site, caller, request_id: id };
+                let is_visit = wake::is_visit(&request, caller);
+                let passage =
+                    Passage { slug: &slug, surface, path_and_query, site, caller, is_visit, request_id: id };
                 self.instances.forward(&passage, request.map(proxy::body)).await
             }
         }

@@ -11,7 +11,8 @@ use crate::tests::world::{ADMIN, World, nowhere, problem, serve};
 #[tokio::test]
 async fn a_workspace_without_an_address_says_its_state_and_what_helps() {
     let world = World::new().await;
-    for state in Observed::ALL {
+    // A visit of what is suspended wakes it.
+    for state in Observed::ALL.into_iter().filter(|state| *state != Observed::Suspended) {
         let slug = format!("{state:?}").to_lowercase();
         world.say(&slug, state, None);
         let problem = problem(world.get(&slug, "/").send().await.unwrap()).await;
@@ -29,11 +30,45 @@ async fn a_workspace_without_an_address_says_its_state_and_what_helps() {
 #[tokio::test]
 async fn a_workspace_that_has_just_become_ready_is_reached_by_the_next_request() {
     let world = World::new().await;
-    world.say("demo", Observed::Suspended, None);
+    world.say("demo", Observed::Booting, None);
     let waiting = problem(world.get("demo", "/").send().await.unwrap()).await;
     assert_eq!(waiting.code, ErrorCode::WorkspaceNotReady);
     world.say("demo", Observed::Ready, Some(world.instance));
     assert_eq!(world.get("demo", "/").send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn a_visit_wakes_what_is_suspended_and_waits_for_it() {
+    for as_a_person in [true, false] {
+        let world = World::new().await;
+        let ready = world.script.lock().unwrap().routes["demo"].clone();
+        let session = world.session("demo").await;
+        world.say("demo", Observed::Suspended, None);
+        world.script.lock().unwrap().woken.insert("demo".to_owned(), ready.clone());
+        let visit = match as_a_person {
+            true => {
+                world.request("GET", "demo", "/").header("cookie", &session).header("accept", "text/html,*/*")
+            }
+            false => world.get("demo", "/"),
+        };
+        assert_eq!(visit.send().await.unwrap().status(), 200, "{as_a_person}");
+        assert_eq!(world.script.lock().unwrap().wakes, 1);
+    }
+}
+
+#[tokio::test]
+async fn what_an_open_page_asks_by_itself_wakes_nothing_and_what_cannot_be_woken_says_why() {
+    let world = World::new().await;
+    let session = world.session("demo").await;
+    world.say("demo", Observed::Suspended, None);
+    let of_page = world.request("GET", "demo", "/events").header("cookie", &session);
+    let asleep = problem(of_page.header("accept", "text/event-stream").send().await.unwrap()).await;
+    assert_eq!(asleep.code, ErrorCode::WorkspaceNotReady);
+    let stream = world.get("demo", "/events").header("accept", "text/event-stream");
+    assert_eq!(problem(stream.send().await.unwrap()).await.code, ErrorCode::WorkspaceNotReady);
+    assert_eq!(world.script.lock().unwrap().wakes, 0);
+    let full = problem(world.get("demo", "/").send().await.unwrap()).await;
+    assert_eq!(full.code, ErrorCode::ProviderCapacity);
 }
 
 #[tokio::test]

@@ -30,6 +30,11 @@ pub struct Script {
     /// Questions that arrived, answered or not.
     pub arrived: usize,
     pub asked: Vec<(String, HeaderMap)>,
+    /// What becomes of those that are woken, some questions later; refused where that is not said.
+    pub woken: BTreeMap<String, Route>,
+    pub wakes: usize,
+    /// After so many more questions.
+    becomes: BTreeMap<String, (usize, Route)>,
 }
 
 pub struct World {
@@ -44,8 +49,10 @@ impl World {
     /// A world in which `demo` and `other` are ready, and both are the same fake instance.
     pub async fn new() -> Self {
         let script = Arc::new(Mutex::new(Script::default()));
-        let orchestrator =
-            Router::new().route("/v1/resolve/{slug}", routing::get(resolve)).with_state(script.clone());
+        let orchestrator = Router::new()
+            .route("/v1/resolve/{slug}", routing::get(resolve))
+            .route("/v1/workspaces/{slug}/wake", routing::post(wake))
+            .with_state(script.clone());
         let orchestrator = serve(orchestrator).await;
         let instance = serve(Router::new().fallback(super::streams::instance)).await;
         let gateway = crate::start(config(orchestrator)).await.unwrap();
@@ -163,6 +170,23 @@ pub async fn problem(response: reqwest::Response) -> Problem {
     problem
 }
 
+async fn wake(State(script): State<Arc<Mutex<Script>>>, Path(slug): Path<String>) -> Response {
+    let mut script = script.lock().unwrap();
+    script.wakes += 1;
+    match script.woken.remove(&slug) {
+        Some(route) => {
+            let booting = Route { state: Observed::Booting, endpoint: None, ..route.clone() };
+            script.routes.insert(slug.clone(), booting);
+            script.becomes.insert(slug, (3, route));
+            Json(json!({})).into_response()
+        }
+        None => {
+            let problem = Problem::new(ErrorCode::ProviderCapacity, "There is no room.");
+            (StatusCode::SERVICE_UNAVAILABLE, Json(problem.with_action("Wait."))).into_response()
+        }
+    }
+}
+
 async fn resolve(
     State(script): State<Arc<Mutex<Script>>>,
     Path(slug): Path<String>,
@@ -176,6 +200,12 @@ async fn resolve(
     tokio::time::sleep(delay).await;
     let mut script = script.lock().unwrap();
     script.asked.push((slug.clone(), request.headers().clone()));
+    if let Some((left, route)) = script.becomes.remove(&slug) {
+        match left {
+            0 => drop(script.routes.insert(slug.clone(), route)),
+            _ => drop(script.becomes.insert(slug.clone(), (left - 1, route))),
+        }
+    }
     if script.away {
         return StatusCode::BAD_GATEWAY.into_response();
     }

@@ -141,7 +141,8 @@ async fn suspend_and_resume(world: &World) {
             api.succeeded(&api.change("demo", "hibernate").await).await;
             assert!(world.witness.opencode().is_empty(), "it has ended");
             assert_eq!(api.workspace("demo").await["state"], "suspended");
-            api.succeeded(&api.change("demo", "resume").await).await;
+            let visit = api.chamber(Method::GET, "demo", "/session").send().await.unwrap();
+            assert_eq!(visit.status(), 200, "a visit boots it");
             assert_eq!(api.workspace("demo").await["state"], "ready");
         }
         return;
@@ -150,15 +151,20 @@ async fn suspend_and_resume(world: &World) {
     assert_eq!(opencode.len(), 1, "{opencode:?}");
     // What the gateway knew a moment ago decides nothing, in either direction.
     let ask = || api.chamber(Method::GET, "demo", "/session").timeout(Duration::from_secs(5)).send();
-    for _ in 0..3 {
+    for turn in 0..3 {
         assert_eq!(ask().await.unwrap().status(), 200);
         api.succeeded(&api.change("demo", "suspend").await).await;
-        let refused = ask().await.unwrap();
+        // A stream that a page has left open wakes nothing.
+        let stream = api.chamber(Method::GET, "demo", "/event").header("accept", "text/event-stream");
+        let refused = stream.send().await.unwrap();
         assert_eq!(refused.json::<Value>().await.unwrap()["code"], "workspace_not_ready");
         let suspended = api.workspace("demo").await;
         assert_eq!((&suspended["state"], &suspended["desired"]), (&json!("suspended"), &json!("suspended")));
         api.succeeded(&api.change("demo", "suspend").await).await;
-        api.succeeded(&api.change("demo", "resume").await).await;
+        // And a visit does.
+        if turn != 1 {
+            api.succeeded(&api.change("demo", "resume").await).await;
+        }
         assert_eq!(ask().await.unwrap().status(), 200);
         assert_eq!(api.workspace("demo").await["state"], "ready");
         assert_eq!(world.witness.opencode(), opencode, "the same process goes on");
