@@ -147,7 +147,8 @@ async fn drive(run: Arc<Run>) {
         false => Event::OperationFailed,
     };
     let problem = problem.with_request_id(run.request_id());
-    let change = Change { event, endpoint: None, error: Some(problem.clone()) };
+    // Terminal, files and SSH lead into what runs, also when OpenCode does not.
+    let change = Change { event, endpoint: run.failed_at(), error: Some(problem.clone()) };
     run.fail(state, problem, change, started).await;
 }
 

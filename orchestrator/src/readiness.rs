@@ -32,6 +32,8 @@ pub struct Target<'a> {
     pub timeout: Duration,
     /// Told what it waits for outside, when that is known and each time that it is something else.
     pub tell: &'a (dyn Fn(&str) + Send + Sync),
+    /// Told where its backend has answered, whatever that said.
+    pub answers: &'a (dyn Fn(&Endpoint) + Send + Sync),
 }
 
 /// Waits until the backend answers anything.
@@ -89,7 +91,8 @@ async fn wait(
                     format!("Another instance, {}, answers at {endpoint}.", health.identity.runtime_id);
                 return Err(Problem::new(ErrorCode::PortInUse, detail));
             }
-            Some((health, _)) if health.status == HealthStatus::Failed => {
+            Some((health, endpoint)) if health.status == HealthStatus::Failed => {
+                (target.answers)(endpoint);
                 return Err(boot_failure(target, health).await);
             }
             Some((health, endpoint)) if enough(&health) => return Ok(endpoint.clone()),
@@ -243,7 +246,7 @@ mod tests {
         let (provider, runtime) = (fixture.provider.as_ref(), stack.runtime());
         provider.lifecycle().stop(&runtime, Duration::ZERO).await.unwrap();
         for timeout in [Duration::from_secs(60), Duration::MAX] {
-            let target = Target { provider, runtime: &runtime, timeout, tell: &|_| {} };
+            let target = Target { provider, runtime: &runtime, timeout, tell: &|_| {}, answers: &|_| {} };
             let began = Instant::now();
             let problem = ready(&client().unwrap(), &target).await.unwrap_err();
             assert_eq!(problem.code, ErrorCode::InstanceFailed, "{problem}");
@@ -264,7 +267,7 @@ mod tests {
         let (told, mut hears) = tokio::sync::mpsc::unbounded_channel();
         let tell = |reason: &str| told.send(reason.to_owned()).unwrap();
         let timeout = Duration::from_secs(2);
-        let target = Target { provider, runtime: &runtime, timeout, tell: &tell };
+        let target = Target { provider, runtime: &runtime, timeout, tell: &tell, answers: &|_| {} };
         let problem = ready(&client().unwrap(), &target).await.unwrap_err();
         assert_eq!(problem.code, ErrorCode::InstanceNotReady);
         assert!(problem.detail.contains("no room"), "{problem}");

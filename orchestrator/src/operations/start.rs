@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use contracts::identity::HealthStatus;
 use contracts::operation::{Phase, Severity};
-use contracts::workspace::{Desired, Observed};
+use contracts::workspace::{Desired, Endpoint, Observed};
 use contracts::{ErrorCode, Problem};
 use provider_api::{ProviderError, RunStatus};
 use tokio::time::Instant;
@@ -112,7 +112,9 @@ pub async fn boot(run: &Arc<Run>, row: &WorkspaceRow) -> Result<(), Problem> {
     }
     let tell = |reason: &str| run.say(Severity::Info, format!("The instance cannot run yet: {reason}."));
     let timeout = run.parts.ready_timeout;
-    let target = Target { provider: provider.as_ref(), runtime: &runtime, timeout, tell: &tell };
+    let answers = |endpoint: &Endpoint| run.answers_at(endpoint.clone());
+    let target =
+        Target { provider: provider.as_ref(), runtime: &runtime, timeout, tell: &tell, answers: &answers };
     let booted = readiness::booted(&run.parts.probe, &target);
     run.only_waits();
     cancellable(run, booted).await?;

@@ -285,6 +285,19 @@ async fn ssh_reaches_a_local_instance_also_when_opencode_is_broken() {
     .await;
 }
 
+/// Its boot has failed, and it is there that somebody can see why.
+#[tokio::test]
+async fn ssh_reaches_an_instance_whose_boot_has_failed() {
+    let world = World::start().await;
+    let git = serde_json::json!({"url": "http://127.0.0.1:9/nothing.git"});
+    let body = serde_json::json!({"slug": "demo", "provider": "local", "git": git});
+    let accepted = world.api.post("/v1/workspaces", &body).await.json::<serde_json::Value>().await.unwrap();
+    world.api.ended(&accepted["operation"]).await;
+    assert_eq!(world.api.workspace("demo").await["state"], "failed");
+    let desk = Desk::at(&world);
+    assert_eq!(good(&mut desk.pilot(&["ws", "ssh", "demo", "echo", "inside"]), b""), "inside\n");
+}
+
 fn mode(path: &Path) -> u32 {
     std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(path).unwrap().permissions()) & 0o777
 }
