@@ -4,3 +4,10 @@
 mod world;
 
 provider_api::conformance_tests!(world::fixture, without [Filling, Watch, Suspend, PersistentHome, Images, Logs, Exec, Snapshots, Rewind, Fork]);
+
+/// A new host name and the first containers of an account are there after a while only.
+mod at_a_fresh_account {
+    use super::world;
+
+    provider_api::conformance_tests!(world::fresh_fixture, without [Filling, Watch, Suspend, PersistentHome, Images, Logs, Exec, Snapshots, Rewind, Fork]);
+}
