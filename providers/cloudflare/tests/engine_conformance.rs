@@ -11,3 +11,10 @@ mod at_a_fresh_account {
 
     provider_api::conformance_tests!(world::fresh_fixture, without [Filling, Watch, Suspend, PersistentHome, Images, Logs, Exec, Snapshots, Rewind, Fork]);
 }
+
+/// With the scheduling policy `durable_object`.
+mod at_an_account_that_keeps_file_systems {
+    use super::world;
+
+    provider_api::conformance_tests!(world::keeping_fixture, without [Filling, Watch, Suspend, Logs, Exec, Fork, Fewer]);
+}
