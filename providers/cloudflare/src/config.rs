@@ -181,5 +181,18 @@ pub(crate) fn check(config: &CloudflareConfig) -> Result<()> {
         }
         Policy::DurableObject => {}
     }
+    if config.settings.get("host").is_some_and(|host| !is_exact_name(host)) {
+        let expected =
+            "one whole host name; Cloudflare gives a custom domain no wildcard, and no certificate for one";
+        return Err(config.unusable("host", expected));
+    }
     config.url("apiUrl").map(drop)
+}
+
+fn is_exact_name(host: &str) -> bool {
+    let is_label = |label: &str| {
+        let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        !label.is_empty() && label.bytes().all(known)
+    };
+    host.contains('.') && host.split('.').all(is_label)
 }

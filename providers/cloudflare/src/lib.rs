@@ -145,6 +145,7 @@ impl Provider for CloudflareProvider {
         config::check(config)?;
         self.cloud.api.may_write(config).await?;
         self.cloud.has_policy().await?;
+        self.cloud.may_have_domain().await?;
         self.cloud.api.domain(config).await.map(drop)
     }
 
