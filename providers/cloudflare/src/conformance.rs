@@ -46,19 +46,23 @@ pub struct World {
     _containers: Containers,
 }
 
-/// A test that fails stops no simulator; its containers end with this.
+/// A test that fails stops no simulator; its containers and snapshots end with this.
 struct Containers(PathBuf);
 
 impl Drop for Containers {
     fn drop(&mut self) {
         let label = format!("label=sim-cloudflare.folder={}", self.0.display());
-        let Ok(left) = Command::new("docker").args(["ps", "-aq", "--filter", &label]).output() else {
-            return;
+        let remove = |list: &[&str], remove: &[&str]| {
+            let listed = Command::new("docker").args(list).args(["-q", "--filter", &label]).output();
+            let left =
+                listed.map(|left| String::from_utf8_lossy(&left.stdout).into_owned()).unwrap_or_default();
+            if !left.is_empty() {
+                let _ = Command::new("docker").args(remove).args(left.lines()).output();
+            }
         };
-        let left = String::from_utf8_lossy(&left.stdout).into_owned();
-        if !left.is_empty() {
-            let _ = Command::new("docker").args(["rm", "-f", "-v"]).args(left.lines()).output();
-        }
+        remove(&["ps", "-a"], &["rm", "-f", "-v"]);
+        // Snapshots of file systems.
+        remove(&["images"], &["rmi", "-f"]);
     }
 }
 
