@@ -10,6 +10,7 @@ use crate::{build, image, system, tools, ui};
 
 mod cargo;
 mod counts;
+mod live;
 mod targets;
 
 use counts::Counts;
@@ -22,7 +23,7 @@ const UPGRADE: &str = "upgrade::";
 ///
 /// unit: nothing outside the repository. engine: real Pulumi, Docker and OpenCode on this machine, put in
 /// place first. live: real clouds; these run only with PILOT_LIVE=1 and the credentials they name, and
-/// are counted as skipped otherwise. The last line is the sum: `N passed, N failed, N skipped`.
+/// are counted as skipped otherwise; docs/live.md has all of it. The last line is the sum: `N passed, N failed, N skipped`.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// The class to run; default: unit, then engine.
@@ -49,7 +50,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         let counts = match class {
             Class::Unit => unit(&targets, filter)?,
             Class::Engine => engine(&targets, filter, arguments.yes)?,
-            Class::Live => live(&targets, filter)?,
+            Class::Live => live::run(&targets, filter)?,
         };
         results.push((class.name(), counts));
     }
@@ -130,20 +131,6 @@ fn host(filter: Option<&str>, pulumi: &Path) -> Result<Counts> {
         .args(filter.map(|text| format!("-run={text}")))
         .arg("./...");
     counts::counted(&mut go, Counts::read_go)
-}
-
-fn live(targets: &targets::Targets, filter: Option<&str>) -> Result<Counts> {
-    let names = targets.of(Class::Live);
-    if names.is_empty() {
-        ui::note("live tests: there are none yet");
-        return Ok(Counts::default());
-    }
-    if std::env::var("PILOT_LIVE").is_ok_and(|value| value == "1") {
-        return cargo::test(&names, filter, &[], &[]);
-    }
-    let skipped = cargo::list(&names, None)?;
-    ui::note(format!("live tests: {skipped} skipped, because they need PILOT_LIVE=1 and cloud credentials"));
-    Ok(Counts { skipped, ..Counts::default() })
 }
 
 /// One line for each class, the sum last and alone on its line. True when all is well.

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::Cloud;
 use crate::api::Api;
-use crate::config::script;
+use crate::config::{Policy, script};
 use crate::declare::{APPLICATION, TYPES};
 use crate::owner::{foreign, must_be};
 
@@ -31,18 +31,60 @@ struct Inputs {
     name: String,
     installation: InstallationId,
     namespace_id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    scheduling_policy: Option<String>,
+    #[serde(flatten)]
+    shared: Option<Shared>,
+}
+
+/// What all instances have, where the application decides it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Shared {
     image: String,
     instance_type: String,
     max_instances: u64,
 }
 
 impl Inputs {
-    fn configuration(&self) -> Value {
-        json!({"image": self.image, "instance_type": self.instance_type})
+    fn policy(&self) -> &str {
+        self.scheduling_policy.as_deref().unwrap_or(Policy::Default.word())
     }
 
     fn outputs(&self, id: &str) -> Properties {
         properties_with(self, [("applicationId", id.into())])
+    }
+}
+
+impl Shared {
+    fn configuration(&self) -> Value {
+        json!({"image": self.image, "instance_type": self.instance_type})
+    }
+}
+
+/// Absent in what older versions of Cloudflare's API tell.
+fn policy_of(found: &Value) -> &str {
+    found["scheduling_policy"].as_str().unwrap_or(Policy::Default.word())
+}
+
+/// It is chosen once, and nothing of an installation can be taken into another.
+fn another_policy(name: &str, has: &str) -> ProviderError {
+    let message = format!("the container application {name} has the scheduling policy {has} for ever");
+    ProviderError::new(ErrorCode::ProviderNotConfigured, message).with_action(format!(
+        "Set PILOT_CLOUDFLARE_SCHEDULING_POLICY={has}. To move: push what is to be kept, delete the workspaces of cloudflare, \
+         `pilot provider teardown cloudflare`, then change the setting."
+    ))
+}
+
+impl Cloud {
+    /// Whether the application that is there, if one is, has the policy that is set.
+    pub async fn has_policy(&self) -> Result<()> {
+        let Ok(name) = self.config.script() else { return Ok(()) };
+        let found = ApplicationResource::by_name(self, &name).await?;
+        match found.as_ref().map(policy_of) {
+            Some(has) if has != self.config.policy().word() => Err(another_policy(&name, has)),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -51,9 +93,9 @@ impl ApplicationResource {
         Api::path(&self.cloud.config, &format!("/containers/applications{rest}"))
     }
 
-    async fn by_name(&self, name: &str) -> Result<Option<Value>> {
-        let call = Call::get(self.path("")?).query("name", name);
-        let all = self.cloud.api.result(&self.cloud.config, "list container applications", call).await?;
+    async fn by_name(cloud: &Cloud, name: &str) -> Result<Option<Value>> {
+        let call = Call::get(Api::path(&cloud.config, "/containers/applications")?).query("name", name);
+        let all = cloud.api.result(&cloud.config, "list container applications", call).await?;
         let all = all.as_array().cloned().unwrap_or_default();
         Ok(all.into_iter().find(|application| application["name"] == name))
     }
@@ -84,13 +126,17 @@ impl ApplicationResource {
         if found["durable_objects"]["namespace_id"] != inputs.namespace_id {
             return Err(foreign("container application", name, None));
         }
+        if policy_of(found) != inputs.policy() {
+            return Err(another_policy(name, policy_of(found)));
+        }
+        let Some(shared) = &inputs.shared else { return Ok(id) };
         let configuration = self.configuration(found).await?;
         let is_other =
-            configuration["image"] != inputs.image || !is_of_type(&configuration, &inputs.instance_type);
-        if is_other || found["max_instances"] != inputs.max_instances {
-            let mut change = json!({"max_instances": inputs.max_instances});
+            configuration["image"] != shared.image || !is_of_type(&configuration, &shared.instance_type);
+        if is_other || found["max_instances"] != shared.max_instances {
+            let mut change = json!({"max_instances": shared.max_instances});
             if is_other {
-                change["configuration"] = inputs.configuration();
+                change["configuration"] = shared.configuration();
             }
             let call = Call::patch(self.path(&format!("/{id}"))?).json(change).repeatable();
             self.cloud.api.result(&self.cloud.config, "change the container application", call).await?;
@@ -101,7 +147,7 @@ impl ApplicationResource {
                 "description": "Pilot",
                 "strategy": "rolling",
                 "kind": "full_auto",
-                "target_configuration": inputs.configuration(),
+                "target_configuration": shared.configuration(),
                 "steps": [step(10), step(100)],
             });
             // A second rollout to the same target changes nothing.
@@ -112,19 +158,21 @@ impl ApplicationResource {
     }
 
     async fn make(&self, inputs: &Inputs) -> Result<String> {
-        if let Some(found) = self.by_name(&inputs.name).await? {
+        if let Some(found) = Self::by_name(&self.cloud, &inputs.name).await? {
             return self.settle(&found, inputs).await;
         }
-        let body = json!({
+        let mut body = json!({
             "name": inputs.name,
-            "scheduling_policy": "default",
-            "configuration": inputs.configuration(),
-            "instances": 0,
-            "max_instances": inputs.max_instances,
-            "constraints": {"tiers": [1, 2]},
+            "scheduling_policy": inputs.policy(),
             "durable_objects": {"namespace_id": inputs.namespace_id},
-            "rollout_active_grace_period": 0,
         });
+        if let Some(shared) = &inputs.shared {
+            body["configuration"] = shared.configuration();
+            body["instances"] = 0.into();
+            body["max_instances"] = shared.max_instances.into();
+            body["constraints"] = json!({"tiers": [1, 2]});
+            body["rollout_active_grace_period"] = 0.into();
+        }
         let call = Call::post(self.path("")?).json(body);
         let error =
             match self.cloud.api.result(&self.cloud.config, "create the container application", call).await {
@@ -132,7 +180,7 @@ impl ApplicationResource {
                 Err(error) => error,
             };
         // Made by another program meanwhile, or by us and the answer was lost.
-        match self.by_name(&inputs.name).await {
+        match Self::by_name(&self.cloud, &inputs.name).await {
             Ok(Some(found)) => self.settle(&found, inputs).await,
             _ => Err(error),
         }
@@ -169,11 +217,16 @@ impl Resource for ApplicationResource {
                 )
                 .replaces()
                 .example("0f2ac74b498b48028cb68387c421e279"),
-                Property::required("image", PropertyType::String, "The instance image.")
+                Property::optional(
+                    "schedulingPolicy",
+                    PropertyType::String,
+                    "Who decides what a container begins with; it is chosen once. What follows is of the default one.",
+                ),
+                Property::optional("image", PropertyType::String, "The instance image.")
                     .example("registry.cloudflare.com/0123456789abcdef0123456789abcdef/pilot-instance:0.1.0"),
-                Property::required("instanceType", PropertyType::String, "The size of every instance.")
+                Property::optional("instanceType", PropertyType::String, "The size of every instance.")
                     .example("standard-1"),
-                Property::required("maxInstances", PropertyType::Integer, "How many may run at once.")
+                Property::optional("maxInstances", PropertyType::Integer, "How many may run at once.")
                     .example("50"),
             ],
             outputs: vec![Property::required("applicationId", PropertyType::String, "Its id at Cloudflare.")],
@@ -195,15 +248,25 @@ impl Resource for ApplicationResource {
         if name != script(installation) {
             return Err(foreign("container application", &name, None));
         }
-        let configuration = self.configuration(&found).await?;
-        let size = TYPES.iter().find(|each| is_of_type(&configuration, each.name));
+        let policy = policy_of(&found);
+        let is_default = policy == Policy::Default.word();
+        let shared = if is_default {
+            let configuration = self.configuration(&found).await?;
+            let size = TYPES.iter().find(|each| is_of_type(&configuration, each.name));
+            Some(Shared {
+                image: text(&configuration["image"]),
+                instance_type: size.map(|each| each.name.to_owned()).unwrap_or_default(),
+                max_instances: found["max_instances"].as_u64().unwrap_or_default(),
+            })
+        } else {
+            None
+        };
         let inputs = Inputs {
             name,
             installation: installation.clone(),
             namespace_id: text(&found["durable_objects"]["namespace_id"]),
-            image: text(&configuration["image"]),
-            instance_type: size.map(|each| each.name.to_owned()).unwrap_or_default(),
-            max_instances: found["max_instances"].as_u64().unwrap_or_default(),
+            scheduling_policy: (!is_default).then(|| policy.to_owned()),
+            shared,
         };
         let outputs = inputs.outputs(&request.id);
         Ok(Some(ReadState { inputs: properties(&inputs), outputs, id: request.id }))
@@ -223,7 +286,7 @@ impl Resource for ApplicationResource {
         let inputs: Inputs = parse(&request.inputs)?;
         must_be(self.cloud.config.installation()?, &inputs.installation, "container application")?;
         // By its name: an id of before, or of another account, says nothing about what is here.
-        let Some(found) = self.by_name(&inputs.name).await? else { return Ok(()) };
+        let Some(found) = Self::by_name(&self.cloud, &inputs.name).await? else { return Ok(()) };
         let call = Call::delete(self.path(&format!("/{}", found["id"].as_str().unwrap_or_default()))?);
         self.cloud.api.found(&self.cloud.config, "delete the container application", call).await.map(drop)
     }

@@ -9,14 +9,20 @@ use contracts::{ErrorCode, InstallationId};
 use provider_api::{BootSource, ProviderError, Result, Setting, Settings};
 use url::Url;
 
-use crate::declare::TYPES;
+use crate::declare::{TYPES, offered};
+use crate::images::{is_exact, not_exact};
 
-pub(crate) const SETTINGS: [Setting; 11] = [
+pub(crate) const SETTINGS: [Setting; 12] = [
     Setting::required("apiToken", "an API token with Workers Scripts and Containers: Edit").secret(),
     Setting::required("accountId", "the account in which everything is made"),
     Setting::required("image", "the instance image in a registry that Cloudflare reads"),
     Setting::optional("instanceType", "the size of every instance").default("standard-1"),
     Setting::optional("maxInstances", "how many instances may run at once").default("50"),
+    Setting::optional(
+        "schedulingPolicy",
+        "default, or durable_object: homes outlive a stop, and each workspace has an image and a size of its own",
+    )
+    .default("default"),
     Setting::optional("host", "the host name of the Worker, if it is not on workers.dev"),
     Setting::optional("apiUrl", "where Cloudflare's API is").default("https://api.cloudflare.com/client/v4"),
     Setting::optional("workerUrl", "where the Worker is connected to, if not at its host name"),
@@ -24,6 +30,25 @@ pub(crate) const SETTINGS: [Setting; 11] = [
     Setting::optional("dnsName", "the name of that record, for example *.ws.example.com"),
     Setting::optional("dnsTarget", "the name that it points to"),
 ];
+
+/// Who decides what a container begins with. It is chosen once for a container application.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Policy {
+    /// The application, for all: the disk ends with its container.
+    Default,
+    /// Each Durable Object at each start; and file systems can be kept.
+    DurableObject,
+}
+
+impl Policy {
+    /// As Cloudflare calls it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Policy::Default => "default",
+            Policy::DurableObject => "durable_object",
+        }
+    }
+}
 
 /// The key that the orchestrator and the Worker share; whoever has it may change runtimes.
 #[derive(Clone)]
@@ -110,6 +135,14 @@ impl CloudflareConfig {
             .ok_or_else(|| self.unusable("maxInstances", "a number above 0"))
     }
 
+    /// The default one where the setting says nothing that is known: [`check`] refuses that.
+    pub(crate) fn policy(&self) -> Policy {
+        match self.setting("schedulingPolicy") == Policy::DurableObject.word() {
+            true => Policy::DurableObject,
+            false => Policy::Default,
+        }
+    }
+
     pub(crate) fn instance_type(&self) -> Result<&str> {
         let name = self.setting("instanceType");
         let known = TYPES.iter().any(|each| each.name == name);
@@ -134,8 +167,32 @@ pub(crate) fn script(installation: &InstallationId) -> String {
 pub(crate) fn check(config: &CloudflareConfig) -> Result<()> {
     config.settings.require("apiToken")?;
     config.account()?;
-    config.settings.require("image")?;
+    let image = config.settings.require("image")?;
     config.max_instances()?;
-    config.instance_type()?;
+    let size = config.instance_type()?;
+    match config.policy() {
+        Policy::Default if config.setting("schedulingPolicy") != Policy::Default.word() => {
+            return Err(config.unusable("schedulingPolicy", "default or durable_object"));
+        }
+        Policy::Default => {}
+        Policy::DurableObject if !is_exact(image) => return Err(not_exact(image)),
+        Policy::DurableObject if !offered(Policy::DurableObject).any(|each| each.name == size) => {
+            return Err(config.unusable("instanceType", "a size that can be chosen at a start"));
+        }
+        Policy::DurableObject => {}
+    }
+    if config.settings.get("host").is_some_and(|host| !is_exact_name(host)) {
+        let expected =
+            "one whole host name; Cloudflare gives a custom domain no wildcard, and no certificate for one";
+        return Err(config.unusable("host", expected));
+    }
     config.url("apiUrl").map(drop)
+}
+
+fn is_exact_name(host: &str) -> bool {
+    let is_label = |label: &str| {
+        let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        !label.is_empty() && label.bytes().all(known)
+    };
+    host.contains('.') && host.split('.').all(is_label)
 }

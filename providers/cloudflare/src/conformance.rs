@@ -26,6 +26,7 @@ use tokio::sync::{Mutex, OnceCell};
 use crate::{CloudflareConfig, CloudflareProvider, ControlKey, Identity};
 
 pub const IMAGE: &str = "pilot-cloudflare-test:latest";
+pub const OTHER_IMAGE: &str = "pilot-cloudflare-other-test:latest";
 pub const OPENCODE_IMAGE: &str = "pilot-cloudflare-opencode-test:latest";
 pub const TOKEN: &str = "canary-of-the-api-token";
 const KEY: [u8; 32] = [9; 32];
@@ -38,22 +39,30 @@ pub struct World {
     pub installation: InstallationId,
     pub boot: Arc<CanaryBootFiles>,
     pub gateway_key: String,
+    /// Settings that are otherwise than an operator's who sets none.
+    pub settings: Vec<(&'static str, String)>,
+    /// How long the modules of the world wait for something.
+    pub patience: Duration,
     _containers: Containers,
 }
 
-/// A test that fails stops no simulator; its containers end with this.
+/// A test that fails stops no simulator; its containers and snapshots end with this.
 struct Containers(PathBuf);
 
 impl Drop for Containers {
     fn drop(&mut self) {
         let label = format!("label=sim-cloudflare.folder={}", self.0.display());
-        let Ok(left) = Command::new("docker").args(["ps", "-aq", "--filter", &label]).output() else {
-            return;
+        let remove = |list: &[&str], remove: &[&str]| {
+            let listed = Command::new("docker").args(list).args(["-q", "--filter", &label]).output();
+            let left =
+                listed.map(|left| String::from_utf8_lossy(&left.stdout).into_owned()).unwrap_or_default();
+            if !left.is_empty() {
+                let _ = Command::new("docker").args(remove).args(left.lines()).output();
+            }
         };
-        let left = String::from_utf8_lossy(&left.stdout).into_owned();
-        if !left.is_empty() {
-            let _ = Command::new("docker").args(["rm", "-f", "-v"]).args(left.lines()).output();
-        }
+        remove(&["ps", "-a"], &["rm", "-f", "-v"]);
+        // Snapshots of file systems.
+        remove(&["images"], &["rmi", "-f"]);
     }
 }
 
@@ -79,6 +88,8 @@ impl World {
             installation: InstallationId::random(),
             boot: CanaryBootFiles::new(),
             gateway_key: "A".repeat(43),
+            settings: Vec::new(),
+            patience: Duration::from_secs(12),
             _containers: Containers(folder.path().to_path_buf()),
             folder,
         }
@@ -100,6 +111,9 @@ impl World {
             if let Some((_, value)) = others.iter().find(|(other, _)| *other == name) {
                 return Some((*value).to_owned());
             }
+            if let Some((_, value)) = self.settings.iter().find(|(other, _)| *other == name) {
+                return Some(value.clone());
+            }
             match name {
                 "API_TOKEN" => Some(TOKEN.to_owned()),
                 "ACCOUNT_ID" => Some(self.urls.account.clone()),
@@ -114,7 +128,7 @@ impl World {
                 .unwrap(),
             identity: Some(self.identity()),
             boot: self.boot.clone(),
-            patience: Duration::from_secs(12),
+            patience: self.patience,
         }
     }
 
@@ -137,11 +151,30 @@ impl World {
     pub async fn fixture(self) -> Fixture {
         self.apply_shared(&self.provider()).await.unwrap();
         let (provider, second) = (self.provider(), self.provider());
-        let fewer = self.provider_with(&[("INSTANCE_TYPE", "standard-2")]);
+        // Where each start chooses, no setting decides which sizes there are.
+        let offers_all = provider.describe().sizes.len() > 1;
+        let fewer = (!offers_all).then(|| self.provider_with(&[("INSTANCE_TYPE", "standard-2")]));
         let (installation, boot) = (self.installation.clone(), self.boot.clone());
         let world = Arc::new(self);
         let fixture = Fixture::new(provider, second, installation, boot, world.clone());
-        fixture.with_faults(world).with_credential(TOKEN).with_fewer(fewer)
+        let fixture = fixture.with_faults(world).with_credential(TOKEN);
+        match fewer {
+            Some(fewer) => fixture.with_fewer(fewer),
+            None => fixture,
+        }
+    }
+
+    /// An image of the local Docker engine, as the account's registry has it.
+    pub fn by_digest(&self, image: &str) -> String {
+        let id = docker(&["inspect", "--format", "{{.Id}}", image]).expect("the image is built");
+        format!("registry.cloudflare.com/{}/pilot-instance@{}", self.urls.account, id.trim())
+    }
+
+    /// The same account, at which file systems are kept and each start chooses.
+    pub fn keeping(mut self) -> Self {
+        let image = self.by_digest(IMAGE);
+        self.settings = vec![("SCHEDULING_POLICY", "durable_object".to_owned()), ("IMAGE", image)];
+        self
     }
 
     /// How many calls were seen so far at each entrance.
@@ -232,17 +265,17 @@ fn build_image(init: &Path) {
          ENTRYPOINT [\"/usr/local/bin/pilot-instance\"]\n"
     );
     build(IMAGE, init, &dockerfile);
+    build(OTHER_IMAGE, init, &format!("{dockerfile}LABEL another=image\n"));
 }
 
 #[async_trait]
 impl Backdoor for World {
     async fn objects(&self, runtime: &RuntimeRef) -> Vec<String> {
         let state = self.state(runtime).await;
-        match state["status"].as_str() {
-            Some("absent") => Vec::new(),
-            Some(_) => vec![format!("runtime {}", runtime.runtime_id)],
-            None => panic!("the Worker does not tell: {state}"),
-        }
+        let status = state["status"].as_str().unwrap_or_else(|| panic!("the Worker does not tell: {state}"));
+        let there = [("runtime", status != "absent"), ("home", state["home"].is_object())];
+        let named = |kind| format!("{kind} {}", runtime.runtime_id);
+        there.into_iter().filter(|(_, is_there)| *is_there).map(|(kind, _)| named(kind)).collect()
     }
 
     async fn runs(&self, runtime: &RuntimeRef) -> bool {
@@ -260,9 +293,14 @@ impl Backdoor for World {
     }
 
     async fn remove(&self, runtime: &RuntimeRef, resource: &str) {
-        assert_eq!(resource, "instance");
+        let below = match resource {
+            "instance" => "",
+            "home" => "/home",
+            other => panic!("nothing is declared as {other}"),
+        };
         let body = json!({"installation": self.installation});
-        let (status, answer) = self.control("DELETE", &format!("/{}", runtime.runtime_id), Some(body)).await;
+        let path = format!("/{}{below}", runtime.runtime_id);
+        let (status, answer) = self.control("DELETE", &path, Some(body)).await;
         assert_eq!(status, 200, "{answer}");
     }
 
@@ -308,4 +346,20 @@ fn any(kind: Kind, probability: f64) -> Fault {
 /// One provider, its twin, and an account for them alone.
 pub async fn fixture(init: &Path) -> Fixture {
     World::start(init).await.fixture().await
+}
+
+/// The same at an account that does everything for the first time: what is made is there after a while, and is waited for longer.
+pub async fn fresh_fixture(init: &Path) -> Fixture {
+    // Seconds for minutes.
+    let first_use = |options: &mut Options| (options.name_lag_ms, options.provisioning_ms) = (2000, 4000);
+    let mut world = World::with(init, first_use).await;
+    world.patience = Duration::from_secs(40);
+    world.fixture().await
+}
+
+/// The same at an account that keeps file systems.
+pub async fn keeping_fixture(init: &Path) -> Fixture {
+    let world = World::start(init).await.keeping();
+    let other = world.by_digest(OTHER_IMAGE);
+    world.fixture().await.with_other_image(other)
 }

@@ -6,13 +6,14 @@ use provider_api::{Declaration, Declared, Expr, Result, RuntimeSpec};
 use provider_kit::inputs::DeclarationExt;
 use provider_kit::offer;
 
-use crate::config::{CloudflareConfig, script};
+use crate::config::{CloudflareConfig, Policy, script};
 use crate::sign::fingerprint;
 use crate::worker::bundle;
 
 pub(crate) const WORKER: &str = "pilot:cloudflare:Worker";
 pub(crate) const APPLICATION: &str = "pilot:cloudflare:Application";
 pub(crate) const DNS_RECORD: &str = "pilot:cloudflare:DnsRecord";
+pub(crate) const HOME: &str = "pilot:cloudflare:Home";
 pub(crate) const RUNTIME: &str = "pilot:cloudflare:Runtime";
 
 /// A size that Cloudflare names.
@@ -39,7 +40,13 @@ const DISK_MICRO_USD: u32 = 252;
 
 pub(crate) const NAME: ProviderName = ProviderName::constant("cloudflare");
 
-/// One: all instances share an application, and that has one size. Another is another setting.
+/// What can be made with this policy: at a start Cloudflare knows no `basic`.
+pub(crate) fn offered(policy: Policy) -> impl Iterator<Item = &'static InstanceType> {
+    TYPES.iter().filter(move |each| policy == Policy::Default || each.name != "basic")
+}
+
+/// One where all instances share an application, which has one size: another is another setting. Where each start chooses,
+/// all of them, and first that of the setting.
 pub(crate) fn sizes(config: &CloudflareConfig) -> Vec<Size> {
     let chosen = config.setting("instanceType");
     let size = |each: &InstanceType| Size {
@@ -52,7 +59,12 @@ pub(crate) fn sizes(config: &CloudflareConfig) -> Vec<Size> {
                 + each.disk_gb * DISK_MICRO_USD,
         ),
     };
-    TYPES.iter().filter(|each| each.name == chosen).map(size).collect()
+    let mut sizes: Vec<Size> = offered(config.policy()).map(size).collect();
+    match config.policy() {
+        Policy::Default => sizes.retain(|size| size.name == chosen),
+        Policy::DurableObject => sizes.sort_by_key(|size| size.name != chosen),
+    }
+    sizes
 }
 
 pub(crate) fn declare(config: &CloudflareConfig, runtime: &RuntimeSpec) -> Result<Declared> {
@@ -64,13 +76,23 @@ pub(crate) fn declare(config: &CloudflareConfig, runtime: &RuntimeSpec) -> Resul
     offer::region(&NAME, &[], runtime.region.as_deref()).map_err(|error| {
         error.with_action("Leave the region out: Cloudflare runs an instance near its first request.")
     })?;
-    let instance = Declaration::new("instance", RUNTIME)
+    let mut instance = Declaration::new("instance", RUNTIME)
         .owned_by(runtime)
         .input("size", runtime.size.as_str())
         .git_of(runtime)
         .delete_before_replace();
+    let mut resources = Vec::new();
+    if config.policy() == Policy::DurableObject {
+        let image = match &runtime.image {
+            Some(image) => image,
+            None => config.settings.require("image")?,
+        };
+        resources.push(Declaration::new("home", HOME).owned_by(runtime).delete_before_replace().protected());
+        instance = instance.input("image", image).input("home", Expr::output("home", "homeId"));
+    }
+    resources.push(instance);
     Ok(Declared {
-        resources: vec![instance],
+        resources,
         outputs: [
             ("host".to_owned(), Expr::output("instance", "host")),
             ("runtimeId".to_owned(), runtime.runtime_id.as_str().into()),
@@ -92,10 +114,14 @@ pub(crate) fn shared(config: &CloudflareConfig, installation: &InstallationId) -
         .input("name", script.as_str())
         .input("installation", installation.as_str())
         .input("namespaceId", Expr::output("worker", "namespaceId"))
-        .input("image", config.settings.require("image")?)
-        .input("instanceType", config.instance_type()?)
-        .input("maxInstances", config.max_instances()?)
         .delete_before_replace();
+    let application = match config.policy() {
+        Policy::Default => application
+            .input("image", config.settings.require("image")?)
+            .input("instanceType", config.instance_type()?)
+            .input("maxInstances", config.max_instances()?),
+        Policy::DurableObject => application.input("schedulingPolicy", Policy::DurableObject.word()),
+    };
     let mut resources = vec![worker, application];
     let record = ["dnsZone", "dnsName", "dnsTarget"].map(|name| config.settings.get(name));
     if let [Some(zone), Some(name), Some(target)] = record {

@@ -7,7 +7,11 @@ use serde_json::{Value, json};
 
 use crate::Cloud;
 use crate::api::Api;
+use crate::failure::number;
 use crate::owner::foreign;
+
+/// "Hostname already has externally managed DNS records."
+const HAS_RECORDS: u64 = 100_117;
 
 impl Cloud {
     fn domains(&self, rest: &str) -> Result<String> {
@@ -32,7 +36,25 @@ impl Cloud {
         let zone = self.zone_of(host).await?;
         let body = json!({"hostname": host, "service": script, "environment": "production", "zone_id": zone});
         let call = Call::put(self.domains("")?).json(body);
-        self.api.result(&self.config, "give the Worker its domain", call).await.map(drop)
+        match self.api.ask(&self.config, call).await {
+            Ok(_) => Ok(()),
+            Err(asked) if asked.is(|failure| number(failure) == HAS_RECORDS) => {
+                let message =
+                    format!("{host} has DNS records already, so Cloudflare gives the Worker no domain there");
+                Err(ProviderError::new(ErrorCode::ForeignObject, message).with_action(
+                    "Remove those records in that zone, or choose another name in the setting host.",
+                ))
+            }
+            Err(asked) => Err(asked.into_error("give the Worker its domain")),
+        }
+    }
+
+    /// Whether the host name can be had: with its zone in the account comes its certificate.
+    pub async fn may_have_domain(&self) -> Result<()> {
+        match self.config.settings.get("host") {
+            Some(host) => self.zone_of(host).await.map(drop),
+            None => Ok(()),
+        }
     }
 
     /// Takes it back, if it leads to the script.

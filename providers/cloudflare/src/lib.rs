@@ -7,12 +7,14 @@
 //! | What | Calls |
 //! |---|---|
 //! | create, delete, read, update, start, stop, status of a runtime | 1 to the Worker |
+//! | what a runtime owns, and the run-state of up to 500 | 1 to the Worker |
 //! | endpoint of a runtime | 1 to the Worker, to see that it runs |
 //! | the host name of the Worker, once for each process | 1 to the API, unless the setting `host` tells it |
 //! | create of the Worker, once for an installation | 4 to the API, 1 to the Worker, which may have to be waited for |
 //! | create of the application, once for an installation | 2 to the API |
 //!
-//! The disk of a container is gone when it ends: a stop loses the home. Boot files travel in the signed
+//! The disk of a container is gone when it ends: a stop loses the home, but where the setting `schedulingPolicy` is
+//! `durable_object`, and a stop takes a snapshot of it. A home is a resource of its own there. Boot files travel in the signed
 //! call and are kept, secrets included, in the Durable Object's storage alone: no API gives them back.
 
 mod api;
@@ -27,8 +29,12 @@ mod owner;
 mod application;
 mod dns;
 mod domain;
+mod home;
 mod runtime;
 mod worker;
+
+mod images;
+mod snapshots;
 
 mod lifecycle;
 
@@ -40,15 +46,18 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use contracts::InstallationId;
 use provider_api::{
-    Declared, Description, Inventory, Lifecycle, OneSite, Provider, Resource, Result, RuntimeSpec, Setting,
-    Site, Sites,
+    Declared, Description, Images, Inventory, Lifecycle, OneSite, Provider, Resource, Result, RuntimeSpec,
+    Setting, Site, Sites, Snapshots,
 };
 
 pub use crate::config::{CloudflareConfig, ControlKey, Identity};
 
 use crate::api::Api;
+use crate::config::Policy;
 use crate::control::Control;
+use crate::images::CloudflareImages;
 use crate::lifecycle::CloudflareLifecycle;
+use crate::snapshots::CloudflareSnapshots;
 
 /// What all parts of the module share. Clients are made at the first use, so a module without settings
 /// can be described.
@@ -77,22 +86,32 @@ impl CloudflareProvider {
     pub fn name() -> contracts::ProviderName {
         declare::NAME
     }
+
+    /// Whether file systems can be kept, and each start chooses image and size.
+    fn keeps_homes(&self) -> bool {
+        self.cloud.config.policy() == Policy::DurableObject
+    }
 }
 
 #[async_trait]
 impl Provider for CloudflareProvider {
     fn describe(&self) -> Description {
+        let is_kept = self.keeps_homes();
         Description {
             name: declare::NAME,
             summary: "containers on Cloudflare's network, behind one Worker",
-            isolation: "cloudflare runs each instance in a virtual machine of its own; its disk is gone \
-                        when it ends.",
+            isolation: match is_kept {
+                true => "cloudflare runs each instance in a virtual machine of its own.",
+                false => {
+                    "cloudflare runs each instance in a virtual machine of its own; its disk is gone when it ends."
+                }
+            },
             unisolated: false,
             regions: Vec::new(),
             sizes: declare::sizes(&self.cloud.config),
             // A container that sleeps keeps no memory.
             suspend: false,
-            persistent_home: false,
+            persistent_home: is_kept,
             settings: Self::settings(),
         }
     }
@@ -110,6 +129,7 @@ impl Provider for CloudflareProvider {
             Arc::new(worker::WorkerResource { cloud: self.cloud.clone() }),
             Arc::new(application::ApplicationResource { cloud: self.cloud.clone() }),
             Arc::new(dns::DnsRecordResource { cloud: self.cloud.clone() }),
+            Arc::new(home::HomeResource { cloud: self.cloud.clone() }),
             Arc::new(runtime::RuntimeResource { cloud: self.cloud.clone() }),
         ]
     }
@@ -124,7 +144,19 @@ impl Provider for CloudflareProvider {
         let config = &self.cloud.config;
         config::check(config)?;
         self.cloud.api.may_write(config).await?;
+        self.cloud.has_policy().await?;
+        self.cloud.may_have_domain().await?;
         self.cloud.api.domain(config).await.map(drop)
+    }
+
+    fn images(&self) -> Option<Arc<dyn Images>> {
+        let images = || Arc::new(CloudflareImages { cloud: self.cloud.clone() }) as Arc<dyn Images>;
+        self.keeps_homes().then(images)
+    }
+
+    fn snapshots(&self) -> Option<Arc<dyn Snapshots>> {
+        let snapshots = || Arc::new(CloudflareSnapshots { cloud: self.cloud.clone() }) as Arc<dyn Snapshots>;
+        self.keeps_homes().then(snapshots)
     }
 
     fn sites(&self) -> Option<Arc<dyn Sites>> {

@@ -6,10 +6,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use contracts::workspace::Endpoint;
-use contracts::{ErrorCode, InstallationId};
+use contracts::{ErrorCode, InstallationId, RuntimeId};
 use http::Method;
-use provider_api::{Home, Inventory, Lifecycle, OwnedObject, ProviderError, Result, RunStatus, RuntimeRef};
+use provider_api::{
+    Home, Inventory, Lifecycle, OwnedObject, ProviderError, Result, RunStatus, RuntimeRef, Statuses,
+    lifecycle,
+};
 use provider_kit::errors::does_not_run;
+use serde::Deserialize;
 use serde_json::json;
 
 use crate::Cloud;
@@ -18,6 +22,10 @@ use crate::runtime::boot;
 const HTTPS: u16 = 443;
 /// Read by `worker/src/index.js`.
 const RUNTIME_HEADER: &str = "x-pilot-runtime";
+
+/// Kinds of what is owned.
+const RUNTIME: &str = "runtime";
+const HOME: &str = "home";
 
 pub(crate) struct CloudflareLifecycle {
     pub cloud: Arc<Cloud>,
@@ -44,15 +52,19 @@ impl Lifecycle for CloudflareLifecycle {
 
     async fn status(&self, runtime: &RuntimeRef) -> Result<RunStatus> {
         let state = self.cloud.state(&runtime.runtime_id, &runtime.installation).await?;
-        match state.status.as_str() {
-            "running" => Ok(RunStatus::Running),
-            "stopped" => Ok(RunStatus::Stopped { exit_code: state.exit_code }),
-            "absent" => Ok(RunStatus::Absent),
-            other => {
-                let message = format!("the Worker says that the runtime is {other:?}, which means nothing");
-                Err(ProviderError::new(ErrorCode::ProviderUnreadable, message))
-            }
-        }
+        run_status(&state.status, state.exit_code)
+    }
+
+    /// One signed call: the Worker asks each object. Whom it does not tell of is asked for by itself.
+    fn status_many(&self, installation: InstallationId, runtimes: Vec<RuntimeId>) -> Statuses<'_> {
+        let asked = installation.clone();
+        lifecycle::status_from_list(self, installation, runtimes, async move {
+            let path = format!("?installation={asked}&states=1");
+            let mut told = self.cloud.control("read the runtimes", Method::GET, &path, None).await?;
+            let told: Vec<Told> = serde_json::from_value(told["states"].take()).unwrap_or_default();
+            let known = |told: Told| Some((told.runtime, run_status(&told.status, told.exit_code).ok()?));
+            Ok(told.into_iter().filter_map(known).collect())
+        })
     }
 
     /// The Worker's address. Which runtime a request is for is told by the gateway's assertion, and to
@@ -78,6 +90,27 @@ impl Lifecycle for CloudflareLifecycle {
     }
 }
 
+/// What the Worker tells of each.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Told {
+    runtime: RuntimeId,
+    status: String,
+    exit_code: Option<i32>,
+}
+
+fn run_status(told: &str, exit_code: Option<i32>) -> Result<RunStatus> {
+    match told {
+        "running" => Ok(RunStatus::Running),
+        "stopped" => Ok(RunStatus::Stopped { exit_code }),
+        "absent" => Ok(RunStatus::Absent),
+        other => {
+            let message = format!("the Worker says that the runtime is {other:?}, which means nothing");
+            Err(ProviderError::new(ErrorCode::ProviderUnreadable, message))
+        }
+    }
+}
+
 #[async_trait]
 impl Inventory for CloudflareLifecycle {
     /// The Worker's own list: it holds every runtime from before its beginning to after its end.
@@ -87,16 +120,25 @@ impl Inventory for CloudflareLifecycle {
         }
         let path = format!("?installation={installation}");
         let listed = self.cloud.control("list the runtimes", Method::GET, &path, None).await?;
-        let ids = listed["runtimes"].as_array().cloned().unwrap_or_default();
-        let owned = |id: &serde_json::Value| {
-            let id = id.as_str()?;
-            Some(OwnedObject {
-                runtime_id: id.parse().ok()?,
-                kind: "runtime".to_owned(),
-                id: id.to_owned(),
-                home: Home::No,
-            })
+        let of = |list: &str, kind: &'static str, home: Home| {
+            let ids = listed[list].as_array().cloned().unwrap_or_default();
+            ids.into_iter().filter_map(move |id| owned(id.as_str()?, kind, home))
         };
-        Ok(ids.iter().filter_map(owned).collect())
+        Ok(of("runtimes", RUNTIME, Home::No).chain(of("homes", HOME, Home::Is)).collect())
     }
+
+    async fn list_runtime(&self, runtime: &RuntimeRef) -> Result<Vec<OwnedObject>> {
+        if runtime.installation != *self.cloud.config.installation()? {
+            return Ok(Vec::new());
+        }
+        let state = self.cloud.state(&runtime.runtime_id, &runtime.installation).await?;
+        let id = runtime.runtime_id.as_str();
+        let there = (state.status != "absent").then(|| owned(id, RUNTIME, Home::No)).flatten();
+        let home = state.home.and_then(|_| owned(id, HOME, Home::Is));
+        Ok(there.into_iter().chain(home).collect())
+    }
+}
+
+fn owned(id: &str, kind: &str, home: Home) -> Option<OwnedObject> {
+    Some(OwnedObject { runtime_id: id.parse().ok()?, kind: kind.to_owned(), id: id.to_owned(), home })
 }

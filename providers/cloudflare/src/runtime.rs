@@ -7,12 +7,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use contracts::{InstallationId, RuntimeId};
+use contracts::{ErrorCode, InstallationId, RuntimeId};
 use http::Method;
 use provider_api::resource::{parse, properties, properties_with};
 use provider_api::{
-    BootFile, CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ReadRequest,
-    ReadState, Resource, ResourceSchema, Result, UpdateRequest,
+    BootFile, CreateRequest, Created, DeleteRequest, Images as _, Properties, Property, PropertyType,
+    ReadRequest, ReadState, Resource, ResourceSchema, Result, UpdateRequest,
 };
 use provider_kit::inputs::{Git, Owned};
 use provider_kit::instance::{self, Ports};
@@ -20,7 +20,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::Cloud;
+use crate::control::Refused;
 use crate::declare::RUNTIME;
+use crate::images::CloudflareImages;
 
 pub(crate) struct RuntimeResource {
     pub cloud: Arc<Cloud>,
@@ -40,6 +42,12 @@ struct Inputs {
 #[serde(rename_all = "camelCase")]
 struct Spec {
     size: String,
+    /// Where each start chooses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    image: Option<String>,
+    /// Where files are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    home: Option<String>,
     #[serde(flatten)]
     git: Git,
 }
@@ -54,6 +62,21 @@ pub(crate) struct State {
     installation: Option<InstallationId>,
     generation: Option<u64>,
     spec: Option<Spec>,
+    pub home: Option<StateOfHome>,
+}
+
+/// What the Worker says of a home.
+#[derive(Debug, Deserialize)]
+pub(crate) struct StateOfHome {
+    runtime: RuntimeId,
+    installation: InstallationId,
+    generation: u64,
+}
+
+impl StateOfHome {
+    pub fn into_owned(self) -> Owned {
+        Owned { runtime_id: self.runtime, installation: self.installation, generation: self.generation }
+    }
 }
 
 /// Paths to base64, as the Worker hands them on to the instance.
@@ -82,27 +105,51 @@ impl RuntimeResource {
         Ok(properties_with(inputs, [("host", host.into())]))
     }
 
+    /// The runtime as the call says it. An image that nobody has had prepared yet is prepared, and then the call is made again.
+    async fn put(&self, doing: &str, inputs: &Inputs, body: Value) -> std::result::Result<(), Refused> {
+        let path = format!("/{}", inputs.owned.runtime_id);
+        let first = self.cloud.control(doing, Method::PUT, &path, Some(body.clone())).await;
+        let image = match (&first, &inputs.spec.image) {
+            (Err(refused), Some(image)) if refused.error.code == ErrorCode::ImageMissing => image,
+            _ => return first.map(drop),
+        };
+        CloudflareImages { cloud: self.cloud.clone() }.resolve(image).await?;
+        self.cloud.control(doing, Method::PUT, &path, Some(body)).await.map(drop)
+    }
+
     /// `fence` is null for who has none.
     fn body(inputs: &Inputs, fence: Option<u64>) -> Value {
-        json!({
+        let mut body = json!({
             "installation": inputs.owned.installation,
             "generation": inputs.owned.generation,
             "fence": fence,
             "spec": inputs.spec,
             "env": Self::env(inputs),
-        })
+        });
+        if let Some(image) = &inputs.spec.image {
+            body["machine"] = json!({"image": image, "instance": inputs.spec.size});
+        }
+        body
     }
 }
 
 #[async_trait]
 impl Resource for RuntimeResource {
     fn schema(&self) -> ResourceSchema {
-        let size = "The size of all instances of the installation.";
+        let size = "Its size; that of all instances where the scheduling policy is default.";
         let [url, reference] = Git::properties();
         let url = Property { description: "Cloned into the workspace at each boot.", ..url };
         let mut inputs = Owned::properties();
         inputs.extend([
             Property::required("size", PropertyType::String, size).example("standard-1"),
+            Property::optional(
+                "image",
+                PropertyType::String,
+                "What it is made from, where the scheduling policy is durable_object.",
+            )
+            .example("registry.cloudflare.com/0123456789abcdef0123456789abcdef/pilot-instance@sha256:0a1b"),
+            Property::optional("home", PropertyType::String, "What keeps its files, where they are kept.")
+                .replaces(),
             url,
             reference,
         ]);
@@ -120,8 +167,8 @@ impl Resource for RuntimeResource {
         let mut body = Self::body(&inputs, request.fence);
         body["boot"] = boot(&files);
         body["start"] = true.into();
-        let (id, path) = (inputs.owned.runtime_id.to_string(), format!("/{}", inputs.owned.runtime_id));
-        if let Err(refused) = self.cloud.control("create the runtime", Method::PUT, &path, Some(body)).await {
+        let id = inputs.owned.runtime_id.to_string();
+        if let Err(refused) = self.put("create the runtime", &inputs, body).await {
             return Err(match refused.exists && is_ours(&refused.error) {
                 true => refused.error.partial(&id, self.outputs(&inputs).await?),
                 false => refused.error,
@@ -148,12 +195,12 @@ impl Resource for RuntimeResource {
         Ok(Some(ReadState { inputs: properties(&inputs), outputs, id: request.id }))
     }
 
-    /// Applies to the next start; what runs goes on.
+    /// Another image or size begins what runs anew. Anything else applies to the next start, and what runs goes on.
     async fn update(&self, request: UpdateRequest) -> Result<Properties> {
         let inputs: Inputs = parse(&request.new_inputs)?;
-        let (path, mut body) = (format!("/{}", inputs.owned.runtime_id), Self::body(&inputs, request.fence));
+        let mut body = Self::body(&inputs, request.fence);
         body["update"] = true.into();
-        self.cloud.control("change the runtime", Method::PUT, &path, Some(body)).await?;
+        self.put("change the runtime", &inputs, body).await?;
         self.outputs(&inputs).await
     }
 
@@ -172,5 +219,5 @@ impl Resource for RuntimeResource {
 
 /// A runtime that another program or installation owns is not left behind by us.
 fn is_ours(error: &provider_api::ProviderError) -> bool {
-    !matches!(error.code, contracts::ErrorCode::Fenced | contracts::ErrorCode::ForeignObject)
+    !matches!(error.code, ErrorCode::Fenced | ErrorCode::ForeignObject)
 }

@@ -10,11 +10,13 @@
 #[path = "support/world.rs"]
 mod world;
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use contracts::RuntimeId;
-use provider_api::RuntimeSpec;
+use futures_util::StreamExt as _;
 use provider_api::conformance::{Backdoor as _, Stack};
+use provider_api::{RunStatus, RuntimeSpec};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_runtime_costs_one_call_for_each_thing_that_is_done_with_it() {
@@ -64,6 +66,16 @@ async fn a_runtime_costs_one_call_for_each_thing_that_is_done_with_it() {
     cost("a start", (0, 1)).await;
     stack.read("instance").await.unwrap();
     cost("a read", (0, 1)).await;
+    let inventory = provider.inventory().unwrap();
+    assert_eq!(inventory.list_runtime(&runtime).await.unwrap().len(), 1);
+    cost("what one owns", (0, 1)).await;
+    lifecycle.stop(&first.runtime(), Duration::from_secs(5)).await.unwrap();
+    cost("a stop", (0, 1)).await;
+    let ids = [&first, &stack].map(|stack| stack.spec.runtime_id.clone());
+    let told: HashMap<_, _> = lifecycle.status_many(world.installation.clone(), ids.to_vec()).collect().await;
+    assert!(matches!(told[&ids[0]], Ok(RunStatus::Stopped { .. })), "{told:?}");
+    assert!(matches!(told[&ids[1]], Ok(RunStatus::Running)), "{told:?}");
+    cost("the states of both", (0, 1)).await;
     stack.down().await;
     cost("a delete", (0, 1)).await;
     let installation = world.installation.clone();

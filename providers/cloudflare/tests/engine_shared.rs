@@ -54,6 +54,16 @@ async fn count(world: &World, kind: &str) -> usize {
     objects[kind].as_object().map_or(0, serde_json::Map::len)
 }
 
+/// A record that somebody else makes.
+async fn record(world: &World, name: &str, content: &str) {
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let zones = client.get(format!("{}/zones", world.urls.api)).bearer_auth(TOKEN).send().await.unwrap();
+    let zones: Value = zones.json().await.unwrap();
+    let url = format!("{}/zones/{}/dns_records", world.urls.api, zones["result"][0]["id"].as_str().unwrap());
+    let record = json!({"type": "CNAME", "name": name, "content": content});
+    assert_eq!(client.post(url).bearer_auth(TOKEN).json(&record).send().await.unwrap().status(), 200);
+}
+
 async fn end(world: World) {
     let installation = world.installation.clone();
     world.sweep(&installation).await;
@@ -102,8 +112,18 @@ async fn a_host_name_of_the_operators_leads_to_the_worker_also_at_an_account_wit
     assert_eq!(error.code, ErrorCode::ProviderNotConfigured, "{error:?}");
     assert!(error.action.unwrap().contains("PILOT_CLOUDFLARE_HOST"));
     let nowhere = world.provider_with(&[("HOST", "w.elsewhere.net")]);
-    let error = world.apply_shared(&nowhere).await.unwrap_err();
-    assert_eq!(error.code, ErrorCode::ProviderNotConfigured, "no zone of the account: {error:?}");
+    for error in [world.apply_shared(&nowhere).await.unwrap_err(), nowhere.ready().await.unwrap_err()] {
+        assert_eq!(error.code, ErrorCode::ProviderNotConfigured, "no zone of the account: {error:?}");
+    }
+    let wild = world.provider_with(&[("HOST", "*.example.com")]).ready().await.unwrap_err();
+    assert_eq!(wild.code, ErrorCode::ProviderNotConfigured);
+    assert!(wild.message.contains("wildcard"), "{wild}");
+    // A name with records of somebody else is not taken over.
+    record(&world, "taken.example.com", "elsewhere.net").await;
+    let taken = world.provider_with(&[("HOST", "taken.example.com")]);
+    let error = world.apply_shared(&taken).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::ForeignObject, "{error}");
+    assert!(error.action.unwrap().contains("DNS") || error.message.contains("DNS"));
 
     let provider = world.provider_with(&[("HOST", "w.example.com")]);
     provider.ready().await.unwrap();
@@ -151,20 +171,7 @@ async fn an_application_is_deleted_by_its_name_whatever_id_is_remembered() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_identical_record_of_somebody_else_is_used_and_stays() {
     let world = world::start().await;
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let zones: Value = client
-        .get(format!("{}/zones", world.urls.api))
-        .bearer_auth(TOKEN)
-        .send()
-        .await
-        .unwrap()
-        .json()
-        .await
-        .unwrap();
-    let zone = zones["result"][0]["id"].as_str().unwrap();
-    let record = json!({"type": "CNAME", "name": RECORD[1].1, "content": RECORD[2].1});
-    let url = format!("{}/zones/{zone}/dns_records", world.urls.api);
-    assert_eq!(client.post(url).bearer_auth(TOKEN).json(&record).send().await.unwrap().status(), 200);
+    record(&world, RECORD[1].1, RECORD[2].1).await;
 
     let provider = world.provider_with(&RECORD);
     let made = world.apply_shared(&provider).await.unwrap();

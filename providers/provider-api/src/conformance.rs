@@ -15,6 +15,7 @@
 mod case;
 mod check;
 mod fixture;
+pub mod live;
 mod logbook;
 mod stack;
 

@@ -22,6 +22,8 @@ pub fn routes(cloud: Arc<Cloud>) -> Router {
         .route("/clock", post(clock))
         .route("/network", post(network))
         .route("/machines/fail", post(fail))
+        .route("/snapshots/expire", post(expire))
+        .route("/snapshots/fail", post(fail_snapshots))
         .with_state(cloud)
 }
 
@@ -86,5 +88,20 @@ struct Failing {
 
 async fn fail(cloud: Shared, failing: Json<Failing>) -> StatusCode {
     cloud.machines.fail(&failing.object).await;
+    StatusCode::NO_CONTENT
+}
+
+async fn expire(cloud: Shared) -> StatusCode {
+    cloud.machines.expire().await;
+    StatusCode::NO_CONTENT
+}
+
+#[derive(Deserialize)]
+struct FailSnapshots {
+    fail: bool,
+}
+
+async fn fail_snapshots(cloud: Shared, wanted: Json<FailSnapshots>) -> StatusCode {
+    cloud.machines.fail_snapshots(wanted.fail);
     StatusCode::NO_CONTENT
 }

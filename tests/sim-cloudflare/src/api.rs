@@ -5,6 +5,7 @@ mod applications;
 mod dns;
 mod domains;
 mod migrations;
+mod preparations;
 mod rollouts;
 mod scripts;
 mod secrets;
@@ -51,6 +52,7 @@ pub fn routes(cloud: Arc<Cloud>) -> Router {
         .route("/workers/durable_objects/namespaces", get(scripts::namespaces))
         .route("/containers/me", get(account::containers).patch(account::containers))
         .route("/containers/registries/{domain}/credentials", post(account::registry_credentials))
+        .route("/containers/image-preparations", post(preparations::prepare))
         .route("/containers/applications", get(applications::list).post(applications::create))
         .route(
             "/containers/applications/{id}",

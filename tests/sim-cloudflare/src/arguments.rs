@@ -25,6 +25,8 @@ Faults are ordered on the admin port; `path` takes `*`, and without `count` a fa
   POST /clock {\"ahead_seconds\":300}        Cloudflare's clocks, those of Workers included
   POST /network {\"up\":false}               no connection to Cloudflare is made
   POST /machines/fail {\"object\":\"ID\"}      kills the container of a Durable Object
+  POST /snapshots/expire                   the time of all snapshots is over
+  POST /snapshots/fail {\"fail\":true}      no snapshot can be taken
   GET /calls, GET /objects                 what was asked, what exists
 
 FOLDER/journal.ndjson holds every change of what exists, on the disk before it is answered. SIGTERM or
@@ -65,6 +67,9 @@ pub struct Arguments {
     /// How long a rollout takes.
     #[arg(long, value_name = "MS", default_value_t = 0)]
     rollout_ms: u64,
+    /// How long the preparation of an image takes.
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    preparing_ms: u64,
     /// The dice of faults with a probability.
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     seed: u64,
@@ -90,6 +95,7 @@ impl Arguments {
         options.name_lag_ms = self.name_lag_ms;
         options.provisioning_ms = self.provisioning_ms;
         options.rollout_ms = self.rollout_ms;
+        options.preparing_ms = self.preparing_ms;
         options.seed = self.seed;
         if !self.token.is_empty() {
             options.tokens = self.token;

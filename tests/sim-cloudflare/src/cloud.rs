@@ -42,7 +42,7 @@ impl Cloud {
         std::fs::create_dir_all(&options.folder)?;
         let journal = Arc::new(Journal::open(&options.folder.join("journal.ndjson"))?);
         let machines = Machines::start(&options, journal.clone()).await?;
-        let workers = Workers::new(&options, machines.socket());
+        let workers = Workers::new(&options, machines.socket(), machines.platform());
         let cloud = Self {
             calls: Calls::default(),
             faults: Faults::new(options.seed),

@@ -4,23 +4,27 @@
 //! What Cloudflare does and a bare engine does not is done here: an application decides the image, the
 //! size and how many run at once, a container that ended is gone with its disk, and `destroy` kills.
 
+mod chosen;
 mod engine;
+mod platform;
 mod routes;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::net::UnixListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::cloud::is_past;
 use crate::journal::Journal;
-use crate::objects::{Application, Instance};
+use crate::objects::{Application, Instance, Snapshot};
 use crate::options::Options;
+use chosen::{Chosen, DEFAULT_POLICY, Start};
 use engine::Engine;
 
 /// `monitor()` asks before the container is created, because `start()` does not wait.
@@ -44,11 +48,16 @@ pub struct Machines {
     appeared: watch::Sender<u64>,
     /// Why the last start of a name was refused: `monitor()` tells it, as `start()` does not wait.
     refused: Mutex<HashMap<String, String>>,
+    /// Starts that were refused. `workerd` repeats them by itself, and at Cloudflare each is over.
+    over: Mutex<HashSet<String>>,
     /// How the last container of a name ended, until the next one is created.
     ended: Mutex<HashMap<String, i64>>,
     /// One create after the other, so that no two take the last place.
     creating: tokio::sync::Mutex<()>,
-    _server: Mutex<Option<AbortOnDropHandle<()>>>,
+    _servers: Mutex<Vec<AbortOnDropHandle<()>>>,
+    /// Where `platform.js` asks.
+    platform: String,
+    failing_snapshots: AtomicBool,
     // Short, because the path of a socket may have 107 bytes only.
     _folder: tempfile::TempDir,
 }
@@ -57,6 +66,8 @@ pub struct Machines {
 struct Live {
     container: String,
     application: String,
+    /// What it was started from, or what its snapshot was taken of.
+    image: String,
     running: bool,
     /// The exit code, once it ended.
     exit: watch::Receiver<Option<i64>>,
@@ -73,7 +84,10 @@ impl Machines {
         let folder = tempfile::Builder::new().prefix("sim-cf-").tempdir()?;
         let socket = folder.path().join("machines.sock");
         let listener = UnixListener::bind(&socket).with_context(|| socket.display().to_string())?;
+        let port = TcpListener::bind("127.0.0.1:0").await?;
         let machines = Arc::new(Self {
+            platform: format!("http://{}", port.local_addr()?),
+            failing_snapshots: AtomicBool::new(false),
             engine,
             options: options.clone(),
             journal,
@@ -81,20 +95,66 @@ impl Machines {
             live: Mutex::default(),
             appeared: watch::Sender::new(0),
             refused: Mutex::default(),
+            over: Mutex::default(),
             ended: Mutex::default(),
             creating: tokio::sync::Mutex::default(),
-            _server: Mutex::default(),
+            _servers: Mutex::default(),
             _folder: folder,
         });
         let routes = routes::routes(machines.clone());
         let server = tokio::spawn(async move { drop(axum::serve(listener, routes).await) });
-        *machines._server.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(AbortOnDropHandle::new(server));
+        let routes = platform::routes(machines.clone());
+        let platform = tokio::spawn(async move { drop(axum::serve(port, routes).await) });
+        *machines._servers.lock().unwrap_or_else(PoisonError::into_inner) =
+            [server, platform].map(AbortOnDropHandle::new).into();
         Ok(machines)
     }
 
     pub fn socket(&self) -> PathBuf {
         self.socket.clone()
+    }
+
+    /// Where Workers ask for what their `workerd` has not.
+    pub fn platform(&self) -> String {
+        self.platform.clone()
+    }
+
+    /// Whether snapshots fail from now on.
+    pub fn fail_snapshots(&self, fail: bool) {
+        self.failing_snapshots.store(fail, Ordering::Relaxed);
+    }
+
+    fn snapshots_fail(&self) -> bool {
+        self.failing_snapshots.load(Ordering::Relaxed)
+    }
+
+    /// Ends the time of all snapshots.
+    pub async fn expire(&self) {
+        for snapshot in self.journal.all::<Snapshot>() {
+            let _ = self.journal.remove::<Snapshot>(&snapshot.id);
+            self.engine.remove_snapshot(&snapshot.id).await;
+        }
+    }
+
+    /// The id of a local image.
+    pub async fn image_id(&self, image: &str) -> Option<String> {
+        self.engine.image_id(image).await
+    }
+
+    /// What runs for an object; what is being started is waited for.
+    async fn of_object(&self, object: &str) -> Option<(Application, Live)> {
+        let mut appeared = self.appeared.subscribe();
+        let there = async {
+            loop {
+                let named = self.named();
+                let found = named.into_iter().find(|(name, live)| live.running && name.ends_with(object));
+                if let Some((_, live)) = found {
+                    return Some((self.journal.get(&live.application)?, live));
+                }
+                appeared.changed().await.ok()?;
+            }
+        };
+        tokio::time::timeout(APPEARS, there).await.ok().flatten()
     }
 
     /// Asks the instances of an application to end, as a rollout does; their objects start new ones.
@@ -118,9 +178,11 @@ impl Machines {
         }
     }
 
+    /// Snapshots are files of the account and stay, but for the images that hold them: nobody else removes those.
     pub async fn end(&self) {
         self.engine.remove_all().await;
-        self._server.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.expire().await;
+        self._servers.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     fn named(&self) -> Vec<(String, Live)> {
@@ -147,17 +209,28 @@ impl Machines {
     async fn create(
         &self,
         name: &str,
-        env: Vec<String>,
+        mut env: Vec<String>,
         command: Option<Vec<String>>,
     ) -> Result<(), Refused> {
+        let start = Start::take(&mut env);
+        let id = start.id.clone();
+        if self.over().contains(&id) {
+            return Err(Refused::Failed("the start was refused before".to_owned()));
+        }
         self.refusals().remove(name);
         self.endings().remove(name);
-        let made = self.try_create(name, env, command).await;
+        let made = self.try_create(name, start, env, command).await;
+        if made.is_err() && !id.is_empty() {
+            self.over().insert(id);
+        }
         self.remember(name, made)
     }
 
-    /// Keeps the words of a refusal for whoever monitors. That there is a container already is none: `workerd` repeats a start
-    /// that was refused, and the repeat can come before or after the next start of the same object.
+    fn over(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.over.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps the words of a refusal for whoever monitors. That there is a container already is none.
     fn remember(&self, name: &str, outcome: Result<(), Refused>) -> Result<(), Refused> {
         if let Err(refused) = &outcome
             && !matches!(refused, Refused::Conflict)
@@ -179,6 +252,7 @@ impl Machines {
     async fn try_create(
         &self,
         name: &str,
+        start: Start,
         env: Vec<String>,
         command: Option<Vec<String>>,
     ) -> Result<(), Refused> {
@@ -196,9 +270,11 @@ impl Machines {
         if application.max_instances.is_some_and(|most| busy >= most) {
             return Err(Refused::Failed(FULL.to_owned()));
         }
-        let container = self.engine.create(&application, env, command, &self.options).await?;
+        let chosen = self.choose(&application, start).await?;
+        let container = self.engine.create(&chosen, env, command).await?;
         let (_, exit) = watch::channel(None);
-        let live = Live { container, application: application.id, running: false, exit };
+        let (application, image) = (application.id, chosen.image);
+        let live = Live { container, application, image, running: false, exit };
         self.live.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), live);
         Ok(())
     }
@@ -215,7 +291,7 @@ impl Machines {
             id,
             application_id: application.id,
             container: live.container.clone(),
-            image: application.configuration["image"].as_str().unwrap_or_default().to_owned(),
+            image: live.image.clone(),
             assigned_at: jiff::Timestamp::now(),
         };
         self.journal.put(&instance).map_err(|error| Refused::Failed(error.to_string()))?;
@@ -247,8 +323,9 @@ impl Machines {
                 if let Some(live) = self.find(name).filter(|live| live.running) {
                     return Ok(live);
                 }
-                if let Some(words) = self.refusals().get(name) {
-                    return Err(Refused::Failed(words.clone()));
+                // Told once: they are about no later start.
+                if let Some(words) = self.refusals().remove(name) {
+                    return Err(Refused::Failed(words));
                 }
                 appeared.changed().await.map_err(|_| Refused::Absent)?;
             }

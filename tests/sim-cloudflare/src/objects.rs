@@ -100,6 +100,7 @@ pub struct Application {
     pub instances: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_instances: Option<u64>,
+    #[serde(default, skip_serializing_if = "Value::is_null")]
     pub configuration: Value,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub constraints: Option<Value>,
@@ -108,6 +109,58 @@ pub struct Application {
     pub rollout_active_grace_period: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub active_rollout_id: Option<String>,
+}
+
+impl Application {
+    /// Whether each Durable Object chooses image and size at its start.
+    pub fn is_by_object(&self) -> bool {
+        self.scheduling_policy == "durable_object"
+    }
+}
+
+/// The file system of a container at a moment.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Snapshot {
+    pub id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    pub size: u64,
+    /// What it was started from.
+    pub image: String,
+    pub created: jiff::Timestamp,
+    /// At its last restore.
+    pub used: jiff::Timestamp,
+}
+
+impl Object for Snapshot {
+    const KIND: &'static str = "container_snapshot";
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+/// An image that containers may be started from.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Prepared {
+    pub image: String,
+    pub asked: jiff::Timestamp,
+    /// `pending`, `ready` or `error`
+    pub status: String,
+}
+
+impl Prepared {
+    pub fn is_ready(&self) -> bool {
+        self.status == "ready"
+    }
+}
+
+impl Object for Prepared {
+    const KIND: &'static str = "prepared_image";
+
+    fn id(&self) -> &str {
+        &self.image
+    }
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -30,6 +30,8 @@ pub struct Options {
     pub provisioning_ms: u64,
     /// How long a rollout takes; until then an application has the configuration of before.
     pub rollout_ms: u64,
+    /// How long the preparation of an image takes.
+    pub preparing_ms: u64,
     /// Of faults with a probability.
     pub seed: u64,
     /// 0 takes a free one; all on loopback.
@@ -54,6 +56,7 @@ impl Options {
             name_lag_ms: 0,
             provisioning_ms: 0,
             rollout_ms: 0,
+            preparing_ms: 0,
             seed: 1,
             api_port: 0,
             edge_port: 0,
@@ -70,8 +73,9 @@ impl Options {
         }
         let managed = format!("registry.cloudflare.com/{}/", self.account);
         let prefixes = [managed.as_str(), "registry.cloudflare.com/", "docker.io/library/", "docker.io/"];
-        let found = prefixes.into_iter().find_map(|prefix| image.strip_prefix(prefix));
-        found.unwrap_or(image).to_owned()
+        let found = prefixes.into_iter().find_map(|prefix| image.strip_prefix(prefix)).unwrap_or(image);
+        // A digest is the id of a local image here.
+        found.split_once('@').map_or(found, |(_, digest)| digest).to_owned()
     }
 }
 
@@ -98,5 +102,6 @@ mod tests {
         assert_eq!(options.local_image("docker.io/me/b:1"), "me/b:1");
         assert_eq!(options.local_image("docker.io/me/a:1"), "mine:2");
         assert_eq!(options.local_image("plain:1"), "plain:1");
+        assert_eq!(options.local_image(&format!("{managed}@sha256:aa")), "sha256:aa");
     }
 }

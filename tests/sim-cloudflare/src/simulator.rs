@@ -119,6 +119,16 @@ impl Simulator {
         self.cloud.machines.fail(object).await;
     }
 
+    /// Ends the time of all snapshots.
+    pub async fn expire_snapshots(&self) {
+        self.cloud.machines.expire().await;
+    }
+
+    /// Whether snapshots fail from now on.
+    pub fn fail_snapshots(&self, fail: bool) {
+        self.cloud.machines.fail_snapshots(fail);
+    }
+
     /// Ends everything. The folder keeps what exists.
     pub async fn stop(mut self) {
         self.stop.cancel();

@@ -20,13 +20,17 @@ use crate::options::Options;
 const START_LIMIT: Duration = Duration::from_secs(20);
 const END_LIMIT: Duration = Duration::from_secs(5);
 
-/// Runs before the script when Cloudflare's clocks differ from this machine's.
-const SKEWED_MAIN: &str = "main-with-another-clock.js";
+/// Runs before the script: with Cloudflare's clocks, and with all that containers have there.
+const FIRST_MAIN: &str = "main-of-the-simulator.js";
+/// What Cloudflare's containers have and `workerd`'s have not.
+const PLATFORM: &str = include_str!("workers/platform.js");
 
 pub struct Workers {
     workerd: PathBuf,
     folder: PathBuf,
     container_socket: PathBuf,
+    /// Where `platform.js` asks.
+    platform: String,
     /// Held for writing while a new version starts, so that requests wait for it.
     running: Mutex<HashMap<String, Arc<RwLock<Option<Process>>>>>,
 }
@@ -38,11 +42,12 @@ struct Process {
 }
 
 impl Workers {
-    pub fn new(options: &Options, container_socket: PathBuf) -> Self {
+    pub fn new(options: &Options, container_socket: PathBuf, platform: String) -> Self {
         Self {
             workerd: options.workerd.clone(),
             folder: options.folder.join("workers"),
             container_socket,
+            platform,
             running: Mutex::default(),
         }
     }
@@ -145,11 +150,17 @@ impl Workers {
             })
             .collect();
         modules.sort_by_key(|module| module.name != version.main_module);
-        if skew != 0 {
-            std::fs::write(folder.join("clock"), clock(skew))?;
-            std::fs::write(folder.join("main"), wrapper(&version.main_module))?;
-            modules.insert(0, Module { name: SKEWED_MAIN, kind: "esModule", file: "main".to_owned() });
-            modules.push(Module { name: "another-clock.js", kind: "esModule", file: "clock".to_owned() });
+        if skew != 0 || !version.containers.is_empty() {
+            let ours = [
+                ("clock-of-the-simulator.js", "clock", clock(skew)),
+                ("platform-of-the-simulator.js", "platform", PLATFORM.to_owned()),
+                (FIRST_MAIN, "main", self.wrapper(version)),
+            ];
+            for (name, file, text) in ours {
+                std::fs::write(folder.join(file), text)?;
+                let module = Module { name, kind: "esModule", file: file.to_owned() };
+                modules.insert(if name == FIRST_MAIN { 0 } else { modules.len() }, module);
+            }
         }
         let mut bindings: Vec<Binding> = version.bindings.iter().filter_map(binding).collect();
         let secret = |(name, text)| Binding { name, value: Value::Text(text) };
@@ -174,6 +185,23 @@ impl Workers {
         let config = folder.join("config.capnp");
         std::fs::write(&config, plan.text())?;
         Ok(config)
+    }
+
+    /// The clock first: modules are evaluated in the order of their imports.
+    fn wrapper(&self, version: &Version) -> String {
+        let quoted = |text: &str| Json::from(text).to_string();
+        let (main, at) = (quoted(&format!("./{}", version.main_module)), quoted(&self.platform));
+        let equipped = |class: &String| {
+            format!(
+                "export class {class} extends main.{class} {{\n  constructor(ctx, env) {{\n    equip(ctx, {at});\n    \
+                 super(ctx, env);\n  }}\n}}\n"
+            )
+        };
+        let classes: String = version.containers.iter().map(equipped).collect();
+        format!(
+            "import \"./clock-of-the-simulator.js\";\nimport {{ equip }} from \"./platform-of-the-simulator.js\";\n\
+             import * as main from {main};\nexport * from {main};\nexport {{ default }} from {main};\n{classes}"
+        )
     }
 
     async fn spawn(&self, config: &Path) -> anyhow::Result<Process> {
@@ -245,12 +273,6 @@ fn binding(sent: &Json) -> Option<Binding<'_>> {
 fn clock(skew: i64) -> String {
     let ms = skew * 1000;
     format!("const now = Date.now.bind(Date);\nDate.now = () => now() + ({ms});\n")
-}
-
-/// The clock first: modules are evaluated in the order of their imports.
-fn wrapper(main: &str) -> String {
-    let main = serde_json::to_string(&format!("./{main}")).unwrap_or_default();
-    format!("import \"./another-clock.js\";\nexport * from {main};\nexport {{ default }} from {main};\n")
 }
 
 fn last_words(log: &Path) -> String {

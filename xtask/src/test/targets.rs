@@ -72,10 +72,14 @@ fn parse(metadata: &str) -> Result<Targets> {
 }
 
 impl Targets {
+    /// Those of one class.
+    pub fn named(&self, class: Class) -> impl Iterator<Item = &str> {
+        self.tests.iter().map(String::as_str).filter(move |name| Class::of(name) == class)
+    }
+
     /// Cargo's arguments for one class of integration tests; empty when there is none.
     pub fn of(&self, class: Class) -> Vec<String> {
-        let names = self.tests.iter().filter(|name| Class::of(name) == class);
-        names.flat_map(|name| ["--test".to_owned(), name.clone()]).collect()
+        self.named(class).flat_map(|name| ["--test".to_owned(), name.to_owned()]).collect()
     }
 
     /// Cargo's arguments for everything that is not an engine or live test.

@@ -17,9 +17,13 @@ macro_rules! modules {
     ($($name:literal,)*) => { [$(($name, include_str!(concat!("../../worker/src/", $name))),)*] };
 }
 
-pub(crate) const MODULES: [(&str, &str); 9] = modules![
+pub(crate) const MODULES: [(&str, &str); 13] = modules![
     "index.js",
     "runtime.js",
+    "instance.js",
+    "home.js",
+    "carrier.js",
+    "traffic.js",
     "index_object.js",
     "record.js",
     "control.js",

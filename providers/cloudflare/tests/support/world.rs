@@ -21,6 +21,14 @@ pub async fn fixture() -> Fixture {
     provider_cloudflare::conformance::fixture(&init()).await
 }
 
+pub async fn fresh_fixture() -> Fixture {
+    provider_cloudflare::conformance::fresh_fixture(&init()).await
+}
+
+pub async fn keeping_fixture() -> Fixture {
+    provider_cloudflare::conformance::keeping_fixture(&init()).await
+}
+
 pub async fn with(change: impl FnOnce(&mut sim_cloudflare::Options)) -> World {
     World::with(&init(), change).await
 }

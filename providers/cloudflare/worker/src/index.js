@@ -22,6 +22,8 @@ export { Runtime } from "./runtime.js";
 const CONTROL = "/_pilot/";
 const RUNTIME_ID = /^rt-[a-z0-9-]{1,45}$/;
 const RUNTIME_HEADER = "x-pilot-runtime";
+/** A request may ask so many objects; the others are asked for by themselves. */
+const MOST_STATES = 500;
 const REQUEST_ID = /^[A-Za-z0-9_-]{1,64}$/;
 
 export default {
@@ -78,25 +80,51 @@ async function control(request, env) {
   if (request.method !== "GET" && !(await index(env).admit(nonce, expires, now))) {
     throw new Refusal("unauthorized", "the control call is refused: it was sent before", { reason: "replayed" });
   }
+  if (id === undefined) {
+    if (request.method !== "GET") throw new Refusal("not_found", `there is no control call ${request.method}`);
+    return answer(await all(env, url.searchParams.has("states")));
+  }
   return answer(await route(env, request.method, id, verb, { ...call, runtime: id }));
+}
+
+/** What there is, and how it is if that is asked for. What does not answer has no state here. @param {Env} env @param {boolean} withStates */
+async function all(env, withStates) {
+  const listed = await index(env).list();
+  if (!withStates) return { installation: env.INSTALLATION, ...listed };
+  const asked = listed.runtimes.slice(0, MOST_STATES).map(async (id) => {
+    /** @type {{ status: string, exitCode?: number }} */
+    const { status, exitCode } = await runtime(env, id).state();
+    return { runtime: id, status, exitCode };
+  });
+  const told = await Promise.allSettled(asked);
+  const states = told.flatMap((state) => (state.status === "fulfilled" ? [state.value] : []));
+  return { installation: env.INSTALLATION, states };
 }
 
 /**
  * @param {Env} env
  * @param {string} method
- * @param {string | undefined} id
+ * @param {string} id
  * @param {string | undefined} verb
  * @param {Record<string, unknown>} call
  * @returns {Promise<unknown>}
  */
 async function route(env, method, id, verb, call) {
   const nothing = new Refusal("not_found", `there is no control call ${method} ${verb ?? ""}`);
-  if (id === undefined) {
-    if (method !== "GET") throw nothing;
-    return { installation: env.INSTALLATION, runtimes: await index(env).list() };
-  }
   const object = runtime(env, id);
   switch (`${method} ${verb ?? ""}`.trim()) {
+    case "PUT home":
+      return object.ensureHome(call);
+    case "DELETE home":
+      return object.removeHome(call);
+    case "GET snapshots":
+      return object.snapshots();
+    case "POST snapshots":
+      return object.take(call);
+    case "DELETE snapshots":
+      return object.drop(call);
+    case "POST restore":
+      return object.restore(call);
     case "PUT":
       return object.ensure(call);
     case "DELETE":

@@ -1,14 +1,21 @@
-// The one object that knows which runtimes there are, and which control calls were seen. A runtime is
-// entered before it exists and leaves when nothing of it is left, so the list is never short of one.
+// The one object that knows which runtimes and homes there are, and which control calls were seen. What is entered is entered
+// before it exists and leaves when nothing of it is left, so the list is never short of one.
 
 import { DurableObject } from "cloudflare:workers";
+
+/** @import { What } from "./record.js" */
+
+/** @type {Record<What, string>} */
+const TABLES = { runtime: "runtimes", home: "homes" };
 
 /** @extends {DurableObject<unknown>} */
 export class Index extends DurableObject {
   /** @param {DurableObjectState} ctx @param {unknown} env */
   constructor(ctx, env) {
     super(ctx, env);
-    ctx.storage.sql.exec("CREATE TABLE IF NOT EXISTS runtimes (id TEXT PRIMARY KEY)");
+    for (const table of Object.values(TABLES)) {
+      ctx.storage.sql.exec(`CREATE TABLE IF NOT EXISTS ${table} (id TEXT PRIMARY KEY)`);
+    }
     ctx.storage.sql.exec("CREATE TABLE IF NOT EXISTS nonces (nonce TEXT PRIMARY KEY, expires INTEGER)");
   }
 
@@ -24,18 +31,24 @@ export class Index extends DurableObject {
     return sql.exec("INSERT OR IGNORE INTO nonces VALUES (?, ?)", nonce, expires).rowsWritten > 0;
   }
 
-  /** @param {string} id */
-  enter(id) {
-    this.ctx.storage.sql.exec("INSERT OR IGNORE INTO runtimes VALUES (?)", id);
+  /** @param {string} id @param {What} what */
+  enter(id, what) {
+    this.ctx.storage.sql.exec(`INSERT OR IGNORE INTO ${TABLES[what]} VALUES (?)`, id);
   }
 
-  /** @param {string} id */
-  leave(id) {
-    this.ctx.storage.sql.exec("DELETE FROM runtimes WHERE id = ?", id);
+  /** @param {string} id @param {What} what */
+  leave(id, what) {
+    this.ctx.storage.sql.exec(`DELETE FROM ${TABLES[what]} WHERE id = ?`, id);
   }
 
-  /** @returns {string[]} */
+  /** @returns {{ runtimes: string[], homes: string[] }} */
   list() {
-    return this.ctx.storage.sql.exec("SELECT id FROM runtimes ORDER BY id").toArray().map((row) => String(row.id));
+    return { runtimes: this.#all("runtime"), homes: this.#all("home") };
+  }
+
+  /** @param {What} what */
+  #all(what) {
+    const rows = this.ctx.storage.sql.exec(`SELECT id FROM ${TABLES[what]} ORDER BY id`).toArray();
+    return rows.map((row) => String(row.id));
   }
 }

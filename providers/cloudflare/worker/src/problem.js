@@ -8,6 +8,8 @@ export const CODES = {
   bad_request: [400, false, "The request is malformed"],
   unauthorized: [401, false, "A login is needed"],
   not_found: [404, false, "There is nothing at this address"],
+  home_gone: [410, false, "The home of the workspace is gone"],
+  snapshot_not_found: [404, false, "There is no such snapshot"],
   foreign_object: [409, false, "The object belongs to somebody else"],
   fenced: [409, false, "A newer operation owns the object"],
   workspace_not_ready: [503, true, "The workspace is not ready"],

@@ -11,12 +11,15 @@ import { Refusal } from "./problem.js";
 
 /** @typedef {"running" | "stopped"} Wanted */
 
+/** What of a runtime is listed. @typedef {"runtime" | "home"} What */
+
 /**
  * @typedef {object} Runtime
  * @property {Owner} owner
  * @property {Record<string, unknown>} spec the provider's own inputs; given back as they came
  * @property {Record<string, string>} env of the container
  * @property {Wanted} wanted
+ * @property {import("./home.js").Machine} [machine] where each start chooses image and size
  * @property {number} [fence] the highest that a change had
  * @property {number} [exitCode] of a container that ended
  */

@@ -1,25 +1,19 @@
-// One runtime: its spec and boot files in this object's storage, and its container. The container's disk
-// is gone whenever it ends; nothing here outlives `remove`.
+// One runtime: its spec and boot files in this object's storage, and its container. The container's disk is gone whenever
+// it ends; what of it is kept is in `home.js`. Nothing here outlives the removal of both.
 
 import { DurableObject } from "cloudflare:workers";
 
-import { exitCode, platformRefusal } from "./platform.js";
+import { Carrier } from "./carrier.js";
+import { begins, Home, isOver, machine, shownSnapshot } from "./home.js";
+import { Instance } from "./instance.js";
+import { platformRefusal } from "./platform.js";
 import { problem, Refusal } from "./problem.js";
+import { forward, unreachable } from "./traffic.js";
 import { bootFiles, highest, mayChange, owner, strings } from "./record.js";
 
+/** @import { Disk } from "./home.js" */
 /** @import { BootFiles, Runtime as Record_ } from "./record.js" */
 
-const PORT_HEADER = "x-pilot-port";
-const RUNTIME_HEADER = "x-pilot-runtime";
-const PORTS = { backend: 3000, opencode: 4096 };
-
-/** How long a start may take until the instance answers; a cold start takes 1 to 3 seconds. */
-const START_LIMIT_MS = 25_000;
-/** Something may accept a connection before the instance listens, and then never answer on it. */
-const PROBE_LIMIT_MS = 800;
-const PROBE_PAUSE_MS = 50;
-
-const SIGTERM = 15;
 const LONGEST_GRACE_MS = 60_000;
 
 /** The platform ends a container some time after its object went to sleep; the alarm is quicker. */
@@ -29,28 +23,29 @@ const ALARM_MS = 30_000;
 const MOVED_MS = 1000;
 
 /** @typedef {import("./index.js").Env} Env */
-/** @typedef {{ code: number | undefined, error: unknown }} End */
-
-/** @param {number} ms */
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** @extends {DurableObject<Env>} */
 export class Runtime extends DurableObject {
   /** @type {Record_ | undefined} */
   #record;
-  /** Resolves when the running container has ended. @type {Promise<End> | undefined} */
-  #ended;
-  /** The instance was seen answering since its container started. */
-  #answers = false;
+  #instance;
+  #carrier;
+  #home;
+  /** While files are saved, nobody changes them. */
+  #saves = false;
   /** Changes happen one after the other. @type {Promise<unknown>} */
   #turn = Promise.resolve();
 
   /** @param {DurableObjectState} ctx @param {Env} env */
   constructor(ctx, env) {
     super(ctx, env);
+    this.#home = new Home(ctx);
+    this.#instance = new Instance(ctx, (end) => this.#noticed(end.code));
+    this.#carrier = new Carrier(this.#instance);
     ctx.blockConcurrencyWhile(async () => {
       this.#record = await ctx.storage.get("record");
-      if (this.#container.running) this.#watch();
+      await this.#home.load(this.#instance.container);
+      if (this.#instance.runs) this.#instance.watch();
       // It may have ended while this object was not in memory.
       else if (this.#wasMoved()) await ctx.storage.setAlarm(Date.now() + MOVED_MS);
     });
@@ -67,14 +62,22 @@ export class Runtime extends DurableObject {
       const sent = owner(call);
       // Made by a create alone, which brings its boot files.
       if (call.update === true) this.#known(call);
-      if (this.#record) mayChange(this.#record, call);
+      this.#mayChange(call);
       const { storage } = this.ctx;
       // The index first: a runtime that exists is always listed.
-      await this.#index.enter(sent.runtime);
+      await this.#index.enter(sent.runtime, "runtime");
       const env = strings(call.env ?? {}, "env");
       const spec = /** @type {Record<string, unknown>} */ (call.spec ?? {});
-      const fence = highest(this.#record, call);
-      await this.#remember({ wanted: "stopped", ...this.#record, ...fence, owner: sent, spec, env });
+      const before = this.#record?.machine;
+      const wanted = machine(call.machine);
+      const isOther = wanted !== undefined && before !== undefined && JSON.stringify(wanted) !== JSON.stringify(before);
+      // What runs runs afterwards, as large as it is now wanted and from that image.
+      const again = isOther && this.#instance.runs && this.#record?.wanted === "running";
+      if (again) await this.#rest(LONGEST_GRACE_MS);
+      const fence = this.#highest(call);
+      const rest = wanted === undefined ? {} : { machine: wanted };
+      await this.#remember({ wanted: "stopped", ...this.#record, ...fence, owner: sent, spec, env, ...rest });
+      if (again) await this.#start();
       if (call.boot !== undefined) await storage.put("boot", bootFiles(call.boot));
       if (call.start === true || this.#wasMoved()) await this.#start();
       return this.#shown();
@@ -84,7 +87,8 @@ export class Runtime extends DurableObject {
   /** @param {Record<string, unknown>} call */
   start(call) {
     return this.#alone(async () => {
-      mayChange(this.#known(call), call);
+      this.#known(call);
+      this.#mayChange(call);
       if (call.boot !== undefined) await this.ctx.storage.put("boot", bootFiles(call.boot));
       await this.#start(call);
       return this.#shown();
@@ -95,25 +99,113 @@ export class Runtime extends DurableObject {
   stop(call) {
     return this.#alone(async () => {
       if (!this.#record) return this.#shown();
-      mayChange(this.#record, call);
-      // The intent first, so that no alarm starts it again.
-      await this.#remember({ ...this.#record, ...highest(this.#record, call), wanted: "stopped" });
-      await this.#end(Math.min(Number(call.graceMs ?? 0), LONGEST_GRACE_MS));
+      this.#mayChange(call);
+      // What cannot be saved goes on.
+      await this.#save();
+      // The intent before the end, so that no alarm starts it again.
+      await this.#remember({ ...this.#known(call), ...this.#highest(call), wanted: "stopped" });
+      await this.#instance.end(Math.min(Number(call.graceMs ?? 0), LONGEST_GRACE_MS));
+      await this.#keepForLong();
       return this.#shown();
     });
   }
 
-  /** @param {Record<string, unknown>} call */
+  /** Its home stays, where it has one. @param {Record<string, unknown>} call */
   remove(call) {
     return this.#alone(async () => {
-      if (this.#record) mayChange(this.#record, call);
-      await this.#end(0);
+      this.#mayChange(call);
+      if (this.#home.record) {
+        await this.#rest(0);
+        await this.#home.remember({ ...this.#home.record, ...this.#highest(call) });
+      }
+      await this.#instance.end(0);
       this.#record = undefined;
-      await this.ctx.storage.deleteAlarm();
-      await this.ctx.storage.deleteAll();
-      await this.#index.leave(String(call.runtime));
+      await this.ctx.storage.delete(["record", "boot"]);
+      await this.#index.leave(String(call.runtime), "runtime");
+      if (!this.#home.record) await this.#vanish();
+      await this.#keepForLong();
       return this.#shown();
     });
+  }
+
+  // The home, where the account keeps one. Every change of it is a change of its runtime, with the same fence.
+
+  /** @param {Record<string, unknown>} call */
+  ensureHome(call) {
+    return this.#alone(async () => {
+      const sent = owner(call);
+      if (call.update === true && !this.#home.record) throw new Refusal("not_found", `there is no home of ${sent.runtime}`);
+      this.#mayChangeHome(call);
+      await this.#index.enter(sent.runtime, "home");
+      await this.#home.remember({ ...this.#home.record, ...this.#highest(call), owner: sent });
+      return this.#shown();
+    });
+  }
+
+  /** With all of its snapshots. @param {Record<string, unknown>} call */
+  removeHome(call) {
+    return this.#alone(async () => {
+      this.#mayChangeHome(call);
+      await this.#instance.end(0);
+      if (this.#record) await this.#remember({ ...this.#record, ...this.#highest(call), wanted: "stopped" });
+      await this.#home.forget();
+      await this.#index.leave(String(call.runtime), "home");
+      if (!this.#record) await this.#vanish();
+      return this.#shown();
+    });
+  }
+
+  async snapshots() {
+    return { snapshots: (await this.#home.all()).map(shownSnapshot) };
+  }
+
+  /** @param {Record<string, unknown>} call */
+  take(call) {
+    return this.#changeHome(call, async () => {
+      this.#saves = true;
+      try {
+        return shownSnapshot(await this.#home.take(call, this.#instance.container));
+      } finally {
+        this.#saves = false;
+      }
+    });
+  }
+
+  /** @param {Record<string, unknown>} call */
+  drop(call) {
+    return this.#changeHome(call, async () => {
+      await this.#home.drop(call.key);
+      return {};
+    });
+  }
+
+  /** @param {Record<string, unknown>} call */
+  restore(call) {
+    return this.#changeHome(call, async () => {
+      if (this.#instance.runs) throw new Refusal("bad_request", "the runtime runs, so its home is not exchanged");
+      await this.#home.restore(call.key);
+      return {};
+    });
+  }
+
+  /** A write of what there is. @param {Record<string, unknown>} call @param {() => Promise<unknown>} change */
+  #changeHome(call, change) {
+    return this.#alone(async () => {
+      this.#mayChange(call);
+      if (this.#home.record) await this.#home.remember({ ...this.#home.record, ...this.#highest(call) });
+      return change();
+    });
+  }
+
+  // What another runtime's files are read out of: this object has a container for that and nothing else.
+
+  /** @param {Disk} disk @param {string} instance */
+  lend(disk, instance) {
+    return this.#carrier.lend(disk, instance);
+  }
+
+  giveBack() {
+    return this.#carrier.giveBack();
   }
 
   state() {
@@ -126,132 +218,111 @@ export class Runtime extends DurableObject {
   async fetch(request) {
     const requestId = request.headers.get("x-pilot-request-id") ?? `req-${crypto.randomUUID()}`;
     try {
-      return await this.#forward(request);
+      return await forward(request, this.#instance, this.#record, this.#saves);
     } catch (error) {
       const refusal = error instanceof Refusal ? error : unreachable(error);
       return problem(refusal, requestId);
     }
   }
 
-  /** @param {Request} request */
-  async #forward(request) {
-    const port = Number(request.headers.get(PORT_HEADER) ?? PORTS.backend);
-    if (port !== PORTS.backend && port !== PORTS.opencode) {
-      throw new Refusal("bad_request", `an instance has the ports ${PORTS.backend} and ${PORTS.opencode}`);
-    }
-    if (!this.#record) throw new Refusal("not_found", "there is no such runtime");
-    if (!this.#container.running) {
-      const { wanted, exitCode: code } = this.#record;
-      const state = wanted === "running" ? `ended${code === undefined ? "" : ` with ${code}`}` : wanted;
-      throw new Refusal("workspace_not_ready", `the instance is ${state}`);
-    }
-    if (!this.#answers && !(await this.#probe())) {
-      throw new Refusal("workspace_not_ready", "the instance is booting");
-    }
-    const url = new URL(request.url);
-    url.protocol = "http:";
-    const forwarded = new Request(url, request);
-    for (const ours of [PORT_HEADER, RUNTIME_HEADER]) forwarded.headers.delete(ours);
-    return this.#container.getTcpPort(port).fetch(forwarded);
-  }
-
   async alarm() {
     await this.#alone(async () => {
-      if (this.#record?.wanted !== "running") return;
+      if (this.#record?.wanted !== "running") return this.#renew();
+      if (this.#record.machine && this.#instance.runs && this.#home.isOld) await this.#save();
       const moved = this.#wasMoved();
-      if (moved || this.#container.running) await this.ctx.storage.setAlarm(Date.now() + ALARM_MS);
+      if (moved || this.#instance.runs) await this.ctx.storage.setAlarm(Date.now() + ALARM_MS);
       if (moved) await this.#start();
     });
   }
 
   // The container.
 
-  get #container() {
-    const { container } = this.ctx;
-    if (!container) throw new Refusal("provider_failed", "this Worker has no container application");
-    return container;
-  }
-
   /** An instance ends with 0 only when it is told to. If we did not, the platform did. */
   #wasMoved() {
-    const isMissing = this.#record?.wanted === "running" && !this.#container.running;
+    const isMissing = this.#record?.wanted === "running" && !this.#instance.runs;
     return isMissing && (this.#record?.exitCode ?? 0) === 0;
   }
 
   /** @param {Record<string, unknown>} [call] that wants it; none does when the platform ended it */
   async #start(call = {}) {
     const { exitCode: _, ...record } = this.#known(call);
-    await this.#remember({ ...record, ...highest(record, call), wanted: "running" });
+    await this.#remember({ ...record, ...this.#highest(call), wanted: "running" });
     await this.ctx.storage.setAlarm(Date.now() + ALARM_MS);
-    const container = this.#container;
-    if (!container.running) {
+    if (!this.#instance.runs) {
+      const from = record.machine ? await this.#prepare(record.machine) : {};
       /** @type {BootFiles} */
       const boot = (await this.ctx.storage.get("boot")) ?? {};
       const env = { ...record.env, PILOT_BOOT_FILES: JSON.stringify(boot) };
-      container.start({ env, enableInternet: true });
-      this.#watch();
-      // Newer runtimes only.
-      const { setInactivityTimeout } = /** @type {{ setInactivityTimeout?: (ms: number) => Promise<void> }} */ (
-        /** @type {unknown} */ (container)
-      );
-      await setInactivityTimeout?.call(container, INACTIVITY_MS);
+      this.#instance.start({ ...from, env, enableInternet: true });
+      await this.#instance.container.setInactivityTimeout?.(INACTIVITY_MS);
     }
-    await this.#untilItAnswers();
-  }
-
-  /** An instance that is still booting after the limit counts as started; its state tells the rest. */
-  async #untilItAnswers() {
-    const deadline = Date.now() + START_LIMIT_MS;
-    while (Date.now() < deadline) {
-      if (!this.#container.running) {
-        const end = await this.#ended;
-        if (end?.code === undefined) throw platformRefusal(end?.error ?? "the container did not start");
-        throw new Refusal("instance_failed", `the container ended with exit code ${end.code}`, { exitCode: end.code });
-      }
-      if (await this.#probe()) return;
-      await pause(PROBE_PAUSE_MS);
-    }
-  }
-
-  async #probe() {
     try {
-      const signal = AbortSignal.timeout(PROBE_LIMIT_MS);
-      const answer = await this.#container.getTcpPort(PORTS.backend).fetch("http://instance/health", { signal });
-      await answer.body?.cancel();
-      this.#answers = true;
-    } catch {
-      this.#answers = false;
+      await this.#instance.untilItAnswers();
+    } catch (error) {
+      throw await this.#isLost(error);
     }
-    return this.#answers;
+    if (record.machine) await this.#home.began(record.machine);
   }
 
-  /** Notices the container's end. Without this, `running` would stay true after it. */
-  #watch() {
-    this.#answers = false;
-    const ended = this.#container.monitor().then(
-      () => ({ code: 0, error: undefined }),
-      (/** @type {unknown} */ error) => ({ code: exitCode(error), error }),
-    );
-    this.#ended = ended.then(async (end) => {
-      this.#answers = false;
-      if (!this.#record) return end;
-      await this.#remember({ ...this.#record, exitCode: end.code });
-      if (this.#wasMoved()) await this.ctx.storage.setAlarm(Date.now() + MOVED_MS);
-      return end;
-    });
-    this.ctx.waitUntil(this.#ended);
+  /** Brings the files to the image that is wanted, and says what `start()` is given. @param {import("./home.js").Machine} machine */
+  async #prepare(machine) {
+    if (!this.#home.record) throw new Refusal("home_gone", "the runtime has no home");
+    const carrier = this.env.RUNTIMES.get(this.env.RUNTIMES.idFromName(`files of ${this.ctx.id}`));
+    await this.#home.move(machine, this.#instance.container, carrier);
+    return begins(machine, this.#home.record.disk);
   }
 
-  /** @param {number} graceMs */
-  async #end(graceMs) {
-    const container = this.#container;
-    if (container.running && graceMs > 0) {
-      container.signal(SIGTERM);
-      await Promise.race([this.#ended, pause(graceMs)]);
+  /** A snapshot whose time is over is nothing that a start can begin with, and nobody has its files. @param {unknown} error */
+  async #isLost(error) {
+    const { disk } = this.#home.record ?? {};
+    if (!disk || !isOver(disk, Date.now()) || !/snapshot/i.test(String(error))) return error;
+    const { runtime } = this.#known({}).owner;
+    this.#record = undefined;
+    await this.#home.forget();
+    for (const what of /** @type {const} */ (["runtime", "home"])) await this.#index.leave(runtime, what);
+    await this.#vanish();
+    return new Refusal("home_gone", "Cloudflare has removed the files: nothing ran in the home for 30 days");
+  }
+
+  /** Where there is a home, what runs is saved: its disk ends with it. */
+  async #save() {
+    if (!this.#record?.machine || !this.#home.record || !this.#instance.runs) return;
+    this.#saves = true;
+    try {
+      await this.#home.save(this.#instance.container);
+    } finally {
+      this.#saves = false;
     }
-    if (container.running) await container.destroy();
-    await this.#ended;
-    this.#ended = undefined;
+  }
+
+  /** Saves, and ends. @param {number} graceMs */
+  async #rest(graceMs) {
+    await this.#save();
+    await this.#instance.end(graceMs);
+  }
+
+  /** What does not run is begun with from time to time, so that Cloudflare keeps it. */
+  async #keepForLong() {
+    const at = this.#instance.runs ? undefined : this.#home.renewedAt;
+    if (at !== undefined) await this.ctx.storage.setAlarm(at);
+  }
+
+  async #renew() {
+    if (this.#instance.runs) return;
+    await this.#home.renew(this.#instance, this.#record?.machine?.instance ?? "lite");
+    await this.#keepForLong();
+  }
+
+  async #vanish() {
+    await this.ctx.storage.deleteAlarm();
+    await this.ctx.storage.deleteAll();
+  }
+
+  /** Of the container. @param {number | undefined} code */
+  async #noticed(code) {
+    if (!this.#record) return;
+    await this.#remember({ ...this.#record, exitCode: code });
+    if (this.#wasMoved()) await this.ctx.storage.setAlarm(Date.now() + MOVED_MS);
   }
 
   // What is remembered.
@@ -272,11 +343,35 @@ export class Runtime extends DurableObject {
     await this.ctx.storage.put("record", record);
   }
 
+  /** The highest fence that was seen, of whatever there is. */
+  get #fence() {
+    return highest(this.#record, this.#home.record ?? {});
+  }
+
+  /** @param {Record<string, unknown>} call */
+  #highest(call) {
+    return highest(this.#fence, call);
+  }
+
+  /** @param {Record<string, unknown>} call */
+  #mayChange(call) {
+    const known = this.#record ?? this.#home.record;
+    if (known) mayChange({ owner: known.owner, ...this.#fence }, call);
+  }
+
+  /** @param {Record<string, unknown>} call */
+  #mayChangeHome(call) {
+    const known = this.#home.record ?? this.#record;
+    if (known) mayChange({ owner: known.owner, ...this.#fence }, call);
+  }
+
   #shown() {
-    if (!this.#record) return { status: "absent" };
+    const { owner: home, disk } = this.#home.record ?? {};
+    const kept = home && { home: { ...home, ...(disk ? { savedAt: disk.at } : {}) } };
+    if (!this.#record) return { status: "absent", ...kept };
     const { owner: labels, spec, exitCode: code } = this.#record;
-    const running = this.#container.running;
-    return { ...labels, spec, status: running ? "running" : "stopped", ...(running || code === undefined ? {} : { exitCode: code }) };
+    const running = this.#instance.runs;
+    return { ...labels, ...kept, spec, status: running ? "running" : "stopped", ...(running || code === undefined ? {} : { exitCode: code }) };
   }
 
   /**
@@ -293,10 +388,4 @@ export class Runtime extends DurableObject {
     this.#turn = mine;
     return mine;
   }
-}
-
-/** @param {unknown} error */
-function unreachable(error) {
-  const text = error instanceof Error ? error.message : String(error);
-  return new Refusal("upstream_unreachable", `the instance does not answer: ${text.slice(0, 300)}`);
 }

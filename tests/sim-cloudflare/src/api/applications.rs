@@ -13,8 +13,11 @@ use crate::objects::{Application, DurableObjects, Instance, Namespace, Rollout, 
 
 type Id = Path<(String, String)>;
 
-/// Policies whose images and sizes are decided by the application.
-const POLICIES: [&str; 2] = ["default", "regional"];
+/// Of them all but the last decide image and size for all of an application.
+const POLICIES: [&str; 3] = ["default", "regional", BY_OBJECT];
+/// Each Durable Object decides them at a start; the application has none.
+const BY_OBJECT: &str = "durable_object";
+const OF_BY_OBJECT: [&str; 3] = ["name", "scheduling_policy", "durable_objects"];
 
 #[derive(Deserialize)]
 pub struct Filter {
@@ -61,6 +64,7 @@ pub struct Create {
     #[serde(default)]
     instances: u64,
     max_instances: Option<u64>,
+    #[serde(default)]
     configuration: Value,
     constraints: Option<Value>,
     durable_objects: Option<DurableObjects>,
@@ -71,17 +75,23 @@ fn default_policy() -> String {
     "default".to_owned()
 }
 
-pub async fn create(State(cloud): Shared, wanted: Json<Create>) -> Answer {
+pub async fn create(State(cloud): Shared, sent: Json<Value>) -> Answer {
     let _change = cloud.changes.lock().await;
     let refuse = |message: String| ApiError::bad_request(1000, message);
-    let wanted = wanted.0;
+    let names: Vec<String> =
+        sent.0.as_object().map(|sent| sent.keys().cloned().collect()).unwrap_or_default();
+    let wanted: Create = serde_json::from_value(sent.0)?;
+    let is_by_object = wanted.scheduling_policy == BY_OBJECT;
+    if let Some(name) = names.iter().find(|name| is_by_object && !OF_BY_OBJECT.contains(&name.as_str())) {
+        return Err(refuse(format!("VALIDATE_INPUT: {name} is not supported with the policy {BY_OBJECT}")));
+    }
     if !POLICIES.contains(&wanted.scheduling_policy.as_str()) {
         return Err(refuse(format!(
             "VALIDATE_INPUT: the policy {} is not simulated",
             wanted.scheduling_policy
         )));
     }
-    if wanted.configuration["image"].as_str().unwrap_or_default().is_empty() {
+    if !is_by_object && wanted.configuration["image"].as_str().unwrap_or_default().is_empty() {
         return Err(refuse("VALIDATE_INPUT: configuration.image is missing".to_owned()));
     }
     let Some(durable_objects) = wanted.durable_objects else {
@@ -131,6 +141,12 @@ pub struct Modify {
 pub async fn modify(State(cloud): Shared, Path((_, id)): Id, wanted: Json<Modify>) -> Answer {
     let _change = cloud.changes.lock().await;
     let mut application = find(&cloud, &id)?;
+    if application.is_by_object() {
+        return Err(ApiError::bad_request(
+            1000,
+            "VALIDATE_INPUT: the policy durable_object has no such settings",
+        ));
+    }
     let wanted = wanted.0;
     application.instances = wanted.instances.unwrap_or(application.instances);
     application.max_instances = wanted.max_instances.or(application.max_instances);

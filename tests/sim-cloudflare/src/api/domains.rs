@@ -34,6 +34,10 @@ pub async fn attach(State(cloud): Shared, wanted: Json<Attach>) -> Answer {
     let _change = cloud.changes.lock().await;
     let Attach { hostname, service, environment, zone_id } = wanted.0;
     scripts::find(&cloud, &service)?;
+    if hostname.contains('*') {
+        let words = "Wildcard hostnames are not supported for custom domains.";
+        return Err(ApiError::bad_request(100_114, words));
+    }
     let zone = cloud.journal.get::<Zone>(&zone_id).filter(|zone| {
         hostname == zone.name || hostname.strip_suffix(&zone.name).is_some_and(|rest| rest.ends_with('.'))
     });

@@ -45,6 +45,9 @@ pub async fn create(State(cloud): Shared, Path((_, id)): Id, wanted: Json<Create
     let change = cloud.changes.lock().await;
     let wanted = wanted.0;
     let mut application = find(&cloud, &id)?;
+    if application.is_by_object() {
+        return Err(ApiError::bad_request(1000, "VALIDATE_INPUT: the policy durable_object has no rollouts"));
+    }
     if wanted.steps.is_empty() && wanted.step_percentage.is_none() {
         return Err(ApiError::bad_request(1000, "VALIDATE_INPUT: steps or step_percentage is needed"));
     }

@@ -1,19 +1,27 @@
 //! The local Docker engine, with the few calls that are needed.
 
 use std::collections::HashMap;
+use std::io;
+use std::pin::Pin;
 
 use bollard::Docker;
 use bollard::errors::Error;
-use bollard::models::{ContainerCreateBody, HostConfig, PortBinding, PortMap};
+use bollard::exec::StartExecResults;
+use bollard::models::{ContainerConfig, ContainerCreateBody, ExecConfig, HostConfig, PortBinding, PortMap};
 use bollard::query_parameters as query;
-use futures_util::StreamExt as _;
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use futures_util::{Stream, StreamExt as _};
+use serde::Deserialize;
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
-use super::Refused;
-use crate::objects::Application;
+use super::{Chosen, Refused};
 use crate::options::Options;
 
 /// On every container; the value is the simulator's folder.
 const LABEL: &str = "sim-cloudflare.folder";
+/// The repository of local images that are snapshots.
+const SNAPSHOTS: &str = "sim-cloudflare-snapshot";
 const TIMEOUT_SECONDS: u64 = 60;
 const MIB: i64 = 1024 * 1024;
 const CPU_PERIOD: i64 = 100_000;
@@ -44,24 +52,22 @@ impl Engine {
 
     pub async fn create(
         &self,
-        application: &Application,
+        chosen: &Chosen,
         env: Vec<String>,
         command: Option<Vec<String>>,
-        options: &Options,
     ) -> Result<String, Refused> {
-        let configuration = &application.configuration;
-        let image = options.local_image(configuration["image"].as_str().unwrap_or_default());
+        let image = chosen.local.clone();
         let ports = self.exposed(&image).await?;
         let binding = PortBinding { host_ip: Some("127.0.0.1".to_owned()), host_port: Some(String::new()) };
         let bindings: PortMap =
             ports.iter().map(|port| (port.clone(), Some(vec![binding.clone()]))).collect();
-        let wanted = configuration["instance_type"].as_str().unwrap_or("lite");
-        let size = TYPES.into_iter().find(|(name, ..)| *name == wanted);
+        let size = TYPES.into_iter().find(|(name, ..)| *name == chosen.instance);
         let limits = size.map(|(_, cpu, memory)| (cpu, memory));
         let body = ContainerCreateBody {
             image: Some(image),
             env: Some(env),
             cmd: command,
+            entrypoint: chosen.entrypoint.clone(),
             labels: Some(HashMap::from([(LABEL.to_owned(), self.folder.clone())])),
             host_config: Some(HostConfig {
                 port_bindings: Some(bindings),
@@ -125,6 +131,66 @@ impl Engine {
         }
     }
 
+    /// The id of a local image.
+    pub async fn image_id(&self, image: &str) -> Option<String> {
+        self.docker.inspect_image(image).await.ok()?.id
+    }
+
+    /// What an image begins with.
+    pub async fn entrypoint(&self, image: &str) -> Option<Vec<String>> {
+        self.docker.inspect_image(image).await.ok()?.config?.entrypoint
+    }
+
+    /// Keeps the file system under this name; how many bytes it has.
+    pub async fn commit(&self, container: &str, id: &str) -> Result<u64, Refused> {
+        let options = query::CommitContainerOptionsBuilder::default()
+            .container(container)
+            .repo(SNAPSHOTS)
+            .tag(id)
+            .pause(true)
+            .build();
+        let labels = Some(HashMap::from([(LABEL.to_owned(), self.folder.clone())]));
+        let config = ContainerConfig { labels, ..Default::default() };
+        self.docker.commit_container(options, config).await.map_err(refused)?;
+        let made = self.docker.inspect_image(&snapshot(id)).await.map_err(refused)?;
+        Ok(made.size.and_then(|size| u64::try_from(size).ok()).unwrap_or_default())
+    }
+
+    pub async fn remove_snapshot(&self, id: &str) {
+        let options = query::RemoveImageOptionsBuilder::default().force(true).build();
+        if let Err(error) = self.docker.remove_image(&snapshot(id), Some(options), None).await {
+            tracing::debug!(id, %error, "the snapshot was gone already");
+        }
+    }
+
+    /// Starts a command.
+    pub async fn exec(&self, container: &str, command: Command) -> Result<Running, Refused> {
+        let env = command.env.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let config = ExecConfig {
+            cmd: Some(command.cmd),
+            working_dir: command.cwd,
+            env: Some(env),
+            user: command.user,
+            attach_stdin: Some(command.stdin),
+            attach_stdout: Some(true),
+            attach_stderr: Some(false),
+            ..Default::default()
+        };
+        let id = self.docker.create_exec(container, config).await.map_err(refused)?.id;
+        match self.docker.start_exec(&id, None).await.map_err(refused)? {
+            StartExecResults::Attached { output, input } => {
+                let output = output.filter_map(|line| async { line.ok().map(|line| line.into_bytes()) });
+                Ok(Running { id, input: Some(input), output: output.boxed() })
+            }
+            StartExecResults::Detached => Err(Refused::Failed("the command is detached".to_owned())),
+        }
+    }
+
+    pub async fn exit_code(&self, id: &str) -> i64 {
+        let inspected = self.docker.inspect_exec(id).await;
+        inspected.ok().and_then(|command| command.exit_code).unwrap_or(-1)
+    }
+
     /// Removes every container of this simulator's folder.
     pub async fn remove_all(&self) {
         let label = format!("{LABEL}={}", self.folder);
@@ -134,6 +200,44 @@ impl Engine {
             self.remove(&container.id.unwrap_or_default()).await;
         }
     }
+}
+
+/// A command in a container.
+#[derive(Deserialize)]
+pub struct Command {
+    cmd: Vec<String>,
+    cwd: Option<String>,
+    #[serde(default)]
+    env: HashMap<String, String>,
+    user: Option<String>,
+    /// Whether it is given input.
+    pub stdin: bool,
+}
+
+/// One that runs.
+pub struct Running {
+    pub id: String,
+    input: Option<Pin<Box<dyn AsyncWrite + Send>>>,
+    pub output: BoxStream<'static, Bytes>,
+}
+
+impl Running {
+    /// Gives it all of its input, and then the end of it.
+    pub async fn feed<E>(&mut self, mut bytes: impl Stream<Item = Result<Bytes, E>> + Unpin) -> io::Result<()>
+    where
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let Some(mut input) = self.input.take() else { return Ok(()) };
+        while let Some(chunk) = bytes.next().await {
+            input.write_all(&chunk.map_err(io::Error::other)?).await?;
+        }
+        input.shutdown().await
+    }
+}
+
+/// The local image of a snapshot.
+pub fn snapshot(id: &str) -> String {
+    format!("{SNAPSHOTS}:{id}")
 }
 
 fn refused(error: Error) -> Refused {
