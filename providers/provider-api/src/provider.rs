@@ -61,6 +61,22 @@ pub struct RuntimeSpec {
     pub source: Option<Source>,
 }
 
+impl RuntimeSpec {
+    /// The first generation of a runtime of which no more is said: all else is as its provider usually has it.
+    pub fn new(runtime_id: RuntimeId, installation: InstallationId, size: impl Into<String>) -> Self {
+        Self {
+            runtime_id,
+            installation,
+            generation: 1,
+            size: size.into(),
+            region: None,
+            image: None,
+            git: None,
+            source: None,
+        }
+    }
+}
+
 /// What an operator should know of how instances run now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {

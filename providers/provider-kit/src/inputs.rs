@@ -118,14 +118,9 @@ mod tests {
 
     fn spec(git: Option<GitSource>) -> RuntimeSpec {
         RuntimeSpec {
-            runtime_id: "rt-1".parse().unwrap(),
-            installation: "in-1".parse().unwrap(),
             generation: 3,
-            size: "small".to_owned(),
-            region: None,
-            image: None,
             git,
-            source: None,
+            ..RuntimeSpec::new("rt-1".parse().unwrap(), "in-1".parse().unwrap(), "small")
         }
     }
 
