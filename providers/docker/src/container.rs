@@ -59,6 +59,14 @@ impl Resource for ContainerResource {
                 .example("2000"),
         ]);
         inputs.extend(Git::properties());
+        inputs.push(
+            Property::optional(
+                "egressAllow",
+                PropertyType::List(&PropertyType::String),
+                "The destinations that it reaches, and nothing else; without this everything that the host lets instances reach.",
+            )
+            .example("github.com:443"),
+        );
         ResourceSchema {
             token: CONTAINER,
             description: "The container of one runtime. It holds no user data.",
@@ -99,8 +107,8 @@ impl Resource for ContainerResource {
         if let Some(known) = known {
             Machine::new(&engine, known.owned.runtime()).must_own(&found)?;
         }
-        // The label holds the generation of the creation.
-        inputs.owned.generation = generation::of(&engine, &found).await?;
+        // The labels hold what there was at the creation.
+        inputs = inputs.seen(generation::seen(&engine, &found).await?);
         let port = machine::published_port(&found);
         let before = request.outputs.get("port").and_then(serde_port);
         Ok(Some(ReadState {
