@@ -107,6 +107,19 @@ impl EgressChoice {
         }
     }
 
+    /// The one that leads to this list, or to none.
+    pub fn of(list: Option<EgressAllow>) -> Self {
+        list.map_or(EgressChoice::All, EgressChoice::Only)
+    }
+
+    /// As [`EgressChoice::read`] takes it.
+    pub fn texts(&self) -> Vec<String> {
+        match self {
+            EgressChoice::All => vec![ALL.to_owned()],
+            EgressChoice::Only(list) => list.texts(),
+        }
+    }
+
     /// `None` where nothing is closed beside what always is.
     pub fn list(self) -> Option<EgressAllow> {
         match self {
@@ -299,10 +312,7 @@ fn named(text: &str) -> Result<Host, String> {
 /// A list of texts; `["all"]` for everything.
 impl Serialize for EgressChoice {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        match self {
-            EgressChoice::All => [ALL].serialize(to),
-            EgressChoice::Only(list) => list.serialize(to),
-        }
+        self.texts().serialize(to)
     }
 }
 

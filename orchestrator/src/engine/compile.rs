@@ -29,6 +29,7 @@ fn spec_of(row: &WorkspaceRow, installation: &InstallationId) -> RuntimeSpec {
         image: row.image.as_ref().map(|image| image.exact().to_owned()),
         git: row.git.clone(),
         source: row.source.as_ref().and_then(source),
+        egress: row.egress.clone(),
     }
 }
 

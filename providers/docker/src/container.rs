@@ -18,7 +18,7 @@ use provider_api::{
     Resource, ResourceSchema, Result, UpdateRequest,
 };
 use provider_kit::boot;
-use provider_kit::inputs::{Git, Owned};
+use provider_kit::inputs::{Git, Owned, egress_property};
 
 use crate::declare::CONTAINER;
 use crate::engine::Engine;
@@ -59,14 +59,7 @@ impl Resource for ContainerResource {
                 .example("2000"),
         ]);
         inputs.extend(Git::properties());
-        inputs.push(
-            Property::optional(
-                "egressAllow",
-                PropertyType::List(&PropertyType::String),
-                "The destinations that it reaches, and nothing else; without this everything that the host lets instances reach.",
-            )
-            .example("github.com:443"),
-        );
+        inputs.push(egress_property());
         ResourceSchema {
             token: CONTAINER,
             description: "The container of one runtime. It holds no user data.",

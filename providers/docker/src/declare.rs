@@ -6,7 +6,6 @@ use contracts::workspace::Size;
 use provider_api::{Declaration, Declared, Expr, Result, RuntimeSpec, Source};
 use provider_kit::inputs::DeclarationExt;
 use provider_kit::offer;
-use serde_json::Value;
 
 pub(crate) const NETWORK: &str = "pilot:docker:Network";
 pub(crate) const VOLUME: &str = "pilot:docker:Volume";
@@ -53,7 +52,7 @@ pub(crate) fn declare(runtime: &RuntimeSpec, image: &str) -> Result<Declared> {
         .input("memoryMib", memory)
         .input("cpuMillis", cpu)
         .git_of(runtime)
-        .optional_input("egressAllow", runtime.egress.as_ref().map(|allow| Value::from(allow.texts())));
+        .egress_of(runtime);
     Ok(Declared {
         resources: before.into_iter().chain([instance]).collect(),
         outputs: [

@@ -97,9 +97,9 @@ async fn remove(engine: &Engine, id: &str, runtime: &RuntimeId) -> Result<()> {
 /// Whether rules know the runtime's network. One of an older Pilot has a bridge whose name Docker has chosen. True where there is
 /// none: whoever needs it says so. `is_listed`: as that of a runtime with a list of destinations.
 pub(crate) async fn is_closed(engine: &Engine, runtime: &RuntimeRef, is_listed: bool) -> Result<bool> {
-    let bridge = egress::bridge(&runtime.installation, &runtime.runtime_id, is_listed);
+    let wanted = egress::bridge(&runtime.installation, &runtime.runtime_id, is_listed);
     let found = settle(engine, runtime).await?;
-    Ok(found.is_none_or(|found| found.options.is_some_and(|options| options.get(BRIDGE) == Some(&bridge))))
+    Ok(found.is_none_or(|found| self::bridge(&found) == Some(&wanted)))
 }
 
 /// Makes it anew, by itself: nothing may be connected to it.
@@ -184,6 +184,10 @@ pub(crate) async fn is_there(engine: &Engine, runtime: &RuntimeRef) -> Result<bo
     Ok(found.iter().any(|network| names::owner(&labels(network)).is_some_and(|owner| owner.is(runtime))))
 }
 
+fn bridge(network: &Network) -> Option<&String> {
+    network.options.as_ref()?.get(BRIDGE)
+}
+
 fn labels(network: &Network) -> HashMap<String, String> {
     network.labels.clone().unwrap_or_default()
 }
@@ -239,6 +243,10 @@ impl Resource for NetworkResource {
         // Of several, all are looked at before the first goes.
         for network in &found {
             owned::admit(&engine, &inputs, ("network", &name), Some(&labels(network)), request.fence).await?;
+        }
+        let listed = egress::bridge(&inputs.installation, &inputs.runtime_id, true);
+        if found.iter().any(|network| bridge(network) == Some(&listed)) {
+            egress::lift(&engine, &inputs.runtime()).await?;
         }
         for network in &found {
             remove(&engine, network.id.as_deref().unwrap_or(&name), &inputs.runtime_id).await?;

@@ -90,6 +90,12 @@ fn table(stack: &Stack) -> String {
     said(&format!("docker network inspect -f '{format}' {network}"))
 }
 
+/// Where the resolver of its bridge listens.
+fn gateway(stack: &Stack) -> String {
+    let format = "{{range .NetworkSettings.Networks}}{{.Gateway}}{{end}}";
+    said(&format!("docker inspect -f '{format}' {}", name(&stack.runtime())))
+}
+
 fn keeper(fixture: &Fixture) -> String {
     format!("pilot-egress-{}", fixture.installation)
 }
@@ -113,6 +119,7 @@ async fn what_a_list_does_not_name_is_not_reached() {
         let second = here.up(&fixture, list("two.example")).await;
         let nothing = here.up(&fixture, list("none")).await;
         let open = here.up(&fixture, None).await;
+        let (own, others) = (gateway(&listed), gateway(&nothing));
         let (listed, second, nothing, open) =
             (listed.runtime(), second.runtime(), nothing.runtime(), open.runtime());
 
@@ -147,6 +154,9 @@ async fn what_a_list_does_not_name_is_not_reached() {
         // Other resolvers, whether they are the host's or not.
         assert!(here.is_refused(&listed, RESOLVER, 53).await);
         assert!(here.is_refused(&listed, RESOLVER, port).await);
+        for resolver in [own, others] {
+            assert!(here.is_refused(&nothing, &resolver, 14_053).await, "{resolver}");
+        }
 
         // Another list is another's.
         assert!(here.reaches(&second, "two.example", port).await);
@@ -211,10 +221,11 @@ async fn another_list_is_in_force_while_the_instance_runs() {
         assert!(here.is_refused(&runtime, "203.0.113.11", port).await);
 
         // To none at all and back: another container with the same home.
+        let bridge = table(&stack);
         stack.change_to(RuntimeSpec { egress: None, generation: 3, ..again.clone() }).await;
         assert!(here.reaches(&runtime, "203.0.113.13", port).await);
         assert_eq!(fixture.backdoor.read_home(&runtime, "kept").await.as_deref(), Some("yes"));
-        eventually("its table is gone", async || !tables(&fixture).contains("_pm")).await;
+        eventually("its table is gone", async || !tables(&fixture).contains(&bridge)).await;
         stack.change_to(RuntimeSpec { egress: list("one.example"), generation: 4, ..again }).await;
         assert!(here.reaches(&runtime, "one.example", port).await);
         assert!(here.is_refused(&runtime, "203.0.113.13", port).await);
@@ -237,12 +248,12 @@ async fn a_list_holds_when_its_keeper_or_its_rules_are_removed_and_goes_with_its
         let kill = |what: &str| {
             said(&format!("pid=$(docker inspect -f '{{{{.State.Pid}}}}' {keeper}); kill -9 $({what})"))
         };
-        let serves = || said(&format!("pgrep -f '/run/{bridge}.conf'"));
+        let serves = || said(&format!("pgrep -f '[/]run/{bridge}.conf'"));
         assert!(here.reaches(&runtime, "one.example", port).await);
 
         // The resolver, the keeper, its table: each is back by itself, and nothing is open meanwhile.
         let before = serves();
-        kill(&format!("pgrep -f '/run/{bridge}.conf'"));
+        kill(&format!("pgrep -f '[/]run/{bridge}.conf'"));
         eventually("it is answered", async || !serves().is_empty() && serves() != before).await;
         eventually("by name", async || here.reaches(&runtime, "one.example", port).await).await;
 
@@ -268,7 +279,7 @@ async fn a_list_holds_when_its_keeper_or_its_rules_are_removed_and_goes_with_its
         // Who has lost the list opens nothing.
         assert!(sh(&format!("docker exec {keeper} sh -c 'rm /lists/*; nft delete table inet {full}'")));
         sh(&format!("docker restart {keeper}"));
-        eventually("the keeper is back", async || tables(&fixture).contains("pilot_")).await;
+        eventually("the keeper is there again", async || tables(&fixture).contains("pilot_")).await;
         for address in ["203.0.113.11", "203.0.113.13"] {
             eventually("it is closed", async || here.is_refused(&runtime, address, port).await).await;
         }

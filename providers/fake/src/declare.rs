@@ -66,6 +66,7 @@ pub(crate) fn declare(runtime: &RuntimeSpec, usual: &str, network: Option<&str>)
         .input("volume", Expr::output("home", "name"))
         .input("size", size.name.as_str())
         .git_of(runtime)
+        .egress_of(runtime)
         .optional_input("network", network.map(|network| network_name(&runtime.installation, network)));
     Ok(Declared {
         resources: vec![home.protected(), machine],

@@ -39,7 +39,10 @@ impl Machine<'_> {
     pub(super) async fn enclose_again(&self, found: &ContainerInspectResponse) -> Result<()> {
         match generation::seen(self.engine, found).await?.egress {
             Some(list) if !matches!(status(found), RunStatus::Stopped { .. }) => {
-                egress::enforce(self.engine, &self.runtime, &list).await
+                match egress::close(self.engine, &self.runtime.installation).await? {
+                    true => egress::enforce(self.engine, &self.runtime, &list).await,
+                    false => Err(self.cannot_hold_a_list()),
+                }
             }
             _ => Ok(()),
         }

@@ -311,7 +311,7 @@ fn settled(answer: Answer<()>) -> Result<()> {
     }
 }
 
-pub(super) fn id(found: &ContainerInspectResponse) -> &str {
+fn id(found: &ContainerInspectResponse) -> &str {
     found.id.as_deref().unwrap_or_default()
 }
 

@@ -2,10 +2,12 @@
 # change rules, and neither Docker's socket nor a file of the host.
 #   TABLE  its table, of the family inet; beside it only those of lists, which begin with its name, are touched
 #   RULES  the whole table, as `nft -f` reads it
-#   LISTS  the folder with the lists of destinations, a file BRIDGE.list for each; empty where there are none
+#   LISTS  the folder with the lists of destinations, a file BRIDGE.list for each; a file `bell` says that one is another
+#   RUN    a folder that is gone with the container
 #   LIFE   seconds that an address which a resolver has answered stays open at least
-# What a program or a person does to the tables is undone within seconds. SIGHUP: look at the lists now. SIGUSR1 removes all, and
-# the exit code is 3 then; every other end leaves it where it is, so that nothing opens while the engine restarts.
+# What a program or a person does to the tables is undone within seconds. SIGUSR1 removes all, and the exit code is 3 then;
+# every other end leaves it where it is, so that nothing opens while the engine restarts. No other signal is for it: Docker takes
+# any that it sends for a wish that the container ends, and does not start it again by itself.
 set -u
 
 resolvers() { sed -n 's/^nameserver[[:space:]]\{1,\}\([0-9a-fA-F.:]*\).*$/\1/p' /etc/resolv.conf; }
@@ -52,7 +54,7 @@ put_list() {
         echo "add element inet $TABLE listed { \"$1\" }"
     } | nft -f - || return 1
     case " $listed " in *" $1 "*) ;; *) listed="$listed $1" ;; esac
-    list_there "$1" >"/run/$1.kept"
+    list_there "$1" >"$RUN/$1.kept"
     kept=$(there)
 }
 
@@ -67,25 +69,25 @@ settings() {
     done
 }
 
-serves() { read -r pid <"/run/$1.pid" && [ -d "/proc/$pid" ]; } 2>/dev/null
+serves() { read -r pid <"$RUN/$1.pid" && [ -d "/proc/$pid" ]; } 2>/dev/null
 
 silence() {
     serves "$1" && kill "$pid" && while [ -d "/proc/$pid" ]; do
         sleep 0.05 &
         wait $!
     done
-    rm -f "/run/$1.pid"
+    rm -f "$RUN/$1.pid"
 }
 
 # Whoever sends names there is answered before this returns.
 serve() {
     silence "$1"
-    settings "$1" >"/run/$1.conf"
-    dnsmasq --keep-in-foreground --conf-file="/run/$1.conf" --user=nobody --group=nogroup --pid-file= \
-        --log-facility=- 2>"/run/$1.log" &
-    echo $! >"/run/$1.pid"
+    settings "$1" >"$RUN/$1.conf"
+    dnsmasq --keep-in-foreground --conf-file="$RUN/$1.conf" --user=nobody --group=nogroup --pid-file= \
+        --log-facility=- 2>"$RUN/$1.log" &
+    echo $! >"$RUN/$1.pid"
     for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-        grep -q ' started, ' "/run/$1.log" && return 0
+        grep -q ' started, ' "$RUN/$1.log" && return 0
         serves "$1" || return 1
         sleep 0.1 &
         wait $!
@@ -100,7 +102,7 @@ drop() {
     silence "$1"
     nft delete element inet "$TABLE" listed "{ \"$1\" }" 2>/dev/null
     nft delete table inet "${TABLE}_$1" 2>/dev/null
-    rm -f "/run/$1".* "$LISTS/$1.done" "$LISTS/$1.list"
+    rm -f "$RUN/$1".* "$LISTS/$1.done" "$LISTS/$1.list"
     rest=
     for bridge in $listed; do [ "$bridge" = "$1" ] || rest="$rest $bridge"; done
     listed=$rest
@@ -112,15 +114,15 @@ keep() {
     [ "$(tail -n 1 "$LISTS/$1.list")" = end ] || return 0
     version=$(lines "$1" v) question=$(lines "$1" r)
     [ "$version" != none ] || { drop "$1"; return 0; }
-    if [ "$version" != "$(cat "/run/$1.version" 2>/dev/null)" ] || [ "$(list_there "$1")" != "$(cat "/run/$1.kept" 2>/dev/null)" ]; then
-        [ "$version" != "$(cat "/run/$1.version" 2>/dev/null)" ] || echo "the list of $1 had been changed or removed"
+    if [ "$version" != "$(cat "$RUN/$1.version" 2>/dev/null)" ] || [ "$(list_there "$1")" != "$(cat "$RUN/$1.kept" 2>/dev/null)" ]; then
+        [ "$version" != "$(cat "$RUN/$1.version" 2>/dev/null)" ] || echo "the list of $1 had been changed or removed"
         put_list "$1" "$version" || { tell "$1" "$question failed: nft does not take the rules"; return 0; }
-        echo "$version" >"/run/$1.version"
+        echo "$version" >"$RUN/$1.version"
         # Another list has other names.
         silence "$1"
     fi
     if ! serves "$1"; then
-        serve "$1" || { tell "$1" "$question failed: dnsmasq does not run: $(tail -n 1 "/run/$1.log")"; return 0; }
+        serve "$1" || { tell "$1" "$question failed: dnsmasq does not run: $(tail -n 1 "$RUN/$1.log")"; return 0; }
     fi
     tell "$1" "$question"
 }
@@ -142,14 +144,17 @@ now() { read -r up _ </proc/uptime && echo "${up%%.*}"; }
 
 known() { nft list table inet "${TABLE}_$1" >/dev/null 2>&1 && listed="$listed $1"; }
 
-remove() { nft delete table inet "${TABLE}_$1"; }
+# Also those of lists that somebody has lost.
+remove() {
+    for table in $(nft list tables inet | sed -n "s/^table inet \(${TABLE}_[a-z0-9]*\)\$/\1/p"); do nft delete table inet "$table"; done
+    nft delete table inet "$TABLE"
+}
 
 # A second signal must not enter the trap anew.
-trap 'trap "" USR1 TERM INT HUP; each_list remove 2>/dev/null; nft delete table inet "$TABLE"; exit 3' USR1
+trap 'trap "" USR1 TERM INT; remove; exit 3' USR1
 trap 'exit 0' TERM INT
-trap : HUP
 
-LISTS=${LISTS:-} LIFE=${LIFE:-300}
+LISTS=${LISTS:-} LIFE=${LIFE:-300} RUN=${RUN:-/run}
 listed= turn=b flushed=$(now)
 # What an earlier one has said is true no more; what it has put into the kernel holds.
 [ -z "$LISTS" ] || rm -f "$LISTS"/*.done
@@ -158,8 +163,12 @@ put || exit 1
 echo "the rules are in place"
 [ -z "$LISTS" ] || each_list keep
 while :; do
-    sleep 2 &
-    wait $!
+    # Whoever has another list does not wait long.
+    for _ in 1 2 3 4; do
+        sleep 0.5 &
+        wait $!
+        [ -z "$LISTS" ] || [ ! -e "$LISTS/bell" ] || { rm -f "$LISTS/bell" && each_list keep; }
+    done
     if [ "$(there)" != "$kept" ]; then
         put || exit 1
         echo "the rules had been changed or removed"

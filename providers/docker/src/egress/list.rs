@@ -16,7 +16,8 @@ use super::rules;
 
 /// Where the resolvers of bridges listen: a port of its own, so that whatever serves names on the host does not matter.
 pub(super) const RESOLVER_PORT: u16 = 14_053;
-/// What instances with a list ask. It is nobody's address: on its way out the question is turned to the bridge's resolver.
+/// What instances with a list ask. It is nobody's address: on its way out the question is turned to the bridge's resolver, and no
+/// other question reaches one, so that no instance asks another's.
 pub(crate) const RESOLVER: &str = "198.18.0.53";
 /// Seconds. Who remembers an answer for longer than this asks too late.
 const TTL: u32 = 60;
@@ -105,7 +106,7 @@ fn table_of(bridge: &str, allow: &EgressAllow, ports: &BTreeSet<u16>) -> String 
     reject with icmpx type admin-prohibited
   }}
   chain host {{
-    meta l4proto {{ tcp, udp }} th dport {RESOLVER_PORT} accept
+    ct original ip daddr {RESOLVER} meta l4proto {{ tcp, udp }} th dport {RESOLVER_PORT} accept
     icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} accept
     jump out
   }}

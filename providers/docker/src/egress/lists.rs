@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 
 use bollard::models::{Mount, MountType, MountVolumeOptions};
 use bollard::query_parameters::{
-    DownloadFromContainerOptionsBuilder, KillContainerOptionsBuilder, RemoveVolumeOptions,
-    UploadToContainerOptionsBuilder,
+    DownloadFromContainerOptionsBuilder, RemoveVolumeOptions, UploadToContainerOptionsBuilder,
 };
 use bytes::{Bytes, BytesMut};
 use contracts::egress::EgressAllow;
@@ -15,13 +14,16 @@ use contracts::{ErrorCode, InstallationId};
 use futures_util::TryStreamExt as _;
 use provider_api::{ProviderError, Result, RuntimeRef};
 
-use super::keeper::{Keeper, OWNER, id, runs};
+use super::keeper::{Keeper, OWNER};
 use super::{list, rules};
 use crate::engine::Engine;
 use crate::failure::{Answer, Failure};
 
 /// Where the keeper has them.
 pub(super) const LISTS: &str = "/lists";
+/// The file by which the keeper sees at once that there is another list. No signal: after one that Docker has sent it starts the
+/// keeper by itself no more.
+const BELL: &str = "bell";
 /// Of many that start at once, each waits for the ones before.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Another program may have asked for the same list meanwhile, so it is asked for again.
@@ -68,7 +70,6 @@ pub(crate) async fn enforce(engine: &Engine, runtime: &RuntimeRef, allow: &Egres
     while Instant::now() < deadline {
         if asked.is_none_or(|asked| asked.elapsed() > REPEATED) {
             put(engine, &keeper.name(), &bridge, &file).await.map_err(ProviderError::from)?;
-            wake(engine, &keeper).await?;
             asked = Some(Instant::now());
         }
         let answer = answer(engine, &keeper.name(), &bridge).await?.unwrap_or_default();
@@ -99,8 +100,7 @@ pub(crate) async fn lift(engine: &Engine, runtime: &RuntimeRef) -> Result<()> {
     let keeper = Keeper { engine, installation: &runtime.installation };
     let bridge = rules::bridge(&runtime.installation, &runtime.runtime_id, true);
     match put(engine, &keeper.name(), &bridge, list::GONE).await {
-        Ok(()) => wake(engine, &keeper).await,
-        Err(Failure::Absent(_) | Failure::Conflict(_)) => Ok(()),
+        Ok(()) | Err(Failure::Absent(_) | Failure::Conflict(_)) => Ok(()),
         Err(other) => Err(other.into()),
     }
 }
@@ -108,20 +108,9 @@ pub(crate) async fn lift(engine: &Engine, runtime: &RuntimeRef) -> Result<()> {
 async fn put(engine: &Engine, keeper: &str, bridge: &str, file: &str) -> Answer<()> {
     let docker = engine.docker().await.map_err(Failure::Other)?;
     let options = UploadToContainerOptionsBuilder::default().path(LISTS).build();
-    let body = archive(&format!("{bridge}.list"), file).map_err(Failure::Other)?;
+    let body = archive(&[(&format!("{bridge}.list"), file), (BELL, "")]).map_err(Failure::Other)?;
     let upload = docker.upload_to_container(keeper, Some(options), bollard::body_full(body));
     engine.ask("deliver the list of destinations", upload).await
-}
-
-/// One that does not listen yet looks by itself.
-async fn wake(engine: &Engine, keeper: &Keeper<'_>) -> Result<()> {
-    let Some(found) = keeper.find().await?.filter(runs) else { return Ok(()) };
-    let docker = engine.docker().await?;
-    let signal = KillContainerOptionsBuilder::default().signal("SIGHUP").build();
-    match engine.ask("tell the keeper", docker.kill_container(id(&found), Some(signal))).await {
-        Ok(()) | Err(Failure::Absent(_) | Failure::Conflict(_)) => Ok(()),
-        Err(other) => Err(other.into()),
-    }
 }
 
 /// What it has said last of this list.
@@ -136,16 +125,18 @@ async fn answer(engine: &Engine, keeper: &str, bridge: &str) -> Result<Option<St
     Ok(content(&bytes))
 }
 
-fn archive(name: &str, text: &str) -> Result<Bytes> {
+fn archive(files: &[(&str, &str)]) -> Result<Bytes> {
     let mut builder = tar::Builder::new(Vec::new());
-    let mut header = tar::Header::new_gnu();
-    header.set_entry_type(tar::EntryType::Regular);
-    header.set_mode(0o600);
-    header.set_size(text.len() as u64);
     let unusable = |error: std::io::Error| {
         ProviderError::new(ErrorCode::Internal, format!("cannot build the archive of a list: {error}"))
     };
-    builder.append_data(&mut header, name, text.as_bytes()).map_err(unusable)?;
+    for (name, text) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::Regular);
+        header.set_mode(0o600);
+        header.set_size(text.len() as u64);
+        builder.append_data(&mut header, name, text.as_bytes()).map_err(unusable)?;
+    }
     Ok(builder.into_inner().map_err(unusable)?.into())
 }
 

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use contracts::{InstallationId, RuntimeId};
 
-use super::list::RESOLVER_PORT;
+use super::list::{RESOLVER, RESOLVER_PORT};
 
 /// Private, shared, local, multicast and reserved; 168.63.129.16 is the host's agent on Azure.
 const CLOSED4: [&str; 12] = [
@@ -132,7 +132,7 @@ table inet {table} {{
     reject with icmpx type admin-prohibited
   }}
   chain names {{
-    meta l4proto {{ tcp, udp }} th dport {RESOLVER_PORT} accept
+    ct original ip daddr {RESOLVER} meta l4proto {{ tcp, udp }} th dport {RESOLVER_PORT} accept
     jump host
   }}
   chain forward {{
