@@ -145,6 +145,7 @@ mod tests {
                 is(15, "reasons", "7746e997"),
                 is(16, "anew", "ce9022c0"),
                 is(17, "snapshots", "c87fb79f"),
+                is(18, "egress", "16fdb5ff"),
                 is(6, "initial", "3575131e"),
                 is(7, "labels", "4695f179"),
                 is(8, "times", "94a9f50b"),
@@ -157,6 +158,7 @@ mod tests {
                 is(15, "reasons", "7746e997"),
                 is(16, "anew", "ec09a1be"),
                 is(17, "snapshots", "c87fb79f"),
+                is(18, "egress", "16fdb5ff"),
             ]
         );
     }
