@@ -15,7 +15,7 @@ use contracts::{InstallationId, RuntimeId};
 use super::rules;
 
 /// Where the resolvers of bridges listen: a port of its own, so that whatever serves names on the host does not matter.
-pub(super) const RESOLVER_PORT: u16 = 14_053;
+pub(super) const RESOLVER_PORT: u16 = 10_053;
 /// What instances with a list ask. It is nobody's address: on its way out the question is turned to the bridge's resolver, and no
 /// other question reaches one, so that no instance asks another's.
 pub(crate) const RESOLVER: &str = "198.18.0.53";

@@ -92,13 +92,11 @@ impl Internet {
         let settings = format!(
             "no-resolv\\nno-hosts\\nport=53\\nlog-queries\\nlog-facility=/tmp/asked\\nuser=root\\n{hosts}"
         );
-        let run = format!(
-            "printf '%b' \"$SETTINGS\" > /tmp/names; [ ! -e /tmp/pid ] || kill $(cat /tmp/pid) || true; sleep 0.2; \
-             dnsmasq --conf-file=/tmp/names --pid-file=/tmp/pid"
-        );
+        let run = "printf '%b' \"$SETTINGS\" > /tmp/names; [ ! -e /tmp/pid ] || kill $(cat /tmp/pid) || true; sleep 0.2; \
+                   dnsmasq --conf-file=/tmp/names --pid-file=/tmp/pid";
         let mut done = Command::new("docker");
         let settings = format!("SETTINGS={settings}");
-        done.args(["exec", "-e", &settings, &self.container, "sh", "-ec", &run]);
+        done.args(["exec", "-e", &settings, &self.container, "sh", "-ec", run]);
         assert!(done.status().unwrap().success(), "the resolver runs");
     }
 
