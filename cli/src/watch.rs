@@ -157,12 +157,15 @@ fn with_way_on(problem: Problem, operation: &Operation) -> Problem {
 }
 
 /// What was asked of an update.
-fn changed(operation: &Operation) -> &'static str {
-    match operation.update.as_ref().map(|update| (update.image.is_some(), update.size.is_some())) {
-        Some((true, false)) => "image",
-        Some((false, true)) => "size",
-        _ => "image and size",
-    }
+fn changed(operation: &Operation) -> String {
+    let Some(update) = &operation.update else { return "image and size".to_owned() };
+    let parts = [
+        (update.image.is_some(), "image"),
+        (update.size.is_some(), "size"),
+        (update.egress.is_some(), "list of destinations"),
+    ];
+    let parts: Vec<_> = parts.into_iter().filter_map(|(is_there, part)| is_there.then_some(part)).collect();
+    parts.join(" and ")
 }
 
 fn silent(id: &OperationId) -> Problem {

@@ -12,6 +12,7 @@ mod why;
 use std::ops::ControlFlow;
 use std::process::Stdio;
 
+use contracts::egress::EgressChoice;
 use contracts::operation::OperationKind;
 use contracts::plan::Plan;
 use contracts::workspace::{
@@ -87,6 +88,7 @@ async fn create_workspace(client: &Client, create: Create, ui: &mut Ui) -> Resul
         size: create.size,
         region: create.region,
         git,
+        egress_allow: create.egress_allow.as_ref().map(EgressChoice::texts),
         owner: create.owner,
         labels: create.labels.into_iter().collect(),
     };
@@ -111,7 +113,8 @@ pub async fn change(
 }
 
 async fn update(client: &Client, update: Update, ui: &mut Ui) -> Result<Outcome, Problem> {
-    let wanted = UpdateWorkspace { image: update.image, size: update.size };
+    let egress_allow = update.egress_allow.as_ref().map(EgressChoice::texts);
+    let wanted = UpdateWorkspace { image: update.image, size: update.size, egress_allow };
     let accepted = client.update(&parse(&update.slug)?, &wanted).await?;
     finish(client, &accepted, update.no_wait, ui).await
 }

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::egress::EgressChoice;
 use crate::ids::{OperationId, ProviderName, RuntimeId, Slug, WorkspaceId};
 use crate::problem::Problem;
 use crate::snapshot::SnapshotWork;
@@ -182,6 +183,10 @@ pub struct Update {
     pub image: Option<Image>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<String>,
+    /// The whole list of destinations; `["all"]` for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<String>>)]
+    pub egress: Option<EgressChoice>,
     /// What it was made from before, once the change has begun; where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Image>,

@@ -8,6 +8,7 @@ use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
+use crate::egress::EgressAllow;
 pub use crate::endpoint::Endpoint;
 use crate::ids::{OperationId, ProviderName, RuntimeId, Slug, WorkspaceId};
 use crate::operation::Operation;
@@ -32,6 +33,10 @@ pub struct CreateWorkspace {
     /// A repository to clone into the workspace at first boot.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "object")]
     pub git: Option<GitSource>,
+    /// What it reaches, and nothing else: names, `*.NAME` for all below one, addresses and networks, each with `:PORT` or for every
+    /// port. `[]` is nothing, `["all"]` everything that the provider lets workspaces reach. Default: the provider's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub egress_allow: Option<Vec<String>>,
     /// Whose it is: 1 to 128 printable characters without spaces. Of several owners, each has its turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
@@ -68,7 +73,7 @@ pub struct RestoreWorkspace {
     pub slug: Option<String>,
 }
 
-/// Body of `POST /v1/workspaces/{workspace}/update`: at least one of both. What is left out stays.
+/// Body of `POST /v1/workspaces/{workspace}/update`: at least one of these. What is left out stays.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct UpdateWorkspace {
@@ -78,6 +83,9 @@ pub struct UpdateWorkspace {
     /// One of the provider's sizes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<String>,
+    /// The whole list, as that of a create.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub egress_allow: Option<Vec<String>>,
 }
 
 /// What an instance is made from. It stays the same when the reference means something else later.
@@ -192,6 +200,10 @@ pub struct Workspace {
     pub image: Option<Image>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub git: Option<GitSource>,
+    /// The destinations that it reaches, and nothing else. Absent where it has no list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<String>>)]
+    pub egress_allow: Option<EgressAllow>,
     /// Absent when nobody was named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
@@ -336,6 +348,9 @@ pub struct ProviderCapabilities {
     /// Each workspace has an image of its own, which an update can change.
     #[serde(default)]
     pub image: bool,
+    /// A workspace can have a list of the destinations that it reaches.
+    #[serde(default)]
+    pub egress: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

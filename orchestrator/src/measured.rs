@@ -12,7 +12,7 @@ use futures_util::future::{BoxFuture, Shared};
 use futures_util::{FutureExt as _, StreamExt as _};
 use provider_api::error::Result;
 use provider_api::{
-    Changes, Declared, Description, Exec, Finding, Images, Inventory, Lifecycle, Logs, Provider,
+    Changes, Declared, Description, EgressOffer, Exec, Finding, Images, Inventory, Lifecycle, Logs, Provider,
     ProviderError, Resource, RunStatus, RuntimeRef, RuntimeSpec, Sites, Snapshots, Statuses,
 };
 use provider_server::calls::Call;
@@ -184,6 +184,10 @@ impl Provider for Measured {
 
     fn snapshots(&self) -> Option<Arc<dyn Snapshots>> {
         self.provider.snapshots()
+    }
+
+    fn egress(&self) -> Option<EgressOffer> {
+        self.provider.egress()
     }
 
     fn capabilities(&self) -> ProviderCapabilities {

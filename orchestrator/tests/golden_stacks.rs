@@ -17,17 +17,16 @@ use stacks::Location;
 
 fn generated(provider: &dyn Provider) -> String {
     let spec = RuntimeSpec {
-        runtime_id: "rt-0123456789abcdef".parse().unwrap(),
-        installation: "in-fedcba9876543210".parse().unwrap(),
-        generation: 1,
-        size: provider.describe().sizes[0].name.clone(),
         region: provider.describe().regions.first().map(|region| region.name.clone()),
-        image: None,
         git: Some(GitSource {
             url: "https://git.example.com/team/app.git".to_owned(),
             reference: Some("main".to_owned()),
         }),
-        source: None,
+        ..RuntimeSpec::new(
+            "rt-0123456789abcdef".parse().unwrap(),
+            "in-fedcba9876543210".parse().unwrap(),
+            provider.describe().sizes[0].name.clone(),
+        )
     };
     let stack = orchestrator::engine::compile(provider, &spec).unwrap();
     stacks::render(&stack, &Location::default())

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use clap::{Subcommand, ValueEnum};
+use contracts::egress::EgressChoice;
 use contracts::workspace::Observed;
 
 use super::snapshot::{FORK_EXAMPLES, Fork, SnapshotCommand};
@@ -57,7 +58,7 @@ pub enum WsCommand {
     /// Resume suspended and hibernated workspaces and wait until they answer
     #[command(after_help = SEVERAL_EXAMPLES)]
     Resume(Several),
-    /// Give a workspace another image or another size, and wait; its files stay, and what is stopped stays stopped
+    /// Give a workspace another image, size or list of destinations, and wait; its files stay, and what is stopped stays stopped
     #[command(after_help = UPDATE_EXAMPLES)]
     Update(Update),
     /// Give a workspace another name, and with it another host name; its id, files and sessions stay
@@ -198,11 +199,12 @@ const UPDATE_EXAMPLES: &str = "\
 Examples:
   pilot ws update demo --size large
   pilot ws update demo --image pilot-instance:0.2.0
-  pilot ws get demo                      shows image and size as they are
+  pilot ws update demo --egress-allow 'github.com,*.npmjs.org'
+  pilot ws get demo                      shows image, size and list as they are
   pilot rollout --image pilot-instance:0.2.0   the same for all workspaces of a provider";
 
 #[derive(Debug, clap::Args)]
-#[command(group(clap::ArgGroup::new("what").required(true).multiple(true).args(["image", "size"])))]
+#[command(group(clap::ArgGroup::new("what").required(true).multiple(true).args(["image", "size", "egress_allow"])))]
 pub struct Update {
     /// The workspace's name, as `pilot ws ls` shows it
     pub slug: String,
@@ -212,6 +214,9 @@ pub struct Update {
     /// The size that it gets (`pilot provider ls` shows them)
     #[arg(long)]
     pub size: Option<String>,
+    /// The whole list of what it reaches, as for `pilot ws create`; one that has a list already goes on running meanwhile
+    #[arg(long, value_name = "LIST")]
+    pub egress_allow: Option<EgressChoice>,
     /// Return as soon as the request is accepted
     #[arg(long)]
     pub no_wait: bool,
@@ -223,6 +228,7 @@ Examples:
   pilot ws create demo --plan            show what would be made, and make nothing
   pilot ws create api --git https://host/team/api.git --ref main
   pilot ws create big --provider docker --size large --no-wait
+  pilot ws create safe --egress-allow 'github.com,*.npmjs.org,api.anthropic.com:443'
   pilot ws create ml --owner ada --label team=core --label task=42";
 
 #[derive(Debug, clap::Args)]
@@ -245,6 +251,10 @@ pub struct Create {
     /// The branch or tag to clone
     #[arg(long = "ref", value_name = "REF", requires = "git")]
     pub reference: Option<String>,
+    /// What it reaches, and nothing else, with commas between: names, `*.NAME` for all names below one, addresses and networks,
+    /// each with `:PORT` or for every port; or `none`, or `all` [default: the provider's, usually all]
+    #[arg(long, value_name = "LIST")]
+    pub egress_allow: Option<EgressChoice>,
     /// Whose it is; of several owners, each has its turn
     #[arg(long, value_name = "NAME")]
     pub owner: Option<String>,

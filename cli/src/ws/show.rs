@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use contracts::egress::EgressAllow;
 use contracts::workspace::{Image, Workspace};
 use contracts::{ErrorCode, Problem, WorkspaceRef};
 
@@ -102,6 +103,7 @@ pub async fn one(client: &Client, name: &WorkspaceRef, ui: &mut Ui) -> Result<Ou
         ("image", workspace.image.as_ref().map(shown_image)),
         ("region", workspace.region.clone()),
         ("git", git),
+        ("reaches", workspace.egress_allow.as_ref().map(reaches)),
         ("owner", workspace.owner.clone()),
         ("labels", labels),
         ("url", workspace.url.clone()),
@@ -118,6 +120,13 @@ pub async fn one(client: &Client, name: &WorkspaceRef, ui: &mut Ui) -> Result<Ou
         ui.say(format!("{:<10} {}", "problem", problem.to_string().replace('\n', "\n           ")));
     }
     Ok(Outcome::Done)
+}
+
+fn reaches(allow: &EgressAllow) -> String {
+    match allow.entries() {
+        [] => "nothing outside".to_owned(),
+        _ => format!("only {}", allow.texts().join(", ")),
+    }
 }
 
 /// The name that people know, and which of the images of this name it is.

@@ -19,6 +19,7 @@ pub fn stack_of(
 }
 
 fn spec_of(row: &WorkspaceRow, installation: &InstallationId) -> RuntimeSpec {
+    // Each field by name: what a row decides is not forgotten here.
     RuntimeSpec {
         runtime_id: row.runtime_id.clone(),
         installation: installation.clone(),
@@ -28,6 +29,7 @@ fn spec_of(row: &WorkspaceRow, installation: &InstallationId) -> RuntimeSpec {
         image: row.image.as_ref().map(|image| image.exact().to_owned()),
         git: row.git.clone(),
         source: row.source.as_ref().and_then(source),
+        egress: row.egress.clone(),
     }
 }
 
@@ -48,14 +50,8 @@ pub fn stack_to_delete(
 /// The same of a runtime of which nobody knows more than its id: no generation is newer than this one.
 pub fn stack_of_stray(provider: &dyn Provider, runtime: &RuntimeRef) -> Result<Stack, Problem> {
     let spec = RuntimeSpec {
-        runtime_id: runtime.runtime_id.clone(),
-        installation: runtime.installation.clone(),
         generation: u32::MAX.into(),
-        size: String::new(),
-        region: None,
-        image: None,
-        git: None,
-        source: None,
+        ..RuntimeSpec::new(runtime.runtime_id.clone(), runtime.installation.clone(), String::new())
     };
     without_offers(provider, spec)
 }

@@ -247,6 +247,7 @@ pub(super) fn new_row(valid: ValidCreate) -> WorkspaceRow {
     WorkspaceRow {
         region: valid.region,
         git: valid.git,
+        egress: valid.egress,
         owner: valid.owner,
         labels: valid.labels,
         ..WorkspaceRow::new(valid.slug, valid.description.name, valid.size)

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use contracts::egress::{EgressAllow, EgressChoice};
 use contracts::operation::Update;
 use contracts::workspace::{CreateWorkspace, GitSource, Image, UpdateWorkspace};
 use contracts::{ErrorCode, Problem, Slug, WorkspaceRef};
@@ -20,6 +21,7 @@ pub struct ValidCreate {
     pub size: String,
     pub region: Option<String>,
     pub git: Option<GitSource>,
+    pub egress: Option<EgressAllow>,
     pub owner: String,
     pub labels: BTreeMap<String, String>,
 }
@@ -37,10 +39,32 @@ pub fn validate(
     if let Some(git) = &request.git {
         check_git(git)?;
     }
+    let egress = match request.egress_allow {
+        Some(texts) => egress(&texts, provider.as_ref())?.list(),
+        None => provider.egress().and_then(|offer| offer.usual),
+    };
     let owner = request.owner.map(owner).transpose()?.unwrap_or_default();
     check_labels(&request.labels)?;
     let (git, labels) = (request.git, request.labels);
-    Ok(ValidCreate { slug, provider: Arc::clone(provider), description, size, region, git, owner, labels })
+    let provider = Arc::clone(provider);
+    Ok(ValidCreate { slug, provider, description, size, region, git, egress, owner, labels })
+}
+
+/// What a workspace is to reach, where its provider can hold it to that. Everything is what all can.
+fn egress(texts: &[String], provider: &dyn Provider) -> Result<EgressChoice, Problem> {
+    let choice = EgressChoice::read(texts).map_err(|error| {
+        let action = "An entry is a name like github.com, *.npmjs.org for all names below one, an address or a network like \
+                      203.0.113.0/24, each with a port like api.anthropic.com:443 or for every port.";
+        Problem::new(ErrorCode::BadRequest, format!("The list of destinations is not usable: {error}."))
+            .with_action(action)
+    })?;
+    if choice != EgressChoice::All && provider.egress().is_none() {
+        let name = provider.describe().name;
+        let detail = format!("The provider {name} cannot hold a workspace to a list of destinations.");
+        return Err(Problem::new(ErrorCode::CapabilityUnsupported, detail)
+            .with_action("`pilot provider ls --json` shows what each provider can (`egress`)."));
+    }
+    Ok(choice)
 }
 
 /// As workspaces have them; an empty one is a mistake, not everybody.
@@ -100,19 +124,21 @@ fn size(wanted: Option<String>, provider: &Description) -> Result<String, Proble
 /// What is to change, with what the image's name means now.
 pub async fn update(body: UpdateWorkspace, provider: &dyn Provider) -> Result<Update, Problem> {
     let description = provider.describe();
-    if body.image.is_none() && body.size.is_none() {
-        let detail = "An update names an image or a size, and this one names neither.";
+    if body == UpdateWorkspace::default() {
+        let detail =
+            "An update names an image, a size or a list of destinations, and this one names none of them.";
         return Err(Problem::new(ErrorCode::BadRequest, detail));
     }
     let size = match body.size {
         Some(name) => Some(size(Some(name), &description)?),
         None => None,
     };
+    let egress = body.egress_allow.map(|texts| egress(&texts, provider)).transpose()?;
     let image = match body.image {
         Some(reference) => Some(image(&reference, provider).await?),
         None => None,
     };
-    Ok(Update { image, size, before: None })
+    Ok(Update { image, size, egress, before: None })
 }
 
 /// What a name means at this provider now.
@@ -239,11 +265,58 @@ mod tests {
         assert!(check_labels(&many).is_err());
     }
 
+    /// `fake` can carry a list, `local` cannot.
+    fn create(provider: &str, list: &[&str]) -> Result<ValidCreate, Problem> {
+        let root = tempfile::tempdir().unwrap();
+        let layout = crate::data::Layout { root: root.path().to_owned() };
+        let boot = Arc::new(crate::boot::DataFolderBoot::new(layout.clone(), None));
+        let (tools, settings) = (Default::default(), Default::default());
+        let providers = Providers::build(&layout, &tools, &settings, boot).unwrap();
+        let egress_allow = Some(list.iter().map(|&text| text.to_owned()).collect::<Vec<_>>());
+        let body = serde_json::json!({ "slug": "demo", "provider": provider, "egressAllow": egress_allow });
+        validate(serde_json::from_value(body).unwrap(), &providers, "local")
+    }
+
+    #[test]
+    fn a_list_of_destinations_is_refused_where_nobody_could_hold_to_it_and_where_it_cannot_be_meant() {
+        let list = |texts: &[&str]| create("fake", texts).map(|valid| valid.egress.map(|list| list.texts()));
+        assert_eq!(
+            list(&["GitHub.com", "*.npmjs.org:443"]).unwrap().unwrap(),
+            ["github.com", "*.npmjs.org:443"]
+        );
+        assert_eq!(list(&[]).unwrap().unwrap(), ["none"]);
+        assert_eq!(list(&["all"]), Ok(None));
+        let refused = list(&["github.com", "https://x"]).unwrap_err();
+        assert_eq!(refused.code, ErrorCode::BadRequest);
+        assert!(refused.detail.contains("\"https://x\""), "{refused}");
+        let unable = create("local", &["github.com"]).err().unwrap();
+        assert_eq!(unable.code, ErrorCode::CapabilityUnsupported);
+        assert!(create("local", &["all"]).is_ok_and(|valid| valid.egress.is_none()));
+    }
+
+    #[tokio::test]
+    async fn another_list_alone_is_an_update_and_the_same_again_is_none() {
+        let provider = provider_fake::conformance::fixture().await.provider;
+        let body = UpdateWorkspace { egress_allow: Some(vec!["a.com".to_owned()]), ..Default::default() };
+        let wanted = update(body, provider.as_ref()).await.unwrap();
+        let row = WorkspaceRow::new("demo".parse().unwrap(), "fake".parse().unwrap(), "small".to_owned());
+        let updated = row.updated(&wanted);
+        assert_eq!(
+            (updated.egress.clone().unwrap().texts(), updated.generation),
+            (vec!["a.com".to_owned()], 2)
+        );
+        assert_eq!(updated.updated(&wanted), updated);
+        let back = Update { egress: Some(EgressChoice::All), ..Update::default() };
+        assert_eq!((updated.updated(&back).egress, updated.updated(&back).generation), (None, 3));
+        assert_eq!(updated.updated(&Update::default()).egress, updated.egress);
+    }
+
     #[tokio::test]
     async fn another_size_alone_asks_nothing_about_images_and_keeps_the_one_that_there_is() {
         let provider = provider_fake::conformance::fixture().await.provider;
         let sizes: Vec<_> = provider.describe().sizes.into_iter().map(|size| size.name).collect();
-        let asked = |size: &str| UpdateWorkspace { image: None, size: Some(size.to_owned()) };
+        let asked =
+            |size: &str| UpdateWorkspace { size: Some(size.to_owned()), ..UpdateWorkspace::default() };
         let wanted = update(asked(&sizes[1]), provider.as_ref()).await.unwrap();
         assert_eq!(wanted, Update { size: Some(sizes[1].clone()), ..Update::default() });
         let image = Some(Image::named("as-it-is"));
@@ -255,7 +328,7 @@ mod tests {
         assert_eq!(updated.updated(&wanted), updated, "it has it already");
         let unknown = update(asked("enormous"), provider.as_ref()).await.unwrap_err();
         assert_eq!(unknown.code, ErrorCode::UnknownSize);
-        let none = UpdateWorkspace { image: None, size: None };
+        let none = UpdateWorkspace::default();
         assert_eq!(update(none, provider.as_ref()).await.unwrap_err().code, ErrorCode::BadRequest);
     }
 }

@@ -211,6 +211,7 @@ impl Lifecycle {
             region: row.region,
             image: row.image,
             git: row.git,
+            egress_allow: row.egress,
             owner: Some(row.owner).filter(|owner| !owner.is_empty()),
             labels: row.labels,
             desired: row.desired,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use contracts::egress::EgressChoice;
 use contracts::operation::OperationKind;
 use contracts::snapshot::{ForkWorkspace, Snapshot, SnapshotList, SnapshotWork, TakeSnapshot};
 use contracts::workspace::{Accepted, CreateWorkspace, Desired};
@@ -148,6 +149,8 @@ impl Lifecycle {
             size: body.size.or_else(|| Some(of.size.clone())),
             region: of.region.clone(),
             git: of.git.clone(),
+            // As its original has it now, which is perhaps not what new ones get.
+            egress_allow: Some(EgressChoice::of(of.egress.clone()).texts()),
             owner,
             labels: body.labels.unwrap_or_else(|| of.labels.clone()),
         };

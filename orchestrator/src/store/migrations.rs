@@ -21,7 +21,7 @@ macro_rules! migration {
 
 type Named = (&'static str, &'static str, &'static str);
 
-const SQLITE: [Named; 17] = [
+const SQLITE: [Named; 18] = [
     migration!("sqlite", "0001", "initial"),
     migration!("sqlite", "0002", "regions"),
     migration!("sqlite", "0003", "installation"),
@@ -39,9 +39,10 @@ const SQLITE: [Named; 17] = [
     migration!("sqlite", "0015", "reasons"),
     migration!("sqlite", "0016", "anew"),
     migration!("sqlite", "0017", "snapshots"),
+    migration!("sqlite", "0018", "egress"),
 ];
 
-const POSTGRES: [Named; 12] = [
+const POSTGRES: [Named; 13] = [
     migration!("postgres", "0006", "initial"),
     migration!("postgres", "0007", "labels"),
     migration!("postgres", "0008", "times"),
@@ -54,6 +55,7 @@ const POSTGRES: [Named; 12] = [
     migration!("postgres", "0015", "reasons"),
     migration!("postgres", "0016", "anew"),
     migration!("postgres", "0017", "snapshots"),
+    migration!("postgres", "0018", "egress"),
 ];
 
 pub fn sqlite() -> Migrator {
@@ -143,6 +145,7 @@ mod tests {
                 is(15, "reasons", "7746e997"),
                 is(16, "anew", "ce9022c0"),
                 is(17, "snapshots", "c87fb79f"),
+                is(18, "egress", "16fdb5ff"),
                 is(6, "initial", "3575131e"),
                 is(7, "labels", "4695f179"),
                 is(8, "times", "94a9f50b"),
@@ -155,6 +158,7 @@ mod tests {
                 is(15, "reasons", "7746e997"),
                 is(16, "anew", "ec09a1be"),
                 is(17, "snapshots", "c87fb79f"),
+                is(18, "egress", "16fdb5ff"),
             ]
         );
     }

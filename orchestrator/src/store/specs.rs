@@ -17,7 +17,10 @@ impl WorkspaceRow {
         let image = update.image.as_ref().filter(|image| !self.is_made_from(image));
         row.image = image.cloned().or(row.image);
         row.size = update.size.clone().unwrap_or(row.size);
-        if (&row.image, &row.size) != (&self.image, &self.size) {
+        if let Some(choice) = &update.egress {
+            row.egress = choice.clone().list();
+        }
+        if (&row.image, &row.size, &row.egress) != (&self.image, &self.size, &self.egress) {
             row.generation += 1;
         }
         row
@@ -44,14 +47,15 @@ impl Store {
                 store.must_hold(connection, &hold).await?;
                 // Who repeats it after a crash changes nothing.
                 let changed = sqlx::query(
-                    "UPDATE runtimes SET image = COALESCE($1, image), size = $2, generation = $3, revision = revision + 1
+                    "UPDATE runtimes SET image = COALESCE($1, image), size = $2, generation = $3, egress = $5, revision = revision + 1
                      WHERE id = $4 AND generation < $3",
                 );
                 let changed = changed
                     .bind(row.image.as_ref().map(to_json).transpose()?)
                     .bind(&row.size)
                     .bind(row.generation as i64)
-                    .bind(hold.runtime.as_str());
+                    .bind(hold.runtime.as_str())
+                    .bind(row.egress.as_ref().map(to_json).transpose()?);
                 if changed.execute(&mut *connection).await?.rows_affected() == 0 {
                     return Ok(());
                 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use contracts::egress::EgressAllow;
 use contracts::snapshot::SnapshotWork;
 use contracts::workspace::{Desired, Endpoint, GitSource, Image, Observed};
 use contracts::{OperationId, Problem, ProviderName, RuntimeId, Slug, WorkspaceId, WorkspaceRef};
@@ -30,6 +31,8 @@ pub struct WorkspaceRow {
     /// `None` until it is known, and where instances have none of their own.
     pub image: Option<Image>,
     pub git: Option<GitSource>,
+    /// The destinations that it reaches and nothing else; `None`: what its provider lets all reach.
+    pub egress: Option<EgressAllow>,
     /// What its home begins with, until there is one.
     pub source: Option<SnapshotWork>,
     pub generation: u64,
@@ -65,6 +68,7 @@ impl WorkspaceRow {
             region: None,
             image: None,
             git: None,
+            egress: None,
             source: None,
             generation: 1,
             applied: 1,
@@ -85,7 +89,7 @@ impl WorkspaceRow {
 /// A workspace with its runtime.
 const JOINED: &str =
     "SELECT w.id, w.slug, w.owner, w.labels, w.git, w.desired, w.runtime_id, w.operation, w.created_at, w.home_until,
-     r.provider, r.size, r.region, r.image, r.source, r.generation, r.applied, r.sites, r.revision, r.observed, r.since, r.endpoint, r.error
+     r.provider, r.size, r.region, r.image, r.egress, r.source, r.generation, r.applied, r.sites, r.revision, r.observed, r.since, r.endpoint, r.error
      FROM workspaces w JOIN runtimes r ON r.id = w.runtime_id";
 
 /// Which workspaces, in which order, and how many.
@@ -140,8 +144,8 @@ impl WorkspaceRow {
 
     pub(super) async fn insert(&self, connection: &mut AnyConnection, operation: &OperationId) -> Result<()> {
         sqlx::query(
-            "INSERT INTO runtimes (id, provider, size, region, image, generation, observed, since, created_at, source)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+            "INSERT INTO runtimes (id, provider, size, region, image, generation, observed, since, created_at, source, egress)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
         )
         .bind(self.runtime_id.as_str())
         .bind(self.provider.as_str())
@@ -153,6 +157,7 @@ impl WorkspaceRow {
         .bind(self.since.to_string())
         .bind(self.created_at.to_string())
         .bind(self.source.as_ref().map(to_json).transpose()?)
+        .bind(self.egress.as_ref().map(to_json).transpose()?)
         .execute(&mut *connection)
         .await?;
         sqlx::query(

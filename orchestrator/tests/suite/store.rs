@@ -9,6 +9,8 @@ use orchestrator::store::{Claimed, End, Hold, Left, NewOperation, Store, StoreEr
 
 #[path = "kept.rs"]
 mod kept;
+#[path = "lists.rs"]
+mod lists;
 #[path = "metered.rs"]
 mod metered;
 #[path = "specs.rs"]
@@ -19,6 +21,7 @@ mod strays;
 mod turns;
 
 pub use kept::*;
+pub use lists::*;
 pub use metered::*;
 pub use specs::*;
 pub use strays::*;
@@ -74,6 +77,7 @@ macro_rules! all_cases {
             events_are_told_in_their_order_and_a_number_is_given_once
             a_lease_has_one_holder_and_its_fence_rises_with_each
             a_spec_is_changed_once_by_whoever_holds_its_update
+            a_list_of_destinations_is_kept_and_changed_by_an_update_alone
             an_image_that_was_not_known_is_learnt_once
             where_a_runtime_is_is_said_by_whoever_holds_it_and_learnt_by_nobody_who_is_late
             of_a_provider_one_rollout_runs_and_its_members_keep_their_order_and_state

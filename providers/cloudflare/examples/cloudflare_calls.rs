@@ -17,15 +17,12 @@ async fn main() {
     let world = World::start(&init).await;
     let provider = world.provider();
     world.apply_shared(&provider).await.expect("the shared stack is applied");
-    let spec = || RuntimeSpec {
-        runtime_id: RuntimeId::random(),
-        installation: world.installation.clone(),
-        generation: 1,
-        size: provider.describe().sizes[0].name.clone(),
-        region: None,
-        image: None,
-        git: None,
-        source: None,
+    let spec = || {
+        RuntimeSpec::new(
+            RuntimeId::random(),
+            world.installation.clone(),
+            provider.describe().sizes[0].name.clone(),
+        )
     };
     let total = async || {
         let (api, worker) = world.calls().await;

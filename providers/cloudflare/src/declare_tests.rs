@@ -34,16 +34,7 @@ fn config(variables: &[(&str, &str)]) -> CloudflareConfig {
 }
 
 fn spec(size: &str) -> RuntimeSpec {
-    RuntimeSpec {
-        runtime_id: "rt-1".parse().unwrap(),
-        installation: "in-1".parse().unwrap(),
-        generation: 3,
-        size: size.to_owned(),
-        region: None,
-        image: None,
-        git: None,
-        source: None,
-    }
+    RuntimeSpec { generation: 3, ..RuntimeSpec::new("rt-1".parse().unwrap(), "in-1".parse().unwrap(), size) }
 }
 
 #[test]

@@ -39,15 +39,8 @@ async fn a_runtime_costs_one_call_for_each_thing_that_is_done_with_it() {
         );
         spent = now;
     };
-    let spec = |runtime_id| RuntimeSpec {
-        runtime_id,
-        installation: world.installation.clone(),
-        generation: 1,
-        size: provider.describe().sizes[0].name.clone(),
-        region: None,
-        image: None,
-        git: None,
-        source: None,
+    let spec = |runtime_id| {
+        RuntimeSpec::new(runtime_id, world.installation.clone(), provider.describe().sizes[0].name.clone())
     };
     let mut first = Stack::new(provider.clone(), spec(RuntimeId::random()));
     first.up().await;

@@ -21,16 +21,11 @@ use sim_cloudflare::{Fault, Kind, Simulator, Surface};
 use world::{TOKEN, World};
 
 fn stack(world: &World, provider: &Arc<dyn Provider>) -> Stack {
-    let spec = RuntimeSpec {
-        runtime_id: RuntimeId::random(),
-        installation: world.installation.clone(),
-        generation: 1,
-        size: provider.describe().sizes[0].name.clone(),
-        region: None,
-        image: None,
-        git: None,
-        source: None,
-    };
+    let spec = RuntimeSpec::new(
+        RuntimeId::random(),
+        world.installation.clone(),
+        provider.describe().sizes[0].name.clone(),
+    );
     Stack::new(provider.clone(), spec)
 }
 

@@ -130,16 +130,11 @@ async fn a_host_name_of_the_operators_leads_to_the_worker_also_at_an_account_wit
     let mut shared = Stack::shared(provider.clone(), &world.installation);
     shared.up().await;
     assert_eq!(shared.state["worker"].1.outputs["host"], "w.example.com");
-    let spec = RuntimeSpec {
-        runtime_id: RuntimeId::random(),
-        installation: world.installation.clone(),
-        generation: 1,
-        size: provider.describe().sizes[0].name.clone(),
-        region: None,
-        image: None,
-        git: None,
-        source: None,
-    };
+    let spec = RuntimeSpec::new(
+        RuntimeId::random(),
+        world.installation.clone(),
+        provider.describe().sizes[0].name.clone(),
+    );
     let mut stack = Stack::new(provider.clone(), spec);
     stack.up().await;
     stack.down().await;
@@ -186,16 +181,11 @@ async fn another_size_is_rolled_out_to_what_runs() {
     let world = world::with(|options| options.rollout_ms = 3000).await;
     let provider = world.provider();
     world.apply_shared(&provider).await.unwrap();
-    let spec = RuntimeSpec {
-        runtime_id: RuntimeId::random(),
-        installation: world.installation.clone(),
-        generation: 1,
-        size: provider.describe().sizes[0].name.clone(),
-        region: None,
-        image: None,
-        git: None,
-        source: None,
-    };
+    let spec = RuntimeSpec::new(
+        RuntimeId::random(),
+        world.installation.clone(),
+        provider.describe().sizes[0].name.clone(),
+    );
     let mut stack = Stack::new(provider.clone(), spec);
     stack.up().await;
     let first = world.container(&stack.runtime()).unwrap();

@@ -45,16 +45,11 @@ impl Traffic {
         };
         let provider: Arc<dyn Provider> = Arc::new(CloudflareProvider::new(config));
         world.apply_shared(&provider).await.unwrap();
-        let spec = RuntimeSpec {
-            runtime_id: RuntimeId::random(),
-            installation: world.installation.clone(),
-            generation: 1,
-            size: provider.describe().sizes[0].name.clone(),
-            region: None,
-            image: None,
-            git: None,
-            source: None,
-        };
+        let spec = RuntimeSpec::new(
+            RuntimeId::random(),
+            world.installation.clone(),
+            provider.describe().sizes[0].name.clone(),
+        );
         let mut stack = Stack::new(provider.clone(), spec);
         stack.up().await;
         let client = Client::builder().no_proxy().build().unwrap();

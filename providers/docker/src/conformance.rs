@@ -30,14 +30,14 @@ use crate::{DockerConfig, DockerProvider, SETTINGS, Surroundings, declare};
 pub use proxy::Proxy;
 
 /// The stand-in for the instance image.
-pub const IMAGE: &str = "pilot-conformance-test:latest";
+pub const IMAGE: &str = "pilot-conformance-test:2";
 /// Another one, that is the same but for a label.
-pub const OTHER_IMAGE: &str = "pilot-conformance-test:other";
+pub const OTHER_IMAGE: &str = "pilot-conformance-test:2-other";
 
-/// Stands in for the instance image: the same user and home, the program for a host's rules, and an init that ends on SIGTERM.
+/// Stands in for the instance image: the same user and home, the programs for a host's rules, and an init that ends on SIGTERM.
 /// `behave-die` in the home makes it end at once.
 const DOCKERFILE: &str = r#"
-RUN apt-get update && apt-get install -y --no-install-recommends nftables
+RUN apt-get update && apt-get install -y --no-install-recommends dnsmasq-base nftables
 RUN mkdir -p /home/pilot && chown 1000:1000 /home/pilot
 USER 1000:1000
 WORKDIR /home/pilot
@@ -266,7 +266,11 @@ impl Backdoor for World {
         for (kind, id) in self.labelled("installation", installation.as_str()).await {
             self.remove_object(kind, &id).await;
         }
-        for (_, id) in self.labelled("egress", installation.as_str()).await {
+        for (kind, id) in self.labelled("egress", installation.as_str()).await {
+            if kind != "container" {
+                self.remove_object(kind, &id).await;
+                continue;
+            }
             let signal = query::KillContainerOptionsBuilder::default().signal("SIGUSR1").build();
             // One that does not run has nothing to take along.
             if self.docker.kill_container(&id, Some(signal)).await.is_ok() {

@@ -18,7 +18,7 @@ use provider_api::{
     Resource, ResourceSchema, Result, UpdateRequest,
 };
 use provider_kit::boot;
-use provider_kit::inputs::{Git, Owned};
+use provider_kit::inputs::{Git, Owned, egress_property};
 
 use crate::declare::CONTAINER;
 use crate::engine::Engine;
@@ -59,6 +59,7 @@ impl Resource for ContainerResource {
                 .example("2000"),
         ]);
         inputs.extend(Git::properties());
+        inputs.push(egress_property());
         ResourceSchema {
             token: CONTAINER,
             description: "The container of one runtime. It holds no user data.",
@@ -99,8 +100,8 @@ impl Resource for ContainerResource {
         if let Some(known) = known {
             Machine::new(&engine, known.owned.runtime()).must_own(&found)?;
         }
-        // The label holds the generation of the creation.
-        inputs.owned.generation = generation::of(&engine, &found).await?;
+        // The labels hold what there was at the creation.
+        inputs = inputs.seen(generation::seen(&engine, &found).await?);
         let port = machine::published_port(&found);
         let before = request.outputs.get("port").and_then(serde_port);
         Ok(Some(ReadState {

@@ -51,7 +51,8 @@ pub(crate) fn declare(runtime: &RuntimeSpec, image: &str) -> Result<Declared> {
         .input("volume", Expr::output("home", "name"))
         .input("memoryMib", memory)
         .input("cpuMillis", cpu)
-        .git_of(runtime);
+        .git_of(runtime)
+        .egress_of(runtime);
     Ok(Declared {
         resources: before.into_iter().chain([instance]).collect(),
         outputs: [
@@ -71,14 +72,8 @@ mod tests {
 
     fn spec(size: &str) -> RuntimeSpec {
         RuntimeSpec {
-            runtime_id: "rt-1".parse().unwrap(),
-            installation: "in-1".parse().unwrap(),
             generation: 3,
-            size: size.to_owned(),
-            region: None,
-            image: None,
-            git: None,
-            source: None,
+            ..RuntimeSpec::new("rt-1".parse().unwrap(), "in-1".parse().unwrap(), size)
         }
     }
 

@@ -4,14 +4,17 @@
 //! The bridge of each runtime's network has a name by which a table of rules knows it (`egress/rules.rs`). A *keeper*, one
 //! small container for each installation on each host, puts the table in place and keeps it there (`egress/keeper.sh`): it
 //! has the right for that wherever the engine is, and Docker starts it again with the host. Nothing of Pilot's starts
-//! before its host is closed.
+//! before its host is closed. A runtime may have a list of destinations beside it (`egress/list.rs`), which the same keeper keeps.
 
 mod keeper;
+mod list;
+mod lists;
 mod probe;
 mod rules;
 
 use std::time::Instant;
 
+use contracts::egress::{EgressAllow, EgressChoice, InvalidList};
 use contracts::{ErrorCode, InstallationId};
 use provider_api::{Result, Settings};
 use tokio::sync::Mutex;
@@ -20,9 +23,19 @@ use crate::engine::Engine;
 use crate::network;
 use crate::settings::unusable;
 use keeper::Keeper;
+pub(crate) use list::RESOLVER;
+pub(crate) use lists::{enforce, lift};
 pub(crate) use probe::look;
 use rules::Destination;
 pub(crate) use rules::bridge;
+
+/// The list of destinations that new runtimes have of which nobody says anything.
+pub(crate) fn usual(settings: &Settings) -> Result<Option<EgressAllow>> {
+    let Some(text) = settings.get("egressAllow") else { return Ok(None) };
+    let choice: EgressChoice =
+        text.parse().map_err(|error: InvalidList| unusable("egressAllow", &error.to_string()))?;
+    Ok(choice.list())
+}
 
 /// What an operator wants of it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -49,8 +49,8 @@ use async_trait::async_trait;
 use contracts::InstallationId;
 use contracts::network::PortRange;
 use provider_api::{
-    BootSource, Declared, Description, Exec, Finding, Images, Inventory, Lifecycle, Logs, Provider, Resource,
-    Result, RuntimeSpec, Settings, Sites, Snapshots,
+    BootSource, Declared, Description, EgressOffer, Exec, Finding, Images, Inventory, Lifecycle, Logs,
+    Provider, Resource, Result, RuntimeSpec, Settings, Sites, Snapshots,
 };
 
 use crate::hosts::Hosts;
@@ -163,6 +163,12 @@ impl Provider for DockerProvider {
 
     fn images(&self) -> Option<Arc<dyn Images>> {
         Some(Arc::new(DockerImages { hosts: self.hosts.clone() }))
+    }
+
+    /// What cannot be read is told by [`check`].
+    fn egress(&self) -> Option<EgressOffer> {
+        let usual = egress::usual(&self.hosts.config.settings).unwrap_or_else(|_| Some(Default::default()));
+        Some(EgressOffer { usual })
     }
 
     fn logs(&self) -> Option<Arc<dyn Logs>> {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use contracts::egress::EgressAllow;
 use contracts::{InstallationId, RuntimeId};
 use jiff::Timestamp;
 use provider_api::{ProviderError, Result, RuntimeRef};
@@ -30,6 +31,18 @@ const COPIES: &str = "pilot.copies";
 /// What an instance takes: MiB, and thousandths of a core.
 const MEMORY: &str = "pilot.memory";
 const CPU: &str = "pilot.cpu";
+
+/// The list of destinations, where there is one.
+const EGRESS: &str = "pilot.egress-allow";
+
+pub(crate) fn egress_label(allow: &EgressAllow) -> (String, String) {
+    (EGRESS.to_owned(), allow.to_string())
+}
+
+/// What cannot be read allows nothing: the label is ours, so it is a newer Pilot's.
+pub(crate) fn egress(labels: &HashMap<String, String>) -> Option<EgressAllow> {
+    labels.get(EGRESS).map(|text| text.parse().unwrap_or_default())
+}
 
 /// The name of the runtime's network and of its container.
 pub(crate) fn name(runtime: &RuntimeId) -> String {

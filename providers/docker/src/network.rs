@@ -33,8 +33,8 @@ pub(crate) struct NetworkResource {
 }
 
 /// Makes it, unless it is there. A subnet that another network has is passed over.
-async fn make(engine: &Engine, runtime: &RuntimeRef, generation: u64) -> Result<()> {
-    let body = body(runtime, generation);
+async fn make(engine: &Engine, runtime: &RuntimeRef, generation: u64, is_listed: bool) -> Result<()> {
+    let body = body(runtime, generation, is_listed);
     let Some(pool) = engine.subnets else { return try_make(engine, body).await };
     for subnet in pool.subnets(runtime.runtime_id.as_str()) {
         let config = vec![IpamConfig { subnet: Some(subnet), ..Default::default() }];
@@ -59,11 +59,11 @@ async fn try_make(engine: &Engine, body: NetworkCreateRequest) -> Result<()> {
     }
 }
 
-fn body(runtime: &RuntimeRef, generation: u64) -> NetworkCreateRequest {
+fn body(runtime: &RuntimeRef, generation: u64, is_listed: bool) -> NetworkCreateRequest {
     let options = [
         // Nothing else belongs on this bridge; should something get there, it is not reached.
         ("com.docker.network.bridge.enable_icc".to_owned(), "false".to_owned()),
-        (BRIDGE.to_owned(), egress::bridge(&runtime.installation, &runtime.runtime_id)),
+        (BRIDGE.to_owned(), egress::bridge(&runtime.installation, &runtime.runtime_id, is_listed)),
     ];
     NetworkCreateRequest {
         name: names::name(&runtime.runtime_id),
@@ -95,19 +95,22 @@ async fn remove(engine: &Engine, id: &str, runtime: &RuntimeId) -> Result<()> {
 }
 
 /// Whether rules know the runtime's network. One of an older Pilot has a bridge whose name Docker has chosen. True where there is
-/// none: whoever needs it says so.
-pub(crate) async fn is_closed(engine: &Engine, runtime: &RuntimeRef) -> Result<bool> {
-    let bridge = egress::bridge(&runtime.installation, &runtime.runtime_id);
+/// none: whoever needs it says so. `is_listed`: as that of a runtime with a list of destinations.
+pub(crate) async fn is_closed(engine: &Engine, runtime: &RuntimeRef, is_listed: bool) -> Result<bool> {
+    let wanted = egress::bridge(&runtime.installation, &runtime.runtime_id, is_listed);
     let found = settle(engine, runtime).await?;
-    Ok(found.is_none_or(|found| found.options.is_some_and(|options| options.get(BRIDGE) == Some(&bridge))))
+    Ok(found.is_none_or(|found| self::bridge(&found) == Some(&wanted)))
 }
 
 /// Makes it anew, by itself: nothing may be connected to it.
-pub(crate) async fn remake(engine: &Engine, runtime: &RuntimeRef) -> Result<()> {
+pub(crate) async fn remake(engine: &Engine, runtime: &RuntimeRef, is_listed: bool) -> Result<()> {
     let Some(found) = settle(engine, runtime).await? else { return Ok(()) };
     let generation = names::generation(&labels(&found));
     remove(engine, found.id.as_deref().unwrap_or_default(), &runtime.runtime_id).await?;
-    make(engine, runtime, generation).await
+    if !is_listed {
+        egress::lift(engine, runtime).await?;
+    }
+    make(engine, runtime, generation, is_listed).await
 }
 
 /// Whether the installation has any on this host.
@@ -181,6 +184,10 @@ pub(crate) async fn is_there(engine: &Engine, runtime: &RuntimeRef) -> Result<bo
     Ok(found.iter().any(|network| names::owner(&labels(network)).is_some_and(|owner| owner.is(runtime))))
 }
 
+fn bridge(network: &Network) -> Option<&String> {
+    network.options.as_ref()?.get(BRIDGE)
+}
+
 fn labels(network: &Network) -> HashMap<String, String> {
     network.labels.clone().unwrap_or_default()
 }
@@ -205,7 +212,7 @@ impl Resource for NetworkResource {
         let found = settle(&engine, &runtime).await?.map(|found| labels(&found));
         owned::admit(&engine, &inputs, ("network", &name), found.as_ref(), request.fence).await?;
         if found.is_none() {
-            make(&engine, &runtime, inputs.generation).await?;
+            make(&engine, &runtime, inputs.generation, false).await?;
             settle(&engine, &runtime).await?;
         }
         Ok(Created { id: name.clone(), outputs: owned::outputs(&inputs, &name) })
@@ -236,6 +243,10 @@ impl Resource for NetworkResource {
         // Of several, all are looked at before the first goes.
         for network in &found {
             owned::admit(&engine, &inputs, ("network", &name), Some(&labels(network)), request.fence).await?;
+        }
+        let listed = egress::bridge(&inputs.installation, &inputs.runtime_id, true);
+        if found.iter().any(|network| bridge(network) == Some(&listed)) {
+            egress::lift(&engine, &inputs.runtime()).await?;
         }
         for network in &found {
             remove(&engine, network.id.as_deref().unwrap_or(&name), &inputs.runtime_id).await?;

@@ -9,7 +9,7 @@ use provider_api::{ProviderError, Result, Setting, Settings};
 use crate::chosen::Chosen;
 use crate::confine::Confinement;
 use crate::declare::NAME;
-use crate::egress::Egress;
+use crate::egress::{self, Egress};
 use crate::subnet::Pool;
 
 /// Every setting; see the description of each.
@@ -45,7 +45,13 @@ pub const SETTINGS: &[Setting] = &[
     ),
     Setting::optional(
         "egressImage",
-        "what the rules are put in place by: an image with `sh` and `nft`; without it the image of instances",
+        "what the rules are put in place by: an image with `sh` and `nft`, and `dnsmasq` where workspaces have lists of \
+         destinations; without it the image of instances",
+    ),
+    Setting::optional(
+        "egressAllow",
+        "the destinations that new workspaces reach of which nobody says another list, such as \
+         `github.com,*.npmjs.org,api.anthropic.com:443,203.0.113.0/24`; `none`, or `all`",
     ),
     Setting::optional(
         "profile",
@@ -111,6 +117,7 @@ pub fn check(settings: &Settings, engine: Option<&str>) -> Result<()> {
     }
     subnets(settings)?;
     Egress::read(settings, "")?;
+    egress::usual(settings)?;
     Confinement::read(settings).map(drop)
 }
 

@@ -20,6 +20,14 @@ esac
 "#;
 const IN_PLACE: &str = "the rules are in place";
 
+/// Written by a shell: a file that this process has open for writing cannot be executed by the child of another test.
+fn program(path: &Path, text: &str) {
+    let script = format!("cat > {0} && chmod +x {0}", path.display());
+    let mut write = Command::new("sh").args(["-c", &script]).stdin(Stdio::piped()).spawn().unwrap();
+    std::io::Write::write_all(&mut write.stdin.take().unwrap(), text.as_bytes()).unwrap();
+    assert!(write.wait().unwrap().success());
+}
+
 struct Keeper {
     folder: tempfile::TempDir,
     child: Child,
@@ -29,17 +37,20 @@ struct Keeper {
 impl Keeper {
     fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let nft = folder.path().join("nft");
-        // Written by a shell: a file that this process has open for writing cannot be executed by the child of another test.
-        let script = format!("cat > {0} && chmod +x {0}", nft.display());
-        let mut write = Command::new("sh").args(["-c", &script]).stdin(Stdio::piped()).spawn().unwrap();
-        std::io::Write::write_all(&mut write.stdin.take().unwrap(), NFT.as_bytes()).unwrap();
-        assert!(write.wait().unwrap().success());
+        program(&folder.path().join("nft"), NFT);
+        Self::in_folder(folder, [])
+    }
+
+    fn in_folder<const N: usize>(
+        folder: tempfile::TempDir,
+        settings: [(&str, std::ffi::OsString); N],
+    ) -> Self {
         let mut child = Command::new("sh")
             .args(["-c", KEEPER])
             .env("PATH", format!("{}:/usr/bin:/bin", folder.path().display()))
             .env("STATE", folder.path())
             .envs([("TABLE", "pilot_test"), ("RULES", "the rules")])
+            .envs(settings)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -102,4 +113,104 @@ fn a_stop_leaves_the_rules_where_they_are() {
     keeper.signal("-TERM");
     assert_eq!(keeper.child.wait().unwrap().code(), Some(0));
     assert!(keeper.table().exists());
+}
+
+/// Each table is a file with what it was put there by. A list of a chain or of a set knows nothing.
+const NFT_OF_LISTS: &str = r#"#!/bin/sh
+case "$*" in
+    "-f -") cat > "$STATE/in"; name=$(sed -n 's/^add table inet //p' "$STATE/in"); mv "$STATE/in" "$STATE/${name:-pilot_test}.table" ;;
+    "-s list"*) cat "$STATE/$5.table" 2>/dev/null ;;
+    "-s -t list"*) cat "$STATE/$6.table" 2>/dev/null ;;
+    "list tables"*) for file in "$STATE"/*.table; do name=${file##*/}; echo "table inet ${name%.table}"; done ;;
+    "list table"*) test -e "$STATE/$4.table" ;;
+    "list"*) exit 1 ;;
+    "flush set"*) echo "$4 $5" >> "$STATE/flushed" ;;
+    "delete table"*) rm "$STATE/$4.table" ;;
+esac
+"#;
+/// It serves until it is ended.
+const DNSMASQ: &str = "#!/bin/sh\necho ' started, ' >&2\nexec sleep 3600\n";
+
+/// A keeper with a list, which answers what is asked in the list's folder.
+struct WithList(Keeper);
+
+impl Drop for WithList {
+    fn drop(&mut self) {
+        let pid = self.read("run/pmx.pid");
+        let _ = Command::new("kill").arg(pid.trim()).stderr(Stdio::null()).status();
+    }
+}
+
+impl WithList {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["lists", "run"] {
+            std::fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        for (name, text) in [("nft", NFT_OF_LISTS), ("dnsmasq", DNSMASQ)] {
+            program(&folder.path().join(name), text);
+        }
+        let at = |name: &str| folder.path().join(name).into_os_string();
+        let settings = [("LISTS", at("lists")), ("RUN", at("run")), ("LIFE", "1".into())];
+        Self(Keeper::in_folder(folder, settings))
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.0.folder.path().join(name)
+    }
+
+    fn ask(&self, text: &str) {
+        std::fs::write(self.path("lists/pmx.list"), text).unwrap();
+        std::fs::write(self.path("lists/bell"), "").unwrap();
+    }
+
+    fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).unwrap_or_default()
+    }
+
+    fn until(&self, what: &str, is: impl Fn(&Self) -> bool) {
+        let deadline = std::time::Instant::now() + Duration::from_secs(20);
+        while !is(self) {
+            assert!(std::time::Instant::now() < deadline, "not in time: {what}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+#[test]
+fn a_list_is_said_to_be_in_force_to_who_has_asked_last_and_not_while_it_is_written() {
+    let keeper = WithList::start();
+    keeper.ask("v 1\nr one\ns n4_0 n6_0\nn the table\nd server=/a.example/@\nend\n");
+    keeper.until("the first answer", |keeper| keeper.read("lists/pmx.done") == "one\n");
+    assert!(keeper.read("pilot_test_pmx.table").contains("the table"));
+    assert!(keeper.read("run/pmx.conf").starts_with("interface=pmx\nserver=/a.example/"));
+    keeper.ask("v 1\nr two\ns n4_0");
+    keeper.until("it has looked", |keeper| !keeper.path("lists/bell").exists());
+    assert_eq!(keeper.read("lists/pmx.done"), "one\n");
+    keeper.ask("v 1\nr two\ns n4_0 n6_0\nn the table\nd server=/a.example/@\nend\n");
+    keeper.until("the second answer", |keeper| keeper.read("lists/pmx.done") == "two\n");
+    keeper.ask("v none\nend\n");
+    let left = ["pilot_test_pmx.table", "lists/pmx.list", "lists/pmx.done", "run/pmx.pid", "run/pmx.conf"];
+    keeper.until("it is gone", |keeper| left.iter().all(|name| !keeper.path(name).exists()));
+}
+
+#[test]
+fn what_was_answered_is_forgotten_in_turns_so_that_one_of_two_has_it_still() {
+    let keeper = WithList::start();
+    keeper.ask("v 1\nr one\ns n4_0 n6_443\nn the table\nend\n");
+    keeper.until("four turns", |keeper| keeper.read("flushed").lines().count() >= 8);
+    let flushed = keeper.read("flushed");
+    let turn = ["n4_0_a", "n6_443_a", "n4_0_b", "n6_443_b"].map(|set| format!("pilot_test_pmx {set}"));
+    let turns: Vec<_> = flushed.lines().take(8).collect();
+    assert_eq!(turns, turn.iter().chain(&turn).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_it_takes_away_are_the_tables_of_lists_as_well() {
+    let mut keeper = WithList::start();
+    keeper.ask("v 1\nr one\ns\nn the table\nend\n");
+    keeper.until("it is in force", |keeper| keeper.read("lists/pmx.done") == "one\n");
+    keeper.0.signal("-USR1");
+    assert_eq!(keeper.0.child.wait().unwrap().code(), Some(3));
+    assert!(!keeper.path("pilot_test_pmx.table").exists() && !keeper.path("pilot_test.table").exists());
 }

@@ -21,6 +21,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use contracts::egress::EgressAllow;
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
@@ -106,6 +107,9 @@ pub(crate) struct Spec {
     pub size: String,
     pub git_url: Option<String>,
     pub git_ref: Option<String>,
+    /// It is kept; who plays an instance here reaches nothing outside.
+    #[serde(default)]
+    pub egress_allow: Option<EgressAllow>,
     /// Has to be there when the machine is made and when it starts.
     pub network: Option<String>,
 }

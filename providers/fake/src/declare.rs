@@ -66,6 +66,7 @@ pub(crate) fn declare(runtime: &RuntimeSpec, usual: &str, network: Option<&str>)
         .input("volume", Expr::output("home", "name"))
         .input("size", size.name.as_str())
         .git_of(runtime)
+        .egress_of(runtime)
         .optional_input("network", network.map(|network| network_name(&runtime.installation, network)));
     Ok(Declared {
         resources: vec![home.protected(), machine],
@@ -85,14 +86,8 @@ mod tests {
 
     fn spec() -> RuntimeSpec {
         RuntimeSpec {
-            runtime_id: "rt-1".parse().unwrap(),
-            installation: "in-1".parse().unwrap(),
             generation: 3,
-            size: "small".to_owned(),
-            region: None,
-            image: None,
-            git: None,
-            source: None,
+            ..RuntimeSpec::new("rt-1".parse().unwrap(), "in-1".parse().unwrap(), "small")
         }
     }
 

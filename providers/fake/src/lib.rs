@@ -24,8 +24,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use contracts::InstallationId;
 use provider_api::{
-    BootSource, Declared, Description, Exec, Images, Inventory, Lifecycle, Logs, Provider, Resource, Result,
-    RuntimeSpec, Setting, Settings, Snapshots,
+    BootSource, Declared, Description, EgressOffer, Exec, Images, Inventory, Lifecycle, Logs, Provider,
+    Resource, Result, RuntimeSpec, Setting, Settings, Snapshots,
 };
 
 use crate::client::Client;
@@ -120,6 +120,10 @@ impl Provider for FakeProvider {
 
     fn images(&self) -> Option<Arc<dyn Images>> {
         Some(Arc::new(FakeImages { client: self.client.clone(), usual: self.image.clone() }))
+    }
+
+    fn egress(&self) -> Option<EgressOffer> {
+        Some(EgressOffer::default())
     }
 
     fn logs(&self) -> Option<Arc<dyn Logs>> {

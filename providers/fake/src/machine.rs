@@ -1,16 +1,17 @@
 //! `pilot:fake:Machine`: the running instance. It holds no user data, so it may be replaced at any time;
-//! its size, its image and its git source change in place.
+//! its size, its image, its git source and its list of destinations change in place.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use contracts::egress::EgressAllow;
 use provider_api::resource::{parse, properties, properties_with};
 use provider_api::{
     BootFile, CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ProviderError,
     ReadRequest, ReadState, Resource, ResourceSchema, Result, RuntimeRef, UpdateRequest,
 };
 use provider_kit::errors::keeps_changing;
-use provider_kit::inputs::{Git, Owned};
+use provider_kit::inputs::{Git, Owned, egress_property};
 use serde::{Deserialize, Serialize};
 
 use crate::client::Client;
@@ -36,6 +37,8 @@ struct Inputs {
     #[serde(flatten)]
     git: Git,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    egress_allow: Option<EgressAllow>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     network: Option<String>,
 }
 
@@ -48,15 +51,17 @@ impl Inputs {
             size: self.size.clone(),
             git_url: self.git.git_url.clone(),
             git_ref: self.git.git_ref.clone(),
+            egress_allow: self.egress_allow.clone(),
             network: self.network.clone(),
         }
     }
 
     /// The inputs that would make this machine; `None` when it is not one of Pilot's.
     fn of(machine: &Machine) -> Option<Self> {
-        let Spec { region, image, volume, size, git_url, git_ref, network } = machine.spec.clone();
+        let Spec { region, image, volume, size, git_url, git_ref, egress_allow, network } =
+            machine.spec.clone();
         let (owned, git) = (owner::of(&machine.labels)?.into(), Git { git_url, git_ref });
-        Some(Self { owned, region, image, volume, size, git, network })
+        Some(Self { owned, region, image, volume, size, git, egress_allow, network })
     }
 
     fn outputs(&self) -> Properties {
@@ -149,6 +154,7 @@ impl Resource for MachineResource {
                 .replaces(),
         ]);
         inputs.extend(Git::properties());
+        inputs.push(egress_property());
         ResourceSchema {
             token: MACHINE,
             description: "The machine of one runtime. It holds no user data.",

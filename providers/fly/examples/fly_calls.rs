@@ -24,14 +24,8 @@ async fn create(world: &World) -> usize {
     let provider: Arc<dyn Provider> = world.provider();
     let described = provider.describe();
     let spec = || RuntimeSpec {
-        runtime_id: RuntimeId::random(),
-        installation: world.installation.clone(),
-        generation: 1,
-        size: described.sizes[0].name.clone(),
         region: Some(described.regions[0].name.clone()),
-        image: None,
-        git: None,
-        source: None,
+        ..RuntimeSpec::new(RuntimeId::random(), world.installation.clone(), described.sizes[0].name.clone())
     };
     Stack::new(provider.clone(), spec()).up().await;
     world.sim.forget_requests();

@@ -117,14 +117,9 @@ mod tests {
 
     fn spec(size: &str, region: Option<&str>) -> RuntimeSpec {
         RuntimeSpec {
-            runtime_id: "rt-1".parse().unwrap(),
-            installation: "in-1".parse().unwrap(),
             generation: 3,
-            size: size.to_owned(),
             region: region.map(str::to_owned),
-            image: None,
-            git: None,
-            source: None,
+            ..RuntimeSpec::new("rt-1".parse().unwrap(), "in-1".parse().unwrap(), size)
         }
     }
 

@@ -16,14 +16,8 @@ use world::World;
 fn stack(world: &World, provider: &Arc<dyn Provider>) -> Stack {
     let (installation, runtime) = (world.installation.clone(), contracts::RuntimeId::random());
     let spec = provider_api::RuntimeSpec {
-        runtime_id: runtime,
-        installation,
-        generation: 1,
-        size: "small".to_owned(),
         region: Some("fra".to_owned()),
-        image: None,
-        git: None,
-        source: None,
+        ..provider_api::RuntimeSpec::new(runtime, installation, "small")
     };
     Stack::new(provider.clone(), spec)
 }

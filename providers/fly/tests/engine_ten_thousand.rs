@@ -23,14 +23,8 @@ const ATTEMPTS: usize = 20;
 /// Creates `count` resources of one runtime, in order. Gives how many answers said that it failed.
 async fn create(world: &World, provider: &Arc<dyn Provider>, count: usize) -> usize {
     let spec = RuntimeSpec {
-        runtime_id: contracts::RuntimeId::random(),
-        installation: world.installation.clone(),
-        generation: 1,
-        size: "small".to_owned(),
         region: Some("fra".to_owned()),
-        image: None,
-        git: None,
-        source: None,
+        ..RuntimeSpec::new(contracts::RuntimeId::random(), world.installation.clone(), "small")
     };
     let mut stack = Stack::new(provider.clone(), spec);
     let mut failed = 0;

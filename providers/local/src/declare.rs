@@ -40,14 +40,8 @@ mod tests {
 
     fn spec() -> RuntimeSpec {
         RuntimeSpec {
-            runtime_id: "rt-1".parse().unwrap(),
-            installation: "in-1".parse().unwrap(),
             generation: 3,
-            size: SIZE.to_owned(),
-            region: None,
-            image: None,
-            git: None,
-            source: None,
+            ..RuntimeSpec::new("rt-1".parse().unwrap(), "in-1".parse().unwrap(), SIZE)
         }
     }
 

@@ -37,7 +37,7 @@ pub use lifecycle::{
     Changes, Exec, Executed, Home, Images, Inventory, Lifecycle, Logs, OwnedObject, RunStatus, RuntimeRef,
     Statuses,
 };
-pub use provider::{BootFile, BootSource, Description, Finding, Provider, RuntimeSpec};
+pub use provider::{BootFile, BootSource, Description, EgressOffer, Finding, Provider, RuntimeSpec};
 pub use resource::{
     CheckFailure, CreateRequest, Created, DeleteRequest, Diff, DiffRequest, Properties, ReadRequest,
     ReadState, Resource, UpdateRequest,

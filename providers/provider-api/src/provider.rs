@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use contracts::egress::EgressAllow;
 use contracts::workspace::{GitSource, ProviderCapabilities, Region, Size};
 use contracts::{InstallationId, ProviderName, RuntimeId};
 
@@ -59,6 +60,26 @@ pub struct RuntimeSpec {
     pub git: Option<GitSource>,
     /// What the home begins with when it is made. An input of what holds the home: it says nothing of a home that is there.
     pub source: Option<Source>,
+    /// The destinations that it reaches, and nothing else, where [`Provider::egress`] is there. `None`: what the provider lets every
+    /// instance reach.
+    pub egress: Option<EgressAllow>,
+}
+
+impl RuntimeSpec {
+    /// The first generation of a runtime of which no more is said: all else is as its provider usually has it.
+    pub fn new(runtime_id: RuntimeId, installation: InstallationId, size: impl Into<String>) -> Self {
+        Self {
+            runtime_id,
+            installation,
+            generation: 1,
+            size: size.into(),
+            region: None,
+            image: None,
+            git: None,
+            source: None,
+            egress: None,
+        }
+    }
 }
 
 /// What an operator should know of how instances run now.
@@ -72,6 +93,14 @@ pub struct Finding {
     pub detail: String,
     /// What to do about it.
     pub action: Option<String>,
+}
+
+/// A runtime can have a list of destinations: what it does not name is refused, from the first moment that the instance runs, and
+/// another list is in force when its update has returned. The home stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EgressOffer {
+    /// What the operator has set for those of which nobody says anything; `None`: no list.
+    pub usual: Option<EgressAllow>,
 }
 
 /// A provider module. At most six required methods; abilities that not every cloud has are optional.
@@ -133,6 +162,11 @@ pub trait Provider: Send + Sync {
         None
     }
 
+    /// Whether a runtime can have a list of destinations ([`RuntimeSpec::egress`]), and which one new ones usually have.
+    fn egress(&self) -> Option<EgressOffer> {
+        None
+    }
+
     /// What instances say, where the provider keeps it.
     fn logs(&self) -> Option<Arc<dyn Logs>> {
         None
@@ -161,6 +195,7 @@ pub trait Provider: Send + Sync {
             rewind: self.snapshots().is_some_and(|snapshots| snapshots.restores()),
             fork: self.snapshots().is_some_and(|snapshots| snapshots.forks()),
             image: self.images().is_some(),
+            egress: self.egress().is_some(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The inputs that every resource of a runtime has: whose it is. And those of every instance: which repository it begins with.
 //! A module flattens these types into its own, adds their properties to its schema, and declares them in one word.
 
+use contracts::egress::EgressAllow;
 use contracts::{InstallationId, RuntimeId};
 use provider_api::{Declaration, Property, PropertyType, RuntimeRef, RuntimeSpec};
 use serde::{Deserialize, Serialize};
@@ -75,12 +76,23 @@ impl Git {
     }
 }
 
+/// The list of destinations, where a runtime has one. Its change is no other home.
+pub fn egress_property() -> Property {
+    Property::optional(
+        "egressAllow",
+        PropertyType::List(&PropertyType::String),
+        "The destinations that it reaches, and nothing else: names, addresses and networks, with or without a port.",
+    )
+}
+
 /// The same as inputs of a declaration.
 pub trait DeclarationExt {
     /// With the inputs of [`Owned`].
     fn owned_by(self, runtime: &RuntimeSpec) -> Self;
     /// With those of [`Git`] that the runtime has.
     fn git_of(self, runtime: &RuntimeSpec) -> Self;
+    /// With the list of [`egress_property`] that the runtime has.
+    fn egress_of(self, runtime: &RuntimeSpec) -> Self;
 }
 
 impl DeclarationExt for Declaration {
@@ -94,6 +106,10 @@ impl DeclarationExt for Declaration {
         let git = runtime.git.as_ref();
         self.optional_input("gitUrl", git.map(|git| git.url.as_str()))
             .optional_input("gitRef", git.and_then(|git| git.reference.as_deref()))
+    }
+
+    fn egress_of(self, runtime: &RuntimeSpec) -> Self {
+        self.optional_input("egressAllow", runtime.egress.as_ref().map(EgressAllow::texts))
     }
 }
 
@@ -118,14 +134,9 @@ mod tests {
 
     fn spec(git: Option<GitSource>) -> RuntimeSpec {
         RuntimeSpec {
-            runtime_id: "rt-1".parse().unwrap(),
-            installation: "in-1".parse().unwrap(),
             generation: 3,
-            size: "small".to_owned(),
-            region: None,
-            image: None,
             git,
-            source: None,
+            ..RuntimeSpec::new("rt-1".parse().unwrap(), "in-1".parse().unwrap(), "small")
         }
     }
 

@@ -24,6 +24,7 @@ mod faults;
 mod interrupted;
 mod kept;
 mod life;
+mod lists;
 mod lost;
 mod moved;
 mod replicas;

@@ -1,34 +1,66 @@
-//! Before a container runs: its host is closed, its network is one that the rules know, and it is published where instances are.
+//! Before a container runs: its host is closed, its network is one that the rules know, what its list does not name is not
+//! reached, and it is published where instances are.
 
 use bollard::models::ContainerInspectResponse;
-use provider_api::{Result, RunStatus};
+use contracts::ErrorCode;
+use provider_api::{ProviderError, Result, RunStatus};
 
 use super::machine::{Machine, status};
 use super::spec::{Inputs, is_published_here};
 use crate::{egress, generation, network};
 
 impl Machine<'_> {
-    /// Nothing runs before its host is closed, and its network one that the rules know. What runs is seen to when it starts next.
+    /// Nothing runs before its host is closed, its network one that the rules know, and its list of destinations in force. What runs
+    /// is seen to when it starts next.
     pub(super) async fn enclose(&self) -> Result<()> {
         let is_closed = egress::close(self.engine, &self.runtime.installation).await?;
-        let is_known = !is_closed || network::is_closed(self.engine, &self.runtime).await?;
         let found = self.find().await?.ok_or_else(|| self.missing())?;
+        let list = generation::seen(self.engine, &found).await?.egress;
+        if list.is_some() && !is_closed {
+            return Err(self.cannot_hold_a_list());
+        }
+        let is_known = !is_closed || network::is_closed(self.engine, &self.runtime, list.is_some()).await?;
         let is_whole = is_known && is_published_here(self.engine, &found);
-        if is_whole || !matches!(status(&found), RunStatus::Stopped { .. }) {
-            return Ok(());
+        if !is_whole && matches!(status(&found), RunStatus::Stopped { .. }) {
+            let inputs = self.again(&found).await?;
+            self.remove().await?;
+            if !is_known {
+                network::remake(self.engine, &self.runtime, list.is_some()).await?;
+            }
+            self.ensure(&inputs).await?;
         }
-        let inputs = self.again(&found).await?;
-        self.remove().await?;
-        if !is_known {
-            network::remake(self.engine, &self.runtime).await?;
+        match list {
+            Some(list) => egress::enforce(self.engine, &self.runtime, &list).await,
+            None => Ok(()),
         }
-        self.ensure(&inputs).await
+    }
+
+    /// Of one that runs, another list is in force when this returns: the resolver is started anew and nothing else.
+    pub(super) async fn enclose_again(&self, found: &ContainerInspectResponse) -> Result<()> {
+        match generation::seen(self.engine, found).await?.egress {
+            Some(list) if !matches!(status(found), RunStatus::Stopped { .. }) => {
+                match egress::close(self.engine, &self.runtime.installation).await? {
+                    true => egress::enforce(self.engine, &self.runtime, &list).await,
+                    false => Err(self.cannot_hold_a_list()),
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn cannot_hold_a_list(&self) -> ProviderError {
+        let message = format!(
+            "the workspace has a list of destinations, and no rules can be put in place on the Docker host {}",
+            self.engine.host.name
+        );
+        ProviderError::new(ErrorCode::EgressOpen, message).with_action(
+            "`pilot doctor` says why. PILOT_DOCKER_EGRESS=allow-open holds for workspaces without a list alone.",
+        )
     }
 
     /// What makes the same container again.
     pub(super) async fn again(&self, found: &ContainerInspectResponse) -> Result<Inputs> {
-        let mut inputs = Inputs::of(found).ok_or_else(|| self.missing())?;
-        inputs.owned.generation = generation::of(self.engine, found).await?;
-        Ok(inputs)
+        let inputs = Inputs::of(found).ok_or_else(|| self.missing())?;
+        Ok(inputs.seen(generation::seen(self.engine, found).await?))
     }
 }

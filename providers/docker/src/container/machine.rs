@@ -138,6 +138,7 @@ impl<'a> Machine<'a> {
         let before = self.must_be_newest(inputs.owned.generation).await?.ok_or_else(|| self.missing())?;
         self.ensure(inputs).await?;
         let now = self.find().await?.ok_or_else(|| self.missing())?;
+        self.enclose_again(&now).await?;
         match (status(&before), status(&now)) {
             (RunStatus::Running, RunStatus::Stopped { .. }) => self.run(boot).await.map(Some),
             _ => Ok(published_port(&now)),
@@ -145,7 +146,8 @@ impl<'a> Machine<'a> {
     }
 
     async fn limit(&self, found: &ContainerInspectResponse, inputs: &Inputs) -> Result<()> {
-        if generation::of(self.engine, found).await? < inputs.owned.generation {
+        let seen = generation::seen(self.engine, found).await?;
+        if seen.generation < inputs.owned.generation || seen.egress != inputs.egress_allow {
             generation::record(self.engine, &self.runtime, inputs).await?;
         }
         let differs = Inputs::of(found).is_none_or(|existing| !inputs.has_limits_of(&existing));

@@ -7,12 +7,15 @@ use bollard::models::{
     PortBinding, RestartPolicy, RestartPolicyNameEnum,
 };
 use contracts::boot::{HOME, USER};
+use contracts::egress::EgressAllow;
 use contracts::network::network;
 use provider_kit::inputs::{Git, Owned};
 use provider_kit::instance::{self, Ports};
 use serde::{Deserialize, Serialize};
 
+use crate::egress::RESOLVER;
 use crate::engine::Engine;
+use crate::generation::Seen;
 use crate::placement::{MIB, Need};
 use crate::{logs, names};
 
@@ -37,6 +40,9 @@ pub(crate) struct Inputs {
     pub cpu_millis: i64,
     #[serde(flatten)]
     pub git: Git,
+    /// Another list changes in place; a first or no more one is another container, because it asks another resolver.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub egress_allow: Option<EgressAllow>,
 }
 
 impl Inputs {
@@ -59,14 +65,24 @@ impl Inputs {
             memory_mib: host.memory.unwrap_or_default() / MIB,
             cpu_millis: host.cpu_quota.unwrap_or_default() / QUOTA_PER_MILLI,
             git: instance::git(env),
+            egress_allow: names::egress(labels),
         })
     }
 
-    /// Whether the container can be kept, limits aside.
+    /// With what its container has seen since it was made.
+    pub fn seen(mut self, seen: Seen) -> Self {
+        self.owned.generation = seen.generation;
+        self.egress_allow = seen.egress;
+        self
+    }
+
+    /// Whether the container can be kept, limits aside and what is in its list.
     pub fn fits(&self, found: &Inputs) -> bool {
         let (owned, memory_mib, cpu_millis) = (self.owned.clone(), self.memory_mib, self.cpu_millis);
         let is_its = owned.runtime().is(&found.owned.runtime());
-        is_its && *self == Inputs { owned, memory_mib, cpu_millis, ..found.clone() }
+        let has_list = self.egress_allow.is_some() == found.egress_allow.is_some();
+        let egress_allow = self.egress_allow.clone();
+        is_its && has_list && *self == Inputs { owned, memory_mib, cpu_millis, egress_allow, ..found.clone() }
     }
 
     pub fn has_limits_of(&self, found: &Inputs) -> bool {
@@ -81,6 +97,7 @@ impl Inputs {
     pub fn labels(&self, fence: Option<u64>) -> HashMap<String, String> {
         let mut labels = names::labels(&self.owned.runtime().under(fence), self.owned.generation);
         labels.extend(names::need_labels(self.need()));
+        labels.extend(self.egress_allow.as_ref().map(names::egress_label));
         labels
     }
 
@@ -117,6 +134,7 @@ impl Inputs {
         let limits = self.limits();
         HostConfig {
             network_mode: Some(self.network.clone()),
+            dns: self.egress_allow.as_ref().map(|_| vec![RESOLVER.to_owned()]),
             mounts: Some(vec![Mount {
                 typ: Some(MountType::VOLUME),
                 source: Some(self.volume.clone()),

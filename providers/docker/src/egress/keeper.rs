@@ -15,7 +15,8 @@ use contracts::{ErrorCode, InstallationId};
 use futures_util::TryStreamExt as _;
 use provider_api::{ProviderError, Result};
 
-use super::{Seen, rules};
+use super::lists::LISTS;
+use super::{Seen, lists, rules};
 use crate::engine::Engine;
 use crate::failure::{Answer, Failure, contended};
 use crate::placement::MIB;
@@ -23,7 +24,7 @@ use crate::{container, logs};
 
 const KEEPER: &str = include_str!("keeper.sh");
 /// Whose a keeper is. Not the label of what belongs to a runtime: it is of none.
-const OWNER: &str = "pilot.egress";
+pub(super) const OWNER: &str = "pilot.egress";
 /// What the keeper was made from; it is replaced when that is something else now.
 const VERSION: &str = "pilot.egress.version";
 /// What rules take to be put in place; the first time the host loads parts of its kernel for it.
@@ -41,6 +42,9 @@ const IN_PLACE: &str = "the rules are in place";
 /// As `keeper.sh` ends when it has taken its rules away.
 const REMOVED: i64 = 3;
 const ERROR_LOG_BYTES: usize = 1000;
+/// Limits, for a thousand lists: each has a resolver, which takes a few MiB.
+const MEMORY_MIB: i64 = 4096;
+const PROCESSES: i64 = 4096;
 
 /// The container that keeps the rules.
 pub(super) struct Keeper<'a> {
@@ -135,6 +139,7 @@ impl Keeper<'_> {
             env: Some(vec![
                 variable("TABLE", &rules::table(self.installation)),
                 variable("RULES", &self.rules()),
+                variable("LISTS", LISTS),
             ]),
             labels: Some(HashMap::from([
                 (OWNER.to_owned(), self.installation.to_string()),
@@ -143,12 +148,15 @@ impl Keeper<'_> {
             host_config: Some(HostConfig {
                 network_mode: Some("host".to_owned()),
                 cap_drop: Some(vec!["ALL".to_owned()]),
-                cap_add: Some(vec!["NET_ADMIN".to_owned()]),
+                // The others are for the resolvers of lists: each is nobody, with this one right.
+                cap_add: Some(["NET_ADMIN", "SETUID", "SETGID", "KILL"].map(str::to_owned).to_vec()),
                 security_opt: Some(vec!["no-new-privileges:true".to_owned()]),
                 readonly_rootfs: Some(true),
-                memory: Some(64 * MIB),
-                memory_swap: Some(64 * MIB),
-                pids_limit: Some(16),
+                mounts: Some(vec![lists::mount(self.installation)]),
+                tmpfs: Some(HashMap::from([("/run".to_owned(), "rw,noexec,nosuid,size=16m".to_owned())])),
+                memory: Some(MEMORY_MIB * MIB),
+                memory_swap: Some(MEMORY_MIB * MIB),
+                pids_limit: Some(PROCESSES),
                 restart_policy: Some(RestartPolicy {
                     // One that was sent a signal to take its rules away stays down.
                     name: Some(RestartPolicyNameEnum::UNLESS_STOPPED),
@@ -198,7 +206,7 @@ impl Keeper<'_> {
         let Some(started) = found.state.as_ref().and_then(|state| time(state.started_at.as_deref()?)) else {
             return Ok(false);
         };
-        let options = LogsOptionsBuilder::default().stdout(true).timestamps(true).tail("3").build();
+        let options = LogsOptionsBuilder::default().stdout(true).timestamps(true).tail("100").build();
         let docker = self.engine.docker().await?;
         let lines =
             docker.logs(id(found), Some(options)).map_ok(|line| line.to_string()).try_collect::<Vec<_>>();
@@ -227,7 +235,8 @@ impl Keeper<'_> {
                     told = Some(Instant::now());
                 }
             } else if state.is_some_and(|state| state.exit_code == Some(REMOVED)) {
-                return self.discard(&found).await;
+                self.discard(&found).await?;
+                return lists::remove(self.engine, self.installation).await;
             } else {
                 settled(self.let_run(&found, None).await)?;
             }

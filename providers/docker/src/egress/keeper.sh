@@ -1,37 +1,184 @@
 # The program of the container that keeps an installation's rules on a host. It has the host's network and the right to
 # change rules, and neither Docker's socket nor a file of the host.
-#   TABLE  its table, of the family inet; nothing else is touched
+#   TABLE  its table, of the family inet; beside it only those of lists, which begin with its name, are touched
 #   RULES  the whole table, as `nft -f` reads it
-# What a program or a person does to the table is undone within seconds. SIGUSR1 removes it, and the exit code is 3 then; every
-# other end leaves it where it is, so that nothing opens while the engine restarts.
+#   LISTS  the folder with the lists of destinations, a file BRIDGE.list for each; a file `bell` says that one is another
+#   RUN    a folder that is gone with the container
+#   LIFE   seconds that an address which a resolver has answered stays open at least
+# What a program or a person does to the tables is undone within seconds. SIGUSR1 removes all, and the exit code is 3 then;
+# every other end leaves it where it is, so that nothing opens while the engine restarts. No other signal is for it: Docker takes
+# any that it sends for a wish that the container ends, and does not start it again by itself.
 set -u
+
+resolvers() { sed -n 's/^nameserver[[:space:]]\{1,\}\([0-9a-fA-F.:]*\).*$/\1/p' /etc/resolv.conf; }
 
 wanted() {
     printf '%s\n' "$RULES"
     # An instance asks the resolvers that the engine has; Docker writes them here.
-    for server in $(sed -n 's/^nameserver[[:space:]]\{1,\}\([0-9a-fA-F.:]*\).*$/\1/p' /etc/resolv.conf); do
+    for server in $(resolvers); do
         case $server in
             *:*) echo "add element inet $TABLE resolvers6 { $server }" ;;
             *) echo "add element inet $TABLE resolvers4 { $server }" ;;
         esac
     done
+    for bridge in $listed; do echo "add element inet $TABLE listed { \"$bridge\" }"; done
 }
 
 there() { nft -s list table inet "$TABLE" 2>/dev/null; }
 
 put() { wanted | nft -f - && kept=$(there); }
 
+# Of the file of a list: its lines that begin with this letter.
+lines() { sed -n "s/^$2 //p" "$LISTS/$1.list"; }
+
+# What sets of the table hold now, as commands that put it there again.
+held() {
+    nft list table inet "$1" 2>/dev/null | tr '\n\t' '  ' |
+        sed 's/set \([a-z0-9_]*\) {/\n\1 /g' |
+        sed -n "s/^\(n[46]_[0-9]*_[ab]\) [^}]*elements = { \([^}]*\)}.*/add element inet $1 \1 { \2 }/p"
+}
+
+# Without elements: a resolver adds those of its sets.
+list_there() { nft -s -t list table inet "${TABLE}_$1" 2>/dev/null; }
+
+put_list() {
+    table=${TABLE}_$1
+    # The same list as before keeps what names have led to.
+    old=
+    nft list chain inet "$table" "v_$2" >/dev/null 2>&1 && old=$(held "$table")
+    {
+        echo "add table inet $table"
+        echo "delete table inet $table"
+        lines "$1" n
+        printf '%s\n' "$old"
+        echo "add element inet $TABLE listed { \"$1\" }"
+    } | nft -f - || return 1
+    case " $listed " in *" $1 "*) ;; *) listed="$listed $1" ;; esac
+    list_there "$1" >"$RUN/$1.kept"
+    kept=$(there)
+}
+
+# What the resolver of a bridge is started with.
+settings() {
+    echo "interface=$1"
+    lines "$1" d | while read -r line; do
+        case $line in
+            *@) for server in $(resolvers); do echo "${line%@}$server"; done ;;
+            *) echo "$line" ;;
+        esac
+    done
+}
+
+serves() { read -r pid <"$RUN/$1.pid" && [ -d "/proc/$pid" ]; } 2>/dev/null
+
+silence() {
+    serves "$1" && kill "$pid" && while [ -d "/proc/$pid" ]; do
+        sleep 0.05 &
+        wait $!
+    done
+    rm -f "$RUN/$1.pid"
+}
+
+# Whoever sends names there is answered before this returns.
+serve() {
+    silence "$1"
+    settings "$1" >"$RUN/$1.conf"
+    dnsmasq --keep-in-foreground --conf-file="$RUN/$1.conf" --user=nobody --group=nogroup --pid-file= \
+        --log-facility=- 2>"$RUN/$1.log" &
+    echo $! >"$RUN/$1.pid"
+    for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+        grep -q ' started, ' "$RUN/$1.log" && return 0
+        serves "$1" || return 1
+        sleep 0.1 &
+        wait $!
+    done
+    return 1
+}
+
+# The answer to who has asked for it.
+tell() { [ "$(cat "$LISTS/$1.done" 2>/dev/null)" = "$2" ] || echo "$2" >"$LISTS/$1.done"; }
+
+drop() {
+    silence "$1"
+    nft delete element inet "$TABLE" listed "{ \"$1\" }" 2>/dev/null
+    nft delete table inet "${TABLE}_$1" 2>/dev/null
+    rm -f "$RUN/$1".* "$LISTS/$1.done" "$LISTS/$1.list"
+    rest=
+    for bridge in $listed; do [ "$bridge" = "$1" ] || rest="$rest $bridge"; done
+    listed=$rest
+    kept=$(there)
+}
+
+keep() {
+    # Somebody is writing it.
+    [ "$(tail -n 1 "$LISTS/$1.list")" = end ] || return 0
+    version=$(lines "$1" v) question=$(lines "$1" r)
+    [ "$version" != none ] || { drop "$1"; return 0; }
+    if [ "$version" != "$(cat "$RUN/$1.version" 2>/dev/null)" ] || [ "$(list_there "$1")" != "$(cat "$RUN/$1.kept" 2>/dev/null)" ]; then
+        [ "$version" != "$(cat "$RUN/$1.version" 2>/dev/null)" ] || echo "the list of $1 had been changed or removed"
+        put_list "$1" "$version" || { tell "$1" "$question failed: nft does not take the rules"; return 0; }
+        echo "$version" >"$RUN/$1.version"
+        # Another list has other names.
+        silence "$1"
+    fi
+    if ! serves "$1"; then
+        serve "$1" || { tell "$1" "$question failed: dnsmasq does not run: $(tail -n 1 "$RUN/$1.log")"; return 0; }
+    fi
+    tell "$1" "$question"
+}
+
+each_list() {
+    for file in "$LISTS"/*.list; do
+        [ -e "$file" ] || continue
+        bridge=${file##*/}
+        "$@" "${bridge%.list}"
+    done
+}
+
+# In turns: what was answered a moment ago is in the other ones still.
+forget() {
+    for set in $(lines "$1" s); do nft flush set inet "${TABLE}_$1" "${set}_$turn" 2>/dev/null; done
+}
+
+now() { read -r up _ </proc/uptime && echo "${up%%.*}"; }
+
+known() { nft list table inet "${TABLE}_$1" >/dev/null 2>&1 && listed="$listed $1"; }
+
+# Also those of lists that somebody has lost.
+remove() {
+    for table in $(nft list tables inet | sed -n "s/^table inet \(${TABLE}_[a-z0-9]*\)\$/\1/p"); do nft delete table inet "$table"; done
+    nft delete table inet "$TABLE"
+}
+
 # A second signal must not enter the trap anew.
-trap 'trap "" USR1 TERM INT; nft delete table inet "$TABLE"; exit 3' USR1
+trap 'trap "" USR1 TERM INT; remove; exit 3' USR1
 trap 'exit 0' TERM INT
 
+LISTS=${LISTS:-} LIFE=${LIFE:-300} RUN=${RUN:-/run}
+listed= turn=b flushed=$(now)
+# What an earlier one has said is true no more; what it has put into the kernel holds.
+[ -z "$LISTS" ] || rm -f "$LISTS"/*.done
+[ -z "$LISTS" ] || each_list known
 put || exit 1
 echo "the rules are in place"
+[ -z "$LISTS" ] || each_list keep
 while :; do
-    sleep 2 &
-    wait $!
-    [ "$(there)" = "$kept" ] && continue
-    put || exit 1
-    echo "the rules had been changed or removed"
-    echo "the rules are in place"
+    # Whoever has another list does not wait long.
+    for _ in 1 2 3 4; do
+        sleep 0.5 &
+        wait $!
+        [ -z "$LISTS" ] || [ ! -e "$LISTS/bell" ] || { rm -f "$LISTS/bell" && each_list keep; }
+    done
+    if [ "$(there)" != "$kept" ]; then
+        put || exit 1
+        echo "the rules had been changed or removed"
+        echo "the rules are in place"
+    fi
+    [ -n "$LISTS" ] || continue
+    each_list keep
+    if [ $(($(now) - flushed)) -ge "$LIFE" ]; then
+        case $turn in a) turn=b ;; *) turn=a ;; esac
+        each_list forget
+        flushed=$(now)
+    fi
 done

@@ -9,8 +9,9 @@ use futures_util::future::join_all;
 use provider_api::{Finding, Result};
 
 use super::keeper::{self, Keeper};
+use super::lists::enforce;
 use crate::engine::Engine;
-use crate::{container, exec, logs, names};
+use crate::{container, exec, generation, logs, names};
 
 /// Where clouds answer whoever asks from inside with the machine's credentials.
 const METADATA: &str = "169.254.169.254";
@@ -58,7 +59,12 @@ async fn reached(
     let is_kept = keeper.is_ok();
     let (Ok(keeper) | Err(keeper)) = keeper;
     let running = running(engine, installation).await?;
-    let Some((one, gateway)) = running.iter().find_map(|one| Some((one.id.clone()?, gateway(one)?))) else {
+    let has_list =
+        |one: &ContainerSummary| one.labels.as_ref().is_some_and(|labels| names::egress(labels).is_some());
+    let look = |one: &ContainerSummary| Some((one.id.clone()?, gateway(one)?, has_list(one)));
+    // One without a list tells more.
+    let first = running.iter().filter(|one| !has_list(one)).chain(&running).find_map(look);
+    let Some((one, gateway, is_listed)) = first else {
         return Ok(Ok(format!("no instance runs from which to look; {keeper}")));
     };
     let mut reached = Vec::new();
@@ -75,11 +81,39 @@ async fn reached(
     }
     Ok(match (reached.is_empty(), is_kept) {
         (true, true) => {
-            let names = resolves(engine, &one).await?;
-            Ok(format!("closed, seen from inside an instance{names}; {keeper}"))
+            let names = if is_listed { String::new() } else { resolves(engine, &one).await? };
+            let lists = lists_in_force(engine, installation, &running).await?;
+            Ok(format!("closed, seen from inside an instance{names}{lists}; {keeper}"))
         }
         (true, false) => Err(format!("closed now, seen from inside an instance, but {keeper}")),
         (false, _) => Err(format!("an instance reaches {}; {keeper}", reached.join(" and "))),
+    })
+}
+
+/// The keeper says so of each, having looked at the kernel's rules; what is not in force is put in force by that.
+async fn lists_in_force(
+    engine: &Engine,
+    installation: &InstallationId,
+    running: &[ContainerSummary],
+) -> Result<String> {
+    let mut lists = 0;
+    for labels in
+        running.iter().filter_map(|one| one.labels.as_ref()).filter(|one| names::egress(one).is_some())
+    {
+        let Some(runtime) = names::owner(labels).filter(|owner| owner.installation == *installation) else {
+            continue;
+        };
+        let found = container::inspect(engine, &names::name(&runtime.runtime_id)).await?;
+        let Some(found) = found else { continue };
+        if let Some(list) = generation::seen(engine, &found).await?.egress {
+            enforce(engine, &runtime, &list).await?;
+            lists += 1;
+        }
+    }
+    Ok(match lists {
+        0 => String::new(),
+        1 => "; 1 list of destinations is in force".to_owned(),
+        more => format!("; {more} lists of destinations are in force"),
     })
 }
 

@@ -7,6 +7,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use contracts::{InstallationId, RuntimeId};
 
+use super::list::{RESOLVER, RESOLVER_PORT};
+
 /// Private, shared, local, multicast and reserved; 168.63.129.16 is the host's agent on Azure.
 const CLOSED4: [&str; 12] = [
     "0.0.0.0/8",
@@ -66,9 +68,15 @@ pub(crate) fn bridges(installation: &InstallationId) -> String {
     format!("pl{}", short(installation.as_str(), 5))
 }
 
+/// The same of those that have a list of destinations: nothing leaves one of them before its list is in force.
+pub(crate) fn listed_bridges(installation: &InstallationId) -> String {
+    format!("pm{}", short(installation.as_str(), 5))
+}
+
 /// The bridge of a runtime's network. The kernel has room for 15 letters.
-pub(crate) fn bridge(installation: &InstallationId, runtime: &RuntimeId) -> String {
-    format!("{}{}", bridges(installation), short(runtime.as_str(), 8))
+pub(crate) fn bridge(installation: &InstallationId, runtime: &RuntimeId, is_listed: bool) -> String {
+    let begin = if is_listed { listed_bridges(installation) } else { bridges(installation) };
+    format!("{begin}{}", short(runtime.as_str(), 8))
 }
 
 /// Letters that are the same for the same text, in every version of Pilot.
@@ -80,7 +88,7 @@ fn short(text: &str, letters: usize) -> String {
 
 /// The whole table, in place of the one that is there.
 pub(crate) fn rules(installation: &InstallationId, open: &[Destination]) -> String {
-    let (table, bridges) = (table(installation), bridges(installation));
+    let (table, bridges, listed) = (table(installation), bridges(installation), listed_bridges(installation));
     let (open4, open6): (Vec<_>, Vec<_>) = open.iter().partition(|open| open.address.is_ipv4());
     let elements = |of: Vec<&Destination>| match of.as_slice() {
         [] => String::new(),
@@ -101,6 +109,7 @@ delete table inet {table}
 table inet {table} {{
   set resolvers4 {{ type ipv4_addr; }}
   set resolvers6 {{ type ipv6_addr; }}
+  set listed {{ type ifname; }}
   set open4 {{ type ipv4_addr; flags interval; auto-merge; {open4} }}
   set open6 {{ type ipv6_addr; flags interval; auto-merge; {open6} }}
   set closed4 {{ type ipv4_addr; flags interval; elements = {{ {closed4} }}; }}
@@ -122,13 +131,21 @@ table inet {table} {{
     jump known
     reject with icmpx type admin-prohibited
   }}
+  chain names {{
+    ct original ip daddr {RESOLVER} meta l4proto {{ tcp, udp }} th dport {RESOLVER_PORT} accept
+    jump host
+  }}
   chain forward {{
     type filter hook forward priority -10; policy accept;
     iifname \"{bridges}*\" jump others
+    iifname \"{listed}*\" iifname != @listed reject with icmpx type admin-prohibited
+    iifname \"{listed}*\" jump others
   }}
   chain input {{
     type filter hook input priority -10; policy accept;
     iifname \"{bridges}*\" jump host
+    iifname \"{listed}*\" iifname != @listed reject with icmpx type admin-prohibited
+    iifname \"{listed}*\" jump names
   }}
 }}"
     )
@@ -160,11 +177,12 @@ mod tests {
         let (one, two): (InstallationId, InstallationId) =
             (InstallationId::random(), InstallationId::random());
         let (first, second) = (RuntimeId::random(), RuntimeId::random());
-        let name = bridge(&one, &first);
+        let name = bridge(&one, &first, false);
         assert_eq!(name.len(), 15);
         assert!(name.starts_with(&bridges(&one)) && !name.starts_with(&bridges(&two)));
-        assert_ne!(name, bridge(&one, &second));
-        assert_eq!(bridge(&"in-1".parse().unwrap(), &"rt-1".parse().unwrap()), "plf4ebfca404719");
+        assert_ne!(name, bridge(&one, &second, false));
+        assert_ne!(name, bridge(&one, &first, true));
+        assert_eq!(bridge(&"in-1".parse().unwrap(), &"rt-1".parse().unwrap(), false), "plf4ebfca404719");
     }
 
     #[test]

@@ -28,14 +28,8 @@ pub async fn fixture() -> Fixture {
 /// Of a runtime of its own.
 pub fn stack_in(world: &World, provider: &Arc<dyn Provider>, region: &str) -> Stack {
     let spec = RuntimeSpec {
-        runtime_id: RuntimeId::random(),
-        installation: world.installation.clone(),
-        generation: 1,
-        size: "small".to_owned(),
         region: Some(region.to_owned()),
-        image: None,
-        git: None,
-        source: None,
+        ..RuntimeSpec::new(RuntimeId::random(), world.installation.clone(), "small")
     };
     Stack::new(provider.clone(), spec)
 }

@@ -48,6 +48,8 @@ pub enum Requires {
     Shared,
     /// [`Provider::images`](crate::Provider::images)
     Images,
+    /// [`Provider::egress`](crate::Provider::egress)
+    Egress,
     /// [`Provider::logs`](crate::Provider::logs)
     Logs,
     /// [`Provider::exec`](crate::Provider::exec)
@@ -86,6 +88,9 @@ impl Requires {
             }
             Requires::Shared => (!fixture.shared().names().is_empty(), "runtimes share nothing"),
             Requires::Images => (fixture.provider.images().is_some(), "runtimes have no images of their own"),
+            Requires::Egress => {
+                (fixture.provider.egress().is_some(), "no runtime has a list of destinations")
+            }
             Requires::Logs => (fixture.provider.logs().is_some(), "the provider gives no logs"),
             Requires::Exec => (fixture.provider.exec().is_some(), "the provider runs no commands"),
             Requires::Snapshots => {
@@ -133,6 +138,8 @@ macro_rules! __for_each_conformance_case {
         Images what_an_image_is_called_is_looked_up_and_declared;
         Images another_image_keeps_the_home_and_what_runs_runs;
         Images another_image_starts_nothing_that_is_stopped;
+        Egress a_list_of_destinations_is_kept_and_another_one_keeps_instance_and_home;
+        Egress a_first_list_of_destinations_and_no_more_one_keep_the_home;
         Shared what_is_shared_is_made_once_and_found_again;
         Shared what_is_shared_is_deleted_once_and_can_be_made_anew;
         Nothing the_objects_of_another_installation_are_never_touched;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use contracts::ErrorCode;
+use contracts::egress::EgressAllow;
 use contracts::workspace::GitSource;
 
 use crate::conformance::{Fixture, Stack, eventually};
@@ -115,6 +116,34 @@ pub async fn another_size_keeps_the_home(fixture: &Fixture) {
     // With one size only there is nothing to change but the generation, which must be good as well.
     let last = sizes.last().expect("a provider has a size").name.clone();
     keeps_the_home(fixture, |spec| RuntimeSpec { size: last, ..spec.clone() }).await;
+}
+
+fn list(text: &str) -> Option<EgressAllow> {
+    Some(text.parse().expect("a list"))
+}
+
+/// What it keeps out is for the module's own tests: the suite has no destinations.
+pub async fn a_list_of_destinations_is_kept_and_another_one_keeps_instance_and_home(fixture: &Fixture) {
+    let spec = RuntimeSpec { egress: list("203.0.113.7:443"), ..fixture.stack().spec };
+    let mut stack = Stack::new(fixture.provider.clone(), spec.clone());
+    stack.up().await;
+    eventually("the instance runs", async || fixture.backdoor.runs(&stack.runtime()).await).await;
+    reads_as_its_state(&stack).await;
+    fixture.backdoor.write_home(&stack.runtime(), "kept", "yes").await;
+    let told = fixture.provider.lifecycle().endpoint(&stack.runtime()).await.ok();
+    for (generation, text) in [(2, "203.0.113.8,198.51.100.0/24"), (3, "none")] {
+        stack.change_to(RuntimeSpec { egress: list(text), generation, ..spec.clone() }).await;
+        reads_as_its_state(&stack).await;
+        assert!(fixture.backdoor.runs(&stack.runtime()).await, "it goes on running");
+        assert_eq!(fixture.provider.lifecycle().endpoint(&stack.runtime()).await.ok(), told);
+    }
+    assert_eq!(fixture.backdoor.read_home(&stack.runtime(), "kept").await.as_deref(), Some("yes"));
+    stack.down().await;
+    assert_eq!(fixture.owned().await, []);
+}
+
+pub async fn a_first_list_of_destinations_and_no_more_one_keep_the_home(fixture: &Fixture) {
+    keeps_the_home(fixture, |spec| RuntimeSpec { egress: list("203.0.113.7"), ..spec.clone() }).await;
 }
 
 /// As somebody names it, and as it is declared.

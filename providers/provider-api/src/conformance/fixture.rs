@@ -156,14 +156,12 @@ impl Fixture {
     ) -> Stack {
         let described = provider.describe();
         let spec = RuntimeSpec {
-            runtime_id: runtime,
-            installation: installation.clone(),
-            generation: 1,
             region: described.regions.first().map(|region| region.name.clone()),
-            size: described.sizes.first().expect("a provider has a size").name.clone(),
-            image: None,
-            git: None,
-            source: None,
+            ..RuntimeSpec::new(
+                runtime,
+                installation.clone(),
+                described.sizes.first().expect("a provider has a size").name.clone(),
+            )
         };
         Stack::new(provider.clone(), spec)
     }

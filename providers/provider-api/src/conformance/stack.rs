@@ -37,16 +37,7 @@ impl Stack {
     pub fn shared(provider: Arc<dyn Provider>, installation: &InstallationId) -> Self {
         let declared = provider.shared(installation).expect("what is shared is declarable");
         let runtime_id = RuntimeId::shared_by(&provider.describe().name);
-        let spec = RuntimeSpec {
-            runtime_id,
-            installation: installation.clone(),
-            generation: 1,
-            size: String::new(),
-            region: None,
-            image: None,
-            git: None,
-            source: None,
-        };
+        let spec = RuntimeSpec::new(runtime_id, installation.clone(), String::new());
         Self { provider, spec, declared, fence: None, state: BTreeMap::new() }
     }
 
