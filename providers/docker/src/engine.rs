@@ -3,7 +3,8 @@
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use bollard::Docker;
 use bollard::errors::Error;
@@ -23,6 +24,8 @@ use crate::{Timing, transport};
 
 /// To look at one object takes milliseconds, and a second on a host that is short of everything.
 const LOOK: Duration = Duration::from_secs(20);
+/// So long nobody waits for a host again who does not need it.
+const SILENT: Duration = Duration::from_secs(30);
 const CONNECT: Duration = Duration::from_secs(2);
 /// A handshake of `ssh` takes several round trips, and its server may look up names.
 const CONNECT_BY_SSH: Duration = Duration::from_secs(8);
@@ -42,6 +45,8 @@ pub(crate) struct Engine {
     chosen: Option<Chosen>,
     client: OnceCell<Docker>,
     has_gvisor: OnceCell<bool>,
+    /// When others had answered, and it had not.
+    silent: Mutex<Option<Instant>>,
     /// Whether its id was ever the same twice.
     keeps_id: AtomicBool,
 }
@@ -60,6 +65,7 @@ impl Engine {
             chosen,
             client: OnceCell::new(),
             has_gvisor: OnceCell::new(),
+            silent: Mutex::default(),
             keeps_id: AtomicBool::new(false),
         })
     }
@@ -143,6 +149,18 @@ impl Engine {
             self.keeps_id.store(true, Ordering::Relaxed);
         }
         Ok(Some(id).filter(|_| self.keeps_id.load(Ordering::Relaxed)))
+    }
+
+    /// Whether somebody waited for it in vain a moment ago.
+    pub fn was_silent(&self) -> bool {
+        let since = *self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+        since.is_some_and(|since| since.elapsed() < SILENT)
+    }
+
+    pub fn note_silence(&self) {
+        if !self.was_silent() {
+            *self.silent.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        }
     }
 
     /// How it is reached, for people.

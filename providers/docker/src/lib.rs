@@ -8,12 +8,14 @@
 mod boot;
 mod changes;
 mod chosen;
+mod claim;
 mod confine;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod container;
 mod copy;
 mod declare;
+mod doubled;
 mod egress;
 mod engine;
 mod exec;
@@ -24,6 +26,7 @@ mod hosts;
 mod images;
 mod inventory;
 mod lifecycle;
+mod locate;
 mod logs;
 mod names;
 mod network;

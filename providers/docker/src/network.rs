@@ -200,7 +200,7 @@ impl Resource for NetworkResource {
         let inputs: Owned = parse(&request.inputs)?;
         let name = names::name(&inputs.runtime_id);
         let _lock = self.hosts.locks.lock(&inputs.runtime_id).await;
-        let engine = self.hosts.place(&inputs.runtime_id).await?;
+        let engine = self.hosts.place(&inputs.runtime()).await?;
         let runtime = inputs.runtime().under(request.fence);
         let found = settle(&engine, &runtime).await?.map(|found| labels(&found));
         owned::admit(&engine, &inputs, ("network", &name), found.as_ref(), request.fence).await?;
@@ -241,6 +241,7 @@ impl Resource for NetworkResource {
             remove(&engine, network.id.as_deref().unwrap_or(&name), &inputs.runtime_id).await?;
         }
         egress::open_unless_needed(&engine, &inputs.installation).await?;
+        self.hosts.gave_up(&inputs.runtime()).await;
         fence::forget(&engine, &inputs.runtime()).await
     }
 }

@@ -119,7 +119,7 @@ impl Resource for VolumeResource {
         let source = Source::read(&request.inputs)?;
         let engine = match &source {
             Some(source) => self.hosts.place_beside(&inputs.runtime_id, &source.runtime_id).await?,
-            None => self.hosts.place(&inputs.runtime_id).await?,
+            None => self.hosts.place(&inputs.runtime()).await?,
         };
         let found = Failure::optional(self.find(&engine, &name).await)?.map(|found| found.labels);
         owned::admit(&engine, &inputs, ("volume", &name), found.as_ref(), request.fence).await?;
@@ -134,6 +134,7 @@ impl Resource for VolumeResource {
                 owned::admit(&engine, &inputs, ("volume", &name), Some(&made), request.fence).await?;
             }
         }
+        self.hosts.placed(&inputs.runtime()).await;
         if let Some(source) = source {
             self.fill(&engine, &name, &inputs, &source).await?;
         }
@@ -179,6 +180,7 @@ impl Resource for VolumeResource {
             fence::pass(&engine, &runtime, ("volume", &name), None).await?;
         }
         snapshots::remove_all(&engine, &runtime, &mut left).await?;
+        self.hosts.gave_up(&runtime).await;
         fence::forget_of(&engine, &runtime, left).await
     }
 }
