@@ -31,6 +31,12 @@ const COPIES: &str = "pilot.copies";
 const CLAIMS: &str = "pilot.claim";
 const CLAIM_END: &str = "-claim";
 
+/// Which end of a container was wanted.
+const STOPPED: &str = "pilot.stopped";
+const STOP_END: &str = "-stopped";
+/// On a container that was made in the place of one that was stopped.
+pub(crate) const RESTS: &str = "pilot.rests";
+
 /// What an instance takes: MiB, and thousandths of a core.
 const MEMORY: &str = "pilot.memory";
 const CPU: &str = "pilot.cpu";
@@ -72,6 +78,21 @@ pub(crate) fn claim_labels(runtime: &RuntimeRef, host: &str) -> HashMap<String, 
 
 pub(crate) fn claimed(labels: &HashMap<String, String>) -> Option<&str> {
     labels.get(CLAIMS).map(String::as_str)
+}
+
+/// The volume that says of one end of the container that it was wanted.
+pub(crate) fn stop_register(runtime: &RuntimeId) -> String {
+    format!("pilot-{runtime}{STOP_END}")
+}
+
+pub(crate) fn stop_labels(runtime: &RuntimeRef, end: &str) -> HashMap<String, String> {
+    let mut labels = register_labels(&runtime.clone().under(None));
+    labels.insert(STOPPED.to_owned(), end.to_owned());
+    labels
+}
+
+pub(crate) fn stopped(labels: &HashMap<String, String>) -> Option<&str> {
+    labels.get(STOPPED).map(String::as_str)
 }
 
 /// A part of a snapshot: both are volumes.
@@ -137,9 +158,9 @@ pub(crate) fn must_copy(name: &str, labels: &HashMap<String, String>, runtime: &
     Err(ProviderError::foreign(message, &format!("Remove that container (`docker rm {name}`)")))
 }
 
-/// Whether a volume of ours keeps a fence, a generation or a claim; a home does not.
+/// Whether a volume of ours keeps a fence, a generation, a claim or a stop; a home does not.
 pub(crate) fn is_register(name: &str) -> bool {
-    is_fence_register(name) || is_generation_register(name) || is_claim(name)
+    is_fence_register(name) || is_generation_register(name) || is_claim(name) || name.ends_with(STOP_END)
 }
 
 pub(crate) fn is_fence_register(name: &str) -> bool {

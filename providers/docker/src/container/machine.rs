@@ -94,6 +94,11 @@ impl<'a> Machine<'a> {
     /// Makes sure that a container with these inputs exists. One that differs in more than its limits
     /// is replaced; it holds no user data.
     pub async fn ensure(&self, inputs: &Inputs) -> Result<()> {
+        self.ensure_as(inputs, false).await
+    }
+
+    /// `rests`: one that is made is not to run.
+    async fn ensure_as(&self, inputs: &Inputs, rests: bool) -> Result<()> {
         for _ in 0..ATTEMPTS {
             let found = self.must_be_newest(inputs.owned.generation).await?;
             self.pass().await?;
@@ -109,7 +114,7 @@ impl<'a> Machine<'a> {
                     _ => self.remove().await?,
                 }
             }
-            match self.make(inputs).await {
+            match self.make(inputs, rests).await {
                 Ok(()) => return Ok(()),
                 // Someone was faster, or an older one is still going away: look again.
                 Err(Failure::Conflict(_)) => tokio::time::sleep(PAUSE).await,
@@ -119,24 +124,33 @@ impl<'a> Machine<'a> {
         Err(contended(&self.name))
     }
 
-    async fn make(&self, inputs: &Inputs) -> Answer<()> {
+    async fn make(&self, inputs: &Inputs, rests: bool) -> Answer<()> {
         let docker = self.engine.docker().await?;
         // Docker would make a missing volume itself, without an owner.
         let volume = docker.inspect_volume(&inputs.volume);
         self.engine.ask("find the home volume", volume).await.map_err(ProviderError::from)?;
         let options = CreateContainerOptionsBuilder::default().name(&self.name).build();
-        let body = inputs.body(self.engine, self.engine.oci_runtime().await?, self.runtime.fence);
+        let mut body = inputs.body(self.engine, self.engine.oci_runtime().await?, self.runtime.fence);
+        if rests && let Some(labels) = &mut body.labels {
+            labels.insert(names::RESTS.to_owned(), "yes".to_owned());
+        }
         self.engine.ask("create the container", docker.create_container(Some(options), body)).await.map(drop)
     }
 
-    /// Changes limits and generation in place, and all else by another container, which runs only if the one before did.
+    /// Changes limits and generation in place, and all else by another container, which runs only if the one before did or was
+    /// not well.
     /// Returns the port while it runs.
     pub async fn update(&self, inputs: &Inputs, boot: &[BootFile]) -> Result<Option<u16>> {
         let before = self.must_be_newest(inputs.owned.generation).await?.ok_or_else(|| self.missing())?;
-        self.ensure(inputs).await?;
+        let stopped = matches!(status(&before), RunStatus::Stopped { .. });
+        let is_well = self.why_not_well(&before).await?.is_none();
+        self.ensure_as(inputs, stopped && is_well).await?;
         let now = self.find().await?.ok_or_else(|| self.missing())?;
         match (status(&before), status(&now)) {
             (RunStatus::Running, RunStatus::Stopped { .. }) => self.run(boot).await.map(Some),
+            (RunStatus::Stopped { .. }, RunStatus::Stopped { .. }) if !is_well => {
+                self.run(boot).await.map(Some)
+            }
             _ => Ok(published_port(&now)),
         }
     }
@@ -248,8 +262,13 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// Stops what runs; a container that is gone is stopped.
+    /// Stops what runs; a container that is gone is stopped. What had failed before is stopped as well from then on.
     pub async fn stop(&self, grace: Duration) -> Result<()> {
+        self.end(grace).await?;
+        self.note_stop().await
+    }
+
+    async fn end(&self, grace: Duration) -> Result<()> {
         let Some(found) = self.find().await? else { return Ok(()) };
         match status(&found) {
             RunStatus::Running => {}
@@ -268,7 +287,7 @@ impl<'a> Machine<'a> {
     /// Removes it with its anonymous volumes; the home is a named one and stays. Returns when it is gone.
     pub async fn remove(&self) -> Result<()> {
         let Some(found) = self.find().await? else { return Ok(()) };
-        self.stop(STOP_GRACE).await?;
+        self.end(STOP_GRACE).await?;
         let id = self.id(&found);
         // A conflict is a removal that is already under way.
         let deadline = Instant::now() + self.engine.timing.removal;
