@@ -8,14 +8,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bollard::models::{Volume, VolumeCreateRequest};
+use bollard::models::Volume;
 use contracts::ErrorCode;
 use futures_util::future::{join_all, try_join_all};
 use provider_api::{ProviderError, Result, RuntimeRef};
 
 use crate::engine::Engine;
 use crate::failure::Failure;
-use crate::{names, registers};
+use crate::{lasting, names, registers};
 
 /// A claim that stays says nothing any more, so nobody waits for a host that is away.
 const DISCARD: Duration = Duration::from_secs(2);
@@ -57,15 +57,9 @@ async fn key(engine: &Engine) -> Result<String> {
 
 /// The first word that was said.
 async fn say(judge: &Engine, runtime: &RuntimeRef, host: &str) -> Result<String> {
-    let docker = judge.docker().await?;
     let name = names::claim(&runtime.runtime_id);
-    let body = VolumeCreateRequest {
-        name: Some(name.clone()),
-        driver: Some("local".to_owned()),
-        labels: Some(names::claim_labels(runtime, host)),
-        ..Default::default()
-    };
-    let kept = judge.ask("say which host is chosen", docker.create_volume(body)).await?;
+    let labels = names::claim_labels(runtime, host);
+    let kept = lasting::make(judge, "say which host is chosen", &name, labels).await?;
     names::must_own("volume", &name, &kept.labels, runtime)?;
     Ok(names::claimed(&kept.labels).unwrap_or_default().to_owned())
 }

@@ -29,7 +29,10 @@ pub(crate) async fn error(runtime: &RuntimeId, homes: Vec<(Arc<Engine>, Volume)>
     let each = |command: String| {
         move |(engine, _): &(Arc<Engine>, Volume)| format!("`docker -H {} {command}`", engine.host.address)
     };
-    let sizes: Vec<_> = homes.iter().map(each("system df -v".to_owned())).collect();
+    let sizes: Vec<_> = homes
+        .iter()
+        .map(each(format!("run --rm -v {name}:/home:ro debian:bookworm-slim du -sh /home")))
+        .collect();
     let removals: Vec<_> = homes.iter().map(each(format!("volume rm {name}"))).collect();
     let message = format!(
         "the home of {runtime} is there {} times, and nothing says which one is right: {told}",

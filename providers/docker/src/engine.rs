@@ -20,7 +20,7 @@ use crate::egress::{Closed, Egress};
 use crate::failure::{Answer, Failure, classify, image_missing, timed_out};
 use crate::settings::{self, Address, Host};
 use crate::subnet::Pool;
-use crate::{Timing, transport};
+use crate::{Timing, lasting, transport};
 
 /// To look at one object takes milliseconds, and a second on a host that is short of everything.
 const LOOK: Duration = Duration::from_secs(20);
@@ -37,6 +37,8 @@ pub(crate) struct Engine {
     /// From which networks get their subnets.
     pub subnets: Option<Pool>,
     pub confinement: Confinement,
+    /// What a home may hold.
+    pub home_mib: Option<u32>,
     /// What its instances may send.
     pub egress: Egress,
     pub closed: Closed,
@@ -59,6 +61,7 @@ impl Engine {
             ports: config.ports,
             subnets: settings::subnets(settings)?,
             confinement: Confinement::read(settings)?,
+            home_mib: lasting::home_mib(settings)?,
             egress: Egress::read(settings, &config.image)?,
             closed: Closed::default(),
             timing,

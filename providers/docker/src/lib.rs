@@ -25,6 +25,7 @@ mod generation;
 mod hosts;
 mod images;
 mod inventory;
+mod lasting;
 mod lifecycle;
 mod locate;
 mod logs;
@@ -154,7 +155,11 @@ impl Provider for DockerProvider {
 
     async fn examine(&self, installation: &InstallationId) -> Vec<Finding> {
         match self.hosts.all() {
-            Ok(engines) => egress::look(engines, installation).await,
+            Ok(engines) => {
+                let (egress, volumes) =
+                    tokio::join!(egress::look(engines, installation), lasting::look(engines, installation));
+                [egress, volumes].concat()
+            }
             // `ready` tells.
             Err(_) => Vec::new(),
         }

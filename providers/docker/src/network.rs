@@ -33,7 +33,7 @@ pub(crate) struct NetworkResource {
 }
 
 /// Makes it, unless it is there. A subnet that another network has is passed over.
-async fn make(engine: &Engine, runtime: &RuntimeRef, generation: u64) -> Result<()> {
+pub(crate) async fn make(engine: &Engine, runtime: &RuntimeRef, generation: u64) -> Result<()> {
     let body = body(runtime, generation);
     let Some(pool) = engine.subnets else { return try_make(engine, body).await };
     for subnet in pool.subnets(runtime.runtime_id.as_str()) {

@@ -272,7 +272,7 @@ async fn a_home_on_two_hosts_is_told_and_nothing_is_done_until_one_is_left() {
             }
             let action = error.action.unwrap();
             let remove = format!("`docker -H {} volume rm {}-home`", engines[1].socket(), world::name(&id));
-            assert!(action.contains(&remove) && action.contains("system df"), "{action}");
+            assert!(action.contains(&remove) && action.contains("du -sh /home"), "{action}");
         }
         assert_eq!(all_of(&engines[1].docker().await, &id).await, ["-home"]);
         assert_eq!(alone[0].lifecycle().status(&id).await.unwrap(), RunStatus::Running, "what runs goes on");

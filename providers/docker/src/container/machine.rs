@@ -213,10 +213,11 @@ impl<'a> Machine<'a> {
             // A container remembers its network's id, which a repair of the network changes.
             Failure::Absent(message) if message.contains("network") => {
                 let found = self.find().await?.ok_or_else(|| self.missing())?;
-                if network::settle(self.engine, &self.runtime).await?.is_none() {
-                    return Err(Failure::Absent(message).into());
-                }
                 let inputs = self.again(&found).await?;
+                if network::settle(self.engine, &self.runtime).await?.is_none() {
+                    tracing::warn!(container = self.name, message, "the network is gone, and is made anew");
+                    network::make(self.engine, &self.runtime, inputs.owned.generation).await?;
+                }
                 self.remove().await?;
                 self.ensure(&inputs).await
             }
