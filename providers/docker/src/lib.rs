@@ -33,6 +33,7 @@ mod names;
 mod network;
 mod owned;
 mod placement;
+mod reach;
 mod registers;
 mod room;
 mod service;
@@ -156,9 +157,12 @@ impl Provider for DockerProvider {
     async fn examine(&self, installation: &InstallationId) -> Vec<Finding> {
         match self.hosts.all() {
             Ok(engines) => {
-                let (egress, volumes) =
-                    tokio::join!(egress::look(engines, installation), lasting::look(engines, installation));
-                [egress, volumes].concat()
+                let (egress, volumes, networks) = tokio::join!(
+                    egress::look(engines, installation),
+                    lasting::look(engines, installation),
+                    reach::look(engines, installation),
+                );
+                [egress, volumes, networks].concat()
             }
             // `ready` tells.
             Err(_) => Vec::new(),

@@ -122,8 +122,9 @@ async fn an_instance_that_ended_is_told_by_a_refresh_and_mended_by_the_next_up_a
     world.pilot(&["stack", "export", "demo", "--out", out.to_str().unwrap()]);
     // It would start the instance by itself.
     world.terminate();
-    let container = world.witness.containers()[0].rsplit_once(' ').unwrap().1.to_owned();
     let docker = |words: &[&str]| {
+        // A start by another program may publish it elsewhere, and make it anew for that.
+        let container = world.witness.containers()[0].rsplit_once(' ').unwrap().1.to_owned();
         let output = Command::new("docker").args(words).arg(&container).output().unwrap();
         assert!(output.status.success(), "{}", text(&output));
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
