@@ -8,6 +8,7 @@
 mod enclose;
 mod machine;
 mod spec;
+mod suspend;
 mod well;
 
 use std::sync::Arc;

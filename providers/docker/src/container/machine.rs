@@ -227,42 +227,6 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// Freezes its processes: they keep their memory and get no processor.
-    pub async fn suspend(&self) -> Result<()> {
-        let found = self.find().await?.ok_or_else(|| self.missing())?;
-        match status(&found) {
-            RunStatus::Suspended => return Ok(()),
-            RunStatus::Running => {}
-            RunStatus::Stopped { .. } | RunStatus::Pending { .. } | RunStatus::Absent => {
-                return Err(self.does_not_run(&found));
-            }
-        }
-        let docker = self.engine.docker().await?;
-        match self.engine.ask("suspend the container", docker.pause_container(self.id(&found))).await {
-            // Someone was faster.
-            Err(Failure::Conflict(message)) if message.contains("already paused") => Ok(()),
-            answer => Ok(answer?),
-        }
-    }
-
-    async fn unpause(&self, id: &str) -> Result<()> {
-        let docker = self.engine.docker().await?;
-        match self.engine.ask("let the container go on", docker.unpause_container(id)).await {
-            Err(Failure::Conflict(message)) if message.contains("not paused") => Ok(()),
-            answer => Ok(answer?),
-        }
-    }
-
-    /// Goes on with what is suspended, in a moment and without new boot files; anything else is started.
-    pub async fn resume(&self) -> Result<bool> {
-        let found = self.find().await?.ok_or_else(|| self.missing())?;
-        match status(&found) {
-            RunStatus::Suspended => self.unpause(self.id(&found)).await.map(|()| true),
-            RunStatus::Running => Ok(true),
-            RunStatus::Stopped { .. } | RunStatus::Pending { .. } | RunStatus::Absent => Ok(false),
-        }
-    }
-
     /// Stops what runs; a container that is gone is stopped. What had failed before is stopped as well from then on.
     pub async fn stop(&self, grace: Duration) -> Result<()> {
         self.end(grace).await?;
@@ -315,7 +279,7 @@ impl<'a> Machine<'a> {
         errors::ended_at_once(&why, &tail)
     }
 
-    fn id<'f>(&'f self, found: &'f ContainerInspectResponse) -> &'f str {
+    pub(super) fn id<'f>(&'f self, found: &'f ContainerInspectResponse) -> &'f str {
         found.id.as_deref().unwrap_or(&self.name)
     }
 }
