@@ -69,7 +69,7 @@ mod tests {
         ),
         (
             CONFLICT,
-            "slug_taken name_ambiguous provider_in_use snapshot_limit workspace_stopped operation_in_progress idempotency_conflict \
+            "slug_taken name_ambiguous provider_in_use home_doubled snapshot_limit workspace_stopped operation_in_progress idempotency_conflict \
              precondition_failed stack_locked stack_unfinished state_newer foreign_object fenced canceled already_running \
              store_moved store_incomplete installation_exists backup_newer",
         ),

@@ -64,6 +64,7 @@ error_codes! {
     WorkspaceNotFound "workspace_not_found" 404 final "There is no such workspace";
     OperationNotFound "operation_not_found" 404 final "There is no such operation";
     HomeGone "home_gone" 410 final "The home of the workspace is gone";
+    HomeDoubled "home_doubled" 409 final "The home of the workspace is there more than once";
     SnapshotNotFound "snapshot_not_found" 404 final "There is no such snapshot";
     SnapshotLimit "snapshot_limit" 409 final "The workspace has as many snapshots as it may have";
     RolloutNotFound "rollout_not_found" 404 final "There is no such rollout";

@@ -218,8 +218,8 @@ pub async fn base_image(docker: &Docker) -> String {
 impl Backdoor for World {
     async fn objects(&self, runtime: &RuntimeRef) -> Vec<String> {
         let mut found = self.labelled("runtime", runtime.runtime_id.as_str()).await;
-        // What keeps a fence or a generation is no resource.
-        found.retain(|(_, id)| !id.contains("-fence-") && !id.contains("-generation-"));
+        // What keeps a fence, a generation or a stop is no resource.
+        found.retain(|(_, id)| !["-fence-", "-generation-", "-stopped"].iter().any(|part| id.contains(part)));
         found.into_iter().map(|(kind, id)| format!("{kind} {id}")).collect()
     }
 
@@ -240,6 +240,14 @@ impl Backdoor for World {
 
     async fn read_home(&self, runtime: &RuntimeRef, path: &str) -> Option<String> {
         self.exec(runtime, &["cat", &format!("/home/pilot/{path}")]).await
+    }
+
+    fn can_fail(&self) -> bool {
+        true
+    }
+
+    async fn fail(&self, runtime: &RuntimeRef) {
+        self.docker.kill_container(&name(runtime), None::<query::KillContainerOptions>).await.unwrap();
     }
 
     /// What is in `/tmp` is in memory only.

@@ -8,6 +8,8 @@
 mod enclose;
 mod machine;
 mod spec;
+mod suspend;
+mod well;
 
 use std::sync::Arc;
 
@@ -18,6 +20,7 @@ use provider_api::{
     Resource, ResourceSchema, Result, UpdateRequest,
 };
 use provider_kit::boot;
+use provider_kit::errors;
 use provider_kit::inputs::{Git, Owned, egress_property};
 
 use crate::declare::CONTAINER;
@@ -104,11 +107,13 @@ impl Resource for ContainerResource {
         inputs = inputs.seen(generation::seen(&engine, &found).await?);
         let port = machine::published_port(&found);
         let before = request.outputs.get("port").and_then(serde_port);
-        Ok(Some(ReadState {
-            outputs: Self::outputs(&engine, &inputs, port.or(before)),
-            inputs: properties(&inputs),
-            id: request.id,
-        }))
+        let outputs = Self::outputs(&engine, &inputs, port.or(before));
+        match Machine::new(&engine, inputs.owned.runtime()).why_not_well(&found).await? {
+            Some(why) => {
+                Err(errors::is_not_well(("container", &request.id), &why).partial(&request.id, outputs))
+            }
+            None => Ok(Some(ReadState { outputs, inputs: properties(&inputs), id: request.id })),
+        }
     }
 
     async fn update(&self, request: UpdateRequest) -> Result<Properties> {

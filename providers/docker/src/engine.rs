@@ -3,7 +3,8 @@
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use bollard::Docker;
 use bollard::errors::Error;
@@ -19,10 +20,12 @@ use crate::egress::{Closed, Egress};
 use crate::failure::{Answer, Failure, classify, image_missing, timed_out};
 use crate::settings::{self, Address, Host};
 use crate::subnet::Pool;
-use crate::{Timing, transport};
+use crate::{Timing, lasting, transport};
 
 /// To look at one object takes milliseconds, and a second on a host that is short of everything.
 const LOOK: Duration = Duration::from_secs(20);
+/// So long nobody waits for a host again who does not need it.
+const SILENT: Duration = Duration::from_secs(30);
 const CONNECT: Duration = Duration::from_secs(2);
 /// A handshake of `ssh` takes several round trips, and its server may look up names.
 const CONNECT_BY_SSH: Duration = Duration::from_secs(8);
@@ -34,6 +37,8 @@ pub(crate) struct Engine {
     /// From which networks get their subnets.
     pub subnets: Option<Pool>,
     pub confinement: Confinement,
+    /// What a home may hold.
+    pub home_mib: Option<u32>,
     /// What its instances may send.
     pub egress: Egress,
     pub closed: Closed,
@@ -42,6 +47,8 @@ pub(crate) struct Engine {
     chosen: Option<Chosen>,
     client: OnceCell<Docker>,
     has_gvisor: OnceCell<bool>,
+    /// When others had answered, and it had not.
+    silent: Mutex<Option<Instant>>,
     /// Whether its id was ever the same twice.
     keeps_id: AtomicBool,
 }
@@ -54,12 +61,14 @@ impl Engine {
             ports: config.ports,
             subnets: settings::subnets(settings)?,
             confinement: Confinement::read(settings)?,
+            home_mib: lasting::home_mib(settings)?,
             egress: Egress::read(settings, &config.image)?,
             closed: Closed::default(),
             timing,
             chosen,
             client: OnceCell::new(),
             has_gvisor: OnceCell::new(),
+            silent: Mutex::default(),
             keeps_id: AtomicBool::new(false),
         })
     }
@@ -143,6 +152,18 @@ impl Engine {
             self.keeps_id.store(true, Ordering::Relaxed);
         }
         Ok(Some(id).filter(|_| self.keeps_id.load(Ordering::Relaxed)))
+    }
+
+    /// Whether somebody waited for it in vain a moment ago.
+    pub fn was_silent(&self) -> bool {
+        let since = *self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+        since.is_some_and(|since| since.elapsed() < SILENT)
+    }
+
+    pub fn note_silence(&self) {
+        if !self.was_silent() {
+            *self.silent.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        }
     }
 
     /// How it is reached, for people.

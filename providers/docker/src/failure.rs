@@ -4,6 +4,8 @@ use contracts::ErrorCode;
 use provider_api::ProviderError;
 use provider_kit::errors;
 
+use crate::lasting;
+
 pub(crate) type Answer<T> = Result<T, Failure>;
 
 /// Callers branch on the first two; the rest is for people.
@@ -130,6 +132,9 @@ fn refused(message: &str) -> ProviderError {
              default-address-pools with a size of 24 to 28 in /etc/docker/daemon.json.",
         );
     }
+    if has(&["no quota support"]) {
+        return lasting::no_quota(message);
+    }
     if has(&["storage-opt"]) {
         return ProviderError::new(ErrorCode::ProviderFailed, message).with_action(
             "The host's file system cannot limit what instances write: unset PILOT_DOCKER_DISK_MIB, or keep Docker's data on xfs \
@@ -212,6 +217,10 @@ mod tests {
             server(500, "--storage-opt is supported only for overlay over xfs with 'pquota' mount option");
         let error = ProviderError::from(classify("create it", &refused));
         assert!(error.action.unwrap().contains("PILOT_DOCKER_DISK_MIB"));
+        let refused = server(400, "create pilot-rt-1-home: quota size requested but no quota support");
+        let error = ProviderError::from(classify("create the volume", &refused));
+        assert_eq!(error.code, ErrorCode::ProviderFailed);
+        assert!(error.action.unwrap().contains("PILOT_DOCKER_HOME_MIB"));
         for (reason, words) in [
             ("ssh ssh://root@far: Host key verification failed.", "known_hosts"),
             ("ssh ssh://root@far: root@far: Permission denied (publickey).", "ssh HOST docker version"),

@@ -8,12 +8,11 @@
 use std::collections::HashMap;
 
 use bollard::models::Volume;
-use contracts::RuntimeId;
 use provider_api::{Result, RuntimeRef};
 
 use crate::engine::Engine;
 use crate::failure::Failure;
-use crate::{container, names, network, registers};
+use crate::{claim, container, names, network, registers};
 
 /// What every write asks before it acts: passes unless the runtime has seen a higher fence, and keeps one that
 /// is higher than all before. `labels` are the object's, when it is there already; what is made next and first
@@ -28,7 +27,8 @@ pub(crate) async fn pass(
     labels: Option<&HashMap<String, String>>,
 ) -> Result<()> {
     let Some(ours) = runtime.fence else { return Ok(()) };
-    let volumes = registers::of(engine, runtime).await?;
+    let mut volumes = registers::of(engine, runtime).await?;
+    volumes.retain(|volume| !claim::is_one(volume));
     let seen = volumes.iter().map(|volume| &volume.labels).chain(labels).filter_map(names::fence).max();
     provider_api::fence::pass(runtime.fence, seen, object)?;
     let is_first = volumes.is_empty() && labels.is_none();
@@ -65,9 +65,4 @@ pub(crate) async fn forget_of(engine: &Engine, runtime: &RuntimeRef, volumes: Ve
         Failure::optional(registers::remove(engine, &register.name).await)?;
     }
     Ok(())
-}
-
-/// Whether anything keeps a fence of this runtime here, or its home does.
-pub(crate) async fn has_any(engine: &Engine, runtime: &RuntimeId) -> Result<bool> {
-    Ok(!registers::all(engine, runtime).await?.is_empty())
 }

@@ -1,26 +1,22 @@
 //! All hosts, and on which of them a runtime is.
 //!
-//! Docker itself is the memory of that: whoever wants a runtime's objects asks all hosts, so no crash and
-//! no second program can make it wrong. The home volume decides; a host that does not answer is an error
-//! and never "there is none", so that nothing is made twice.
+//! Docker itself is the memory of that: whoever wants a runtime's objects asks all hosts (`locate`), so no crash and
+//! no second program can make it wrong. Where there is nothing yet, all programs choose one host (`placement`, `claim`).
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bollard::query_parameters::ListNetworksOptionsBuilder;
 use contracts::RuntimeId;
-use futures_util::StreamExt;
 use futures_util::future::join_all;
-use futures_util::stream::FuturesUnordered;
-use provider_api::{ProviderError, Result};
+use provider_api::{Result, RuntimeRef};
 use provider_kit::Locks;
 use tokio::sync::Mutex;
 
 use crate::engine::Engine;
-use crate::failure::Failure;
+use crate::locate::{self, Holds};
 use crate::placement::{Need, Room, choose, no_room};
-use crate::{DockerConfig, Timing, container, declare, fence, names, room, settings};
+use crate::{DockerConfig, Timing, claim, container, declare, names, room, settings};
 
 /// For so long a place is kept for a runtime whose container is not made yet.
 const KEPT: Duration = Duration::from_secs(300);
@@ -71,32 +67,13 @@ impl Hosts {
         if let Some(only) = self.only()? {
             return Ok(Some(only.clone()));
         }
-        let mut silent = None;
-        let mut asked: FuturesUnordered<_> = self
-            .all()?
-            .iter()
-            .map(|engine| async move { (engine, has_volume(engine, runtime).await) })
-            .collect();
-        while let Some((engine, answer)) = asked.next().await {
-            match answer {
-                Ok(true) => return Ok(Some(engine.clone())),
-                Ok(false) => {}
-                Err(error) => silent = Some(error),
-            }
-        }
-        if let Some(error) = silent {
-            return Err(may_be_there(error));
-        }
-        for (engine, answer) in join_all(
-            self.all()?.iter().map(|engine| async move { (engine, has_other(engine, runtime).await) }),
-        )
-        .await
-        {
-            if answer? {
-                return Ok(Some(engine.clone()));
-            }
-        }
-        Ok(None)
+        Ok(locate::on(self.all()?, runtime).await?.map(|found| found.engine))
+    }
+
+    /// The same where more of it is there than a claim.
+    async fn locate_made(&self, runtime: &RuntimeId) -> Result<Option<Arc<Engine>>> {
+        let found = locate::on(self.all()?, runtime).await?;
+        Ok(found.filter(|found| found.holds > Holds::Claim).map(|found| found.engine))
     }
 
     /// Where this runtime is, or the first host, which then says that it is not there.
@@ -117,8 +94,12 @@ impl Hosts {
     }
 
     /// Where the first object of this runtime is to be made, or where it already has one.
-    pub async fn place(&self, runtime: &RuntimeId) -> Result<Arc<Engine>> {
-        if let Some(engine) = self.locate(runtime).await? {
+    pub async fn place(&self, runtime: &RuntimeRef) -> Result<Arc<Engine>> {
+        if let Some(only) = self.only()? {
+            return Ok(only.clone());
+        }
+        let id = &runtime.runtime_id;
+        if let Some(engine) = self.locate_made(id).await? {
             return Ok(engine);
         }
         let mut kept = self.kept.lock().await;
@@ -126,15 +107,45 @@ impl Hosts {
         let engines = self.all()?;
         let mut rooms = Vec::new();
         for room in
-            join_all(engines.iter().map(|engine| self.room(engine, (runtime, &self.config.image), &kept)))
-                .await
+            join_all(engines.iter().map(|engine| self.room(engine, (id, &self.config.image), &kept))).await
         {
             rooms.push(room?);
         }
-        let engine = engines[choose(&rooms, need)?].clone();
-        kept.insert(runtime.clone(), (engine.host.name.clone(), need, Instant::now()));
-        tracing::info!(%runtime, host = engine.host.name, "a host is chosen");
+        let choice = &engines[choose(&rooms, need)?];
+        let engine = match engines {
+            [_] => choice.clone(),
+            _ => self.agree(runtime, choice).await?,
+        };
+        kept.insert(id.clone(), (engine.host.name.clone(), need, Instant::now()));
+        tracing::info!(runtime = %id, host = engine.host.name, "a host is chosen");
         Ok(engine)
+    }
+
+    /// The host on which all programs make it. A claim is removed after the home was made, so whoever reads one looks for a home
+    /// again: without one, nobody has removed a claim, and all have read the same.
+    async fn agree(&self, runtime: &RuntimeRef, choice: &Arc<Engine>) -> Result<Arc<Engine>> {
+        let claimed = claim::settle(self.all()?, runtime, choice).await?;
+        match locate::on(self.all()?, &runtime.runtime_id).await? {
+            Some(found) if found.holds == Holds::Home => {
+                claim::discard(self.all()?, runtime).await;
+                Ok(found.engine)
+            }
+            Some(found) if found.holds == Holds::Other => Ok(found.engine),
+            _ => Ok(claimed),
+        }
+    }
+
+    /// Removes the claim of a runtime, whose home is there.
+    pub async fn placed(&self, runtime: &RuntimeRef) {
+        if let Ok(engines @ [_, _, ..]) = self.all() {
+            claim::discard(engines, runtime).await;
+        }
+    }
+
+    /// The same of a runtime that is wanted no more: it takes no place either.
+    pub async fn gave_up(&self, runtime: &RuntimeRef) {
+        self.kept.lock().await.remove(&runtime.runtime_id);
+        self.placed(runtime).await;
     }
 
     /// The same for a runtime that begins with another's snapshot: where that is.
@@ -193,41 +204,4 @@ impl Hosts {
         }
         missing.map_or(Ok(()), Err)
     }
-}
-
-pub(crate) async fn has_volume(engine: &Engine, runtime: &RuntimeId) -> Result<bool> {
-    let docker = engine.docker().await?;
-    let name = names::volume_name(runtime);
-    let found =
-        Failure::optional(engine.look("look for the home volume", docker.inspect_volume(&name)).await)?;
-    Ok(found.is_some_and(|volume| is_of(&volume.labels, runtime)))
-}
-
-pub(crate) async fn has_other(engine: &Engine, runtime: &RuntimeId) -> Result<bool> {
-    let docker = engine.docker().await?;
-    let name = names::name(runtime);
-    let found = container::inspect(engine, &name).await?;
-    if found.as_ref().and_then(container::owner).is_some_and(|owner| owner.runtime_id == *runtime) {
-        return Ok(true);
-    }
-    let label = format!("{}={runtime}", names::LABELS.runtime);
-    let filters = HashMap::from([("label".to_owned(), vec![label])]);
-    let options = ListNetworksOptionsBuilder::default().filters(&filters).build();
-    if !engine.ask("list networks", docker.list_networks(Some(options))).await?.is_empty() {
-        return Ok(true);
-    }
-    fence::has_any(engine, runtime).await
-}
-
-fn is_of(labels: &HashMap<String, String>, runtime: &RuntimeId) -> bool {
-    names::owner(labels).is_some_and(|owner| owner.runtime_id == *runtime)
-}
-
-/// The host that did not answer may hold the runtime.
-pub(crate) fn may_be_there(error: ProviderError) -> ProviderError {
-    let message = format!(
-        "{}; the runtime may be on that host, so it is neither gone nor made elsewhere",
-        error.message
-    );
-    ProviderError { message, ..error }
 }

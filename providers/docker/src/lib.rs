@@ -8,12 +8,14 @@
 mod boot;
 mod changes;
 mod chosen;
+mod claim;
 mod confine;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod container;
 mod copy;
 mod declare;
+mod doubled;
 mod egress;
 mod engine;
 mod exec;
@@ -23,12 +25,15 @@ mod generation;
 mod hosts;
 mod images;
 mod inventory;
+mod lasting;
 mod lifecycle;
+mod locate;
 mod logs;
 mod names;
 mod network;
 mod owned;
 mod placement;
+mod reach;
 mod registers;
 mod room;
 mod service;
@@ -151,7 +156,14 @@ impl Provider for DockerProvider {
 
     async fn examine(&self, installation: &InstallationId) -> Vec<Finding> {
         match self.hosts.all() {
-            Ok(engines) => egress::look(engines, installation).await,
+            Ok(engines) => {
+                let (egress, volumes, networks) = tokio::join!(
+                    egress::look(engines, installation),
+                    lasting::look(engines, installation),
+                    reach::look(engines, installation),
+                );
+                [egress, volumes, networks].concat()
+            }
             // `ready` tells.
             Err(_) => Vec::new(),
         }

@@ -28,6 +28,16 @@ pub(crate) const SNAPSHOT_BYTES: &str = "pilot.snapshot.bytes";
 /// Whose files a container copies. It is no instance, so it has no label of a runtime.
 const COPIES: &str = "pilot.copies";
 
+/// The host that a claim is for.
+const CLAIMS: &str = "pilot.claim";
+const CLAIM_END: &str = "-claim";
+
+/// Which end of a container was wanted.
+const STOPPED: &str = "pilot.stopped";
+const STOP_END: &str = "-stopped";
+/// On a container that was made in the place of one that was stopped.
+pub(crate) const RESTS: &str = "pilot.rests";
+
 /// What an instance takes: MiB, and thousandths of a core.
 const MEMORY: &str = "pilot.memory";
 const CPU: &str = "pilot.cpu";
@@ -61,6 +71,41 @@ pub(crate) fn fence_register(runtime: &RuntimeId, fence: u64) -> String {
 /// The volume that keeps this generation.
 pub(crate) fn generation_register(runtime: &RuntimeId, generation: u64) -> String {
     format!("pilot-{runtime}-generation-{generation}")
+}
+
+/// The volume that says on which host the runtime is to be made.
+pub(crate) fn claim(runtime: &RuntimeId) -> String {
+    format!("pilot-{runtime}{CLAIM_END}")
+}
+
+pub(crate) fn is_claim(name: &str) -> bool {
+    name.starts_with("pilot-") && name.ends_with(CLAIM_END)
+}
+
+/// Without a fence: it is said before anything of the runtime is there.
+pub(crate) fn claim_labels(runtime: &RuntimeRef, host: &str) -> HashMap<String, String> {
+    let mut labels = register_labels(&runtime.clone().under(None));
+    labels.insert(CLAIMS.to_owned(), host.to_owned());
+    labels
+}
+
+pub(crate) fn claimed(labels: &HashMap<String, String>) -> Option<&str> {
+    labels.get(CLAIMS).map(String::as_str)
+}
+
+/// The volume that says of one end of the container that it was wanted.
+pub(crate) fn stop_register(runtime: &RuntimeId) -> String {
+    format!("pilot-{runtime}{STOP_END}")
+}
+
+pub(crate) fn stop_labels(runtime: &RuntimeRef, end: &str) -> HashMap<String, String> {
+    let mut labels = register_labels(&runtime.clone().under(None));
+    labels.insert(STOPPED.to_owned(), end.to_owned());
+    labels
+}
+
+pub(crate) fn stopped(labels: &HashMap<String, String>) -> Option<&str> {
+    labels.get(STOPPED).map(String::as_str)
 }
 
 /// A part of a snapshot: both are volumes.
@@ -126,9 +171,9 @@ pub(crate) fn must_copy(name: &str, labels: &HashMap<String, String>, runtime: &
     Err(ProviderError::foreign(message, &format!("Remove that container (`docker rm {name}`)")))
 }
 
-/// Whether a volume of ours keeps a fence or a generation; a home does not.
+/// Whether a volume of ours keeps a fence, a generation, a claim or a stop; a home does not.
 pub(crate) fn is_register(name: &str) -> bool {
-    is_fence_register(name) || is_generation_register(name)
+    is_fence_register(name) || is_generation_register(name) || is_claim(name) || name.ends_with(STOP_END)
 }
 
 pub(crate) fn is_fence_register(name: &str) -> bool {

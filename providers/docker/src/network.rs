@@ -33,7 +33,7 @@ pub(crate) struct NetworkResource {
 }
 
 /// Makes it, unless it is there. A subnet that another network has is passed over.
-async fn make(engine: &Engine, runtime: &RuntimeRef, generation: u64, is_listed: bool) -> Result<()> {
+pub(crate) async fn make(engine: &Engine, runtime: &RuntimeRef, generation: u64, is_listed: bool) -> Result<()> {
     let body = body(runtime, generation, is_listed);
     let Some(pool) = engine.subnets else { return try_make(engine, body).await };
     for subnet in pool.subnets(runtime.runtime_id.as_str()) {
@@ -207,7 +207,7 @@ impl Resource for NetworkResource {
         let inputs: Owned = parse(&request.inputs)?;
         let name = names::name(&inputs.runtime_id);
         let _lock = self.hosts.locks.lock(&inputs.runtime_id).await;
-        let engine = self.hosts.place(&inputs.runtime_id).await?;
+        let engine = self.hosts.place(&inputs.runtime()).await?;
         let runtime = inputs.runtime().under(request.fence);
         let found = settle(&engine, &runtime).await?.map(|found| labels(&found));
         owned::admit(&engine, &inputs, ("network", &name), found.as_ref(), request.fence).await?;
@@ -252,6 +252,7 @@ impl Resource for NetworkResource {
             remove(&engine, network.id.as_deref().unwrap_or(&name), &inputs.runtime_id).await?;
         }
         egress::open_unless_needed(&engine, &inputs.installation).await?;
+        self.hosts.gave_up(&inputs.runtime()).await;
         fence::forget(&engine, &inputs.runtime()).await
     }
 }

@@ -3,14 +3,14 @@
 
 use std::collections::HashMap;
 
-use bollard::models::{Volume, VolumeCreateRequest};
+use bollard::models::Volume;
 use bollard::query_parameters::{ListVolumesOptionsBuilder, RemoveVolumeOptions};
 use contracts::RuntimeId;
 use provider_api::{ProviderError, Result, RuntimeRef};
 
 use crate::engine::Engine;
 use crate::failure::Answer;
-use crate::names;
+use crate::{lasting, names};
 
 /// The runtime's home and registers. What another installation calls so says nothing.
 pub(crate) async fn of(engine: &Engine, runtime: &RuntimeRef) -> Result<Vec<Volume>> {
@@ -34,15 +34,7 @@ pub(crate) async fn keep(
     name: &str,
     labels: HashMap<String, String>,
 ) -> Result<()> {
-    let docker = engine.docker().await?;
-    let body = VolumeCreateRequest {
-        name: Some(name.to_owned()),
-        driver: Some("local".to_owned()),
-        labels: Some(labels),
-        ..Default::default()
-    };
-    // Docker answers with the existing volume when there is one, whoever's it is.
-    let kept = engine.ask("keep the fence", docker.create_volume(body)).await?;
+    let kept = lasting::make(engine, "keep the fence", name, labels).await?;
     names::must_own("volume", name, &kept.labels, runtime)
 }
 

@@ -10,6 +10,7 @@ use crate::chosen::Chosen;
 use crate::confine::Confinement;
 use crate::declare::NAME;
 use crate::egress::{self, Egress};
+use crate::lasting;
 use crate::subnet::Pool;
 
 /// Every setting; see the description of each.
@@ -69,6 +70,10 @@ pub const SETTINGS: &[Setting] = &[
         "a limit of each container's own files, where the engine has one (xfs with pquota)",
     ),
     Setting::optional(
+        "homeMib",
+        "a limit of each home, and of each snapshot, where Docker's data is on a file system with project quotas (xfs with pquota)",
+    ),
+    Setting::optional(
         "sshConfig",
         "a configuration file of OpenSSH for hosts by SSH, other than the account's own",
     ),
@@ -118,6 +123,7 @@ pub fn check(settings: &Settings, engine: Option<&str>) -> Result<()> {
     subnets(settings)?;
     Egress::read(settings, "")?;
     egress::usual(settings)?;
+    lasting::home_mib(settings)?;
     Confinement::read(settings).map(drop)
 }
 

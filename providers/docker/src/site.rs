@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
-use futures_util::future::join_all;
 use futures_util::stream::{BoxStream, FuturesUnordered};
 use provider_api::{Located, Result, RuntimeRef, Site, Sites};
 
 use crate::engine::Engine;
-use crate::hosts::{Hosts, has_other, has_volume, may_be_there};
+use crate::hosts::Hosts;
+use crate::locate::{self, Holds};
 
 pub(crate) struct DockerSites {
     pub hosts: Arc<Hosts>,
@@ -41,28 +41,15 @@ impl Sites for DockerSites {
     }
 
     async fn locate(&self, runtime: &RuntimeRef) -> Result<Option<Located>> {
-        let (engines, id) = (self.hosts.all()?, &runtime.runtime_id);
-        let mut asked: FuturesUnordered<_> =
-            engines.iter().map(|engine| async move { (engine, has_volume(engine, id).await) }).collect();
-        let mut silent = None;
-        while let Some((engine, has)) = asked.next().await {
-            match has {
-                Ok(true) => return Ok(Some(Located { site: site(engine).await?, home: true })),
-                Ok(false) => {}
-                Err(error) if engine.is_named() => silent = Some(may_be_there(error)),
-                Err(error) => silent = Some(error),
+        let found = locate::on(self.hosts.all()?, &runtime.runtime_id).await?;
+        // What was said of where it is to be made is nothing of it.
+        match found.filter(|found| found.holds > Holds::Claim) {
+            Some(found) => {
+                let site = site(&found.engine).await?;
+                Ok(Some(Located { site, home: found.holds == Holds::Home }))
             }
+            None => Ok(None),
         }
-        if let Some(error) = silent {
-            return Err(error);
-        }
-        let others = engines.iter().map(|engine| async move { (engine, has_other(engine, id).await) });
-        for (engine, has) in join_all(others).await {
-            if has? {
-                return Ok(Some(Located { site: site(engine).await?, home: false }));
-            }
-        }
-        Ok(None)
     }
 }
 

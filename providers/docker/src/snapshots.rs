@@ -20,7 +20,7 @@ use crate::copy::{self, Copy};
 use crate::engine::Engine;
 use crate::hosts::Hosts;
 use crate::names::{self, Part};
-use crate::{fence, registers, volume};
+use crate::{fence, lasting, registers, volume};
 
 pub(crate) struct DockerSnapshots {
     pub hosts: Arc<Hosts>,
@@ -91,7 +91,8 @@ impl Work {
         }
         let files = names::snapshot(&self.runtime.runtime_id, &take.key, Part::Files);
         let labels = names::snapshot_labels(&self.runtime, &take.key);
-        registers::keep(&self.engine, &self.runtime, &files, labels.clone()).await?;
+        let kept = lasting::make_home(&self.engine, "make room for the copy", &files, labels.clone()).await?;
+        names::must_own("volume", &files, &kept.labels, &self.runtime)?;
         let size = match self.copy_still(&files).await {
             Ok(size) => size,
             Err(error) => {

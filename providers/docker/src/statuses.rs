@@ -12,7 +12,7 @@ use provider_api::{ProviderError, Result, RunStatus, Statuses, lifecycle};
 
 use crate::engine::Engine;
 use crate::lifecycle::DockerLifecycle;
-use crate::{hosts, names};
+use crate::{locate, names};
 
 type Listed = Result<Vec<(RuntimeId, RunStatus)>>;
 
@@ -51,7 +51,7 @@ pub(crate) fn many<'a>(
                 }
                 Some((engine, Err(error))) => {
                     // A host of several may have what the others have not; the only one is what was asked.
-                    rest.silent = Some(if engine.is_named() { hosts::may_be_there(error) } else { error });
+                    rest.silent = Some(if engine.is_named() { locate::may_be_there(error) } else { error });
                     (stream::empty().boxed(), Some(rest))
                 }
                 None => (unlisted(of, installation, rest), None),

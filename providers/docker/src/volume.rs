@@ -1,13 +1,12 @@
 //! `pilot:docker:Volume`: the instance's home, the only user data. No change of image or size touches
 //! it; only an explicit delete removes it.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bollard::Docker;
-use bollard::models::{Volume, VolumeCreateRequest};
+use bollard::models::Volume;
 use bollard::query_parameters::RemoveVolumeOptions;
 use contracts::secrets;
 use provider_api::resource::parse;
@@ -25,7 +24,7 @@ use crate::engine::Engine;
 use crate::failure::{Answer, Failure};
 use crate::hosts::Hosts;
 use crate::names::Part;
-use crate::{container, fence, names, network, owned, registers, snapshots};
+use crate::{container, fence, lasting, names, network, owned, registers, snapshots};
 
 /// A container that is being removed still holds its volume for a moment.
 const RELEASE: Duration = Duration::from_secs(15);
@@ -39,18 +38,6 @@ impl VolumeResource {
     async fn find(&self, engine: &Engine, name: &str) -> Answer<Volume> {
         let docker = engine.docker().await?;
         engine.ask("look at the volume", docker.inspect_volume(name)).await
-    }
-
-    /// Docker answers with the existing volume when there is one, whoever's it is.
-    async fn make(&self, engine: &Engine, name: &str, labels: HashMap<String, String>) -> Answer<Volume> {
-        let docker = engine.docker().await?;
-        let body = VolumeCreateRequest {
-            name: Some(name.to_owned()),
-            driver: Some("local".to_owned()),
-            labels: Some(labels),
-            ..Default::default()
-        };
-        engine.ask("create the volume", docker.create_volume(body)).await
     }
 }
 
@@ -119,7 +106,7 @@ impl Resource for VolumeResource {
         let source = Source::read(&request.inputs)?;
         let engine = match &source {
             Some(source) => self.hosts.place_beside(&inputs.runtime_id, &source.runtime_id).await?,
-            None => self.hosts.place(&inputs.runtime_id).await?,
+            None => self.hosts.place(&inputs.runtime()).await?,
         };
         let found = Failure::optional(self.find(&engine, &name).await)?.map(|found| found.labels);
         owned::admit(&engine, &inputs, ("volume", &name), found.as_ref(), request.fence).await?;
@@ -128,12 +115,13 @@ impl Resource for VolumeResource {
         }
         if found.is_none() {
             let labels = names::labels(&inputs.runtime().under(request.fence), inputs.generation);
-            let made = self.make(&engine, &name, labels.clone()).await?.labels;
+            let made = lasting::make_home(&engine, "create the volume", &name, labels.clone()).await?.labels;
             // Somebody else was faster.
             if made != labels {
                 owned::admit(&engine, &inputs, ("volume", &name), Some(&made), request.fence).await?;
             }
         }
+        self.hosts.placed(&inputs.runtime()).await;
         if let Some(source) = source {
             self.fill(&engine, &name, &inputs, &source).await?;
         }
@@ -179,6 +167,7 @@ impl Resource for VolumeResource {
             fence::pass(&engine, &runtime, ("volume", &name), None).await?;
         }
         snapshots::remove_all(&engine, &runtime, &mut left).await?;
+        self.hosts.gave_up(&runtime).await;
         fence::forget_of(&engine, &runtime, left).await
     }
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
 
 #[path = "support/engine.rs"]
+#[allow(dead_code, reason = "each test program uses a part of it")]
 mod engine;
 #[path = "support/ssh.rs"]
 #[allow(dead_code, reason = "each test program uses a part of it")]

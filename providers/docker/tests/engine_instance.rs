@@ -5,7 +5,7 @@ use std::time::Duration;
 use bollard::models::ContainerInspectResponse;
 use contracts::ErrorCode;
 use contracts::network::PortRange;
-use provider_api::conformance::{CanaryBootFiles, Fixture, run};
+use provider_api::conformance::{CanaryBootFiles, Fixture, eventually, run};
 use provider_api::{DiffRequest, Outcome, Provider, RunStatus, RuntimeRef, RuntimeSpec};
 use provider_docker::DockerProvider;
 use provider_docker::conformance::{self as world, IMAGE, OTHER_IMAGE, World, name};
@@ -229,6 +229,29 @@ async fn a_repaired_network_is_joined_at_the_next_start() {
         lifecycle.start(&runtime).await.unwrap();
         assert_eq!(fixture.backdoor.read_home(&runtime, "notes").await.as_deref(), Some("kept"));
         assert_eq!(fixture.backdoor.objects(&runtime).await.len(), 3);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_had_failed_and_was_stopped_then_is_stopped_and_what_fails_after_its_next_start_has_failed() {
+    run(World::new().await.fixture(), |fixture| async move {
+        let mut stack = fixture.stack();
+        stack.up().await;
+        let (runtime, lifecycle) = (stack.runtime(), fixture.provider.lifecycle());
+        let stopped = |status| matches!(status, RunStatus::Stopped { .. });
+        for _ in 0..2 {
+            fixture.backdoor.fail(&runtime).await;
+            eventually("it has ended", async || lifecycle.status(&runtime).await.is_ok_and(stopped)).await;
+            assert_eq!(stack.read("instance").await.unwrap_err().code, ErrorCode::InstanceFailed);
+            lifecycle.stop(&runtime, Duration::ZERO).await.unwrap();
+            assert!(stack.read("instance").await.unwrap().is_some());
+            stack.update("instance").await.unwrap();
+            assert!(stopped(lifecycle.status(&runtime).await.unwrap()), "what was stopped is not started");
+            lifecycle.start(&runtime).await.unwrap();
+        }
+        stack.down().await;
+        assert_eq!(fixture.owned().await, []);
     })
     .await;
 }

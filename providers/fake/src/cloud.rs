@@ -121,6 +121,9 @@ pub(crate) struct Machine {
     pub spec: Spec,
     pub labels: Labels,
     pub phase: Phase,
+    /// With which its program has ended by itself.
+    #[serde(default)]
+    pub exit_code: Option<i32>,
     /// While it runs or is suspended.
     pub address: Option<SocketAddr>,
     #[serde(skip)]
@@ -180,8 +183,15 @@ impl Spec {
 }
 
 impl Machine {
+    /// Its program ends by itself.
+    #[cfg(feature = "conformance")]
+    pub fn fail(&mut self, exit_code: i32) {
+        (self.phase, self.address, self.instance) = (Phase::Stopped, None, None);
+        self.exit_code = Some(exit_code);
+    }
+
     fn runs(&mut self, name: &str) {
-        self.phase = Phase::Running;
+        (self.phase, self.exit_code) = (Phase::Running, None);
         self.say(&format!("{name} runs {} in {}", self.spec.image, self.spec.region));
     }
 

@@ -122,6 +122,15 @@ impl Backdoor for World {
         objects.volumes.clear();
     }
 
+    fn can_fail(&self) -> bool {
+        true
+    }
+
+    async fn fail(&self, runtime: &RuntimeRef) {
+        let mut objects = self.0.objects();
+        objects.machines.get_mut(&owner::machine_name(&runtime.runtime_id)).unwrap().fail(7);
+    }
+
     async fn write_memory(&self, runtime: &RuntimeRef, text: &str) {
         let objects = self.0.objects();
         let machine = &objects.machines[&owner::machine_name(&runtime.runtime_id)];

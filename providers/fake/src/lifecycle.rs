@@ -51,12 +51,12 @@ impl FakeLifecycle {
     }
 }
 
-fn run_status(phase: Phase) -> RunStatus {
-    match phase {
+fn run_status(machine: &Machine) -> RunStatus {
+    match machine.phase {
         Phase::Running => RunStatus::Running,
         Phase::Pending => RunStatus::Pending { reason: "the cloud has no room for its machine".to_owned() },
         Phase::Suspended => RunStatus::Suspended,
-        Phase::Stopped => RunStatus::Stopped { exit_code: Some(0) },
+        Phase::Stopped => RunStatus::Stopped { exit_code: Some(machine.exit_code.unwrap_or(0)) },
     }
 }
 
@@ -92,7 +92,7 @@ impl Lifecycle for FakeLifecycle {
     }
 
     async fn status(&self, runtime: &RuntimeRef) -> Result<RunStatus> {
-        Ok(self.find(runtime).await?.map_or(RunStatus::Absent, |found| run_status(found.phase)))
+        Ok(self.find(runtime).await?.map_or(RunStatus::Absent, |found| run_status(&found)))
     }
 
     fn status_many(&self, installation: InstallationId, runtimes: Vec<RuntimeId>) -> Statuses<'_> {
@@ -101,7 +101,7 @@ impl Lifecycle for FakeLifecycle {
             let listed = self.client.ask("list the machines", self.client.cloud().machines(labels)).await?;
             let told = listed.into_iter().filter_map(|(name, machine)| {
                 let runtime = owner::of(&machine.labels)?.runtime.runtime_id;
-                (name == owner::machine_name(&runtime)).then_some((runtime, run_status(machine.phase)))
+                (name == owner::machine_name(&runtime)).then_some((runtime, run_status(&machine)))
             });
             Ok(told.collect())
         };

@@ -10,7 +10,7 @@ use provider_api::{
     BootFile, CreateRequest, Created, DeleteRequest, Properties, Property, PropertyType, ProviderError,
     ReadRequest, ReadState, Resource, ResourceSchema, Result, RuntimeRef, UpdateRequest,
 };
-use provider_kit::errors::keeps_changing;
+use provider_kit::errors::{is_not_well, keeps_changing};
 use provider_kit::inputs::{Git, Owned, egress_property};
 use serde::{Deserialize, Serialize};
 
@@ -187,15 +187,23 @@ impl Resource for MachineResource {
             owner::must_own(object("machine", &request.id), &found.labels, &known.owned.runtime())?;
         }
         let Some(inputs) = Inputs::of(&found) else { return Ok(None) };
+        if let Some(code) = found.exit_code {
+            let error = is_not_well(("machine", &request.id), &format!("exit code {code}"));
+            return Err(error.partial(request.id, inputs.outputs()));
+        }
         Ok(Some(ReadState { id: request.id, inputs: properties(&inputs), outputs: inputs.outputs() }))
     }
 
     async fn update(&self, request: UpdateRequest) -> Result<Properties> {
         let inputs: Inputs = parse(&request.new_inputs)?;
-        if self.find(&request.id).await?.is_none() {
+        let Some(found) = self.find(&request.id).await? else {
             return Err(ProviderError::gone(("machine", &request.id)));
-        }
+        };
         self.ensure(&inputs, request.fence).await?;
+        if found.exit_code.is_some() {
+            let boot = self.client.boot_files(&inputs.owned.runtime_id).await?;
+            act(&self.client, &inputs.owned.runtime().under(request.fence), Act::Start(&boot)).await?;
+        }
         Ok(inputs.outputs())
     }
 

@@ -239,6 +239,16 @@ impl Backdoor for World {
         eventually("nothing is left", async || self.sim.machines().is_empty()).await;
     }
 
+    fn can_fail(&self) -> bool {
+        true
+    }
+
+    async fn fail(&self, runtime: &RuntimeRef) {
+        let pid = self.machine(runtime).and_then(|machine| machine.running?.pid).expect("it runs");
+        let killed = std::process::Command::new("kill").args(["-9", &pid.to_string()]).status();
+        assert!(killed.unwrap().success());
+    }
+
     async fn write_memory(&self, runtime: &RuntimeRef, text: &str) {
         let line = format!("set {text}");
         eventually("it remembers", async || self.ask(runtime, &line).await.as_deref() == Some(text)).await;

@@ -13,6 +13,7 @@ use provider_api::{
     ReadState, Resource, ResourceSchema, Result, UpdateRequest,
 };
 use provider_kit::boot;
+use provider_kit::errors;
 use provider_kit::inputs::{Git, Owned};
 use provider_kit::wait;
 use serde_json::json;
@@ -195,6 +196,9 @@ impl Resource for MachineResource {
         if let Some(known) = known {
             inputs = inputs.seen_with(known.reach);
         }
+        if let Some(why) = machine.why_not_well() {
+            return Err(errors::is_not_well(("machine", id), &why).partial(&request.id, inputs.outputs(id)));
+        }
         Ok(Some(ReadState { inputs: properties(&inputs), outputs: inputs.outputs(id), id: request.id }))
     }
 
@@ -203,7 +207,12 @@ impl Resource for MachineResource {
         let instance = Instance::new(&self.fly, &inputs.owned.runtime().under(request.fence));
         let machine = instance.must_find().await?;
         instance.may_change(&machine, inputs.owned.generation).await?;
+        let is_well = machine.why_not_well().is_none();
         let machine = self.adapt(&instance, machine, &inputs).await?;
+        if !is_well {
+            let delivery = self.delivery(&inputs).await?;
+            instance.start(&delivery, |machine| body_of(machine, &delivery)).await?;
+        }
         Ok(inputs.outputs(&machine.id))
     }
 

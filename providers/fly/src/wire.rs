@@ -282,8 +282,30 @@ impl Machine {
 
     /// Of the last end of its program.
     pub fn exit_code(&self) -> Option<i32> {
+        self.exit()?["exit_code"].as_i64().and_then(|code| i32::try_from(code).ok())
+    }
+
+    fn exit(&self) -> Option<&Value> {
         let exit = self.events.iter().find(|event| event.kind == "exit")?;
-        exit.request["exit_event"]["exit_code"].as_i64().and_then(|code| i32::try_from(code).ok())
+        Some(&exit.request["exit_event"])
+    }
+
+    /// Why it does not run although nobody has stopped it; `None` of all others.
+    pub fn why_not_well(&self) -> Option<String> {
+        match self.state.as_str() {
+            "failed" => Some("it could not be started".to_owned()),
+            // Fly says of each end whether it was asked for.
+            "stopped" if self.exit()?["requested_stop"] == Value::Bool(false) => {
+                Some(match self.exit_code() {
+                    Some(code) => format!("exit code {code}"),
+                    None => "it ended".to_owned(),
+                })
+            }
+            "created" if self.events.iter().all(|event| event.kind == "launch") => {
+                Some("it was never started".to_owned())
+            }
+            _ => None,
+        }
     }
 }
 

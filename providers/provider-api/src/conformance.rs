@@ -30,6 +30,7 @@ mod resources;
 mod secrets;
 mod shared;
 mod snapshots;
+mod unwell;
 
 pub use case::{CASES, Case, Requires, Running, assert_lacks, run_case};
 pub use check::{Checked, Verdict, check};

@@ -160,11 +160,12 @@ pub trait Resource: Send + Sync {
     async fn create(&self, request: CreateRequest) -> Result<Created>;
 
     /// The object as it is now, or `None` when it is surely gone. A host that does not answer is an
-    /// error, never `None`.
+    /// error, never `None`. An instance that was never started or has ended by itself is there and not well:
+    /// [`crate::Outcome::Partial`] with all outputs. What was stopped or suspended is well.
     async fn read(&self, request: ReadRequest) -> Result<Option<ReadState>>;
 
-    /// Changes in place what `diff` did not mark as replacing, and returns the new outputs. Must not
-    /// touch user data. What is gone cannot be changed, and is not made anew: [`ProviderError::gone`].
+    /// Changes in place what `diff` did not mark as replacing, and returns the new outputs. An instance that `read`
+    /// tells as not well is started, also when nothing differs; what was stopped stays so. Must not touch user data. What is gone cannot be changed, and is not made anew: [`ProviderError::gone`].
     async fn update(&self, request: UpdateRequest) -> Result<Properties>;
 
     /// Idempotent: what is already gone is a success. Deletes what is this runtime's also where its id and outputs are lost, see

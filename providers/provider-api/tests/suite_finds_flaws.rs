@@ -31,6 +31,9 @@ enum Flaw {
     UpdatesWhatIsGone,
     ReplacesForAnotherSource,
     SaysOfManyWhatItKnowsOfNone,
+    HidesAFailedBoot,
+    LeavesAFailedBoot,
+    TakesAStopForAFailure,
     Logs(String),
 }
 
@@ -145,12 +148,24 @@ impl Resource for FlawedResource {
     async fn read(&self, request: ReadRequest) -> Result<Option<ReadState>> {
         match self.inner.read(request).await {
             Err(_) if self.flaw == Flaw::ReadsErrorsAsGone => Ok(None),
+            Err(ProviderError { outcome: Outcome::Partial { id, outputs }, .. })
+                if self.flaw == Flaw::HidesAFailedBoot =>
+            {
+                Ok(Some(ReadState { id, inputs: outputs.clone(), outputs }))
+            }
             other => other,
         }
     }
 
     async fn update(&self, request: UpdateRequest) -> Result<Properties> {
+        if self.flaw == Flaw::LeavesAFailedBoot {
+            return Ok(request.new_inputs);
+        }
         let (fence, inputs) = (self.flaw.said(request.fence), request.new_inputs.clone());
+        if self.flaw == Flaw::TakesAStopForAFailure {
+            let create = CreateRequest { urn: request.urn, inputs, timeout: None, fence };
+            return self.inner.create(create).await.map(|created| created.outputs);
+        }
         match self.inner.update(UpdateRequest { fence, ..request }).await {
             Err(_) if self.flaw == Flaw::UpdatesWhatIsGone => Ok(inputs),
             other => other,
@@ -274,6 +289,15 @@ async fn each_flaw_breaks_its_promise_and_what_is_not_offered_is_not_applicable(
         (Flaw::StartsWithoutAWordOfItsFence, "a_write_with_a_lower_fence_is_refused_and_changes_nothing"),
         (Flaw::SaysOfManyWhatItKnowsOfNone, "what_is_said_of_many_is_what_is_said_of_each"),
         (Flaw::SaysOfManyWhatItKnowsOfNone, "what_cannot_be_reached_is_never_read_as_gone"),
+        (
+            Flaw::HidesAFailedBoot,
+            "an_instance_that_ended_by_itself_is_told_by_a_read_and_started_by_an_update",
+        ),
+        (
+            Flaw::LeavesAFailedBoot,
+            "an_instance_that_ended_by_itself_is_told_by_a_read_and_started_by_an_update",
+        ),
+        (Flaw::TakesAStopForAFailure, "what_was_stopped_is_told_as_well_and_no_update_starts_it"),
         (Flaw::ListsWhatIsLeftAsTheHome, "a_home_that_was_removed_is_not_listed_as_one"),
         (Flaw::ListsAllAsOnesOwn, "what_one_runtime_owns_is_what_the_installation_owns_of_it"),
         (Flaw::UpdatesWhatIsGone, "what_is_gone_cannot_be_updated"),

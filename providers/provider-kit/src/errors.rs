@@ -24,6 +24,15 @@ pub fn ended_at_once(why: &str, log: &str) -> ProviderError {
         .with_action("Read the log above; start the workspace again when the cause is gone.")
 }
 
+/// An instance that is there and does not run, though nobody has stopped it: what a read tells of it.
+pub fn is_not_well((kind, name): (&str, &str), why: &str) -> ProviderError {
+    let message = format!(
+        "the {kind} {name} is there, and its instance does not run although nobody has stopped it: {why}"
+    );
+    ProviderError::new(ErrorCode::InstanceFailed, message)
+        .with_action("The next `pulumi up` or `pilot stack apply NAME` starts it; its log says why it ended.")
+}
+
 /// An object that other programs change faster than this one can look.
 pub fn keeps_changing((kind, name): (&str, &str)) -> ProviderError {
     ProviderError::new(ErrorCode::ProviderFailed, format!("the {kind} {name} keeps changing"))
@@ -54,6 +63,11 @@ mod tests {
                 ended_at_once("exit code 7", "one\ntwo\n\n"),
                 ErrorCode::InstanceFailed,
                 "the instance ended at once (exit code 7); its log ends with:\none\ntwo",
+            ),
+            (
+                is_not_well(machine, "exit code 7"),
+                ErrorCode::InstanceFailed,
+                "the machine pilot-rt-1 is there, and its instance does not run although nobody has stopped it: exit code 7",
             ),
             (keeps_changing(machine), ErrorCode::ProviderFailed, "the machine pilot-rt-1 keeps changing"),
         ] {

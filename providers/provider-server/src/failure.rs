@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 
 use prost::Message;
-use provider_api::{Outcome, ProviderError, ResourceSchema};
+use provider_api::{Outcome, Properties, ProviderError, ResourceSchema};
 use pulumi_gestalt_proto::pulumi::pulumirpc as rpc;
 use tonic::{Code, Status};
 
@@ -24,30 +24,55 @@ struct RpcStatus {
 /// Unknown, Internal and DataLoss make the engine keep the resource as pending; any other code means
 /// that nothing happened.
 pub fn status(error: &ProviderError, inputs: &WireProperties, schema: &ResourceSchema) -> Status {
-    let message = match &error.action {
-        Some(action) => format!("{}: {} -> {action}", error.code, error.message),
-        None => format!("{}: {}", error.code, error.message),
-    };
+    let message = words(error);
     match &error.outcome {
         Outcome::NothingHappened => Status::new(Code::FailedPrecondition, message),
         Outcome::Unknown => Status::new(Code::Unknown, message),
         Outcome::Partial { id, outputs } => {
-            let detail = rpc::ErrorResourceInitFailed {
-                id: id.clone(),
-                properties: Some(inputs.outputs(schema, outputs.clone())),
-                reasons: vec![message.clone()],
-                inputs: Some(inputs.write()),
-                refresh_before_update: false,
-            };
-            let any = prost_types::Any {
-                type_url: "type.googleapis.com/pulumirpc.ErrorResourceInitFailed".to_owned(),
-                value: detail.encode_to_vec(),
-            };
-            let code = Code::FailedPrecondition;
-            let details = RpcStatus { code: code as i32, message: message.clone(), details: vec![any] };
-            Status::with_details(code, message, details.encode_to_vec().into())
+            let given = Some(inputs.write());
+            init_failed(message, (id, outputs), given, inputs, schema)
         }
     }
+}
+
+/// The same for a read: what there is decides about the inputs, as for one that is well. They are among the outputs.
+pub fn status_of_read(error: &ProviderError, inputs: &WireProperties, schema: &ResourceSchema) -> Status {
+    let Outcome::Partial { id, outputs } = &error.outcome else { return status(error, inputs, schema) };
+    let is_input = |name: &String| schema.inputs.iter().any(|input| input.name == name);
+    let seen = outputs.iter().filter(|(name, _)| is_input(name));
+    let seen = inputs.outputs(schema, seen.map(|(name, value)| (name.clone(), value.clone())).collect());
+    init_failed(words(error), (id, outputs), Some(seen), inputs, schema)
+}
+
+fn words(error: &ProviderError) -> String {
+    match &error.action {
+        Some(action) => format!("{}: {} -> {action}", error.code, error.message),
+        None => format!("{}: {}", error.code, error.message),
+    }
+}
+
+/// What the engine keeps with the object, so that its next update goes on there.
+fn init_failed(
+    message: String,
+    (id, outputs): (&str, &Properties),
+    kept: Option<prost_types::Struct>,
+    inputs: &WireProperties,
+    schema: &ResourceSchema,
+) -> Status {
+    let detail = rpc::ErrorResourceInitFailed {
+        id: id.to_owned(),
+        properties: Some(inputs.outputs(schema, outputs.clone())),
+        reasons: vec![message.clone()],
+        inputs: kept,
+        refresh_before_update: false,
+    };
+    let any = prost_types::Any {
+        type_url: "type.googleapis.com/pulumirpc.ErrorResourceInitFailed".to_owned(),
+        value: detail.encode_to_vec(),
+    };
+    let code = Code::FailedPrecondition;
+    let details = RpcStatus { code: code as i32, message: message.clone(), details: vec![any] };
+    Status::with_details(code, message, details.encode_to_vec().into())
 }
 
 /// The last error of each resource, typed, for a host that shares the process. The engine passes on

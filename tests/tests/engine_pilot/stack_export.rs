@@ -114,6 +114,47 @@ async fn a_container_removed_by_hand_is_drift_and_a_start_makes_it_again_with_it
 }
 
 #[tokio::test]
+async fn an_instance_that_ended_is_told_by_a_refresh_and_mended_by_the_next_up_and_one_that_was_stopped_is_left()
+ {
+    let mut world = World::start_on_docker().await;
+    world.api.create_ready("demo", "docker").await;
+    let out = world.data.join("exported");
+    world.pilot(&["stack", "export", "demo", "--out", out.to_str().unwrap()]);
+    // It would start the instance by itself.
+    world.terminate();
+    let docker = |words: &[&str]| {
+        // A start by another program may publish it elsewhere, and make it anew for that.
+        let container = world.witness.containers()[0].rsplit_once(' ').unwrap().1.to_owned();
+        let output = Command::new("docker").args(words).arg(&container).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    let runs = || docker(&["inspect", "--format", "{{.State.Running}}"]) == "true";
+    let succeeds = |args: &str| {
+        let output = pulumi(&out, args);
+        assert!(output.status.success(), "{args}: {}", text(&output));
+        text(&output)
+    };
+
+    docker(&["kill"]);
+    let refresh = succeeds("refresh --yes --skip-preview");
+    assert!(refresh.contains("unhealthy") && refresh.contains("exit code 137"), "{refresh}");
+    assert!(succeeds("preview").contains("1 to update"));
+    assert!(!runs());
+    assert!(succeeds("up --yes --skip-preview").contains("1 updated"));
+    assert!(runs());
+    succeeds("refresh --yes --skip-preview");
+    succeeds("preview --expect-no-changes");
+
+    docker(&["stop"]);
+    let refresh = succeeds("refresh --yes --skip-preview");
+    assert!(!refresh.contains("unhealthy"), "{refresh}");
+    succeeds("preview --expect-no-changes");
+    succeeds("up --yes --skip-preview");
+    assert!(!runs(), "a stop is not undone");
+}
+
+#[tokio::test]
 async fn a_preview_of_a_create_plans_every_resource_and_makes_none() {
     let world = World::start().await;
     let output = world.pilot(&["ws", "create", "demo", "--plan", "--json"]);

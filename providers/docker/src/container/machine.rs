@@ -26,9 +26,6 @@ const STOP_GRACE: Duration = Duration::from_secs(5);
 /// What the engine gets for a stop besides that.
 const STOP: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(50);
-/// How often the kernel is asked to freeze what is making processes, and how Docker says that it did not.
-const FREEZES: u32 = 10;
-const NOT_FROZEN: &str = "unable to freeze";
 const ERROR_LOG_BYTES: usize = 2000;
 
 pub(crate) struct Machine<'a> {
@@ -97,6 +94,11 @@ impl<'a> Machine<'a> {
     /// Makes sure that a container with these inputs exists. One that differs in more than its limits
     /// is replaced; it holds no user data.
     pub async fn ensure(&self, inputs: &Inputs) -> Result<()> {
+        self.ensure_as(inputs, false).await
+    }
+
+    /// `rests`: one that is made is not to run.
+    async fn ensure_as(&self, inputs: &Inputs, rests: bool) -> Result<()> {
         for _ in 0..ATTEMPTS {
             let found = self.must_be_newest(inputs.owned.generation).await?;
             self.pass().await?;
@@ -112,7 +114,7 @@ impl<'a> Machine<'a> {
                     _ => self.remove().await?,
                 }
             }
-            match self.make(inputs).await {
+            match self.make(inputs, rests).await {
                 Ok(()) => return Ok(()),
                 // Someone was faster, or an older one is still going away: look again.
                 Err(Failure::Conflict(_)) => tokio::time::sleep(PAUSE).await,
@@ -122,25 +124,34 @@ impl<'a> Machine<'a> {
         Err(contended(&self.name))
     }
 
-    async fn make(&self, inputs: &Inputs) -> Answer<()> {
+    async fn make(&self, inputs: &Inputs, rests: bool) -> Answer<()> {
         let docker = self.engine.docker().await?;
         // Docker would make a missing volume itself, without an owner.
         let volume = docker.inspect_volume(&inputs.volume);
         self.engine.ask("find the home volume", volume).await.map_err(ProviderError::from)?;
         let options = CreateContainerOptionsBuilder::default().name(&self.name).build();
-        let body = inputs.body(self.engine, self.engine.oci_runtime().await?, self.runtime.fence);
+        let mut body = inputs.body(self.engine, self.engine.oci_runtime().await?, self.runtime.fence);
+        if rests && let Some(labels) = &mut body.labels {
+            labels.insert(names::RESTS.to_owned(), "yes".to_owned());
+        }
         self.engine.ask("create the container", docker.create_container(Some(options), body)).await.map(drop)
     }
 
-    /// Changes limits and generation in place, and all else by another container, which runs only if the one before did.
+    /// Changes limits and generation in place, and all else by another container, which runs only if the one before did or was
+    /// not well.
     /// Returns the port while it runs.
     pub async fn update(&self, inputs: &Inputs, boot: &[BootFile]) -> Result<Option<u16>> {
         let before = self.must_be_newest(inputs.owned.generation).await?.ok_or_else(|| self.missing())?;
-        self.ensure(inputs).await?;
+        let stopped = matches!(status(&before), RunStatus::Stopped { .. });
+        let is_well = self.why_not_well(&before).await?.is_none();
+        self.ensure_as(inputs, stopped && is_well).await?;
         let now = self.find().await?.ok_or_else(|| self.missing())?;
         self.enclose_again(&now).await?;
         match (status(&before), status(&now)) {
             (RunStatus::Running, RunStatus::Stopped { .. }) => self.run(boot).await.map(Some),
+            (RunStatus::Stopped { .. }, RunStatus::Stopped { .. }) if !is_well => {
+                self.run(boot).await.map(Some)
+            }
             _ => Ok(published_port(&now)),
         }
     }
@@ -204,10 +215,12 @@ impl<'a> Machine<'a> {
             // A container remembers its network's id, which a repair of the network changes.
             Failure::Absent(message) if message.contains("network") => {
                 let found = self.find().await?.ok_or_else(|| self.missing())?;
-                if network::settle(self.engine, &self.runtime).await?.is_none() {
-                    return Err(Failure::Absent(message).into());
-                }
                 let inputs = self.again(&found).await?;
+                if network::settle(self.engine, &self.runtime).await?.is_none() {
+                    tracing::warn!(container = self.name, message, "the network is gone, and is made anew");
+                    let is_listed = inputs.egress.is_some();
+                    network::make(self.engine, &self.runtime, inputs.owned.generation, is_listed).await?;
+                }
                 self.remove().await?;
                 self.ensure(&inputs).await
             }
@@ -217,55 +230,13 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// Freezes its processes: they keep their memory and get no processor.
-    pub async fn suspend(&self) -> Result<()> {
-        let found = self.find().await?.ok_or_else(|| self.missing())?;
-        match status(&found) {
-            RunStatus::Suspended => return Ok(()),
-            RunStatus::Running => {}
-            RunStatus::Stopped { .. } | RunStatus::Pending { .. } | RunStatus::Absent => {
-                return Err(self.does_not_run(&found));
-            }
-        }
-        let docker = self.engine.docker().await?;
-        for attempt in 1.. {
-            match self.engine.ask("suspend the container", docker.pause_container(self.id(&found))).await {
-                // Someone was faster.
-                Err(Failure::Conflict(message)) if message.contains("already paused") => break,
-                // Processes that are just being made keep the kernel from it for a moment.
-                Err(Failure::Other(error)) if attempt < FREEZES && error.message.contains(NOT_FROZEN) => {
-                    tracing::debug!(%error, container = self.name, "it is frozen again");
-                    tokio::time::sleep(PAUSE).await;
-                }
-                answer => {
-                    answer?;
-                    break;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    async fn unpause(&self, id: &str) -> Result<()> {
-        let docker = self.engine.docker().await?;
-        match self.engine.ask("let the container go on", docker.unpause_container(id)).await {
-            Err(Failure::Conflict(message)) if message.contains("not paused") => Ok(()),
-            answer => Ok(answer?),
-        }
-    }
-
-    /// Goes on with what is suspended, in a moment and without new boot files; anything else is started.
-    pub async fn resume(&self) -> Result<bool> {
-        let found = self.find().await?.ok_or_else(|| self.missing())?;
-        match status(&found) {
-            RunStatus::Suspended => self.unpause(self.id(&found)).await.map(|()| true),
-            RunStatus::Running => Ok(true),
-            RunStatus::Stopped { .. } | RunStatus::Pending { .. } | RunStatus::Absent => Ok(false),
-        }
-    }
-
-    /// Stops what runs; a container that is gone is stopped.
+    /// Stops what runs; a container that is gone is stopped. What had failed before is stopped as well from then on.
     pub async fn stop(&self, grace: Duration) -> Result<()> {
+        self.end(grace).await?;
+        self.note_stop().await
+    }
+
+    async fn end(&self, grace: Duration) -> Result<()> {
         let Some(found) = self.find().await? else { return Ok(()) };
         match status(&found) {
             RunStatus::Running => {}
@@ -284,7 +255,7 @@ impl<'a> Machine<'a> {
     /// Removes it with its anonymous volumes; the home is a named one and stays. Returns when it is gone.
     pub async fn remove(&self) -> Result<()> {
         let Some(found) = self.find().await? else { return Ok(()) };
-        self.stop(STOP_GRACE).await?;
+        self.end(STOP_GRACE).await?;
         let id = self.id(&found);
         // A conflict is a removal that is already under way.
         let deadline = Instant::now() + self.engine.timing.removal;
@@ -311,7 +282,7 @@ impl<'a> Machine<'a> {
         errors::ended_at_once(&why, &tail)
     }
 
-    fn id<'f>(&'f self, found: &'f ContainerInspectResponse) -> &'f str {
+    pub(super) fn id<'f>(&'f self, found: &'f ContainerInspectResponse) -> &'f str {
         found.id.as_deref().unwrap_or(&self.name)
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bollard::models::{Volume, VolumeCreateRequest};
+use bollard::models::Volume;
 use provider_api::resource::{parse, properties};
 use provider_api::{
     CreateRequest, Created, DeleteRequest, Properties, ReadRequest, ReadState, Resource, ResourceSchema,
@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::labels;
 use crate::failure::{Answer, Failure};
 use crate::hosts::Hosts;
+use crate::lasting;
 use crate::volume;
 
 const TOKEN: &str = "pilot:docker:ServiceVolume";
@@ -39,14 +40,7 @@ impl ServiceVolumeResource {
     /// Docker answers with the existing volume when there is one, whoever's it is.
     async fn make(&self, inputs: &Inputs) -> Answer<Volume> {
         let engine = self.hosts.first()?;
-        let docker = engine.docker().await?;
-        let body = VolumeCreateRequest {
-            name: Some(inputs.name.clone()),
-            driver: Some("local".to_owned()),
-            labels: Some(labels::owned_by(&inputs.owner)),
-            ..Default::default()
-        };
-        engine.ask("create the volume", docker.create_volume(body)).await
+        lasting::make(engine, "create the volume", &inputs.name, labels::owned_by(&inputs.owner)).await
     }
 }
 

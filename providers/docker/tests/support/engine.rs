@@ -22,6 +22,8 @@ pub struct SecondEngine {
     folder: tempfile::TempDir,
     port: u16,
     config: &'static str,
+    /// In network and mount namespaces of its own, reached by its socket alone.
+    apart: bool,
     daemon: Option<Child>,
 }
 
@@ -35,6 +37,14 @@ impl SecondEngine {
         Self::configured("{}").await
     }
 
+    /// One that shares neither interfaces nor addresses nor rules with this machine, for tests that call no instance.
+    pub async fn apart() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut engine = Self { folder, port: 0, config: "{}", apart: true, daemon: None };
+        engine.resume().await;
+        engine
+    }
+
     /// With a configuration file of this text.
     pub async fn configured(config: &'static str) -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -44,7 +54,7 @@ impl SecondEngine {
             certificates(&path, subject);
         }
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut engine = Self { folder, port, config, daemon: None };
+        let mut engine = Self { folder, port, config, apart: false, daemon: None };
         // An engine without a bridge, or with address pools of its own, removes `docker0`: the first engine's.
         let [high, low] = port.to_be_bytes();
         let address = format!("10.250.{high}.{}/28", low & 0xf0 | 1);
@@ -59,21 +69,12 @@ impl SecondEngine {
         let at = |part: &str| self.folder.path().join(part);
         let log = std::fs::File::create(at("log")).unwrap();
         std::fs::write(at("daemon.json"), self.config).unwrap();
-        let mut command = Command::new("dockerd");
+        let mut command = self.program();
         command
             .arg("--config-file")
             .arg(at("daemon.json"))
-            .arg(format!("--bridge={}", self.bridge()))
             .args(["--iptables=false", "--ip6tables=false", "--ip-forward=false"])
             .arg(format!("--host={}", self.socket()))
-            .arg(format!("--host=tcp://{}", self.authority()))
-            .arg("--tlsverify")
-            .arg("--tlscacert")
-            .arg(at("good/ca.pem"))
-            .arg("--tlscert")
-            .arg(at("good/cert.pem"))
-            .arg("--tlskey")
-            .arg(at("good/key.pem"))
             .arg("--data-root")
             .arg(at("data"))
             .arg("--exec-root")
@@ -83,6 +84,18 @@ impl SecondEngine {
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log);
+        if !self.apart {
+            command
+                .arg(format!("--bridge={}", self.bridge()))
+                .arg(format!("--host=tcp://{}", self.authority()))
+                .arg("--tlsverify")
+                .arg("--tlscacert")
+                .arg(at("good/ca.pem"))
+                .arg("--tlscert")
+                .arg(at("good/cert.pem"))
+                .arg("--tlskey")
+                .arg(at("good/key.pem"));
+        }
         self.daemon = Some(command.spawn().expect("these tests start a second `dockerd`, as root"));
         let deadline = Instant::now() + Duration::from_secs(40);
         while !self.answers().await {
@@ -90,6 +103,20 @@ impl SecondEngine {
             assert!(Instant::now() < deadline, "the second engine does not start: {}", log());
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    fn program(&self) -> Command {
+        if !self.apart {
+            return Command::new("dockerd");
+        }
+        let mut command = Command::new("unshare");
+        // What the engine calls itself is kept there, and would be the first engine's.
+        let inside =
+            r#"ip link set lo up && mount --bind "$0" /etc/docker && exec dockerd --bridge=none "$@""#;
+        let own = self.folder.path().join("etc");
+        std::fs::create_dir_all(&own).unwrap();
+        command.args(["--net", "--mount", "--", "sh", "-c", inside]).arg(own);
+        command
     }
 
     async fn answers(&self) -> bool {
@@ -133,6 +160,16 @@ impl SecondEngine {
         Docker::connect_with_host(&self.socket()).unwrap().negotiate_version().await.unwrap()
     }
 
+    /// An image without anything in it, which is enough where no container is started.
+    pub fn name_image(&self, image: &str) {
+        let mut import = Command::new("docker");
+        import.arg("-H").arg(self.socket()).args(["import", "-", image]).stdout(Stdio::null());
+        let mut import = import.stdin(Stdio::piped()).spawn().unwrap();
+        // An archive of nothing.
+        std::io::Write::write_all(&mut import.stdin.take().unwrap(), &[0; 1024]).unwrap();
+        assert!(import.wait().unwrap().success(), "{image} is not imported");
+    }
+
     /// Copies an image from another engine.
     pub async fn load(&self, from: &Docker, image: &str) {
         let mut archive = Vec::new();
@@ -164,10 +201,18 @@ impl SecondEngine {
 
 impl Drop for SecondEngine {
     fn drop(&mut self) {
-        if self.daemon.is_none() {
-            ip(&["link", "delete", &self.bridge()]);
-            return;
+        if self.daemon.is_some() {
+            self.empty();
+            self.stop();
         }
+        if !self.apart {
+            ip(&["link", "delete", &self.bridge()]);
+        }
+    }
+}
+
+impl SecondEngine {
+    fn empty(&self) {
         let cli = |words: &[&str]| {
             let output = Command::new("docker").arg("-H").arg(self.socket()).args(words).output();
             output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
@@ -180,8 +225,6 @@ impl Drop for SecondEngine {
                 cli(&[remove, &[id]].concat());
             }
         }
-        self.stop();
-        ip(&["link", "delete", &self.bridge()]);
     }
 }
 

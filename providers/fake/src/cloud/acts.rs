@@ -81,6 +81,7 @@ impl Objects {
             Call::StopMachine { name, version } => {
                 let machine = self.machine(&name)?;
                 same_version(&name, machine.version, version)?;
+                machine.exit_code = None;
                 if machine.phase != Phase::Stopped {
                     (machine.phase, machine.address, machine.instance) = (Phase::Stopped, None, None);
                     machine.say(&format!("{name} is stopped"));
@@ -125,7 +126,8 @@ impl Objects {
             return Err(CloudError::Conflict(name));
         }
         let (version, phase) = (self.next_version(), Phase::Stopped);
-        let new = Machine { version, spec, labels, phase, address: None, log: Vec::new(), instance: None };
+        let (address, exit_code, log, instance) = (None, None, Vec::new(), None);
+        let new = Machine { version, spec, labels, phase, exit_code, address, log, instance };
         self.machines.insert(name, new);
         told(())
     }

@@ -15,6 +15,7 @@ use super::resources::*;
 use super::secrets::*;
 use super::shared::*;
 use super::snapshots::*;
+use super::unwell::*;
 use super::{Fixture, run};
 
 /// One promise of a provider, and the code that proves it.
@@ -68,6 +69,8 @@ pub enum Requires {
     Credential,
     /// [`Fixture::fewer`]
     Fewer,
+    /// [`Backdoor::can_fail`](super::Backdoor::can_fail)
+    Failing,
 }
 
 impl Requires {
@@ -105,6 +108,10 @@ impl Requires {
             Requires::Sites => (fixture.provider.sites().is_some(), "it can reach one place alone"),
             Requires::Credential => (fixture.credential.is_some(), "the provider needs no credential"),
             Requires::Fewer => (fixture.fewer.is_some(), "no setting decides what is offered"),
+            Requires::Failing => (
+                fixture.backdoor.can_fail(),
+                "an instance that ended by itself is not told from one that was stopped",
+            ),
         };
         (!has).then_some(reason)
     }
@@ -152,6 +159,8 @@ macro_rules! __for_each_conformance_case {
         Suspend a_suspend_and_a_resume_keep_a_higher_fence;
         Nothing a_take_over_alone_changes_no_resource;
         Nothing who_has_no_fence_is_never_refused_for_it;
+        Failing an_instance_that_ended_by_itself_is_told_by_a_read_and_started_by_an_update;
+        Failing what_was_stopped_is_told_as_well_and_no_update_starts_it;
         Nothing only_a_persistent_home_outlives_a_stop;
         Nothing start_and_stop_may_be_repeated;
         Nothing what_is_said_of_many_is_what_is_said_of_each;

@@ -196,6 +196,10 @@ async fn starts_nothing(fixture: &Fixture, change: impl FnOnce(&RuntimeSpec) -> 
     let status = lifecycle.status(&stack.runtime()).await.unwrap();
     assert!(matches!(status, RunStatus::Stopped { .. }), "{status:?}");
     assert!(!fixture.backdoor.runs(&stack.runtime()).await);
+    for name in stack.names() {
+        let read = stack.read(&name).await;
+        assert!(read.unwrap_or_else(|error| panic!("what is stopped is well: {error}")).is_some());
+    }
     lifecycle.start(&stack.runtime()).await.unwrap();
     eventually("the instance runs", async || fixture.backdoor.runs(&stack.runtime()).await).await;
     stack

@@ -52,6 +52,16 @@ pub trait Backdoor: Send + Sync {
     /// Removes all of an installation, whatever state it is in. Must not use the provider.
     async fn sweep(&self, installation: &InstallationId);
 
+    /// Whether [`Backdoor::fail`] does anything, and the provider tells such an end from a stop.
+    fn can_fail(&self) -> bool {
+        false
+    }
+
+    /// Ends a running instance as if its program had failed.
+    async fn fail(&self, _runtime: &RuntimeRef) {
+        panic!("nothing ends an instance by itself here");
+    }
+
     /// Keeps a text in a running instance's memory, not on its disk. Only asked where there is suspend.
     async fn write_memory(&self, _runtime: &RuntimeRef, _text: &str) {
         panic!("a provider that suspends needs a backdoor that reaches an instance's memory");

@@ -116,7 +116,9 @@ impl Service {
             of.resource.read(read).await
         };
         let result = self.call("read", &of.schema, &request.urn, None, work).await;
-        let Some(state) = self.settle(&request.urn, result, &inputs, &of.schema)? else {
+        // An object that is not well is no failure of this call.
+        let told = result.map_err(|error| failure::status_of_read(&error, &inputs, &of.schema))?;
+        let Some(state) = told else {
             // An empty id tells the engine that the object is gone.
             return Ok(rpc::ReadResponse::default());
         };
