@@ -28,6 +28,6 @@ impl Images for DockerImages {
         }
         let Some(first) = ids.first() else { return Err(self.hosts.first()?.no_image(reference)) };
         let digest = ids.iter().all(|id| id == first).then(|| first.clone());
-        Ok(Image { reference: reference.to_owned(), digest })
+        Ok(Image { digest, ..Image::named(reference) })
     }
 }

@@ -48,6 +48,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use contracts::InstallationId;
 use contracts::network::PortRange;
+use contracts::workspace::Image;
 use provider_api::{
     BootSource, Declared, Description, Exec, Finding, Images, Inventory, Lifecycle, Logs, Provider, Resource,
     Result, RuntimeSpec, Settings, Sites, Snapshots,
@@ -128,7 +129,8 @@ impl Provider for DockerProvider {
     }
 
     fn declare(&self, runtime: &RuntimeSpec) -> Result<Declared> {
-        declare::declare(runtime, runtime.image.as_deref().unwrap_or(&self.hosts.config.image))
+        let image = runtime.image.as_ref().map_or(self.hosts.config.image.as_str(), Image::exact);
+        declare::declare(runtime, image)
     }
 
     fn resources(&self) -> Vec<Arc<dyn Resource>> {

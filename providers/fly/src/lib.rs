@@ -124,7 +124,7 @@ impl Provider for FlyProvider {
 
     fn declare(&self, runtime: &RuntimeSpec) -> Result<Declared> {
         let image = match &runtime.image {
-            Some(image) => image,
+            Some(image) => image.exact(),
             None => self.fly.settings.require("image")?,
         };
         declare::declare(runtime, image, &settings::regions(&self.fly.settings), self.fly.reach()?)

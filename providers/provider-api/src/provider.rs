@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use contracts::workspace::{GitSource, ProviderCapabilities, Region, Size};
+use contracts::workspace::{GitSource, Image, ProviderCapabilities, Region, Size};
 use contracts::{InstallationId, ProviderName, RuntimeId};
 
 use crate::declare::Declared;
@@ -50,11 +50,9 @@ pub struct RuntimeSpec {
     pub size: String,
     /// One of [`Description::regions`]; `None` when there are none.
     pub region: Option<String>,
-    /// What [`Images::resolve`] has given, as [`Image::exact`] has it; `None` for what instances are usually made from, and
-    /// where runtimes have no images of their own.
-    ///
-    /// [`Image::exact`]: contracts::workspace::Image::exact
-    pub image: Option<String>,
+    /// What [`Images::resolve`] has given; `None` for what instances are usually made from, and where runtimes have no images
+    /// of their own. What is declared is [`Image::exact`] alone: who has learned more of an image changes no stack.
+    pub image: Option<Image>,
     /// Cloned into the home at the first boot.
     pub git: Option<GitSource>,
     /// What the home begins with when it is made. An input of what holds the home: it says nothing of a home that is there.
