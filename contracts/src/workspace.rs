@@ -12,6 +12,7 @@ pub use crate::endpoint::Endpoint;
 use crate::ids::{OperationId, ProviderName, RuntimeId, Slug, WorkspaceId};
 use crate::operation::Operation;
 use crate::problem::Problem;
+use crate::updates::Updates;
 
 /// Body of `POST /v1/workspaces`. Unknown fields are refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -302,6 +303,9 @@ pub struct ProviderInfo {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
     pub capabilities: ProviderCapabilities,
+    /// What an update does to an instance; absent where an older server does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updates: Option<Updates>,
     pub default: bool,
 }
 

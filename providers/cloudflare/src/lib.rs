@@ -39,6 +39,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use contracts::InstallationId;
+use contracts::updates::{Change, Updates};
 use provider_api::{
     Declared, Description, Inventory, Lifecycle, OneSite, Provider, Resource, Result, RuntimeSpec, Setting,
     Site, Sites,
@@ -93,6 +94,7 @@ impl Provider for CloudflareProvider {
             // A container that sleeps keeps no memory.
             suspend: false,
             persistent_home: false,
+            updates: Updates { image: Change::ForAll, size: Change::Fixed },
             settings: Self::settings(),
         }
     }

@@ -48,6 +48,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use contracts::InstallationId;
 use contracts::network::PortRange;
+use contracts::updates::{Change, Updates};
 use contracts::workspace::Image;
 use provider_api::{
     BootSource, Declared, Description, Exec, Finding, Images, Inventory, Lifecycle, Logs, Provider, Resource,
@@ -124,6 +125,7 @@ impl Provider for DockerProvider {
             sizes: declare::sizes(),
             suspend: true,
             persistent_home: true,
+            updates: Updates { image: Change::NewInstance, size: Change::InPlace },
             settings: SETTINGS.to_vec(),
         }
     }

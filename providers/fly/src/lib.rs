@@ -52,6 +52,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use contracts::updates::{Change, Updates};
 use provider_api::{
     BootSource, Declared, Description, Exec, Images, Inventory, Lifecycle, OneSite, Provider, Resource,
     Result, RuntimeSpec, Settings, Site, Sites, Snapshots,
@@ -118,6 +119,7 @@ impl Provider for FlyProvider {
             sizes: declare::sizes(),
             suspend: true,
             persistent_home: true,
+            updates: Updates { image: Change::Reboot, size: Change::Reboot },
             settings: SETTINGS.to_vec(),
         }
     }

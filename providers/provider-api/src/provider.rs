@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use contracts::updates::Updates;
 use contracts::workspace::{GitSource, Image, ProviderCapabilities, Region, Size};
 use contracts::{InstallationId, ProviderName, RuntimeId};
 
@@ -33,6 +34,8 @@ pub struct Description {
     pub suspend: bool,
     /// Whether the home outlives a stop.
     pub persistent_home: bool,
+    /// How another image and another size change an instance that is there, in the stack that is declared.
+    pub updates: Updates,
     /// What an operator gives the module, credentials among it.
     pub settings: Vec<Setting>,
 }
