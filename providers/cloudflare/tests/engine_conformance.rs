@@ -3,4 +3,4 @@
 #[path = "support/world.rs"]
 mod world;
 
-provider_api::conformance_tests!(world::fixture, without [Filling, Watch, Suspend, PersistentHome, Images, Logs, Exec, Snapshots, Rewind, Fork]);
+provider_api::conformance_tests!(world::fixture, without [Registry, Filling, Watch, Suspend, PersistentHome, Images, Logs, Exec, Snapshots, Rewind, Fork]);

@@ -29,6 +29,7 @@ mod names;
 mod network;
 mod owned;
 mod placement;
+mod pull;
 mod registers;
 mod room;
 mod service;
@@ -51,8 +52,8 @@ use contracts::network::PortRange;
 use contracts::updates::{Change, Updates};
 use contracts::workspace::Image;
 use provider_api::{
-    BootSource, Declared, Description, Exec, Finding, Images, Inventory, Lifecycle, Logs, Provider, Resource,
-    Result, RuntimeSpec, Settings, Sites, Snapshots,
+    BootSource, Declared, Description, Exec, Finding, Images, Inventory, Lifecycle, Logs, Provider,
+    RegistryLogins, Resource, Result, RuntimeSpec, Settings, Sites, Snapshots,
 };
 
 use crate::hosts::Hosts;
@@ -74,6 +75,8 @@ pub struct DockerConfig {
     /// The instance image, as the engine knows it.
     pub image: String,
     pub boot: Arc<dyn BootSource>,
+    /// Of the registries that images are pulled from.
+    pub logins: Arc<dyn RegistryLogins>,
     /// The host address on which the backend's port is published.
     pub publish: IpAddr,
     /// Host ports to choose from; `None` leaves the choice to the kernel.
@@ -87,11 +90,17 @@ pub struct Timing {
     pub call: Duration,
     /// To remove a home or a container with many files takes minutes.
     pub removal: Duration,
+    /// To pull an image takes as long as its registry and the line need.
+    pub pull: Duration,
 }
 
 impl Default for Timing {
     fn default() -> Self {
-        Self { call: Duration::from_secs(60), removal: Duration::from_secs(15 * 60) }
+        Self {
+            call: Duration::from_secs(60),
+            removal: Duration::from_secs(15 * 60),
+            pull: Duration::from_secs(30 * 60),
+        }
     }
 }
 

@@ -5,5 +5,5 @@ mod world;
 
 provider_api::conformance_tests!(
     world::fixture,
-    without[Faults, Filling, Watch, Suspend, Shared, Images, Fork, Sites, Credential, Fewer]
+    without[Registry, Faults, Filling, Watch, Suspend, Shared, Images, Fork, Sites, Credential, Fewer]
 );

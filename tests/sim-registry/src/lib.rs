@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 
 pub use auth::{Scheme, User};
 pub use fault::Fault;
-pub use store::digest;
+pub use store::{Form, digest};
 
 use auth::Guard;
 use store::Store;
@@ -105,6 +105,11 @@ impl Registry {
         self.core.faults().push(fault);
     }
 
+    /// Forgets what was ordered and has not happened.
+    pub fn heal(&self) {
+        self.core.faults().clear();
+    }
+
     /// Method and path of each request, in order.
     pub fn journal(&self) -> Vec<String> {
         self.core.journal().clone()
@@ -118,7 +123,12 @@ impl Registry {
     /// Puts a small image for `architecture` into a repository under a tag, and gives its manifest's digest. Its one layer is
     /// an empty archive.
     pub fn seed(&self, repository: &str, tag: &str, architecture: &str) -> String {
-        self.core.store().seed(repository, tag, architecture)
+        self.seed_as(Form::Docker, repository, tag, architecture)
+    }
+
+    /// The same in another form.
+    pub fn seed_as(&self, form: Form, repository: &str, tag: &str, architecture: &str) -> String {
+        self.core.store().seed(repository, tag, architecture, form)
     }
 
     /// Puts an index under a tag that names images which were seeded.

@@ -43,8 +43,7 @@ async fn serve(core: &Core, request: Request<Body>) -> Result<Response, Refusal>
         return Ok(axum::Json(token).into_response());
     }
     let object = Object::of(parts.uri.path())?;
-    let (is_blob, is_upload) = (matches!(object, Object::Blob(..)), matches!(object, Object::Upload(..)));
-    let fault = Fault::take(&mut core.faults(), &parts.method, is_blob, is_upload);
+    let fault = Fault::take(&mut core.faults(), &parts.method, &object);
     if let Some(refusal) = fault.and_then(Fault::refusal) {
         if let Object::Upload(_, id) = &object {
             core.store().abandon(id);

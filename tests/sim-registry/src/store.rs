@@ -16,6 +16,33 @@ pub fn digest(content: &[u8]) -> String {
     format!("sha256:{hex}")
 }
 
+/// Both are images; clients do not know the same of each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// As Docker itself pushes.
+    Docker,
+    /// As BuildKit and most others push.
+    Oci,
+}
+
+impl Form {
+    /// Of manifest, configuration and layer.
+    fn types(self) -> [&'static str; 3] {
+        match self {
+            Form::Docker => [
+                IMAGES[1],
+                "application/vnd.docker.container.image.v1+json",
+                "application/vnd.docker.image.rootfs.diff.tar",
+            ],
+            Form::Oci => [
+                IMAGES[0],
+                "application/vnd.oci.image.config.v1+json",
+                "application/vnd.oci.image.layer.v1.tar",
+            ],
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct Manifest {
     pub digest: String,
@@ -155,7 +182,8 @@ impl Store {
         Some(self.repositories.get(repository)?.tags.keys().cloned().collect())
     }
 
-    pub fn seed(&mut self, repository: &str, tag: &str, architecture: &str) -> String {
+    pub fn seed(&mut self, repository: &str, tag: &str, architecture: &str, form: Form) -> String {
+        let [manifest_type, config_type, layer_type] = form.types();
         // The end of a tar archive: two empty blocks.
         let layer = vec![0; 1024];
         let id = digest(&layer);
@@ -166,13 +194,13 @@ impl Store {
         let config = Bytes::from(config.to_string());
         let manifest = json!({
             "schemaVersion": 2,
-            "mediaType": IMAGES[0],
-            "config": part("application/vnd.oci.image.config.v1+json", &config),
-            "layers": [part("application/vnd.oci.image.layer.v1.tar", &layer)],
+            "mediaType": manifest_type,
+            "config": part(config_type, &config),
+            "layers": [part(layer_type, &layer)],
         });
         self.keep(repository, layer.into());
         self.keep(repository, config);
-        self.put(repository, tag, IMAGES[0], manifest.to_string().into()).unwrap_or_default()
+        self.put(repository, tag, manifest_type, manifest.to_string().into()).unwrap_or_default()
     }
 
     pub fn seed_index(&mut self, repository: &str, tag: &str, of: &[(&str, &str)]) -> String {

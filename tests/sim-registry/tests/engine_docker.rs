@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use sim_registry::{Fault, Options, Registry, Scheme};
+use sim_registry::{Fault, Form, Options, Registry, Scheme};
 
 /// Its logins are in a folder of their own.
 fn docker(config: &Path, words: &[&str]) -> Output {
@@ -92,7 +92,7 @@ async fn docker_pushes_and_pulls_with_a_login_in_each_request() {
 #[tokio::test(flavor = "multi_thread")]
 async fn docker_pulls_what_was_seeded_and_believes_no_blob_that_is_another() {
     let registry = Registry::start(Options::open()).await.unwrap();
-    let amd = registry.seed("app", "amd", "amd64");
+    let amd = registry.seed_as(Form::Oci, "app", "amd", "amd64");
     let arm = registry.seed("app", "arm", "arm64");
     registry.seed_index("app", "1", &[("amd64", &amd), ("arm64", &arm)]);
     let folder = tempfile::tempdir().unwrap();

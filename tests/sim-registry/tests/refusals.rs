@@ -4,7 +4,7 @@
 
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
-use sim_registry::{Fault, Options, Registry, Scheme, User, digest};
+use sim_registry::{Fault, Form, Options, Registry, Scheme, User, digest};
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
@@ -42,7 +42,7 @@ async fn what_is_uploaded_is_what_its_digest_says_and_comes_in_order() {
     is_refused(of_another, StatusCode::NOT_FOUND, "BLOB_UNKNOWN").await;
 
     registry.order(Fault::Status(503));
-    let ordered = client.get(format!("{base}/v2/")).send().await.unwrap();
+    let ordered = client.get(format!("{base}/v2/app/tags/list")).send().await.unwrap();
     is_refused(ordered, StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE").await;
 }
 
@@ -58,7 +58,7 @@ async fn a_manifest_names_blobs_that_are_there_and_is_what_its_digest_says() {
     let manifest = json!({"schemaVersion": 2, "mediaType": MANIFEST, "config": nothing, "layers": []});
     let sent = put("1", &manifest).send().await.unwrap();
     is_refused(sent, StatusCode::BAD_REQUEST, "MANIFEST_BLOB_UNKNOWN").await;
-    let whole = registry.seed("app", "1", "amd64");
+    let whole = registry.seed_as(Form::Oci, "app", "1", "amd64");
     let at = format!("http://{}/v2/app/manifests/1", registry.host());
     let there: Value = client.get(&at).header("accept", MANIFEST).send().await.unwrap().json().await.unwrap();
     let sent = put(&digest(b"other"), &there).send().await.unwrap();
@@ -75,7 +75,7 @@ async fn who_may_not_is_told_where_to_get_a_token_and_gets_no_more_than_is_their
     let options = Options { scheme: Scheme::Bearer, users: vec![user], public: vec!["public/".to_owned()] };
     let registry = Registry::start(options).await.unwrap();
     for name in ["ada/app", "bob/app", "public/app"] {
-        registry.seed(name, "1", "amd64");
+        registry.seed_as(Form::Oci, name, "1", "amd64");
     }
     let client = Client::new();
     let base = format!("http://{}", registry.host());

@@ -103,10 +103,10 @@ impl<'a> Machine<'a> {
                         return self.limit(&found, inputs).await;
                     }
                     // What is there is better than nothing.
-                    _ if !self.engine.has_image(&inputs.image).await? => {
-                        return Err(self.engine.no_image(&inputs.image));
+                    _ => {
+                        self.engine.bring(&inputs.image).await?;
+                        self.remove().await?;
                     }
-                    _ => self.remove().await?,
                 }
             }
             match self.make(inputs).await {
@@ -117,6 +117,16 @@ impl<'a> Machine<'a> {
             }
         }
         Err(contended(&self.name))
+    }
+
+    /// Brings the image of these inputs to the host, unless what is there is made from them already. It may take minutes, so it is
+    /// done before anybody waits for this runtime.
+    pub async fn supply(&self, inputs: &Inputs) -> Result<()> {
+        let found = self.find().await?;
+        let fits = |found: &ContainerInspectResponse| {
+            Inputs::of(found).is_some_and(|existing| inputs.fits(&existing)) && is_whole(found)
+        };
+        if found.as_ref().is_some_and(fits) { Ok(()) } else { self.engine.bring(&inputs.image).await }
     }
 
     async fn make(&self, inputs: &Inputs) -> Answer<()> {

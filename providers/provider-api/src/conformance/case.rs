@@ -8,6 +8,7 @@ use super::changes::*;
 use super::extras::*;
 use super::faults::*;
 use super::fences::*;
+use super::images::*;
 use super::lifecycle::*;
 use super::offers::*;
 use super::owners::*;
@@ -48,6 +49,8 @@ pub enum Requires {
     Shared,
     /// [`Provider::images`](crate::Provider::images)
     Images,
+    /// [`Fixture::registry`]
+    Registry,
     /// [`Provider::logs`](crate::Provider::logs)
     Logs,
     /// [`Provider::exec`](crate::Provider::exec)
@@ -86,6 +89,7 @@ impl Requires {
             }
             Requires::Shared => (!fixture.shared().names().is_empty(), "runtimes share nothing"),
             Requires::Images => (fixture.provider.images().is_some(), "runtimes have no images of their own"),
+            Requires::Registry => (fixture.registry.is_some(), "it pulls from no registry of the test"),
             Requires::Logs => (fixture.provider.logs().is_some(), "the provider gives no logs"),
             Requires::Exec => (fixture.provider.exec().is_some(), "the provider runs no commands"),
             Requires::Snapshots => {
@@ -133,6 +137,8 @@ macro_rules! __for_each_conformance_case {
         Images what_an_image_is_called_is_looked_up_and_declared;
         Images another_image_keeps_the_home_and_what_runs_runs;
         Images another_image_starts_nothing_that_is_stopped;
+        Registry an_image_of_another_architecture_is_refused;
+        Registry a_private_image_is_pulled_with_its_login;
         Shared what_is_shared_is_made_once_and_found_again;
         Shared what_is_shared_is_deleted_once_and_can_be_made_anew;
         Nothing the_objects_of_another_installation_are_never_touched;
