@@ -78,15 +78,13 @@ async fn what_goes_wrong_has_its_code() {
     sim.seed("app", "1", "amd64");
     let name = format!("{}/app:1", sim.host());
     let registry = Registry::of(&name, None).unwrap();
-    for (status, code) in [
-        (503, ErrorCode::ProviderUnreachable),
-        (429, ErrorCode::ProviderRateLimited),
-        (404, ErrorCode::ImageMissing),
-    ] {
+    for (status, code) in [(503, ErrorCode::ProviderUnreachable), (429, ErrorCode::ProviderRateLimited)] {
         sim.order(Fault::Status(status));
         assert_eq!(registry.look(&name).await.unwrap_err().code, code, "{status}");
         sim.heal();
     }
+    let none = format!("{}/app:none", sim.host());
+    assert_eq!(registry.look(&none).await.unwrap_err().code, ErrorCode::ImageMissing);
     let nowhere = "127.0.0.1:1/app:1";
     let error = Registry::of(nowhere, None).unwrap().look(nowhere).await.unwrap_err();
     assert_eq!(error.code, ErrorCode::ProviderUnreachable, "{error}");
