@@ -201,7 +201,10 @@ fn invalid(why: impl ToString) -> io::Error {
 fn unusable(path: &Path, error: io::Error) -> ProviderError {
     let code = match error.kind() {
         io::ErrorKind::StorageFull => ErrorCode::StoreFull,
-        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => ErrorCode::BadRequest,
+        // What `tar` says of a file that is no archive is of the kind `Other`.
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof | io::ErrorKind::Other => {
+            ErrorCode::BadRequest
+        }
         _ => ErrorCode::Internal,
     };
     ProviderError::new(code, format!("the image's archive {} cannot be used: {error}", path.display()))
