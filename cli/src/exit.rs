@@ -84,7 +84,7 @@ mod tests {
         (
             REFUSED,
             "bad_request too_large unknown_field invalid_slug unknown_provider unknown_size unknown_region \
-             invalid_git_url method_not_allowed capability_unsupported git_not_found image_missing insecure_listen \
+             invalid_git_url method_not_allowed capability_unsupported git_not_found image_missing image_unusable insecure_listen \
              backup_key_rejected backup_incomplete backup_damaged",
         ),
     ];

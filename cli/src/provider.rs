@@ -44,6 +44,10 @@ async fn list(client: &Client, ui: &mut Ui) -> Result<Outcome, Problem> {
             ui.say(format!("  regions    {}", regions.join(", ")));
         }
         ui.say(format!("  can        {}", abilities(&info.capabilities)));
+        if let Some(updates) = &info.updates {
+            ui.say(format!("  new image  {}", updates.image.downtime()));
+            ui.say(format!("  new size   {}", updates.size.downtime()));
+        }
     }
     Ok(Outcome::Done)
 }

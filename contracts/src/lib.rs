@@ -18,6 +18,7 @@ pub mod snapshot;
 pub mod ssh;
 pub mod stack;
 pub mod stray;
+pub mod updates;
 pub mod usage;
 pub mod why;
 pub mod workspace;

@@ -13,6 +13,7 @@ pub use crate::endpoint::Endpoint;
 use crate::ids::{OperationId, ProviderName, RuntimeId, Slug, WorkspaceId};
 use crate::operation::Operation;
 use crate::problem::Problem;
+use crate::updates::Updates;
 
 /// Body of `POST /v1/workspaces`. Unknown fields are refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -97,12 +98,15 @@ pub struct Image {
     /// What the reference meant when it was looked up, in its provider's own form; absent where the provider cannot tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
+    /// What it is built for, as OCI names it, such as `amd64`; absent where the provider cannot tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub architecture: Option<String>,
 }
 
 impl Image {
     /// Known by its name alone.
     pub fn named(reference: impl Into<String>) -> Self {
-        Self { reference: reference.into(), digest: None }
+        Self { reference: reference.into(), digest: None, architecture: None }
     }
 
     /// What the provider is given.
@@ -311,6 +315,9 @@ pub struct ProviderInfo {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
     pub capabilities: ProviderCapabilities,
+    /// What an update does to an instance; absent where an older server does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updates: Option<Updates>,
     pub default: bool,
 }
 
@@ -367,4 +374,17 @@ pub struct Size {
     /// this version of the module was made; absent when there is no price for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hourly_micro_usd: Option<u32>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_that_was_stored_before_architectures_is_read() {
+        let stored = r#"{"reference":"pilot-instance:0.1.0","digest":"sha256:1b18"}"#;
+        let image: Image = serde_json::from_str(stored).unwrap();
+        assert_eq!((image.exact(), &image.architecture), ("sha256:1b18", &None));
+        assert_eq!(serde_json::to_string(&image).unwrap(), stored);
+    }
 }

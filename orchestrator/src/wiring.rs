@@ -7,10 +7,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use contracts::network::{PortRange, network};
 use contracts::{ErrorCode, Problem, ProviderName};
-use provider_api::{BootSource, Provider, Setting, Settings};
+use provider_api::{BootSource, NoLogins, Provider, RegistryLogins, Setting, Settings};
 use provider_cloudflare::{CloudflareConfig, CloudflareProvider, ControlKey, Identity};
 use provider_docker::{DockerConfig, DockerProvider, Surroundings};
 use provider_fly::FlyProvider;
+use provider_kit::logins::{self, DockerLogins};
 use provider_local::{LocalConfig, LocalProvider};
 
 use crate::data::Layout;
@@ -37,7 +38,11 @@ pub struct ProviderSettings {
 impl ProviderSettings {
     /// What another program needs to have the same providers, but for values that are secret.
     pub fn exported(&self) -> Vec<(String, String)> {
-        let own = [("PILOT_DOCKER_HOST", self.docker_engine()), ("PILOT_IMAGE", self.image.clone())];
+        let own = [
+            ("PILOT_DOCKER_HOST", self.docker_engine()),
+            ("PILOT_IMAGE", self.image.clone()),
+            (logins::VARIABLE, self.variables.0.get(logins::VARIABLE).cloned()),
+        ];
         let own = own.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
         let cloudflare = CloudflareProvider::settings();
         let modules: [(&str, &[Setting]); 4] = [
@@ -85,6 +90,14 @@ impl Variables {
 impl Variables {
     fn surroundings(&self) -> Surroundings {
         Surroundings::read(|name| self.0.get(name).cloned())
+    }
+
+    /// Those of registries, in a file of the operator's.
+    fn logins(&self) -> Arc<dyn RegistryLogins> {
+        match self.0.get(logins::VARIABLE).filter(|path| !path.is_empty()) {
+            Some(path) => Arc::new(DockerLogins::new(path)),
+            None => Arc::new(NoLogins),
+        }
     }
 
     /// What an operator has set of what a module knows. All problems are told together.
@@ -162,6 +175,7 @@ impl Providers {
             settings: hosts,
             image: settings.image.clone().unwrap_or_else(|| INSTANCE_IMAGE.to_owned()),
             boot: Arc::clone(&boot),
+            logins: settings.variables.logins(),
             publish: std::net::Ipv4Addr::LOCALHOST.into(),
             ports: Some(settings.instance_ports.unwrap_or(network().host.instances)),
         }));
@@ -278,11 +292,18 @@ mod tests {
             ("PILOT_DOCKER_SUBNETS", "10.213.0.0/16"),
             ("PILOT_FLY_API_TOKEN", "canary-3f1"),
             ("PILOT_CLOUDFLARE_API_TOKEN_FILE", "/run/secrets/cloudflare"),
+            ("PILOT_REGISTRY_AUTH_FILE", "/run/secrets/registries.json"),
             ("PILOT_LOG", "debug"),
         ]);
         let exported = settings.exported();
         let names: Vec<&str> = exported.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["PILOT_DOCKER_HOST", "PILOT_DOCKER_SUBNETS", "PILOT_CLOUDFLARE_API_TOKEN_FILE"]);
+        let expected = [
+            "PILOT_DOCKER_HOST",
+            "PILOT_REGISTRY_AUTH_FILE",
+            "PILOT_DOCKER_SUBNETS",
+            "PILOT_CLOUDFLARE_API_TOKEN_FILE",
+        ];
+        assert_eq!(names, expected);
         assert!(!format!("{exported:?}").contains("canary-3f1"));
     }
 

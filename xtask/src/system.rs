@@ -34,6 +34,7 @@ pub const ENGINE: &[Need] = &[
     ("sshd", "openssh-server"),
     ("runsc", "runsc"),
     ("docker-compose", "docker-compose"),
+    ("docker-registry", "docker-registry"),
 ];
 
 /// What running workspaces in containers needs.

@@ -26,7 +26,7 @@ fn spec_of(row: &WorkspaceRow, installation: &InstallationId) -> RuntimeSpec {
         generation: row.generation,
         size: row.size.clone(),
         region: row.region.clone(),
-        image: row.image.as_ref().map(|image| image.exact().to_owned()),
+        image: row.image.clone(),
         git: row.git.clone(),
         source: row.source.as_ref().and_then(source),
         egress: row.egress.clone(),

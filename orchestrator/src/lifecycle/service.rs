@@ -175,6 +175,7 @@ impl Lifecycle {
                 sizes: described.sizes,
                 image: provider.images().and_then(|images| images.default_reference().ok()),
                 capabilities: provider.capabilities(),
+                updates: Some(described.updates),
             }
         };
         self.providers.all().map(describe).collect()

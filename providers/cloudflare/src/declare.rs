@@ -67,6 +67,13 @@ pub(crate) fn sizes(config: &CloudflareConfig) -> Vec<Size> {
     sizes
 }
 
+pub(crate) fn updates(config: &CloudflareConfig) -> Updates {
+    match config.policy() {
+        Policy::Default => Updates { image: Change::ForAll, size: Change::Fixed },
+        Policy::DurableObject => Updates { image: Change::NewInstance, size: Change::Reboot },
+    }
+}
+
 pub(crate) fn declare(config: &CloudflareConfig, runtime: &RuntimeSpec) -> Result<Declared> {
     // One that was made when instances had another size is told by that, and stays.
     offer::size(&NAME, &TYPES, |each| each.name, &runtime.size).map_err(|error| {

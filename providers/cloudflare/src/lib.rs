@@ -112,6 +112,7 @@ impl Provider for CloudflareProvider {
             // A container that sleeps keeps no memory.
             suspend: false,
             persistent_home: is_kept,
+            updates: declare::updates(&self.cloud.config),
             settings: Self::settings(),
         }
     }

@@ -9,10 +9,11 @@
 )]
 
 mod proxy;
+mod registry;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bollard::Docker;
@@ -22,12 +23,13 @@ use bollard::query_parameters as query;
 use contracts::InstallationId;
 use futures_util::StreamExt;
 use provider_api::conformance::{Backdoor, CanaryBootFiles, Fixture};
-use provider_api::{Provider, RuntimeRef, Settings};
+use provider_api::{NoLogins, Provider, RuntimeRef, Settings};
 use tokio::sync::OnceCell;
 
 use crate::{DockerConfig, DockerProvider, SETTINGS, Surroundings, declare};
 
 pub use proxy::Proxy;
+pub use registry::TestRegistry;
 
 /// The stand-in for the instance image.
 pub const IMAGE: &str = "pilot-conformance-test:2";
@@ -52,6 +54,8 @@ pub struct World {
     pub boot: Arc<CanaryBootFiles>,
     /// Owns everything in it.
     pub installation: InstallationId,
+    /// Images that go with it.
+    pub images: Arc<Mutex<Vec<String>>>,
 }
 
 impl World {
@@ -63,7 +67,12 @@ impl World {
             "the Docker engine does not answer: these tests need one, start it with `sudo systemctl start docker`",
         );
         build_image(&docker).await;
-        Self { docker, boot: CanaryBootFiles::new(), installation: InstallationId::random() }
+        Self {
+            docker,
+            boot: CanaryBootFiles::new(),
+            installation: InstallationId::random(),
+            images: Arc::default(),
+        }
     }
 
     /// How a module works in it.
@@ -74,6 +83,7 @@ impl World {
             settings: Settings::read(&declare::NAME, SETTINGS, |_| None).unwrap(),
             image: IMAGE.to_owned(),
             boot: self.boot.clone(),
+            logins: Arc::new(NoLogins),
             publish: IpAddr::V4(Ipv4Addr::LOCALHOST),
             ports: None,
         }
@@ -174,7 +184,8 @@ pub fn name(runtime: &RuntimeRef) -> String {
 pub async fn fixture() -> Fixture {
     let (world, proxy) = (World::new().await, Proxy::start().await);
     let config = DockerConfig { host: Some(proxy.host()), ..world.config() };
-    let fixture = world.fixture();
+    let registry = Arc::new(TestRegistry::start(&world).await);
+    let fixture = world.fixture().with_registry(registry);
     Fixture { provider: Arc::new(DockerProvider::new(config)), ..fixture }.with_faults(Arc::new(proxy))
 }
 
@@ -273,6 +284,10 @@ impl Backdoor for World {
     async fn sweep(&self, installation: &InstallationId) {
         for (kind, id) in self.labelled("installation", installation.as_str()).await {
             self.remove_object(kind, &id).await;
+        }
+        let images = std::mem::take(&mut *self.images.lock().unwrap());
+        for image in images {
+            registry::remove(&self.docker, &image).await;
         }
         for (kind, id) in self.labelled("egress", installation.as_str()).await {
             if kind != "container" {

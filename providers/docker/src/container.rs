@@ -82,9 +82,10 @@ impl Resource for ContainerResource {
     async fn create(&self, request: CreateRequest) -> Result<Created> {
         let inputs: Inputs = parse(&request.inputs)?;
         let files = boot::files(&*self.hosts.config.boot, &inputs.owned.runtime_id).await?;
-        let _lock = self.hosts.locks.lock(&inputs.owned.runtime_id).await;
         let engine = self.hosts.of(&inputs.owned.runtime_id).await?;
         let machine = Machine::new(&engine, inputs.owned.runtime().under(request.fence));
+        machine.supply(&inputs).await?;
+        let _lock = self.hosts.locks.lock(&inputs.owned.runtime_id).await;
         self.hosts.admit(&engine, &inputs).await?;
         machine.ensure(&inputs).await?;
         // From here on the container exists and must stay owned, whatever happens to it.
@@ -119,9 +120,10 @@ impl Resource for ContainerResource {
     async fn update(&self, request: UpdateRequest) -> Result<Properties> {
         let inputs: Inputs = parse(&request.new_inputs)?;
         let files = boot::files(&*self.hosts.config.boot, &inputs.owned.runtime_id).await?;
-        let _lock = self.hosts.locks.lock(&inputs.owned.runtime_id).await;
         let engine = self.hosts.of(&inputs.owned.runtime_id).await?;
         let machine = Machine::new(&engine, inputs.owned.runtime().under(request.fence));
+        machine.supply(&inputs).await?;
+        let _lock = self.hosts.locks.lock(&inputs.owned.runtime_id).await;
         let before = machine.find().await?.as_ref().and_then(Inputs::of);
         if before.is_some_and(|before| inputs.need().exceeds(before.need())) {
             self.hosts.admit(&engine, &inputs).await?;

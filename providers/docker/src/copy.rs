@@ -49,6 +49,7 @@ impl Copy<'_> {
                 .await
                 .map_err(ProviderError::from)?;
         }
+        engine.bring(self.image).await?;
         let name = names::copy(&self.runtime.runtime_id);
         let options = CreateContainerOptionsBuilder::default().name(&name).build();
         engine.ask("prepare the copy", docker.create_container(Some(options), self.body())).await?;

@@ -2,15 +2,18 @@
 
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bollard::Docker;
 use bollard::errors::Error;
+use bollard::models::ImageInspect;
 use contracts::ErrorCode;
 use contracts::network::PortRange;
-use provider_api::{ProviderError, Result};
+use provider_api::{ProviderError, RegistryLogins, Result};
+use provider_kit::image::registry;
 use tokio::sync::OnceCell;
 
 use crate::DockerConfig;
@@ -49,6 +52,9 @@ pub(crate) struct Engine {
     has_gvisor: OnceCell<bool>,
     /// When others had answered, and it had not.
     silent: Mutex<Option<Instant>>,
+    /// Its processors, in OCI's words.
+    pub built_for: OnceCell<String>,
+    pub logins: Arc<dyn RegistryLogins>,
     /// Whether its id was ever the same twice.
     keeps_id: AtomicBool,
 }
@@ -69,6 +75,8 @@ impl Engine {
             client: OnceCell::new(),
             has_gvisor: OnceCell::new(),
             silent: Mutex::default(),
+            built_for: OnceCell::new(),
+            logins: config.logins.clone(),
             keeps_id: AtomicBool::new(false),
         })
     }
@@ -134,7 +142,7 @@ impl Engine {
         self.name(classify(doing, error).into())
     }
 
-    fn name(&self, error: ProviderError) -> ProviderError {
+    pub fn name(&self, error: ProviderError) -> ProviderError {
         match &self.chosen {
             None => ProviderError { message: format!("host {}: {}", self.host.name, error.message), ..error },
             Some(chosen) => chosen.name(error),
@@ -183,11 +191,11 @@ impl Engine {
             .map_err(|failure| self.name(failure.into()))
     }
 
-    /// The id of the image that has this name or id now; `None` when there is none.
-    pub async fn image_id(&self, image: &str) -> Result<Option<String>> {
+    /// The image that has this name or id now; `None` when there is none.
+    pub async fn image(&self, image: &str) -> Result<Option<ImageInspect>> {
         let docker = self.docker().await?;
         match within(self.patience(), "look for the image", docker.inspect_image(image)).await {
-            Ok(found) => Ok(found.id),
+            Ok(found) => Ok(Some(found)),
             Err(Failure::Other(error)) if error.code == ErrorCode::ImageMissing => Ok(None),
             Err(failure) => {
                 Failure::optional::<()>(Err(failure)).map_err(|error| self.name(error)).map(|_| None)
@@ -195,8 +203,9 @@ impl Engine {
         }
     }
 
+    /// Whether an instance can be made from it here: it is there, or can be pulled.
     pub async fn has_image(&self, image: &str) -> Result<bool> {
-        Ok(self.image_id(image).await?.is_some())
+        Ok(registry(image).is_some() || self.image(image).await?.is_some())
     }
 
     /// What new containers run in; `None` is the engine's default. An engine learns of another runtime only

@@ -54,6 +54,10 @@ pub(crate) fn classify(doing: &str, error: &bollard::errors::Error) -> Failure {
     use bollard::errors::Error;
     match error {
         Error::DockerResponseServerError { status_code, message } => answered(doing, *status_code, message),
+        // Of what is pulled: the stream has begun, so there is no status.
+        Error::DockerStreamError { error } => {
+            Failure::Other(refused(&format!("cannot {doing}: Docker says: {}", error.trim())))
+        }
         Error::RequestTimeoutError => Failure::Other(timed_out(doing)),
         Error::SocketNotFoundError(path) => {
             Failure::Other(unreachable(&format!("there is no socket {path}")))
@@ -116,7 +120,89 @@ pub(crate) fn contended(container: &str) -> ProviderError {
 
 pub(crate) fn image_missing(message: &str) -> ProviderError {
     ProviderError::new(ErrorCode::ImageMissing, message)
-        .with_action("Name an image that is on this Docker host, or bring it there. Pilot's own is built by `cargo xtask image`.")
+        .with_action("Name an image that is on this Docker host, or one with its registry, as in `docker.io/NAME`: that is pulled. Pilot's own is built by `cargo xtask image`.")
+}
+
+/// For another architecture than the host's.
+pub(crate) fn image_unusable(image: &str, theirs: &str, ours: &str) -> ProviderError {
+    let message = format!("the image {image} is for {theirs}, and the Docker host is {ours}");
+    ProviderError::new(ErrorCode::ImageUnusable, message).with_action(format!(
+        "Build it for {ours} (`docker build --platform linux/{ours}`), or name one that is."
+    ))
+}
+
+/// Which image was pulled, and whether with a login.
+#[derive(Clone, Copy)]
+pub(crate) struct Pulled<'a> {
+    pub image: &'a str,
+    pub has_login: bool,
+}
+
+/// What a registry's answer means, as the engine tells it. Nothing was made in any case.
+pub(crate) fn pull_failed(pulled: Pulled, error: ProviderError) -> ProviderError {
+    // What the engine itself did not answer is no word of the registry.
+    if !matches!(error.code, ErrorCode::ProviderFailed | ErrorCode::ImageMissing) {
+        return error;
+    }
+    let Pulled { image, has_login } = pulled;
+    let said = error.message.to_lowercase();
+    let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
+    let failed = |code, why: &str, action: &str| {
+        ProviderError::new(code, format!("the image {image} cannot be pulled: {why} ({})", error.message))
+            .with_action(action)
+    };
+    if has(&["no matching manifest", "does not match the specified platform"]) {
+        return failed(
+            ErrorCode::ImageUnusable,
+            "it is for other processors than the Docker host has",
+            "Build it for the processors of the host, or name one that is.",
+        );
+    }
+    if has(&["unauthorized", "denied", "no basic auth credentials", "authentication required"]) {
+        return match has_login {
+            true => failed(
+                ErrorCode::CredentialsRejected,
+                "its registry refuses the login",
+                "Correct the login in the file that PILOT_REGISTRY_AUTH_FILE names; it has to be one that may pull this image.",
+            ),
+            false => failed(
+                ErrorCode::ImageMissing,
+                "its registry has none for those without a login",
+                "If it is a private one, let PILOT_REGISTRY_AUTH_FILE name a file with the login; else correct the name.",
+            ),
+        };
+    }
+    if has(&["manifest unknown", "not found", "name unknown", "repository does not exist", "no such image"]) {
+        return failed(
+            ErrorCode::ImageMissing,
+            "its registry has none of this name",
+            "Correct the name, or push the image.",
+        );
+    }
+    if has(&[
+        "dial tcp",
+        "no such host",
+        "timeout",
+        "deadline exceeded",
+        "connection refused",
+        "connection reset",
+        "eof",
+        "x509",
+        "tls",
+        "https client",
+        "service unavailable",
+        "bad gateway",
+        "unexpected status",
+        "received unexpected http status",
+        "toomanyrequests",
+    ]) {
+        return failed(
+            ErrorCode::ProviderUnreachable,
+            "the Docker host cannot reach its registry",
+            "Try `docker pull` on the host: its network, its proxy and its list of insecure registries decide.",
+        );
+    }
+    error
 }
 
 /// The engine has no codes of its own, so its words decide. Unknown words stay a plain refusal.

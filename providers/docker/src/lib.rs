@@ -33,6 +33,7 @@ mod names;
 mod network;
 mod owned;
 mod placement;
+mod pull;
 mod reach;
 mod registers;
 mod room;
@@ -53,9 +54,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use contracts::InstallationId;
 use contracts::network::PortRange;
+use contracts::updates::{Change, Updates};
+use contracts::workspace::Image;
 use provider_api::{
     BootSource, Declared, Description, EgressOffer, Exec, Finding, Images, Inventory, Lifecycle, Logs,
-    Provider, Resource, Result, RuntimeSpec, Settings, Sites, Snapshots,
+    Provider, RegistryLogins, Resource, Result, RuntimeSpec, Settings, Sites, Snapshots,
 };
 
 use crate::hosts::Hosts;
@@ -77,6 +80,8 @@ pub struct DockerConfig {
     /// The instance image, as the engine knows it.
     pub image: String,
     pub boot: Arc<dyn BootSource>,
+    /// Of the registries that images are pulled from.
+    pub logins: Arc<dyn RegistryLogins>,
     /// The host address on which the backend's port is published.
     pub publish: IpAddr,
     /// Host ports to choose from; `None` leaves the choice to the kernel.
@@ -90,11 +95,17 @@ pub struct Timing {
     pub call: Duration,
     /// To remove a home or a container with many files takes minutes.
     pub removal: Duration,
+    /// To pull an image takes as long as its registry and the line need.
+    pub pull: Duration,
 }
 
 impl Default for Timing {
     fn default() -> Self {
-        Self { call: Duration::from_secs(60), removal: Duration::from_secs(15 * 60) }
+        Self {
+            call: Duration::from_secs(60),
+            removal: Duration::from_secs(15 * 60),
+            pull: Duration::from_secs(30 * 60),
+        }
     }
 }
 
@@ -128,12 +139,14 @@ impl Provider for DockerProvider {
             sizes: declare::sizes(),
             suspend: true,
             persistent_home: true,
+            updates: Updates { image: Change::NewInstance, size: Change::InPlace },
             settings: SETTINGS.to_vec(),
         }
     }
 
     fn declare(&self, runtime: &RuntimeSpec) -> Result<Declared> {
-        declare::declare(runtime, runtime.image.as_deref().unwrap_or(&self.hosts.config.image))
+        let image = runtime.image.as_ref().map_or(self.hosts.config.image.as_str(), Image::exact);
+        declare::declare(runtime, image)
     }
 
     fn resources(&self) -> Vec<Arc<dyn Resource>> {

@@ -66,7 +66,7 @@ async fn a_missing_image_is_named_with_the_way_to_build_it() {
         let error = imageless.ready().await.unwrap_err();
         assert_eq!(
             (error.code, error.action.as_deref()),
-            (ErrorCode::ImageMissing, Some("Name an image that is on this Docker host, or bring it there. Pilot's own is built by `cargo xtask image`."),)
+            (ErrorCode::ImageMissing, Some("Name an image that is on this Docker host, or one with its registry, as in `docker.io/NAME`: that is pulled. Pilot's own is built by `cargo xtask image`."),)
         );
         let mut stack = fixture.stack_of(&imageless, &fixture.installation, fixture.stack().spec.runtime_id);
         let error = stack.try_up().await.unwrap_err();

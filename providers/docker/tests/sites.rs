@@ -55,6 +55,7 @@ fn engine(folder: &std::path::Path, id: impl Fn(usize) -> String + Send + Sync +
         settings: Settings::read(&"docker".parse().unwrap(), SETTINGS, |_| None).unwrap(),
         image: "none".to_owned(),
         boot: Arc::new(NoFiles),
+        logins: Arc::new(provider_api::NoLogins),
         publish: std::net::Ipv4Addr::LOCALHOST.into(),
         ports: None,
     });

@@ -1,7 +1,7 @@
 //! The resources of one runtime, as plain values. Pure: no credential, address or clock is known here, so
 //! the same request means the same stack anywhere.
 
-use contracts::workspace::{Region, Size};
+use contracts::workspace::{Image, Region, Size};
 use contracts::{InstallationId, ProviderName};
 use provider_api::{Declaration, Declared, Expr, Result, RuntimeSpec, Source};
 use provider_kit::inputs::DeclarationExt;
@@ -62,7 +62,7 @@ pub(crate) fn declare(runtime: &RuntimeSpec, usual: &str, network: Option<&str>)
     };
     let home = Source::declare(runtime.source.as_ref(), owned("home", VOLUME));
     let machine = owned("machine", MACHINE)
-        .input("image", runtime.image.as_deref().unwrap_or(usual))
+        .input("image", runtime.image.as_ref().map_or(usual, Image::exact))
         .input("volume", Expr::output("home", "name"))
         .input("size", size.name.as_str())
         .git_of(runtime)
@@ -115,7 +115,11 @@ mod tests {
             declare(runtime, "fake:2", None).unwrap().resources[1].inputs["image"].clone()
         };
         assert_eq!(of(&spec()), Expr::from("fake:2"));
-        assert_eq!(of(&RuntimeSpec { image: Some("fake:1".to_owned()), ..spec() }), Expr::from("fake:1"));
+        let exact = Image { digest: Some("sha256:1".to_owned()), ..Image::named("fake:1") };
+        let learned = Image { architecture: Some("amd64".to_owned()), ..exact.clone() };
+        for image in [exact, learned] {
+            assert_eq!(of(&RuntimeSpec { image: Some(image), ..spec() }), Expr::from("sha256:1"));
+        }
     }
 
     #[test]

@@ -22,7 +22,7 @@ impl Images for FakeImages {
 
     async fn resolve(&self, reference: &str) -> Result<Image> {
         match self.client.look("look for the image", self.client.cloud().image(reference)).await? {
-            Some(digest) => Ok(Image { reference: reference.to_owned(), digest: Some(digest) }),
+            Some(digest) => Ok(Image { digest: Some(digest), ..Image::named(reference) }),
             None => {
                 let message = format!("the cloud has no image {reference}");
                 Err(ProviderError::new(ErrorCode::ImageMissing, message)

@@ -23,6 +23,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use contracts::InstallationId;
+use contracts::updates::{Change, Updates};
 use provider_api::{
     BootSource, Declared, Description, EgressOffer, Exec, Images, Inventory, Lifecycle, Logs, Provider,
     Resource, Result, RuntimeSpec, Setting, Settings, Snapshots,
@@ -85,6 +86,7 @@ impl Provider for FakeProvider {
             sizes: declare::sizes(),
             suspend: true,
             persistent_home: true,
+            updates: Updates { image: Change::Reboot, size: Change::InPlace },
             settings: SETTINGS.to_vec(),
         }
     }

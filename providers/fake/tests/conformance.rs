@@ -3,12 +3,12 @@
 
 use provider_fake::conformance::fixture;
 
-provider_api::conformance_tests!(fixture, without[Shared, Sites, Fewer]);
+provider_api::conformance_tests!(fixture, without[Registry, Shared, Sites, Fewer]);
 
 mod served {
-    provider_api::conformance_tests!(provider_fake::conformance::served_fixture, without[Shared, Sites, Fewer, Watch]);
+    provider_api::conformance_tests!(provider_fake::conformance::served_fixture, without[Registry, Shared, Sites, Fewer, Watch]);
 }
 
 mod networked {
-    provider_api::conformance_tests!(provider_fake::conformance::networked_fixture, without[Sites, Fewer]);
+    provider_api::conformance_tests!(provider_fake::conformance::networked_fixture, without[Registry, Sites, Fewer]);
 }

@@ -53,6 +53,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use contracts::updates::{Change, Updates};
 use provider_api::{
     BootSource, Declared, Description, Exec, Images, Inventory, Lifecycle, OneSite, Provider, Resource,
     Result, RuntimeSpec, Settings, Site, Sites, Snapshots,
@@ -119,13 +120,14 @@ impl Provider for FlyProvider {
             sizes: declare::sizes(),
             suspend: true,
             persistent_home: true,
+            updates: Updates { image: Change::Reboot, size: Change::Reboot },
             settings: SETTINGS.to_vec(),
         }
     }
 
     fn declare(&self, runtime: &RuntimeSpec) -> Result<Declared> {
         let image = match &runtime.image {
-            Some(image) => image,
+            Some(image) => image.exact(),
             None => self.fly.settings.require("image")?,
         };
         declare::declare(runtime, image, &settings::regions(&self.fly.settings), self.fly.reach()?)

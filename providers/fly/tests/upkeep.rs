@@ -59,7 +59,7 @@ async fn a_start_or_another_size_keeps_the_image_that_its_tag_meant_and_shows_no
     assert_eq!(read.inputs, stack.state["instance"].0, "it is called as it was");
     stack.change_to(RuntimeSpec { size: "large".to_owned(), generation: 2, ..stack.spec.clone() }).await;
     assert_eq!(runs(), "sha256:one", "another size");
-    let image = Some("registry.fly.io/pilot-instance:2".to_owned());
+    let image = Some(contracts::workspace::Image::named("registry.fly.io/pilot-instance:2"));
     stack.change_to(RuntimeSpec { image, generation: 3, ..stack.spec.clone() }).await;
     assert_eq!(runs(), "sha256:three", "another image");
 }

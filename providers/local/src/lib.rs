@@ -29,6 +29,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use contracts::network::PortRange;
+use contracts::updates::{Change, Updates};
 use contracts::workspace::Size;
 use provider_api::{
     BootSource, Declared, Description, Exec, Inventory, Lifecycle, Logs, Provider, Resource, Result,
@@ -83,6 +84,7 @@ impl Provider for LocalProvider {
             }],
             suspend: false,
             persistent_home: true,
+            updates: Updates { image: Change::NextStart, size: Change::Fixed },
             settings: Vec::new(),
         }
     }

@@ -23,6 +23,7 @@ mod changes;
 mod extras;
 mod faults;
 mod fences;
+mod images;
 mod lifecycle;
 mod offers;
 mod owners;
@@ -34,5 +35,8 @@ mod unwell;
 
 pub use case::{CASES, Case, Requires, Running, assert_lacks, run_case};
 pub use check::{Checked, Verdict, check};
-pub use fixture::{Backdoor, CanaryBootFiles, Faults, Fixture, NewFixture, eventually, new_fixture, run};
+pub use fixture::{
+    Backdoor, CanaryBootFiles, Faults, Fixture, NewFixture, PrivateImage, Registry, eventually, new_fixture,
+    run,
+};
 pub use stack::Stack;

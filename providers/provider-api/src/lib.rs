@@ -4,6 +4,7 @@
 //! - [`Resource`] creates, reads, updates and deletes one kind of external object for the engine.
 //! - [`Lifecycle`] starts, stops and suspends what exists; it never goes through Pulumi.
 //! - [`Images`], [`Logs`], [`Exec`], [`Snapshots`] and [`Inventory`] are optional abilities.
+//! - [`RegistryLogins`] are where a module gets logins for images that are not everybody's.
 //! - [`Setting`] is what an operator gives a module: where its cloud is, and with which credentials.
 //! - [`fence`] says what a module owes to orchestrators that take operations over from each other.
 //! - [`site`] says how a runtime that is at another place than before is told from one that is gone.
@@ -23,6 +24,7 @@ pub mod error;
 pub mod fence;
 pub mod lifecycle;
 pub mod provider;
+pub mod registry;
 pub mod resource;
 pub mod schema;
 pub mod settings;
@@ -38,6 +40,7 @@ pub use lifecycle::{
     Statuses,
 };
 pub use provider::{BootFile, BootSource, Description, EgressOffer, Finding, Provider, RuntimeSpec};
+pub use registry::{Login, NoLogins, RegistryLogins};
 pub use resource::{
     CheckFailure, CreateRequest, Created, DeleteRequest, Diff, DiffRequest, Properties, ReadRequest,
     ReadState, Resource, UpdateRequest,

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use contracts::egress::EgressAllow;
-use contracts::workspace::{GitSource, ProviderCapabilities, Region, Size};
+use contracts::updates::Updates;
+use contracts::workspace::{GitSource, Image, ProviderCapabilities, Region, Size};
 use contracts::{InstallationId, ProviderName, RuntimeId};
 
 use crate::declare::Declared;
@@ -34,6 +35,8 @@ pub struct Description {
     pub suspend: bool,
     /// Whether the home outlives a stop.
     pub persistent_home: bool,
+    /// How another image and another size change an instance that is there, in the stack that is declared.
+    pub updates: Updates,
     /// What an operator gives the module, credentials among it.
     pub settings: Vec<Setting>,
 }
@@ -51,11 +54,9 @@ pub struct RuntimeSpec {
     pub size: String,
     /// One of [`Description::regions`]; `None` when there are none.
     pub region: Option<String>,
-    /// What [`Images::resolve`] has given, as [`Image::exact`] has it; `None` for what instances are usually made from, and
-    /// where runtimes have no images of their own.
-    ///
-    /// [`Image::exact`]: contracts::workspace::Image::exact
-    pub image: Option<String>,
+    /// What [`Images::resolve`] has given; `None` for what instances are usually made from, and where runtimes have no images
+    /// of their own. What is declared is [`Image::exact`] alone: who has learned more of an image changes no stack.
+    pub image: Option<Image>,
     /// Cloned into the home at the first boot.
     pub git: Option<GitSource>,
     /// What the home begins with when it is made. An input of what holds the home: it says nothing of a home that is there.

@@ -5,13 +5,15 @@
 //! - [`Vendor`] sends it: waits for the vendor's documented rate, keeps to a deadline, tries again.
 //! - [`Failure`] is what went wrong, and whether the vendor may have acted; a module turns it into a
 //!   stable code with the vendor's own words and request id.
+//! - [`registry::Registry`] looks at images of an OCI registry, and pushes them there.
 //!
-//! A credential is in [`Access`] only, which is never shown.
+//! A vendor's credential is in [`Access`] only, which is never shown.
 
 mod answer;
 mod call;
 mod failure;
 mod pace;
+pub mod registry;
 mod retry;
 mod vendor;
 

@@ -6,6 +6,7 @@
 //! - [`boot`] reads the files that a boot brings, and refuses what would leave the home.
 //! - [`instance`] is what an instance is told by its environment.
 //! - [`errors`] are the words for what happens at every vendor: gone, not running, ended at once.
+//! - [`image`] reads references to images; [`logins`] reads a file of Docker's form for registries.
 //! - [`Locks`] let one call at a time work on a thing, within this program.
 //! - [`wait`] asks again until something is there, or until a refusal has passed.
 //!
@@ -15,9 +16,11 @@
 
 pub mod boot;
 pub mod errors;
+pub mod image;
 pub mod inputs;
 pub mod instance;
 mod locks;
+pub mod logins;
 pub mod offer;
 pub mod owner;
 pub mod wait;

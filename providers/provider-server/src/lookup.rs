@@ -29,5 +29,6 @@ fn provider(module: &Module) -> serde_json::Value {
         "regions": of.regions,
         "sizes": of.sizes,
         "capabilities": module.capabilities,
+        "updates": of.updates,
     })
 }

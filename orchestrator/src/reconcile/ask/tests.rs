@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use contracts::ErrorCode;
+use contracts::updates::{Change, Updates};
 use contracts::workspace::Endpoint;
 use provider_api::{
     Declared, Description, Lifecycle, ProviderError, Resource, RuntimeRef, RuntimeSpec, Statuses,
@@ -34,6 +35,7 @@ impl Provider for Module {
             sizes: Vec::new(),
             suspend: false,
             persistent_home: false,
+            updates: Updates { image: Change::Fixed, size: Change::Fixed },
             settings: Vec::new(),
         }
     }

@@ -108,10 +108,10 @@ impl<'a> Machine<'a> {
                         return self.limit(&found, inputs).await;
                     }
                     // What is there is better than nothing.
-                    _ if !self.engine.has_image(&inputs.image).await? => {
-                        return Err(self.engine.no_image(&inputs.image));
+                    _ => {
+                        self.engine.bring(&inputs.image).await?;
+                        self.remove().await?;
                     }
-                    _ => self.remove().await?,
                 }
             }
             match self.make(inputs, rests).await {
@@ -122,6 +122,16 @@ impl<'a> Machine<'a> {
             }
         }
         Err(contended(&self.name))
+    }
+
+    /// Brings the image of these inputs to the host, unless what is there is made from them already. It may take minutes, so it is
+    /// done before anybody waits for this runtime.
+    pub async fn supply(&self, inputs: &Inputs) -> Result<()> {
+        let found = self.find().await?;
+        let fits = |found: &ContainerInspectResponse| {
+            Inputs::of(found).is_some_and(|existing| inputs.fits(&existing)) && is_whole(found)
+        };
+        if found.as_ref().is_some_and(fits) { Ok(()) } else { self.engine.bring(&inputs.image).await }
     }
 
     async fn make(&self, inputs: &Inputs, rests: bool) -> Answer<()> {
@@ -218,7 +228,7 @@ impl<'a> Machine<'a> {
                 let inputs = self.again(&found).await?;
                 if network::settle(self.engine, &self.runtime).await?.is_none() {
                     tracing::warn!(container = self.name, message, "the network is gone, and is made anew");
-                    let is_listed = inputs.egress.is_some();
+                    let is_listed = inputs.egress_allow.is_some();
                     network::make(self.engine, &self.runtime, inputs.owned.generation, is_listed).await?;
                 }
                 self.remove().await?;

@@ -128,6 +128,7 @@ impl Keeper<'_> {
     }
 
     async fn make(&self, version: &str) -> Answer<()> {
+        self.engine.bring(&self.engine.egress.image).await?;
         let docker = self.engine.docker().await?;
         let variable = |name: &str, value: &str| format!("{name}={value}");
         let body = ContainerCreateBody {

@@ -8,6 +8,7 @@ use super::changes::*;
 use super::extras::*;
 use super::faults::*;
 use super::fences::*;
+use super::images::*;
 use super::lifecycle::*;
 use super::offers::*;
 use super::owners::*;
@@ -51,6 +52,8 @@ pub enum Requires {
     Images,
     /// [`Provider::egress`](crate::Provider::egress)
     Egress,
+    /// [`Fixture::registry`]
+    Registry,
     /// [`Provider::logs`](crate::Provider::logs)
     Logs,
     /// [`Provider::exec`](crate::Provider::exec)
@@ -94,6 +97,7 @@ impl Requires {
             Requires::Egress => {
                 (fixture.provider.egress().is_some(), "no runtime has a list of destinations")
             }
+            Requires::Registry => (fixture.registry.is_some(), "it pulls from no registry of the test"),
             Requires::Logs => (fixture.provider.logs().is_some(), "the provider gives no logs"),
             Requires::Exec => (fixture.provider.exec().is_some(), "the provider runs no commands"),
             Requires::Snapshots => {
@@ -147,6 +151,8 @@ macro_rules! __for_each_conformance_case {
         Images another_image_starts_nothing_that_is_stopped;
         Egress a_list_of_destinations_is_kept_and_another_one_keeps_instance_and_home;
         Egress a_first_list_of_destinations_and_no_more_one_keep_the_home;
+        Registry an_image_of_another_architecture_is_refused;
+        Registry a_private_image_is_pulled_with_its_login;
         Shared what_is_shared_is_made_once_and_found_again;
         Shared what_is_shared_is_deleted_once_and_can_be_made_anew;
         Nothing the_objects_of_another_installation_are_never_touched;

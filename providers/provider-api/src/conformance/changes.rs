@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use contracts::ErrorCode;
 use contracts::egress::EgressAllow;
-use contracts::workspace::GitSource;
+use contracts::workspace::{GitSource, Image};
 
 use crate::conformance::{Fixture, Stack, eventually};
 use crate::{Expr, OwnedObject, RunStatus, RuntimeSpec};
@@ -146,28 +146,28 @@ pub async fn a_first_list_of_destinations_and_no_more_one_keep_the_home(fixture:
     keeps_the_home(fixture, |spec| RuntimeSpec { egress: list("203.0.113.7"), ..spec.clone() }).await;
 }
 
-/// As somebody names it, and as it is declared.
-async fn other_image(fixture: &Fixture) -> String {
+/// What the fixture's second image is now.
+async fn other_image(fixture: &Fixture) -> Image {
     let reference =
         fixture.other_image.as_deref().expect("a fixture of a provider with images has a second one");
     let images = fixture.provider.images().expect("it has images");
-    images.resolve(reference).await.expect("the image is there").exact().to_owned()
+    images.resolve(reference).await.expect("the image is there")
 }
 
 pub async fn what_an_image_is_called_is_looked_up_and_declared(fixture: &Fixture) {
     let images = fixture.provider.images().expect("it has images");
     let usual = images.resolve(&images.default_reference().unwrap()).await.unwrap();
     let other = other_image(fixture).await;
-    assert_ne!(usual.exact(), other);
-    let of = |image: Option<&str>| {
-        let spec = RuntimeSpec { image: image.map(str::to_owned), ..fixture.stack().spec };
+    assert_ne!(usual.exact(), other.exact());
+    let of = |image: Option<&Image>| {
+        let spec = RuntimeSpec { image: image.cloned(), ..fixture.stack().spec };
         let declared = fixture.provider.declare(&spec).unwrap();
         declared
             .resources
             .iter()
-            .any(|one| one.inputs.values().any(|value| *value == Expr::from(other.as_str())))
+            .any(|one| one.inputs.values().any(|value| *value == Expr::from(other.exact())))
     };
-    assert_eq!((of(Some(&other)), of(Some(usual.exact())), of(None)), (true, false, false));
+    assert_eq!((of(Some(&other)), of(Some(&usual)), of(None)), (true, false, false));
     // Who can tell what a name means can tell that it means nothing.
     if usual.digest.is_some() {
         let exact = images.resolve(usual.exact()).await.unwrap();

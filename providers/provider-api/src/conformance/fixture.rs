@@ -33,6 +33,31 @@ pub struct Fixture {
     pub credential: Option<String>,
     /// An image that instances can be made from, and that is not the usual one; where runtimes have images of their own.
     pub other_image: Option<String>,
+    /// From which the module pulls images, where it does.
+    pub registry: Option<Arc<dyn Registry>>,
+}
+
+/// A registry of the test's own.
+#[async_trait]
+pub trait Registry: Send + Sync {
+    /// A reference to an image for machines that the provider does not have.
+    async fn foreign_image(&self) -> String;
+    /// An image that instances can be made from and that is not at the provider yet.
+    async fn private_image(&self) -> PrivateImage;
+    /// How often it was asked for anything.
+    async fn requests(&self) -> usize;
+}
+
+/// An image that nobody gets without a login.
+pub struct PrivateImage {
+    /// As somebody names it.
+    pub reference: String,
+    /// A module that has the login, in the world of the fixture.
+    pub with: Arc<dyn Provider>,
+    /// The same without it.
+    pub without: Arc<dyn Provider>,
+    /// The secret of the login; it must appear nowhere.
+    pub secret: String,
 }
 
 /// What a test does and sees outside, without the provider.
@@ -125,6 +150,7 @@ impl Fixture {
             faults: None,
             credential: None,
             other_image: None,
+            registry: None,
         }
     }
 
@@ -149,6 +175,12 @@ impl Fixture {
     /// The same fixture with a second image.
     pub fn with_other_image(mut self, reference: impl Into<String>) -> Self {
         self.other_image = Some(reference.into());
+        self
+    }
+
+    /// The same fixture with a registry.
+    pub fn with_registry(mut self, registry: Arc<dyn Registry>) -> Self {
+        self.registry = Some(registry);
         self
     }
 

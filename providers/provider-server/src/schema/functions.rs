@@ -1,5 +1,6 @@
 //! The functions of the package and the types of their answers. A test holds them against what is sent.
 
+use contracts::updates::Change;
 use serde_json::{Map, Value, json};
 
 use crate::lookup::GET_PROVIDERS;
@@ -29,6 +30,7 @@ pub(super) fn types() -> Map<String, Value> {
             ("regions", list("Region", "Where instances can run, the default first; empty when there is one place.")),
             ("sizes", list("Size", "How large an instance can be, the default first.")),
             ("capabilities", one("Capabilities", "What can be done with an instance.")),
+            ("updates", one("Updates", "What an update does to an instance.")),
         ], &[]),
         "pilot:index:Region": object("A place where instances can run.", &[
             ("name", text("As the cloud's own API calls it.")),
@@ -51,8 +53,19 @@ pub(super) fn types() -> Map<String, Value> {
             ("fork", flag("A new one can begin with such a copy.")),
             ("image", flag("Each workspace has an image of its own.")),
         ], &[]),
+        "pilot:index:Updates": object("What an update does to an instance.", &[
+            ("image", text(&changes("Another image"))),
+            ("size", text(&changes("Another size"))),
+        ], &[]),
     });
     types.as_object().cloned().unwrap_or_default()
+}
+
+/// The words of each change, for those who read the package alone.
+fn changes(what: &str) -> String {
+    let each: Vec<String> =
+        Change::ALL.iter().map(|change| format!("`{}`: {}", change.as_str(), change.downtime())).collect();
+    format!("{what}. {}", each.join(" "))
 }
 
 fn object(description: &str, properties: &[(&str, Value)], optional: &[&str]) -> Value {
@@ -86,6 +99,7 @@ fn list(of: &str, description: &str) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use contracts::updates::Updates;
     use contracts::workspace::{ProviderCapabilities, Region, Size};
 
     use super::*;
@@ -103,6 +117,7 @@ mod tests {
             ("Region", json!(region)),
             ("Size", json!(size)),
             ("Capabilities", json!(ProviderCapabilities::default())),
+            ("Updates", json!(Updates { image: Change::Reboot, size: Change::InPlace })),
         ] {
             let types = types();
             let declared = types[&format!("pilot:index:{name}")]["properties"].as_object().unwrap();

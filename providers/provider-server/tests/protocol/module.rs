@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use contracts::updates::{Change, Updates};
 use contracts::workspace::Size;
 use provider_api::{
     CreateRequest, Created, Declared, DeleteRequest, Description, Lifecycle, Properties, Property,
@@ -63,6 +64,7 @@ impl Provider for Module {
             }],
             suspend: false,
             persistent_home: false,
+            updates: Updates { image: Change::Fixed, size: Change::Fixed },
             settings: vec![
                 Setting::required("token", "a token").secret(),
                 Setting::optional("url", "where the cloud is").default("https://default.example"),

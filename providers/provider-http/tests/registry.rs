@@ -1,0 +1,98 @@
+//! Looks at a registry and pushes to it: what goes wrong, and what a second push does.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::path::{Path, PathBuf};
+
+use contracts::ErrorCode;
+use provider_http::registry::{Pushed, Registry};
+use serde_json::json;
+use sim_registry::{Fault, Form, Options};
+use std::sync::Mutex;
+
+/// As `docker save` of before version 25 writes it, with a layer that is there twice.
+fn archive(folder: &Path, images: usize) -> PathBuf {
+    let path = folder.join("image.tar");
+    let mut tar = tar::Builder::new(std::fs::File::create(&path).unwrap());
+    let mut add = |name: &str, content: &[u8]| {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        tar.append_data(&mut header, name, content).unwrap();
+    };
+    add("one/layer.tar", &[7; 3000]);
+    add("c.json", json!({"architecture": "arm64", "os": "linux", "rootfs": {}}).to_string().as_bytes());
+    let image = json!({"Config": "c.json", "Layers": ["one/layer.tar", "two/layer.tar"]});
+    add("manifest.json", json!(vec![image; images]).to_string().as_bytes());
+    let mut link = tar::Header::new_gnu();
+    link.set_entry_type(tar::EntryType::Symlink);
+    link.set_size(0);
+    tar.append_link(&mut link, "two/layer.tar", "../one/layer.tar").unwrap();
+    tar.into_inner().unwrap();
+    path
+}
+
+#[tokio::test]
+async fn a_push_that_was_cut_off_changes_no_tag_and_goes_on_where_it_was() {
+    let sim = sim_registry::Registry::start(Options::open()).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let archive = archive(folder.path(), 1);
+    let name = format!("{}/team/app:1", sim.host());
+    let registry = Registry::of(&name, None).unwrap();
+    sim.order(Fault::LosesUpload);
+    registry.push(&name, &archive, |_| {}).await.unwrap_err();
+    assert_eq!(sim.resolve("team/app", "1"), None);
+
+    let steps = Mutex::new(Vec::new());
+    let pushed = registry.push(&name, &archive, |step| steps.lock().unwrap().push(step)).await.unwrap();
+    let steps = steps.into_inner().unwrap();
+    assert_eq!((steps[0].done, steps.last().unwrap()), (0, &Pushed { done: 6000, total: 6000 }));
+    assert_eq!(pushed.architecture.as_deref(), Some("arm64"));
+    let sent = |journal: Vec<String>| journal.iter().filter(|asked| asked.starts_with("POST")).count();
+    let before = sent(sim.journal());
+    assert_eq!(registry.push(&name, &archive, |_| {}).await.unwrap(), pushed);
+    assert_eq!(sent(sim.journal()), before, "what is there is not sent again");
+}
+
+#[tokio::test]
+async fn a_look_tells_the_architectures_of_an_image_and_of_an_index() {
+    let sim = sim_registry::Registry::start(Options::open()).await.unwrap();
+    let oci = sim.seed_as(Form::Oci, "app", "arm", "arm64");
+    let docker = sim.seed_as(Form::Docker, "app", "amd", "amd64");
+    let index = sim.seed_index("app", "all", &[("amd64", &docker), ("arm64", &oci), ("unknown", &oci)]);
+    for (tag, digest, architectures) in
+        [("arm", oci, vec!["arm64"]), ("amd", docker, vec!["amd64"]), ("all", index, vec!["amd64", "arm64"])]
+    {
+        let name = format!("{}/app:{tag}", sim.host());
+        let found = Registry::of(&name, None).unwrap().look(&name).await.unwrap();
+        assert_eq!(
+            (found.digest, found.architectures),
+            (digest, architectures.iter().map(ToString::to_string).collect())
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_goes_wrong_has_its_code() {
+    let sim = sim_registry::Registry::start(Options::open()).await.unwrap();
+    sim.seed("app", "1", "amd64");
+    let name = format!("{}/app:1", sim.host());
+    let registry = Registry::of(&name, None).unwrap();
+    for (status, code) in [(503, ErrorCode::ProviderUnreachable), (429, ErrorCode::ProviderRateLimited)] {
+        sim.order(Fault::Status(status));
+        assert_eq!(registry.look(&name).await.unwrap_err().code, code, "{status}");
+        sim.heal();
+    }
+    let none = format!("{}/app:none", sim.host());
+    assert_eq!(registry.look(&none).await.unwrap_err().code, ErrorCode::ImageMissing);
+    let nowhere = "127.0.0.1:1/app:1";
+    let error = Registry::of(nowhere, None).unwrap().look(nowhere).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::ProviderUnreachable, "{error}");
+
+    let folder = tempfile::tempdir().unwrap();
+    let two = archive(folder.path(), 2);
+    let error = registry.push(&name, &two, |_| {}).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::BadRequest, "{error}");
+    std::fs::write(&two, "no archive").unwrap();
+    assert_eq!(registry.push(&name, &two, |_| {}).await.unwrap_err().code, ErrorCode::BadRequest);
+}
