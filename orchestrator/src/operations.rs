@@ -148,7 +148,7 @@ async fn drive(run: Arc<Run>) {
     };
     let problem = problem.with_request_id(run.request_id());
     // Terminal, files and SSH lead into what runs, also when OpenCode does not.
-    let change = Change { event, endpoint: run.failed_at(), error: Some(problem.clone()) };
+    let change = Change { event, endpoint: run.failed_at.get().cloned(), error: Some(problem.clone()) };
     run.fail(state, problem, change, started).await;
 }
 

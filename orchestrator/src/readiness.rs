@@ -32,7 +32,7 @@ pub struct Target<'a> {
     pub timeout: Duration,
     /// Told what it waits for outside, when that is known and each time that it is something else.
     pub tell: &'a (dyn Fn(&str) + Send + Sync),
-    /// Told where its backend has answered, whatever that said.
+    /// Told where an instance answers that says of itself that its boot has failed.
     pub answers: &'a (dyn Fn(&Endpoint) + Send + Sync),
 }
 

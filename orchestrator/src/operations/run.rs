@@ -1,6 +1,6 @@
 //! One operation while it runs: its row, its event stream, its workspace's state.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use automation::Options;
@@ -53,7 +53,7 @@ pub struct Run {
     /// While it has the lease on what all runtimes of its provider share: until when.
     shared_until: Mutex<Option<Expiry>>,
     /// Where an instance answers that says of itself that its boot has failed: people repair it there.
-    answers_at: Mutex<Option<Endpoint>>,
+    pub failed_at: OnceLock<Endpoint>,
     /// When the last phase was reached here, or the operation claimed.
     reached: Mutex<Instant>,
 }
@@ -75,7 +75,7 @@ impl Run {
             room,
             place: Mutex::new(place),
             shared_until: Mutex::default(),
-            answers_at: Mutex::default(),
+            failed_at: OnceLock::new(),
             reached: Mutex::new(Instant::now()),
         }
     }
@@ -241,15 +241,6 @@ impl Run {
     /// At one of these places the runtime is, from here on.
     pub async fn settle(&self, sites: &[Site]) -> Result<(), Problem> {
         self.patiently(|| self.parts.store.settle(&self.hold, sites)).await
-    }
-
-    pub fn answers_at(&self, endpoint: Endpoint) {
-        *self.answers_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(endpoint);
-    }
-
-    /// Of an instance that runs though its boot has failed.
-    pub fn failed_at(&self) -> Option<Endpoint> {
-        self.answers_at.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub fn say(&self, severity: Severity, text: impl Into<String>) {

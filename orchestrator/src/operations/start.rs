@@ -112,7 +112,7 @@ pub async fn boot(run: &Arc<Run>, row: &WorkspaceRow) -> Result<(), Problem> {
     }
     let tell = |reason: &str| run.say(Severity::Info, format!("The instance cannot run yet: {reason}."));
     let timeout = run.parts.ready_timeout;
-    let answers = |endpoint: &Endpoint| run.answers_at(endpoint.clone());
+    let answers = |endpoint: &Endpoint| drop(run.failed_at.set(endpoint.clone()));
     let target =
         Target { provider: provider.as_ref(), runtime: &runtime, timeout, tell: &tell, answers: &answers };
     let booted = readiness::booted(&run.parts.probe, &target);

@@ -1,5 +1,6 @@
 //! The resources of an installation and of one runtime, as plain values, and the sizes. Pure.
 
+use contracts::updates::{Change, Updates};
 use contracts::workspace::Size;
 use contracts::{InstallationId, ProviderName};
 use provider_api::{Declaration, Declared, Expr, Result, RuntimeSpec};
@@ -91,7 +92,7 @@ pub(crate) fn declare(config: &CloudflareConfig, runtime: &RuntimeSpec) -> Resul
     let mut resources = Vec::new();
     if config.policy() == Policy::DurableObject {
         let image = match &runtime.image {
-            Some(image) => image,
+            Some(image) => image.exact(),
             None => config.settings.require("image")?,
         };
         resources.push(Declaration::new("home", HOME).owned_by(runtime).delete_before_replace().protected());

@@ -79,6 +79,8 @@ impl Images for CloudflareImages {
                 }
             }
         }
-        Ok(Image { reference: reference.to_owned(), digest: Some(reference.to_owned()) })
+        // Cloudflare runs images for this one alone.
+        let architecture = Some("amd64".to_owned());
+        Ok(Image { reference: reference.to_owned(), digest: Some(reference.to_owned()), architecture })
     }
 }

@@ -30,16 +30,8 @@ async fn keeping() -> World {
 
 fn stack(world: &World) -> Stack {
     let provider = world.provider();
-    let spec = RuntimeSpec {
-        runtime_id: RuntimeId::random(),
-        installation: world.installation.clone(),
-        generation: 1,
-        size: provider.describe().sizes[0].name.clone(),
-        region: None,
-        image: None,
-        git: None,
-        source: None,
-    };
+    let size = provider.describe().sizes[0].name.clone();
+    let spec = RuntimeSpec::new(RuntimeId::random(), world.installation.clone(), size);
     Stack::new(provider, spec)
 }
 
@@ -109,7 +101,7 @@ async fn files_that_were_not_brought_to_another_image_are_where_they_were() {
     lifecycle.stop(&runtime, GRACE).await.unwrap();
     let other = world.by_digest(OTHER_IMAGE);
     stack.provider.images().unwrap().resolve(&other).await.unwrap();
-    let spec = RuntimeSpec { generation: 2, image: Some(other), ..stack.spec.clone() };
+    let spec = RuntimeSpec { generation: 2, image: Some(contracts::workspace::Image::named(other)), ..stack.spec.clone() };
     stack.change_to(spec).await;
     fail_snapshots(&world, true).await;
     let error = lifecycle.start(&runtime).await.unwrap_err();

@@ -77,16 +77,8 @@ async fn a_budget_that_is_used_up_ends_it_and_nothing_is_left_also_of_a_run_that
     world.apply_shared(&world.provider()).await.unwrap();
     let mut killed = Stack::new(world.provider(), {
         let provider = world.provider();
-        provider_api::RuntimeSpec {
-            runtime_id: contracts::RuntimeId::random(),
-            installation: Live::installation(),
-            generation: 1,
-            size: provider.describe().sizes[0].name.clone(),
-            region: None,
-            image: None,
-            git: None,
-            source: None,
-        }
+        let size = provider.describe().sizes[0].name.clone();
+        provider_api::RuntimeSpec::new(contracts::RuntimeId::random(), Live::installation(), size)
     });
     killed.up().await;
     for (limits, words) in [

@@ -33,7 +33,12 @@ pub(crate) struct NetworkResource {
 }
 
 /// Makes it, unless it is there. A subnet that another network has is passed over.
-pub(crate) async fn make(engine: &Engine, runtime: &RuntimeRef, generation: u64, is_listed: bool) -> Result<()> {
+pub(crate) async fn make(
+    engine: &Engine,
+    runtime: &RuntimeRef,
+    generation: u64,
+    is_listed: bool,
+) -> Result<()> {
     let body = body(runtime, generation, is_listed);
     let Some(pool) = engine.subnets else { return try_make(engine, body).await };
     for subnet in pool.subnets(runtime.runtime_id.as_str()) {

@@ -26,6 +26,7 @@ async fn a_docker_host_does_what_the_engine_here_does() {
         settings: Settings::read(&"docker".parse().unwrap(), SETTINGS, var).unwrap(),
         image: var("PILOT_IMAGE").unwrap_or_else(|| usual.to_owned()),
         boot: CanaryBootFiles::new(),
+        logins: Arc::new(provider_api::NoLogins),
         publish: IpAddr::V4(Ipv4Addr::LOCALHOST),
         ports: None,
     }));

@@ -91,16 +91,9 @@ impl Live {
 
 fn stack(provider: &Arc<dyn Provider>, runtime_id: RuntimeId) -> Stack {
     let described = provider.describe();
-    let spec = RuntimeSpec {
-        runtime_id,
-        installation: Live::installation(),
-        generation: 1,
-        size: described.sizes.first().expect("a provider has a size").name.clone(),
-        region: described.regions.first().map(|region| region.name.clone()),
-        image: None,
-        git: None,
-        source: None,
-    };
+    let size = &described.sizes.first().expect("a provider has a size").name;
+    let region = described.regions.first().map(|region| region.name.clone());
+    let spec = RuntimeSpec { region, ..RuntimeSpec::new(runtime_id, Live::installation(), size) };
     Stack::new(provider.clone(), spec)
 }
 
