@@ -101,7 +101,11 @@ async fn files_that_were_not_brought_to_another_image_are_where_they_were() {
     lifecycle.stop(&runtime, GRACE).await.unwrap();
     let other = world.by_digest(OTHER_IMAGE);
     stack.provider.images().unwrap().resolve(&other).await.unwrap();
-    let spec = RuntimeSpec { generation: 2, image: Some(contracts::workspace::Image::named(other)), ..stack.spec.clone() };
+    let spec = RuntimeSpec {
+        generation: 2,
+        image: Some(contracts::workspace::Image::named(other)),
+        ..stack.spec.clone()
+    };
     stack.change_to(spec).await;
     fail_snapshots(&world, true).await;
     let error = lifecycle.start(&runtime).await.unwrap_err();
