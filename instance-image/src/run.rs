@@ -169,6 +169,9 @@ struct Signals {
     terminate: Signal,
     interrupt: Signal,
     child: Signal,
+    /// Whoever starts Pilot with `nohup` has it ignored, and so would every program of the instance: nothing would end with the
+    /// terminal or the SSH session that it is of. What is caught is as usual in programs that are begun.
+    _hangup: Signal,
 }
 
 impl Signals {
@@ -177,6 +180,7 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             child: signal(SignalKind::child())?,
+            _hangup: signal(SignalKind::hangup())?,
         })
     }
 

@@ -110,6 +110,24 @@ async fn detached_processes_are_ended_with_the_instance_even_if_they_refuse() {
 }
 
 #[tokio::test]
+async fn programs_hear_of_a_hang_up_also_when_pilot_was_started_to_ignore_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let binary = script(
+        folder.path(),
+        "grep SigIgn /proc/self/status > $HOME/new; mv $HOME/new $HOME/ignored; exec sleep 300",
+    );
+    let instance = Setup { nohup: true, ..Setup::with(binary) }.start();
+    let told = instance.home.path().join("ignored");
+    let ignored = instance::eventually("the script", Duration::from_secs(10), async || {
+        std::fs::read_to_string(&told).ok()
+    });
+    let ignored = ignored.await.expect("the script runs");
+    let bits = u64::from_str_radix(ignored.split_whitespace().last().unwrap(), 16).unwrap();
+    assert_eq!(bits & 1, 0, "SIGHUP is ignored: {ignored}");
+    stops_cleanly(instance).await;
+}
+
+#[tokio::test]
 async fn ended_orphans_do_not_stay_as_zombies() {
     let folder = tempfile::tempdir().unwrap();
     let binary = script(folder.path(), "(sh -c 'sleep 0.2; touch $HOME/ended' &)\nexec sleep 300");

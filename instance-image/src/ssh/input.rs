@@ -95,6 +95,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_session_that_begins_programs_while_it_is_hung_up_leaves_none_of_them() {
+        // As in an instance, whoever has started this test.
+        let _caught = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).unwrap();
         let seconds = format!("98{}", std::process::id());
         let session = format!("echo up; for i in $(seq 300); do sleep {seconds} & done; wait");
         let mut server = Command::new("sh")

@@ -37,6 +37,8 @@ pub struct Setup {
     pub environment: Vec<(String, String)>,
     /// In a PID namespace of its own, where the processes that started it have no number.
     pub own_pid_namespace: bool,
+    /// As by somebody who goes home and lets it run.
+    pub nohup: bool,
 }
 
 impl Setup {
@@ -69,6 +71,11 @@ impl Setup {
         let log = std::fs::File::create(home.path().join("log")).unwrap();
         let binary = env!("CARGO_BIN_EXE_pilot-instance");
         let mut command = match self.own_pid_namespace {
+            false if self.nohup => {
+                let mut nohup = Command::new("nohup");
+                nohup.arg(binary);
+                nohup
+            }
             false => Command::new(binary),
             true => {
                 let mut unshare = Command::new("unshare");

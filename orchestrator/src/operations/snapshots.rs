@@ -63,7 +63,8 @@ pub async fn rewind(run: &Arc<Run>) -> Result<(), Problem> {
     let restore = async { snapshots.restore(&runtime, &work.id, &told).await.map_err(provider_problem) };
     let mut restored = cancellable(run, restore).await;
     if let (Err(problem), Some(safety)) = (&mut restored, &work.safety) {
-        problem.detail = format!("{} What was there before is kept as the snapshot {safety}.", problem.detail);
+        problem.detail =
+            format!("{} What was there before is kept as the snapshot {safety}.", problem.detail);
     }
     if restored.is_ok() {
         run.say(Severity::Info, format!("Its files are those of the snapshot {}.", work.id));
@@ -95,8 +96,9 @@ pub async fn source_is_taken(run: &Arc<Run>, row: &WorkspaceRow) -> Result<(), P
             Some(operation) if operation.state.is_final() => {
                 let why = operation.error.map(|error| error.detail).unwrap_or_default();
                 let detail = format!("The snapshot that the fork was to begin with was not taken. {why}");
-                return Err(Problem::new(ErrorCode::SnapshotNotFound, detail)
-                    .with_action("Delete this workspace, and fork again, where the original is still there."));
+                return Err(Problem::new(ErrorCode::SnapshotNotFound, detail).with_action(
+                    "Delete this workspace, and fork again, where the original is still there.",
+                ));
             }
             Some(_) => {}
             // Long ago, and its record is gone by now: its provider knows whether there is a snapshot.

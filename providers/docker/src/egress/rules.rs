@@ -30,7 +30,8 @@ const CLOSED6: [&str; 6] = ["::/16", "64:ff9b:1::/48", "2002::/16", "fc00::/7", 
 
 /// How a chain ends that refuses. A program that is told by ICMP while it connects waits for its next attempt, a second later; a reset
 /// it hears at once.
-pub(super) const REFUSAL: &str = "    meta l4proto tcp reject with tcp reset\n    reject with icmpx type admin-prohibited";
+pub(super) const REFUSAL: &str =
+    "    meta l4proto tcp reject with tcp reset\n    reject with icmpx type admin-prohibited";
 
 /// A host without IPv4 reaches that by these, 96 bits before the address, so of them the closed ones alone are closed.
 const NAT64: Ipv6Addr = Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0);
