@@ -51,6 +51,7 @@ pub(super) fn types() -> Map<String, Value> {
             ("snapshot", flag("Copies of its home can be taken.")),
             ("rewind", flag("Such a copy can be brought back.")),
             ("fork", flag("A new one can begin with such a copy.")),
+            ("egress", flag("It can be held to a list of destinations.")),
             ("image", flag("Each workspace has an image of its own.")),
         ], &[]),
         "pilot:index:Updates": object("What an update does to an instance.", &[
