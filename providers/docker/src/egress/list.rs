@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use contracts::egress::{Destination, EgressAllow, Host};
 use contracts::{InstallationId, RuntimeId};
 
-use super::rules::{self, REFUSAL};
+use super::rules;
 
 /// Where the resolvers of bridges listen: a port of its own, so that whatever serves names on the host does not matter.
 pub(super) const RESOLVER_PORT: u16 = 10_053;
@@ -103,7 +103,7 @@ fn table_of(bridge: &str, allow: &EgressAllow, ports: &BTreeSet<u16>) -> String 
   chain out {{
     ct state established,related accept
     jump listed
-{REFUSAL}
+    reject with icmpx type admin-prohibited
   }}
   chain host {{
     ct original ip daddr {RESOLVER} meta l4proto {{ tcp, udp }} th dport {RESOLVER_PORT} accept

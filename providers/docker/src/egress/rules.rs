@@ -28,11 +28,6 @@ const CLOSED4: [&str; 12] = [
 /// The same. The first has the addresses of IPv4 as IPv6 writes them, and 2002::/16 hides one in each.
 const CLOSED6: [&str; 6] = ["::/16", "64:ff9b:1::/48", "2002::/16", "fc00::/7", "fe80::/10", "ff00::/8"];
 
-/// How a chain ends that refuses. A program that is told by ICMP while it connects waits for its next attempt, a second later; a reset
-/// it hears at once.
-pub(super) const REFUSAL: &str =
-    "    meta l4proto tcp reject with tcp reset\n    reject with icmpx type admin-prohibited";
-
 /// A host without IPv4 reaches that by these, 96 bits before the address, so of them the closed ones alone are closed.
 const NAT64: Ipv6Addr = Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0);
 
@@ -91,7 +86,8 @@ fn short(text: &str, letters: usize) -> String {
     all[..letters].to_owned()
 }
 
-/// The whole table, in place of the one that is there.
+/// The whole table, in place of the one that is there. A refusal is told by ICMP: a reset would be heard a second earlier by who connects,
+/// and nobody who looks from inside could tell it from a host on which nothing listens.
 pub(crate) fn rules(installation: &InstallationId, open: &[Destination]) -> String {
     let (table, bridges, listed) = (table(installation), bridges(installation), listed_bridges(installation));
     let (open4, open6): (Vec<_>, Vec<_>) = open.iter().partition(|open| open.address.is_ipv4());
@@ -119,9 +115,6 @@ table inet {table} {{
   set open6 {{ type ipv6_addr; flags interval; auto-merge; {open6} }}
   set closed4 {{ type ipv4_addr; flags interval; elements = {{ {closed4} }}; }}
   set closed6 {{ type ipv6_addr; flags interval; elements = {{ {closed6} }}; }}
-  chain refuse {{
-{REFUSAL}
-  }}
   chain known {{
     ct state established,related accept
     ip daddr @resolvers4 meta l4proto {{ tcp, udp }} th dport 53 accept
@@ -131,13 +124,13 @@ table inet {table} {{
   }}
   chain others {{
     jump known
-    ip daddr @closed4 goto refuse
-    ip6 daddr @closed6 goto refuse
+    ip daddr @closed4 reject with icmpx type admin-prohibited
+    ip6 daddr @closed6 reject with icmpx type admin-prohibited
   }}
   chain host {{
     icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} accept
     jump known
-    goto refuse
+    reject with icmpx type admin-prohibited
   }}
   chain names {{
     ct original ip daddr {RESOLVER} meta l4proto {{ tcp, udp }} th dport {RESOLVER_PORT} accept
@@ -146,13 +139,13 @@ table inet {table} {{
   chain forward {{
     type filter hook forward priority -10; policy accept;
     iifname \"{bridges}*\" jump others
-    iifname \"{listed}*\" iifname != @listed goto refuse
+    iifname \"{listed}*\" iifname != @listed reject with icmpx type admin-prohibited
     iifname \"{listed}*\" jump others
   }}
   chain input {{
     type filter hook input priority -10; policy accept;
     iifname \"{bridges}*\" jump host
-    iifname \"{listed}*\" iifname != @listed goto refuse
+    iifname \"{listed}*\" iifname != @listed reject with icmpx type admin-prohibited
     iifname \"{listed}*\" jump names
   }}
 }}"
