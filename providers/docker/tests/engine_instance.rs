@@ -215,20 +215,23 @@ async fn an_instance_that_ends_at_once_says_why_and_stays_owned() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_repaired_network_is_joined_at_the_next_start() {
+async fn a_network_that_somebody_removed_is_made_again_or_joined_at_the_next_start() {
     run(world::fixture().await, |fixture| async move {
         let mut stack = fixture.stack();
         stack.up().await;
         let (runtime, lifecycle) = (stack.runtime(), fixture.provider.lifecycle());
         fixture.backdoor.write_home(&runtime, "notes", "kept").await;
-        lifecycle.stop(&runtime, GRACE).await.unwrap();
-        fixture.backdoor.remove(&runtime, "network").await;
-        let error = lifecycle.start(&runtime).await.unwrap_err();
-        assert!(error.message.contains("network"), "{error}");
-        stack.create("network").await.unwrap();
-        lifecycle.start(&runtime).await.unwrap();
-        assert_eq!(fixture.backdoor.read_home(&runtime, "notes").await.as_deref(), Some("kept"));
-        assert_eq!(fixture.backdoor.objects(&runtime).await.len(), 3);
+        for is_repaired in [false, true] {
+            lifecycle.stop(&runtime, GRACE).await.unwrap();
+            fixture.backdoor.remove(&runtime, "network").await;
+            if is_repaired {
+                stack.create("network").await.unwrap();
+            }
+            lifecycle.start(&runtime).await.unwrap();
+            assert!(fixture.backdoor.runs(&runtime).await);
+            assert_eq!(fixture.backdoor.read_home(&runtime, "notes").await.as_deref(), Some("kept"));
+            assert_eq!(fixture.backdoor.objects(&runtime).await.len(), 3);
+        }
     })
     .await;
 }
