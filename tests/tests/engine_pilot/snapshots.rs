@@ -108,7 +108,8 @@ async fn a_fork_has_the_files_and_sessions_of_the_original_and_none_of_its_secre
     assert_eq!(volumes(&fork), Vec::<String>::new());
 }
 
-#[tokio::test]
+// Fly answers in this process while a command is waited for.
+#[tokio::test(flavor = "multi_thread")]
 async fn on_fly_a_fork_has_the_files_of_a_snapshot_and_no_secret_when_its_machine_first_runs() {
     let cloud = FlyCloud::start().await;
     let environment = cloud.environment();
