@@ -295,7 +295,7 @@ async fn ssh_reaches_an_instance_whose_boot_has_failed() {
     world.api.ended(&accepted["operation"]).await;
     assert_eq!(world.api.workspace("demo").await["state"], "failed");
     let desk = Desk::at(&world);
-    assert_eq!(good(&mut desk.pilot(&["ws", "ssh", "demo", "--", "echo", "inside"]), b""), "inside\n");
+    assert_eq!(good(&mut desk.pilot(&["ws", "ssh", "demo", "--", "echo", "inside"]), b""), "inside");
 }
 
 fn mode(path: &Path) -> u32 {
