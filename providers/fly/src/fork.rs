@@ -14,6 +14,7 @@ use crate::failure::{self, error};
 use crate::fly::Fly;
 use crate::instance::Instance;
 use crate::lifecycle::FlyLifecycle;
+use crate::snapshots::ORDERED;
 use crate::{names, wire};
 
 /// Removes the words that it is given from the home, and what a link of such a name leads to, where that is in the home.
@@ -33,13 +34,21 @@ pub(crate) struct Home<'a> {
     pub memory_mib: u32,
 }
 
-/// Before a volume is made of it: it is there, and of this installation.
-pub(crate) async fn must_have(lifecycle: &FlyLifecycle, runtime: &RuntimeRef, source: &Source) -> Result<()> {
+/// Before a volume is made of it: it is there, and of this installation. Fly's id of it, which may be named by the key of its take.
+pub(crate) async fn must_have(
+    lifecycle: &FlyLifecycle,
+    runtime: &RuntimeRef,
+    source: &Source,
+) -> Result<String> {
     let theirs = RuntimeRef::new(source.runtime_id.clone(), runtime.installation.clone());
     let missing = || no_snapshot(&source.runtime_id, &source.snapshot);
     let Some((app, volume)) = lifecycle.find_home(&theirs).await? else { return Err(missing()) };
     let listed = lifecycle.snapshots_of(&app, &volume).await?;
-    listed.iter().any(|snapshot| snapshot.id == source.snapshot).then_some(()).ok_or_else(missing)
+    let machine = Instance::new(&lifecycle.fly, &theirs).find().await?;
+    let taken =
+        machine.and_then(|machine| machine.metadata().remove(&format!("{ORDERED}{}", source.snapshot)));
+    let wanted = taken.unwrap_or_else(|| source.snapshot.clone());
+    listed.into_iter().map(|snapshot| snapshot.id).find(|id| *id == wanted).ok_or_else(missing)
 }
 
 /// Returns when the volume has no secret of the original any more.

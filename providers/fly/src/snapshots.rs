@@ -20,7 +20,7 @@ use crate::volume::homes;
 use crate::wire;
 
 /// Before a key, in the metadata.
-const ORDERED: &str = "pilot_snapshot_";
+pub(crate) const ORDERED: &str = "pilot_snapshot_";
 /// The value while none is known: behind the newest one of then.
 const BEHIND: &str = "behind:";
 const PAUSE: Duration = Duration::from_millis(500);

@@ -145,8 +145,8 @@ impl VolumeResource {
         });
         if let Some(source) = source {
             let lifecycle = FlyLifecycle { fly: self.fly.clone() };
-            fork::must_have(&lifecycle, &inputs.owned.runtime(), source).await?;
-            body["snapshot_id"] = source.snapshot.clone().into();
+            let id = fork::must_have(&lifecycle, &inputs.owned.runtime(), source).await?;
+            body["snapshot_id"] = id.into();
         }
         let client = self.fly.client()?;
         let mut made = client.create_volume(&inputs.app, body.clone()).await;
