@@ -27,7 +27,7 @@ pub(crate) use list::RESOLVER;
 pub(crate) use lists::{enforce, lift};
 pub(crate) use probe::look;
 use rules::Destination;
-pub(crate) use rules::bridge;
+pub(crate) use rules::{BRIDGES, bridge};
 
 /// The list of destinations that new runtimes have of which nobody says anything.
 pub(crate) fn usual(settings: &Settings) -> Result<Option<EgressAllow>> {

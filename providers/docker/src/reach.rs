@@ -10,6 +10,7 @@ use contracts::InstallationId;
 use futures_util::future::join_all;
 use provider_api::{Finding, Result};
 
+use crate::egress::BRIDGES;
 use crate::engine::Engine;
 use crate::{container, exec, names};
 
@@ -68,7 +69,9 @@ async fn instance(engine: &Engine, installation: &InstallationId) -> Result<Opti
     filters.insert("status".to_owned(), vec!["running".to_owned()]);
     let options = ListContainersOptionsBuilder::default().filters(&filters).build();
     let running = engine.look("list containers", docker.list_containers(Some(options))).await?;
-    Ok(running.into_iter().find_map(|container| container.id))
+    // One with a list of destinations reaches what that names.
+    let has_list = |labels: &Option<_>| labels.as_ref().and_then(names::egress).is_some();
+    Ok(running.into_iter().find(|container| !has_list(&container.labels)).and_then(|container| container.id))
 }
 
 /// Name and subnet of each.
@@ -128,7 +131,8 @@ fn route(line: &str) -> Option<(String, Range)> {
     // In the byte order of the machine, which is little-endian on all that Docker runs on.
     let number = |text: &str| u32::from_str_radix(text, 16).ok().map(u32::swap_bytes);
     let (destination, mask) = (number(destination)?, number(mask)?);
-    let ours = ["docker", "br-", "pl", "veth", "lo"].iter().any(|prefix| interface.starts_with(prefix));
+    let of_docker = ["docker", "br-", "veth", "lo"];
+    let ours = of_docker.iter().chain(&BRIDGES).any(|prefix| interface.starts_with(prefix));
     (!ours && mask != 0).then(|| (interface.to_owned(), (destination, mask.leading_ones())))
 }
 
@@ -147,12 +151,13 @@ fn meets((one, bits): Range, (other, others): Range) -> bool {
 mod tests {
     use super::*;
 
-    /// A host in 192.168.1.0/24, with a way to everywhere, Docker's bridge and one of Pilot's.
+    /// A host in 192.168.1.0/24, with a way to everywhere, Docker's bridge and two of Pilot's.
     const TABLE: &str = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT
 eth0\t00000000\t0101A8C0\t0003\t0\t0\t0\t00000000\t0\t0\t0
 eth0\t0001A8C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0
 docker0\t000011AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0
-pl1234\t000014AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0";
+pl1234\t000014AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0
+pm1234\t000015AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0";
 
     fn told(subnet: &str) -> Option<Finding> {
         overlap("a", &[("pilot-rt-1".to_owned(), subnet.to_owned())], TABLE)
@@ -167,7 +172,7 @@ pl1234\t000014AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0";
                 "{found:?}"
             );
         }
-        for subnet in ["172.20.0.0/16", "10.0.0.0/8", "192.168.2.0/24", "fd00::/64"] {
+        for subnet in ["172.20.0.0/16", "172.21.0.0/16", "10.0.0.0/8", "192.168.2.0/24", "fd00::/64"] {
             assert_eq!(told(subnet), None, "{subnet}");
         }
     }

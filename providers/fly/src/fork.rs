@@ -14,7 +14,6 @@ use crate::failure::{self, error};
 use crate::fly::Fly;
 use crate::instance::Instance;
 use crate::lifecycle::FlyLifecycle;
-use crate::snapshots::ORDERED;
 use crate::{names, wire};
 
 /// Removes the words that it is given from the home, and what a link of such a name leads to, where that is in the home.
@@ -44,11 +43,9 @@ pub(crate) async fn must_have(
     let missing = || no_snapshot(&source.runtime_id, &source.snapshot);
     let Some((app, volume)) = lifecycle.find_home(&theirs).await? else { return Err(missing()) };
     let listed = lifecycle.snapshots_of(&app, &volume).await?;
-    let machine = Instance::new(&lifecycle.fly, &theirs).find().await?;
-    let taken =
-        machine.and_then(|machine| machine.metadata().remove(&format!("{ORDERED}{}", source.snapshot)));
-    let wanted = taken.unwrap_or_else(|| source.snapshot.clone());
-    listed.into_iter().map(|snapshot| snapshot.id).find(|id| *id == wanted).ok_or_else(missing)
+    let keys = lifecycle.keys(&theirs).await?;
+    let is_it = |id: &String| *id == source.snapshot || keys.get(id) == Some(&source.snapshot);
+    listed.into_iter().map(|snapshot| snapshot.id).find(is_it).ok_or_else(missing)
 }
 
 /// Returns when the volume has no secret of the original any more.

@@ -4,6 +4,7 @@
 //! nothing, so the machine's metadata says for which key a snapshot was ordered, and behind which one it came: who repeats a
 //! take that was cut off finds what came since.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -20,7 +21,7 @@ use crate::volume::homes;
 use crate::wire;
 
 /// Before a key, in the metadata.
-pub(crate) const ORDERED: &str = "pilot_snapshot_";
+const ORDERED: &str = "pilot_snapshot_";
 /// The value while none is known: behind the newest one of then.
 const BEHIND: &str = "behind:";
 const PAUSE: Duration = Duration::from_millis(500);
@@ -56,6 +57,17 @@ impl FlyLifecycle {
         Ok(listed)
     }
 
+    /// By Fly's id, the keys under which snapshots were taken.
+    pub(crate) async fn keys(&self, runtime: &RuntimeRef) -> Result<BTreeMap<String, String>> {
+        let machine = Instance::new(&self.fly, runtime).find().await?;
+        let metadata = machine.map(|machine| machine.metadata()).unwrap_or_default();
+        let key = |(name, id): (String, String)| {
+            let key = name.strip_prefix(ORDERED)?;
+            (!id.starts_with(BEHIND)).then(|| (id, key.to_owned()))
+        };
+        Ok(metadata.into_iter().filter_map(key).collect())
+    }
+
     async fn remember(&self, instance: &Instance<'_>, key: &str, value: &str) -> Result<()> {
         let machine = instance.must_find().await?;
         let metadata = json!({ format!("{ORDERED}{key}"): value });
@@ -77,7 +89,7 @@ impl Snapshots for FlyLifecycle {
             Some((_, Some(behind))) => behind.to_owned(),
             Some((id, None)) => {
                 if let Some(found) = before.iter().find(|snapshot| snapshot.id == id) {
-                    return Ok(told(found));
+                    return Ok(told(found, Some(&take.key)));
                 }
                 // Fly keeps it no longer.
                 before.first().map(|newest| newest.id.clone()).unwrap_or_default()
@@ -95,7 +107,7 @@ impl Snapshots for FlyLifecycle {
         loop {
             if let Some(found) = found {
                 self.remember(&instance, &take.key, &found.id).await?;
-                return Ok(told(&found));
+                return Ok(told(&found, Some(&take.key)));
             }
             if Deadline::now() > deadline {
                 let message = format!("a snapshot of {} was ordered and is not listed yet", volume.id);
@@ -109,14 +121,19 @@ impl Snapshots for FlyLifecycle {
 
     async fn list(&self, runtime: &RuntimeRef) -> Result<Vec<Snapshot>> {
         let (app, volume) = self.home(runtime).await?;
-        Ok(self.snapshots_of(&app, &volume).await?.iter().map(told).collect())
+        let keys = self.keys(runtime).await?;
+        let listed = self.snapshots_of(&app, &volume).await?;
+        Ok(listed.iter().map(|snapshot| told(snapshot, keys.get(&snapshot.id))).collect())
     }
 
     async fn remove(&self, runtime: &RuntimeRef, id: &str) -> Result<()> {
         let (app, volume) = self.home(runtime).await?;
-        let listed = self.snapshots_of(&app, &volume).await?;
-        let Some(found) = listed.iter().find(|snapshot| snapshot.id == id) else { return Ok(()) };
-        let until = told(found).until.map(|until| format!(" until {until:.0}")).unwrap_or_default();
+        let (listed, keys) = (self.snapshots_of(&app, &volume).await?, self.keys(runtime).await?);
+        let is_it = |snapshot: &&wire::Snapshot| {
+            snapshot.id == id || keys.get(&snapshot.id).is_some_and(|key| key == id)
+        };
+        let Some(found) = listed.iter().find(is_it) else { return Ok(()) };
+        let until = told(found, None).until.map(|until| format!(" until {until:.0}")).unwrap_or_default();
         let message = format!("Fly lets nobody remove a snapshot: it keeps {id}{until}, and removes it then");
         Err(ProviderError::new(ErrorCode::CapabilityUnsupported, message)
             .with_action("Nothing to do: Fly removes it by itself."))
@@ -137,12 +154,12 @@ fn created(snapshot: &wire::Snapshot) -> Option<jiff::Timestamp> {
     snapshot.created_at.parse().ok()
 }
 
-/// Fly does not take a name.
-fn told(snapshot: &wire::Snapshot) -> Snapshot {
+/// Fly does not take a name. What was taken under a key is called by that, as whoever took it knows it.
+fn told(snapshot: &wire::Snapshot, key: Option<&String>) -> Snapshot {
     let created = created(snapshot).unwrap_or_default();
     let kept = snapshot.retention_days.map(|days| SignedDuration::from_hours(24 * i64::from(days)));
     Snapshot {
-        id: snapshot.id.clone(),
+        id: key.unwrap_or(&snapshot.id).clone(),
         name: None,
         created,
         size: snapshot.size.filter(|size| *size > 0),

@@ -1,13 +1,76 @@
-//! Lists of destinations as users have them: refused before anything is made where they cannot be meant or held.
+//! Lists of destinations as users have them: asked for, shown, changed while the instance runs, and inherited.
+
+use std::process::Command;
 
 use serde_json::{Value, json};
 
 use crate::support::world::World;
 
+fn docker(args: &[&str]) -> String {
+    let output = Command::new("docker").args(args).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+fn container(workspace: &Value) -> String {
+    format!("pilot-{}", workspace["runtimeId"].as_str().unwrap())
+}
+
+/// Which container runs since when.
+fn run(workspace: &Value) -> String {
+    docker(&["inspect", "--format", "{{.Id}} {{.State.StartedAt}}", &container(workspace)])
+}
+
+/// Nobody is at this address, so where nothing refuses it the call is not answered at all.
+fn refuses_at_once(workspace: &Value, address: &str) -> bool {
+    let script = format!("timeout 5 bash -c '< /dev/tcp/{address}/443' 2> /dev/null; echo $?");
+    docker(&["exec", &container(workspace), "bash", "-c", &script]) == "1"
+}
+
 async fn refused(world: &World, path: &str, body: Value) -> Value {
     let answer = world.api.post(path, &body).await;
     assert!(!answer.status().is_success(), "{path}");
     answer.json::<Value>().await.unwrap()["code"].clone()
+}
+
+#[tokio::test]
+async fn a_workspace_has_the_list_that_was_asked_for_and_another_one_without_a_restart() {
+    let world = World::start_on_docker_with_env(&[("PILOT_DOCKER_EGRESS_ALLOW", "usual.example")]).await;
+    let list = "GitHub.com,*.npmjs.org,203.0.113.7:443";
+    world.pilot(&["ws", "create", "demo", "--provider", "docker", "--egress-allow", list]);
+    let demo = world.api.workspace("demo").await;
+    assert_eq!(demo["state"], "ready", "{demo:#}");
+    assert_eq!(demo["egressAllow"], json!(["github.com", "*.npmjs.org", "203.0.113.7:443"]));
+    let shown = world.pilot(&["ws", "get", "demo"]);
+    assert!(shown.contains("only github.com, *.npmjs.org, 203.0.113.7:443"), "{shown}");
+    assert!(refuses_at_once(&demo, "203.0.113.8") && !refuses_at_once(&demo, "203.0.113.7"));
+
+    let before = run(&demo);
+    world.pilot(&["ws", "update", "demo", "--egress-allow", "203.0.113.8"]);
+    assert_eq!(run(&demo), before, "it goes on running");
+    assert!(refuses_at_once(&demo, "203.0.113.7") && !refuses_at_once(&demo, "203.0.113.8"));
+    let plan: Value = serde_json::from_str(&world.pilot(&["stack", "diff", "demo", "--json"])).unwrap();
+    let steps = plan["steps"].as_array().unwrap();
+    assert!(!steps.is_empty() && steps.iter().all(|step| step["op"] == "same"), "{plan:#}");
+
+    world.pilot(&["ws", "fork", "demo", "copy"]);
+    let copy = world.api.workspace("copy").await;
+    assert_eq!(copy["egressAllow"], json!(["203.0.113.8"]));
+    assert!(refuses_at_once(&copy, "203.0.113.7"));
+
+    // Of whom nobody says anything has what the operator has set, and may be told otherwise.
+    let usual = world.api.create_ready("usual", "docker").await;
+    assert_eq!(usual["egressAllow"], json!(["usual.example"]));
+    world.pilot(&["ws", "update", "usual", "--egress-allow", "all"]);
+    let usual = world.api.workspace("usual").await;
+    assert_eq!((&usual["state"], &usual["egressAllow"]), (&json!("ready"), &Value::Null));
+    assert!(!refuses_at_once(&usual, "203.0.113.7"));
+    // Other providers are not set up here, which it says as well.
+    let doctor = String::from_utf8(world.pilot_output(&["doctor"]).stdout).unwrap();
+    assert!(doctor.contains("2 lists of destinations are in force"), "{doctor}");
+    assert!(
+        !doctor.contains("networks of host"),
+        "a bridge of Pilot's own is no network of the host: {doctor}"
+    );
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use contracts::secrets;
 use serde_json::{Value, json};
 
+use crate::support::clouds::FlyCloud;
 use crate::support::eventually;
 use crate::support::world::World;
 
@@ -105,6 +106,37 @@ async fn a_fork_has_the_files_and_sessions_of_the_original_and_none_of_its_secre
     assert_eq!(shell(&fork, "cat kept.txt"), "then");
     world.api.succeeded(&world.api.delete("two").await).await;
     assert_eq!(volumes(&fork), Vec::<String>::new());
+}
+
+// Fly answers in this process while a command is waited for.
+#[tokio::test(flavor = "multi_thread")]
+async fn on_fly_a_fork_has_the_files_of_a_snapshot_and_no_secret_when_its_machine_first_runs() {
+    let cloud = FlyCloud::start().await;
+    let environment = cloud.environment();
+    let given: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let world = World::start_on_docker_with_env(&given).await;
+    let home = |workspace: &Value| {
+        let app = format!("pilot-{}", workspace["runtimeId"].as_str().unwrap());
+        let volume = cloud.sim.volumes().into_iter().find(|volume| volume.app == app).unwrap();
+        cloud.sim.volume_folder(&volume.id)
+    };
+    let original = home(&world.api.create_ready("demo", "fly").await);
+    let session = new_session(&world, "demo").await;
+    std::fs::write(original.join("kept.txt"), "then").unwrap();
+    std::fs::write(original.join(".netrc"), "canary").unwrap();
+
+    world.pilot(&["ws", "fork", "demo", "two"]);
+    let fork = world.api.workspace("two").await;
+    assert_eq!(fork["state"], "ready");
+    let home = home(&fork);
+    assert_eq!(std::fs::read_to_string(home.join("kept.txt")).unwrap(), "then");
+    assert!(!home.join(".netrc").exists());
+    assert!(has_session(&world, "two", &session).await, "its sessions are there");
+    assert_eq!(cloud.sim.machines().len(), 2, "nothing is left of what prepared it");
+    for slug in ["demo", "two"] {
+        world.api.succeeded(&world.api.delete(slug).await).await;
+    }
+    assert_eq!((cloud.sim.apps().len(), cloud.sim.volumes().len(), cloud.sim.machines().len()), (0, 0, 0));
 }
 
 #[tokio::test]

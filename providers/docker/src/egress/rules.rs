@@ -63,14 +63,17 @@ pub(crate) fn table(installation: &InstallationId) -> String {
     format!("pilot_{}", short(installation.as_str(), 8))
 }
 
+/// How the bridges of every installation begin: those of runtimes without a list of destinations, and of those with one.
+pub(crate) const BRIDGES: [&str; 2] = ["pl", "pm"];
+
 /// How the bridges of all networks of this installation begin, and no other's.
 pub(crate) fn bridges(installation: &InstallationId) -> String {
-    format!("pl{}", short(installation.as_str(), 5))
+    format!("{}{}", BRIDGES[0], short(installation.as_str(), 5))
 }
 
 /// The same of those that have a list of destinations: nothing leaves one of them before its list is in force.
 pub(crate) fn listed_bridges(installation: &InstallationId) -> String {
-    format!("pm{}", short(installation.as_str(), 5))
+    format!("{}{}", BRIDGES[1], short(installation.as_str(), 5))
 }
 
 /// The bridge of a runtime's network. The kernel has room for 15 letters.
