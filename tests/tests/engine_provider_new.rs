@@ -12,8 +12,12 @@ use serde_json::Value;
 
 const NAME: &str = "two-brooks";
 /// Why of the promises some are not about the template.
-const WITHOUT: [&str; 3] =
-    ["it can reach one place alone", "no setting decides what is offered", "runtimes share nothing"];
+const WITHOUT: [&str; 4] = [
+    "it can reach one place alone",
+    "it pulls from no registry of the test",
+    "no setting decides what is offered",
+    "runtimes share nothing",
+];
 
 /// The repository as it is now, without what git ignores. Files keep their times, so that cargo takes what
 /// it has built from the original for built from the copy. Outside the target folder: what cargo builds
