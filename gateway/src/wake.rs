@@ -15,7 +15,9 @@ use crate::resolve::Resolver;
 
 /// A boot from the disk takes seconds; who has waited longer is told to come again.
 const LONGEST: Duration = Duration::from_secs(30);
-const PAUSE: Duration = Duration::from_millis(50);
+/// What goes on with its memory is there at once, what boots is not.
+const FIRST: Duration = Duration::from_millis(20);
+const LARGEST: Duration = Duration::from_millis(250);
 
 pub fn is_visit<B>(request: &Request<B>, caller: Caller) -> bool {
     let accepts = |kind: &str| {
@@ -32,6 +34,7 @@ pub fn is_visit<B>(request: &Request<B>, caller: Caller) -> bool {
 pub async fn wake(resolver: &Resolver, slug: &Slug, request_id: &str) -> Result<Route, Problem> {
     let deadline = Instant::now() + LONGEST;
     resolver.wake(slug, request_id).await?;
+    let mut pause = FIRST;
     loop {
         let route = resolver.resolve(slug, request_id).await?;
         let is_on_its_way = matches!(
@@ -49,6 +52,7 @@ pub async fn wake(resolver: &Resolver, slug: &Slug, request_id: &str) -> Result<
                 Problem::new(ErrorCode::WorkspaceNotReady, detail).with_action("Try again in a moment.")
             );
         }
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LARGEST);
     }
 }
