@@ -10,6 +10,7 @@ use bollard::query_parameters::{
 use contracts::ErrorCode;
 use contracts::boot::HOME;
 use provider_api::{Copied, ProviderError, Result, RuntimeRef, Told};
+use provider_kit::secrets::LEAVE_OUT;
 use tokio::time::Instant;
 
 use crate::engine::Engine;
@@ -88,7 +89,9 @@ impl Copy<'_> {
     }
 
     fn body(&self) -> ContainerCreateBody {
-        let words = ["/bin/sh", "-c", SCRIPT, "copy"].iter().chain(self.way).map(|&word| word.to_owned());
+        let script = format!("{LEAVE_OUT}{SCRIPT}");
+        let words = ["/bin/sh", "-c", &script, "copy"];
+        let words = words.iter().chain(self.way).map(|&word| word.to_owned());
         let mount = |volume: &str, target: &str, read_only| Mount {
             typ: Some(MountType::VOLUME),
             source: Some(volume.to_owned()),

@@ -1,6 +1,7 @@
 # Copies homes between volumes, as root of a container that has nothing else. /from is what is copied; the home that is
 # written is $HOME, so that links in it lead where they lead in an instance. Each way is repeated after a crash as if nothing
 # had been: what is half copied is never taken for a home. Says `at DONE TOTAL`, `full NEEDED FREE` and `copied SIZE`, in KiB.
+# Before it stands `leave_out` of the kit.
 set -eu
 way=$1
 shift
@@ -53,12 +54,7 @@ fork)
         empty "$HOME" .pilot-copy
         copy "$HOME"
         : >"$begun"
-        for path; do
-            # Also what a link of this name leads to, where that is in the home.
-            real=$(readlink -f -- "$HOME/$path" || true)
-            case $real in "$HOME"/?*) rm -rf -- "$real" ;; esac
-            rm -rf -- "$HOME/$path"
-        done
+        leave_out "$@"
         sync -f "$HOME"
         rm -f "$begun"
     fi

@@ -7,6 +7,7 @@
 use contracts::boot::HOME;
 use contracts::{ErrorCode, secrets};
 use provider_api::{ProviderError, Result, RuntimeRef, Source, no_snapshot};
+use provider_kit::secrets::LEAVE_OUT;
 use serde_json::{Value, json};
 use tokio::time::Instant as Deadline;
 
@@ -15,15 +16,6 @@ use crate::fly::Fly;
 use crate::instance::Instance;
 use crate::lifecycle::FlyLifecycle;
 use crate::{names, wire};
-
-/// Removes the words that it is given from the home, and what a link of such a name leads to, where that is in the home.
-const WITHOUT: &str = r#"set -u
-for path; do
-    real=$(readlink -f -- "$HOME/$path" || true)
-    case $real in "$HOME"/?*) rm -rf -- "$real" || exit 4 ;; esac
-    rm -rf -- "${HOME:?}/$path" || exit 4
-done
-sync"#;
 
 /// What a short machine needs of the home's inputs.
 pub(crate) struct Home<'a> {
@@ -96,7 +88,8 @@ async fn ensure(fly: &Fly, instance: &Instance<'_>, home: &Home<'_>) -> Result<w
 }
 
 fn body(fly: &Fly, instance: &Instance<'_>, home: &Home<'_>) -> Result<Value> {
-    let mut exec = vec!["/bin/sh", "-c", WITHOUT, "fork"];
+    let script = format!("{LEAVE_OUT}leave_out \"$@\" && sync");
+    let mut exec = vec!["/bin/sh", "-c", &script, "fork"];
     exec.extend(secrets::BELOW_HOME);
     let config = json!({
         "image": fly.settings.require("image")?,

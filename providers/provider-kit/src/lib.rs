@@ -6,6 +6,7 @@
 //! - [`boot`] reads the files that a boot brings, and refuses what would leave the home.
 //! - [`instance`] is what an instance is told by its environment.
 //! - [`errors`] are the words for what happens at every vendor: gone, not running, ended at once.
+//! - [`secrets`] leaves secrets out of a fork, in a shell.
 //! - [`image`] reads references to images; [`logins`] reads a file of Docker's form for registries.
 //! - [`Locks`] let one call at a time work on a thing, within this program.
 //! - [`wait`] asks again until something is there, or until a refusal has passed.
@@ -23,6 +24,7 @@ mod locks;
 pub mod logins;
 pub mod offer;
 pub mod owner;
+pub mod secrets;
 pub mod wait;
 
 pub use locks::Locks;
