@@ -52,6 +52,8 @@ pub(super) fn types() -> Map<String, Value> {
             ("rewind", flag("Such a copy can be brought back.")),
             ("fork", flag("A new one can begin with such a copy.")),
             ("image", flag("Each workspace has an image of its own.")),
+            ("egress", flag("It can have a list of the destinations that it reaches.")),
+            ("push", flag("Images can be brought there from an archive.")),
         ], &[]),
         "pilot:index:Updates": object("What an update does to an instance.", &[
             ("image", text(&changes("Another image"))),
