@@ -16,5 +16,5 @@ mod at_a_fresh_account {
 mod at_an_account_that_keeps_file_systems {
     use super::world;
 
-    provider_api::conformance_tests!(world::keeping_fixture, without [Push, Registry, Egress, Filling, Watch, Suspend, Logs, Exec, Fork, Fewer, Failing]);
+    provider_api::conformance_tests!(world::keeping_fixture, without [Registry, Egress, Filling, Watch, Suspend, Logs, Exec, Fork, Fewer, Failing]);
 }

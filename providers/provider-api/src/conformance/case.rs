@@ -102,8 +102,9 @@ impl Requires {
             Requires::Registry => (fixture.registry.is_some(), "it pulls from no registry of the test"),
             // Who says that it can is held to it.
             Requires::Push => (
-                fixture.pushable.is_some() || fixture.provider.image_store().is_some(),
-                "images are not pushed to it",
+                fixture.pushable.is_some()
+                    || (fixture.provider.image_store().is_some() && fixture.provider.images().is_some()),
+                "images are not pushed to it, or no runtime has one of its own",
             ),
             Requires::Logs => (fixture.provider.logs().is_some(), "the provider gives no logs"),
             Requires::Exec => (fixture.provider.exec().is_some(), "the provider runs no commands"),
