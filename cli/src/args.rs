@@ -4,6 +4,7 @@ mod backup;
 mod connection;
 mod context;
 mod database;
+mod image;
 mod op;
 mod provider;
 mod rollout;
@@ -28,6 +29,7 @@ pub use backup::{Backup, BackupCommand, Store, StoreCommand};
 pub use connection::Connection;
 pub use context::{Context, ContextCommand, Login};
 use database::Address;
+pub use image::{Image, ImageCommand, Push};
 pub use op::{Op, OpCommand};
 pub use provider::{Provider, ProviderCommand};
 pub use rollout::{Rollout, RolloutCommand};
@@ -168,6 +170,8 @@ pub enum Command {
     Usage(Usage),
     /// Where workspaces can run
     Provider(Provider),
+    /// What instances are made from: bring an image to a provider
+    Image(Image),
     /// Keep a server's URL and token under a name, for every later command
     Login(Login),
     /// The servers that `pilot login` has stored

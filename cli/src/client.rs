@@ -2,6 +2,7 @@
 
 mod exec;
 mod failure;
+mod push;
 mod snapshots;
 mod ssh;
 mod transport;

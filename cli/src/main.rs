@@ -22,6 +22,7 @@ mod backup;
 mod completion;
 mod doctor;
 mod explain;
+mod image;
 mod login;
 mod op;
 mod provider;
@@ -80,6 +81,7 @@ async fn run(args: Args, ui: &mut Ui) -> Result<Outcome, Problem> {
         Command::Usage(usage) => usage::run(usage, &folders, ui).await,
         Command::Stack(stack) => stack::run(stack, &folders, ui).await,
         Command::Provider(provider) => provider::run(provider, &folders, ui).await,
+        Command::Image(image) => image::run(image, &folders, ui).await,
         Command::Login(login) => login::run(login, &folders, ui).await,
         Command::Context(context) => login::context(context, &folders, ui),
         Command::Backup(backup) => backup::run(backup, folders.data, ui).await,

@@ -85,6 +85,7 @@ fn abilities(can: &ProviderCapabilities) -> String {
         (can.snapshot, "snapshot"),
         (can.rewind, "restore"),
         (can.fork, "fork"),
+        (can.push, "take images"),
         (can.persistent_home, "keep files over a stop"),
     ];
     let able: Vec<_> = named.into_iter().filter(|(able, _)| *able).map(|(_, name)| name).collect();

@@ -143,6 +143,7 @@ fn orchestrator_config(serve: &Serve, listen: SocketAddr, gateway: SocketAddr) -
         home_grace: serve.home_grace,
         stray_grace: serve.stray_grace,
         snapshots: serve.snapshots,
+        image_limit: serve.image_limit << 30,
         repair: match serve.repair {
             crate::args::Repair::Auto => orchestrator::reconcile::Repair::Auto,
             crate::args::Repair::Report => orchestrator::reconcile::Repair::Report,

@@ -7,6 +7,7 @@ mod changes;
 mod contexts;
 mod exec;
 mod failures;
+mod image;
 mod listing;
 mod logs;
 mod queries;

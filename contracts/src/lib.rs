@@ -8,6 +8,7 @@ pub mod egress;
 pub mod endpoint;
 pub mod identity;
 pub mod ids;
+pub mod image;
 
 pub mod exec;
 pub mod operation;

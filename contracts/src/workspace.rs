@@ -358,6 +358,9 @@ pub struct ProviderCapabilities {
     /// A workspace can have a list of the destinations that it reaches.
     #[serde(default)]
     pub egress: bool,
+    /// An image can be brought there from an archive (`pilot image push`).
+    #[serde(default)]
+    pub push: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -67,6 +67,11 @@ impl Layout {
         self.root.join("local")
     }
 
+    /// Archives of images that are being pushed; nothing in it outlives the server.
+    pub fn spool(&self) -> PathBuf {
+        self.root.join("spool")
+    }
+
     /// The operator's OpenCode configuration for every instance; may be absent.
     pub fn opencode_config(&self) -> PathBuf {
         self.root.join("opencode.json")

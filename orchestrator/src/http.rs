@@ -4,6 +4,7 @@ mod auth;
 mod document;
 mod exec;
 mod extract;
+pub(crate) mod images;
 mod operations;
 mod rollouts;
 mod routes;
@@ -30,6 +31,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::lifecycle::Lifecycle;
+use crate::pushes::Pushes;
 use crate::trace;
 
 pub use auth::Tokens;
@@ -41,6 +43,7 @@ pub use extract::RequestId;
 pub struct Api {
     pub lifecycle: Arc<Lifecycle>,
     pub tokens: Arc<Tokens>,
+    pub pushes: Arc<Pushes>,
 }
 
 /// Those for whoever has a token.
@@ -82,6 +85,7 @@ fn protected() -> OpenApiRouter<Api> {
         .routes(routes!(strays::list))
         .routes(routes!(system::providers))
         .routes(routes!(system::teardown))
+        .routes(routes!(images::push))
         .routes(routes!(system::resolve))
         .routes(routes!(routes::list))
         .routes(routes!(usage::list))
@@ -151,7 +155,7 @@ async fn detached<T: Send + 'static>(
 }
 
 /// Gives the request its id, writes problems with it, and logs one line for each request.
-async fn observe(mut request: Request, next: Next) -> Response {
+pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let given = request.headers().get(headers::REQUEST_ID).and_then(|value| value.to_str().ok());
     let request_id = headers::request_id(given);

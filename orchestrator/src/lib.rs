@@ -11,7 +11,8 @@ pub mod store;
 
 pub mod engine;
 pub mod operations;
-pub mod readiness;
+pub mod pushes;
+mod readiness;
 pub mod reconcile;
 pub mod rollouts;
 pub mod sweep;

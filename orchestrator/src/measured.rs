@@ -12,8 +12,8 @@ use futures_util::future::{BoxFuture, Shared};
 use futures_util::{FutureExt as _, StreamExt as _};
 use provider_api::error::Result;
 use provider_api::{
-    Changes, Declared, Description, EgressOffer, Exec, Finding, Images, Inventory, Lifecycle, Logs, Provider,
-    ProviderError, Resource, RunStatus, RuntimeRef, RuntimeSpec, Sites, Snapshots, Statuses,
+    Changes, Declared, Description, EgressOffer, Exec, Finding, ImageStore, Images, Inventory, Lifecycle,
+    Logs, Provider, ProviderError, Resource, RunStatus, RuntimeRef, RuntimeSpec, Sites, Snapshots, Statuses,
 };
 use provider_server::calls::Call;
 
@@ -172,6 +172,10 @@ impl Provider for Measured {
 
     fn images(&self) -> Option<Arc<dyn Images>> {
         self.provider.images()
+    }
+
+    fn image_store(&self) -> Option<Arc<dyn ImageStore>> {
+        self.provider.image_store()
     }
 
     fn logs(&self) -> Option<Arc<dyn Logs>> {

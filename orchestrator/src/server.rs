@@ -19,6 +19,7 @@ use crate::engine::{Engine, without_password};
 use crate::http::{self, Api, Tokens};
 use crate::lifecycle::Lifecycle;
 use crate::operations::{Feed, LEASE, Parts, Runner};
+use crate::pushes::Pushes;
 use crate::reconcile::{Reconciler, Repair};
 use crate::rollouts::Rollouts;
 use crate::store::{Store, StoreError, WorkspaceQuery};
@@ -65,6 +66,8 @@ pub struct Config {
     pub stray_grace: Duration,
     /// How many snapshots a workspace may have.
     pub snapshots: u32,
+    /// The largest archive of an image that is pushed, in bytes.
+    pub image_limit: u64,
     /// Claims, leases, rounds and pauses are so many times shorter: for tests of what comes after them.
     pub hurry: u32,
     pub tools: ToolPaths,
@@ -89,6 +92,7 @@ impl Default for Config {
             home_grace: Duration::from_secs(24 * 60 * 60),
             stray_grace: Duration::from_secs(24 * 60 * 60),
             snapshots: 10,
+            image_limit: 20 << 30,
             hurry: 1,
             tools: ToolPaths::default(),
             settings: ProviderSettings::default(),
@@ -144,6 +148,7 @@ pub async fn start(config: Config, data: DataFolder) -> Result<Running, Problem>
         (Some(_), []) => providers.shared(),
         (_, names) => providers.only(names)?,
     };
+    let pushes = Arc::new(Pushes::open(&layout, config.image_limit, providers.clone())?);
     let default_provider = providers.default(config.default_provider.as_deref())?;
     let addresses: Vec<SocketAddr> = [Some(config.listen), config.gateway].into_iter().flatten().collect();
     exposure::check(&addresses, &providers, config.unsafe_expose_local)?;
@@ -215,7 +220,7 @@ pub async fn start(config: Config, data: DataFolder) -> Result<Running, Problem>
     let rollouts = Arc::new(Rollouts { store: store.clone(), name: runner.name().to_owned() });
     let background =
         [tokio::spawn(reconciler.run()), tokio::spawn(rollouts.run()), tokio::spawn(sweeper.run())];
-    let api = http::router(Api { lifecycle: Arc::clone(&lifecycle), tokens: Arc::new(tokens) });
+    let api = http::router(Api { lifecycle: Arc::clone(&lifecycle), tokens: Arc::new(tokens), pushes });
     let mut servers = vec![serve(listener, api, shutdown.clone())];
     let admin_address = admin.as_ref().and_then(|admin| admin.local_addr().ok());
     if let Some(admin) = admin {

@@ -58,6 +58,9 @@ pub struct Serve {
     /// How many snapshots a workspace may have
     #[arg(long, env = "PILOT_SNAPSHOTS", default_value = "10", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub snapshots: u32,
+    /// How large the archive of an image may be that `pilot image push` brings
+    #[arg(long, env = "PILOT_IMAGE_LIMIT", default_value = "20", value_name = "GIB", value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub image_limit: u64,
     /// Claims, leases, rounds and pauses are so many times shorter: for tests of what comes after them
     #[arg(long, hide = true, default_value = "1", value_name = "TIMES", value_parser = clap::value_parser!(u32).range(1..=20))]
     pub hurry: u32,

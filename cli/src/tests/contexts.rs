@@ -12,8 +12,9 @@ async fn a_login_tries_the_token_keeps_it_and_says_who_was_reached() {
     let (at, script) = server().await;
     let line = format!("login http://{at} --name here --gateway http://{at} --token-stdin");
     let shown = pilot_hearing("secret\n", data.path(), &line, &[]).await;
-    let expected =
-        format!("Reached the Pilot at http://{at}/ (providers: local). here is the current context now.\n");
+    let expected = format!(
+        "Reached the Pilot at http://{at}/ (providers: local, bare). here is the current context now.\n"
+    );
     assert_eq!((shown.out, shown.err.as_str()), (expected, ""));
     assert_eq!(script.lock().unwrap().asked, ["GET /v1/providers"]);
     assert!(pilot_with(data.path(), "ws ls", &["--context", "here"]).await.out.contains("demo"));

@@ -84,6 +84,7 @@ pub fn router() -> (Router, Shared) {
         .route("/v1/workspaces/{slug}/preview", routing::post(plan))
         .route("/v1/preview", routing::post(plan))
         .route("/v1/providers", routing::get(providers))
+        .route("/v1/providers/{name}/images", routing::post(super::image::answer))
         .route("/v1/usage", routing::get(usage))
         .route("/v1/operations", routing::get(operations))
         .route("/v1/operations/{id}", routing::get(show_operation))
@@ -355,10 +356,14 @@ async fn providers() -> Json<Value> {
     let size = json!({"name": "small", "memoryMib": 512, "cpuMillis": 1500, "hourlyMicroUsd": 8200});
     let can =
         json!({"suspend": true, "persistentHome": true, "logs": false, "exec": false, "snapshot": false});
+    let mut takes = can.clone();
+    (takes["push"], takes["image"]) = (json!(true), json!(true));
     let region = json!({"name": "ams", "title": "Amsterdam"});
     let local = json!({"name": "local", "summary": "processes", "isolation": "none", "sizes": [size],
-        "regions": [region], "capabilities": can, "default": true});
-    Json(json!({ "providers": [local] }))
+        "regions": [region], "capabilities": takes, "default": true});
+    let bare = json!({"name": "bare", "summary": "no images", "isolation": "none", "sizes": [],
+        "capabilities": can, "default": false});
+    Json(json!({ "providers": [local, bare] }))
 }
 
 async fn link() -> Json<Value> {

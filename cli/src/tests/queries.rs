@@ -125,7 +125,8 @@ async fn providers_are_listed_with_what_isolates_them() {
     assert_eq!(
         shown.out,
         "local (default): processes\n  isolation  none\n  sizes      small (512 MiB, 1.5 cores, 0.0082 $/h)\n  \
-         regions    ams (Amsterdam)\n  can        suspend, keep files over a stop\n"
+         regions    ams (Amsterdam)\n  can        suspend, take images, keep files over a stop\n\
+         bare: no images\n  isolation  none\n  sizes      \n  can        suspend, keep files over a stop\n"
     );
 }
 

@@ -51,7 +51,7 @@ pub fn complete(mut document: Document) -> Document {
             let parameters = operation.parameters.get_or_insert_default();
             parameters.push(request_id());
             // Those that only look, those that may be repeated as they are, and what is done as often as it is asked for.
-            let repeats = ["/preview", "/repair", "/wake", "/cancel", "/shared", "/exec"]
+            let repeats = ["/preview", "/repair", "/wake", "/cancel", "/shared", "/exec", "/images"]
                 .iter()
                 .any(|end| path.ends_with(end));
             if changes && !is_open && !repeats {

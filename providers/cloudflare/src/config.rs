@@ -12,7 +12,10 @@ use url::Url;
 use crate::declare::{TYPES, offered};
 use crate::images::{is_exact, not_exact};
 
-pub(crate) const SETTINGS: [Setting; 12] = [
+/// As references to images of an account begin.
+pub(crate) const REGISTRY: &str = "registry.cloudflare.com";
+
+pub(crate) const SETTINGS: [Setting; 13] = [
     Setting::required("apiToken", "an API token with Workers Scripts and Containers: Edit").secret(),
     Setting::required("accountId", "the account in which everything is made"),
     Setting::required("image", "the instance image in a registry that Cloudflare reads"),
@@ -25,6 +28,7 @@ pub(crate) const SETTINGS: [Setting; 12] = [
     .default("default"),
     Setting::optional("host", "the host name of the Worker, if it is not on workers.dev"),
     Setting::optional("apiUrl", "where Cloudflare's API is").default("https://api.cloudflare.com/client/v4"),
+    Setting::optional("registry", "the registry of Cloudflare's accounts").default(REGISTRY),
     Setting::optional("workerUrl", "where the Worker is connected to, if not at its host name"),
     Setting::optional("dnsZone", "a zone in which a record is kept, for example for the gateway"),
     Setting::optional("dnsName", "the name of that record, for example *.ws.example.com"),
@@ -114,6 +118,11 @@ impl CloudflareConfig {
         self.settings.require("accountId")
     }
 
+    /// Where images of the account are.
+    pub(crate) fn registry(&self) -> &str {
+        self.settings.get("registry").unwrap_or(REGISTRY)
+    }
+
     pub(crate) fn setting(&self, name: &str) -> &str {
         self.settings.get(name).unwrap_or_default()
     }
@@ -175,7 +184,7 @@ pub(crate) fn check(config: &CloudflareConfig) -> Result<()> {
             return Err(config.unusable("schedulingPolicy", "default or durable_object"));
         }
         Policy::Default => {}
-        Policy::DurableObject if !is_exact(image) => return Err(not_exact(image)),
+        Policy::DurableObject if !is_exact(config, image) => return Err(not_exact(image)),
         Policy::DurableObject if !offered(Policy::DurableObject).any(|each| each.name == size) => {
             return Err(config.unusable("instanceType", "a size that can be chosen at a start"));
         }

@@ -17,7 +17,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_lc_rs::{digest, hmac};
 use contracts::InstallationId;
-use provider_api::conformance::{Backdoor, CanaryBootFiles, Faults, Fixture, Stack};
+use provider_api::conformance::{Backdoor, CanaryBootFiles, Faults, Fixture, Pushable, Stack, empty_archive};
 use provider_api::{Created, Provider, Result, RuntimeRef, Settings};
 use serde_json::{Value, json};
 use sim_cloudflare::{Fault, Kind, Options, Simulator, Surface};
@@ -119,6 +119,7 @@ impl World {
                 "ACCOUNT_ID" => Some(self.urls.account.clone()),
                 "API_URL" => Some(self.urls.api.clone()),
                 "WORKER_URL" => Some(self.urls.edge.clone()),
+                "REGISTRY" => Some(self.urls.registry.clone()),
                 "IMAGE" => Some(image.clone()),
                 _ => None,
             }
@@ -231,6 +232,14 @@ fn hex(bytes: &[u8]) -> String {
 fn docker(arguments: &[&str]) -> Option<String> {
     let output = Command::new("docker").args(arguments).output().expect("docker is installed");
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// An image of the local engine as its archive, without a name.
+fn save(image: &str) -> tempfile::TempPath {
+    let id = docker(&["inspect", "--format", "{{.Id}}", image]).expect("the image is built");
+    let file = tempfile::NamedTempFile::new().unwrap().into_temp_path();
+    docker(&["save", "--output", &file.display().to_string(), id.trim()]).expect("the image is saved");
+    file
 }
 
 fn build(tag: &str, init: &Path, dockerfile: &str) {
@@ -361,5 +370,13 @@ pub async fn fresh_fixture(init: &Path) -> Fixture {
 pub async fn keeping_fixture(init: &Path) -> Fixture {
     let world = World::start(init).await.keeping();
     let other = world.by_digest(OTHER_IMAGE);
-    world.fixture().await.with_other_image(other)
+    let pushable = || async {
+        let own = InstallationId::random();
+        Pushable {
+            name: format!("pilot-pushed-{own}:1"),
+            archive: save(IMAGE),
+            foreign: empty_archive("arm64"),
+        }
+    };
+    world.fixture().await.with_other_image(other).with_pushable(pushable)
 }

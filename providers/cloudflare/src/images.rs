@@ -9,11 +9,13 @@ use contracts::ErrorCode;
 use contracts::workspace::Image;
 use provider_api::{Images, ProviderError, Result};
 use provider_http::Call;
+use provider_kit::image::registry;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use crate::Cloud;
 use crate::api::Api;
+use crate::config::{CloudflareConfig, REGISTRY};
 
 const PAUSE: Duration = Duration::from_secs(2);
 const COME_AGAIN: Duration = Duration::from_secs(20);
@@ -23,9 +25,9 @@ pub(crate) struct CloudflareImages {
 }
 
 /// Whether Cloudflare can prepare it: no tag says for long what it means, and other registries are not read.
-pub(crate) fn is_exact(reference: &str) -> bool {
+pub(crate) fn is_exact(config: &CloudflareConfig, reference: &str) -> bool {
     let digest = reference.split_once("@sha256:").map_or("", |(_, digest)| digest);
-    reference.starts_with("registry.cloudflare.com/")
+    [config.registry(), REGISTRY].contains(&registry(reference).unwrap_or_default())
         && digest.len() == 64
         && digest.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
@@ -34,7 +36,7 @@ pub(crate) fn not_exact(reference: &str) -> ProviderError {
     let message =
         format!("with the scheduling policy durable_object Cloudflare takes no image {reference:?}");
     ProviderError::new(ErrorCode::ImageMissing, message).with_action(
-        "Name it as registry.cloudflare.com/ACCOUNT/NAME@sha256:DIGEST; the push to that registry says its digest.",
+        "Name it as registry.cloudflare.com/ACCOUNT/NAME@sha256:DIGEST; `pilot image push` brings an image there and says its digest.",
     )
 }
 
@@ -55,7 +57,7 @@ impl Images for CloudflareImages {
     }
 
     async fn resolve(&self, reference: &str) -> Result<Image> {
-        if !is_exact(reference) {
+        if !is_exact(&self.cloud.config, reference) {
             return Err(not_exact(reference));
         }
         let deadline = Instant::now() + self.cloud.config.patience;

@@ -34,6 +34,7 @@ mod runtime;
 mod worker;
 
 mod images;
+mod push;
 mod snapshots;
 
 mod lifecycle;
@@ -46,8 +47,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use contracts::InstallationId;
 use provider_api::{
-    Declared, Description, Images, Inventory, Lifecycle, OneSite, Provider, Resource, Result, RuntimeSpec,
-    Setting, Site, Sites, Snapshots,
+    Declared, Description, ImageStore, Images, Inventory, Lifecycle, OneSite, Provider, Resource, Result,
+    RuntimeSpec, Setting, Site, Sites, Snapshots,
 };
 
 pub use crate::config::{CloudflareConfig, ControlKey, Identity};
@@ -153,6 +154,10 @@ impl Provider for CloudflareProvider {
     fn images(&self) -> Option<Arc<dyn Images>> {
         let images = || Arc::new(CloudflareImages { cloud: self.cloud.clone() }) as Arc<dyn Images>;
         self.keeps_homes().then(images)
+    }
+
+    fn image_store(&self) -> Option<Arc<dyn ImageStore>> {
+        Some(Arc::new(CloudflareImages { cloud: self.cloud.clone() }))
     }
 
     fn snapshots(&self) -> Option<Arc<dyn Snapshots>> {

@@ -3,7 +3,7 @@
 #[path = "support/world.rs"]
 mod world;
 
-provider_api::conformance_tests!(world::fixture, without [Registry, Egress, Filling, Watch, Suspend, PersistentHome, Images, Logs, Exec, Snapshots, Rewind, Fork, Failing]);
+provider_api::conformance_tests!(world::fixture, without [Push, Registry, Egress, Filling, Watch, Suspend, PersistentHome, Images, Logs, Exec, Snapshots, Rewind, Fork, Failing]);
 
 /// A new host name and the first containers of an account are there after a while only. Each case has an account of its own, so these are
 /// the ones in which something begins, breaks or ends; what comes after that is no other than above.

@@ -185,7 +185,9 @@ pub async fn fixture() -> Fixture {
     let (world, proxy) = (World::new().await, Proxy::start().await);
     let config = DockerConfig { host: Some(proxy.host()), ..world.config() };
     let registry = Arc::new(TestRegistry::start(&world).await);
-    let fixture = world.fixture().with_registry(registry);
+    let (docker, images) = (world.docker.clone(), world.images.clone());
+    let pushable = move || registry::pushable(docker.clone(), images.clone());
+    let fixture = world.fixture().with_registry(registry).with_pushable(pushable);
     Fixture { provider: Arc::new(DockerProvider::new(config)), ..fixture }.with_faults(Arc::new(proxy))
 }
 

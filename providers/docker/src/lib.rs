@@ -34,6 +34,7 @@ mod network;
 mod owned;
 mod placement;
 mod pull;
+mod push;
 mod reach;
 mod registers;
 mod room;
@@ -57,8 +58,8 @@ use contracts::network::PortRange;
 use contracts::updates::{Change, Updates};
 use contracts::workspace::Image;
 use provider_api::{
-    BootSource, Declared, Description, EgressOffer, Exec, Finding, Images, Inventory, Lifecycle, Logs,
-    Provider, RegistryLogins, Resource, Result, RuntimeSpec, Settings, Sites, Snapshots,
+    BootSource, Declared, Description, EgressOffer, Exec, Finding, ImageStore, Images, Inventory, Lifecycle,
+    Logs, Provider, RegistryLogins, Resource, Result, RuntimeSpec, Settings, Sites, Snapshots,
 };
 
 use crate::hosts::Hosts;
@@ -95,7 +96,7 @@ pub struct Timing {
     pub call: Duration,
     /// To remove a home or a container with many files takes minutes.
     pub removal: Duration,
-    /// To pull an image takes as long as its registry and the line need.
+    /// To pull or to load an image takes as long as its registry and the line need.
     pub pull: Duration,
 }
 
@@ -187,6 +188,10 @@ impl Provider for DockerProvider {
     }
 
     fn images(&self) -> Option<Arc<dyn Images>> {
+        Some(Arc::new(DockerImages { hosts: self.hosts.clone() }))
+    }
+
+    fn image_store(&self) -> Option<Arc<dyn ImageStore>> {
         Some(Arc::new(DockerImages { hosts: self.hosts.clone() }))
     }
 

@@ -79,6 +79,7 @@ pub(crate) struct Objects {
     pub networks: BTreeMap<String, Labels>,
     pub volumes: BTreeMap<String, Volume>,
     pub machines: BTreeMap<String, Machine>,
+    pub images: images::Pushed,
     /// No machine that does not run has room to.
     is_full: bool,
     last_version: u64,

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use contracts::InstallationId;
-use provider_api::conformance::{Backdoor, CanaryBootFiles, Faults, Fixture};
+use provider_api::conformance::{Backdoor, CanaryBootFiles, Faults, Fixture, Pushable};
 use provider_api::{Provider, RuntimeRef, Settings};
 
 use crate::cloud::{Cloud, Phase};
@@ -71,6 +71,7 @@ fn fixture_of(
         .with_faults(world)
         .with_credential(credential)
         .with_other_image("fake:2")
+        .with_pushable(|| async { Pushable::empty("amd64") })
 }
 
 struct World(Cloud);

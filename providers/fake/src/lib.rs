@@ -25,8 +25,8 @@ use async_trait::async_trait;
 use contracts::InstallationId;
 use contracts::updates::{Change, Updates};
 use provider_api::{
-    BootSource, Declared, Description, EgressOffer, Exec, Images, Inventory, Lifecycle, Logs, Provider,
-    Resource, Result, RuntimeSpec, Setting, Settings, Snapshots,
+    BootSource, Declared, Description, EgressOffer, Exec, ImageStore, Images, Inventory, Lifecycle, Logs,
+    Provider, Resource, Result, RuntimeSpec, Setting, Settings, Snapshots,
 };
 
 use crate::client::Client;
@@ -121,6 +121,10 @@ impl Provider for FakeProvider {
     }
 
     fn images(&self) -> Option<Arc<dyn Images>> {
+        Some(Arc::new(FakeImages { client: self.client.clone(), usual: self.image.clone() }))
+    }
+
+    fn image_store(&self) -> Option<Arc<dyn ImageStore>> {
         Some(Arc::new(FakeImages { client: self.client.clone(), usual: self.image.clone() }))
     }
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use contracts::{InstallationId, ProviderName};
-use provider_api::conformance::{Backdoor, CanaryBootFiles, Faults, Fixture, eventually};
+use provider_api::conformance::{Backdoor, CanaryBootFiles, Faults, Fixture, Pushable, eventually};
 use provider_api::{Provider, RuntimeRef, Settings};
 use sim_fly::{Fault, Kind, Machine, RunnerKind, Scope, Sim, State, Token};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -113,6 +113,8 @@ impl World {
             ("PILOT_FLY_REGIONS", "fra,iad".to_owned()),
             ("PILOT_FLY_API_URL", api),
             ("PILOT_FLY_EDGE_ADDRESS", edge),
+            ("PILOT_FLY_REGISTRY", self.sim.registry()),
+            ("PILOT_FLY_IMAGE_APP", "acme-images".to_owned()),
         ];
         values.extend(self.extra.clone());
         values.extend(others.iter().map(|(name, value)| (*name, (*value).to_owned())));
@@ -134,6 +136,7 @@ impl World {
             .with_credential(token)
             .with_fewer(fewer)
             .with_other_image("registry.fly.io/pilot-instance:2")
+            .with_pushable(|| async { Pushable::empty("amd64") })
     }
 
     pub fn machine(&self, runtime: &RuntimeRef) -> Option<Machine> {

@@ -41,6 +41,7 @@ mod lifecycle;
 mod machine;
 mod names;
 mod owned;
+mod push;
 mod settings;
 mod snapshots;
 mod volume;
@@ -55,8 +56,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use contracts::updates::{Change, Updates};
 use provider_api::{
-    BootSource, Declared, Description, Exec, Images, Inventory, Lifecycle, OneSite, Provider, Resource,
-    Result, RuntimeSpec, Settings, Site, Sites, Snapshots,
+    BootSource, Declared, Description, Exec, ImageStore, Images, Inventory, Lifecycle, OneSite, Provider,
+    Resource, Result, RuntimeSpec, Settings, Site, Sites, Snapshots,
 };
 
 use crate::fly::Fly;
@@ -166,6 +167,10 @@ impl Provider for FlyProvider {
     }
 
     fn images(&self) -> Option<Arc<dyn Images>> {
+        Some(Arc::new(FlyLifecycle { fly: self.fly.clone() }))
+    }
+
+    fn image_store(&self) -> Option<Arc<dyn ImageStore>> {
         Some(Arc::new(FlyLifecycle { fly: self.fly.clone() }))
     }
 

@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 /// Every setting; see the description of each.
-pub const SETTINGS: [Setting; 10] = [
+pub const SETTINGS: [Setting; 12] = [
     Setting::required("apiToken", "an access token for the organisation (`fly tokens create org`)").secret(),
     Setting::required("org", "the organisation's slug; instances are its apps"),
     Setting::required("image", "the instance image, where Fly can pull it"),
+    Setting::optional("imageApp", "the app in whose repository pushed images are kept; else that of image"),
     Setting::optional("apiUrl", "where the Machines API is").default("https://api.machines.dev"),
     Setting::optional("regions", "regions to offer, the default first, separated by commas")
         .default("fra,iad,sjc,nrt,syd"),
@@ -23,6 +24,7 @@ pub const SETTINGS: [Setting; 10] = [
         .default("default"),
     Setting::optional("edgeDomain", "the edge serves APP.DOMAIN").default("fly.dev"),
     Setting::optional("edgeAddress", "HOST:PORT of an edge that speaks plain HTTP, for tests"),
+    Setting::optional("registry", "the registry of Fly's apps").default("registry.fly.io"),
     Setting::optional("probeCapacity", "`true` asks for room before a machine is made").default("false"),
 ];
 

@@ -36,7 +36,7 @@ mod unwell;
 pub use case::{CASES, Case, Requires, Running, assert_lacks, run_case};
 pub use check::{Checked, Verdict, check};
 pub use fixture::{
-    Backdoor, CanaryBootFiles, Faults, Fixture, NewFixture, PrivateImage, Registry, eventually, new_fixture,
-    run,
+    Backdoor, CanaryBootFiles, Faults, Fixture, NewFixture, NewPushable, PrivateImage, Pushable, Registry,
+    empty_archive, eventually, new_fixture, run,
 };
 pub use stack::Stack;

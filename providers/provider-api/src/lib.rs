@@ -3,7 +3,7 @@
 //! - [`Provider`] describes the module and declares, purely, which resources one runtime needs.
 //! - [`Resource`] creates, reads, updates and deletes one kind of external object for the engine.
 //! - [`Lifecycle`] starts, stops and suspends what exists; it never goes through Pulumi.
-//! - [`Images`], [`Logs`], [`Exec`], [`Snapshots`] and [`Inventory`] are optional abilities.
+//! - [`Images`], [`ImageStore`], [`Logs`], [`Exec`], [`Snapshots`] and [`Inventory`] are optional abilities.
 //! - [`RegistryLogins`] are where a module gets logins for images that are not everybody's.
 //! - [`Setting`] is what an operator gives a module: where its cloud is, and with which credentials.
 //! - [`fence`] says what a module owes to orchestrators that take operations over from each other.
@@ -22,6 +22,7 @@ pub mod conformance;
 mod declare;
 pub mod error;
 pub mod fence;
+pub mod image_store;
 pub mod lifecycle;
 pub mod provider;
 pub mod registry;
@@ -35,6 +36,7 @@ pub use captured::Captured;
 pub use check::differences;
 pub use declare::{Declaration, Declared, Expr};
 pub use error::{Outcome, ProviderError, Result, Stale};
+pub use image_store::ImageStore;
 pub use lifecycle::{
     Changes, Exec, Executed, Home, Images, Inventory, Lifecycle, Logs, OwnedObject, RunStatus, RuntimeRef,
     Statuses,

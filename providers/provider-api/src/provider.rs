@@ -10,6 +10,7 @@ use contracts::{InstallationId, ProviderName, RuntimeId};
 
 use crate::declare::Declared;
 use crate::error::Result;
+use crate::image_store::ImageStore;
 use crate::lifecycle::{Exec, Images, Inventory, Lifecycle, Logs};
 use crate::resource::Resource;
 use crate::settings::Setting;
@@ -163,6 +164,11 @@ pub trait Provider: Send + Sync {
         None
     }
 
+    /// Where images can be brought from an archive, so that instances can be made from them.
+    fn image_store(&self) -> Option<Arc<dyn ImageStore>> {
+        None
+    }
+
     /// Whether a runtime can have a list of destinations ([`RuntimeSpec::egress`]), and which one new ones usually have.
     fn egress(&self) -> Option<EgressOffer> {
         None
@@ -197,6 +203,7 @@ pub trait Provider: Send + Sync {
             fork: self.snapshots().is_some_and(|snapshots| snapshots.forks()),
             image: self.images().is_some(),
             egress: self.egress().is_some(),
+            push: self.image_store().is_some(),
         }
     }
 

@@ -2,12 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed expectation is a failed test")]
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use contracts::workspace::Endpoint;
-use contracts::{InstallationId, RuntimeId};
+use contracts::workspace::{Endpoint, Image};
+use contracts::{ErrorCode, InstallationId, RuntimeId};
 use futures_util::StreamExt as _;
 use provider_api::conformance::{Fixture, Verdict, check, new_fixture};
 use provider_api::*;
@@ -34,6 +35,8 @@ enum Flaw {
     HidesAFailedBoot,
     LeavesAFailedBoot,
     TakesAStopForAFailure,
+    AnswersWithoutAPush,
+    PushesWhatCannotRun,
     Logs(String),
 }
 
@@ -85,6 +88,14 @@ impl Provider for Flawed {
         self.inner.examine(installation).await
     }
 
+    fn images(&self) -> Option<Arc<dyn Images>> {
+        self.inner.images()
+    }
+
+    fn image_store(&self) -> Option<Arc<dyn ImageStore>> {
+        Some(Arc::new(FlawedStore { inner: self.inner.image_store()?, flaw: self.flaw.clone() }))
+    }
+
     fn logs(&self) -> Option<Arc<dyn Logs>> {
         self.inner.logs()
     }
@@ -92,6 +103,29 @@ impl Provider for Flawed {
     fn inventory(&self) -> Option<Arc<dyn Inventory>> {
         let inner = self.inner.inventory()?;
         Some(Arc::new(FlawedInventory { inner, flaw: self.flaw.clone() }))
+    }
+}
+
+struct FlawedStore {
+    inner: Arc<dyn ImageStore>,
+    flaw: Flaw,
+}
+
+#[async_trait]
+impl ImageStore for FlawedStore {
+    async fn push(&self, name: &str, archive: &Path, told: &Told) -> Result<Image> {
+        match self.inner.push(name, archive, told).await {
+            Err(error)
+                if self.flaw == Flaw::PushesWhatCannotRun && error.code == ErrorCode::ImageUnusable =>
+            {
+                Ok(Image::named(name))
+            }
+            Ok(pushed) if self.flaw == Flaw::AnswersWithoutAPush => {
+                let exact = format!("{}@0", pushed.reference);
+                Ok(Image { digest: Some(exact), ..pushed })
+            }
+            pushed => pushed,
+        }
     }
 }
 
@@ -303,6 +337,8 @@ async fn each_flaw_breaks_its_promise_and_what_is_not_offered_is_not_applicable(
         (Flaw::UpdatesWhatIsGone, "what_is_gone_cannot_be_updated"),
         (Flaw::ReplacesForAnotherSource, "another_git_source_starts_nothing_that_is_stopped"),
         (Flaw::KeepsWhatIsShared, "what_is_shared_is_deleted_once_and_can_be_made_anew"),
+        (Flaw::AnswersWithoutAPush, "an_image_that_is_pushed_can_be_run"),
+        (Flaw::PushesWhatCannotRun, "an_image_that_nothing_there_can_run_is_not_pushed"),
         (Flaw::Logs(String::new()), "the_credential_is_never_shown"),
     ] {
         for flaw in [Flaw::None, flaw] {

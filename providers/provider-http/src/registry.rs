@@ -1,13 +1,14 @@
 //! A client of OCI registries: what a reference means there, and how an image gets there from an archive.
 //!
-//! The wire is that of `oci-client`: tokens, HTTP Basic, uploads in chunks. What is added here is an archive as `docker save` writes
-//! it, in either of its forms, and what a refusal means. Loopback is spoken to without TLS, as Docker does; nothing else is.
+//! The wire is that of `oci-client`: tokens, HTTP Basic, uploads in chunks. What is added here is an archive as
+//! `provider_kit::archive` reads it, and what a refusal means. Loopback is spoken to without TLS, as Docker does; nothing else is.
 
-mod archive;
+mod blob;
 mod failure;
 
 use std::net::IpAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use contracts::ErrorCode;
@@ -17,10 +18,11 @@ use oci_client::client::{ClientConfig, ClientProtocol};
 use oci_client::errors::OciDistributionError;
 use oci_client::secrets::RegistryAuth;
 use oci_client::{Client, Reference, RegistryOperation};
-use provider_api::{Login, ProviderError, Result};
+use provider_api::{Copied, Login, ProviderError, Result, Told};
+use provider_kit::archive::Archive;
 use serde_json::{Value, json};
 
-use archive::{Archive, Blob};
+use blob::Blob;
 use failure::Asked;
 
 /// Images, and indexes of images for several architectures.
@@ -31,7 +33,6 @@ const MANIFESTS: [&str; 4] = [
     "application/vnd.docker.distribution.manifest.list.v2+json",
 ];
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
-const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 const CONNECT: Duration = Duration::from_secs(10);
 /// A registry that says nothing for so long is gone.
 const SILENCE: Duration = Duration::from_secs(120);
@@ -42,13 +43,6 @@ const LARGEST_CONFIG: i64 = 8 << 20;
 pub struct Registry {
     client: Client,
     auth: RegistryAuth,
-}
-
-/// How far a push is: bytes of layers as the archive has them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Pushed {
-    pub done: u64,
-    pub total: u64,
 }
 
 impl Registry {
@@ -117,25 +111,25 @@ impl Registry {
     }
 
     /// Brings the image of an archive there under this reference. What the registry has already is not sent again, so a push that
-    /// was cut off goes on where it was. The archive's layers are compressed on the way.
-    pub async fn push(&self, reference: &str, archive: &Path, told: impl Fn(Pushed)) -> Result<Image> {
+    /// was cut off goes on where it was. The archive's layers are compressed on the way. Told are bytes of layers as the archive has them.
+    pub async fn push(&self, reference: &str, archive: &Path, told: &Told) -> Result<Image> {
         let asked = Asked { reference, has_login: self.auth != RegistryAuth::Anonymous, pushes: true };
         let image = parse(reference)?;
-        let archive = Archive::open(archive.to_owned()).await?;
+        let archive = Arc::new(Archive::open(archive.to_owned()).await?);
         let authorized = self.client.auth(&image, &self.auth, RegistryOperation::Push).await;
         authorized.map_err(|error| asked.failed(&error))?;
 
-        let mut pushed = Pushed { done: 0, total: archive.layers.iter().map(|layer| layer.size).sum() };
+        let mut copied = Copied { done: 0, total: archive.layers.iter().map(|layer| layer.size).sum() };
         let mut layers = Vec::new();
         for layer in &archive.layers {
-            told(pushed);
-            let blob = archive.compress(layer).await?;
+            told.tell(copied);
+            let (blob, media_type) = Blob::of_layer(&archive, *layer).await?;
             self.blob(&asked, &image, &blob).await?;
-            layers.push(json!({"mediaType": LAYER, "digest": blob.digest, "size": blob.size}));
-            pushed.done += layer.size;
+            layers.push(json!({"mediaType": media_type, "digest": blob.digest, "size": blob.size}));
+            copied.done += layer.size;
         }
-        told(pushed);
-        let config = Blob::of(archive.config.clone())?;
+        told.tell(copied);
+        let config = Blob::of(&archive.config)?;
         self.blob(&asked, &image, &config).await?;
         let manifest = json!({
             "schemaVersion": 2,
@@ -144,7 +138,7 @@ impl Registry {
             "layers": layers,
         });
         let (manifest, media_type) = (manifest.to_string(), http::HeaderValue::from_static(MANIFESTS[0]));
-        let digest = archive::digest(manifest.as_bytes());
+        let digest = blob::digest(manifest.as_bytes());
         let put = self.client.push_manifest_raw(&image, manifest, media_type).await;
         put.map_err(|error| asked.failed(&error))?;
         Ok(Image {

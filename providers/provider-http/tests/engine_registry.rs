@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use contracts::ErrorCode;
-use provider_api::Login;
+use provider_api::{Login, Told};
 use provider_http::registry::Registry;
 use sim_registry::{Options, Scheme};
 
@@ -77,21 +77,25 @@ async fn goes_there_and_comes_back(host: String) {
 
     let login = |password: &str| Login::Password { username: USER.to_owned(), password: password.to_owned() };
     let wrong = Registry::of(&name, Some(&login("wrong"))).unwrap();
-    let refused = wrong.push(&name, &archive, |_| {}).await.unwrap_err();
+    let refused = wrong.push(&name, &archive, &Told::nobody()).await.unwrap_err();
     assert_eq!(refused.code, ErrorCode::CredentialsRejected, "{refused}");
     let stranger = Registry::of(&name, None).unwrap();
     assert_eq!(stranger.look(&name).await.unwrap_err().code, ErrorCode::ImageMissing);
 
     let registry = Registry::of(&name, Some(&login(PASSWORD))).unwrap();
     assert_eq!(registry.look(&name).await.unwrap_err().code, ErrorCode::ImageMissing);
-    let pushed = registry.push(&name, &archive, |_| {}).await.unwrap();
+    let pushed = registry.push(&name, &archive, &Told::nobody()).await.unwrap();
     let found = registry.look(&name).await.unwrap();
     assert_eq!(pushed.exact(), format!("{host}/team/app@{}", found.digest));
     assert_eq!(
         (pushed.architecture.as_deref(), found.architectures),
         (Some("amd64"), vec!["amd64".to_owned()])
     );
-    assert_eq!(registry.push(&name, &archive, |_| {}).await.unwrap(), pushed, "the same is the same");
+    assert_eq!(
+        registry.push(&name, &archive, &Told::nobody()).await.unwrap(),
+        pushed,
+        "the same is the same"
+    );
 
     docker(&config, &["login", &host, "-u", USER, "-p", PASSWORD]);
     docker(&config, &["pull", "-q", &name]);

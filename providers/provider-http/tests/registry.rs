@@ -5,10 +5,11 @@
 use std::path::{Path, PathBuf};
 
 use contracts::ErrorCode;
-use provider_http::registry::{Pushed, Registry};
+use provider_api::{Copied, Told};
+use provider_http::registry::Registry;
 use serde_json::json;
 use sim_registry::{Fault, Form, Options};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 /// As `docker save` of before version 25 writes it, with a layer that is there twice.
 fn archive(folder: &Path, images: usize) -> PathBuf {
@@ -40,17 +41,19 @@ async fn a_push_that_was_cut_off_changes_no_tag_and_goes_on_where_it_was() {
     let name = format!("{}/team/app:1", sim.host());
     let registry = Registry::of(&name, None).unwrap();
     sim.order(Fault::LosesUpload);
-    registry.push(&name, &archive, |_| {}).await.unwrap_err();
+    registry.push(&name, &archive, &Told::nobody()).await.unwrap_err();
     assert_eq!(sim.resolve("team/app", "1"), None);
 
-    let steps = Mutex::new(Vec::new());
-    let pushed = registry.push(&name, &archive, |step| steps.lock().unwrap().push(step)).await.unwrap();
-    let steps = steps.into_inner().unwrap();
-    assert_eq!((steps[0].done, steps.last().unwrap()), (0, &Pushed { done: 6000, total: 6000 }));
+    let steps = Arc::new(Mutex::new(Vec::new()));
+    let heard = steps.clone();
+    let told = Told::to(move |step| heard.lock().unwrap().push(step));
+    let pushed = registry.push(&name, &archive, &told).await.unwrap();
+    let steps = steps.lock().unwrap().clone();
+    assert_eq!((steps[0].done, steps.last().unwrap()), (0, &Copied { done: 6000, total: 6000 }));
     assert_eq!(pushed.architecture.as_deref(), Some("arm64"));
     let sent = |journal: Vec<String>| journal.iter().filter(|asked| asked.starts_with("POST")).count();
     let before = sent(sim.journal());
-    assert_eq!(registry.push(&name, &archive, |_| {}).await.unwrap(), pushed);
+    assert_eq!(registry.push(&name, &archive, &Told::nobody()).await.unwrap(), pushed);
     assert_eq!(sent(sim.journal()), before, "what is there is not sent again");
 }
 
@@ -91,8 +94,8 @@ async fn what_goes_wrong_has_its_code() {
 
     let folder = tempfile::tempdir().unwrap();
     let two = archive(folder.path(), 2);
-    let error = registry.push(&name, &two, |_| {}).await.unwrap_err();
+    let error = registry.push(&name, &two, &Told::nobody()).await.unwrap_err();
     assert_eq!(error.code, ErrorCode::BadRequest, "{error}");
     std::fs::write(&two, "no archive").unwrap();
-    assert_eq!(registry.push(&name, &two, |_| {}).await.unwrap_err().code, ErrorCode::BadRequest);
+    assert_eq!(registry.push(&name, &two, &Told::nobody()).await.unwrap_err().code, ErrorCode::BadRequest);
 }

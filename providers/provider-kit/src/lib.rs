@@ -7,7 +7,7 @@
 //! - [`instance`] is what an instance is told by its environment.
 //! - [`errors`] are the words for what happens at every vendor: gone, not running, ended at once.
 //! - [`secrets`] leaves secrets out of a fork, in a shell.
-//! - [`image`] reads references to images; [`logins`] reads a file of Docker's form for registries.
+//! - [`image`] reads references to images, [`archive`] images in files; [`logins`] reads a file of Docker's form for registries.
 //! - [`Locks`] let one call at a time work on a thing, within this program.
 //! - [`wait`] asks again until something is there, or until a refusal has passed.
 //!
@@ -15,6 +15,7 @@
 
 #![warn(missing_docs)]
 
+pub mod archive;
 pub mod boot;
 pub mod errors;
 pub mod image;

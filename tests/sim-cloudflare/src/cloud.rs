@@ -12,6 +12,7 @@ use crate::limit::Limit;
 use crate::machines::Machines;
 use crate::objects::{Namespace, Script, Zone, new_id};
 use crate::options::Options;
+use crate::registry::AccountRegistry;
 use crate::workers::Workers;
 
 /// Whether so much time has passed.
@@ -25,6 +26,7 @@ pub struct Cloud {
     pub calls: Calls,
     pub faults: Faults,
     pub limit: Limit,
+    pub registry: Arc<AccountRegistry>,
     pub machines: Arc<Machines>,
     pub workers: Workers,
     /// One change of scripts and applications after the other.
@@ -41,7 +43,8 @@ impl Cloud {
     pub async fn open(options: Options) -> anyhow::Result<Arc<Self>> {
         std::fs::create_dir_all(&options.folder)?;
         let journal = Arc::new(Journal::open(&options.folder.join("journal.ndjson"))?);
-        let machines = Machines::start(&options, journal.clone()).await?;
+        let registry = Arc::new(AccountRegistry::start(&options.account).await?);
+        let machines = Machines::start(&options, journal.clone(), registry.clone()).await?;
         let workers = Workers::new(&options, machines.socket(), machines.platform());
         let cloud = Self {
             calls: Calls::default(),
@@ -52,6 +55,7 @@ impl Cloud {
             list_lag_ms: AtomicU64::new(0),
             skew_seconds: AtomicI64::new(0),
             journal,
+            registry,
             machines,
             workers,
             options,

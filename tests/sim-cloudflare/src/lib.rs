@@ -6,6 +6,7 @@
 //! their own. Nothing here knows Pilot: it stands for the outside world.
 
 pub mod options;
+mod registry;
 mod simulator;
 
 mod call;

@@ -24,6 +24,7 @@ use crate::cloud::is_past;
 use crate::journal::Journal;
 use crate::objects::{Application, Instance, Snapshot};
 use crate::options::Options;
+use crate::registry::AccountRegistry;
 use chosen::{Chosen, DEFAULT_POLICY, Start};
 use engine::Engine;
 
@@ -42,6 +43,7 @@ pub struct Machines {
     engine: Engine,
     options: Options,
     journal: Arc<Journal>,
+    registry: Arc<AccountRegistry>,
     socket: PathBuf,
     /// By the name that workerd gives: `workerd-NAMESPACE-OBJECT`.
     live: Mutex<HashMap<String, Live>>,
@@ -74,7 +76,11 @@ struct Live {
 }
 
 impl Machines {
-    pub async fn start(options: &Options, journal: Arc<Journal>) -> anyhow::Result<Arc<Self>> {
+    pub async fn start(
+        options: &Options,
+        journal: Arc<Journal>,
+        registry: Arc<AccountRegistry>,
+    ) -> anyhow::Result<Arc<Self>> {
         let engine = Engine::connect(options)?;
         // Left by a simulator that was killed: its machines are gone, so are their containers.
         engine.remove_all().await;
@@ -91,6 +97,7 @@ impl Machines {
             engine,
             options: options.clone(),
             journal,
+            registry,
             socket,
             live: Mutex::default(),
             appeared: watch::Sender::new(0),
@@ -136,9 +143,18 @@ impl Machines {
         }
     }
 
-    /// The id of a local image.
-    pub async fn image_id(&self, image: &str) -> Option<String> {
-        self.engine.image_id(image).await
+    /// What the local Docker engine calls an image of the account.
+    fn local(&self, image: &str) -> String {
+        if self.registry.is_of(image) { image.to_owned() } else { self.options.local_image(image) }
+    }
+
+    /// Whether containers can be made from it. What was pushed to the account's registry is pulled from there.
+    pub async fn bring(&self, image: &str) -> bool {
+        let local = self.local(image);
+        if !self.registry.is_of(image) {
+            return self.engine.image_id(&local).await.is_some();
+        }
+        self.registry.has(image) && self.engine.pull(image, self.registry.login()).await
     }
 
     /// What runs for an object; what is being started is waited for.

@@ -35,6 +35,8 @@ pub struct Urls {
     /// In place of `https://*.workers.dev`, with the host name in the `Host` header.
     pub edge: String,
     pub admin: String,
+    /// In place of `registry.cloudflare.com`.
+    pub registry: String,
     pub account: String,
     pub subdomain: String,
     pub journal: PathBuf,
@@ -45,15 +47,16 @@ impl Simulator {
         let (api_listener, api_address) = listen(options.api_port).await?;
         let (edge_listener, edge_address) = listen(options.edge_port).await?;
         let (admin_listener, admin_address) = listen(options.admin_port).await?;
+        let cloud = Cloud::open(options.clone()).await?;
         let urls = Urls {
             api: format!("http://{api_address}/client/v4"),
             edge: format!("http://{edge_address}"),
             admin: format!("http://{admin_address}"),
+            registry: cloud.registry.host(),
             account: options.account.clone(),
             subdomain: options.subdomain.clone(),
             journal: options.folder.join("journal.ndjson"),
         };
-        let cloud = Cloud::open(options).await?;
         let stop = CancellationToken::new();
         let mut servers = JoinSet::new();
         let mut gate = |surface, routes: Router, listener| {

@@ -83,6 +83,7 @@ impl Sim {
                 Arc::new(containers.map_err(|error| StartError::Docker(error.into()))?)
             }
         };
+        settings.registry.serve(&settings.tokens).await.map_err(StartError::Port)?;
         let folder = settings.folder.clone();
         let core = Core::open(settings, runner).map_err(|source| StartError::Folder { folder, source })?;
         let core = Arc::new(core);
@@ -105,6 +106,11 @@ impl Sim {
     /// Where `<app>.fly.dev` is served.
     pub fn edge(&self) -> SocketAddr {
         self.servers.edge
+    }
+
+    /// Where images are pushed to, as references begin.
+    pub fn registry(&self) -> String {
+        self.core.settings.registry.host().unwrap_or_default()
     }
 
     pub fn admin_url(&self) -> String {

@@ -37,6 +37,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         "api": sim.api_url(),
         "edge": sim.edge().to_string(),
         "admin": sim.admin_url(),
+        "registry": sim.registry(),
         "journal": sim.journal(),
     });
     writeln!(std::io::stdout(), "{first}")?;

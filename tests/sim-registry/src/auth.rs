@@ -52,13 +52,19 @@ struct Grant {
 
 pub(crate) struct Guard {
     options: Options,
+    /// Who was let in since.
+    admitted: Mutex<Vec<User>>,
     realm: String,
     tokens: Mutex<HashMap<String, Vec<Grant>>>,
 }
 
 impl Guard {
     pub fn new(options: Options, base: &str) -> Self {
-        Self { options, realm: format!("{base}/token"), tokens: Mutex::default() }
+        Self { options, admitted: Mutex::default(), realm: format!("{base}/token"), tokens: Mutex::default() }
+    }
+
+    pub fn admit(&self, user: User) {
+        self.admitted.lock().unwrap_or_else(PoisonError::into_inner).push(user);
     }
 
     /// Passes when this caller may do this with the repository; with none, when the caller is known.
@@ -82,7 +88,7 @@ impl Guard {
                     Some(given) => {
                         let user = self.user(given).ok_or_else(challenge)?;
                         match repository {
-                            Some(name) if !self.may(Some(user), name, pushes) => {
+                            Some(name) if !self.may(Some(&user), name, pushes) => {
                                 Err(Refusal::denied("requested access to the resource is denied"))
                             }
                             _ => Ok(()),
@@ -131,8 +137,8 @@ impl Guard {
             let wants = |wanted: &str| actions.split(',').any(|action| action == wanted);
             Some(Grant {
                 repository: repository.to_owned(),
-                pull: wants("pull") && self.may(user, repository, false),
-                push: wants("push") && self.may(user, repository, true),
+                pull: wants("pull") && self.may(user.as_ref(), repository, false),
+                push: wants("push") && self.may(user.as_ref(), repository, true),
                 until: Instant::now() + LIFETIME,
             })
         };
@@ -141,11 +147,13 @@ impl Guard {
         Ok(json!({"token": token, "access_token": token, "expires_in": LIFETIME.as_secs()}))
     }
 
-    fn user(&self, given: &str) -> Option<&User> {
+    fn user(&self, given: &str) -> Option<User> {
         let decoded = STANDARD.decode(given.strip_prefix("Basic ")?).ok()?;
         let text = String::from_utf8(decoded).ok()?;
         let (name, password) = text.split_once(':')?;
-        self.options.users.iter().find(|user| user.name == name && user.password == password)
+        let admitted = self.admitted.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.options.users.iter().chain(admitted.iter());
+        known.find(|user| user.name == name && user.password == password).cloned()
     }
 
     fn may(&self, user: Option<&User>, repository: &str, pushes: bool) -> bool {

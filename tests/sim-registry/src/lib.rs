@@ -100,6 +100,11 @@ impl Registry {
         self.address.to_string()
     }
 
+    /// Lets one more user in.
+    pub fn admit(&self, user: User) {
+        self.core.guard.admit(user);
+    }
+
     /// Breaks one request that is yet to come.
     pub fn order(&self, fault: Fault) {
         self.core.faults().push(fault);

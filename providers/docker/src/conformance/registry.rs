@@ -9,7 +9,7 @@ use bollard::auth::DockerCredentials;
 use bollard::query_parameters as query;
 use contracts::RuntimeId;
 use futures_util::TryStreamExt as _;
-use provider_api::conformance::{PrivateImage, Registry};
+use provider_api::conformance::{PrivateImage, Pushable, Registry, empty_archive};
 use provider_api::{Login, NoLogins, RegistryLogins, Result};
 use sim_registry::{Options, Scheme};
 
@@ -104,6 +104,24 @@ impl TestRegistry {
         remove(&self.docker, &name).await;
         name
     }
+}
+
+/// An image that runs, as its archive without a name; nothing of it is left on the engine.
+pub(super) async fn pushable(docker: Docker, images: Arc<Mutex<Vec<String>>>) -> Pushable {
+    use std::io::Write as _;
+    let own = RuntimeId::random();
+    let built = format!("pilot-conformance-saved-{own}:1");
+    build(&docker, &built, &format!("FROM {IMAGE} AS base\nRUN true\n{SMALL}LABEL of={own}\n")).await;
+    let id = docker.inspect_image(&built).await.unwrap().id.unwrap();
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    let mut saved = docker.export_image(&id);
+    while let Some(chunk) = saved.try_next().await.expect("the image is saved") {
+        file.write_all(&chunk).unwrap();
+    }
+    remove(&docker, &built).await;
+    let name = format!("pilot-conformance-pushed-{own}:1");
+    images.lock().unwrap().push(name.clone());
+    Pushable { name, archive: file.into_temp_path(), foreign: empty_archive("s390x") }
 }
 
 /// Under all its names. One that is gone is removed.

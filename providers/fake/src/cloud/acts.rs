@@ -71,7 +71,11 @@ impl Objects {
             Call::ChangeMachine { name, version, labels, spec } => {
                 self.change_machine(&name, version, labels, spec)
             }
-            Call::Image { reference } => told(images::digest(&reference)?),
+            Call::Image { reference } => told(self.images.find(&reference)?),
+            Call::PushImage { name, digest } => {
+                self.images.keep(&name, &digest);
+                told(())
+            }
             Call::DeleteMachine { name, version } => {
                 same_version(&name, self.machine(&name)?.version, version)?;
                 self.machines.remove(&name);
@@ -120,7 +124,7 @@ impl Objects {
         if region != spec.region {
             return Err(CloudError::Refused(format!("{} is in the region {region}", spec.volume)));
         }
-        images::digest(&spec.image)?;
+        self.images.find(&spec.image)?;
         self.can_be_reached(&spec)?;
         if self.machines.contains_key(&name) {
             return Err(CloudError::Conflict(name));
@@ -139,7 +143,7 @@ impl Objects {
         labels: super::Labels,
         spec: Spec,
     ) -> Answer<Value> {
-        images::digest(&spec.image)?;
+        self.images.find(&spec.image)?;
         let next = self.next_version();
         let machine = self.machine(name)?;
         same_version(name, machine.version, version)?;

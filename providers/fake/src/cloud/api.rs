@@ -129,6 +129,11 @@ impl Session {
         self.ask(Call::Image { reference: reference.to_owned() }).await
     }
 
+    /// Twice is the same as once.
+    pub async fn push_image(&self, name: &str, digest: &str) -> Reply<()> {
+        self.ask(Call::PushImage { name: name.to_owned(), digest: digest.to_owned() }).await
+    }
+
     pub async fn delete_machine(&self, name: &str, version: u64) -> Reply<()> {
         self.ask(Call::DeleteMachine { name: name.to_owned(), version }).await
     }

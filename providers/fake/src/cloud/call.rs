@@ -69,6 +69,11 @@ pub(crate) enum Call {
     Image {
         reference: String,
     },
+    /// This name means this image from now on. What is in it nobody here needs.
+    PushImage {
+        name: String,
+        digest: String,
+    },
     DeleteMachine {
         name: String,
         version: u64,
@@ -124,6 +129,7 @@ impl Call {
             Call::DeleteVolume { name, .. } => ("delete volume", name),
             Call::CreateMachine { name, .. } => ("create machine", name),
             Call::ChangeMachine { name, .. } => ("change machine", name),
+            Call::PushImage { name, .. } => ("push image", name),
             Call::DeleteMachine { name, .. } => ("delete machine", name),
             Call::StartMachine { name, .. } => ("start machine", name),
             Call::StopMachine { name, .. } => ("stop machine", name),

@@ -54,6 +54,8 @@ pub enum Requires {
     Egress,
     /// [`Fixture::registry`]
     Registry,
+    /// [`Fixture::pushable`]
+    Push,
     /// [`Provider::logs`](crate::Provider::logs)
     Logs,
     /// [`Provider::exec`](crate::Provider::exec)
@@ -98,6 +100,12 @@ impl Requires {
                 (fixture.provider.egress().is_some(), "no runtime has a list of destinations")
             }
             Requires::Registry => (fixture.registry.is_some(), "it pulls from no registry of the test"),
+            // Who says that it can is held to it.
+            Requires::Push => (
+                fixture.pushable.is_some()
+                    || (fixture.provider.image_store().is_some() && fixture.provider.images().is_some()),
+                "images are not pushed to it, or no runtime has one of its own",
+            ),
             Requires::Logs => (fixture.provider.logs().is_some(), "the provider gives no logs"),
             Requires::Exec => (fixture.provider.exec().is_some(), "the provider runs no commands"),
             Requires::Snapshots => {
@@ -153,6 +161,8 @@ macro_rules! __for_each_conformance_case {
         Egress a_first_list_of_destinations_and_no_more_one_keep_the_home;
         Registry an_image_of_another_architecture_is_refused;
         Registry a_private_image_is_pulled_with_its_login;
+        Push an_image_that_is_pushed_can_be_run;
+        Push an_image_that_nothing_there_can_run_is_not_pushed;
         Shared what_is_shared_is_made_once_and_found_again;
         Shared what_is_shared_is_deleted_once_and_can_be_made_anew;
         Nothing the_objects_of_another_installation_are_never_touched;

@@ -35,6 +35,51 @@ pub struct Fixture {
     pub other_image: Option<String>,
     /// From which the module pulls images, where it does.
     pub registry: Option<Arc<dyn Registry>>,
+    /// An image that instances can be made from and that is not at the provider, where it can be pushed there.
+    pub pushable: Option<NewPushable>,
+}
+
+/// Makes the image that a case pushes.
+pub type NewPushable = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Pushable> + Send>> + Send + Sync>;
+
+/// An image that is to be pushed.
+pub struct Pushable {
+    /// The name that it is to get; nothing there has it.
+    pub name: String,
+    /// In an archive, which ends with this.
+    pub archive: tempfile::TempPath,
+    /// The same image for processors that the provider does not have.
+    pub foreign: tempfile::TempPath,
+}
+
+impl Pushable {
+    /// One without any files, for worlds that run no image's content.
+    pub fn empty(architecture: &str) -> Self {
+        let foreign = if architecture == "s390x" { "riscv64" } else { "s390x" };
+        let name = format!("team/pilot-pushed-{}:1", RuntimeId::random());
+        Self { name, archive: empty_archive(architecture), foreign: empty_archive(foreign) }
+    }
+}
+
+/// As `docker save` writes it: one layer, which is an archive without anything.
+pub fn empty_archive(architecture: &str) -> tempfile::TempPath {
+    let mut tar = tar::Builder::new(tempfile::NamedTempFile::new().unwrap());
+    let mut add = |name: &str, content: &[u8]| {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        tar.append_data(&mut header, name, content).unwrap();
+    };
+    // Of two blocks that end an archive.
+    let layer = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef";
+    let config = serde_json::json!({
+        "architecture": architecture, "os": "linux", "config": {},
+        "rootfs": {"type": "layers", "diff_ids": [layer]},
+    });
+    add("layer.tar", &[0; 1024]);
+    add("config.json", config.to_string().as_bytes());
+    add("manifest.json", br#"[{"Config": "config.json", "RepoTags": null, "Layers": ["layer.tar"]}]"#);
+    tar.into_inner().unwrap().into_temp_path()
 }
 
 /// A registry of the test's own.
@@ -151,6 +196,7 @@ impl Fixture {
             credential: None,
             other_image: None,
             registry: None,
+            pushable: None,
         }
     }
 
@@ -181,6 +227,15 @@ impl Fixture {
     /// The same fixture with a registry.
     pub fn with_registry(mut self, registry: Arc<dyn Registry>) -> Self {
         self.registry = Some(registry);
+        self
+    }
+
+    /// The same fixture with an image that can be pushed.
+    pub fn with_pushable<F>(mut self, make: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Pushable> + Send + 'static,
+    {
+        self.pushable = Some(Box::new(move || Box::pin(make())));
         self
     }
 

@@ -53,6 +53,7 @@ pub(super) fn types() -> Map<String, Value> {
             ("fork", flag("A new one can begin with such a copy.")),
             ("egress", flag("It can be held to a list of destinations.")),
             ("image", flag("Each workspace has an image of its own.")),
+            ("push", flag("Images can be brought there from an archive.")),
         ], &[]),
         "pilot:index:Updates": object("What an update does to an instance.", &[
             ("image", text(&changes("Another image"))),

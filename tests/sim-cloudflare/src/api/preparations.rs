@@ -21,7 +21,8 @@ pub async fn prepare(State(cloud): Shared, wanted: Json<Wanted>) -> Answer {
     let image = wanted.0.image;
     let managed = format!("registry.cloudflare.com/{}/", cloud.options.account);
     let digest = image.split_once("@sha256:").map(|(_, digest)| digest);
-    if !image.starts_with(&managed) || digest.is_none_or(|digest| digest.len() != 64) {
+    let is_managed = image.starts_with(&managed) || cloud.registry.is_of(&image);
+    if !is_managed || digest.is_none_or(|digest| digest.len() != 64) {
         let words = "VALIDATE_INPUT: image must be a digest-pinned image of the managed registry";
         return Err(ApiError::new(StatusCode::BAD_REQUEST, 1000, words));
     }
@@ -32,8 +33,7 @@ pub async fn prepare(State(cloud): Shared, wanted: Json<Wanted>) -> Answer {
         status: "pending".to_owned(),
     });
     if prepared.status == "pending" && is_past(prepared.asked, cloud.options.preparing_ms, now) {
-        let local = cloud.options.local_image(&image);
-        let is_there = cloud.machines.image_id(&local).await.is_some();
+        let is_there = cloud.machines.bring(&image).await;
         prepared.status = if is_there { "ready" } else { "error" }.to_owned();
     }
     cloud.journal.put(&prepared)?;

@@ -58,7 +58,11 @@ impl Machines {
             let configuration = &application.configuration;
             let image = configuration["image"].as_str().unwrap_or_default().to_owned();
             let instance = configuration["instance_type"].as_str().unwrap_or("lite").to_owned();
-            return Ok(Chosen { local: self.options.local_image(&image), image, instance, entrypoint });
+            // What is of no registry here is looked for on the engine by the create itself.
+            if self.registry.is_of(&image) && !self.bring(&image).await {
+                return Err(Refused::NoImage(image));
+            }
+            return Ok(Chosen { local: self.local(&image), image, instance, entrypoint });
         }
         let instance = match start.instance {
             None => "lite".to_owned(),
@@ -73,7 +77,7 @@ impl Machines {
             (Some(image), _) => {
                 let prepared = self.journal.get::<Prepared>(&image).filter(|prepared| prepared.is_ready());
                 prepared.ok_or_else(|| refuse(&format!("No such image available named {image}")))?;
-                Ok(Chosen { local: self.options.local_image(&image), image, instance, entrypoint })
+                Ok(Chosen { local: self.local(&image), image, instance, entrypoint })
             }
             (None, Some(id)) => {
                 let mut found = self
@@ -83,7 +87,7 @@ impl Machines {
                 found.used = jiff::Timestamp::now();
                 self.journal.put(&found).map_err(|error| Refused::Failed(error.to_string()))?;
                 // A file system has no command: that is its image's.
-                let usual = self.engine.entrypoint(&self.options.local_image(&found.image)).await;
+                let usual = self.engine.entrypoint(&self.local(&found.image)).await;
                 let entrypoint = entrypoint.or(usual);
                 Ok(Chosen { local: snapshot(&id), image: found.image, instance, entrypoint })
             }

@@ -3,20 +3,23 @@
 use std::collections::HashMap;
 use std::io;
 use std::pin::Pin;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bollard::Docker;
+use bollard::auth::DockerCredentials;
 use bollard::errors::Error;
 use bollard::exec::StartExecResults;
 use bollard::models::{ContainerConfig, ContainerCreateBody, ExecConfig, HostConfig, PortBinding, PortMap};
 use bollard::query_parameters as query;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
-use futures_util::{Stream, StreamExt as _};
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use serde::Deserialize;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
 use super::{Chosen, Refused};
 use crate::options::Options;
+use crate::registry::Login;
 
 /// On every container; the value is the simulator's folder.
 const LABEL: &str = "sim-cloudflare.folder";
@@ -41,13 +44,15 @@ const TYPES: [(&str, i64, i64); 8] = [
 pub struct Engine {
     docker: Docker,
     folder: String,
+    /// By this simulator.
+    pulled: Mutex<Vec<String>>,
 }
 
 impl Engine {
     pub fn connect(options: &Options) -> anyhow::Result<Self> {
         let socket = options.docker_socket.display().to_string();
         let docker = Docker::connect_with_unix(&socket, TIMEOUT_SECONDS, bollard::API_DEFAULT_VERSION)?;
-        Ok(Self { docker, folder: options.folder.display().to_string() })
+        Ok(Self { docker, folder: options.folder.display().to_string(), pulled: Mutex::default() })
     }
 
     pub async fn create(
@@ -136,6 +141,31 @@ impl Engine {
         self.docker.inspect_image(image).await.ok()?.id
     }
 
+    /// Has the engine pull an image, for as long as this simulator runs; whether it is there.
+    pub async fn pull(&self, image: &str, login: Login) -> bool {
+        let credentials = DockerCredentials {
+            username: Some(login.username),
+            password: Some(login.password),
+            ..Default::default()
+        };
+        let options = query::CreateImageOptionsBuilder::default().from_image(image).build();
+        let pulled = self.docker.create_image(Some(options), None, Some(credentials));
+        match pulled.try_for_each(|_| async { Ok(()) }).await {
+            Ok(()) => {
+                self.pulled().push(image.to_owned());
+                true
+            }
+            Err(error) => {
+                tracing::warn!(image, %error, "the image is not pulled");
+                false
+            }
+        }
+    }
+
+    fn pulled(&self) -> MutexGuard<'_, Vec<String>> {
+        self.pulled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What an image begins with.
     pub async fn entrypoint(&self, image: &str) -> Option<Vec<String>> {
         self.docker.inspect_image(image).await.ok()?.config?.entrypoint
@@ -191,13 +221,19 @@ impl Engine {
         inspected.ok().and_then(|command| command.exit_code).unwrap_or(-1)
     }
 
-    /// Removes every container of this simulator's folder.
+    /// Removes every container of this simulator's folder, and what it has pulled.
     pub async fn remove_all(&self) {
         let label = format!("{LABEL}={}", self.folder);
         let filters = HashMap::from([("label".to_owned(), vec![label])]);
         let options = query::ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
         for container in self.docker.list_containers(Some(options)).await.unwrap_or_default() {
             self.remove(&container.id.unwrap_or_default()).await;
+        }
+        let pulled = std::mem::take(&mut *self.pulled());
+        for image in pulled {
+            let options = query::RemoveImageOptionsBuilder::default().build();
+            // Gone already where two names were one image.
+            let _ = self.docker.remove_image(&image, Some(options), None).await;
         }
     }
 }
