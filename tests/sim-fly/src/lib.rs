@@ -79,7 +79,7 @@ impl Sim {
                 Arc::new(runner::process::Processes::new(settings.folder.clone(), command.clone(), sender))
             }
             RunnerKind::Docker => {
-                let containers = runner::docker::Containers::connect(sender).await;
+                let containers = runner::docker::Containers::connect(settings.registry.clone(), sender).await;
                 Arc::new(containers.map_err(|error| StartError::Docker(error.into()))?)
             }
         };

@@ -10,6 +10,7 @@ use sim_registry::{Options, Scheme, User};
 
 use crate::Token;
 use crate::error::{Answer, Refusal};
+use crate::ids;
 
 /// The vendor's own; its names are `registry.fly.io/APP:TAG`.
 const OWN: &str = "registry.fly.io/";
@@ -50,6 +51,15 @@ impl Registry {
     /// Where it takes pushes, as references begin.
     pub fn host(&self) -> Option<String> {
         self.served.get().map(sim_registry::Registry::host)
+    }
+
+    /// What the vendor pulls an image with; `None` where it is not of the registry that is served.
+    pub(crate) fn login_for(&self, reference: &str) -> Option<(String, String)> {
+        let served = self.served.get()?;
+        reference.strip_prefix(&served.host())?.strip_prefix('/')?;
+        let password = ids::nonce();
+        served.admit(User::everywhere(USER, &password));
+        Some((USER.to_owned(), password))
     }
 
     /// What a reference means at the registry that is served; `None` where it is of none such.

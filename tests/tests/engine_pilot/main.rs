@@ -27,6 +27,7 @@ mod life;
 mod lists;
 mod lost;
 mod moved;
+mod push;
 mod replicas;
 mod room;
 mod snapshots;

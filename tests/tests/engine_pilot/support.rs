@@ -3,6 +3,7 @@
 pub mod api;
 pub mod clouds;
 pub mod collector;
+pub mod docker;
 pub mod other_engine;
 pub mod repo;
 pub mod sse;

@@ -2,7 +2,6 @@
 
 mod back;
 
-use std::process::Command;
 use std::time::Duration;
 
 use contracts::operation::Operation;
@@ -10,41 +9,9 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::api::Api;
+use crate::support::docker::{TestImage, docker};
 use crate::support::eventually;
 use crate::support::world::World;
-
-/// An image of this test's own: Pilot's, and what the lines add to it. Removed with it.
-struct TestImage(String);
-
-impl TestImage {
-    fn build(name: &str, lines: &str) -> Self {
-        let image = Self(format!("pilot-update-test:{name}-{}", std::process::id()));
-        let usual = concat!("pilot-instance:", env!("CARGO_PKG_VERSION"));
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("Dockerfile"), format!("FROM {usual}\n{lines}\n")).unwrap();
-        let mut build = Command::new("docker");
-        build.args(["build", "--quiet", "--tag", &image.0]).arg(folder.path()).env("DOCKER_BUILDKIT", "0");
-        let built = build.output().unwrap();
-        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-        image
-    }
-
-    fn id(&self) -> String {
-        docker(&["image", "inspect", "--format", "{{.Id}}", &self.0])
-    }
-}
-
-impl Drop for TestImage {
-    fn drop(&mut self) {
-        let _ = Command::new("docker").args(["image", "rm", "--force", &self.0]).output();
-    }
-}
-
-fn docker(args: &[&str]) -> String {
-    let output = Command::new("docker").args(args).output().unwrap();
-    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).trim().to_owned()
-}
 
 async fn update(api: &Api, slug: &str, body: Value) -> Value {
     let response = api.post(&format!("/v1/workspaces/{slug}/update"), &body).await;

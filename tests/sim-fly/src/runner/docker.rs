@@ -1,25 +1,29 @@
 //! Machines as containers of the local Docker engine, from the image of their configuration. Ports of
 //! services are published on loopback; the volume's folder is mounted where the configuration says. The
-//! environment stays as it is, because a container has a network of its own. Suspending is pausing.
+//! environment stays as it is, because a container has a network of its own. Suspending is pausing. What was pushed to the
+//! simulator's registry is pulled from there; other images are the engine's own.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bollard::Docker;
+use bollard::auth::DockerCredentials;
 use bollard::exec::StartExecResults;
 use bollard::models::{ContainerCreateBody, ExecConfig, HostConfig, PortBinding};
 use bollard::query_parameters as query;
-use futures_util::StreamExt;
+use futures_util::{StreamExt, TryStreamExt as _};
 use tokio::sync::mpsc;
 
 use super::{Executed, Exit, GuestFile, Launch, RunError, Runner, Running};
+use crate::registry::Registry;
 
 /// The label that holds a machine's id.
 const LABEL: &str = "sim-fly.machine";
 
 pub struct Containers {
     docker: Docker,
+    registry: Registry,
     exits: mpsc::UnboundedSender<Exit>,
 }
 
@@ -39,14 +43,20 @@ impl Containers {
     ///
     /// # Errors
     /// When none answers.
-    pub async fn connect(exits: mpsc::UnboundedSender<Exit>) -> Result<Self, DockerError> {
+    pub async fn connect(
+        registry: Registry,
+        exits: mpsc::UnboundedSender<Exit>,
+    ) -> Result<Self, DockerError> {
         let docker = Docker::connect_with_unix_defaults()?.negotiate_version().await?;
         docker.ping().await?;
-        Ok(Self { docker, exits })
+        Ok(Self { docker, registry, exits })
     }
 
     async fn run(&self, name: &str, launch: &Launch) -> Result<Running, DockerError> {
         self.remove(name).await?;
+        if let Some((user, password)) = self.registry.login_for(&launch.config.image) {
+            self.pull(&launch.config.image, user, password).await?;
+        }
         let options = query::CreateContainerOptionsBuilder::default().name(name).build();
         self.docker.create_container(Some(options), body(launch)).await?;
         if !launch.files.is_empty() {
@@ -66,6 +76,13 @@ impl Containers {
             }
         }
         Ok(Running { pid: None, container: Some(name.to_owned()), ports })
+    }
+
+    async fn pull(&self, image: &str, user: String, password: String) -> Result<(), DockerError> {
+        let options = query::CreateImageOptionsBuilder::default().from_image(image).build();
+        let login =
+            DockerCredentials { username: Some(user), password: Some(password), ..Default::default() };
+        self.docker.create_image(Some(options), None, Some(login)).try_for_each(async |_| Ok(())).await
     }
 
     async fn remove(&self, name: &str) -> Result<(), DockerError> {
