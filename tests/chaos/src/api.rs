@@ -30,6 +30,21 @@ pub struct Asked {
     pub key: Option<String>,
 }
 
+impl Asked {
+    /// Without a body and without an idempotency key.
+    pub fn new(method: Method, path: impl Into<String>) -> Self {
+        Self { method, path: path.into(), body: None, key: None }
+    }
+
+    pub fn create(body: Value) -> Self {
+        Self::new(Method::POST, "/v1/workspaces").with(body)
+    }
+
+    pub fn with(self, body: Value) -> Self {
+        Self { body: Some(body), ..self }
+    }
+}
+
 /// What came back.
 #[derive(Debug, Clone)]
 pub struct Answer {
@@ -85,7 +100,7 @@ impl Api {
     }
 
     pub async fn get(&self, path: &str, deadline: Instant) -> Result<Answer> {
-        let asked = Asked { method: Method::GET, path: path.to_owned(), body: None, key: None };
+        let asked = Asked::new(Method::GET, path);
         self.stubborn(0, &asked, deadline).await
     }
 

@@ -75,14 +75,9 @@ async fn one(world: &World, call: &str, error: &str, occurrence: u32) -> Result<
         call.replace(|it: char| !it.is_alphanumeric(), ""),
         error.to_lowercase()
     );
-    let create = Asked {
-        method: Method::POST,
-        path: "/v1/workspaces".to_owned(),
-        body: Some(json!({"slug": slug, "provider": "fake"})),
-        key: Some(slug.clone()),
-    };
-    let delete =
-        Asked { method: Method::DELETE, path: format!("/v1/workspaces/{slug}"), body: None, key: None };
+    let create =
+        Asked { key: Some(slug.clone()), ..Asked::create(json!({"slug": slug, "provider": "fake"})) };
+    let delete = Asked::new(Method::DELETE, format!("/v1/workspaces/{slug}"));
     let deadline = Instant::now() + BROKEN;
     for asked in [&create, &delete] {
         // A disk that fails once may well end it; the next answer counts.
@@ -107,7 +102,7 @@ async fn one(world: &World, call: &str, error: &str, occurrence: u32) -> Result<
 }
 
 fn get(operation: &str) -> Asked {
-    Asked { method: Method::GET, path: format!("/v1/operations/{operation}"), body: None, key: None }
+    Asked::new(Method::GET, format!("/v1/operations/{operation}"))
 }
 
 /// `strace` beside a process and all its threads.

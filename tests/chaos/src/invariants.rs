@@ -174,12 +174,7 @@ fn outside(workspaces: &[Value], objects: &[Object], homes: &BTreeSet<String>) -
 async fn routes(world: &World, server: usize, workspaces: &[Value], objects: &[Object]) -> Vec<Violation> {
     let wrong =
         |words: String| Violation::new("routes_are_those_of_the_ready", format!("server {server}: {words}"));
-    let asked = crate::api::Asked {
-        method: reqwest::Method::GET,
-        path: "/v1/routes".to_owned(),
-        body: None,
-        key: None,
-    };
+    let asked = crate::api::Asked::new(reqwest::Method::GET, "/v1/routes");
     let Some(answer) = world.api.once(server, &asked).await else { return vec![wrong("no answer".into())] };
     let routes = answer.body["routes"].as_array().cloned().unwrap_or_default();
     let ready = |list: &[Value]| -> BTreeSet<(String, String)> {

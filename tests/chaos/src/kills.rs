@@ -9,7 +9,7 @@ use indicatif::ProgressBar;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::api::Asked;
 use crate::invariants::text;
@@ -151,9 +151,9 @@ impl Lives {
                     (None, None) => continue,
                     (Some(state), Some(wanted)) if state == wanted => continue,
                     (None, Some(_)) => self.create(slug),
-                    (Some(_), None) => asked(Method::DELETE, path, None),
-                    (Some("ready"), Some("stopped")) => asked(Method::POST, path + "/stop", None),
-                    (Some(_), Some(_)) => asked(Method::POST, path + "/start", None),
+                    (Some(_), None) => Asked::new(Method::DELETE, path),
+                    (Some("ready"), Some("stopped")) => Asked::new(Method::POST, path + "/stop"),
+                    (Some(_), Some(_)) => Asked::new(Method::POST, path + "/start"),
                 };
                 is_there = false;
                 self.accepted(world, change).await?;
@@ -176,9 +176,9 @@ impl Lives {
             let path = format!("/v1/workspaces/{slug}");
             let change = match kind {
                 "create" => self.create(slug),
-                "delete" => asked(Method::DELETE, path, None),
-                "update" => asked(Method::POST, path + "/update", Some(json!({"size": size}))),
-                change => asked(Method::POST, format!("{path}/{change}"), None),
+                "delete" => Asked::new(Method::DELETE, path),
+                "update" => Asked::new(Method::POST, path + "/update").with(json!({"size": size})),
+                change => Asked::new(Method::POST, format!("{path}/{change}")),
             };
             self.accepted(world, change)
         });
@@ -187,7 +187,7 @@ impl Lives {
 
     fn create(&self, slug: &str) -> Asked {
         let body = json!({"slug": slug, "provider": self.provider, "size": "small"});
-        asked(Method::POST, "/v1/workspaces".to_owned(), Some(body))
+        Asked::create(body)
     }
 
     async fn accepted(&self, world: &World, asked: Asked) -> Result<()> {
@@ -198,10 +198,6 @@ impl Lives {
         }
         Ok(())
     }
-}
-
-fn asked(method: Method, path: String, body: Option<Value>) -> Asked {
-    Asked { method, path, body, key: None }
 }
 
 async fn open(world: &World) -> Result<bool> {

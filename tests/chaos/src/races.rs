@@ -53,18 +53,8 @@ fn kind(number: u32) -> Race {
 
 async fn race(world: &World, number: u32) -> Result<Vec<Violation>> {
     let slug = format!("race-{number}");
-    let create = Asked {
-        method: Method::POST,
-        path: "/v1/workspaces".to_owned(),
-        body: Some(json!({"slug": slug, "provider": "fake"})),
-        key: None,
-    };
-    let change = |method: Method, change: &str| Asked {
-        method,
-        path: format!("/v1/workspaces/{slug}{change}"),
-        body: None,
-        key: None,
-    };
+    let create = Asked::create(json!({"slug": slug, "provider": "fake"}));
+    let change = |method: Method, change: &str| Asked::new(method, format!("/v1/workspaces/{slug}{change}"));
     let (start, stop) = (change(Method::POST, "/start"), change(Method::POST, "/stop"));
     let delete = change(Method::DELETE, "");
     let found = match kind(number) {
@@ -98,7 +88,7 @@ async fn race(world: &World, number: u32) -> Result<Vec<Violation>> {
 
 async fn delete(world: &World, number: u32) -> Result<()> {
     let (method, path) = (Method::DELETE, format!("/v1/workspaces/race-{number}"));
-    let asked = Asked { method, path, body: None, key: None };
+    let asked = Asked::new(method, path);
     world.ledger.note(&asked, &answered(world, 0, &asked).await?);
     Ok(())
 }

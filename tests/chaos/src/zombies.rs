@@ -65,12 +65,7 @@ async fn sleep_through(
 ) -> Result<(u32, Vec<Violation>)> {
     let (zombie, heir) = (&world.servers[0], &world.servers[1]);
     let slugs: Vec<String> = numbers.map(|number| format!("zombie-{number}")).collect();
-    let create = |slug: &str| Asked {
-        method: Method::POST,
-        path: "/v1/workspaces".to_owned(),
-        body: Some(json!({"slug": slug, "provider": "fake"})),
-        key: None,
-    };
+    let create = |slug: &str| Asked::create(json!({"slug": slug, "provider": "fake"}));
     let change = |slug: &str| {
         let path = format!("/v1/workspaces/{slug}");
         let (method, path) = match sleep.kind {
@@ -79,7 +74,7 @@ async fn sleep_through(
             "teardown" => (Method::DELETE, "/v1/providers/fake/shared".to_owned()),
             change => (Method::POST, format!("{path}/{change}")),
         };
-        Asked { method, path, body: None, key: None }
+        Asked::new(method, path)
     };
     if sleep.kind != "create" {
         let creates = slugs.iter().map(|slug| ask(world, 0, create(slug)));
@@ -114,7 +109,7 @@ async fn sleep_through(
         kind => {
             let change = if kind == "stop" { "start" } else { "restart" };
             let path = format!("/v1/workspaces/{slug}/{change}");
-            Asked { method: Method::POST, path, body: None, key: None }
+            Asked::new(Method::POST, path)
         }
     });
     let mut found = Vec::new();
@@ -143,7 +138,7 @@ async fn sleep_through(
 }
 
 fn delete(slug: &str) -> Asked {
-    Asked { method: Method::DELETE, path: format!("/v1/workspaces/{slug}"), body: None, key: None }
+    Asked::new(Method::DELETE, format!("/v1/workspaces/{slug}"))
 }
 
 /// The operation that was accepted.
@@ -154,7 +149,7 @@ async fn ask(world: &World, server: usize, asked: Asked) -> Result<String> {
 }
 
 async fn state(world: &World, id: &str) -> Result<bool> {
-    let asked = Asked { method: Method::GET, path: format!("/v1/operations/{id}"), body: None, key: None };
+    let asked = Asked::new(Method::GET, format!("/v1/operations/{id}"));
     let answer = world.api.stubborn(1, &asked, Instant::now() + TAKEN_OVER).await?;
     Ok(!["queued", "running"].contains(&answer.body["state"].as_str().unwrap_or_default()))
 }
