@@ -1,5 +1,5 @@
 //! What each instance is made from, where each start chooses: an image of the account's own registry by its digest, which
-//! Cloudflare prepares before the first start.
+//! Cloudflare prepares before the first start. What a tag there means is asked of the registry.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,8 @@ use contracts::ErrorCode;
 use contracts::workspace::Image;
 use provider_api::{Images, ProviderError, Result};
 use provider_http::Call;
-use provider_kit::image::registry;
+use provider_http::registry::Registry;
+use provider_kit::image::{registry, repository};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
@@ -36,11 +37,25 @@ pub(crate) fn not_exact(reference: &str) -> ProviderError {
     let message =
         format!("with the scheduling policy durable_object Cloudflare takes no image {reference:?}");
     ProviderError::new(ErrorCode::ImageMissing, message).with_action(
-        "Name it as registry.cloudflare.com/ACCOUNT/NAME@sha256:DIGEST; `pilot image push` brings an image there and says its digest.",
+        "Name it as registry.cloudflare.com/ACCOUNT/NAME@sha256:DIGEST; `pilot image push` brings an image there and says its digest. A workspace can be updated to NAME:TAG there, too.",
     )
 }
 
 impl CloudflareImages {
+    /// The same by its digest, where a tag is named.
+    async fn exactly(&self, reference: &str) -> Result<String> {
+        let config = &self.cloud.config;
+        if is_exact(config, reference) {
+            return Ok(reference.to_owned());
+        }
+        if registry(reference) != Some(config.registry()) || reference.contains('@') {
+            return Err(not_exact(reference));
+        }
+        let login = self.login(config.registry(), &["pull"]).await?;
+        let found = Registry::of(reference, Some(&login))?.look(reference).await?;
+        Ok(format!("{}@{}", repository(reference), found.digest))
+    }
+
     async fn prepare(&self, reference: &str) -> Result<Value> {
         let config = &self.cloud.config;
         let call = Call::post(Api::path(config, "/containers/image-preparations")?)
@@ -57,12 +72,10 @@ impl Images for CloudflareImages {
     }
 
     async fn resolve(&self, reference: &str) -> Result<Image> {
-        if !is_exact(&self.cloud.config, reference) {
-            return Err(not_exact(reference));
-        }
+        let exact = self.exactly(reference).await?;
         let deadline = Instant::now() + self.cloud.config.patience;
         loop {
-            let told = self.prepare(reference).await?;
+            let told = self.prepare(&exact).await?;
             match told["status"].as_str() {
                 Some("ready") => break,
                 Some("pending") if Instant::now() + PAUSE < deadline => sleep(PAUSE).await,
@@ -83,6 +96,6 @@ impl Images for CloudflareImages {
         }
         // Cloudflare runs images for this one alone.
         let architecture = Some("amd64".to_owned());
-        Ok(Image { reference: reference.to_owned(), digest: Some(reference.to_owned()), architecture })
+        Ok(Image { reference: reference.to_owned(), digest: Some(exact), architecture })
     }
 }

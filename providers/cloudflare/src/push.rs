@@ -33,19 +33,19 @@ impl ImageStore for CloudflareImages {
             return Err(ProviderError::new(ErrorCode::ImageUnusable, message)
                 .with_action("Build it for amd64 (`docker build --platform linux/amd64`)."));
         }
-        let login = self.login(config.registry()).await?;
+        let login = self.login(config.registry(), &["push", "pull"]).await?;
         let registry = Registry::of(&reference, Some(&login))?;
         registry.push(&reference, archive, told).await
     }
 }
 
 impl CloudflareImages {
-    async fn login(&self, host: &str) -> Result<Login> {
+    pub(crate) async fn login(&self, host: &str, permissions: &[&str]) -> Result<Login> {
         let config = &self.cloud.config;
         let path = Api::path(config, &format!("/containers/registries/{host}/credentials"))?;
         // One more login is nobody's harm.
         let call = Call::post(path)
-            .json(json!({"expiration_minutes": LIFETIME_MINUTES, "permissions": ["push", "pull"]}))
+            .json(json!({"expiration_minutes": LIFETIME_MINUTES, "permissions": permissions}))
             .repeatable();
         let given = self.cloud.api.result(config, "get a login for the registry", call).await?;
         match (given["username"].as_str(), given["password"].as_str()) {
