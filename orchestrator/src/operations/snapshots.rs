@@ -52,7 +52,13 @@ pub async fn rewind(run: &Arc<Run>) -> Result<(), Problem> {
     let (row, work) = (run.row().await?, run.snapshot()?);
     if let Some(safety) = &work.safety {
         let before = format!("before the restore of {}", work.name.as_deref().unwrap_or(&work.id));
-        if let Err(problem) = taken(run, &row, safety, Some(before)).await {
+        // The copy of what is there was made before, where an earlier process has come so far.
+        let room = if run.has_reached(Phase::Planned) { Ok(()) } else { has_room(run, &row, &work.id).await };
+        let taken = match room {
+            Ok(()) => taken(run, &row, safety, Some(before)).await,
+            Err(problem) => Err(problem),
+        };
+        if let Err(problem) = taken {
             goes_on(run, &row).await?;
             return Err(problem);
         }
@@ -76,6 +82,12 @@ pub async fn rewind(run: &Arc<Run>) -> Result<(), Problem> {
         Err(canceled) => Err(canceled),
     };
     restored.and(runs)
+}
+
+/// Passes where a restore finds room, while what runs goes on.
+async fn has_room(run: &Arc<Run>, row: &WorkspaceRow, id: &str) -> Result<(), Problem> {
+    let (snapshots, runtime) = (ability(run, row)?, run.runtime());
+    cancellable(run, async { snapshots.has_room(&runtime, id).await.map_err(provider_problem) }).await
 }
 
 /// Removes it, or what is there of it.

@@ -17,6 +17,7 @@ mod layout;
 mod lifecycle;
 mod lock;
 mod logs;
+mod measure;
 mod ports;
 mod process;
 mod procfs;
