@@ -81,6 +81,7 @@ impl Provider for LocalProvider {
                 name: SIZE.to_owned(),
                 memory_mib: None,
                 cpu_millis: None,
+                disk_mib: None,
                 hourly_micro_usd: None,
             }],
             suspend: false,
