@@ -76,7 +76,7 @@ fork)
     fi
     ;;
 # Whether a restore would find room for a copy of the snapshot in the home's volume, and for one of the home, which has room
-# of its own where volumes are `limited`. Nothing of the home is written.
+# of its own where volumes are `limited`. Nothing of the home is changed.
 room)
     fits /from
     fits "$HOME"

@@ -111,7 +111,8 @@ async fn a_path_that_is_too_long_to_be_copied_is_named_before_a_take_and_before_
         ];
         for error in told {
             assert!(
-                error.message.contains("too long to be copied: it has 4220 bytes") && error.message.contains("ddd"),
+                error.message.contains("too long to be copied: it has 4220 bytes")
+                    && error.message.contains("ddd"),
                 "{error}"
             );
             assert!(error.message.len() < 400 && error.action.is_some(), "{error}");
