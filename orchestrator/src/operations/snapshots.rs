@@ -124,6 +124,22 @@ pub async fn source_is_taken(run: &Arc<Run>, row: &WorkspaceRow) -> Result<(), P
     run.works().await
 }
 
+/// What its user is told of a fork whose home was never made, and now cannot be: the advice about its own snapshots is of no use.
+pub fn without_source(row: &WorkspaceRow, problem: Problem) -> Problem {
+    let Some(source) = row.source.as_ref().filter(|_| problem.code == ErrorCode::SnapshotNotFound) else {
+        return problem;
+    };
+    let detail = format!(
+        "{} is a fork whose home was not made yet, and the snapshot {} that it was to begin with is not there any more: somebody has \
+         removed it, or its original with it.",
+        row.slug, source.id
+    );
+    Problem::new(ErrorCode::SnapshotNotFound, detail).with_action(format!(
+        "There are no files in it: delete it with `pilot ws rm {}`, and fork again where there is a snapshot.",
+        row.slug
+    ))
+}
+
 fn ability(run: &Run, row: &WorkspaceRow) -> Result<Arc<dyn Snapshots>, Problem> {
     run.provider(row)?.snapshots().ok_or_else(|| {
         let detail = format!("The provider {} takes no snapshots.", row.provider);
