@@ -57,7 +57,9 @@ async fn last_use(engine: &Engine, volume: &str) -> Result<String> {
     let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
     let listed = engine.look("list who uses the volume", docker.list_containers(Some(options))).await?;
     let mut last = None;
-    for id in listed.into_iter().filter_map(|container| container.id) {
+    // A look at it is no use of it.
+    let users = listed.into_iter().filter(|container| !container.labels.as_ref().is_some_and(names::is_copy));
+    for id in users.filter_map(|container| container.id) {
         let Some(found) = container::inspect(engine, &id).await? else { continue };
         if container::status(&found) == RunStatus::Running {
             return Ok("in use by a container that runs now".to_owned());
