@@ -3,13 +3,14 @@
 //! It adds OpenCode's login, holds requests for a moment while OpenCode starts, and says plainly when
 //! it is not there. Starting and stopping OpenCode is the init's part, told through [`Status`].
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use contracts::disk::Disk;
 use contracts::identity::{HealthStatus, RuntimeCapabilities, RuntimeHealth, RuntimeIdentity};
 use contracts::{ErrorCode, Problem};
 use http::header::{ACCEPT_ENCODING, AUTHORIZATION, HOST, WWW_AUTHENTICATE};
@@ -68,11 +69,13 @@ pub struct LocalAdapter {
     hold: Duration,
     landing: Option<String>,
     ssh: Option<Arc<dyn SshServer>>,
+    home: Option<PathBuf>,
 }
 
 impl LocalAdapter {
     pub fn new(identity: RuntimeIdentity, target: OpenCodeTarget, status: watch::Receiver<Status>) -> Self {
-        Self { identity, target, status, forwarder: Forwarder::new(), hold: HOLD, landing: None, ssh: None }
+        let forwarder = Forwarder::new();
+        Self { identity, target, status, forwarder, hold: HOLD, landing: None, ssh: None, home: None }
     }
 
     /// Another limit for how long a request waits for OpenCode.
@@ -91,6 +94,12 @@ impl LocalAdapter {
     /// SSH is served by this.
     pub fn with_ssh(mut self, ssh: Arc<dyn SshServer>) -> Self {
         self.ssh = Some(ssh);
+        self
+    }
+
+    /// It tells how full the disk of this folder is.
+    pub fn with_home(mut self, home: &Path) -> Self {
+        self.home = Some(home.to_owned());
         self
     }
 
@@ -139,7 +148,8 @@ impl RuntimeAdapter for LocalAdapter {
     }
 
     async fn health(&self) -> RuntimeHealth {
-        self.status.borrow().health_of(self.identity.clone())
+        let health = self.status.borrow().health_of(self.identity.clone());
+        RuntimeHealth { disk: self.home.as_deref().and_then(disk), ..health }
     }
 
     async fn proxy(&self, request: Request<Body>, target_path: &str) -> Result<Response<Body>, Problem> {
@@ -157,6 +167,16 @@ impl RuntimeAdapter for LocalAdapter {
         }
         Ok(response)
     }
+}
+
+/// One question to the kernel, which knows it: it costs no look at the disk.
+fn disk(home: &Path) -> Option<Disk> {
+    let found = rustix::fs::statvfs(home).ok()?;
+    let block = if found.f_frsize == 0 { found.f_bsize } else { found.f_frsize };
+    // Some file systems count no files.
+    let takes_files = found.f_files == 0 || found.f_favail > 0;
+    let free = if takes_files { found.f_bavail } else { 0 };
+    Some(Disk { size: found.f_blocks.saturating_mul(block), free: free.saturating_mul(block) })
 }
 
 fn failed(status: &Status) -> Problem {

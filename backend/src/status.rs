@@ -37,6 +37,7 @@ impl Status {
             },
             detail: self.detail.clone(),
             code: self.code,
+            disk: None,
         }
     }
 }

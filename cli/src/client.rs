@@ -10,6 +10,7 @@ mod transport;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use contracts::disk::{Disk, HomeDisk};
 use contracts::operation::{Operation, OperationList, OperationState};
 use contracts::plan::Plan;
 use contracts::rollout::{Rollout, RolloutList, StartRollout};
@@ -220,6 +221,12 @@ impl Client {
 
     pub async fn workspace(&self, name: &WorkspaceRef) -> Result<Workspace, Problem> {
         self.get(&format!("/v1/workspaces/{name}")).await
+    }
+
+    /// `None` where it does not run, and of a server that cannot tell.
+    pub async fn disk(&self, name: &WorkspaceRef) -> Option<Disk> {
+        let answer: Result<HomeDisk, Problem> = self.get(&format!("/v1/workspaces/{name}/disk")).await;
+        answer.ok().and_then(|answer| answer.disk)
     }
 
     pub async fn why(&self, name: &WorkspaceRef) -> Result<Why, Problem> {

@@ -92,14 +92,18 @@ fn abilities(can: &ProviderCapabilities) -> String {
     if able.is_empty() { "start and stop only".to_owned() } else { able.join(", ") }
 }
 
-/// `small (2048 MiB, 1.5 cores, 0.0082 $/h)`; a limit that is not set is not named.
+/// `small (2048 MiB, 1.5 cores, 10 GiB disk, 0.0082 $/h)`; a limit that is not set is not named.
 fn size(size: &Size) -> String {
     let memory = size.memory_mib.map(|mib| format!("{mib} MiB"));
     let cores = size.cpu_millis.map(|millis| match millis {
         1000 => "1 core".to_owned(),
         _ => format!("{} cores", f64::from(millis) / 1000.0),
     });
+    let disk = size.disk_mib.map(|mib| match mib % 1024 {
+        0 => format!("{} GiB disk", mib / 1024),
+        _ => format!("{mib} MiB disk"),
+    });
     let price = size.hourly_micro_usd.map(|micro| format!("{:.4} $/h", f64::from(micro) / 1e6));
-    let limits: Vec<_> = memory.into_iter().chain(cores).chain(price).collect();
+    let limits: Vec<_> = memory.into_iter().chain(cores).chain(disk).chain(price).collect();
     if limits.is_empty() { size.name.clone() } else { format!("{} ({})", size.name, limits.join(", ")) }
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
+use crate::disk::Disk;
 use crate::error::{Code, ErrorCode};
 use crate::ids::RuntimeId;
 
@@ -48,6 +49,9 @@ pub struct RuntimeHealth {
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "known")]
     #[schema(value_type = Option<String>)]
     pub code: Option<ErrorCode>,
+    /// The disk of its home; absent where an older image does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<Disk>,
 }
 
 /// The code of a newer instance says nothing here; its `detail` does.

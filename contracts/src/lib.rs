@@ -4,6 +4,7 @@
 //! A leaf crate: it depends on nothing else of ours and does no I/O. JSON names are `camelCase`.
 
 pub mod boot;
+pub mod disk;
 pub mod egress;
 pub mod endpoint;
 pub mod identity;

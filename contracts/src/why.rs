@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::disk::Disk;
 use crate::ids::OperationId;
 use crate::operation::Operation;
 use crate::workspace::Workspace;
@@ -17,6 +18,9 @@ pub struct Why {
     pub asked: Vec<Asked>,
     /// What was done, the newest first.
     pub operations: Vec<Operation>,
+    /// The disk of its home, where it runs and tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<Disk>,
     /// For people: what happens next, and when.
     pub next: String,
 }

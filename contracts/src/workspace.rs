@@ -373,6 +373,9 @@ pub struct Size {
     /// CPU limit in thousandths of a core; absent when the provider sets none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_millis: Option<u32>,
+    /// What the disk of the home holds, in MiB; absent where nothing limits it but the disk that it lies on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk_mib: Option<u32>,
     /// What the provider charges for an hour of running, in millionths of a US dollar, as it was when
     /// this version of the module was made; absent when there is no price for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

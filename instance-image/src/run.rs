@@ -80,6 +80,7 @@ pub async fn run(config: Config) -> Result<(), Fatal> {
             let probe = Probe::new(target.clone()).map_err(|source| Fatal::Client { source })?;
             let adapter = LocalAdapter::new(boot::identity(&config), target, publisher.subscribe())
                 .with_workspace(&config.workspace())
+                .with_home(&config.home)
                 .with_ssh(Arc::new(Sshd::new(config.home.clone(), children.clone())));
             let opencode = opencode(&config, password);
             let (children, stop) = (children.clone(), stop.clone());

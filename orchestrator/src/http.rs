@@ -1,6 +1,7 @@
 //! The lifecycle API over HTTP: routes, authentication, errors. Handlers only translate.
 
 mod auth;
+mod disk;
 mod document;
 mod exec;
 mod extract;
@@ -63,6 +64,7 @@ fn protected() -> OpenApiRouter<Api> {
         .routes(routes!(workspaces::rename))
         .routes(routes!(workspaces::wake))
         .routes(routes!(workspaces::why))
+        .routes(routes!(disk::get))
         .routes(routes!(workspaces::drift))
         .routes(routes!(workspaces::preview))
         .routes(routes!(workspaces::stack))

@@ -2,6 +2,7 @@
 
 mod changes;
 mod commands;
+mod disk;
 mod imports;
 mod kept;
 mod keys;

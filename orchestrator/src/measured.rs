@@ -103,6 +103,10 @@ impl Lifecycle for MeasuredLifecycle {
         self.call("resume").traced(self.lifecycle.resume(runtime)).await
     }
 
+    async fn home_goes(&self, runtime: &RuntimeRef) -> Result<()> {
+        self.call("home_goes").traced(self.lifecycle.home_goes(runtime)).await
+    }
+
     async fn status(&self, runtime: &RuntimeRef) -> Result<RunStatus> {
         self.call("status").measured(self.lifecycle.status(runtime)).await
     }

@@ -84,6 +84,11 @@ impl Runner {
         Self { claimer, parts, tasks: TaskTracker::new(), renewal: Arc::default() }
     }
 
+    /// For questions to instances.
+    pub fn probe(&self) -> &reqwest::Client {
+        &self.parts.probe
+    }
+
     pub fn feed(&self) -> &Feed {
         &self.parts.feed
     }

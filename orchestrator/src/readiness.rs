@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use contracts::disk::{Disk, Fill};
 use contracts::identity::{HealthStatus, RuntimeHealth};
 use contracts::workspace::Endpoint;
 use contracts::{ErrorCode, Problem};
@@ -109,9 +110,10 @@ async fn wait(
         if Instant::now() >= deadline {
             let missing = place.waits_for.as_deref().unwrap_or(missing);
             let detail = format!("The instance was not ready after {:?}: {missing}.", target.timeout);
-            return Err(with_log(target, Problem::new(ErrorCode::InstanceNotReady, detail)).await.with_action(
+            let problem = Problem::new(ErrorCode::InstanceNotReady, detail).with_action(
                 "Read the log above, then start the workspace again or delete it; its data is kept until then.",
-            ));
+            );
+            return Err(with_log(target, problem, None).await);
         }
         tokio::time::sleep(INTERVAL).await;
     }
@@ -171,7 +173,7 @@ async fn boot_failure(target: &Target<'_>, health: RuntimeHealth) -> Problem {
     let detail = health.detail.unwrap_or_else(|| "The instance could not boot.".to_owned());
     let problem = Problem::new(code, detail);
     if code == ErrorCode::InstanceFailed {
-        with_log(target, problem.with_action(AGAIN)).await
+        with_log(target, problem.with_action(AGAIN), health.disk).await
     } else {
         problem
     }
@@ -188,18 +190,48 @@ async fn stopped_while_booting(target: &Target<'_>, status: RunStatus) -> Proble
     };
     let problem =
         Problem::new(ErrorCode::InstanceFailed, format!("The instance stopped while booting: {how}."));
-    with_log(target, problem.with_action(AGAIN)).await
+    with_log(target, problem.with_action(AGAIN), None).await
 }
 
 /// It is not tried again by itself: what ends at each boot would do so for ever.
 const AGAIN: &str = "`pilot ws logs NAME` says more; `pilot ws start NAME` starts it again.";
 
+/// What programs say when a disk has no room.
+const NO_SPACE: [&str; 4] =
+    ["No space left on device", "Disk quota exceeded", "ENOSPC", "database or disk is full"];
+
+/// `None` where it did not fail for that. An old line of a log says nothing about a disk that has room.
+fn without_space(problem: &Problem, log: &str, disk: Option<Disk>) -> Option<Problem> {
+    let fill = disk.map(Disk::fill);
+    let is_said = NO_SPACE.iter().any(|words| log.contains(words) || problem.detail.contains(words));
+    if fill != Some(Fill::Full) && !(is_said && fill != Some(Fill::Fine)) {
+        return None;
+    }
+    let told = disk.map(|disk| format!(" ({})", disk.in_words())).unwrap_or_default();
+    let detail = format!("The disk of its home has no room{told}. {}", problem.detail);
+    Some(Problem::new(ErrorCode::StoreFull, detail).with_action(
+        "Make room on that disk: remove files (`pilot ws exec NAME -- rm -rf PATH`, while the instance runs), or snapshots and other \
+         homes where they lie on the same disk. Then `pilot ws start NAME`.",
+    ))
+}
+
 /// The end of the instance's log belongs in the error: it is what the reader would ask for next.
-async fn with_log(target: &Target<'_>, mut problem: Problem) -> Problem {
-    let Some(logs) = target.provider.logs() else { return problem };
-    if let Ok(text) = logs.tail(target.runtime, LOG_TAIL).await {
-        let ended = logs.ended(target.runtime).await.ok().flatten().unwrap_or_default();
-        let text = news(&problem.detail, &format!("{text}\n{ended}"));
+async fn with_log(target: &Target<'_>, mut problem: Problem, disk: Option<Disk>) -> Problem {
+    let log = match target.provider.logs() {
+        Some(logs) => match logs.tail(target.runtime, LOG_TAIL).await {
+            Ok(text) => {
+                let ended = logs.ended(target.runtime).await.ok().flatten().unwrap_or_default();
+                Some(format!("{text}\n{ended}"))
+            }
+            Err(_) => None,
+        },
+        None => None,
+    };
+    if let Some(full) = without_space(&problem, log.as_deref().unwrap_or_default(), disk) {
+        problem = full;
+    }
+    if let Some(log) = log {
+        let text = news(&problem.detail, &log);
         if !text.is_empty() {
             problem.detail = format!("{}\nThe end of its log:\n{text}", problem.detail);
         }
@@ -236,6 +268,27 @@ mod tests {
         assert_eq!(news(detail, &log), "starting\ngiving up");
         assert_eq!(news("It ended.", attempt), attempt.replace("\n\n", "\n").trim_end());
         assert_eq!(news(detail, &attempt.replace("starting\n", "")), "");
+    }
+
+    #[test]
+    fn what_failed_for_want_of_room_says_so_and_an_old_line_about_it_says_nothing() {
+        let failed = Problem::new(ErrorCode::InstanceFailed, "OpenCode ended 5 times.");
+        let line = "mkdir: cannot create directory 'a': No space left on device";
+        let disk = |free| Some(Disk { size: 64 << 20, free });
+        for (log, disk, is_full) in [
+            ("fine", None, false),
+            (line, None, true),
+            (line, disk(0), true),
+            ("fine", disk(0), true),
+            (line, disk(60 << 20), false),
+            ("SQLiteError: database or disk is full", disk(2 << 20), true),
+        ] {
+            let told = without_space(&failed, log, disk);
+            assert_eq!(told.is_some(), is_full, "{log} {disk:?}");
+            let Some(told) = told else { continue };
+            assert_eq!(told.code, ErrorCode::StoreFull);
+            assert!(told.detail.ends_with("OpenCode ended 5 times.") && told.action.is_some(), "{told}");
+        }
     }
 
     #[tokio::test(flavor = "multi_thread")]

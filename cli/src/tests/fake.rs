@@ -49,6 +49,8 @@ pub struct Script {
     pub problem: Option<String>,
     /// What one workspace has beside the usual.
     pub with: Value,
+    /// Of its home.
+    pub disk: Value,
 }
 
 pub type Shared = Arc<Mutex<Script>>;
@@ -71,6 +73,7 @@ pub fn router() -> (Router, Shared) {
         .route("/v1/workspaces", routing::get(list).post(create))
         .route("/v1/workspaces/{slug}", routing::get(get).delete(delete))
         .route("/v1/workspaces/{slug}/why", routing::get(why))
+        .route("/v1/workspaces/{slug}/disk", routing::get(disk))
         .route("/v1/workspaces/{slug}/stop", routing::post(stop))
         .route("/v1/workspaces/{slug}/restart", routing::post(ready))
         .route("/v1/workspaces/{slug}/apply", routing::post(ready))
@@ -233,9 +236,15 @@ async fn why(State(script): State<Shared>) -> Json<Value> {
     failed["state"] = json!("failed");
     failed["error"] = json!(Problem::new(ErrorCode::ProviderCapacity, "Full."));
     let workspace = workspace(script.lock().unwrap().state);
+    let next = "A start in about 20s.";
+    let disk = &script.lock().unwrap().disk;
     Json(
-        json!({"workspace": workspace, "asked": [asked], "operations": [failed], "next": "A start in about 20s."}),
+        json!({"workspace": workspace, "asked": [asked], "operations": [failed], "next": next, "disk": disk}),
     )
+}
+
+async fn disk(State(script): State<Shared>) -> Json<Value> {
+    Json(json!({"disk": script.lock().unwrap().disk}))
 }
 
 async fn delete(State(script): State<Shared>) -> Response {
@@ -353,7 +362,7 @@ async fn usage(Query(query): Query<HashMap<String, String>>) -> Json<Value> {
 }
 
 async fn providers() -> Json<Value> {
-    let size = json!({"name": "small", "memoryMib": 512, "cpuMillis": 1500, "hourlyMicroUsd": 8200});
+    let size = json!({"name": "small", "memoryMib": 512, "cpuMillis": 1500, "diskMib": 10_240, "hourlyMicroUsd": 8200});
     let can =
         json!({"suspend": true, "persistentHome": true, "logs": false, "exec": false, "snapshot": false});
     let mut takes = can.clone();

@@ -124,7 +124,7 @@ async fn providers_are_listed_with_what_isolates_them() {
     let shown = pilot(at, "provider ls").await;
     assert_eq!(
         shown.out,
-        "local (default): processes\n  isolation  none\n  sizes      small (512 MiB, 1.5 cores, 0.0082 $/h)\n  \
+        "local (default): processes\n  isolation  none\n  sizes      small (512 MiB, 1.5 cores, 10 GiB disk, 0.0082 $/h)\n  \
          regions    ams (Amsterdam)\n  can        suspend, take images, keep files over a stop\n\
          bare: no images\n  isolation  none\n  sizes      \n  can        suspend, keep files over a stop\n"
     );
@@ -180,6 +180,22 @@ async fn why_a_workspace_is_as_it_is_is_told_in_the_order_of_what_happened() {
     );
     assert!(lines[4].contains("create     failed: provider_capacity (op-1)"), "{}", lines[4]);
     assert_eq!(lines[5], "Next: A start in about 20s.");
+}
+
+#[tokio::test]
+async fn a_home_that_is_full_is_told_by_get_and_by_why_and_one_with_room_by_get_alone() {
+    let (at, script) = server().await;
+    script.lock().unwrap().state = "ready";
+    for (free, words) in [(0, "full: 0 MiB of 64 MiB free"), (48 << 20, "48 MiB of 64 MiB free")] {
+        let disk = json!({"size": 64 << 20, "free": free});
+        script.lock().unwrap().disk = disk.clone();
+        let get = pilot(at, "ws get demo").await;
+        assert!(get.out.contains(&format!("home       {words} on its disk\n")), "{}", get.out);
+        let document: Value = serde_json::from_str(&pilot(at, "ws get demo --json").await.out).unwrap();
+        assert_eq!((&document["disk"], &document["slug"]), (&disk, &json!("demo")));
+        let why = pilot(at, "ws why demo").await;
+        assert_eq!(why.out.contains(&format!("Its home is {words}")), free == 0, "{}", why.out);
+    }
 }
 
 #[tokio::test]

@@ -2,9 +2,11 @@
 
 use std::time::SystemTime;
 
+use contracts::disk::Disk;
 use contracts::egress::EgressAllow;
 use contracts::workspace::{Image, Workspace};
 use contracts::{ErrorCode, Problem, WorkspaceRef};
+use serde::Serialize;
 
 use super::word;
 use crate::Outcome;
@@ -82,9 +84,9 @@ fn table(workspaces: &[Workspace], ui: &mut Ui) {
 }
 
 pub async fn one(client: &Client, name: &WorkspaceRef, ui: &mut Ui) -> Result<Outcome, Problem> {
-    let workspace = client.workspace(name).await?;
+    let (workspace, disk) = (client.workspace(name).await?, client.disk(name).await);
     if ui.json {
-        ui.document(&workspace);
+        ui.document(&Shown { workspace, disk });
         return Ok(Outcome::Done);
     }
     let git = workspace.git.as_ref().map(|git| match &git.reference {
@@ -107,6 +109,7 @@ pub async fn one(client: &Client, name: &WorkspaceRef, ui: &mut Ui) -> Result<Ou
         ("owner", workspace.owner.clone()),
         ("labels", labels),
         ("url", workspace.url.clone()),
+        ("home", disk.map(Disk::in_words)),
         ("runtime", Some(workspace.runtime_id.to_string())),
         ("kept", workspace.home_until.map(|until| format!("deleted; its files are kept until {until}"))),
         ("operation", workspace.operation.as_ref().map(ToString::to_string)),
@@ -120,6 +123,15 @@ pub async fn one(client: &Client, name: &WorkspaceRef, ui: &mut Ui) -> Result<Ou
         ui.say(format!("{:<10} {}", "problem", problem.to_string().replace('\n', "\n           ")));
     }
     Ok(Outcome::Done)
+}
+
+/// A workspace, and what only its instance knows.
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    workspace: Workspace,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disk: Option<Disk>,
 }
 
 fn reaches(allow: &EgressAllow) -> String {

@@ -1,5 +1,6 @@
 //! `pilot ws why`: what a workspace is, who wants it so, what was tried, and what comes next.
 
+use contracts::disk::Fill;
 use contracts::operation::Operation;
 use contracts::why::Asked;
 use contracts::{Problem, WorkspaceRef};
@@ -26,6 +27,9 @@ pub async fn run(client: &Client, name: &WorkspaceRef, ui: &mut Ui) -> Result<Ou
     ));
     if let Some(problem) = &workspace.error {
         ui.say(format!("  {}", problem.to_string().replace('\n', "\n  ")));
+    }
+    if let Some(disk) = why.disk.filter(|disk| disk.fill() != Fill::Fine) {
+        ui.say(format!("  Its home is {}.", disk.in_words()));
     }
     ui.say("Asked for:");
     why.asked.iter().for_each(|asked| ui.say(wish(asked, now)));

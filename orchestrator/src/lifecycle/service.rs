@@ -100,6 +100,7 @@ impl Lifecycle {
         let row = self.store.workspace_shown(name).await?.ok_or_else(|| not_found(name))?;
         let query = Query { workspace: Some(row.id.clone()), most: MOST, ..Query::default() };
         Ok(Why {
+            disk: self.disk(&row).await,
             asked: self.store.asked(&row.id, MOST).await?,
             operations: self.store.operations(&query).await?.0,
             next: crate::reconcile::why::next(&self.store, &self.told(row.clone()), self.repair).await?,

@@ -24,7 +24,7 @@ async fn make(run: &Arc<Run>, row: &WorkspaceRow) -> Result<(), Problem> {
     let stack = run.compile(row)?;
     run.step(Some(Event::CreateStarted), Some(Phase::Planned), None).await?;
     shared::ensure(run, row).await?;
-    apply(run, &stack, false).await?;
+    apply(run, &stack, false).await.map_err(|problem| snapshots::without_source(row, problem))?;
     run.applied(row, Some(Event::Applied)).await?;
     start::boot(run, row).await
 }

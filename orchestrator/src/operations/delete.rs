@@ -12,6 +12,7 @@ use stacks::Stack;
 
 use super::apply::{destroy, destroy_but_home, protect};
 use super::run::Run;
+use super::start::limited;
 use super::{home, remains};
 use crate::engine::stack_to_delete;
 use crate::lifecycle::state::Event;
@@ -30,6 +31,7 @@ pub async fn run(run: &Arc<Run>, grace: Duration) -> Result<Left, Problem> {
     } else {
         // From here on a part of it may be gone.
         run.end_grace().await?;
+        limited("removal of the home", provider.lifecycle().home_goes(&run.runtime())).await?;
         destroy_all(run, provider.as_ref(), &stack).await?;
     }
     run.reach(Phase::Applied).await?;

@@ -26,7 +26,8 @@ pub async fn is_there(run: &Arc<Run>, provider: &dyn Provider, stack: &Stack) ->
 /// a person who was told before and asks for a start since.
 pub async fn must_be_there(run: &Arc<Run>, row: &WorkspaceRow) -> Result<(), Problem> {
     let provider = run.provider(row)?;
-    if !provider.describe().persistent_home || !run.has_run().await? {
+    // A fork that still has its source has no home of its own yet, however often it was started.
+    if !provider.describe().persistent_home || row.source.is_some() || !run.has_run().await? {
         return Ok(());
     }
     // What is there in any way has its home.

@@ -184,6 +184,11 @@ impl Run {
         self.check_cancelled()
     }
 
+    /// Here, or by whom it was taken over from.
+    pub fn has_reached(&self, phase: Phase) -> bool {
+        self.operation().phases.get(phase).is_some()
+    }
+
     /// A phase is reached.
     pub async fn reach(&self, phase: Phase) -> Result<(), Problem> {
         self.step(None, Some(phase), None).await

@@ -52,7 +52,13 @@ pub async fn rewind(run: &Arc<Run>) -> Result<(), Problem> {
     let (row, work) = (run.row().await?, run.snapshot()?);
     if let Some(safety) = &work.safety {
         let before = format!("before the restore of {}", work.name.as_deref().unwrap_or(&work.id));
-        if let Err(problem) = taken(run, &row, safety, Some(before)).await {
+        // The copy of what is there was made before, where an earlier process has come so far.
+        let room = if run.has_reached(Phase::Planned) { Ok(()) } else { has_room(run, &row, &work.id).await };
+        let taken = match room {
+            Ok(()) => taken(run, &row, safety, Some(before)).await,
+            Err(problem) => Err(problem),
+        };
+        if let Err(problem) = taken {
             goes_on(run, &row).await?;
             return Err(problem);
         }
@@ -76,6 +82,12 @@ pub async fn rewind(run: &Arc<Run>) -> Result<(), Problem> {
         Err(canceled) => Err(canceled),
     };
     restored.and(runs)
+}
+
+/// Passes where a restore finds room, while what runs goes on.
+async fn has_room(run: &Arc<Run>, row: &WorkspaceRow, id: &str) -> Result<(), Problem> {
+    let (snapshots, runtime) = (ability(run, row)?, run.runtime());
+    cancellable(run, async { snapshots.has_room(&runtime, id).await.map_err(provider_problem) }).await
 }
 
 /// Removes it, or what is there of it.
@@ -110,6 +122,22 @@ pub async fn source_is_taken(run: &Arc<Run>, row: &WorkspaceRow) -> Result<(), P
         }
     }
     run.works().await
+}
+
+/// What its user is told of a fork whose home was never made, and now cannot be: the advice about its own snapshots is of no use.
+pub fn without_source(row: &WorkspaceRow, problem: Problem) -> Problem {
+    let Some(source) = row.source.as_ref().filter(|_| problem.code == ErrorCode::SnapshotNotFound) else {
+        return problem;
+    };
+    let detail = format!(
+        "{} is a fork whose home was not made yet, and the snapshot {} that it was to begin with is not there any more: somebody has \
+         removed it, or its original with it.",
+        row.slug, source.id
+    );
+    Problem::new(ErrorCode::SnapshotNotFound, detail).with_action(format!(
+        "There are no files in it: delete it with `pilot ws rm {}`, and fork again where there is a snapshot.",
+        row.slug
+    ))
 }
 
 fn ability(run: &Run, row: &WorkspaceRow) -> Result<Arc<dyn Snapshots>, Problem> {

@@ -14,7 +14,7 @@ use super::apply::apply;
 use super::run::{Run, canceled};
 use super::steady::steady;
 use super::stop::{self, GRACE};
-use super::{home, shared};
+use super::{home, shared, snapshots};
 use crate::engine::provider_problem;
 use crate::lifecycle::state::Event;
 use crate::readiness::{self, Target};
@@ -51,7 +51,7 @@ pub async fn run(run: &Arc<Run>) -> Result<(), Problem> {
         run.say(Severity::Warning, text);
         let stack = run.compile(&row)?;
         shared::ensure(run, &row).await?;
-        apply(run, &stack, true).await?;
+        apply(run, &stack, true).await.map_err(|problem| snapshots::without_source(&row, problem))?;
         run.applied(&row, None).await?;
     }
     boot(run, &row).await

@@ -25,6 +25,13 @@ pub(crate) struct InstanceType {
     disk_gb: u32,
 }
 
+impl InstanceType {
+    /// Cloudflare's GB are powers of ten.
+    fn disk_mib(&self) -> u32 {
+        u32::try_from((u64::from(self.disk_gb) * 1_000_000_000) >> 20).unwrap_or(u32::MAX)
+    }
+}
+
 pub(crate) const TYPES: [InstanceType; 6] = [
     InstanceType { name: "lite", cpu_millis: 62, memory_mib: 256, disk_gb: 2 },
     InstanceType { name: "basic", cpu_millis: 250, memory_mib: 1024, disk_gb: 4 },
@@ -54,6 +61,7 @@ pub(crate) fn sizes(config: &CloudflareConfig) -> Vec<Size> {
         name: each.name.to_owned(),
         memory_mib: Some(each.memory_mib),
         cpu_millis: Some(each.cpu_millis),
+        disk_mib: Some(each.disk_mib()),
         hourly_micro_usd: Some(
             each.cpu_millis * CPU_MICRO_USD / 1000
                 + each.memory_mib * MEMORY_MICRO_USD / 1024

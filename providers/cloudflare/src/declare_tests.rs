@@ -62,6 +62,7 @@ fn the_only_size_that_is_offered_is_the_one_that_is_set_and_what_was_made_with_a
 #[test]
 fn an_hour_costs_what_cloudflare_charges_for_cpu_memory_and_disk() {
     // Half a CPU at 0.072, 4 GiB at 0.009 and 8 GB at 0.000252 dollars an hour.
+    assert_eq!(sizes(&config(&[]))[0].disk_mib, Some(7629));
     assert_eq!(sizes(&config(&[]))[0].hourly_micro_usd, Some(36_000 + 36_000 + 2016));
 }
 

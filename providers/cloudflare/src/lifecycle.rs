@@ -17,6 +17,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::Cloud;
+use crate::config::Policy;
 use crate::runtime::boot;
 
 const HTTPS: u16 = 443;
@@ -47,6 +48,17 @@ impl Lifecycle for CloudflareLifecycle {
         let body = json!({"installation": installation, "fence": fence, "graceMs": grace.as_millis()});
         let path = format!("/{}/stop", runtime.runtime_id);
         self.cloud.control("stop the runtime", Method::POST, &path, Some(body)).await?;
+        Ok(())
+    }
+
+    /// Removes the home first: the end of an instance that has one needs a snapshot that Cloudflare has taken.
+    async fn home_goes(&self, runtime: &RuntimeRef) -> Result<()> {
+        if self.cloud.config.policy() != Policy::DurableObject {
+            return Ok(());
+        }
+        let body = json!({"installation": runtime.installation, "fence": runtime.fence});
+        let path = format!("/{}/home", runtime.runtime_id);
+        self.cloud.control("remove the home", Method::DELETE, &path, Some(body)).await?;
         Ok(())
     }
 

@@ -74,6 +74,22 @@ async fn what_cannot_be_saved_is_not_stopped_and_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_instance_whose_home_goes_as_well_is_removed_though_nothing_of_it_can_be_saved() {
+    let world = keeping().await;
+    let mut stack = stack(&world);
+    stack.up().await;
+    let (runtime, lifecycle) = (stack.runtime(), stack.provider.lifecycle());
+    fail_snapshots(&world, true).await;
+    assert!(stack.delete("instance").await.is_err());
+    lifecycle.home_goes(&runtime).await.unwrap();
+    lifecycle.home_goes(&runtime).await.unwrap();
+    assert!(!world.runs(&runtime).await);
+    stack.down().await;
+    assert_eq!(world.objects(&runtime).await, Vec::<String>::new());
+    end(world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_snapshot_that_cloudflare_has_no_more_is_told_and_nothing_empty_is_begun() {
     let world = keeping().await;
     let mut stack = stack(&world);

@@ -10,6 +10,7 @@ use bollard::query_parameters::{
 use contracts::ErrorCode;
 use contracts::boot::HOME;
 use provider_api::{Copied, ProviderError, Result, RuntimeRef, Told};
+use provider_kit::copies;
 use provider_kit::secrets::LEAVE_OUT;
 use tokio::time::Instant;
 
@@ -26,6 +27,7 @@ const TELLS: Duration = Duration::from_secs(3);
 const PAUSES: [Duration; 2] = [Duration::from_millis(30), Duration::from_millis(400)];
 const LOG_BYTES: usize = 4000;
 const KIB: u64 = 1024;
+const DISK: &str = "the disk of the Docker host";
 
 /// One copy.
 pub(crate) struct Copy<'a> {
@@ -84,8 +86,29 @@ impl Copy<'_> {
         end(engine, self.runtime).await?;
         match (exit_code, last::<1>(&log, "copied ")) {
             (0, Some([size])) => Ok(size * KIB),
-            _ => Err(failed(exit_code, &log, last(&log, "full "))),
+            _ => Err(self.no_room(&log).unwrap_or_else(|| failed(exit_code, &log))),
         }
+    }
+
+    /// What a script that found no room says.
+    fn no_room(&self, log: &str) -> Option<ProviderError> {
+        let [needed, free] = last(log, "full ")?;
+        match self.way {
+            ["room"] => return Some(copies::no_room_to_restore(DISK, needed * KIB, free * KIB)),
+            ["room", ..] => {
+                return Some(copies::no_room_to_restore("the volume of the home", needed * KIB, free * KIB));
+            }
+            _ => {}
+        }
+        let mib = |kib: u64| kib.div_ceil(KIB);
+        let message = format!(
+            "{DISK} has no room for a copy: it needs {} MiB, and {} MiB are free",
+            mib(needed),
+            mib(free)
+        );
+        Some(ProviderError::new(ErrorCode::StoreFull, message).with_action(
+            "Make room on that disk (`docker system df`), or remove snapshots that nobody needs: `pilot ws snapshot rm NAME ID`.",
+        ))
     }
 
     fn body(&self) -> ContainerCreateBody {
@@ -150,21 +173,19 @@ fn last<const N: usize>(log: &str, word: &str) -> Option<[u64; N]> {
     numbers.try_into().ok()
 }
 
-fn failed(exit_code: i64, log: &str, full: Option<[u64; 2]>) -> ProviderError {
-    if let Some([needed, free]) = full {
-        let mib = |kib: u64| kib.div_ceil(KIB);
-        let message = format!(
-            "the disk of the Docker host has no room for a copy: it needs {} MiB, and {} MiB are free",
-            mib(needed),
-            mib(free)
-        );
-        return ProviderError::new(ErrorCode::StoreFull, message).with_action(
-            "Make room on that disk (`docker system df`), or remove snapshots that nobody needs: `pilot ws snapshot rm NAME ID`.",
-        );
+fn failed(exit_code: i64, log: &str) -> ProviderError {
+    if let Some((bytes, most, path)) = too_long(log) {
+        return copies::path_too_long(path, bytes, most);
     }
     let message = format!("the copy ended with exit code {exit_code}:\n{}", log.trim_end());
     ProviderError::new(ErrorCode::ProviderFailed, message)
         .with_action("Read what it says, and try again when the cause is gone.")
+}
+
+/// What the script says of a path: how long it is, how long one can be, and its beginning.
+fn too_long(log: &str) -> Option<(usize, usize, &str)> {
+    let mut said = log.lines().find_map(|line| line.strip_prefix("long "))?.splitn(3, ' ');
+    Some((said.next()?.parse().ok()?, said.next()?.parse().ok()?, said.next()?))
 }
 
 fn given_up() -> ProviderError {
@@ -189,9 +210,30 @@ mod tests {
 
     #[test]
     fn a_full_disk_says_what_is_needed_and_what_there_is() {
-        let full = failed(3, "", Some([4096, 2048]));
-        assert_eq!(full.code, ErrorCode::StoreFull);
-        assert!(full.message.contains("4 MiB") && full.message.contains("2 MiB"), "{full}");
-        assert_eq!(failed(1, "cp: odd", None).code, ErrorCode::ProviderFailed);
+        let runtime = RuntimeRef::new("rt-1".parse().unwrap(), "in-1".parse().unwrap());
+        let copy = |way| Copy { runtime: &runtime, image: "", from: None, to: "", way };
+        for (way, words) in [
+            (&["take"][..], "the disk of the Docker host has no room for a copy"),
+            (&["room"], "the disk of the Docker host has no room for a restore"),
+            (&["room", "limited"], "the volume of the home has no room for a restore"),
+        ] {
+            let full = copy(way).no_room("full 4096 2048\n").unwrap();
+            assert_eq!(full.code, ErrorCode::StoreFull);
+            assert!(
+                full.message.starts_with(words)
+                    && full.message.contains("4 MiB")
+                    && full.message.contains("2 MiB"),
+                "{full}"
+            );
+        }
+        assert!(copy(&["take"]).no_room("cp: odd").is_none());
+    }
+
+    #[test]
+    fn a_path_that_is_too_long_is_named() {
+        let long = failed(5, "at 1 2\nlong 5000 4063 node_modules/a b\n");
+        assert!(long.message.contains("5000 bytes") && long.message.contains("node_modules/a b"), "{long}");
+        assert_eq!(too_long("long 5000"), None);
+        assert_eq!(failed(1, "cp: odd").code, ErrorCode::ProviderFailed);
     }
 }

@@ -1,6 +1,7 @@
 # Copies homes between volumes, as root of a container that has nothing else. /from is what is copied; the home that is
 # written is $HOME, so that links in it lead where they lead in an instance. Each way is repeated after a crash as if nothing
-# had been: what is half copied is never taken for a home. Says `at DONE TOTAL`, `full NEEDED FREE` and `copied SIZE`, in KiB.
+# had been: what is half copied is never taken for a home. Says `at DONE TOTAL`, `full NEEDED FREE` and `copied SIZE`, in KiB, and
+# `long BYTES MOST PATH`.
 # Before it stands `leave_out` of the kit.
 set -eu
 way=$1
@@ -17,17 +18,32 @@ full() {
     exit 3
 }
 
+# $1: a home. Of all places where a copy can be, a restore has it the deepest, and `cp` names each file by its whole path.
+fits() {
+    most=$((4095 - $(printf %s "$aside/new/./" | wc -c)))
+    long=$(cd "$1" && find . -mindepth 1 -printf '%P\n' |
+        LC_ALL=C awk -v most="$most" 'length($0) > most { print length($0), most, substr($0, 1, 100); exit }') || true
+    if [ -n "$long" ]; then
+        echo "long $long"
+        exit 5
+    fi
+}
+
+# $1: in this folder of the home's volume. Whether blocks are shared, so that a copy takes no room.
+shares() {
+    shared=no
+    if find /from -type f -size +0 -print -quit | { read -r file && cp --reflink=always -- "$file" "$1/.pilot-probe" 2>/dev/null; }; then
+        shared=yes
+    fi
+    rm -f "$1/.pilot-probe"
+    [ "$shared" = yes ]
+}
+
 # $1: into this folder of the home's volume.
 copy() {
+    fits /from
     total=$(size /from)
-    probe=$1/.pilot-probe
-    # Where blocks are shared, a copy takes no room.
-    if find /from -type f -size +0 -print -quit | { read -r file && cp --reflink=always -- "$file" "$probe" 2>/dev/null; }; then
-        :
-    elif [ "$total" -gt "$(free "$HOME")" ]; then
-        full
-    fi
-    rm -f "$probe"
+    if ! shares "$1" && [ "$total" -gt "$(free "$HOME")" ]; then full; fi
     (while sleep 3; do echo "at $(size "$1") $total"; done) 2>/dev/null &
     watch=$!
     copied=yes
@@ -58,6 +74,15 @@ fork)
         sync -f "$HOME"
         rm -f "$begun"
     fi
+    ;;
+# Whether a restore would find room for a copy of the snapshot in the home's volume, and for one of the home, which has room
+# of its own where volumes are `limited`. Nothing of the home is changed.
+room)
+    fits /from
+    fits "$HOME"
+    total=$(size /from)
+    if [ "${1:-}" != limited ]; then total=$((total + $(size "$HOME"))); fi
+    if [ "$total" -gt "$(free "$HOME")" ] && ! shares "$HOME"; then full; fi
     ;;
 # A whole copy beside the home; then `swap` may begin.
 fill)

@@ -17,11 +17,13 @@ const SIZES: [(&str, u32, u32); 3] = [("small", 2048, 2000), ("medium", 4096, 40
 
 pub(crate) const NAME: ProviderName = ProviderName::constant("docker");
 
-pub(crate) fn sizes() -> Vec<Size> {
+/// `home_mib`: what each home may hold, where the operator has limited it.
+pub(crate) fn sizes(home_mib: Option<u32>) -> Vec<Size> {
     let size = |(name, memory, cpu): (&str, u32, u32)| Size {
         name: name.to_owned(),
         memory_mib: Some(memory),
         cpu_millis: Some(cpu),
+        disk_mib: home_mib,
         hourly_micro_usd: None,
     };
     SIZES.into_iter().map(size).collect()

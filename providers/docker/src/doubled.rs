@@ -3,6 +3,8 @@
 //! It comes of a volume that was copied to another host and stayed on the first, or of a host that is back after its homes were
 //! moved. Every call about the runtime is refused until one is left: what is in the other is found by nobody but a person.
 
+pub(crate) mod look;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -22,7 +24,8 @@ pub(crate) async fn error(runtime: &RuntimeId, homes: Vec<(Arc<Engine>, Volume)>
             Err(error) => format!("who uses it is not known ({error})"),
         };
         let made = home.created_at.as_ref().map(|at| format!(", made {at}")).unwrap_or_default();
-        format!("{} has the volume {}{made}, {used}", engine.via(), home.name)
+        let looked = look::at(engine, home).await;
+        format!("{} has the volume {}{made}, {looked}, {used}", engine.via(), home.name)
     });
     let told = join_all(told).await.join("; ");
     let name = names::volume_name(runtime);
@@ -54,7 +57,9 @@ async fn last_use(engine: &Engine, volume: &str) -> Result<String> {
     let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
     let listed = engine.look("list who uses the volume", docker.list_containers(Some(options))).await?;
     let mut last = None;
-    for id in listed.into_iter().filter_map(|container| container.id) {
+    // A look at it is no use of it.
+    let users = listed.into_iter().filter(|container| !container.labels.as_ref().is_some_and(names::is_copy));
+    for id in users.filter_map(|container| container.id) {
         let Some(found) = container::inspect(engine, &id).await? else { continue };
         if container::status(&found) == RunStatus::Running {
             return Ok("in use by a container that runs now".to_owned());

@@ -19,6 +19,7 @@ use tokio::sync::OnceCell;
 use crate::DockerConfig;
 use crate::chosen::Chosen;
 use crate::confine::{Confinement, GVISOR, OciRuntime};
+use crate::doubled::look::Looks;
 use crate::egress::{Closed, Egress};
 use crate::failure::{Answer, Failure, classify, image_missing, timed_out};
 use crate::settings::{self, Address, Host};
@@ -54,6 +55,10 @@ pub(crate) struct Engine {
     silent: Mutex<Option<Instant>>,
     /// Its processors, in OCI's words.
     pub built_for: OnceCell<String>,
+    /// What instances are usually made from.
+    pub image: String,
+    /// At homes that are there more than once.
+    pub looks: Looks,
     pub logins: Arc<dyn RegistryLogins>,
     /// Whether its id was ever the same twice.
     keeps_id: AtomicBool,
@@ -72,6 +77,8 @@ impl Engine {
             closed: Closed::default(),
             timing,
             chosen,
+            image: config.image.clone(),
+            looks: Looks::default(),
             client: OnceCell::new(),
             has_gvisor: OnceCell::new(),
             silent: Mutex::default(),

@@ -79,6 +79,14 @@ async fn create(
     engine.ask(doing, docker.create_volume(body)).await
 }
 
+/// What a volume that is there may hold, as it was made.
+pub(crate) async fn limit(engine: &Engine, name: &str) -> Result<Option<String>> {
+    let docker = engine.docker().await?;
+    let found = engine.look("look at the volume", docker.inspect_volume(name)).await;
+    let mut found = found.map_err(ProviderError::from)?;
+    Ok(found.options.remove(SIZE).filter(|size| size != "0"))
+}
+
 /// What doctor says of the volumes of an installation.
 pub(crate) async fn look(engines: &[Arc<Engine>], installation: &InstallationId) -> Vec<Finding> {
     let each = engines.iter().map(|engine| async move {

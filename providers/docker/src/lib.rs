@@ -137,7 +137,7 @@ impl Provider for DockerProvider {
                         do not host hostile tenants on it without gVisor.",
             unisolated: false,
             regions: Vec::new(),
-            sizes: declare::sizes(),
+            sizes: declare::sizes(lasting::home_mib(&self.hosts.config.settings).unwrap_or_default()),
             suspend: true,
             persistent_home: true,
             updates: Updates { image: Change::NewInstance, size: Change::InPlace },

@@ -161,6 +161,11 @@ pub(crate) fn copy_labels(runtime: &RuntimeRef) -> HashMap<String, String> {
     ])
 }
 
+/// Whether a container copies, or looks at what is there to be copied: for Pilot, and for no user.
+pub(crate) fn is_copy(labels: &HashMap<String, String>) -> bool {
+    labels.contains_key(COPIES)
+}
+
 /// Passes when the container copies for this runtime of this installation.
 pub(crate) fn must_copy(name: &str, labels: &HashMap<String, String>, runtime: &RuntimeRef) -> Result<()> {
     if copy_labels(runtime).iter().all(|(label, value)| labels.get(label) == Some(value)) {

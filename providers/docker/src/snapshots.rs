@@ -151,6 +151,22 @@ impl Work {
         Ok(())
     }
 
+    /// While the instance goes on. It ends a copy that an earlier process has left, so it is not for who came later.
+    async fn has_room(&self, id: &str) -> Result<()> {
+        self.pass().await?;
+        must_have(&self.engine, &self.runtime, id).await?;
+        let home = names::volume_name(&self.runtime.runtime_id);
+        let files = names::snapshot(&self.runtime.runtime_id, id, Part::Files);
+        let way: &[&str] = match lasting::limit(&self.engine, &home).await? {
+            Some(_) => &["room", "limited"],
+            None => &["room"],
+        };
+        let image = self.image().await?;
+        let look = Copy { runtime: &self.runtime, image: &image, from: Some(&files), to: &home, way };
+        look.prepare(&self.engine).await?;
+        self.unless_given_up(look.run(&self.engine, &Told::nobody())).await.map(drop)
+    }
+
     async fn restore(&self, id: &str) -> Result<()> {
         self.pass().await?;
         self.settle().await?;
@@ -278,6 +294,11 @@ impl Snapshots for DockerSnapshots {
     async fn remove(&self, runtime: &RuntimeRef, id: &str) -> Result<()> {
         let id = id.to_owned();
         self.work(runtime, &Told::nobody(), |work| async move { work.remove(&id).await }).await
+    }
+
+    async fn has_room(&self, runtime: &RuntimeRef, id: &str) -> Result<()> {
+        let id = id.to_owned();
+        self.work(runtime, &Told::nobody(), |work| async move { work.has_room(&id).await }).await
     }
 
     async fn restore(&self, runtime: &RuntimeRef, id: &str, told: &Told) -> Result<()> {

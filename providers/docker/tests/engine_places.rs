@@ -131,6 +131,16 @@ async fn fleet(world: &World, engines: &[SecondEngine; 2]) -> (Arc<dyn Provider>
     (of(&hosts.join(",")), [of(&hosts[0]), of(&hosts[1])])
 }
 
+/// A shell, as root, in a volume of an engine.
+fn in_home(engine: &SecondEngine, volume: &str, script: &str) {
+    let output = std::process::Command::new("docker")
+        .args(["-H", &engine.socket(), "run", "--rm", "--network", "none", "--user", "0:0"])
+        .args(["-v", &format!("{volume}:/into"), "--entrypoint", "sh", world::IMAGE, "-c", script])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
 const MADE: [&str; 2] = ["", "-home"];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -253,6 +263,13 @@ async fn a_home_on_two_hosts_is_told_and_nothing_is_done_until_one_is_left() {
         copied.create("home").await.unwrap();
         both.state = original.state.clone();
         let id = original.runtime();
+        // The copy is of long ago, and small.
+        for (engine, script) in [
+            (&engines[0], "head -c 3M /dev/urandom > /into/large"),
+            (&engines[1], "echo old > /into/notes; touch -d @1000000000 /into/notes /into"),
+        ] {
+            in_home(engine, &format!("{}-home", world::name(&id)), script);
+        }
 
         let lifecycle = fleet.lifecycle();
         let grace = std::time::Duration::from_secs(1);
@@ -270,6 +287,9 @@ async fn a_home_on_two_hosts_is_told_and_nothing_is_done_until_one_is_left() {
             for word in ["the host one at", "the host two at", "in use by a container", "not used by any"] {
                 assert!(error.message.contains(word), "{word}: {error}");
             }
+            let [first, second] = [0, 1].map(|at| error.message.split("; ").nth(at).unwrap());
+            assert!(first.contains("MB, last written 2"), "{first}");
+            assert!(second.contains("kB, last written 2001-09-09T01:46:40Z"), "{second}");
             let action = error.action.unwrap();
             let remove = format!("`docker -H {} volume rm {}-home`", engines[1].socket(), world::name(&id));
             assert!(action.contains(&remove) && action.contains("du -sh /home"), "{action}");

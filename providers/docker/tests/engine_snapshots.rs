@@ -95,6 +95,49 @@ async fn a_copy_that_nobody_waits_for_leaves_nothing_and_what_ran_goes_on() {
     .await;
 }
 
+/// Deeper than a system call can name, as a loop of a program makes it.
+const DEEP: &str = r#"perl -e 'chdir $ARGV[0] or die; mkdir("d" x 200) && chdir("d" x 200) or die for 1..25; open(F, ">f") or die' "#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_path_that_is_too_long_to_be_copied_is_named_before_a_take_and_before_a_restore() {
+    run(world::fixture().await, |fixture| async move {
+        let (_stack, runtime) = up(&fixture).await;
+        let (snapshots, lifecycle) = (fixture.provider.snapshots().unwrap(), fixture.provider.lifecycle());
+        snapshots.take(&runtime, &Take::of("then")).await.unwrap();
+        exec(&fixture, &runtime, &format!("{DEEP} $HOME")).await;
+        let told = [
+            snapshots.take(&runtime, &Take::of("now")).await.map(drop).unwrap_err(),
+            snapshots.has_room(&runtime, "then").await.unwrap_err(),
+        ];
+        for error in told {
+            assert!(
+                error.message.contains("too long to be copied: it has 4220 bytes")
+                    && error.message.contains("ddd"),
+                "{error}"
+            );
+            assert!(error.message.len() < 400 && error.action.is_some(), "{error}");
+        }
+        assert_eq!(lifecycle.status(&runtime).await.unwrap(), RunStatus::Running);
+        assert_eq!(snapshots.list(&runtime).await.unwrap().len(), 1);
+        exec(&fixture, &runtime, "rm -rf $HOME/ddd*").await;
+        snapshots.take(&runtime, &Take::of("now")).await.unwrap();
+        snapshots.has_room(&runtime, "then").await.unwrap();
+    })
+    .await;
+}
+
+#[test]
+fn room_for_a_restore_is_for_both_copies_where_they_are_on_one_disk_and_for_one_where_volumes_are_limited() {
+    let small = ["--tmpfs", "/home/pilot:size=48m,exec", "--tmpfs", "/from:size=48m"];
+    let before = "head -c 12M /dev/urandom > /from/then; head -c 20M /dev/urandom > $HOME/now";
+    let (code, said) = script(&small, before, "room", "ls -A $HOME");
+    let full = said.lines().find_map(|line| line.strip_prefix("full ")).unwrap_or_else(|| panic!("{said}"));
+    let numbers: Vec<u64> = full.split(' ').map(|number| number.parse().unwrap()).collect();
+    assert_eq!((code, numbers[0] >> 10, numbers[1] >> 10), (3, 32, 28), "{said}");
+    assert!(said.ends_with("\nnow\n"), "nothing was written: {said}");
+    assert_eq!(script(&small, before, "room limited", "").0, 0);
+}
+
 #[test]
 fn a_copy_that_has_no_room_says_what_it_needs_and_a_home_without_it_stays() {
     let small = ["--tmpfs", "/home/pilot:size=8m,exec", "--tmpfs", "/from:size=64m"];

@@ -23,16 +23,17 @@ pub(crate) fn regions() -> Vec<Region> {
 
 /// The first is the default.
 pub(crate) fn sizes() -> Vec<Size> {
-    let size = |name: &str, memory, cpu, price| Size {
+    let size = |name: &str, memory, cpu, disk, price| Size {
         name: name.to_owned(),
         memory_mib: Some(memory),
         cpu_millis: Some(cpu),
+        disk_mib: Some(disk),
         hourly_micro_usd: Some(price),
     };
     vec![
-        size("small", 2048, 1000, 15_000),
-        size("medium", 4096, 2000, 30_000),
-        size("large", 8192, 4000, 60_000),
+        size("small", 2048, 1000, 10_240, 15_000),
+        size("medium", 4096, 2000, 20_480, 30_000),
+        size("large", 8192, 4000, 40_960, 60_000),
     ]
 }
 

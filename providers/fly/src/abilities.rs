@@ -40,7 +40,9 @@ impl Images for FlyLifecycle {
         Ok(self.fly.settings.require("image")?.to_owned())
     }
 
-    /// Fly looks when it makes the machine. A reference by digest is exact; a tag is looked up anew with each change.
+    /// Fly looks when it makes the machine. A reference by digest is exact; a tag is looked up anew with each change. `Registry::look` of
+    /// `provider-http` is not asked here: it would need a login of ours for what Fly alone can pull, and would tell what Fly's answer
+    /// about the machine tells anyway (`ImageRef::exact`), from which what is made again is made.
     async fn resolve(&self, reference: &str) -> Result<Image> {
         Ok(Image::named(reference))
     }

@@ -51,6 +51,8 @@ pub(crate) fn sizes() -> Vec<Size> {
         name: preset.name.to_owned(),
         memory_mib: Some(preset.memory_mib),
         cpu_millis: Some(preset.cpus * 1000),
+        // Fly's GB of a volume are powers of two.
+        disk_mib: Some(preset.home_gb * 1024),
         hourly_micro_usd: Some(preset.hourly_micro_usd()),
     };
     PRESETS.iter().map(size).collect()
@@ -133,6 +135,7 @@ mod tests {
         assert_eq!(declared.resources[2].inputs["memoryMib"], Expr::from(8192));
         assert_eq!(declared.resources[1].inputs["region"], Expr::from("nrt"));
         // 4.04 $ for two processors, 7.50 for 1.5 GiB beyond theirs, 1.50 for the home, in 730 hours.
+        assert_eq!(sizes()[0].disk_mib, Some(10_240));
         assert_eq!(sizes()[0].hourly_micro_usd, Some(17_863));
         let declared = declare(&spec("small", None), "i", &regions(), Reach::Edge).unwrap();
         assert_eq!(declared.resources[1].inputs["region"], Expr::from("fra"));

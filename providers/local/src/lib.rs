@@ -17,6 +17,7 @@ mod layout;
 mod lifecycle;
 mod lock;
 mod logs;
+mod measure;
 mod ports;
 mod process;
 mod procfs;
@@ -80,6 +81,7 @@ impl Provider for LocalProvider {
                 name: SIZE.to_owned(),
                 memory_mib: None,
                 cpu_millis: None,
+                disk_mib: None,
                 hourly_micro_usd: None,
             }],
             suspend: false,

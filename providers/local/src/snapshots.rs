@@ -3,9 +3,7 @@
 //! What runs is stopped by signals for the time of the copy. A process that dies in between leaves it so; a take of whoever
 //! goes on, and every start, lets it go on.
 
-use std::collections::HashSet;
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -16,15 +14,19 @@ use async_trait::async_trait;
 use contracts::ErrorCode;
 use jiff::Timestamp;
 use provider_api::{Copied, ProviderError, Result, RuntimeRef, Snapshot, Snapshots, Take, Told, no_snapshot};
+use provider_kit::copies;
 use rustix::fs::{CWD, RenameFlags};
 use serde::{Deserialize, Serialize};
 
 use crate::files::{self, unusable};
 use crate::host::Host;
 use crate::layout::Folder;
+use crate::measure::{self, measure};
 
 const RECORD: &str = "snapshot.json";
 const PAUSE: Duration = Duration::from_millis(20);
+/// See [`Take::key`].
+const LONGEST_KEY: usize = 40;
 /// What is said in the meantime.
 const TELLS: Duration = Duration::from_secs(3);
 
@@ -128,10 +130,36 @@ impl Work<'_> {
         files::remove_tree(&beside)
     }
 
+    /// How many bytes it has; an error where a path in it is longer than one of a snapshot can be.
+    fn fits(&self, home: &Path) -> Result<u64> {
+        let deepest = snapshots_of(self.host, self.runtime).join("k".repeat(LONGEST_KEY)).join("home");
+        let most = copies::LONGEST_PATH.saturating_sub(deepest.as_os_str().len() + 1);
+        let measured = measure(home, most);
+        match measured.too_long {
+            Some(path) => {
+                let bytes = path.as_os_str().len();
+                Err(copies::path_too_long(&path.to_string_lossy(), bytes, most))
+            }
+            None => Ok(measured.size),
+        }
+    }
+
+    /// For a copy of the home as it is and one of the snapshot, where blocks are not shared.
+    fn has_room(&self, id: &str) -> Result<()> {
+        let folder = folder_of(self.host, self.runtime, id)?;
+        read(&folder, id)?.ok_or_else(|| no_snapshot(&self.runtime.runtime_id, id))?;
+        let home = self.host.layout.home(&self.runtime.runtime_id);
+        let needed = self.fits(&home)? + self.fits(&folder.join("home"))?;
+        let free = measure::free(&home);
+        if needed <= free || measure::shares_blocks(&folder) {
+            return Ok(());
+        }
+        Err(copies::no_room_to_restore("the disk of the data folder", needed, free))
+    }
+
     /// How many bytes it has.
     fn copy(&self, from: &Path, to: &Path, told: &Told) -> Result<u64> {
-        let total = size_of(from);
-        let free = rustix::fs::statvfs(from).map(|disk| disk.f_bavail * disk.f_frsize).unwrap_or(u64::MAX);
+        let (total, free) = (self.fits(from)?, measure::free(from));
         // Where blocks are shared, a copy takes no room.
         let reflink = if total > free { "--reflink=always" } else { "--reflink=auto" };
         let mut copy = Command::new("cp")
@@ -156,7 +184,7 @@ impl Work<'_> {
             }
             if said.elapsed() > TELLS {
                 said = Instant::now();
-                told.tell(Copied { done: size_of(to), total });
+                told.tell(Copied { done: measure(to, usize::MAX).size, total });
             }
             std::thread::sleep(PAUSE);
         };
@@ -216,20 +244,6 @@ fn read(folder: &Path, id: &str) -> Result<Option<Snapshot>> {
     }))
 }
 
-/// As a disk has it, and a copy of it: a file of two names counts once, and what vanishes meanwhile does not.
-fn size_of(path: &Path) -> u64 {
-    fn add(path: &Path, seen: &mut HashSet<(u64, u64)>) -> u64 {
-        let Ok(found) = fs::symlink_metadata(path) else { return 0 };
-        if found.is_dir() {
-            let inside = fs::read_dir(path).into_iter().flatten().flatten();
-            return 4096 + inside.map(|entry| add(&entry.path(), seen)).sum::<u64>();
-        }
-        let is_first = found.nlink() < 2 || seen.insert((found.dev(), found.ino()));
-        if is_first { found.blocks() * 512 } else { 0 }
-    }
-    add(path, &mut HashSet::new())
-}
-
 fn gone(runtime: &RuntimeRef) -> ProviderError {
     let message = format!("{} has no home on this machine", runtime.runtime_id);
     ProviderError::new(ErrorCode::ProviderFailed, message)
@@ -270,6 +284,18 @@ impl Snapshots for LocalSnapshots {
         .await
     }
 
+    async fn has_room(&self, runtime: &RuntimeRef, id: &str) -> Result<()> {
+        let (runtime, id) = (runtime.clone(), id.to_owned());
+        self.host
+            .run(move |host| {
+                if host.layout.look(&runtime)? != Folder::Ours {
+                    return Err(gone(&runtime));
+                }
+                Work { host, runtime: &runtime, given_up: Arc::default() }.has_room(&id)
+            })
+            .await
+    }
+
     async fn restore(&self, runtime: &RuntimeRef, id: &str, told: &Told) -> Result<()> {
         let (id, told) = (id.to_owned(), told.clone());
         self.work(runtime, move |work| work.restore(&id, &told)).await
@@ -279,23 +305,5 @@ impl Snapshots for LocalSnapshots {
     /// in the files of the original.
     fn forks(&self) -> bool {
         false
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_of_several_names_counts_once_as_in_its_copy() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("file");
-        fs::write(&file, vec![1; 1 << 20]).unwrap();
-        let alone = size_of(folder.path());
-        assert!(alone >= 1 << 20);
-        for name in ["second", "third"] {
-            fs::hard_link(&file, folder.path().join(name)).unwrap();
-        }
-        assert_eq!(size_of(folder.path()), alone);
     }
 }

@@ -107,6 +107,13 @@ pub trait Lifecycle: Send + Sync {
         self.stop(runtime, grace).await
     }
 
+    /// Its home is about to be removed with everything else, because somebody has asked for that: what keeps files only when an
+    /// instance ends need not keep these, and no instance stays because they cannot be kept. The home may be gone
+    /// afterwards. Where it does anything it is a write.
+    async fn home_goes(&self, _runtime: &RuntimeRef) -> Result<()> {
+        Ok(())
+    }
+
     /// What is true now.
     async fn status(&self, runtime: &RuntimeRef) -> Result<RunStatus>;
 

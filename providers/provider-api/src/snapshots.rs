@@ -155,6 +155,13 @@ pub trait Snapshots: Send + Sync {
     /// Idempotent. Also what is half made under this id. The home and forks that were made of it stay as they are.
     async fn remove(&self, runtime: &RuntimeRef, id: &str) -> Result<()>;
 
+    /// Whether there is room for a restore: for a copy of what is there and for the copy of then, beside the home. Asked while the
+    /// instance runs, so that it is not stopped for a restore that could only fail; an error says what is missing. It changes
+    /// nothing, and what is free is another's the moment after: [`Snapshots::restore`] can still be refused.
+    async fn has_room(&self, _runtime: &RuntimeRef, _id: &str) -> Result<()> {
+        Ok(())
+    }
+
     /// Makes the home of what does not run as it was then. The home is whole whenever an instance runs in it: before as it
     /// was, afterwards as it was then; a change that was cut off is finished by the next call, and by a start.
     async fn restore(&self, runtime: &RuntimeRef, _id: &str, _told: &Told) -> Result<()> {

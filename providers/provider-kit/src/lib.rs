@@ -6,6 +6,7 @@
 //! - [`boot`] reads the files that a boot brings, and refuses what would leave the home.
 //! - [`instance`] is what an instance is told by its environment.
 //! - [`errors`] are the words for what happens at every vendor: gone, not running, ended at once.
+//! - [`copies`] says why a copy of a home is not begun.
 //! - [`secrets`] leaves secrets out of a fork, in a shell.
 //! - [`image`] reads references to images, [`archive`] images in files; [`logins`] reads a file of Docker's form for registries.
 //! - [`Locks`] let one call at a time work on a thing, within this program.
@@ -17,6 +18,7 @@
 
 pub mod archive;
 pub mod boot;
+pub mod copies;
 pub mod errors;
 pub mod image;
 pub mod inputs;

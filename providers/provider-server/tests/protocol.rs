@@ -146,6 +146,7 @@ async fn programs_can_look_up_the_providers() {
     let answer = from_struct(answer.r#return.as_ref())["providers"].reveal();
     assert_eq!(answer[0]["name"], "test-cloud");
     assert_eq!(answer[0]["sizes"][0]["hourlyMicroUsd"], 7);
+    assert_eq!(answer[0]["sizes"][0]["diskMib"], 512);
     assert_eq!(engine.invoke(ask("pilot:index:other")).await.unwrap_err().code(), Code::InvalidArgument);
 }
 

@@ -78,6 +78,22 @@ async fn a_workspace_on_cloudflare_lives_its_whole_life() {
     assert!(nothing.contains("share nothing"), "{nothing}");
 }
 
+/// What is thrown away is not saved first.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_purge_on_cloudflare_succeeds_where_no_snapshot_can_be_taken() {
+    let cloud = CloudflareCloud::start().await;
+    let environment = cloud.keeping_environment();
+    let given: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let world = World::start_on_docker_with_env(&given).await;
+    world.api.create_ready("demo", "cloudflare").await;
+    cloud.sim.fail_snapshots(true);
+    let kept = world.api.ended(&world.api.delete("demo").await).await;
+    assert_eq!(kept["state"], "failed", "a delete keeps the files, or does not happen: {kept:#}");
+    world.pilot(&["ws", "rm", "--purge", "--yes", "demo"]);
+    let left = world.pilot(&["ws", "ls", "--deleted", "--json"]);
+    assert!(!left.contains("demo"), "{left}");
+}
+
 /// Of two orchestrators that share a database: what the one removes the other makes again.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_workspaces_on_cloudflare_share_is_removed_at_one_orchestrator_and_made_again_at_another() {

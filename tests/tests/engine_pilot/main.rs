@@ -21,6 +21,8 @@ mod elsewhere;
 mod exec;
 mod fake_cloud;
 mod faults;
+mod forks;
+mod full;
 mod interrupted;
 mod kept;
 mod life;

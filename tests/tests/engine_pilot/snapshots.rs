@@ -11,7 +11,7 @@ use crate::support::eventually;
 use crate::support::world::World;
 
 /// A shell in the workspace's container, as its user.
-fn shell(workspace: &Value, script: &str) -> String {
+pub fn shell(workspace: &Value, script: &str) -> String {
     let name = format!("pilot-{}", workspace["runtimeId"].as_str().unwrap());
     let output =
         Command::new("docker").args(["exec", "-w", "/home/pilot", &name, "sh", "-c", script]).output();
@@ -20,18 +20,18 @@ fn shell(workspace: &Value, script: &str) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
-fn volumes(workspace: &Value) -> Vec<String> {
+pub fn volumes(workspace: &Value) -> Vec<String> {
     let label = format!("label=pilot.runtime={}", workspace["runtimeId"].as_str().unwrap());
     let output = Command::new("docker").args(["volume", "ls", "-q", "--filter", &label]).output().unwrap();
     String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
 }
 
-async fn snapshots(world: &World, slug: &str) -> Vec<Value> {
+pub async fn snapshots(world: &World, slug: &str) -> Vec<Value> {
     let list = world.api.get(&format!("/v1/workspaces/{slug}/snapshots")).await;
     list["snapshots"].as_array().unwrap().clone()
 }
 
-async fn asked(world: &World, path: &str, body: Value) -> Value {
+pub async fn asked(world: &World, path: &str, body: Value) -> Value {
     let answer = world.api.post(path, &body).await;
     let status = answer.status();
     let answer: Value = answer.json().await.unwrap();

@@ -57,6 +57,7 @@ fn sizes_and_regions(described: &Description) {
     for size in &described.sizes {
         assert_ne!(size.memory_mib, Some(0), "{size:?}");
         assert_ne!(size.cpu_millis, Some(0), "{size:?}");
+        assert_ne!(size.disk_mib, Some(0), "{size:?}");
         let is_sane = size.hourly_micro_usd.is_none_or(|price| (1..=DEAREST_MICRO_USD).contains(&price));
         assert!(is_sane, "no price of an hour in millionths of a dollar: {size:?}");
     }

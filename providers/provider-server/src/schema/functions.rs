@@ -40,8 +40,9 @@ pub(super) fn types() -> Map<String, Value> {
             ("name", text("What a workspace's size is set to.")),
             ("memoryMib", number("Memory limit in MiB; absent when there is none.")),
             ("cpuMillis", number("CPU limit in thousandths of a core; absent when there is none.")),
+            ("diskMib", number("What the disk of the home holds, in MiB; absent where nothing limits it but the disk that it lies on.")),
             ("hourlyMicroUsd", number("The price of an hour in millionths of a US dollar, as it was when this version was made; absent when there is none.")),
-        ], &["memoryMib", "cpuMillis", "hourlyMicroUsd"]),
+        ], &["memoryMib", "cpuMillis", "diskMib", "hourlyMicroUsd"]),
         "pilot:index:Capabilities": object("What can be done with an instance.", &[
             ("suspend", flag("It can be suspended with its memory.")),
             ("persistentHome", flag("Its home outlives a stop.")),
@@ -113,6 +114,7 @@ mod tests {
             name: "small".to_owned(),
             memory_mib: Some(1),
             cpu_millis: Some(1),
+            disk_mib: Some(1),
             hourly_micro_usd: Some(1),
         };
         for (name, sent) in [

@@ -60,6 +60,7 @@ impl Provider for Module {
                 name: "small".to_owned(),
                 memory_mib: Some(256),
                 cpu_millis: None,
+                disk_mib: Some(512),
                 hourly_micro_usd: Some(7),
             }],
             suspend: false,

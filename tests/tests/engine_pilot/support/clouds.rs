@@ -77,6 +77,19 @@ impl CloudflareCloud {
             ("PILOT_CLOUDFLARE_WORKER_URL", urls.edge.clone()),
         ]
     }
+
+    /// The same where the account keeps the homes, of an image that is named by its digest.
+    pub fn keeping_environment(&self) -> Environment {
+        let inspect =
+            Command::new("docker").args(["inspect", "--format", "{{.Id}}", IMAGE]).output().unwrap();
+        let id = String::from_utf8_lossy(&inspect.stdout).trim().to_owned();
+        let image = format!("registry.cloudflare.com/{}/pilot-instance@{id}", self.sim.urls.account);
+        let mut environment = self.environment();
+        environment.retain(|(name, _)| *name != "PILOT_CLOUDFLARE_IMAGE");
+        environment.push(("PILOT_CLOUDFLARE_IMAGE", image));
+        environment.push(("PILOT_CLOUDFLARE_SCHEDULING_POLICY", "durable_object".to_owned()));
+        environment
+    }
 }
 
 impl Drop for CloudflareCloud {
