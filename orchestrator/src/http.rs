@@ -2,6 +2,7 @@
 
 mod auth;
 mod document;
+mod egress;
 mod exec;
 mod extract;
 pub(crate) mod images;
@@ -69,6 +70,7 @@ fn protected() -> OpenApiRouter<Api> {
         .routes(routes!(workspaces::repair))
         .routes(routes!(workspaces::import))
         .routes(routes!(workspaces::logs))
+        .routes(routes!(egress::look))
         .routes(routes!(exec::run))
         .routes(routes!(snapshots::take, snapshots::list))
         .routes(routes!(snapshots::remove))

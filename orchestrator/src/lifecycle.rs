@@ -2,6 +2,7 @@
 
 mod changes;
 mod commands;
+mod egress;
 mod imports;
 mod kept;
 mod keys;

@@ -77,6 +77,7 @@ pub fn router() -> (Router, Shared) {
         .route("/v1/workspaces/{slug}/update", routing::post(update))
         .route("/v1/workspaces/{slug}/rename", routing::post(rename))
         .route("/v1/workspaces/{slug}/logs", routing::get(super::logs::answer))
+        .route("/v1/workspaces/{slug}/egress", routing::get(super::egress::answer))
         .route("/v1/workspaces/{slug}/exec", routing::post(super::exec::answer))
         .route("/v1/workspaces/{slug}/stack", routing::get(stack))
         .route("/v1/workspaces/{slug}/stack/repair", routing::post(repair))
@@ -233,8 +234,10 @@ async fn why(State(script): State<Shared>) -> Json<Value> {
     failed["state"] = json!("failed");
     failed["error"] = json!(Problem::new(ErrorCode::ProviderCapacity, "Full."));
     let workspace = workspace(script.lock().unwrap().state);
+    let egress = script.lock().unwrap().with["egress"].clone();
     Json(
-        json!({"workspace": workspace, "asked": [asked], "operations": [failed], "next": "A start in about 20s."}),
+        json!({"workspace": workspace, "asked": [asked], "operations": [failed], "next": "A start in about 20s.",
+                "egress": egress}),
     )
 }
 

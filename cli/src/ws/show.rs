@@ -2,10 +2,10 @@
 
 use std::time::SystemTime;
 
-use contracts::egress::EgressAllow;
 use contracts::workspace::{Image, Workspace};
 use contracts::{ErrorCode, Problem, WorkspaceRef};
 
+use super::egress::reaches;
 use super::word;
 use crate::Outcome;
 use crate::args::List;
@@ -120,13 +120,6 @@ pub async fn one(client: &Client, name: &WorkspaceRef, ui: &mut Ui) -> Result<Ou
         ui.say(format!("{:<10} {}", "problem", problem.to_string().replace('\n', "\n           ")));
     }
     Ok(Outcome::Done)
-}
-
-fn reaches(allow: &EgressAllow) -> String {
-    match allow.entries() {
-        [] => "nothing outside".to_owned(),
-        _ => format!("only {}", allow.texts().join(", ")),
-    }
 }
 
 /// The name that people know, and which of the images of this name it is.
