@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use contracts::disk::{Disk, HomeDisk};
+use contracts::egress::report::EgressReport;
 use contracts::operation::{Operation, OperationList, OperationState};
 use contracts::plan::Plan;
 use contracts::rollout::{Rollout, RolloutList, StartRollout};
@@ -231,6 +232,10 @@ impl Client {
 
     pub async fn why(&self, name: &WorkspaceRef) -> Result<Why, Problem> {
         self.get(&format!("/v1/workspaces/{name}/why")).await
+    }
+
+    pub async fn egress(&self, name: &WorkspaceRef) -> Result<EgressReport, Problem> {
+        self.get(&format!("/v1/workspaces/{name}/egress")).await
     }
 
     pub async fn logs(&self, name: &WorkspaceRef, bytes: u64) -> Result<LogTail, Problem> {

@@ -5,6 +5,7 @@ pub mod fake;
 mod advice;
 mod changes;
 mod contexts;
+mod egress;
 mod exec;
 mod failures;
 mod image;

@@ -1,5 +1,6 @@
 //! `pilot ws`: workspaces.
 
+mod egress;
 mod exec;
 mod logs;
 mod several;
@@ -49,6 +50,7 @@ pub async fn run(ws: Ws, folders: &Folders, ui: &mut Ui) -> Result<Outcome, Prob
         WsCommand::Create(create) => create_workspace(&client, create, ui).await,
         WsCommand::Ls(wanted) => show::list(&client, &wanted, ui).await,
         WsCommand::Get { slug } => show::one(&client, &parse(&slug)?, ui).await,
+        WsCommand::Egress { slug } => egress::run(&client, &parse(&slug)?, ui).await,
         WsCommand::Why { slug } => why::run(&client, &parse(&slug)?, ui).await,
         WsCommand::Start(it) => several::run(&client, &it, Change::Start, ui).await,
         WsCommand::Stop(it) => several::run(&client, &it, Change::Stop, ui).await,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::disk::Disk;
+use crate::egress::report::EgressReport;
 use crate::ids::OperationId;
 use crate::operation::Operation;
 use crate::workspace::Workspace;
@@ -23,6 +24,9 @@ pub struct Why {
     pub disk: Option<Disk>,
     /// For people: what happens next, and when.
     pub next: String,
+    /// Of one with a list of destinations, where it can be asked: what became of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub egress: Option<EgressReport>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -3,6 +3,7 @@
 mod auth;
 mod disk;
 mod document;
+mod egress;
 mod exec;
 mod extract;
 pub(crate) mod images;
@@ -71,6 +72,7 @@ fn protected() -> OpenApiRouter<Api> {
         .routes(routes!(workspaces::repair))
         .routes(routes!(workspaces::import))
         .routes(routes!(workspaces::logs))
+        .routes(routes!(egress::look))
         .routes(routes!(exec::run))
         .routes(routes!(snapshots::take, snapshots::list))
         .routes(routes!(snapshots::remove))

@@ -3,6 +3,7 @@
 mod changes;
 mod commands;
 mod disk;
+mod egress;
 mod imports;
 mod kept;
 mod keys;

@@ -13,7 +13,8 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use provider_api::error::Result;
 use provider_api::{
     Changes, Declared, Description, EgressOffer, Exec, Finding, ImageStore, Images, Inventory, Lifecycle,
-    Logs, Provider, ProviderError, Resource, RunStatus, RuntimeRef, RuntimeSpec, Sites, Snapshots, Statuses,
+    Logs, Provider, ProviderError, Refuses, Resource, RunStatus, RuntimeRef, RuntimeSpec, Sites, Snapshots,
+    Statuses,
 };
 use provider_server::calls::Call;
 
@@ -196,6 +197,10 @@ impl Provider for Measured {
 
     fn egress(&self) -> Option<EgressOffer> {
         self.provider.egress()
+    }
+
+    fn refuses(&self) -> Option<Arc<dyn Refuses>> {
+        self.provider.refuses()
     }
 
     fn capabilities(&self) -> ProviderCapabilities {

@@ -40,6 +40,12 @@ pub enum WsCommand {
         /// The workspace's name, as `pilot ws ls` shows it
         slug: String,
     },
+    /// Show what a workspace reaches, whether its list is in force, and what was refused to it in the last hour
+    #[command(after_help = EGRESS_EXAMPLES)]
+    Egress {
+        /// The workspace's name, as `pilot ws ls` shows it
+        slug: String,
+    },
     /// Start stopped workspaces and wait until they are ready
     #[command(after_help = SEVERAL_EXAMPLES)]
     Start(Several),
@@ -112,6 +118,11 @@ pub enum WsCommand {
         browser: bool,
     },
 }
+
+const EGRESS_EXAMPLES: &str = "\
+Examples:
+  pilot ws egress demo                   names and addresses, the last first, and how to allow them
+  pilot ws egress demo --json | jq -r '.refused[].destination'";
 
 const LIST_EXAMPLES: &str = "\
 Examples:

@@ -80,6 +80,7 @@ pub fn router() -> (Router, Shared) {
         .route("/v1/workspaces/{slug}/update", routing::post(update))
         .route("/v1/workspaces/{slug}/rename", routing::post(rename))
         .route("/v1/workspaces/{slug}/logs", routing::get(super::logs::answer))
+        .route("/v1/workspaces/{slug}/egress", routing::get(super::egress::answer))
         .route("/v1/workspaces/{slug}/exec", routing::post(super::exec::answer))
         .route("/v1/workspaces/{slug}/stack", routing::get(stack))
         .route("/v1/workspaces/{slug}/stack/repair", routing::post(repair))
@@ -236,10 +237,13 @@ async fn why(State(script): State<Shared>) -> Json<Value> {
     failed["state"] = json!("failed");
     failed["error"] = json!(Problem::new(ErrorCode::ProviderCapacity, "Full."));
     let workspace = workspace(script.lock().unwrap().state);
+    let (disk, egress) = {
+        let script = script.lock().unwrap();
+        (script.disk.clone(), script.with["egress"].clone())
+    };
     let next = "A start in about 20s.";
-    let disk = &script.lock().unwrap().disk;
     Json(
-        json!({"workspace": workspace, "asked": [asked], "operations": [failed], "next": next, "disk": disk}),
+        json!({"workspace": workspace, "asked": [asked], "operations": [failed], "next": next, "disk": disk, "egress": egress}),
     )
 }
 

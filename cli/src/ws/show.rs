@@ -3,11 +3,11 @@
 use std::time::SystemTime;
 
 use contracts::disk::Disk;
-use contracts::egress::EgressAllow;
 use contracts::workspace::{Image, Workspace};
 use contracts::{ErrorCode, Problem, WorkspaceRef};
 use serde::Serialize;
 
+use super::egress::reaches;
 use super::word;
 use crate::Outcome;
 use crate::args::List;
@@ -132,13 +132,6 @@ struct Shown {
     workspace: Workspace,
     #[serde(skip_serializing_if = "Option::is_none")]
     disk: Option<Disk>,
-}
-
-fn reaches(allow: &EgressAllow) -> String {
-    match allow.entries() {
-        [] => "nothing outside".to_owned(),
-        _ => format!("only {}", allow.texts().join(", ")),
-    }
 }
 
 /// The name that people know, and which of the images of this name it is.

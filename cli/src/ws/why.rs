@@ -3,10 +3,11 @@
 use contracts::disk::Fill;
 use contracts::operation::Operation;
 use contracts::why::Asked;
+use contracts::workspace::{Desired, Observed, Workspace};
 use contracts::{Problem, WorkspaceRef};
 use jiff::Timestamp;
 
-use super::word;
+use super::{egress, word};
 use crate::Outcome;
 use crate::client::Client;
 use crate::ui::{Ui, duration};
@@ -31,12 +32,26 @@ pub async fn run(client: &Client, name: &WorkspaceRef, ui: &mut Ui) -> Result<Ou
     if let Some(disk) = why.disk.filter(|disk| disk.fill() != Fill::Fine) {
         ui.say(format!("  Its home is {}.", disk.in_words()));
     }
+    if let Some(report) = &why.egress {
+        // What waits for its boot may wait for what is refused.
+        let is_wrong = workspace.error.is_some() || !is_as_desired(workspace);
+        egress::in_why(report, name, is_wrong).into_iter().for_each(|line| ui.say(line));
+    }
     ui.say("Asked for:");
     why.asked.iter().for_each(|asked| ui.say(wish(asked, now)));
     ui.say("Done:");
     why.operations.iter().for_each(|operation| ui.say(done(operation, now)));
     ui.say(format!("Next: {}", why.next));
     Ok(Outcome::Done)
+}
+
+fn is_as_desired(workspace: &Workspace) -> bool {
+    matches!(
+        (workspace.desired, workspace.state),
+        (Desired::Running, Observed::Ready)
+            | (Desired::Stopped, Observed::Stopped)
+            | (Desired::Suspended, Observed::Suspended)
+    )
 }
 
 fn wish(asked: &Asked, now: Timestamp) -> String {

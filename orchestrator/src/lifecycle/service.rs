@@ -103,6 +103,7 @@ impl Lifecycle {
             disk: self.disk(&row).await,
             asked: self.store.asked(&row.id, MOST).await?,
             operations: self.store.operations(&query).await?.0,
+            egress: self.report_of_listed(&row).await,
             next: crate::reconcile::why::next(&self.store, &self.told(row.clone()), self.repair).await?,
             workspace: self.view(row),
         })

@@ -12,7 +12,7 @@ use contracts::workspace::Endpoint;
 use contracts::{ErrorCode, OperationId, Problem, ProviderName};
 use jiff::Timestamp;
 use provider_api::{Provider, RuntimeRef, Site};
-use provider_server::{Authority, Expiry};
+use provider_server::Authority;
 use tokio::sync::mpsc;
 use tracing::{Instrument as _, Span};
 
@@ -51,7 +51,7 @@ pub struct Run {
     room: Room,
     place: Mutex<Option<Place>>,
     /// While it has the lease on what all runtimes of its provider share: until when.
-    shared_until: Mutex<Option<Expiry>>,
+    shared_right: Mutex<Option<Authority>>,
     /// Where an instance answers that says of itself that its boot has failed: people repair it there.
     pub failed_at: OnceLock<Endpoint>,
     /// When the last phase was reached here, or the operation claimed.
@@ -74,7 +74,7 @@ impl Run {
             operation: Mutex::new(operation),
             room,
             place: Mutex::new(place),
-            shared_until: Mutex::default(),
+            shared_right: Mutex::default(),
             failed_at: OnceLock::new(),
             reached: Mutex::new(Instant::now()),
         }
@@ -135,17 +135,17 @@ impl Run {
     pub fn may_break_lock(&self, stack: &stacks::Stack) -> bool {
         match self.is_of_runtime(stack) {
             true => self.is_heir(),
-            false => self.shared_until().is_some() && !self.parts.store.is_alone(),
+            false => self.shared_right().is_some() && !self.parts.store.is_alone(),
         }
     }
 
     /// `None` once it has given the lease back.
-    pub fn holds_shared(&self, until: Option<Expiry>) {
-        *self.shared_until.lock().unwrap_or_else(PoisonError::into_inner) = until;
+    pub fn holds_shared(&self, right: Option<Authority>) {
+        *self.shared_right.lock().unwrap_or_else(PoisonError::into_inner) = right;
     }
 
-    fn shared_until(&self) -> Option<Expiry> {
-        self.shared_until.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn shared_right(&self) -> Option<Authority> {
+        self.shared_right.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Of leases that it takes: another attempt at the same operation is another holder.
@@ -158,11 +158,12 @@ impl Run {
         self.inherited && !self.parts.store.is_alone()
     }
 
-    /// What others share has no fence: their operations are not about one runtime. There it is the lease that counts.
+    /// What others share is of no runtime: there it is the lease that counts, while it lasts, and its fence where something outside
+    /// keeps that.
     pub fn right_on(&self, stack: &stacks::Stack) -> Authority {
         match self.is_of_runtime(stack) {
             true => Authority { fence: Some(self.hold.fence), expiry: None },
-            false => Authority { fence: None, expiry: self.shared_until() },
+            false => self.shared_right().unwrap_or_default(),
         }
     }
 
@@ -291,7 +292,7 @@ impl Run {
 
     /// The options of an engine operation, and the task that passes its events on.
     pub fn engine_options(self: &Arc<Self>) -> Options {
-        let may_break = self.is_heir() || self.shared_until().is_some();
+        let may_break = self.is_heir() || self.shared_right().is_some();
         let (sender, events) = mpsc::channel(EVENTS);
         let run = Arc::clone(self);
         tokio::spawn(progress::tell(events, move |body| run.publish(body)).in_current_span());

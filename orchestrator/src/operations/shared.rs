@@ -8,7 +8,7 @@ use std::time::Duration;
 use contracts::operation::{Phase, Severity};
 use contracts::{ErrorCode, OperationId, Problem, ProviderName};
 use provider_api::Provider;
-use provider_server::Expiry;
+use provider_server::{Authority, Expiry};
 use stacks::Stack;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio_util::task::AbortOnDropHandle;
@@ -163,7 +163,7 @@ impl Held {
                 },
             }
         };
-        run.holds_shared(Some(until.clone()));
+        run.holds_shared(Some(Authority { fence: Some(lease.fence), expiry: Some(until.clone()) }));
         let renewal = tokio::spawn(renew(Arc::clone(run), lease.clone(), until));
         Ok(Self { lease, renewal: AbortOnDropHandle::new(renewal) })
     }

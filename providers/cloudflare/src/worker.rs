@@ -1,5 +1,6 @@
 //! `pilot:cloudflare:Worker`: the script of an installation, with its classes and its secret. There is one,
-//! and a new version of Pilot uploads a new one in its place; objects and containers stay.
+//! and a new version of Pilot uploads a new one in its place; objects and containers stay. Who comes late leaves the newer one as
+//! it is: the script's migration tag keeps the fence, and Cloudflare compares it (`worker/mark.rs`).
 
 use std::sync::Arc;
 
@@ -21,8 +22,10 @@ use crate::config::Identity;
 use crate::declare::WORKER;
 use crate::failure::is_no_script;
 use crate::owner::{Tags, foreign, must_be};
+use mark::Mark;
 
 pub(crate) mod bundle;
+mod mark;
 
 pub(crate) struct WorkerResource {
     pub cloud: Arc<Cloud>,
@@ -39,7 +42,7 @@ struct Inputs {
 /// A script of ours, as it is.
 struct Found {
     tags: Tags,
-    migration: Option<String>,
+    mark: Mark,
 }
 
 impl WorkerResource {
@@ -60,32 +63,38 @@ impl WorkerResource {
         if installation.is_some_and(|ours| *ours.as_str() != tags.installation) {
             return Err(foreign("Worker script", script, Some(&tags.installation)));
         }
-        let migration = known["migration_tag"].as_str().filter(|tag| !tag.is_empty()).map(str::to_owned);
-        Ok(Some(Found { tags, migration }))
+        Ok(Some(Found { tags, mark: Mark::of(known["migration_tag"].as_str()) }))
     }
 
-    /// Uploads the script, migrates its classes if that was not done, and opens its host name.
-    async fn put(&self, inputs: &Inputs) -> Result<Properties> {
+    /// Looks and uploads, unless somebody with a higher fence has done so. Where another was faster, it looks again.
+    async fn upload(&self, identity: &Identity, inputs: &Inputs, fence: Option<u64>) -> Result<()> {
+        let mut attempt = 1;
+        loop {
+            let found = self.find(&inputs.script, Some(&inputs.installation)).await?;
+            let mark = found.map(|found| found.mark).unwrap_or_default();
+            mark.pass(fence, &inputs.script)?;
+            let parts = self.parts(identity, inputs, mark.migrations(fence));
+            let upload = Call::put(self.path(&format!("/workers/scripts/{}", inputs.script))?).form(parts);
+            match self.cloud.api.ask(&self.cloud.config, upload).await {
+                Ok(_) => return Ok(()),
+                // Also this call itself may have been the other one: its answer was lost, and it was sent again.
+                Err(asked)
+                    if asked.is(|failure| crate::failure::number(failure) == STALE_MIGRATION)
+                        && attempt < ATTEMPTS =>
+                {
+                    attempt += 1;
+                }
+                Err(asked) => return Err(asked.into_error("upload the Worker")),
+            }
+        }
+    }
+
+    /// Uploads the script, makes its classes if that was not done, and opens its host name.
+    async fn put(&self, inputs: &Inputs, fence: Option<u64>) -> Result<Properties> {
         let config = &self.cloud.config;
         let identity = config.identity()?;
         must_be(&identity.installation, &inputs.installation, "Worker script")?;
-        let found = self.find(&inputs.script, Some(&inputs.installation)).await?;
-        let migration = found.and_then(|found| found.migration);
-        let upload = Call::put(self.path(&format!("/workers/scripts/{}", inputs.script))?).form(self.parts(
-            identity,
-            inputs,
-            migration.as_deref(),
-        ));
-        match self.cloud.api.ask(config, upload).await {
-            Ok(_) => {}
-            // Another program migrated in the meantime; then there is nothing to migrate any more.
-            Err(asked) if asked.is(|failure| crate::failure::number(failure) == STALE_MIGRATION) => {
-                let again = Call::put(self.path(&format!("/workers/scripts/{}", inputs.script))?)
-                    .form(self.parts(identity, inputs, Some(bundle::MIGRATION)));
-                self.cloud.api.result(config, "upload the Worker", again).await?;
-            }
-            Err(asked) => return Err(asked.into_error("upload the Worker")),
-        }
+        self.upload(identity, inputs, fence).await?;
         match config.settings.get("host") {
             Some(host) => self.cloud.open_domain(host, &inputs.script).await?,
             None => {
@@ -102,7 +111,7 @@ impl WorkerResource {
         Ok(outputs)
     }
 
-    fn parts(&self, identity: &Identity, inputs: &Inputs, migration: Option<&str>) -> Vec<Part> {
+    fn parts(&self, identity: &Identity, inputs: &Inputs, migrations: Value) -> Vec<Part> {
         let tags = Tags {
             installation: inputs.installation.to_string(),
             version: inputs.version.clone(),
@@ -110,11 +119,12 @@ impl WorkerResource {
         };
         let object = |name: &str, class: &str| json!({"name": name, "type": "durable_object_namespace", "class_name": class});
         let text = |name: &str, text: &str| json!({"name": name, "type": "plain_text", "text": text});
-        let mut metadata = json!({
+        let metadata = json!({
             "main_module": bundle::MAIN,
             "compatibility_date": bundle::COMPATIBILITY_DATE,
             "compatibility_flags": [],
             "tags": tags.list(),
+            "migrations": migrations,
             "containers": [{"class_name": bundle::RUNTIME_CLASS}],
             "bindings": [
                 object("RUNTIMES", bundle::RUNTIME_CLASS),
@@ -124,10 +134,6 @@ impl WorkerResource {
                 {"name": "CONTROL_KEY", "type": "secret_text", "text": identity.control_key.text()},
             ],
         });
-        if migration != Some(bundle::MIGRATION) {
-            let classes = json!([{"new_sqlite_classes": [bundle::RUNTIME_CLASS, bundle::INDEX_CLASS]}]);
-            metadata["migrations"] = json!({"new_tag": bundle::MIGRATION, "steps": classes});
-        }
         let module = |(name, text): (&str, &str)| Part {
             name: name.to_owned(),
             file: Some(name.to_owned()),
@@ -163,6 +169,8 @@ impl WorkerResource {
 
 /// "Actor migration tag precondition failed."
 const STALE_MIGRATION: u64 = 10079;
+/// A look may be older than what was uploaded just now.
+const ATTEMPTS: u32 = 3;
 
 #[async_trait]
 impl Resource for WorkerResource {
@@ -193,7 +201,7 @@ impl Resource for WorkerResource {
 
     async fn create(&self, request: CreateRequest) -> Result<Created> {
         let inputs: Inputs = parse(&request.inputs)?;
-        let outputs = self.put(&inputs).await?;
+        let outputs = self.put(&inputs, request.fence).await?;
         Ok(Created { id: inputs.script, outputs })
     }
 
@@ -210,15 +218,16 @@ impl Resource for WorkerResource {
     }
 
     async fn update(&self, request: UpdateRequest) -> Result<Properties> {
-        self.put(&parse(&request.new_inputs)?).await
+        self.put(&parse(&request.new_inputs)?, request.fence).await
     }
 
     /// With all runtimes of the installation, so this comes last.
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
         let inputs: Inputs = parse(&request.inputs)?;
-        if self.find(&inputs.script, Some(&inputs.installation)).await?.is_none() {
+        let Some(found) = self.find(&inputs.script, Some(&inputs.installation)).await? else {
             return Ok(());
-        }
+        };
+        found.mark.pass(request.fence, &inputs.script)?;
         if let Some(host) = self.cloud.config.settings.get("host") {
             self.cloud.close_domain(host, &inputs.script).await?;
         }

@@ -3,7 +3,7 @@
 #[path = "support/world.rs"]
 mod world;
 
-provider_api::conformance_tests!(world::fixture, without [Push, Registry, Egress, Filling, Watch, Suspend, PersistentHome, Images, Logs, Exec, Snapshots, Rewind, Fork, Failing]);
+provider_api::conformance_tests!(world::fixture, without [Push, Registry, Egress, Refuses, Filling, Watch, Suspend, PersistentHome, Images, Logs, Exec, Snapshots, Rewind, Fork, Failing]);
 
 /// A new host name and the first containers of an account are there after a while only. Each case has an account of its own, so these are
 /// the ones in which something begins, breaks or ends; what comes after that is no other than above.
@@ -41,5 +41,5 @@ mod at_a_fresh_account {
 mod at_an_account_that_keeps_file_systems {
     use super::world;
 
-    provider_api::conformance_tests!(world::keeping_fixture, without [Registry, Egress, Filling, Watch, Suspend, Logs, Exec, Fork, Fewer, Failing]);
+    provider_api::conformance_tests!(world::keeping_fixture, without [Registry, Egress, Refuses, Filling, Watch, Suspend, Logs, Exec, Fork, Fewer, Failing]);
 }

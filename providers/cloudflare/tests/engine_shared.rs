@@ -16,9 +16,10 @@ use contracts::{ErrorCode, InstallationId, RuntimeId};
 use provider_api::conformance::{Backdoor as _, Stack, eventually};
 use provider_api::{
     CreateRequest, Created, DeleteRequest, Properties, Provider, ReadRequest, Resource, RuntimeSpec,
+    UpdateRequest,
 };
 use serde_json::{Value, json};
-use sim_cloudflare::Simulator;
+use sim_cloudflare::{Fault, Kind, Simulator, Surface};
 use world::{TOKEN, World};
 
 const RECORD: [(&str, &str); 3] =
@@ -240,5 +241,89 @@ async fn the_shared_objects_of_another_installation_are_never_touched() {
         assert_eq!(error.code, ErrorCode::ForeignObject, "{error:?}");
     }
     assert_eq!((count(&world, "script").await, count(&world, "container_application").await), (1, 1));
+    end(world).await;
+}
+
+/// The Worker as a program with this version of its source and this fence uploads it.
+async fn upload(
+    provider: &Arc<dyn Provider>,
+    made: &Created,
+    version: &str,
+    fence: Option<u64>,
+) -> Result<(), ErrorCode> {
+    let mut new_inputs = inputs(provider, "Worker", made);
+    new_inputs.insert("version".to_owned(), version.into());
+    let request = UpdateRequest {
+        id: made.id.clone(),
+        urn: "Worker".to_owned(),
+        old_inputs: inputs(provider, "Worker", made),
+        old_outputs: made.outputs.clone(),
+        new_inputs,
+        fence,
+    };
+    resource(provider, "Worker").update(request).await.map(drop).map_err(|error| error.code)
+}
+
+async fn version(provider: &Arc<dyn Provider>, made: &Created) -> Option<String> {
+    let request = ReadRequest {
+        id: made.id.clone(),
+        inputs: inputs(provider, "Worker", made),
+        outputs: Properties::new(),
+    };
+    let read = resource(provider, "Worker").read(request).await.unwrap()?;
+    Some(read.inputs["version"].as_str().unwrap().to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_late_with_an_old_worker_is_refused_and_leaves_the_new_one_as_it_is() {
+    let world = world::start().await;
+    let (old, new) = (world.provider(), world.provider());
+    let mut shared = Stack::shared(old.clone(), &world.installation).under(Some(3));
+    shared.up().await;
+    let made = shared.state["worker"].1.clone();
+
+    // It has looked, and then sleeps while the lease that it had goes to another.
+    let uploads = async || {
+        let calls = world.sim.lock().await.as_ref().map(Simulator::calls).unwrap();
+        calls.iter().filter(|call| call.method == "PUT" && call.path.contains("/workers/scripts/")).count()
+    };
+    let before = uploads().await;
+    let slow = Fault::once(Surface::Api, "PUT", "*/workers/scripts/*", Kind::Delay { ms: 6000 });
+    world.sim.lock().await.as_ref().unwrap().fault(slow);
+    let late = tokio::spawn({
+        let (old, made) = (old.clone(), made.clone());
+        async move { upload(&old, &made, "old", Some(3)).await }
+    });
+    eventually("the old one is on its way", async || uploads().await > before).await;
+    upload(&new, &made, "new", Some(4)).await.unwrap();
+    assert_eq!(late.await.unwrap(), Err(ErrorCode::Fenced));
+    assert_eq!(version(&new, &made).await.as_deref(), Some("new"));
+
+    // Who wakes up before it has looked, and who would remove all.
+    assert_eq!(upload(&old, &made, "old", Some(3)).await, Err(ErrorCode::Fenced));
+    let removal = DeleteRequest {
+        id: made.id.clone(),
+        urn: "Worker".to_owned(),
+        inputs: inputs(&old, "Worker", &made),
+        outputs: made.outputs.clone(),
+        fence: Some(3),
+    };
+    let error = resource(&old, "Worker").delete(removal.clone()).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::Fenced, "{error}");
+    assert_eq!(version(&new, &made).await.as_deref(), Some("new"));
+
+    // The same fence again, a higher one, and somebody with an exported stack, who has none and leaves what is kept.
+    for (text, fence) in [("again", Some(4)), ("higher", Some(6)), ("by hand", None)] {
+        upload(&new, &made, text, fence).await.unwrap();
+        assert_eq!(version(&new, &made).await.as_deref(), Some(text));
+    }
+    assert_eq!(upload(&new, &made, "old", Some(5)).await, Err(ErrorCode::Fenced));
+    // An answer that is lost is no other program.
+    let lost = Fault::once(Surface::Api, "PUT", "*/workers/scripts/*", Kind::CutAfter);
+    world.sim.lock().await.as_ref().unwrap().fault(lost);
+    upload(&new, &made, "sent twice", Some(7)).await.unwrap();
+    assert_eq!(version(&new, &made).await.as_deref(), Some("sent twice"));
+    resource(&new, "Worker").delete(DeleteRequest { fence: Some(7), ..removal }).await.unwrap();
+    assert_eq!(version(&new, &made).await, None);
     end(world).await;
 }

@@ -263,6 +263,11 @@ impl Backdoor for World {
         self.docker.kill_container(&name(runtime), None::<query::KillContainerOptions>).await.unwrap();
     }
 
+    async fn ask_for(&self, runtime: &RuntimeRef, name: &str) {
+        let script = r#"! getent ahosts "$1""#;
+        self.exec(runtime, &["/bin/sh", "-c", script, "sh", name]).await.expect("it is not known");
+    }
+
     /// What is in `/tmp` is in memory only.
     async fn write_memory(&self, runtime: &RuntimeRef, text: &str) {
         let script = format!("printf %s '{text}' > /tmp/remembered");

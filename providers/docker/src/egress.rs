@@ -10,6 +10,7 @@ mod keeper;
 mod list;
 mod lists;
 mod probe;
+mod refusals;
 mod rules;
 
 use std::time::Instant;
@@ -26,6 +27,7 @@ use keeper::Keeper;
 pub(crate) use list::RESOLVER;
 pub(crate) use lists::{enforce, lift};
 pub(crate) use probe::look;
+pub(crate) use refusals::DockerRefusals;
 use rules::Destination;
 pub(crate) use rules::{BRIDGES, bridge};
 

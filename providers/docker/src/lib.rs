@@ -59,7 +59,7 @@ use contracts::updates::{Change, Updates};
 use contracts::workspace::Image;
 use provider_api::{
     BootSource, Declared, Description, EgressOffer, Exec, Finding, ImageStore, Images, Inventory, Lifecycle,
-    Logs, Provider, RegistryLogins, Resource, Result, RuntimeSpec, Settings, Sites, Snapshots,
+    Logs, Provider, Refuses, RegistryLogins, Resource, Result, RuntimeSpec, Settings, Sites, Snapshots,
 };
 
 use crate::hosts::Hosts;
@@ -199,6 +199,10 @@ impl Provider for DockerProvider {
     fn egress(&self) -> Option<EgressOffer> {
         let usual = egress::usual(&self.hosts.config.settings).unwrap_or_else(|_| Some(Default::default()));
         Some(EgressOffer { usual })
+    }
+
+    fn refuses(&self) -> Option<Arc<dyn Refuses>> {
+        Some(Arc::new(egress::DockerRefusals { hosts: self.hosts.clone() }))
     }
 
     fn logs(&self) -> Option<Arc<dyn Logs>> {

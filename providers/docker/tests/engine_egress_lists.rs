@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use contracts::egress::EgressAllow;
+use contracts::egress::report::Refused;
 use contracts::{ErrorCode, RuntimeId};
 use internet::{Internet, PORTS, RESOLVER, keeper_image, said, sh};
 use provider_api::conformance::{Fixture, Stack, eventually, run};
@@ -294,6 +295,73 @@ async fn a_list_holds_when_its_keeper_or_its_rules_are_removed_and_goes_with_its
         other.down().await;
         let left = said(&format!("docker volume ls -q -f label=pilot.egress={}", fixture.installation));
         assert_eq!(left, "", "the volume of lists goes with the last runtime");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_refused_is_told_and_a_list_with_it_opens_it() {
+    let _turn = TURN.lock().await;
+    let world = World::new().await;
+    let here = Here::new(&world);
+    run(world.fixture(), |fixture| async move {
+        let [port, other] = PORTS;
+        let own = list(&format!("one.example,inside.example,elsewhere.example:{port}"));
+        let mut stack = here.up(&fixture, own.clone()).await;
+        let (runtime, open) = (stack.runtime(), here.up(&fixture, None).await.runtime());
+        let told = async |runtime: &RuntimeRef| {
+            let told = here.provider.refuses().unwrap().refusals(runtime).await.unwrap();
+            assert_eq!(told.not_in_force, None);
+            told
+        };
+        // As `DESTINATION PROTOCOL`, behind `!` where no list opens it.
+        let shown = async |runtime: &RuntimeRef| {
+            let one = |one: Refused| {
+                let port = one.port.map(|port| format!(":{port}")).unwrap_or_default();
+                let closed = if one.closed_for_all { "!" } else { "" };
+                format!("{closed}{}{port} {}", one.destination, one.protocol.as_deref().unwrap_or("name"))
+            };
+            told(runtime).await.refused.into_iter().map(one).collect::<Vec<_>>()
+        };
+        assert_eq!(shown(&runtime).await, [""; 0]);
+        assert!(here.reaches(&runtime, "one.example", port).await);
+        assert!(here.is_refused(&runtime, "far.example", port).await);
+        assert!(here.is_refused(&runtime, "203.0.113.12", port).await);
+        assert!(here.is_refused(&runtime, "elsewhere.example", other).await);
+        assert!(here.is_refused(&runtime, "inside.example", port).await);
+        assert!(here.is_refused(&open, "10.252.8.2", other).await);
+        here.sh(&runtime, "echo > /dev/udp/203.0.113.12/9").await;
+        let mut seen = shown(&runtime).await;
+        seen.sort_unstable();
+        let mut expected = vec![
+            "203.0.113.12:9 udp".to_owned(),
+            format!("203.0.113.12:{port} tcp"),
+            format!("203.0.113.13:{other} tcp"),
+            format!("!10.252.8.2:{port} tcp"),
+            "far.example name".to_owned(),
+        ];
+        expected.sort_unstable();
+        assert_eq!(seen, expected);
+        assert_eq!(shown(&open).await, [format!("!10.252.8.2:{other} tcp")], "of the other one, without a list");
+
+        // What is proposed opens it, and then nothing is left to be told.
+        let wider = own.unwrap().with_refused(&told(&runtime).await.refused);
+        let spec = RuntimeSpec { egress: wider, generation: 2, ..stack.spec.clone() };
+        stack.change_to(spec).await;
+        assert!(here.reaches(&runtime, "far.example", port).await);
+        assert!(!shown(&runtime).await.contains(&"far.example name".to_owned()));
+
+        // Who asks for everything fills nothing, and is refused still.
+        let scan = "for n in $(seq 1 200); do for net in 198.51.100 192.0.2; do echo > /dev/udp/$net.$n/53; done; done; \
+                    for n in $(seq 1 150); do getent hosts n$n.example; done";
+        here.sh(&runtime, &format!("({scan}) 2> /dev/null; true")).await;
+        let told = told(&runtime).await;
+        // Beside what is private, of which there was one.
+        assert!(told.more && told.refused.len() <= 256 + 100 + 1, "{}", told.refused.len());
+        assert!(here.is_refused(&runtime, "203.0.113.16", port).await);
+        assert!(here.reaches(&runtime, "one.example", port).await);
+        let log = said(&format!("docker logs {} 2>&1", keeper(&fixture)));
+        assert!(!log.contains("changed or removed"), "what is remembered is no change of the rules: {log}");
     })
     .await;
 }

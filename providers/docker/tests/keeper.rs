@@ -119,7 +119,9 @@ fn a_stop_leaves_the_rules_where_they_are() {
 const NFT_OF_LISTS: &str = r#"#!/bin/sh
 case "$*" in
     "-f -") cat > "$STATE/in"; name=$(sed -n 's/^add table inet //p' "$STATE/in"); mv "$STATE/in" "$STATE/${name:-pilot_test}.table" ;;
-    "-s list"*) cat "$STATE/$5.table" 2>/dev/null ;;
+    "-s list"*) cat "$STATE/$5.table" 2>/dev/null; printf '\tset others4 {\n\t\telements = { %s }\n\t}\n' "$(date +%N)" ;;
+    "list set inet pilot_test_pmx refused4") printf '\tset refused4 {\n\t\telements = { 203.0.113.9 . 6 . 443 expires 59m,\n\t\t\t 203.0.113.8 . 17 . 53 expires 58m }\n\t}\n' ;;
+    "list set inet pilot_test refused4") printf 'elements = { "pmy" . 10.0.0.1 . 6 . 22, "pmx" . 10.0.0.9 . 6 . 80 counter packets 1 bytes 60 }\n' ;;
     "-s -t list"*) cat "$STATE/$6.table" 2>/dev/null ;;
     "list tables"*) for file in "$STATE"/*.table; do name=${file##*/}; echo "table inet ${name%.table}"; done ;;
     "list table"*) test -e "$STATE/$4.table" ;;
@@ -128,8 +130,16 @@ case "$*" in
     "delete table"*) rm "$STATE/$4.table" ;;
 esac
 "#;
-/// It serves until it is ended.
-const DNSMASQ: &str = "#!/bin/sh\necho ' started, ' >&2\nexec sleep 3600\n";
+/// It serves until it is ended, and says at once what it was asked.
+const DNSMASQ: &str = r#"#!/bin/sh
+echo ' started, ' >&2
+for name in $(seq 1 450); do echo "dnsmasq[1]: config n$name.example is NXDOMAIN" >&2; done
+for _ in 1 2 3; do
+    echo "dnsmasq[1]: query[A] a.example from 172.18.0.2" >&2
+    echo "dnsmasq[1]: config refused.example is NXDOMAIN" >&2
+done
+exec sleep 3600
+"#;
 
 /// A keeper with a list, which answers what is asked in the list's folder.
 struct WithList(Keeper);
@@ -192,6 +202,51 @@ fn a_list_is_said_to_be_in_force_to_who_has_asked_last_and_not_while_it_is_writt
     keeper.ask("v none\nend\n");
     let left = ["pilot_test_pmx.table", "lists/pmx.list", "lists/pmx.done", "run/pmx.pid", "run/pmx.conf"];
     keeper.until("it is gone", |keeper| left.iter().all(|name| !keeper.path(name).exists()));
+}
+
+#[test]
+fn who_asks_what_was_refused_is_told_of_this_bridge_alone_and_no_file_grows() {
+    let keeper = WithList::start();
+    keeper.ask("v 7\nr one\ns n4_0\nn the table\nend\n");
+    keeper.until("it is in force", |keeper| keeper.read("lists/pmx.done") == "one\n");
+    keeper
+        .until("all is heard", |keeper| keeper.read("run/pmx.names").matches("refused.example").count() >= 3);
+    let look = |question: &str| {
+        std::fs::write(keeper.path("lists/pmx.ask"), format!("{question}\nend\n")).unwrap();
+        std::fs::write(keeper.path("lists/bell"), "").unwrap();
+        keeper.until("an answer", |keeper| {
+            let seen = keeper.read("lists/pmx.seen");
+            seen.starts_with(&format!("{question}\n")) && seen.ends_with("\nend\n")
+        });
+        keeper.read("lists/pmx.seen")
+    };
+    let seen = look("q1");
+    let lines = |letter: &str| seen.lines().filter_map(|line| line.strip_prefix(letter)).collect::<Vec<_>>();
+    assert_eq!(lines("v "), ["7"], "{seen}");
+    let names = lines("n ");
+    assert_eq!(names.len(), 100, "{seen}");
+    assert!(names.iter().any(|line| line.ends_with(" 3 refused.example")), "{seen}");
+    assert!(!seen.contains("a.example"), "what was answered is not told: {seen}");
+    assert_eq!(
+        lines("a ").iter().map(|line| line.trim()).collect::<Vec<_>>(),
+        ["203.0.113.9 . 6 . 443 expires 59m", "203.0.113.8 . 17 . 53 expires 58m"]
+    );
+    assert_eq!(
+        lines("c ").iter().map(|line| line.trim()).collect::<Vec<_>>(),
+        ["10.0.0.9 . 6 . 80 counter packets 1 bytes 60"]
+    );
+    assert!(lines("s ").contains(&"pilot_test_pmx refused4 2"), "{seen}");
+    assert!(keeper.read("run/pmx.names").lines().count() < 400, "of 453 names");
+    assert!(keeper.read("run/pmx.log").lines().count() < 60);
+    assert!(look("q2").starts_with("q2\n") && !keeper.path("lists/pmx.ask").exists());
+    assert!(
+        keeper.0.said.try_recv().is_err(),
+        "what is remembered, another at each look, is no change of the rules"
+    );
+    // A list that is not served is not called one that is in force.
+    std::fs::write(keeper.path("lists/pmx.list"), "v 7\n").unwrap();
+    std::fs::remove_file(keeper.path("pilot_test_pmx.table")).unwrap();
+    assert!(!look("q3").contains("\nv "), "its table is gone, and nobody knows how to make it");
 }
 
 #[test]

@@ -22,6 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use contracts::egress::EgressAllow;
+use contracts::egress::report::Refused;
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
@@ -129,6 +130,9 @@ pub(crate) struct Machine {
     pub address: Option<SocketAddr>,
     #[serde(skip)]
     pub log: Vec<u8>,
+    /// What was refused to who runs on it, the last first.
+    #[serde(skip)]
+    pub refused: Vec<Refused>,
     #[serde(skip)]
     instance: Option<Arc<Instance>>,
 }

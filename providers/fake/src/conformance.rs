@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use contracts::InstallationId;
+use contracts::egress::report::{Refused, RefusedKind};
 use provider_api::conformance::{Backdoor, CanaryBootFiles, Faults, Fixture, Pushable};
 use provider_api::{Provider, RuntimeRef, Settings};
 
@@ -130,6 +131,23 @@ impl Backdoor for World {
     async fn fail(&self, runtime: &RuntimeRef) {
         let mut objects = self.0.objects();
         objects.machines.get_mut(&owner::machine_name(&runtime.runtime_id)).unwrap().fail(7);
+    }
+
+    async fn ask_for(&self, runtime: &RuntimeRef, name: &str) {
+        let mut objects = self.0.objects();
+        let machine = objects.machines.get_mut(&owner::machine_name(&runtime.runtime_id)).unwrap();
+        machine.refused.insert(
+            0,
+            Refused {
+                kind: RefusedKind::Name,
+                destination: name.to_owned(),
+                protocol: None,
+                port: None,
+                count: 1,
+                last: jiff::Timestamp::now(),
+                closed_for_all: false,
+            },
+        );
     }
 
     async fn write_memory(&self, runtime: &RuntimeRef, text: &str) {

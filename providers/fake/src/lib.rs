@@ -26,7 +26,7 @@ use contracts::InstallationId;
 use contracts::updates::{Change, Updates};
 use provider_api::{
     BootSource, Declared, Description, EgressOffer, Exec, ImageStore, Images, Inventory, Lifecycle, Logs,
-    Provider, Resource, Result, RuntimeSpec, Setting, Settings, Snapshots,
+    Provider, Refuses, Resource, Result, RuntimeSpec, Setting, Settings, Snapshots,
 };
 
 use crate::client::Client;
@@ -130,6 +130,10 @@ impl Provider for FakeProvider {
 
     fn egress(&self) -> Option<EgressOffer> {
         Some(EgressOffer::default())
+    }
+
+    fn refuses(&self) -> Option<Arc<dyn Refuses>> {
+        Some(Arc::new(FakeLifecycle { client: self.client.clone() }))
     }
 
     fn logs(&self) -> Option<Arc<dyn Logs>> {

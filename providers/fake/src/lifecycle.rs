@@ -8,8 +8,8 @@ use contracts::workspace::Endpoint;
 use contracts::{ErrorCode, InstallationId, RuntimeId};
 use futures_util::stream::{self, StreamExt as _};
 use provider_api::{
-    Changes, Exec, Executed, Home, Inventory, Lifecycle, Logs, OwnedObject, ProviderError, Result, RunStatus,
-    RuntimeRef, Statuses, lifecycle,
+    Changes, Exec, Executed, Home, Inventory, Lifecycle, Logs, OwnedObject, ProviderError, Refusals, Refuses,
+    Result, RunStatus, RuntimeRef, Statuses, lifecycle,
 };
 use provider_kit::errors::{does_not_run, has_no};
 
@@ -141,6 +141,24 @@ impl Logs for FakeLifecycle {
         let name = owner::machine_name(&runtime.runtime_id);
         let log = self.client.look("read the log", self.client.cloud().log(&name)).await?.unwrap_or_default();
         Ok(lifecycle::last_lines(&log, max_bytes))
+    }
+}
+
+#[async_trait]
+impl Refuses for FakeLifecycle {
+    async fn refusals(&self, runtime: &RuntimeRef) -> Result<Refusals> {
+        let name = owner::machine_name(&runtime.runtime_id);
+        let refused = match self.find(runtime).await? {
+            Some(_) => self.client.look("read what was refused", self.client.cloud().refused(&name)).await?,
+            None => None,
+        };
+        Ok(match refused {
+            Some(refused) => Refusals { refused, ..Refusals::default() },
+            None => Refusals {
+                not_in_force: Some("the workspace has no machine now".to_owned()),
+                ..Refusals::default()
+            },
+        })
     }
 }
 

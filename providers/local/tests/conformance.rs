@@ -5,5 +5,5 @@ mod world;
 
 provider_api::conformance_tests!(
     world::fixture,
-    without[Push, Registry, Egress, Faults, Filling, Watch, Suspend, Shared, Images, Fork, Sites, Credential, Fewer, Failing]
+    without[Push, Registry, Egress, Refuses, Faults, Filling, Watch, Suspend, Shared, Images, Fork, Sites, Credential, Fewer, Failing]
 );

@@ -3,7 +3,7 @@
 //! - [`Provider`] describes the module and declares, purely, which resources one runtime needs.
 //! - [`Resource`] creates, reads, updates and deletes one kind of external object for the engine.
 //! - [`Lifecycle`] starts, stops and suspends what exists; it never goes through Pulumi.
-//! - [`Images`], [`ImageStore`], [`Logs`], [`Exec`], [`Snapshots`] and [`Inventory`] are optional abilities.
+//! - [`Images`], [`ImageStore`], [`Logs`], [`Exec`], [`Snapshots`], [`Refuses`] and [`Inventory`] are optional abilities.
 //! - [`RegistryLogins`] are where a module gets logins for images that are not everybody's.
 //! - [`Setting`] is what an operator gives a module: where its cloud is, and with which credentials.
 //! - [`fence`] says what a module owes to orchestrators that take operations over from each other.
@@ -25,6 +25,7 @@ pub mod fence;
 pub mod image_store;
 pub mod lifecycle;
 pub mod provider;
+pub mod refusals;
 pub mod registry;
 pub mod resource;
 pub mod schema;
@@ -42,6 +43,7 @@ pub use lifecycle::{
     Statuses,
 };
 pub use provider::{BootFile, BootSource, Description, EgressOffer, Finding, Provider, RuntimeSpec};
+pub use refusals::{Refusals, Refuses};
 pub use registry::{Login, NoLogins, RegistryLogins};
 pub use resource::{
     CheckFailure, CreateRequest, Created, DeleteRequest, Diff, DiffRequest, Properties, ReadRequest,

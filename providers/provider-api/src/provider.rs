@@ -12,6 +12,7 @@ use crate::declare::Declared;
 use crate::error::Result;
 use crate::image_store::ImageStore;
 use crate::lifecycle::{Exec, Images, Inventory, Lifecycle, Logs};
+use crate::refusals::Refuses;
 use crate::resource::Resource;
 use crate::settings::Setting;
 use crate::site::Sites;
@@ -171,6 +172,11 @@ pub trait Provider: Send + Sync {
 
     /// Whether a runtime can have a list of destinations ([`RuntimeSpec::egress`]), and which one new ones usually have.
     fn egress(&self) -> Option<EgressOffer> {
+        None
+    }
+
+    /// What instances were refused lately, where lists are held and somebody remembers.
+    fn refuses(&self) -> Option<Arc<dyn Refuses>> {
         None
     }
 

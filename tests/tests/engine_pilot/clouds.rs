@@ -39,6 +39,11 @@ async fn a_workspace_on_cloudflare_lives_its_whole_life() {
     let mut world = life_on("cloudflare", cloud.environment()).await;
     let scripts = || cloud.sim.objects()["script"].as_object().map_or(0, serde_json::Map::len);
     assert_eq!(scripts(), 1, "the Worker stays for the next workspace");
+    let script = cloud.sim.objects()["script"].to_string();
+    assert!(
+        script.contains("\"v1-fence-"),
+        "it keeps the fence of the lease under which it was uploaded: {script}"
+    );
 
     // It goes when nobody needs it any more, and not before.
     world.api.create_ready("other", "cloudflare").await;

@@ -1,9 +1,11 @@
 //! Lists of destinations as users have them: asked for, shown, changed while the instance runs, and inherited.
 
 use std::process::Command;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::support::eventually;
 use crate::support::world::World;
 
 fn docker(args: &[&str]) -> String {
@@ -74,6 +76,52 @@ async fn a_workspace_has_the_list_that_was_asked_for_and_another_one_without_a_r
 }
 
 #[tokio::test]
+async fn what_was_refused_is_shown_and_the_line_that_is_advised_opens_it() {
+    let world = World::start_on_docker().await;
+    world.pilot(&["ws", "create", "demo", "--provider", "docker", "--egress-allow", "203.0.113.7"]);
+    let demo = world.api.workspace("demo").await;
+    docker(&["exec", &container(&demo), "getent", "hosts", "registry.example"]);
+    assert!(refuses_at_once(&demo, "203.0.113.8"));
+    let shown = world.pilot(&["ws", "egress", "demo"]);
+    for part in [
+        "demo reaches only 203.0.113.7.\nThe list is in force.\n",
+        "registry.example ",
+        "203.0.113.8:443 (tcp) ",
+    ] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    let begin = "  pilot ws update demo --egress-allow '";
+    let advised = shown.lines().find_map(|line| line.strip_prefix(begin)?.strip_suffix('\'')).unwrap();
+    assert!(advised.starts_with("203.0.113.7,") && advised.contains("registry.example"), "{advised}");
+    world.pilot(&["ws", "update", "demo", "--egress-allow", advised]);
+    let report = world.api.get("/v1/workspaces/demo/egress").await;
+    assert_eq!((&report["inForce"], report["egressAllow"][0].as_str()), (&json!(true), Some("203.0.113.7")));
+    assert!(!report["refused"].to_string().contains("registry.example"), "{report:#}");
+    let json: Value = serde_json::from_str(&world.pilot(&["--json", "ws", "egress", "demo"])).unwrap();
+    assert_eq!(json["egressAllow"], report["egressAllow"]);
+
+    // Nobody keeps it, so nobody says that it is in force. A start would let the keeper go on.
+    let installation =
+        docker(&["inspect", "-f", "{{index .Config.Labels \"pilot.installation\"}}", &container(&demo)]);
+    docker(&["pause", &format!("pilot-egress-{installation}")]);
+    let shown = world.pilot(&["ws", "egress", "demo"]);
+    assert!(shown.contains("The list is NOT in force: the container pilot-egress-"), "{shown}");
+    assert!(world.pilot(&["ws", "why", "demo"]).contains("NOT in force"));
+    docker(&["unpause", &format!("pilot-egress-{installation}")]);
+
+    // Who waits for a clone is told what it waits for.
+    let git =
+        ["--egress-allow", "203.0.113.7", "--git", "https://git.refused.example/team/app.git", "--no-wait"];
+    world.pilot(&[&["ws", "create", "clones", "--provider", "docker"], git.as_slice()].concat());
+    let why = || async {
+        let shown = world.pilot(&["ws", "why", "clones"]);
+        (shown.contains("It reaches only 203.0.113.7.") && shown.contains("git.refused.example"))
+            .then_some(())
+    };
+    eventually("why names what was refused", Duration::from_secs(90), why).await;
+}
+
+#[tokio::test]
 async fn a_list_is_refused_before_anything_is_made_where_it_cannot_be_meant_or_held() {
     let world = World::start().await;
     for (body, code) in [
@@ -85,4 +133,9 @@ async fn a_list_is_refused_before_anything_is_made_where_it_cannot_be_meant_or_h
         assert_eq!(refused(&world, "/v1/workspaces", body.clone()).await, code, "{body}");
     }
     assert_eq!(world.api.get("/v1/workspaces").await["workspaces"], json!([]));
+    world.api.create_ready("a", "local").await;
+    let refused = world.pilot_output(&["ws", "egress", "a"]);
+    let told = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && told.contains("capability_unsupported"), "{told}");
+    assert_eq!(world.api.get("/v1/workspaces/a/why").await["egress"], Value::Null);
 }

@@ -79,6 +79,11 @@ impl Keeper<'_> {
         }
     }
 
+    /// Whether it is made as it is made now.
+    pub fn is_current(&self, found: &ContainerInspectResponse) -> bool {
+        container::labels(found).get(VERSION) == Some(&self.version())
+    }
+
     /// Which container, and since when it runs. `before`: the one whose rules were seen in place.
     pub async fn ensure(&self, before: Option<&Seen>) -> Result<String> {
         let version = self.version();
@@ -154,7 +159,7 @@ impl Keeper<'_> {
                 security_opt: Some(vec!["no-new-privileges:true".to_owned()]),
                 readonly_rootfs: Some(true),
                 mounts: Some(vec![lists::mount(self.installation)]),
-                tmpfs: Some(HashMap::from([("/run".to_owned(), "rw,noexec,nosuid,size=16m".to_owned())])),
+                tmpfs: Some(HashMap::from([("/run".to_owned(), "rw,noexec,nosuid,size=64m".to_owned())])),
                 memory: Some(MEMORY_MIB * MIB),
                 memory_swap: Some(MEMORY_MIB * MIB),
                 pids_limit: Some(PROCESSES),

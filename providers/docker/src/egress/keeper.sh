@@ -5,6 +5,7 @@
 #   LISTS  the folder with the lists of destinations, a file BRIDGE.list for each; a file `bell` says that one is another
 #   RUN    a folder that is gone with the container
 #   LIFE   seconds that an address which a resolver has answered stays open at least
+# Who asks in a file BRIDGE.ask what was refused there is answered in BRIDGE.seen. What is remembered for that has bounds.
 # What a program or a person does to the tables is undone within seconds. SIGUSR1 removes all, and the exit code is 3 then;
 # every other end leaves it where it is, so that nothing opens while the engine restarts. No other signal is for it: Docker takes
 # any that it sends for a wish that the container ends, and does not start it again by itself.
@@ -24,7 +25,11 @@ wanted() {
     for bridge in $listed; do echo "add element inet $TABLE listed { \"$bridge\" }"; done
 }
 
-there() { nft -s list table inet "$TABLE" 2>/dev/null; }
+# Without what was refused, which is another at every look.
+there() {
+    nft -s list table inet "$TABLE" 2>/dev/null |
+        sed -e '/^[[:space:]]set refused[46] {/,/^[[:space:]]}/d' -e '/^[[:space:]]set others[46] {/,/^[[:space:]]}/d'
+}
 
 put() { wanted | nft -f - && kept=$(there); }
 
@@ -79,16 +84,45 @@ silence() {
     rm -f "$RUN/$1.pid"
 }
 
+# The names of a list that were refused within an hour, each once: when last, how often, and which. The last first.
+names() {
+    awk -v from=$(($(now) - 3600)) '
+        $1 >= from { if ($1 > last[$3]) last[$3] = $1; count[$3] += $2 }
+        END { for (name in count) print last[name], count[name], name }
+    ' "$RUN/$1.names" 2>/dev/null | sort -rn | head -n 100
+}
+
+# Of what a resolver says: how it begins, and each name that its list does not have. Nothing here is a program of its own but
+# once in a while, and no file grows.
+hear() {
+    said=0 refused=0
+    while read -r line; do
+        case $line in
+            *" config "*" is NXDOMAIN")
+                name=${line##* config }
+                read -r up _ </proc/uptime
+                echo "${up%%.*} 1 ${name%% *}" >>"$RUN/$1.names"
+                refused=$((refused + 1))
+                [ "$refused" -lt 200 ] || { names "$1" >"$RUN/$1.fewer" && mv "$RUN/$1.fewer" "$RUN/$1.names" && refused=0; }
+                ;;
+            *) [ "$said" -ge 50 ] || { said=$((said + 1)) && echo "$line" >>"$RUN/$1.log"; } ;;
+        esac
+    done
+}
+
 # Whoever sends names there is answered before this returns.
 serve() {
     silence "$1"
     settings "$1" >"$RUN/$1.conf"
+    rm -f "$RUN/$1.says" && mkfifo "$RUN/$1.says" && : >"$RUN/$1.log" || return 1
+    hear "$1" <"$RUN/$1.says" &
+    hears=$!
     dnsmasq --keep-in-foreground --conf-file="$RUN/$1.conf" --user=nobody --group=nogroup --pid-file= \
-        --log-facility=- 2>"$RUN/$1.log" &
+        --log-facility=- --log-queries 2>"$RUN/$1.says" &
     echo $! >"$RUN/$1.pid"
     for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
         grep -q ' started, ' "$RUN/$1.log" && return 0
-        serves "$1" || return 1
+        serves "$1" || { wait "$hears"; return 1; }
         sleep 0.1 &
         wait $!
     done
@@ -102,7 +136,7 @@ drop() {
     silence "$1"
     nft delete element inet "$TABLE" listed "{ \"$1\" }" 2>/dev/null
     nft delete table inet "${TABLE}_$1" 2>/dev/null
-    rm -f "$RUN/$1".* "$LISTS/$1.done" "$LISTS/$1.list"
+    rm -f "$RUN/$1".* "$LISTS/$1.done" "$LISTS/$1.seen" "$LISTS/$1.list"
     rest=
     for bridge in $listed; do [ "$bridge" = "$1" ] || rest="$rest $bridge"; done
     listed=$rest
@@ -118,13 +152,48 @@ keep() {
         [ "$version" != "$(cat "$RUN/$1.version" 2>/dev/null)" ] || echo "the list of $1 had been changed or removed"
         put_list "$1" "$version" || { tell "$1" "$question failed: nft does not take the rules"; return 0; }
         echo "$version" >"$RUN/$1.version"
-        # Another list has other names.
+        # Another list has other names, and refuses others.
         silence "$1"
+        rm -f "$RUN/$1.names"
     fi
     if ! serves "$1"; then
         serve "$1" || { tell "$1" "$question failed: dnsmasq does not run: $(tail -n 1 "$RUN/$1.log")"; return 0; }
     fi
     tell "$1" "$question"
+}
+
+# Those of a set of addresses that were refused, one a line.
+elements() {
+    nft list set inet "$1" "$2" 2>/dev/null | tr '\n\t' '  ' | sed -n 's/.*elements = { *\([^}]*\)}.*/\1,/p' | tr ',' '\n' >"$RUN/elements"
+    echo "s $1 $2 $(grep -c . "$RUN/elements")"
+}
+
+# What is true of a bridge, for who asks: the list that is in force, the names and addresses that it has refused, and those that
+# are closed for all.
+look() {
+    [ "$(tail -n 1 "$LISTS/$1.ask")" = end ] || return 0
+    {
+        head -n 1 "$LISTS/$1.ask"
+        if [ -e "$RUN/$1.version" ] && [ "$(list_there "$1")" = "$(cat "$RUN/$1.kept")" ] && serves "$1"; then
+            echo "v $(cat "$RUN/$1.version")"
+        fi
+        echo "t $(now)"
+        names "$1" | sed 's/^/n /'
+        for set in refused4 refused6 others4 others6; do
+            elements "${TABLE}_$1" "$set" && sed -n 's/^ *\([^ ]\)/a \1/p' "$RUN/elements"
+            elements "$TABLE" "$set" && sed -n "s/^ *\"\{0,1\}$1\"\{0,1\} \. /c /p" "$RUN/elements"
+        done
+        echo end
+    } >"$LISTS/$1.seen"
+    rm -f "$LISTS/$1.ask"
+}
+
+each_look() {
+    for file in "$LISTS"/*.ask; do
+        [ -e "$file" ] || continue
+        bridge=${file##*/}
+        look "${bridge%.ask}"
+    done
 }
 
 each_list() {
@@ -157,7 +226,7 @@ trap 'exit 0' TERM INT
 LISTS=${LISTS:-} LIFE=${LIFE:-300} RUN=${RUN:-/run}
 listed= turn=b flushed=$(now)
 # What an earlier one has said is true no more; what it has put into the kernel holds.
-[ -z "$LISTS" ] || rm -f "$LISTS"/*.done
+[ -z "$LISTS" ] || rm -f "$LISTS"/*.done "$LISTS"/*.seen
 [ -z "$LISTS" ] || each_list known
 put || exit 1
 echo "the rules are in place"
@@ -167,7 +236,7 @@ while :; do
     for _ in 1 2 3 4; do
         sleep 0.5 &
         wait $!
-        [ -z "$LISTS" ] || [ ! -e "$LISTS/bell" ] || { rm -f "$LISTS/bell" && each_list keep; }
+        [ -z "$LISTS" ] || [ ! -e "$LISTS/bell" ] || { rm -f "$LISTS/bell" && each_list keep && each_look; }
     done
     if [ "$(there)" != "$kept" ]; then
         put || exit 1
@@ -179,6 +248,7 @@ while :; do
     if [ $(($(now) - flushed)) -ge "$LIFE" ]; then
         case $turn in a) turn=b ;; *) turn=a ;; esac
         each_list forget
+        rm -f "$LISTS"/*.seen
         flushed=$(now)
     fi
 done

@@ -21,6 +21,8 @@ pub(super) const RESOLVER_PORT: u16 = 10_053;
 pub(crate) const RESOLVER: &str = "198.18.0.53";
 /// Seconds. Who remembers an answer for longer than this asks too late.
 const TTL: u32 = 60;
+/// So many addresses that a list has refused are remembered, of each kind.
+pub(super) const MOST_REFUSED: usize = 256;
 /// In place of a resolver's address: the keeper knows those of the host.
 const UPSTREAM: &str = "@";
 
@@ -32,9 +34,7 @@ pub(super) fn file(
     question: &str,
 ) -> String {
     let bridge = rules::bridge(installation, runtime, true);
-    let (sets, names) = (sets(allow), names(allow, &table(installation, &bridge)));
-    let rules = table_of(&bridge, allow, &sets);
-    let version = rules::version([&rules, &names, ""]);
+    let Parts { sets, names, rules, version } = parts(installation, &bridge, allow);
     let mut file = format!("v {version}\nr {question}\ns {}\n", all_sets(&sets).join(" "));
     let mut lines = |letter: char, text: &str| {
         text.lines().for_each(|line| {
@@ -47,6 +47,26 @@ pub(super) fn file(
     );
     lines('d', &names);
     file + "end\n"
+}
+
+/// What is in a file, and what tells it from others.
+struct Parts {
+    sets: BTreeSet<u16>,
+    names: String,
+    rules: String,
+    version: String,
+}
+
+fn parts(installation: &InstallationId, bridge: &str, allow: &EgressAllow) -> Parts {
+    let (sets, names) = (sets(allow), names(allow, &table(installation, bridge)));
+    let rules = table_of(bridge, allow, &sets);
+    let version = rules::version([&rules, &names, ""]);
+    Parts { sets, names, rules, version }
+}
+
+/// What tells this list from others in the words of its keeper.
+pub(super) fn version(installation: &InstallationId, runtime: &RuntimeId, allow: &EgressAllow) -> String {
+    parts(installation, &rules::bridge(installation, runtime, true), allow).version
 }
 
 /// In place of a list that is not needed any more.
@@ -97,13 +117,14 @@ fn table_of(bridge: &str, allow: &EgressAllow, ports: &BTreeSet<u16>) -> String 
         }
     }
     line("}".to_owned());
+    let refuse = rules::refuse(("", ""), MOST_REFUSED);
     let _ = write!(
         text,
         "\
-  chain out {{
+{refuse}  chain out {{
     ct state established,related accept
     jump listed
-    reject with icmpx type admin-prohibited
+    jump refuse
   }}
   chain host {{
     ct original ip daddr {RESOLVER} meta l4proto {{ tcp, udp }} th dport {RESOLVER_PORT} accept

@@ -61,18 +61,19 @@ pub(super) async fn remove(engine: &Engine, installation: &InstallationId) -> Re
 pub(crate) async fn enforce(engine: &Engine, runtime: &RuntimeRef, allow: &EgressAllow) -> Result<()> {
     let keeper = Keeper { engine, installation: &runtime.installation };
     let bridge = rules::bridge(&runtime.installation, &runtime.runtime_id, true);
-    // Nobody has asked with these words before, so the answer is of now.
-    let question = format!("{}-{}", jiff::Timestamp::now().as_nanosecond(), std::process::id());
+    let question = question();
     let file = list::file(&runtime.installation, &runtime.runtime_id, allow, &question);
     let deadline = Instant::now() + PATIENCE;
     let mut asked: Option<Instant> = None;
     let mut said = String::new();
     while Instant::now() < deadline {
         if asked.is_none_or(|asked| asked.elapsed() > REPEATED) {
-            put(engine, &keeper.name(), &bridge, &file).await.map_err(ProviderError::from)?;
+            put(engine, &keeper.name(), &format!("{bridge}.list"), &file)
+                .await
+                .map_err(ProviderError::from)?;
             asked = Some(Instant::now());
         }
-        let answer = answer(engine, &keeper.name(), &bridge).await?.unwrap_or_default();
+        let answer = answer(engine, &keeper.name(), &format!("{bridge}.done")).await?.unwrap_or_default();
         match answer.strip_prefix(&question) {
             Some("") => return Ok(()),
             Some(failure) => failure.trim().clone_into(&mut said),
@@ -95,29 +96,34 @@ pub(crate) async fn enforce(engine: &Engine, runtime: &RuntimeRef, allow: &Egres
     )))
 }
 
+/// Nobody has asked with these words before, so the answer is of now.
+pub(super) fn question() -> String {
+    format!("{}-{}", jiff::Timestamp::now().as_nanosecond(), std::process::id())
+}
+
 /// The runtime has no list any more. Where there is no keeper, there is none to take away.
 pub(crate) async fn lift(engine: &Engine, runtime: &RuntimeRef) -> Result<()> {
     let keeper = Keeper { engine, installation: &runtime.installation };
     let bridge = rules::bridge(&runtime.installation, &runtime.runtime_id, true);
-    match put(engine, &keeper.name(), &bridge, list::GONE).await {
+    match put(engine, &keeper.name(), &format!("{bridge}.list"), list::GONE).await {
         Ok(()) | Err(Failure::Absent(_) | Failure::Conflict(_)) => Ok(()),
         Err(other) => Err(other.into()),
     }
 }
 
-async fn put(engine: &Engine, keeper: &str, bridge: &str, file: &str) -> Answer<()> {
+/// A file for the keeper, which looks at once.
+pub(super) async fn put(engine: &Engine, keeper: &str, name: &str, file: &str) -> Answer<()> {
     let docker = engine.docker().await.map_err(Failure::Other)?;
     let options = UploadToContainerOptionsBuilder::default().path(LISTS).build();
-    let body = archive(&[(&format!("{bridge}.list"), file), (BELL, "")]).map_err(Failure::Other)?;
+    let body = archive(&[(name, file), (BELL, "")]).map_err(Failure::Other)?;
     let upload = docker.upload_to_container(keeper, Some(options), bollard::body_full(body));
     engine.ask("deliver the list of destinations", upload).await
 }
 
-/// What it has said last of this list.
-async fn answer(engine: &Engine, keeper: &str, bridge: &str) -> Result<Option<String>> {
+/// A file of the keeper, where there is one.
+pub(super) async fn answer(engine: &Engine, keeper: &str, name: &str) -> Result<Option<String>> {
     let docker = engine.docker().await?;
-    let options =
-        DownloadFromContainerOptionsBuilder::default().path(&format!("{LISTS}/{bridge}.done")).build();
+    let options = DownloadFromContainerOptionsBuilder::default().path(&format!("{LISTS}/{name}")).build();
     let read = docker.download_from_container(keeper, Some(options)).try_collect::<BytesMut>();
     let Some(bytes) = Failure::optional(engine.look("read what the keeper says", read).await)? else {
         return Ok(None);

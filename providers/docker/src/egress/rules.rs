@@ -3,7 +3,9 @@
 //! The table says nothing of what comes to an instance, and nothing of other traffic of the host: its rules begin with the
 //! name of the bridge, which is one of this installation. A refusal here is final, whatever other tables allow.
 
+use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 use contracts::{InstallationId, RuntimeId};
 
@@ -31,6 +33,11 @@ const CLOSED6: [&str; 6] = ["::/16", "64:ff9b:1::/48", "2002::/16", "fc00::/7", 
 /// A host without IPv4 reaches that by these, 96 bits before the address, so of them the closed ones alone are closed.
 const NAT64: Ipv6Addr = Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0);
 
+/// How long it is remembered that an address was refused, after it was refused last.
+pub(super) const REMEMBERED: Duration = Duration::from_secs(60 * 60);
+/// So many addresses that are closed for all are remembered for all instances together.
+pub(super) const MOST_CLOSED: usize = 4096;
+
 /// A destination that stays open although it is private: `10.0.0.5` or `10.0.0.0/24`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Destination {
@@ -50,6 +57,51 @@ impl Destination {
         let bits = bits.unwrap_or(most);
         (bits <= most).then_some(Self { address, bits })
     }
+
+    fn has(&self, address: IpAddr) -> bool {
+        let same = |ours: u128, theirs: u128, most: u8| {
+            let rest = u32::from(most.saturating_sub(self.bits));
+            ours.checked_shr(rest) == theirs.checked_shr(rest)
+        };
+        match (self.address, address) {
+            (IpAddr::V4(ours), IpAddr::V4(theirs)) => {
+                same(u32::from(ours).into(), u32::from(theirs).into(), 32)
+            }
+            (IpAddr::V6(ours), IpAddr::V6(theirs)) => same(ours.into(), theirs.into(), 128),
+            _ => false,
+        }
+    }
+}
+
+/// Whether the rules close this address for every instance, where `open` stays open.
+pub(super) fn is_closed(address: IpAddr, open: &[Destination]) -> bool {
+    let mut closed = CLOSED4.into_iter().chain(CLOSED6).filter_map(Destination::read);
+    !open.iter().any(|open| open.has(address)) && closed.any(|closed| closed.has(address))
+}
+
+/// The chain `refuse`, which remembers what it refuses in sets. A set that is full takes no more, and who is refused keeps nothing
+/// from being refused: so each rule that remembers stands for itself. `of`: what an element begins with, as a type and as a rule has it.
+pub(super) fn refuse(of: (&str, &str), most: usize) -> String {
+    let (kind, key) = of;
+    let life = REMEMBERED.as_secs();
+    let (mut sets, mut fills) = (String::new(), String::new());
+    for (version, family) in [(4, "ip"), (6, "ip6")] {
+        let bounds = format!("flags dynamic,timeout; size {most}; timeout {life}s;");
+        let address = format!("{kind}ipv{version}_addr . inet_proto");
+        let _ = writeln!(sets, "  set refused{version} {{ type {address} . inet_service; {bounds} }}");
+        let _ = writeln!(sets, "  set others{version} {{ type {address}; {bounds} }}");
+        let (only, to) =
+            (format!("meta nfproto ipv{version}"), format!("{key}{family} daddr . meta l4proto"));
+        let _ = writeln!(
+            fills,
+            "    {only} meta l4proto {{ tcp, udp }} update @refused{version} {{ {to} . th dport counter }}"
+        );
+        let _ = writeln!(
+            fills,
+            "    {only} meta l4proto != {{ tcp, udp }} update @others{version} {{ {to} counter }}"
+        );
+    }
+    format!("{sets}  chain refuse {{\n{fills}    reject with icmpx type admin-prohibited\n  }}\n")
 }
 
 impl std::fmt::Display for Destination {
@@ -106,6 +158,7 @@ pub(crate) fn rules(installation: &InstallationId, open: &[Destination]) -> Stri
         .chain(CLOSED4.into_iter().filter_map(through_nat64))
         .collect();
     let closed6 = closed6.join(", ");
+    let refuse = refuse(("ifname . ", "iifname . "), MOST_CLOSED);
     format!(
         "\
 add table inet {table}
@@ -118,7 +171,7 @@ table inet {table} {{
   set open6 {{ type ipv6_addr; flags interval; auto-merge; {open6} }}
   set closed4 {{ type ipv4_addr; flags interval; elements = {{ {closed4} }}; }}
   set closed6 {{ type ipv6_addr; flags interval; elements = {{ {closed6} }}; }}
-  chain known {{
+{refuse}  chain known {{
     ct state established,related accept
     ip daddr @resolvers4 meta l4proto {{ tcp, udp }} th dport 53 accept
     ip6 daddr @resolvers6 meta l4proto {{ tcp, udp }} th dport 53 accept
@@ -127,13 +180,13 @@ table inet {table} {{
   }}
   chain others {{
     jump known
-    ip daddr @closed4 reject with icmpx type admin-prohibited
-    ip6 daddr @closed6 reject with icmpx type admin-prohibited
+    ip daddr @closed4 jump refuse
+    ip6 daddr @closed6 jump refuse
   }}
   chain host {{
     icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} accept
     jump known
-    reject with icmpx type admin-prohibited
+    jump refuse
   }}
   chain names {{
     ct original ip daddr {RESOLVER} meta l4proto {{ tcp, udp }} th dport {RESOLVER_PORT} accept
@@ -200,11 +253,29 @@ mod tests {
     }
 
     #[test]
+    fn what_no_list_opens_is_what_the_rules_close_and_no_operator_opens() {
+        let open = [Destination::read("10.0.5.0/24").unwrap(), Destination::read("fd00::7").unwrap()];
+        for (address, closed) in [
+            ("10.0.6.1", true),
+            ("10.0.5.1", false),
+            ("fd00::8", true),
+            ("fd00::7", false),
+            ("169.254.169.254", true),
+            ("203.0.113.7", false),
+            ("2001:db8::1", false),
+            ("::1", true),
+        ] {
+            assert_eq!(is_closed(address.parse().unwrap(), &open), closed, "{address}");
+        }
+        assert!(Destination::read("0.0.0.0/0").unwrap().has("203.0.113.7".parse().unwrap()));
+    }
+
+    #[test]
     fn what_stays_open_comes_before_what_is_closed() {
         let open = [Destination::read("10.0.0.0/24").unwrap(), Destination::read("fd00::1").unwrap()];
         let text = rules(&"in-1".parse().unwrap(), &open);
         assert!(text.contains("elements = { 10.0.0.0/24 };") && text.contains("elements = { fd00::1/128 };"));
-        assert!(text.find("@open4 accept") < text.find("@closed4 reject"), "{text}");
+        assert!(text.find("@open4 accept") < text.find("@closed4 jump refuse"), "{text}");
         assert_eq!(text.matches("64:ff9b::").count(), CLOSED4.len());
         assert!(text.contains("64:ff9b::a9fe:0/112"), "{text}");
     }

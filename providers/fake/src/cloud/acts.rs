@@ -103,6 +103,7 @@ impl Objects {
                 machine.say(&format!("{name} is suspended"));
                 told(())
             }
+            Call::Refused { name } => told(&self.machine(&name)?.refused),
             Call::Log { name } => told(&self.machine(&name)?.log),
             Call::Home { name } => {
                 let disk = self.machine(&name)?.spec.volume.clone();
@@ -131,7 +132,8 @@ impl Objects {
         }
         let (version, phase) = (self.next_version(), Phase::Stopped);
         let (address, exit_code, log, instance) = (None, None, Vec::new(), None);
-        let new = Machine { version, spec, labels, phase, exit_code, address, log, instance };
+        let refused = Vec::new();
+        let new = Machine { version, spec, labels, phase, exit_code, address, log, refused, instance };
         self.machines.insert(name, new);
         told(())
     }
@@ -148,6 +150,9 @@ impl Objects {
         let machine = self.machine(name)?;
         same_version(name, machine.version, version)?;
         (machine.version, machine.labels) = (next, labels);
+        if machine.spec.egress_allow != spec.egress_allow {
+            machine.refused.clear();
+        }
         let (ran, boots) = (machine.phase, machine.spec.image != spec.image);
         machine.spec = spec;
         if !boots {

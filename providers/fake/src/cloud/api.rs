@@ -1,5 +1,6 @@
 //! The API's calls, each as one request of a caller with a token.
 
+use contracts::egress::report::Refused;
 use provider_api::{BootFile, Executed, Snapshot};
 use provider_http::{Failure, Kind};
 use serde::de::DeserializeOwned;
@@ -154,6 +155,10 @@ impl Session {
 
     pub async fn log(&self, name: &str) -> Reply<Vec<u8>> {
         self.ask(Call::Log { name: name.to_owned() }).await
+    }
+
+    pub async fn refused(&self, name: &str) -> Reply<Vec<Refused>> {
+        self.ask(Call::Refused { name: name.to_owned() }).await
     }
 
     /// Ends when the command does, which may be never.

@@ -94,6 +94,10 @@ pub(crate) enum Call {
     Log {
         name: String,
     },
+    /// What was refused to who runs on a machine.
+    Refused {
+        name: String,
+    },
     /// The files on the disk of a machine.
     Home {
         name: String,
@@ -143,7 +147,11 @@ impl Call {
             | Call::Network { .. }
             | Call::Volume { .. }
             | Call::Machine { .. } => return None,
-            Call::Image { .. } | Call::Log { .. } | Call::Home { .. } | Call::Snapshots { .. } => {
+            Call::Image { .. }
+            | Call::Refused { .. }
+            | Call::Log { .. }
+            | Call::Home { .. }
+            | Call::Snapshots { .. } => {
                 return None;
             }
         })

@@ -52,6 +52,8 @@ pub enum Requires {
     Images,
     /// [`Provider::egress`](crate::Provider::egress)
     Egress,
+    /// [`Provider::refuses`](crate::Provider::refuses)
+    Refuses,
     /// [`Fixture::registry`]
     Registry,
     /// [`Fixture::pushable`]
@@ -99,6 +101,7 @@ impl Requires {
             Requires::Egress => {
                 (fixture.provider.egress().is_some(), "no runtime has a list of destinations")
             }
+            Requires::Refuses => (fixture.provider.refuses().is_some(), "nobody remembers what was refused"),
             Requires::Registry => (fixture.registry.is_some(), "it pulls from no registry of the test"),
             // Who says that it can is held to it.
             Requires::Push => (
@@ -159,6 +162,7 @@ macro_rules! __for_each_conformance_case {
         Images another_image_starts_nothing_that_is_stopped;
         Egress a_list_of_destinations_is_kept_and_another_one_keeps_instance_and_home;
         Egress a_first_list_of_destinations_and_no_more_one_keep_the_home;
+        Refuses what_was_refused_is_told_of_whom_it_was_refused_to;
         Registry an_image_of_another_architecture_is_refused;
         Registry a_private_image_is_pulled_with_its_login;
         Push an_image_that_is_pushed_can_be_run;

@@ -3,9 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use contracts::egress::report::RefusedKind;
+use jiff::Timestamp;
+
 use crate::conformance::offers::says_something;
 use crate::conformance::{Fixture, Stack, eventually};
-use crate::{Executed, Outcome, Result, Sites, site};
+use crate::{Executed, Outcome, Result, RuntimeRef, RuntimeSpec, Sites, site};
 
 const GRACE: Duration = Duration::from_secs(5);
 const LIMIT: Duration = Duration::from_secs(20);
@@ -63,6 +66,36 @@ pub async fn a_command_that_does_not_end_is_given_up(fixture: &Fixture) {
     let given_up = exec(fixture, &stack, &["sleep", "600"], Duration::from_secs(1)).await;
     assert_eq!(given_up.expect_err("it sleeps longer than its limit").outcome, Outcome::Unknown);
     assert!(asked.elapsed() < Duration::from_secs(30), "{:?}", asked.elapsed());
+}
+
+/// How addresses are refused is for the module's own tests: the suite has no destinations.
+pub async fn what_was_refused_is_told_of_whom_it_was_refused_to(fixture: &Fixture) {
+    const NAME: &str = "refused.example";
+    let refuses = fixture.provider.refuses().expect("it tells what was refused");
+    let mut stacks = Vec::new();
+    for _ in 0..2 {
+        let egress = Some("203.0.113.7:443,other.example".parse().expect("a list"));
+        let spec = RuntimeSpec { egress, ..fixture.stack().spec };
+        let mut stack = Stack::new(fixture.provider.clone(), spec);
+        stack.up().await;
+        eventually("the instance runs", async || fixture.backdoor.runs(&stack.runtime()).await).await;
+        stacks.push(stack.runtime());
+    }
+    let names = async |runtime: &RuntimeRef| {
+        let told = refuses.refusals(runtime).await.expect("it can be asked");
+        assert_eq!((told.not_in_force, told.more), (None, false));
+        let names = told.refused.into_iter().filter(|one| one.kind == RefusedKind::Name);
+        names.filter(|one| one.destination == NAME).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&stacks[0]).await, []);
+    fixture.backdoor.ask_for(&stacks[0], NAME).await;
+    eventually("it is told", async || !names(&stacks[0]).await.is_empty()).await;
+    let told = names(&stacks[0]).await;
+    let [one] = told.as_slice() else { panic!("once: {told:?}") };
+    assert!(one.count > 0 && !one.closed_for_all, "{one:?}");
+    let ago = Timestamp::now().duration_since(one.last).as_secs();
+    assert!((-60..600).contains(&ago), "{ago} s ago");
+    assert_eq!(names(&stacks[1]).await, [], "what one was refused is no other's");
 }
 
 pub async fn a_place_says_the_same_of_itself_to_everybody_and_has_what_is_made(fixture: &Fixture) {

@@ -132,6 +132,12 @@ pub trait Backdoor: Send + Sync {
         panic!("nothing ends an instance by itself here");
     }
 
+    /// Asks for a name from inside a running instance whose list does not have it. Only asked where there is
+    /// [`Provider::refuses`].
+    async fn ask_for(&self, _runtime: &RuntimeRef, _name: &str) {
+        panic!("a provider that tells what was refused needs a backdoor that asks for something");
+    }
+
     /// Keeps a text in a running instance's memory, not on its disk. Only asked where there is suspend.
     async fn write_memory(&self, _runtime: &RuntimeRef, _text: &str) {
         panic!("a provider that suspends needs a backdoor that reaches an instance's memory");

@@ -109,6 +109,10 @@ mod tests {
         assert_eq!(migrate(first, Some("v1"), vec![namespace("A")]), Err(10079));
         let again = r#"{"old_tag": "v1", "new_tag": "v2", "new_sqlite_classes": ["A"]}"#;
         assert_eq!(migrate(again, Some("v1"), vec![namespace("A")]), Err(10074));
+        let tag_alone = r#"{"old_tag": "v1", "new_tag": "v2", "steps": []}"#;
+        let kept = (vec!["A".to_owned()], Some("v2".to_owned()));
+        assert_eq!(migrate(tag_alone, Some("v1"), vec![namespace("A")]), Ok(kept));
+        assert_eq!(migrate(tag_alone, Some("v2"), vec![namespace("A")]), Err(10079));
     }
 
     #[test]
