@@ -87,7 +87,8 @@ async fn a_workspace_on_cloudflare_lives_its_whole_life() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_purge_on_cloudflare_succeeds_where_no_snapshot_can_be_taken() {
     let cloud = CloudflareCloud::start().await;
-    let environment = cloud.keeping_environment();
+    let mut environment = cloud.keeping_environment();
+    environment.push(("PILOT_HOME_GRACE", "1h".to_owned()));
     let given: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let world = World::start_on_docker_with_env(&given).await;
     world.api.create_ready("demo", "cloudflare").await;
