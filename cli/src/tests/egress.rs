@@ -56,9 +56,10 @@ async fn what_was_refused_is_shown_with_a_line_that_can_be_typed() {
 async fn why_says_that_a_list_is_not_in_force_and_what_was_refused_where_something_is_wrong() {
     let (at, script) = server().await;
     let why = async |egress: Value, state: &'static str| {
-        let mut script = script.lock().unwrap();
-        (script.with, script.state) = (json!({"egress": egress}), state);
-        drop(script);
+        {
+            let mut script = script.lock().unwrap();
+            (script.with, script.state) = (json!({"egress": egress}), state);
+        }
         pilot(at, "ws why demo").await.out
     };
     let shown = why(report(), "failed").await;
