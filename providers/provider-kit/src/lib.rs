@@ -5,6 +5,7 @@
 //! - [`offer`] finds the size and the region that are meant.
 //! - [`boot`] reads the files that a boot brings, and refuses what would leave the home.
 //! - [`instance`] is what an instance is told by its environment.
+//! - [`command`] wraps a command in a shell that tells whether it was begun, and ends it in time.
 //! - [`errors`] are the words for what happens at every vendor: gone, not running, ended at once.
 //! - [`secrets`] leaves secrets out of a fork, in a shell.
 //! - [`image`] reads references to images, [`archive`] images in files; [`logins`] reads a file of Docker's form for registries.
@@ -17,6 +18,7 @@
 
 pub mod archive;
 pub mod boot;
+pub mod command;
 pub mod errors;
 pub mod image;
 pub mod inputs;
