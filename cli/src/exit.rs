@@ -17,6 +17,10 @@ pub const UNREACHABLE: u8 = 6;
 /// The request itself is at fault.
 pub const REFUSED: u8 = 7;
 pub const INTERRUPTED: u8 = 130;
+/// As a shell has it of what was asked to end by SIGTERM.
+pub const TERMINATED: u8 = 143;
+/// OpenSSH's own for all that keeps it from a command.
+pub const NO_CONNECTION: u8 = 255;
 
 /// How a whole command ended.
 pub fn of(result: &Result<Outcome, Problem>) -> u8 {

@@ -1,5 +1,7 @@
 //! Where text goes: results to stdout, everything else to stderr. The only file that prints.
 
+mod input;
+
 use std::io::{BufRead, BufReader, Error, ErrorKind, IsTerminal, Read, Write};
 
 use console::{Alignment, Term, measure_text_width, pad_str};
@@ -28,6 +30,8 @@ pub struct Ui {
     pub is_lost: bool,
     /// What a person or a pipe says.
     input: Box<dyn BufRead + Send>,
+    /// It is the process's own, which can be looked at without a read.
+    is_stdin: bool,
     /// How wide the terminal is that results go to; `None` when they go elsewhere.
     columns: Option<usize>,
 }
@@ -46,6 +50,7 @@ impl Ui {
             is_read: true,
             is_lost: false,
             input: Box::new(BufReader::new(std::io::stdin())),
+            is_stdin: true,
             columns,
         }
     }
@@ -60,6 +65,7 @@ impl Ui {
             is_read: true,
             is_lost: false,
             input: Box::new(std::io::empty()),
+            is_stdin: false,
             columns: None,
         }
     }
@@ -175,6 +181,14 @@ impl Ui {
     pub fn secret(&mut self, question: &str) -> std::io::Result<String> {
         write!(self.err, "{question}: ").and_then(|()| self.err.flush())?;
         Term::stderr().read_secure_line()
+    }
+
+    /// Whether something waits at stdin, and nobody has read it.
+    pub fn has_unread_input(&mut self) -> bool {
+        if self.is_stdin {
+            return input::waits(std::io::stdin());
+        }
+        self.input.fill_buf().is_ok_and(|bytes| !bytes.is_empty())
     }
 
     /// What a pipe says, up to so many bytes: a file that was meant otherwise is not read to its end.

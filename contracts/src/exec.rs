@@ -12,6 +12,8 @@ pub const USUAL_TIMEOUT_SECONDS: u64 = 30;
 pub const LONGEST_TIMEOUT_SECONDS: u64 = 300;
 /// Of all words of a command together, in bytes.
 pub const LONGEST_COMMAND: usize = 128 * 1024;
+/// What `timeout` of coreutils leaves, too.
+pub const TIMED_OUT: i32 = 124;
 /// Of each stream, in bytes.
 pub const MOST_OUTPUT: usize = 1024 * 1024;
 
@@ -32,8 +34,12 @@ pub struct Exec {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Executed {
-    /// As a shell has it: 127 when there is no such program, 128 and a signal's number when one ended it.
+    /// As a shell has it: 127 when there is no such program, 126 when it may not be run, 128 and a signal's number when one
+    /// ended it; 124 when it was ended because its time was over.
     pub exit_code: i32,
+    /// It did not end in time and was ended. What it wrote until then is here.
+    #[serde(default)]
+    pub timed_out: bool,
     /// The first MiB of what it wrote. Bytes that are no UTF-8 are replaced here, and exact in `stdoutBase64`.
     pub stdout: String,
     /// Only where `stdout` is not exactly what was written: the same bytes in base64.

@@ -4,6 +4,7 @@
 //! configuration of its own, in a folder that goes with it, with the one key that may log in. The host key is made at
 //! first use and stays with the home.
 
+mod agents;
 mod host_key;
 mod input;
 mod text;
@@ -69,7 +70,10 @@ impl Sshd {
             Some(info) if self.state().join(host_key::FILE).is_file() => return Ok(info.clone()),
             Some(_) => tracing::warn!("the SSH host key was removed; another is made"),
             // What an instance that was killed has left.
-            None => drop(fs::remove_dir_all(self.connections())),
+            None => {
+                agents::sweep_of(&self.connections()).await;
+                drop(fs::remove_dir_all(self.connections()));
+            }
         }
         let info = self.prepare().await?;
         *known = Some(info.clone());
@@ -127,7 +131,7 @@ impl Sshd {
         };
         write(&folder.0.join(text::CONFIG), &text::config(&facts))?;
         write(&folder.0.join(text::KEYS), &text::keys(key))?;
-        write(&folder.0.join(text::SESSION), text::session())?;
+        write(&folder.0.join(text::SESSION), &text::session(facts.sftp_server))?;
         Ok(folder)
     }
 }
@@ -154,6 +158,7 @@ impl SshServer for Sshd {
         let (Some(input), Some(output), Some(id)) = (input, output, owned.child.id()) else {
             return Err(Problem::new(ErrorCode::Internal, "the SSH server has no input or no output"));
         };
+        agents::note(&folder.0, id);
         let (alive, gone) = oneshot::channel();
         tokio::spawn(tend(owned, gone, folder));
         Ok(SshConnection { info, input: Box::new(Input::new(input, id)), output: Box::new(output), alive })
@@ -172,6 +177,7 @@ impl Drop for Folder {
 
 /// Until the server has ended, by itself or because its client is gone.
 async fn tend(mut owned: Owned, gone: oneshot::Receiver<()>, _folder: Folder) {
+    let server = owned.child.id();
     let complaints = owned.child.stderr.take();
     let complaints = tokio::spawn(async move {
         let mut text = String::new();
@@ -185,6 +191,9 @@ async fn tend(mut owned: Owned, gone: oneshot::Receiver<()>, _folder: Folder) {
         _ = gone => end(&mut owned).await,
     }
     owned.kill_group();
+    if let Some(server) = server {
+        agents::sweep(server).await;
+    }
     match timeout(GRACE, complaints).await {
         Ok(Ok(text)) if !text.trim().is_empty() => {
             tracing::warn!(complaint = text.trim(), "an SSH connection ended")

@@ -4,6 +4,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use contracts::exec::LONGEST_TIMEOUT_SECONDS;
 use jiff::SpanRelativeTo;
 
 const YEAR: u64 = 365 * 24 * 60 * 60;
@@ -26,6 +27,17 @@ pub(super) fn grace(text: &str) -> Result<Duration, &'static str> {
         text.parse::<jiff::Span>().and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()));
     let time = time.ok().and_then(|time| Duration::try_from(time).ok()).filter(|time| *time <= KEPT);
     time.ok_or("write a number with a unit, such as 30s, 10m, 24h, 7d, and at most 3650d; 0 for none")
+}
+
+/// How long a command in an instance may run: what it is given as, in seconds that are a part of one, too.
+pub(super) fn command(text: &str) -> Result<Duration, String> {
+    let longest = Duration::from_secs(LONGEST_TIMEOUT_SECONDS);
+    let time = grace(text).ok().filter(|time| !time.is_zero() && *time <= longest);
+    time.ok_or_else(|| {
+        "a command runs for 1s to 5m: write a number with a unit, such as 90s. A longer one can go on in the background, with \
+         nohup"
+            .to_owned()
+    })
 }
 
 #[cfg(test)]
@@ -56,12 +68,22 @@ mod tests {
         let names: Vec<_> = times.iter().filter_map(Arg::get_long).collect();
         assert_eq!(names, ["ready-timeout", "home-grace", "stray-grace", "timeout", "timeout"]);
         for option in &times {
-            takes(option, if option.get_default_values() == ["120"] { "31536000" } else { "3650d" }).unwrap();
+            let defaults = option.get_default_values();
+            let is_command = defaults == ["30s"];
+            let most = if defaults == ["120"] {
+                "31536000"
+            } else if is_command {
+                "5m"
+            } else {
+                "3650d"
+            };
+            takes(option, most).unwrap();
             for value in
                 ["31536001", "9223372036854775807", "18446744073709551615", "3651d", "3000000d", "-1s"]
             {
                 let error = takes(option, value).unwrap_err().to_string();
-                assert!(error.contains("31536000") || error.contains("3650d"), "{error}");
+                let range = if is_command { "1s to 5m" } else { most };
+                assert!(error.contains(range), "{error}");
             }
         }
     }

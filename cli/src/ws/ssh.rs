@@ -38,7 +38,11 @@ pub async fn run(
     ui: &mut Ui,
 ) -> Result<Outcome, Problem> {
     if !wanted.stdio {
-        return client(connection, folders, wanted, ui).await;
+        // Pilot's other exit codes could be the command's own.
+        return client(connection, folders, wanted, ui).await.or_else(|problem| {
+            ui.problem(&problem);
+            Ok(Outcome::Told(exit::NO_CONNECTION))
+        });
     }
     let ended = carry(connection, folders, &wanted, ui).await;
     let code = match &ended {

@@ -77,15 +77,28 @@ pub fn keys(key: &PublicKey) -> String {
 }
 
 /// A session begins in the instance's home, whatever the machine's list of users says. A person gets a login shell, which reads
-/// `~/.profile`; a command has the environment as it is, because a login shell would put a PATH of its own in its place.
-pub fn session() -> &'static str {
-    "# Of one connection, written by Pilot.\n\
-     cd \"$HOME\" || exit 1\n\
-     if [ -z \"${SSH_ORIGINAL_COMMAND+is}\" ]; then exec \"$SHELL\" -l; fi\n\
-     command=$SSH_ORIGINAL_COMMAND\n\
-     unset SSH_ORIGINAL_COMMAND\n\
-     exec \"$SHELL\" -c \"$command\"\n"
+/// `~/.profile`; a command has the environment as it is, because a login shell would put a PATH of its own in its place. The
+/// server of sftp is no user's command: no shell of theirs is before it, which may print what is none of it.
+pub fn session(sftp_server: Option<&Path>) -> String {
+    let sftp = sftp_server.map(|path| {
+        let path = shell(&path.to_string_lossy());
+        format!("if [ \"$command\" = {path} ]; then exec {path}; fi\n")
+    });
+    format!(
+        "# Of one connection, written by Pilot.\n\
+         cd \"$HOME\" || exit 1\n\
+         unset {LEVEL}\n\
+         if [ -z \"${{SSH_ORIGINAL_COMMAND+is}}\" ]; then exec \"$SHELL\" -l; fi\n\
+         command=$SSH_ORIGINAL_COMMAND\n\
+         unset SSH_ORIGINAL_COMMAND\n\
+         {}exec \"$SHELL\" -c \"$command\"\n",
+        sftp.unwrap_or_default()
+    )
 }
+
+/// How deep a shell is below others. The user's shell is between `sshd` and the session's script, too; Bash, which reads `~/.bashrc`
+/// for a command of SSH, does not do so there when it is not the first.
+const LEVEL: &str = "SHLVL";
 
 /// What the init has is what OpenCode has, and the agent's shells have it from there; but for what is a session's own. `HOME` is
 /// the instance's.
@@ -93,6 +106,7 @@ pub fn environment(home: &Path, all: impl Iterator<Item = Variable>) -> Vec<Vari
     let mut variables: Vec<_> =
         all.filter(|(name, value)| is_passed(name) && is_writable(name, value)).collect();
     variables.push(("HOME".to_owned(), home.to_string_lossy().into_owned()));
+    variables.push((LEVEL.to_owned(), "1".to_owned()));
     variables.sort();
     variables
 }
@@ -144,8 +158,28 @@ mod tests {
         let given = given.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let environment = environment(Path::new("/home/it"), given.into_iter());
         let names: Vec<_> = environment.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["HOME", "PATH", "QUOTE"]);
+        assert_eq!(names, ["HOME", "PATH", "QUOTE", "SHLVL"]);
         assert_eq!(environment[0].1, "/home/it");
+    }
+
+    /// As `sshd` begins it: the user's shell runs what is forced.
+    fn begin(home: &Path, command: &str) -> String {
+        let script = home.join("the session");
+        std::fs::write(&script, session(Some(Path::new("/usr/bin/printenv")))).unwrap();
+        let forced = format!("exec /bin/sh {}", shell(&script.to_string_lossy()));
+        let mut shell = std::process::Command::new("/bin/bash");
+        shell.args(["-c", &forced]).env_clear().envs(environment(home, std::iter::empty()));
+        shell.env("SHELL", "/bin/bash").env("SSH_CLIENT", "::1 1 2").env("SSH_ORIGINAL_COMMAND", command);
+        String::from_utf8(shell.output().unwrap().stdout).unwrap()
+    }
+
+    #[test]
+    fn a_command_reads_bashrc_once_as_with_plain_sshd_and_sftp_does_not() {
+        let home = tempfile::tempdir().unwrap();
+        std::fs::write(home.path().join(".bashrc"), "echo noise\n").unwrap();
+        assert_eq!(begin(home.path(), "echo hi $SHLVL"), "noise\nhi 1\n");
+        let sftp = begin(home.path(), "/usr/bin/printenv");
+        assert!(!sftp.contains("noise") && !sftp.contains("SHLVL"), "{sftp}");
     }
 
     #[test]

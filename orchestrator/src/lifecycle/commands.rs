@@ -56,9 +56,10 @@ impl Lifecycle {
         let done = exec.exec(&runtime, &wanted.command, limit).await.map_err(failed)?;
         let (stdout, stdout_base64, stdout_dropped) = told(&done.stdout);
         let (stderr, stderr_base64, stderr_dropped) = told(&done.stderr);
-        let exit_code = done.exit_code;
+        let (exit_code, timed_out) = (done.exit_code, done.timed_out);
         Ok(Executed {
             exit_code,
+            timed_out,
             stdout,
             stdout_base64,
             stdout_dropped,
@@ -126,10 +127,15 @@ fn must_run(row: &WorkspaceRow, status: &RunStatus) -> Result<(), Problem> {
 
 fn failed(error: ProviderError) -> Problem {
     let is_known = error.outcome == Outcome::NothingHappened;
+    // With its instance the command has ended.
+    let may = match error.code {
+        ErrorCode::WorkspaceStopped => "The command may have run.",
+        _ => "The command may have run, or may still run.",
+    };
     let mut problem = provider_problem(error);
     if !is_known {
         problem.retryable = false;
-        problem.detail = format!("{} The command may have run, or may still run.", sentence(&problem.detail));
+        problem.detail = format!("{} {may}", sentence(&problem.detail));
         let action = problem.action.unwrap_or_default();
         let action = format!("{action} Look what it has done before you run it again.");
         problem.action = Some(action.trim_start().to_owned());
@@ -195,6 +201,8 @@ mod tests {
                 && problem.detail.ends_with("slow. The command may have run, or may still run.")
         );
         assert_eq!(problem.action.unwrap(), "Wait. Look what it has done before you run it again.");
+        let ended = failed(ProviderError::unknown(ErrorCode::WorkspaceStopped, "the container ended"));
+        assert_eq!(ended.detail, "the container ended. The command may have run.");
         let refused = failed(ProviderError { outcome: Outcome::NothingHappened, ..late() });
         assert!(refused.retryable && refused.detail == "it was too slow");
     }

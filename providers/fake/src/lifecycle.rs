@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use contracts::workspace::Endpoint;
-use contracts::{ErrorCode, InstallationId, RuntimeId};
+use contracts::{InstallationId, RuntimeId};
 use futures_util::stream::{self, StreamExt as _};
 use provider_api::{
     Changes, Exec, Executed, Home, Inventory, Lifecycle, Logs, OwnedObject, ProviderError, Refusals, Refuses,
     Result, RunStatus, RuntimeRef, Statuses, lifecycle,
 };
-use provider_kit::errors::{does_not_run, has_no};
+use provider_kit::errors::{does_not_run, ended_meanwhile, has_no};
 
 use tokio::sync::broadcast::error::RecvError;
 
@@ -20,6 +20,9 @@ use crate::cloud::{Machine, Phase};
 use crate::fence;
 use crate::machine::{self, Act};
 use crate::owner::{self, LABELS, Labels, object};
+
+/// How often a machine is looked at while a command runs in it.
+const LOOK: Duration = Duration::from_millis(100);
 
 pub(crate) struct FakeLifecycle {
     pub client: Arc<Client>,
@@ -47,6 +50,20 @@ impl FakeLifecycle {
         match found.phase {
             Phase::Running => Ok((name, found)),
             other => Err(does_not_run(("machine", &name), Some(&format!("it is {other:?}")))),
+        }
+    }
+}
+
+impl FakeLifecycle {
+    /// Returns when the machine does not run any more as it did. Whoever cannot look goes on looking.
+    async fn ended(&self, runtime: &RuntimeRef, before: &Machine) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            match self.find(runtime).await {
+                Ok(Some(now)) if now.phase == Phase::Running && now.address == before.address => {}
+                Ok(_) => return,
+                Err(_) => {}
+            }
         }
     }
 }
@@ -165,15 +182,13 @@ impl Refuses for FakeLifecycle {
 #[async_trait]
 impl Exec for FakeLifecycle {
     async fn exec(&self, runtime: &RuntimeRef, command: &[String], limit: Duration) -> Result<Executed> {
-        let (name, _) = self.running(runtime).await?;
+        let (name, before) = self.running(runtime).await?;
         // As long as the command takes, not as long as a call may take.
-        let run = self.client.cloud().run(&name, command);
-        let done = tokio::time::timeout(limit, run).await.map_err(|_| {
-            let message = format!("the command still ran after {limit:?} and was given up");
-            ProviderError::unknown(ErrorCode::ProviderTimeout, message)
-                .with_action("Give it more time, or look what it waits for.")
-        })?;
-        self.client.ask("run the command", std::future::ready(done)).await
+        let run = self.client.cloud().run(&name, command, limit);
+        tokio::select! {
+            done = run => self.client.ask("run the command", std::future::ready(done)).await,
+            () = self.ended(runtime, &before) => Err(ended_meanwhile(("machine", &name))),
+        }
     }
 }
 

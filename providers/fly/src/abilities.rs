@@ -1,17 +1,22 @@
 //! Commands inside an instance, and what it is made from.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use contracts::ErrorCode;
 use contracts::workspace::Image;
 use provider_api::{Exec, Executed, Images, ProviderError, Result, RuntimeRef};
+use provider_kit::command::{ENDED, KILLED, Wrapped};
+use provider_kit::errors;
 
 use crate::failure::error;
 use crate::instance::Instance;
 use crate::lifecycle::FlyLifecycle;
+use crate::wire;
 
 const LONGEST_COMMAND: Duration = Duration::from_secs(30);
+/// Before Fly ends it, with which its output would be lost: a second to end by itself, and one for the answer.
+const BEFORE_FLY: Duration = Duration::from_secs(2);
 /// What a shell says of a program that a signal ended.
 const BY_SIGNAL: i32 = 128;
 
@@ -27,11 +32,42 @@ impl Exec for FlyLifecycle {
         }
         let instance = Instance::new(&self.fly, runtime);
         let machine = instance.must_find().await?;
-        let done = self.fly.client()?.exec(&instance.app, &machine.id, command, limit).await;
-        let done = done.map_err(|failure| error(failure, "run the command"))?;
+        let limit = limit.min(LONGEST_COMMAND - BEFORE_FLY);
+        let wrapped = Wrapped::limited(command, limit);
+        let began = Instant::now();
+        let call = self.fly.client()?.exec(&instance.app, &machine.id, &wrapped.words, limit + BEFORE_FLY);
+        let done = match call.await {
+            Ok(done) => done,
+            Err(failure) => {
+                let failed = error(failure, "run the command");
+                return Err(ended(&instance, &machine).await.unwrap_or(failed));
+            }
+        };
         let exit_code = if done.exit_signal > 0 { BY_SIGNAL + done.exit_signal } else { done.exit_code };
-        Ok(Executed { exit_code, stdout: done.stdout.into(), stderr: done.stderr.into() })
+        let mut complaints = wrapped.complaints();
+        complaints.add(done.stderr.as_bytes());
+        let complaints = complaints.finish();
+        let is_over = began.elapsed() >= limit && matches!(exit_code, ENDED | KILLED);
+        match complaints {
+            Ok(stderr) if is_over => Ok(Executed::late(done.stdout, stderr)),
+            Ok(stderr) if exit_code != KILLED => Ok(Executed::new(exit_code, done.stdout, stderr)),
+            complaints => {
+                if let Some(ended) = ended(&instance, &machine).await {
+                    return Err(ended);
+                }
+                let program = command.first().map_or("", String::as_str);
+                let stderr = complaints.map_err(|why| errors::not_begun(program, &why))?;
+                Ok(Executed::new(exit_code, done.stdout, stderr))
+            }
+        }
     }
+}
+
+/// When the machine does not run any more, or has booted again. One that cannot be looked at is taken to run.
+async fn ended(instance: &Instance<'_>, before: &wire::Machine) -> Option<ProviderError> {
+    let now = instance.find().await.ok()?;
+    let runs = now.is_some_and(|now| now.state == before.state && now.instance_id == before.instance_id);
+    (!runs).then(|| errors::ended_meanwhile(("machine", &before.id)))
 }
 
 #[async_trait]

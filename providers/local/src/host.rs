@@ -178,12 +178,17 @@ impl Host {
         self.layout.look(runtime)?;
         let definition = self.definition(runtime)?;
         let _lock = self.lock(runtime)?;
-        if self.leader(runtime).is_none() {
-            return Err(exec::does_not_run(runtime));
-        }
+        let instance = self.leader(runtime).ok_or_else(|| exec::does_not_run(runtime))?;
         let (program, arguments) = command.split_first().ok_or_else(exec::empty)?;
         let mut child = spawn::inside(&self.config, &self.layout, &definition, program);
-        exec::begin(child.args(arguments), program)
+        exec::begin(child.args(arguments), program, instance)
+    }
+
+    /// The leader that runs when a stop that is under way has ended.
+    pub fn leader_after_others(&self, runtime: &RuntimeRef) -> Result<Option<Identity>> {
+        let is_there = self.layout.look(runtime)? != Folder::Absent;
+        let _lock = if is_there { Some(self.lock(runtime)?) } else { None };
+        Ok(self.leader(runtime))
     }
 
     pub fn status(&self, runtime: &RuntimeRef) -> Result<RunStatus> {

@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use contracts::{InstallationId, RuntimeId};
+use provider_kit::command::MARK;
 use provider_kit::instance::{INSTALLATION, RUNTIME};
 
 /// The runtime's folder: of a data folder that was restored beside the one that is served there are two.
@@ -57,6 +58,17 @@ pub(crate) fn scan() -> Vec<Process> {
         }
     }
     processes
+}
+
+/// What was begun by the command with this word, as its environment tells.
+pub(crate) fn marked(word: &str) -> Vec<Identity> {
+    let mark = format!("{MARK}={word}").into_bytes();
+    let is_marked = |pid: i32| {
+        let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environ.split(|&byte| byte == 0).any(|entry| entry == mark)
+    };
+    let all = scan().into_iter().map(|process| process.identity);
+    all.filter(|identity| is_marked(identity.pid)).collect()
 }
 
 /// `None` when there is no such process any more.

@@ -165,6 +165,13 @@ impl<'a> Tree<'a> {
     }
 }
 
+/// Ends what one command has begun, wherever it is by now.
+pub(crate) fn kill_marked(word: &str) {
+    for member in procfs::marked(word) {
+        send(member, Signal::KILL);
+    }
+}
+
 /// These processes and everything below them, without the one that asks.
 fn with_descendants(table: &[Process], mut members: BTreeSet<Identity>) -> Vec<Identity> {
     loop {

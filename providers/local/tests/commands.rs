@@ -46,7 +46,12 @@ async fn a_command_has_the_instances_home_and_environment_and_nothing_of_pilots(
         let absent = ["no-such-program".to_owned()];
         let absent = fixture.provider.exec().unwrap().exec(&stack.runtime(), &absent, LIMIT).await.unwrap();
         assert_eq!(absent.exit_code, 127);
-        assert!(text(&absent.stderr).contains("no-such-program"), "{absent:?}");
+        assert_eq!(text(&absent.stderr), "no-such-program: not found");
+        let folder = sh(&fixture, &stack, "exec /etc", LIMIT).await.unwrap();
+        let direct = ["/etc".to_owned()];
+        let direct = fixture.provider.exec().unwrap().exec(&stack.runtime(), &direct, LIMIT).await.unwrap();
+        assert_eq!((folder.exit_code, direct.exit_code), (126, 126), "as a shell has it");
+        assert_eq!(text(&direct.stderr), "/etc: Permission denied");
         let killed = sh(&fixture, &stack, "kill -9 $$", LIMIT).await.unwrap();
         assert_eq!(killed.exit_code, 128 + 9);
     })
@@ -71,10 +76,13 @@ async fn the_limit_ends_the_whole_group_and_what_goes_on_in_the_background_is_no
     run(world().fixture(), |fixture| async move {
         let mut stack = fixture.stack();
         stack.up().await;
-        let late =
-            sh(&fixture, &stack, "sleep 4711 & sleep 4711; true", Duration::from_secs(1)).await.unwrap_err();
-        assert_eq!((late.code, late.outcome), (ErrorCode::ProviderTimeout, Outcome::Unknown));
-        eventually("the group is gone", async || sleepers(&stack, "4711") == 0).await;
+        for (refuses, seconds) in [("", "4711"), ("trap '' TERM; ", "4710")] {
+            let elsewhere = format!("setsid sleep {seconds} > /dev/null 2>&1 &");
+            let script = format!("{refuses}{elsewhere} echo up; sleep {seconds} & sleep {seconds}; true");
+            let late = sh(&fixture, &stack, &script, Duration::from_secs(1)).await.unwrap();
+            assert_eq!(late, Executed::late("up\n", ""));
+            eventually("the group is gone", async || sleepers(&stack, seconds) == 0).await;
+        }
 
         let began = Instant::now();
         let done = sh(&fixture, &stack, "echo on; sleep 4712 &", LIMIT).await.unwrap();
@@ -109,7 +117,8 @@ async fn a_command_ends_with_its_instance_and_with_who_waits_for_it() {
             }
         );
         assert!(gone.is_err());
-        assert_eq!(stopped.unwrap().exit_code, 128 + 9);
+        let ended = stopped.unwrap_err();
+        assert_eq!((ended.code, ended.outcome), (ErrorCode::WorkspaceStopped, Outcome::Unknown));
         assert_eq!(sleepers(&stack, "4714"), 0);
     })
     .await;

@@ -196,20 +196,39 @@ pub trait Logs: Send + Sync {
 /// What a command inside an instance left.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Executed {
-    /// 127 when there is no such program, as a shell has it.
+    /// 127 when there is no such program, and 126 when it may not be run, as a shell has it.
     pub exit_code: i32,
+    /// It was ended because its time was over.
+    pub timed_out: bool,
     /// What it wrote.
     pub stdout: Captured,
     /// What it complained.
     pub stderr: Captured,
 }
 
+impl Executed {
+    /// It ended by itself.
+    pub fn new(exit_code: i32, stdout: impl Into<Captured>, stderr: impl Into<Captured>) -> Self {
+        Self { exit_code, timed_out: false, stdout: stdout.into(), stderr: stderr.into() }
+    }
+
+    /// It was ended because its time was over.
+    pub fn late(stdout: impl Into<Captured>, stderr: impl Into<Captured>) -> Self {
+        Self { timed_out: true, ..Self::new(contracts::exec::TIMED_OUT, stdout, stderr) }
+    }
+}
+
 /// Commands inside instances.
 #[async_trait]
 pub trait Exec: Send + Sync {
-    /// Runs a program as the instance's user, without a terminal or input. It is not idempotent: after
-    /// an unknown outcome it may or may not have run. What still runs after `limit` is ended where the
-    /// vendor can, and the error says that its outcome is unknown.
+    /// Runs a program as the instance's user, without a terminal or input. It is not idempotent: after an unknown outcome
+    /// it may or may not have run.
+    ///
+    /// What still runs after `limit` is ended, with its process group, and the answer is [`Executed::late`] with what it wrote
+    /// until then. When this future is dropped, nobody waits any more, and the same is done, where the vendor can. An
+    /// instance that ended meanwhile is `workspace_stopped` with an unknown outcome. What could not be begun, because the
+    /// instance has no process or no memory left, is `instance_failed`; a program that is missing or may not be run is
+    /// an answer with 127 or 126, as a shell has it.
     async fn exec(&self, runtime: &RuntimeRef, command: &[String], limit: Duration) -> Result<Executed>;
 }
 

@@ -33,6 +33,24 @@ pub fn is_not_well((kind, name): (&str, &str), why: &str) -> ProviderError {
         .with_action("The next `pulumi up` or `pilot stack apply NAME` starts it; its log says why it ended.")
 }
 
+/// A command whose instance ended while it ran.
+pub fn ended_meanwhile((kind, name): (&str, &str)) -> ProviderError {
+    let message = format!("the {kind} {name} ended while the command ran, and the command with it");
+    ProviderError::unknown(ErrorCode::WorkspaceStopped, message)
+        .with_action("`pilot ws start NAME` starts it.")
+}
+
+/// A command that could not be begun in an instance that runs. `why` is what the system said.
+pub fn not_begun(program: &str, why: &str) -> ProviderError {
+    let message = format!("{program} could not be begun in the instance: {why}");
+    let action = if why.contains("not found") {
+        "Commands need `sh` and `timeout` (coreutils) in the instance's image: add them, and `pilot ws update NAME --image IMAGE` takes it."
+    } else {
+        "The instance may have as many processes as it is allowed, or no memory left: `pilot ws restart NAME` ends what runs in it."
+    };
+    ProviderError::new(ErrorCode::InstanceFailed, message).with_action(action)
+}
+
 /// An object that other programs change faster than this one can look.
 pub fn keeps_changing((kind, name): (&str, &str)) -> ProviderError {
     ProviderError::new(ErrorCode::ProviderFailed, format!("the {kind} {name} keeps changing"))
@@ -68,6 +86,16 @@ mod tests {
                 is_not_well(machine, "exit code 7"),
                 ErrorCode::InstanceFailed,
                 "the machine pilot-rt-1 is there, and its instance does not run although nobody has stopped it: exit code 7",
+            ),
+            (
+                ended_meanwhile(machine),
+                ErrorCode::WorkspaceStopped,
+                "the machine pilot-rt-1 ended while the command ran, and the command with it",
+            ),
+            (
+                not_begun("make", "Cannot fork"),
+                ErrorCode::InstanceFailed,
+                "make could not be begun in the instance: Cannot fork",
             ),
             (keeps_changing(machine), ErrorCode::ProviderFailed, "the machine pilot-rt-1 keeps changing"),
         ] {

@@ -5,6 +5,7 @@
 //! - [`offer`] finds the size and the region that are meant.
 //! - [`boot`] reads the files that a boot brings, and refuses what would leave the home.
 //! - [`instance`] is what an instance is told by its environment.
+//! - [`command`] wraps a command in a shell that tells whether it was begun, and ends it in time.
 //! - [`errors`] are the words for what happens at every vendor: gone, not running, ended at once.
 //! - [`copies`] says why a copy of a home is not begun.
 //! - [`secrets`] leaves secrets out of a fork, in a shell.
@@ -18,6 +19,7 @@
 
 pub mod archive;
 pub mod boot;
+pub mod command;
 pub mod copies;
 pub mod errors;
 pub mod image;

@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 use crate::support::eventually;
 use crate::support::world::World;
 
+const SOON: Duration = Duration::from_secs(30);
+
 async fn exec(world: &World, body: Value) -> (StatusCode, Value) {
     let response = world.api.post("/v1/workspaces/demo/exec", &body).await;
     (response.status(), response.json().await.unwrap())
@@ -22,7 +24,7 @@ async fn sh(world: &World, script: &str) -> Value {
 /// What is true wherever there is a shell.
 async fn commands_run(world: &World, home: &str) {
     let done = sh(world, "pwd; echo oops >&2; exit 7").await;
-    let expected = json!({ "exitCode": 7, "stdout": format!("{home}\n"), "stdoutDropped": 0,
+    let expected = json!({ "exitCode": 7, "timedOut": false, "stdout": format!("{home}\n"), "stdoutDropped": 0,
                            "stderr": "oops\n", "stderrDropped": 0 });
     assert_eq!(done, expected);
     // Of its streams the beginning is kept, and bytes are bytes.
@@ -33,12 +35,10 @@ async fn commands_run(world: &World, home: &str) {
     let exact = exact.unwrap();
     assert!(exact.len() == 1 << 20 && exact.starts_with(b"a\xff\0"), "{} bytes", exact.len());
 
-    let (status, late) = exec(world, json!({ "command": ["sleep", "60"], "timeoutSeconds": 1 })).await;
-    assert_eq!(
-        (status.as_u16(), &late["code"], &late["retryable"]),
-        (504, &json!("provider_timeout"), &json!(false))
-    );
-    assert!(late["detail"].as_str().unwrap().contains("may have run"), "{late}");
+    let slow = ["sh", "-c", "echo so far; sleep 60"];
+    let (status, late) = exec(world, json!({ "command": slow, "timeoutSeconds": 1 })).await;
+    let told = (&late["exitCode"], &late["timedOut"], &late["stdout"]);
+    assert_eq!((status.as_u16(), told), (200, (&json!(124), &json!(true), &json!("so far\n"))));
 
     let output =
         world.pilot_output(&["ws", "exec", "demo", "--", "sh", "-c", "printf '\\377x'; echo so >&2; exit 9"]);
@@ -47,7 +47,8 @@ async fn commands_run(world: &World, home: &str) {
         (Some(9), &b"\xffx"[..], &b"so\n"[..])
     );
     let absent = world.pilot_output(&["ws", "exec", "demo", "--", "no-such-program"]);
-    assert_eq!(absent.status.code(), Some(127), "{absent:?}");
+    assert_eq!((absent.status.code(), &*absent.stderr), (Some(127), &b"no-such-program: not found\n"[..]));
+    nobody_waits(world).await;
 
     // It is no operation and changes nothing that is known.
     let operations = world.api.get("/v1/operations?workspace=demo").await;
@@ -56,8 +57,53 @@ async fn commands_run(world: &World, home: &str) {
     assert_eq!(kinds, ["create"]);
 }
 
+/// Processes of this machine and of its containers that are exactly this.
+fn running(words: &[&str]) -> usize {
+    let line: String = words.iter().map(|word| format!("{word}\0")).collect();
+    let all = std::fs::read_dir("/proc").unwrap().flatten();
+    all.filter(|one| std::fs::read(one.path().join("cmdline")).is_ok_and(|read| read == line.as_bytes()))
+        .count()
+}
+
+/// Whoever goes away takes the command along: a signal at the command line, or a client that closes its connection.
+async fn nobody_waits(world: &World) {
+    let seconds = format!("47{}", std::process::id());
+    let sleeps = ["sleep", seconds.as_str()];
+    let script = format!("sleep {seconds} & sleep {seconds}; true");
+    let until = async |what: &str, count: usize| {
+        eventually(what, SOON, || async { (running(&sleeps) == count).then_some(()) }).await;
+    };
+    for (signal, expected) in [("-INT", 130), ("-TERM", 143)] {
+        let mut pilot = world.command(&["ws", "exec", "demo", "--timeout", "5m", "--", "sh", "-c", &script]);
+        let mut pilot = pilot.spawn().unwrap();
+        until("it sleeps", 2).await;
+        std::process::Command::new("kill").args([signal, &pilot.id().to_string()]).status().unwrap();
+        assert_eq!(pilot.wait().unwrap().code(), Some(expected), "{signal}");
+        until("the command and its group are gone", 0).await;
+    }
+    let asked = exec(world, json!({ "command": ["sh", "-c", script], "timeoutSeconds": 300 }));
+    tokio::select! {
+        answer = asked => panic!("nobody should answer: {answer:?}"),
+        () = until("it sleeps", 2) => {}
+    }
+    until("the command and its group are gone", 0).await;
+}
+
+async fn stopped_meanwhile(world: &World) {
+    let sleeps = ["sleep", "4721"];
+    let long = exec(world, json!({ "command": sleeps, "timeoutSeconds": 60 }));
+    let stop = async {
+        eventually("it sleeps", SOON, || async { (running(&sleeps) == 1).then_some(()) }).await;
+        world.api.succeeded(&world.api.change("demo", "stop").await).await;
+    };
+    let (status, problem) = tokio::join!(long, stop).0;
+    assert_eq!((status.as_u16(), &problem["code"]), (409, &json!("workspace_stopped")), "{problem}");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("ended while the command ran") && detail.contains("may have run"), "{problem}");
+}
+
 async fn refused_while_stopped(world: &World) {
-    world.api.succeeded(&world.api.change("demo", "stop").await).await;
+    stopped_meanwhile(world).await;
     let (status, problem) = exec(world, json!({ "command": ["true"] })).await;
     assert_eq!((status.as_u16(), &problem["code"]), (409, &json!("workspace_stopped")), "{problem}");
     assert!(problem["action"].as_str().unwrap().contains("`pilot ws start demo`"), "{problem}");

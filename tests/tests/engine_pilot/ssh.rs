@@ -180,6 +180,36 @@ fn terminals_and_agents(desk: &Desk) {
     assert!(good(&mut agent, b"").contains("ED25519"));
 }
 
+/// A user's `.bashrc` that prints is read as often as with any `sshd`, and is no part of sftp.
+fn noise_of_the_user(desk: &Desk) {
+    good(&mut desk.ssh(&["demo.pilot", "cp .bashrc kept 2> /dev/null; echo 'echo noise' > .bashrc"]), b"");
+    assert_eq!(good(&mut desk.ssh(&["demo.pilot", "echo hi"]), b""), "noise\nhi");
+    good(&mut desk.tool("sftp", &["-q", "-b", "-", "demo.pilot"]), b"ls\n");
+    good(&mut desk.ssh(&["demo.pilot", "rm .bashrc; mv kept .bashrc 2> /dev/null; true"]), b"");
+}
+
+/// Where a session finds its agent, for one whose client is killed.
+async fn agents_of_those_who_are_gone(desk: &Desk) {
+    let at = desk.path("agent");
+    let mut agent = Command::new("ssh-agent");
+    let _agent = Running(agent.args(["-D", "-a"]).arg(&at).stdout(Stdio::null()).spawn().unwrap());
+    eventually("an agent", SOON, || async { at.exists().then_some(()) }).await;
+    let mut ssh =
+        desk.ssh(&["-A", "demo.pilot", "test -S $SSH_AUTH_SOCK && echo $SSH_AUTH_SOCK; sleep 4718; true"]);
+    ssh.env("SSH_AUTH_SOCK", &at).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut ssh = Running(ssh.spawn().unwrap());
+    let stdout = ssh.0.stdout.take().unwrap();
+    let line = std::io::BufRead::lines(std::io::BufReader::new(stdout)).next().unwrap().unwrap();
+    assert!(line.starts_with("/tmp/ssh-"), "{line}");
+    drop(ssh);
+    let folder = line.rsplit_once('/').unwrap().0;
+    eventually("nothing of its agent is left", SOON, || async {
+        let look = ["ws", "exec", "demo", "--", "test", "-e", folder];
+        (run(&mut desk.pilot(&look), b"").status.code() == Some(1)).then_some(())
+    })
+    .await;
+}
+
 fn who_may_not(desk: &Desk) {
     // Another key than that which the connection brought.
     let other = desk.path("other");
@@ -249,12 +279,11 @@ async fn ends_of_connections(world: &World, desk: &Desk) {
     });
     assert!(!status.await.success());
     assert_eq!(world.witness.processes(), Vec::<u32>::new());
-    let refused = run(&mut desk.ssh(&["demo.pilot", "true"]), b"");
-    assert!(
-        refused.status.code() == Some(255) && said(&refused).contains("`pilot ws start demo`"),
-        "{}",
-        said(&refused)
-    );
+    for mut way in [desk.ssh(&["demo.pilot", "true"]), desk.pilot(&["ws", "ssh", "demo", "--", "true"])] {
+        let refused = run(&mut way, b"");
+        let why = said(&refused);
+        assert!(refused.status.code() == Some(255) && why.contains("`pilot ws start demo`"), "{why}");
+    }
     // The next boot has the key that is known.
     world.api.succeeded(&world.api.change("demo", "start").await).await;
     let silent = run(&mut desk.ssh(&["demo.pilot", "echo again"]), b"");
@@ -275,6 +304,8 @@ async fn ssh_reaches_a_local_instance_also_when_opencode_is_broken() {
     }
     as_an_editor(&desk);
     terminals_and_agents(&desk);
+    noise_of_the_user(&desk);
+    agents_of_those_who_are_gone(&desk).await;
     who_may_not(&desk);
     ends_of_connections(&world, &desk).await;
     let secret = home.join(contracts::ssh::STATE_FOLDER);
@@ -311,6 +342,8 @@ async fn ssh_reaches_a_docker_instance() {
     commands_and_files(&desk, "/home/pilot");
     as_an_editor(&desk);
     terminals_and_agents(&desk);
+    noise_of_the_user(&desk);
+    agents_of_those_who_are_gone(&desk).await;
     who_may_not(&desk);
     ends_of_connections(&world, &desk).await;
     assert_eq!(

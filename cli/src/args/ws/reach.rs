@@ -14,16 +14,18 @@ Examples:
   pilot ws exec demo --json -- cat workspace/logo.png | jq -r '.stdoutBase64 // empty'
   pilot ws exec demo -- sh -c 'nohup make > make.log 2>&1 &' goes on when the command has ended
 
-It runs as the instance's user, in the home, without a terminal and without input. Its exit code is that of this command; \
-where Pilot itself fails, an error on stderr says so. It is never run twice by itself: after an error that says that it may \
-have run, look first. Of each stream 1 MiB is kept. For a terminal, files and ports: `pilot ws ssh NAME`.";
+It runs as the instance's user, in the home, without a terminal and without input: what is at stdin is not read, and \
+`pilot ws ssh NAME -- COMMAND` passes it on. Its exit code is that of this command; where Pilot itself fails, an error on \
+stderr says so. When its time is over it is ended, what it wrote is shown, and the exit code is 124; with Ctrl-C it is ended, \
+too. It is never run twice by itself: after an error that says that it may have run, look first. Of each stream 1 MiB is kept. \
+For a terminal, files and ports: `pilot ws ssh NAME`.";
 
 #[derive(Debug, clap::Args)]
 pub struct Exec {
     /// The workspace's name, as `pilot ws ls` shows it
     pub slug: String,
-    /// How long it may run before it is ended, at most 5m; Fly allows 30s
-    #[arg(long, default_value = "30s", value_name = "TIME", value_parser = time::grace)]
+    /// How long it may run before it is ended, 1s to 5m; Fly allows 30s
+    #[arg(long, default_value = "30s", value_name = "TIME", value_parser = time::command)]
     pub timeout: Duration,
     /// The program and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
@@ -38,9 +40,9 @@ Examples:
   tar c src | pilot ws ssh demo -- tar x -C workspace
   pilot ws ssh-config --write                       then: ssh demo.pilot, scp, sftp, rsync, VS Code
 
-What is after `--` goes to `ssh` behind the host's name: options of ssh, or a command. The exit code is that of ssh: the \
-command's own, or 255 with Pilot's words on stderr. No port is opened: the connection goes through the gateway, with this \
-command's token, and the instance's key is told by the server.";
+What is after `--` goes to `ssh` behind the host's name: options of ssh, or a command. The exit code is the command's own, \
+or 255 with words on stderr for all that keeps Pilot or ssh from running it: Pilot's other exit codes are not used here. No port \
+is opened: the connection goes through the gateway, with this command's token, and the instance's key is told by the server.";
 
 #[derive(Debug, clap::Args)]
 pub struct Ssh {

@@ -1,5 +1,7 @@
 //! The API's calls, each as one request of a caller with a token.
 
+use std::time::Duration;
+
 use contracts::egress::report::Refused;
 use provider_api::{BootFile, Executed, Snapshot};
 use provider_http::{Failure, Kind};
@@ -161,10 +163,10 @@ impl Session {
         self.ask(Call::Refused { name: name.to_owned() }).await
     }
 
-    /// Ends when the command does, which may be never.
-    pub async fn run(&self, name: &str, command: &[String]) -> Reply<Executed> {
+    /// Ends when the command does, or its time.
+    pub async fn run(&self, name: &str, command: &[String], limit: Duration) -> Reply<Executed> {
         let home: Files = self.ask(Call::Home { name: name.to_owned() }).await?;
-        Ok(commands::run(command, &home).await)
+        Ok(commands::run(command, &home, limit).await)
     }
 
     /// Finds the one that has the id already.

@@ -1,4 +1,6 @@
-//! The few programs that are on a machine of this cloud.
+//! The few programs that are on a machine of this cloud, and a shell that knows as much.
+
+use std::time::Duration;
 
 use provider_api::Executed;
 
@@ -6,27 +8,48 @@ use super::Files;
 
 const HOME: &str = "/home/pilot/";
 
-pub(crate) async fn run(command: &[String], home: &Files) -> Executed {
+/// What a command wrote before its time was over is kept.
+pub(crate) async fn run(command: &[String], home: &Files, limit: Duration) -> Executed {
     let words: Vec<&str> = command.iter().map(String::as_str).collect();
-    match words.as_slice() {
-        ["true"] => left(0, "", ""),
-        ["false"] => left(1, "", ""),
-        ["echo", rest @ ..] => left(0, &format!("{}\n", rest.join(" ")), ""),
-        ["cat", path] => match home.get(path.strip_prefix(HOME).unwrap_or(path)) {
-            Some(content) => Executed { stdout: content.into(), ..left(0, "", "") },
-            None => left(1, "", &format!("cat: {path}: No such file or directory\n")),
-        },
-        ["sleep", seconds] => match seconds.parse() {
-            Ok(seconds) => {
-                tokio::time::sleep(std::time::Duration::from_secs(seconds)).await;
-                left(0, "", "")
-            }
-            Err(_) => left(1, "", &format!("sleep: invalid time interval {seconds}\n")),
-        },
-        _ => left(127, "", &format!("there is no program {}\n", words.first().unwrap_or(&""))),
+    let mut done = Executed::new(0, "", "");
+    match tokio::time::timeout(limit, all(&words, home, &mut done)).await {
+        Ok(()) => done,
+        Err(_) => Executed::late(&*done.stdout, &*done.stderr),
     }
 }
 
-fn left(exit_code: i32, stdout: &str, stderr: &str) -> Executed {
-    Executed { exit_code, stdout: stdout.into(), stderr: stderr.into() }
+async fn all(words: &[&str], home: &Files, done: &mut Executed) {
+    let ["sh", "-c", script] = words else { return one(words, home, done).await };
+    for statement in script.split(';') {
+        let words: Vec<&str> = statement.split_whitespace().collect();
+        match words.as_slice() {
+            ["exit", code] => return done.exit_code = code.parse().unwrap_or(2),
+            words => one(words, home, done).await,
+        }
+    }
+}
+
+async fn one(words: &[&str], home: &Files, done: &mut Executed) {
+    let mut left = |exit_code, stdout: &[u8], stderr: &str| {
+        done.exit_code = exit_code;
+        done.stdout.add(stdout);
+        done.stderr.add(stderr.as_bytes());
+    };
+    match words {
+        ["true"] => left(0, b"", ""),
+        ["false"] => left(1, b"", ""),
+        ["echo", rest @ ..] => left(0, format!("{}\n", rest.join(" ")).as_bytes(), ""),
+        ["cat", path] => match home.get(path.strip_prefix(HOME).unwrap_or(path)) {
+            Some(content) => left(0, content, ""),
+            None => left(1, b"", &format!("cat: {path}: No such file or directory\n")),
+        },
+        ["sleep", seconds] => match seconds.parse() {
+            Ok(seconds) => {
+                tokio::time::sleep(Duration::from_secs(seconds)).await;
+                left(0, b"", "")
+            }
+            Err(_) => left(1, b"", &format!("sleep: invalid time interval {seconds}\n")),
+        },
+        _ => left(127, b"", &format!("{}: not found\n", words.first().unwrap_or(&""))),
+    }
 }

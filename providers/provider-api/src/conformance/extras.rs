@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::conformance::offers::says_something;
 use crate::conformance::{Fixture, Stack, eventually};
-use crate::{Executed, Outcome, Result, RuntimeRef, RuntimeSpec, Sites, site};
+use crate::{Executed, Result, RuntimeRef, RuntimeSpec, Sites, site};
 
 const GRACE: Duration = Duration::from_secs(5);
 const LIMIT: Duration = Duration::from_secs(20);
@@ -59,13 +59,25 @@ pub async fn a_command_tells_its_output_and_exit_code(fixture: &Fixture) {
     exec(fixture, &stack, &["true"], LIMIT).await.expect_err("nothing runs in what is stopped");
 }
 
-pub async fn a_command_that_does_not_end_is_given_up(fixture: &Fixture) {
+pub async fn a_program_that_is_not_there_is_named_and_nothing_else_is(fixture: &Fixture) {
+    let mut stack = fixture.stack();
+    stack.up().await;
+    let missing = exec(fixture, &stack, &["no-such-program", "timeout"], LIMIT).await.unwrap();
+    assert_eq!((missing.exit_code, missing.stdout.len()), (127, 0), "{missing:?}");
+    let told = String::from_utf8_lossy(&missing.stderr).into_owned();
+    assert!(told.starts_with("no-such-program: ") && told.lines().count() == 1, "{told:?}");
+}
+
+pub async fn a_command_that_does_not_end_is_ended_and_what_it_wrote_is_told(fixture: &Fixture) {
     let mut stack = fixture.stack();
     stack.up().await;
     let asked = Instant::now();
-    let given_up = exec(fixture, &stack, &["sleep", "600"], Duration::from_secs(1)).await;
-    assert_eq!(given_up.expect_err("it sleeps longer than its limit").outcome, Outcome::Unknown);
+    let script = ["sh", "-c", "echo begun; sleep 600"];
+    let late = exec(fixture, &stack, &script, Duration::from_secs(2)).await.unwrap();
+    assert_eq!(late, Executed::late("begun\n", ""), "it sleeps longer than its limit");
     assert!(asked.elapsed() < Duration::from_secs(30), "{:?}", asked.elapsed());
+    let same = exec(fixture, &stack, &["sh", "-c", "echo begun; exit 124"], LIMIT).await.unwrap();
+    assert_eq!(same, Executed::new(124, "begun\n", ""), "its own exit code is no timeout");
 }
 
 /// How addresses are refused is for the module's own tests: the suite has no destinations.

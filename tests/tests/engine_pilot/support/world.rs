@@ -247,8 +247,14 @@ impl World {
     }
 
     pub fn pilot_output(&self, args: &[&str]) -> std::process::Output {
+        self.command(args).output().unwrap()
+    }
+
+    pub fn command(&self, args: &[&str]) -> Command {
         let env = self.env.iter().map(|(key, value)| (key, value));
-        Command::new(program("pilot")).arg("--data").arg(&self.data).args(args).envs(env).output().unwrap()
+        let mut command = Command::new(program("pilot"));
+        command.arg("--data").arg(&self.data).args(args).envs(env);
+        command
     }
 }
 
