@@ -3,6 +3,7 @@
 mod exec;
 mod failure;
 mod push;
+mod rollouts;
 mod snapshots;
 mod ssh;
 mod transport;
@@ -14,7 +15,6 @@ use contracts::disk::{Disk, HomeDisk};
 use contracts::egress::report::EgressReport;
 use contracts::operation::{Operation, OperationList, OperationState};
 use contracts::plan::Plan;
-use contracts::rollout::{Rollout, RolloutList, StartRollout};
 use contracts::stack::{LogTail, RepairStack, StackExport, StackImport, StackRepair};
 use contracts::stray::StrayList;
 use contracts::usage::UsageList;
@@ -23,7 +23,7 @@ use contracts::workspace::{
     Accepted, CreateWorkspace, ProviderInfo, RenameWorkspace, RestoreWorkspace, UpdateWorkspace, Workspace,
     WorkspaceList,
 };
-use contracts::{ErrorCode, OperationId, Problem, RolloutId, Slug, WorkspaceRef, headers};
+use contracts::{ErrorCode, OperationId, Problem, Slug, WorkspaceRef, headers};
 use reqwest::{Method, RequestBuilder, Response};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -36,7 +36,6 @@ use transport::http;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// A preview runs the engine.
 const PREVIEW_TIMEOUT: Duration = Duration::from_secs(180);
-/// A vendor may take its time to end what runs.
 /// An event stream that says nothing for so long is opened again.
 const SILENCE: Duration = Duration::from_secs(60);
 /// How many workspaces are asked for at once: as many as the server gives.
@@ -290,25 +289,8 @@ impl Client {
         self.json(request.timeout(ANSWER_TIMEOUT)).await
     }
 
-    pub async fn start_rollout(&self, wanted: &StartRollout) -> Result<Rollout, Problem> {
-        self.json(self.request(Method::POST, "/v1/rollouts").json(wanted)).await
-    }
-
     pub async fn strays(&self) -> Result<StrayList, Problem> {
         self.get("/v1/strays").await
-    }
-
-    pub async fn rollouts(&self) -> Result<RolloutList, Problem> {
-        self.get("/v1/rollouts").await
-    }
-
-    pub async fn rollout(&self, id: &RolloutId) -> Result<Rollout, Problem> {
-        self.get(&format!("/v1/rollouts/{id}")).await
-    }
-
-    /// `change`: `cancel` or `rollback`.
-    pub async fn change_rollout(&self, id: &RolloutId, change: &str) -> Result<Rollout, Problem> {
-        self.json(self.request(Method::POST, &format!("/v1/rollouts/{id}/{change}"))).await
     }
 
     pub async fn cancel(&self, id: &OperationId) -> Result<Operation, Problem> {
