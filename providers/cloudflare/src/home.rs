@@ -74,7 +74,7 @@ impl Resource for HomeResource {
 
     /// With its snapshots.
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
-        let owned: Owned = parse(&request.inputs)?;
+        let owned = parse::<Owned>(&request.inputs)?.removed_under(request.fence);
         let path = format!("/{}/home", owned.runtime_id);
         let body = body(&owned, request.fence);
         self.cloud.control("delete the home", Method::DELETE, &path, Some(body)).await?;

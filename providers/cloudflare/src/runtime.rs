@@ -205,13 +205,13 @@ impl Resource for RuntimeResource {
     }
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
-        let inputs: Inputs = parse(&request.inputs)?;
+        let owned = parse::<Inputs>(&request.inputs)?.owned.removed_under(request.fence);
         let body = json!({
-            "installation": inputs.owned.installation,
-            "generation": inputs.owned.generation,
+            "installation": owned.installation,
+            "generation": owned.generation,
             "fence": request.fence,
         });
-        let path = format!("/{}", inputs.owned.runtime_id);
+        let path = format!("/{}", owned.runtime_id);
         self.cloud.control("delete the runtime", Method::DELETE, &path, Some(body)).await?;
         Ok(())
     }

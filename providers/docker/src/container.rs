@@ -134,14 +134,14 @@ impl Resource for ContainerResource {
     }
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
-        let inputs: Inputs = parse(&request.inputs)?;
-        let _lock = self.hosts.locks.lock(&inputs.owned.runtime_id).await;
-        let engine = self.hosts.of(&inputs.owned.runtime_id).await?;
-        let machine = Machine::new(&engine, inputs.owned.runtime().under(request.fence));
-        machine.must_be_newest(inputs.owned.generation).await?;
+        let owned = parse::<Inputs>(&request.inputs)?.owned.removed_under(request.fence);
+        let _lock = self.hosts.locks.lock(&owned.runtime_id).await;
+        let engine = self.hosts.of(&owned.runtime_id).await?;
+        let machine = Machine::new(&engine, owned.runtime().under(request.fence));
+        machine.must_be_newest(owned.generation).await?;
         machine.pass().await?;
         machine.remove().await?;
-        fence::forget(&engine, &inputs.owned.runtime()).await
+        fence::forget(&engine, &owned.runtime()).await
     }
 }
 

@@ -240,7 +240,7 @@ impl Resource for NetworkResource {
     }
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
-        let inputs: Owned = parse(&request.inputs)?;
+        let inputs = parse::<Owned>(&request.inputs)?.removed_under(request.fence);
         let name = names::name(&inputs.runtime_id);
         let _lock = self.hosts.locks.lock(&inputs.runtime_id).await;
         let engine = self.hosts.of(&inputs.runtime_id).await?;

@@ -208,7 +208,8 @@ impl Resource for MachineResource {
     }
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
-        let owner = parse::<Inputs>(&request.inputs)?.owned.owner().under(request.fence);
+        let owned = parse::<Inputs>(&request.inputs)?.owned.removed_under(request.fence);
+        let owner = owned.owner().under(request.fence);
         // By whose it is: who has lost the id can delete it, too.
         let name = owner::machine_name(&owner.runtime.runtime_id);
         fence::pass(&self.client, &owner.runtime).await?;

@@ -170,7 +170,7 @@ impl Resource for AppResource {
     }
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
-        let Inputs { owned, .. } = parse(&request.inputs)?;
+        let owned = parse::<Inputs>(&request.inputs)?.owned.removed_under(request.fence);
         let (runtime, name) = (owned.runtime().under(request.fence), names::app(&owned.runtime_id));
         // Everything in it goes too, so a hint is not enough to know whose it is.
         self.fly.app_gone(&runtime);

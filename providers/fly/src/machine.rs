@@ -37,6 +37,11 @@ impl Inputs {
     fn outputs(&self, machine: &str) -> Properties {
         properties_with(self, [("machineId", machine.into())])
     }
+
+    /// What happened after the vendor had taken these inputs: the machine is theirs, whether it runs or not.
+    fn partial(&self, error: ProviderError, machine: &wire::Machine) -> ProviderError {
+        error.partial(owned::id(&self.app, &machine.id), self.outputs(&machine.id))
+    }
 }
 
 impl MachineResource {
@@ -119,12 +124,13 @@ impl MachineResource {
         body["skip_launch"] = json!(!runs);
         let updated = instance.update(&machine, body).await?;
         let deadline = Instant::now() + self.fly.timing.settle;
-        match runs {
-            true => {
-                instance.becomes_started(&updated, deadline).await?;
-                instance.forget_secrets(&delivery).await;
-            }
-            false => instance.settles(&updated, deadline).await?,
+        let settled = match runs {
+            true => instance.becomes_started(&updated, deadline).await,
+            false => instance.settles(&updated, deadline).await,
+        };
+        settled.map_err(|error| inputs.partial(error, &updated))?;
+        if runs {
+            instance.forget_secrets(&delivery).await;
         }
         Ok(updated)
     }
@@ -168,8 +174,8 @@ impl Resource for MachineResource {
         let instance = Instance::new(&self.fly, &runtime);
         let machine = self.ensure(&instance, &inputs, &delivery).await?;
         // From here on the machine exists and must stay owned, whatever happens to it.
-        let (id, outputs) = (owned::id(&inputs.app, &machine.id), inputs.outputs(&machine.id));
-        let partial = |error: ProviderError| error.partial(&id, outputs.clone());
+        let made = machine.clone();
+        let partial = |error: ProviderError| inputs.partial(error, &made);
         let machine = self.adapt(&instance, machine, &inputs).await.map_err(partial)?;
         let deadline = Instant::now() + self.fly.timing.settle;
         let started = match machine.state.as_str() {
@@ -179,7 +185,7 @@ impl Resource for MachineResource {
             _ => instance.start(&delivery, |machine| body_of(machine, &delivery)).await,
         };
         started.map_err(partial)?;
-        Ok(Created { id, outputs })
+        Ok(Created { id: owned::id(&inputs.app, &machine.id), outputs: inputs.outputs(&machine.id) })
     }
 
     async fn read(&self, request: ReadRequest) -> Result<Option<ReadState>> {
@@ -211,16 +217,17 @@ impl Resource for MachineResource {
         let machine = self.adapt(&instance, machine, &inputs).await?;
         if !is_well {
             let delivery = self.delivery(&inputs).await?;
-            instance.start(&delivery, |machine| body_of(machine, &delivery)).await?;
+            let started = instance.start(&delivery, |machine| body_of(machine, &delivery)).await;
+            started.map_err(|error| inputs.partial(error, &machine))?;
         }
         Ok(inputs.outputs(&machine.id))
     }
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
-        let inputs: Inputs = parse(&request.inputs)?;
-        let instance = Instance::new(&self.fly, &inputs.owned.runtime().under(request.fence));
+        let owned = parse::<Inputs>(&request.inputs)?.owned.removed_under(request.fence);
+        let instance = Instance::new(&self.fly, &owned.runtime().under(request.fence));
         let Some(machine) = instance.find().await? else { return Ok(()) };
-        instance.may_change(&machine, inputs.owned.generation).await?;
+        instance.may_change(&machine, owned.generation).await?;
         instance.destroy(&machine).await
     }
 }

@@ -282,7 +282,8 @@ impl Resource for VolumeResource {
 
     /// Every volume of the runtime goes, also one that a lost answer left behind. The app is the runtime's, whatever is known of it.
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
-        let inputs: Inputs = parse(&request.inputs)?;
+        let mut inputs: Inputs = parse(&request.inputs)?;
+        inputs.owned = inputs.owned.removed_under(request.fence);
         let app = names::app(&inputs.owned.runtime_id);
         if !self.fly.app_is_ours(&inputs.owned.runtime()).await? {
             return Ok(());

@@ -265,6 +265,22 @@ async fn an_instance_that_ends_at_once_stays_owned_and_says_how_it_ended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_update_that_fly_has_taken_is_what_the_machine_is_also_when_it_does_not_start() {
+    let world = records().await;
+    let mut stack = stack(&world);
+    stack.up().await;
+    let spec = RuntimeSpec { size: "large".to_owned(), generation: 2, ..stack.spec.clone() };
+    let mut larger = Stack { declared: stack.provider.declare(&spec).unwrap(), spec, ..stack.clone() };
+    world.order(None, "/v1/apps/*/machines/*/wait", None, status(400, r#"{"error": "no"}"#, None));
+    let error = larger.update("instance").await.unwrap_err();
+    let Outcome::Partial { id, outputs } = &error.outcome else { panic!("it is the new one: {error:?}") };
+    assert_eq!((id, &outputs["generation"]), (&stack.state["instance"].1.id, &serde_json::json!(2)));
+    world.heal().await;
+    larger.update("instance").await.unwrap();
+    larger.down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn somebody_elses_lease_is_waited_for_by_nobody_and_named() {
     let world = records().await;
     let mut stack = stack(&world);

@@ -65,7 +65,7 @@ impl Resource for Directory {
     }
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
-        let inputs: Owned = parse(&request.inputs)?;
+        let inputs = parse::<Owned>(&request.inputs)?.removed_under(request.fence);
         let (runtime, generation) = (inputs.runtime().under(request.fence), inputs.generation);
         self.host.run(move |host| host.remove_folder(&runtime, generation)).await
     }

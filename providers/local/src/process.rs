@@ -130,8 +130,8 @@ impl Resource for Process {
     }
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
-        let inputs: Inputs = parse(&request.inputs)?;
-        let (runtime, generation) = (inputs.owned.runtime().under(request.fence), inputs.owned.generation);
+        let owned = parse::<Inputs>(&request.inputs)?.owned.removed_under(request.fence);
+        let (runtime, generation) = (owned.runtime().under(request.fence), owned.generation);
         self.host.run(move |host| host.remove_process(&runtime, generation)).await
     }
 }

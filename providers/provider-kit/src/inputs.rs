@@ -6,6 +6,9 @@ use contracts::{InstallationId, RuntimeId};
 use provider_api::{Declaration, Property, PropertyType, RuntimeRef, RuntimeSpec};
 use serde::{Deserialize, Serialize};
 
+/// No generation is higher. Also JavaScript counts as far.
+const NEWEST: u64 = (1 << 53) - 1;
+
 /// Whose an object is, and for which generation of the spec.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -27,6 +30,16 @@ impl Owned {
     /// Without a fence.
     pub fn runtime(&self) -> RuntimeRef {
         RuntimeRef::new(self.runtime_id.clone(), self.installation.clone())
+    }
+
+    /// As a delete sees it, whose fence has to pass: who holds that comes after everybody, also after an update that failed on its way
+    /// and left a newer generation behind than its stack knows of. Without a fence the generation decides.
+    #[must_use]
+    pub fn removed_under(self, fence: Option<u64>) -> Self {
+        match fence {
+            Some(_) => Self { generation: NEWEST, ..self },
+            None => self,
+        }
     }
 
     /// The three of a schema. Another runtime or installation is another object.

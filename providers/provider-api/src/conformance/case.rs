@@ -177,6 +177,7 @@ macro_rules! __for_each_conformance_case {
         Nothing what_a_successor_has_finished_is_refused_to_who_began_it;
         Nothing every_write_keeps_a_higher_fence;
         Suspend a_suspend_and_a_resume_keep_a_higher_fence;
+        Nothing what_an_update_has_left_that_no_stack_knows_of_is_removed_by_who_has_the_fence;
         Nothing a_take_over_alone_changes_no_resource;
         Nothing who_has_no_fence_is_never_refused_for_it;
         Failing an_instance_that_ended_by_itself_is_told_by_a_read_and_started_by_an_update;

@@ -6,7 +6,7 @@ use contracts::ErrorCode;
 
 use super::owners::refused;
 use crate::conformance::{Fixture, Stack};
-use crate::{ReadState, RunStatus};
+use crate::{ReadState, RunStatus, RuntimeSpec};
 
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -71,6 +71,18 @@ pub async fn a_write_with_a_lower_fence_is_refused_and_changes_nothing(fixture: 
     is_too_late(fixture, &stack, 5).await;
     stack.under(Some(6)).down().await;
     assert_eq!(fixture.owned().await, [], "what keeps the fence goes with the runtime");
+}
+
+/// Nothing says what an update that failed on its way has written; who has the fence can remove it all the same.
+pub async fn what_an_update_has_left_that_no_stack_knows_of_is_removed_by_who_has_the_fence(
+    fixture: &Fixture,
+) {
+    let mut stack = fixture.stack().under(Some(5));
+    stack.up().await;
+    let before = stack.clone();
+    stack.change_to(RuntimeSpec { generation: 3, ..stack.spec.clone() }).await;
+    before.under(Some(6)).down().await;
+    assert_eq!(fixture.owned().await, []);
 }
 
 pub async fn what_a_successor_has_finished_is_refused_to_who_began_it(fixture: &Fixture) {
