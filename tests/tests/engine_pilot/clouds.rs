@@ -85,7 +85,7 @@ async fn a_workspace_on_cloudflare_lives_its_whole_life() {
 
 /// What is thrown away is not saved first.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_purge_on_cloudflare_succeeds_where_no_snapshot_can_be_taken() {
+async fn on_cloudflare_a_stop_that_cannot_keep_the_files_ends_nothing_and_a_purge_needs_no_snapshot() {
     let cloud = CloudflareCloud::start().await;
     let mut environment = cloud.keeping_environment();
     environment.push(("PILOT_HOME_GRACE", "1h".to_owned()));
@@ -93,6 +93,14 @@ async fn a_purge_on_cloudflare_succeeds_where_no_snapshot_can_be_taken() {
     let world = World::start_on_docker_with_env(&given).await;
     world.api.create_ready("demo", "cloudflare").await;
     cloud.sim.fail_snapshots(true);
+    let stopped = world.api.ended(&world.api.change("demo", "stop").await).await;
+    assert_eq!(stopped["state"], "failed", "a stop keeps the files, or does not happen: {stopped:#}");
+    eventually("its user can fetch from it what cannot be kept", Duration::from_secs(30), || async {
+        let answer = world.api.chamber(Method::GET, "demo", "/session").send().await.unwrap();
+        let demo = world.api.workspace("demo").await;
+        (answer.status() == 200 && demo["state"] == "ready" && demo["error"].is_object()).then_some(())
+    })
+    .await;
     let kept = world.api.ended(&world.api.delete("demo").await).await;
     assert_eq!(kept["state"], "failed", "a delete keeps the files, or does not happen: {kept:#}");
     world.pilot(&["ws", "rm", "--purge", "--yes", "demo"]);
