@@ -180,18 +180,35 @@ async fn boot_failure(target: &Target<'_>, health: RuntimeHealth) -> Problem {
 }
 
 async fn stopped_while_booting(target: &Target<'_>, status: RunStatus) -> Problem {
-    let how = match status {
-        RunStatus::Suspended => "it was suspended".to_owned(),
-        RunStatus::Stopped { exit_code: Some(code) } => format!("it ended with exit code {code}"),
+    let (how, is_by_itself) = how_it_ended(&status);
+    let mut problem =
+        Problem::new(ErrorCode::InstanceFailed, format!("The instance stopped while booting: {how}."));
+    // Who was ended says nothing about the next boot; where each is ended, the pauses grow.
+    problem.retryable = !is_by_itself;
+    let action = if is_by_itself { AGAIN } else { AGAIN_BY_ITSELF };
+    with_log(target, problem.with_action(action), None).await
+}
+
+/// For people, and whether it was the program's own end.
+fn how_it_ended(status: &RunStatus) -> (String, bool) {
+    match status {
+        RunStatus::Suspended => ("it was suspended".to_owned(), false),
+        RunStatus::Stopped { exit_code: Some(code) } => {
+            (format!("it ended with exit code {code}"), !KILLED.contains(code))
+        }
         RunStatus::Stopped { exit_code: None }
         | RunStatus::Absent
         | RunStatus::Running
-        | RunStatus::Pending { .. } => "it is not running any more".to_owned(),
-    };
-    let problem =
-        Problem::new(ErrorCode::InstanceFailed, format!("The instance stopped while booting: {how}."));
-    with_log(target, problem.with_action(AGAIN), None).await
+        | RunStatus::Pending { .. } => ("it is not running any more".to_owned(), false),
+    }
 }
+
+/// By SIGKILL and SIGTERM: somebody, its host or the kernel has ended it.
+const KILLED: [i32; 2] = [137, 143];
+
+/// What was ended from outside.
+const AGAIN_BY_ITSELF: &str = "It is started again by itself, unless the server runs with `--repair report`; `pilot ws start NAME` does \
+                               it at once, and `pilot ws logs NAME` may say more.";
 
 /// It is not tried again by itself: what ends at each boot would do so for ever.
 const AGAIN: &str = "`pilot ws logs NAME` says more; `pilot ws start NAME` starts it again.";
@@ -288,6 +305,22 @@ mod tests {
             let Some(told) = told else { continue };
             assert_eq!(told.code, ErrorCode::StoreFull);
             assert!(told.detail.ends_with("OpenCode ended 5 times.") && told.action.is_some(), "{told}");
+        }
+    }
+
+    #[test]
+    fn what_was_ended_from_outside_may_boot_the_next_time_and_what_ended_by_itself_would_again() {
+        let stopped = |exit_code| RunStatus::Stopped { exit_code };
+        for (status, is_by_itself) in [
+            (stopped(Some(1)), true),
+            (stopped(Some(0)), true),
+            (stopped(Some(137)), false),
+            (stopped(Some(143)), false),
+            (stopped(None), false),
+            (RunStatus::Absent, false),
+            (RunStatus::Suspended, false),
+        ] {
+            assert_eq!(how_it_ended(&status).1, is_by_itself, "{status:?}");
         }
     }
 
