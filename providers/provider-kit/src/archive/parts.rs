@@ -1,0 +1,161 @@
+//! The parts of an image's archive by their names, and which of them is the image: by the list that `docker save` writes, or by the
+//! indexes of an OCI layout.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::{Part, invalid};
+
+/// What `docker save` writes, beside an OCI layout or without one.
+pub(super) const LIST: &str = "manifest.json";
+/// What every OCI layout has.
+const INDEX: &str = "index.json";
+/// Who writes a layout for an engine names its images there.
+const NAME: &str = "io.containerd.image.name";
+/// What is no layer is small.
+const LARGEST: u64 = 8 << 20;
+/// So many manifests and indexes are looked at.
+const MOST: u32 = 64;
+
+/// What an archive says of its image.
+pub(super) struct Described {
+    pub config: Part,
+    pub layers: Vec<Part>,
+    pub names: BTreeSet<String>,
+}
+
+/// The parts of a file by their names.
+pub(super) struct Parts {
+    pub file: File,
+    parts: HashMap<String, Part>,
+    links: HashMap<String, String>,
+}
+
+impl Parts {
+    pub fn of(path: &Path) -> io::Result<Self> {
+        let (mut parts, mut links) = (HashMap::new(), HashMap::new());
+        let mut archive = tar::Archive::new(File::open(path)?);
+        for entry in archive.entries_with_seek()? {
+            let entry = entry?;
+            let name = entry.path()?.to_string_lossy().trim_start_matches("./").to_owned();
+            match entry.link_name()? {
+                // A layer that is there twice is a link to the first.
+                Some(to) => links.insert(name.clone(), beside(&name, &to)).map(drop),
+                None => {
+                    let part = Part { at: entry.raw_file_position(), size: entry.size() };
+                    parts.insert(name, part).map(drop)
+                }
+            };
+        }
+        Ok(Self { file: File::open(path)?, parts, links })
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.parts.contains_key(name)
+    }
+
+    fn find(&self, name: &str) -> io::Result<Part> {
+        let target = self.links.get(name).map_or(name, String::as_str);
+        self.parts.get(target).copied().ok_or_else(|| invalid(format!("it has no {name}")))
+    }
+
+    pub fn small(&mut self, part: Part) -> io::Result<Vec<u8>> {
+        if part.size > LARGEST {
+            return Err(invalid("a description in it is larger than any is"));
+        }
+        self.file.seek(SeekFrom::Start(part.at))?;
+        let mut content = Vec::new();
+        (&self.file).take(part.size).read_to_end(&mut content)?;
+        Ok(content)
+    }
+
+    fn json(&mut self, name: &str) -> io::Result<Value> {
+        let part = self.find(name)?;
+        serde_json::from_slice(&self.small(part)?).map_err(invalid)
+    }
+
+    /// By the list that `docker save` writes.
+    pub fn saved(&mut self) -> io::Result<Described> {
+        let list = self.json(LIST)?;
+        let [image] = list.as_array().map(Vec::as_slice).unwrap_or_default() else {
+            return Err(not_one());
+        };
+        let config = image["Config"].as_str().ok_or_else(|| invalid("its list names no configuration"))?;
+        let names = image["Layers"].as_array().ok_or_else(|| invalid("its list names no layers"))?;
+        let layers = names.iter().map(|name| self.find(name.as_str().unwrap_or_default()));
+        let tags = image["RepoTags"].as_array().into_iter().flatten();
+        Ok(Described {
+            config: self.find(config)?,
+            layers: layers.collect::<io::Result<_>>()?,
+            names: tags.filter_map(Value::as_str).map(str::to_owned).collect(),
+        })
+    }
+
+    /// By the index of an OCI layout, and of what that names.
+    pub fn layout(&mut self) -> io::Result<Described> {
+        if !self.has(INDEX) {
+            return Err(invalid(format!("it has neither a {LIST} nor an {INDEX}")));
+        }
+        let mut wanted = entries(&self.json(INDEX)?);
+        let mut names = BTreeSet::new();
+        let mut images: Vec<Value> = Vec::new();
+        let mut looked = 0;
+        while let Some(entry) = wanted.pop() {
+            // No index leads to itself, but an archive can say anything.
+            looked += 1;
+            if looked > MOST {
+                return Err(not_one());
+            }
+            names.extend(entry["annotations"][NAME].as_str().map(str::to_owned));
+            let content = self.json(&blob(&entry)?)?;
+            match content["manifests"].is_array() {
+                true => wanted.extend(entries(&content)),
+                false => images.push(content),
+            }
+        }
+        let [image] = images.as_slice() else { return Err(not_one()) };
+        let layers = image["layers"].as_array().ok_or_else(|| invalid("its manifest names no layers"))?;
+        let layers = layers.iter().map(|layer| self.find(&blob(layer)?));
+        Ok(Described {
+            config: self.find(&blob(&image["config"])?)?,
+            layers: layers.collect::<io::Result<_>>()?,
+            names,
+        })
+    }
+}
+
+/// What an index names, without attestations, which are of no architecture.
+fn entries(index: &Value) -> Vec<Value> {
+    let all = index["manifests"].as_array().into_iter().flatten();
+    all.filter(|entry| entry["platform"]["architecture"] != "unknown").cloned().collect()
+}
+
+/// Where a layout has what a descriptor is of.
+fn blob(descriptor: &Value) -> io::Result<String> {
+    let digest = descriptor["digest"].as_str().and_then(|digest| digest.split_once(':'));
+    let (algorithm, hash) = digest.ok_or_else(|| invalid("a part of it has no digest"))?;
+    Ok(format!("blobs/{algorithm}/{hash}"))
+}
+
+/// Where a link in an archive leads, by its own name: `a/layer.tar` to `../b/layer.tar` is `b/layer.tar`.
+fn beside(name: &str, to: &Path) -> String {
+    let mut words: Vec<&str> = name.split('/').collect();
+    words.pop();
+    let to = to.to_string_lossy();
+    for word in to.split('/') {
+        match word {
+            ".." => drop(words.pop()),
+            "." | "" => {}
+            word => words.push(word),
+        }
+    }
+    words.join("/")
+}
+
+fn not_one() -> io::Error {
+    invalid("it holds not one image but several or none")
+}

@@ -1,0 +1,92 @@
+use serde_json::json;
+
+use super::*;
+
+fn archive(folder: &Path, files: &[(&str, Vec<u8>)]) -> PathBuf {
+    let path = folder.join("image.tar");
+    let mut tar = tar::Builder::new(File::create(&path).unwrap());
+    for (name, content) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        tar.append_data(&mut header, name, content.as_slice()).unwrap();
+    }
+    tar.into_inner().unwrap();
+    path
+}
+
+fn bytes(value: &Value) -> Vec<u8> {
+    value.to_string().into_bytes()
+}
+
+/// A layout whose index leads to an index, with an attestation, as BuildKit writes it.
+fn layout(images: &[&str]) -> Vec<(&'static str, Vec<u8>)> {
+    let images: Vec<_> = images
+        .iter()
+        .map(|architecture| json!({"digest": "sha256:image", "platform": {"architecture": architecture}}))
+        .collect();
+    let name = json!({"io.containerd.image.name": "docker.io/team/app:2"});
+    vec![
+        ("oci-layout", bytes(&json!({"imageLayoutVersion": "1.0.0"}))),
+        ("index.json", bytes(&json!({"manifests": [{"digest": "sha256:inner", "annotations": name}]}))),
+        ("blobs/sha256/inner", bytes(&json!({"manifests": images}))),
+        (
+            "blobs/sha256/image",
+            bytes(&json!({"config": {"digest": "sha256:config"}, "layers": [{"digest": "sha256:layer"}]})),
+        ),
+        ("blobs/sha256/config", bytes(&json!({"architecture": "arm64"}))),
+        ("blobs/sha256/layer", vec![7; 1500]),
+    ]
+}
+
+#[tokio::test]
+async fn an_oci_layout_is_read_through_its_indexes_and_without_attestations() {
+    let folder = tempfile::tempdir().unwrap();
+    let found = Archive::open(archive(folder.path(), &layout(&["arm64", "unknown"]))).await.unwrap();
+    assert_eq!(found.architecture.as_deref(), Some("arm64"));
+    assert_eq!(found.names, BTreeSet::from(["docker.io/team/app:2".to_owned()]));
+    let mut content = Vec::new();
+    found.content(found.layers[0]).unwrap().read_to_end(&mut content).unwrap();
+    assert_eq!(content, [7; 1500]);
+
+    let several = archive(folder.path(), &layout(&["arm64", "amd64"]));
+    let error = Archive::open(several).await.unwrap_err();
+    assert!(error.code == ErrorCode::BadRequest && error.message.contains("several"), "{error}");
+}
+
+#[tokio::test]
+async fn the_names_that_a_load_would_give_are_known_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = json!([{"Config": "c.json", "Layers": [], "RepoTags": ["a:1", "b:2"]}]);
+    let files = [("manifest.json", bytes(&list)), ("c.json", bytes(&json!({"architecture": "amd64"})))];
+    let found = Archive::open(archive(folder.path(), &files)).await.unwrap();
+    assert_eq!(found.names.iter().map(String::as_str).collect::<Vec<_>>(), ["a:1", "b:2"]);
+}
+
+#[tokio::test]
+async fn what_is_no_archive_of_an_image_says_what_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = Archive::open(archive(folder.path(), &[("x", vec![1])])).await.unwrap_err();
+    assert!(error.code == ErrorCode::BadRequest && error.message.contains("manifest.json"), "{error}");
+    let index = json!({"manifests": [{"digest": "sha256:own"}]});
+    let endless = [("index.json", bytes(&index)), ("blobs/sha256/own", bytes(&index))];
+    let error = Archive::open(archive(folder.path(), &endless)).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::BadRequest, "{error}");
+}
+
+#[tokio::test]
+async fn an_image_for_another_system_than_linux_is_unusable_whatever_its_processors() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = json!([{"Config": "c.json", "Layers": [], "RepoTags": null}]);
+    for (system, code) in [
+        (json!("windows"), Some(ErrorCode::ImageUnusable)),
+        (json!("linux"), None),
+        (json!(""), None),
+        (Value::Null, None),
+    ] {
+        let config = json!({"architecture": "amd64", "os": system});
+        let files = [("manifest.json", bytes(&list)), ("c.json", bytes(&config))];
+        let found = Archive::open(archive(folder.path(), &files)).await;
+        assert_eq!(found.err().map(|error| error.code), code, "{system}");
+    }
+}
