@@ -28,6 +28,8 @@ use crate::pull::{self, Seen};
 const CHUNK: usize = 1 << 18;
 /// What an engine says when it has loaded an image, with and without a name.
 const LOADED: [&str; 2] = ["Loaded image ID: ", "Loaded image: "];
+/// What engines say of a layer that has not its digest: those with a store of their own, and those with containerd's.
+const DAMAGED: [&str; 2] = ["invalid diffID", "unexpected commit digest"];
 
 #[async_trait]
 impl ImageStore for DockerImages {
@@ -155,6 +157,11 @@ fn loaded_of(words: &str) -> Option<&str> {
 
 /// What the engine refuses is no word of ours: only it knows which forms it reads.
 fn refused(archive: &Archive, error: ProviderError) -> ProviderError {
+    if error.code == ErrorCode::ProviderFailed && DAMAGED.iter().any(|words| error.message.contains(words)) {
+        let message = format!("the image's archive is not what it says of itself: {}", error.message);
+        return ProviderError { code: ErrorCode::BadRequest, message, ..error }
+            .with_action("Save the image again: `docker save -o FILE IMAGE`.");
+    }
     if error.code != ErrorCode::ProviderFailed || archive.is_saved {
         return error;
     }

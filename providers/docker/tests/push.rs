@@ -217,4 +217,12 @@ async fn what_the_engine_says_of_a_load_is_told_with_the_host() {
     let error = world.push("app:1", &empty_archive("amd64"), &Told::nobody()).await.unwrap_err();
     assert!(error.message.contains("host h0") && error.message.contains("no space left"), "{error}");
     assert!(!world.engines[0].lock().unwrap().images.contains_key("app:1"));
+    for damage in [
+        "invalid diffID for layer 0: expected \"sha256:1b\", got \"sha256:2c\"",
+        "failed commit on ref \"layer-sha256:1b\": unexpected commit digest sha256:2c, expected sha256:1b",
+    ] {
+        world.engines[0].lock().unwrap().refuses = Some(damage);
+        let error = world.push("app:1", &empty_archive("amd64"), &Told::nobody()).await.unwrap_err();
+        assert!(error.code == ErrorCode::BadRequest && error.message.contains(damage), "{error}");
+    }
 }

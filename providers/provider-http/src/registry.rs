@@ -111,7 +111,8 @@ impl Registry {
     }
 
     /// Brings the image of an archive there under this reference. What the registry has already is not sent again, so a push that
-    /// was cut off goes on where it was. The archive's layers are compressed on the way. Told are bytes of layers as the archive has them.
+    /// was cut off goes on where it was. The archive's layers are compressed on the way, and one that
+    /// is not what its digests say is refused before anything has the name. Told are bytes of layers as the archive has them.
     pub async fn push(&self, reference: &str, archive: &Path, told: &Told) -> Result<Image> {
         let asked = Asked { reference, has_login: self.auth != RegistryAuth::Anonymous, pushes: true };
         let image = parse(reference)?;
@@ -119,14 +120,14 @@ impl Registry {
         let authorized = self.client.auth(&image, &self.auth, RegistryOperation::Push).await;
         authorized.map_err(|error| asked.failed(&error))?;
 
-        let mut copied = Copied { done: 0, total: archive.layers.iter().map(|layer| layer.size).sum() };
+        let mut copied = Copied { done: 0, total: archive.layers.iter().map(|layer| layer.part.size).sum() };
         let mut layers = Vec::new();
         for layer in &archive.layers {
             told.tell(copied);
-            let (blob, media_type) = Blob::of_layer(&archive, *layer).await?;
+            let (blob, media_type) = Blob::of_layer(&archive, layer).await?;
             self.blob(&asked, &image, &blob).await?;
             layers.push(json!({"mediaType": media_type, "digest": blob.digest, "size": blob.size}));
-            copied.done += layer.size;
+            copied.done += layer.part.size;
         }
         told.tell(copied);
         let config = Blob::of(&archive.config)?;

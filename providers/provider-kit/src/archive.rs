@@ -27,12 +27,25 @@ pub struct Part {
     pub size: u64,
 }
 
+/// One of an image's layers, and what it has to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layer {
+    /// Where it is.
+    pub part: Part,
+    /// For words: its name in the file.
+    pub name: String,
+    /// Of the content as it is in the file, where the file says it.
+    pub digest: Option<String>,
+    /// Of the content when nothing of it is compressed, where the configuration says it.
+    pub diff_id: Option<String>,
+}
+
 /// The one image of a file.
 #[derive(Debug)]
 pub struct Archive {
     path: PathBuf,
     /// The lowest first.
-    pub layers: Vec<Part>,
+    pub layers: Vec<Layer>,
     /// As it is in the file.
     pub config: Vec<u8>,
     /// In OCI's words, where the image says.
@@ -61,10 +74,20 @@ impl Archive {
         if let Some(system) = system {
             return Err(foreign(system));
         }
+        let mut layers = described.layers;
+        if let Some(ids) = image["rootfs"]["diff_ids"].as_array() {
+            if ids.len() != layers.len() {
+                let (named, there) = (ids.len(), layers.len());
+                return Err(invalid(format!("its configuration is of {named} layers, and it has {there}")));
+            }
+            for (layer, id) in layers.iter_mut().zip(ids) {
+                layer.diff_id = id.as_str().map(str::to_owned);
+            }
+        }
         let architecture = image["architecture"].as_str().filter(|name| !name.is_empty());
         Ok(Self {
             path: path.to_owned(),
-            layers: described.layers,
+            layers,
             architecture: architecture.map(str::to_owned),
             names: described.names,
             size: parts.file.metadata()?.len(),
@@ -79,10 +102,10 @@ impl Archive {
     }
 
     /// The content of a layer, from its beginning.
-    pub fn content(&self, layer: Part) -> io::Result<impl Read + use<>> {
+    pub fn content(&self, layer: &Layer) -> io::Result<impl Read + use<>> {
         let mut file = File::open(&self.path)?;
-        file.seek(SeekFrom::Start(layer.at))?;
-        Ok(file.take(layer.size))
+        file.seek(SeekFrom::Start(layer.part.at))?;
+        Ok(file.take(layer.part.size))
     }
 }
 
@@ -110,9 +133,10 @@ pub fn unusable(path: &Path, error: &io::Error) -> ProviderError {
     let code = match error.kind() {
         io::ErrorKind::StorageFull => ErrorCode::StoreFull,
         // What `tar` says of a file that is no archive is of the kind `Other`.
-        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof | io::ErrorKind::Other => {
-            ErrorCode::BadRequest
-        }
+        io::ErrorKind::InvalidData
+        | io::ErrorKind::InvalidInput
+        | io::ErrorKind::UnexpectedEof
+        | io::ErrorKind::Other => ErrorCode::BadRequest,
         _ => ErrorCode::Internal,
     };
     ProviderError::new(code, format!("the image's archive {} cannot be used: {error}", path.display()))

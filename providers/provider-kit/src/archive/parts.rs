@@ -8,12 +8,14 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{Part, invalid};
+use super::{Layer, Part, invalid};
 
 /// What `docker save` writes, beside an OCI layout or without one.
 pub(super) const LIST: &str = "manifest.json";
 /// What every OCI layout has.
 const INDEX: &str = "index.json";
+/// What is there is called by its digest.
+const BLOBS: &str = "blobs/sha256/";
 /// Who writes a layout for an engine names its images there.
 const NAME: &str = "io.containerd.image.name";
 /// What is no layer is small.
@@ -24,7 +26,7 @@ const MOST: u32 = 64;
 /// What an archive says of its image.
 pub(super) struct Described {
     pub config: Part,
-    pub layers: Vec<Part>,
+    pub layers: Vec<Layer>,
     pub names: BTreeSet<String>,
 }
 
@@ -63,6 +65,11 @@ impl Parts {
         self.parts.get(target).copied().ok_or_else(|| invalid(format!("it has no {name}")))
     }
 
+    fn layer(&self, name: &str) -> io::Result<Layer> {
+        let hash = name.strip_prefix(BLOBS).map(|hash| format!("sha256:{hash}"));
+        Ok(Layer { part: self.find(name)?, name: name.to_owned(), digest: hash, diff_id: None })
+    }
+
     pub fn small(&mut self, part: Part) -> io::Result<Vec<u8>> {
         if part.size > LARGEST {
             return Err(invalid("a description in it is larger than any is"));
@@ -86,7 +93,7 @@ impl Parts {
         };
         let config = image["Config"].as_str().ok_or_else(|| invalid("its list names no configuration"))?;
         let names = image["Layers"].as_array().ok_or_else(|| invalid("its list names no layers"))?;
-        let layers = names.iter().map(|name| self.find(name.as_str().unwrap_or_default()));
+        let layers = names.iter().map(|name| self.layer(name.as_str().unwrap_or_default()));
         let tags = image["RepoTags"].as_array().into_iter().flatten();
         Ok(Described {
             config: self.find(config)?,
@@ -119,7 +126,7 @@ impl Parts {
         }
         let [image] = images.as_slice() else { return Err(not_one()) };
         let layers = image["layers"].as_array().ok_or_else(|| invalid("its manifest names no layers"))?;
-        let layers = layers.iter().map(|layer| self.find(&blob(layer)?));
+        let layers = layers.iter().map(|layer| self.layer(&blob(layer)?));
         Ok(Described {
             config: self.find(&blob(&image["config"])?)?,
             layers: layers.collect::<io::Result<_>>()?,

@@ -46,7 +46,7 @@ async fn an_oci_layout_is_read_through_its_indexes_and_without_attestations() {
     assert_eq!(found.architecture.as_deref(), Some("arm64"));
     assert_eq!(found.names, BTreeSet::from(["docker.io/team/app:2".to_owned()]));
     let mut content = Vec::new();
-    found.content(found.layers[0]).unwrap().read_to_end(&mut content).unwrap();
+    found.content(&found.layers[0]).unwrap().read_to_end(&mut content).unwrap();
     assert_eq!(content, [7; 1500]);
 
     let several = archive(folder.path(), &layout(&["arm64", "amd64"]));
@@ -89,4 +89,20 @@ async fn an_image_for_another_system_than_linux_is_unusable_whatever_its_process
         let found = Archive::open(archive(folder.path(), &files)).await;
         assert_eq!(found.err().map(|error| error.code), code, "{system}");
     }
+}
+
+#[tokio::test]
+async fn a_layer_is_known_by_its_digests_and_each_has_to_have_one_in_the_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = |ids: &[&str]| {
+        let list = json!([{"Config": "c.json", "Layers": ["blobs/sha256/1b"], "RepoTags": null}]);
+        let config = json!({"rootfs": {"diff_ids": ids}});
+        [("manifest.json", bytes(&list)), ("c.json", bytes(&config)), ("blobs/sha256/1b", vec![1])]
+    };
+    let found = Archive::open(archive(folder.path(), &files(&["sha256:2c"]))).await.unwrap();
+    let layer = &found.layers[0];
+    let digests = (layer.digest.as_deref(), layer.diff_id.as_deref());
+    assert_eq!(digests, (Some("sha256:1b"), Some("sha256:2c")));
+    let error = Archive::open(archive(folder.path(), &files(&["a", "b"]))).await.unwrap_err();
+    assert!(error.code == ErrorCode::BadRequest && error.message.contains("2 layers"), "{error}");
 }
