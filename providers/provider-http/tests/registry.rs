@@ -164,3 +164,43 @@ async fn a_layer_that_is_not_what_the_archive_says_is_refused_by_its_name_and_no
         assert_eq!(layer, content == packed, "what is compressed is sent as it is");
     }
 }
+
+/// An archive whose layer has gibibytes of nothing in it, which take no room and much time.
+fn endless(folder: &Path) -> PathBuf {
+    const SIZE: u64 = 4 << 30;
+    let path = of_layer(folder, &[], "0", "0");
+    let short = std::fs::read(&path).unwrap();
+    let mut header = tar::Header::new_gnu();
+    header.set_path("blobs/sha256/0").unwrap();
+    header.set_size(SIZE);
+    header.set_cksum();
+    // The empty layer was one header.
+    let rest = &short[512..];
+    let mut file = std::fs::File::create(&path).unwrap();
+    std::io::Write::write_all(&mut file, header.as_bytes()).unwrap();
+    std::io::Seek::seek(&mut file, std::io::SeekFrom::Current(SIZE as i64)).unwrap();
+    std::io::Write::write_all(&mut file, rest).unwrap();
+    path
+}
+
+#[tokio::test]
+async fn a_push_that_nobody_waits_for_ends_with_what_it_had_begun() {
+    let sim = sim_registry::Registry::start(Options::open()).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let name = format!("{}/app:1", sim.host());
+    let registry = Registry::of(&name, None).unwrap();
+    let archive = endless(folder.path());
+    let files = || std::fs::read_dir(folder.path()).unwrap().count();
+    let pushing = tokio::spawn(async move { registry.push(&name, &archive, &Told::nobody()).await });
+    eventually("a layer is compressed", || files() == 2).await;
+    pushing.abort();
+    eventually("what was begun is gone", || files() == 1).await;
+}
+
+async fn eventually(what: &str, is_so: impl Fn() -> bool) {
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(5);
+    while !is_so() {
+        assert!(tokio::time::Instant::now() < deadline, "not in time: {what}");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}

@@ -14,6 +14,7 @@ use contracts::ErrorCode;
 use provider_api::{ProviderError, Result};
 use serde_json::Value;
 
+use crate::apart::apart;
 use parts::{LIST, Parts};
 
 /// What instances run on.
@@ -61,7 +62,7 @@ pub struct Archive {
 impl Archive {
     /// Reads what is described in it; `bad_request` where it is no such file, `image_unusable` where it is for another system than Linux.
     pub async fn open(path: PathBuf) -> Result<Self> {
-        apart(move || Self::read(&path).map_err(|error| unusable(&path, &error))).await
+        apart(move |_| Self::read(&path).map_err(|error| unusable(&path, &error))).await
     }
 
     fn read(path: &Path) -> io::Result<Self> {
@@ -141,13 +142,6 @@ pub fn unusable(path: &Path, error: &io::Error) -> ProviderError {
     };
     ProviderError::new(code, format!("the image's archive {} cannot be used: {error}", path.display()))
         .with_action("`docker save -o FILE IMAGE` writes one.")
-}
-
-/// Reading and compressing are no work for a thread that others wait for.
-pub async fn apart<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .unwrap_or_else(|error| Err(ProviderError::new(ErrorCode::Internal, error.to_string())))
 }
 
 #[cfg(test)]

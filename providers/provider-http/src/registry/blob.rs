@@ -13,7 +13,8 @@ use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use futures_util::Stream;
 use provider_api::Result;
-use provider_kit::archive::{Archive, Layer, apart, unusable};
+use provider_kit::apart::{Waiter, apart};
+use provider_kit::archive::{Archive, Layer, unusable};
 use tokio_util::io::ReaderStream;
 
 const GZIP: &[u8] = &[0x1f, 0x8b];
@@ -51,14 +52,17 @@ impl Blob {
     }
 
     /// A layer as registries have it, and its media type. One that is compressed already stays as it is. `bad_request` where it is not
-    /// what the archive says of it.
+    /// what the archive says of it. The work ends when the future is dropped.
     pub async fn of_layer(archive: &Arc<Archive>, layer: &Layer) -> Result<(Self, &'static str)> {
         let (archive, layer) = (archive.clone(), layer.clone());
-        apart(move || Self::packed(&archive, &layer).map_err(|error| unusable(archive.path(), &error))).await
+        let work = move |waiter: &Waiter| {
+            Self::packed(&archive, &layer, waiter).map_err(|error| unusable(archive.path(), &error))
+        };
+        apart(work).await
     }
 
-    fn packed(archive: &Archive, layer: &Layer) -> io::Result<(Self, &'static str)> {
-        let mut content = archive.content(layer)?;
+    fn packed(archive: &Archive, layer: &Layer, waiter: &Waiter) -> io::Result<(Self, &'static str)> {
+        let mut content = waiter.reads(archive.content(layer)?);
         let mut begin = Vec::new();
         content.by_ref().take(4).read_to_end(&mut begin)?;
         // Beside the archive, where there is room for such.
