@@ -131,6 +131,14 @@ pub(crate) fn image_unusable(image: &str, theirs: &str, ours: &str) -> ProviderE
     ))
 }
 
+/// A registry that lets the engine wait.
+pub(crate) fn silent(image: &str, registry: &str) -> ProviderError {
+    let message = format!("the image {image} cannot be looked at: its registry does not answer");
+    ProviderError::new(ErrorCode::ProviderUnreachable, message).with_action(format!(
+        "See whether {registry} answers on the Docker host (`docker pull {image}`), or try it again."
+    ))
+}
+
 /// Which image was pulled, and whether with a login.
 #[derive(Clone, Copy)]
 pub(crate) struct Pulled<'a> {

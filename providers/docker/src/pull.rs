@@ -4,6 +4,8 @@
 //! Docker Hub. What is there is never pulled. The engine does the pulling, so its own settings of registries count; the login is the
 //! operator's, and goes to the engine with each call.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bollard::auth::DockerCredentials;
@@ -15,7 +17,10 @@ use provider_api::{Login, ProviderError, Result};
 use provider_kit::image::{architecture, registry, repository};
 
 use crate::engine::{Engine, within};
-use crate::failure::{Failure, Pulled, image_unusable, pull_failed};
+use crate::failure::{Failure, Pulled, image_unusable, pull_failed, silent};
+
+/// The longest that a registry is waited for by who names an image. What is pulled later has its own time.
+const LOOK: Duration = Duration::from_secs(20);
 
 /// An image on a host, or in its registry.
 pub(crate) struct Seen {
@@ -55,9 +60,11 @@ impl Engine {
         let has_login = credentials.is_some();
         let docker = self.docker().await?;
         let asked = docker.inspect_registry_image(reference, credentials);
-        let found = match within(self.timing.call, "ask the registry for the image", asked).await {
-            Ok(found) => found,
-            Err(failure) => return Err(self.cannot_pull(reference, has_login, failure)),
+        let asked = within(self.timing.call, "ask the registry for the image", asked);
+        let found = match tokio::time::timeout(LOOK, asked).await {
+            Ok(Ok(found)) => found,
+            Ok(Err(failure)) => return Err(self.cannot_pull(reference, has_login, failure)),
+            Err(_) => return Err(self.name(silent(reference, host))),
         };
         let digest = found.descriptor.digest.unwrap_or_default();
         let architectures = found.platforms.into_iter().filter_map(|platform| platform.architecture);

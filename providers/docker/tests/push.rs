@@ -69,6 +69,9 @@ async fn answer(State(engine): State<Shared>, request: Request) -> Response {
         let architecture = engine.lock().unwrap().architecture;
         return axum::Json(json!({"ID": "e", "Architecture": architecture})).into_response();
     }
+    if path.starts_with("distribution/") {
+        return std::future::pending().await;
+    }
     if path == "images/load" {
         let archive = to_bytes(request.into_body(), usize::MAX).await.unwrap();
         let file = tempfile::NamedTempFile::new().unwrap();
@@ -225,4 +228,15 @@ async fn what_the_engine_says_of_a_load_is_told_with_the_host() {
         let error = world.push("app:1", &empty_archive("amd64"), &Told::nobody()).await.unwrap_err();
         assert!(error.code == ErrorCode::BadRequest && error.message.contains(damage), "{error}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_registry_that_lets_the_engine_wait_is_named_before_who_asks_has_gone() {
+    let world = world(&["x86_64"]).await;
+    let images = world.provider.images().unwrap();
+    let began = tokio::time::Instant::now();
+    let error = images.resolve("127.0.0.1:7122/hang/app:1").await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::ProviderUnreachable, "{error}");
+    assert!(error.message.contains("its registry does not answer"), "{error}");
+    assert!(began.elapsed() < std::time::Duration::from_secs(25));
 }

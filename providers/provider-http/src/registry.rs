@@ -36,6 +36,8 @@ const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const CONNECT: Duration = Duration::from_secs(10);
 /// A registry that says nothing for so long is gone.
 const SILENCE: Duration = Duration::from_secs(120);
+/// Nor does anybody wait longer for what it has: who names an image waits for the answer.
+const LOOK: Duration = Duration::from_secs(20);
 /// A configuration is some kilobytes.
 const LARGEST_CONFIG: i64 = 8 << 20;
 
@@ -82,6 +84,14 @@ impl Registry {
     /// What a reference means now, and for which architectures. Nothing but manifests and one configuration is fetched.
     pub async fn look(&self, reference: &str) -> Result<Found> {
         let asked = Asked { reference, has_login: self.auth != RegistryAuth::Anonymous, pushes: false };
+        match tokio::time::timeout(LOOK, self.looked(asked)).await {
+            Ok(found) => found,
+            Err(_) => Err(asked.silent()),
+        }
+    }
+
+    async fn looked(&self, asked: Asked<'_>) -> Result<Found> {
+        let reference = asked.reference;
         let image = parse(reference)?;
         let pulled = self.client.pull_manifest_raw(&image, &self.auth, &MANIFESTS).await;
         let (content, digest) = pulled.map_err(|error| asked.failed(&error))?;

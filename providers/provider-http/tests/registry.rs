@@ -165,6 +165,17 @@ async fn a_layer_that_is_not_what_the_archive_says_is_refused_by_its_name_and_no
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_registry_that_accepts_and_is_silent_is_given_up_before_who_asks_has_gone() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let name = format!("{}/hang/app:1", listener.local_addr().unwrap());
+    let began = tokio::time::Instant::now();
+    let error = Registry::of(&name, None).unwrap().look(&name).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::ProviderUnreachable, "{error}");
+    assert!(error.message.contains("its registry does not answer"), "{error}");
+    assert!(began.elapsed() < std::time::Duration::from_secs(25));
+}
+
 /// An archive whose layer has gibibytes of nothing in it, which take no room and much time.
 fn endless(folder: &Path) -> PathBuf {
     const SIZE: u64 = 4 << 30;
