@@ -129,7 +129,7 @@ impl Engine {
     /// Gives the id that the host has for it.
     async fn send(&self, archive: &Archive, progress: &Progress) -> Result<String> {
         let file = tokio::fs::File::open(archive.path()).await;
-        let file = file.map_err(|error| unusable(archive.path(), &error))?;
+        let file = file.map_err(|error| unusable(&error))?;
         let adds = progress.adds();
         let content =
             ReaderStream::with_capacity(file, CHUNK).inspect_ok(move |chunk| adds(chunk.len() as u64));

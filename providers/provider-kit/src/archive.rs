@@ -62,7 +62,7 @@ pub struct Archive {
 impl Archive {
     /// Reads what is described in it; `bad_request` where it is no such file, `image_unusable` where it is for another system than Linux.
     pub async fn open(path: PathBuf) -> Result<Self> {
-        apart(move |_| Self::read(&path).map_err(|error| unusable(&path, &error))).await
+        apart(move |_| Self::read(&path).map_err(|error| unusable(&error))).await
     }
 
     fn read(path: &Path) -> io::Result<Self> {
@@ -114,6 +114,17 @@ fn invalid(why: impl ToString) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why.to_string())
 }
 
+/// A whole archive that is compressed: where a part begins in it is not known before all of it is unpacked.
+fn compressed(by: &str, unpacks: &str) -> io::Error {
+    io::Error::other(
+        ProviderError::new(
+            ErrorCode::BadRequest,
+            format!("the image's archive is compressed by {by}, and is taken as it was before that"),
+        )
+        .with_action(format!("Unpack it first: `{unpacks} FILE`.")),
+    )
+}
+
 /// An image for a system that instances do not run on.
 fn foreign(system: &str) -> io::Error {
     io::Error::other(
@@ -125,22 +136,22 @@ fn foreign(system: &str) -> io::Error {
     )
 }
 
-/// What an error with an archive, or with what is made of it, means to who has given it.
-pub fn unusable(path: &Path, error: &io::Error) -> ProviderError {
+/// What an error with an archive, or with what is made of it, means to who has given it. Neither where it is here nor what is in it is
+/// told.
+pub fn unusable(error: &io::Error) -> ProviderError {
     let known = error.get_ref().and_then(|inner| inner.downcast_ref::<ProviderError>());
     if let Some(known) = known {
         return known.clone();
     }
     let code = match error.kind() {
         io::ErrorKind::StorageFull => ErrorCode::StoreFull,
-        // What `tar` says of a file that is no archive is of the kind `Other`.
         io::ErrorKind::InvalidData
         | io::ErrorKind::InvalidInput
         | io::ErrorKind::UnexpectedEof
         | io::ErrorKind::Other => ErrorCode::BadRequest,
         _ => ErrorCode::Internal,
     };
-    ProviderError::new(code, format!("the image's archive {} cannot be used: {error}", path.display()))
+    ProviderError::new(code, format!("the image's archive cannot be used: {error}"))
         .with_action("`docker save -o FILE IMAGE` writes one.")
 }
 

@@ -48,16 +48,15 @@ impl Blob {
             counted.write_all(content)?;
             counted.finish()
         };
-        made().map_err(|error| unusable(Path::new("a temporary file"), &error))
+        made().map_err(|error| unusable(&error))
     }
 
     /// A layer as registries have it, and its media type. One that is compressed already stays as it is. `bad_request` where it is not
     /// what the archive says of it. The work ends when the future is dropped.
     pub async fn of_layer(archive: &Arc<Archive>, layer: &Layer) -> Result<(Self, &'static str)> {
         let (archive, layer) = (archive.clone(), layer.clone());
-        let work = move |waiter: &Waiter| {
-            Self::packed(&archive, &layer, waiter).map_err(|error| unusable(archive.path(), &error))
-        };
+        let work =
+            move |waiter: &Waiter| Self::packed(&archive, &layer, waiter).map_err(|error| unusable(&error));
         apart(work).await
     }
 
@@ -93,7 +92,7 @@ impl Blob {
 
     pub async fn stream(&self) -> Result<impl Stream<Item = io::Result<Bytes>> + use<>> {
         let file = tokio::fs::File::open(self.file.path()).await;
-        file.map(ReaderStream::new).map_err(|error| unusable(self.file.path(), &error))
+        file.map(ReaderStream::new).map_err(|error| unusable(&error))
     }
 }
 

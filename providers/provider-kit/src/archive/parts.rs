@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{Layer, Part, invalid};
+use super::{Layer, Part, compressed, invalid};
 
 /// What `docker save` writes, beside an OCI layout or without one.
 pub(super) const LIST: &str = "manifest.json";
@@ -20,6 +20,13 @@ const BLOBS: &str = "blobs/sha256/";
 const NAME: &str = "io.containerd.image.name";
 /// What is no layer is small.
 const LARGEST: u64 = 8 << 20;
+/// How compressed files begin, what compresses so, and what unpacks it.
+const COMPRESSED: [(&[u8], &str, &str); 4] = [
+    (&[0x1f, 0x8b], "gzip", "gunzip"),
+    (&[0x28, 0xb5, 0x2f, 0xfd], "zstd", "unzstd"),
+    (&[0xfd, b'7', b'z', b'X', b'Z'], "xz", "unxz"),
+    (b"BZh", "bzip2", "bunzip2"),
+];
 /// So many manifests and indexes are looked at.
 const MOST: u32 = 64;
 
@@ -39,21 +46,33 @@ pub(super) struct Parts {
 
 impl Parts {
     pub fn of(path: &Path) -> io::Result<Self> {
-        let (mut parts, mut links) = (HashMap::new(), HashMap::new());
-        let mut archive = tar::Archive::new(File::open(path)?);
+        let mut file = File::open(path)?;
+        let mut begin = Vec::new();
+        file.by_ref().take(8).read_to_end(&mut begin)?;
+        if let Some((_, by, unpacks)) = COMPRESSED.iter().find(|(magic, _, _)| begin.starts_with(magic)) {
+            return Err(compressed(by, unpacks));
+        }
+        file.rewind()?;
+        let mut parts = Self { file: File::open(path)?, parts: HashMap::new(), links: HashMap::new() };
+        parts.list(file).map_err(no_tar)?;
+        Ok(parts)
+    }
+
+    fn list(&mut self, file: File) -> io::Result<()> {
+        let mut archive = tar::Archive::new(file);
         for entry in archive.entries_with_seek()? {
             let entry = entry?;
             let name = entry.path()?.to_string_lossy().trim_start_matches("./").to_owned();
             match entry.link_name()? {
                 // A layer that is there twice is a link to the first.
-                Some(to) => links.insert(name.clone(), beside(&name, &to)).map(drop),
+                Some(to) => self.links.insert(name.clone(), beside(&name, &to)).map(drop),
                 None => {
                     let part = Part { at: entry.raw_file_position(), size: entry.size() };
-                    parts.insert(name, part).map(drop)
+                    self.parts.insert(name, part).map(drop)
                 }
             };
         }
-        Ok(Self { file: File::open(path)?, parts, links })
+        Ok(())
     }
 
     pub fn has(&self, name: &str) -> bool {
@@ -146,6 +165,17 @@ fn blob(descriptor: &Value) -> io::Result<String> {
     let digest = descriptor["digest"].as_str().and_then(|digest| digest.split_once(':'));
     let (algorithm, hash) = digest.ok_or_else(|| invalid("a part of it has no digest"))?;
     Ok(format!("blobs/{algorithm}/{hash}"))
+}
+
+/// What the reader says of a file that is none quotes it, and where it is.
+fn no_tar(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::Other | io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
+            invalid("it is no tar archive, or a damaged one")
+        }
+        io::ErrorKind::UnexpectedEof => invalid("it is no tar archive, or not all of one"),
+        kind => kind.into(),
+    }
 }
 
 /// Where a link in an archive leads, by its own name: `a/layer.tar` to `../b/layer.tar` is `b/layer.tar`.

@@ -106,3 +106,25 @@ async fn a_layer_is_known_by_its_digests_and_each_has_to_have_one_in_the_configu
     let error = Archive::open(archive(folder.path(), &files(&["a", "b"]))).await.unwrap_err();
     assert!(error.code == ErrorCode::BadRequest && error.message.contains("2 layers"), "{error}");
 }
+
+#[tokio::test]
+async fn what_is_compressed_or_no_archive_is_told_without_its_content_and_without_where_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("image.tar");
+    let secret = "canary-5d1 ".repeat(100);
+    let zstd = [&[0x28, 0xb5, 0x2f, 0xfd], secret.as_bytes()].concat();
+    let gzip = [&[0x1f, 0x8b, 8], secret.as_bytes()].concat();
+    for (content, said) in [
+        (gzip.as_slice(), "gunzip"),
+        (&zstd, "unzstd"),
+        (secret.as_bytes(), "no tar archive"),
+        (&secret.as_bytes()[..99], "no tar archive"),
+    ] {
+        std::fs::write(&path, content).unwrap();
+        let error = Archive::open(path.clone()).await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::BadRequest);
+        let words = format!("{} {}", error.message, error.action.unwrap_or_default());
+        assert!(words.contains(said), "{words}");
+        assert!(!words.contains("canary") && !words.contains(&*folder.path().to_string_lossy()), "{words}");
+    }
+}
