@@ -114,6 +114,25 @@ fn invalid(why: impl ToString) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why.to_string())
 }
 
+/// Images for several processors under one name, or several images.
+fn several(platforms: BTreeSet<String>, names: BTreeSet<String>) -> io::Error {
+    let listed = |all: BTreeSet<String>| all.into_iter().collect::<Vec<_>>().join(", ");
+    let (what, action) = match platforms.len() {
+        0 | 1 => (
+            if names.is_empty() { String::new() } else { format!(": {}", listed(names)) },
+            "Save one of them alone: `docker save -o FILE IMAGE`.".to_owned(),
+        ),
+        _ => (
+            format!(", for {}", listed(platforms)),
+            "Save the one for the machines that are to run it, `docker save --platform linux/amd64 -o FILE IMAGE`, or build \
+             that alone, `docker build --platform linux/amd64`."
+                .to_owned(),
+        ),
+    };
+    let message = format!("the image's archive holds several images{what}");
+    io::Error::other(ProviderError::new(ErrorCode::BadRequest, message).with_action(action))
+}
+
 /// A whole archive that is compressed: where a part begins in it is not known before all of it is unpacked.
 fn compressed(by: &str, unpacks: &str) -> io::Error {
     io::Error::other(

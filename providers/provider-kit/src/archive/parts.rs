@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{Layer, Part, compressed, invalid};
+use super::{Layer, Part, compressed, invalid, several};
 
 /// What `docker save` writes, beside an OCI layout or without one.
 pub(super) const LIST: &str = "manifest.json";
@@ -28,7 +28,11 @@ const COMPRESSED: [(&[u8], &str, &str); 4] = [
     (b"BZh", "bzip2", "bunzip2"),
 ];
 /// So many manifests and indexes are looked at.
-const MOST: u32 = 64;
+const MOST: usize = 64;
+const INDEXES: [&str; 2] =
+    ["application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"];
+const CONFIGS: [&str; 2] =
+    ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"];
 
 /// What an archive says of its image.
 pub(super) struct Described {
@@ -107,18 +111,21 @@ impl Parts {
     /// By the list that `docker save` writes.
     pub fn saved(&mut self) -> io::Result<Described> {
         let list = self.json(LIST)?;
-        let [image] = list.as_array().map(Vec::as_slice).unwrap_or_default() else {
-            return Err(not_one());
-        };
-        let config = image["Config"].as_str().ok_or_else(|| invalid("its list names no configuration"))?;
-        let names = image["Layers"].as_array().ok_or_else(|| invalid("its list names no layers"))?;
-        let layers = names.iter().map(|name| self.layer(name.as_str().unwrap_or_default()));
-        let tags = image["RepoTags"].as_array().into_iter().flatten();
-        Ok(Described {
-            config: self.find(config)?,
-            layers: layers.collect::<io::Result<_>>()?,
-            names: tags.filter_map(Value::as_str).map(str::to_owned).collect(),
-        })
+        let mut images: Vec<(Described, String)> = Vec::new();
+        for image in list.as_array().into_iter().flatten() {
+            let name = image["Config"].as_str().ok_or_else(|| invalid("its list names no configuration"))?;
+            let config = self.find(name)?;
+            let layers = image["Layers"].as_array().ok_or_else(|| invalid("its list names no layers"))?;
+            let layers = layers.iter().map(|name| self.layer(name.as_str().unwrap_or_default()));
+            let layers = layers.collect::<io::Result<_>>()?;
+            let tags = image["RepoTags"].as_array().into_iter().flatten();
+            let names: BTreeSet<String> = tags.filter_map(Value::as_str).map(str::to_owned).collect();
+            match images.iter_mut().find(|(known, _)| known.config == config) {
+                Some((known, _)) => known.names.extend(names),
+                None => images.push((Described { config, layers, names }, String::new())),
+            }
+        }
+        self.only(images)
     }
 
     /// By the index of an OCI layout, and of what that names.
@@ -128,36 +135,85 @@ impl Parts {
         }
         let mut wanted = entries(&self.json(INDEX)?);
         let mut names = BTreeSet::new();
-        let mut images: Vec<Value> = Vec::new();
-        let mut looked = 0;
+        let mut images: Vec<(Described, String)> = Vec::new();
+        let (mut seen, mut missing) = (BTreeSet::new(), None);
         while let Some(entry) = wanted.pop() {
-            // No index leads to itself, but an archive can say anything.
-            looked += 1;
-            if looked > MOST {
-                return Err(not_one());
-            }
             names.extend(entry["annotations"][NAME].as_str().map(str::to_owned));
-            let content = self.json(&blob(&entry)?)?;
-            match content["manifests"].is_array() {
-                true => wanted.extend(entries(&content)),
-                false => images.push(content),
+            // Under two tags it is one image. No index leads to itself, but an archive can say anything.
+            let path = blob(&entry)?;
+            if !seen.insert(path.clone()) {
+                continue;
+            }
+            if seen.len() > MOST {
+                return Err(invalid("its indexes have no end"));
+            }
+            // An index may name what was left out for other processors.
+            if !self.has(&path) && !self.links.contains_key(&path) {
+                missing = missing.or(Some(path));
+                continue;
+            }
+            let content = self.json(&path)?;
+            if content["manifests"].is_array() {
+                wanted.extend(entries(&content));
+            } else if is_image(&content) {
+                let layers =
+                    content["layers"].as_array().ok_or_else(|| invalid("its manifest names no layers"))?;
+                let layers = layers.iter().map(|layer| self.layer(&blob(layer)?));
+                let layers = layers.collect::<io::Result<_>>()?;
+                let config = self.find(&blob(&content["config"])?)?;
+                images.push((
+                    Described { config, layers, names: BTreeSet::new() },
+                    platform(&entry["platform"]),
+                ));
             }
         }
-        let [image] = images.as_slice() else { return Err(not_one()) };
-        let layers = image["layers"].as_array().ok_or_else(|| invalid("its manifest names no layers"))?;
-        let layers = layers.iter().map(|layer| self.layer(&blob(layer)?));
-        Ok(Described {
-            config: self.find(&blob(&image["config"])?)?,
-            layers: layers.collect::<io::Result<_>>()?,
-            names,
-        })
+        match missing {
+            Some(path) if images.is_empty() => Err(invalid(format!("it has no {path}"))),
+            _ => Ok(Described { names, ..self.only(images)? }),
+        }
+    }
+
+    /// The one image of those that were found, each with its platform where that is known.
+    fn only(&mut self, mut images: Vec<(Described, String)>) -> io::Result<Described> {
+        if images.len() > 1 {
+            let mut platforms = BTreeSet::new();
+            for (image, known) in &images {
+                let config: Value = serde_json::from_slice(&self.small(image.config)?).map_err(invalid)?;
+                let own = platform(&config);
+                platforms.insert(if own.is_empty() { known.clone() } else { own });
+            }
+            let names = images.iter().flat_map(|(image, _)| image.names.iter().cloned()).collect();
+            return Err(several(platforms, names));
+        }
+        images.pop().map(|(image, _)| image).ok_or_else(|| invalid("it holds no image"))
     }
 }
 
-/// What an index names, without attestations, which are of no architecture.
+/// What an index names, without attestations, lists of what is in an image, and signatures: they are of no processors. An image alone
+/// may be so, too.
 fn entries(index: &Value) -> Vec<Value> {
-    let all = index["manifests"].as_array().into_iter().flatten();
-    all.filter(|entry| entry["platform"]["architecture"] != "unknown").cloned().collect()
+    let all = || index["manifests"].as_array().into_iter().flatten();
+    let has_platform = |entry: &Value| entry["platform"]["architecture"].is_string();
+    let is_index = |entry: &Value| entry["mediaType"].as_str().is_some_and(|kind| INDEXES.contains(&kind));
+    let some_have = all().any(has_platform);
+    let is_meant = |entry: &&Value| {
+        entry["platform"]["architecture"] != "unknown"
+            && !entry["artifactType"].is_string()
+            && (!some_have || has_platform(entry) || is_index(entry))
+    };
+    all().filter(is_meant).cloned().collect()
+}
+
+/// What is attached to an image has a manifest as images have one.
+fn is_image(manifest: &Value) -> bool {
+    let config = manifest["config"]["mediaType"].as_str();
+    !manifest["artifactType"].is_string() && config.is_none_or(|kind| CONFIGS.contains(&kind))
+}
+
+/// `linux/arm64`, of an entry's platform or of a configuration.
+fn platform(of: &Value) -> String {
+    let words = ["os", "architecture", "variant"].map(|key| of[key].as_str().filter(|word| !word.is_empty()));
+    words.into_iter().flatten().collect::<Vec<_>>().join("/")
 }
 
 /// Where a layout has what a descriptor is of.
@@ -191,8 +247,4 @@ fn beside(name: &str, to: &Path) -> String {
         }
     }
     words.join("/")
-}
-
-fn not_one() -> io::Error {
-    invalid("it holds not one image but several or none")
 }

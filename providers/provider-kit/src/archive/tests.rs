@@ -23,18 +23,23 @@ fn bytes(value: &Value) -> Vec<u8> {
 fn layout(images: &[&str]) -> Vec<(&'static str, Vec<u8>)> {
     let images: Vec<_> = images
         .iter()
-        .map(|architecture| json!({"digest": "sha256:image", "platform": {"architecture": architecture}}))
+        .map(|architecture| json!({"digest": format!("sha256:{architecture}"), "platform": {"architecture": architecture}}))
         .collect();
+    let image = |config: &str| {
+        bytes(
+            &json!({"config": {"digest": format!("sha256:{config}")}, "layers": [{"digest": "sha256:layer"}]}),
+        )
+    };
+    let config = |architecture: &str| bytes(&json!({"architecture": architecture, "os": "linux"}));
     let name = json!({"io.containerd.image.name": "docker.io/team/app:2"});
     vec![
         ("oci-layout", bytes(&json!({"imageLayoutVersion": "1.0.0"}))),
         ("index.json", bytes(&json!({"manifests": [{"digest": "sha256:inner", "annotations": name}]}))),
         ("blobs/sha256/inner", bytes(&json!({"manifests": images}))),
-        (
-            "blobs/sha256/image",
-            bytes(&json!({"config": {"digest": "sha256:config"}, "layers": [{"digest": "sha256:layer"}]})),
-        ),
-        ("blobs/sha256/config", bytes(&json!({"architecture": "arm64"}))),
+        ("blobs/sha256/arm64", image("c1")),
+        ("blobs/sha256/amd64", image("c2")),
+        ("blobs/sha256/c1", config("arm64")),
+        ("blobs/sha256/c2", config("amd64")),
         ("blobs/sha256/layer", vec![7; 1500]),
     ]
 }
@@ -48,10 +53,6 @@ async fn an_oci_layout_is_read_through_its_indexes_and_without_attestations() {
     let mut content = Vec::new();
     found.content(&found.layers[0]).unwrap().read_to_end(&mut content).unwrap();
     assert_eq!(content, [7; 1500]);
-
-    let several = archive(folder.path(), &layout(&["arm64", "amd64"]));
-    let error = Archive::open(several).await.unwrap_err();
-    assert!(error.code == ErrorCode::BadRequest && error.message.contains("several"), "{error}");
 }
 
 #[tokio::test]
@@ -127,4 +128,49 @@ async fn what_is_compressed_or_no_archive_is_told_without_its_content_and_withou
         assert!(words.contains(said), "{words}");
         assert!(!words.contains("canary") && !words.contains(&*folder.path().to_string_lossy()), "{words}");
     }
+}
+
+#[tokio::test]
+async fn an_archive_for_several_processors_names_them_and_how_one_is_saved() {
+    let folder = tempfile::tempdir().unwrap();
+    let several = archive(folder.path(), &layout(&["arm64", "amd64"]));
+    let error = Archive::open(several).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::BadRequest);
+    assert!(error.message.contains("linux/amd64, linux/arm64"), "{error}");
+    assert!(error.action.unwrap().contains("docker save --platform linux/amd64"));
+
+    let list = json!([{"Config": "c.json", "Layers": [], "RepoTags": ["a:1"]}, {"Config": "d.json", "Layers": [], "RepoTags": ["b:2"]}]);
+    let config = bytes(&json!({"architecture": "amd64", "os": "linux"}));
+    let files = [("manifest.json", bytes(&list)), ("c.json", config.clone()), ("d.json", config)];
+    let error = Archive::open(archive(folder.path(), &files)).await.unwrap_err();
+    assert!(error.message.ends_with("several images: a:1, b:2"), "{error}");
+    assert!(!error.action.unwrap().contains("--platform"));
+}
+
+#[tokio::test]
+async fn an_image_under_two_tags_is_one_and_what_is_attached_to_it_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let named = |name: &str| json!({"digest": "sha256:amd64", "platform": {"architecture": "amd64"}, "annotations": {"io.containerd.image.name": name}});
+    let kind = "application/vnd.oci.image.manifest.v1+json";
+    let of = |manifests: Value| {
+        let mut files = layout(&[]);
+        files[1].1 = bytes(&json!({"manifests": manifests}));
+        let artifact = json!({"config": {"mediaType": "application/vnd.oci.empty.v1+json", "digest": "sha256:c1"}, "layers": []});
+        files.push(("blobs/sha256/sbom", bytes(&artifact)));
+        archive(folder.path(), &files)
+    };
+    let sbom = json!({"digest": "sha256:sbom", "mediaType": kind});
+    let typed = json!({"digest": "sha256:arm64", "mediaType": kind, "artifactType": "application/spdx+json"});
+    let left_out = json!({"digest": "sha256:none", "platform": {"architecture": "riscv64"}});
+    let found = Archive::open(of(json!([named("a:1"), named("b:2"), sbom, typed, left_out]))).await.unwrap();
+    assert_eq!(found.architecture.as_deref(), Some("amd64"));
+    assert_eq!(found.names.iter().map(String::as_str).collect::<Vec<_>>(), ["a:1", "b:2"]);
+
+    let alone = json!({"digest": "sha256:arm64", "mediaType": kind});
+    let found = Archive::open(of(json!([alone, sbom]))).await.unwrap();
+    assert_eq!(found.architecture.as_deref(), Some("arm64"));
+    let error = Archive::open(of(json!([sbom, left_out]))).await.unwrap_err();
+    assert!(error.code == ErrorCode::BadRequest && error.message.contains("blobs/sha256/none"), "{error}");
+    let error = Archive::open(of(json!([sbom]))).await.unwrap_err();
+    assert!(error.message.contains("no image"), "{error}");
 }
