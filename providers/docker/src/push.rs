@@ -72,8 +72,13 @@ fn moves_nothing_else(archive: &Archive, name: &str) -> Result<()> {
     let message = format!(
         "the archive has the name {other} in it, which a load would move on each host, and is to be {name}"
     );
+    // With several names in it there is no one that all of them are.
+    let or = match archive.names.len() {
+        1 => format!("push it as {other}"),
+        _ => format!("let `pilot image push {other} --name {name}` save it so"),
+    };
     Err(ProviderError::new(ErrorCode::BadRequest, message).with_action(format!(
-        "Save the image by its id, so that the archive has no name (`docker save $(docker inspect -f '{{{{.Id}}}}' {other})`), or push it as {other}."
+        "Save the image by its id, so that the archive has no name (`docker save -o FILE $(docker inspect -f '{{{{.Id}}}}' {other})`), or {or}."
     )))
 }
 
