@@ -14,6 +14,17 @@ pub fn registry(reference: &str) -> Option<&str> {
     (is_host && !rest.is_empty()).then_some(first)
 }
 
+/// A reference without the registry that it names.
+pub fn without_registry(reference: &str) -> &str {
+    registry(reference).map_or(reference, |host| &reference[host.len() + 1..])
+}
+
+/// Whether a registry is on the machine that names it: nobody else pulls from there. `podman` calls so what has none.
+pub fn is_here(registry: &str) -> bool {
+    let name = registry.split_once(':').map_or(registry, |(name, _)| name);
+    name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
 /// A reference without its tag and its digest.
 pub fn repository(reference: &str) -> &str {
     let name = reference.split_once('@').map_or(reference, |(name, _)| name);
