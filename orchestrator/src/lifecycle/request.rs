@@ -7,6 +7,7 @@ use contracts::operation::Update;
 use contracts::workspace::{CreateWorkspace, GitSource, Image, UpdateWorkspace};
 use contracts::{ErrorCode, Problem, Slug, WorkspaceRef};
 use provider_api::{Description, Provider};
+use provider_kit::image::readable;
 use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
@@ -160,6 +161,7 @@ pub async fn image(reference: &str, provider: &dyn Provider) -> Result<Image, Pr
         let detail = "An image is named by 1 to 512 characters without spaces.";
         return Err(Problem::new(ErrorCode::BadRequest, detail));
     }
+    readable(reference).map_err(provider_problem)?;
     resolved(images.resolve(reference)).await
 }
 
@@ -229,6 +231,16 @@ fn check_git(git: &GitSource) -> Result<(), Problem> {
 mod tests {
     use super::*;
     use crate::store::WorkspaceRow;
+
+    #[tokio::test]
+    async fn what_no_registry_reads_is_refused_whatever_the_provider_would_say() {
+        let provider = provider_fake::conformance::fixture().await.provider;
+        for reference in ["127.0.0.1:7120/Team/App:1", "[::1]:7120/app:1", "http://127.0.0.1:7120/app:1"] {
+            let problem = image(reference, provider.as_ref()).await.unwrap_err();
+            assert_eq!(problem.code.known(), Some(ErrorCode::BadRequest), "{reference}");
+            assert!(problem.action.is_some());
+        }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_provider_that_does_not_say_what_an_image_is_is_given_up_before_the_command_gives_up() {
