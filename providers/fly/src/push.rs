@@ -110,6 +110,7 @@ mod tests {
     fn images_are_tags_of_the_app_that_is_set_or_that_the_usual_image_names() {
         let usual = settings(&[("PILOT_FLY_IMAGE", "registry.fly.io/acme-images:1")]);
         assert_eq!(reference(&usual, "team/app:2").unwrap(), "registry.fly.io/acme-images:team-app-2");
+        assert_eq!(reference(&usual, "team-app:2").unwrap(), "registry.fly.io/acme-images:team--app-2");
         assert_eq!(reference(&usual, "registry.fly.io/other:3").unwrap(), "registry.fly.io/other:3");
         let set = settings(&[("PILOT_FLY_IMAGE", "registry.fly.io/a:1"), ("PILOT_FLY_IMAGE_APP", "b")]);
         assert_eq!(reference(&set, "app:2").unwrap(), "registry.fly.io/b:app-2");

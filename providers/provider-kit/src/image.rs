@@ -114,10 +114,11 @@ fn no_repository(repository: &str) -> Option<&'static str> {
     (!is_path).then_some("each part is of a-z, 0-9 and . _ - between them")
 }
 
-/// A name as a tag where there is one repository for all: `team-app-2` of `team/app:2`.
+/// A name without a registry as a tag where there is one repository for all: `team-app-2` of `team/app:2`. No two names have the same: a
+/// `-` of the name is `--`, and what separates its parts stands alone, since no part begins or ends with it.
 pub fn flat(name: &str) -> Result<String> {
     tagged(name)?;
-    let tag = name.replace(['/', ':'], "-");
+    let tag = name.replace('-', "--").replace(['/', ':'], "-");
     if tag.len() > LONGEST_TAG {
         let message = format!("{name:?} is too long: as a tag it has more than {LONGEST_TAG} characters");
         return Err(ProviderError::new(ErrorCode::BadRequest, message).with_action("Give it a shorter name."));
@@ -144,8 +145,10 @@ mod tests {
     fn a_name_that_an_image_can_get_has_a_tag_and_no_digest() {
         for (name, repository, tag, flat_name) in [
             ("app:2", "app", "2", "app-2"),
-            ("team/my_app.x:v1.0-rc_1", "team/my_app.x", "v1.0-rc_1", "team-my_app.x-v1.0-rc_1"),
-            ("127.0.0.1:5000/app:A", "127.0.0.1:5000/app", "A", "127.0.0.1-5000-app-A"),
+            ("team/my_app.x:v1.0-rc_1", "team/my_app.x", "v1.0-rc_1", "team-my_app.x-v1.0--rc_1"),
+            ("team-app:2", "team-app", "2", "team--app-2"),
+            ("team:app-2", "team", "app-2", "team-app--2"),
+            ("a--b/c:_-1", "a--b/c", "_-1", "a----b-c-_--1"),
         ] {
             assert_eq!((tagged(name).unwrap(), flat(name).unwrap().as_str()), ((repository, tag), flat_name));
         }
