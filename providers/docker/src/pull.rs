@@ -56,7 +56,7 @@ impl Engine {
     /// The image of this name in its registry, without bringing it here.
     pub async fn remote(&self, reference: &str) -> Result<Seen> {
         let Some(host) = registry(reference) else { return Err(self.no_image(reference)) };
-        let credentials = self.credentials(host).await?;
+        let credentials = self.credentials(host, reference).await?;
         let has_login = credentials.is_some();
         let docker = self.docker().await?;
         let asked = docker.inspect_registry_image(reference, credentials);
@@ -98,7 +98,7 @@ impl Engine {
 
     async fn pull(&self, image: &str) -> Result<()> {
         let Some(host) = registry(image) else { return Err(self.no_image(image)) };
-        let credentials = self.credentials(host).await?;
+        let credentials = self.credentials(host, image).await?;
         let has_login = credentials.is_some();
         let options = match image.contains('@') {
             true => CreateImageOptionsBuilder::default().from_image(image).build(),
@@ -130,8 +130,8 @@ impl Engine {
         self.name(pull_failed(Pulled { image, has_login }, failure.into()))
     }
 
-    async fn credentials(&self, registry: &str) -> Result<Option<DockerCredentials>> {
-        let Some(login) = self.logins.login(registry).await? else { return Ok(None) };
+    async fn credentials(&self, registry: &str, image: &str) -> Result<Option<DockerCredentials>> {
+        let Some(login) = self.logins.login(repository(image)).await? else { return Ok(None) };
         let to = Some(registry.to_owned());
         let credentials = match login {
             Login::Password { username, password } => DockerCredentials {
