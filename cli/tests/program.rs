@@ -322,3 +322,33 @@ async fn every_shell_has_a_script_that_names_all_commands() {
     }
     assert_eq!(ended(pilot("completion tcsh")).await.0, Some(2));
 }
+
+#[tokio::test]
+async fn an_archive_comes_from_a_file_or_a_pipe_and_a_folder_is_refused_before_anything_is_sent() {
+    let answer = |request: Request| async move {
+        if request.method() == "POST" {
+            let body = axum::body::to_bytes(request.into_body(), 1 << 20).await.unwrap();
+            let came = format!("{} bytes came.", body.len());
+            return (StatusCode::PAYLOAD_TOO_LARGE, Json(Problem::new(ErrorCode::TooLarge, came)))
+                .into_response();
+        }
+        let able = json!({ "suspend": false, "persistentHome": true, "logs": true, "exec": true, "snapshot": false, "push": true });
+        let provider = json!({ "name": "docker", "summary": "", "isolation": "", "sizes": [], "capabilities": able, "default": true });
+        Json(json!({ "providers": [provider] })).into_response()
+    };
+    let server = serve(Router::new().fallback(answer)).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("image.tar");
+    std::fs::write(&file, "archive").unwrap();
+    let push = |path: &std::path::Path| {
+        pilot(&format!("image push --server {server} --name app:1 --archive {}", path.display()))
+    };
+    let (code, said) = ended(push(&file)).await;
+    assert!(code != Some(0) && said.contains("7 bytes came"), "{said}");
+    let mut piped = push("-".as_ref());
+    piped.stdin(std::fs::File::open(&file).unwrap());
+    let (_, said) = ended(piped).await;
+    assert!(said.contains("7 bytes came"), "{said}");
+    let (_, said) = ended(push(folder.path())).await;
+    assert!(said.contains("it is a folder") && !said.contains("orchestrator_unreachable"), "{said}");
+}

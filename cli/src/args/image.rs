@@ -26,7 +26,7 @@ pub struct Push {
     /// An image of this machine's Docker: `docker save` writes it, and nothing is kept on the disk here
     #[arg(value_name = "REF", required_unless_present = "archive", conflicts_with = "archive")]
     pub reference: Option<String>,
-    /// What `docker save` has written, or an OCI layout as tar
+    /// What `docker save` has written, or an OCI layout as tar; `-` reads it from a pipe
     #[arg(long, value_name = "FILE")]
     pub archive: Option<PathBuf>,
     /// To which provider [default: the installation's]

@@ -1,9 +1,10 @@
-//! What is sent: a file, or what `docker save` writes while it is sent.
+//! What is sent: a file, what comes through a pipe, or what `docker save` writes while it is sent.
 //!
 //! An image is saved by its id and not by its name: an archive with names in it moves those names wherever it is loaded. That the
 //! program failed is only known at its end, so the body breaks there, and what it has said is kept for who is told.
 
-use std::path::Path;
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,6 +18,8 @@ use tokio_util::io::ReaderStream;
 use crate::args::Push;
 
 const CHUNK: usize = 1 << 18;
+/// The name of what comes through a pipe.
+const STDIN: &str = "-";
 /// Of what a program complains.
 const LONGEST_COMPLAINT: u64 = 16 * 1024;
 
@@ -35,7 +38,8 @@ impl Said {
 }
 
 enum Source {
-    File(tokio::fs::File),
+    File { path: PathBuf, file: tokio::fs::File },
+    Stdin,
     Saved { reference: String, child: Child },
 }
 
@@ -48,10 +52,24 @@ pub struct Archive {
 
 pub async fn open(wanted: &Push) -> Result<Archive, Problem> {
     let said = Said::default();
-    if let Some(path) = &wanted.archive {
-        let file = tokio::fs::File::open(path).await.map_err(|error| unreadable(path, &error))?;
-        let size = file.metadata().await.map_err(|error| unreadable(path, &error))?.len();
-        return Ok(Archive { source: Source::File(file), size: Some(size), said });
+    match &wanted.archive {
+        Some(path) if path == Path::new(STDIN) => {
+            if std::io::stdin().is_terminal() {
+                return Err(unreadable(path, "a terminal writes no archive"));
+            }
+            return Ok(Archive { source: Source::Stdin, size: None, said });
+        }
+        Some(path) => {
+            let file = tokio::fs::File::open(path).await.map_err(|error| unreadable(path, error))?;
+            let metadata = file.metadata().await.map_err(|error| unreadable(path, error))?;
+            if metadata.is_dir() {
+                return Err(unreadable(path, "it is a folder"));
+            }
+            // What is no file, as a pipe with a name, says no size.
+            let size = metadata.is_file().then_some(metadata.len());
+            return Ok(Archive { source: Source::File { path: path.clone(), file }, size, said });
+        }
+        None => {}
     }
     let reference = wanted.reference.clone().unwrap_or_default();
     let id = id(&wanted.docker, &reference).await?;
@@ -65,9 +83,17 @@ impl Archive {
     pub fn into_body(self, sent: impl Fn(u64) + Send + Sync + 'static) -> reqwest::Body {
         let told = move |chunk: &Bytes| sent(chunk.len() as u64);
         match self.source {
-            Source::File(file) => {
+            Source::File { path, file } => {
+                let said = self.said;
                 let content = ReaderStream::with_capacity(file, CHUNK).inspect_ok(told);
-                reqwest::Body::wrap_stream(content)
+                // That it could not be read to its end is why the request broke.
+                reqwest::Body::wrap_stream(
+                    content.inspect_err(move |error| said.keep(unreadable(&path, error))),
+                )
+            }
+            Source::Stdin => {
+                let content = ReaderStream::with_capacity(tokio::io::stdin(), CHUNK);
+                reqwest::Body::wrap_stream(content.inspect_ok(told))
             }
             Source::Saved { reference, child } => {
                 reqwest::Body::wrap_stream(saved(reference, child, self.said).inspect_ok(told))
@@ -147,7 +173,7 @@ fn not_there(program: &Path, error: &std::io::Error) -> Problem {
         .with_action("Install Docker's command, or push an archive with --archive FILE --name NAME:TAG.")
 }
 
-fn unreadable(path: &Path, error: &std::io::Error) -> Problem {
-    Problem::new(ErrorCode::BadRequest, format!("{} cannot be read: {error}.", path.display()))
+fn unreadable(path: &Path, why: impl std::fmt::Display) -> Problem {
+    Problem::new(ErrorCode::BadRequest, format!("{} cannot be read: {why}.", path.display()))
         .with_action("Name a file that `docker save -o FILE IMAGE` has written.")
 }

@@ -7,11 +7,16 @@ use contracts::operation::Update;
 use contracts::workspace::{CreateWorkspace, GitSource, Image, UpdateWorkspace};
 use contracts::{ErrorCode, Problem, Slug, WorkspaceRef};
 use provider_api::{Description, Provider};
+use provider_kit::image::readable;
 use std::sync::Arc;
+use std::time::Duration;
 use url::Url;
 
 use crate::engine::provider_problem;
 use crate::wiring::Providers;
+
+/// The longest that a provider is asked what an image is: the command waits for an answer for 30 s.
+const LOOK: Duration = Duration::from_secs(25);
 
 /// A create request whose every field is usable.
 pub struct ValidCreate {
@@ -156,14 +161,24 @@ pub async fn image(reference: &str, provider: &dyn Provider) -> Result<Image, Pr
         let detail = "An image is named by 1 to 512 characters without spaces.";
         return Err(Problem::new(ErrorCode::BadRequest, detail));
     }
-    images.resolve(reference).await.map_err(provider_problem)
+    readable(reference).map_err(provider_problem)?;
+    resolved(images.resolve(reference)).await
+}
+
+/// Who asked waits for the answer, and not for long.
+async fn resolved(resolving: impl Future<Output = provider_api::Result<Image>>) -> Result<Image, Problem> {
+    let late = |_| {
+        let detail = format!("The provider did not say within {} s what the image is.", LOOK.as_secs());
+        Problem::new(ErrorCode::ProviderTimeout, detail).with_action("Nothing was changed: try it again.")
+    };
+    tokio::time::timeout(LOOK, resolving).await.map_err(late)?.map_err(provider_problem)
 }
 
 /// What a new workspace is made from; `None` where it has no image of its own.
 pub async fn usual_image(provider: &dyn Provider) -> Result<Option<Image>, Problem> {
     let Some(images) = provider.images() else { return Ok(None) };
     let reference = images.default_reference().map_err(provider_problem)?;
-    images.resolve(&reference).await.map(Some).map_err(provider_problem)
+    resolved(images.resolve(&reference)).await.map(Some)
 }
 
 fn region(wanted: Option<String>, provider: &Description) -> Result<Option<String>, Problem> {
@@ -216,6 +231,24 @@ fn check_git(git: &GitSource) -> Result<(), Problem> {
 mod tests {
     use super::*;
     use crate::store::WorkspaceRow;
+
+    #[tokio::test]
+    async fn what_no_registry_reads_is_refused_whatever_the_provider_would_say() {
+        let provider = provider_fake::conformance::fixture().await.provider;
+        for reference in ["127.0.0.1:7120/Team/App:1", "[::1]:7120/app:1", "http://127.0.0.1:7120/app:1"] {
+            let problem = image(reference, provider.as_ref()).await.unwrap_err();
+            assert_eq!(problem.code.known(), Some(ErrorCode::BadRequest), "{reference}");
+            assert!(problem.action.is_some());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_provider_that_does_not_say_what_an_image_is_is_given_up_before_the_command_gives_up() {
+        let began = tokio::time::Instant::now();
+        let problem = resolved(std::future::pending()).await.unwrap_err();
+        assert_eq!(problem.code.known(), Some(ErrorCode::ProviderTimeout));
+        assert!(began.elapsed() < Duration::from_secs(30));
+    }
 
     fn git(url: &str, reference: Option<&str>) -> Result<(), ErrorCode> {
         let source = GitSource { url: url.to_owned(), reference: reference.map(str::to_owned) };

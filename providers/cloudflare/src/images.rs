@@ -18,6 +18,8 @@ use crate::Cloud;
 use crate::api::Api;
 use crate::config::{CloudflareConfig, REGISTRY};
 
+/// Who names an image waits for the answer.
+const LOOK: Duration = Duration::from_secs(15);
 const PAUSE: Duration = Duration::from_secs(2);
 const COME_AGAIN: Duration = Duration::from_secs(20);
 
@@ -73,7 +75,7 @@ impl Images for CloudflareImages {
 
     async fn resolve(&self, reference: &str) -> Result<Image> {
         let exact = self.exactly(reference).await?;
-        let deadline = Instant::now() + self.cloud.config.patience;
+        let deadline = Instant::now() + self.cloud.config.patience.min(LOOK);
         loop {
             let told = self.prepare(&exact).await?;
             match told["status"].as_str() {

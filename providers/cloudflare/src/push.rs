@@ -12,7 +12,7 @@ use provider_api::{ImageStore, Login, ProviderError, Result, Told};
 use provider_http::Call;
 use provider_http::registry::Registry;
 use provider_kit::archive::Archive;
-use provider_kit::image::{registry, tagged};
+use provider_kit::image::{registry, tagged, without_registry};
 use serde_json::json;
 
 use crate::api::Api;
@@ -78,7 +78,7 @@ fn reference(config: &CloudflareConfig, name: &str) -> Result<String> {
         }
         Some(_) => refuse(
             format!("Pilot pushes to {own} for Cloudflare, and {name} is elsewhere"),
-            format!("Name it {own}/NAME:TAG, or without a registry."),
+            format!("Give it a name without a registry: `--name {}`.", without_registry(name)),
         ),
     }
 }

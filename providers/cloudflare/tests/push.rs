@@ -94,6 +94,8 @@ async fn what_cloudflare_would_not_run_is_not_sent() {
         let error = world.push(name, &archive).await.unwrap_err();
         assert!(error.code == ErrorCode::BadRequest && error.action.is_some(), "{name}: {error}");
     }
+    let error = world.push("localhost/team/app:1", &archive).await.unwrap_err();
+    assert!(error.action.unwrap().contains("`--name team/app:1`"));
     let error = world.push("app:1", &foreign).await.unwrap_err();
     assert_eq!(error.code, ErrorCode::ImageUnusable, "{error}");
     assert_eq!(world.registry.journal(), [""; 0], "nobody was asked");

@@ -131,6 +131,14 @@ pub(crate) fn image_unusable(image: &str, theirs: &str, ours: &str) -> ProviderE
     ))
 }
 
+/// A registry that lets the engine wait.
+pub(crate) fn silent(image: &str, registry: &str) -> ProviderError {
+    let message = format!("the image {image} cannot be looked at: its registry does not answer");
+    ProviderError::new(ErrorCode::ProviderUnreachable, message).with_action(format!(
+        "See whether {registry} answers on the Docker host (`docker pull {image}`), or try it again."
+    ))
+}
+
 /// Which image was pulled, and whether with a login.
 #[derive(Clone, Copy)]
 pub(crate) struct Pulled<'a> {
@@ -158,7 +166,20 @@ pub(crate) fn pull_failed(pulled: Pulled, error: ProviderError) -> ProviderError
             "Build it for the processors of the host, or name one that is.",
         );
     }
-    if has(&["unauthorized", "denied", "no basic auth credentials", "authentication required"]) {
+    if has(&["toomanyrequests", "too many requests"]) {
+        return failed(
+            ErrorCode::ProviderRateLimited,
+            "its registry asks for fewer calls",
+            "Try it again later, or give a login for the registry (PILOT_REGISTRY_AUTH_FILE): it may have a higher limit.",
+        );
+    }
+    if has(&[
+        "unauthorized",
+        "denied",
+        "403 forbidden",
+        "no basic auth credentials",
+        "authentication required",
+    ]) {
         return match has_login {
             true => failed(
                 ErrorCode::CredentialsRejected,
@@ -180,6 +201,20 @@ pub(crate) fn pull_failed(pulled: Pulled, error: ProviderError) -> ProviderError
         );
     }
     if has(&[
+        "internal server error",
+        "bad gateway",
+        "service unavailable",
+        "gateway timeout",
+        "unexpected status",
+        "unexpected http status",
+    ]) {
+        return failed(
+            ErrorCode::ProviderUnreachable,
+            "its registry answers with an error",
+            "Try it again later: the registry has to get well.",
+        );
+    }
+    if has(&[
         "dial tcp",
         "no such host",
         "timeout",
@@ -190,11 +225,6 @@ pub(crate) fn pull_failed(pulled: Pulled, error: ProviderError) -> ProviderError
         "x509",
         "tls",
         "https client",
-        "service unavailable",
-        "bad gateway",
-        "unexpected status",
-        "received unexpected http status",
-        "toomanyrequests",
     ]) {
         return failed(
             ErrorCode::ProviderUnreachable,
@@ -297,6 +327,40 @@ mod tests {
             assert!(error.action.is_some() && error.message.contains(message));
         }
     }
+
+    #[test]
+    fn a_registry_that_answers_with_an_error_is_no_registry_out_of_reach() {
+        for (said, code, why) in [
+            ("toomanyrequests: slow down", ErrorCode::ProviderRateLimited, "fewer calls"),
+            (
+                "unexpected status code [manifests 1]: 429 Too Many Requests",
+                ErrorCode::ProviderRateLimited,
+                "fewer calls",
+            ),
+            (
+                "received unexpected HTTP status: 500 Internal Server Error",
+                ErrorCode::ProviderUnreachable,
+                "answers with an error",
+            ),
+            (
+                "received unexpected HTTP status: 504 Gateway Timeout",
+                ErrorCode::ProviderUnreachable,
+                "answers with an error",
+            ),
+            (
+                "unexpected status from HEAD request: 403 Forbidden",
+                ErrorCode::ImageMissing,
+                "without a login",
+            ),
+            ("Get \"https://a/v2/\": dial tcp: i/o timeout", ErrorCode::ProviderUnreachable, "cannot reach"),
+        ] {
+            let error = ProviderError::from(classify("pull the image", &server(500, said)));
+            let error = pull_failed(Pulled { image: "a/b:1", has_login: false }, error);
+            assert_eq!(error.code, code, "{error}");
+            assert!(error.message.contains(why) && error.message.contains(said), "{error}");
+        }
+    }
+
     #[test]
     fn what_a_host_cannot_do_names_the_setting_that_asks_for_it_and_a_way_that_is_closed_its_key() {
         let refused =

@@ -4,6 +4,8 @@
 //! Docker Hub. What is there is never pulled. The engine does the pulling, so its own settings of registries count; the login is the
 //! operator's, and goes to the engine with each call.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bollard::auth::DockerCredentials;
@@ -15,7 +17,10 @@ use provider_api::{Login, ProviderError, Result};
 use provider_kit::image::{architecture, registry, repository};
 
 use crate::engine::{Engine, within};
-use crate::failure::{Failure, Pulled, image_unusable, pull_failed};
+use crate::failure::{Failure, Pulled, image_unusable, pull_failed, silent};
+
+/// The longest that a registry is waited for by who names an image. What is pulled later has its own time.
+const LOOK: Duration = Duration::from_secs(20);
 
 /// An image on a host, or in its registry.
 pub(crate) struct Seen {
@@ -51,13 +56,15 @@ impl Engine {
     /// The image of this name in its registry, without bringing it here.
     pub async fn remote(&self, reference: &str) -> Result<Seen> {
         let Some(host) = registry(reference) else { return Err(self.no_image(reference)) };
-        let credentials = self.credentials(host).await?;
+        let credentials = self.credentials(host, reference).await?;
         let has_login = credentials.is_some();
         let docker = self.docker().await?;
         let asked = docker.inspect_registry_image(reference, credentials);
-        let found = match within(self.timing.call, "ask the registry for the image", asked).await {
-            Ok(found) => found,
-            Err(failure) => return Err(self.cannot_pull(reference, has_login, failure)),
+        let asked = within(self.timing.call, "ask the registry for the image", asked);
+        let found = match tokio::time::timeout(LOOK, asked).await {
+            Ok(Ok(found)) => found,
+            Ok(Err(failure)) => return Err(self.cannot_pull(reference, has_login, failure)),
+            Err(_) => return Err(self.name(silent(reference, host))),
         };
         let digest = found.descriptor.digest.unwrap_or_default();
         let architectures = found.platforms.into_iter().filter_map(|platform| platform.architecture);
@@ -91,7 +98,7 @@ impl Engine {
 
     async fn pull(&self, image: &str) -> Result<()> {
         let Some(host) = registry(image) else { return Err(self.no_image(image)) };
-        let credentials = self.credentials(host).await?;
+        let credentials = self.credentials(host, image).await?;
         let has_login = credentials.is_some();
         let options = match image.contains('@') {
             true => CreateImageOptionsBuilder::default().from_image(image).build(),
@@ -123,8 +130,8 @@ impl Engine {
         self.name(pull_failed(Pulled { image, has_login }, failure.into()))
     }
 
-    async fn credentials(&self, registry: &str) -> Result<Option<DockerCredentials>> {
-        let Some(login) = self.logins.login(registry).await? else { return Ok(None) };
+    async fn credentials(&self, registry: &str, image: &str) -> Result<Option<DockerCredentials>> {
+        let Some(login) = self.logins.login(repository(image)).await? else { return Ok(None) };
         let to = Some(registry.to_owned());
         let credentials = match login {
             Login::Password { username, password } => DockerCredentials {

@@ -28,6 +28,8 @@ use crate::pull::{self, Seen};
 const CHUNK: usize = 1 << 18;
 /// What an engine says when it has loaded an image, with and without a name.
 const LOADED: [&str; 2] = ["Loaded image ID: ", "Loaded image: "];
+/// What engines say of a layer that has not its digest: those with a store of their own, and those with containerd's.
+const DAMAGED: [&str; 2] = ["invalid diffID", "unexpected commit digest"];
 
 #[async_trait]
 impl ImageStore for DockerImages {
@@ -70,8 +72,13 @@ fn moves_nothing_else(archive: &Archive, name: &str) -> Result<()> {
     let message = format!(
         "the archive has the name {other} in it, which a load would move on each host, and is to be {name}"
     );
+    // With several names in it there is no one that all of them are.
+    let or = match archive.names.len() {
+        1 => format!("push it as {other}"),
+        _ => format!("let `pilot image push {other} --name {name}` save it so"),
+    };
     Err(ProviderError::new(ErrorCode::BadRequest, message).with_action(format!(
-        "Save the image by its id, so that the archive has no name (`docker save $(docker inspect -f '{{{{.Id}}}}' {other})`), or push it as {other}."
+        "Save the image by its id, so that the archive has no name (`docker save -o FILE $(docker inspect -f '{{{{.Id}}}}' {other})`), or {or}."
     )))
 }
 
@@ -127,7 +134,7 @@ impl Engine {
     /// Gives the id that the host has for it.
     async fn send(&self, archive: &Archive, progress: &Progress) -> Result<String> {
         let file = tokio::fs::File::open(archive.path()).await;
-        let file = file.map_err(|error| unusable(archive.path(), &error))?;
+        let file = file.map_err(|error| unusable(&error))?;
         let adds = progress.adds();
         let content =
             ReaderStream::with_capacity(file, CHUNK).inspect_ok(move |chunk| adds(chunk.len() as u64));
@@ -155,6 +162,11 @@ fn loaded_of(words: &str) -> Option<&str> {
 
 /// What the engine refuses is no word of ours: only it knows which forms it reads.
 fn refused(archive: &Archive, error: ProviderError) -> ProviderError {
+    if error.code == ErrorCode::ProviderFailed && DAMAGED.iter().any(|words| error.message.contains(words)) {
+        let message = format!("the image's archive is not what it says of itself: {}", error.message);
+        return ProviderError { code: ErrorCode::BadRequest, message, ..error }
+            .with_action("Save the image again: `docker save -o FILE IMAGE`.");
+    }
     if error.code != ErrorCode::ProviderFailed || archive.is_saved {
         return error;
     }

@@ -59,11 +59,17 @@ async fn each_reason_why_an_image_cannot_be_had_has_its_code() {
             stack.down().await;
         }
         // An engine asks a second time by itself.
-        let down = [Fault::Status(503); 4];
-        down.into_iter().for_each(|fault| registry.sim.order(fault));
-        let error = refusal(&*known, &private).await;
-        assert_eq!(error.code, ErrorCode::ProviderUnreachable, "{error}");
-        registry.sim.heal();
+        for (status, code, said) in [
+            (503, ErrorCode::ProviderUnreachable, "answers with an error"),
+            (500, ErrorCode::ProviderUnreachable, "answers with an error"),
+            (429, ErrorCode::ProviderRateLimited, "fewer calls"),
+        ] {
+            (0..4).for_each(|_| registry.sim.order(Fault::Status(status)));
+            let error = refusal(&*known, &private).await;
+            assert_eq!(error.code, code, "{error}");
+            assert!(error.message.contains(said), "{error}");
+            registry.sim.heal();
+        }
         let image = known.images().unwrap().resolve(&private).await.unwrap();
         assert_eq!(image.architecture.as_deref(), Some("amd64"));
         assert!(image.exact().contains("/team/app@sha256:"), "each host can pull it: {image:?}");

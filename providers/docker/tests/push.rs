@@ -69,6 +69,9 @@ async fn answer(State(engine): State<Shared>, request: Request) -> Response {
         let architecture = engine.lock().unwrap().architecture;
         return axum::Json(json!({"ID": "e", "Architecture": architecture})).into_response();
     }
+    if path.starts_with("distribution/") {
+        return std::future::pending().await;
+    }
     if path == "images/load" {
         let archive = to_bytes(request.into_body(), usize::MAX).await.unwrap();
         let file = tempfile::NamedTempFile::new().unwrap();
@@ -201,9 +204,10 @@ async fn an_archive_moves_no_other_name_than_the_wanted_one() {
     for names in [vec!["pilot-instance:0.1.0"], vec!["app:1", "pilot-instance:0.1.0"]] {
         let error = world.push("app:1", &world.named(&names), &Told::nobody()).await.unwrap_err();
         assert_eq!(error.code, ErrorCode::BadRequest);
-        assert!(
-            error.message.contains("pilot-instance:0.1.0") && error.action.unwrap().contains("by its id")
-        );
+        let action = error.action.unwrap();
+        assert!(error.message.contains("pilot-instance:0.1.0") && action.contains("by its id"));
+        // As any of several it would be refused again.
+        assert_eq!(action.contains("or push it as"), names.len() == 1, "{action}");
     }
     assert_eq!(world.loads(), [0]);
     world.push("app:1", &world.named(&["app:1"]), &Told::nobody()).await.unwrap();
@@ -217,4 +221,23 @@ async fn what_the_engine_says_of_a_load_is_told_with_the_host() {
     let error = world.push("app:1", &empty_archive("amd64"), &Told::nobody()).await.unwrap_err();
     assert!(error.message.contains("host h0") && error.message.contains("no space left"), "{error}");
     assert!(!world.engines[0].lock().unwrap().images.contains_key("app:1"));
+    for damage in [
+        "invalid diffID for layer 0: expected \"sha256:1b\", got \"sha256:2c\"",
+        "failed commit on ref \"layer-sha256:1b\": unexpected commit digest sha256:2c, expected sha256:1b",
+    ] {
+        world.engines[0].lock().unwrap().refuses = Some(damage);
+        let error = world.push("app:1", &empty_archive("amd64"), &Told::nobody()).await.unwrap_err();
+        assert!(error.code == ErrorCode::BadRequest && error.message.contains(damage), "{error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_registry_that_lets_the_engine_wait_is_named_before_who_asks_has_gone() {
+    let world = world(&["x86_64"]).await;
+    let images = world.provider.images().unwrap();
+    let began = tokio::time::Instant::now();
+    let error = images.resolve("127.0.0.1:7122/hang/app:1").await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::ProviderUnreachable, "{error}");
+    assert!(error.message.contains("its registry does not answer"), "{error}");
+    assert!(began.elapsed() < std::time::Duration::from_secs(25));
 }

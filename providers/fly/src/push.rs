@@ -12,7 +12,7 @@ use contracts::workspace::Image;
 use provider_api::{ImageStore, Login, ProviderError, Result, Settings, Told};
 use provider_http::registry::Registry;
 use provider_kit::archive::Archive;
-use provider_kit::image::{flat, registry, repository, tagged};
+use provider_kit::image::{flat, is_here, registry, repository, tagged, without_registry};
 
 use crate::lifecycle::FlyLifecycle;
 
@@ -62,9 +62,14 @@ fn reference(settings: &Settings, name: &str) -> Result<String> {
         },
         Some(other) => {
             let message = format!("Pilot pushes to {host} for Fly, and {name} is at {other}");
-            Err(ProviderError::new(ErrorCode::BadRequest, message).with_action(format!(
-                "Push it to {other} with the tools for that, Fly pulls it from there if everybody may; or give it a name without a registry."
-            )))
+            let path = without_registry(name);
+            let action = match is_here(other) {
+                true => format!("Give it a name without a registry: `--name {path}`."),
+                false => format!(
+                    "Push it to {other} with the tools for that, Fly pulls it from there if everybody may; or give it a name without a registry: `--name {path}`."
+                ),
+            };
+            Err(ProviderError::new(ErrorCode::BadRequest, message).with_action(action))
         }
         None => Ok(format!("{host}/{}:{}", image_app(settings, host)?, flat(name)?)),
     }
@@ -105,6 +110,7 @@ mod tests {
     fn images_are_tags_of_the_app_that_is_set_or_that_the_usual_image_names() {
         let usual = settings(&[("PILOT_FLY_IMAGE", "registry.fly.io/acme-images:1")]);
         assert_eq!(reference(&usual, "team/app:2").unwrap(), "registry.fly.io/acme-images:team-app-2");
+        assert_eq!(reference(&usual, "team-app:2").unwrap(), "registry.fly.io/acme-images:team--app-2");
         assert_eq!(reference(&usual, "registry.fly.io/other:3").unwrap(), "registry.fly.io/other:3");
         let set = settings(&[("PILOT_FLY_IMAGE", "registry.fly.io/a:1"), ("PILOT_FLY_IMAGE_APP", "b")]);
         assert_eq!(reference(&set, "app:2").unwrap(), "registry.fly.io/b:app-2");
@@ -120,6 +126,9 @@ mod tests {
             let error = reference(&elsewhere, name).unwrap_err();
             assert!(error.code == ErrorCode::BadRequest && error.action.is_some(), "{error}");
         }
+        // As `podman` calls what has no registry.
+        let action = reference(&elsewhere, "localhost/team/app:1").unwrap_err().action.unwrap();
+        assert!(action.contains("`--name team/app:1`") && !action.contains("Push it"), "{action}");
         let wrong = settings(&[("PILOT_FLY_IMAGE_APP", "a/b")]);
         assert_eq!(reference(&wrong, "app:2").unwrap_err().code, ErrorCode::ProviderNotConfigured);
     }

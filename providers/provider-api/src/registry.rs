@@ -30,9 +30,9 @@ impl std::fmt::Debug for Login {
 /// Where a module gets the logins of its operator.
 #[async_trait]
 pub trait RegistryLogins: Send + Sync {
-    /// That of a registry, named as a reference to an image names it: `ghcr.io`, `127.0.0.1:5000`, `docker.io`. `None` where
-    /// images are pulled without one.
-    async fn login(&self, registry: &str) -> Result<Option<Login>>;
+    /// That for a repository, named as a reference to an image names it, with its registry and without tag and digest:
+    /// `ghcr.io/team/app`, `127.0.0.1:5000/app`. `None` where images are pulled without one.
+    async fn login(&self, repository: &str) -> Result<Option<Login>>;
 }
 
 /// For those who have none: what everybody may pull is pulled.
@@ -40,7 +40,7 @@ pub struct NoLogins;
 
 #[async_trait]
 impl RegistryLogins for NoLogins {
-    async fn login(&self, _registry: &str) -> Result<Option<Login>> {
+    async fn login(&self, _repository: &str) -> Result<Option<Login>> {
         Ok(None)
     }
 }

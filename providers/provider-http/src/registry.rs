@@ -36,6 +36,8 @@ const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const CONNECT: Duration = Duration::from_secs(10);
 /// A registry that says nothing for so long is gone.
 const SILENCE: Duration = Duration::from_secs(120);
+/// Nor does anybody wait longer for what it has: who names an image waits for the answer.
+const LOOK: Duration = Duration::from_secs(20);
 /// A configuration is some kilobytes.
 const LARGEST_CONFIG: i64 = 8 << 20;
 
@@ -82,6 +84,14 @@ impl Registry {
     /// What a reference means now, and for which architectures. Nothing but manifests and one configuration is fetched.
     pub async fn look(&self, reference: &str) -> Result<Found> {
         let asked = Asked { reference, has_login: self.auth != RegistryAuth::Anonymous, pushes: false };
+        match tokio::time::timeout(LOOK, self.looked(asked)).await {
+            Ok(found) => found,
+            Err(_) => Err(asked.silent()),
+        }
+    }
+
+    async fn looked(&self, asked: Asked<'_>) -> Result<Found> {
+        let reference = asked.reference;
         let image = parse(reference)?;
         let pulled = self.client.pull_manifest_raw(&image, &self.auth, &MANIFESTS).await;
         let (content, digest) = pulled.map_err(|error| asked.failed(&error))?;
@@ -111,7 +121,8 @@ impl Registry {
     }
 
     /// Brings the image of an archive there under this reference. What the registry has already is not sent again, so a push that
-    /// was cut off goes on where it was. The archive's layers are compressed on the way. Told are bytes of layers as the archive has them.
+    /// was cut off goes on where it was. The archive's layers are compressed on the way, and one that
+    /// is not what its digests say is refused before anything has the name. Told are bytes of layers as the archive has them.
     pub async fn push(&self, reference: &str, archive: &Path, told: &Told) -> Result<Image> {
         let asked = Asked { reference, has_login: self.auth != RegistryAuth::Anonymous, pushes: true };
         let image = parse(reference)?;
@@ -119,14 +130,14 @@ impl Registry {
         let authorized = self.client.auth(&image, &self.auth, RegistryOperation::Push).await;
         authorized.map_err(|error| asked.failed(&error))?;
 
-        let mut copied = Copied { done: 0, total: archive.layers.iter().map(|layer| layer.size).sum() };
+        let mut copied = Copied { done: 0, total: archive.layers.iter().map(|layer| layer.part.size).sum() };
         let mut layers = Vec::new();
         for layer in &archive.layers {
             told.tell(copied);
-            let (blob, media_type) = Blob::of_layer(&archive, *layer).await?;
+            let (blob, media_type) = Blob::of_layer(&archive, layer).await?;
             self.blob(&asked, &image, &blob).await?;
             layers.push(json!({"mediaType": media_type, "digest": blob.digest, "size": blob.size}));
-            copied.done += layer.size;
+            copied.done += layer.part.size;
         }
         told.tell(copied);
         let config = Blob::of(&archive.config)?;

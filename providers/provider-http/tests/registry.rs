@@ -99,3 +99,119 @@ async fn what_goes_wrong_has_its_code() {
     std::fs::write(&two, "no archive").unwrap();
     assert_eq!(registry.push(&name, &two, &Told::nobody()).await.unwrap_err().code, ErrorCode::BadRequest);
 }
+
+/// An image of one layer, as `docker save` of today writes it.
+fn of_layer(folder: &Path, content: &[u8], digest: &str, diff_id: &str) -> PathBuf {
+    let name = format!("blobs/sha256/{digest}");
+    let config = json!({"architecture": "amd64", "rootfs": {"diff_ids": [format!("sha256:{diff_id}")]}});
+    let list = json!([{"Config": "c.json", "Layers": [name]}]);
+    tarred(
+        folder,
+        &[
+            (&name, content),
+            ("c.json", config.to_string().as_bytes()),
+            ("manifest.json", list.to_string().as_bytes()),
+        ],
+    )
+}
+
+fn tarred(folder: &Path, files: &[(&str, &[u8])]) -> PathBuf {
+    let path = folder.join("of_layer.tar");
+    let mut tar = tar::Builder::new(std::fs::File::create(&path).unwrap());
+    for (name, content) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        tar.append_data(&mut header, name, *content).unwrap();
+    }
+    tar.into_inner().unwrap();
+    path
+}
+
+fn hash(content: &[u8]) -> String {
+    let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, content);
+    hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[tokio::test]
+async fn a_layer_that_is_not_what_the_archive_says_is_refused_by_its_name_and_nothing_is_tagged() {
+    let sim = sim_registry::Registry::start(Options::open()).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let name = format!("{}/app:1", sim.host());
+    let registry = Registry::of(&name, None).unwrap();
+    let plain = [7; 3000];
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut packed, &plain).unwrap();
+    let packed = packed.finish().unwrap();
+    let (other, cut) = (hash(b"another"), &packed[..packed.len() - 9]);
+    for (content, digest, diff_id) in [
+        (plain.as_slice(), &other, &hash(&plain)),
+        (&plain, &hash(&plain), &other),
+        (&packed, &other, &hash(&plain)),
+        (&packed, &hash(&packed), &other),
+        (cut, &hash(cut), &hash(&plain)),
+    ] {
+        let archive = of_layer(folder.path(), content, digest, diff_id);
+        let error = registry.push(&name, &archive, &Told::nobody()).await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::BadRequest, "{error}");
+        assert!(error.message.contains(&format!("blobs/sha256/{digest}")), "{error}");
+        assert_eq!(sim.resolve("app", "1"), None);
+    }
+    for content in [plain.as_slice(), &packed] {
+        let archive = of_layer(folder.path(), content, &hash(content), &hash(&plain));
+        registry.push(&name, &archive, &Told::nobody()).await.unwrap();
+        let layer = sim.journal().iter().any(|asked| asked.contains(&hash(&packed)));
+        assert_eq!(layer, content == packed, "what is compressed is sent as it is");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_registry_that_accepts_and_is_silent_is_given_up_before_who_asks_has_gone() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let name = format!("{}/hang/app:1", listener.local_addr().unwrap());
+    let began = tokio::time::Instant::now();
+    let error = Registry::of(&name, None).unwrap().look(&name).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::ProviderUnreachable, "{error}");
+    assert!(error.message.contains("its registry does not answer"), "{error}");
+    assert!(began.elapsed() < std::time::Duration::from_secs(25));
+}
+
+/// An archive whose layer has gibibytes of nothing in it, which take no room and much time.
+fn endless(folder: &Path) -> PathBuf {
+    const SIZE: u64 = 4 << 30;
+    let path = of_layer(folder, &[], "0", "0");
+    let short = std::fs::read(&path).unwrap();
+    let mut header = tar::Header::new_gnu();
+    header.set_path("blobs/sha256/0").unwrap();
+    header.set_size(SIZE);
+    header.set_cksum();
+    // The empty layer was one header.
+    let rest = &short[512..];
+    let mut file = std::fs::File::create(&path).unwrap();
+    std::io::Write::write_all(&mut file, header.as_bytes()).unwrap();
+    std::io::Seek::seek(&mut file, std::io::SeekFrom::Current(SIZE as i64)).unwrap();
+    std::io::Write::write_all(&mut file, rest).unwrap();
+    path
+}
+
+#[tokio::test]
+async fn a_push_that_nobody_waits_for_ends_with_what_it_had_begun() {
+    let sim = sim_registry::Registry::start(Options::open()).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let name = format!("{}/app:1", sim.host());
+    let registry = Registry::of(&name, None).unwrap();
+    let archive = endless(folder.path());
+    let files = || std::fs::read_dir(folder.path()).unwrap().count();
+    let pushing = tokio::spawn(async move { registry.push(&name, &archive, &Told::nobody()).await });
+    eventually("a layer is compressed", || files() == 2).await;
+    pushing.abort();
+    eventually("what was begun is gone", || files() == 1).await;
+}
+
+async fn eventually(what: &str, is_so: impl Fn() -> bool) {
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(5);
+    while !is_so() {
+        assert!(tokio::time::Instant::now() < deadline, "not in time: {what}");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}

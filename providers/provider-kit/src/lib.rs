@@ -17,6 +17,7 @@
 
 #![warn(missing_docs)]
 
+pub mod apart;
 pub mod archive;
 pub mod boot;
 pub mod command;

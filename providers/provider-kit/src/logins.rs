@@ -1,5 +1,6 @@
-//! Logins from a file of the form that `docker login` writes.
+//! Logins from a file of the form that `docker login` writes, or `podman login`.
 //!
+//! An entry is for a registry, or for what is below a path of it, as `podman` has them; the longest that fits counts.
 //! Only what is written there is used: programs that keep logins elsewhere (`credHelpers`, `credsStore`) are not started, and where
 //! one of them has the login that is needed, that is said.
 
@@ -17,6 +18,9 @@ pub const VARIABLE: &str = "PILOT_REGISTRY_AUTH_FILE";
 
 /// What Docker calls its own registry in its file.
 const HUB: [&str; 3] = ["index.docker.io", "registry-1.docker.io", "docker.io"];
+
+/// Paths of registries' API, which are no names of images.
+const API: [&str; 2] = ["v1", "v2"];
 
 /// A file that is read each time, since `docker login` and operators change it.
 pub struct DockerLogins {
@@ -39,24 +43,29 @@ impl DockerLogins {
 
 #[async_trait]
 impl RegistryLogins for DockerLogins {
-    async fn login(&self, registry: &str) -> Result<Option<Login>> {
+    async fn login(&self, repository: &str) -> Result<Option<Login>> {
         let text = tokio::fs::read_to_string(&self.path).await.map_err(|error| self.unusable(error))?;
         // The error of a parser may quote what it reads.
         let file: Value = serde_json::from_str(&text).map_err(|_| self.unusable("it is no JSON"))?;
-        find(&file, registry).map_err(|why| self.unusable(why))
+        find(&file, repository).map_err(|why| self.unusable(why))
     }
 }
 
-fn find(file: &Value, registry: &str) -> std::result::Result<Option<Login>, String> {
+fn find(file: &Value, repository: &str) -> std::result::Result<Option<Login>, String> {
+    let registry = repository.split('/').next().unwrap_or_default();
     let of = |section: &str| {
         let entries = file[section].as_object().into_iter().flatten();
-        entries.into_iter().find(|(name, _)| is_same(name, registry)).map(|(_, value)| value)
+        let fitting = entries.filter_map(|(name, value)| Some((fits(name, repository)?, value)));
+        fitting.max_by_key(|(length, _)| *length)
     };
-    let helper = of("credHelpers").and_then(Value::as_str);
-    if let Some(helper) = helper {
+    let (helper, entry) = (of("credHelpers"), of("auths"));
+    if let Some((length, helper)) = helper
+        && let Some(helper) = helper.as_str()
+        && entry.is_none_or(|(of_entry, _)| of_entry <= length)
+    {
         return Err(kept_by(helper, registry));
     }
-    let Some(entry) = of("auths") else { return Ok(None) };
+    let Some((_, entry)) = entry else { return Ok(None) };
     let text = |name: &str| entry[name].as_str().filter(|text| !text.is_empty());
     if let Some(token) = text("identitytoken") {
         return Ok(Some(Login::IdentityToken(token.to_owned())));
@@ -85,11 +94,21 @@ fn kept_by(helper: &str, registry: &str) -> String {
     )
 }
 
-/// Entries are hosts, or addresses with a scheme and a path.
-fn is_same(entry: &str, registry: &str) -> bool {
-    let without = entry.strip_prefix("https://").or_else(|| entry.strip_prefix("http://")).unwrap_or(entry);
-    let host = without.split('/').next().unwrap_or_default();
-    host == registry || (HUB.contains(&host) && HUB.contains(&registry))
+/// How much of the repository an entry is for; `None` where it is for another. Entries are hosts, with a path or without, or addresses
+/// with a scheme, whose path is that of the registry's API.
+fn fits(entry: &str, repository: &str) -> Option<usize> {
+    let without = entry.strip_prefix("https://").or_else(|| entry.strip_prefix("http://"));
+    let (host, path) = parts(without.unwrap_or(entry));
+    let path = if without.is_some() || API.contains(&path) { "" } else { path };
+    let (registry, name) = parts(repository);
+    let is_below = || name.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    (host == registry && (path.is_empty() || is_below())).then_some(path.len())
+}
+
+/// Host and path; Docker's own registry has one host here.
+fn parts(name: &str) -> (&str, &str) {
+    let (host, path) = name.split_once('/').unwrap_or((name, ""));
+    (if HUB.contains(&host) { HUB[0] } else { host }, path.trim_end_matches('/'))
 }
 
 #[cfg(test)]
@@ -115,6 +134,36 @@ mod tests {
         assert_eq!(found("docker.io"), Some(password("ada", "pass:word")));
         assert_eq!(found("azurecr.io"), Some(Login::IdentityToken("t".to_owned())));
         assert_eq!((found("127.0.0.1:5001"), found("io")), (None, None));
+    }
+
+    #[test]
+    fn of_several_entries_that_fit_the_longest_counts() {
+        let login = |name: &str| json!({"username": name, "password": "p"});
+        let file = json!({
+            "auths": {
+                "ghcr.io": login("all"), "ghcr.io/team": login("team"), "ghcr.io/team/app": login("app"),
+                "quay.io/team": login("quay"), "docker.io/team": login("hub"), "index.docker.io/v1/": login("docker"),
+            },
+            "credHelpers": {"quay.io": "keeper", "ghcr.io/helped": "keeper"},
+        });
+        for (repository, name) in [
+            ("ghcr.io/other", "all"),
+            ("ghcr.io/teams/app", "all"),
+            ("ghcr.io/team/other", "team"),
+            ("ghcr.io/team/app", "app"),
+            ("ghcr.io/team/app/part", "app"),
+            ("quay.io/team/app", "quay"),
+            ("docker.io/team/app", "hub"),
+            ("docker.io/library/app", "docker"),
+        ] {
+            assert_eq!(find(&file, repository).unwrap(), Some(password(name, "p")), "{repository}");
+        }
+        for repository in ["quay.io/other", "ghcr.io/helped/app"] {
+            assert!(
+                find(&file, repository).unwrap_err().contains("docker-credential-keeper"),
+                "{repository}"
+            );
+        }
     }
 
     #[test]

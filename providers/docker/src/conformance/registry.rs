@@ -53,9 +53,9 @@ pub struct OneLogin {
 
 #[async_trait]
 impl RegistryLogins for OneLogin {
-    async fn login(&self, registry: &str) -> Result<Option<Login>> {
+    async fn login(&self, repository: &str) -> Result<Option<Login>> {
         let login = Login::Password { username: USER.to_owned(), password: self.password.clone() };
-        Ok((registry == self.registry).then_some(login))
+        Ok((repository.split_once('/').is_some_and(|(host, _)| host == self.registry)).then_some(login))
     }
 }
 

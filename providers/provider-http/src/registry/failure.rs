@@ -18,6 +18,11 @@ impl Asked<'_> {
         ProviderError::new(ErrorCode::ProviderUnreadable, message)
     }
 
+    /// It was waited for long enough.
+    pub fn silent(&self) -> ProviderError {
+        self.error(ErrorCode::ProviderUnreachable, "its registry does not answer")
+    }
+
     /// A push that failed has changed no tag: its manifest comes last.
     pub fn failed(&self, error: &OciDistributionError) -> ProviderError {
         use OciDistributionError as Error;
