@@ -25,7 +25,7 @@ use crate::network;
 use crate::settings::unusable;
 use keeper::Keeper;
 pub(crate) use list::RESOLVER;
-pub(crate) use lists::{enforce, lift};
+pub(crate) use lists::{ask_for, enforce, lift};
 pub(crate) use probe::look;
 pub(crate) use refusals::DockerRefusals;
 use rules::Destination;

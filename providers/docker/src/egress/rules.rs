@@ -135,7 +135,7 @@ pub(crate) fn bridge(installation: &InstallationId, runtime: &RuntimeId, is_list
 }
 
 /// Letters that are the same for the same text, in every version of Pilot.
-fn short(text: &str, letters: usize) -> String {
+pub(super) fn short(text: &str, letters: usize) -> String {
     let hash = contracts::hash::stable(text);
     let all = format!("{:016x}", hash ^ (hash >> 29));
     all[..letters].to_owned()
