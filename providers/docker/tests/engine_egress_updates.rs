@@ -117,7 +117,7 @@ async fn the_longest_list_that_is_allowed_is_in_force_and_so_is_each_port_of_a_n
         };
         let mut entries: Vec<_> =
             (0..MOST_PORTS - 1).map(|index| format!("one.example:{}", index + 1)).collect();
-        entries.push(format!("one.example:{port}"));
+        entries.extend([format!("one.example:{port}"), "_mongodb._tcp.my_bucket.example:1".to_owned()]);
         while entries.len() < MOST {
             let index = entries.len();
             let wild = if index % 2 == 0 { "*." } else { "" };
