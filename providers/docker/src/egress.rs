@@ -6,6 +6,7 @@
 //! has the right for that wherever the engine is, and Docker starts it again with the host. Nothing of Pilot's starts
 //! before its host is closed. A runtime may have a list of destinations beside it (`egress/list.rs`), which the same keeper keeps.
 
+mod care;
 mod keeper;
 mod list;
 mod lists;
@@ -23,6 +24,7 @@ use tokio::sync::Mutex;
 use crate::engine::Engine;
 use crate::network;
 use crate::settings::unusable;
+pub(crate) use care::look_after;
 use keeper::Keeper;
 pub(crate) use list::RESOLVER;
 pub(crate) use lists::{ask_for, enforce, lift};
@@ -74,6 +76,13 @@ impl Egress {
 /// Which keeper of one host was seen with its rules in place. It keeps them there.
 #[derive(Default)]
 pub(crate) struct Closed(Mutex<Option<Seen>>);
+
+impl Closed {
+    /// Somebody makes or looks for it at this moment.
+    pub fn is_in_hand(&self) -> bool {
+        self.0.try_lock().is_err()
+    }
+}
 
 struct Seen {
     whose: InstallationId,

@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use contracts::ErrorCode;
 use contracts::egress::{MOST, MOST_PORTS};
+use futures_util::StreamExt as _;
 use internet::{PORTS, UNUSABLE, said};
-use listed::{Here, list, table, tables};
+use listed::{Here, keeper, list, table, tables};
 use provider_api::RuntimeSpec;
 use provider_api::conformance::{eventually, run};
 use provider_docker::conformance::{World, name};
@@ -160,6 +161,33 @@ async fn a_list_that_cannot_be_in_force_changes_nothing_of_what_runs() {
         lifecycle.stop(&runtime, Duration::ZERO).await.unwrap();
         lifecycle.start(&runtime).await.unwrap();
         assert!(here.reaches(&runtime, "one.example", port).await);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_keeper_that_somebody_ended_is_back_once_somebody_has_looked_at_all() {
+    let _turn = TURN.lock().await;
+    let world = World::new().await;
+    let here = Here::new(&world);
+    run(world.fixture(), |fixture| async move {
+        let port = PORTS[0];
+        let stack = here.up(&fixture, list("one.example")).await;
+        let (runtime, keeper) = (stack.runtime(), keeper(&fixture));
+        for end in ["kill", "stop -t 1", "rm -f"] {
+            assert!(here.reaches(&runtime, "one.example", port).await, "before {end}");
+            said(&format!("docker {end} {keeper}"));
+            assert!(here.is_refused(&runtime, "203.0.113.13", port).await, "its rules stay: {end}");
+            let runs = || said(&format!("docker inspect -f '{{{{.State.Running}}}}' {keeper}"));
+            assert_ne!(runs(), "true", "Docker leaves it: {end}");
+            let all = vec![runtime.runtime_id.clone()];
+            let told: Vec<_> =
+                here.provider.lifecycle().status_many(fixture.installation.clone(), all).collect().await;
+            assert_eq!(told.len(), 1);
+            eventually("names are answered", async || here.reaches(&runtime, "one.example", port).await)
+                .await;
+            assert!(here.is_refused(&runtime, "203.0.113.13", port).await);
+        }
     })
     .await;
 }
