@@ -4,6 +4,7 @@
 //! network (`203.0.113.0/24`), each with a port or for every port (`api.anthropic.com:443`). Names are kept as DNS has them:
 //! small letters, `xn--` for others, no dot at the end. `all` and `none` are words of their own.
 
+mod reach;
 pub mod report;
 
 use std::collections::BTreeSet;

@@ -16,7 +16,7 @@ mod rules;
 
 use std::time::Instant;
 
-use contracts::egress::{EgressAllow, EgressChoice, InvalidList};
+use contracts::egress::{EgressAllow, EgressChoice, Host, InvalidList};
 use contracts::{ErrorCode, InstallationId};
 use provider_api::{Result, Settings};
 use tokio::sync::Mutex;
@@ -39,6 +39,12 @@ pub(crate) fn usual(settings: &Settings) -> Result<Option<EgressAllow>> {
     let choice: EgressChoice =
         text.parse().map_err(|error: InvalidList| unusable("egressAllow", &error.to_string()))?;
     Ok(choice.list())
+}
+
+/// What no list opens, and what of it the operator has opened. Settings that cannot be read are told elsewhere.
+pub(crate) fn closed(settings: &Settings) -> (Vec<Host>, Vec<Host>) {
+    let open = Egress::read(settings, "").map(|egress| egress.open).unwrap_or_default();
+    (rules::closed(), open.iter().map(Destination::host).collect())
 }
 
 /// What an operator wants of it.
