@@ -4,6 +4,7 @@
 //! network (`203.0.113.0/24`), each with a port or for every port (`api.anthropic.com:443`). Names are kept as DNS has them:
 //! small letters, `xn--` for others, no dot at the end. `all` and `none` are words of their own.
 
+mod reach;
 pub mod report;
 
 use std::collections::BTreeSet;
@@ -12,6 +13,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU16;
 use std::str::FromStr;
 
+use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -276,6 +278,9 @@ fn masked(address: IpAddr, bits: u8) -> Host {
     Host::Network(address, bits)
 }
 
+/// What is in no name. Not `_`, which names of hosts do not have and names of services and buckets do.
+const DENIED: AsciiDenyList = AsciiDenyList::new(true, r##"!"#$%&'()*+,/:;<=>?@[\]^`{|}~"##);
+
 fn named(text: &str) -> Result<Host, String> {
     if text == "*" {
         return Err(format!("write {ALL} for every destination"));
@@ -291,12 +296,13 @@ fn named(text: &str) -> Result<Host, String> {
     if name.is_empty() {
         return Err("it has no name".to_owned());
     }
-    let name = idna::domain_to_ascii_strict(name).map_err(|_| {
-        "a name has labels of 1 to 63 letters, digits and '-', with dots between them, and 253 in all"
+    let ascii = Uts46::new().to_ascii(name.as_bytes(), DENIED, Hyphens::CheckFirstLast, DnsLength::Verify);
+    let name = ascii.map_err(|_| {
+        "a name has labels of 1 to 63 letters, digits, '-' and '_', with dots between them, and 253 in all"
             .to_owned()
     })?;
     let name = name.strip_suffix('.').unwrap_or(&name).to_owned();
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c);
     if name.is_empty() || name.len() > 253 || name.split('.').any(str::is_empty) || !name.chars().all(plain) {
         return Err("it is no name of DNS".to_owned());
     }

@@ -101,7 +101,7 @@ error_codes! {
     ProviderFailed "provider_failed" 502 final "The provider refused or failed";
     ProviderTimeout "provider_timeout" 504 retry "The provider did not answer in time";
     ProviderUnreachable "provider_unreachable" 503 retry "The provider cannot be reached";
-    EgressOpen "egress_open" 503 final "Instances could reach more than the internet";
+    EgressOpen "egress_open" 503 final "What instances reach cannot be limited as it should be";
     RuntimeElsewhere "runtime_elsewhere" 503 retry "The runtime is at another place than the one that is reached";
     ProviderUnreadable "provider_unreadable" 502 retry "The provider's answer cannot be read";
     ProviderRateLimited "provider_rate_limited" 503 retry "The provider asks for fewer calls";

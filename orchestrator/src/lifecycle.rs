@@ -8,6 +8,7 @@ mod imports;
 mod kept;
 mod keys;
 mod offered;
+mod reaches;
 pub mod request;
 mod rollouts;
 pub mod service;

@@ -12,6 +12,8 @@ use super::{Destination, EgressAllow, Host, MOST};
 
 /// So many destinations a proposal adds: a longer line nobody reads before it is typed.
 const MOST_PROPOSED: usize = 8;
+/// What `apt` asks for before each name of a mirror, and does without.
+const SEARCHES: [&str; 2] = ["_http._tcp.", "_https._tcp."];
 /// Names that turn addresses into names, and no destinations.
 const REVERSE: &str = ".arpa";
 
@@ -80,7 +82,11 @@ impl Refused {
         let entry: Destination = self.destination.parse().ok()?;
         match (self.kind, &entry.host) {
             // What has no dot is a host of the site, or a program's search for one.
-            (RefusedKind::Name, Host::Name(name)) if name.contains('.') && !name.ends_with(REVERSE) => {
+            (RefusedKind::Name, Host::Name(name))
+                if name.contains('.')
+                    && !name.ends_with(REVERSE)
+                    && !SEARCHES.iter().any(|begin| name.starts_with(begin)) =>
+            {
                 Some(entry)
             }
             (RefusedKind::Address, Host::Network(..)) => {
@@ -148,6 +154,8 @@ mod tests {
         {
             assert_eq!(wider("a.example", &[name(useless)]), None, "{useless}");
         }
+        let service = name("_mongodb._tcp.cluster.example");
+        assert_eq!(wider("none", &[service]).as_deref(), Some("_mongodb._tcp.cluster.example"));
         let private = Refused { closed_for_all: true, ..refused(RefusedKind::Address, "10.0.0.9", Some(80)) };
         assert_eq!(wider("none", &[private]), None);
         let many: Vec<_> = (0..200).map(|each| name(&format!("n{each}.example"))).collect();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use contracts::egress::{EgressAllow, EgressChoice};
+use contracts::egress::EgressAllow;
 use contracts::operation::Update;
 use contracts::workspace::{CreateWorkspace, GitSource, Image, UpdateWorkspace};
 use contracts::{ErrorCode, Problem, Slug, WorkspaceRef};
@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
 
+use super::reaches::{self, egress};
 use crate::engine::provider_problem;
 use crate::wiring::Providers;
 
@@ -48,28 +49,14 @@ pub fn validate(
         Some(texts) => egress(&texts, provider.as_ref())?.list(),
         None => provider.egress().and_then(|offer| offer.usual),
     };
+    if let (Some(git), Some(list)) = (&request.git, &egress) {
+        reaches::must_reach(list, git)?;
+    }
     let owner = request.owner.map(owner).transpose()?.unwrap_or_default();
     check_labels(&request.labels)?;
     let (git, labels) = (request.git, request.labels);
     let provider = Arc::clone(provider);
     Ok(ValidCreate { slug, provider, description, size, region, git, egress, owner, labels })
-}
-
-/// What a workspace is to reach, where its provider can hold it to that. Everything is what all can.
-fn egress(texts: &[String], provider: &dyn Provider) -> Result<EgressChoice, Problem> {
-    let choice = EgressChoice::read(texts).map_err(|error| {
-        let action = "An entry is a name like github.com, *.npmjs.org for all names below one, an address or a network like \
-                      203.0.113.0/24, each with a port like api.anthropic.com:443 or for every port.";
-        Problem::new(ErrorCode::BadRequest, format!("The list of destinations is not usable: {error}."))
-            .with_action(action)
-    })?;
-    if choice != EgressChoice::All && provider.egress().is_none() {
-        let name = provider.describe().name;
-        let detail = format!("The provider {name} cannot hold a workspace to a list of destinations.");
-        return Err(Problem::new(ErrorCode::CapabilityUnsupported, detail)
-            .with_action("`pilot provider ls --json` shows what each provider can (`egress`)."));
-    }
-    Ok(choice)
 }
 
 /// As workspaces have them; an empty one is a mistake, not everybody.
@@ -229,6 +216,8 @@ fn check_git(git: &GitSource) -> Result<(), Problem> {
 
 #[cfg(test)]
 mod tests {
+    use contracts::egress::EgressChoice;
+
     use super::*;
     use crate::store::WorkspaceRow;
 
@@ -296,35 +285,6 @@ mod tests {
         }
         let many = (0..17).map(|index| (format!("l{index}"), String::new())).collect();
         assert!(check_labels(&many).is_err());
-    }
-
-    /// `fake` can carry a list, `local` cannot.
-    fn create(provider: &str, list: &[&str]) -> Result<ValidCreate, Problem> {
-        let root = tempfile::tempdir().unwrap();
-        let layout = crate::data::Layout { root: root.path().to_owned() };
-        let boot = Arc::new(crate::boot::DataFolderBoot::new(layout.clone(), None));
-        let (tools, settings) = (Default::default(), Default::default());
-        let providers = Providers::build(&layout, &tools, &settings, boot).unwrap();
-        let egress_allow = Some(list.iter().map(|&text| text.to_owned()).collect::<Vec<_>>());
-        let body = serde_json::json!({ "slug": "demo", "provider": provider, "egressAllow": egress_allow });
-        validate(serde_json::from_value(body).unwrap(), &providers, "local")
-    }
-
-    #[test]
-    fn a_list_of_destinations_is_refused_where_nobody_could_hold_to_it_and_where_it_cannot_be_meant() {
-        let list = |texts: &[&str]| create("fake", texts).map(|valid| valid.egress.map(|list| list.texts()));
-        assert_eq!(
-            list(&["GitHub.com", "*.npmjs.org:443"]).unwrap().unwrap(),
-            ["github.com", "*.npmjs.org:443"]
-        );
-        assert_eq!(list(&[]).unwrap().unwrap(), ["none"]);
-        assert_eq!(list(&["all"]), Ok(None));
-        let refused = list(&["github.com", "https://x"]).unwrap_err();
-        assert_eq!(refused.code, ErrorCode::BadRequest);
-        assert!(refused.detail.contains("\"https://x\""), "{refused}");
-        let unable = create("local", &["github.com"]).err().unwrap();
-        assert_eq!(unable.code, ErrorCode::CapabilityUnsupported);
-        assert!(create("local", &["all"]).is_ok_and(|valid| valid.egress.is_none()));
     }
 
     #[tokio::test]

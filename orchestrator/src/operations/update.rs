@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use contracts::Problem;
 use contracts::operation::{Phase, Update};
 use contracts::workspace::Observed;
+use contracts::{ErrorCode, Problem};
 
 use super::apply::apply;
 use super::run::Run;
@@ -18,11 +18,14 @@ pub async fn run(run: &Arc<Run>) -> Result<(), Problem> {
     // Who takes it over finds it changed already, and what was before with the operation.
     let before = asked.before.clone().or_else(|| row.image.clone());
     let update = Update { before, ..asked };
-    let row = row.updated(&update);
+    let (former, row) = (row.clone(), row.updated(&update));
     let stack = run.compile(&row)?;
     run.respecify(&row, &update).await?;
     run.reach(Phase::Planned).await?;
     let Err(problem) = made(run, &row, &stack, &update).await else { return Ok(()) };
+    if let Some(back) = still_held(&problem, &former, &row) {
+        run.respecify(&back, &update).await?;
+    }
     Err(match run.worked_before().await {
         Ok(worked) => way_back(problem, &row, &update, worked),
         Err(_) => problem,
@@ -45,6 +48,18 @@ async fn made(
     apply(run, stack, true).await?;
     run.applied(row, None).await?;
     start::as_desired(run, row).await
+}
+
+/// Another list of destinations that could not be put in force has changed nothing: what the workspace is held to is the list of
+/// before, so that is what it has. A list where there was none, and another image or size, are another container, which is not
+/// started without its list.
+fn still_held(problem: &Problem, former: &WorkspaceRow, row: &WorkspaceRow) -> Option<WorkspaceRow> {
+    let is_list_alone = (&former.image, &former.size) == (&row.image, &row.size)
+        && former.egress.is_some()
+        && row.egress.is_some()
+        && former.egress != row.egress;
+    let back = WorkspaceRow { egress: former.egress.clone(), generation: row.generation + 1, ..row.clone() };
+    (problem.code == ErrorCode::EgressOpen && is_list_alone).then_some(back)
 }
 
 fn is_another(row: &WorkspaceRow, update: &Update) -> bool {
@@ -73,4 +88,30 @@ fn way_back(problem: Problem, row: &WorkspaceRow, update: &Update, worked: bool)
         None => back,
     };
     problem.with_action(action)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_workspace_has_the_list_of_before_where_nothing_but_its_list_was_to_change() {
+        let row = |list: Option<&str>| WorkspaceRow {
+            egress: list.map(|text| text.parse().unwrap()),
+            ..WorkspaceRow::new("demo".parse().unwrap(), "docker".parse().unwrap(), "small".to_owned())
+        };
+        let problem = |code| Problem::new(code, "so");
+        let refused = problem(ErrorCode::EgressOpen);
+        let (one, two) = (row(Some("one.example")), row(Some("two.example")));
+        let two = WorkspaceRow { generation: one.generation + 1, ..two };
+        let back = still_held(&refused, &one, &two).unwrap();
+        assert_eq!((&back.egress, back.generation), (&one.egress, two.generation + 1));
+        assert!(still_held(&problem(ErrorCode::ProviderTimeout), &one, &two).is_none());
+        assert!(
+            still_held(&refused, &row(None), &two).is_none()
+                && still_held(&refused, &one, &row(None)).is_none()
+        );
+        let larger = WorkspaceRow { size: "large".to_owned(), ..two };
+        assert!(still_held(&refused, &one, &larger).is_none());
+    }
 }

@@ -6,6 +6,7 @@
 //! has the right for that wherever the engine is, and Docker starts it again with the host. Nothing of Pilot's starts
 //! before its host is closed. A runtime may have a list of destinations beside it (`egress/list.rs`), which the same keeper keeps.
 
+mod care;
 mod keeper;
 mod list;
 mod lists;
@@ -15,7 +16,7 @@ mod rules;
 
 use std::time::Instant;
 
-use contracts::egress::{EgressAllow, EgressChoice, InvalidList};
+use contracts::egress::{EgressAllow, EgressChoice, Host, InvalidList};
 use contracts::{ErrorCode, InstallationId};
 use provider_api::{Result, Settings};
 use tokio::sync::Mutex;
@@ -23,9 +24,10 @@ use tokio::sync::Mutex;
 use crate::engine::Engine;
 use crate::network;
 use crate::settings::unusable;
+pub(crate) use care::look_after;
 use keeper::Keeper;
 pub(crate) use list::RESOLVER;
-pub(crate) use lists::{enforce, lift};
+pub(crate) use lists::{ask_for, enforce, lift};
 pub(crate) use probe::look;
 pub(crate) use refusals::DockerRefusals;
 use rules::Destination;
@@ -37,6 +39,12 @@ pub(crate) fn usual(settings: &Settings) -> Result<Option<EgressAllow>> {
     let choice: EgressChoice =
         text.parse().map_err(|error: InvalidList| unusable("egressAllow", &error.to_string()))?;
     Ok(choice.list())
+}
+
+/// What no list opens, and what of it the operator has opened. Settings that cannot be read are told elsewhere.
+pub(crate) fn closed(settings: &Settings) -> (Vec<Host>, Vec<Host>) {
+    let open = Egress::read(settings, "").map(|egress| egress.open).unwrap_or_default();
+    (rules::closed(), open.iter().map(Destination::host).collect())
 }
 
 /// What an operator wants of it.
@@ -74,6 +82,13 @@ impl Egress {
 /// Which keeper of one host was seen with its rules in place. It keeps them there.
 #[derive(Default)]
 pub(crate) struct Closed(Mutex<Option<Seen>>);
+
+impl Closed {
+    /// Somebody makes or looks for it at this moment.
+    pub fn is_in_hand(&self) -> bool {
+        self.0.try_lock().is_err()
+    }
+}
 
 struct Seen {
     whose: InstallationId,

@@ -198,7 +198,8 @@ impl Provider for DockerProvider {
     /// What cannot be read is told by [`check`].
     fn egress(&self) -> Option<EgressOffer> {
         let usual = egress::usual(&self.hosts.config.settings).unwrap_or_else(|_| Some(Default::default()));
-        Some(EgressOffer { usual })
+        let (closed, open) = egress::closed(&self.hosts.config.settings);
+        Some(EgressOffer { usual, closed, open, opened_by: "PILOT_DOCKER_EGRESS_OPEN".to_owned() })
     }
 
     fn refuses(&self) -> Option<Arc<dyn Refuses>> {

@@ -1,6 +1,7 @@
 //! Whether many containers run: one list of each host, told of as soon as that has answered.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use bollard::models::{ContainerSummary, ContainerSummaryStateEnum};
 use bollard::query_parameters::ListContainersOptionsBuilder;
@@ -12,7 +13,7 @@ use provider_api::{ProviderError, Result, RunStatus, Statuses, lifecycle};
 
 use crate::engine::Engine;
 use crate::lifecycle::DockerLifecycle;
-use crate::{locate, names};
+use crate::{egress, locate, names};
 
 type Listed = Result<Vec<(RuntimeId, RunStatus)>>;
 
@@ -33,11 +34,11 @@ pub(crate) fn many<'a>(
         Ok(engines) => engines,
         Err(error) => return all_failed(runtimes, error),
     };
-    let ask = |engine| {
+    let ask = |engine: &'a Arc<Engine>| {
         let installation = installation.clone();
-        async move { (engine, list(engine, &installation).await) }.boxed()
+        async move { (engine.as_ref(), list(engine, &installation).await) }.boxed()
     };
-    let hosts = engines.iter().map(|engine| ask(engine.as_ref())).collect();
+    let hosts = engines.iter().map(ask).collect();
     let rest = Rest { hosts, runtimes: runtimes.into_iter().collect(), silent: None };
     let step = move |rest: Option<Rest<'a>>| {
         let installation = installation.clone();
@@ -74,11 +75,13 @@ fn all_failed(runtimes: Vec<RuntimeId>, error: ProviderError) -> Statuses<'stati
     stream::iter(runtimes).map(move |id| (id, Err(error.clone()))).boxed()
 }
 
-async fn list(engine: &Engine, installation: &InstallationId) -> Listed {
+async fn list(engine: &Arc<Engine>, installation: &InstallationId) -> Listed {
     let docker = engine.docker().await?;
     let filters = names::owned_by(installation);
     let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
     let listed = engine.look("list containers", docker.list_containers(Some(options))).await?;
+    // Nobody waits for this.
+    egress::look_after(engine, installation, &listed);
     Ok(listed.iter().filter_map(read).collect())
 }
 

@@ -4,106 +4,21 @@
 
 #[path = "support/internet.rs"]
 mod internet;
+#[path = "support/listed.rs"]
+mod listed;
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use contracts::egress::EgressAllow;
 use contracts::egress::report::Refused;
 use contracts::{ErrorCode, RuntimeId};
-use internet::{Internet, PORTS, RESOLVER, keeper_image, said, sh};
-use provider_api::conformance::{Fixture, Stack, eventually, run};
-use provider_api::{Provider, RuntimeRef, RuntimeSpec, Settings};
-use provider_docker::conformance::{IMAGE, World, base_image, name};
-use provider_docker::{DockerConfig, DockerProvider, SETTINGS};
+use internet::{PORTS, RESOLVER, said, sh};
+use listed::{Here, gateway, keeper, list, provider, table, tables};
+use provider_api::conformance::{Stack, eventually, run};
+use provider_api::{RuntimeRef, RuntimeSpec};
+use provider_docker::conformance::{IMAGE, World, base_image};
 
-const NAMES: &str = "address=/one.example/203.0.113.11\\naddress=/two.example/203.0.113.12\\n\
-                     address=/elsewhere.example/203.0.113.13\\ncname=alias.example,far.example\\n\
-                     host-record=far.example,203.0.113.14\\nhost-record=many.example,203.0.113.15\\n\
-                     host-record=many.example,203.0.113.16\\naddress=/inside.example/10.252.8.2\\n\
-                     address=/metadata.example/169.254.169.253\\n";
 /// There is one internet at a time.
 static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
-
-fn provider(world: &World, given: &[(&str, &str)]) -> Arc<dyn Provider> {
-    let var =
-        |name: &str| given.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
-    let settings = Settings::read(&"docker".parse().unwrap(), SETTINGS, var).unwrap();
-    Arc::new(DockerProvider::new(DockerConfig { settings, ..world.config() }))
-}
-
-fn list(text: &str) -> Option<EgressAllow> {
-    Some(text.parse().unwrap())
-}
-
-/// A provider whose keeper asks the test's internet, and what is to be removed afterwards.
-struct Here {
-    _internet: Internet,
-    image: String,
-    provider: Arc<dyn Provider>,
-}
-
-impl Here {
-    fn new(world: &World) -> Self {
-        let (internet, image) = (Internet::new(NAMES), keeper_image());
-        let provider = provider(world, &[("PILOT_DOCKER_EGRESS_IMAGE", &image)]);
-        Self { _internet: internet, image, provider }
-    }
-
-    async fn up(&self, fixture: &Fixture, egress: Option<EgressAllow>) -> Stack {
-        let spec = RuntimeSpec { egress, ..fixture.stack().spec };
-        let spec = RuntimeSpec { runtime_id: RuntimeId::random(), ..spec };
-        let mut stack = Stack::new(self.provider.clone(), spec);
-        stack.up().await;
-        stack
-    }
-
-    async fn sh(&self, runtime: &RuntimeRef, script: &str) -> String {
-        let words = ["timeout", "8", "bash", "-c", script].map(str::to_owned);
-        let answer =
-            self.provider.exec().unwrap().exec(runtime, &words, Duration::from_secs(15)).await.unwrap();
-        String::from_utf8_lossy(&answer.stdout).trim().to_owned()
-    }
-
-    async fn reaches(&self, runtime: &RuntimeRef, host: &str, port: u16) -> bool {
-        let script = format!("timeout 4 head -c 5 < /dev/tcp/{host}/{port}");
-        self.sh(runtime, &script).await == "hello"
-    }
-
-    /// And is told so at once.
-    async fn is_refused(&self, runtime: &RuntimeRef, host: &str, port: u16) -> bool {
-        let began = Instant::now();
-        !self.reaches(runtime, host, port).await && began.elapsed() < Duration::from_secs(3)
-    }
-}
-
-impl Drop for Here {
-    fn drop(&mut self) {
-        // Its keeper is there until the world is swept.
-        let _ = std::process::Command::new("docker").args(["rmi", "-f", &self.image]).output();
-    }
-}
-
-/// Of its list, and of the process that answers its names.
-fn table(stack: &Stack) -> String {
-    let network = name(&stack.runtime());
-    let format = "{{index .Options \"com.docker.network.bridge.name\"}}";
-    said(&format!("docker network inspect -f '{format}' {network}"))
-}
-
-/// Where the resolver of its bridge listens.
-fn gateway(stack: &Stack) -> String {
-    let format = "{{range .NetworkSettings.Networks}}{{.Gateway}}{{end}}";
-    said(&format!("docker inspect -f '{format}' {}", name(&stack.runtime())))
-}
-
-fn keeper(fixture: &Fixture) -> String {
-    format!("pilot-egress-{}", fixture.installation)
-}
-
-fn tables(fixture: &Fixture) -> String {
-    said(&format!("docker exec {} nft list tables inet", keeper(fixture)))
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_list_does_not_name_is_not_reached() {
@@ -171,7 +86,7 @@ async fn what_a_list_does_not_name_is_not_reached() {
                    getent ahosts one.example";
         here.sh(&listed, ask).await;
         here.sh(&nothing, "getent ahosts stolen-secret.one.example").await;
-        let asked = here._internet.asked();
+        let asked = here.internet.asked();
         assert!(asked.contains("one.example") && !asked.contains("stolen-secret"), "{asked}");
 
         // The instance answers whoever calls it, with a list as without.
@@ -179,58 +94,6 @@ async fn what_a_list_does_not_name_is_not_reached() {
         assert!(endpoint.port > 0);
         let found = here.provider.examine(&fixture.installation).await;
         assert!(found[0].ok && found[0].detail.contains("3 lists of destinations are in force"), "{found:?}");
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn another_list_is_in_force_while_the_instance_runs() {
-    let _turn = TURN.lock().await;
-    let world = World::new().await;
-    let here = Here::new(&world);
-    run(world.fixture(), |fixture| async move {
-        let port = PORTS[0];
-        let mut stack = here.up(&fixture, list("one.example")).await;
-        let runtime = stack.runtime();
-        let started = || said(&format!("docker inspect -f '{{{{.Id}}}} {{{{.State.StartedAt}}}}' {}", name(&runtime)));
-        let (before, again) = (started(), stack.spec.clone());
-        assert!(here.reaches(&runtime, "one.example", port).await);
-        fixture.backdoor.write_home(&runtime, "kept", "yes").await;
-        // A connection that is there goes on.
-        let talk = format!(
-            "exec 3<>/dev/tcp/203.0.113.11/{port}; read -u 3 x; touch /tmp/open; while [ ! -e /tmp/go ]; do sleep 0.1; done; \
-             echo >&3; read -t 3 -u 3 x && echo $x > /tmp/still"
-        );
-        here.sh(&runtime, &format!("({talk}) > /dev/null 2>&1 &")).await;
-        eventually("it is connected", async || here.sh(&runtime, "ls /tmp/open").await == "/tmp/open").await;
-
-        stack.change_to(RuntimeSpec { egress: list("two.example"), generation: 2, ..again.clone() }).await;
-        assert_eq!(started(), before, "nothing starts anew");
-        assert!(here.reaches(&runtime, "two.example", port).await);
-        assert!(here.is_refused(&runtime, "one.example", port).await);
-        assert!(here.is_refused(&runtime, "203.0.113.11", port).await, "what was answered before is forgotten");
-        here.sh(&runtime, "touch /tmp/go").await;
-        eventually("it talks still", async || here.sh(&runtime, "cat /tmp/still").await == "hello").await;
-
-        // What is read back is what is in force, also for one that starts again.
-        let read = stack.read("instance").await.unwrap().unwrap();
-        assert_eq!(read.inputs["egressAllow"], serde_json::json!(["two.example"]));
-        let lifecycle = here.provider.lifecycle();
-        lifecycle.stop(&runtime, Duration::ZERO).await.unwrap();
-        lifecycle.start(&runtime).await.unwrap();
-        assert!(here.reaches(&runtime, "two.example", port).await);
-        assert!(here.is_refused(&runtime, "203.0.113.11", port).await);
-
-        // To none at all and back: another container with the same home.
-        let bridge = table(&stack);
-        stack.change_to(RuntimeSpec { egress: None, generation: 3, ..again.clone() }).await;
-        assert!(here.reaches(&runtime, "203.0.113.13", port).await);
-        assert_eq!(fixture.backdoor.read_home(&runtime, "kept").await.as_deref(), Some("yes"));
-        eventually("its table is gone", async || !tables(&fixture).contains(&bridge)).await;
-        stack.change_to(RuntimeSpec { egress: list("one.example"), generation: 4, ..again }).await;
-        assert!(here.reaches(&runtime, "one.example", port).await);
-        assert!(here.is_refused(&runtime, "203.0.113.13", port).await);
-        assert_eq!(fixture.backdoor.read_home(&runtime, "kept").await.as_deref(), Some("yes"));
     })
     .await;
 }

@@ -118,20 +118,21 @@ fn a_stop_leaves_the_rules_where_they_are() {
 /// Each table is a file with what it was put there by. A list of a chain or of a set knows nothing.
 const NFT_OF_LISTS: &str = r#"#!/bin/sh
 case "$*" in
-    "-f -") cat > "$STATE/in"; name=$(sed -n 's/^add table inet //p' "$STATE/in"); mv "$STATE/in" "$STATE/${name:-pilot_test}.table" ;;
+    "-f -") cat > "$STATE/in"; ! grep -q bad "$STATE/in" || exit 1; ! grep -q '^flush' "$STATE/in" || { cut -d' ' -f4,5 "$STATE/in" >> "$STATE/flushed"; exit; }
+        name=$(sed -n 's/^add table inet //p' "$STATE/in"); mv "$STATE/in" "$STATE/${name:-pilot_test}.table" ;;
     "-s list"*) cat "$STATE/$5.table" 2>/dev/null; printf '\tset others4 {\n\t\telements = { %s }\n\t}\n' "$(date +%N)" ;;
     "list set inet pilot_test_pmx refused4") printf '\tset refused4 {\n\t\telements = { 203.0.113.9 . 6 . 443 expires 59m,\n\t\t\t 203.0.113.8 . 17 . 53 expires 58m }\n\t}\n' ;;
     "list set inet pilot_test refused4") printf 'elements = { "pmy" . 10.0.0.1 . 6 . 22, "pmx" . 10.0.0.9 . 6 . 80 counter packets 1 bytes 60 }\n' ;;
     "-s -t list"*) cat "$STATE/$6.table" 2>/dev/null ;;
     "list tables"*) for file in "$STATE"/*.table; do name=${file##*/}; echo "table inet ${name%.table}"; done ;;
-    "list table"*) test -e "$STATE/$4.table" ;;
+    "list table"*) cat "$STATE/held" 2>/dev/null; test -e "$STATE/$4.table" ;;
     "list"*) exit 1 ;;
-    "flush set"*) echo "$4 $5" >> "$STATE/flushed" ;;
     "delete table"*) rm "$STATE/$4.table" ;;
 esac
 "#;
 /// It serves until it is ended, and says at once what it was asked.
 const DNSMASQ: &str = r#"#!/bin/sh
+if [ "$1" = --test ]; then ! grep wrong "${2#--conf-file=}" >&2; exit; fi
 echo ' started, ' >&2
 for name in $(seq 1 450); do echo "dnsmasq[1]: config n$name.example is NXDOMAIN" >&2; done
 for _ in 1 2 3; do
@@ -200,7 +201,14 @@ fn a_list_is_said_to_be_in_force_to_who_has_asked_last_and_not_while_it_is_writt
     keeper.ask("v 1\nr two\ns n4_0 n6_0\nn the table\nd server=/a.example/@\nend\n");
     keeper.until("the second answer", |keeper| keeper.read("lists/pmx.done") == "two\n");
     keeper.ask("v none\nend\n");
-    let left = ["pilot_test_pmx.table", "lists/pmx.list", "lists/pmx.done", "run/pmx.pid", "run/pmx.conf"];
+    let left = [
+        "pilot_test_pmx.table",
+        "lists/pmx.list",
+        "lists/pmx.now",
+        "lists/pmx.done",
+        "run/pmx.pid",
+        "run/pmx.conf",
+    ];
     keeper.until("it is gone", |keeper| left.iter().all(|name| !keeper.path(name).exists()));
 }
 
@@ -268,4 +276,57 @@ fn what_it_takes_away_are_the_tables_of_lists_as_well() {
     keeper.0.signal("-USR1");
     assert_eq!(keeper.0.child.wait().unwrap().code(), Some(3));
     assert!(!keeper.path("pilot_test_pmx.table").exists() && !keeper.path("pilot_test.table").exists());
+}
+
+#[test]
+fn a_list_that_cannot_be_in_force_takes_nothing_from_the_one_before() {
+    let keeper = WithList::start();
+    keeper.ask("v 1\nr one\ns n4_0 n6_0\nn the table\nd server=/a.example/@\nend\n");
+    keeper.until("the first answer", |keeper| keeper.read("lists/pmx.done") == "one\n");
+    let (table, pid) = (keeper.read("pilot_test_pmx.table"), keeper.read("run/pmx.pid"));
+    for (question, list, why) in [
+        ("two", "n other rules\nd wrong=/b.example/", "dnsmasq does not take its names: wrong=/b.example/"),
+        ("three", "n bad rules\nd server=/b.example/@", "nft does not take its rules"),
+    ] {
+        keeper.ask(&format!("v {question}\nr {question}\ns\n{list}\nend\n"));
+        let failed = format!("{question} failed: {why}");
+        keeper.until(&failed, |keeper| keeper.read("lists/pmx.done").trim_end() == failed);
+        assert_eq!(
+            (keeper.read("pilot_test_pmx.table"), keeper.read("run/pmx.pid")),
+            (table.clone(), pid.clone())
+        );
+        assert!(std::path::Path::new("/proc").join(pid.trim()).exists(), "its names are answered");
+    }
+    // It is also the one that is made again.
+    std::fs::remove_file(keeper.path("pilot_test_pmx.table")).unwrap();
+    keeper.until("it is back", |keeper| keeper.read("pilot_test_pmx.table") == table);
+    assert!(keeper.read("run/pmx.conf").contains("server=/a.example/"));
+}
+
+#[test]
+fn what_names_have_led_to_stays_where_the_next_list_has_them() {
+    let keeper = WithList::start();
+    let file = |question: &str, sets: &str, heirs: &str| {
+        format!("v {question}\nr {question}\ns {sets}\nn the table\n{heirs}end\n")
+    };
+    keeper.ask(&file("one", "n4_aae n6_aae n4_bbe n6_bbe", "k aae aae aae aab\nk bbe bbe bbe bbb ccw ccb\n"));
+    keeper.until("the first answer", |keeper| keeper.read("lists/pmx.done") == "one\n");
+    let held = "table inet pilot_test_pmx {\n\tset n4_aae_a {\n\t\ttype ipv4_addr\n\t\telements = { 203.0.113.1,\n\t\t\t 203.0.113.2 }\n\t}\n\
+                \tset n4_aae_b {\n\t\ttype ipv4_addr\n\t}\n\tset n6_bbe_b {\n\t\ttype ipv6_addr\n\t\telements = { 2001:db8::7 }\n\t}\n}\n";
+    let kept = |question: &str, sets: &str, heirs: &str| {
+        std::fs::write(keeper.path("held"), held).unwrap();
+        keeper.ask(&file(question, sets, heirs));
+        keeper.until(question, |keeper| keeper.read("lists/pmx.done").trim_end() == question);
+        let table = keeper.read("pilot_test_pmx.table");
+        let kept = table.lines().filter_map(|line| line.strip_prefix("add element inet pilot_test_pmx "));
+        kept.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>()
+    };
+    let (a, b) = ("{ 203.0.113.1, 203.0.113.2 }", "{ 2001:db8::7 }");
+    assert_eq!(
+        kept("two", "n4_aae n6_aae", "k aae aae aae aab\nk bbe bbe bbe bbb ccw ccb\n"),
+        [format!("n4_aae_a {a}")]
+    );
+    let wider = kept("three", "n4_aab n6_aab n4_ccw n6_ccw", "k bbe bbe bbe bbb ccw ccb\n");
+    assert_eq!(wider, [format!("n4_aab_a {a}"), format!("n6_ccw_b {b}")]);
+    assert!(kept("four", "n4_dde n6_dde", "").is_empty());
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use contracts::egress::EgressAllow;
+use contracts::egress::{Destination, EgressAllow, Host};
 use contracts::updates::Updates;
 use contracts::workspace::{GitSource, Image, ProviderCapabilities, Region, Size};
 use contracts::{InstallationId, ProviderName, RuntimeId};
@@ -104,6 +104,20 @@ pub struct Finding {
 pub struct EgressOffer {
     /// What the operator has set for those of which nobody says anything; `None`: no list.
     pub usual: Option<EgressAllow>,
+    /// Addresses that stay closed for every instance, whatever a list says.
+    pub closed: Vec<Host>,
+    /// Those among them that stay open all the same: the operator wants that.
+    pub open: Vec<Host>,
+    /// What an operator sets to open more of them, as `NAME`; empty where nothing does.
+    pub opened_by: String,
+}
+
+impl EgressOffer {
+    /// Whether an entry of a list could open nothing at all.
+    pub fn stays_closed(&self, entry: &Destination) -> bool {
+        self.closed.iter().any(|closed| closed.has(&entry.host))
+            && !self.open.iter().any(|open| open.meets(&entry.host))
+    }
 }
 
 /// A provider module. At most six required methods; abilities that not every cloud has are optional.

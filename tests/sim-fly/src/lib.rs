@@ -71,7 +71,10 @@ impl Sim {
     ///
     /// # Errors
     /// See [`StartError`].
-    pub async fn start(settings: Settings) -> Result<Sim, StartError> {
+    pub async fn start(mut settings: Settings) -> Result<Sim, StartError> {
+        // Docker takes a relative one for the name of a volume, and a program of a machine has a folder of its own to begin in.
+        settings.folder = std::path::absolute(&settings.folder)
+            .map_err(|source| StartError::Folder { folder: settings.folder.clone(), source })?;
         let (sender, mut receiver) = mpsc::unbounded_channel::<Exit>();
         let runner: Arc<dyn Runner> = match &settings.runner {
             RunnerKind::Records => Arc::new(runner::records::Records),

@@ -281,3 +281,15 @@ async fn the_program_tells_its_addresses_first_and_ends_with_its_machines() {
     assert!(child.wait().await.unwrap().success());
     assert_eq!(processes(&id), Vec::<i32>::new());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relative_folder_is_the_same_folder_for_whoever_runs_a_machine() {
+    let folder = tempfile::tempdir_in(".").unwrap();
+    let relative = std::path::Path::new(folder.path().file_name().unwrap());
+    assert!(relative.is_relative());
+    let sim = Sim::start(Settings::new(relative)).await.unwrap();
+    let volume = sim.volume_folder("vol_1");
+    assert!(volume.is_absolute(), "{}", volume.display());
+    assert!(volume.starts_with(std::env::current_dir().unwrap().join(relative)), "{}", volume.display());
+    sim.stop().await;
+}

@@ -109,16 +109,15 @@ async fn what_was_refused_is_shown_and_the_line_that_is_advised_opens_it() {
     assert!(world.pilot(&["ws", "why", "demo"]).contains("NOT in force"));
     docker(&["unpause", &format!("pilot-egress-{installation}")]);
 
-    // Who waits for a clone is told what it waits for.
-    let git =
-        ["--egress-allow", "203.0.113.7", "--git", "https://git.refused.example/team/app.git", "--no-wait"];
-    world.pilot(&[&["ws", "create", "clones", "--provider", "docker"], git.as_slice()].concat());
+    // Who waits for a clone is told whom it may reach.
+    let git = ["--git", "https://git.nowhere.example/team/app.git", "--no-wait"];
+    let create = ["ws", "create", "clones", "--provider", "docker", "--egress-allow", "git.nowhere.example"];
+    world.pilot(&[create.as_slice(), git.as_slice()].concat());
     let why = || async {
         let shown = world.pilot(&["ws", "why", "clones"]);
-        (shown.contains("It reaches only 203.0.113.7.") && shown.contains("git.refused.example"))
-            .then_some(())
+        shown.contains("It reaches only git.nowhere.example").then_some(())
     };
-    eventually("why names what was refused", Duration::from_secs(90), why).await;
+    eventually("why names what it may reach", Duration::from_secs(90), why).await;
 }
 
 #[tokio::test]
@@ -127,6 +126,11 @@ async fn a_list_is_refused_before_anything_is_made_where_it_cannot_be_meant_or_h
     for (body, code) in [
         (json!({"slug": "a", "provider": "docker", "egressAllow": ["https://github.com"]}), "bad_request"),
         (json!({"slug": "a", "provider": "docker", "egressAllow": ["all", "github.com"]}), "bad_request"),
+        (json!({"slug": "a", "provider": "docker", "egressAllow": ["10.0.0.5"]}), "bad_request"),
+        (
+            json!({"slug": "a", "provider": "docker", "egressAllow": ["a.example"], "git": {"url": "https://github.com/a/b"}}),
+            "invalid_git_url",
+        ),
         (json!({"slug": "a", "provider": "local", "egressAllow": ["github.com"]}), "capability_unsupported"),
         (json!({"slug": "a", "provider": "local", "egressAllow": []}), "capability_unsupported"),
     ] {
@@ -138,4 +142,39 @@ async fn a_list_is_refused_before_anything_is_made_where_it_cannot_be_meant_or_h
     let told = String::from_utf8_lossy(&refused.stderr);
     assert!(!refused.status.success() && told.contains("capability_unsupported"), "{told}");
     assert_eq!(world.api.get("/v1/workspaces/a/why").await["egress"], Value::Null);
+}
+
+/// In place of the resolver: it takes no list that names this.
+const PICKY: &str = "FROM pilot-instance:0.1.0\nUSER 0\nRUN printf '#!/bin/sh\\n[ \"$1\" != --test ] || ! grep -q unusable.example \
+                     \"${2#--conf-file=}\" || { echo bad option; exit 1; }\\nexec /usr/sbin/dnsmasq \"$@\"\\n' > /usr/local/sbin/dnsmasq && \
+                     chmod 755 /usr/local/sbin/dnsmasq\n";
+
+#[tokio::test]
+async fn a_list_that_cannot_be_in_force_leaves_the_one_of_before_which_is_shown() {
+    let image = format!("pilot-egress-picky:{}", std::process::id());
+    let build = format!("printf '%s' \"$PICKY\" | docker build -q -t {image} -");
+    let mut build = Command::new("sh")
+        .args(["-c", &build])
+        .env("PICKY", PICKY)
+        .env("DOCKER_BUILDKIT", "0")
+        .spawn()
+        .unwrap();
+    assert!(build.wait().unwrap().success());
+    let world = World::start_on_docker_with_env(&[("PILOT_DOCKER_EGRESS_IMAGE", &image)]).await;
+    world.pilot(&["ws", "create", "demo", "--provider", "docker", "--egress-allow", "203.0.113.7"]);
+    let failed =
+        world.pilot_output(&["ws", "update", "demo", "--egress-allow", "203.0.113.8,unusable.example"]);
+    let told = String::from_utf8_lossy(&failed.stderr).into_owned();
+    assert!(!failed.status.success() && told.contains("cannot be put in force"), "{told}");
+    assert!(told.contains("list of before stays in force") && !told.contains("could reach more"), "{told}");
+    let demo = world.api.workspace("demo").await;
+    assert_eq!((&demo["state"], &demo["egressAllow"]), (&json!("ready"), &json!(["203.0.113.7"])));
+    assert!(refuses_at_once(&demo, "203.0.113.8") && !refuses_at_once(&demo, "203.0.113.7"));
+    let report = world.api.get("/v1/workspaces/demo/egress").await;
+    assert_eq!(report["inForce"], json!(true), "{report:#}");
+    // And the next one is tried anew.
+    world.pilot(&["ws", "update", "demo", "--egress-allow", "203.0.113.8"]);
+    assert!(refuses_at_once(&demo, "203.0.113.7") && !refuses_at_once(&demo, "203.0.113.8"));
+    drop(world);
+    docker(&["rmi", "-f", &image]);
 }

@@ -3,6 +3,7 @@
 
 use bollard::models::ContainerInspectResponse;
 use contracts::ErrorCode;
+use contracts::egress::EgressAllow;
 use provider_api::{ProviderError, Result, RunStatus};
 
 use super::machine::{Machine, status};
@@ -46,6 +47,30 @@ impl Machine<'_> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Of one that runs, another list is in force before it is noted as its own. Where it cannot be, the one before stays.
+    pub(super) async fn exchange(
+        &self,
+        found: &ContainerInspectResponse,
+        (before, after): (Option<&EgressAllow>, Option<&EgressAllow>),
+    ) -> Result<()> {
+        let (Some(before), Some(after)) = (before, after) else { return Ok(()) };
+        if before == after || matches!(status(found), RunStatus::Stopped { .. }) {
+            return Ok(());
+        }
+        if !egress::close(self.engine, &self.runtime.installation).await? {
+            return Err(self.cannot_hold_a_list());
+        }
+        let tried = egress::enforce(self.engine, &self.runtime, after).await;
+        if tried.is_err() {
+            // The keeper is not to try the other one for longer.
+            let again = egress::ask_for(self.engine, &self.runtime, before).await;
+            if let Err(error) = again {
+                tracing::warn!(container = self.name(), %error, "the keeper was not told to keep the list of before");
+            }
+        }
+        tried
     }
 
     fn cannot_hold_a_list(&self) -> ProviderError {

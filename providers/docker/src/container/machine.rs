@@ -168,6 +168,7 @@ impl<'a> Machine<'a> {
 
     async fn limit(&self, found: &ContainerInspectResponse, inputs: &Inputs) -> Result<()> {
         let seen = generation::seen(self.engine, found).await?;
+        self.exchange(found, (seen.egress.as_ref(), inputs.egress_allow.as_ref())).await?;
         if seen.generation < inputs.owned.generation || seen.egress != inputs.egress_allow {
             generation::record(self.engine, &self.runtime, inputs).await?;
         }

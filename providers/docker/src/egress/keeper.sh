@@ -2,7 +2,8 @@
 # change rules, and neither Docker's socket nor a file of the host.
 #   TABLE  its table, of the family inet; beside it only those of lists, which begin with its name, are touched
 #   RULES  the whole table, as `nft -f` reads it
-#   LISTS  the folder with the lists of destinations, a file BRIDGE.list for each; a file `bell` says that one is another
+#   LISTS  the folder with the lists of destinations, a file BRIDGE.list for each, as it is wished; BRIDGE.now is the one that is in
+#          force; a file `bell` says that one is another
 #   RUN    a folder that is gone with the container
 #   LIFE   seconds that an address which a resolver has answered stays open at least
 # Who asks in a file BRIDGE.ask what was refused there is answered in BRIDGE.seen. What is remembered for that has bounds.
@@ -34,41 +35,58 @@ there() {
 put() { wanted | nft -f - && kept=$(there); }
 
 # Of the file of a list: its lines that begin with this letter.
-lines() { sed -n "s/^$2 //p" "$LISTS/$1.list"; }
+lines() { sed -n "s/^$2 //p" "$1" 2>/dev/null; }
 
 # What sets of the table hold now, as commands that put it there again.
 held() {
     nft list table inet "$1" 2>/dev/null | tr '\n\t' '  ' |
         sed 's/set \([a-z0-9_]*\) {/\n\1 /g' |
-        sed -n "s/^\(n[46]_[0-9]*_[ab]\) [^}]*elements = { \([^}]*\)}.*/add element inet $1 \1 { \2 }/p"
+        sed -n "s/^\(n[46]_[0-9a-z]*_[ab]\) [^}]*elements = { \([^}]*\)}.*/add element inet $1 \1 { \2 }/p"
+}
+
+# The same for the list in this file: what a name has led to stays where that list has the name as well.
+heritage() {
+    {
+        for file in "$LISTS/$1.now" "$2"; do lines "$file" k | sed 's/^/k /'; done
+        echo "s $(lines "$2" s)"
+        held "$table"
+    } | awk '
+        $1 == "k" { heirs[$2] = $0 }
+        $1 == "s" { for (i = 2; i <= NF; i++) is[$i] }
+        $1 == "add" {
+            kind = substr($5, 1, 3); id = substr($5, 4, length($5) - 5); turn = substr($5, length($5) - 1)
+            count = split(heirs[id], heir, " ")
+            for (i = 3; i <= count; i++) if ((kind heir[i]) in is) { $5 = kind heir[i] turn; print; break }
+        }
+    '
 }
 
 # Without elements: a resolver adds those of its sets.
 list_there() { nft -s -t list table inet "${TABLE}_$1" 2>/dev/null; }
 
+# Puts the list in this file in place of the one that is there, at once or not at all.
 put_list() {
     table=${TABLE}_$1
-    # The same list as before keeps what names have led to.
-    old=
-    nft list chain inet "$table" "v_$2" >/dev/null 2>&1 && old=$(held "$table")
     {
         echo "add table inet $table"
         echo "delete table inet $table"
-        lines "$1" n
-        printf '%s\n' "$old"
+        lines "$2" n
+        heritage "$1" "$2"
         echo "add element inet $TABLE listed { \"$1\" }"
-    } | nft -f - || return 1
+    } >"$RUN/$1.rules"
+    nft -f - <"$RUN/$1.rules" || return 1
     case " $listed " in *" $1 "*) ;; *) listed="$listed $1" ;; esac
     list_there "$1" >"$RUN/$1.kept"
     kept=$(there)
 }
 
-# What the resolver of a bridge is started with.
+# What the resolver of a bridge is started with for the list in this file.
 settings() {
     echo "interface=$1"
-    lines "$1" d | while read -r line; do
+    servers=$(resolvers)
+    lines "$2" d | while read -r line; do
         case $line in
-            *@) for server in $(resolvers); do echo "${line%@}$server"; done ;;
+            *@) for server in $servers; do echo "${line%@}$server"; done ;;
             *) echo "$line" ;;
         esac
     done
@@ -113,7 +131,7 @@ hear() {
 # Whoever sends names there is answered before this returns.
 serve() {
     silence "$1"
-    settings "$1" >"$RUN/$1.conf"
+    settings "$1" "$LISTS/$1.now" >"$RUN/$1.conf"
     rm -f "$RUN/$1.says" && mkfifo "$RUN/$1.says" && : >"$RUN/$1.log" || return 1
     hear "$1" <"$RUN/$1.says" &
     hears=$!
@@ -136,30 +154,39 @@ drop() {
     silence "$1"
     nft delete element inet "$TABLE" listed "{ \"$1\" }" 2>/dev/null
     nft delete table inet "${TABLE}_$1" 2>/dev/null
-    rm -f "$RUN/$1".* "$LISTS/$1.done" "$LISTS/$1.seen" "$LISTS/$1.list"
+    rm -f "$RUN/$1".* "$LISTS/$1.done" "$LISTS/$1.seen" "$LISTS/$1.now" "$LISTS/$1.list"
     rest=
     for bridge in $listed; do [ "$bridge" = "$1" ] || rest="$rest $bridge"; done
     listed=$rest
     kept=$(there)
 }
 
+# Another list is tried before anything is taken away: where it cannot be in force, the one before stays.
+take() {
+    settings "$1" "$RUN/$1.next" >"$RUN/$1.try"
+    said=$(dnsmasq --test --conf-file="$RUN/$1.try" 2>&1) || { why="dnsmasq does not take its names: $(echo "$said" | tr '\n' ' ')" && return 1; }
+    put_list "$1" "$RUN/$1.next" || { why="nft does not take its rules" && return 1; }
+    cp "$RUN/$1.next" "$LISTS/$1.taken" && mv "$LISTS/$1.taken" "$LISTS/$1.now" || why="its file cannot be written"
+    # Another list has other names, and refuses others.
+    silence "$1"
+    rm -f "$RUN/$1.names"
+}
+
 keep() {
+    cp "$LISTS/$1.list" "$RUN/$1.next"
     # Somebody is writing it.
-    [ "$(tail -n 1 "$LISTS/$1.list")" = end ] || return 0
-    version=$(lines "$1" v) question=$(lines "$1" r)
+    [ "$(tail -n 1 "$RUN/$1.next")" = end ] || return 0
+    version=$(lines "$RUN/$1.next" v) question=$(lines "$RUN/$1.next" r) why=
     [ "$version" != none ] || { drop "$1"; return 0; }
-    if [ "$version" != "$(cat "$RUN/$1.version" 2>/dev/null)" ] || [ "$(list_there "$1")" != "$(cat "$RUN/$1.kept" 2>/dev/null)" ]; then
-        [ "$version" != "$(cat "$RUN/$1.version" 2>/dev/null)" ] || echo "the list of $1 had been changed or removed"
-        put_list "$1" "$version" || { tell "$1" "$question failed: nft does not take the rules"; return 0; }
-        echo "$version" >"$RUN/$1.version"
-        # Another list has other names, and refuses others.
-        silence "$1"
-        rm -f "$RUN/$1.names"
+    [ "$version" = "$(lines "$LISTS/$1.now" v)" ] || take "$1"
+    if [ -e "$LISTS/$1.now" ]; then
+        if [ "$(list_there "$1")" != "$(cat "$RUN/$1.kept" 2>/dev/null)" ]; then
+            [ ! -e "$RUN/$1.kept" ] || echo "the list of $1 had been changed or removed"
+            put_list "$1" "$LISTS/$1.now" || why="nft does not take its rules"
+        fi
+        serves "$1" || serve "$1" || why="dnsmasq does not run: $(tail -n 1 "$RUN/$1.log")"
     fi
-    if ! serves "$1"; then
-        serve "$1" || { tell "$1" "$question failed: dnsmasq does not run: $(tail -n 1 "$RUN/$1.log")"; return 0; }
-    fi
-    tell "$1" "$question"
+    tell "$1" "$question${why:+ failed: $why}"
 }
 
 # Those of a set of addresses that were refused, one a line.
@@ -174,8 +201,8 @@ look() {
     [ "$(tail -n 1 "$LISTS/$1.ask")" = end ] || return 0
     {
         head -n 1 "$LISTS/$1.ask"
-        if [ -e "$RUN/$1.version" ] && [ "$(list_there "$1")" = "$(cat "$RUN/$1.kept")" ] && serves "$1"; then
-            echo "v $(cat "$RUN/$1.version")"
+        if [ -e "$LISTS/$1.now" ] && [ "$(list_there "$1")" = "$(cat "$RUN/$1.kept")" ] && serves "$1"; then
+            echo "v $(lines "$LISTS/$1.now" v)"
         fi
         echo "t $(now)"
         names "$1" | sed 's/^/n /'
@@ -206,7 +233,7 @@ each_list() {
 
 # In turns: what was answered a moment ago is in the other ones still.
 forget() {
-    for set in $(lines "$1" s); do nft flush set inet "${TABLE}_$1" "${set}_$turn" 2>/dev/null; done
+    for set in $(lines "$LISTS/$1.now" s); do echo "flush set inet ${TABLE}_$1 ${set}_$turn"; done | nft -f - 2>/dev/null
 }
 
 now() { read -r up _ </proc/uptime && echo "${up%%.*}"; }

@@ -23,6 +23,8 @@ pub(crate) const RESOLVER: &str = "198.18.0.53";
 const TTL: u32 = 60;
 /// So many addresses that a list has refused are remembered, of each kind.
 pub(super) const MOST_REFUSED: usize = 256;
+/// Of a name: for each kind of addresses two sets, which are emptied in turns.
+const TURNS: [(u8, char); 4] = [(4, 'a'), (4, 'b'), (6, 'a'), (6, 'b')];
 /// In place of a resolver's address: the keeper knows those of the host.
 const UPSTREAM: &str = "@";
 
@@ -35,7 +37,9 @@ pub(super) fn file(
 ) -> String {
     let bridge = rules::bridge(installation, runtime, true);
     let Parts { sets, names, rules, version } = parts(installation, &bridge, allow);
-    let mut file = format!("v {version}\nr {question}\ns {}\n", all_sets(&sets).join(" "));
+    let all: Vec<_> =
+        sets.values().flat_map(|set| [4, 6].map(|version| format!("n{version}_{}", set.id))).collect();
+    let mut file = format!("v {version}\nr {question}\ns {}\n", all.join(" "));
     let mut lines = |letter: char, text: &str| {
         text.lines().for_each(|line| {
             let _ = writeln!(file, "{letter} {line}");
@@ -46,19 +50,21 @@ pub(super) fn file(
         &format!("table inet {} {{\n  chain v_{version} {{ }}\n{rules}}}", table(installation, &bridge)),
     );
     lines('d', &names);
+    sets.iter().for_each(|(name, set)| lines('k', &set.heirs(name)));
     file + "end\n"
 }
 
 /// What is in a file, and what tells it from others.
-struct Parts {
-    sets: BTreeSet<u16>,
+struct Parts<'a> {
+    sets: BTreeMap<&'a str, Set>,
     names: String,
     rules: String,
     version: String,
 }
 
-fn parts(installation: &InstallationId, bridge: &str, allow: &EgressAllow) -> Parts {
-    let (sets, names) = (sets(allow), names(allow, &table(installation, bridge)));
+fn parts<'a>(installation: &InstallationId, bridge: &str, allow: &'a EgressAllow) -> Parts<'a> {
+    let sets = sets(allow);
+    let names = names(allow, &sets, &table(installation, bridge));
     let rules = table_of(bridge, allow, &sets);
     let version = rules::version([&rules, &names, ""]);
     Parts { sets, names, rules, version }
@@ -82,38 +88,108 @@ fn port(entry: &Destination) -> u16 {
     entry.port.map(std::num::NonZeroU16::get).unwrap_or_default()
 }
 
-/// For each port that names have, where what they lead to is kept.
-fn sets(allow: &EgressAllow) -> BTreeSet<u16> {
-    allow.entries().iter().filter(|entry| !matches!(entry.host, Host::Network(..))).map(port).collect()
+/// Where what one name of the list leads to is kept. A resolver takes no line that is longer than about a thousand letters, so it is
+/// one for each name and not for each port; and so another list takes it over as it is where it has the name as well.
+struct Set {
+    id: String,
+    scope: Scope,
+    /// `0` for every port.
+    ports: BTreeSet<u16>,
 }
 
-fn all_sets(ports: &BTreeSet<u16>) -> Vec<String> {
-    ports.iter().flat_map(|port| [format!("n4_{port}"), format!("n6_{port}")]).collect()
+/// Whose addresses are in a set.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    Name,
+    Below,
+    Both,
 }
 
-fn table_of(bridge: &str, allow: &EgressAllow, ports: &BTreeSet<u16>) -> String {
+impl Set {
+    fn id(name: &str, scope: Scope) -> String {
+        let letter = match scope {
+            Scope::Name => 'e',
+            Scope::Below => 'w',
+            Scope::Both => 'b',
+        };
+        format!("{}{letter}", rules::short(name, 12))
+    }
+
+    /// Itself, and which sets of another list may have what is in it: those that allow all of it.
+    fn heirs(&self, name: &str) -> String {
+        let mut ids = vec![self.id.clone(), self.id.clone(), Set::id(name, Scope::Both)];
+        let mut above = name;
+        while let Some((_, rest)) = above.split_once('.') {
+            ids.extend([Set::id(rest, Scope::Below), Set::id(rest, Scope::Both)]);
+            above = rest;
+        }
+        ids.join(" ")
+    }
+}
+
+/// The longest name decides to which set an answer goes, so that has the ports of all that allow it.
+fn sets(allow: &EgressAllow) -> BTreeMap<&str, Set> {
+    let entries = allow.entries();
+    let is_exact =
+        |name: &str| entries.iter().any(|entry| matches!(&entry.host, Host::Name(own) if own == name));
+    let is_above =
+        |name: &str| entries.iter().any(|entry| matches!(&entry.host, Host::Below(own) if own == name));
+    let names = entries.iter().filter_map(|entry| match &entry.host {
+        Host::Name(name) | Host::Below(name) => Some(name.as_str()),
+        Host::Network(..) => None,
+    });
+    names
+        .map(|name| {
+            let allows = |entry: &&Destination| match &entry.host {
+                Host::Name(other) => other == name,
+                Host::Below(other) => other == name || is_below(name, other),
+                Host::Network(..) => false,
+            };
+            let ports: BTreeSet<_> = entries.iter().filter(allows).map(port).collect();
+            let inside = entries
+                .iter()
+                .any(|entry| matches!(&entry.host, Host::Below(other) if is_below(name, other)));
+            let scope = match (inside || is_exact(name), inside || is_above(name)) {
+                (true, true) => Scope::Both,
+                (false, _) => Scope::Below,
+                (true, false) => Scope::Name,
+            };
+            (name, Set { id: Set::id(name, scope), scope, ports })
+        })
+        .collect()
+}
+
+fn is_below(name: &str, above: &str) -> bool {
+    name.strip_suffix(above).is_some_and(|rest| rest.ends_with('.'))
+}
+
+fn table_of(bridge: &str, allow: &EgressAllow, sets: &BTreeMap<&str, Set>) -> String {
     let mut text = String::new();
     let mut line = |line: String| {
         let _ = writeln!(text, "  {line}");
     };
-    for port in ports {
-        for (version, turn) in [(4, 'a'), (4, 'b'), (6, 'a'), (6, 'b')] {
-            line(format!("set n{version}_{port}_{turn} {{ type ipv{version}_addr; }}"));
+    for Set { id, .. } in sets.values() {
+        for (version, turn) in TURNS {
+            line(format!("set n{version}_{id}_{turn} {{ type ipv{version}_addr; }}"));
         }
     }
     line("chain listed {".to_owned());
-    let to = |port: u16| match port {
-        0 => String::new(),
-        port => format!(" meta l4proto {{ tcp, udp }} th dport {port}"),
+    let to = |ports: &BTreeSet<u16>| match ports.contains(&0) {
+        true => String::new(),
+        false => {
+            let ports: Vec<_> = ports.iter().map(u16::to_string).collect();
+            format!(" meta l4proto {{ tcp, udp }} th dport {{ {} }}", ports.join(", "))
+        }
     };
     for entry in allow.entries() {
         if let Host::Network(address, bits) = &entry.host {
-            line(format!("  {} daddr {address}/{bits}{} accept", family(address), to(port(entry))));
+            line(format!("  {} daddr {address}/{bits}{} accept", family(address), to(&[port(entry)].into())));
         }
     }
-    for port in ports {
-        for (family, version, turn) in [("ip", 4, 'a'), ("ip", 4, 'b'), ("ip6", 6, 'a'), ("ip6", 6, 'b')] {
-            line(format!("  {family} daddr @n{version}_{port}_{turn}{} accept", to(*port)));
+    for Set { id, ports, .. } in sets.values() {
+        for (version, turn) in TURNS {
+            let family = if version == 4 { "ip" } else { "ip6" };
+            line(format!("  {family} daddr @n{version}_{id}_{turn}{} accept", to(ports)));
         }
     }
     line("}".to_owned());
@@ -153,24 +229,7 @@ fn family(address: &IpAddr) -> &'static str {
 }
 
 /// Settings of dnsmasq: what is not allowed is not known, and asked nobody.
-fn names(allow: &EgressAllow, table: &str) -> String {
-    let below: BTreeSet<&str> = allow
-        .entries()
-        .iter()
-        .filter_map(|entry| match &entry.host {
-            Host::Below(name) => Some(name.as_str()),
-            _ => None,
-        })
-        .collect();
-    let is_below = |name: &str| below.iter().any(|above| name.ends_with(&format!(".{above}")));
-    let exact: BTreeSet<&str> = allow
-        .entries()
-        .iter()
-        .filter_map(|entry| match &entry.host {
-            Host::Name(name) => Some(name.as_str()),
-            _ => None,
-        })
-        .collect();
+fn names(allow: &EgressAllow, sets: &BTreeMap<&str, Set>, table: &str) -> String {
     let mut text = format!(
         "port={RESOLVER_PORT}\nbind-dynamic\nexcept-interface=lo\nno-resolv\nno-hosts\nno-poll\ncache-size=0\nmax-ttl={TTL}\n\
          local=/#/\n"
@@ -178,32 +237,23 @@ fn names(allow: &EgressAllow, table: &str) -> String {
     let mut line = |line: String| {
         let _ = writeln!(text, "{line}");
     };
-    for name in &exact {
-        line(format!("server=/{name}/{UPSTREAM}"));
-        // Else a name is all names below it as well.
-        if !below.contains(name) && !is_below(name) {
-            line(format!("local=/*.{name}/"));
+    let entries: BTreeSet<_> = allow.entries().iter().map(|entry| &entry.host).collect();
+    for host in entries {
+        match host {
+            Host::Name(name) => {
+                line(format!("server=/{name}/{UPSTREAM}"));
+                // Else a name is all names below it as well.
+                if sets.get(name.as_str()).is_some_and(|set| set.scope == Scope::Name) {
+                    line(format!("local=/*.{name}/"));
+                }
+            }
+            Host::Below(name) => line(format!("server=/*.{name}/{UPSTREAM}")),
+            Host::Network(..) => {}
         }
     }
-    for name in &below {
-        line(format!("server=/*.{name}/{UPSTREAM}"));
-    }
-    // The longest of them decides which sets an answer goes to, so it has those of all that allow it.
-    let mut opened: BTreeMap<&str, BTreeSet<u16>> = BTreeMap::new();
-    for name in exact.union(&below) {
-        let allows = |entry: &&Destination| match &entry.host {
-            Host::Name(other) => other == name,
-            Host::Below(other) => other == name || name.ends_with(&format!(".{other}")),
-            Host::Network(..) => false,
-        };
-        opened.insert(name, allow.entries().iter().filter(allows).map(port).collect());
-    }
-    for (name, ports) in opened {
-        let sets = ports.iter().flat_map(|port| {
-            [(4, 'a'), (4, 'b'), (6, 'a'), (6, 'b')]
-                .map(|(version, turn)| format!("{version}#inet#{table}#n{version}_{port}_{turn}"))
-        });
-        line(format!("nftset=/{name}/{}", sets.collect::<Vec<_>>().join(",")));
+    for (name, Set { id, .. }) in sets {
+        let sets = TURNS.map(|(version, turn)| format!("{version}#inet#{table}#n{version}_{id}_{turn}"));
+        line(format!("nftset=/{name}/{}", sets.join(",")));
     }
     text
 }
@@ -232,21 +282,28 @@ mod tests {
     #[test]
     fn a_name_below_another_has_the_ports_of_both() {
         let file = of("*.b.com:443,git.b.com:22");
-        let sets: Vec<_> = lines(&file, "nftset=");
-        assert!(
-            sets[0].starts_with("/b.com/") && sets[0].contains("n4_443_a") && !sets[0].contains("n4_22_a")
-        );
-        assert!(
-            sets[1].starts_with("/git.b.com/") && sets[1].contains("n4_443_b") && sets[1].contains("n6_22_a")
-        );
-        assert!(file.contains("\ns n4_22 n6_22 n4_443 n6_443\n"), "{file}");
+        assert_eq!(ports(&file, "b.com"), "443");
+        assert_eq!(ports(&file, "git.b.com"), "22, 443");
+        assert_eq!(ports(&of("*.b.com,git.b.com:22"), "git.b.com"), "all");
+    }
+
+    /// What is open of the addresses that a name leads to.
+    fn ports(file: &str, name: &str) -> String {
+        let line =
+            lines(file, "nftset=").into_iter().find(|line| line.starts_with(&format!("/{name}/"))).unwrap();
+        let set = line.rsplit('#').next().unwrap();
+        let rule = file.lines().find_map(|line| line.split_once(&format!("daddr @{set} "))).unwrap().1;
+        match rule.split_once("th dport { ") {
+            Some((_, ports)) => ports.strip_suffix(" } accept").unwrap().to_owned(),
+            None => "all".to_owned(),
+        }
     }
 
     #[test]
     fn addresses_are_rules_and_nothing_is_resolved_for_them() {
         let file = of("203.0.113.0/24:443,[2001:db8::1]:22,198.51.100.7");
-        assert!(file.contains("ip daddr 203.0.113.0/24 meta l4proto { tcp, udp } th dport 443 accept"));
-        assert!(file.contains("ip6 daddr 2001:db8::1/128 meta l4proto { tcp, udp } th dport 22 accept"));
+        assert!(file.contains("ip daddr 203.0.113.0/24 meta l4proto { tcp, udp } th dport { 443 } accept"));
+        assert!(file.contains("ip6 daddr 2001:db8::1/128 meta l4proto { tcp, udp } th dport { 22 } accept"));
         assert!(file.contains("ip daddr 198.51.100.7/32 accept"));
         assert!(lines(&file, "server=").is_empty() && !file.contains("n4_"), "{file}");
     }
@@ -259,5 +316,55 @@ mod tests {
         let again = file(&"in-1".parse().unwrap(), &"rt-1".parse().unwrap(), &"a.com".parse().unwrap(), "r");
         assert_eq!(version(&one), version(&again));
         assert!(of("none").contains("reject") && !of("none").contains("server="));
+    }
+
+    #[test]
+    fn what_a_name_has_opened_goes_to_sets_of_another_list_that_allow_all_of_it() {
+        let kept = |before: &str, after: &str, name: &str| {
+            let (before, after) = (of(before), of(after));
+            let set = sets(&after.lines().nth(2).unwrap()[2..]);
+            let id = Set::id(name, Scope::Name);
+            let line = before.lines().find_map(|line| line.strip_prefix(&format!("k {id} "))).unwrap();
+            line.split(' ').find(|id| set.contains(*id)).map(str::to_owned)
+        };
+        fn sets(line: &str) -> BTreeSet<&str> {
+            line.split(' ').filter_map(|set| set.strip_prefix("n4_")).collect()
+        }
+        let id = Set::id;
+        assert_eq!(kept("a.com:22", "b.com,a.com:80", "a.com"), Some(id("a.com", Scope::Name)));
+        assert_eq!(kept("a.com", "a.com,*.a.com", "a.com"), Some(id("a.com", Scope::Both)));
+        assert_eq!(kept("x.a.com", "*.a.com", "x.a.com"), Some(id("a.com", Scope::Below)));
+        assert_eq!(kept("a.com", "*.a.com,x.a.com", "a.com"), None);
+        // Names below it may be in its set, and the other list does not have them.
+        let wide = of("a.com,*.a.com");
+        assert!(!wide.contains(&Set::id("a.com", Scope::Name)), "{wide}");
+    }
+
+    proptest::proptest! {
+        /// dnsmasq refuses longer ones, and with them all of the list.
+        #[test]
+        fn no_line_for_the_resolver_is_longer_than_it_reads(
+            names in proptest::collection::vec(("(\\*\\.)?", "[a-z]{1,63}(\\.[a-z]{1,63}){0,2}\\.[a-z]{1,61}", proptest::option::of(1..17)), 1..64),
+        ) {
+            let all = names.iter().flat_map(|(wild, name, port)| match port {
+                Some(port) => vec![format!("{wild}{name}:{port}")],
+                None => (1..=2).map(|port| format!("{wild}{name}:{port}")).collect(),
+            });
+            let file = of(&all.collect::<Vec<_>>().join(","));
+            for line in lines(&file, "") {
+                proptest::prop_assert!(line.len() <= 1000, "{}", line);
+            }
+        }
+
+        #[test]
+        fn nor_is_it_with_every_port_that_a_list_may_name(most in 1..=contracts::egress::MOST_PORTS) {
+            let name = format!("{0}.{0}.{0}.{1}", "a".repeat(63), "b".repeat(61));
+            let all: Vec<_> = (1..=most).map(|port| format!("{name}:{port},*.{name}:{port}")).collect();
+            let file = of(&all.join(","));
+            proptest::prop_assert_eq!(lines(&file, "nftset=").len(), 1);
+            proptest::prop_assert!(lines(&file, "").iter().all(|line| line.len() <= 1000));
+            let all: Vec<_> = (1..=most).map(|port| port.to_string()).collect();
+            proptest::prop_assert_eq!(ports(&file, &name), all.join(", "));
+        }
     }
 }

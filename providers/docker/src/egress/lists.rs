@@ -86,14 +86,24 @@ pub(crate) async fn enforce(engine: &Engine, runtime: &RuntimeRef, allow: &Egres
         tokio::time::sleep(PAUSE).await;
     }
     let message = format!(
-        "the list of destinations is not in force on the Docker host {}: {}",
+        "the list of destinations cannot be put in force on the Docker host {}: {}",
         engine.host.name,
         if said.is_empty() { "its keeper did not answer in time" } else { &said }
     );
     Err(ProviderError::new(ErrorCode::EgressOpen, message).with_action(format!(
-        "Give PILOT_DOCKER_EGRESS_IMAGE an image with `sh`, `nft` and `dnsmasq`; that of instances has them. `docker logs {}` says more.",
+        "Of a workspace that runs, the list of before stays in force; one that does not run is not started. `pilot ws update NAME \
+         --egress-allow LIST` tries another list. What PILOT_DOCKER_EGRESS_IMAGE names needs `sh`, `nft` and `dnsmasq`; the image of \
+         instances has them. `docker logs {}` says more.",
         keeper.name()
     )))
+}
+
+/// Tells the keeper which list is wished, and does not wait for it.
+pub(crate) async fn ask_for(engine: &Engine, runtime: &RuntimeRef, allow: &EgressAllow) -> Result<()> {
+    let keeper = Keeper { engine, installation: &runtime.installation };
+    let bridge = rules::bridge(&runtime.installation, &runtime.runtime_id, true);
+    let file = list::file(&runtime.installation, &runtime.runtime_id, allow, &question());
+    Ok(put(engine, &keeper.name(), &format!("{bridge}.list"), &file).await?)
 }
 
 /// Nobody has asked with these words before, so the answer is of now.

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
+use contracts::egress::Host;
 use contracts::{InstallationId, RuntimeId};
 
 use super::list::{RESOLVER, RESOLVER_PORT};
@@ -58,6 +59,11 @@ impl Destination {
         (bits <= most).then_some(Self { address, bits })
     }
 
+    /// In the words of lists.
+    pub fn host(&self) -> Host {
+        Host::Network(self.address, self.bits)
+    }
+
     fn has(&self, address: IpAddr) -> bool {
         let same = |ours: u128, theirs: u128, most: u8| {
             let rest = u32::from(most.saturating_sub(self.bits));
@@ -71,6 +77,13 @@ impl Destination {
             _ => false,
         }
     }
+}
+
+/// All that the rules close, in the words of lists.
+pub(super) fn closed() -> Vec<Host> {
+    let nat64 = CLOSED4.into_iter().filter_map(through_nat64);
+    let all = CLOSED4.into_iter().chain(CLOSED6).map(str::to_owned).chain(nat64);
+    all.filter_map(|range| Destination::read(&range)).map(|range| range.host()).collect()
 }
 
 /// Whether the rules close this address for every instance, where `open` stays open.
@@ -135,7 +148,7 @@ pub(crate) fn bridge(installation: &InstallationId, runtime: &RuntimeId, is_list
 }
 
 /// Letters that are the same for the same text, in every version of Pilot.
-fn short(text: &str, letters: usize) -> String {
+pub(super) fn short(text: &str, letters: usize) -> String {
     let hash = contracts::hash::stable(text);
     let all = format!("{:016x}", hash ^ (hash >> 29));
     all[..letters].to_owned()
@@ -268,6 +281,32 @@ mod tests {
             assert_eq!(is_closed(address.parse().unwrap(), &open), closed, "{address}");
         }
         assert!(Destination::read("0.0.0.0/0").unwrap().has("203.0.113.7".parse().unwrap()));
+    }
+
+    #[test]
+    fn an_entry_that_opens_nothing_is_told_from_one_that_opens_a_part() {
+        let offer = |open: &str| {
+            let settings = |name: &str| {
+                (name == "PILOT_DOCKER_EGRESS_OPEN").then(|| open.to_owned()).filter(|open| !open.is_empty())
+            };
+            let settings =
+                provider_api::Settings::read(&"docker".parse().unwrap(), crate::SETTINGS, settings).unwrap();
+            let (closed, open) = crate::egress::closed(&settings);
+            provider_api::EgressOffer { closed, open, ..Default::default() }
+        };
+        let closed = |entry: &str, open: &str| offer(open).stays_closed(&entry.parse().unwrap());
+        for entry in
+            ["10.0.0.5", "10.0.0.0/24:443", "[::1]", "169.254.169.254:80", "fd00::1", "64:ff9b::a00:5"]
+        {
+            assert!(closed(entry, ""), "{entry}");
+        }
+        for entry in
+            ["203.0.113.7", "0.0.0.0/0", "9.0.0.0/7", "::/0", "2001:db8::1", "github.com", "localhost:3000"]
+        {
+            assert!(!closed(entry, ""), "{entry}");
+        }
+        assert!(!closed("10.0.0.5", "10.0.0.0/24") && !closed("10.0.0.0/16", "10.0.0.0/24"));
+        assert!(closed("10.0.1.5", "10.0.0.0/24"));
     }
 
     #[test]

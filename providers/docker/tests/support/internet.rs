@@ -39,11 +39,16 @@ pub fn said(script: &str) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
+/// A name that the resolver of such a keeper does not take.
+#[allow(dead_code, reason = "not all of those who use this file")]
+pub const UNUSABLE: &str = "unusable.example";
+
 /// In place of the program in a keeper: it asks this internet instead of the host's resolvers.
 const WRAPPER: &str = r#"#!/bin/sh
 for word; do
     case $word in --conf-file=*) sed -i "s,^\(server=/.*/\).*,\1$ASKED," "${word#--conf-file=}" ;; esac
 done
+case $1 in --test) if grep -q '$UNUSABLE' "${2#--conf-file=}"; then echo "bad option" >&2; exit 1; fi ;; esac
 exec /usr/sbin/dnsmasq "$@"
 "#;
 
@@ -55,7 +60,11 @@ pub fn keeper_image() -> String {
         "FROM {IMAGE}\nUSER 0\nCOPY dnsmasq /usr/local/sbin/dnsmasq\nRUN chmod 755 /usr/local/sbin/dnsmasq\n"
     );
     std::fs::write(folder.path().join("Dockerfile"), dockerfile).unwrap();
-    std::fs::write(folder.path().join("dnsmasq"), WRAPPER.replace("$ASKED", RESOLVER)).unwrap();
+    std::fs::write(
+        folder.path().join("dnsmasq"),
+        WRAPPER.replace("$ASKED", RESOLVER).replace("$UNUSABLE", UNUSABLE),
+    )
+    .unwrap();
     let mut build = Command::new("docker");
     build.args(["build", "-q", "-t", &tag]).arg(folder.path()).env("DOCKER_BUILDKIT", "0");
     let built = build.output().unwrap();
@@ -101,6 +110,7 @@ impl Internet {
     }
 
     /// Every question that has come to its resolver.
+    #[allow(dead_code, reason = "not all of those who use this file")]
     pub fn asked(&self) -> String {
         said(&format!("docker exec {} cat /tmp/asked", self.container))
     }

@@ -96,6 +96,12 @@ impl Stack {
         }
     }
 
+    /// From here on it is to be as this says; nothing is changed outside.
+    pub fn declare(&mut self, spec: RuntimeSpec) {
+        self.declared = self.provider.declare(&spec).expect("the spec is declarable");
+        self.spec = spec;
+    }
+
     /// Creates one resource, or adopts it.
     pub async fn create(&mut self, name: &str) -> Result<Created> {
         let inputs = self.inputs(name);
@@ -163,8 +169,7 @@ impl Stack {
 
     /// Moves to another spec as the engine would: in place where `diff` allows it, else by replacement.
     pub async fn change_to(&mut self, spec: RuntimeSpec) {
-        self.declared = self.provider.declare(&spec).expect("the spec is declarable");
-        self.spec = spec;
+        self.declare(spec);
         let mut replaced = Vec::new();
         for name in self.names() {
             let (old_inputs, old) = self.state.get(&name).expect("a resource that was made").clone();
