@@ -124,7 +124,9 @@ mod tests {
 
     #[test]
     fn a_repository_that_the_list_does_not_have_is_refused_with_the_line_to_type() {
-        let refused = |list: &str, url: &str| create_with("fake", &[list], Some(url)).err();
+        let refused = |list: &str, url: &str| {
+            create_with("fake", &list.split(',').collect::<Vec<_>>(), Some(url)).err()
+        };
         for (list, url) in [
             ("github.com", "https://github.com/a/b.git"),
             ("*.example:22", "ssh://git@git.example/a"),
