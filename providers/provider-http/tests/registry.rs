@@ -22,9 +22,13 @@ fn archive(folder: &Path, images: usize) -> PathBuf {
         tar.append_data(&mut header, name, content).unwrap();
     };
     add("one/layer.tar", &[7; 3000]);
-    add("c.json", json!({"architecture": "arm64", "os": "linux", "rootfs": {}}).to_string().as_bytes());
-    let image = json!({"Config": "c.json", "Layers": ["one/layer.tar", "two/layer.tar"]});
-    add("manifest.json", json!(vec![image; images]).to_string().as_bytes());
+    let mut listed = Vec::new();
+    for (each, architecture) in ["arm64", "amd64"].iter().enumerate().take(images) {
+        let config = json!({"architecture": architecture, "os": "linux", "rootfs": {}});
+        add(&format!("{each}.json"), config.to_string().as_bytes());
+        listed.push(json!({"Config": format!("{each}.json"), "Layers": ["one/layer.tar", "two/layer.tar"]}));
+    }
+    add("manifest.json", json!(listed).to_string().as_bytes());
     let mut link = tar::Header::new_gnu();
     link.set_entry_type(tar::EntryType::Symlink);
     link.set_size(0);
