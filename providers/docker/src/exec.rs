@@ -136,7 +136,9 @@ pub(crate) async fn run(
             let last = async {
                 // What cannot be said any more has ended.
                 let _ = input.shutdown().await;
-                said.read(&mut output).await
+                said.read(&mut output).await?;
+                // The engine may end the streams with the input: that the command has ended is told by itself alone.
+                exit_code(engine, &made.id).await
             };
             timeout(FAREWELL, last).await.unwrap_or_else(|_| Err(too_long(program, limit)))?;
         }
