@@ -131,7 +131,10 @@ impl Sshd {
         };
         write(&folder.0.join(text::CONFIG), &text::config(&facts))?;
         write(&folder.0.join(text::KEYS), &text::keys(key))?;
-        write(&folder.0.join(text::SESSION), &text::session(facts.sftp_server))?;
+        write(
+            &folder.0.join(text::SESSION),
+            &text::session(&folder.0.join(agents::NOTED), facts.sftp_server),
+        )?;
         Ok(folder)
     }
 }
@@ -158,7 +161,6 @@ impl SshServer for Sshd {
         let (Some(input), Some(output), Some(id)) = (input, output, owned.child.id()) else {
             return Err(Problem::new(ErrorCode::Internal, "the SSH server has no input or no output"));
         };
-        agents::note(&folder.0, id);
         let (alive, gone) = oneshot::channel();
         tokio::spawn(tend(owned, gone, folder));
         Ok(SshConnection { info, input: Box::new(Input::new(input, id)), output: Box::new(output), alive })
@@ -176,8 +178,7 @@ impl Drop for Folder {
 }
 
 /// Until the server has ended, by itself or because its client is gone.
-async fn tend(mut owned: Owned, gone: oneshot::Receiver<()>, _folder: Folder) {
-    let server = owned.child.id();
+async fn tend(mut owned: Owned, gone: oneshot::Receiver<()>, folder: Folder) {
     let complaints = owned.child.stderr.take();
     let complaints = tokio::spawn(async move {
         let mut text = String::new();
@@ -191,9 +192,7 @@ async fn tend(mut owned: Owned, gone: oneshot::Receiver<()>, _folder: Folder) {
         _ = gone => end(&mut owned).await,
     }
     owned.kill_group();
-    if let Some(server) = server {
-        agents::sweep(server).await;
-    }
+    agents::sweep(&folder.0).await;
     match timeout(GRACE, complaints).await {
         Ok(Ok(text)) if !text.trim().is_empty() => {
             tracing::warn!(complaint = text.trim(), "an SSH connection ended")

@@ -78,14 +78,17 @@ pub fn keys(key: &PublicKey) -> String {
 
 /// A session begins in the instance's home, whatever the machine's list of users says. A person gets a login shell, which reads
 /// `~/.profile`; a command has the environment as it is, because a login shell would put a PATH of its own in its place. The
-/// server of sftp is no user's command: no shell of theirs is before it, which may print what is none of it.
-pub fn session(sftp_server: Option<&Path>) -> String {
+/// server of sftp is no user's command: no shell of theirs is before it, which may print what is none of it. The socket of its
+/// agent is noted in the file `agents`.
+pub fn session(agents: &Path, sftp_server: Option<&Path>) -> String {
+    let agents = shell(&agents.to_string_lossy());
     let sftp = sftp_server.map(|path| {
         let path = shell(&path.to_string_lossy());
         format!("if [ \"$command\" = {path} ]; then exec {path}; fi\n")
     });
     format!(
         "# Of one connection, written by Pilot.\n\
+         if [ -n \"${{SSH_AUTH_SOCK-}}\" ]; then echo \"$SSH_AUTH_SOCK\" >>{agents}; fi 2>/dev/null\n\
          cd \"$HOME\" || exit 1\n\
          unset {LEVEL}\n\
          if [ -z \"${{SSH_ORIGINAL_COMMAND+is}}\" ]; then exec \"$SHELL\" -l; fi\n\
@@ -165,7 +168,7 @@ mod tests {
     /// As `sshd` begins it: the user's shell runs what is forced.
     fn begin(home: &Path, command: &str) -> String {
         let script = home.join("the session");
-        std::fs::write(&script, session(Some(Path::new("/usr/bin/printenv")))).unwrap();
+        std::fs::write(&script, session(&home.join("agents"), Some(Path::new("/usr/bin/printenv")))).unwrap();
         let forced = format!("exec /bin/sh {}", shell(&script.to_string_lossy()));
         let mut shell = std::process::Command::new("/bin/bash");
         shell.args(["-c", &forced]).env_clear().envs(environment(home, std::iter::empty()));
@@ -180,6 +183,7 @@ mod tests {
         assert_eq!(begin(home.path(), "echo hi $SHLVL"), "noise\nhi 1\n");
         let sftp = begin(home.path(), "/usr/bin/printenv");
         assert!(!sftp.contains("noise") && !sftp.contains("SHLVL"), "{sftp}");
+        assert!(!home.path().join("agents").exists(), "there was no agent");
     }
 
     #[test]

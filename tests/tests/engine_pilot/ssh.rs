@@ -343,6 +343,7 @@ async fn ssh_reaches_a_docker_instance() {
     as_an_editor(&desk);
     terminals_and_agents(&desk);
     noise_of_the_user(&desk);
+    agents_of_those_who_are_gone(&desk).await;
     who_may_not(&desk);
     ends_of_connections(&world, &desk).await;
     assert_eq!(
