@@ -12,19 +12,15 @@ use std::time::Duration;
 use contracts::egress::report::Refused;
 use contracts::{ErrorCode, RuntimeId};
 use internet::{PORTS, RESOLVER, said, sh};
-use listed::{Here, gateway, keeper, list, provider, table, tables};
+use listed::{Here, TURN, gateway, keeper, list, provider, table, tables};
 use provider_api::conformance::{Stack, eventually, run};
 use provider_api::{RuntimeRef, RuntimeSpec};
 use provider_docker::conformance::{IMAGE, World, base_image};
 
-/// There is one internet at a time.
-static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
-
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_list_does_not_name_is_not_reached() {
-    let _turn = TURN.lock().await;
     let world = World::new().await;
-    let here = Here::new(&world);
+    let here = Here::new(&world).await;
     run(world.fixture(), |fixture| async move {
         let [port, other] = PORTS;
         let names = format!(
@@ -100,9 +96,8 @@ async fn what_a_list_does_not_name_is_not_reached() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_holds_when_its_keeper_or_its_rules_are_removed_and_goes_with_its_runtime() {
-    let _turn = TURN.lock().await;
     let world = World::new().await;
-    let here = Here::new(&world);
+    let here = Here::new(&world).await;
     run(world.fixture(), |fixture| async move {
         let port = PORTS[0];
         let stack = here.up(&fixture, list("one.example")).await;
@@ -164,9 +159,8 @@ async fn a_list_holds_when_its_keeper_or_its_rules_are_removed_and_goes_with_its
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_refused_is_told_and_a_list_with_it_opens_it() {
-    let _turn = TURN.lock().await;
     let world = World::new().await;
-    let here = Here::new(&world);
+    let here = Here::new(&world).await;
     run(world.fixture(), |fixture| async move {
         let [port, other] = PORTS;
         let own = list(&format!("one.example,inside.example,elsewhere.example:{port}"));

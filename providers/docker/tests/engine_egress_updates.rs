@@ -18,14 +18,10 @@ use provider_api::RuntimeSpec;
 use provider_api::conformance::{eventually, run};
 use provider_docker::conformance::{World, name};
 
-/// There is one internet at a time.
-static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
-
 #[tokio::test(flavor = "multi_thread")]
 async fn another_list_is_in_force_while_the_instance_runs() {
-    let _turn = TURN.lock().await;
     let world = World::new().await;
-    let here = Here::new(&world);
+    let here = Here::new(&world).await;
     run(world.fixture(), |fixture| async move {
         let port = PORTS[0];
         let mut stack = here.up(&fixture, list("one.example")).await;
@@ -75,9 +71,8 @@ async fn another_list_is_in_force_while_the_instance_runs() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_that_two_lists_have_keeps_its_addresses_and_no_other_does() {
-    let _turn = TURN.lock().await;
     let world = World::new().await;
-    let here = Here::new(&world);
+    let here = Here::new(&world).await;
     run(world.fixture(), |fixture| async move {
         let [port, other] = PORTS;
         let mut stack = here.up(&fixture, list("two.example,one.example,far.example")).await;
@@ -107,9 +102,8 @@ async fn a_name_that_two_lists_have_keeps_its_addresses_and_no_other_does() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_longest_list_that_is_allowed_is_in_force_and_so_is_each_port_of_a_name() {
-    let _turn = TURN.lock().await;
     let world = World::new().await;
-    let here = Here::new(&world);
+    let here = Here::new(&world).await;
     run(world.fixture(), |fixture| async move {
         let port = PORTS[0];
         let label = |letter: &str, length: usize| letter.repeat(length);
@@ -133,9 +127,8 @@ async fn the_longest_list_that_is_allowed_is_in_force_and_so_is_each_port_of_a_n
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_that_cannot_be_in_force_changes_nothing_of_what_runs() {
-    let _turn = TURN.lock().await;
     let world = World::new().await;
-    let here = Here::new(&world);
+    let here = Here::new(&world).await;
     run(world.fixture(), |fixture| async move {
         let port = PORTS[0];
         let mut stack = here.up(&fixture, list("one.example")).await;
@@ -167,9 +160,8 @@ async fn a_list_that_cannot_be_in_force_changes_nothing_of_what_runs() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_keeper_that_somebody_ended_is_back_once_somebody_has_looked_at_all() {
-    let _turn = TURN.lock().await;
     let world = World::new().await;
-    let here = Here::new(&world);
+    let here = Here::new(&world).await;
     run(world.fixture(), |fixture| async move {
         let port = PORTS[0];
         let stack = here.up(&fixture, list("one.example")).await;

@@ -12,6 +12,7 @@ use provider_api::conformance::{Fixture, Stack};
 use provider_api::{Provider, RuntimeRef, RuntimeSpec, Settings};
 use provider_docker::conformance::{World, name};
 use provider_docker::{DockerConfig, DockerProvider, SETTINGS};
+use tokio::sync::{Mutex, MutexGuard};
 
 use super::internet::{Internet, keeper_image, said};
 
@@ -32,18 +33,23 @@ pub fn list(text: &str) -> Option<EgressAllow> {
     Some(text.parse().unwrap())
 }
 
+/// There is one internet at a time.
+pub static TURN: Mutex<()> = Mutex::const_new(());
+
 /// A provider whose keeper asks the test's internet, and what is to be removed afterwards.
 pub struct Here {
     pub internet: Internet,
     image: String,
     pub provider: Arc<dyn Provider>,
+    _turn: MutexGuard<'static, ()>,
 }
 
 impl Here {
-    pub fn new(world: &World) -> Self {
+    pub async fn new(world: &World) -> Self {
+        let _turn = TURN.lock().await;
         let (internet, image) = (Internet::new(NAMES), keeper_image());
         let provider = provider(world, &[("PILOT_DOCKER_EGRESS_IMAGE", &image)]);
-        Self { internet, image, provider }
+        Self { internet, image, provider, _turn }
     }
 
     pub async fn up(&self, fixture: &Fixture, egress: Option<EgressAllow>) -> Stack {
