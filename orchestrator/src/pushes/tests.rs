@@ -31,8 +31,15 @@ impl BootSource for NoBoot {
     }
 }
 
-/// A module of another name that takes an image and never says so.
-struct Endless(Arc<dyn Provider>);
+/// A module of another name, with or without a place for images.
+struct Other {
+    fake: Arc<dyn Provider>,
+    name: &'static str,
+    takes_images: bool,
+}
+
+/// Takes an image and never says so.
+struct Endless;
 
 #[async_trait]
 impl ImageStore for Endless {
@@ -42,22 +49,22 @@ impl ImageStore for Endless {
 }
 
 #[async_trait]
-impl Provider for Endless {
+impl Provider for Other {
     fn describe(&self) -> Description {
         let settings: Vec<Setting> = Vec::new();
-        Description { name: "endless".parse().unwrap(), settings, ..self.0.describe() }
+        Description { name: self.name.parse().unwrap(), settings, ..self.fake.describe() }
     }
 
     fn declare(&self, runtime: &RuntimeSpec) -> provider_api::Result<Declared> {
-        self.0.declare(runtime)
+        self.fake.declare(runtime)
     }
 
     fn resources(&self) -> Vec<Arc<dyn Resource>> {
-        self.0.resources()
+        self.fake.resources()
     }
 
     fn lifecycle(&self) -> Arc<dyn Lifecycle> {
-        self.0.lifecycle()
+        self.fake.lifecycle()
     }
 
     async fn ready(&self) -> provider_api::Result<()> {
@@ -65,33 +72,7 @@ impl Provider for Endless {
     }
 
     fn image_store(&self) -> Option<Arc<dyn ImageStore>> {
-        Some(Arc::new(Endless(self.0.clone())))
-    }
-}
-
-/// The same without a place for images.
-struct Closed(Endless);
-
-#[async_trait]
-impl Provider for Closed {
-    fn describe(&self) -> Description {
-        Description { name: "closed".parse().unwrap(), ..self.0.describe() }
-    }
-
-    fn declare(&self, runtime: &RuntimeSpec) -> provider_api::Result<Declared> {
-        self.0.declare(runtime)
-    }
-
-    fn resources(&self) -> Vec<Arc<dyn Resource>> {
-        self.0.resources()
-    }
-
-    fn lifecycle(&self) -> Arc<dyn Lifecycle> {
-        self.0.lifecycle()
-    }
-
-    async fn ready(&self) -> provider_api::Result<()> {
-        Ok(())
+        self.takes_images.then(|| Arc::new(Endless) as Arc<dyn ImageStore>)
     }
 }
 
@@ -105,9 +86,10 @@ async fn world(limit: u64, free: fn(&Path) -> u64) -> World {
     let folder = tempfile::tempdir().unwrap();
     let settings = Settings::read(&"fake".parse().unwrap(), SETTINGS, |_| None).unwrap();
     let fake: Arc<dyn Provider> = Arc::new(FakeProvider::on(Cloud::default(), &settings, Arc::new(NoBoot)));
-    let endless: Arc<dyn Provider> = Arc::new(Endless(fake.clone()));
-    let closed: Arc<dyn Provider> = Arc::new(Closed(Endless(fake.clone())));
-    let providers = Providers::of([fake.clone(), endless, closed]);
+    let other = |name, takes_images| -> Arc<dyn Provider> {
+        Arc::new(Other { fake: fake.clone(), name, takes_images })
+    };
+    let providers = Providers::of([fake.clone(), other("endless", true), other("closed", false)]);
     let layout = Layout { root: folder.path().to_path_buf() };
     let pushes = Arc::new(Pushes { free, ..Pushes::open(&layout, limit, providers).unwrap() });
     let handler = move |UrlPath(provider): UrlPath<String>,
