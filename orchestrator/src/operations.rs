@@ -29,9 +29,7 @@ mod update;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use contracts::identity::HealthStatus;
 use contracts::operation::{OperationKind, OperationState};
-use contracts::workspace::Endpoint;
 use contracts::{Code, ErrorCode, InstallationId, OperationId, Problem};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
@@ -40,7 +38,6 @@ use tracing::Instrument as _;
 
 use crate::engine::Engine;
 use crate::lifecycle::state::Event;
-use crate::readiness;
 use crate::store::{Change, Left, Store};
 use crate::wiring::Providers;
 
@@ -51,9 +48,6 @@ pub use feed::{Feed, OperationStream};
 use run::Run;
 pub use shared::Applied as SharedStacks;
 pub(crate) use steady::steady;
-
-/// How long an operation that has failed looks at what it could not end.
-const LOOK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What every operation needs.
 pub struct Parts {
@@ -158,29 +152,17 @@ async fn drive(run: Arc<Run>) {
         false => Event::OperationFailed,
     };
     let problem = problem.with_request_id(run.request_id());
-    let (event, endpoint) = match goes_on(&run).await.filter(|_| event == Event::OperationFailed) {
+    let goes_on = match event {
+        Event::OperationFailed => stop::goes_on(&run).await,
+        _ => None,
+    };
+    let (event, endpoint) = match goes_on {
         Some(endpoint) => (Event::FoundReady, Some(endpoint)),
         // Terminal, files and SSH lead into what runs, also when OpenCode does not.
         None => (event, run.failed_at.get().cloned()),
     };
     let change = Change { event, endpoint, error: Some(problem.clone()) };
     run.fail(state, problem, change, started).await;
-}
-
-/// Where it answers, of a runtime that could not be ended: whoever has something in it that cannot be kept has to reach it.
-async fn goes_on(run: &Arc<Run>) -> Option<Endpoint> {
-    let ends = [OperationKind::Stop, OperationKind::Suspend, OperationKind::Hibernate, OperationKind::Delete];
-    if !ends.contains(&run.kind()) {
-        return None;
-    }
-    let look = async {
-        let row = run.row().await.ok()?;
-        let endpoint = run.provider(&row).ok()?.lifecycle().endpoint(&run.runtime()).await.ok()?;
-        let health = readiness::probe(&run.parts.probe, &endpoint).await?;
-        let is_well = health.status == HealthStatus::Ok && health.identity.runtime_id == row.runtime_id;
-        is_well.then_some(endpoint)
-    };
-    tokio::time::timeout(LOOK_TIMEOUT, look).await.ok().flatten()
 }
 
 /// What there is of the runtime then.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use contracts::disk::{Disk, Fill};
 use contracts::identity::{HealthStatus, RuntimeHealth};
 use contracts::workspace::Endpoint;
-use contracts::{ErrorCode, Problem};
+use contracts::{ErrorCode, Problem, RuntimeId};
 use provider_api::{Provider, RunStatus, RuntimeRef};
 use tokio::time::Instant;
 
@@ -70,6 +70,12 @@ pub async fn probe(client: &reqwest::Client, endpoint: &Endpoint) -> Option<Runt
         }
     }
     serde_json::from_slice(&body).ok()
+}
+
+/// Whether the instance of this runtime answers there as users need it.
+pub async fn answers(client: &reqwest::Client, endpoint: &Endpoint, runtime: &RuntimeId) -> bool {
+    let health = probe(client, endpoint).await;
+    health.is_some_and(|health| health.status == HealthStatus::Ok && health.identity.runtime_id == *runtime)
 }
 
 async fn wait(

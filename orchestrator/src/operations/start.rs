@@ -86,10 +86,7 @@ pub async fn status(run: &Run, row: &WorkspaceRow) -> Result<RunStatus, Problem>
 
 async fn answers(run: &Run, row: &WorkspaceRow) -> bool {
     let Some(endpoint) = &row.endpoint else { return false };
-    let health = readiness::probe(&run.parts.probe, endpoint).await;
-    health.is_some_and(|health| {
-        health.status == HealthStatus::Ok && health.identity.runtime_id == row.runtime_id
-    })
+    readiness::answers(&run.parts.probe, endpoint, &row.runtime_id).await
 }
 
 /// An instance whose boot has failed says so until it ends: waiting for it tries nothing again.

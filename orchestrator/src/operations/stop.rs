@@ -4,14 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contracts::Problem;
-use contracts::workspace::Route;
+use contracts::operation::OperationKind;
+use contracts::workspace::{Endpoint, Route};
 
 use super::run::{Run, canceled};
 use super::start::limited;
 use crate::lifecycle::state::Event;
+use crate::readiness;
 
 /// How long an instance may take to end by itself.
 pub const GRACE: Duration = Duration::from_secs(10);
+
+/// How long what could not be ended is looked at.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub async fn run(run: &Arc<Run>) -> Result<(), Problem> {
     let row = run.row().await?;
@@ -48,4 +53,18 @@ async fn unknown_to_gateways(run: &Run) -> Result<(), Problem> {
         () = tokio::time::sleep(Route::FRESH) => Ok(()),
         () = run.ending.token().cancelled() => Err(canceled()),
     }
+}
+
+/// Where it answers, of a runtime that could not be ended: whoever has something in it that cannot be kept has to reach it.
+pub async fn goes_on(run: &Run) -> Option<Endpoint> {
+    let ends = [OperationKind::Stop, OperationKind::Suspend, OperationKind::Hibernate, OperationKind::Delete];
+    if !ends.contains(&run.kind()) {
+        return None;
+    }
+    let look = async {
+        let row = run.row().await.ok()?;
+        let endpoint = run.provider(&row).ok()?.lifecycle().endpoint(&run.runtime()).await.ok()?;
+        readiness::answers(&run.parts.probe, &endpoint, &row.runtime_id).await.then_some(endpoint)
+    };
+    tokio::time::timeout(LOOK_TIMEOUT, look).await.ok().flatten()
 }

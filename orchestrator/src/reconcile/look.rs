@@ -62,9 +62,7 @@ pub async fn look(
         return Seen::Unwell(Problem::new(ErrorCode::InstanceNotReady, detail).with_action(action), None);
     }
     if let Some(endpoint) = known
-        && let Some(health) = readiness::probe(&reconciler.probe, &endpoint).await
-        && health.identity.runtime_id == row.runtime_id
-        && health.status == HealthStatus::Ok
+        && readiness::answers(&reconciler.probe, &endpoint, &row.runtime_id).await
     {
         return Seen::Answers(endpoint);
     }
