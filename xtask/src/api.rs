@@ -33,6 +33,10 @@ const LEFT_OUT: &str = "positive_data_acceptance";
 /// They answer for as long as somebody listens; tests read them.
 const STREAMS: &str = "(/events|/v1/routes)$";
 
+/// Archives are bytes as any others are: Schemathesis knows no tar.
+const HOOKS: &str =
+    "import schemathesis\nschemathesis.serializer.alias('application/x-tar', 'application/octet-stream')\n";
+
 /// The command.
 pub fn run(arguments: &Arguments) -> Result<()> {
     crate::system::ensure(crate::system::BASIC, arguments.yes)?;
@@ -47,6 +51,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 pub fn check(pilot: &Path, cases: u64, seed: u64) -> Result<u64> {
     let packages = tools::schemathesis()?;
     let folder = tempfile::tempdir().context("cannot make a data folder")?;
+    std::fs::write(folder.path().join("pilot_hooks.py"), HOOKS).context("cannot write the hooks")?;
     let server = Product::start_with(pilot, folder.path(), &["--providers", "fake", "--home-grace", "30s"])?;
     let (url, token) = server.api()?;
     let (mut asked, mut seed) = (0, seed);
@@ -61,11 +66,13 @@ pub fn check(pilot: &Path, cases: u64, seed: u64) -> Result<u64> {
 fn round(packages: &Path, folder: &Path, url: &str, token: &str, wanted: u64, seed: u64) -> Result<u64> {
     const OPERATIONS: u64 = 30;
     let examples = (wanted / OPERATIONS).clamp(10, 1_000).to_string();
+    let imports = std::env::join_paths([packages, folder]).context("cannot name the packages")?;
     let step = ui::Step::begin(format!("asking, with seed {seed}"), None);
     let mut command = Command::new("python3");
     command
         .current_dir(folder)
-        .env("PYTHONPATH", packages)
+        .env("PYTHONPATH", imports)
+        .env("SCHEMATHESIS_HOOKS", "pilot_hooks")
         .arg(packages.join("bin/schemathesis"))
         .args(["run", url, "--seed", &seed.to_string(), "--max-examples", &examples])
         .args(["--phases", "examples,coverage,fuzzing", "--exclude-checks", LEFT_OUT])

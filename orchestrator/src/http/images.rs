@@ -34,11 +34,18 @@ pub struct PushQuery {
     name: Option<String>,
 }
 
+// Only for the document, where a `Vec<u8>` is a list of numbers.
+/// The bytes of the archive.
+#[derive(utoipa::ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[expect(dead_code, reason = "the body is read as it comes")]
+pub struct Archive(Vec<u8>);
+
 /// Bring an image to a provider, so that workspaces can be made from it and updated to it. The body is its archive, as `docker save` writes
 /// it, or an OCI layout as tar. It is no operation: it ends with the connection, and may be repeated. With `Accept: text/event-stream` the
 /// answer tells how far the push is, and its last event is `pushed` or `failed`.
 #[utoipa::path(post, path = "/v1/providers/{provider}/images", params(("provider" = String, Path, description = "Its name"), PushQuery),
-    request_body(content_type = "application/x-tar", content = Vec<u8>),
+    request_body(content_type = "application/x-tar", content = inline(Archive)),
     responses((status = 200, description = "The image is there, or the stream of its push", content(
                   (Pushed = "application/json"), (PushEvent = "text/event-stream"))),
               (status = "default", body = Problem)))]

@@ -290,7 +290,8 @@ async fn nothing_advises_to_go_back_to_an_image_that_did_not_work() {
     let first = rolled_out(api, &rollout(api, json!({"image": "fake:broken"})).await).await;
     let advice = |rollout: &Value| rollout["error"]["action"].as_str().unwrap().to_owned();
     assert!(advice(&first).contains("pilot rollout back"), "{first:#}");
-    let second = rolled_out(api, &rollout(api, json!({"image": "fake:broken@0000000000000002"})).await).await;
+    let broken = format!("fake:broken@sha256:{}", "2".repeat(64));
+    let second = rolled_out(api, &rollout(api, json!({"image": broken})).await).await;
     assert_eq!(second["state"], "failed", "{second:#}");
     assert!(!advice(&second).contains("pilot rollout back"), "{second:#}");
     assert!(advice(&second).contains("`pilot rollout ls`"), "{second:#}");

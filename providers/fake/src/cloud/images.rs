@@ -44,7 +44,7 @@ const BROKEN: &str = "fake:broken";
 fn digest(reference: &str) -> Answer<String> {
     let (name, digest) = match reference.split_once('@') {
         Some((name, digest)) => (name, digest.to_owned()),
-        None => (reference, format!("{:016x}", contracts::hash::stable(reference))),
+        None => (reference, format!("sha256:{:064x}", contracts::hash::stable(reference))),
     };
     match name.strip_prefix("fake:") {
         Some(tag) if !tag.is_empty() => Ok(format!("{name}@{digest}")),
