@@ -17,7 +17,7 @@ use crate::ui::{Ui, duration};
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// How long a server may be away before its absence is the answer.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 pub async fn run(rollout: Rollout, folders: &Folders, ui: &mut Ui) -> Result<Outcome, Problem> {
     let client = connect(&rollout.connection, folders).await?;
@@ -219,7 +219,7 @@ async fn follow(
         match client.rollout(&seen.id).await {
             Ok(newer) => (seen, heard) = (newer, Instant::now()),
             Err(problem)
-                if problem.code == ErrorCode::OrchestratorUnreachable && heard.elapsed() < PATIENCE => {}
+                if problem.code == ErrorCode::OrchestratorUnreachable && heard.elapsed() < TIMEOUT => {}
             Err(problem) => return Err(problem),
         }
     }

@@ -13,7 +13,7 @@ use crate::sse::Parser;
 use crate::ui::Ui;
 
 /// How long a server may be away before its absence is the answer.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(500);
 /// How long nothing may be told before it is asked why.
 const QUIET: Duration = if cfg!(test) { Duration::from_millis(300) } else { Duration::from_secs(30) };
@@ -99,7 +99,7 @@ async fn follow(
             }
             Err(problem) => return Err(problem),
         };
-        if heard.elapsed() > PATIENCE {
+        if heard.elapsed() > TIMEOUT {
             return Err(lost.map_or_else(|| silent(id), |lost| with_operation(lost, id)));
         }
         tokio::time::sleep(PAUSE).await;

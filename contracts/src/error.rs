@@ -119,7 +119,7 @@ error_codes! {
     InstanceBinaryMissing "instance_binary_missing" 503 final "The instance program is not installed";
     DockerUnavailable "docker_unavailable" 503 retry "No Docker engine answers";
     ImageMissing "image_missing" 422 final "The provider does not have the instance image";
-    ImageUnusable "image_unusable" 422 final "The image is for another architecture";
+    ImageUnusable "image_unusable" 422 final "The image cannot run there";
     PortInUse "port_in_use" 503 final "A port that Pilot needs is taken";
     AlreadyRunning "already_running" 409 final "Another Pilot uses this data folder";
     InsecureListen "insecure_listen" 400 final "Listening there would expose unisolated workspaces";

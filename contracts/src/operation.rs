@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::egress::EgressChoice;
+use crate::egress::{EgressAllow, EgressChoice};
 use crate::ids::{OperationId, ProviderName, RuntimeId, Slug, WorkspaceId};
 use crate::problem::Problem;
 use crate::snapshot::SnapshotWork;
@@ -190,6 +190,10 @@ pub struct Update {
     /// What it was made from before, once the change has begun; where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Image>,
+    /// The list of destinations that it had before, once the change has begun; absent where there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<String>>)]
+    pub egress_before: Option<EgressAllow>,
 }
 
 /// Some of the operations, the newest first.

@@ -80,8 +80,8 @@ impl Resolver {
         {
             return answer.clone();
         }
-        let patience = if known.away && known.good.is_some() { RETRY_TIMEOUT } else { ANSWER_TIMEOUT };
-        let asked = self.ask(slug, request_id, patience).await;
+        let timeout = if known.away && known.good.is_some() { RETRY_TIMEOUT } else { ANSWER_TIMEOUT };
+        let asked = self.ask(slug, request_id, timeout).await;
         known.away = matches!(asked, Err(Failure::Unreachable(_)));
         let answer = match asked {
             Ok(route) => {
@@ -108,12 +108,12 @@ impl Resolver {
         }
     }
 
-    async fn ask(&self, slug: &Slug, request_id: &str, patience: Duration) -> Result<Route, Failure> {
+    async fn ask(&self, slug: &Slug, request_id: &str, timeout: Duration) -> Result<Route, Failure> {
         let response = self
             .client
             .get(format!("{}/v1/resolve/{slug}", self.base))
             .bearer_auth(&self.token)
-            .timeout(patience)
+            .timeout(timeout)
             .header(contracts::headers::REQUEST_ID, request_id)
             .send()
             .await

@@ -9,7 +9,7 @@ use contracts::network::{PortRange, network};
 use contracts::{ErrorCode, Problem, ProviderName};
 use provider_api::{BootSource, NoLogins, Provider, RegistryLogins, Setting, Settings};
 use provider_cloudflare::{CloudflareConfig, CloudflareProvider, ControlKey, Identity};
-use provider_docker::{DockerConfig, DockerProvider, Surroundings};
+use provider_docker::{DockerConfig, DockerEnv, DockerProvider};
 use provider_fly::FlyProvider;
 use provider_kit::logins::{self, DockerLogins};
 use provider_local::{LocalConfig, LocalProvider};
@@ -55,14 +55,14 @@ impl ProviderSettings {
         own.chain(of_modules).collect()
     }
 
-    /// The one Docker engine that is used, so that another program does not find another in its surroundings. None where
+    /// The one Docker engine that is used, so that another program does not find another in its env. None where
     /// hosts are named, and where it cannot be known.
     fn docker_engine(&self) -> Option<String> {
         let settings = self.variables.settings("docker", provider_docker::SETTINGS).ok()?;
         if settings.get("hosts").is_some() {
             return None;
         }
-        self.variables.surroundings().address(self.docker_host.as_deref()).ok()
+        self.variables.env().address(self.docker_host.as_deref()).ok()
     }
 }
 
@@ -75,7 +75,7 @@ impl Variables {
     pub fn of_this_process() -> Self {
         let variables = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        let counts = |name: &str| name.starts_with("PILOT_") || Surroundings::VARIABLES.contains(&name);
+        let counts = |name: &str| name.starts_with("PILOT_") || DockerEnv::VARIABLES.contains(&name);
         Self(variables.filter(|(name, _)| counts(name)).collect())
     }
 
@@ -88,8 +88,8 @@ impl Variables {
 }
 
 impl Variables {
-    fn surroundings(&self) -> Surroundings {
-        Surroundings::read(|name| self.0.get(name).cloned())
+    fn env(&self) -> DockerEnv {
+        DockerEnv::read(|name| self.0.get(name).cloned())
     }
 
     /// Those of registries, in a file of the operator's.
@@ -171,7 +171,7 @@ impl Providers {
             .map_err(crate::engine::provider_problem)?;
         let docker = Arc::new(DockerProvider::new(DockerConfig {
             host: settings.docker_host.clone(),
-            surroundings: settings.variables.surroundings(),
+            env: settings.variables.env(),
             settings: hosts,
             image: settings.image.clone().unwrap_or_else(|| INSTANCE_IMAGE.to_owned()),
             boot: Arc::clone(&boot),
@@ -187,7 +187,7 @@ impl Providers {
                 settings: given("cloudflare", &CloudflareProvider::settings())?,
                 identity: identity(layout),
                 boot: boot.clone(),
-                patience: CloudflareConfig::PATIENCE,
+                timeout: CloudflareConfig::TIMEOUT,
             })),
             Arc::new(provider_fake::FakeProvider::new(
                 &given("fake", provider_fake::SETTINGS)?,

@@ -118,9 +118,9 @@ async fn a_lock_of_another_machine_is_waited_for_as_long_as_it_may_take() {
     std::fs::create_dir_all(&folder).unwrap();
     let lock = folder.join("x.json");
     std::fs::write(&lock, r#"{"pid": 1, "username": "me", "hostname": "elsewhere"}"#).unwrap();
-    let patience = Duration::from_millis(200);
-    let impatient = world.workspace.clone().with_lock_timeout(patience).stack("locked");
-    let options = Options::default().lock_timeout(patience);
+    let timeout = Duration::from_millis(200);
+    let impatient = world.workspace.clone().with_lock_timeout(timeout).stack("locked");
+    let options = Options::default().lock_timeout(timeout);
     for waiting in [impatient.remove().await, stack.up(two()).with(&options).await.map(drop)] {
         let Err(Error::ConcurrentUpdate { owner, .. }) = &waiting else { panic!("{waiting:?}") };
         assert!(owner.contains("elsewhere"), "{owner}");

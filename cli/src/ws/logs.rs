@@ -14,7 +14,7 @@ use crate::ui::Ui;
 
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long a server may be away before its absence is the answer.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 /// How much is asked for at a time while following: what comes within a pause should fit.
 const WINDOW: u64 = 64 * 1024;
 /// As much as the server gives.
@@ -66,7 +66,7 @@ async fn follow(client: &Client, name: &WorkspaceRef, bytes: u64, ui: &mut Ui) -
                 ui.note(format!("{} is deleted.", workspace.slug));
                 break;
             }
-            Err(problem) if problem.retryable && heard.elapsed() < PATIENCE => continue,
+            Err(problem) if problem.retryable && heard.elapsed() < TIMEOUT => continue,
             Err(problem) => return Err(problem),
         };
         heard = Instant::now();

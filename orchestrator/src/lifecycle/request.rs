@@ -130,7 +130,7 @@ pub async fn update(body: UpdateWorkspace, provider: &dyn Provider) -> Result<Up
         Some(reference) => Some(image(&reference, provider).await?),
         None => None,
     };
-    Ok(Update { image, size, egress, before: None })
+    Ok(Update { image, size, egress, ..Update::default() })
 }
 
 /// What a name means at this provider now.

@@ -5,7 +5,7 @@ use contracts::workspace::Observed;
 /// What happened to a workspace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Event {
-    /// A create began, or begins again after a restart.
+    /// A create began, or begins again after a restart; or a start makes again what is gone.
     CreateStarted,
     /// Pulumi has applied the stack.
     Applied,
@@ -73,14 +73,18 @@ pub fn next(state: Observed, event: Event) -> Result<Observed, IllegalTransition
     let reached = match event {
         Event::DeleteStarted => Some(Deleting),
         Event::DeleteFinished => only(state, &[Deleting], Absent),
-        Event::CreateStarted => {
-            only(state, &[Absent, Provisioning, Booting, Ready, Failed, Unknown], Provisioning)
-        }
+        Event::CreateStarted => only(
+            state,
+            &[Absent, Provisioning, Booting, Ready, Degraded, Stopped, Suspended, Failed, Unknown],
+            Provisioning,
+        ),
         // Repeated, where the answer to the first was lost.
         Event::Applied => only(state, &[Provisioning, Booting], Booting),
-        Event::StartStarted => {
-            only(state, &[Absent, Stopped, Suspended, Failed, Unknown, Degraded, Ready, Booting], Booting)
-        }
+        Event::StartStarted => only(
+            state,
+            &[Absent, Provisioning, Stopped, Suspended, Failed, Unknown, Degraded, Ready, Booting],
+            Booting,
+        ),
         Event::BecameReady => only(state, &[Booting, Degraded, Unknown, Ready], Ready),
         // Whoever looks may find this whatever the last word was.
         Event::FoundReady => Some(Ready),

@@ -22,7 +22,7 @@ const LONGEST: Duration = Duration::from_secs(120);
 const REMOVAL: Duration = Duration::from_secs(60 * 60);
 
 /// How long a vendor is believed that says when to come again.
-const PATIENCE: Duration = Duration::from_secs(10 * 60);
+const TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
 /// Applies the stack; `refresh` looks first at what is really there.
 pub async fn apply(run: &Arc<Run>, stack: &Stack, refresh: bool) -> Result<(), Problem> {
@@ -97,7 +97,7 @@ where
 
 /// Who says when to come again is asked for longer: what an account does for the first time can take a vendor minutes.
 fn goes_on(problem: &Problem, since: Duration) -> Option<Duration> {
-    (problem.retry_after.is_some() && since < PATIENCE).then_some(PAUSES[PAUSES.len() - 1])
+    (problem.retry_after.is_some() && since < TIMEOUT).then_some(PAUSES[PAUSES.len() - 1])
 }
 
 /// What may be over soon, by its code. No room is over when somebody makes some, unless the vendor says when.
@@ -135,7 +135,7 @@ mod tests {
         assert!(!passes(&full) && passes(&soon));
         assert_eq!(goes_on(&full, Duration::ZERO), None);
         assert!(goes_on(&soon, Duration::from_secs(300)).is_some());
-        assert_eq!(goes_on(&soon, PATIENCE), None);
+        assert_eq!(goes_on(&soon, TIMEOUT), None);
     }
 
     #[test]

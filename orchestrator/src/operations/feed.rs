@@ -202,8 +202,8 @@ impl OperationStream {
                 return Ok(true);
             }
             let Some(operation) = self.store.operation(&self.id).await? else { return Ok(false) };
-            let patience = if operation.state.is_final() { LAST } else { LOOK };
-            let woken = tokio::time::timeout(patience, self.more.changed()).await.is_ok();
+            let timeout = if operation.state.is_final() { LAST } else { LOOK };
+            let woken = tokio::time::timeout(timeout, self.more.changed()).await.is_ok();
             if operation.state.is_final() && !woken && !self.load().await? {
                 let last = self.store.last_event(&self.id).await?;
                 self.read.extend(end_of(&operation, last, self.position));

@@ -36,7 +36,9 @@ pub async fn run(run: &Arc<Run>) -> Result<(), Problem> {
         run.reach(Phase::Booted).await?;
         return run.reach(Phase::Ready).await;
     }
-    run.observe(Event::StartStarted, None).await?;
+    // What is gone is made again, and runs no sooner than that.
+    let event = if status == RunStatus::Absent { Event::CreateStarted } else { Event::StartStarted };
+    run.observe(event, None).await?;
     if status == RunStatus::Running && has_given_up(run, &row).await? {
         run.say(Severity::Info, "Its last boot failed, so it boots anew.");
         limited("stop", run.provider(&row)?.lifecycle().stop(&run.runtime(), GRACE)).await?;
@@ -52,7 +54,7 @@ pub async fn run(run: &Arc<Run>) -> Result<(), Problem> {
         let stack = run.compile(&row)?;
         shared::ensure(run, &row).await?;
         apply(run, &stack, true).await.map_err(|problem| snapshots::without_source(&row, problem))?;
-        run.applied(&row, None).await?;
+        run.applied(&row, Some(Event::Applied)).await?;
     }
     boot(run, &row).await
 }

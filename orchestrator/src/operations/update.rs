@@ -15,15 +15,13 @@ pub async fn run(run: &Arc<Run>) -> Result<(), Problem> {
     let (row, asked) = (run.row().await?, run.update());
     // Before anything is changed of what is to be made.
     home::must_be_there(run, &row).await?;
-    // Who takes it over finds it changed already, and what was before with the operation.
-    let before = asked.before.clone().or_else(|| row.image.clone());
-    let update = Update { before, ..asked };
-    let (former, row) = (row.clone(), row.updated(&update));
+    let update = begun(asked, &row);
+    let row = row.updated(&update);
     let stack = run.compile(&row)?;
     run.respecify(&row, &update).await?;
     run.reach(Phase::Planned).await?;
     let Err(problem) = made(run, &row, &stack, &update).await else { return Ok(()) };
-    if let Some(back) = still_held(&problem, &former, &row) {
+    if let Some(back) = still_held(&problem, &update, &row) {
         run.respecify(&back, &update).await?;
     }
     Err(match run.worked_before().await {
@@ -50,15 +48,30 @@ async fn made(
     start::as_desired(run, row).await
 }
 
+/// With what was before, for as long as that is known. Who takes it over finds the row changed already, and this with the operation.
+fn begun(asked: Update, row: &WorkspaceRow) -> Update {
+    if asked.before.is_some() {
+        return asked;
+    }
+    Update {
+        size: asked.size.filter(|size| *size != row.size),
+        before: row.image.clone(),
+        egress_before: row.egress.clone(),
+        ..asked
+    }
+}
+
 /// Another list of destinations that could not be put in force has changed nothing: what the workspace is held to is the list of
 /// before, so that is what it has. A list where there was none, and another image or size, are another container, which is not
 /// started without its list.
-fn still_held(problem: &Problem, former: &WorkspaceRow, row: &WorkspaceRow) -> Option<WorkspaceRow> {
-    let is_list_alone = (&former.image, &former.size) == (&row.image, &row.size)
-        && former.egress.is_some()
+fn still_held(problem: &Problem, update: &Update, row: &WorkspaceRow) -> Option<WorkspaceRow> {
+    let is_list_alone = !is_another(row, update)
+        && update.size.is_none()
+        && update.egress_before.is_some()
         && row.egress.is_some()
-        && former.egress != row.egress;
-    let back = WorkspaceRow { egress: former.egress.clone(), generation: row.generation + 1, ..row.clone() };
+        && update.egress_before != row.egress;
+    let egress = update.egress_before.clone();
+    let back = WorkspaceRow { egress, generation: row.generation + 1, ..row.clone() };
     (problem.code == ErrorCode::EgressOpen && is_list_alone).then_some(back)
 }
 
@@ -92,26 +105,59 @@ fn way_back(problem: Problem, row: &WorkspaceRow, update: &Update, worked: bool)
 
 #[cfg(test)]
 mod tests {
+    use contracts::egress::EgressChoice;
+    use contracts::workspace::Image;
+
     use super::*;
+
+    fn row(list: Option<&str>) -> WorkspaceRow {
+        WorkspaceRow {
+            egress: list.map(|text| text.parse().unwrap()),
+            image: Some(Image::named("one")),
+            ..WorkspaceRow::new("demo".parse().unwrap(), "docker".parse().unwrap(), "small".to_owned())
+        }
+    }
+
+    /// What an update to this list makes of the row, and what the operation keeps of it.
+    fn updated(row: &WorkspaceRow, list: &str, size: Option<&str>) -> (Update, WorkspaceRow) {
+        let egress = match list {
+            "all" => EgressChoice::All,
+            list => EgressChoice::Only(list.parse().unwrap()),
+        };
+        let asked = Update { egress: Some(egress), size: size.map(str::to_owned), ..Update::default() };
+        let update = begun(asked, row);
+        let row = row.updated(&update);
+        (update, row)
+    }
 
     #[test]
     fn a_workspace_has_the_list_of_before_where_nothing_but_its_list_was_to_change() {
-        let row = |list: Option<&str>| WorkspaceRow {
-            egress: list.map(|text| text.parse().unwrap()),
-            ..WorkspaceRow::new("demo".parse().unwrap(), "docker".parse().unwrap(), "small".to_owned())
-        };
         let problem = |code| Problem::new(code, "so");
-        let refused = problem(ErrorCode::EgressOpen);
-        let (one, two) = (row(Some("one.example")), row(Some("two.example")));
-        let two = WorkspaceRow { generation: one.generation + 1, ..two };
-        let back = still_held(&refused, &one, &two).unwrap();
+        let (refused, one) = (problem(ErrorCode::EgressOpen), row(Some("one.example")));
+        let (update, two) = updated(&one, "two.example", Some("small"));
+        let back = still_held(&refused, &update, &two).unwrap();
         assert_eq!((&back.egress, back.generation), (&one.egress, two.generation + 1));
-        assert!(still_held(&problem(ErrorCode::ProviderTimeout), &one, &two).is_none());
-        assert!(
-            still_held(&refused, &row(None), &two).is_none()
-                && still_held(&refused, &one, &row(None)).is_none()
-        );
-        let larger = WorkspaceRow { size: "large".to_owned(), ..two };
-        assert!(still_held(&refused, &one, &larger).is_none());
+        assert!(still_held(&problem(ErrorCode::ProviderTimeout), &update, &two).is_none());
+        for (row, list, size) in [
+            (row(None), "two.example", None),
+            (one.clone(), "all", None),
+            (one, "two.example", Some("large")),
+        ] {
+            let (update, after) = updated(&row, list, size);
+            assert!(still_held(&refused, &update, &after).is_none(), "{list} {size:?}");
+        }
+    }
+
+    #[test]
+    fn who_takes_an_update_over_in_the_middle_knows_the_list_of_before() {
+        let one = row(Some("one.example"));
+        let (update, two) = updated(&one, "two.example", None);
+        // The operation and the row as they are found.
+        let (update, two) = (begun(update.clone(), &two), two.updated(&update));
+        let back = still_held(&Problem::new(ErrorCode::EgressOpen, "so"), &update, &two).unwrap();
+        assert_eq!(back.egress, one.egress);
+        // And its size is one that changes still.
+        let (update, larger) = updated(&one, "two.example", Some("large"));
+        assert_eq!(begun(update, &larger).size.as_deref(), Some("large"));
     }
 }

@@ -15,7 +15,7 @@ use super::{Result, StoreError, migrations};
 const CONNECTIONS: u32 = 16;
 
 /// How long a write waits for a connection, also while the server is away.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// For each connection: whoever sleeps in the middle of a job keeps nobody else from the rows it holds.
 const SETTINGS: [&str; 3] = [
@@ -40,7 +40,7 @@ impl Postgres {
     /// Brings the tables up to date, and wakes whom other processes want to wake.
     pub async fn open(url: &str, wakes: Wakes) -> Result<Self> {
         make(url, migrations::postgres()).await?;
-        let options = AnyPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(PATIENCE);
+        let options = AnyPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(TIMEOUT);
         let options = options.after_connect(|connection, _| {
             Box::pin(async move {
                 for setting in SETTINGS {
@@ -117,7 +117,7 @@ impl Drop for Postgres {
 /// Brings the tables up to date, where all that people write can be kept.
 pub(super) async fn make(url: &str, tables: Migrator) -> Result<()> {
     sqlx::any::install_default_drivers();
-    let pool = AnyPoolOptions::new().max_connections(1).acquire_timeout(PATIENCE).connect(url).await?;
+    let pool = AnyPoolOptions::new().max_connections(1).acquire_timeout(TIMEOUT).connect(url).await?;
     let made = async {
         let encoding: String = sqlx::query_scalar("SHOW server_encoding").fetch_one(&pool).await?;
         // The last keeps bytes as they come, and so every text.

@@ -35,7 +35,7 @@ impl Api {
                 request_id: "cf-ray",
                 words: &["/errors/0/message", "/error"],
                 pace: Pace::new([(CLASS, Rate { interval: INTERVAL, burst })]),
-                patience: config.patience,
+                timeout: config.timeout,
             };
             Vendor::new(vendor).map_err(|failure| of_api(failure, "make a client"))
         };

@@ -96,11 +96,11 @@ pub struct CloudflareConfig {
     pub identity: Option<Identity>,
     pub boot: Arc<dyn BootSource>,
     /// How long a call may take with all its attempts.
-    pub patience: Duration,
+    pub timeout: Duration,
 }
 
 impl CloudflareConfig {
-    pub const PATIENCE: Duration = Duration::from_secs(90);
+    pub const TIMEOUT: Duration = Duration::from_secs(90);
 
     pub(crate) fn identity(&self) -> Result<&Identity> {
         self.identity.as_ref().ok_or_else(|| {

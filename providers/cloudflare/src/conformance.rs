@@ -42,7 +42,7 @@ pub struct World {
     /// Settings that are otherwise than an operator's who sets none.
     pub settings: Vec<(&'static str, String)>,
     /// How long the modules of the world wait for something.
-    pub patience: Duration,
+    pub timeout: Duration,
     _containers: Containers,
 }
 
@@ -89,7 +89,7 @@ impl World {
             boot: CanaryBootFiles::new(),
             gateway_key: "A".repeat(43),
             settings: Vec::new(),
-            patience: Duration::from_secs(12),
+            timeout: Duration::from_secs(12),
             _containers: Containers(folder.path().to_path_buf()),
             folder,
         }
@@ -129,7 +129,7 @@ impl World {
                 .unwrap(),
             identity: Some(self.identity()),
             boot: self.boot.clone(),
-            patience: self.patience,
+            timeout: self.timeout,
         }
     }
 
@@ -362,7 +362,7 @@ pub async fn fresh_fixture(init: &Path) -> Fixture {
     // Seconds for minutes.
     let first_use = |options: &mut Options| (options.name_lag_ms, options.provisioning_ms) = (2000, 4000);
     let mut world = World::with(init, first_use).await;
-    world.patience = Duration::from_secs(40);
+    world.timeout = Duration::from_secs(40);
     world.fixture().await
 }
 

@@ -86,9 +86,9 @@ impl Cloud {
         waits: bool,
     ) -> std::result::Result<Value, Refused> {
         let path = format!("/_pilot/runtimes{path}");
-        // Finding it out has a patience of its own.
+        // Finding it out has a timeout of its own.
         self.api.host(&self.config).await?;
-        let deadline = Instant::now() + self.config.patience;
+        let deadline = Instant::now() + self.config.timeout;
         let (mut pause, mut before) = (FIRST_PAUSE, None);
         loop {
             let limit = LIMIT.min(deadline.saturating_duration_since(Instant::now()));
@@ -97,7 +97,7 @@ impl Cloud {
                 Ok(value) => return Ok(value),
                 Err(failure) => failure,
             };
-            // An attempt that our own patience cut short tells less than the one before.
+            // An attempt that our own timeout cut short tells less than the one before.
             if failure.kind == Kind::Lost && limit < LIMIT {
                 failure = before.unwrap_or(failure);
             }
@@ -169,7 +169,7 @@ impl Control {
                 request_id: "cf-ray",
                 words: &["/detail"],
                 pace: Pace::default(),
-                patience: config.patience,
+                timeout: config.timeout,
             };
             Vendor::new(vendor).map_err(|failure| of_worker(failure, "make a client"))
         };

@@ -29,7 +29,7 @@ fn config(variables: &[(&str, &str)]) -> CloudflareConfig {
             gateway_key: "key".to_owned(),
         }),
         boot: Arc::new(NoBoot),
-        patience: CloudflareConfig::PATIENCE,
+        timeout: CloudflareConfig::TIMEOUT,
     }
 }
 

@@ -122,6 +122,10 @@ fn advised(error: ProviderError) -> ProviderError {
         }
         ErrorCode::ProviderRateLimited => "Wait five minutes: Cloudflare blocks an account for so long.",
         ErrorCode::ImageMissing => "Push the instance image to the registry that the setting image names.",
+        ErrorCode::SnapshotNotFound => {
+            "`pilot ws start NAME` begins with the files that were saved last. If Cloudflare has those no more, `pilot ws snapshot ls NAME` \
+             lists others, and `pilot ws snapshot restore NAME ID` begins with one."
+        }
         ErrorCode::WorkspaceNotFound => "Create the workspace again; its runtime is gone at Cloudflare.",
         ErrorCode::ProviderTimeout | ErrorCode::ProviderUnreachable | ErrorCode::ProviderUnreadable => {
             "Try again later; https://www.cloudflarestatus.com tells whether it is Cloudflare."

@@ -75,7 +75,7 @@ impl Images for CloudflareImages {
 
     async fn resolve(&self, reference: &str) -> Result<Image> {
         let exact = self.exactly(reference).await?;
-        let deadline = Instant::now() + self.cloud.config.patience.min(LOOK);
+        let deadline = Instant::now() + self.cloud.config.timeout.min(LOOK);
         loop {
             let told = self.prepare(&exact).await?;
             match told["status"].as_str() {

@@ -45,9 +45,9 @@ async fn shared_error(world: &World, others: &[(&str, &str)]) -> ProviderError {
     world.apply_shared(&world.provider_with(others)).await.unwrap_err()
 }
 
-/// A short patience, where waiting is what is tested.
-fn impatient(world: &World, patience: Duration) -> Arc<dyn Provider> {
-    let config = provider_cloudflare::CloudflareConfig { patience, ..world.config(&[]) };
+/// A short timeout, where waiting is what is tested.
+fn impatient(world: &World, timeout: Duration) -> Arc<dyn Provider> {
+    let config = provider_cloudflare::CloudflareConfig { timeout, ..world.config(&[]) };
     Arc::new(provider_cloudflare::CloudflareProvider::new(config))
 }
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use contracts::{ErrorCode, RuntimeId};
 use provider_api::conformance::{Backdoor as _, Stack, eventually};
-use provider_api::{RunStatus, RuntimeSpec};
+use provider_api::{RunStatus, RuntimeSpec, Take, Told};
 use provider_cloudflare::conformance::OTHER_IMAGE;
 use serde_json::{Value, json};
 use world::{TOKEN, World};
@@ -95,11 +95,20 @@ async fn a_snapshot_that_cloudflare_has_no_more_is_told_and_nothing_empty_is_beg
     let mut stack = stack(&world);
     stack.up().await;
     let (runtime, lifecycle) = (stack.runtime(), stack.provider.lifecycle());
+    let taken = stack.provider.snapshots().unwrap().take(&runtime, &Take::of("then")).await.unwrap();
     lifecycle.stop(&runtime, GRACE).await.unwrap();
     world.sim.lock().await.as_ref().unwrap().expire_snapshots().await;
     let error = lifecycle.start(&runtime).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::SnapshotNotFound, "{error}");
     assert!(error.message.contains("snapshot not found"), "{error}");
+    assert!(error.action.unwrap().contains("pilot ws snapshot restore"));
     assert!(!world.runs(&runtime).await);
+    // What was restored makes way for what was there before.
+    let snapshots = stack.provider.snapshots().unwrap();
+    snapshots.restore(&runtime, &taken.id, &Told::nobody()).await.unwrap();
+    let error = lifecycle.start(&runtime).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::SnapshotNotFound, "{error}");
+    assert!(error.message.contains("the files are as before it was restored"), "{error}");
     // It is not over by our own clock, so nothing is taken for gone.
     assert_eq!(world.objects(&runtime).await.len(), 2);
     stack.down().await;
@@ -143,7 +152,7 @@ async fn what_the_platform_ended_begins_with_what_was_saved_last() {
     stack.up().await;
     let (runtime, snapshots) = (stack.runtime(), stack.provider.snapshots().unwrap());
     world.write_home(&runtime, "notes", "saved").await;
-    snapshots.take(&runtime, &provider_api::Take::of("then")).await.unwrap();
+    snapshots.take(&runtime, &Take::of("then")).await.unwrap();
     world.write_home(&runtime, "notes", "not saved").await;
     let first = world.container(&runtime).unwrap();
     docker(&["kill", "--signal", "TERM", &first]);

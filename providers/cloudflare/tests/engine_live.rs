@@ -28,7 +28,7 @@ async fn account(is_keeping: bool) -> World {
     })
     .await;
     world.installation = Live::installation();
-    world.patience = Duration::from_secs(30);
+    world.timeout = Duration::from_secs(30);
     if is_keeping { world.keeping() } else { world }
 }
 

@@ -30,9 +30,9 @@ fn provider(others: &[(&str, &str)]) -> Arc<dyn Provider> {
         control_key: ControlKey::new([0x5a; 32]),
         gateway_key: "A".repeat(43),
     };
-    let patience = CloudflareConfig::PATIENCE;
+    let timeout = CloudflareConfig::TIMEOUT;
     let boot = CanaryBootFiles::new();
-    Arc::new(CloudflareProvider::new(CloudflareConfig { settings, identity: Some(identity), boot, patience }))
+    Arc::new(CloudflareProvider::new(CloudflareConfig { settings, identity: Some(identity), boot, timeout }))
 }
 
 /// One test, because there is one installation.

@@ -63,7 +63,7 @@ async fn world() -> World {
         settings,
         identity: None,
         boot: Arc::new(NoBoot),
-        patience: CloudflareConfig::PATIENCE,
+        timeout: CloudflareConfig::TIMEOUT,
     };
     World { registry, provider: CloudflareProvider::new(config) }
 }

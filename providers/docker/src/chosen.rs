@@ -16,14 +16,14 @@ const NO_CONTEXT: &str = "default";
 
 /// What `docker` looks at to find its engine.
 #[derive(Debug, Clone, Default)]
-pub struct Surroundings {
+pub struct DockerEnv {
     host: Option<String>,
     context: Option<String>,
     /// Where `docker` keeps its settings and contexts.
     folder: Option<PathBuf>,
 }
 
-impl Surroundings {
+impl DockerEnv {
     /// The variables of the environment that count.
     pub const VARIABLES: [&str; 4] = ["DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "HOME"];
 
@@ -212,13 +212,13 @@ mod tests {
             Self(home)
         }
 
-        fn surroundings(&self, variables: &[(&str, &str)]) -> Surroundings {
+        fn env(&self, variables: &[(&str, &str)]) -> DockerEnv {
             let home = self.0.path().to_str().unwrap();
             let all = [&[("HOME", home)], variables].concat();
             let var = |name: &str| {
                 all.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
             };
-            Surroundings::read(var)
+            DockerEnv::read(var)
         }
     }
 
@@ -240,24 +240,21 @@ mod tests {
             (None, &[("DOCKER_HOST", "")], "unix:///one.sock", "config.json"),
             (None, &[("DOCKER_CONFIG", "/nowhere")], DEFAULT, "Docker's default"),
         ] {
-            let chosen = home.surroundings(variables).choose(named).unwrap();
+            let chosen = home.env(variables).choose(named).unwrap();
             assert_eq!(chosen.address, address, "{variables:?}");
             assert!(chosen.why.contains(why), "{chosen:?}");
         }
-        let none = Home::new(Some(r#"{"auths":{}}"#), &[]).surroundings(&[]);
+        let none = Home::new(Some(r#"{"auths":{}}"#), &[]).env(&[]);
         assert_eq!(none.address(None).unwrap(), DEFAULT);
-        let broken = Home::new(Some("{"), &[]).surroundings(&[]).choose(None).unwrap();
+        let broken = Home::new(Some("{"), &[]).env(&[]).choose(None).unwrap();
         assert_eq!(broken.address, DEFAULT);
         assert!(broken.why.contains("config.json cannot be read"), "{broken:?}");
     }
 
     #[test]
     fn a_context_that_cannot_be_used_is_refused_with_its_name_and_why_it_is_meant() {
-        let gone = Home::new(CURRENT, &[]).surroundings(&[]).choose(None).unwrap_err();
-        let odd = Home::new(CURRENT, &[(CTX1.0, r#"{"Endpoints":{}}"#)])
-            .surroundings(&[])
-            .choose(None)
-            .unwrap_err();
+        let gone = Home::new(CURRENT, &[]).env(&[]).choose(None).unwrap_err();
+        let odd = Home::new(CURRENT, &[(CTX1.0, r#"{"Endpoints":{}}"#)]).env(&[]).choose(None).unwrap_err();
         for error in [gone, odd] {
             assert_eq!(error.code, ErrorCode::ProviderNotConfigured);
             assert!(error.message.contains("\"ctx1\"") && error.message.contains("config.json"), "{error}");
@@ -270,7 +267,7 @@ mod tests {
         let home = Home::new(CURRENT, &[(CTX1.0, far)]);
         let tls = home.0.path().join(".docker/contexts/tls").join(CTX1.0).join("docker");
         std::fs::create_dir_all(&tls).unwrap();
-        let error = home.surroundings(&[]).choose(None).unwrap().host([127, 0, 0, 1].into()).unwrap_err();
+        let error = home.env(&[]).choose(None).unwrap().host([127, 0, 0, 1].into()).unwrap_err();
         assert_eq!(error.code, ErrorCode::ProviderNotConfigured);
         let action = error.action.unwrap();
         assert!(action.contains("PILOT_DOCKER_HOSTS=far=tcp://10.0.0.5:2376"), "{action}");
@@ -279,7 +276,7 @@ mod tests {
     #[test]
     fn what_is_no_machines_address_is_refused_with_the_forms_that_are_taken() {
         for address in ["unix:/run/docker.sock", "fd://", "npipe:////./pipe/docker_engine", "docker.sock"] {
-            let chosen = Home::new(None, &[]).surroundings(&[("DOCKER_HOST", address)]).choose(None).unwrap();
+            let chosen = Home::new(None, &[]).env(&[("DOCKER_HOST", address)]).choose(None).unwrap();
             let error = chosen.host([127, 0, 0, 1].into()).unwrap_err();
             assert_eq!(error.code, ErrorCode::ProviderNotConfigured);
             assert!(error.message.contains(address) && error.message.contains("DOCKER_HOST"), "{error}");

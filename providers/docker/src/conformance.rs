@@ -26,7 +26,7 @@ use provider_api::conformance::{Backdoor, CanaryBootFiles, Fixture};
 use provider_api::{NoLogins, Provider, RuntimeRef, Settings};
 use tokio::sync::OnceCell;
 
-use crate::{DockerConfig, DockerProvider, SETTINGS, Surroundings, declare};
+use crate::{DockerConfig, DockerEnv, DockerProvider, SETTINGS, declare};
 
 pub use proxy::Proxy;
 pub use registry::TestRegistry;
@@ -79,7 +79,7 @@ impl World {
     pub fn config(&self) -> DockerConfig {
         DockerConfig {
             host: None,
-            surroundings: Surroundings::default(),
+            env: DockerEnv::default(),
             settings: Settings::read(&declare::NAME, SETTINGS, |_| None).unwrap(),
             image: IMAGE.to_owned(),
             boot: self.boot.clone(),

@@ -18,7 +18,7 @@ use std::time::Instant;
 
 use contracts::egress::{EgressAllow, EgressChoice, Host, InvalidList};
 use contracts::{ErrorCode, InstallationId};
-use provider_api::{Result, Settings};
+use provider_api::{EgressOffer, Result, Settings};
 use tokio::sync::Mutex;
 
 use crate::engine::Engine;
@@ -33,12 +33,23 @@ pub(crate) use refusals::DockerRefusals;
 use rules::Destination;
 pub(crate) use rules::{BRIDGES, bridge};
 
+/// What an operator sets to open what is private.
+pub(crate) const OPENED_BY: &str = "PILOT_DOCKER_EGRESS_OPEN";
+
 /// The list of destinations that new runtimes have of which nobody says anything.
 pub(crate) fn usual(settings: &Settings) -> Result<Option<EgressAllow>> {
     let Some(text) = settings.get("egressAllow") else { return Ok(None) };
     let choice: EgressChoice =
         text.parse().map_err(|error: InvalidList| unusable("egressAllow", &error.to_string()))?;
-    Ok(choice.list())
+    let list = choice.list();
+    let (closed, open) = closed(settings);
+    let offer = EgressOffer { closed, open, ..EgressOffer::default() };
+    let mut entries = list.iter().flat_map(EgressAllow::entries);
+    if let Some(entry) = entries.find(|entry| offer.stays_closed(entry)) {
+        let reason = format!("{entry} stays closed for every instance, unless {OPENED_BY} opens it");
+        return Err(unusable("egressAllow", &reason));
+    }
+    Ok(list)
 }
 
 /// What no list opens, and what of it the operator has opened. Settings that cannot be read are told elsewhere.

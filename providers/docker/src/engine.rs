@@ -98,7 +98,7 @@ impl Engine {
         let connect = || async {
             let docker = transport::open(&self.host.address)?;
             // An older engine refuses a newer API version outright instead of falling back.
-            let docker = within(self.patience(), "connect", docker.negotiate_version()).await?;
+            let docker = within(self.timeout(), "connect", docker.negotiate_version()).await?;
             Ok::<_, ProviderError>(docker.with_timeout(self.timing.call))
         };
         self.client.get_or_try_init(connect).await.map_err(|error| self.name(error))
@@ -192,7 +192,7 @@ impl Engine {
     /// Whether it answers now.
     pub async fn is_reachable(&self) -> Result<()> {
         let docker = self.docker().await?;
-        within(self.patience(), "reach the engine", docker.ping())
+        within(self.timeout(), "reach the engine", docker.ping())
             .await
             .map(drop)
             .map_err(|failure| self.name(failure.into()))
@@ -201,7 +201,7 @@ impl Engine {
     /// The image that has this name or id now; `None` when there is none.
     pub async fn image(&self, image: &str) -> Result<Option<ImageInspect>> {
         let docker = self.docker().await?;
-        match within(self.patience(), "look for the image", docker.inspect_image(image)).await {
+        match within(self.timeout(), "look for the image", docker.inspect_image(image)).await {
             Ok(found) => Ok(Some(found)),
             Err(Failure::Other(error)) if error.code == ErrorCode::ImageMissing => Ok(None),
             Err(failure) => {
@@ -244,7 +244,7 @@ impl Engine {
         }
     }
 
-    fn patience(&self) -> Duration {
+    fn timeout(&self) -> Duration {
         if matches!(self.host.address, Address::Ssh { .. }) { CONNECT_BY_SSH } else { CONNECT }
     }
 }

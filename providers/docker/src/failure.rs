@@ -166,6 +166,14 @@ pub(crate) fn pull_failed(pulled: Pulled, error: ProviderError) -> ProviderError
             "Build it for the processors of the host, or name one that is.",
         );
     }
+    // Registries keep charts, models and signatures as well.
+    if has(&["encountered remote", "unsupported media type", "invalid mediatype", "unknown media type"]) {
+        return failed(
+            ErrorCode::ImageUnusable,
+            "what its registry has under this name is no image of containers",
+            "Name an image: something else, such as a chart, has this name.",
+        );
+    }
     if has(&["toomanyrequests", "too many requests"]) {
         return failed(
             ErrorCode::ProviderRateLimited,
@@ -351,6 +359,11 @@ mod tests {
                 "unexpected status from HEAD request: 403 Forbidden",
                 ErrorCode::ImageMissing,
                 "without a login",
+            ),
+            (
+                "unsupported media type application/vnd.cncf.helm.config.v1+json",
+                ErrorCode::ImageUnusable,
+                "no image",
             ),
             ("Get \"https://a/v2/\": dial tcp: i/o timeout", ErrorCode::ProviderUnreachable, "cannot reach"),
         ] {

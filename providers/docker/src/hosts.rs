@@ -42,7 +42,7 @@ impl Hosts {
         match settings::hosts_unless(&config.settings, named)? {
             Some(hosts) => hosts.into_iter().map(|host| engine(host, None)).collect(),
             None => {
-                let chosen = config.surroundings.choose(named)?;
+                let chosen = config.env.choose(named)?;
                 Ok(vec![engine(chosen.host(config.publish)?, Some(chosen))?])
             }
         }

@@ -66,7 +66,7 @@ use crate::hosts::Hosts;
 use crate::images::DockerImages;
 use crate::lifecycle::DockerLifecycle;
 
-pub use chosen::Surroundings;
+pub use chosen::DockerEnv;
 pub use settings::{SETTINGS, check};
 
 /// Which engine, which image, and where instances are reached.
@@ -75,7 +75,7 @@ pub struct DockerConfig {
     /// `unix:///path/to/docker.sock`; `None` is the one that `docker` would ask.
     pub host: Option<String>,
     /// Where that is looked for.
-    pub surroundings: Surroundings,
+    pub env: DockerEnv,
     /// Several hosts instead, and how they are reached: [`SETTINGS`] as the operator gave them.
     pub settings: Settings,
     /// The instance image, as the engine knows it.
@@ -199,7 +199,7 @@ impl Provider for DockerProvider {
     fn egress(&self) -> Option<EgressOffer> {
         let usual = egress::usual(&self.hosts.config.settings).unwrap_or_else(|_| Some(Default::default()));
         let (closed, open) = egress::closed(&self.hosts.config.settings);
-        Some(EgressOffer { usual, closed, open, opened_by: "PILOT_DOCKER_EGRESS_OPEN".to_owned() })
+        Some(EgressOffer { usual, closed, open, opened_by: egress::OPENED_BY.to_owned() })
     }
 
     fn refuses(&self) -> Option<Arc<dyn Refuses>> {

@@ -84,8 +84,8 @@ async fn homes(engines: &[Arc<Engine>], runtime: &RuntimeId) -> Result<Vec<(Arc<
         match answer {
             Ok(Some(home)) => {
                 let hears = pending.iter().any(|other| !engines[*other].was_silent());
-                let patience = if hears { OTHERS } else { Duration::ZERO };
-                limit = limit.or(Some(Instant::now() + patience));
+                let timeout = if hears { OTHERS } else { Duration::ZERO };
+                limit = limit.or(Some(Instant::now() + timeout));
                 found.push((index, home));
             }
             Ok(None) => {}

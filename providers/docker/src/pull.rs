@@ -14,7 +14,7 @@ use contracts::ErrorCode;
 use contracts::workspace::Image;
 use futures_util::TryStreamExt as _;
 use provider_api::{Login, ProviderError, Result};
-use provider_kit::image::{architecture, registry, repository};
+use provider_kit::image::{architecture, made_for, registry, repository};
 
 use crate::engine::{Engine, within};
 use crate::failure::{Failure, Pulled, image_unusable, pull_failed, silent};
@@ -26,7 +26,7 @@ const LOOK: Duration = Duration::from_secs(20);
 pub(crate) struct Seen {
     /// What is given to an engine, so that it is the same on each.
     pub exact: String,
-    /// Those that it is there for.
+    /// Those that it is there for, as [`made_for`] says them.
     pub architectures: Vec<String>,
 }
 
@@ -48,7 +48,8 @@ impl Engine {
         // By this every host can pull it; an id is known where it is alone.
         let pulled = of_name.filter(|_| registry(reference).is_some());
         let exact = if reference.contains('@') { Some(reference.to_owned()) } else { pulled };
-        let architectures = found.architecture.into_iter().filter(|name| !name.is_empty()).collect();
+        let architectures =
+            made_for(found.os.as_deref(), found.architecture.as_deref()).into_iter().collect();
         let Some(exact) = exact.or(found.id) else { return Ok(None) };
         Ok(Some(Seen { exact, architectures }))
     }
@@ -67,10 +68,12 @@ impl Engine {
             Err(_) => return Err(self.name(silent(reference, host))),
         };
         let digest = found.descriptor.digest.unwrap_or_default();
-        let architectures = found.platforms.into_iter().filter_map(|platform| platform.architecture);
+        let platforms = found.platforms.iter();
+        let architectures =
+            platforms.filter_map(|one| made_for(one.os.as_deref(), one.architecture.as_deref()));
         Ok(Seen {
             exact: format!("{}@{digest}", repository(reference)),
-            architectures: architectures.filter(|name| !name.is_empty()).collect(),
+            architectures: architectures.collect(),
         })
     }
 

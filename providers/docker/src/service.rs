@@ -34,7 +34,7 @@ const TOKEN: &str = "pilot:docker:Service";
 /// Says whether an update has something to repair; see [`Daemon::is_intact`].
 const INTACT: &str = "intact";
 /// How long it may take until its health URL answers, unless the program sets a limit of its own.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 pub(crate) struct ServiceResource {
     pub hosts: Arc<Hosts>,
@@ -46,12 +46,12 @@ impl ServiceResource {
     }
 
     /// From the first moment on at which the container exists it stays owned, whatever happens to it.
-    async fn apply(&self, inputs: &Inputs, patience: Duration) -> Result<Properties> {
+    async fn apply(&self, inputs: &Inputs, timeout: Duration) -> Result<Properties> {
         let daemon = self.daemon(inputs)?;
         daemon.ensure().await?;
         let partial =
             |error: provider_api::ProviderError| error.partial(&inputs.name, outputs(inputs, false));
-        daemon.run(patience).await.map_err(partial)?;
+        daemon.run(timeout).await.map_err(partial)?;
         Ok(outputs(inputs, true))
     }
 }
@@ -119,7 +119,7 @@ impl Resource for ServiceResource {
 
     async fn create(&self, request: CreateRequest) -> Result<Created> {
         let inputs: Inputs = parse(&request.inputs)?;
-        let outputs = self.apply(&inputs, request.timeout.unwrap_or(PATIENCE)).await?;
+        let outputs = self.apply(&inputs, request.timeout.unwrap_or(TIMEOUT)).await?;
         Ok(Created { id: inputs.name, outputs })
     }
 
@@ -143,7 +143,7 @@ impl Resource for ServiceResource {
     }
 
     async fn update(&self, request: UpdateRequest) -> Result<Properties> {
-        self.apply(&parse(&request.new_inputs)?, PATIENCE).await
+        self.apply(&parse(&request.new_inputs)?, TIMEOUT).await
     }
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {

@@ -291,4 +291,23 @@ mod tests {
             assert!(error.message.contains(word), "{hosts}: {error}");
         }
     }
+
+    #[test]
+    fn a_usual_list_of_destinations_names_nothing_that_no_list_opens() {
+        let check = |allow: &str, open: &str| {
+            let variables = [("PILOT_DOCKER_EGRESS_ALLOW", allow), ("PILOT_DOCKER_EGRESS_OPEN", open)];
+            let var = |name: &str| {
+                let found = variables.iter().find(|(known, value)| *known == name && !value.is_empty());
+                found.map(|(_, value)| (*value).to_owned())
+            };
+            super::check(&Settings::read(&NAME, SETTINGS, var).unwrap(), None)
+        };
+        for allow in ["github.com, 10.0.0.5", "169.254.169.254:80"] {
+            let error = check(allow, "").unwrap_err();
+            assert_eq!(error.code, ErrorCode::ProviderNotConfigured);
+            assert!(error.message.contains("PILOT_DOCKER_EGRESS_OPEN"), "{allow}: {error}");
+        }
+        check("github.com, 203.0.113.7:443", "").unwrap();
+        check("github.com, 10.0.0.5", "10.0.0.0/24").unwrap();
+    }
 }

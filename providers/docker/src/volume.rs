@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use crate::copy::{self, Copy};
 use crate::declare::VOLUME;
 use crate::engine::Engine;
-use crate::failure::{Answer, Failure};
+use crate::failure::Failure;
 use crate::hosts::Hosts;
 use crate::names::Part;
 use crate::{container, fence, lasting, names, network, owned, registers, snapshots};
@@ -34,11 +34,10 @@ pub(crate) struct VolumeResource {
     pub hosts: Arc<Hosts>,
 }
 
-impl VolumeResource {
-    async fn find(&self, engine: &Engine, name: &str) -> Answer<Volume> {
-        let docker = engine.docker().await?;
-        engine.ask("look at the volume", docker.inspect_volume(name)).await
-    }
+/// One volume as it is.
+pub(crate) async fn inspect(engine: &Engine, name: &str) -> Result<Option<Volume>> {
+    let docker = engine.docker().await?;
+    Failure::optional(engine.ask("look at the volume", docker.inspect_volume(name)).await)
 }
 
 impl VolumeResource {
@@ -108,7 +107,7 @@ impl Resource for VolumeResource {
             Some(source) => self.hosts.place_beside(&inputs.runtime_id, &source.runtime_id).await?,
             None => self.hosts.place(&inputs.runtime()).await?,
         };
-        let found = Failure::optional(self.find(&engine, &name).await)?.map(|found| found.labels);
+        let found = inspect(&engine, &name).await?.map(|found| found.labels);
         owned::admit(&engine, &inputs, ("volume", &name), found.as_ref(), request.fence).await?;
         if let Some(source) = source.as_ref().filter(|_| found.is_none()) {
             snapshots::must_have(&engine, &source_of(source, &inputs), &source.snapshot).await?;
@@ -130,7 +129,7 @@ impl Resource for VolumeResource {
 
     async fn read(&self, request: ReadRequest) -> Result<Option<ReadState>> {
         let Some(engine) = self.hosts.of_id(&request.id).await? else { return Ok(None) };
-        let Some(volume) = Failure::optional(self.find(&engine, &request.id).await)? else { return Ok(None) };
+        let Some(volume) = inspect(&engine, &request.id).await? else { return Ok(None) };
         owned::state(&engine, "volume", request, &volume.labels).await
     }
 
@@ -138,7 +137,7 @@ impl Resource for VolumeResource {
         let inputs: Owned = parse(&request.new_inputs)?;
         let engine = self.hosts.of(&inputs.runtime_id).await?;
         let object = ("volume", request.id.as_str());
-        let found = Failure::optional(self.find(&engine, &request.id).await)?;
+        let found = inspect(&engine, &request.id).await?;
         let found = found.ok_or_else(|| ProviderError::gone(object))?;
         owned::admit(&engine, &inputs, object, Some(&found.labels), request.fence).await?;
         Ok(owned::outputs(&inputs, &request.id))
@@ -150,7 +149,7 @@ impl Resource for VolumeResource {
         let _lock = self.hosts.locks.lock(&inputs.runtime_id).await;
         let engine = self.hosts.of(&inputs.runtime_id).await?;
         let runtime = inputs.runtime().under(request.fence);
-        let found = Failure::optional(self.find(&engine, &name).await)?;
+        let found = inspect(&engine, &name).await?;
         let is_there = found.is_some();
         if let Some(volume) = found {
             owned::admit(&engine, &inputs, ("volume", &name), Some(&volume.labels), request.fence).await?;

@@ -97,6 +97,29 @@ async fn of_an_index_one_architecture_that_fits_is_enough() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_for_another_system_or_is_no_image_at_all_is_unusable_and_makes_nothing() {
+    let world = World::new().await;
+    let registry = TestRegistry::start(&world).await;
+    run(world.fixture(), |fixture| async move {
+        registry.sim.seed("public/app", "windows", "windows/amd64");
+        registry.sim.seed_as(Form::Chart, "public/app", "chart", "amd64");
+        for (tag, said) in [("windows", "windows/amd64"), ("chart", "no image")] {
+            let image = Some(Image::named(registry.name("public/app", tag)));
+            let mut stack = Stack::new(
+                fixture.provider.clone(),
+                RuntimeSpec { image: image.clone(), ..fixture.stack().spec },
+            );
+            let error = stack.try_up().await.unwrap_err();
+            assert_eq!(error.code, ErrorCode::ImageUnusable, "{tag}: {error}");
+            assert!(error.message.contains(said) && error.action.is_some(), "{error:?}");
+            assert!(!fixture.backdoor.runs(&stack.runtime()).await);
+            stack.down().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_the_engine_cannot_tell_before_it_pulls_is_refused_when_it_has() {
     let world = World::new().await;
     let registry = TestRegistry::start(&world).await;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use provider_api::conformance::CanaryBootFiles;
 use provider_api::conformance::live::{Limits, ask_the_usual, run};
 use provider_api::{Provider, Settings};
-use provider_docker::{DockerConfig, DockerProvider, SETTINGS, Surroundings};
+use provider_docker::{DockerConfig, DockerEnv, DockerProvider, SETTINGS};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_docker_host_does_what_the_engine_here_does() {
@@ -22,7 +22,7 @@ async fn a_docker_host_does_what_the_engine_here_does() {
     let usual = concat!("pilot-instance:", env!("CARGO_PKG_VERSION"));
     let provider: Arc<dyn Provider> = Arc::new(DockerProvider::new(DockerConfig {
         host: Some(host),
-        surroundings: Surroundings::read(var),
+        env: DockerEnv::read(var),
         settings: Settings::read(&"docker".parse().unwrap(), SETTINGS, var).unwrap(),
         image: var("PILOT_IMAGE").unwrap_or_else(|| usual.to_owned()),
         boot: CanaryBootFiles::new(),

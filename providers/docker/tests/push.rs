@@ -21,7 +21,7 @@ use contracts::workspace::Image;
 use contracts::{ErrorCode, RuntimeId};
 use provider_api::conformance::empty_archive;
 use provider_api::{BootFile, BootSource, Copied, NoLogins, Provider as _, Result, Settings, Told};
-use provider_docker::{DockerConfig, DockerProvider, SETTINGS, Surroundings};
+use provider_docker::{DockerConfig, DockerEnv, DockerProvider, SETTINGS};
 use provider_kit::archive::Archive;
 use serde_json::json;
 use tokio::net::UnixListener;
@@ -132,7 +132,7 @@ async fn world(hosts: &[&'static str]) -> World {
     let var = |name: &str| (name == "PILOT_DOCKER_HOSTS").then(|| hosts.clone());
     let provider = DockerProvider::new(DockerConfig {
         host: None,
-        surroundings: Surroundings::default(),
+        env: DockerEnv::default(),
         settings: Settings::read(&"docker".parse().unwrap(), SETTINGS, var).unwrap(),
         image: "none:1".to_owned(),
         boot: Arc::new(NoFiles),

@@ -9,7 +9,7 @@ use contracts::ErrorCode;
 use contracts::RuntimeId;
 use provider_api::site::{all, must_be_reached};
 use provider_api::{BootFile, BootSource, Provider as _, Result, RuntimeRef, Settings, Site, Sites};
-use provider_docker::{DockerConfig, DockerProvider, SETTINGS, Surroundings};
+use provider_docker::{DockerConfig, DockerEnv, DockerProvider, SETTINGS};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixListener;
 
@@ -51,7 +51,7 @@ fn engine(folder: &std::path::Path, id: impl Fn(usize) -> String + Send + Sync +
     });
     let provider = DockerProvider::new(DockerConfig {
         host: Some(format!("unix://{}", socket.display())),
-        surroundings: Surroundings::default(),
+        env: DockerEnv::default(),
         settings: Settings::read(&"docker".parse().unwrap(), SETTINGS, |_| None).unwrap(),
         image: "none".to_owned(),
         boot: Arc::new(NoFiles),

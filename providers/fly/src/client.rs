@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::settings::Config;
 use crate::{Timing, names, wire};
 
-pub(crate) use machines::Patience;
+pub(crate) use machines::Timeout;
 
 pub(crate) type Answer<T> = std::result::Result<T, Failure>;
 
@@ -70,7 +70,7 @@ impl Client {
             request_id: "fly-request-id",
             words: &["/error", "/message"],
             pace: Pace::new(CLASSES.into_iter().filter_map(rate)),
-            patience: timing.patience,
+            timeout: timing.timeout,
         });
         let vendor = vendor.map_err(|failure| crate::failure::error(failure, "call Fly"))?;
         Ok(Self { vendor, org: config.org.clone(), call: timing.call })

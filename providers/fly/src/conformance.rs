@@ -80,7 +80,7 @@ impl World {
         let target = sim.api_url().strip_prefix("http://").unwrap().parse().unwrap();
         let timing = Timing {
             call: Duration::from_secs(2),
-            patience: Duration::from_secs(4),
+            timeout: Duration::from_secs(4),
             settle: Duration::from_secs(30),
             visible: Duration::from_secs(5),
             rates: None,

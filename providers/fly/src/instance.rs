@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use crate::boot::Delivery;
-use crate::client::{Client, Patience};
+use crate::client::{Client, Timeout};
 use crate::declare::MOST_SUSPENDED_MIB;
 use crate::fly::Fly;
 use crate::{failure, names, wire};
@@ -293,7 +293,7 @@ impl<'a> Instance<'a> {
                 return Err(ProviderError::unknown(ErrorCode::ProviderTimeout, message)
                     .with_action("Look at status.flyio.net; `pilot ws get NAME` shows what became of it."));
             }
-            let failure = match client.wait(&self.app, machine, wanted, Patience(left.min(LOOK))).await {
+            let failure = match client.wait(&self.app, machine, wanted, Timeout(left.min(LOOK))).await {
                 Ok(_) => return Ok(()),
                 Err(failure) => failure,
             };

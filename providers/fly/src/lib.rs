@@ -71,7 +71,7 @@ pub struct Timing {
     /// For the answer to one call.
     pub call: Duration,
     /// For a call with all its attempts.
-    pub patience: Duration,
+    pub timeout: Duration,
     /// For a machine to become what was asked.
     pub settle: Duration,
     /// For what was just made to be seen everywhere.
@@ -84,7 +84,7 @@ impl Default for Timing {
     fn default() -> Self {
         Self {
             call: Duration::from_secs(30),
-            patience: Duration::from_secs(75),
+            timeout: Duration::from_secs(75),
             settle: Duration::from_secs(150),
             visible: Duration::from_secs(10),
             rates: Some(1),
@@ -103,7 +103,7 @@ impl FlyProvider {
         Self::with_timing(settings, boot, Timing::default())
     }
 
-    /// Like `new`, with another patience.
+    /// Like `new`, with another timeout.
     pub fn with_timing(settings: Settings, boot: Arc<dyn BootSource>, timing: Timing) -> Self {
         Self { fly: Arc::new(Fly::new(settings, boot, timing)) }
     }

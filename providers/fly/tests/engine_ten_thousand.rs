@@ -52,7 +52,7 @@ async fn create(world: &World, provider: &Arc<dyn Provider>, count: usize) -> us
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_creates_with_lost_answers_make_ten_thousand_objects() {
     let mut world = World::with(|settings| settings.runner = RunnerKind::Records).await;
-    world.timing.patience = Duration::from_secs(60);
+    world.timing.timeout = Duration::from_secs(60);
     world.timing.call = Duration::from_secs(20);
     let provider = world.provider();
     let lost = Fault {

@@ -14,7 +14,7 @@ use rustix::io::Errno;
 
 use crate::files::{make_folder, unusable};
 
-const PATIENCE: Duration = Duration::from_secs(90);
+const TIMEOUT: Duration = Duration::from_secs(90);
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Held until it is dropped. The descriptor is close-on-exec, so instances do not inherit it.
@@ -29,14 +29,13 @@ impl Lock {
         if let Some(parent) = path.parent() {
             make_folder(parent)?;
         }
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             if let Some(file) = try_take(path)? {
                 return Ok(Self { _file: file, path: path.to_owned() });
             }
             if Instant::now() > deadline {
-                let message =
-                    format!("{} was held by another Pilot process for {PATIENCE:?}", path.display());
+                let message = format!("{} was held by another Pilot process for {TIMEOUT:?}", path.display());
                 return Err(ProviderError::new(ErrorCode::ProviderTimeout, message)
                     .with_action("Try again; if it stays so, look for a hanging pilot or pulumi process."));
             }

@@ -19,7 +19,8 @@ use oci_client::errors::OciDistributionError;
 use oci_client::secrets::RegistryAuth;
 use oci_client::{Client, Reference, RegistryOperation};
 use provider_api::{Copied, Login, ProviderError, Result, Told};
-use provider_kit::archive::Archive;
+use provider_kit::archive::{Archive, is_image};
+use provider_kit::image::made_for;
 use serde_json::{Value, json};
 
 use blob::Blob;
@@ -97,14 +98,12 @@ impl Registry {
         let (content, digest) = pulled.map_err(|error| asked.failed(&error))?;
         let manifest: Value =
             serde_json::from_slice(&content).map_err(|_| asked.unreadable("its manifest"))?;
+        let of = |said: &Value| made_for(said["os"].as_str(), said["architecture"].as_str());
         let architectures = match manifest["manifests"].as_array() {
             // BuildKit keeps attestations there, of no architecture.
-            Some(entries) => {
-                entries.iter().filter_map(|one| known(&one["platform"]["architecture"])).collect()
-            }
-            None => {
-                known(&self.config(&asked, &image, &manifest).await?["architecture"]).into_iter().collect()
-            }
+            Some(entries) => entries.iter().filter_map(|one| of(&one["platform"])).collect(),
+            None if !is_image(&manifest) => return Err(asked.no_image()),
+            None => of(&self.config(&asked, &image, &manifest).await?).into_iter().collect(),
         };
         Ok(Found { digest, architectures })
     }
@@ -175,12 +174,8 @@ impl Registry {
 pub struct Found {
     /// Of the manifest or the index: the same content for ever.
     pub digest: String,
-    /// In OCI's words; empty where the image does not say.
+    /// As [`made_for`] says them; empty where the image does not say.
     pub architectures: Vec<String>,
-}
-
-fn known(architecture: &Value) -> Option<String> {
-    architecture.as_str().filter(|name| !name.is_empty() && *name != "unknown").map(str::to_owned)
 }
 
 fn parse(reference: &str) -> Result<Reference> {

@@ -21,7 +21,7 @@ fn vendor_at(base: &str, pace: Pace) -> Vendor {
         request_id: "acme-request-id",
         words: &["/error"],
         pace,
-        patience: Duration::from_secs(3),
+        timeout: Duration::from_secs(3),
     })
     .unwrap()
 }
@@ -101,7 +101,7 @@ async fn a_rate_limit_is_waited_for_as_the_vendor_says() {
         (failure.code(), failure.retry_after),
         (ErrorCode::ProviderRateLimited, Some(Duration::from_secs(60)))
     );
-    assert_eq!(calls.load(Ordering::SeqCst), 1, "a wait that is longer than the patience is not begun");
+    assert_eq!(calls.load(Ordering::SeqCst), 1, "a wait that is longer than the timeout is not begun");
 }
 
 #[tokio::test]

@@ -53,7 +53,7 @@ pub struct VendorConfig {
     pub words: &'static [&'static str],
     pub pace: Pace,
     /// How long a call may take with all its attempts, and how long it may wait for the rate before them.
-    pub patience: Duration,
+    pub timeout: Duration,
 }
 
 /// Cheap to share behind a reference; keeps its connections.
@@ -84,8 +84,8 @@ impl Vendor {
 
     /// The answer of the first attempt that the vendor took. A status of 400 or more is a failure.
     pub async fn send(&self, call: Call) -> Result<Answer, Failure> {
-        let mut deadline = Instant::now() + self.config.patience;
-        let mut turn = self.config.patience;
+        let mut deadline = Instant::now() + self.config.timeout;
+        let mut turn = self.config.timeout;
         let mut attempt = 0;
         let mut before = None;
         loop {
@@ -119,9 +119,9 @@ impl Vendor {
         tokio::time::timeout(longest, turn).await.map(|()| began.elapsed()).map_err(|_| {
             let what = format!(
                 "more calls wait than {} takes within {:.0?}, so this one was not sent",
-                self.config.name, self.config.patience
+                self.config.name, self.config.timeout
             );
-            Failure { retry_after: Some(self.config.patience), ..Failure::new(Kind::NotSent, what) }
+            Failure { retry_after: Some(self.config.timeout), ..Failure::new(Kind::NotSent, what) }
         })
     }
 

@@ -80,6 +80,19 @@ async fn a_look_tells_the_architectures_of_an_image_and_of_an_index() {
 }
 
 #[tokio::test]
+async fn an_image_of_another_system_says_so_and_what_is_no_image_is_refused() {
+    let sim = sim_registry::Registry::start(Options::open()).await.unwrap();
+    let windows = sim.seed_as(Form::Oci, "app", "windows", "windows/amd64");
+    sim.seed_as(Form::Chart, "app", "chart", "amd64");
+    let name = format!("{}/app:windows", sim.host());
+    let registry = Registry::of(&name, None).unwrap();
+    let found = registry.look(&name).await.unwrap();
+    assert_eq!((found.digest, found.architectures), (windows, vec!["windows/amd64".to_owned()]));
+    let error = registry.look(&format!("{}/app:chart", sim.host())).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::ImageUnusable, "{error}");
+}
+
+#[tokio::test]
 async fn what_goes_wrong_has_its_code() {
     let sim = sim_registry::Registry::start(Options::open()).await.unwrap();
     sim.seed("app", "1", "amd64");

@@ -15,6 +15,7 @@ use provider_api::{ProviderError, Result};
 use serde_json::Value;
 
 use crate::apart::apart;
+pub use parts::is_image;
 use parts::{LIST, Parts};
 
 /// What instances run on.

@@ -126,6 +126,16 @@ pub fn flat(name: &str) -> Result<String> {
     Ok(tag)
 }
 
+/// What an image is for, in OCI's words: `amd64`, or `windows/amd64` where that is not Linux. `None` where it does not say.
+pub fn made_for(system: Option<&str>, architecture: Option<&str>) -> Option<String> {
+    let known = |name: &&str| !name.is_empty() && *name != "unknown";
+    let architecture = architecture.filter(known)?;
+    match system.filter(known) {
+        Some(system) if system != "linux" => Some(format!("{system}/{architecture}")),
+        _ => Some(architecture.to_owned()),
+    }
+}
+
 /// As OCI calls what an operating system calls otherwise.
 pub fn architecture(name: &str) -> &str {
     match name {
@@ -140,6 +150,19 @@ pub fn architecture(name: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_image_for_another_system_is_for_none_of_the_processors_that_linux_has() {
+        for (system, architecture, meant) in [
+            (Some("linux"), Some("amd64"), Some("amd64")),
+            (None, Some("arm64"), Some("arm64")),
+            (Some("windows"), Some("amd64"), Some("windows/amd64")),
+            (Some("unknown"), Some("unknown"), None),
+            (Some(""), Some(""), None),
+        ] {
+            assert_eq!(made_for(system, architecture).as_deref(), meant);
+        }
+    }
 
     #[test]
     fn a_name_that_an_image_can_get_has_a_tag_and_no_digest() {

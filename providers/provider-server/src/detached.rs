@@ -13,7 +13,7 @@ use provider_api::ProviderError;
 use provider_kit::Locks;
 
 /// How much longer than the engine's limit a call may take to end by itself.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 fn too_slow(limit: Duration) -> ProviderError {
     let message = format!("it did not end within {} s, the limit of the program", limit.as_secs_f64());
@@ -62,7 +62,7 @@ impl Drop for Turn {
 
 impl Detached {
     /// Runs `work` to its end even when the caller goes away; calls for the same `urn` wait for each
-    /// other. When the engine's `limit` has passed and some patience, the call fails and the work goes on:
+    /// other. When the engine's `limit` has passed and a moment more, the call fails and the work goes on:
     /// modules know the limit of a create and may end in a better way.
     pub async fn run<T, F>(&self, urn: &str, limit: Option<Duration>, work: F) -> Result<T, ProviderError>
     where
@@ -78,7 +78,7 @@ impl Detached {
         });
         let ended = match limit {
             None => task.await,
-            Some(limit) => match tokio::time::timeout(limit + PATIENCE, task).await {
+            Some(limit) => match tokio::time::timeout(limit + TIMEOUT, task).await {
                 Ok(ended) => ended,
                 Err(_) => return Err(too_slow(limit)),
             },

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::server::Server;
 
 /// One call; shorter than a pause of a server.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Between two tries.
 const AGAIN: Duration = Duration::from_millis(100);
@@ -68,7 +68,7 @@ impl Api {
     pub async fn once(&self, server: usize, asked: &Asked) -> Option<Answer> {
         let (url, token) = self.servers[server % self.servers.len()].address()?;
         let mut request = self.client.request(asked.method.clone(), format!("{url}{}", asked.path));
-        request = request.bearer_auth(token).timeout(PATIENCE);
+        request = request.bearer_auth(token).timeout(TIMEOUT);
         if let Some(body) = &asked.body {
             request = request.json(body);
         }

@@ -131,7 +131,7 @@ impl Registry {
         self.seed_as(Form::Docker, repository, tag, architecture)
     }
 
-    /// The same in another form.
+    /// The same in another form, and for `windows/amd64` as well.
     pub fn seed_as(&self, form: Form, repository: &str, tag: &str, architecture: &str) -> String {
         self.core.store().seed(repository, tag, architecture, form)
     }

@@ -23,6 +23,8 @@ pub enum Form {
     Docker,
     /// As BuildKit and most others push.
     Oci,
+    /// Something else that registries keep: no image.
+    Chart,
 }
 
 impl Form {
@@ -38,6 +40,11 @@ impl Form {
                 IMAGES[0],
                 "application/vnd.oci.image.config.v1+json",
                 "application/vnd.oci.image.layer.v1.tar",
+            ],
+            Form::Chart => [
+                IMAGES[0],
+                "application/vnd.cncf.helm.config.v1+json",
+                "application/vnd.cncf.helm.chart.content.v1.tar+gzip",
             ],
         }
     }
@@ -187,10 +194,14 @@ impl Store {
         // The end of a tar archive: two empty blocks.
         let layer = vec![0; 1024];
         let id = digest(&layer);
-        let config = json!({
-            "architecture": architecture, "os": "linux", "config": {"Labels": {"sim-registry.tag": tag}},
-            "rootfs": {"type": "layers", "diff_ids": [id]},
-        });
+        let (os, architecture) = architecture.split_once('/').unwrap_or(("linux", architecture));
+        let config = match form {
+            Form::Chart => json!({"name": repository, "version": tag, "apiVersion": "v2"}),
+            Form::Docker | Form::Oci => json!({
+                "architecture": architecture, "os": os, "config": {"Labels": {"sim-registry.tag": tag}},
+                "rootfs": {"type": "layers", "diff_ids": [id]},
+            }),
+        };
         let config = Bytes::from(config.to_string());
         let manifest = json!({
             "schemaVersion": 2,

@@ -151,8 +151,8 @@ async fn a_client_that_hangs_up_after_asking_does_not_lose_what_was_accepted() {
     let world = World::start().await;
     let address = world.api.orchestrator.trim_start_matches("http://").to_owned();
     let mut accepted = 0;
-    for patience in [0, 3, 10, 40] {
-        let slug = format!("hasty-{patience}");
+    for timeout in [0, 3, 10, 40] {
+        let slug = format!("hasty-{timeout}");
         let body = format!(r#"{{"slug":"{slug}"}}"#);
         let request = format!(
             "POST /v1/workspaces HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {}\r\n\
@@ -162,7 +162,7 @@ async fn a_client_that_hangs_up_after_asking_does_not_lose_what_was_accepted() {
         );
         let mut connection = tokio::net::TcpStream::connect(&address).await.unwrap();
         connection.write_all(request.as_bytes()).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(patience)).await;
+        tokio::time::sleep(Duration::from_millis(timeout)).await;
         drop(connection);
         let asked = Instant::now();
         // The server may have noticed before it accepted; what is on record reaches its end.

@@ -36,6 +36,7 @@ import { Refusal } from "./problem.js";
  * @property {number} [fence]
  * @property {string} [base] the image of what ran last
  * @property {Disk} [disk] without one, nothing was saved yet
+ * @property {Disk} [former] what it was before something was restored, until that has begun
  */
 
 const DAY_MS = 24 * 60 * 60_000;
@@ -51,6 +52,8 @@ const RENEWAL_MS = 20_000;
 const HOME = "/home/pilot";
 const KEY = /^[a-z0-9-]{1,40}$/;
 const KEPT = "snapshot:";
+/** How Cloudflare says that there is no such snapshot; of one that is over, any word about it will do. */
+const MISSING = /snapshot.*(not found|no longer|not exist|expired)/i;
 /** There while an instance stands still. */
 const STILL = "still";
 
@@ -120,11 +123,12 @@ export class Home {
 
   /** What the next start begins with is from now on what is there now. @param {Platform} container */
   async save(container) {
-    const image = String(this.#known.base);
+    const { former: _, ...record } = this.#known;
+    const image = String(record.base);
     const { id, size } = await this.#still(container, () => container.snapshotContainer({ name: "home" }));
     const now = Date.now();
     const disk = { id, size, image, at: now, used: now };
-    await this.remember({ ...this.#known, disk });
+    await this.remember({ ...record, disk });
     return disk;
   }
 
@@ -135,7 +139,7 @@ export class Home {
 
   /** What runs was begun with this. @param {Machine} machine */
   async began(machine) {
-    const { disk, ...record } = this.#known;
+    const { disk, former: _, ...record } = this.#known;
     const used = disk && { ...disk, used: Date.now() };
     await this.remember({ ...record, base: disk?.image ?? machine.image, ...(used ? { disk: used } : {}) });
   }
@@ -210,8 +214,27 @@ export class Home {
   async restore(key) {
     /** @type {Kept | undefined} */
     const kept = await this.#storage.get(KEPT + String(key));
-    if (!kept) throw new Refusal("snapshot_not_found", `there is no snapshot ${key}`);
-    await this.remember({ ...this.#known, disk: kept.disk });
+    if (!kept || isOver(kept.disk, Date.now())) throw new Refusal("snapshot_not_found", `there is no snapshot ${key}`);
+    const { disk, former = disk, ...record } = this.#known;
+    await this.remember({ ...record, disk: kept.disk, ...(former ? { former } : {}) });
+  }
+
+  /**
+   * Why nothing begins, where Cloudflare has the files of this start no more. What was restored makes way for what was there before.
+   * @param {unknown} error
+   * @returns {Promise<Refusal | undefined>} `home_gone` where nobody has the files
+   */
+  async missing(error) {
+    const { disk, former, ...record } = this.record ?? {};
+    const isGone = disk && isOver(disk, Date.now());
+    if (!disk || !(isGone ? /snapshot/i : MISSING).test(String(error))) return undefined;
+    if (former) {
+      await this.remember({ .../** @type {HomeRecord} */ (record), disk: former });
+      return new Refusal("snapshot_not_found", "Cloudflare has the snapshot no more: the files are as before it was restored");
+    }
+    if (isGone) return new Refusal("home_gone", "Cloudflare has removed the files: nothing ran in the home for 30 days");
+    const [saved, why] = [new Date(disk.at).toISOString(), problemOfPlatform(error)];
+    return new Refusal("snapshot_not_found", `Cloudflare cannot begin with what was saved at ${saved}: ${why}`);
   }
 
   /**

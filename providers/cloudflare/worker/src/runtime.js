@@ -4,7 +4,7 @@
 import { DurableObject } from "cloudflare:workers";
 
 import { Carrier } from "./carrier.js";
-import { begins, Home, isOver, machine, shownSnapshot } from "./home.js";
+import { begins, Home, machine, shownSnapshot } from "./home.js";
 import { Instance } from "./instance.js";
 import { platformRefusal } from "./platform.js";
 import { problem, Refusal } from "./problem.js";
@@ -248,15 +248,15 @@ export class Runtime extends DurableObject {
     const { exitCode: _, ...record } = this.#known(call);
     await this.#remember({ ...record, ...this.#highest(call), wanted: "running" });
     await this.ctx.storage.setAlarm(Date.now() + ALARM_MS);
-    if (!this.#instance.runs) {
-      const from = record.machine ? await this.#prepare(record.machine) : {};
-      /** @type {BootFiles} */
-      const boot = (await this.ctx.storage.get("boot")) ?? {};
-      const env = { ...record.env, PILOT_BOOT_FILES: JSON.stringify(boot) };
-      this.#instance.start({ ...from, env, enableInternet: true });
-      await this.#instance.container.setInactivityTimeout?.(INACTIVITY_MS);
-    }
     try {
+      if (!this.#instance.runs) {
+        const from = record.machine ? await this.#prepare(record.machine) : {};
+        /** @type {BootFiles} */
+        const boot = (await this.ctx.storage.get("boot")) ?? {};
+        const env = { ...record.env, PILOT_BOOT_FILES: JSON.stringify(boot) };
+        this.#instance.start({ ...from, env, enableInternet: true });
+        await this.#instance.container.setInactivityTimeout?.(INACTIVITY_MS);
+      }
       await this.#instance.untilItAnswers();
     } catch (error) {
       throw await this.#isLost(error);
@@ -272,16 +272,16 @@ export class Runtime extends DurableObject {
     return begins(machine, this.#home.record.disk);
   }
 
-  /** A snapshot whose time is over is nothing that a start can begin with, and nobody has its files. @param {unknown} error */
+  /** What nobody has the files of is no runtime any more. @param {unknown} error */
   async #isLost(error) {
-    const { disk } = this.#home.record ?? {};
-    if (!disk || !isOver(disk, Date.now()) || !/snapshot/i.test(String(error))) return error;
+    const why = await this.#home.missing(error);
+    if (why?.code !== "home_gone") return why ?? error;
     const { runtime } = this.#known({}).owner;
     this.#record = undefined;
     await this.#home.forget();
     for (const what of /** @type {const} */ (["runtime", "home"])) await this.#index.leave(runtime, what);
     await this.#vanish();
-    return new Refusal("home_gone", "Cloudflare has removed the files: nothing ran in the home for 30 days");
+    return why;
   }
 
   /** Where there is a home, what runs is saved: its disk ends with it. */

@@ -84,3 +84,30 @@ test("a key is taken once, and what is restored is what the next start begins wi
   await assert.rejects(kept.restore("one"), { code: "snapshot_not_found" });
   await assert.rejects(kept.take({ key: "Not One" }, box), { code: "bad_request" });
 });
+
+test("a snapshot that Cloudflare has no more is no reason to lose what was there before it was restored", async () => {
+  const kept = await home();
+  const box = container([]);
+  await kept.take({ key: "one" }, box);
+  const now = await kept.save(box);
+  await kept.restore("one");
+  await kept.restore("one");
+  const missing = new Error("snapshot not found");
+  assert.equal(await kept.missing(new Error("the snapshot service is busy")), undefined);
+  assert.equal((await kept.missing(missing))?.code, "snapshot_not_found");
+  assert.equal(kept.record?.disk?.id, now.id);
+  // Nor is there anything else then, as long as its time is not over.
+  assert.match(String(await kept.missing(missing)), /what was saved at .*snapshot not found/);
+  assert.equal(kept.record?.disk?.id, now.id);
+  await kept.remember({ .../** @type {any} */ (kept.record), disk: { ...now, used: 0 } });
+  assert.equal((await kept.missing(missing))?.code, "home_gone");
+});
+
+test("what was restored is all that there is once it has begun", async () => {
+  const kept = await home();
+  await kept.take({ key: "one" }, container([]));
+  await kept.save(container([]));
+  await kept.restore("one");
+  await kept.began({ image: "i", instance: "lite" });
+  assert.equal(kept.record?.former, undefined);
+});

@@ -28,7 +28,7 @@ pub(super) const OWNER: &str = "pilot.egress";
 /// What the keeper was made from; it is replaced when that is something else now.
 const VERSION: &str = "pilot.egress.version";
 /// What rules take to be put in place; the first time the host loads parts of its kernel for it.
-const PATIENCE: Duration = Duration::from_secs(15);
+const TIMEOUT: Duration = Duration::from_secs(15);
 const PAUSE: Duration = Duration::from_millis(50);
 /// A keeper of so long ago is started anew by the next start of an instance: the engine's resolvers may be others by now.
 const TRUSTED: Duration = Duration::from_secs(60 * 60);
@@ -180,7 +180,7 @@ impl Keeper<'_> {
 
     /// Waits until the rules are there. `None` when somebody has ended it meanwhile.
     async fn is_in_place(&self) -> Result<Option<String>> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             let Some(found) = again(deadline, || self.find()).await? else { return Ok(None) };
             if let Some(start) = start_of(&found)
@@ -228,7 +228,7 @@ impl Keeper<'_> {
     /// Rules first: only a keeper that runs can take them away. Others may do the same at the same moment.
     pub async fn remove(&self) -> Result<()> {
         let docker = self.engine.docker().await?;
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         let mut told: Option<Instant> = None;
         while let Some(found) = again(deadline, || self.find()).await? {
             let state = found.state.as_ref();
@@ -249,7 +249,7 @@ impl Keeper<'_> {
             if Instant::now() > deadline {
                 let log = logs::tail(self.engine, &self.name(), ERROR_LOG_BYTES).await.unwrap_or_default();
                 let message = format!(
-                    "the container {} on the Docker host {} did not remove its rules in {PATIENCE:?}: {}",
+                    "the container {} on the Docker host {} did not remove its rules in {TIMEOUT:?}: {}",
                     self.name(),
                     self.engine.host.name,
                     log.trim()

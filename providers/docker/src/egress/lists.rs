@@ -25,7 +25,7 @@ pub(super) const LISTS: &str = "/lists";
 /// keeper by itself no more.
 const BELL: &str = "bell";
 /// Of many that start at once, each waits for the ones before.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 /// Another program may have asked for the same list meanwhile, so it is asked for again.
 const REPEATED: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(50);
@@ -63,7 +63,7 @@ pub(crate) async fn enforce(engine: &Engine, runtime: &RuntimeRef, allow: &Egres
     let bridge = rules::bridge(&runtime.installation, &runtime.runtime_id, true);
     let question = question();
     let file = list::file(&runtime.installation, &runtime.runtime_id, allow, &question);
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     let mut asked: Option<Instant> = None;
     let mut said = String::new();
     while Instant::now() < deadline {

@@ -21,7 +21,7 @@ use crate::generation;
 use crate::hosts::Hosts;
 
 /// A keeper looks twice in a second, and at all lists before it answers.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 /// Another program may have asked meanwhile, whose answer took the place of ours.
 const REPEATED: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(50);
@@ -76,7 +76,7 @@ async fn runs(keeper: &Keeper<'_>) -> Result<Option<String>> {
 async fn look(keeper: &Keeper<'_>, runtime: &RuntimeRef, list: Option<&EgressAllow>) -> Result<Refusals> {
     let bridge = rules::bridge(&runtime.installation, &runtime.runtime_id, list.is_some());
     let question = lists::question();
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     let mut asked: Option<Instant> = None;
     while Instant::now() < deadline {
         if asked.is_none_or(|asked| asked.elapsed() > REPEATED) {

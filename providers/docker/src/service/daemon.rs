@@ -97,8 +97,8 @@ impl Daemon<'_> {
     }
 
     /// Starts it if it does not run, and waits until it answers.
-    pub async fn run(&self, patience: Duration) -> Result<()> {
-        let deadline = Instant::now() + patience;
+    pub async fn run(&self, timeout: Duration) -> Result<()> {
+        let deadline = Instant::now() + timeout;
         let health = self.inputs.health_url.as_deref().map(Health::new).transpose()?;
         let found = self.find().await?.ok_or_else(|| self.missing())?;
         let docker = self.engine.docker().await?;

@@ -13,7 +13,7 @@ use provider_api::{
 use serde::{Deserialize, Serialize};
 
 use super::labels;
-use crate::failure::{Answer, Failure};
+use crate::failure::Answer;
 use crate::hosts::Hosts;
 use crate::lasting;
 use crate::volume;
@@ -32,9 +32,7 @@ struct Inputs {
 
 impl ServiceVolumeResource {
     async fn find(&self, name: &str) -> Result<Option<Volume>> {
-        let engine = self.hosts.first()?;
-        let docker = engine.docker().await?;
-        Failure::optional(engine.ask("look at the volume", docker.inspect_volume(name)).await)
+        volume::inspect(self.hosts.first()?, name).await
     }
 
     /// Docker answers with the existing volume when there is one, whoever's it is.

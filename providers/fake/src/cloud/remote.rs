@@ -35,7 +35,7 @@ impl Remote {
                 request_id: REQUEST_ID,
                 words: &[WORDS],
                 pace: Pace::new([(WRITE, WRITES)]),
-                patience: TIMEOUT,
+                timeout: TIMEOUT,
             })
         });
         Self(vendor.map(Arc::new))

@@ -18,9 +18,9 @@ const LONGEST_WAIT: u64 = 60;
 
 /// How long Fly shall block.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Patience(pub Duration);
+pub(crate) struct Timeout(pub Duration);
 
-impl Patience {
+impl Timeout {
     /// Whole seconds, as Fly takes them.
     fn seconds(self) -> u64 {
         self.0.as_secs_f64().ceil().clamp(1.0, LONGEST_WAIT as f64) as u64
@@ -114,9 +114,9 @@ impl Client {
         app: &str,
         machine: &wire::Machine,
         states: &str,
-        patience: Patience,
+        timeout: Timeout,
     ) -> Answer<String> {
-        let seconds = patience.seconds();
+        let seconds = timeout.seconds();
         let mut call = Call::get(path(app, &machine.id, "/wait"))
             .query("state", states)
             .query("version", machine.version())

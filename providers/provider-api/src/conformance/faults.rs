@@ -13,7 +13,7 @@ use crate::{Outcome, ProviderError, Result, RunStatus};
 
 const GRACE: Duration = Duration::from_secs(5);
 /// No call of a provider may take longer, whatever happens.
-const PATIENCE: Duration = Duration::from_secs(150);
+const TIMEOUT: Duration = Duration::from_secs(150);
 /// Of a hundred. With more, no call of many requests comes through; with less, none is hit.
 const LOST: u8 = 30;
 const SEEDS: [u64; 3] = [1, 2, 3];
@@ -25,8 +25,8 @@ fn faults(fixture: &Fixture) -> Arc<dyn Faults> {
 
 /// The error of a call that cannot succeed now.
 async fn fails<T>(what: &str, call: impl Future<Output = Result<T>>) -> ProviderError {
-    let Ok(result) = tokio::time::timeout(PATIENCE, call).await else {
-        panic!("{what} has no limit of its own: it still waits after {PATIENCE:?}")
+    let Ok(result) = tokio::time::timeout(TIMEOUT, call).await else {
+        panic!("{what} has no limit of its own: it still waits after {TIMEOUT:?}")
     };
     let Err(error) = result else { panic!("{what} cannot have succeeded") };
     assert_ne!(error.code, ErrorCode::NotFound, "{what}: {error}");

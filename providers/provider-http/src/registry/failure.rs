@@ -18,6 +18,15 @@ impl Asked<'_> {
         ProviderError::new(ErrorCode::ProviderUnreadable, message)
     }
 
+    /// Registries keep charts, models and signatures as well.
+    pub fn no_image(&self) -> ProviderError {
+        self.error(
+            ErrorCode::ImageUnusable,
+            "what its registry has under this name is no image of containers",
+        )
+        .with_action("Name an image: something else, such as a chart, has this name.")
+    }
+
     /// It was waited for long enough.
     pub fn silent(&self) -> ProviderError {
         self.error(ErrorCode::ProviderUnreachable, "its registry does not answer")

@@ -204,8 +204,8 @@ fn entries(index: &Value) -> Vec<Value> {
     all().filter(is_meant).cloned().collect()
 }
 
-/// What is attached to an image has a manifest as images have one.
-fn is_image(manifest: &Value) -> bool {
+/// Whether a manifest is of an image: what is attached to one, and what else registries keep, has a manifest as images have one.
+pub fn is_image(manifest: &Value) -> bool {
     let config = manifest["config"]["mediaType"].as_str();
     !manifest["artifactType"].is_string() && config.is_none_or(|kind| CONFIGS.contains(&kind))
 }
