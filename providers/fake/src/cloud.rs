@@ -83,6 +83,7 @@ pub(crate) struct Objects {
     pub images: images::Pushed,
     /// No machine that does not run has room to.
     is_full: bool,
+    has_no_disks: bool,
     last_version: u64,
 }
 

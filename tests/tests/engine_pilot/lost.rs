@@ -133,19 +133,17 @@ async fn a_start_that_was_asked_for_before_the_loss_was_told_is_refused_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_never_came_to_have_a_home_has_lost_none() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/", listener.local_addr().unwrap());
-    let cloud = Cloud::guarded("right");
-    tokio::spawn(cloud.clone().serve(listener));
-    let env = [("PILOT_FAKE_URL", url.as_str()), ("PILOT_FAKE_API_TOKEN", "wrong")];
-    let mut world = World::start_with_env(&["--provider", "fake"], &env).await;
-    let made = world.api.ended(&world.api.create(json!({"slug": "demo"})).await).await;
-    assert_eq!(made["error"]["code"], "credentials_rejected", "{made:#}");
-    world.terminate();
-    world.env.retain(|(name, _)| name != "PILOT_FAKE_API_TOKEN");
-    world.env.push(("PILOT_FAKE_API_TOKEN".to_owned(), "right".to_owned()));
-    world.serve().await;
-    let started = world.api.change("demo", "start").await;
-    world.api.succeeded(&started).await;
-    assert_eq!(kinds(&cloud, &world.api.workspace("demo").await), ["volume", "machine"]);
+    let (cloud, url) = cloud().await;
+    let world = World::start_with_env(&["--provider", "fake"], &[("PILOT_FAKE_URL", url.as_str())]).await;
+    let api = &world.api;
+    cloud.run_out_of_disks();
+    let made = api.ended(&api.create(json!({"slug": "demo"})).await).await;
+    assert_eq!(made["error"]["code"], "provider_failed", "{made:#}");
+    for _ in 0..2 {
+        let started = api.ended(&api.change("demo", "start").await).await;
+        assert_eq!(started["error"]["code"], "provider_failed", "{started:#}");
+    }
+    cloud.heal();
+    api.succeeded(&api.change("demo", "start").await).await;
+    assert_eq!(kinds(&cloud, &api.workspace("demo").await), ["volume", "machine"]);
 }

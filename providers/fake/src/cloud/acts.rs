@@ -46,6 +46,9 @@ impl Objects {
                 if self.volumes.contains_key(&name) {
                     return Err(CloudError::Conflict(name));
                 }
+                if self.has_no_disks {
+                    return Err(CloudError::Refused("no disk is free".to_owned()));
+                }
                 let files = from.map(|from| self.copied(from)).transpose()?.unwrap_or_default();
                 let version = self.next_version();
                 self.volumes.insert(name, Volume { version, files, ..new });
@@ -212,9 +215,14 @@ impl Objects {
         self.is_full = true;
     }
 
+    /// No volume is made from now on.
+    pub(super) fn run_out_of_disks(&mut self) {
+        self.has_no_disks = true;
+    }
+
     /// What waits for room has it.
     pub(super) fn make_room(&mut self) {
-        self.is_full = false;
+        (self.is_full, self.has_no_disks) = (false, false);
         let waiting = self.machines.iter().filter(|(_, machine)| machine.phase == Phase::Pending);
         let waiting: Vec<String> = waiting.map(|(name, _)| name.clone()).collect();
         for name in waiting {

@@ -65,6 +65,11 @@ impl Cloud {
         self.objects().fill();
     }
 
+    /// From now on no volume is made for want of disks.
+    pub fn run_out_of_disks(&self) {
+        self.objects().run_out_of_disks();
+    }
+
     /// All is as before.
     pub fn heal(&self) {
         self.set(Fault::None);
