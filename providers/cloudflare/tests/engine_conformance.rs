@@ -33,7 +33,6 @@ mod at_a_fresh_account {
         what_is_half_made_is_deleted;
         what_is_shared_is_made_once_and_found_again;
         a_create_whose_answer_was_lost_is_adopted;
-        what_cannot_be_reached_is_never_read_as_gone;
     }
 }
 

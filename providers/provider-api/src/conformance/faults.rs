@@ -148,34 +148,47 @@ pub async fn a_timeout_is_never_read_as_gone(fixture: &Fixture) {
     is_whole(fixture, &mut stack).await;
 }
 
+async fn each_of_many_fails(fixture: &Fixture, stack: &Stack) {
+    let many = vec![stack.runtime().runtime_id, fixture.stack().spec.runtime_id];
+    let lifecycle = fixture.provider.lifecycle();
+    let many: Vec<_> = lifecycle.status_many(fixture.installation.clone(), many).collect().await;
+    assert_eq!(many.len(), 2, "each is told of: {many:?}");
+    for (of, status) in many {
+        fails(&format!("the status of {of} among many"), std::future::ready(status)).await;
+    }
+}
+
 pub async fn what_cannot_be_reached_is_never_read_as_gone(fixture: &Fixture) {
     let mut stack = fixture.stack();
     stack.up().await;
     let before = fixture.backdoor.objects(&stack.runtime()).await;
     faults(fixture).unreachable().await;
     let (runtime, lifecycle) = (stack.runtime(), fixture.provider.lifecycle());
-    fails("ready", fixture.provider.ready()).await;
-    fails("the status", lifecycle.status(&runtime)).await;
-    let many = vec![runtime.runtime_id.clone(), fixture.stack().spec.runtime_id];
-    let many: Vec<_> = lifecycle.status_many(fixture.installation.clone(), many).collect().await;
-    assert_eq!(many.len(), 2, "each is told of: {many:?}");
-    for (of, status) in many {
-        fails(&format!("the status of {of} among many"), std::future::ready(status)).await;
-    }
-    fails("a stop", lifecycle.stop(&runtime, GRACE)).await;
-    fails("a start", lifecycle.start(&runtime)).await;
     let inventory = fixture.provider.inventory().expect("an inventory");
-    fails("the inventory", inventory.list_installation(&fixture.installation)).await;
-    fails("the inventory of one", inventory.list_runtime(&runtime)).await;
-    for name in stack.names().iter().rev() {
-        fails(&format!("a read of {name}"), stack.read(name)).await;
-        fails(&format!("an import of {name}"), stack.import(name)).await;
-        let error = fails(&format!("a delete of {name}"), stack.delete(name)).await;
-        assert!(error.code.retryable(), "it may work later, and {} says that it cannot", error.code);
-    }
+    // At once, since each may wait for as long as a call takes.
+    tokio::join!(
+        fails("ready", fixture.provider.ready()),
+        fails("the status", lifecycle.status(&runtime)),
+        fails("a stop", lifecycle.stop(&runtime, GRACE)),
+        fails("a start", lifecycle.start(&runtime)),
+        fails("the inventory", inventory.list_installation(&fixture.installation)),
+        fails("the inventory of one", inventory.list_runtime(&runtime)),
+        each_of_many_fails(fixture, &stack),
+    );
+    let names = stack.names();
+    let of_each = names.iter().rev().map(|name| {
+        let of = |what: &str| format!("{what} of {name}");
+        let (read, import) = (of("a read"), of("an import"));
+        let stack = &stack;
+        async move {
+            tokio::join!(fails(&read, stack.read(name)), fails(&import, stack.import(name)));
+            let error = fails(&format!("a delete of {name}"), stack.delete(name)).await;
+            assert!(error.code.retryable(), "it may work later, and {} says that it cannot", error.code);
+        }
+    });
     let mut other = fixture.stack();
     let first = other.names().remove(0);
-    fails("a create", other.create(&first)).await;
+    tokio::join!(futures_util::future::join_all(of_each), fails("a create", other.create(&first)));
     faults(fixture).heal().await;
     assert_eq!(fixture.backdoor.objects(&runtime).await, before);
     assert_eq!(fixture.backdoor.objects(&other.runtime()).await, Vec::<String>::new());

@@ -23,15 +23,22 @@ async fn all_that_is_shown(fixture: &Fixture, stack: &Stack) -> String {
 }
 
 /// Errors, with their actions and all, of calls that fail.
+/// Asked at once: each may wait for as long as a call takes.
 async fn errors_of(fixture: &Fixture, stack: &Stack) -> String {
-    let mut stack = stack.clone();
-    let mut shown = String::new();
-    for name in stack.names() {
-        shown += &format!("{:?}{:?}", stack.read(&name).await, stack.create(&name).await);
-    }
-    shown += &format!("{:?}", fixture.provider.lifecycle().start(&stack.runtime()).await);
-    shown += &format!("{:?}", fixture.provider.lifecycle().endpoint(&stack.runtime()).await);
-    shown + &format!("{:?}", fixture.provider.ready().await)
+    let (lifecycle, runtime) = (fixture.provider.lifecycle(), stack.runtime());
+    let names = stack.names();
+    let of_each = names.iter().map(|name| async move {
+        let mut again = stack.clone();
+        let (read, made) = tokio::join!(stack.read(name), again.create(name));
+        format!("{read:?}{made:?}")
+    });
+    let (of_all, started, endpoint, ready) = tokio::join!(
+        futures_util::future::join_all(of_each),
+        lifecycle.start(&runtime),
+        lifecycle.endpoint(&runtime),
+        fixture.provider.ready(),
+    );
+    of_all.concat() + &format!("{started:?}{endpoint:?}{ready:?}")
 }
 
 fn is_not_in(secret: &str, shown: &str) {
