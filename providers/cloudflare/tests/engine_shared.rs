@@ -11,7 +11,7 @@
 mod world;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use contracts::{ErrorCode, InstallationId, RuntimeId};
 use provider_api::conformance::{Backdoor as _, Stack, eventually};
@@ -122,9 +122,13 @@ async fn a_host_name_of_the_operators_leads_to_the_worker_also_at_an_account_wit
     assert!(wild.message.contains("wildcard"), "{wild}");
     // A name with records of somebody else is not taken over.
     record(&world, "taken.example.com", "elsewhere.net").await;
-    let taken = world.provider_with(&[("HOST", "taken.example.com")]);
+    let mut patient = world.config(&[("HOST", "taken.example.com")]);
+    patient.timeout = Duration::from_secs(60);
+    let taken: Arc<dyn Provider> = Arc::new(provider_cloudflare::CloudflareProvider::new(patient));
+    let asked = Instant::now();
     let error = world.apply_shared(&taken).await.unwrap_err();
     assert_eq!(error.code, ErrorCode::ForeignObject, "{error}");
+    assert!(asked.elapsed() < Duration::from_secs(25), "nobody answers there, and that is not waited for");
     assert!(error.action.unwrap().contains("DNS") || error.message.contains("DNS"));
 
     let provider = world.provider_with(&[("HOST", "w.example.com")]);
