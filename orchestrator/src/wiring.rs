@@ -162,13 +162,15 @@ impl Providers {
             ports: settings.instance_ports.unwrap_or(network().host.instances),
             boot: Arc::clone(&boot),
         }));
-        let given = |name, known| settings.variables.settings(name, known);
+        let given = |name: &'static str, known: &[Setting]| settings.variables.settings(name, known);
         let (hosts, fly) =
             (given("docker", provider_docker::SETTINGS)?, given("fly", &provider_fly::SETTINGS)?);
         // What is given and cannot be meant is told at the start, and not by the first create.
         provider_fly::check(&fly).map_err(crate::engine::provider_problem)?;
         provider_docker::check(&hosts, settings.docker_host.as_deref())
             .map_err(crate::engine::provider_problem)?;
+        let cloudflare = given("cloudflare", &CloudflareProvider::settings())?;
+        let timeout = CloudflareConfig::timeout(&cloudflare).map_err(crate::engine::provider_problem)?;
         let docker = Arc::new(DockerProvider::new(DockerConfig {
             host: settings.docker_host.clone(),
             env: settings.variables.env(),
@@ -184,10 +186,10 @@ impl Providers {
             docker,
             Arc::new(FlyProvider::new(fly, boot.clone())),
             Arc::new(CloudflareProvider::new(CloudflareConfig {
-                settings: given("cloudflare", &CloudflareProvider::settings())?,
+                settings: cloudflare,
                 identity: identity(layout),
                 boot: boot.clone(),
-                timeout: CloudflareConfig::TIMEOUT,
+                timeout,
             })),
             Arc::new(provider_fake::FakeProvider::new(
                 &given("fake", provider_fake::SETTINGS)?,
@@ -324,9 +326,14 @@ mod tests {
             assert_eq!(problem.code, ErrorCode::ProviderNotConfigured);
             assert!(problem.detail.contains(said), "{problem}");
         }
-        let settings = given(&[("PILOT_FLY_REACH", "internal")]);
-        let built = Providers::build(&layout, &ToolPaths::default(), &settings, boot);
-        assert!(built.err().unwrap().detail.contains("use flycast"), "an answer that leads nowhere");
+        for (name, value, said) in [
+            ("PILOT_FLY_REACH", "internal", "use flycast"),
+            ("PILOT_CLOUDFLARE_TIMEOUT", "0", "from 1 to 600"),
+        ] {
+            let built =
+                Providers::build(&layout, &ToolPaths::default(), &given(&[(name, value)]), boot.clone());
+            assert!(built.err().unwrap().detail.contains(said), "an answer that leads nowhere");
+        }
     }
 
     #[test]

@@ -32,16 +32,30 @@ fn generated(provider: &dyn Provider) -> String {
     stacks::render(&stack, &Location::default())
 }
 
-#[test]
-fn every_providers_stack_is_the_golden_one() {
+fn providers<const N: usize>(given: [(&str, &str); N]) -> Providers {
     let layout = Layout { root: "/var/lib/pilot".into() };
     let boot = Arc::new(DataFolderBoot::new(layout.clone(), None));
-    let given = [("PILOT_FLY_IMAGE", "registry.fly.io/pilot-instance:1")];
     let variables = given.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect();
     let settings = ProviderSettings { variables, ..ProviderSettings::default() };
-    let providers = Providers::build(&layout, &ToolPaths::default(), &settings, boot).unwrap();
+    Providers::build(&layout, &ToolPaths::default(), &settings, boot).unwrap()
+}
+
+#[test]
+fn every_providers_stack_is_the_golden_one() {
+    let providers = providers([("PILOT_FLY_IMAGE", "registry.fly.io/pilot-instance:1")]);
     for provider in providers.all() {
         let path = format!("../../stacks/golden/{}/Pulumi.yaml", provider.describe().name);
         expect_file![path].assert_eq(&generated(provider.as_ref()));
     }
+}
+
+/// What Cloudflare keeps is in its stack, and protected there.
+#[test]
+fn a_stack_at_an_account_that_keeps_homes_is_the_golden_one() {
+    let providers = providers([
+        ("PILOT_CLOUDFLARE_SCHEDULING_POLICY", "durable_object"),
+        ("PILOT_CLOUDFLARE_IMAGE", "registry.cloudflare.com/0123456789abcdef/pilot-instance@sha256:0a1b"),
+    ]);
+    let path = "../../stacks/golden/cloudflare/Pulumi.durable_object.yaml";
+    expect_file![path].assert_eq(&generated(providers.get("cloudflare").unwrap().as_ref()));
 }

@@ -104,13 +104,35 @@ mod tests {
     use super::*;
     use crate::data::Layout;
 
+    fn providers(root: &std::path::Path) -> Providers {
+        let layout = Layout { root: root.to_owned() };
+        let boot = Arc::new(crate::boot::DataFolderBoot::new(layout.clone(), None));
+        Providers::build(&layout, &Default::default(), &Default::default(), boot).unwrap()
+    }
+
+    /// By it a module refuses what an older export of the same stack says.
+    #[test]
+    fn each_part_of_a_runtime_carries_the_generation_of_its_row() {
+        let root = tempfile::tempdir().unwrap();
+        let providers = providers(root.path());
+        for name in ["fake", "docker", "cloudflare", "local"] {
+            let size = providers.get(name).unwrap().describe().sizes[0].name.clone();
+            let row = WorkspaceRow {
+                generation: 7,
+                ..WorkspaceRow::new("demo".parse().unwrap(), name.parse().unwrap(), size)
+            };
+            let stack = stack_of(&row, &providers, &InstallationId::random()).unwrap();
+            for resource in &stack.resources {
+                let said = resource.inputs.get("generation");
+                assert_eq!(said, Some(&7.into()), "{name}: {}", resource.name);
+            }
+        }
+    }
+
     #[test]
     fn a_size_or_region_that_is_not_offered_any_more_keeps_nothing_from_being_deleted() {
         let root = tempfile::tempdir().unwrap();
-        let layout = Layout { root: root.path().to_owned() };
-        let boot = Arc::new(crate::boot::DataFolderBoot::new(layout.clone(), None));
-        let (tools, settings) = (Default::default(), Default::default());
-        let providers = Providers::build(&layout, &tools, &settings, boot).unwrap();
+        let providers = providers(root.path());
         let installation = InstallationId::random();
         for name in ["fake", "fly", "docker", "cloudflare", "local"] {
             let slug = "demo".parse().unwrap();

@@ -83,3 +83,6 @@ impl Drop for Place {
         self.freed.notify_one();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,7 @@ use crate::images::{is_exact, not_exact};
 /// As references to images of an account begin.
 pub(crate) const REGISTRY: &str = "registry.cloudflare.com";
 
-pub(crate) const SETTINGS: [Setting; 13] = [
+pub(crate) const SETTINGS: [Setting; 14] = [
     Setting::required("apiToken", "an API token with Workers Scripts and Containers: Edit").secret(),
     Setting::required("accountId", "the account in which everything is made"),
     Setting::required("image", "the instance image in a registry that Cloudflare reads"),
@@ -30,6 +30,7 @@ pub(crate) const SETTINGS: [Setting; 13] = [
     Setting::optional("apiUrl", "where Cloudflare's API is").default("https://api.cloudflare.com/client/v4"),
     Setting::optional("registry", "the registry of Cloudflare's accounts").default(REGISTRY),
     Setting::optional("workerUrl", "where the Worker is connected to, if not at its host name"),
+    Setting::optional("timeout", "for how many seconds a call waits for what comes by itself").default("90"),
     Setting::optional("dnsZone", "a zone in which a record is kept, for example for the gateway"),
     Setting::optional("dnsName", "the name of that record, for example *.ws.example.com"),
     Setting::optional("dnsTarget", "the name that it points to"),
@@ -101,6 +102,15 @@ pub struct CloudflareConfig {
 
 impl CloudflareConfig {
     pub const TIMEOUT: Duration = Duration::from_secs(90);
+
+    /// As the operator gives it, or [`Self::TIMEOUT`]; refused if no call could keep it.
+    pub fn timeout(settings: &Settings) -> Result<Duration> {
+        let Some(text) = settings.get("timeout") else { return Ok(Self::TIMEOUT) };
+        let seconds = text.parse().ok().filter(|seconds| (1..=600).contains(seconds));
+        seconds.map(Duration::from_secs).ok_or_else(|| {
+            settings.unusable("timeout", &format!("{text:?} is not a number of seconds from 1 to 600"))
+        })
+    }
 
     pub(crate) fn identity(&self) -> Result<&Identity> {
         self.identity.as_ref().ok_or_else(|| {

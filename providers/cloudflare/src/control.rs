@@ -8,17 +8,19 @@ use provider_api::{ProviderError, Result};
 use provider_http::{Access, Answer, Call, Failure, Kind, Pace, Vendor, VendorConfig};
 use serde_json::Value;
 use tokio::sync::OnceCell;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::Cloud;
 use crate::config::CloudflareConfig;
-use crate::failure::{VENDOR, is_nobody, is_provisioning, is_word, left_it, of_worker};
+use crate::failure::{VENDOR, is_nobody, is_provisioning, is_word, left_it, not_known_yet, of_worker};
 use crate::sign;
 
 /// The Worker waits this long for an instance to answer, and a little more.
 const LIMIT: Duration = Duration::from_secs(40);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+/// What is there answers by then.
+const GLANCE: Duration = Duration::from_secs(3);
 
 #[derive(Default)]
 pub(crate) struct Control {
@@ -61,17 +63,20 @@ impl Cloud {
 
     /// Returns when the Worker answers at its host name, whatever it says.
     pub async fn appears(&self) -> Result<()> {
-        self.greet(true).await
+        self.greet(true).await.map_err(|error| self.soon(not_known_yet(error)))
     }
 
-    /// Whether the Worker answers at its host name now.
+    /// Whether the Worker answers at its host name now. Of a name that nobody knows yet there may be no answer at all.
     pub async fn answers(&self) -> bool {
-        self.greet(false).await.is_ok()
+        timeout(GLANCE, self.greet(false)).await.is_ok_and(|greeted| greeted.is_ok())
     }
 
     async fn greet(&self, waits: bool) -> Result<()> {
         let path = format!("?installation={}", self.config.installation()?);
-        match self.call("reach the new Worker", Method::GET, &path, None, waits).await {
+        let host = self.api.host(&self.config).await?;
+        let doing =
+            format!("reach the new Worker at {host}, a name that is known everywhere after some minutes");
+        match self.call(&doing, Method::GET, &path, None, waits).await {
             Err(Refused { error, is_word: false, .. }) => Err(error),
             Ok(_) | Err(_) => Ok(()),
         }
@@ -110,12 +115,18 @@ impl Cloud {
             };
             if !passes || Instant::now() + pause >= deadline {
                 let exists = left_it(&failure);
-                return Err(Refused { error: of_worker(failure, doing), exists, is_word });
+                return Err(Refused { error: self.soon(of_worker(failure, doing)), exists, is_word });
             }
             before = Some(failure);
             sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
+    }
+
+    /// Who waits in a call for a shorter time comes again sooner.
+    fn soon(&self, mut error: ProviderError) -> ProviderError {
+        error.retry_after = error.retry_after.map(|after| after.min(self.config.timeout));
+        error
     }
 
     async fn attempt(

@@ -54,7 +54,11 @@ pub(crate) fn of_worker(failure: Failure, doing: &str) -> ProviderError {
         ErrorCode::NotFound => ErrorCode::WorkspaceNotFound,
         other => other,
     };
-    let mut error = ProviderError::new(code, format!("cannot {doing}: {detail}")).with_request_id(request_id);
+    let why = match is_provisioning {
+        true => format!("there is no place for a first container yet, which takes some minutes: {detail}"),
+        false => detail.to_owned(),
+    };
+    let mut error = ProviderError::new(code, format!("cannot {doing}: {why}")).with_request_id(request_id);
     // A refusal changed nothing. What the platform refused after that left the object as it was made.
     error.outcome = match told {
         ErrorCode::Internal | ErrorCode::ProviderFailed if problem["exists"].is_null() => Outcome::Unknown,
@@ -101,13 +105,21 @@ fn not_by_the_worker(failure: Failure, doing: &str) -> ProviderError {
     let is_nobody = is_nobody(&failure);
     let code = if is_nobody { ErrorCode::ProviderUnreachable } else { failure.code() };
     let error = failure.into_error(code, VENDOR, doing);
-    match is_nobody {
-        true => error.with_action(
-            "Wait: a new host name is known everywhere after some minutes. If it stays so, the Worker was never made, \
-             or somebody has removed it: start Pilot again, and its next create makes it.",
-        ),
-        false => advised(error),
+    if is_nobody { error.with_action(NEW_NAME) } else { advised(error) }
+}
+
+const NEW_NAME: &str = "Wait: a new host name is known everywhere after some minutes. If it stays so, the Worker was never made, \
+                        or somebody has removed it: start Pilot again, and its next create makes it.";
+
+/// Of a Worker that was just made and that nobody reaches: its name comes by itself. Until then somebody else answers there, or,
+/// without a record and a certificate, nobody does.
+pub(crate) fn not_known_yet(mut error: ProviderError) -> ProviderError {
+    if matches!(error.code, ErrorCode::ProviderUnreachable | ErrorCode::ProviderTimeout) {
+        error.code = ErrorCode::ProviderUnreachable;
+        error.retry_after.get_or_insert(PROVISIONING);
+        return error.with_action(NEW_NAME);
     }
+    error
 }
 
 fn advised(error: ProviderError) -> ProviderError {

@@ -11,11 +11,12 @@
 mod world;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use contracts::{ErrorCode, InstallationId, RuntimeId};
 use provider_api::conformance::{Backdoor as _, Stack, eventually};
 use provider_api::{
-    CreateRequest, Created, DeleteRequest, Properties, Provider, ReadRequest, Resource, RuntimeSpec,
+    CreateRequest, Created, DeleteRequest, Outcome, Properties, Provider, ReadRequest, Resource, RuntimeSpec,
     UpdateRequest,
 };
 use serde_json::{Value, json};
@@ -108,7 +109,7 @@ async fn what_is_shared_reads_as_it_was_made_and_is_deleted_without_a_trace() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_name_of_the_operators_leads_to_the_worker_also_at_an_account_without_one_on_workers_dev() {
-    let world = world::with(|options| options.subdomain = String::new()).await;
+    let world = world::with(|options| (options.subdomain, options.name_lag_ms) = (String::new(), 4000)).await;
     let error = world.provider().ready().await.unwrap_err();
     assert_eq!(error.code, ErrorCode::ProviderNotConfigured, "{error:?}");
     assert!(error.action.unwrap().contains("PILOT_CLOUDFLARE_HOST"));
@@ -121,14 +122,28 @@ async fn a_host_name_of_the_operators_leads_to_the_worker_also_at_an_account_wit
     assert!(wild.message.contains("wildcard"), "{wild}");
     // A name with records of somebody else is not taken over.
     record(&world, "taken.example.com", "elsewhere.net").await;
-    let taken = world.provider_with(&[("HOST", "taken.example.com")]);
+    let mut patient = world.config(&[("HOST", "taken.example.com")]);
+    patient.timeout = Duration::from_secs(60);
+    let taken: Arc<dyn Provider> = Arc::new(provider_cloudflare::CloudflareProvider::new(patient));
+    let asked = Instant::now();
     let error = world.apply_shared(&taken).await.unwrap_err();
     assert_eq!(error.code, ErrorCode::ForeignObject, "{error}");
+    assert!(asked.elapsed() < Duration::from_secs(25), "nobody answers there, and that is not waited for");
     assert!(error.action.unwrap().contains("DNS") || error.message.contains("DNS"));
 
     let provider = world.provider_with(&[("HOST", "w.example.com")]);
     provider.ready().await.unwrap();
     let mut shared = Stack::shared(provider.clone(), &world.installation);
+    // Its record and its certificate come later. Who waits for too short a time says so, and when to come again.
+    let mut hasty = world.config(&[("HOST", "w.example.com")]);
+    hasty.timeout = Duration::from_secs(2);
+    let mut early =
+        Stack::shared(Arc::new(provider_cloudflare::CloudflareProvider::new(hasty)), &world.installation);
+    let error = early.create("worker").await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::ProviderUnreachable, "{error:?}");
+    assert!(error.message.contains("w.example.com, a name that is known"), "{error}");
+    assert!(error.action.as_ref().unwrap().contains("minutes") && error.retry_after.is_some(), "{error:?}");
+    assert!(matches!(error.outcome, Outcome::Partial { .. }), "the Worker is there: {error:?}");
     shared.up().await;
     assert_eq!(shared.state["worker"].1.outputs["host"], "w.example.com");
     let spec = RuntimeSpec::new(

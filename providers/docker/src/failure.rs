@@ -159,11 +159,11 @@ pub(crate) fn pull_failed(pulled: Pulled, error: ProviderError) -> ProviderError
         ProviderError::new(code, format!("the image {image} cannot be pulled: {why} ({})", error.message))
             .with_action(action)
     };
-    if has(&["no matching manifest", "does not match the specified platform"]) {
+    if has(&["no matching manifest", "does not match the specified platform", "image operating system"]) {
         return failed(
             ErrorCode::ImageUnusable,
-            "it is for other processors than the Docker host has",
-            "Build it for the processors of the host, or name one that is.",
+            "it is for another system or other processors than the Docker host has",
+            "Build it for the system and the processors of the host, or name one that is.",
         );
     }
     // Registries keep charts, models and signatures as well.
@@ -360,6 +360,7 @@ mod tests {
                 ErrorCode::ImageMissing,
                 "without a login",
             ),
+            ("image operating system \"windows\" cannot", ErrorCode::ImageUnusable, "another system"),
             (
                 "unsupported media type application/vnd.cncf.helm.config.v1+json",
                 ErrorCode::ImageUnusable,

@@ -103,7 +103,11 @@ async fn what_is_for_another_system_or_is_no_image_at_all_is_unusable_and_makes_
     run(world.fixture(), |fixture| async move {
         registry.sim.seed("public/app", "windows", "windows/amd64");
         registry.sim.seed_as(Form::Chart, "public/app", "chart", "amd64");
-        for (tag, said) in [("windows", "windows/amd64"), ("chart", "no image")] {
+        // Whoever looks first is told of the other system; of a chart only a pull tells.
+        let error = refusal(&*fixture.provider, &registry.name("public/app", "windows")).await;
+        assert_eq!(error.code, ErrorCode::ImageUnusable, "{error}");
+        assert!(error.message.contains("is for windows/amd64"), "{error}");
+        for (tag, said) in [("windows", "\"windows\""), ("chart", "no image")] {
             let image = Some(Image::named(registry.name("public/app", tag)));
             let mut stack = Stack::new(
                 fixture.provider.clone(),

@@ -58,7 +58,7 @@ pub struct Arguments {
     /// Calls in five minutes for each token.
     #[arg(long, value_name = "CALLS", default_value_t = 1200)]
     rate_limit: u32,
-    /// How long a new name on workers.dev is not known.
+    /// How long a new name on workers.dev, or a new custom domain, is not known.
     #[arg(long, value_name = "MS", default_value_t = 0)]
     name_lag_ms: u64,
     /// How long a new application has no place for a container.

@@ -10,7 +10,7 @@ use crate::fault::Faults;
 use crate::journal::{Journal, Object};
 use crate::limit::Limit;
 use crate::machines::Machines;
-use crate::objects::{Namespace, Script, Zone, new_id};
+use crate::objects::{Domain, Namespace, Script, Zone, new_id};
 use crate::options::Options;
 use crate::registry::AccountRegistry;
 use crate::workers::Workers;
@@ -94,6 +94,11 @@ impl Cloud {
     /// Whether the edge knows the script's name on the subdomain by now.
     pub fn is_known(&self, script: &Script) -> bool {
         script.on_subdomain.is_some_and(|since| is_past(since, self.options.name_lag_ms, self.now()))
+    }
+
+    /// Whether a custom domain has its record and its certificate by now.
+    pub fn is_served(&self, domain: &Domain) -> bool {
+        is_past(domain.attached_on, self.options.name_lag_ms, self.now())
     }
 
     pub fn set_list_lag(&self, ms: u64) {

@@ -13,6 +13,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use crate::cloud::Cloud;
+use crate::gate;
 use crate::objects::{Domain, Script};
 
 pub fn routes(cloud: Arc<Cloud>) -> Router {
@@ -22,8 +23,12 @@ pub fn routes(cloud: Arc<Cloud>) -> Router {
 async fn forward(State(cloud): State<Arc<Cloud>>, request: Request) -> Response {
     let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let host = host.split(':').next().unwrap_or_default();
-    let Some(name) = script_at(&cloud, host) else {
-        return (StatusCode::NOT_FOUND, Html("<h1>There is nothing here yet</h1>")).into_response();
+    let name = match script_at(&cloud, host) {
+        Found::Script(name) => name,
+        Found::Nothing => {
+            return (StatusCode::NOT_FOUND, Html("<h1>There is nothing here yet</h1>")).into_response();
+        }
+        Found::Nobody => return gate::no_connection(),
     };
     let Some(port) = cloud.workers.port(&name).await else {
         return (StatusCode::INTERNAL_SERVER_ERROR, Html("<h1>error code: 1101</h1>")).into_response();
@@ -37,18 +42,26 @@ async fn forward(State(cloud): State<Arc<Cloud>>, request: Request) -> Response 
     }
 }
 
-/// The script behind a host name: on the subdomain, or a domain of the account's.
-fn script_at(cloud: &Cloud, host: &str) -> Option<String> {
+/// What is behind a host name.
+enum Found {
+    Script(String),
+    /// Cloudflare answers, and has no script there.
+    Nothing,
+    /// There is no record or no certificate, so no connection is made.
+    Nobody,
+}
+
+/// On the subdomain, or a domain of the account's.
+fn script_at(cloud: &Cloud, host: &str) -> Found {
+    let script = |name: &str| cloud.journal.get::<Script>(name);
+    let found = |script: Option<Script>| script.map_or(Found::Nothing, |script| Found::Script(script.name));
     let subdomain = format!(".{}.workers.dev", cloud.options.subdomain);
     if let Some(name) = host.strip_suffix(&subdomain) {
-        return cloud
-            .journal
-            .get::<Script>(name)
-            .filter(|script| cloud.is_known(script))
-            .map(|script| script.name);
+        return found(script(name).filter(|script| cloud.is_known(script)));
     }
-    let domain = cloud.journal.all::<Domain>().into_iter().find(|domain| domain.hostname == host)?;
-    cloud.journal.get::<Script>(&domain.service).map(|script| script.name)
+    let is_served = |domain: &Domain| domain.hostname == host && cloud.is_served(domain);
+    let domain = cloud.journal.all::<Domain>().into_iter().find(is_served);
+    domain.map_or(Found::Nobody, |domain| found(script(&domain.service)))
 }
 
 async fn pass_on(port: u16, mut request: Request) -> anyhow::Result<Response> {

@@ -31,9 +31,16 @@ const PAGE: &str = "<!DOCTYPE html>\n<html><head><title>502: Bad gateway</title>
 const REBIND: Duration = Duration::from_millis(50);
 
 /// The connection ends without an answer.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("cut")]
 struct Cut;
+
+/// In place of an answer, where nobody would take a connection: it is cut.
+pub fn no_connection() -> Response {
+    let mut response = StatusCode::MISDIRECTED_REQUEST.into_response();
+    response.extensions_mut().insert(Cut);
+    response
+}
 
 /// One of Cloudflare's entrances.
 #[derive(Clone)]
@@ -148,6 +155,9 @@ impl Gate {
             Some(Kind::TooMany { retry_after }) => instead(request, too_many(retry_after)).await,
             None => self.apply(request).await,
         };
+        if response.extensions().get::<Cut>().is_some() {
+            return Err(Cut);
+        }
         Ok(self.sign(number, response, &ray, allowance))
     }
 

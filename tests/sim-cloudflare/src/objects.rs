@@ -61,6 +61,9 @@ pub struct Domain {
     pub environment: String,
     pub zone_id: String,
     pub zone_name: String,
+    /// Since when it leads somewhere.
+    #[serde(default)]
+    pub attached_on: jiff::Timestamp,
 }
 
 impl Object for Domain {

@@ -24,7 +24,8 @@ pub struct Options {
     pub images: Vec<(String, String)>,
     /// Calls in five minutes for each token.
     pub rate_limit: u32,
-    /// How long the edge does not know a script that was just put on its subdomain.
+    /// How long the edge does not know a script that was just put on its subdomain, and a new custom domain takes no
+    /// connection.
     pub name_lag_ms: u64,
     /// How long a new application has no place for a container.
     pub provisioning_ms: u64,

@@ -163,6 +163,19 @@ async fn wrangler_deploys_unmodified_and_what_it_deployed_runs() {
     let listed = world.result(Method::GET, &instances, None).await;
     assert_eq!(listed["durable_objects"].as_array().unwrap().len(), 1);
 
+    // A change of the configuration is for new containers, and is merged into what there is; what runs stays.
+    let running = containers(world.folder.path());
+    let of = format!("{apps}/{app}");
+    let larger = json!({"configuration": {"instance_type": "standard-1"}});
+    let changed = world.result(Method::PATCH, &of, Some(larger)).await;
+    assert_eq!(changed["configuration"]["instance_type"], "standard-1");
+    assert!(changed["configuration"]["image"].as_str().unwrap().ends_with(IMAGE), "{changed:#}");
+    assert_eq!(world.result(Method::GET, &of, None).await["configuration"], changed["configuration"]);
+    assert_eq!(containers(world.folder.path()), running);
+    // What is not simulated is not left out without a word.
+    let near = json!({"affinities": {"colocation": "datacenter"}});
+    assert_eq!(world.refused(Method::PATCH, &of, Some(near)).await, (400, 1000));
+
     // Another deploy changes the script, and the application by a rollout that renews what runs.
     project.configure(&world, "hey", "basic", 3);
     project.wrangler(&world, &["deploy"]).await;

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use sim_cloudflare::{Fault, Kind, Surface};
+use sim_cloudflare::{Fault, Kind, Options, Surface};
 
 use crate::life::whole_life;
 use crate::postgres::Postgres;
 use crate::support::clouds::{CloudflareCloud, Environment, FlyCloud};
 use crate::support::eventually;
 use crate::support::repo::Repo;
+use crate::support::sse::Events;
 use crate::support::world::{World, docker_address};
 
 async fn life_on(provider: &str, environment: Environment) -> World {
@@ -26,6 +27,18 @@ async fn life_on(provider: &str, environment: Environment) -> World {
     world
 }
 
+/// What people were told of the only operation of this kind.
+async fn said(world: &World, slug: &str, kind: &str) -> Vec<String> {
+    let list: Value = serde_json::from_str(&world.pilot(&["op", "ls", "--json"])).unwrap();
+    let all = list["operations"].as_array().unwrap();
+    let one = all.iter().find(|one| one["slug"] == slug && one["kind"] == kind).unwrap();
+    let path = format!("/v1/operations/{}/events", one["id"].as_str().unwrap());
+    let mut events = Events::new(world.api.request(Method::GET, &path).send().await.unwrap());
+    let seen = events.until("end", |event| event["type"] == "done").await;
+    let text = |(_, event): &(_, Value)| event["text"].as_str().map(str::to_owned);
+    seen.iter().filter_map(text).collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_workspace_on_fly_lives_its_whole_life() {
     let cloud = FlyCloud::start().await;
@@ -35,8 +48,17 @@ async fn a_workspace_on_fly_lives_its_whole_life() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_workspace_on_cloudflare_lives_its_whole_life() {
-    let cloud = CloudflareCloud::start().await;
-    let mut world = life_on("cloudflare", cloud.environment()).await;
+    // Everything is new at the account, and takes longer than what one call waits for.
+    let lag = |options: &mut Options| (options.name_lag_ms, options.provisioning_ms) = (7000, 7000);
+    let cloud = CloudflareCloud::with(lag).await;
+    let mut environment = cloud.environment();
+    environment.push(("PILOT_CLOUDFLARE_TIMEOUT", "5".to_owned()));
+    let mut world = life_on("cloudflare", environment).await;
+    let said = said(&world, "demo", "create").await;
+    for why in ["a name that is known everywhere after some minutes", "no place for a first container yet"] {
+        let told = said.iter().any(|text| text.contains(why) && text.contains("Trying again in"));
+        assert!(told, "{why}: {said:#?}");
+    }
     let scripts = || cloud.sim.objects()["script"].as_object().map_or(0, serde_json::Map::len);
     assert_eq!(scripts(), 1, "the Worker stays for the next workspace");
     let script = cloud.sim.objects()["script"].to_string();

@@ -8,6 +8,7 @@ use provider_fake::cloud::Object;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::stack_export::{pulumi, text};
 use crate::support::eventually;
 use crate::support::world::World;
 
@@ -56,9 +57,13 @@ pub async fn cloud() -> (Cloud, String) {
 
 /// Kinds of what there is of a workspace's runtime.
 pub fn kinds(cloud: &Cloud, workspace: &Value) -> Vec<&'static str> {
+    of_runtime(cloud, workspace).iter().map(|object| object.kind).collect()
+}
+
+fn of_runtime(cloud: &Cloud, workspace: &Value) -> Vec<Object> {
     let runtime = workspace["runtimeId"].as_str().unwrap();
     let of = |object: &Object| object.labels.values().any(|label| label == runtime);
-    cloud.everything().iter().filter(|object| of(object)).map(|object| object.kind).collect()
+    cloud.everything().into_iter().filter(of).collect()
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -124,4 +129,32 @@ async fn what_an_older_store_does_not_know_is_told_and_removed_after_the_grace_b
     for words in ["found what is of no workspace that is known", "removed what nobody knew"] {
         assert!(world.log().contains(words), "{words}: {}", world.log());
     }
+}
+
+/// A replace is a delete, and of a home nobody has asked for that.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_in_which_somebody_moves_a_home_is_refused_and_the_home_is_there() {
+    let (cloud, url) = cloud().await;
+    let world = World::start_with_env(&["--provider", "fake"], &[("PILOT_FAKE_URL", url.as_str())]).await;
+    let workspace = world.api.create_ready("demo", "fake").await;
+    let out = world.data.join("exported");
+    world.pilot(&["stack", "export", "demo", "--out", out.to_str().unwrap()]);
+    let before = of_runtime(&cloud, &workspace);
+    let file = out.join("Pulumi.yaml");
+    let text_of = std::fs::read_to_string(&file).unwrap();
+    let moved = text_of.replace("region: \"north\"", "region: \"south\"");
+    assert_ne!(moved, text_of);
+    std::fs::write(&file, moved).unwrap();
+    for command in ["preview", "up --yes --skip-preview"] {
+        let run = pulumi(&out, command);
+        let said = text(&run);
+        assert!(!run.status.success() && said.contains("unable to replace"), "{command}: {said}");
+        assert!(said.contains("home") && said.contains("protect"), "{command}: {said}");
+        assert_eq!(of_runtime(&cloud, &workspace), before, "{command}");
+    }
+    // As it was exported it is true still.
+    std::fs::write(&file, text_of).unwrap();
+    let same = pulumi(&out, "preview --expect-no-changes");
+    assert!(same.status.success(), "{}", text(&same));
+    world.api.succeeded(&world.api.delete("demo").await).await;
 }

@@ -17,6 +17,7 @@ mod clouds;
 mod cut_off;
 mod dashboard;
 mod deletion;
+mod doctor;
 mod elsewhere;
 mod exec;
 mod fake_cloud;

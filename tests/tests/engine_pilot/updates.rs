@@ -8,6 +8,7 @@ use contracts::operation::Operation;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::stack_export::{pulumi, text};
 use crate::support::api::Api;
 use crate::support::docker::{TestImage, docker};
 use crate::support::eventually;
@@ -45,6 +46,8 @@ async fn an_update_moves_a_workspace_to_another_image_and_size_and_keeps_its_fil
     let usual = images(&world);
     assert_eq!(before["image"]["digest"], json!(usual[0]), "{before:#}");
     shell(&before["runtimeId"], "echo kept > /home/pilot/kept");
+    let exported = world.data.join("exported");
+    world.pilot(&["stack", "export", "demo", "--out", exported.to_str().unwrap()]);
 
     let updated = update(&world.api, "demo", json!({"image": newer.0, "size": "medium"})).await;
     assert_eq!(updated["update"]["image"]["digest"], json!(newer.id()));
@@ -52,6 +55,13 @@ async fn an_update_moves_a_workspace_to_another_image_and_size_and_keeps_its_fil
     let after = world.api.workspace("demo").await;
     assert_eq!((&after["state"], &after["size"]), (&json!("ready"), &json!("medium")));
     assert_eq!((&after["runtimeId"], images(&world)), (&before["runtimeId"], vec![newer.id()]));
+    assert_eq!(shell(&after["runtimeId"], "cat /home/pilot/kept"), "kept");
+    has_no_drift(&world, "demo").await;
+    // What was exported before takes nothing of that back.
+    let containers = world.witness.containers();
+    let stale = pulumi(&exported, "up --yes --skip-preview");
+    assert!(!stale.status.success() && text(&stale).contains("fenced"), "{}", text(&stale));
+    assert_eq!((world.witness.containers(), images(&world)), (containers, vec![newer.id()]));
     assert_eq!(shell(&after["runtimeId"], "cat /home/pilot/kept"), "kept");
     has_no_drift(&world, "demo").await;
 

@@ -228,9 +228,10 @@ export class Runtime extends DurableObject {
   async alarm() {
     await this.#alone(async () => {
       if (this.#record?.wanted !== "running") return this.#renew();
-      if (this.#record.machine && this.#instance.runs && this.#home.isOld) await this.#save();
       const moved = this.#wasMoved();
+      // Before anything that may fail: it is tried again then.
       if (moved || this.#instance.runs) await this.ctx.storage.setAlarm(Date.now() + ALARM_MS);
+      if (this.#record.machine && this.#instance.runs && this.#home.isOld) await this.#save();
       if (moved) await this.#start();
     });
   }
@@ -309,8 +310,11 @@ export class Runtime extends DurableObject {
 
   async #renew() {
     if (this.#instance.runs) return;
-    await this.#home.renew(this.#instance, this.#record?.machine?.instance ?? "lite");
-    await this.#keepForLong();
+    try {
+      await this.#home.renew(this.#instance, this.#record?.machine?.instance ?? "lite");
+    } finally {
+      await this.#keepForLong();
+    }
   }
 
   async #vanish() {

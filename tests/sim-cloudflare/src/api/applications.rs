@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 use http::StatusCode;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::Shared;
 use crate::cloud::Cloud;
@@ -134,11 +134,17 @@ pub struct Modify {
     instances: Option<u64>,
     max_instances: Option<u64>,
     constraints: Option<Value>,
+    #[serde(default)]
+    configuration: Map<String, Value>,
     rollout_active_grace_period: Option<u64>,
 }
 
-/// Changes the numbers. What runs, the configuration, changes by a rollout only.
-pub async fn modify(State(cloud): Shared, Path((_, id)): Id, wanted: Json<Modify>) -> Answer {
+const MODIFIED: [&str; 5] =
+    ["instances", "max_instances", "constraints", "configuration", "rollout_active_grace_period"];
+
+/// Changes the numbers, and what new containers are of. What runs changes by a rollout only. What is not simulated may be sent
+/// as it is, and is refused otherwise: nothing that is sent is left out without a word.
+pub async fn modify(State(cloud): Shared, Path((_, id)): Id, sent: Json<Value>) -> Answer {
     let _change = cloud.changes.lock().await;
     let mut application = find(&cloud, &id)?;
     if application.is_by_object() {
@@ -147,7 +153,19 @@ pub async fn modify(State(cloud): Shared, Path((_, id)): Id, wanted: Json<Modify
             "VALIDATE_INPUT: the policy durable_object has no such settings",
         ));
     }
-    let wanted = wanted.0;
+    let now = serde_json::to_value(&application)?;
+    for (name, value) in sent.0.as_object().into_iter().flatten() {
+        if !MODIFIED.contains(&name.as_str()) && now[name] != *value {
+            return Err(ApiError::bad_request(
+                1000,
+                format!("VALIDATE_INPUT: a change of {name} is not simulated"),
+            ));
+        }
+    }
+    let wanted: Modify = serde_json::from_value(sent.0)?;
+    for (name, value) in wanted.configuration {
+        application.configuration[name] = value;
+    }
     application.instances = wanted.instances.unwrap_or(application.instances);
     application.max_instances = wanted.max_instances.or(application.max_instances);
     application.constraints = wanted.constraints.or(application.constraints);

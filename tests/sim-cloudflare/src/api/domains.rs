@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 use http::StatusCode;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Shared, scripts};
 use crate::envelope::{Answer, ApiError, Success};
@@ -18,7 +18,19 @@ pub struct Filter {
 pub async fn list(State(cloud): Shared, filter: Query<Filter>) -> Answer {
     let mut all = cloud.journal.all::<Domain>();
     all.retain(|domain| filter.hostname.as_ref().is_none_or(|host| *host == domain.hostname));
-    Success::of(all)
+    Success::of(all.iter().map(shown).collect::<Vec<_>>())
+}
+
+fn shown(domain: &Domain) -> Value {
+    let Domain { id, hostname, service, environment, zone_id, zone_name, attached_on: _ } = domain;
+    json!({
+        "id": id,
+        "hostname": hostname,
+        "service": service,
+        "environment": environment,
+        "zone_id": zone_id,
+        "zone_name": zone_name,
+    })
 }
 
 #[derive(Deserialize)]
@@ -47,10 +59,11 @@ pub async fn attach(State(cloud): Shared, wanted: Json<Attach>) -> Answer {
         return Err(ApiError::new(StatusCode::CONFLICT, 100_117, words));
     }
     let before = cloud.journal.all::<Domain>().into_iter().find(|domain| domain.hostname == hostname);
-    let id = before.map_or_else(new_id, |domain| domain.id);
-    let domain = Domain { id, hostname, service, environment, zone_id, zone_name: zone.name };
+    let (id, attached_on) =
+        before.map_or_else(|| (new_id(), cloud.now()), |domain| (domain.id, domain.attached_on));
+    let domain = Domain { id, hostname, service, environment, zone_id, zone_name: zone.name, attached_on };
     cloud.journal.put(&domain)?;
-    Success::of(domain)
+    Success::of(shown(&domain))
 }
 
 pub async fn remove(State(cloud): Shared, Path((_, id)): Path<(String, String)>) -> Answer {

@@ -61,8 +61,14 @@ pub struct CloudflareCloud {
 
 impl CloudflareCloud {
     pub async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    pub async fn with(change: impl FnOnce(&mut Options)) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Self { sim: Simulator::start(Options::in_folder(folder.path())).await.unwrap(), folder }
+        let mut options = Options::in_folder(folder.path());
+        change(&mut options);
+        Self { sim: Simulator::start(options).await.unwrap(), folder }
     }
 
     /// What an operator sets to use it.
