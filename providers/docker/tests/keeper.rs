@@ -195,6 +195,11 @@ impl WithList {
         std::fs::read_to_string(self.path(name)).unwrap_or_default()
     }
 
+    /// What its resolver says when it begins.
+    fn has_heard_all(&self) -> bool {
+        self.read("run/pmx.names").matches("refused.example").count() >= 3
+    }
+
     fn until(&self, what: &str, is: impl Fn(&Self) -> bool) {
         let deadline = std::time::Instant::now() + Duration::from_secs(20);
         while !is(self) {
@@ -233,11 +238,10 @@ fn a_list_is_back_after_a_reboot_before_anybody_asks_for_it() {
     let keeper = WithList::start();
     keeper.ask("v 1\nr one\ns n4_0 n6_0\nn the table\nend\n");
     keeper.until("the first answer", |keeper| keeper.read("lists/pmx.done") == "one\n");
-    keeper
-        .until("all is heard", |keeper| keeper.read("run/pmx.names").matches("refused.example").count() >= 3);
+    keeper.until("all is heard", WithList::has_heard_all);
     let keeper = keeper.reboot();
     keeper.until("its table is back", |keeper| keeper.read("pilot_test_pmx.table").contains("the table"));
-    keeper.until("its names are answered", |keeper| !keeper.read("run/pmx.pid").is_empty());
+    keeper.until("its names are answered", WithList::has_heard_all);
 }
 
 #[test]
@@ -245,8 +249,7 @@ fn who_asks_what_was_refused_is_told_of_this_bridge_alone_and_no_file_grows() {
     let keeper = WithList::start();
     keeper.ask("v 7\nr one\ns n4_0\nn the table\nend\n");
     keeper.until("it is in force", |keeper| keeper.read("lists/pmx.done") == "one\n");
-    keeper
-        .until("all is heard", |keeper| keeper.read("run/pmx.names").matches("refused.example").count() >= 3);
+    keeper.until("all is heard", WithList::has_heard_all);
     let look = |question: &str| {
         let answer = std::cell::RefCell::default();
         keeper.until("an answer", |keeper| {
