@@ -14,6 +14,7 @@ mod probe;
 mod refusals;
 mod rules;
 
+use std::net::IpAddr;
 use std::time::Instant;
 
 use contracts::egress::{EgressAllow, EgressChoice, Host, InvalidList};
@@ -87,6 +88,10 @@ impl Egress {
         let open = open.filter(|part| !part.is_empty()).map(destination).collect::<Result<_>>()?;
         let image = settings.get("egressImage").unwrap_or(usual).to_owned();
         Ok(Self { allow_open, open, image })
+    }
+
+    fn has_opened(&self, address: IpAddr) -> bool {
+        self.open.iter().any(|open| open.has(address))
     }
 }
 

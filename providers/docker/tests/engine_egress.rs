@@ -3,62 +3,21 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
 
+#[path = "support/outside.rs"]
+mod outside;
+
 use std::collections::HashMap;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::query_parameters as query;
 use contracts::{ErrorCode, RuntimeId};
+use outside::{Joined, LISTEN, METADATA, Outside, PORT, PRIVATE, PUBLIC, give_ipv6};
 use provider_api::conformance::{Fixture, eventually, run};
 use provider_api::{Exec, Provider, RuntimeRef, Settings};
 use provider_docker::conformance::{IMAGE, World, base_image, name};
 use provider_docker::{DockerConfig, DockerProvider, SETTINGS};
-
-/// Stand-ins: for the internet, for a machine of the operator's network, for a cloud's metadata.
-const PUBLIC: &str = "198.51.100.2";
-const PRIVATE: &str = "10.252.7.2";
-const METADATA: &str = "169.254.169.254";
-const PORT: u16 = 18_733;
-/// A server that takes every call.
-const LISTEN: &str = "use IO::Socket::INET; my $s = IO::Socket::INET->new(LocalPort => $ARGV[0], Listen => 5, \
-                      ReuseAddr => 1) or die; while (my $c = $s->accept) { print $c \"hello\\n\"; close $c }";
-
-fn sh(script: &str) -> bool {
-    Command::new("sh").args(["-ec", script]).stderr(Stdio::null()).status().unwrap().success()
-}
-
-/// Other machines, behind a link of their own.
-struct Outside {
-    name: String,
-    server: Child,
-}
-
-impl Outside {
-    fn new() -> Self {
-        let id = std::process::id() % 10_000;
-        let name = format!("pilot-out-{id}");
-        let made = sh(&format!(
-            "ip netns add {name}; ip link add po{id} type veth peer name po{id}n netns {name}; \
-             ip addr add 198.51.100.1/24 dev po{id}; ip link set po{id} up; \
-             ip -n {name} addr add {PUBLIC}/24 dev po{id}n; ip -n {name} addr add {PRIVATE}/32 dev po{id}n; \
-             ip -n {name} addr add {METADATA}/32 dev po{id}n; ip -n {name} link set po{id}n up; \
-             ip route add {PRIVATE}/32 via {PUBLIC}; ip route add {METADATA}/32 via {PUBLIC}"
-        ));
-        assert!(made, "this test makes a network namespace, as root");
-        let words = ["netns", "exec", &name, "perl", "-e", LISTEN, &PORT.to_string()];
-        let server = Command::new("ip").args(words).spawn().unwrap();
-        Self { name, server }
-    }
-}
-
-impl Drop for Outside {
-    fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
-        sh(&format!("ip netns del {}", self.name));
-    }
-}
 
 /// With these settings beside the usual ones.
 fn provider(world: &World, given: &[(&str, &str)]) -> Arc<dyn Provider> {
@@ -68,12 +27,29 @@ fn provider(world: &World, given: &[(&str, &str)]) -> Arc<dyn Provider> {
     Arc::new(DockerProvider::new(DockerConfig { settings, ..world.config() }))
 }
 
-/// Whether the instance gets an answer from there.
-async fn reaches(exec: &Arc<dyn Exec>, runtime: &RuntimeRef, address: &str, port: u16) -> bool {
-    let script = format!("timeout 1 head -c 5 < /dev/tcp/{address}/{port}");
+#[derive(Debug, PartialEq, Eq)]
+enum Call {
+    Answered,
+    /// At once, by whoever says no.
+    Refused,
+    /// Nobody says anything.
+    Silent,
+}
+
+/// What an instance that calls there gets.
+async fn call_from(exec: &Arc<dyn Exec>, runtime: &RuntimeRef, (address, port): (&str, u16)) -> Call {
+    let script = format!("exec 3<>/dev/tcp/{address}/{port} && head -c 5 <&3");
     let words = ["timeout", "2", "bash", "-c", &script].map(str::to_owned);
     let answer = exec.exec(runtime, &words, Duration::from_secs(5)).await.unwrap();
-    *answer.stdout == *b"hello"
+    match (answer.exit_code, answer.stdout.as_ref()) {
+        (0, b"hello") => Call::Answered,
+        (124, _) => Call::Silent,
+        _ => Call::Refused,
+    }
+}
+
+async fn reaches(exec: &Arc<dyn Exec>, runtime: &RuntimeRef, address: &str, port: u16) -> bool {
+    call_from(exec, runtime, (address, port)).await == Call::Answered
 }
 
 /// An instance answers on the port that is published.
@@ -83,17 +59,22 @@ async fn serve(exec: &Arc<dyn Exec>, runtime: &RuntimeRef) {
     exec.exec(runtime, &["sh", "-c", &server].map(str::to_owned), Duration::from_secs(5)).await.unwrap();
 }
 
-/// Gateway and address of the instance's network, as the engine says.
-async fn addresses(docker: &bollard::Docker, runtime: &RuntimeRef) -> (String, String) {
+/// Of IPv4 and IPv6 each: the gateway of the instance's network, and its own address there, as the engine says.
+async fn addresses(docker: &bollard::Docker, runtime: &RuntimeRef) -> ([String; 2], [String; 2]) {
     let found =
         docker.inspect_container(&name(runtime), None::<query::InspectContainerOptions>).await.unwrap();
     let network = found.network_settings.unwrap().networks.unwrap().into_values().next().unwrap();
-    (network.gateway.unwrap(), network.ip_address.unwrap())
+    (
+        [network.gateway, network.ipv6_gateway].map(Option::unwrap),
+        [network.ip_address, network.global_ipv6_address].map(Option::unwrap),
+    )
 }
 
-/// A server on the host that is reached at this address.
-fn host_at(gateway: &str) -> u16 {
-    let host = std::net::TcpListener::bind((gateway, 0)).unwrap();
+/// A server on the host that is reached at this address, which a kernel may look at for a second before it is its own.
+async fn host_at(gateway: &str) -> u16 {
+    let bind = || std::net::TcpListener::bind((gateway, 0));
+    eventually("the gateway is the host's", async || bind().is_ok()).await;
+    let host = bind().unwrap();
     let port = host.local_addr().unwrap().port();
     std::thread::spawn(move || {
         for call in host.incoming().flatten() {
@@ -145,40 +126,61 @@ async fn an_instance_reaches_the_internet_and_callers_reach_it_and_nothing_else(
     let bare = base_image(&world.docker).await;
     let open =
         provider(&world, &[("PILOT_DOCKER_EGRESS", "allow-open"), ("PILOT_DOCKER_EGRESS_IMAGE", &bare)]);
-    let but_one = provider(&world, &[("PILOT_DOCKER_EGRESS_OPEN", PRIVATE)]);
+    let but_one = provider(&world, &[("PILOT_DOCKER_EGRESS_OPEN", PRIVATE[0])]);
     let outside = Outside::new();
     run(world.fixture(), |fixture| async move {
         let _outside = outside;
         let stack = |provider: &Arc<dyn Provider>| {
             fixture.stack_of(provider, &fixture.installation, RuntimeId::random())
         };
+        // Over IPv6 one has private addresses and the other public ones, which are not closed as such.
         let (mut first, mut other) = (stack(&open), stack(&open));
-        first.up().await;
-        other.up().await;
+        for (stack, range) in [(&mut first, "fd52:8::/64"), (&mut other, "2001:db8:52::/64")] {
+            stack.create("network").await.unwrap();
+            give_ipv6(&docker, &stack.runtime(), range).await;
+            stack.up().await;
+        }
         let (runtime, exec) = (first.runtime(), open.exec().unwrap());
         serve(&exec, &runtime).await;
         serve(&exec, &other.runtime()).await;
-        let (gateway, _) = addresses(&docker, &runtime).await;
-        let (_, neighbour) = addresses(&docker, &other.runtime()).await;
-        let port = host_at(&gateway);
+        let (gateways, _) = addresses(&docker, &runtime).await;
+        let (_, neighbours) = addresses(&docker, &other.runtime()).await;
+        let joined = Joined::new(&docker, [&runtime, &other.runtime()]).await;
         let backend = contracts::network::network().instance.backend;
+        let hosts = [host_at(&gateways[0]).await, host_at(&gateways[1]).await];
+        let [closed4, closed6] = [0, 1].map(|at| {
+            let host = (gateways[at].as_str(), hosts[at]);
+            [host, (PRIVATE[at], PORT), (METADATA[at], PORT), (neighbours[at].as_str(), backend)]
+        });
+        let to_be_closed = || closed4.into_iter().chain(closed6);
 
         // Where no rules can be, all of it is open, so that the rules are what closes it.
-        eventually("the outside answers", async || reaches(&exec, &runtime, PUBLIC, PORT).await).await;
-        for (address, port) in [(gateway.as_str(), port), (PRIVATE, PORT), (METADATA, PORT)] {
-            assert!(reaches(&exec, &runtime, address, port).await, "{address} without rules");
+        for there in PUBLIC.map(|address| (address, PORT)).into_iter().chain(to_be_closed()) {
+            eventually(&format!("an answer of {there:?} without rules"), async || {
+                call_from(&exec, &runtime, there).await == Call::Answered
+            })
+            .await;
+        }
+
+        let found = open.examine(&fixture.installation).await;
+        for what in ["its host at ", "another instance at ", "the metadata address at "] {
+            assert_eq!(found[0].detail.matches(what).count(), 2, "{what} over IPv4 and IPv6: {found:?}");
+        }
+        for address in METADATA {
+            assert!(found[0].detail.contains(address), "{address}: {found:?}");
         }
 
         let closed = &fixture.provider;
         let mut third = stack(closed);
         third.up().await;
         // Rules are the host's: what ran before is closed with it.
-        assert!(reaches(&exec, &runtime, PUBLIC, PORT).await, "the internet stays open");
-        for (address, port) in
-            [(gateway.as_str(), port), (PRIVATE, PORT), (METADATA, PORT), (neighbour.as_str(), backend)]
-        {
-            assert!(!reaches(&exec, &runtime, address, port).await, "{address} with rules");
+        for address in PUBLIC {
+            assert!(reaches(&exec, &runtime, address, PORT).await, "the internet stays open: {address}");
         }
+        for there in to_be_closed() {
+            assert_eq!(call_from(&exec, &runtime, there).await, Call::Refused, "{there:?} with rules");
+        }
+        drop(joined);
         let endpoint = closed.lifecycle().endpoint(&runtime).await.unwrap();
         assert_eq!(
             &call((endpoint.host.as_str(), endpoint.port)),
@@ -191,8 +193,8 @@ async fn an_instance_reaches_the_internet_and_callers_reach_it_and_nothing_else(
         let mut fourth = stack(&but_one);
         fourth.up().await;
         let exec = but_one.exec().unwrap();
-        assert!(reaches(&exec, &fourth.runtime(), PRIVATE, PORT).await, "what the operator has opened");
-        assert!(!reaches(&exec, &fourth.runtime(), METADATA, PORT).await);
+        assert!(reaches(&exec, &fourth.runtime(), PRIVATE[0], PORT).await, "what the operator has opened");
+        assert!(!reaches(&exec, &fourth.runtime(), METADATA[0], PORT).await);
     })
     .await;
 }

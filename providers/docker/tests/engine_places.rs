@@ -15,6 +15,7 @@ use bollard::query_parameters as query;
 use contracts::{ErrorCode, RuntimeId};
 use engine::SecondEngine;
 use provider_api::conformance::{Fixture, Stack, run};
+use provider_api::site::{all, must_be_reached};
 use provider_api::{Provider, RunStatus, RuntimeRef, RuntimeSpec, Settings, Source, Take};
 use provider_docker::conformance::{self as world, World};
 use provider_docker::{DockerConfig, DockerProvider, SETTINGS};
@@ -308,6 +309,45 @@ async fn a_home_on_two_hosts_is_told_and_nothing_is_done_until_one_is_left() {
         assert_eq!(lifecycle.status(&id).await.unwrap(), RunStatus::Running);
         both.down().await;
         assert_eq!(all_of(&here, &id).await, Vec::<String>::new());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_on_a_host_that_was_taken_out_is_elsewhere_and_not_deleted_until_that_is_back_under_any_name()
+{
+    let world = World::new().await;
+    let engines = [SecondEngine::apart().await, SecondEngine::apart().await];
+    let (fleet, [here, there]) = fleet(&world, &engines).await;
+    let again = format!("here={},renamed={}", engines[0].socket(), engines[1].socket());
+    let again = provider(&world, &again, world::IMAGE);
+    let docker = engines[1].docker().await;
+    run(world.fixture(), |fixture| async move {
+        let mut stack = fixture.stack_of(&there, &fixture.installation, RuntimeId::random());
+        stack.create("network").await.unwrap();
+        stack.create("home").await.unwrap();
+        let runtime = stack.runtime();
+        // As it is kept of a workspace: where it is, and before that is known, where it may be.
+        let places = all(fleet.sites().unwrap().as_ref()).await.unwrap();
+        let held = fleet.sites().unwrap().locate(&runtime).await.unwrap().unwrap().site;
+        assert_eq!(places.len(), 2);
+        for known in [std::slice::from_ref(&held), &places] {
+            // Whoever acts on it asks this first: the host that is left says of all that it is not there.
+            let error = must_be_reached(here.sites().unwrap().as_ref(), &runtime, known).await.unwrap_err();
+            assert_eq!(error.code, ErrorCode::RuntimeElsewhere, "{known:?}: {error}");
+            for words in [&held.id, &engines[1].socket(), "neither gone, nor made anew, nor deleted"] {
+                assert!(error.message.contains(words), "{words}: {error}");
+            }
+            assert!(error.action.unwrap().contains("Name that engine in PILOT_DOCKER_HOSTS"));
+            for whole in [&fleet, &again] {
+                must_be_reached(whole.sites().unwrap().as_ref(), &runtime, known).await.unwrap();
+            }
+        }
+        assert_eq!(all_of(&docker, &runtime).await, MADE);
+        let mut back = fixture.stack_of(&again, &fixture.installation, runtime.runtime_id.clone());
+        back.state = stack.state.clone();
+        back.down().await;
+        assert_eq!(all_of(&docker, &runtime).await, Vec::<String>::new());
     })
     .await;
 }

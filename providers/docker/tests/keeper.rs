@@ -161,9 +161,25 @@ impl WithList {
         for (name, text) in [("nft", NFT_OF_LISTS), ("dnsmasq", DNSMASQ)] {
             program(&folder.path().join(name), text);
         }
+        Self::in_folder(folder)
+    }
+
+    fn in_folder(folder: tempfile::TempDir) -> Self {
         let at = |name: &str| folder.path().join(name).into_os_string();
         let settings = [("LISTS", at("lists")), ("RUN", at("run")), ("LIFE", "1".into())];
         Self(Keeper::in_folder(folder, settings))
+    }
+
+    /// The machine is down and up: of all that it keeps, only the folder with the lists is left.
+    fn reboot(mut self) -> Self {
+        self.0.signal("-TERM");
+        self.0.child.wait().unwrap();
+        let folder = std::mem::replace(&mut self.0.folder, tempfile::tempdir().unwrap());
+        let gone = "kill $(cat run/*.pid); rm -r run ./*.table; mkdir run";
+        assert!(
+            Command::new("sh").args(["-ec", gone]).current_dir(folder.path()).status().unwrap().success()
+        );
+        Self::in_folder(folder)
     }
 
     fn path(&self, name: &str) -> std::path::PathBuf {
@@ -177,6 +193,11 @@ impl WithList {
 
     fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.path(name)).unwrap_or_default()
+    }
+
+    /// What its resolver says when it begins.
+    fn has_heard_all(&self) -> bool {
+        self.read("run/pmx.names").matches("refused.example").count() >= 3
     }
 
     fn until(&self, what: &str, is: impl Fn(&Self) -> bool) {
@@ -213,12 +234,22 @@ fn a_list_is_said_to_be_in_force_to_who_has_asked_last_and_not_while_it_is_writt
 }
 
 #[test]
+fn a_list_is_back_after_a_reboot_before_anybody_asks_for_it() {
+    let keeper = WithList::start();
+    keeper.ask("v 1\nr one\ns n4_0 n6_0\nn the table\nend\n");
+    keeper.until("the first answer", |keeper| keeper.read("lists/pmx.done") == "one\n");
+    keeper.until("all is heard", WithList::has_heard_all);
+    let keeper = keeper.reboot();
+    keeper.until("its table is back", |keeper| keeper.read("pilot_test_pmx.table").contains("the table"));
+    keeper.until("its names are answered", WithList::has_heard_all);
+}
+
+#[test]
 fn who_asks_what_was_refused_is_told_of_this_bridge_alone_and_no_file_grows() {
     let keeper = WithList::start();
     keeper.ask("v 7\nr one\ns n4_0\nn the table\nend\n");
     keeper.until("it is in force", |keeper| keeper.read("lists/pmx.done") == "one\n");
-    keeper
-        .until("all is heard", |keeper| keeper.read("run/pmx.names").matches("refused.example").count() >= 3);
+    keeper.until("all is heard", WithList::has_heard_all);
     let look = |question: &str| {
         let answer = std::cell::RefCell::default();
         keeper.until("an answer", |keeper| {

@@ -7,11 +7,14 @@
     reason = "a failed expectation is a failed test"
 )]
 
+#[path = "support/asks.rs"]
+mod asks;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use provider_api::conformance::CanaryBootFiles;
-use provider_api::conformance::live::{Limits, ask_the_usual, run};
+use provider_api::conformance::live::{Limits, run};
 use provider_api::{Provider, Settings};
 use provider_docker::{DockerConfig, DockerEnv, DockerProvider, SETTINGS};
 
@@ -30,9 +33,5 @@ async fn a_docker_host_does_what_the_engine_here_does() {
         publish: IpAddr::V4(Ipv4Addr::LOCALHOST),
         ports: None,
     }));
-    run(provider, Limits::from_environment(), |live| async move {
-        live.step("ready", live.provider.ready()).await.unwrap();
-        ask_the_usual(&live).await;
-    })
-    .await;
+    run(provider, Limits::from_environment(), |live| async move { asks::all(&live).await }).await;
 }

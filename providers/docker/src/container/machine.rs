@@ -379,5 +379,10 @@ mod tests {
             RunStatus::Stopped { exit_code: Some(3) }
         );
         assert_eq!(status(&found(ContainerStateStatusEnum::RUNNING, 0)), RunStatus::Running);
+        // Only where somebody has given it a policy of restarts: Docker says that it runs too, and a stop has to end it.
+        let mut restarts = state(ContainerStateStatusEnum::RESTARTING, 7, false);
+        (restarts.running, restarts.restarting) = (Some(true), Some(true));
+        let restarts = ContainerInspectResponse { state: Some(restarts), ..Default::default() };
+        assert_eq!(status(&restarts), RunStatus::Running);
     }
 }

@@ -64,6 +64,10 @@ heritage() {
 # Without elements: a resolver adds those of its sets.
 list_there() { nft -s -t list table inet "${TABLE}_$1" 2>/dev/null; }
 
+# Whether it is there as it was put there. Of a list that nobody has put there since the keeper began, nothing is known: after a
+# reboot its table is gone.
+is_kept() { [ -s "$RUN/$1.kept" ] && [ "$(list_there "$1")" = "$(cat "$RUN/$1.kept")" ]; }
+
 # Puts the list in this file in place of the one that is there, at once or not at all.
 put_list() {
     table=${TABLE}_$1
@@ -180,7 +184,7 @@ keep() {
     [ "$version" != none ] || { drop "$1"; return 0; }
     [ "$version" = "$(lines "$LISTS/$1.now" v)" ] || take "$1"
     if [ -e "$LISTS/$1.now" ]; then
-        if [ "$(list_there "$1")" != "$(cat "$RUN/$1.kept" 2>/dev/null)" ]; then
+        if ! is_kept "$1"; then
             [ ! -e "$RUN/$1.kept" ] || echo "the list of $1 had been changed or removed"
             put_list "$1" "$LISTS/$1.now" || why="nft does not take its rules"
         fi
@@ -201,7 +205,7 @@ look() {
     [ "$(tail -n 1 "$LISTS/$1.ask")" = end ] || return 0
     {
         head -n 1 "$LISTS/$1.ask"
-        if [ -e "$LISTS/$1.now" ] && [ "$(list_there "$1")" = "$(cat "$RUN/$1.kept")" ] && serves "$1"; then
+        if [ -e "$LISTS/$1.now" ] && is_kept "$1" && serves "$1"; then
             echo "v $(lines "$LISTS/$1.now" v)"
         fi
         echo "t $(now)"

@@ -64,7 +64,7 @@ impl Destination {
         Host::Network(self.address, self.bits)
     }
 
-    fn has(&self, address: IpAddr) -> bool {
+    pub(super) fn has(&self, address: IpAddr) -> bool {
         let same = |ours: u128, theirs: u128, most: u8| {
             let rest = u32::from(most.saturating_sub(self.bits));
             ours.checked_shr(rest) == theirs.checked_shr(rest)
@@ -154,7 +154,8 @@ pub(super) fn short(text: &str, letters: usize) -> String {
     all[..letters].to_owned()
 }
 
-/// The whole table, in place of the one that is there. A refusal is told by ICMP: a reset would be heard a second earlier by who connects,
+/// The whole table, in place of the one that is there. Other instances are closed by where they are, because a network with IPv6 may
+/// have public addresses. A refusal is told by ICMP: a reset would be heard a second earlier by who connects,
 /// and nobody who looks from inside could tell it from a host on which nothing listens.
 pub(crate) fn rules(installation: &InstallationId, open: &[Destination]) -> String {
     let (table, bridges, listed) = (table(installation), bridges(installation), listed_bridges(installation));
@@ -193,6 +194,8 @@ table inet {table} {{
   }}
   chain others {{
     jump known
+    oifname \"{bridges}*\" jump refuse
+    oifname \"{listed}*\" jump refuse
     ip daddr @closed4 jump refuse
     ip6 daddr @closed6 jump refuse
   }}
