@@ -45,6 +45,8 @@ const ENDS_MS = 30 * DAY_MS;
 const RENEWED_MS = 20 * DAY_MS;
 /** What runs is saved so often, because the platform may end it without a word. */
 const SAVED_MS = 15 * 60_000;
+/** Each try lets it stand still for a moment, so one that failed is not repeated at once. */
+const AGAIN_MS = 5 * 60_000;
 
 /** What begins has begun by then. */
 const RENEWAL_MS = 20_000;
@@ -86,6 +88,8 @@ export class Home {
   #ctx;
   /** When a renewal was tried. */
   #tried = 0;
+  /** When a save failed last. */
+  #failed = 0;
   /** @type {HomeRecord | undefined} */
   record;
 
@@ -134,7 +138,8 @@ export class Home {
 
   /** Whether what runs was not saved for a while. */
   get isOld() {
-    return this.record !== undefined && Date.now() > (this.record.disk?.at ?? 0) + SAVED_MS;
+    const next = Math.max((this.record?.disk?.at ?? 0) + SAVED_MS, this.#failed + AGAIN_MS);
+    return this.record !== undefined && Date.now() > next;
   }
 
   /** What runs was begun with this. @param {Machine} machine */
@@ -169,6 +174,7 @@ export class Home {
       await signalAll(container, "STOP");
       return await act();
     } catch (error) {
+      this.#failed = Date.now();
       throw new Refusal("provider_failed", `the files could not be saved: ${problemOfPlatform(error)}`);
     } finally {
       await this.#goOn(container);
