@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::StatusCode;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::error::{Answer, Refusal};
 use crate::faults::Faults;
@@ -24,6 +24,8 @@ pub struct Core {
     pub seen: Seen,
     pub secrets: Secrets,
     pub runner: Arc<dyn Runner>,
+    /// Whether machines that are starting stay so.
+    pub boots_wait: watch::Sender<bool>,
     shared: Mutex<Shared>,
     on_disk: OnDisk,
     /// Wakes those who wait for a machine's state.
@@ -68,6 +70,7 @@ impl Core {
             seen: Seen::default(),
             secrets: Secrets::new(settings.folder.join("secrets")),
             runner,
+            boots_wait: watch::Sender::default(),
             shared: Mutex::new(Shared { world, journal }),
             on_disk,
             notices: Mutex::default(),

@@ -171,6 +171,11 @@ impl Sim {
         }
     }
 
+    /// Machines that are starting stay so, as while an image is pulled, until this is taken back.
+    pub fn hold_boots(&self, held: bool) {
+        self.core.boots_wait.send_replace(held);
+    }
+
     /// The volume is as old as if it had been made so much earlier.
     pub async fn age_volume(&self, id: &str, by: std::time::Duration) {
         let aged = self.core.change(|changing| {

@@ -21,6 +21,8 @@ pub use waiting::{Wanted, wait};
 /// Boots a machine whose state is `starting`, as its `incarnation`.
 pub async fn boot(core: Arc<Core>, id: String, incarnation: u64) {
     tokio::time::sleep(core.settings.delays.boot).await;
+    // A sender that is gone holds nothing any more.
+    let _ = core.boots_wait.subscribe().wait_for(|held| !held).await;
     let launched = match launch_of(&core, &id, incarnation) {
         Ok(launch) => core.runner.start(&launch).await.map_err(|error| error_chain(&error)),
         Err(refusal) => Err(refusal.words),
