@@ -10,6 +10,7 @@
 
 mod relay;
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -87,6 +88,8 @@ impl World {
 
     pub async fn with(change: impl FnOnce(&mut sim_fly::Settings)) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        // The user of an instance is another than the one that runs the suite as root.
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o711)).unwrap();
         let token = format!("fo1_{}", InstallationId::random());
         let mut settings = sim_fly::Settings::new(folder.path());
         settings.tokens = vec![Token { secret: token.clone(), org: ORG.to_owned(), scope: Scope::Org }];

@@ -1,6 +1,8 @@
 //! Stands in for an instance's init in this crate's tests: listens where it is told, keeps a text in
-//! memory (a line `set TEXT` or `get`), and ends on SIGTERM. `behave-die` in its home makes it end at once.
+//! memory (a line `set TEXT` or `get`), gives the home to its user, and ends on SIGTERM. `behave-die` in its home makes it end at once.
 
+use std::os::unix::fs::lchown;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,6 +15,9 @@ async fn main() -> ExitCode {
     let home = std::path::PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
     if home.join("behave-die").exists() {
         return ExitCode::from(7);
+    }
+    if let Some(user) = std::env::var("PILOT_USER").ok().and_then(|user| user.parse().ok()) {
+        give(&home, user);
     }
     let address = std::env::var("PILOT_LISTEN").unwrap_or_default();
     let Ok(mut term) = signal(SignalKind::terminate()) else { return ExitCode::from(2) };
@@ -27,6 +32,14 @@ async fn main() -> ExitCode {
                 }
             }
         }
+    }
+}
+
+/// As the init does where it is root; anybody else owns it already, and may not.
+fn give(path: &Path, user: u32) {
+    let _ = lchown(path, Some(user), Some(user));
+    if path.is_dir() && !path.is_symlink() {
+        std::fs::read_dir(path).into_iter().flatten().flatten().for_each(|entry| give(&entry.path(), user));
     }
 }
 
