@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::StatusCode;
@@ -26,6 +27,8 @@ pub struct Core {
     pub runner: Arc<dyn Runner>,
     /// Whether machines that are starting stay so.
     pub boots_wait: watch::Sender<bool>,
+    /// Whether files are written before volumes are mounted, and those below a mount's path are under the volume then.
+    pub mounts_hide_files: AtomicBool,
     shared: Mutex<Shared>,
     on_disk: OnDisk,
     /// Wakes those who wait for a machine's state.
@@ -71,6 +74,7 @@ impl Core {
             secrets: Secrets::new(settings.folder.join("secrets")),
             runner,
             boots_wait: watch::Sender::default(),
+            mounts_hide_files: AtomicBool::default(),
             shared: Mutex::new(Shared { world, journal }),
             on_disk,
             notices: Mutex::default(),

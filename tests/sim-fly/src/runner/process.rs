@@ -59,7 +59,12 @@ impl Processes {
         }
         let mut env = BTreeMap::new();
         for (name, value) in &launch.env {
-            env.insert(name.clone(), rewrite(name, value, ports, mount)?);
+            let mut here = rewrite(name, value, ports, mount)?;
+            // A folder in which the machine gets files, beside its volume.
+            if here == *value && launch.files.iter().any(|file| value != "/" && file.is_below(value)) {
+                here = root.join(value.trim_start_matches('/')).display().to_string();
+            }
+            env.insert(name.clone(), here);
         }
         let folder = mount.map_or_else(|| root.clone(), |(folder, _)| folder.to_owned());
         env.entry("HOME".to_owned()).or_insert_with(|| folder.display().to_string());
