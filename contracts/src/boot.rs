@@ -7,6 +7,10 @@ pub const HOME: &str = "/home/pilot";
 /// The id of that user, and of its group.
 pub const USER: u32 = 1000;
 
+/// Names a folder outside the home from which an instance takes the boot files that are there, for providers that cannot write into
+/// a home.
+pub const FOLDER: &str = "PILOT_BOOT_FOLDER";
+
 /// Whether a boot file of this path stays below the home it is written into.
 pub fn is_below_home(path: &str) -> bool {
     !path.is_empty() && Path::new(path).components().all(|part| matches!(part, Component::Normal(_)))

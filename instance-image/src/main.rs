@@ -38,7 +38,8 @@ fn main() -> ExitCode {
         tracing::error!(code = error.code().as_str(), "{error}");
         return ExitCode::FAILURE;
     }
-    if let Err(error) = delivery::receive(&config.home) {
+    let delivered = delivery::collect(&config.home).and_then(|()| delivery::receive(&config.home));
+    if let Err(error) = delivered {
         tracing::error!(code = error.code().as_str(), "{error}");
         return ExitCode::FAILURE;
     }

@@ -1,14 +1,15 @@
 //! Where an instance must be started as root, because a provider's new volume belongs to root: the home is
-//! given to the instance's user, and this process begins anew as that user. Nothing is served before.
+//! given to the instance's user, with the boot files beside it, and this process begins anew as that user. Nothing is served before.
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, lchown};
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use contracts::ErrorCode;
+use contracts::boot::FOLDER;
 
 /// Who the instance becomes. The same number is user and group, as in the image.
 pub const VARIABLE: &str = "PILOT_USER";
@@ -43,6 +44,8 @@ pub fn give_up(home: &Path) -> Result<(), PrivilegesError> {
         return Ok(());
     }
     give(home, user)?;
+    let delivered = std::env::var_os(FOLDER).map(PathBuf::from).filter(|folder| folder.exists());
+    delivered.map_or(Ok(()), |folder| give(&folder, user))?;
     let failed = |source| PrivilegesError::Restart { user, source };
     let program = std::env::current_exe().map_err(failed)?;
     let mut again = Command::new(program);

@@ -278,6 +278,9 @@ fn news(said: &str, log: &str) -> String {
 }
 
 #[cfg(test)]
+mod addresses;
+
+#[cfg(test)]
 mod tests {
     use axum::response::Redirect;
 

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use contracts::ErrorCode;
+use contracts::boot::USER;
 use contracts::workspace::Image;
 use provider_api::{Exec, Executed, Images, ProviderError, Result, RuntimeRef};
 use provider_kit::command::{ENDED, KILLED, Wrapped};
@@ -33,7 +34,7 @@ impl Exec for FlyLifecycle {
         let instance = Instance::new(&self.fly, runtime);
         let machine = instance.must_find().await?;
         let limit = limit.min(LONGEST_COMMAND - BEFORE_FLY);
-        let wrapped = Wrapped::limited(command, limit);
+        let wrapped = Wrapped::limited(command, limit, Some(USER));
         let began = Instant::now();
         let call = self.fly.client()?.exec(&instance.app, &machine.id, &wrapped.words, limit + BEFORE_FLY);
         let done = match call.await {

@@ -1,5 +1,6 @@
 //! Boot files as secrets of the app, which Fly writes as files at each boot. The API gives no secret
-//! back, and what names one shows only its name.
+//! back, and what names one shows only its name. No document says whether Fly writes files before it mounts the volume, and those
+//! below the home would be under it then; so each file is written beside the home as well, from where the instance takes it.
 
 use std::collections::BTreeSet;
 
@@ -13,6 +14,9 @@ use crate::{names, wire};
 
 /// Fly's init writes them as root; the instance's init gives them to its user before it goes on as that user.
 const MODE: u32 = 0o400;
+
+/// Of the root file system, which is new at each boot, and of root.
+pub(crate) const FOLDER: &str = "/opt/pilot/boot";
 
 /// What one boot delivers.
 pub(crate) struct Delivery {
@@ -29,9 +33,10 @@ impl Delivery {
             let secret = names::secret(runtime, file);
             let encoded = base64::engine::general_purpose::STANDARD.encode(&file.content);
             values.insert(secret.clone(), encoded.into());
-            entries.push(
-                json!({"guest_path": format!("{HOME}/{}", file.path), "secret_name": secret, "mode": MODE}),
-            );
+            // Images of before look into the home alone.
+            entries.extend([FOLDER, HOME].map(
+                |folder| json!({"guest_path": format!("{folder}/{}", file.path), "secret_name": secret, "mode": MODE}),
+            ));
         }
         Self { values: values.into(), files: entries.into() }
     }
@@ -67,7 +72,9 @@ mod tests {
         let runtime = "rt-1".parse().unwrap();
         let delivery = Delivery::of(&runtime, &[file(".config/key", "canary")]);
         let entry = &delivery.files[0];
-        assert_eq!(entry["guest_path"], "/home/pilot/.config/key");
+        assert_eq!(entry["guest_path"], "/opt/pilot/boot/.config/key");
+        assert_eq!(delivery.files[1]["guest_path"], "/home/pilot/.config/key");
+        assert_eq!(delivery.files[1]["secret_name"], entry["secret_name"]);
         assert_eq!(delivery.values[entry["secret_name"].as_str().unwrap()], "Y2FuYXJ5");
         assert!(!delivery.files.to_string().contains("Y2FuYXJ5"));
         let other = Delivery::of(&runtime, &[file(".config/key", "other")]);

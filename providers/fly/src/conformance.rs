@@ -10,14 +10,17 @@
 
 mod relay;
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use contracts::{InstallationId, ProviderName};
-use provider_api::conformance::{Backdoor, CanaryBootFiles, Faults, Fixture, Pushable, eventually};
-use provider_api::{Provider, RuntimeRef, Settings};
+use provider_api::conformance::{
+    Backdoor, CanaryBootFiles, Faults, Fixture, Pushable, empty_archive, eventually,
+};
+use provider_api::{Provider, RuntimeRef, Settings, Told};
 use sim_fly::{Fault, Kind, Machine, RunnerKind, Scope, Sim, State, Token};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
@@ -37,6 +40,8 @@ pub struct World {
     pub installation: InstallationId,
     pub token: String,
     pub timing: Timing,
+    /// The usual image, and another.
+    pub images: [String; 2],
     /// Settings beside the usual ones.
     pub extra: Vec<(&'static str, String)>,
     client: reqwest::Client,
@@ -51,7 +56,10 @@ impl World {
             stand_in.display()
         );
         let command = vec![stand_in.display().to_string()];
-        Self::with(|settings| settings.runner = RunnerKind::Process { command }).await
+        Self::with(|settings| settings.runner = RunnerKind::Process { command })
+            .await
+            .with_pushed_images()
+            .await
     }
 
     /// The same as strict as Fly: with its rates, at a faster clock, with apps that are deleted after the answer, and reached from inside.
@@ -65,11 +73,23 @@ impl World {
         .await;
         world.timing.rates = Some(FASTER);
         world.extra.push(("PILOT_FLY_REACH", "flycast".to_owned()));
-        world
+        world.with_pushed_images().await
+    }
+
+    /// Machines are made from what was pushed over the wire, and from nothing else of that registry.
+    async fn with_pushed_images(mut self) -> Self {
+        let store = self.provider().image_store().unwrap();
+        let push = async |name: &str| {
+            store.push(name, &empty_archive("amd64"), &Told::nobody()).await.unwrap().reference
+        };
+        self.images = [push("pilot-instance:1").await, push("pilot-instance:2").await];
+        self
     }
 
     pub async fn with(change: impl FnOnce(&mut sim_fly::Settings)) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        // The user of an instance is another than the one that runs the suite as root.
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o711)).unwrap();
         let token = format!("fo1_{}", InstallationId::random());
         let mut settings = sim_fly::Settings::new(folder.path());
         settings.tokens = vec![Token { secret: token.clone(), org: ORG.to_owned(), scope: Scope::Org }];
@@ -90,6 +110,7 @@ impl World {
             boot: CanaryBootFiles::new(),
             installation: InstallationId::random(),
             client: reqwest::Client::new(),
+            images: [1, 2].map(|tag| format!("registry.fly.io/pilot-instance:{tag}")),
             extra: Vec::new(),
             folder,
             sim,
@@ -109,7 +130,7 @@ impl World {
         let mut values = vec![
             ("PILOT_FLY_API_TOKEN", self.token.clone()),
             ("PILOT_FLY_ORG", ORG.to_owned()),
-            ("PILOT_FLY_IMAGE", "registry.fly.io/pilot-instance:1".to_owned()),
+            ("PILOT_FLY_IMAGE", self.images[0].clone()),
             ("PILOT_FLY_REGIONS", "fra,iad".to_owned()),
             ("PILOT_FLY_API_URL", api),
             ("PILOT_FLY_EDGE_ADDRESS", edge),
@@ -130,12 +151,13 @@ impl World {
         let (provider, second) = (self.provider(), self.provider());
         let fewer = self.provider_with(&[("PILOT_FLY_REGIONS", "iad")]);
         let (installation, boot, token) = (self.installation.clone(), self.boot.clone(), self.token.clone());
+        let other_image = self.images[1].clone();
         let world = Arc::new(self);
         Fixture::new(provider, second, installation, boot, world.clone())
             .with_faults(world)
             .with_credential(token)
             .with_fewer(fewer)
-            .with_other_image("registry.fly.io/pilot-instance:2")
+            .with_other_image(&other_image)
             .with_pushable(|| async { Pushable::empty("amd64") })
     }
 

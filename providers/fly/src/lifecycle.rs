@@ -82,17 +82,7 @@ impl Lifecycle for FlyLifecycle {
         if machine.host_status.as_deref() == Some("unreachable") {
             return Err(silent(&machine));
         }
-        Ok(match machine.state.as_str() {
-            "stopped" | "failed" => RunStatus::Stopped { exit_code: machine.exit_code() },
-            "created" | "destroying" => RunStatus::Stopped { exit_code: None },
-            "suspended" => RunStatus::Suspended,
-            // An image that its host has not is pulled then.
-            "starting" | "replacing" | "restarting" => {
-                RunStatus::Pending { reason: format!("its machine is {}", machine.state) }
-            }
-            // Not down yet.
-            _ => RunStatus::Running,
-        })
+        Ok(seen(&machine))
     }
 
     /// One list of the organisation. It is believed where it says that a machine runs: how one has ended is asked of itself.
@@ -118,10 +108,46 @@ impl Lifecycle for FlyLifecycle {
     async fn endpoint(&self, runtime: &RuntimeRef) -> Result<Endpoint> {
         let instance = Instance::new(&self.fly, runtime);
         let machine = instance.must_find().await?;
-        if matches!(machine.state.as_str(), "stopped" | "failed" | "created" | "destroying") {
+        // Where it is going to be it does not answer yet.
+        if matches!(seen(&machine), RunStatus::Stopped { .. } | RunStatus::Pending { .. }) {
             let why = format!("it is {}", machine.state);
             return Err(errors::does_not_run(("machine", &machine.id), Some(&why)));
         }
         self.reached(&instance.app, &machine).await
+    }
+}
+
+fn seen(machine: &wire::Machine) -> RunStatus {
+    match machine.state.as_str() {
+        "stopped" | "failed" => RunStatus::Stopped { exit_code: machine.exit_code() },
+        "created" | "launch_failed" | "destroying" => RunStatus::Stopped { exit_code: None },
+        "suspended" => RunStatus::Suspended,
+        // An image that its host has not is pulled then.
+        "creating" | "starting" | "updating" | "replacing" | "restarting" => {
+            RunStatus::Pending { reason: format!("its machine is {}", machine.state) }
+        }
+        // Not down yet.
+        _ => RunStatus::Running,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All that Fly's documents name.
+    #[test]
+    fn each_state_of_a_machine_runs_waits_or_is_down() {
+        let of = |state: &str| seen(&wire::Machine { state: state.to_owned(), ..Default::default() });
+        for state in ["creating", "starting", "updating", "replacing", "restarting"] {
+            assert_eq!(of(state), RunStatus::Pending { reason: format!("its machine is {state}") });
+        }
+        for state in ["started", "stopping", "suspending"] {
+            assert_eq!(of(state), RunStatus::Running, "{state}");
+        }
+        for state in ["created", "stopped", "failed", "launch_failed", "destroying"] {
+            assert_eq!(of(state), RunStatus::Stopped { exit_code: None }, "{state}");
+        }
+        assert_eq!(of("suspended"), RunStatus::Suspended);
     }
 }

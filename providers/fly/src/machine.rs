@@ -181,7 +181,9 @@ impl Resource for MachineResource {
         let started = match machine.state.as_str() {
             "started" => Ok(()),
             // As the answer to a create has it, and as it is when somebody else is making it.
-            "created" | "starting" | "replacing" => instance.becomes_started(&machine, deadline).await,
+            "creating" | "created" | "starting" | "replacing" => {
+                instance.becomes_started(&machine, deadline).await
+            }
             _ => instance.start(&delivery, |machine| body_of(machine, &delivery)).await,
         };
         started.map_err(partial)?;

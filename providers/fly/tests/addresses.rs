@@ -7,7 +7,10 @@ mod world;
 
 use provider_api::RuntimeSpec;
 use provider_api::conformance::{Backdoor, Stack};
+use sim_fly::RunnerKind;
 use world::{World, app, stack_in};
+
+const FORCE: &str = "fly-force-instance-id";
 
 async fn answers_at(world: &World, stack: &Stack) -> u16 {
     let endpoint = stack.provider.lifecycle().endpoint(&stack.runtime()).await.unwrap();
@@ -53,4 +56,29 @@ async fn another_way_to_instances_is_a_difference_of_those_that_are_there() {
     let services = &world.machine(&stack.runtime()).unwrap().config["services"];
     assert_eq!(services[0]["ports"][0]["port"], 80);
     stack.down().await;
+}
+
+/// As it is at Fly, where nobody names another edge.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_gateway_connects_to_each_reach_as_fly_has_it() {
+    for (reach, port) in [("edge", 443), ("flycast", 80)] {
+        let world = World::with(|settings| settings.runner = RunnerKind::Records).await;
+        let provider = world.provider_with(&[("PILOT_FLY_REACH", reach), ("PILOT_FLY_EDGE_ADDRESS", "")]);
+        let mut stack = stack_in(&world, &provider, "fra");
+        stack.up().await;
+        let endpoint = provider.lifecycle().endpoint(&stack.runtime()).await.unwrap();
+        let address = world.sim.apps()[0].addresses[0].ip.clone();
+        let (host, there) = match reach {
+            "edge" => {
+                let name = format!("{}.fly.dev", app(&stack.runtime()));
+                (name.clone(), format!("{name}:443"))
+            }
+            _ => (address.clone(), format!("[{address}]:80")),
+        };
+        assert_eq!((&endpoint.host, endpoint.port, endpoint.tls), (&host, port, reach == "edge"));
+        assert_eq!(endpoint.usable().unwrap(), there);
+        let machine = world.machine(&stack.runtime()).unwrap().id;
+        assert_eq!(endpoint.headers.into_iter().collect::<Vec<_>>(), [(FORCE.to_owned(), machine)]);
+        assert_eq!(reach == "flycast", host.starts_with("fdaa:"), "{host}");
+    }
 }

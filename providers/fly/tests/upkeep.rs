@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use contracts::ErrorCode;
-use provider_api::RuntimeSpec;
-use provider_api::conformance::{Backdoor, Stack};
+use provider_api::conformance::{Backdoor, Stack, eventually};
+use provider_api::{RunStatus, RuntimeSpec};
 use serde_json::{Value, json};
 use sim_fly::{Registry, RunnerKind};
 use world::{World, app, stack_in};
@@ -139,4 +139,27 @@ async fn an_app_is_deleted_when_fly_does_not_know_it_any_more() {
     let inventory = stack.provider.inventory().unwrap();
     assert_eq!(inventory.list_runtime(&stack.runtime()).await.unwrap(), []);
     stack.up().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_on_its_way_is_pending_says_in_which_state_and_is_reached_when_it_runs() {
+    let world = records().await;
+    let stack = up(&world).await;
+    let (runtime, lifecycle) = (stack.runtime(), stack.provider.lifecycle());
+    let pending = |state: &str| RunStatus::Pending { reason: format!("its machine is {state}") };
+    lifecycle.stop(&runtime, GRACE).await.unwrap();
+    world.sim.hold_boots(true);
+    let start = tokio::spawn({
+        let (runtime, lifecycle) = (runtime.clone(), lifecycle.clone());
+        async move { lifecycle.start(&runtime).await }
+    });
+    eventually("it is starting", async || lifecycle.status(&runtime).await.unwrap() == pending("starting"))
+        .await;
+    let no_address = lifecycle.endpoint(&runtime).await.unwrap_err();
+    assert_eq!(no_address.code, ErrorCode::WorkspaceNotReady, "{no_address}");
+    assert!(no_address.message.contains("starting") && !start.is_finished());
+    world.sim.hold_boots(false);
+    start.await.unwrap().unwrap();
+    assert_eq!(lifecycle.status(&runtime).await.unwrap(), RunStatus::Running);
+    lifecycle.endpoint(&runtime).await.unwrap();
 }

@@ -24,6 +24,9 @@ use crate::files::{self, unusable};
 
 const MARKER: &str = "owner.json";
 
+/// In the folder of a runtime.
+pub(crate) const HOME: &str = "home";
+
 #[derive(Debug, Clone)]
 pub(crate) struct Layout {
     root: PathBuf,
@@ -76,7 +79,7 @@ impl Layout {
     }
 
     pub fn home(&self, runtime: &RuntimeId) -> PathBuf {
-        self.folder(runtime).join("home")
+        self.folder(runtime).join(HOME)
     }
 
     pub fn definition(&self, runtime: &RuntimeId) -> PathBuf {

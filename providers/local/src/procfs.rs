@@ -11,6 +11,8 @@ use contracts::{InstallationId, RuntimeId};
 use provider_kit::command::MARK;
 use provider_kit::instance::{INSTALLATION, RUNTIME};
 
+use crate::layout::HOME;
+
 /// The runtime's folder: of a data folder that was restored beside the one that is served there are two.
 pub(crate) const FOLDER: &str = "PILOT_FOLDER";
 
@@ -29,6 +31,8 @@ pub(crate) struct Process {
     /// The file name of `argv[0]`.
     pub program: Vec<u8>,
     pub label: Option<Label>,
+    /// Where one without a label says that its home is: what some tools leave of the environment.
+    pub home: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,7 +88,13 @@ pub(crate) fn read(pid: i32) -> Option<Process> {
         Some(_) => program(&fs::read(folder.join("cmdline")).unwrap_or_default()),
         None => Vec::new(),
     };
-    Some(Process { identity, parent, program, label })
+    let home = match &label {
+        Some(_) => None,
+        None => value(&environ, "HOME").map(|home| PathBuf::from(OsStr::from_bytes(home))),
+    };
+    // Few are called so, and only those are looked into.
+    let home = home.filter(|home| home.ends_with(HOME) && !is_in_container(&folder));
+    Some(Process { identity, parent, program, label, home })
 }
 
 /// Whether exactly this process still runs.
@@ -126,17 +136,18 @@ fn parse_stat(pid: i32, stat: &[u8]) -> Option<(Identity, i32)> {
 }
 
 fn parse_label(environ: &[u8]) -> Option<Label> {
-    let bytes = |name: &str| {
-        environ
-            .split(|&byte| byte == 0)
-            .find_map(|entry| entry.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
-    };
+    let bytes = |name: &str| value(environ, name);
     let value = |name: &str| std::str::from_utf8(bytes(name)?).ok();
     Some(Label {
         installation: value(INSTALLATION)?.parse().ok()?,
         runtime: value(RUNTIME)?.parse().ok()?,
         folder: bytes(FOLDER).map(|folder| OsStr::from_bytes(folder).into()),
     })
+}
+
+fn value<'a>(environ: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let mut entries = environ.split(|&byte| byte == 0);
+    entries.find_map(|entry| entry.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
 }
 
 fn program(cmdline: &[u8]) -> Vec<u8> {

@@ -1,7 +1,7 @@
 //! The processes of one runtime: finding its leader, ending all of it.
 //!
-//! Only processes that carry the runtime's labels, and their descendants, are ever signalled, and each
-//! is checked again at the moment of the signal.
+//! Only processes that carry the runtime's labels or have its home for their own, and their descendants, are ever signalled, and
+//! each is checked again at the moment of the signal.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -12,6 +12,7 @@ use provider_api::{ProviderError, Result, RuntimeRef};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal};
 
+use crate::layout::HOME;
 use crate::procfs::{self, Identity, Label, Process};
 
 const PAUSE: Duration = Duration::from_millis(5);
@@ -130,6 +131,11 @@ impl<'a> Tree<'a> {
         process.label.as_ref().is_some_and(|label| self.names(label) && label.is_in(&self.folder))
     }
 
+    /// A tool may have cleaned the environment of what it starts; that one stays when its leader is killed.
+    fn lives_there(&self, process: &Process) -> bool {
+        process.home.as_deref().is_some_and(|home| home == self.folder.join(HOME))
+    }
+
     fn names(&self, label: &Label) -> bool {
         label.runtime == self.runtime.runtime_id && label.installation == self.runtime.installation
     }
@@ -157,7 +163,9 @@ impl<'a> Tree<'a> {
 
     /// Labelled processes and all their descendants that run now.
     fn members(&mut self, table: &[Process]) -> Vec<Identity> {
-        let known = |process: &&Process| self.is_labelled(process) || self.seen.contains(&process.identity);
+        let known = |process: &&Process| {
+            self.is_labelled(process) || self.lives_there(process) || self.seen.contains(&process.identity)
+        };
         let roots = table.iter().filter(known).map(|process| process.identity).collect();
         let members = with_descendants(table, roots);
         self.seen.extend(&members);

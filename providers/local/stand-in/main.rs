@@ -12,6 +12,10 @@ use tokio::signal::unix::{SignalKind, signal};
 fn main() -> ExitCode {
     let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
     if std::env::args().nth(1).as_deref() == Some("child") {
+        if std::env::var_os("PILOT_RUNTIME").is_none() {
+            // As what goes into the background does.
+            let _ = rustix::process::setsid();
+        }
         return sleep_for_ever();
     }
     // Fails when it already leads a session, which is just as good.

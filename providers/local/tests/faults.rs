@@ -110,6 +110,41 @@ async fn children_of_a_leader_that_died_make_room_for_the_next() {
     .await;
 }
 
+/// In sessions of their own and without labels, they are nobody's descendants any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_a_start_and_a_delete_end_what_cleaned_its_environment_and_outlived_a_killed_leader() {
+    let world = world();
+    let root = world.config().root;
+    run(world.fixture(), |fixture| async move {
+        let mut stack = fixture.stack();
+        stack.create("home").await.unwrap();
+        let home = root.join(stack.spec.runtime_id.as_str()).join("home");
+        fs::write(home.join("behave-fork"), "").unwrap();
+        stack.create("process").await.unwrap();
+        let (runtime, lifecycle) = (stack.runtime(), fixture.provider.lifecycle());
+        let killed = async || {
+            eventually("all children run", async || with_home(&runtime) == 21).await;
+            kill(leaders(&runtime)[0]);
+            eventually("the exit is seen", async || {
+                lifecycle.status(&runtime).await.unwrap() == RunStatus::Stopped { exit_code: Some(137) }
+            })
+            .await;
+            assert_eq!((processes(&runtime), with_home(&runtime)), (10, 20), "half of them have no label");
+        };
+        killed().await;
+        lifecycle.stop(&runtime, GRACE).await.unwrap();
+        assert_eq!(with_home(&runtime), 0, "a stop");
+        lifecycle.start(&runtime).await.unwrap();
+        killed().await;
+        lifecycle.start(&runtime).await.unwrap();
+        eventually("those of before are gone", async || with_home(&runtime) == 21).await;
+        killed().await;
+        stack.down().await;
+        assert_eq!(with_home(&runtime), 0, "a delete");
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_leaders_the_older_one_stays() {
     let world = world();

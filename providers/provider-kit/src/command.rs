@@ -1,7 +1,7 @@
 //! A command in an instance whose provider starts programs and does little more: it cannot end them, and does not tell a program
 //! that failed from one that was never begun.
 //!
-//! A small shell around the command does both. It needs `sh` and `timeout` (coreutils) in the instance. The first line that it
+//! A small shell around the command does both. It needs `sh`, `timeout` and `id` (coreutils) in the instance. The first line that it
 //! complains is a word of this one command and says that it is begun; what the shell itself has to say begins with that word,
 //! so that nothing the command writes is taken for it.
 
@@ -32,9 +32,12 @@ done) >/dev/null 2>&1 &
 exec 3<&-
 export $MARK="$0"
 exec timeout -s KILL "$limit" sh -c "$BEGIN" "$0" "$@""#;
-/// Asked to end when its time is over, and killed a second later.
+/// Asked to end when its time is over, and killed a second later. Who ends it stays who the shell is: a command may become somebody
+/// whom its own user cannot end.
 const LIMITED: &str = r#"limit=$1; shift
-exec timeout -k 1 "$limit" sh -c "$BEGIN" "$0" "$@" </dev/null"#;
+as=
+[ "$(id -u)" != 0 ] || as="$USER"
+exec timeout -k 1 "$limit" $as sh -c "$BEGIN" "$0" "$@" </dev/null"#;
 /// So much is looked at for what the shell says.
 const HEAD: usize = 8 * 1024;
 
@@ -61,9 +64,11 @@ impl Wrapped {
         Self::with(HELD, command, limit)
     }
 
-    /// It is asked to end after `limit`, as [`ENDED`] or [`KILLED`] tells, and killed a second later.
-    pub fn limited(command: &[String], limit: Duration) -> Self {
-        Self::with(LIMITED, command, limit)
+    /// It is asked to end after `limit`, as [`ENDED`] or [`KILLED`] tells, and killed a second later. Where the provider starts
+    /// programs as root it becomes this user first, in the group of the same number and no other, with `setpriv` (util-linux).
+    pub fn limited(command: &[String], limit: Duration, user: Option<u32>) -> Self {
+        let changed = user.map(|user| format!("setpriv --reuid={user} --regid={user} --clear-groups"));
+        Self::with(&LIMITED.replace("$USER", &changed.unwrap_or_default()), command, limit)
     }
 
     fn with(script: &str, command: &[String], limit: Duration) -> Self {
@@ -175,7 +180,7 @@ mod tests {
 
     fn run(command: &[&str]) -> (i32, String, Result<String, String>) {
         let mut all = Vec::new();
-        for wrapped in [Wrapped::held(&words(command), LONG), Wrapped::limited(&words(command), LONG)] {
+        for wrapped in [Wrapped::held(&words(command), LONG), Wrapped::limited(&words(command), LONG, None)] {
             all.push(ended(&wrapped, start(&wrapped)));
         }
         assert_eq!(all[0], all[1], "both ways are the same for {command:?}");
@@ -278,11 +283,29 @@ mod tests {
     #[test]
     fn a_limit_ends_it_and_tells_that() {
         let second = Duration::from_secs(1);
-        let limited = Wrapped::limited(&words(&["sh", "-c", "echo up; sleep 60"]), second);
+        let limited = Wrapped::limited(&words(&["sh", "-c", "echo up; sleep 60"]), second, None);
         assert_eq!(ended(&limited, start(&limited)), (ENDED, "up\n".to_owned(), Ok(String::new())));
-        let stubborn = Wrapped::limited(&words(&["sh", "-c", "trap '' TERM; sleep 60; sleep 60"]), second);
+        let stubborn =
+            Wrapped::limited(&words(&["sh", "-c", "trap '' TERM; sleep 60; sleep 60"]), second, None);
         assert_eq!(ended(&stubborn, start(&stubborn)).0, KILLED);
         let held = Wrapped::held(&words(&["sleep", "60"]), second);
         assert_eq!(ended(&held, start(&held)).0, KILLED, "also when its input never ends");
+    }
+
+    #[test]
+    fn a_command_that_root_starts_becomes_the_user_and_no_other_user_becomes_somebody_else() {
+        let own = Command::new("id").arg("-u").output().unwrap().stdout;
+        let own = String::from_utf8(own).unwrap().trim().to_owned();
+        let script = "id -u; id -G; cat /proc/self/status | grep CapEff";
+        let wrapped = Wrapped::limited(&words(&["sh", "-c", script]), LONG, Some(1000));
+        let (code, said, complained) = ended(&wrapped, start(&wrapped));
+        assert_eq!((code, complained), (0, Ok(String::new())));
+        match own.as_str() {
+            "0" => assert_eq!(said, "1000\n1000\nCapEff:\t0000000000000000\n"),
+            own => assert_eq!(said.lines().next(), Some(own)),
+        }
+        let stubborn = ["sh", "-c", "trap '' TERM; sleep 60; sleep 60"];
+        let stubborn = Wrapped::limited(&words(&stubborn), Duration::from_secs(1), Some(1000));
+        assert_eq!(ended(&stubborn, start(&stubborn)).0, KILLED);
     }
 }

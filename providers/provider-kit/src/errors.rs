@@ -44,7 +44,7 @@ pub fn ended_meanwhile((kind, name): (&str, &str)) -> ProviderError {
 pub fn not_begun(program: &str, why: &str) -> ProviderError {
     let message = format!("{program} could not be begun in the instance: {why}");
     let action = if why.contains("not found") {
-        "Commands need `sh` and `timeout` (coreutils) in the instance's image: add them, and `pilot ws update NAME --image IMAGE` takes it."
+        "Commands need `sh` and `timeout` (coreutils), and on Fly `setpriv` (util-linux), in the instance's image: add them, and `pilot ws update NAME --image IMAGE` takes it."
     } else {
         "The instance may have as many processes as it is allowed, or no memory left: `pilot ws restart NAME` ends what runs in it."
     };

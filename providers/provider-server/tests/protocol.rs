@@ -6,6 +6,7 @@
 mod module;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use automation::Value;
 use automation::value::{from_struct, to_struct};
@@ -168,4 +169,40 @@ async fn the_schema_offers_settings_but_no_credential() {
     assert_eq!(offered, ["testCloudUrl"]);
     assert_eq!(schema["provider"]["inputProperties"], schema["config"]["variables"]);
     assert_eq!(schema["language"]["python"]["moduleNameOverrides"]["test-cloud"], "testcloud");
+}
+
+#[tokio::test]
+async fn each_step_ends_at_the_limit_that_the_program_gives_it() {
+    let (server, mut engine) = engine(registry()).await;
+    let (mut updating, mut deleting) = (module::connect(&server).await, module::connect(&server).await);
+    for engine in [&mut engine, &mut updating, &mut deleting] {
+        engine.configure(rpc::ConfigureRequest::default()).await.unwrap();
+    }
+    let urn = |name: &str| format!("{URN}-{name}");
+    let inputs = || object(&[("label", module::ENDLESS.into())]);
+    let (id, timeout) = ("id-of-endless".to_owned(), 0.2);
+    let create = rpc::CreateRequest { urn: urn("made"), properties: inputs(), timeout, ..Default::default() };
+    let update = rpc::UpdateRequest {
+        id: id.clone(),
+        urn: urn("changed"),
+        olds: inputs(),
+        old_inputs: inputs(),
+        news: inputs(),
+        timeout,
+        ..Default::default()
+    };
+    let delete = rpc::DeleteRequest {
+        id,
+        urn: urn("removed"),
+        properties: inputs(),
+        old_inputs: inputs(),
+        timeout,
+        ..Default::default()
+    };
+    let all = async { tokio::join!(engine.create(create), updating.update(update), deleting.delete(delete)) };
+    let ended = tokio::time::timeout(Duration::from_secs(20), all).await;
+    let (created, updated, deleted) = ended.expect("a step has no limit");
+    for refused in [created.unwrap_err(), updated.unwrap_err(), deleted.unwrap_err()] {
+        assert!(refused.message().contains("did not end within 0.2 s"), "{refused}");
+    }
 }

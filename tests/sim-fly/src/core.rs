@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::StatusCode;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::error::{Answer, Refusal};
 use crate::faults::Faults;
@@ -24,6 +25,10 @@ pub struct Core {
     pub seen: Seen,
     pub secrets: Secrets,
     pub runner: Arc<dyn Runner>,
+    /// Whether machines that are starting stay so.
+    pub boots_wait: watch::Sender<bool>,
+    /// Whether files are written before volumes are mounted, and those below a mount's path are under the volume then.
+    pub mounts_hide_files: AtomicBool,
     shared: Mutex<Shared>,
     on_disk: OnDisk,
     /// Wakes those who wait for a machine's state.
@@ -68,6 +73,8 @@ impl Core {
             seen: Seen::default(),
             secrets: Secrets::new(settings.folder.join("secrets")),
             runner,
+            boots_wait: watch::Sender::default(),
+            mounts_hide_files: AtomicBool::default(),
             shared: Mutex::new(Shared { world, journal }),
             on_disk,
             notices: Mutex::default(),

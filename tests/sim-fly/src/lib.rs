@@ -33,6 +33,7 @@ mod world;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::sync::mpsc;
 
@@ -169,6 +170,16 @@ impl Sim {
         if let Err(refusal) = admin::set_host(&self.core, machine, status).await {
             tracing::warn!(machine, %refusal, "the host was not changed");
         }
+    }
+
+    /// Machines that are starting stay so, as while an image is pulled, until this is taken back.
+    pub fn hold_boots(&self, held: bool) {
+        self.core.boots_wait.send_replace(held);
+    }
+
+    /// From the next boots on files are written before the volume is mounted: nobody sees those below its path.
+    pub fn hide_files_below_mounts(&self, hidden: bool) {
+        self.core.mounts_hide_files.store(hidden, Ordering::Relaxed);
     }
 
     /// The volume is as old as if it had been made so much earlier.

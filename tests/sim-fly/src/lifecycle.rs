@@ -5,6 +5,7 @@ pub mod stopping;
 mod waiting;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use http::StatusCode;
 
@@ -21,6 +22,8 @@ pub use waiting::{Wanted, wait};
 /// Boots a machine whose state is `starting`, as its `incarnation`.
 pub async fn boot(core: Arc<Core>, id: String, incarnation: u64) {
     tokio::time::sleep(core.settings.delays.boot).await;
+    // A sender that is gone holds nothing any more.
+    let _ = core.boots_wait.subscribe().wait_for(|held| !held).await;
     let launched = match launch_of(&core, &id, incarnation) {
         Ok(launch) => core.runner.start(&launch).await.map_err(|error| error_chain(&error)),
         Err(refusal) => Err(refusal.words),
@@ -133,6 +136,10 @@ pub fn launch_of(core: &Core, id: &str, incarnation: u64) -> Answer<Launch> {
         let content = config::decode(encoded)
             .ok_or_else(|| Refusal::bad(format!("the file {} is not base64", file.guest_path)))?;
         files.push(GuestFile { path: file.guest_path.clone(), content, mode: file.mode.unwrap_or(0o644) });
+    }
+    if core.mounts_hide_files.load(Ordering::Relaxed) {
+        let is_hidden = |file: &GuestFile| config.mounts.iter().any(|mount| file.is_below(&mount.path));
+        files.retain(|file| !is_hidden(file));
     }
     let mount = config.mounts.first().map(|mount| (core.volume_folder(&mount.volume), mount.path.clone()));
     let ports = config.services.iter().map(|service| service.internal_port).collect();

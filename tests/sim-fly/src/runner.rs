@@ -8,7 +8,7 @@ pub mod records;
 mod signals;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -38,6 +38,13 @@ pub struct GuestFile {
     pub path: String,
     pub content: Vec<u8>,
     pub mode: u32,
+}
+
+impl GuestFile {
+    /// Whether it is in this folder of the guest, or in one of that.
+    pub fn is_below(&self, folder: &str) -> bool {
+        Path::new(&self.path).strip_prefix(folder).is_ok_and(|rest| !rest.as_os_str().is_empty())
+    }
 }
 
 /// How a started machine is found again, also after a restart of the simulator.

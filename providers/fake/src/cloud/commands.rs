@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use contracts::boot::USER;
 use provider_api::Executed;
 
 use super::Files;
@@ -38,6 +39,8 @@ async fn one(words: &[&str], home: &Files, done: &mut Executed) {
     match words {
         ["true"] => left(0, b"", ""),
         ["false"] => left(1, b"", ""),
+        // There is one user, and everything is that one's.
+        ["id", "-u"] | ["stat", "-c", "%u", _] => left(0, format!("{USER}\n").as_bytes(), ""),
         ["echo", rest @ ..] => left(0, format!("{}\n", rest.join(" ")).as_bytes(), ""),
         ["cat", path] => match home.get(path.strip_prefix(HOME).unwrap_or(path)) {
             Some(content) => left(0, content, ""),

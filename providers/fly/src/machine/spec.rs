@@ -1,12 +1,12 @@
 //! From inputs to what Fly is asked for, and back. Pure.
 
-use contracts::boot::{HOME, USER};
+use contracts::boot::{self, HOME, USER};
 use provider_kit::inputs::{Git, Owned};
 use provider_kit::instance::{self, Ports};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::boot::Delivery;
+use crate::boot::{Delivery, FOLDER};
 use crate::settings::Reach;
 use crate::{names, wire};
 
@@ -58,7 +58,11 @@ impl Inputs {
     pub fn body(&self, delivery: &Delivery, usual: Reach, fence: Option<u64>) -> Value {
         let (ports, reach) = (Ports::inside(), self.reach.unwrap_or(usual));
         let mut env = instance::variables(&self.owned.runtime(), &self.git, ports);
-        env.extend([("HOME", HOME.to_owned()), ("PILOT_USER", USER.to_string())]);
+        env.extend([
+            ("HOME", HOME.to_owned()),
+            ("PILOT_USER", USER.to_string()),
+            (boot::FOLDER, FOLDER.to_owned()),
+        ]);
         let config = json!({
             "image": self.image,
             "guest": {"cpu_kind": "shared", "cpus": self.cpus, "memory_mb": self.memory_mib},
@@ -121,6 +125,8 @@ pub(crate) fn pin(body: &mut Value, machine: &wire::Machine) {
 pub(crate) fn body_of(machine: &wire::Machine, delivery: &Delivery) -> Value {
     let mut config = machine.config.clone().unwrap_or_default();
     config["files"] = delivery.files.clone();
+    // One that was made before is not told of it.
+    config["env"][boot::FOLDER] = FOLDER.into();
     let mut body = json!({"config": config});
     pin(&mut body, machine);
     body

@@ -198,6 +198,7 @@ macro_rules! __for_each_conformance_case {
         Credential the_credential_is_never_shown;
         Logs a_log_is_cut_to_its_end;
         Exec a_command_tells_its_output_and_exit_code;
+        Exec a_command_runs_as_the_user_whose_home_it_is;
         Exec a_program_that_is_not_there_is_named_and_nothing_else_is;
         Exec a_command_that_does_not_end_is_ended_and_what_it_wrote_is_told;
         Snapshots snapshots_are_listed_the_newest_first;

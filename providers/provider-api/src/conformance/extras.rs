@@ -59,6 +59,18 @@ pub async fn a_command_tells_its_output_and_exit_code(fixture: &Fixture) {
     exec(fixture, &stack, &["true"], LIMIT).await.expect_err("nothing runs in what is stopped");
 }
 
+pub async fn a_command_runs_as_the_user_whose_home_it_is(fixture: &Fixture) {
+    let mut stack = fixture.stack();
+    stack.up().await;
+    // The instance itself may give a new home to its user, a moment after it has begun.
+    eventually("commands run as the owner of the home", async || {
+        let done = exec(fixture, &stack, &["sh", "-c", "id -u; stat -c %u $HOME"], LIMIT).await.unwrap();
+        let users = String::from_utf8_lossy(&done.stdout).into_owned();
+        matches!(users.lines().collect::<Vec<_>>().as_slice(), [user, owner] if user == owner)
+    })
+    .await;
+}
+
 pub async fn a_program_that_is_not_there_is_named_and_nothing_else_is(fixture: &Fixture) {
     let mut stack = fixture.stack();
     stack.up().await;

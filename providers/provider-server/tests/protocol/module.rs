@@ -90,6 +90,15 @@ impl Provider for Module {
     }
 }
 
+/// What is called so is never done.
+pub const ENDLESS: &str = "endless";
+
+async fn take_time(inputs: &Properties) {
+    if inputs["label"] == ENDLESS {
+        std::future::pending::<()>().await;
+    }
+}
+
 impl Module {
     fn outputs(&self, inputs: &Properties) -> Properties {
         let mut outputs = inputs.clone();
@@ -114,6 +123,7 @@ impl Resource for Module {
     }
 
     async fn create(&self, request: CreateRequest) -> provider_api::Result<Created> {
+        take_time(&request.inputs).await;
         let id = format!("id-of-{}", request.inputs["label"].as_str().unwrap());
         Ok(Created { id, outputs: self.outputs(&request.inputs) })
     }
@@ -127,10 +137,12 @@ impl Resource for Module {
     }
 
     async fn update(&self, request: UpdateRequest) -> provider_api::Result<Properties> {
+        take_time(&request.new_inputs).await;
         Ok(self.outputs(&request.new_inputs))
     }
 
-    async fn delete(&self, _: DeleteRequest) -> provider_api::Result<()> {
+    async fn delete(&self, request: DeleteRequest) -> provider_api::Result<()> {
+        take_time(&request.inputs).await;
         Ok(())
     }
 }

@@ -231,6 +231,8 @@ async fn execute(
         attach_stdin: Some(!stdin.is_empty()),
         attach_stdout: Some(true),
         attach_stderr: Some(true),
+        // Whoever the image's user is.
+        user: Some("root".to_owned()),
         ..Default::default()
     };
     let exec = docker.create_exec(name, config).await?;

@@ -27,6 +27,9 @@ use super::procfs::{self, MARK};
 use super::signals::signal;
 use super::{Executed, Exit, Launch, RunError, Runner, Running};
 
+/// Of a command where the machine has none of its own: folders of this host's root are closed to whom it may become.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// How often a process is looked at that another simulator started.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -56,7 +59,12 @@ impl Processes {
         }
         let mut env = BTreeMap::new();
         for (name, value) in &launch.env {
-            env.insert(name.clone(), rewrite(name, value, ports, mount)?);
+            let mut here = rewrite(name, value, ports, mount)?;
+            // A folder in which the machine gets files, beside its volume.
+            if here == *value && launch.files.iter().any(|file| value != "/" && file.is_below(value)) {
+                here = root.join(value.trim_start_matches('/')).display().to_string();
+            }
+            env.insert(name.clone(), here);
         }
         let folder = mount.map_or_else(|| root.clone(), |(folder, _)| folder.to_owned());
         env.entry("HOME".to_owned()).or_insert_with(|| folder.display().to_string());
@@ -199,7 +207,7 @@ impl Runner for Processes {
         all(machine, running, Signal::CONT).await
     }
 
-    /// The command runs on this host, with the machine's environment and folder.
+    /// The command runs on this host as whoever runs the simulator, where Fly has root; with the machine's environment and folder.
     async fn exec(
         &self,
         launch: &Launch,
@@ -213,7 +221,8 @@ impl Runner for Processes {
             source: source.into(),
         };
         let mut ports = Ports::of(running.ports.clone());
-        let Prepared { folder, env, .. } = self.prepared(launch, &mut ports).map_err(failed)?;
+        let Prepared { folder, mut env, .. } = self.prepared(launch, &mut ports).map_err(failed)?;
+        env.insert("PATH".to_owned(), launch.env.get("PATH").map_or(PATH, String::as_str).to_owned());
         let (program, arguments) = command.split_first().ok_or(RunError::NoProgram)?;
         let mut child = Command::new(program)
             .args(arguments)
