@@ -278,10 +278,9 @@ fn news(said: &str, log: &str) -> String {
 }
 
 #[cfg(test)]
-mod addresses;
-
-#[cfg(test)]
 mod tests {
+    mod addresses;
+
     use axum::response::Redirect;
 
     use super::*;

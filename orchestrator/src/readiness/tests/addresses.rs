@@ -10,7 +10,7 @@ use provider_api::{
 };
 use tokio::time::{Duration, Instant};
 
-use super::{Target, answers, booted, client, ready};
+use crate::readiness::{Target, answers, booted, client, ready};
 
 /// A provider whose instances are said to be elsewhere.
 struct Elsewhere {
