@@ -298,7 +298,7 @@ impl Faults for World {
     }
 
     async fn unreachable(&self) {
-        self.relay.go();
+        self.relay.go().await;
     }
 
     async fn heal(&self) {

@@ -4,48 +4,56 @@ use std::net::SocketAddr;
 use std::sync::Mutex;
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 pub struct Relay {
     pub address: SocketAddr,
     target: SocketAddr,
-    task: Mutex<Option<JoinHandle<()>>>,
+    here: Mutex<Option<Here>>,
 }
+
+/// It goes when the first is dropped, and has gone when the second has ended.
+type Here = (oneshot::Sender<()>, JoinHandle<()>);
 
 impl Relay {
     pub async fn to(target: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        Self { address, target, task: Mutex::new(Some(tokio::spawn(serve(listener, target)))) }
+        Self { address, target, here: Mutex::new(Some(begin(listener, target))) }
     }
 
-    /// Refuses connections and ends those that are open.
-    pub fn go(&self) {
-        if let Some(task) = self.task.lock().unwrap().take() {
-            task.abort();
+    /// Refuses connections and has ended those that were open.
+    pub async fn go(&self) {
+        let here = self.here.lock().unwrap().take();
+        if let Some((goes, task)) = here {
+            drop(goes);
+            task.await.unwrap();
         }
     }
 
     pub async fn come_back(&self) {
-        if self.task.lock().unwrap().is_some() {
+        if self.here.lock().unwrap().is_some() {
             return;
         }
-        // The port is free as soon as the aborted task is dropped.
-        let listener = loop {
-            match TcpListener::bind(self.address).await {
-                Ok(listener) => break listener,
-                Err(_) => tokio::time::sleep(std::time::Duration::from_millis(10)).await,
-            }
-        };
-        *self.task.lock().unwrap() = Some(tokio::spawn(serve(listener, self.target)));
+        let listener = TcpListener::bind(self.address).await.unwrap();
+        *self.here.lock().unwrap() = Some(begin(listener, self.target));
     }
 }
 
-async fn serve(listener: TcpListener, target: SocketAddr) {
-    // Dropped with this task, and with it every connection.
+fn begin(listener: TcpListener, target: SocketAddr) -> Here {
+    let (goes, gone) = oneshot::channel();
+    (goes, tokio::spawn(serve(listener, target, gone)))
+}
+
+async fn serve(listener: TcpListener, target: SocketAddr, mut gone: oneshot::Receiver<()>) {
     let mut open = tokio::task::JoinSet::new();
     loop {
         tokio::select! {
+            _ = &mut gone => {
+                drop(listener);
+                return open.shutdown().await;
+            }
             accepted = listener.accept() => {
                 if let Ok((client, _)) = accepted {
                     open.spawn(pass(client, target));
