@@ -40,11 +40,15 @@ pub async fn run(doctor: Doctor, folders: Folders, ui: &mut Ui) -> Result<Outcom
     Ok(if healthy { Outcome::Done } else { Outcome::Negative })
 }
 
+/// It works everywhere, and its workspaces are in memory: that is for trying Pilot.
+const FOR_TRYING: &str = "provider fake";
+
 /// Providers are alternatives: one that works is enough. Everything else must be right.
 fn is_healthy(checks: &[Check]) -> bool {
     let (providers, rest): (Vec<&Check>, Vec<&Check>) =
         checks.iter().partition(|check| check.name.starts_with("provider "));
-    rest.iter().all(|check| check.ok) && (providers.is_empty() || providers.iter().any(|check| check.ok))
+    rest.iter().all(|check| check.ok)
+        && (providers.is_empty() || providers.iter().any(|check| check.ok && check.name != FOR_TRYING))
 }
 
 fn show(checks: &[Check], healthy: bool, ui: &mut Ui) {
@@ -136,5 +140,6 @@ mod tests {
         assert!(is_healthy(&[check("pulumi", true), check(local, true), check(docker, false)]));
         assert!(!is_healthy(&[check("pulumi", true), check(local, false), check(docker, false)]));
         assert!(!is_healthy(&[check("pulumi", false), check(local, true)]));
+        assert!(!is_healthy(&[check("pulumi", true), check(local, false), check(FOR_TRYING, true)]));
     }
 }

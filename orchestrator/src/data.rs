@@ -1,16 +1,18 @@
 //! The data folder: who owns it, and the secrets that are made once and kept there.
 
-use std::fs::{File, OpenOptions, TryLockError};
+mod lock;
+
+use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use contracts::{ErrorCode, InstallationId, Problem};
 
 use crate::store::Mark;
+pub(crate) use lock::{Locked, lock};
 
 /// `$PILOT_DATA`, else `$XDG_DATA_HOME/pilot`, else `~/.local/share/pilot`.
 pub fn default_data_folder() -> PathBuf {
@@ -86,7 +88,7 @@ pub struct DataFolder {
     gateway_token: String,
     session_key: [u8; 32],
     assertion_key_pem: String,
-    _lock: File,
+    _lock: Locked,
 }
 
 impl DataFolder {
@@ -173,37 +175,6 @@ pub(crate) fn must_be_restored(layout: &Layout) -> Result<(), Problem> {
     match std::fs::read_to_string(layout.root.join(RESTORING)) {
         Ok(file) => Err(Mark::Filling.problem(&format!("restore of {file}"))),
         Err(_) => Ok(()),
-    }
-}
-
-/// How long the lock may be in the hands of who does not want it.
-const STARTING: Duration = Duration::from_millis(500);
-
-pub(crate) fn lock(root: &Path) -> Result<File, Problem> {
-    let path = root.join("lock");
-    let mut options = OpenOptions::new();
-    let file = options.create(true).truncate(false).read(true).write(true).mode(0o600).open(&path);
-    let mut file = file.map_err(|error| unusable(root, &error))?;
-    let began = Instant::now();
-    let mut locked = file.try_lock();
-    // A process that this one is just starting has the lock as well, until it is another program.
-    while matches!(locked, Err(TryLockError::WouldBlock)) && began.elapsed() < STARTING {
-        std::thread::sleep(Duration::from_millis(20));
-        locked = file.try_lock();
-    }
-    match locked {
-        Ok(()) => {
-            let _ = file.set_len(0);
-            let _ = writeln!(file, "{}", std::process::id());
-            Ok(file)
-        }
-        Err(TryLockError::WouldBlock) => {
-            let owner = std::fs::read_to_string(&path).unwrap_or_default();
-            let detail = format!("The data folder {} is in use by process {}.", root.display(), owner.trim());
-            Err(Problem::new(ErrorCode::AlreadyRunning, detail)
-                .with_action("Use that server, stop it, or start this one with another --data folder."))
-        }
-        Err(TryLockError::Error(error)) => Err(unusable(root, &error)),
     }
 }
 
@@ -377,6 +348,9 @@ mod tests {
         let problem = DataFolder::open(folder.path()).err().unwrap();
         assert_eq!(problem.code, ErrorCode::AlreadyRunning);
         assert!(problem.detail.contains(&std::process::id().to_string()), "{problem}");
+        // Whoever puts the file away does not let a second one in.
+        std::fs::remove_file(folder.path().join("lock")).unwrap();
+        assert_eq!(DataFolder::open(folder.path()).err().unwrap().code, ErrorCode::AlreadyRunning);
         drop(first);
         assert!(DataFolder::open(folder.path()).is_ok());
     }

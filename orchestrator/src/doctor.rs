@@ -222,6 +222,11 @@ fn room(layout: &Layout) -> Result<String, Problem> {
     let there = layout.root.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
     let unusable =
         |error| Problem::new(ErrorCode::DataFolderUnusable, format!("{root} cannot be used: {error}."));
+    // What is no folder, and a link to nothing, would be met by the first start.
+    if layout.root.symlink_metadata().is_ok() && !layout.root.is_dir() {
+        return Err(unusable(rustix::io::Errno::NOTDIR)
+            .with_action("Name a folder with --data or PILOT_DATA, or put away what has its name."));
+    }
     rustix::fs::access(there, Access::WRITE_OK).map_err(unusable)?;
     let disk = rustix::fs::statvfs(there).map_err(unusable)?;
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
@@ -237,6 +242,19 @@ fn room(layout: &Layout) -> Result<String, Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_data_folder_that_is_a_file_or_a_link_to_nothing_is_no_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| room(&Layout { root: folder.path().join(name) });
+        std::fs::write(folder.path().join("file"), "x").unwrap();
+        std::os::unix::fs::symlink("nowhere", folder.path().join("link")).unwrap();
+        for name in ["file", "link"] {
+            let problem = at(name).unwrap_err();
+            assert_eq!(problem.code.known(), Some(ErrorCode::DataFolderUnusable), "{name}");
+        }
+        assert!(at("later").unwrap().contains("will be made"));
+    }
 
     #[test]
     fn what_no_row_knows_is_told_by_its_runtime_and_nothing_else() {

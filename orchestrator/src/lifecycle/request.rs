@@ -138,8 +138,7 @@ pub async fn image(reference: &str, provider: &dyn Provider) -> Result<Image, Pr
     let name = provider.describe().name;
     let Some(images) = provider.images() else {
         let detail = format!("Workspaces of the provider {name} have no images of their own.");
-        let action =
-            format!("What all of them are made from is set with the provider: docs/providers/{name}.md.");
+        let action = "What all of them are made from is set with the provider: `pilot provider ls` and its page in docs.";
         return Err(Problem::new(ErrorCode::CapabilityUnsupported, detail).with_action(action));
     };
     if !(1..=512).contains(&reference.len())

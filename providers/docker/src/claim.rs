@@ -30,20 +30,26 @@ pub(crate) async fn settle(
     runtime: &RuntimeRef,
     choice: &Arc<Engine>,
 ) -> Result<Arc<Engine>> {
-    let keys = try_join_all(engines.iter().map(|engine| key(engine))).await?;
+    let keys = keys(engines).await?;
     // The same for all who have these hosts, in whatever order and by whatever names they have them.
     let Some(judge) = keys.iter().zip(engines).min_by_key(|(key, _)| *key).map(|(_, judge)| judge) else {
         return Ok(choice.clone());
     };
-    let mut unlike: Vec<_> = keys.iter().collect();
-    unlike.sort();
-    if let Some(same) = unlike.windows(2).find(|pair| pair[0] == pair[1]) {
-        return Err(alike(same[0]));
-    }
     let ours = key(choice).await?;
     let said = say(judge, runtime, &ours).await?;
     let chosen = keys.iter().position(|key| *key == said);
     chosen.map(|index| engines[index].clone()).ok_or_else(|| elsewhere(judge, runtime, &said))
+}
+
+/// What each says of itself: an error where two are one engine, since what is on one is then on both.
+pub(crate) async fn keys(engines: &[Arc<Engine>]) -> Result<Vec<String>> {
+    let keys = try_join_all(engines.iter().map(|engine| key(engine))).await?;
+    let mut unlike: Vec<_> = keys.iter().collect();
+    unlike.sort();
+    match unlike.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(same) => Err(alike(same[0])),
+        None => Ok(keys),
+    }
 }
 
 /// By its own words, which are the same for everybody. Machines that were copied whole may have one id.

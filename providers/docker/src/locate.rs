@@ -47,6 +47,8 @@ pub(crate) async fn on(engines: &[Arc<Engine>], runtime: &RuntimeId) -> Result<O
         Some((engine, _)) if homes.is_empty() => return Ok(Some(Located { engine, holds: Holds::Home })),
         Some(last) => {
             homes.push(last);
+            // Of one engine under two names it is one home, and what is told of two would have it removed.
+            claim::keys(&homes.iter().map(|(engine, _)| engine.clone()).collect::<Vec<_>>()).await?;
             return Err(doubled::error(runtime, homes).await);
         }
         None => {}

@@ -194,9 +194,20 @@ fn address(name: &str, text: &str, (tls, ssh): (Option<&PathBuf>, Option<&PathBu
                     .to_owned(),
             ),
         },
-        Some(("ssh", host)) if plain(host) => Ok(Address::Ssh { url: text.to_owned(), config: ssh.cloned() }),
+        Some((_, host)) if host.split_once('@').is_some_and(|(user, _)| user.contains(':')) => {
+            refuse("a password has no place in an address; `ssh` uses a key or an agent".to_owned())
+        }
+        Some(("ssh", host)) if plain(host) && has_a_port(host) => {
+            Ok(Address::Ssh { url: text.to_owned(), config: ssh.cloned() })
+        }
         _ => refuse(format!("{text:?} is none of unix:///path, tcp://HOST:PORT, ssh://USER@HOST")),
     }
+}
+
+/// Or names none.
+fn has_a_port(host: &str) -> bool {
+    let host = host.rsplit_once(']').map_or(host, |(_, rest)| rest);
+    host.split_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_ok_and(|port| port > 0))
 }
 
 /// A port on a public address would be open to everybody: Docker's rules go before a firewall's.
@@ -279,6 +290,8 @@ mod tests {
             ("a=tcp://10.0.0.5:2375", "a=10.0.0.5", "plain TCP"),
             ("a=ssh://-oProxyCommand=x", "a=10.0.0.5", "none of"),
             ("a=ssh://vps", "", "no a=ADDRESS"),
+            ("a=ssh://vps:99999", "a=10.0.0.5", "none of"),
+            ("a=ssh://ada:canary@vps", "a=10.0.0.5", "a password has no place"),
             ("a=ssh://vps", "a=0.0.0.0", "not a private address"),
             ("a=ssh://vps", "a=93.184.216.34", "not a private address"),
             ("a=unix:///x,a=unix:///y", "", "twice"),
@@ -288,7 +301,7 @@ mod tests {
             let error =
                 read(&[("PILOT_DOCKER_HOSTS", hosts), ("PILOT_DOCKER_PUBLISH", publish)]).unwrap_err();
             assert_eq!(error.code, ErrorCode::ProviderNotConfigured);
-            assert!(error.message.contains(word), "{hosts}: {error}");
+            assert!(error.message.contains(word) && !error.message.contains("canary"), "{hosts}: {error}");
         }
     }
 

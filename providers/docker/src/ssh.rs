@@ -111,15 +111,22 @@ async fn connect(ssh: &Ssh) -> io::Result<(TokioIo<Join<ChildStdout, ChildStdin>
     command.arg("-T").args(OPTIONS.iter().flat_map(|option| ["-o", option]));
     let folder = login.folder.path().display().to_string().replace('%', "%%");
     let socket = format!("ControlPath=\"{folder}/%C\"");
-    command.args(["-o", "ControlMaster=auto", "-o", PERSIST, "-o", &socket]).arg("--").arg(url);
+    command.args(["-o", "ControlMaster=auto", "-o", PERSIST, "-o", &socket]).args(destination(url));
     command.args(["docker", "system", "dial-stdio"]);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let mut child = command.spawn().map_err(|error| io::Error::other(format!("cannot run ssh: {error}")))?;
     let (Some(mut input), Some(mut output)) = (child.stdin.take(), child.stdout.take()) else {
         return Err(io::Error::other("ssh has no input or output"));
     };
-    if greet(&mut input, &mut output).await.is_err() {
-        let mut said = String::new();
+    if let Err(error) = greet(&mut input, &mut output).await {
+        let mut said = match error.kind() {
+            // It goes on, and waits for more.
+            io::ErrorKind::InvalidData => {
+                let _ = child.start_kill();
+                error.to_string()
+            }
+            _ => String::new(),
+        };
         if let Some(mut errors) = child.stderr.take() {
             let _ = errors.read_to_string(&mut said).await;
         }
@@ -136,10 +143,33 @@ async fn greet(input: &mut ChildStdin, output: &mut ChildStdout) -> io::Result<(
     while !answer.ends_with(b"\r\n\r\n") {
         answer.push(output.read_u8().await?);
         if answer.len() > LONGEST_ANSWER {
-            return Err(io::ErrorKind::InvalidData.into());
+            return Err(not_docker(&answer));
         }
     }
-    if answer.starts_with(b"HTTP/1.1 200") { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
+    if answer.starts_with(b"HTTP/1.1 200") { Ok(()) } else { Err(not_docker(&answer)) }
+}
+
+/// Mostly a shell that greets whoever logs in.
+fn not_docker(answer: &[u8]) -> io::Error {
+    let first = String::from_utf8_lossy(answer).lines().next().unwrap_or_default().to_owned();
+    let words = format!(
+        "that host answers {:?} before Docker does: its shell may write nothing where nobody has a terminal. ",
+        first.chars().take(80).collect::<String>()
+    );
+    io::Error::new(io::ErrorKind::InvalidData, words)
+}
+
+/// Its parts as options: in a URL, OpenSSH takes no address of IPv6.
+fn destination(url: &str) -> Vec<String> {
+    let rest = url.strip_prefix("ssh://").unwrap_or(url);
+    let (user, host) = rest.rsplit_once('@').map_or((None, rest), |(user, host)| (Some(user), host));
+    let (host, port) = match host.strip_prefix('[').and_then(|host| host.split_once(']')) {
+        Some((host, port)) => (host, port.strip_prefix(':')),
+        None => host.split_once(':').map_or((host, None), |(host, port)| (host, Some(port))),
+    };
+    let option = |name: &str, value: Option<&str>| value.map(|value| [name.to_owned(), value.to_owned()]);
+    let options = [option("-l", user), option("-p", port)].into_iter().flatten().flatten();
+    options.chain(["--".to_owned(), host.to_owned()]).collect()
 }
 
 /// Both directions, and the program that carries them; it ends with them.
@@ -180,5 +210,28 @@ impl Write for Pipe {
 impl Connection for Pipe {
     fn connected(&self) -> Connected {
         Connected::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_named_to_ssh_by_its_parts() {
+        for (url, words) in [
+            ("ssh://vps", "-- vps"),
+            ("ssh://pilot@vps:2222", "-l pilot -p 2222 -- vps"),
+            ("ssh://root@[::1]:7238", "-l root -p 7238 -- ::1"),
+            ("ssh://[fd00::6]", "-- fd00::6"),
+        ] {
+            assert_eq!(destination(url).join(" "), words);
+        }
+    }
+
+    #[test]
+    fn a_shell_that_says_something_first_is_quoted() {
+        let error = not_docker(b"Welcome to vps\nHTTP/1.1 200 OK\r\n\r\n");
+        assert!(error.to_string().contains("\"Welcome to vps\""), "{error}");
     }
 }

@@ -47,6 +47,25 @@ async fn said(provider: &Arc<dyn Provider>, runtime: &RuntimeRef, command: &[&st
 const FIRST: &str = "one=unix:///var/run/docker.sock";
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_home_on_an_engine_that_is_named_twice_is_one_home_and_no_advice_has_it_removed() {
+    let world = World::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let other = folder.path().join("docker.sock");
+    std::os::unix::fs::symlink("/var/run/docker.sock", &other).unwrap();
+    let twice = provider(&world, &hosts(&format!("{FIRST},two=unix://{}", other.display())));
+    run(world.fixture(), |fixture| async move {
+        let mut stack = fixture.stack();
+        stack.up().await;
+        let error = twice.lifecycle().stop(&stack.runtime(), std::time::Duration::ZERO).await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::ProviderNotConfigured, "{error}");
+        assert!(!error.action.as_ref().unwrap().contains("volume rm"), "{error:?}");
+        assert!(fixture.backdoor.runs(&stack.runtime()).await);
+        stack.down().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_keeps_a_fence_is_found_on_its_host_when_nothing_else_is_left_there() {
     let world = World::new().await;
     let second = SecondEngine::start().await;
