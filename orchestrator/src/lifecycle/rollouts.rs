@@ -1,6 +1,8 @@
 //! What people ask of rollouts. What moves them on is `crate::rollouts`.
 
-use contracts::rollout::{Counts, Member, MemberState, Rollout, RolloutList, RolloutState, StartRollout};
+use contracts::rollout::{
+    Counts, Member, MemberState, Rollout, RolloutList, RolloutState, SkipReason, StartRollout,
+};
 use contracts::workspace::{Desired, Image};
 use contracts::{ErrorCode, Problem, ProviderName, RolloutId};
 use jiff::Timestamp;
@@ -80,9 +82,12 @@ impl Lifecycle {
         }
         let back = moved.members.into_iter().rev().filter_map(|member| {
             let target = member.before.clone()?;
-            let was_begun = member.operation.is_some() && member.state != MemberState::Skipped;
+            // A delete in the middle of its update leaves the new image behind, for when it is restored.
+            let was_begun = member.operation.is_some()
+                && (member.state != MemberState::Skipped || member.reason == Some(SkipReason::Deleted));
             was_begun.then_some(Member {
                 state: MemberState::Waiting,
+                reason: None,
                 before: Some(member.target),
                 target,
                 operation: None,

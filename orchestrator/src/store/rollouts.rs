@@ -145,7 +145,8 @@ impl Store {
         .await
     }
 
-    /// One that is left as it is: made from what is found now, and nothing where it is gone.
+    /// One that is left as it is: made from what is found now, and nothing where it is gone. Of one whose update had begun it stays
+    /// known what it had before, to go back to.
     pub async fn skip_member(
         &self,
         id: &RolloutId,
@@ -157,7 +158,8 @@ impl Store {
         self.write(move |connection| {
             Box::pin(async move {
                 sqlx::query(
-                    "UPDATE rollout_members SET state = $1, reason = $2, image_before = $3
+                    "UPDATE rollout_members SET state = $1, reason = $2,
+                     image_before = CASE WHEN operation_id IS NULL THEN $3 ELSE COALESCE(image_before, $3) END
                      WHERE rollout_id = $4 AND position = $5",
                 )
                 .bind(MemberState::Skipped.as_str())

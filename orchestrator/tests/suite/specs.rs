@@ -145,6 +145,12 @@ pub async fn of_a_provider_one_rollout_runs_and_its_members_keep_their_order_and
     let third = rollout(members);
     store.insert_rollout(&third, ("admin", "req-3"), None).await.unwrap();
     assert_eq!(store.rollouts(10).await.unwrap().len(), 2);
+    // Deleted in the middle of its update: what it had before is what it goes back to once it is restored.
+    let begun = (OperationId::random(), Some(Image::named("a")));
+    store.mark_member(&third.id, 0, MemberState::Running, Some(&begun)).await.unwrap();
+    store.skip_member(&third.id, 0, SkipReason::Deleted, Some(&Image::named("b"))).await.unwrap();
+    let deleted = &store.rollout(&third.id).await.unwrap().unwrap().members[0];
+    assert_eq!((deleted.reason, &deleted.before), (Some(SkipReason::Deleted), &Some(Image::named("a"))));
     let all =
         orchestrator::store::Kept { operations: Duration::ZERO, operations_most: 9, keys: Duration::ZERO };
     tokio::time::sleep(Duration::from_millis(5)).await;
