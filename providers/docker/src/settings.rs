@@ -10,8 +10,8 @@ use crate::chosen::Chosen;
 use crate::confine::Confinement;
 use crate::declare::NAME;
 use crate::egress::{self, Egress};
-use crate::lasting;
 use crate::subnet::Pool;
+use crate::{lasting, ssh};
 
 /// Every setting; see the description of each.
 pub const SETTINGS: &[Setting] = &[
@@ -139,13 +139,13 @@ pub(crate) fn hosts_unless(settings: &Settings, engine: Option<&str>) -> Result<
 fn hosts(settings: &Settings) -> Result<Option<Vec<Host>>> {
     let Some(text) = settings.get("hosts") else { return Ok(None) };
     let mut publish = pairs("publish", settings.get("publish").unwrap_or_default())?;
-    let [tls, ssh] = ["tls", "sshConfig"].map(|name| settings.get(name).map(PathBuf::from));
+    let [tls, config] = ["tls", "sshConfig"].map(|name| settings.get(name).map(PathBuf::from));
     let mut hosts: Vec<Host> = Vec::new();
     for (name, text) in list("hosts", text)? {
         if hosts.iter().any(|host| host.name == name) {
             return Err(unusable("hosts", &format!("{name} is there twice")));
         }
-        let address = address(&name, &text, (tls.as_ref(), ssh.as_ref()))?;
+        let address = address(&name, &text, (tls.as_ref(), config.as_ref()))?;
         let publish = match (publish.remove(&name), &address) {
             (Some(text), _) => published(&name, &text)?,
             (None, Address::Unix(_)) => Ipv4Addr::LOCALHOST.into(),
@@ -172,7 +172,7 @@ pub(crate) fn subnets(settings: &Settings) -> Result<Option<Pool>> {
     settings.get("subnets").map(pool).transpose()
 }
 
-fn address(name: &str, text: &str, (tls, ssh): (Option<&PathBuf>, Option<&PathBuf>)) -> Result<Address> {
+fn address(name: &str, text: &str, (tls, config): (Option<&PathBuf>, Option<&PathBuf>)) -> Result<Address> {
     let refuse = |reason: String| Err(unusable("hosts", &format!("{name}: {reason}")));
     // Nothing in an address may look like an option or a second word to `ssh`.
     let plain = |part: &str| {
@@ -197,17 +197,11 @@ fn address(name: &str, text: &str, (tls, ssh): (Option<&PathBuf>, Option<&PathBu
         Some((_, host)) if host.split_once('@').is_some_and(|(user, _)| user.contains(':')) => {
             refuse("a password has no place in an address; `ssh` uses a key or an agent".to_owned())
         }
-        Some(("ssh", host)) if plain(host) && has_a_port(host) => {
-            Ok(Address::Ssh { url: text.to_owned(), config: ssh.cloned() })
+        Some(("ssh", host)) if plain(host) && ssh::destination(text).is_some() => {
+            Ok(Address::Ssh { url: text.to_owned(), config: config.cloned() })
         }
         _ => refuse(format!("{text:?} is none of unix:///path, tcp://HOST:PORT, ssh://USER@HOST")),
     }
-}
-
-/// Or names none.
-fn has_a_port(host: &str) -> bool {
-    let host = host.rsplit_once(']').map_or(host, |(_, rest)| rest);
-    host.split_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_ok_and(|port| port > 0))
 }
 
 /// A port on a public address would be open to everybody: Docker's rules go before a firewall's.

@@ -36,6 +36,8 @@ const LONGEST_ANSWER: usize = 8192;
 #[derive(Clone)]
 pub(crate) struct Ssh {
     url: String,
+    /// The same as words for `ssh`.
+    destination: Vec<String>,
     config: Option<PathBuf>,
     login: Arc<Login>,
 }
@@ -53,7 +55,8 @@ impl Ssh {
     pub fn to(url: &str, config: Option<PathBuf>) -> io::Result<Self> {
         let (connections, first) = (Arc::new(Semaphore::new(AT_ONCE)), Mutex::default());
         let login = Login { folder: tempfile::tempdir()?, connections, first };
-        Ok(Self { url: url.to_owned(), config, login: Arc::new(login) })
+        let destination = destination(url).ok_or_else(|| io::Error::other("it is no address for ssh"))?;
+        Ok(Self { url: url.to_owned(), destination, config, login: Arc::new(login) })
     }
 }
 
@@ -105,13 +108,13 @@ fn is_dropped(error: &io::Error) -> bool {
 /// Says hello before anything is asked: whatever is wrong with the way is then known to have changed
 /// nothing, and `ssh` itself says what it is.
 async fn connect(ssh: &Ssh) -> io::Result<(TokioIo<Join<ChildStdout, ChildStdin>>, Child)> {
-    let Ssh { url, config, login } = ssh;
+    let Ssh { url, destination, config, login } = ssh;
     let mut command = Command::new("ssh");
     command.args(config.iter().flat_map(|file| ["-F".as_ref(), file.as_os_str()]));
     command.arg("-T").args(OPTIONS.iter().flat_map(|option| ["-o", option]));
     let folder = login.folder.path().display().to_string().replace('%', "%%");
     let socket = format!("ControlPath=\"{folder}/%C\"");
-    command.args(["-o", "ControlMaster=auto", "-o", PERSIST, "-o", &socket]).args(destination(url));
+    command.args(["-o", "ControlMaster=auto", "-o", PERSIST, "-o", &socket]).args(destination);
     command.args(["docker", "system", "dial-stdio"]);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let mut child = command.spawn().map_err(|error| io::Error::other(format!("cannot run ssh: {error}")))?;
@@ -159,17 +162,20 @@ fn not_docker(answer: &[u8]) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, words)
 }
 
-/// Its parts as options: in a URL, OpenSSH takes no address of IPv6.
-fn destination(url: &str) -> Vec<String> {
-    let rest = url.strip_prefix("ssh://").unwrap_or(url);
+/// The parts of `ssh://[USER@]HOST[:PORT]` as options: in a URL, OpenSSH takes no address of IPv6. `None` where the port is none.
+pub(crate) fn destination(url: &str) -> Option<Vec<String>> {
+    let rest = url.strip_prefix("ssh://")?;
     let (user, host) = rest.rsplit_once('@').map_or((None, rest), |(user, host)| (Some(user), host));
     let (host, port) = match host.strip_prefix('[').and_then(|host| host.split_once(']')) {
         Some((host, port)) => (host, port.strip_prefix(':')),
         None => host.split_once(':').map_or((host, None), |(host, port)| (host, Some(port))),
     };
+    if port.is_some_and(|port| port.parse::<u16>().map_or(true, |port| port == 0)) {
+        return None;
+    }
     let option = |name: &str, value: Option<&str>| value.map(|value| [name.to_owned(), value.to_owned()]);
     let options = [option("-l", user), option("-p", port)].into_iter().flatten().flatten();
-    options.chain(["--".to_owned(), host.to_owned()]).collect()
+    Some(options.chain(["--".to_owned(), host.to_owned()]).collect())
 }
 
 /// Both directions, and the program that carries them; it ends with them.
@@ -225,7 +231,10 @@ mod tests {
             ("ssh://root@[::1]:7238", "-l root -p 7238 -- ::1"),
             ("ssh://[fd00::6]", "-- fd00::6"),
         ] {
-            assert_eq!(destination(url).join(" "), words);
+            assert_eq!(destination(url).unwrap().join(" "), words);
+        }
+        for url in ["ssh://vps:99999", "ssh://vps:0", "ssh://vps:x", "ssh://[::1]:", "vps"] {
+            assert_eq!(destination(url), None, "{url}");
         }
     }
 

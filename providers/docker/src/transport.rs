@@ -40,7 +40,7 @@ pub(crate) fn open(address: &Address) -> Result<Docker> {
         // The name is for HTTP alone; the connector knows whom it calls.
         Address::Ssh { url, config } => {
             let ssh = Ssh::to(url, config.clone())
-                .map_err(|error| unusable("hosts", &format!("{url}: no folder for its login: {error}")))?;
+                .map_err(|error| unusable("hosts", &format!("{url}: no login can be prepared: {error}")))?;
             over(ssh, "http://docker")
         }
     };
