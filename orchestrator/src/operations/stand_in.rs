@@ -1,11 +1,13 @@
-//! Parts for tests that need no engine: no provider, and a Pulumi that knows only its version.
+//! Parts for tests that need no engine: no provider, and a Pulumi that knows only its version; and a provider that is a little otherwise.
 
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use contracts::InstallationId;
+use provider_api::{Declared, Description, Provider, Resource, Result, RuntimeSpec};
 use tokio_util::sync::CancellationToken;
 
 use super::{Feed, Parts, Runner};
@@ -16,6 +18,40 @@ use crate::reconcile::Repair;
 use crate::store::Store;
 use crate::tools::Driver;
 use crate::wiring::Providers;
+
+/// A module of which some is otherwise.
+pub struct Altered {
+    pub inner: Arc<dyn Provider>,
+    pub lifecycle: Arc<dyn provider_api::Lifecycle>,
+    pub concurrency: usize,
+}
+
+#[async_trait]
+impl Provider for Altered {
+    fn describe(&self) -> Description {
+        self.inner.describe()
+    }
+
+    fn declare(&self, runtime: &RuntimeSpec) -> Result<Declared> {
+        self.inner.declare(runtime)
+    }
+
+    fn resources(&self) -> Vec<Arc<dyn Resource>> {
+        self.inner.resources()
+    }
+
+    fn lifecycle(&self) -> Arc<dyn provider_api::Lifecycle> {
+        Arc::clone(&self.lifecycle)
+    }
+
+    async fn ready(&self) -> Result<()> {
+        self.inner.ready().await
+    }
+
+    fn concurrency(&self) -> usize {
+        self.concurrency
+    }
+}
 
 /// In an empty data folder at `root`.
 pub async fn parts(root: &Path) -> Parts {

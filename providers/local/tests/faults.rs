@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use contracts::ErrorCode;
 use provider_api::conformance::{CanaryBootFiles, eventually, run};
-use provider_api::{Outcome, Provider, RunStatus, RuntimeRef};
+use provider_api::{Lifecycle, Outcome, Provider, RunStatus, RuntimeRef};
 use provider_local::conformance::{kill, labelled};
 use provider_local::{LocalConfig, LocalProvider};
 use world::{leaders, named, world};
@@ -36,6 +36,17 @@ fn with_home(runtime: &RuntimeRef) -> usize {
             .any(|entry| entry.starts_with("HOME=") && entry.ends_with(&home))
     });
     home.count()
+}
+
+/// Which process it was, once its end is seen.
+async fn kill_leader(lifecycle: &dyn Lifecycle, runtime: &RuntimeRef) -> i32 {
+    let leader = leaders(runtime)[0];
+    kill(leader);
+    eventually("the exit is seen", async || {
+        lifecycle.status(runtime).await.unwrap() == RunStatus::Stopped { exit_code: Some(137) }
+    })
+    .await;
+    leader
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -96,12 +107,7 @@ async fn children_of_a_leader_that_died_make_room_for_the_next() {
         stack.up().await;
         let (runtime, lifecycle) = (stack.runtime(), fixture.provider.lifecycle());
         eventually("its child runs", async || processes(&runtime) == 2).await;
-        let leader = leaders(&runtime)[0];
-        kill(leader);
-        eventually("the exit is seen", async || {
-            lifecycle.status(&runtime).await.unwrap() == RunStatus::Stopped { exit_code: Some(137) }
-        })
-        .await;
+        let leader = kill_leader(&*lifecycle, &runtime).await;
         assert_eq!(processes(&runtime), 1, "its child is left");
         lifecycle.start(&runtime).await.unwrap();
         eventually("one leader and one child run", async || processes(&runtime) == 2).await;
@@ -124,11 +130,7 @@ async fn a_stop_a_start_and_a_delete_end_what_cleaned_its_environment_and_outliv
         let (runtime, lifecycle) = (stack.runtime(), fixture.provider.lifecycle());
         let killed = async || {
             eventually("all children run", async || with_home(&runtime) == 21).await;
-            kill(leaders(&runtime)[0]);
-            eventually("the exit is seen", async || {
-                lifecycle.status(&runtime).await.unwrap() == RunStatus::Stopped { exit_code: Some(137) }
-            })
-            .await;
+            kill_leader(&*lifecycle, &runtime).await;
             assert_eq!((processes(&runtime), with_home(&runtime)), (10, 20), "half of them have no label");
         };
         killed().await;

@@ -7,57 +7,29 @@ use async_trait::async_trait;
 use contracts::operation::OperationKind;
 use contracts::workspace::{Endpoint, Observed};
 use provider_api::conformance::eventually;
-use provider_api::{
-    Declared, Description, Lifecycle, Provider, Resource, RunStatus, RuntimeRef, RuntimeSpec,
-};
+use provider_api::{Lifecycle, Provider, RunStatus, RuntimeRef};
 
 use super::*;
-use crate::operations::{Parts, Runner, stand_in};
+use crate::operations::stand_in::{self, Altered};
+use crate::operations::{Parts, Runner};
 use crate::store::{NewOperation, WorkspaceRow};
 
 /// Another number than the usual one.
 const AT_ONCE: usize = 3;
 const ALL: usize = 8;
 
-/// A module with room for a few, whose stops end when they are let.
+/// Stops that end when they are let.
 #[derive(Clone)]
 struct Narrow {
-    fake: Arc<dyn Provider>,
+    inner: Arc<dyn Lifecycle>,
     begun: Arc<AtomicUsize>,
     ends: Arc<Semaphore>,
 }
 
 #[async_trait]
-impl Provider for Narrow {
-    fn describe(&self) -> Description {
-        self.fake.describe()
-    }
-
-    fn declare(&self, runtime: &RuntimeSpec) -> provider_api::Result<Declared> {
-        self.fake.declare(runtime)
-    }
-
-    fn resources(&self) -> Vec<Arc<dyn Resource>> {
-        self.fake.resources()
-    }
-
-    fn lifecycle(&self) -> Arc<dyn Lifecycle> {
-        Arc::new(self.clone())
-    }
-
-    async fn ready(&self) -> provider_api::Result<()> {
-        self.fake.ready().await
-    }
-
-    fn concurrency(&self) -> usize {
-        AT_ONCE
-    }
-}
-
-#[async_trait]
 impl Lifecycle for Narrow {
     async fn start(&self, runtime: &RuntimeRef) -> provider_api::Result<()> {
-        self.fake.lifecycle().start(runtime).await
+        self.inner.start(runtime).await
     }
 
     async fn stop(&self, _runtime: &RuntimeRef, _grace: Duration) -> provider_api::Result<()> {
@@ -67,11 +39,11 @@ impl Lifecycle for Narrow {
     }
 
     async fn status(&self, runtime: &RuntimeRef) -> provider_api::Result<RunStatus> {
-        self.fake.lifecycle().status(runtime).await
+        self.inner.status(runtime).await
     }
 
     async fn endpoint(&self, runtime: &RuntimeRef) -> provider_api::Result<Endpoint> {
-        self.fake.lifecycle().endpoint(runtime).await
+        self.inner.endpoint(runtime).await
     }
 }
 
@@ -79,8 +51,9 @@ impl Lifecycle for Narrow {
 async fn no_more_work_at_a_provider_at_once_than_its_module_says() {
     let folder = tempfile::tempdir().unwrap();
     let fake = provider_fake::conformance::fixture().await.provider;
-    let narrow = Narrow { fake, begun: Arc::default(), ends: Arc::new(Semaphore::new(0)) };
-    let providers = Providers::of([Arc::new(narrow.clone()) as Arc<dyn Provider>]);
+    let narrow = Narrow { inner: fake.lifecycle(), begun: Arc::default(), ends: Arc::new(Semaphore::new(0)) };
+    let module = Altered { inner: fake, lifecycle: Arc::new(narrow.clone()), concurrency: AT_ONCE };
+    let providers = Providers::of([Arc::new(module) as Arc<dyn Provider>]);
     let parts = Parts { providers, ..stand_in::parts(folder.path()).await };
     let (store, shutdown) = (parts.store.clone(), parts.shutdown.clone());
     for number in 0..ALL {

@@ -5,45 +5,16 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use contracts::ErrorCode;
 use contracts::workspace::Endpoint;
-use provider_api::{
-    Declared, Description, Lifecycle, Provider, Resource, Result, RunStatus, RuntimeRef, RuntimeSpec,
-};
+use provider_api::{Lifecycle, Result, RunStatus, RuntimeRef};
 use tokio::time::{Duration, Instant};
 
+use crate::operations::stand_in::Altered;
 use crate::readiness::{Target, answers, booted, client, ready};
 
-/// A provider whose instances are said to be elsewhere.
-struct Elsewhere {
-    inner: Arc<dyn Provider>,
-    endpoint: Endpoint,
-}
-
+/// Says that its instances are elsewhere.
 struct Told {
     inner: Arc<dyn Lifecycle>,
     endpoint: Endpoint,
-}
-
-#[async_trait]
-impl Provider for Elsewhere {
-    fn describe(&self) -> Description {
-        self.inner.describe()
-    }
-
-    fn declare(&self, runtime: &RuntimeSpec) -> Result<Declared> {
-        self.inner.declare(runtime)
-    }
-
-    fn resources(&self) -> Vec<Arc<dyn Resource>> {
-        self.inner.resources()
-    }
-
-    fn lifecycle(&self) -> Arc<dyn Lifecycle> {
-        Arc::new(Told { inner: self.inner.lifecycle(), endpoint: self.endpoint.clone() })
-    }
-
-    async fn ready(&self) -> Result<()> {
-        self.inner.ready().await
-    }
 }
 
 #[async_trait]
@@ -75,7 +46,9 @@ async fn an_instance_that_answers_where_the_gateway_would_not_connect_is_never_r
     // Any address of this machine, which no gateway takes for one of an instance.
     let endpoint = Endpoint { host: "0.0.0.0".to_owned(), ..there };
     assert!(endpoint.usable().is_err() && answers(&client, &endpoint, &runtime.runtime_id).await);
-    let provider = Elsewhere { inner: fixture.provider.clone(), endpoint };
+    let inner = fixture.provider.clone();
+    let lifecycle = Arc::new(Told { inner: inner.lifecycle(), endpoint });
+    let provider = Altered { concurrency: inner.concurrency(), inner, lifecycle };
     let timeout = Duration::from_secs(60);
     let target = Target { provider: &provider, runtime: &runtime, timeout, tell: &|_| {}, answers: &|_| {} };
     let asked = Instant::now();
