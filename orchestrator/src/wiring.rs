@@ -55,7 +55,7 @@ impl ProviderSettings {
         own.chain(of_modules).collect()
     }
 
-    /// The one Docker engine that is used, so that another program does not find another in its env. None where
+    /// The one Docker engine that is used, so that another program does not find another in its environment. None where
     /// hosts are named, and where it cannot be known.
     fn docker_engine(&self) -> Option<String> {
         let settings = self.variables.settings("docker", provider_docker::SETTINGS).ok()?;

@@ -138,7 +138,8 @@ pub async fn image(reference: &str, provider: &dyn Provider) -> Result<Image, Pr
     let name = provider.describe().name;
     let Some(images) = provider.images() else {
         let detail = format!("Workspaces of the provider {name} have no images of their own.");
-        let action = "What all of them are made from is set with the provider: `pilot provider ls` and its page in docs.";
+        let action = "`pilot provider ls --json` shows what the workspaces of each provider are made from (`image`): those without \
+                      have none of their own.";
         return Err(Problem::new(ErrorCode::CapabilityUnsupported, detail).with_action(action));
     };
     if !(1..=512).contains(&reference.len())

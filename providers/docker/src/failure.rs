@@ -3,6 +3,7 @@
 use contracts::ErrorCode;
 use provider_api::ProviderError;
 use provider_kit::errors;
+use provider_kit::image::NO_IMAGE;
 
 use crate::lasting;
 
@@ -166,13 +167,9 @@ pub(crate) fn pull_failed(pulled: Pulled, error: ProviderError) -> ProviderError
             "Build it for the system and the processors of the host, or name one that is.",
         );
     }
-    // Registries keep charts, models and signatures as well.
     if has(&["encountered remote", "unsupported media type", "invalid mediatype", "unknown media type"]) {
-        return failed(
-            ErrorCode::ImageUnusable,
-            "what its registry has under this name is no image of containers",
-            "Name an image: something else, such as a chart, has this name.",
-        );
+        let (why, action) = NO_IMAGE;
+        return failed(ErrorCode::ImageUnusable, why, action);
     }
     if has(&["toomanyrequests", "too many requests"]) {
         return failed(

@@ -126,6 +126,12 @@ pub fn flat(name: &str) -> Result<String> {
     Ok(tag)
 }
 
+/// Registries keep charts, models and signatures as well: what is wrong with one that was taken for an image, and what to do.
+pub const NO_IMAGE: (&str, &str) = (
+    "what its registry has under this name is no image of containers",
+    "Name an image: something else, such as a chart, has this name.",
+);
+
 /// What an image is for, in OCI's words: `amd64`, or `windows/amd64` where that is not Linux. `None` where it does not say.
 pub fn made_for(system: Option<&str>, architecture: Option<&str>) -> Option<String> {
     let known = |name: &&str| !name.is_empty() && *name != "unknown";

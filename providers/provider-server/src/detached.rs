@@ -13,7 +13,7 @@ use provider_api::ProviderError;
 use provider_kit::Locks;
 
 /// How much longer than the engine's limit a call may take to end by itself.
-const TIMEOUT: Duration = Duration::from_secs(2);
+const GRACE: Duration = Duration::from_secs(2);
 
 fn too_slow(limit: Duration) -> ProviderError {
     let message = format!("it did not end within {} s, the limit of the program", limit.as_secs_f64());
@@ -78,7 +78,7 @@ impl Detached {
         });
         let ended = match limit {
             None => task.await,
-            Some(limit) => match tokio::time::timeout(limit + TIMEOUT, task).await {
+            Some(limit) => match tokio::time::timeout(limit + GRACE, task).await {
                 Ok(ended) => ended,
                 Err(_) => return Err(too_slow(limit)),
             },

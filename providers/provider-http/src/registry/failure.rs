@@ -3,6 +3,7 @@
 use contracts::ErrorCode;
 use oci_client::errors::{OciDistributionError, OciErrorCode};
 use provider_api::ProviderError;
+use provider_kit::image::NO_IMAGE;
 
 /// What was asked, for words.
 #[derive(Clone, Copy)]
@@ -18,13 +19,9 @@ impl Asked<'_> {
         ProviderError::new(ErrorCode::ProviderUnreadable, message)
     }
 
-    /// Registries keep charts, models and signatures as well.
     pub fn no_image(&self) -> ProviderError {
-        self.error(
-            ErrorCode::ImageUnusable,
-            "what its registry has under this name is no image of containers",
-        )
-        .with_action("Name an image: something else, such as a chart, has this name.")
+        let (why, action) = NO_IMAGE;
+        self.error(ErrorCode::ImageUnusable, why).with_action(action)
     }
 
     /// It was waited for long enough.
